@@ -1,0 +1,149 @@
+"""The contract between the gateway and whatever really runs the work.
+
+An adapter keeps no state between calls: what it must remember of an execution it returns as a
+reference (from :meth:`Orchestrator.trigger`) or a cursor (from :meth:`Orchestrator.observe`), and
+gets back with the next call. What is cheap to rebuild (a login, a cache) may live in the object.
+"""
+
+from __future__ import annotations
+
+from abc import ABC, abstractmethod
+from collections.abc import Callable, Mapping
+from enum import StrEnum
+from typing import ClassVar
+
+from app.domain import (
+    JSON,
+    Execution,
+    Identity,
+    Launch,
+    Observation,
+    Workflow,
+    WorkflowDescription,
+)
+from app.errors import CapabilityMissing
+
+
+class Capability(StrEnum):
+    """What an orchestrator may be able to do beside the contract."""
+
+    PAUSE = "pause"
+    UPLOAD = "upload"
+
+
+_METHODS: Mapping[Capability, tuple[str, ...]] = {
+    Capability.PAUSE: ("pause", "resume"),
+    Capability.UPLOAD: ("upload", "remove"),
+}
+
+
+class Orchestrator(ABC):
+    """Something that runs workflows.
+
+    Attributes:
+        name: Name from the configuration, unique within the service.
+        capabilities: What it can do beside the contract. Each one stands for methods, which are
+            checked when the class is defined: a flag without them, or they without it, is an error.
+        bound_to_node: An execution can be observed only from the machine that began it.
+    """
+
+    capabilities: ClassVar[frozenset[Capability]] = frozenset()
+    bound_to_node: ClassVar[bool] = False
+
+    def __init_subclass__(cls) -> None:
+        for capability, methods in _METHODS.items():
+            for method in methods:
+                if hasattr(cls, method) != (capability in cls.capabilities):
+                    raise TypeError(f"{cls.__name__}: {capability} and {method}() go together")
+
+    def __init__(self, name: str) -> None:
+        self.name = name
+
+    @abstractmethod
+    def workflows(self, identity: Identity) -> list[Workflow]:
+        """List what this user may launch.
+
+        Raises:
+            UpstreamError: The upstream failed, and nothing is known from before.
+        """
+
+    @abstractmethod
+    def describe(self, workflow_id: str, identity: Identity) -> WorkflowDescription:
+        """Tell the inputs, outputs and steps of a workflow.
+
+        Raises:
+            NotFound: There is no such workflow for this user.
+            UpstreamError: The upstream failed.
+        """
+
+    @abstractmethod
+    def trigger(self, launch: Launch) -> JSON:
+        """Start a workflow; on return the upstream has accepted it, not begun it.
+
+        Returns:
+            The reference under which :meth:`observe` and :meth:`cancel` find it again.
+
+        Raises:
+            NotFound, InvalidRequest, UpstreamRefused: It did not start, and never will.
+            UpstreamUnreachable: It surely did not start; trying again is safe.
+            UpstreamTimeout, UpstreamGarbled: It may have started; :meth:`find` will tell.
+        """
+
+    @abstractmethod
+    def find(self, launch: Launch) -> JSON:
+        """Look a launch with unknown outcome up by its correlation mark.
+
+        Returns:
+            Its reference, or None when it surely did not start.
+
+        Raises:
+            UpstreamError: Still unknown; ask again later.
+        """
+
+    @abstractmethod
+    def observe(self, execution: Execution) -> Observation:
+        """Tell what changed since ``execution.cursor``, and work towards ``execution.desired``.
+
+        The conductor calls it for one execution from one thread at a time, and stores what it
+        returns before it calls again. After a crash it may be called again with an old cursor:
+        what it did in between must be found, not done twice.
+
+        Raises:
+            NotFound: The upstream has forgotten the execution.
+            UpstreamError: Nothing is known now; the last status stays, and ages.
+        """
+
+    @abstractmethod
+    def cancel(self, execution: Execution) -> None:
+        """Ask for the end of an execution; on return the request is accepted, not carried out.
+
+        The conductor may repeat it, so it is idempotent.
+
+        Raises:
+            Conflict: The upstream refused, with its reason.
+            UpstreamError: The upstream failed.
+        """
+
+    @abstractmethod
+    def health(self) -> None:
+        """Return when the orchestrator can be used.
+
+        Raises:
+            UpstreamError: It cannot, and the message says why.
+        """
+
+    def listen(self, wake: Callable[[str], None]) -> None:  # noqa: B027
+        """Offer a way to be observed sooner than the poll interval.
+
+        The conductor calls it once. The adapter may then call ``wake(execution_id)`` from any
+        thread when something happened; losing a call costs time only.
+        """
+
+    def require(self, capability: Capability) -> None:
+        """Make sure of a capability before it is used.
+
+        Raises:
+            CapabilityMissing: The orchestrator cannot do that.
+        """
+        if capability not in self.capabilities:
+            raise CapabilityMissing(f"The orchestrator '{self.name}' cannot {capability}.")

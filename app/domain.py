@@ -1,0 +1,293 @@
+"""The vocabulary of the gateway: value objects and enums, no input or output."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from datetime import datetime
+from enum import IntFlag, StrEnum
+from typing import Any
+
+JSON = Any
+"""A value that ``json`` can write: None, bool, int, float, str, list or dict of such."""
+
+
+class ExecutionStatus(StrEnum):
+    """State of an execution; the final ones never change again."""
+
+    PENDING = "PENDING"
+    RUNNING = "RUNNING"
+    PAUSED = "PAUSED"
+    CANCELLING = "CANCELLING"
+    UNKNOWN = "UNKNOWN"
+    SUCCESS = "SUCCESS"
+    FAILED = "FAILED"
+    CANCELLED = "CANCELLED"
+
+    @property
+    def final(self) -> bool:
+        """Whether an execution stays in this state for ever."""
+        return self in FINAL_STATUSES
+
+
+FINAL_STATUSES = frozenset(
+    {ExecutionStatus.SUCCESS, ExecutionStatus.FAILED, ExecutionStatus.CANCELLED}
+)
+
+
+class TaskStatus(StrEnum):
+    """State of one task of an execution."""
+
+    PENDING = "PENDING"
+    RUNNING = "RUNNING"
+    PAUSED = "PAUSED"
+    SUCCESS = "SUCCESS"
+    FAILED = "FAILED"
+    SKIPPED = "SKIPPED"
+    CANCELLED = "CANCELLED"
+
+    @property
+    def final(self) -> bool:
+        """Whether the task has ended, or never will begin."""
+        return self not in {TaskStatus.PENDING, TaskStatus.RUNNING, TaskStatus.PAUSED}
+
+
+class DesiredState(StrEnum):
+    """What the user wants of an execution; the conductor makes it so."""
+
+    RUN = "RUN"
+    PAUSE = "PAUSE"
+    CANCEL = "CANCEL"
+
+
+class Level(IntFlag):
+    """Level of a log entry; the bits combine to a filter."""
+
+    DEBUG = 1
+    INFO = 2
+    WARN = 4
+    ERROR = 8
+
+
+ALL_LEVELS = Level.DEBUG | Level.INFO | Level.WARN | Level.ERROR
+DEFAULT_LEVELS = Level.INFO | Level.WARN | Level.ERROR
+
+
+class Role(StrEnum):
+    """What a user may do beside running workflows of his own."""
+
+    USER = "user"
+    DEVELOPER = "developer"
+    OPERATOR = "operator"
+    ADMIN = "admin"
+
+
+@dataclass(frozen=True, slots=True)
+class Identity:
+    """Who is asking."""
+
+    username: str
+    roles: frozenset[Role]
+
+    def has(self, role: Role) -> bool:
+        """Whether the user holds a role; an admin holds them all."""
+        return role in self.roles or Role.ADMIN in self.roles
+
+
+@dataclass(frozen=True, slots=True)
+class Workflow:
+    """One workflow that can be launched, as lists show it.
+
+    Attributes:
+        id: Unique within its orchestrator.
+        stale: True when the upstream did not answer and this is what it said last.
+    """
+
+    id: str
+    name: str
+    application_id: str
+    environment_id: str
+    environment_name: str
+    orchestrator: str
+    description: str = ""
+    stale: bool = False
+
+
+@dataclass(frozen=True, slots=True)
+class Parameter:
+    """One input of a workflow.
+
+    Attributes:
+        type: JSON Schema's name of the type.
+        schema: JSON Schema of the value, with bounds and allowed values.
+    """
+
+    name: str
+    type: str
+    required: bool
+    default: JSON = None
+    description: str = ""
+    schema: Mapping[str, JSON] = field(default_factory=dict)
+
+
+@dataclass(frozen=True, slots=True)
+class Output:
+    """One named result of a workflow."""
+
+    name: str
+    description: str = ""
+
+
+@dataclass(frozen=True, slots=True)
+class Step:
+    """One step of a workflow and the steps that it waits for."""
+
+    name: str
+    type: str
+    needs: tuple[str, ...] = ()
+    description: str = ""
+
+
+@dataclass(frozen=True, slots=True)
+class WorkflowDescription:
+    """What somebody must know to launch a workflow."""
+
+    workflow: Workflow
+    inputs: tuple[Parameter, ...]
+    outputs: tuple[Output, ...]
+    steps: tuple[Step, ...]
+
+
+@dataclass(frozen=True, slots=True)
+class NewLogEntry:
+    """A log entry that is not in the journal yet.
+
+    Attributes:
+        timestamp_ms: Milliseconds since the epoch, UTC.
+        task: Name of the task that wrote it; empty for the execution itself.
+        upstream_id: The upstream's own id of the line, for de-duplication.
+    """
+
+    level: Level
+    timestamp_ms: int
+    content: str
+    task: str = ""
+    upstream_id: str | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class Task:
+    """State of one task (one step of an execution).
+
+    Attributes:
+        exit_code: Exit code of the last attempt; ``128 + n`` when signal ``n`` killed it.
+        attempts: Number of attempts begun.
+        node: Machine that ran it, where known.
+    """
+
+    name: str
+    status: TaskStatus
+    started_at: datetime | None = None
+    finished_at: datetime | None = None
+    exit_code: int | None = None
+    attempts: int = 0
+    node: str | None = None
+    error: str | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class Execution:
+    """One run of a workflow, as the store knows it.
+
+    Attributes:
+        number: Key within the store; never shown to callers.
+        reference: What the orchestrator needs to find its side again; None until it accepted.
+        cursor: The adapter's own bookmark, given back to it at each observation.
+        as_of: When the status was last known to be true.
+        log_counts: Number of log entries by level, DEBUG to ERROR.
+        log_complete: No entry can come any more.
+        progress: Share of the work that is done, 0 to 1.
+    """
+
+    number: int
+    id: str
+    orchestrator: str
+    workflow_id: str
+    workflow_name: str
+    owner: str
+    inputs: Mapping[str, JSON]
+    status: ExecutionStatus
+    desired: DesiredState
+    created_at: datetime
+    as_of: datetime
+    started_at: datetime | None = None
+    finished_at: datetime | None = None
+    outputs: Mapping[str, JSON] = field(default_factory=dict)
+    error: str | None = None
+    progress: float = 0.0
+    reference: JSON = None
+    cursor: JSON = None
+    log_counts: tuple[int, int, int, int] = (0, 0, 0, 0)
+    log_complete: bool = False
+    followed_until: datetime | None = None
+
+    @property
+    def log_total(self) -> int:
+        """Number of entries in the journal, of all levels."""
+        return sum(self.log_counts)
+
+
+@dataclass(frozen=True, slots=True)
+class Launch:
+    """A launch that the gateway has written down and now asks an orchestrator for.
+
+    Attributes:
+        execution_id: Our own id, the correlation mark for the upstream.
+    """
+
+    execution_id: str
+    workflow_id: str
+    inputs: Mapping[str, JSON]
+    identity: Identity
+    created_at: datetime
+
+
+@dataclass(frozen=True, slots=True)
+class Observation:
+    """What an orchestrator knows of an execution now.
+
+    Attributes:
+        tasks: The tasks that changed since the last observation.
+        entries: The log entries that are new since the last observation, in order.
+        cursor: Bookmark that the next observation gets.
+        poll_after_seconds: When looking again makes sense.
+        log_complete: The status is final and no entry can come any more.
+    """
+
+    status: ExecutionStatus
+    cursor: JSON
+    tasks: tuple[Task, ...] = ()
+    entries: tuple[NewLogEntry, ...] = ()
+    outputs: Mapping[str, JSON] | None = None
+    error: str | None = None
+    progress: float = 0.0
+    started_at: datetime | None = None
+    finished_at: datetime | None = None
+    poll_after_seconds: float = 1.0
+    log_complete: bool = False
+
+
+@dataclass(frozen=True, slots=True)
+class SshKey:
+    """A key pair's public record; the private half is elsewhere.
+
+    Attributes:
+        fingerprint: ``SHA256:`` and the digest of the public key, as OpenSSH shows it.
+    """
+
+    id: str
+    owner: str
+    algorithm: str
+    fingerprint: str
+    metadata: Mapping[str, JSON]
+    created_at: datetime

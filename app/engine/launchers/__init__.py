@@ -1,0 +1,1 @@
+"""Where the commands of the engine run, one file each."""

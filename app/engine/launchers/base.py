@@ -1,0 +1,154 @@
+"""The contract of a launcher: where and how the commands of the engine run.
+
+A launcher starts a command that outlives the process which started it, and can find it again. All
+it needs for that lies in the job's folder, so any later process can take over.
+"""
+
+from __future__ import annotations
+
+from abc import ABC, abstractmethod
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass, field
+from enum import StrEnum
+from pathlib import Path
+
+from app.domain import JSON
+from app.engine.model import Resources
+
+
+class JobPhase(StrEnum):
+    """Where a job stands."""
+
+    ABSENT = "absent"
+    """Never started: no launcher has written its folder, or the start did not get that far."""
+    RUNNING = "running"
+    EXITED = "exited"
+    LOST = "lost"
+    """It began, and neither it nor its end can be found: the machine may have been restarted."""
+
+
+class Stream(StrEnum):
+    """Where a piece of output was written."""
+
+    STDOUT = "stdout"
+    STDERR = "stderr"
+    REMARK = "remark"
+    """A remark of the launcher itself."""
+
+
+@dataclass(frozen=True, slots=True)
+class Job:
+    """One attempt of one step, ready to run.
+
+    Attributes:
+        execution_id: Given to the waker when something happened.
+        folder: Holds all of the job's records; made by :meth:`Launcher.start`.
+        argv: Program and arguments; no shell reads them.
+        files: Files to write into ``folder`` before the start, by name; a script is one of them.
+            An ``argv`` element ``{folder}/NAME`` is not special: callers put real paths there.
+        env: The whole environment of the command.
+        working_dir: Existing folder, or one below the execution's own that is made.
+        timeout_seconds: Longest time to run, not counting time paused.
+        kill_grace_seconds: Time from the polite signal to the deadly one.
+    """
+
+    execution_id: str
+    folder: Path
+    argv: tuple[str, ...]
+    working_dir: Path
+    env: Mapping[str, str]
+    files: Mapping[str, str] = field(default_factory=dict)
+    timeout_seconds: float | None = None
+    kill_grace_seconds: float = 10.0
+    resources: Resources = field(default_factory=Resources)
+
+
+@dataclass(frozen=True, slots=True)
+class JobState:
+    """What is known of a job.
+
+    Attributes:
+        exit_code: As a shell counts: ``128 + n`` when signal ``n`` ended it; None unless exited.
+        timed_out: It was ended because ``timeout_seconds`` were over.
+        cancelled: It was ended because :meth:`Launcher.cancel` asked for it.
+        started_at: Seconds since the epoch, UTC; None until the command itself began.
+        reason: Why the command could not be begun or was lost, in words for its owner.
+    """
+
+    phase: JobPhase
+    node: str | None = None
+    exit_code: int | None = None
+    timed_out: bool = False
+    cancelled: bool = False
+    started_at: float | None = None
+    finished_at: float | None = None
+    reason: str | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class OutputLine:
+    """One line of output, without its line end; decoded, never longer than 64 KiB.
+
+    Attributes:
+        timestamp: When it was written, seconds since the epoch, UTC.
+    """
+
+    stream: Stream
+    timestamp: float
+    text: str
+
+
+class Launcher(ABC):
+    """Runs commands somewhere."""
+
+    @abstractmethod
+    def start(self, job: Job) -> None:
+        """Begin a job; on return it will run even if this process dies.
+
+        Calling it again for the same folder begins nothing twice: at most one process ever runs
+        the command. A command that cannot be begun (no such program, no such folder) is not an
+        error here: the job exits with code 127 or 126 and a ``reason``.
+
+        Raises:
+            UpstreamError: The launcher itself cannot work now (disk full, host unreachable).
+        """
+
+    @abstractmethod
+    def state(self, folder: Path) -> JobState:
+        """Look at a job. ``EXITED`` is said only when all of its output can be read."""
+
+    @abstractmethod
+    def read(self, folder: Path, offset: int, limit: int) -> tuple[list[OutputLine], int]:
+        """Read output in the order in which it was written.
+
+        Args:
+            folder: The job's folder.
+            offset: 0, or the second result of the last call.
+            limit: Read about so many bytes at most; at least one line is read if there is one.
+
+        Returns:
+            The lines, and the offset behind them. The offset did not move: nothing new.
+        """
+
+    @abstractmethod
+    def outputs(self, folder: Path) -> Mapping[str, JSON]:
+        """Parse what the command wrote to the file named in ``$SLIPWAY_OUTPUT``.
+
+        Raises:
+            InvalidRequest: A line is neither ``key=value`` nor a JSON object; it is named.
+        """
+
+    @abstractmethod
+    def cancel(self, folder: Path) -> None:
+        """End the command and all that it started, politely first; idempotent, does not wait."""
+
+    @abstractmethod
+    def pause(self, folder: Path) -> None:
+        """Stop the command and all that it started; idempotent, does not wait."""
+
+    @abstractmethod
+    def resume(self, folder: Path) -> None:
+        """Let a paused command go on; idempotent, does not wait."""
+
+    def listen(self, wake: Callable[[str], None]) -> None:  # noqa: B027
+        """Call ``wake(execution_id)`` from any thread when a job wrote or ended, if possible."""

@@ -1,0 +1,162 @@
+"""What can go wrong, in the words of the product.
+
+::
+
+    SlipwayError
+    ├── InvalidRequest            the caller must change the request
+    │   └── InvalidDefinition     the same, for a workflow definition
+    ├── NotAuthenticated          nobody, or a wrong password
+    ├── NotAllowed                known, but without the role
+    ├── NotFound                  no such thing, as far as this caller may know
+    ├── Conflict                  not in the state that the thing is in
+    │   └── Ambiguous             the name fits several things
+    ├── LimitExceeded             too much, or too often
+    ├── CapabilityMissing         this orchestrator cannot do that
+    ├── ConfigError               the service cannot start like this
+    └── UpstreamError             something behind us failed
+        ├── UpstreamRefused       it understood, and said no
+        ├── UpstreamGarbled       its answer makes no sense
+        ├── UpstreamUnreachable   surely not received: safe to repeat
+        └── UpstreamTimeout       perhaps received: look before repeating
+
+No class knows an HTTP status: ``app.resources._errors`` holds that table.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import ClassVar
+
+
+@dataclass(frozen=True, slots=True)
+class FieldError:
+    """One fault of the input: where it is, and what was expected there.
+
+    Attributes:
+        path: Place of the fault, such as ``inputs.n`` or ``steps[2].needs[0]``.
+        message: What was expected, in words that a caller may see.
+    """
+
+    path: str
+    message: str
+
+
+class SlipwayError(Exception):
+    """Base of every error that the product raises on purpose.
+
+    Args:
+        message: Sentence that a caller may see; never a secret, a path or a trace.
+        detail: What only the log should hold.
+        fields: The single faults, where the input is at fault.
+        retry_after_seconds: When trying again makes sense, if that is known.
+    """
+
+    code: ClassVar[str] = "internal_error"
+    retryable: ClassVar[bool] = False
+
+    def __init__(
+        self,
+        message: str,
+        *,
+        detail: str | None = None,
+        fields: tuple[FieldError, ...] = (),
+        retry_after_seconds: float | None = None,
+    ) -> None:
+        super().__init__(message)
+        self.message = message
+        self.detail = detail
+        self.fields = fields
+        self.retry_after_seconds = retry_after_seconds
+
+
+class InvalidRequest(SlipwayError):
+    """The request cannot be honoured as it is; repeating it changes nothing."""
+
+    code = "invalid_request"
+
+
+class InvalidDefinition(InvalidRequest):
+    """A workflow definition has faults, all of which are listed in ``fields``."""
+
+    code = "invalid_definition"
+
+
+class NotAuthenticated(SlipwayError):
+    """No credentials, or wrong ones."""
+
+    code = "not_authenticated"
+
+
+class NotAllowed(SlipwayError):
+    """The caller lacks the role for this."""
+
+    code = "not_allowed"
+
+
+class NotFound(SlipwayError):
+    """There is no such thing, or the caller may not know of it."""
+
+    code = "not_found"
+
+
+class Conflict(SlipwayError):
+    """The thing is in a state that does not allow this."""
+
+    code = "conflict"
+
+
+class Ambiguous(Conflict):
+    """A name fits several things; ``fields`` lists the candidates."""
+
+    code = "ambiguous"
+
+
+class LimitExceeded(SlipwayError):
+    """More than the service or this caller is allowed."""
+
+    code = "limit_exceeded"
+    retryable = True
+
+
+class CapabilityMissing(SlipwayError):
+    """The orchestrator behind this has no such ability."""
+
+    code = "not_implemented"
+
+
+class ConfigError(SlipwayError):
+    """The settings do not make a working service; every fault is in ``fields``."""
+
+    code = "invalid_config"
+
+
+class UpstreamError(SlipwayError):
+    """Something behind the gateway failed."""
+
+    code = "upstream_error"
+    retryable = True
+
+
+class UpstreamRefused(UpstreamError):
+    """The upstream understood the request and refused it."""
+
+    code = "upstream_refused"
+    retryable = False
+
+
+class UpstreamGarbled(UpstreamError):
+    """The upstream answered something that makes no sense."""
+
+    code = "upstream_garbled"
+
+
+class UpstreamUnreachable(UpstreamError):
+    """The upstream surely did not receive the request."""
+
+    code = "upstream_unreachable"
+
+
+class UpstreamTimeout(UpstreamError):
+    """The upstream may have received the request; its answer did not arrive."""
+
+    code = "upstream_timeout"
