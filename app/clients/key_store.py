@@ -1,0 +1,58 @@
+"""The port behind which private keys are kept."""
+
+from __future__ import annotations
+
+from abc import ABC, abstractmethod
+from collections.abc import Mapping
+from dataclasses import dataclass
+
+from app.domain import JSON
+
+
+@dataclass(frozen=True, slots=True)
+class KeyPair:
+    """A key pair, in memory only as long as it takes to store it.
+
+    Attributes:
+        private_key: OpenSSH's PEM format, unencrypted.
+        public_key: One line in ``authorized_keys`` format.
+    """
+
+    private_key: str
+    public_key: str
+
+    def __repr__(self) -> str:
+        return f"KeyPair(public_key={self.public_key!r})"
+
+
+class KeyStore(ABC):
+    """Where private keys go; the web process needs no way to get one back."""
+
+    @abstractmethod
+    def put(self, key_id: str, pair: KeyPair, metadata: Mapping[str, JSON]) -> None:
+        """Keep a key pair; on return it is stored durably.
+
+        Args:
+            key_id: Random identifier, never used before.
+            pair: The key pair.
+            metadata: The user's own words about it, kept beside it.
+
+        Raises:
+            UpstreamError: It is not certain that the pair is stored; do not hand the key out.
+        """
+
+    @abstractmethod
+    def delete(self, key_id: str) -> None:
+        """Forget a key pair for good, all its versions included; idempotent.
+
+        Raises:
+            UpstreamError: It may still be there.
+        """
+
+    @abstractmethod
+    def health(self) -> None:
+        """Return when keys can be stored.
+
+        Raises:
+            UpstreamError: They cannot, and the message says why.
+        """

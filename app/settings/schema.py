@@ -1,0 +1,141 @@
+"""How settings are declared: a dataclass whose fields carry their own validation and help."""
+
+from __future__ import annotations
+
+import dataclasses
+from collections.abc import Callable, Mapping
+from functools import cache
+from typing import Any, TypeVar
+
+from marshmallow import RAISE, Schema, ValidationError, fields, post_load
+
+from app.durations import format_duration, parse_duration
+from app.errors import FieldError
+
+T = TypeVar("T")
+
+
+class Duration(fields.Field[float]):
+    """A Go-style duration such as ``1m30s``, as seconds."""
+
+    def __init__(self, *, at_least: float = 0.0, **kwargs: Any) -> None:
+        default = kwargs.pop("load_default", None)
+        metadata = kwargs.pop("metadata", {})
+        if isinstance(default, str):
+            metadata.setdefault("default_text", default)
+            default = parse_duration(default)
+        super().__init__(load_default=default, metadata=metadata, **kwargs)
+        self._at_least = at_least
+
+    def _deserialize(self, value: Any, attr: Any, data: Any, **kwargs: Any) -> float:  # noqa: ARG002
+        try:
+            seconds = parse_duration(str(value))
+        except ValueError as exc:
+            raise ValidationError(str(exc)) from None
+        if seconds < self._at_least:
+            raise ValidationError(f"must be at least {format_duration(self._at_least)}")
+        return seconds
+
+
+class WholeNumber(fields.Integer):
+    """An integer, or the text of one, since variables of the environment are text."""
+
+    def _deserialize(self, value: Any, attr: Any, data: Any, **kwargs: Any) -> int:
+        if isinstance(value, bool) or not isinstance(value, int | str):
+            raise self.make_error("invalid", input=value)
+        return int(super()._deserialize(value, attr, data, **kwargs))
+
+
+def setting(
+    field: fields.Field[Any],
+    help_text: str,
+    *,
+    secret: bool = False,
+    convert: Callable[[Any], Any] | None = None,
+) -> Any:
+    """Declare one setting of a dataclass.
+
+    Args:
+        field: Type, bounds and default. ``metadata["default_text"]`` names a computed default.
+        help_text: Sentence for the documentation, with the unit.
+        secret: The value is never shown.
+        convert: Applied to the validated value, unless that is None.
+    """
+    field.metadata = {**field.metadata, "help": help_text, "secret": secret}
+    return dataclasses.field(
+        default=None, repr=not secret, metadata={"field": field, "convert": convert}
+    )
+
+
+def section(cls: type, **kwargs: Any) -> fields.Nested:
+    """Nest a dataclass of settings; absent in the file, it holds its defaults."""
+    kwargs.setdefault("load_default", lambda: _schema(cls)().load({}))
+    return fields.Nested(_schema(cls), metadata={"section": cls}, **kwargs)
+
+
+def load_section(
+    cls: type[T], data: Mapping[str, Any], path: str
+) -> tuple[T | None, list[FieldError]]:
+    """Validate one section.
+
+    Returns:
+        The section, or None, and every fault by its path.
+    """
+    try:
+        return _schema(cls)().load(data), []
+    except ValidationError as exc:
+        return None, flatten(exc.messages, path)
+
+
+def flatten(messages: Any, path: str) -> list[FieldError]:
+    """Turn marshmallow's nested messages into faults with a path each."""
+    if not isinstance(messages, Mapping):
+        texts = messages if isinstance(messages, list) else [messages]
+        return [FieldError(path or "(file)", _plain(str(text))) for text in texts]
+    faults = []
+    for key, value in messages.items():
+        if key in ("_schema", "value", "key") and not isinstance(value, Mapping):
+            place = path
+        elif isinstance(key, int):
+            place = f"{path}[{key}]"
+        else:
+            place = f"{path}.{key}" if path else str(key)
+        faults += flatten(value, place)
+    return faults
+
+
+_PLAIN = {
+    "Unknown field.": "is not a setting",
+    "Missing data for required field.": "is missing",
+    "Field may not be null.": "must not be empty",
+    "Not a valid integer.": "must be a whole number",
+    "Not a valid boolean.": "must be true or false",
+    "Not a valid string.": "must be text",
+    "Not a valid list.": "must be a list",
+    "Invalid input type.": "must be a mapping",
+    "Not a valid mapping type.": "must be a mapping",
+    "Not a valid URL.": "must be a URL such as https://host:port",
+}
+
+
+def _plain(text: str) -> str:
+    return _PLAIN.get(text, text[:1].lower() + text[1:].rstrip("."))
+
+
+def _build_schema(cls: Any) -> type[Schema]:
+    declared = {f.name: f for f in dataclasses.fields(cls) if "field" in f.metadata}
+
+    def build(_self: Schema, data: dict[str, Any], **_: Any) -> Any:
+        for name, value in data.items():
+            convert = declared[name].metadata["convert"]
+            if convert is not None and value is not None:
+                data[name] = convert(value)
+        return cls(**data)
+
+    members: dict[str, Any] = {name: f.metadata["field"] for name, f in declared.items()}
+    members["Meta"] = type("Meta", (), {"unknown": RAISE, "register": False})
+    members["build"] = post_load(build)
+    return type(f"{cls.__name__}Schema", (Schema,), members)
+
+
+_schema: Callable[[Any], type[Schema]] = cache(_build_schema)

@@ -1,0 +1,128 @@
+"""Where the settings come from: a YAML file, expanded, and overrides of its leaves."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Any
+
+import yaml
+
+from app.errors import FieldError
+
+_PREFIX = "SLIPWAY_"
+_NOT_SETTINGS = frozenset(
+    {"SLIPWAY_MASTER_KEY", "SLIPWAY_CONFIG", "SLIPWAY_OUTPUT", "SLIPWAY_URL", "SLIPWAY_USER",
+     "SLIPWAY_PASSWORD"}
+)  # fmt: skip
+_EXPANSION = re.compile(
+    r"\$\{(?:file:(?P<file>[^}]+)|(?P<name>\w+)(?::-(?P<default>[^}]*))?)\}", re.ASCII
+)
+
+
+def read_source(
+    file: Path | None, environ: Mapping[str, str], overrides: Mapping[str, Any]
+) -> tuple[dict[str, Any], list[FieldError]]:
+    """Read the file, expand it and lay the overrides over it.
+
+    Args:
+        file: YAML file, or None.
+        environ: Variables for ``${VAR}`` and ``SLIPWAY_*``.
+        overrides: Values by dotted path.
+
+    Returns:
+        The settings as a tree of plain values, and the faults found on the way.
+    """
+    faults: list[FieldError] = []
+    tree: Any = {}
+    if file is not None:
+        tree, faults = _read_file(file)
+        tree = _expand(tree, "", environ, faults)
+    for name, text in environ.items():
+        if name.startswith(_PREFIX) and name not in _NOT_SETTINGS:
+            path = name[len(_PREFIX) :].lower().split("__")
+            _put(tree, path, _structured(text), name, faults)
+    for dotted, value in overrides.items():
+        _put(tree, dotted.split("."), value, dotted, faults)
+    return tree, faults
+
+
+def _read_file(file: Path) -> tuple[dict[str, Any], list[FieldError]]:
+    try:
+        tree = yaml.safe_load(file.read_text(encoding="utf-8"))
+    except OSError as exc:
+        return {}, [FieldError(str(file), f"cannot be read: {exc.strerror}")]
+    except (UnicodeDecodeError, yaml.YAMLError) as exc:
+        return {}, [FieldError(str(file), f"is not YAML: {' '.join(str(exc).split())}")]
+    if tree is None:
+        return {}, []
+    if not isinstance(tree, dict):
+        return {}, [FieldError(str(file), "must be a mapping of settings")]
+    return tree, []
+
+
+def _expand(value: Any, path: str, environ: Mapping[str, str], faults: list[FieldError]) -> Any:
+    if isinstance(value, dict):
+        return {
+            key: _expand(item, f"{path}.{key}" if path else str(key), environ, faults)
+            for key, item in value.items()
+        }
+    if isinstance(value, list):
+        return [_expand(item, f"{path}[{i}]", environ, faults) for i, item in enumerate(value)]
+    if not isinstance(value, str) or "${" not in value:
+        return value
+
+    def replace(match: re.Match[str]) -> str:
+        if match["file"] is not None:
+            return _secret_file(match["file"], path, faults)
+        text = environ.get(match["name"], match["default"])
+        if text is None:
+            faults.append(FieldError(path, f"the variable {match['name']} is not set"))
+        return text or ""
+
+    return _EXPANSION.sub(replace, value)
+
+
+def _secret_file(name: str, path: str, faults: list[FieldError]) -> str:
+    try:
+        return Path(name).read_text(encoding="utf-8").rstrip("\r\n")
+    except (OSError, UnicodeDecodeError) as exc:
+        faults.append(FieldError(path, f"the file {name} cannot be read: {exc}"))
+        return ""
+
+
+def _structured(text: str) -> Any:
+    """Read a list or a mapping in YAML's flow style; any other text stays text.
+
+    The fields themselves make numbers and booleans of text, so that a password of digits stays
+    a password.
+    """
+    if not text.startswith(("[", "{")):
+        return text
+    try:
+        return yaml.safe_load(text)
+    except yaml.YAMLError:
+        return text
+
+
+def _put(
+    tree: dict[str, Any], path: list[str], value: Any, origin: str, faults: list[FieldError]
+) -> None:
+    node: Any = tree
+    for key in path[:-1]:
+        if isinstance(node, list) and key.isdigit() and int(key) < len(node):
+            node = node[int(key)]
+        elif isinstance(node, dict):
+            if node.get(key) is None:
+                node[key] = {}
+            node = node[key]
+        else:
+            faults.append(FieldError(origin, "overrides something that is not a mapping"))
+            return
+    if isinstance(node, list) and path[-1].isdigit() and int(path[-1]) < len(node):
+        node[int(path[-1])] = value
+    elif isinstance(node, dict):
+        node[path[-1]] = value
+    else:
+        faults.append(FieldError(origin, "overrides something that is not a mapping"))

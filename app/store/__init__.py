@@ -1,0 +1,1 @@
+"""The store: executions, their journals, definitions and keys, on SQLite or PostgreSQL."""

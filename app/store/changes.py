@@ -1,0 +1,267 @@
+"""How a process learns that an execution changed, and wakes who waits for it.
+
+SQLite tells by ``PRAGMA data_version`` that another connection committed; PostgreSQL notifies.
+Nothing here asks the database anything while nothing happens, whatever the number of waiters.
+"""
+
+from __future__ import annotations
+
+import threading
+import time
+from abc import ABC, abstractmethod
+from collections import deque
+from collections.abc import Callable, Collection, Iterator
+from contextlib import contextmanager
+from typing import Literal
+
+import psycopg
+import structlog
+from sqlalchemy import make_url, text
+
+from app.store.database import Database
+
+Kind = Literal["changed", "wanted"]
+"""``changed``: what readers see; ``wanted``: what the conductor must act on."""
+
+_LOOK_SECONDS = 0.01
+_RETRY_SECONDS = 1.0
+_BLOCK = 64
+
+log = structlog.get_logger(__name__)
+
+
+class ChangeFeed(ABC):
+    """Tells the ids of executions that were changed by any process.
+
+    Args:
+        database: The store.
+        kind: Which changes to tell.
+        publish: Called from a thread of the feed's own. It gets None when changes may have been
+            missed, so that everybody must look.
+    """
+
+    def __init__(
+        self, database: Database, kind: Kind, publish: Callable[[Collection[str] | None], None]
+    ) -> None:
+        self._database = database
+        self._kind = kind
+        self._publish = publish
+        self._closed = threading.Event()
+        self._thread = threading.Thread(target=self._run, name=f"{kind}-feed", daemon=True)
+
+    def start(self) -> None:
+        """Begin to listen; on return no later change is missed."""
+        self._open()
+        self._thread.start()
+
+    def close(self) -> None:
+        """Stop listening."""
+        self._closed.set()
+
+    def _run(self) -> None:
+        while not self._closed.is_set():
+            try:
+                self._listen()
+            except Exception as exc:  # noqa: BLE001  (a feed that dies would freeze every reader)
+                log.warning("change feed interrupted", kind=self._kind, error=str(exc))
+                self._closed.wait(_RETRY_SECONDS)
+                self._reopen()
+
+    def _reopen(self) -> None:
+        try:
+            self._open()
+        except Exception as exc:  # noqa: BLE001  (the next round tries again)
+            log.warning("change feed cannot be opened", kind=self._kind, error=str(exc))
+            return
+        self._publish(None)
+
+    @abstractmethod
+    def _open(self) -> None: ...
+
+    @abstractmethod
+    def _listen(self) -> None: ...
+
+
+class SqliteFeed(ChangeFeed):
+    """Watches SQLite's data version, which grows when any other connection commits."""
+
+    def _open(self) -> None:
+        self._version = -1
+        with self._database.read() as connection:
+            statement = text(f"SELECT coalesce(max({self._kind}), 0) FROM executions")  # noqa: S608
+            self._last = connection.execute(statement).scalar_one()
+
+    def _listen(self) -> None:
+        changes = text(
+            f"SELECT id, {self._kind} FROM executions"  # noqa: S608
+            f" WHERE {self._kind} > :last ORDER BY {self._kind}"
+        )
+        with self._database.read() as connection:
+            driver = connection.connection.driver_connection
+            assert driver is not None  # noqa: S101  (a live connection always has one)
+            look = driver.cursor()
+            while not self._closed.is_set():
+                version = look.execute("PRAGMA data_version").fetchone()[0]
+                if version != self._version:
+                    self._version = version
+                    rows = connection.execute(changes, {"last": self._last}).all()
+                    if rows:
+                        self._last = rows[-1][1]
+                        self._publish([row[0] for row in rows])
+                time.sleep(_LOOK_SECONDS)
+
+
+class PostgresFeed(ChangeFeed):
+    """Listens to PostgreSQL's notifications, whose payload is an execution's id."""
+
+    def _open(self) -> None:
+        url = make_url(self._database.url).set(drivername="postgresql")
+        self._connection = psycopg.connect(
+            url.render_as_string(hide_password=False), autocommit=True
+        )
+        self._connection.execute(f"LISTEN slipway_{self._kind}")
+
+    def _listen(self) -> None:
+        with self._connection:
+            while not self._closed.is_set():
+                for first in self._connection.notifies(timeout=1.0, stop_after=1):
+                    ids = {first.payload}
+                    ids.update(n.payload for n in self._connection.notifies(timeout=0))
+                    self._publish(ids)
+
+
+def open_feed(
+    database: Database, kind: Kind, publish: Callable[[Collection[str] | None], None]
+) -> ChangeFeed:
+    """Start the feed of a database's kind."""
+    feed = (SqliteFeed if database.is_sqlite else PostgresFeed)(database, kind, publish)
+    feed.start()
+    return feed
+
+
+class _Topic:
+    """Those who wait for one execution, in blocks that are woken together."""
+
+    __slots__ = ("blocks", "readers", "room", "version")
+
+    def __init__(self) -> None:
+        self.version = 0
+        self.readers = 0
+        self.blocks: list[threading.Event] = []
+        self.room = 0
+
+    def join(self) -> threading.Event:
+        if self.room == 0:
+            self.blocks.append(threading.Event())
+            self.room = _BLOCK
+        self.room -= 1
+        return self.blocks[-1]
+
+    def take(self) -> list[threading.Event]:
+        blocks, self.blocks, self.room = self.blocks, [], 0
+        self.version += 1
+        return blocks
+
+
+class Subscription:
+    """One reader's place in the line for one execution."""
+
+    __slots__ = ("_changes", "_topic", "seen")
+
+    def __init__(self, changes: Changes, topic: _Topic) -> None:
+        self._changes = changes
+        self._topic = topic
+        self.seen = topic.version
+
+    @property
+    def version(self) -> int:
+        """Number of the execution's changes that this process was told of; for caches."""
+        return self._topic.version
+
+    def wait(self, timeout_seconds: float) -> bool:
+        """Wait until the execution changed since the last call, or since the subscription.
+
+        Returns:
+            False when the time is over or the process is about to stop.
+        """
+        changed, self.seen = self._changes.wait(self._topic, self.seen, timeout_seconds)
+        return changed
+
+
+class Changes:
+    """Wakes the readers of this process.
+
+    Ten thousand waiters of one event would all run in one turn of the event loop, and nothing else
+    would. So they wait in blocks of 64, and a dispatcher lets the loop breathe between blocks.
+    """
+
+    def __init__(self, database: Database) -> None:
+        self._database = database
+        self._topics: dict[str, _Topic] = {}
+        self._lock = threading.Lock()
+        self._queue: deque[threading.Event] = deque()
+        self._work = threading.Event()
+        self._feed: ChangeFeed | None = None
+        self.closing = False
+
+    def start(self) -> None:
+        """Begin to follow the store."""
+        self._feed = open_feed(self._database, "changed", self.publish)
+        threading.Thread(target=self._dispatch, name="wake-ups", daemon=True).start()
+
+    def close(self) -> None:
+        """Wake everybody for the last time; from now on nobody waits."""
+        self.closing = True
+        if self._feed is not None:
+            self._feed.close()
+        self.publish(None)
+
+    @property
+    def waiting(self) -> int:
+        """Number of readers subscribed now."""
+        return sum(topic.readers for topic in list(self._topics.values()))
+
+    @contextmanager
+    def subscribe(self, execution_id: str) -> Iterator[Subscription]:
+        """Stand in line; subscribe first, then read, then wait, and no change is missed."""
+        with self._lock:
+            topic = self._topics.setdefault(execution_id, _Topic())
+            topic.readers += 1
+        try:
+            yield Subscription(self, topic)
+        finally:
+            with self._lock:
+                topic.readers -= 1
+                if not topic.readers:
+                    self._topics.pop(execution_id, None)
+
+    def publish(self, ids: Collection[str] | None) -> None:
+        """Wake the readers of some executions, or of all."""
+        with self._lock:
+            topics = (
+                list(self._topics.values())
+                if ids is None
+                else [self._topics[id_] for id_ in ids if id_ in self._topics]
+            )
+            for topic in topics:
+                self._queue.extend(topic.take())
+        if self._queue:
+            self._work.set()
+
+    def wait(self, topic: _Topic, seen: int, timeout_seconds: float) -> tuple[bool, int]:
+        """Wait for a version of a topic beyond the one that was seen."""
+        with self._lock:
+            if self.closing or topic.version != seen:
+                return not self.closing, topic.version
+            event = topic.join()
+        event.wait(timeout_seconds)
+        return topic.version != seen and not self.closing, topic.version
+
+    def _dispatch(self) -> None:
+        while True:
+            self._work.wait()
+            self._work.clear()
+            while self._queue:
+                self._queue.popleft().set()
+                # Not 0: the hub drains many callbacks before it looks at sockets again.
+                time.sleep(0.001)

@@ -1,0 +1,54 @@
+"""Definitions as they were when executions of them were launched, by digest of their content."""
+
+from __future__ import annotations
+
+import hashlib
+import json
+from contextlib import suppress
+
+from sqlalchemy import insert, select
+from sqlalchemy.exc import IntegrityError
+
+from app.domain import JSON
+from app.errors import NotFound
+from app.store.database import Database
+from app.store.schema import definitions
+
+
+class DefinitionSnapshots:
+    """Keeps what a running execution was made from, whatever becomes of the file."""
+
+    def __init__(self, database: Database) -> None:
+        self._database = database
+
+    def keep(self, document: JSON) -> str:
+        """Store a document, once.
+
+        Returns:
+            Its SHA-256 digest, under which :meth:`get` finds it.
+        """
+        canonical = json.dumps(document, sort_keys=True, separators=(",", ":"))
+        digest = hashlib.sha256(canonical.encode()).hexdigest()
+        known = select(definitions.c.digest).where(definitions.c.digest == digest)
+        with self._database.read() as connection:
+            if connection.execute(known).first() is not None:
+                return digest
+        with suppress(IntegrityError):  # somebody else was faster, with the same content
+            self._database.write(
+                lambda c: c.execute(insert(definitions).values(digest=digest, document=document))
+            )
+        return digest
+
+    def get(self, digest: str) -> JSON:
+        """Read a document.
+
+        Raises:
+            NotFound: No document has this digest.
+        """
+        with self._database.read() as connection:
+            row = connection.execute(
+                select(definitions.c.document).where(definitions.c.digest == digest)
+            ).one_or_none()
+        if row is None:
+            raise NotFound("The definition of this execution is gone.")
+        return row.document

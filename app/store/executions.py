@@ -1,0 +1,469 @@
+"""Executions: written down before they are launched, and never forgotten afterwards."""
+
+from __future__ import annotations
+
+from collections.abc import Collection, Mapping, Sequence
+from dataclasses import dataclass, fields
+from datetime import UTC, datetime, timedelta
+from typing import Any
+
+from sqlalchemy import Connection, Select, Update, delete, func, insert, select, text, update
+from sqlalchemy.exc import IntegrityError
+
+from app.domain import (
+    FINAL_STATUSES,
+    JSON,
+    DesiredState,
+    Execution,
+    ExecutionStatus,
+    Observation,
+    Task,
+    TaskStatus,
+)
+from app.errors import Conflict, NotFound
+from app.store import journal
+from app.store.changes import Kind
+from app.store.database import Database
+from app.store.schema import executions, launch_keys, tasks
+
+_FINAL = tuple(FINAL_STATUSES)
+_TASK_FIELDS = tuple(f.name for f in fields(Task))
+_ENUMS = {"status": ExecutionStatus, "desired": DesiredState}
+_PLAIN = tuple(
+    f.name for f in fields(Execution) if f.name not in {"log_counts", "outputs", *_ENUMS}
+)
+
+
+def now() -> datetime:
+    """Give the present moment, in whole milliseconds as the store keeps it."""
+    moment = datetime.now(UTC)
+    return moment.replace(microsecond=moment.microsecond // 1000 * 1000)
+
+
+@dataclass(frozen=True, slots=True)
+class Intent:
+    """What is written down before an orchestrator is asked to launch.
+
+    Attributes:
+        steps: Names of the steps, in order.
+        key: The caller's ``Idempotency-Key``, if any.
+        request_digest: Digest of what was asked, to tell a repetition from another request.
+    """
+
+    execution_id: str
+    orchestrator: str
+    workflow_id: str
+    workflow_name: str
+    owner: str
+    inputs: Mapping[str, JSON]
+    steps: Sequence[str] = ()
+    key: str | None = None
+    request_digest: str = ""
+
+
+@dataclass(frozen=True, slots=True)
+class ExecutionFilter:
+    """Which executions a list shows; None shows all."""
+
+    owner: str | None = None
+    workflow: str | None = None
+    status: ExecutionStatus | None = None
+
+
+class Executions:
+    """The executions in the store."""
+
+    def __init__(self, database: Database) -> None:
+        self._database = database
+
+    def create(self, intent: Intent) -> tuple[Execution, bool]:
+        """Write a launch down.
+
+        Returns:
+            The execution, and True; or the one that the same key launched before, and False.
+
+        Raises:
+            Conflict: The key was used for another request.
+        """
+        try:
+            return self._database.write(lambda c: self._create(c, intent)), True
+        except IntegrityError:
+            earlier = self._launched_with(intent)
+            if earlier is None:
+                raise
+            return earlier, False
+
+    def _create(self, connection: Connection, intent: Intent) -> Execution:
+        created_at = now()
+        if intent.key is not None:
+            connection.execute(
+                insert(launch_keys).values(
+                    owner=intent.owner,
+                    key=intent.key,
+                    request_digest=intent.request_digest,
+                    execution_id=intent.execution_id,
+                    created_at=created_at,
+                )
+            )
+        number = connection.execute(
+            insert(executions)
+            .values(
+                id=intent.execution_id,
+                orchestrator=intent.orchestrator,
+                workflow_id=intent.workflow_id,
+                workflow_name=intent.workflow_name,
+                owner=intent.owner,
+                inputs=dict(intent.inputs),
+                status=ExecutionStatus.PENDING,
+                desired=DesiredState.RUN,
+                created_at=created_at,
+                as_of=created_at,
+            )
+            .returning(executions.c.number)
+        ).scalar_one()
+        if intent.steps:
+            connection.execute(
+                insert(tasks),
+                [
+                    {"execution": number, "name": name, "position": i, "status": TaskStatus.PENDING}
+                    for i, name in enumerate(intent.steps)
+                ],
+            )
+        return _one(connection, executions.c.number == number)
+
+    def _launched_with(self, intent: Intent) -> Execution | None:
+        with self._database.read() as connection:
+            row = connection.execute(
+                select(launch_keys.c.request_digest, launch_keys.c.execution_id).where(
+                    launch_keys.c.owner == intent.owner, launch_keys.c.key == intent.key
+                )
+            ).one_or_none()
+            if row is None:
+                return None
+            if row.request_digest != intent.request_digest:
+                raise Conflict("This Idempotency-Key was used for another request.")
+            return _one(connection, executions.c.id == row.execution_id)
+
+    def launched(self, execution: Execution, reference: JSON) -> None:
+        """Note that the orchestrator accepted a launch; the conductor takes it from here."""
+        self._want(execution.number, {"reference": reference})
+
+    def withdraw(self, execution: Execution) -> None:
+        """Take back a launch that surely did not happen; its key may be used again."""
+
+        def work(connection: Connection) -> None:
+            connection.execute(delete(tasks).where(tasks.c.execution == execution.number))
+            connection.execute(
+                delete(launch_keys).where(launch_keys.c.execution_id == execution.id)
+            )
+            connection.execute(
+                delete(executions).where(
+                    executions.c.number == execution.number, executions.c.reference.is_(None)
+                )
+            )
+
+        self._database.write(work)
+
+    def doubt(self, execution: Execution, why: str) -> None:
+        """Note that nobody knows whether a launch happened; the conductor finds out."""
+        self._want(execution.number, {"status": ExecutionStatus.UNKNOWN, "error": why})
+
+    def get(self, execution_id: str) -> Execution:
+        """Get one execution.
+
+        Raises:
+            NotFound: There is none with this id.
+        """
+        with self._database.read() as connection:
+            return _one(connection, executions.c.id == execution_id)
+
+    def find(
+        self, wanted: ExecutionFilter, offset: int = 0, limit: int | None = None
+    ) -> tuple[list[Execution], int]:
+        """List executions, newest first.
+
+        Returns:
+            The asked-for stretch of them, and the number of all.
+        """
+        conditions = []
+        if wanted.owner is not None:
+            conditions.append(executions.c.owner == wanted.owner)
+        if wanted.status is not None:
+            conditions.append(executions.c.status == wanted.status)
+        if wanted.workflow is not None:
+            conditions.append(
+                (executions.c.workflow_id == wanted.workflow)
+                | (executions.c.workflow_name == wanted.workflow)
+            )
+        with self._database.read() as connection:
+            total = connection.execute(
+                select(func.count()).select_from(executions).where(*conditions)
+            ).scalar_one()
+            rows = connection.execute(
+                select(executions)
+                .where(*conditions)
+                .order_by(executions.c.number.desc())
+                .offset(offset)
+                .limit(limit)
+            )
+            return [_execution(row) for row in rows], total
+
+    def tasks(self, execution: Execution) -> list[Task]:
+        """List the tasks of an execution, in the order of the workflow."""
+        with self._database.read() as connection:
+            rows = connection.execute(
+                select(*(tasks.c[name] for name in _TASK_FIELDS))
+                .where(tasks.c.execution == execution.number)
+                .order_by(tasks.c.position)
+            )
+            return [Task(**{**row, "status": TaskStatus(row["status"])}) for row in rows.mappings()]
+
+    def desire(
+        self, execution: Execution, desired: DesiredState, shown: ExecutionStatus | None = None
+    ) -> bool:
+        """Write down what the user wants of an execution that has not ended.
+
+        Args:
+            execution: The execution.
+            desired: The state to work towards.
+            shown: Status to show from now on, if it is known already.
+
+        Returns:
+            False when it has ended in the meantime.
+        """
+        values: dict[str, Any] = {"desired": desired}
+        if shown is not None:
+            values["status"] = shown
+        return self._want(execution.number, values)
+
+    def follow(self, execution: Execution, until: datetime) -> None:
+        """Note that somebody follows an execution, so that it is looked at more often."""
+        self._want(execution.number, {"followed_until": until}, quiet=True)
+
+    def _want(self, number: int, values: Mapping[str, Any], *, quiet: bool = False) -> bool:
+        def work(connection: Connection) -> bool:
+            statement = update(executions).where(
+                executions.c.number == number, executions.c.status.not_in(_FINAL)
+            )
+            kinds: tuple[Kind, ...] = ("wanted",) if quiet else ("wanted", "changed")
+            return _change(connection, statement.values(**values), number, kinds)
+
+        return self._database.write(work)
+
+    def claim(
+        self, owner: str, node: str, lease_seconds: float, bound: Collection[str], limit: int
+    ) -> list[Execution]:
+        """Take over executions that nobody drives.
+
+        Args:
+            owner: Id of the conductor.
+            node: Name of its machine.
+            lease_seconds: How long they are its own without a renewal.
+            bound: Orchestrators whose executions stay on the machine that began them.
+            limit: Most to take.
+        """
+        moment = now()
+
+        def work(connection: Connection) -> list[Execution]:
+            free = (
+                select(executions.c.number)
+                .where(
+                    executions.c.log_complete.is_(False),
+                    executions.c.reference.is_not(None)
+                    | (executions.c.status == ExecutionStatus.UNKNOWN)
+                    | (executions.c.created_at < moment - _LAUNCH_TIME),
+                    executions.c.lease_until.is_(None) | (executions.c.lease_until < moment),
+                    executions.c.node.is_(None)
+                    | (executions.c.node == node)
+                    | executions.c.orchestrator.not_in(bound),
+                )
+                .order_by(executions.c.number)
+                .limit(limit)
+            )
+            if connection.dialect.name == "postgresql":
+                free = free.with_for_update(skip_locked=True)
+            numbers = connection.execute(free).scalars().all()
+            if not numbers:
+                return []
+            rows = connection.execute(
+                update(executions)
+                .where(executions.c.number.in_(numbers))
+                .values(
+                    lease_owner=owner,
+                    lease_until=moment + timedelta(seconds=lease_seconds),
+                    node=node,
+                )
+                .returning(executions)
+            )
+            return sorted((_execution(row) for row in rows), key=lambda e: e.number)
+
+        return self._database.write(work)
+
+    def renew(self, owner: str, lease_seconds: float) -> None:
+        """Keep all executions of a conductor for some time more."""
+        until = now() + timedelta(seconds=lease_seconds)
+        self._database.write(
+            lambda c: c.execute(
+                update(executions)
+                .where(executions.c.lease_owner == owner, executions.c.log_complete.is_(False))
+                .values(lease_until=until)
+            )
+        )
+
+    def release(self, owner: str) -> None:
+        """Let go of all executions of a conductor."""
+        self._database.write(
+            lambda c: c.execute(
+                update(executions)
+                .where(executions.c.lease_owner == owner)
+                .values(lease_owner=None, lease_until=None)
+            )
+        )
+
+    def settle(self, execution: Execution, owner: str, reference: JSON) -> None:
+        """Note what became of a launch with unknown outcome.
+
+        Args:
+            execution: The execution.
+            owner: Id of the conductor that holds it.
+            reference: What the orchestrator gave; None when the launch did not happen.
+        """
+        values: dict[str, Any]
+        if reference is None:
+            text_ = "The orchestrator never received the launch; it is safe to launch again."
+            values = {
+                "status": ExecutionStatus.FAILED,
+                "error": text_,
+                "finished_at": now(),
+                "log_complete": True,
+            }
+        else:
+            values = {"status": ExecutionStatus.PENDING, "error": None, "reference": reference}
+        statement = update(executions).where(
+            executions.c.number == execution.number, executions.c.lease_owner == owner
+        )
+        self._database.write(
+            lambda c: _change(
+                c, statement.values(as_of=now(), **values), execution.number, ("changed",)
+            )
+        )
+
+    def record(self, execution: Execution, owner: str, seen: Observation) -> Execution:
+        """Store an observation: status, tasks, journal and cursor, all or nothing.
+
+        Args:
+            execution: The execution as it was before.
+            owner: Id of the conductor that holds it.
+            seen: What its orchestrator saw.
+
+        Returns:
+            The execution as it is now.
+
+        Raises:
+            Conflict: Another conductor holds the execution.
+        """
+
+        def work(connection: Connection) -> Execution:
+            row = _held(connection, execution.number, owner)
+            before = journal.counts_of(row)
+            counts = journal.append(connection, execution.number, before, seen.entries)
+            for task in seen.tasks:
+                _store_task(connection, execution.number, task)
+            values = _observed(row, seen)
+            values.update(zip(journal.COUNTERS, counts, strict=True))
+            statement = update(executions).where(executions.c.number == execution.number)
+            _change(connection, statement.values(**values), execution.number, ("changed",))
+            return _one(connection, executions.c.number == execution.number)
+
+        return self._database.write(work)
+
+    def touch(self, execution: Execution, owner: str, cursor: JSON) -> None:
+        """Note that an observation found nothing new; wakes nobody."""
+        self._database.write(
+            lambda c: c.execute(
+                update(executions)
+                .where(executions.c.number == execution.number, executions.c.lease_owner == owner)
+                .values(as_of=now(), cursor=cursor)
+            )
+        )
+
+
+_LAUNCH_TIME = timedelta(seconds=90)
+
+
+def _held(connection: Connection, number: int, owner: str) -> Any:
+    statement: Select[Any] = select(executions).where(
+        executions.c.number == number, executions.c.lease_owner == owner
+    )
+    if connection.dialect.name == "postgresql":
+        statement = statement.with_for_update()
+    row = connection.execute(statement).one_or_none()
+    if row is None:
+        raise Conflict("Another conductor drives this execution.")
+    return row
+
+
+def _observed(row: Any, seen: Observation) -> dict[str, Any]:
+    """Choose the columns that an observation changes; a final status stays as it is."""
+    values: dict[str, Any] = {
+        "as_of": now(),
+        "cursor": seen.cursor,
+        "log_complete": seen.log_complete,
+    }
+    if ExecutionStatus(row.status).final:
+        return values
+    status = seen.status
+    if row.desired == DesiredState.CANCEL and not status.final:
+        status = ExecutionStatus.CANCELLING
+    values.update(
+        status=status, error=seen.error, progress=seen.progress, finished_at=seen.finished_at
+    )
+    if seen.started_at is not None:
+        values["started_at"] = seen.started_at
+    if seen.outputs is not None:
+        values["outputs"] = dict(seen.outputs)
+    return values
+
+
+def _store_task(connection: Connection, number: int, task: Task) -> None:
+    values = {name: getattr(task, name) for name in _TASK_FIELDS if name != "name"}
+    changed = connection.execute(
+        update(tasks).where(tasks.c.execution == number, tasks.c.name == task.name).values(**values)
+    )
+    if not changed.rowcount:
+        position = (
+            select(func.count()).where(tasks.c.execution == number).correlate(None)
+        ).scalar_subquery()
+        connection.execute(
+            insert(tasks).values(execution=number, name=task.name, position=position, **values)
+        )
+
+
+def _change(connection: Connection, statement: Update, number: int, kinds: Sequence[Kind]) -> bool:
+    """Run an update of one execution and let the feeds know."""
+    if connection.dialect.name == "sqlite":
+        for kind in kinds:
+            latest = select(func.coalesce(func.max(executions.c[kind]), 0) + 1)
+            statement = statement.values({kind: latest.scalar_subquery()})
+    if not connection.execute(statement).rowcount:
+        return False
+    if connection.dialect.name == "postgresql":
+        for kind in kinds:
+            connection.execute(
+                text("SELECT pg_notify(:channel, id) FROM executions WHERE number = :number"),
+                {"channel": f"slipway_{kind}", "number": number},
+            )
+    return True
+
+
+def _one(connection: Connection, condition: Any) -> Execution:
+    row = connection.execute(select(executions).where(condition)).one_or_none()
+    if row is None:
+        raise NotFound("There is no such execution.")
+    return _execution(row)
+
+
+def _execution(row: Any) -> Execution:
+    values = {name: getattr(row, name) for name in _PLAIN}
+    values |= {name: enum(getattr(row, name)) for name, enum in _ENUMS.items()}
+    return Execution(**values, outputs=row.outputs or {}, log_counts=journal.counts_of(row))

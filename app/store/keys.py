@@ -1,0 +1,70 @@
+"""Public records of SSH keys, and the encrypted private halves of the embedded key store."""
+
+from __future__ import annotations
+
+from dataclasses import asdict
+from typing import NamedTuple
+
+from sqlalchemy import delete, insert, select
+
+from app.domain import SshKey
+from app.store.database import Database
+from app.store.schema import ssh_key_secrets, ssh_keys
+
+
+class Sealed(NamedTuple):
+    """Something encrypted, with its nonce."""
+
+    nonce: bytes
+    ciphertext: bytes
+
+
+class SshKeys:
+    """Who owns which key."""
+
+    def __init__(self, database: Database) -> None:
+        self._database = database
+
+    def add(self, key: SshKey) -> None:
+        """Store the public record of a key."""
+        self._database.write(lambda c: c.execute(insert(ssh_keys).values(asdict(key))))
+
+    def of(self, owner: str) -> list[SshKey]:
+        """List a user's keys, newest first."""
+        with self._database.read() as connection:
+            rows = connection.execute(
+                select(ssh_keys)
+                .where(ssh_keys.c.owner == owner)
+                .order_by(ssh_keys.c.created_at.desc(), ssh_keys.c.id)
+            )
+            return [SshKey(**row) for row in rows.mappings()]
+
+    def remove(self, key_id: str) -> None:
+        """Forget the public record of a key; idempotent."""
+        self._database.write(lambda c: c.execute(delete(ssh_keys).where(ssh_keys.c.id == key_id)))
+
+
+class SealedKeys:
+    """Encrypted private keys; what decrypts them is not in the database."""
+
+    def __init__(self, database: Database) -> None:
+        self._database = database
+
+    def put(self, key_id: str, sealed: Sealed) -> None:
+        """Store an encrypted key under a new id."""
+        values = {"id": key_id, **sealed._asdict()}
+        self._database.write(lambda c: c.execute(insert(ssh_key_secrets).values(values)))
+
+    def get(self, key_id: str) -> Sealed | None:
+        """Read an encrypted key; None when there is none."""
+        with self._database.read() as connection:
+            row = connection.execute(
+                select(ssh_key_secrets).where(ssh_key_secrets.c.id == key_id)
+            ).one_or_none()
+        return None if row is None else Sealed(row.nonce, row.ciphertext)
+
+    def delete(self, key_id: str) -> None:
+        """Remove an encrypted key; idempotent."""
+        self._database.write(
+            lambda c: c.execute(delete(ssh_key_secrets).where(ssh_key_secrets.c.id == key_id))
+        )

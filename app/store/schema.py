@@ -1,0 +1,222 @@
+"""The tables of the store.
+
+Times are milliseconds since the epoch, UTC. The journal's primary key is dense per execution, so an
+index that a client saw never changes its meaning.
+"""
+
+from __future__ import annotations
+
+import json
+from datetime import UTC, datetime, timedelta
+from typing import Any
+
+from sqlalchemy import (
+    BigInteger,
+    Boolean,
+    Column,
+    Float,
+    Index,
+    Integer,
+    LargeBinary,
+    MetaData,
+    SmallInteger,
+    String,
+    Table,
+    Text,
+    TypeDecorator,
+    false,
+    text,
+)
+from sqlalchemy.engine import Dialect
+
+from app.domain import JSON
+
+_EPOCH = datetime(1970, 1, 1, tzinfo=UTC)
+_MILLISECOND = timedelta(milliseconds=1)
+
+
+def to_ms(moment: datetime) -> int:
+    """Give milliseconds since the epoch."""
+    return (moment - _EPOCH) // _MILLISECOND
+
+
+def from_ms(milliseconds: int) -> datetime:
+    """Give the moment of so many milliseconds since the epoch."""
+    return _EPOCH + milliseconds * _MILLISECOND
+
+
+class Instant(TypeDecorator[datetime]):
+    """A moment, stored as milliseconds since the epoch."""
+
+    impl = BigInteger
+    cache_ok = True
+
+    def process_bind_param(self, value: datetime | None, dialect: Dialect) -> int | None:  # noqa: ARG002
+        """Store a moment."""
+        return None if value is None else to_ms(value)
+
+    def process_result_value(self, value: Any, dialect: Dialect) -> datetime | None:  # noqa: ARG002
+        """Read a moment."""
+        return None if value is None else from_ms(value)
+
+
+class Json(TypeDecorator[JSON]):
+    """A JSON value, stored as text; None is NULL."""
+
+    impl = Text
+    cache_ok = True
+
+    def process_bind_param(self, value: JSON, dialect: Dialect) -> str | None:  # noqa: ARG002
+        """Store a value."""
+        return None if value is None else json.dumps(value, separators=(",", ":"))
+
+    def process_result_value(self, value: Any, dialect: Dialect) -> JSON:  # noqa: ARG002
+        """Read a value."""
+        return None if value is None else json.loads(value)
+
+
+metadata = MetaData()
+
+# SQLite numbers rows by itself only for a column of exactly this type.
+_Number = BigInteger().with_variant(Integer(), "sqlite")
+
+executions = Table(
+    "executions",
+    metadata,
+    Column("number", _Number, primary_key=True, autoincrement=True),
+    Column("id", String(64), nullable=False, unique=True),
+    Column("orchestrator", String(64), nullable=False),
+    Column("workflow_id", String(512), nullable=False),
+    Column("workflow_name", String(512), nullable=False),
+    Column("owner", String(100), nullable=False),
+    Column("inputs", Json, nullable=False),
+    Column("outputs", Json),
+    Column("status", String(16), nullable=False),
+    Column("desired", String(16), nullable=False),
+    Column("error", Text),
+    Column("progress", Float, nullable=False, server_default=text("0")),
+    Column("reference", Json),
+    Column("cursor", Json),
+    Column("created_at", Instant, nullable=False),
+    Column("started_at", Instant),
+    Column("finished_at", Instant),
+    Column("as_of", Instant, nullable=False),
+    Column("n_debug", BigInteger, nullable=False, server_default=text("0")),
+    Column("n_info", BigInteger, nullable=False, server_default=text("0")),
+    Column("n_warn", BigInteger, nullable=False, server_default=text("0")),
+    Column("n_error", BigInteger, nullable=False, server_default=text("0")),
+    Column("log_complete", Boolean, nullable=False, server_default=false()),
+    Column("followed_until", Instant),
+    # SQLite has no notifications: readers look for rows whose number went up.
+    Column("changed", BigInteger, nullable=False, server_default=text("0")),
+    Column("wanted", BigInteger, nullable=False, server_default=text("0")),
+    Column("lease_owner", String(100)),
+    Column("lease_until", Instant),
+    Column("node", String(255)),
+    Index("ix_executions_owner", "owner", "number"),
+    Index("ix_executions_changed", "changed"),
+    Index("ix_executions_wanted", "wanted"),
+    Index(
+        "ix_executions_active",
+        "number",
+        sqlite_where=text("log_complete = 0"),
+        postgresql_where=text("log_complete = false"),
+    ),
+    sqlite_autoincrement=True,
+)
+
+tasks = Table(
+    "tasks",
+    metadata,
+    Column("execution", BigInteger, primary_key=True),
+    Column("name", String(255), primary_key=True),
+    Column("position", Integer, nullable=False),
+    Column("status", String(16), nullable=False),
+    Column("started_at", Instant),
+    Column("finished_at", Instant),
+    Column("exit_code", Integer),
+    Column("attempts", Integer, nullable=False, server_default=text("0")),
+    Column("node", String(255)),
+    Column("error", Text),
+    sqlite_with_rowid=False,
+)
+
+log_entries = Table(
+    "log_entries",
+    metadata,
+    Column("execution", BigInteger, primary_key=True),
+    Column("sequence", BigInteger, primary_key=True),
+    Column("level", SmallInteger, nullable=False),
+    Column("timestamp", BigInteger, nullable=False),
+    Column("task", String(255), nullable=False),
+    Column("content", Text, nullable=False),
+    Column("upstream_id", String(255)),
+    Index("ix_log_entries_level", "execution", "level", "sequence"),
+    Index(
+        "ix_log_entries_upstream_id",
+        "execution",
+        "upstream_id",
+        unique=True,
+        sqlite_where=text("upstream_id IS NOT NULL"),
+        postgresql_where=text("upstream_id IS NOT NULL"),
+    ),
+    sqlite_with_rowid=False,
+)
+
+log_checkpoints = Table(
+    "log_checkpoints",
+    metadata,
+    Column("execution", BigInteger, primary_key=True),
+    Column("block", BigInteger, primary_key=True),
+    Column("n_debug", BigInteger, nullable=False),
+    Column("n_info", BigInteger, nullable=False),
+    Column("n_warn", BigInteger, nullable=False),
+    Column("n_error", BigInteger, nullable=False),
+    sqlite_with_rowid=False,
+)
+
+definitions = Table(
+    "definitions",
+    metadata,
+    Column("digest", String(64), primary_key=True),
+    Column("document", Json, nullable=False),
+)
+
+launch_keys = Table(
+    "launch_keys",
+    metadata,
+    Column("owner", String(100), primary_key=True),
+    Column("key", String(255), primary_key=True),
+    Column("request_digest", String(64), nullable=False),
+    Column("execution_id", String(64), nullable=False, index=True),
+    Column("created_at", Instant, nullable=False),
+)
+
+ssh_keys = Table(
+    "ssh_keys",
+    metadata,
+    Column("id", String(64), primary_key=True),
+    Column("owner", String(100), nullable=False, index=True),
+    Column("algorithm", String(32), nullable=False),
+    Column("fingerprint", String(64), nullable=False),
+    Column("metadata", Json, nullable=False),
+    Column("created_at", Instant, nullable=False),
+)
+
+ssh_key_secrets = Table(
+    "ssh_key_secrets",
+    metadata,
+    Column("id", String(64), primary_key=True),
+    Column("nonce", LargeBinary(12), nullable=False),
+    Column("ciphertext", LargeBinary, nullable=False),
+)
+
+conductors = Table(
+    "conductors",
+    metadata,
+    Column("id", String(100), primary_key=True),
+    Column("node", String(255), nullable=False),
+    Column("pid", Integer, nullable=False),
+    Column("started_at", Instant, nullable=False),
+    Column("beat_at", Instant, nullable=False),
+)
