@@ -1,5 +1,17 @@
-"""The WSGI application, for a server of your choice: ``wsgi:app``."""
+"""The WSGI application for a server of your choice: ``wsgi:app``, patched by gevent.
+
+``slipway web`` is the server that this project is measured with; another one must use gevent too,
+since every waiting reader holds a request open. ``SLIPWAY_CONFIG`` names the settings.
+"""
 
 from gevent import monkey
 
 monkey.patch_all(subprocess=False)
+
+import os
+from pathlib import Path
+
+from app.factory import create_app, read_settings
+
+_config = os.environ.get("SLIPWAY_CONFIG")
+app = create_app(read_settings(Path(_config) if _config else None))

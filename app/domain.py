@@ -238,6 +238,15 @@ class Execution:
 
 
 @dataclass(frozen=True, slots=True)
+class ExecutionFilter:
+    """Which executions a list shows; None shows all."""
+
+    owner: str | None = None
+    workflow: str | None = None
+    status: ExecutionStatus | None = None
+
+
+@dataclass(frozen=True, slots=True)
 class Launch:
     """A launch that the gateway has written down and now asks an orchestrator for.
 

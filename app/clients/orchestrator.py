@@ -10,7 +10,7 @@ from __future__ import annotations
 from abc import ABC, abstractmethod
 from collections.abc import Callable, Mapping
 from enum import StrEnum
-from typing import ClassVar
+from typing import ClassVar, Protocol, cast
 
 from app.domain import (
     JSON,
@@ -147,3 +147,59 @@ class Orchestrator(ABC):
         """
         if capability not in self.capabilities:
             raise CapabilityMissing(f"The orchestrator '{self.name}' cannot {capability}.")
+
+
+class Pauser(Protocol):
+    """What :attr:`Capability.PAUSE` adds."""
+
+    def pause(self, execution: Execution) -> None:
+        """Ask for a pause; on return the request is accepted, not carried out."""
+
+    def resume(self, execution: Execution) -> None:
+        """Ask for the end of a pause; on return the request is accepted, not carried out."""
+
+
+class Uploader(Protocol):
+    """What :attr:`Capability.UPLOAD` adds."""
+
+    def upload(self, document: str, workflow_id: str | None) -> tuple[Workflow, bool]:
+        """Add a definition, or put one in the place of another.
+
+        Args:
+            document: YAML or JSON text.
+            workflow_id: The workflow that it is for; None adds a new one.
+
+        Returns:
+            The workflow, and whether it is new.
+
+        Raises:
+            InvalidDefinition: With all of its faults.
+            Conflict: A new one has the id of one that exists.
+        """
+
+    def remove(self, workflow_id: str) -> None:
+        """Remove a definition; executions of it go on.
+
+        Raises:
+            NotFound: There is none with this id.
+        """
+
+
+def pauser(orchestrator: Orchestrator) -> Pauser:
+    """Give the orchestrator as one that pauses.
+
+    Raises:
+        CapabilityMissing: It cannot.
+    """
+    orchestrator.require(Capability.PAUSE)
+    return cast(Pauser, orchestrator)
+
+
+def uploader(orchestrator: Orchestrator) -> Uploader:
+    """Give the orchestrator as one that takes uploads.
+
+    Raises:
+        CapabilityMissing: It does not.
+    """
+    orchestrator.require(Capability.UPLOAD)
+    return cast(Uploader, orchestrator)

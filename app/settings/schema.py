@@ -7,12 +7,24 @@ from collections.abc import Callable, Mapping
 from functools import cache
 from typing import Any, TypeVar
 
-from marshmallow import RAISE, Schema, ValidationError, fields, post_load
+from marshmallow import RAISE, Schema, ValidationError, fields, post_load, validate
 
 from app.durations import format_duration, parse_duration
 from app.errors import FieldError
 
 T = TypeVar("T")
+
+Text = fields.String
+Flag = fields.Boolean
+Range = validate.Range
+"""What options need that are declared where marshmallow may not be imported."""
+
+
+class ServerUrl(fields.Url):
+    """Where a server answers: ``http`` or ``https``, and a host that need not be a public name."""
+
+    def __init__(self, **kwargs: Any) -> None:
+        super().__init__(schemes={"http", "https"}, require_tld=False, **kwargs)
 
 
 class Duration(fields.Field[float]):
@@ -27,7 +39,7 @@ class Duration(fields.Field[float]):
         super().__init__(load_default=default, metadata=metadata, **kwargs)
         self._at_least = at_least
 
-    def _deserialize(self, value: Any, attr: Any, data: Any, **kwargs: Any) -> float:  # noqa: ARG002
+    def _deserialize(self, value: Any, attr: Any, data: Any, **kwargs: Any) -> float:
         try:
             seconds = parse_duration(str(value))
         except ValueError as exc:

@@ -114,9 +114,7 @@ def _put(
         if isinstance(node, list) and key.isdigit() and int(key) < len(node):
             node = node[int(key)]
         elif isinstance(node, dict):
-            if node.get(key) is None:
-                node[key] = {}
-            node = node[key]
+            node = node.setdefault(key, {})
         else:
             faults.append(FieldError(origin, "overrides something that is not a mapping"))
             return

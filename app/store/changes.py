@@ -12,6 +12,7 @@ from abc import ABC, abstractmethod
 from collections import deque
 from collections.abc import Callable, Collection, Iterator
 from contextlib import contextmanager
+from itertools import count
 from typing import Literal
 
 import psycopg
@@ -143,9 +144,10 @@ class _Topic:
     """Those who wait for one execution, in blocks that are woken together."""
 
     __slots__ = ("blocks", "readers", "room", "version")
+    versions = count(1)
 
     def __init__(self) -> None:
-        self.version = 0
+        self.version = next(self.versions)
         self.readers = 0
         self.blocks: list[threading.Event] = []
         self.room = 0
@@ -159,12 +161,18 @@ class _Topic:
 
     def take(self) -> list[threading.Event]:
         blocks, self.blocks, self.room = self.blocks, [], 0
-        self.version += 1
+        self.version = next(self.versions)
         return blocks
 
 
 class Subscription:
-    """One reader's place in the line for one execution."""
+    """One reader's place in the line for one execution.
+
+    Attributes:
+        seen: Version of the execution that the reader has seen. Whatever is read from the store
+            after the subscription, or after :meth:`wait`, is at least as new; versions are never
+            used twice by a process.
+    """
 
     __slots__ = ("_changes", "_topic", "seen")
 
@@ -172,11 +180,6 @@ class Subscription:
         self._changes = changes
         self._topic = topic
         self.seen = topic.version
-
-    @property
-    def version(self) -> int:
-        """Number of the execution's changes that this process was told of; for caches."""
-        return self._topic.version
 
     def wait(self, timeout_seconds: float) -> bool:
         """Wait until the execution changed since the last call, or since the subscription.

@@ -15,6 +15,7 @@ from app.domain import (
     JSON,
     DesiredState,
     Execution,
+    ExecutionFilter,
     ExecutionStatus,
     Observation,
     Task,
@@ -59,15 +60,6 @@ class Intent:
     steps: Sequence[str] = ()
     key: str | None = None
     request_digest: str = ""
-
-
-@dataclass(frozen=True, slots=True)
-class ExecutionFilter:
-    """Which executions a list shows; None shows all."""
-
-    owner: str | None = None
-    workflow: str | None = None
-    status: ExecutionStatus | None = None
 
 
 class Executions:

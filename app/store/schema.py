@@ -51,11 +51,11 @@ class Instant(TypeDecorator[datetime]):
     impl = BigInteger
     cache_ok = True
 
-    def process_bind_param(self, value: datetime | None, dialect: Dialect) -> int | None:  # noqa: ARG002
+    def process_bind_param(self, value: datetime | None, dialect: Dialect) -> int | None:
         """Store a moment."""
         return None if value is None else to_ms(value)
 
-    def process_result_value(self, value: Any, dialect: Dialect) -> datetime | None:  # noqa: ARG002
+    def process_result_value(self, value: Any, dialect: Dialect) -> datetime | None:
         """Read a moment."""
         return None if value is None else from_ms(value)
 
@@ -66,11 +66,11 @@ class Json(TypeDecorator[JSON]):
     impl = Text
     cache_ok = True
 
-    def process_bind_param(self, value: JSON, dialect: Dialect) -> str | None:  # noqa: ARG002
+    def process_bind_param(self, value: JSON, dialect: Dialect) -> str | None:
         """Store a value."""
         return None if value is None else json.dumps(value, separators=(",", ":"))
 
-    def process_result_value(self, value: Any, dialect: Dialect) -> JSON:  # noqa: ARG002
+    def process_result_value(self, value: Any, dialect: Dialect) -> JSON:
         """Read a value."""
         return None if value is None else json.loads(value)
 

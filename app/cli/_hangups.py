@@ -1,0 +1,43 @@
+"""Noticing clients that went away while their request is held.
+
+A held request reads nothing and writes nothing, so nobody tells it that its client is gone. One
+epoll instance watches the sockets of all held requests, and the event loop watches that one.
+"""
+
+from __future__ import annotations
+
+import select
+
+import gevent
+from gevent import monkey
+
+# gevent takes epoll out of the module, since waiting in it would stop the loop; we never wait.
+_epoll = monkey.get_original("select", "epoll")
+_GONE = select.EPOLLRDHUP | select.EPOLLHUP | select.EPOLLERR | select.EPOLLONESHOT
+_AT_ONCE = 1024
+
+
+class Hangups:
+    """Ends the greenlets whose clients hang up."""
+
+    def __init__(self) -> None:
+        self._epoll = _epoll()
+        self._held: dict[int, gevent.Greenlet] = {}
+        self._watcher = gevent.get_hub().loop.io(self._epoll.fileno(), 1)
+        self._watcher.start(self._look)
+
+    def hold(self, descriptor: int) -> None:
+        """Watch the socket of the current greenlet."""
+        self._held[descriptor] = gevent.getcurrent()
+        self._epoll.register(descriptor, _GONE)
+
+    def release(self, descriptor: int) -> None:
+        """Stop watching; to be called before the socket is closed or used again."""
+        if self._held.pop(descriptor, None) is not None:
+            self._epoll.unregister(descriptor)
+
+    def _look(self) -> None:
+        for descriptor, _ in self._epoll.poll(0, _AT_ONCE):
+            greenlet = self._held.get(descriptor)
+            if greenlet is not None:
+                greenlet.kill(block=False)

@@ -1,0 +1,113 @@
+"""The HTTP server of a web process: gevent's WSGI server, with a shutdown of our own.
+
+The reasons for each departure from the stock server stand in ``docs/decisions/0003``.
+"""
+
+from __future__ import annotations
+
+import socket
+from collections.abc import Callable, Iterable
+from typing import Any
+
+import gevent
+import structlog
+from gevent.pywsgi import WSGIHandler, WSGIServer
+
+from app.cli._hangups import Hangups
+
+log = structlog.get_logger(__name__)
+
+_BACKLOG = 4096
+_HELD_METHODS = ("GET", "HEAD")
+
+Application = Callable[[dict[str, Any], Callable[..., Any]], Iterable[bytes]]
+
+
+class _Handler(WSGIHandler):  # type: ignore[misc]
+    """One connection."""
+
+    def run_application(self) -> None:
+        """Answer one request, and notice when its client goes away meanwhile."""
+        server: Server = self.server
+        descriptor = self.socket.fileno()
+        # A client that gets its answer may have gone for good only where nothing is changed.
+        held = self.environ["REQUEST_METHOD"] in _HELD_METHODS
+        # Without this a busy connection would never let go of the loop.
+        gevent.sleep(0)
+        server.active += 1
+        if held:
+            server.hangups.hold(descriptor)
+        try:
+            super().run_application()
+        finally:
+            if held:
+                server.hangups.release(descriptor)
+            server.active -= 1
+
+    def finalize_headers(self) -> None:
+        """Tell the client to come back on another connection when the process stops."""
+        if self.server.stopping:
+            self.response_headers.append((b"Connection", b"close"))
+            self.close_connection = True
+        super().finalize_headers()
+
+
+class Server(WSGIServer):  # type: ignore[misc]
+    """Serves an application on a listening socket.
+
+    Args:
+        listener: A socket that listens already.
+        application: The WSGI application.
+    """
+
+    def __init__(self, listener: socket.socket, application: Application) -> None:
+        super().__init__(listener, application, log=None, handler_class=_Handler)
+        self.hangups = Hangups()
+        self.active = 0
+        self.stopping = False
+
+    def shut_down(self, release: Callable[[], None], timeout_seconds: float) -> None:
+        """Take no new connection, let every request be answered, and close.
+
+        Args:
+            release: Makes the held requests answer what they have.
+            timeout_seconds: Longest time for that.
+        """
+        self.stopping = True
+        self.close()
+        release()
+        with gevent.Timeout(timeout_seconds, False):
+            while self.active:
+                gevent.sleep(0.01)
+        if self.active:
+            log.warning("requests cut off at shutdown", count=self.active)
+        self.stop(timeout=0.05)
+
+
+def listen(host: str, port: int, *, shared: bool = False) -> socket.socket:
+    """Open a listening socket.
+
+    Args:
+        host: Address or name.
+        port: TCP port; 0 for any free one.
+        shared: Let other sockets listen on the same port, for several processes.
+
+    Raises:
+        OSError: The address cannot be had.
+    """
+    family, kind, protocol, _, address = socket.getaddrinfo(
+        host, port, type=socket.SOCK_STREAM, flags=socket.AI_PASSIVE
+    )[0]
+    listener = socket.socket(family, kind, protocol)
+    listener.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
+    if shared:
+        listener.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEPORT, 1)
+    # Inherited by each connection: headers and body leave in two writes.
+    listener.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
+    try:
+        listener.bind(address)
+        listener.listen(_BACKLOG)
+    except OSError:
+        listener.close()
+        raise
+    return listener

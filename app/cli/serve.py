@@ -1,0 +1,72 @@
+"""``slipway serve``: the whole service on one machine."""
+
+from __future__ import annotations
+
+import sys
+from pathlib import Path
+
+import click
+
+from app.cli._options import config_option, environment, explain, settings_or_exit
+from app.cli._server import listen
+from app.cli._supervisor import Child, Supervisor
+from app.errors import ConfigError, SlipwayError
+from app.factory import check_secrets
+from app.observability import configure_logging
+from app.store import migrate
+from app.store.database import Database
+
+
+@click.command("serve")
+@config_option
+@click.option("--host", help="Address to listen on; default 127.0.0.1 (SLIPWAY_API__HOST).")
+@click.option(
+    "--port", type=int, help="TCP port, 0 for a free one; default 8080 (SLIPWAY_API__PORT)."
+)
+@click.option(
+    "--insecure", is_flag=True, default=None, help="Allow any address without authentication."
+)
+def command(
+    config: Path | None,
+    data_dir: Path | None,
+    host: str | None,
+    port: int | None,
+    insecure: bool | None,
+) -> None:
+    """Run the whole service on this machine: web and conductor, everything embedded.
+
+    SIGTERM or Ctrl-C ends it within seconds; running commands go on and are taken up again at the
+    next start.
+    """
+    overrides = {
+        "data_dir": data_dir, "api.host": host, "api.port": port, "api.insecure": insecure,
+    }  # fmt: skip
+    settings = settings_or_exit(config, overrides)
+    configure_logging(settings.observability.log_level, settings.observability.log_format)
+    processes = settings.web.processes
+    try:
+        check_secrets(settings)
+        migrate.upgrade(Database(settings.database_url))
+        first = listen(settings.api.host, settings.api.port, shared=processes > 1)
+        port = first.getsockname()[1]
+        more = [listen(settings.api.host, port, shared=True) for _ in range(processes - 1)]
+    except ConfigError as exc:
+        explain(exc)
+        sys.exit(2)
+    except (OSError, SlipwayError) as exc:
+        click.echo(
+            f"slipway: cannot start on {settings.api.host}:{settings.api.port}: {exc}", err=True
+        )
+        sys.exit(1)
+    settings.workflows_dir.mkdir(parents=True, exist_ok=True)
+    children = [Child("conductor", "app.cli.conductor")]
+    for number, listener in enumerate([first, *more], start=1):
+        children.append(Child(f"web-{number}", "app.cli.web_process", listener))
+    env = environment(config, {**overrides, "api.port": port, "data_dir": settings.data_dir})
+    supervisor = Supervisor(children, env, first.getsockname()[:2])
+    sys.exit(supervisor.run(lambda url: _announce(url, settings.data_dir)))
+
+
+def _announce(url: str, data_dir: Path) -> None:
+    click.echo(f"Slipway is ready at {url} (documentation: {url}/docs; data: {data_dir})")
+    sys.stdout.flush()

@@ -1,0 +1,65 @@
+"""A web process: ``python -m app.cli.web_process``; its first act is to patch itself."""
+
+from gevent import monkey
+
+monkey.patch_all(subprocess=False)
+
+import signal  # noqa: E402
+import socket  # noqa: E402
+import sys  # noqa: E402
+from pathlib import Path  # noqa: E402
+
+import click  # noqa: E402
+import gevent  # noqa: E402
+import structlog  # noqa: E402
+from gevent.event import Event  # noqa: E402
+
+from app.cli._lifeline import lifeline_option, watch  # noqa: E402
+from app.cli._options import config_option, explain, settings_or_exit  # noqa: E402
+from app.cli._server import Server, listen  # noqa: E402
+from app.errors import ConfigError  # noqa: E402
+from app.factory import create_web  # noqa: E402
+from app.observability import configure_logging  # noqa: E402
+from app.settings import Settings  # noqa: E402
+from app.store import migrate  # noqa: E402
+
+log = structlog.get_logger(__name__)
+
+
+@click.command()
+@config_option
+@lifeline_option
+@click.option("--listener-fd", type=int, help="Descriptor of a socket that listens already.")
+def main(
+    config: Path | None, data_dir: Path | None, lifeline_fd: int | None, listener_fd: int | None
+) -> None:
+    """Serve until a signal, or the end of the supervisor, says to stop."""
+    stop = Event()
+    for number in (signal.SIGTERM, signal.SIGINT):
+        gevent.signal_handler(number, stop.set)
+    settings = settings_or_exit(config, {"data_dir": data_dir})
+    configure_logging(settings.observability.log_level, settings.observability.log_format)
+    try:
+        web = create_web(settings)
+        migrate.check(web.database)
+    except ConfigError as exc:
+        explain(exc)
+        sys.exit(2)
+    watch(lifeline_fd, stop.set)
+    web.changes.start()
+    server = Server(_listener(settings, listener_fd), web.app)
+    server.start()
+    log.info("web process started", address=server.address)
+    stop.wait()
+    server.shut_down(web.changes.close, settings.web.shutdown_timeout)
+    log.info("web process stopped")
+
+
+def _listener(settings: Settings, descriptor: int | None) -> socket.socket:
+    if descriptor is not None:
+        return socket.socket(fileno=descriptor)
+    return listen(settings.api.host, settings.api.port, shared=True)
+
+
+if __name__ == "__main__":
+    main()

@@ -1,0 +1,103 @@
+"""The key store that needs no server: encrypted rows in the database."""
+
+from __future__ import annotations
+
+import base64
+import binascii
+import json
+import os
+from collections.abc import Mapping
+from pathlib import Path
+
+from cryptography.exceptions import InvalidTag
+from cryptography.hazmat.primitives.ciphers.aead import AESGCM
+
+from app.clients.key_store import KeyPair, KeyStore
+from app.domain import JSON
+from app.errors import ConfigError, FieldError, NotFound, UpstreamGarbled
+from app.store.keys import Sealed, SealedKeys
+
+_KEY_BYTES = 32
+_NONCE_BYTES = 12
+
+
+class EmbeddedKeyStore(KeyStore):
+    """Encrypts with AES-256-GCM; the id is authenticated, so rows cannot be swapped.
+
+    Args:
+        sealed: The encrypted rows.
+        master_key: 32 bytes that are not in the database.
+    """
+
+    def __init__(self, sealed: SealedKeys, master_key: bytes) -> None:
+        self._sealed = sealed
+        self._cipher = AESGCM(master_key)
+
+    def put(self, key_id: str, pair: KeyPair, metadata: Mapping[str, JSON]) -> None:
+        """Encrypt a key pair and store it."""
+        secret = {**metadata, "privateKey": pair.private_key, "publicKey": pair.public_key}
+        nonce = os.urandom(_NONCE_BYTES)
+        text = json.dumps(secret).encode()
+        self._sealed.put(key_id, Sealed(nonce, self._cipher.encrypt(nonce, text, key_id.encode())))
+
+    def private_key(self, key_id: str) -> str:
+        """Decrypt a private key, for whoever opens SSH connections.
+
+        Raises:
+            NotFound: There is none with this id.
+            UpstreamGarbled: It was encrypted with another master key, or tampered with.
+        """
+        sealed = self._sealed.get(key_id)
+        if sealed is None:
+            raise NotFound("There is no such SSH key.")
+        try:
+            text = self._cipher.decrypt(sealed.nonce, sealed.ciphertext, key_id.encode())
+        except InvalidTag as exc:
+            raise UpstreamGarbled("The SSH key cannot be decrypted.") from exc
+        return str(json.loads(text)["privateKey"])
+
+    def delete(self, key_id: str) -> None:
+        """Remove a key pair."""
+        self._sealed.delete(key_id)
+
+    def health(self) -> None:
+        """Return: where the store answers, keys can be stored."""
+
+
+def load_master_key(file: Path, from_environment: str | None) -> bytes:
+    """Find the master key, or make one at the first start.
+
+    Args:
+        file: Holds 32 bytes in base64; readable by its owner only.
+        from_environment: The same text, which wins over the file.
+
+    Raises:
+        ConfigError: The key is unusable, or others may read the file.
+    """
+    if from_environment is not None:
+        return _decode(from_environment, "SLIPWAY_MASTER_KEY")
+    path = "ssh_keys.master_key_file"
+    file.parent.mkdir(parents=True, exist_ok=True, mode=0o700)
+    try:
+        descriptor = os.open(file, os.O_WRONLY | os.O_CREAT | os.O_EXCL, 0o600)
+    except FileExistsError:
+        if file.stat().st_mode & 0o077:
+            raise _fault(path, f"{file} must be readable by its owner only (mode 0600)") from None
+        return _decode(file.read_text(encoding="ascii"), path)
+    with os.fdopen(descriptor, "w", encoding="ascii") as stream:
+        stream.write(base64.b64encode(os.urandom(_KEY_BYTES)).decode() + "\n")
+    return _decode(file.read_text(encoding="ascii"), path)
+
+
+def _decode(text: str, path: str) -> bytes:
+    try:
+        key = base64.b64decode(text.strip(), validate=True)
+    except (binascii.Error, ValueError):
+        key = b""
+    if len(key) != _KEY_BYTES:
+        raise _fault(path, "must be 32 bytes in base64, as 'openssl rand -base64 32' makes them")
+    return key
+
+
+def _fault(path: str, message: str) -> ConfigError:
+    return ConfigError("The master key cannot be used.", fields=(FieldError(path, message),))

@@ -1,0 +1,163 @@
+"""What must hold between the parts of a definition, and its schema cannot say.
+
+The checks look at a document of which nothing is certain, so that an author learns all faults at
+once: what has not the right shape is the schema's to report, and is passed over here.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Mapping
+from functools import partial
+from pathlib import PurePosixPath
+from typing import Any, Final
+
+from app.domain import JSON
+from app.engine import expressions, graph, json_schema
+from app.engine.faults import Fault, Path
+from app.engine.model import StepType
+from app.engine.schema import INPUT_TYPES
+
+Document = Mapping[str, JSON]
+
+_TEMPLATES: Final[Mapping[str, tuple[str, ...]]] = {
+    StepType.COMMAND: ("args",),
+    StepType.HTTP: ("url", "headers", "body"),
+}
+"""The fields of a step's ``config`` in which expressions are evaluated."""
+
+
+def input_variable(name: str) -> str:
+    """Name the environment variable that holds an input."""
+    return f"INPUT_{name.upper().replace('-', '_')}"
+
+
+def input_schema(words: Mapping[str, JSON]) -> dict[str, JSON]:
+    """Take the JSON Schema of an input's value out of the words of its definition."""
+    about = {"default", "description", "required"}
+    return {"type": "string"} | {word: words[word] for word in words if word not in about}
+
+
+def violations(document: Document) -> Iterator[Fault]:
+    """Find the faults in inputs, files, graph and expressions of a definition's document."""
+    yield from _input_faults(_mapping(document.get("inputs")))
+    yield from _file_faults(_mapping(document.get("files")))
+    yield from _step_faults(document)
+    yield from _expression_faults(document)
+
+
+def _input_faults(inputs: Mapping[str, JSON]) -> Iterator[Fault]:
+    names: dict[str, str] = {}
+    for name, words in inputs.items():
+        path = ("inputs", name)
+        other = names.setdefault(input_variable(name), name)
+        if other != name:
+            variable = input_variable(name)
+            yield Fault(path, f"has the same environment variable as '{other}': {variable}")
+        if isinstance(words, dict):
+            yield from _value_faults(words, path)
+
+
+def _value_faults(words: Mapping[str, JSON], path: Path) -> Iterator[Fault]:
+    value_type, schema = words.get("type", "string"), input_schema(words)
+    del schema["type"]
+    faults = list(json_schema.schema_violations(schema, path))
+    yield from faults
+    if faults or value_type not in INPUT_TYPES:
+        return
+    schema["type"] = value_type
+    if "default" in words:
+        yield from json_schema.violations(schema, words["default"], (*path, "default"))
+    for index, choice in enumerate(schema.pop("enum", ())):
+        yield from json_schema.violations(schema, choice, (*path, "enum", index))
+
+
+def _file_faults(files: Mapping[str, JSON]) -> Iterator[Fault]:
+    for name in files:
+        for parent in PurePosixPath(name).parents:
+            if str(parent) in files:
+                yield Fault(("files", name), f"lies below '{parent}', which is a file too")
+
+
+def _step_faults(document: Document) -> Iterator[Fault]:
+    places: dict[str, int] = {}
+    for index, step in _steps(document):
+        first = places.setdefault(step["id"], index)
+        if first != index:
+            yield Fault(("steps", index, "id"), f"is the id of steps[{first}] too")
+    for index, step in _steps(document):
+        for place, need in enumerate(_list(step.get("needs"))):
+            path: Path = ("steps", index, "needs", place)
+            if need == step["id"]:
+                yield Fault(path, "a step cannot need itself")
+            elif isinstance(need, str) and need not in places:
+                yield Fault(path, f"there is no step '{need}'")
+    cycle = graph.find_cycle(_needs(document))
+    if cycle:
+        path = ("steps", places[cycle[0]], "needs")
+        yield Fault(path, f"the steps need each other: {' -> '.join(cycle)}")
+
+
+def _expression_faults(document: Document) -> Iterator[Fault]:
+    inputs, needs = _mapping(document.get("inputs")), _needs(document)
+    check = partial(expressions.check, inputs=inputs, steps=needs)
+    for index, step in _steps(document):
+        ended = partial(graph.waits_for, needs, step["id"])
+        for path, template in _step_templates(step, ("steps", index)):
+            yield from (Fault(path, fault) for fault in check(template, ended=ended))
+    for path, template in _output_templates(_mapping(document.get("outputs"))):
+        yield from (Fault(path, fault) for fault in check(template))
+
+
+def _step_templates(step: Mapping[str, JSON], path: Path) -> Iterator[tuple[Path, str]]:
+    """Give the texts of a step in which expressions are evaluated, with their paths."""
+    yield from _strings(_mapping(step.get("env")), (*path, "env"))
+    config = _mapping(step.get("config"))
+    for field in _TEMPLATES.get(str(step.get("type")), ()):
+        yield from _strings(config.get(field), (*path, "config", field))
+
+
+def _output_templates(outputs: Mapping[str, JSON]) -> Iterator[tuple[Path, str]]:
+    for name, output in outputs.items():
+        if isinstance(output, dict):
+            yield from _strings(output.get("value"), ("outputs", name, "value"))
+        else:
+            yield from _strings(output, ("outputs", name))
+
+
+def _strings(value: JSON, path: Path) -> Iterator[tuple[Path, str]]:
+    if isinstance(value, str):
+        yield path, value
+    elif isinstance(value, list):
+        for index, item in enumerate(value):
+            yield from _strings(item, (*path, index))
+    elif isinstance(value, dict):
+        for name, item in value.items():
+            yield from _strings(item, (*path, name))
+
+
+def _needs(document: Document) -> graph.Needs:
+    """The graph as far as it is sound: known steps, none of which needs itself."""
+    steps: dict[str, list[JSON]] = {}
+    for _, step in _steps(document):
+        steps.setdefault(step["id"], _list(step.get("needs")))
+    return {
+        name: [need for need in needs if isinstance(need, str) and need in steps and need != name]
+        for name, needs in steps.items()
+    }
+
+
+def _steps(document: Document) -> list[tuple[int, dict[str, Any]]]:
+    """The steps that have a name, with their places."""
+    return [
+        (index, step)
+        for index, step in enumerate(_list(document.get("steps")))
+        if isinstance(step, dict) and isinstance(step.get("id"), str)
+    ]
+
+
+def _mapping(value: JSON) -> Mapping[str, JSON]:
+    return value if isinstance(value, dict) else {}
+
+
+def _list(value: JSON) -> list[JSON]:
+    return value if isinstance(value, list) else []

@@ -1,0 +1,113 @@
+"""From a step of a definition to a job that a launcher can run.
+
+What users give reaches a command in two ways only: as variables of its environment, and as whole
+elements of its argument list. No shell ever reads it as code.
+"""
+
+from __future__ import annotations
+
+import json
+import sys
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Any
+
+from app.domain import JSON, Execution
+from app.engine.expressions import evaluate, render, to_text
+from app.engine.launchers.base import Job
+from app.engine.model import StepDefinition, StepType
+
+_SCRIPT = "script"
+_REQUEST = "request.json"
+
+
+def environment(
+    base: Mapping[str, str],
+    execution: Execution,
+    step: StepDefinition,
+    attempt: int,
+    values: Mapping[str, Any],
+) -> dict[str, str]:
+    """Make the whole environment of a command.
+
+    Args:
+        base: Variables that every command gets.
+        execution: Its inputs arrive as ``INPUT_<NAME>``.
+        step: Its own variables win over all others.
+        attempt: Number of the attempt, from 1.
+        values: What expressions may refer to.
+    """
+    env = dict(base)
+    for name, value in execution.inputs.items():
+        env[input_variable(name)] = to_text(value)
+    env.update(
+        SLIPWAY_EXECUTION_ID=execution.id, SLIPWAY_TASK=step.id, SLIPWAY_ATTEMPT=str(attempt)
+    )
+    env.update({name: render(text, values) for name, text in step.env.items()})
+    return env
+
+
+def input_variable(name: str) -> str:
+    """Give the name of the variable that holds an input."""
+    return "INPUT_" + name.upper().replace("-", "_")
+
+
+def build_job(
+    step: StepDefinition,
+    *,
+    execution_id: str,
+    folder: Path,
+    work: Path,
+    env: Mapping[str, str],
+    values: Mapping[str, Any],
+    kill_grace_seconds: float,
+) -> Job:
+    """Make the job of one attempt of a step.
+
+    Args:
+        step: The step.
+        execution_id: Id of the execution.
+        folder: Folder of the job's records.
+        work: The execution's own folder.
+        env: The command's environment.
+        values: What expressions may refer to.
+        kill_grace_seconds: Time from the polite signal to the deadly one.
+
+    Raises:
+        InvalidRequest: An expression has no value.
+    """
+    argv, files = _PROGRAMS[step.type](step.config, folder, values)
+    return Job(
+        execution_id=execution_id,
+        folder=folder,
+        argv=argv,
+        files=files,
+        env=env,
+        working_dir=work / step.working_dir,
+        timeout_seconds=step.timeout_seconds,
+        kill_grace_seconds=kill_grace_seconds,
+        resources=step.resources,
+    )
+
+
+_Program = tuple[tuple[str, ...], dict[str, str]]
+
+
+def _command(config: Mapping[str, JSON], _folder: Path, values: Mapping[str, Any]) -> _Program:
+    return (config["command"], *(render(arg, values) for arg in config.get("args", ()))), {}
+
+
+def _script(config: Mapping[str, JSON], folder: Path, _values: Mapping[str, Any]) -> _Program:
+    return (config["shell"], str(folder / _SCRIPT)), {_SCRIPT: config["script"]}
+
+
+def _http(config: Mapping[str, JSON], folder: Path, values: Mapping[str, Any]) -> _Program:
+    request = {key: evaluate(value, values) for key, value in config.items()}
+    request["url"] = to_text(request["url"])
+    request["headers"] = {k: to_text(v) for k, v in (request.get("headers") or {}).items()}
+    # -P: a file named like a module in the working folder must not be imported.
+    argv = (sys.executable, "-P", "-m", "app.engine.http_task", str(folder / _REQUEST))
+    return argv, {_REQUEST: json.dumps(request)}
+
+
+_PROGRAMS = {StepType.COMMAND: _command, StepType.SCRIPT: _script, StepType.HTTP: _http}

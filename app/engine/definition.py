@@ -1,0 +1,140 @@
+"""From a document, YAML or JSON, to the definition of a workflow."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from typing import Any, Final
+
+from app.domain import JSON, Parameter
+from app.durations import parse_duration
+from app.engine import checks, document, schema
+from app.engine.expressions import to_text
+from app.engine.faults import Fault, invalid_definition
+from app.engine.graph import topological_order
+from app.engine.model import Definition, OutputDefinition, Resources, StepDefinition, StepType
+
+
+def parse(text: str | bytes) -> Definition:
+    """Read a definition.
+
+    Args:
+        text: YAML or JSON; bytes are UTF-8.
+
+    Raises:
+        InvalidDefinition: With all of its faults, each with its path and, for YAML, its line.
+    """
+    source, faults = document.read(text)
+    faults += _faults(source)
+    if faults:
+        raise invalid_definition(faults, document.lines(text))
+    return _build(source)
+
+
+def load(source: Mapping[str, JSON]) -> Definition:
+    """Make a definition from what a document holds.
+
+    Raises:
+        InvalidDefinition: With all of its faults.
+    """
+    content = dict(source)
+    faults = _faults(content)
+    if faults:
+        raise invalid_definition(faults)
+    return _build(content)
+
+
+def _faults(source: JSON) -> list[Fault]:
+    faults = list(document.not_json(source))
+    if faults:
+        return faults
+    faults = list(schema.violations(source))
+    if isinstance(source, Mapping):
+        faults += checks.violations(source)
+    return faults
+
+
+def _build(source: Mapping[str, JSON]) -> Definition:
+    steps = {step["id"]: _step(step) for step in source["steps"]}
+    order = topological_order({name: step.needs for name, step in steps.items()})
+    return Definition(
+        id=source["id"],
+        name=source.get("name", source["id"]),
+        description=source.get("description", ""),
+        inputs=tuple(_input(name, words) for name, words in source.get("inputs", {}).items()),
+        outputs=tuple(_output(name, value) for name, value in source.get("outputs", {}).items()),
+        steps=tuple(steps[name] for name in order),
+        files=dict(source.get("files", {})),
+        source=source,
+    )
+
+
+def _input(name: str, words: Mapping[str, JSON]) -> Parameter:
+    value_schema = checks.input_schema(words)
+    return Parameter(
+        name=name,
+        type=value_schema["type"],
+        required=words.get("required", True) and "default" not in words,
+        default=words.get("default"),
+        description=words.get("description", ""),
+        schema=value_schema,
+    )
+
+
+def _output(name: str, value: JSON) -> OutputDefinition:
+    if isinstance(value, str):
+        return OutputDefinition(name, value)
+    return OutputDefinition(name, value["value"], value.get("description", ""))
+
+
+def _step(source: Mapping[str, Any]) -> StepDefinition:
+    timeout = source.get("timeout")
+    resources = source.get("resources", {})
+    step_type = StepType(source["type"])
+    return StepDefinition(
+        id=source["id"],
+        type=step_type,
+        config=_CONFIGS[step_type](source["config"]),
+        needs=tuple(source.get("needs", ())),
+        name=source.get("name", ""),
+        description=source.get("description", ""),
+        env=_texts(source.get("env", {})),
+        timeout_seconds=None if timeout is None else parse_duration(timeout),
+        retries=int(source.get("retries", 0)),
+        retry_delay_seconds=parse_duration(str(source.get("retry_delay", 0))),
+        allow_failure=source.get("allow_failure", False),
+        working_dir=source.get("working_dir", ""),
+        resources=Resources(
+            cpus=int(resources.get("cpus", 1)),
+            memory_bytes=schema.parse_memory(resources.get("memory", 0)),
+        ),
+    )
+
+
+def _command_config(config: Mapping[str, JSON]) -> dict[str, JSON]:
+    args = [to_text(argument) for argument in config.get("args", ())]
+    return {"command": config["command"], "args": args}
+
+
+def _script_config(config: Mapping[str, JSON]) -> dict[str, JSON]:
+    return {"shell": config.get("shell", "bash"), "script": config["script"]}
+
+
+def _http_config(config: Mapping[str, JSON]) -> dict[str, JSON]:
+    return {
+        "method": config.get("method", "GET").upper(),
+        "url": config["url"],
+        "headers": _texts(config.get("headers", {})),
+        "body": config.get("body"),
+        "expect_status": [int(status) for status in config.get("expect_status", (200,))],
+    }
+
+
+def _texts(values: Mapping[str, JSON]) -> dict[str, str]:
+    return {name: to_text(value) for name, value in values.items()}
+
+
+_CONFIGS: Final = {
+    StepType.COMMAND: _command_config,
+    StepType.SCRIPT: _script_config,
+    StepType.HTTP: _http_config,
+}

@@ -1,0 +1,37 @@
+"""Reading the file of frames that a shim writes."""
+
+from __future__ import annotations
+
+from app.engine.launchers.base import OutputLine, Stream
+from app.engine.launchers.shim.records import HEADER, MAX_PAYLOAD, REMARK, STDERR, STDOUT
+
+MAX_FRAME = HEADER.size + MAX_PAYLOAD
+
+_STREAMS = {STDOUT: Stream.STDOUT, STDERR: Stream.STDERR, REMARK: Stream.REMARK}
+
+
+def parse_frames(data: bytes) -> tuple[list[OutputLine], int]:
+    """Turn frames into lines.
+
+    Bytes that are not UTF-8 become U+FFFD, and so does NUL, which PostgreSQL cannot keep in a text.
+
+    Args:
+        data: Content of the file from the beginning of a frame on. The last frame may be cut off,
+            by the end of ``data`` or because its writer is at it or was killed.
+
+    Returns:
+        The lines of all whole frames, and the number of bytes that these take.
+    """
+    lines: list[OutputLine] = []
+    offset = 0
+    while offset + HEADER.size <= len(data):
+        code, timestamp, length = HEADER.unpack_from(data, offset)
+        begin = offset + HEADER.size
+        stream = _STREAMS.get(code)
+        if stream is None or begin + length > len(data):
+            break
+        offset = begin + length
+        text = data[begin:offset].decode("utf-8", "replace")
+        text = text.replace("\0", "\ufffd").replace("\r\n", "\n").removesuffix("\n")
+        lines += [OutputLine(stream, timestamp, line) for line in text.split("\n")]
+    return lines, offset

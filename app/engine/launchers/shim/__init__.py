@@ -1,0 +1,23 @@
+"""A program that watches over one command, with the job's folder as its working directory.
+
+In the manner of conmon(8) and of containerd's shim it outlives whoever started it: it keeps the
+command's output, ends, stops and continues the command with all that it started, and leaves its
+result. The program and its launcher speak through files of the folder:
+
+==============  ========  =======================================================================
+``spec.json``   launcher  What to run. Written last: who sees it sees the job's other files, too
+``claim.json``  shim      Which process has the job. Appears at once, whole, and only once
+``frames``      shim      The output: a header and a payload of whole lines, again and again
+``outputs``     command   Named results; ``$SLIPWAY_OUTPUT`` names this file
+``exit.json``   shim      How it ended. Written last: who sees it sees all of the output
+``cancel``      launcher  Exists: the command shall end
+``pause``       launcher  Exists: the command shall stand still
+==============  ========  =======================================================================
+
+A request is a file, and SIGUSR1 says no more than that there may be a new one. So none is lost
+that was made before the shim was up, and a pause and a resume cannot overtake each other, as two
+signals can. SIGTERM ends the command, too: a machine that shuts down sends it.
+
+The folder stands for itself: it needs the standard library only, of that no slow part (it runs for
+every step of every workflow), and nothing of ``app``, hence the relative imports.
+"""

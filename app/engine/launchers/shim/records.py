@@ -1,0 +1,86 @@
+"""The records in a job's folder, as the shim and its launcher both know them."""
+
+# pathlib alone would add a third to the time that the shim takes to start.
+# ruff: noqa: PTH104, PTH108, PTH123
+
+from __future__ import annotations
+
+import json
+import os
+import struct
+
+TYPE_CHECKING = False  # importing typing takes as long as all the rest
+if TYPE_CHECKING:
+    from typing import Any
+
+SPEC, CLAIM, EXIT = "spec.json", "claim.json", "exit.json"
+FRAMES, OUTPUTS = "frames", "outputs"
+CANCEL, PAUSE = "cancel", "pause"
+
+HEADER = struct.Struct("<BdI")
+"""Of a frame: stream, seconds since the epoch, length of the payload in bytes."""
+STDOUT, STDERR, REMARK = 1, 2, 3
+
+MAX_LINE = 64 * 1024
+"""Longest line, in bytes without its line feed; a longer one becomes several."""
+MAX_PAYLOAD = MAX_LINE + 1
+
+
+def claim() -> dict[str, Any] | None:
+    """Take the job of the current folder for this process; None if another process has it.
+
+    Raises:
+        OSError: The claim could not be written.
+    """
+    record = {
+        "pid": os.getpid(),
+        "start_time": process_stat(os.getpid())[19],
+        "boot_id": boot_id(),
+        "hostname": os.uname().nodename,
+        "started_at": None,
+    }
+    temporary = _write_temporary(CLAIM, json.dumps(record).encode(), 0o600)
+    try:
+        os.link(temporary, CLAIM)  # it fails if the name exists, and never shows half a file
+    except FileExistsError:
+        return None
+    finally:
+        os.unlink(temporary)
+    return record
+
+
+def boot_id() -> str:
+    """Give the kernel's id of the time since the machine was started: random(4)."""
+    with open("/proc/sys/kernel/random/boot_id", encoding="ascii") as file:
+        return file.read().strip()
+
+
+def process_stat(pid: int) -> list[str]:
+    """Read what the kernel tells of a process: proc(5), ``/proc/[pid]/stat``.
+
+    Returns:
+        Its fields from the third on: 0 is the state, 1 the parent's pid, 2 the process group,
+        and 19 the start time in clock ticks since the machine was started.
+
+    Raises:
+        OSError: There is no such process.
+    """
+    # The second field is the program's name in brackets, and may hold anything.
+    with open(f"/proc/{pid}/stat", encoding="utf-8", errors="replace") as file:
+        return file.read().rpartition(")")[2].split()
+
+
+def write_atomically(path: str, content: bytes, mode: int = 0o600) -> None:
+    """Write a file that nobody ever sees in part, not even after SIGKILL.
+
+    Raises:
+        OSError: It could not be written.
+    """
+    os.rename(_write_temporary(path, content, mode), path)
+
+
+def _write_temporary(path: str, content: bytes, mode: int) -> str:
+    temporary = f"{path}.{os.urandom(6).hex()}"
+    with open(os.open(temporary, os.O_WRONLY | os.O_CREAT | os.O_EXCL, mode), "wb") as file:
+        file.write(content)
+    return temporary

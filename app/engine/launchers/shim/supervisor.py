@@ -1,0 +1,258 @@
+"""The life of one command, from its claim to its result."""
+
+# pathlib alone would add a third to the time that the shim takes to start.
+# ruff: noqa: PTH110, PTH123
+
+from __future__ import annotations
+
+import json
+import math
+import os
+import select
+import signal
+import time
+from contextlib import suppress
+
+from .output import Output, Pipe, ring
+from .processes import adopt_orphans, catch_signals, signal_tree, spawn
+from .records import (
+    CANCEL,
+    CLAIM,
+    EXIT,
+    PAUSE,
+    REMARK,
+    SPEC,
+    STDERR,
+    STDOUT,
+    claim,
+    write_atomically,
+)
+
+TYPE_CHECKING = False
+if TYPE_CHECKING:
+    from typing import Any
+
+_LINGER_SECONDS = 0.5
+"""For what the command left behind to end by itself, such as the tee of ``> >(tee log)``."""
+_LEFTOVER_GRACE_SECONDS = 1.0
+_KILL_INTERVAL_SECONDS = 0.5
+_ABANDON_SECONDS = 5.0
+_DRAIN_SECONDS = 1.0
+_RETRY_SECONDS = 1.0
+_RING_INTERVAL_SECONDS = 0.01
+_LONGEST_WAIT_SECONDS = 3600.0
+
+
+def main() -> None:
+    """Run the job of the current folder, unless another process has it."""
+    if os.getpgrp() != os.getpid():
+        os.setsid()
+    # The order matters: whoever sees the claim may send signals, so they are caught before it;
+    # whoever does not see it has left a request by the time that the shim looks for one.
+    wakeup = catch_signals()
+    claimed = claim()
+    if claimed is None:
+        return
+    adopt_orphans()
+    with open(SPEC, encoding="utf-8") as file:
+        spec = json.load(file)
+    Supervisor(spec, claimed, wakeup).run()
+
+
+class Supervisor:
+    """Runs one command.
+
+    Args:
+        spec: ``argv``, ``env``, ``working_dir``, ``timeout_seconds``, ``kill_grace_seconds``,
+            ``execution_id`` and ``doorbell``.
+        claimed: The claim as it was written.
+        wakeup: Pipe from which the numbers of signals can be read.
+    """
+
+    def __init__(self, spec: dict[str, Any], claimed: dict[str, Any], wakeup: int) -> None:
+        self._spec = spec
+        self._claimed = claimed
+        self._wakeup = wakeup
+        self._poll = select.poll()
+        self._poll.register(wakeup, select.POLLIN)
+        self._output = Output()
+        self._pipes: dict[int, Pipe] = {}
+        self._pid: int | None = None
+        self._childless = True
+        self._paused = False
+        timeout = spec["timeout_seconds"]
+        self._time_left = math.inf if timeout is None else timeout
+        # Moments of time.monotonic(): the polite end, the deadly one, and that of all patience.
+        self._deadline = self._kill_at = self._abandon_at = math.inf
+        self._quiet_until = 0.0
+        self._result: dict[str, Any] = {
+            "exit_code": None,
+            "started_at": None,
+            "finished_at": None,
+            "timed_out": False,
+            "cancelled": False,
+            "reason": None,
+        }
+
+    def run(self) -> None:
+        """Run the command, unless it is cancelled before, and leave its result."""
+        self._obey()
+        while self._paused and not self._exited:
+            self._turn()
+        if not self._exited:
+            self._begin()
+        while not (self._exited and (self._childless or time.monotonic() >= self._abandon_at)):
+            self._turn()
+        self._drain()
+        self._leave_result()
+
+    @property
+    def _exited(self) -> bool:
+        return self._result["exit_code"] is not None
+
+    @property
+    def _ending(self) -> bool:
+        return self._exited or self._kill_at < math.inf
+
+    def _begin(self) -> None:
+        stdout, stdout_end = os.pipe()
+        stderr, stderr_end = os.pipe()
+        try:
+            self._pid, failure = spawn(self._spec, stdout_end, stderr_end)
+        except OSError as exc:
+            self._result.update(exit_code=126, reason=f"fork: {exc.strerror}")
+            return
+        self._childless = False
+        for stream, fd, end in ((STDOUT, stdout, stdout_end), (STDERR, stderr, stderr_end)):
+            os.close(end)
+            self._pipes[fd] = Pipe(stream, fd, self._output)
+            self._poll.register(fd, select.POLLIN)
+        if failure:
+            self._result["reason"] = failure
+            return
+        self._deadline = time.monotonic() + self._time_left
+        self._result["started_at"] = self._claimed["started_at"] = time.time()
+        with suppress(OSError):  # then the time is missing until the end, nothing else
+            write_atomically(CLAIM, json.dumps(self._claimed).encode())
+
+    def _turn(self) -> None:
+        """Wait for the next thing to happen, and deal with it."""
+        now = time.monotonic()
+        ring_at = self._quiet_until if self._output.fresh else math.inf
+        until = min(self._deadline, self._kill_at, ring_at, now + _LONGEST_WAIT_SECONDS)
+        for fd, _ in self._poll.poll(max(0, math.ceil((until - now) * 1000))):
+            if fd == self._wakeup:
+                self._hear()
+            else:
+                self._read(fd)
+        self._keep_time(time.monotonic())
+
+    def _read(self, fd: int) -> None:
+        pipe = self._pipes[fd]
+        pipe.read()
+        if pipe.closed:
+            self._poll.unregister(fd)
+            del self._pipes[fd]
+
+    def _keep_time(self, now: float) -> None:
+        if now >= self._deadline and self._exited:
+            self._output.append(REMARK, b"Processes that the command left behind are ended\n")
+            self._terminate(_LEFTOVER_GRACE_SECONDS)
+        elif now >= self._deadline:
+            self._result["timed_out"] = True
+            self._terminate(self._spec["kill_grace_seconds"])
+        elif now >= self._kill_at:
+            signal_tree(signal.SIGKILL)
+            self._kill_at = now + _KILL_INTERVAL_SECONDS
+        if self._output.fresh and now >= self._quiet_until:
+            self._output.fresh = False
+            self._quiet_until = now + _RING_INTERVAL_SECONDS
+            self._ring()
+
+    def _ring(self) -> None:
+        ring(self._spec["doorbell"], self._spec["execution_id"])
+
+    def _hear(self) -> None:
+        signals = os.read(self._wakeup, 4096)
+        self._reap()
+        if signal.SIGTERM in signals:
+            self._cancel()
+        elif signal.SIGUSR1 in signals:
+            self._obey()
+
+    def _reap(self) -> None:
+        while True:
+            try:
+                pid, status = os.waitpid(-1, os.WNOHANG)
+            except ChildProcessError:
+                self._childless = True
+                return
+            if pid == 0:
+                return
+            if pid == self._pid:
+                self._note_exit(os.waitstatus_to_exitcode(status))
+
+    def _note_exit(self, code: int) -> None:
+        self._result["exit_code"] = code if code >= 0 else 128 - code
+        self._result["finished_at"] = time.time()
+        if self._kill_at == math.inf:
+            self._deadline = time.monotonic() + _LINGER_SECONDS
+
+    def _obey(self) -> None:
+        """Do what the requests say."""
+        if os.path.exists(CANCEL):
+            self._cancel()
+            return
+        paused = os.path.exists(PAUSE)
+        if paused == self._paused or self._ending:
+            return
+        self._paused = paused
+        if self._pid is None:
+            return
+        now = time.monotonic()
+        if paused:
+            self._time_left, self._deadline = self._deadline - now, math.inf
+            signal_tree(signal.SIGSTOP)
+        else:
+            self._deadline = now + self._time_left
+            signal_tree(signal.SIGCONT)
+
+    def _cancel(self) -> None:
+        if self._ending:
+            return
+        self._result["cancelled"] = os.path.exists(CANCEL)
+        if not self._result["cancelled"]:
+            self._result["reason"] = "its supervisor got SIGTERM, as when a machine shuts down"
+        if self._pid is None:
+            self._result.update(exit_code=128 + signal.SIGTERM, finished_at=time.time())
+        else:
+            self._terminate(self._spec["kill_grace_seconds"])
+
+    def _terminate(self, grace_seconds: float) -> None:
+        self._deadline = math.inf
+        self._kill_at = time.monotonic() + grace_seconds
+        self._abandon_at = self._kill_at + _ABANDON_SECONDS
+        signal_tree(signal.SIGTERM)
+        signal_tree(signal.SIGCONT)  # what stands still cannot end
+
+    def _drain(self) -> None:
+        """Read what is left in the pipes, though a stranger may hold their other ends."""
+        until = time.monotonic() + _DRAIN_SECONDS
+        for pipe in self._pipes.values():
+            while pipe.read() and time.monotonic() < until:
+                pass
+            if not pipe.closed:
+                pipe.close()
+        if not self._childless:
+            self._output.append(REMARK, b"Processes of the command could not be ended\n")
+        if self._output.lost:
+            text = f"{self._output.lost} bytes of output found no place on the disk\n"
+            self._output.append(REMARK, text.encode())
+
+    def _leave_result(self) -> None:
+        while os.path.exists(CLAIM):  # until the folder is removed
+            with suppress(OSError):  # the disk may be full now, but a result must not be lost
+                write_atomically(EXIT, json.dumps(self._result).encode())
+                break
+            time.sleep(_RETRY_SECONDS)
+        self._ring()

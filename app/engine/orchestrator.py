@@ -1,0 +1,158 @@
+"""Slipway's own engine, behind the contract that every orchestrator keeps."""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Callable
+from dataclasses import dataclass
+from functools import lru_cache
+
+from app.clients.orchestrator import Capability, Orchestrator
+from app.clients.registry import Context
+from app.domain import (
+    JSON,
+    Execution,
+    Identity,
+    Launch,
+    Observation,
+    Output,
+    Step,
+    Workflow,
+    WorkflowDescription,
+)
+from app.engine import definition as definitions
+from app.engine.catalogue import Catalogue
+from app.engine.launchers.registry import create_launcher
+from app.engine.model import Definition
+from app.engine.run import Machine, Run
+from app.engine.slots import Slots
+from app.errors import Conflict, FieldError, InvalidDefinition, UpstreamUnreachable
+from app.settings.schema import Text, setting
+from app.store.definitions import DefinitionSnapshots
+
+
+@dataclass(frozen=True)
+class EngineOptions:
+    """Options of an orchestrator of type ``engine``."""
+
+    launcher: str = setting(Text(load_default="local"), "Where commands run: `local`.")
+
+
+class EngineOrchestrator(Orchestrator):
+    """Runs the graph of a definition, one command at a time, through a launcher.
+
+    Its side of an execution is a snapshot of the definition in the store, named by the reference,
+    and the folders of its jobs, which the launcher keeps.
+    """
+
+    capabilities = frozenset({Capability.PAUSE, Capability.UPLOAD})
+    bound_to_node = True
+    Options = EngineOptions
+
+    def __init__(
+        self, name: str, catalogue: Catalogue, snapshots: DefinitionSnapshots, machine: Machine
+    ) -> None:
+        super().__init__(name)
+        self._catalogue = catalogue
+        self._machine = machine
+        self._snapshots = snapshots
+        self._compiled = lru_cache(maxsize=128)(self._compile)
+
+    @classmethod
+    def create(cls, name: str, options: EngineOptions, context: Context) -> EngineOrchestrator:
+        """Build one from the settings."""
+        settings = context.settings
+        engine = settings.engine
+        machine = Machine(
+            launcher=create_launcher(options.launcher, settings.data_dir),
+            slots=Slots(engine.max_parallel_tasks, engine.max_memory_bytes),
+            executions_dir=settings.executions_dir,
+            kill_grace_seconds=engine.kill_grace,
+            base_env={key: os.environ[key] for key in engine.pass_env if key in os.environ},
+        )
+        snapshots = DefinitionSnapshots(context.database)
+        return cls(name, Catalogue(settings.workflows_dir), snapshots, machine)
+
+    def workflows(self, identity: Identity) -> list[Workflow]:
+        """List the definitions; every user may launch them all."""
+        return [self._workflow(definition) for definition in self._catalogue.all()]
+
+    def describe(self, workflow_id: str, identity: Identity) -> WorkflowDescription:
+        """Tell the inputs, outputs and steps of a definition."""
+        definition = self._catalogue.get(workflow_id)
+        return WorkflowDescription(
+            workflow=self._workflow(definition),
+            inputs=definition.inputs,
+            outputs=tuple(Output(o.name, o.description) for o in definition.outputs),
+            steps=tuple(
+                Step(s.id, s.type, s.needs, s.description or s.name) for s in definition.steps
+            ),
+        )
+
+    def trigger(self, launch: Launch) -> JSON:
+        """Keep the definition as it is now; the first observation begins the work."""
+        definition = self._catalogue.get(launch.workflow_id)
+        return {"definition": self._snapshots.keep(definition.source)}
+
+    def find(self, launch: Launch) -> JSON:
+        """Go on with a launch that was cut short: it is in our own store, so it is certain."""
+        return self.trigger(launch)
+
+    def observe(self, execution: Execution) -> Observation:
+        """Do what can be done now for an execution, and tell what happened."""
+        definition = self._compiled(execution.reference["definition"])
+        return Run(execution, definition, self._machine).advance()
+
+    def cancel(self, execution: Execution) -> None:
+        """Accept; the next observation acts on the desired state."""
+
+    def pause(self, execution: Execution) -> None:
+        """Accept; the next observation acts on the desired state."""
+
+    def resume(self, execution: Execution) -> None:
+        """Accept; the next observation acts on the desired state."""
+
+    def health(self) -> None:
+        """Return when the folder of executions can be used.
+
+        Raises:
+            UpstreamUnreachable: It cannot.
+        """
+        folder = self._machine.executions_dir
+        if folder.exists() and not os.access(folder, os.W_OK):
+            raise UpstreamUnreachable("The engine cannot write to its folder.", detail=str(folder))
+
+    def listen(self, wake: Callable[[str], None]) -> None:
+        """Wake an execution when a job wrote or ended, or when there is room for its tasks."""
+        self._machine.launcher.listen(wake)
+        self._machine.slots.listen(wake)
+
+    def upload(self, document: str, workflow_id: str | None) -> tuple[Workflow, bool]:
+        """Add a definition, or put one in the place of another; see the contract."""
+        definition = definitions.parse(document)
+        if workflow_id not in (None, definition.id, definition.name):
+            fault = FieldError("id", f"must be '{workflow_id}', as in the address")
+            raise InvalidDefinition("The definition is for another workflow.", fields=(fault,))
+        new = all(known.id != definition.id for known in self._catalogue.all())
+        if workflow_id is None and not new:
+            raise Conflict(f"There is a workflow '{definition.id}' already; PUT replaces it.")
+        self._catalogue.save(definition)
+        return self._workflow(definition), new
+
+    def remove(self, workflow_id: str) -> None:
+        """Remove a definition; see the contract."""
+        self._catalogue.remove(workflow_id)
+
+    def _compile(self, digest: str) -> Definition:
+        return definitions.load(self._snapshots.get(digest))
+
+    def _workflow(self, definition: Definition) -> Workflow:
+        return Workflow(
+            id=definition.id,
+            name=definition.name,
+            application_id=self.name,
+            environment_id=self.name,
+            environment_name=self.name,
+            orchestrator=self.name,
+            description=definition.description,
+        )

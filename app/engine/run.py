@@ -1,0 +1,353 @@
+"""One look at one execution of the engine: what happened, and what can be begun now.
+
+A :class:`Run` lives for one observation. All it knows of the past is the cursor that the last one
+gave back, and the records in the jobs' folders. Whatever it did before a crash it finds again
+there: starting a job is idempotent, and output is read from where the cursor says.
+"""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Callable, Collection, Iterator, Mapping
+from dataclasses import dataclass
+from datetime import UTC, datetime
+from pathlib import Path
+from typing import Any
+
+from app.domain import (
+    JSON,
+    DesiredState,
+    Execution,
+    ExecutionStatus,
+    Level,
+    NewLogEntry,
+    Observation,
+    TaskStatus,
+)
+from app.durations import format_duration
+from app.engine.command import build_job, environment
+from app.engine.expressions import evaluate
+from app.engine.launchers.base import JobPhase, JobState, Launcher
+from app.engine.levels import level_of
+from app.engine.model import Definition, StepDefinition
+from app.engine.progress import Progress, TaskState, moment
+from app.engine.slots import Slots
+from app.errors import SlipwayError
+
+_READ_BYTES = 1024 * 1024
+_TAIL_LINES = 5
+_TAIL_CHARACTERS = 400
+_SAFETY_SECONDS = 1.0
+_START_SECONDS = 30.0
+
+
+@dataclass(frozen=True, slots=True)
+class Machine:
+    """What all runs of an engine share.
+
+    Attributes:
+        base_env: Variables that every command gets.
+    """
+
+    launcher: Launcher
+    slots: Slots
+    executions_dir: Path
+    kill_grace_seconds: float
+    base_env: Mapping[str, str]
+
+
+class Run:
+    """Advances one execution by one observation."""
+
+    def __init__(self, execution: Execution, definition: Definition, machine: Machine) -> None:
+        self._execution = execution
+        self._definition = definition
+        self._machine = machine
+        self._launcher = machine.launcher
+        self._folder = machine.executions_dir / execution.id
+        self._steps = {step.id: step for step in definition.steps}
+        self._progress = Progress(list(self._steps), execution.cursor)
+        self._entries: list[NewLogEntry] = []
+        self._wait = _SAFETY_SECONDS
+
+    def advance(self) -> Observation:
+        """Read output, note ends, follow the user's wish, and begin what can begin."""
+        self._begin()
+        for step, task in self._tasks(TaskStatus.RUNNING, TaskStatus.PAUSED):
+            self._look(step, task)
+        if self._execution.desired is DesiredState.CANCEL:
+            self._cancel()
+        else:
+            self._skip()
+            self._pause_or_resume()
+            if self._execution.desired is DesiredState.RUN:
+                self._start_ready()
+                self._skip()
+        return self._observation()
+
+    def _begin(self) -> None:
+        if self._progress.begun_at is not None:
+            return
+        work = self._folder / "work"
+        work.mkdir(parents=True, exist_ok=True, mode=0o700)
+        for name, content in self._definition.files.items():
+            path = work / name
+            path.parent.mkdir(parents=True, exist_ok=True)
+            path.write_text(content, encoding="utf-8")
+        self._progress.begun_at = time.time()
+        count = len(self._steps)
+        self._remark(Level.INFO, f"Execution of '{self._definition.name}' began, {count} task(s)")
+
+    def _look(self, step: StepDefinition, task: TaskState) -> None:
+        """Read what a running task wrote, and note its end once all of it is read."""
+        folder = self._job_folder(step, task)
+        state = self._launcher.state(folder)
+        task.started_at = state.started_at or task.started_at
+        task.node = state.node or task.node
+        if state.phase is JobPhase.ABSENT:
+            self._start_again(step, task)
+        elif self._read(step, task, folder):
+            if state.phase is not JobPhase.RUNNING:
+                self._wait = 0.0
+        elif state.phase is not JobPhase.RUNNING:
+            self._end(step, task, state)
+        if task.status in (TaskStatus.RUNNING, TaskStatus.PAUSED):
+            self._machine.slots.take(self._execution.id, step.id, step.resources, running=True)
+
+    def _read(self, step: StepDefinition, task: TaskState, folder: Path) -> bool:
+        before = task.offset
+        lines, task.offset = self._launcher.read(folder, before, _READ_BYTES)
+        for line in lines:
+            stamp = int(line.timestamp * 1000)
+            self._entries.append(NewLogEntry(level_of(line), stamp, line.text, step.id))
+        if task.offset - before >= _READ_BYTES // 2:
+            self._wait = 0.0
+        last = (line.text[:_TAIL_CHARACTERS] for line in lines[-_TAIL_LINES:])
+        task.tail = [*task.tail, *last][-_TAIL_LINES:]
+        return task.offset != before
+
+    def _start_again(self, step: StepDefinition, task: TaskState) -> None:
+        """Begin a job whose start was cut short; the launcher begins nothing twice."""
+        if time.time() - (task.begun_at or 0) > _START_SECONDS:
+            self._end(step, task, JobState(JobPhase.LOST, reason="it could not be begun"))
+        else:
+            self._launch(step, task)
+
+    def _end(self, step: StepDefinition, task: TaskState, state: JobState) -> None:
+        self._machine.slots.give_back(self._execution.id, step.id)
+        task.exit_code = state.exit_code
+        task.finished_at = state.finished_at or time.time()
+        took = format_duration(round(task.finished_at - (task.started_at or task.finished_at), 3))
+        if state.phase is JobPhase.EXITED and state.exit_code == 0 and not state.timed_out:
+            self._succeed(step, task, took)
+        elif state.cancelled:
+            task.status = TaskStatus.CANCELLED
+            task.error = f"cancelled after {took}"
+            self._remark(Level.WARN, f"Task '{step.id}' was cancelled after {took}", step)
+        else:
+            self._fail(step, task, _reason(step, task, state, took))
+
+    def _succeed(self, step: StepDefinition, task: TaskState, took: str) -> None:
+        try:
+            self._launcher.outputs(self._job_folder(step, task))
+        except SlipwayError as exc:
+            self._fail(step, task, f"its outputs cannot be read: {exc.message}")
+            return
+        task.status = TaskStatus.SUCCESS
+        self._remark(Level.INFO, f"Task '{step.id}' succeeded after {took}", step)
+
+    def _fail(self, step: StepDefinition, task: TaskState, reason: str) -> None:
+        self._remark(Level.ERROR, f"Task '{step.id}' failed: {reason}", step)
+        task.error = reason
+        if task.attempt > step.retries or self._execution.desired is DesiredState.CANCEL:
+            task.status = TaskStatus.FAILED
+            return
+        task.status = TaskStatus.PENDING
+        task.retry_at = time.time() + step.retry_delay_seconds
+        delay = format_duration(step.retry_delay_seconds)
+        text = f"Task '{step.id}': retry {task.attempt} of {step.retries} in {delay}"
+        self._remark(Level.WARN, text, step)
+
+    def _cancel(self) -> None:
+        for step, task in self._tasks(TaskStatus.PENDING, TaskStatus.RUNNING, TaskStatus.PAUSED):
+            if task.status is TaskStatus.PENDING:
+                task.status = TaskStatus.CANCELLED
+            else:
+                self._launcher.cancel(self._job_folder(step, task))
+
+    def _pause_or_resume(self) -> None:
+        """Stop or continue the commands; a repetition does no harm."""
+        paused = self._execution.desired is DesiredState.PAUSE
+        for step, task in self._tasks(TaskStatus.RUNNING, TaskStatus.PAUSED):
+            if paused and task.status is TaskStatus.RUNNING:
+                self._launcher.pause(self._job_folder(step, task))
+                task.status = TaskStatus.PAUSED
+            elif not paused and task.status is TaskStatus.PAUSED:
+                self._launcher.resume(self._job_folder(step, task))
+                task.status = TaskStatus.RUNNING
+        if paused != self._progress.paused:
+            self._progress.paused = paused
+            self._remark(Level.INFO, f"Execution {'paused' if paused else 'resumed'}")
+
+    def _skip(self) -> None:
+        """Give up the tasks that need one which did not succeed."""
+        for step, task in self._tasks(TaskStatus.PENDING):
+            failed = next((need for need in step.needs if self._blocks(need)), None)
+            if failed is not None:
+                task.status = TaskStatus.SKIPPED
+                task.error = f"needs '{failed}', which did not succeed"
+                self._remark(Level.WARN, f"Task '{step.id}' is skipped: it {task.error}", step)
+
+    def _blocks(self, need: str) -> bool:
+        status = self._progress[need].status
+        forgiven = self._steps[need].allow_failure and status is TaskStatus.FAILED
+        return status.final and status is not TaskStatus.SUCCESS and not forgiven
+
+    def _start_ready(self) -> None:
+        now = time.time()
+        for step, task in self._tasks(TaskStatus.PENDING):
+            if not all(self._progress[need].status.final for need in step.needs):
+                continue
+            if task.retry_at is not None and task.retry_at > now:
+                self._wait = min(self._wait, task.retry_at - now)
+                continue
+            slots = self._machine.slots
+            if slots.take(self._execution.id, step.id, step.resources, running=False):
+                self._start(step, task)
+
+    def _start(self, step: StepDefinition, task: TaskState) -> None:
+        task.begin_attempt(time.time())
+        attempt = f", attempt {task.attempt}" if task.attempt > 1 else ""
+        self._remark(Level.INFO, f"Task '{step.id}' started{attempt}", step)
+        self._launch(step, task)
+
+    def _launch(self, step: StepDefinition, task: TaskState) -> None:
+        values = self._values()
+        try:
+            job = build_job(
+                step,
+                execution_id=self._execution.id,
+                folder=self._job_folder(step, task),
+                work=self._folder / "work",
+                env=environment(
+                    self._machine.base_env, self._execution, step, task.attempt, values
+                ),
+                values=values,
+                kill_grace_seconds=self._machine.kill_grace_seconds,
+            )
+            self._launcher.start(job)
+        except SlipwayError as exc:
+            self._machine.slots.give_back(self._execution.id, step.id)
+            task.finished_at = time.time()
+            self._fail(step, task, exc.message)
+
+    def _observation(self) -> Observation:
+        status, error, outputs = self._verdict()
+        if status.final:
+            level = Level.INFO if status is ExecutionStatus.SUCCESS else Level.ERROR
+            text = f"Execution ended with status {status}" + (f": {error}" if error else "")
+            self._remark(level, text)
+        # Tasks are read one after the other; their lines belong in the order of their writing.
+        self._entries.sort(key=lambda entry: entry.timestamp_ms)
+        return Observation(
+            status=status,
+            cursor=self._progress.dump(),
+            tasks=tuple(self._progress.changed()),
+            entries=tuple(self._entries),
+            outputs=outputs,
+            error=error,
+            progress=self._progress.share_done(),
+            started_at=moment(self._progress.first_start()),
+            finished_at=moment(time.time()) if status.final else None,
+            poll_after_seconds=self._wait,
+            log_complete=status.final,
+        )
+
+    def _verdict(self) -> tuple[ExecutionStatus, str | None, Mapping[str, JSON] | None]:
+        """Tell the status, the reason of a failure, and the outputs of a success."""
+        if not self._progress.all_final():
+            return self._open_status(), None, None
+        for step, task in self._tasks(TaskStatus.FAILED):
+            if not step.allow_failure:
+                return ExecutionStatus.FAILED, f"Task '{step.id}' failed: {task.error}", None
+        if any(True for _ in self._tasks(TaskStatus.CANCELLED)):
+            return ExecutionStatus.CANCELLED, None, None
+        values = self._values()
+        try:
+            outputs = {o.name: evaluate(o.value, values) for o in self._definition.outputs}
+        except SlipwayError as exc:
+            return ExecutionStatus.FAILED, f"The outputs have no value: {exc.message}", None
+        return ExecutionStatus.SUCCESS, None, outputs
+
+    def _open_status(self) -> ExecutionStatus:
+        if self._progress.paused:
+            return ExecutionStatus.PAUSED
+        begun = self._progress.first_start() is not None
+        return ExecutionStatus.RUNNING if begun else ExecutionStatus.PENDING
+
+    def _values(self) -> Mapping[str, Any]:
+        return {
+            "inputs": self._execution.inputs,
+            "steps": _StepValues(self._steps, self._step_values),
+            "execution": {"id": self._execution.id},
+        }
+
+    def _step_values(self, name: str) -> Mapping[str, Any]:
+        step, task = self._steps[name], self._progress[name]
+        succeeded = task.status is TaskStatus.SUCCESS
+        return {
+            "outputs": self._launcher.outputs(self._job_folder(step, task)) if succeeded else {},
+            "status": str(task.status),
+            "exit_code": task.exit_code,
+        }
+
+    def _tasks(self, *statuses: TaskStatus) -> Iterator[tuple[StepDefinition, TaskState]]:
+        for step in self._definition.steps:
+            task = self._progress[step.id]
+            if task.status in statuses:
+                yield step, task
+
+    def _job_folder(self, step: StepDefinition, task: TaskState) -> Path:
+        return self._folder / "tasks" / step.id / str(task.attempt)
+
+    def _remark(self, level: Level, text: str, step: StepDefinition | None = None) -> None:
+        now = datetime.now(UTC)
+        stamp = int(now.timestamp() * 1000)
+        self._entries.append(NewLogEntry(level, stamp, text, step.id if step else ""))
+
+
+class _StepValues(Mapping[str, Any]):
+    """The steps, each read only when an expression refers to it."""
+
+    def __init__(self, names: Collection[str], read: Callable[[str], Mapping[str, Any]]) -> None:
+        self._names = names
+        self._read = read
+        self._known: dict[str, Mapping[str, Any]] = {}
+
+    def __getitem__(self, name: str) -> Mapping[str, Any]:
+        if name not in self._names:
+            raise KeyError(name)
+        if name not in self._known:
+            self._known[name] = self._read(name)
+        return self._known[name]
+
+    def __iter__(self) -> Iterator[str]:
+        return iter(self._names)
+
+    def __len__(self) -> int:
+        return len(self._names)
+
+
+def _reason(step: StepDefinition, task: TaskState, state: JobState, took: str) -> str:
+    """Say why a task failed: how it ended, and its last lines."""
+    if state.phase is JobPhase.LOST:
+        reason = state.reason or "its process is gone, and with it the exit code"
+    elif state.timed_out:
+        reason = f"not done within {format_duration(step.timeout_seconds or 0)}"
+    elif state.reason:
+        reason = f"{state.reason} (exit code {state.exit_code})"
+    else:
+        reason = f"exit code {state.exit_code} after {took}"
+    if not task.tail:
+        return reason
+    return reason + "; its last lines:\n" + "\n".join(task.tail)

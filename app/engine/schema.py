@@ -1,0 +1,273 @@
+"""The shape of a definition's document, as JSON Schema of draft 2020-12.
+
+What a schema cannot say (the graph, and what expressions refer to) is in :mod:`app.engine.checks`.
+"""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Callable, Iterator
+from pathlib import PurePosixPath
+from typing import Any, Final
+
+from jsonschema import FormatChecker
+
+from app.domain import JSON
+from app.durations import parse_duration
+from app.engine import json_schema
+from app.engine.expressions import OPENING
+from app.engine.faults import Fault
+from app.engine.model import StepType
+
+INPUT_TYPES: Final = ("string", "integer", "number", "boolean", "array", "object")
+INPUT_FORMATS: Final = ("date", "email", "ipv4", "ipv6", "uuid")
+HTTP_METHODS: Final = ("GET", "HEAD", "POST", "PUT", "PATCH", "DELETE", "OPTIONS")
+MAX_STEPS: Final = 10_000
+
+_MAX_FILE_NAME_BYTES: Final = 255
+_MEMORY_UNITS: Final = {"": 1, "K": 2**10, "M": 2**20, "G": 2**30, "T": 2**40}
+
+
+def violations(document: JSON) -> Iterator[Fault]:
+    """Find where a document has not the shape of a definition."""
+    return json_schema.violations(_DEFINITION, document, formats=_FORMATS)
+
+
+def parse_memory(value: int | str) -> int:
+    """Read an amount of memory.
+
+    Args:
+        value: Bytes, or text such as ``512M``, whose units are powers of 1024, as Slurm's are.
+
+    Returns:
+        Bytes.
+
+    Raises:
+        ValueError: It is not an amount of memory.
+    """
+    match = re.fullmatch(r"([0-9]{1,18})([KMGT]?)", str(value))
+    if not match or isinstance(value, bool):
+        raise ValueError("must be an amount of memory such as 512M or 2G, or a number of bytes")
+    return int(match[1]) * _MEMORY_UNITS[match[2]]
+
+
+_FORMATS: Final = FormatChecker(formats=())
+
+
+def _format(name: str) -> Callable[[Callable[[Any], None]], None]:
+    """Register a check that raises ValueError, whose text the author of the definition sees."""
+
+    def register(check: Callable[[Any], None]) -> None:
+        def holds(value: object) -> bool:
+            check(value)
+            return True
+
+        _FORMATS.checks(name, raises=ValueError)(holds)
+
+    return register
+
+
+def _named(name: str, pattern: str, expected: str) -> None:
+    """Register a format by its pattern; other types than strings are left to ``type``."""
+
+    @_format(name)
+    def check(value: Any) -> None:
+        if isinstance(value, str) and not re.fullmatch(pattern, value):
+            raise ValueError(f"must be {expected}")
+
+
+_named(
+    "definition-id",
+    r"[A-Za-z0-9](?:[A-Za-z0-9._-]{0,98}[A-Za-z0-9_-])?",
+    "1 to 100 letters, digits, '.', '_' and '-', with a letter or digit first and no '.' last",
+)
+_named(
+    "step-id",
+    r"[A-Za-z0-9_][A-Za-z0-9_-]{0,63}",
+    "1 to 64 letters, digits, '_' and '-', with no '-' first",
+)
+_named(
+    "input-name",
+    r"[A-Za-z_][A-Za-z0-9_-]{0,63}",
+    "1 to 64 letters, digits, '_' and '-', with a letter or '_' first",
+)
+_named("variable", r"[A-Za-z_][A-Za-z0-9_]*", "the name of an environment variable")
+_named("header", r"[!#$%&'*+.^_`|~0-9A-Za-z-]+", "the name of an HTTP header")
+_named("not-blank", r"(?s).*\S.*", "text that is not blank")
+_named(
+    "shell", r"(?a:\w[\w.+-]*|(?:/[\w.+-]+)+)", "a program's name or absolute path, without spaces"
+)
+_named("url", r"(?s)(?:https?://|\$\{\{).+", "an http:// or https:// URL")
+_named("method", f"(?i:{'|'.join(HTTP_METHODS)})", f"one of {', '.join(HTTP_METHODS)}")
+
+
+@_format("duration")
+def _check_duration(value: Any) -> None:
+    if type(value) is int and value == 0:
+        return
+    if not isinstance(value, str):
+        raise ValueError("must be a duration with its unit, such as 500ms, 90s or 1m30s")
+    if parse_duration(value) < 0:
+        raise ValueError("must not be negative")
+
+
+@_format("time-limit")
+def _check_time_limit(value: Any) -> None:
+    if not isinstance(value, str):
+        raise ValueError("must be a duration with its unit, such as 500ms, 90s or 1m30s")
+    if parse_duration(value) <= 0:
+        raise ValueError("must be longer than 0s")
+
+
+@_format("memory")
+def _check_memory(value: Any) -> None:
+    parse_memory(value)
+
+
+@_format("file-path")
+def _check_file_path(value: Any) -> None:
+    path = PurePosixPath(value)
+    if path.is_absolute() or ".." in path.parts or str(path) != value or value == ".":
+        raise ValueError("must be a relative path without '.', '..' and empty parts")
+    if re.search(r"[\x00-\x1f\x7f-\x9f]", value):
+        raise ValueError("must be a path without control characters")
+    if any(len(part.encode()) > _MAX_FILE_NAME_BYTES for part in path.parts):
+        raise ValueError(f"must have parts of at most {_MAX_FILE_NAME_BYTES} bytes")
+
+
+@_format("literal")
+def _check_literal(value: Any) -> None:
+    if isinstance(value, str) and OPENING in value:
+        raise ValueError(
+            "must not hold expressions; inputs arrive as INPUT_<NAME> in the environment, "
+            "and 'env' takes expressions"
+        )
+
+
+def _object(properties: dict[str, JSON], *required: str, **more: JSON) -> dict[str, JSON]:
+    return {
+        "type": "object",
+        "properties": properties,
+        "required": list(required),
+        "additionalProperties": False,
+        **more,
+    }
+
+
+def _mapping(names: str, values: JSON) -> dict[str, JSON]:
+    return {"type": "object", "propertyNames": {"format": names}, "additionalProperties": values}
+
+
+_TEXT: Final[dict[str, JSON]] = {"type": "string"}
+_NAME: Final[dict[str, JSON]] = {"type": "string", "minLength": 1, "maxLength": 200}
+_LITERAL: Final[dict[str, JSON]] = {
+    "type": "string",
+    "allOf": [{"format": "not-blank"}, {"format": "literal"}],
+}
+_ARGUMENT: Final[dict[str, JSON]] = {"type": ["string", "number", "boolean"]}
+
+_CONFIG: Final[dict[StepType, JSON]] = {
+    StepType.COMMAND: _object(
+        {"command": _LITERAL, "args": {"type": "array", "items": _ARGUMENT}}, "command"
+    ),
+    StepType.SCRIPT: _object(
+        {
+            "shell": {"type": "string", "allOf": [{"format": "literal"}, {"format": "shell"}]},
+            "script": _LITERAL,
+        },
+        "script",
+    ),
+    StepType.HTTP: _object(
+        {
+            "method": {"type": "string", "format": "method"},
+            "url": {"type": "string", "format": "url"},
+            "headers": _mapping("header", _ARGUMENT),
+            "body": True,
+            "expect_status": {
+                "type": "array",
+                "items": {"type": "integer", "minimum": 100, "maximum": 599},
+                "minItems": 1,
+            },
+        },
+        "url",
+    ),
+}
+
+_STEP: Final = _object(
+    {
+        "id": {"type": "string", "format": "step-id"},
+        "type": {"enum": [str(step_type) for step_type in StepType]},
+        "name": _NAME,
+        "description": _TEXT,
+        "needs": {"type": "array", "items": _TEXT, "uniqueItems": True},
+        "config": {"type": "object"},
+        "env": _mapping("variable", _ARGUMENT),
+        "timeout": {"format": "time-limit"},
+        "retries": {"type": "integer", "minimum": 0, "maximum": 100},
+        "retry_delay": {"format": "duration"},
+        "allow_failure": {"type": "boolean"},
+        "working_dir": _LITERAL,
+        "resources": _object(
+            {"cpus": {"type": "integer", "minimum": 1}, "memory": {"format": "memory"}}
+        ),
+    },
+    "id",
+    "type",
+    "config",
+    allOf=[
+        {
+            "if": {"properties": {"type": {"const": str(step_type)}}, "required": ["type"]},
+            "then": {"properties": {"config": config}},
+        }
+        for step_type, config in _CONFIG.items()
+    ],
+)
+
+# The words' own types are left to the meta-schema of JSON Schema; references stay outside, for
+# resolving them would read files and the network.
+_VALUE_WORDS: Final[dict[str, JSON]] = {
+    "type": {"enum": list(INPUT_TYPES)},
+    "format": {"enum": list(INPUT_FORMATS)},
+    "items": {"$ref": "#/$defs/value"},
+    "properties": {"additionalProperties": {"$ref": "#/$defs/value"}},
+    "additionalProperties": {"type": "boolean"},
+    **dict.fromkeys(
+        (
+            "description", "enum", "const", "minimum", "maximum", "exclusiveMinimum",
+            "exclusiveMaximum", "multipleOf", "minLength", "maxLength", "pattern", "minItems",
+            "maxItems", "uniqueItems", "minProperties", "maxProperties",
+        ),
+        True,
+    ),
+}  # fmt: skip
+
+_DEFINITION: Final = _object(
+    {
+        "id": {"type": "string", "format": "definition-id"},
+        "name": _NAME,
+        "description": _TEXT,
+        "inputs": _mapping("input-name", {"$ref": "#/$defs/input"}),
+        "outputs": _mapping("input-name", {"$ref": "#/$defs/output"}),
+        "files": _mapping("file-path", _TEXT),
+        "steps": {
+            "type": "array",
+            "items": {"$ref": "#/$defs/step"},
+            "minItems": 1,
+            "maxItems": MAX_STEPS,
+        },
+    },
+    "id",
+    "steps",
+    **{
+        "$defs": {
+            "step": _STEP,
+            "input": _object({**_VALUE_WORDS, "default": True, "required": {"type": "boolean"}}),
+            "value": _object({**_VALUE_WORDS, "required": True}),
+            "output": {
+                "type": ["string", "object"],
+                "if": {"type": "object"},
+                "then": _object({"value": True, "description": _TEXT}, "value"),
+            },
+        }
+    },
+)

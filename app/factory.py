@@ -1,0 +1,216 @@
+"""The only file that knows every part."""
+
+from __future__ import annotations
+
+import time
+import uuid
+from collections.abc import Mapping
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import structlog
+from flask import Flask, Response, g, request
+from werkzeug.exceptions import HTTPException
+
+from app import __version__, resources
+from app.clients.embedded_keys import EmbeddedKeyStore, load_master_key
+from app.clients.key_store import KeyStore
+from app.clients.orchestrator import Orchestrator
+from app.clients.registry import Context, create_orchestrators, options_class
+from app.concurrency import make_pool
+from app.conductor import Conductor, node_name
+from app.errors import SlipwayError
+from app.observability import request_id
+from app.resources import docs, executions, health, logs, ssh_keys, workflows
+from app.resources._api import SlipwayApi
+from app.resources._auth import authenticator
+from app.resources._context import EXTENSION
+from app.resources._errors import on_crash, on_slipway_error
+from app.services.bundle import Services
+from app.services.executions import ExecutionService
+from app.services.health import HealthService
+from app.services.logs import LogService
+from app.services.ssh_keys import SshKeyService
+from app.services.users import Users
+from app.services.workflows import WorkflowService
+from app.settings import Settings, load_settings
+from app.store.changes import Changes
+from app.store.conductors import Conductors
+from app.store.database import Database
+from app.store.executions import Executions
+from app.store.journal import Journal
+from app.store.keys import SealedKeys, SshKeys
+
+log = structlog.get_logger(__name__)
+
+_HASHING_THREADS = 2
+_KEY_THREADS = 1
+
+
+def read_settings(
+    file: Path | None = None,
+    overrides: Mapping[str, Any] | None = None,
+    environ: Mapping[str, str] | None = None,
+) -> Settings:
+    """Load the settings, knowing every orchestrator type.
+
+    Raises:
+        ConfigError: With every fault.
+    """
+    return load_settings(options_class, file=file, overrides=overrides, environ=environ)
+
+
+@dataclass(frozen=True, slots=True)
+class Web:
+    """What a web process is made of.
+
+    Attributes:
+        app: The WSGI application.
+        changes: Wakes its readers; to be started before, and closed after, requests are served.
+    """
+
+    app: Flask
+    changes: Changes
+    database: Database
+
+
+def create_app(settings: Settings) -> Flask:
+    """Build the WSGI application, ready to serve.
+
+    The process must be patched by gevent, or the server must give each request a thread.
+    """
+    web = create_web(settings)
+    web.changes.start()
+    return web.app
+
+
+def create_web(settings: Settings) -> Web:
+    """Build a web process; nothing of it runs yet."""
+    database = Database(settings.database_url, settings.database.pool_size)
+    changes = Changes(database)
+    app = _flask(settings)
+    app.extensions[EXTENSION] = services = _services(settings, database, changes)
+    _register(app, services)
+    return Web(app, changes, database)
+
+
+def create_conductor(settings: Settings) -> Conductor:
+    """Build a conductor; nothing of it runs yet."""
+    database = Database(settings.database_url, settings.conductor.threads + 4)
+    orchestrators = create_orchestrators(Context(settings, database))
+    return Conductor(database, orchestrators, settings.conductor, node_name(settings.data_dir))
+
+
+def check_secrets(settings: Settings) -> None:
+    """Make sure of the master key, and make it if there is none.
+
+    Raises:
+        ConfigError: It cannot be used.
+    """
+    if settings.ssh_keys.store == "embedded":
+        load_master_key(settings.master_key_file, settings.master_key)
+
+
+def _services(settings: Settings, database: Database, changes: Changes) -> Services:
+    orchestrators = create_orchestrators(Context(settings, database))
+    key_store = _key_store(settings, database)
+    records = Executions(database)
+    workflow_service = WorkflowService(orchestrators)
+    execution_service = ExecutionService(
+        orchestrators, workflow_service, records, changes, settings.conductor.stale_after
+    )
+    journal = Journal(database)
+    return Services(
+        settings=settings,
+        workflows=workflow_service,
+        executions=execution_service,
+        logs=LogService(execution_service, records, journal, changes, settings.logs),
+        ssh_keys=SshKeyService(
+            SshKeys(database), key_store, settings.ssh_keys.algorithm, make_pool(_KEY_THREADS)
+        ),
+        health=_health(settings, database, orchestrators, key_store, changes),
+        users=_users(settings),
+    )
+
+
+def _key_store(settings: Settings, database: Database) -> KeyStore:
+    if settings.ssh_keys.vault is not None and settings.ssh_keys.store == "vault":
+        # hvac is needed only where there is a Vault server.
+        from app.clients.vault import VaultKeyStore  # noqa: PLC0415
+
+        return VaultKeyStore(settings.ssh_keys.vault)
+    master_key = load_master_key(settings.master_key_file, settings.master_key)
+    return EmbeddedKeyStore(SealedKeys(database), master_key)
+
+
+def _health(
+    settings: Settings,
+    database: Database,
+    orchestrators: Mapping[str, Orchestrator],
+    key_store: KeyStore,
+    changes: Changes,
+) -> HealthService:
+    return HealthService(
+        Conductors(database), orchestrators, key_store, changes, settings.conductor.lease
+    )
+
+
+def _users(settings: Settings) -> Users | None:
+    auth = settings.api.auth
+    if auth.type == "none":
+        return None
+    return Users(auth.users, auth.cache, make_pool(_HASHING_THREADS))
+
+
+def _flask(settings: Settings) -> Flask:
+    app = Flask("slipway", static_folder=None)
+    app.config.update(
+        MAX_CONTENT_LENGTH=settings.api.max_body_bytes,
+        API_TITLE="Slipway",
+        API_VERSION=__version__,
+        OPENAPI_VERSION="3.0.3",
+        OPENAPI_URL_PREFIX="/",
+        OPENAPI_JSON_PATH="openapi.json",
+        API_SPEC_OPTIONS={
+            "info": {"description": resources.__doc__, "license": {"name": "Apache-2.0"}},
+            "components": {"securitySchemes": {"basic": {"type": "http", "scheme": "basic"}}},
+        },
+    )
+    app.json.sort_keys = False  # type: ignore[attr-defined]
+    app.before_request(_begin_request)
+    app.after_request(_end_request)
+    return app
+
+
+def _register(app: Flask, services: Services) -> None:
+    api = SlipwayApi(app)
+    check = authenticator(services.users)
+    for module in (workflows, executions, logs, ssh_keys):
+        app.before_request_funcs.setdefault(module.blueprint.name, []).append(check)
+        api.register_blueprint(module.blueprint)
+    api.register_blueprint(health.blueprint)
+    app.register_blueprint(docs.blueprint)
+    app.register_error_handler(SlipwayError, on_slipway_error)
+    app.register_error_handler(HTTPException, api.handle_http_exception)
+    app.register_error_handler(Exception, on_crash)
+
+
+def _begin_request() -> None:
+    given = request.headers.get("X-Request-ID", "")
+    g.request_id = given if 0 < len(given) <= 64 and given.isalnum() else uuid.uuid4().hex
+    g.started = time.perf_counter()
+    request_id.set(g.request_id)
+
+
+def _end_request(response: Response) -> Response:
+    response.headers["X-Request-ID"] = g.get("request_id", "")
+    response.headers["X-Content-Type-Options"] = "nosniff"
+    took_ms = round((time.perf_counter() - g.get("started", time.perf_counter())) * 1000, 1)
+    identity = g.get("identity")
+    noteworthy = request.method not in ("GET", "HEAD") or response.status_code >= 400
+    (log.info if noteworthy else log.debug)(
+        "request", method=request.method, path=request.path, status=response.status_code,
+        took_ms=took_ms, user=identity.username if identity else None,
+    )  # fmt: skip
+    return response

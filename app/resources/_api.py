@@ -1,0 +1,215 @@
+"""What the APIs share: parsing of requests, fields, pagination and documentation."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+from datetime import datetime
+from typing import TYPE_CHECKING, Any, TypeVar
+
+import flask_smorest
+import marshmallow as ma
+import orjson
+from flask import Request, Response, request
+from flask_smorest import Api
+from flask_smorest.pagination import PaginationMetadataSchema
+from marshmallow import fields, validate
+from webargs.flaskparser import FlaskParser
+from webargs.multidictproxy import MultiDictProxy
+from werkzeug.exceptions import BadRequest, HTTPException, UnsupportedMediaType
+
+from app.resources._errors import CONTENT_TYPE, on_http_exception
+
+T = TypeVar("T")
+V = TypeVar("V", bound=Callable[..., Any])
+
+YAML_TYPES = ("application/yaml", "application/x-yaml", "text/yaml", "text/x-yaml")
+LARGEST_INDEX = 2**53 - 1
+_LARGEST_PAGE = 1000
+
+
+class Parser(FlaskParser):
+    """Refuses what it does not know, and says why it cannot read a body."""
+
+    DEFAULT_UNKNOWN_BY_LOCATION: dict[str, str | None] = {  # noqa: RUF012
+        "json": ma.RAISE,
+        "query": ma.RAISE,
+        "headers": ma.EXCLUDE,
+    }
+
+    def load_json(self, req: Request, schema: ma.Schema) -> Any:
+        """Read a JSON body; none at all is an empty object."""
+        raw = req.get_data()
+        if not raw:
+            return {}
+        if not req.is_json:
+            raise UnsupportedMediaType("The body must be application/json.")
+        return read_json(raw)
+
+    def load_querystring(self, req: Request, schema: ma.Schema) -> Any:
+        """Read the query string."""
+        return MultiDictProxy(req.args, schema)
+
+
+def read_json(raw: bytes) -> Any:
+    """Parse JSON.
+
+    Raises:
+        BadRequest: It is none.
+    """
+    try:
+        return orjson.loads(raw)
+    except orjson.JSONDecodeError as exc:
+        raise BadRequest(f"The body is not valid JSON: {exc}") from None
+
+
+class Blueprint(flask_smorest.Blueprint):  # type: ignore[misc]
+    """A group of endpoints of one API."""
+
+    ARGUMENTS_PARSER = Parser()
+
+    if TYPE_CHECKING:  # the library's decorators have no types
+
+        def route(self, rule: str, **options: Any) -> Callable[[V], V]: ...
+        def arguments(self, schema: Any, **kwargs: Any) -> Callable[[V], V]: ...
+        def response(self, status_code: int, *args: Any, **kwargs: Any) -> Callable[[V], V]: ...
+        def alt_response(self, status_code: int, **kwargs: Any) -> Callable[[V], V]: ...
+        def doc(self, **kwargs: Any) -> Callable[[V], V]: ...
+
+
+class SlipwayApi(Api):  # type: ignore[misc]
+    """Flask-smorest's API, but errors keep their headers and are problem+json."""
+
+    def handle_http_exception(self, error: HTTPException) -> Response:
+        """Answer an HTTP error."""
+        return on_http_exception(error)
+
+
+class Timestamp(fields.Field[datetime]):
+    """A moment, as ISO 8601 in UTC with milliseconds."""
+
+    def _serialize(self, value: Any, attr: str | None, obj: Any, **kwargs: Any) -> str | None:
+        return None if value is None else iso(value)
+
+
+def iso(moment: datetime) -> str:
+    """Write a moment such as ``2022-10-20T12:32:29.774Z``."""
+    return moment.isoformat(timespec="milliseconds").replace("+00:00", "Z")
+
+
+class Name(fields.String):
+    """A short text that the store can hold."""
+
+    def __init__(self, **kwargs: Any) -> None:
+        kwargs.setdefault("validate", validate.Regexp(r"^[^\x00]{0,512}\Z"))
+        super().__init__(**kwargs)
+
+
+class FieldFaultSchema(ma.Schema):
+    """One fault of the input."""
+
+    path = fields.String(metadata={"description": "Where, such as `inputs.n`"})
+    message = fields.String(metadata={"description": "What was expected there"})
+
+
+class WaasErrorSchema(ma.Schema):
+    """The error in the form that the `waas` client reads."""
+
+    id = fields.String()
+    status = fields.Integer()
+    title = fields.String()
+    detail = fields.String()
+
+
+class ProblemSchema(ma.Schema):
+    """An error (RFC 9457)."""
+
+    type = fields.String(required=True)
+    title = fields.String(required=True)
+    status = fields.Integer(required=True)
+    detail = fields.String(required=True)
+    code = fields.String(required=True, metadata={"description": "Stable, for programs"})
+    errors = fields.List(fields.Nested(WaasErrorSchema), required=True)
+    fields_ = fields.List(
+        fields.Nested(FieldFaultSchema), data_key="fields", metadata={"description": "Each fault"}
+    )
+
+
+class PageArgsSchema(ma.Schema):
+    """Which stretch of a list."""
+
+    page = fields.Integer(validate=validate.Range(1, 1_000_000_000))
+    page_size = fields.Integer(validate=validate.Range(1, _LARGEST_PAGE))
+
+
+@dataclass(frozen=True, slots=True)
+class Page:
+    """A stretch of a list.
+
+    Attributes:
+        number: From 1.
+    """
+
+    number: int
+    size: int
+
+    @property
+    def offset(self) -> int:
+        """Number of items before it."""
+        return (self.number - 1) * self.size
+
+    def header(self, total: int) -> dict[str, str]:
+        """Describe the page in ``X-Pagination``, as flask-smorest does."""
+        pages = -(-total // self.size)
+        data = {"total": total, "total_pages": pages, "page": self.number}
+        if pages:
+            data |= {"first_page": 1, "last_page": pages}
+        if self.number > 1:
+            data["previous_page"] = self.number - 1
+        if self.number < pages:
+            data["next_page"] = self.number + 1
+        return {"X-Pagination": json.dumps(data)}
+
+
+def cut(
+    items: Sequence[T], page: int | None, size: int | None
+) -> tuple[Sequence[T], dict[str, str]]:
+    """Cut a page out of a whole list; all of it when none was asked for."""
+    if page is None and size is None:
+        return items, {}
+    wanted = Page(page or 1, size or 50)
+    return items[wanted.offset : wanted.offset + wanted.size], wanted.header(len(items))
+
+
+PAGINATION_HEADER = {
+    "X-Pagination": {"description": "Pagination metadata", "schema": PaginationMetadataSchema}
+}
+
+
+def document_errors(blueprint: Blueprint, *statuses: int) -> Callable[[V], V]:
+    """Document the errors that an endpoint may answer."""
+
+    def decorate(view: V) -> V:
+        for status in statuses:
+            view = blueprint.alt_response(status, schema=ProblemSchema, content_type=CONTENT_TYPE)(
+                view
+            )
+        return view
+
+    return decorate
+
+
+def text_body(*types: str) -> str:
+    """Read a body of one of some media types as text.
+
+    Raises:
+        UnsupportedMediaType: It is of another type.
+        BadRequest: It is not UTF-8.
+    """
+    if request.mimetype not in types:
+        raise UnsupportedMediaType(f"The body must be one of {', '.join(types)}.")
+    try:
+        return request.get_data().decode("utf-8")
+    except UnicodeDecodeError as exc:
+        raise BadRequest(f"The body is not UTF-8: {exc.reason} at byte {exc.start}") from None

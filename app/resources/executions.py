@@ -1,0 +1,188 @@
+"""``/executions`` of the root API: list, watch, steer."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import marshmallow as ma
+from flask import Response
+from marshmallow import fields, validate
+
+from app.domain import Execution, ExecutionFilter, ExecutionStatus, Task
+from app.errors import FieldError, InvalidRequest
+from app.resources._api import (
+    PAGINATION_HEADER,
+    Blueprint,
+    Name,
+    Page,
+    PageArgsSchema,
+    Timestamp,
+    document_errors,
+)
+from app.resources._auth import SECURITY, caller
+from app.resources._context import services
+from app.settings.schema import Duration
+
+blueprint = Blueprint("executions", __name__, description="What was launched")
+
+_STATUSES = [str(status) for status in ExecutionStatus]
+
+
+class TaskSchema(ma.Schema):
+    """One task of an execution."""
+
+    name = fields.String(required=True)
+    status = fields.String(required=True)
+    started_at = Timestamp(allow_none=True, metadata={"type": "string", "format": "date-time"})
+    finished_at = Timestamp(allow_none=True, metadata={"type": "string", "format": "date-time"})
+    exit_code = fields.Integer(allow_none=True)
+    attempts = fields.Integer()
+    node = fields.String(allow_none=True)
+    error = fields.String(allow_none=True)
+
+
+class TaskListSchema(ma.Schema):
+    """Tasks."""
+
+    tasks = fields.List(fields.Nested(TaskSchema), required=True)
+
+
+class ExecutionSummarySchema(ma.Schema):
+    """An execution, as lists show it."""
+
+    id = fields.String(required=True)
+    status = fields.String(required=True, validate=validate.OneOf(_STATUSES))
+    workflow = fields.String(attribute="workflow_id", metadata={"description": "Its id"})
+    workflow_name = fields.String()
+    orchestrator = fields.String()
+    owner = fields.String()
+    created_at = Timestamp(metadata={"type": "string", "format": "date-time"})
+    started_at = Timestamp(allow_none=True, metadata={"type": "string", "format": "date-time"})
+    finished_at = Timestamp(allow_none=True, metadata={"type": "string", "format": "date-time"})
+    progress = fields.Float(metadata={"description": "Share of the work that is done, 0 to 1"})
+    error = fields.String(allow_none=True)
+    as_of = Timestamp(
+        metadata={
+            "type": "string", "format": "date-time",
+            "description": "When the status was last known to be true",
+        }
+    )  # fmt: skip
+    stale = fields.Boolean(metadata={"description": "The orchestrator has been silent for long"})
+
+
+class ExecutionSchema(ExecutionSummarySchema):
+    """An execution."""
+
+    inputs = fields.Dict(required=True)
+    outputs = fields.Dict(required=True)
+    tasks = fields.List(fields.Nested(TaskSchema), required=True)
+
+
+class ExecutionListSchema(ma.Schema):
+    """Executions."""
+
+    executions = fields.List(fields.Nested(ExecutionSummarySchema), required=True)
+
+
+class ExecutionArgsSchema(PageArgsSchema):
+    """Which executions."""
+
+    workflow = Name(metadata={"description": "Id or name of the workflow"})
+    status = fields.Enum(ExecutionStatus, by_value=True)
+    owner = Name(metadata={"description": "User name; operators see all users"})
+
+
+class WaitArgsSchema(ma.Schema):
+    """How long to wait."""
+
+    wait = Duration(
+        load_default="0s",
+        metadata={
+            "type": "string", "default": "0s",
+            "description": "Answer when the status changes or is final, at the latest after this",
+        },
+    )  # fmt: skip
+
+
+@blueprint.route("/executions", methods=["GET"])
+@blueprint.arguments(ExecutionArgsSchema, location="query")
+@blueprint.response(200, ExecutionListSchema, headers=PAGINATION_HEADER)
+@document_errors(blueprint, 401)
+@blueprint.doc(security=SECURITY)
+def list_executions(args: dict[str, Any]) -> Any:
+    """List executions, newest first."""
+    page = Page(args.get("page", 1), args.get("page_size", 50))
+    wanted = ExecutionFilter(args.get("owner"), args.get("workflow"), args.get("status"))
+    found, total = services().executions.find(wanted, caller(), page.offset, page.size)
+    return {"executions": [_view(execution) for execution in found]}, page.header(total)
+
+
+@blueprint.route("/executions/<string:execution_id>", methods=["GET"])
+@blueprint.arguments(WaitArgsSchema, location="query")
+@blueprint.response(200, ExecutionSchema)
+@document_errors(blueprint, 401, 404)
+@blueprint.doc(security=SECURITY)
+def get_execution(args: dict[str, Any], execution_id: str) -> Any:
+    """Get an execution, at once or when its status changes."""
+    longest = services().settings.logs.max_timeout
+    if args["wait"] > longest:
+        fault = FieldError("wait", f"must be at most {longest:g} seconds")
+        raise InvalidRequest("The wait is too long.", fields=(fault,))
+    execution = services().executions.wait(execution_id, caller(), args["wait"])
+    return _view(execution, services().executions.tasks(execution_id, caller()))
+
+
+@blueprint.route("/executions/<string:execution_id>", methods=["DELETE"])
+@blueprint.response(202, description="The end was asked for")
+@document_errors(blueprint, 401, 404, 409, 502, 503, 504)
+@blueprint.doc(security=SECURITY)
+def cancel_execution(execution_id: str) -> Response:
+    """Cancel an execution; asking twice is fine."""
+    services().executions.cancel(execution_id, caller())
+    return Response(status=202)
+
+
+@blueprint.route("/executions/<string:execution_id>/pause", methods=["POST"])
+@blueprint.response(202, description="The pause was asked for")
+@document_errors(blueprint, 401, 404, 409, 501, 503)
+@blueprint.doc(security=SECURITY)
+def pause_execution(execution_id: str) -> Response:
+    """Pause an execution; asking twice is fine."""
+    services().executions.pause(execution_id, caller())
+    return Response(status=202)
+
+
+@blueprint.route("/executions/<string:execution_id>/resume", methods=["POST"])
+@blueprint.response(202, description="The end of the pause was asked for")
+@document_errors(blueprint, 401, 404, 409, 501, 503)
+@blueprint.doc(security=SECURITY)
+def resume_execution(execution_id: str) -> Response:
+    """Resume a paused execution."""
+    services().executions.resume(execution_id, caller())
+    return Response(status=202)
+
+
+@blueprint.route("/executions/<string:execution_id>/tasks", methods=["GET"])
+@blueprint.response(200, TaskListSchema)
+@document_errors(blueprint, 401, 404)
+@blueprint.doc(security=SECURITY)
+def list_tasks(execution_id: str) -> Any:
+    """List the tasks of an execution, in the order of the workflow."""
+    return {"tasks": services().executions.tasks(execution_id, caller())}
+
+
+@blueprint.route("/executions/<string:execution_id>/tasks/<string:name>", methods=["GET"])
+@blueprint.response(200, TaskSchema)
+@document_errors(blueprint, 401, 404)
+@blueprint.doc(security=SECURITY)
+def get_task(execution_id: str, name: str) -> Any:
+    """Get one task of an execution."""
+    return services().executions.task(execution_id, name, caller())
+
+
+def _view(execution: Execution, tasks: list[Task] | None = None) -> dict[str, Any]:
+    view = {name: getattr(execution, name) for name in execution.__dataclass_fields__}
+    view["stale"] = services().executions.is_stale(execution)
+    if tasks is not None:
+        view["tasks"] = tasks
+    return view

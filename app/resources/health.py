@@ -1,0 +1,80 @@
+"""``/health``, ``/ready`` and ``/version``, open to everybody."""
+
+from __future__ import annotations
+
+from datetime import UTC, datetime
+from typing import Any
+
+import marshmallow as ma
+from marshmallow import fields
+
+from app import __version__
+from app.resources._api import Blueprint, iso
+from app.resources._context import services
+
+blueprint = Blueprint("health", __name__, description="Whether the service works")
+
+
+class HealthSchema(ma.Schema):
+    """The process answers."""
+
+    status = fields.String(required=True)
+    timestamp = fields.String(required=True)
+
+
+class CheckSchema(ma.Schema):
+    """One thing that the service needs."""
+
+    name = fields.String(required=True)
+    ok = fields.Boolean(required=True)
+    problem = fields.String(allow_none=True)
+
+
+class ReadySchema(ma.Schema):
+    """Whether the service can do its work."""
+
+    ready = fields.Boolean(required=True)
+    status = fields.String(required=True)
+    timestamp = fields.String(required=True)
+    checks = fields.List(fields.Nested(CheckSchema), required=True)
+
+
+class VersionSchema(ma.Schema):
+    """Which program this is."""
+
+    name = fields.String(required=True)
+    version = fields.String(required=True)
+
+
+def _now() -> str:
+    return iso(datetime.now(UTC))
+
+
+@blueprint.route("/health", methods=["GET"])
+@blueprint.response(200, HealthSchema)
+def get_health() -> Any:
+    """Tell that the process answers."""
+    return {"status": "healthy", "timestamp": _now()}
+
+
+@blueprint.route("/ready", methods=["GET"])
+@blueprint.response(200, ReadySchema)
+@blueprint.alt_response(503, schema=ReadySchema, description="Something vital is missing")
+def get_ready() -> Any:
+    """Tell whether the service can do its work, and what is missing."""
+    checks = services().health.checks()
+    ready = all(check.ok for check in checks if check.vital)
+    body = {
+        "ready": ready,
+        "status": "ready" if ready else "not ready",
+        "timestamp": _now(),
+        "checks": checks,
+    }
+    return body, 200 if ready else 503
+
+
+@blueprint.route("/version", methods=["GET"])
+@blueprint.response(200, VersionSchema)
+def get_version() -> Any:
+    """Tell which program this is."""
+    return {"name": "slipway", "version": __version__}

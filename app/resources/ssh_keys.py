@@ -1,0 +1,82 @@
+"""``/ssh_keys`` of the root API: make, list and revoke key pairs."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import marshmallow as ma
+from marshmallow import fields, validate
+
+from app.resources._api import Blueprint, Timestamp, document_errors
+from app.resources._auth import SECURITY, caller
+from app.resources._context import services
+from app.services.ssh_keys import ALGORITHMS
+
+blueprint = Blueprint("ssh_keys", __name__, description="SSH key pairs")
+
+
+class NewSshKeySchema(ma.Schema):
+    """What a new key takes; all of it may be left out."""
+
+    metadata = fields.Dict(
+        keys=fields.String(validate=validate.Length(1, 255)),
+        allow_none=True,
+        metadata={
+            "description": "Your own words; `privateKey` and `publicKey` are silently ignored"
+        },
+    )
+    algorithm = fields.String(validate=validate.OneOf(list(ALGORITHMS)))
+
+
+class CreatedSshKeySchema(ma.Schema):
+    """A new key; neither value is ever shown again."""
+
+    id = fields.String(required=True)
+    public_key = fields.String(required=True)
+
+
+class SshKeySchema(ma.Schema):
+    """A key of yours."""
+
+    id = fields.String(required=True, metadata={"description": "The first characters of it"})
+    algorithm = fields.String(required=True)
+    fingerprint = fields.String(required=True)
+    metadata = fields.Dict(required=True)
+    created_at = Timestamp(required=True, metadata={"type": "string", "format": "date-time"})
+
+
+class SshKeyListSchema(ma.Schema):
+    """Keys."""
+
+    ssh_keys = fields.List(fields.Nested(SshKeySchema), required=True)
+
+
+@blueprint.route("/ssh_keys", methods=["POST"])
+@blueprint.arguments(NewSshKeySchema, required=False)
+@blueprint.response(201, CreatedSshKeySchema)
+@document_errors(blueprint, 400, 401, 413, 415, 422, 503, 504)
+@blueprint.doc(security=SECURITY)
+def create_ssh_key(body: dict[str, Any]) -> Any:
+    """Make a key pair; keep the id and the public key, they are not shown again."""
+    key_id, public_key = services().ssh_keys.create(
+        body.get("metadata") or {}, caller(), body.get("algorithm")
+    )
+    return {"id": key_id, "public_key": public_key}
+
+
+@blueprint.route("/ssh_keys", methods=["GET"])
+@blueprint.response(200, SshKeyListSchema)
+@document_errors(blueprint, 401, 503)
+@blueprint.doc(security=SECURITY)
+def list_ssh_keys() -> Any:
+    """List your keys, newest first."""
+    return {"ssh_keys": services().ssh_keys.of(caller())}
+
+
+@blueprint.route("/ssh_keys/<string:key_id>", methods=["DELETE"])
+@blueprint.response(204)
+@document_errors(blueprint, 401, 404, 409, 503, 504)
+@blueprint.doc(security=SECURITY)
+def revoke_ssh_key(key_id: str) -> None:
+    """Revoke a key of yours, by its id or the prefix that the list shows."""
+    services().ssh_keys.revoke(key_id, caller())

@@ -1,0 +1,232 @@
+"""``/workflows`` of the root API: list, describe, launch; upload, replace and remove."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import marshmallow as ma
+from flask import Response
+from marshmallow import fields, validate
+
+from app.domain import WorkflowDescription
+from app.resources._api import (
+    PAGINATION_HEADER,
+    YAML_TYPES,
+    Blueprint,
+    Name,
+    PageArgsSchema,
+    cut,
+    document_errors,
+    text_body,
+)
+from app.resources._auth import SECURITY, caller
+from app.resources._context import services
+
+blueprint = Blueprint("workflows", __name__, description="What can be launched")
+
+
+class WorkflowSchema(ma.Schema):
+    """A workflow that can be launched."""
+
+    id = fields.String(required=True)
+    name = fields.String(required=True)
+    application_id = fields.String(required=True)
+    environment_id = fields.String(required=True)
+    environment_name = fields.String(required=True)
+    orchestrator = fields.String(required=True)
+    description = fields.String(required=True)
+    stale = fields.Boolean(
+        metadata={"description": "The orchestrator is silent; this is what it said last"}
+    )
+
+
+class WorkflowListSchema(ma.Schema):
+    """Workflows."""
+
+    workflows = fields.List(fields.Nested(WorkflowSchema), required=True)
+    unavailable = fields.List(
+        fields.String(), metadata={"description": "Orchestrators that could not tell theirs"}
+    )
+
+
+class WorkflowArgsSchema(PageArgsSchema):
+    """Which workflows."""
+
+    name = Name(metadata={"description": "Exactly this name"})
+    q = Name(metadata={"description": "Text in the id, name or description"})
+
+
+class ParameterSchema(ma.Schema):
+    """One input."""
+
+    name = fields.String(required=True)
+    type = fields.String(required=True)
+    required = fields.Boolean(required=True)
+    default = fields.Raw(allow_none=True)
+    description = fields.String()
+    allowed_values = fields.Method("_allowed_values")
+    schema = fields.Dict(metadata={"description": "JSON Schema of the value"})
+
+    def _allowed_values(self, parameter: Any) -> list[Any] | None:
+        return parameter.schema.get("enum")  # type: ignore[no-any-return]
+
+
+class OutputSchema(ma.Schema):
+    """One result."""
+
+    name = fields.String(required=True)
+    description = fields.String()
+
+
+class StepSchema(ma.Schema):
+    """One step."""
+
+    name = fields.String(required=True)
+    type = fields.String(required=True)
+    needs = fields.List(fields.String(), required=True)
+    description = fields.String()
+
+
+class WorkflowDescriptionSchema(WorkflowSchema):
+    """A workflow with its inputs, outputs and steps."""
+
+    inputs = fields.List(fields.Nested(ParameterSchema), required=True)
+    outputs = fields.List(fields.Nested(OutputSchema), required=True)
+    steps = fields.List(fields.Nested(StepSchema), required=True)
+
+
+class OrchestratorArgsSchema(ma.Schema):
+    """Where to look for a workflow."""
+
+    orchestrator = Name(metadata={"description": "Look on this orchestrator only"})
+
+
+class LaunchSchema(ma.Schema):
+    """What a launch takes."""
+
+    inputs = fields.Raw(
+        metadata={"type": "object", "description": "Value of each input; may be left out"}
+    )
+
+
+class LaunchHeadersSchema(ma.Schema):
+    """Headers of a launch."""
+
+    idempotency_key = fields.String(
+        data_key="Idempotency-Key",
+        validate=validate.Regexp(r"^[\x21-\x7e]{1,255}\Z", error="must be 1 to 255 visible ASCII"),
+        metadata={"description": "The same key and request launch once"},
+    )
+
+
+@blueprint.route("/workflows", methods=["GET"])
+@blueprint.arguments(WorkflowArgsSchema, location="query")
+@blueprint.response(200, WorkflowListSchema, headers=PAGINATION_HEADER)
+@document_errors(blueprint, 401, 503)
+@blueprint.doc(security=SECURITY)
+def list_workflows(args: dict[str, Any]) -> Any:
+    """List the workflows that you may launch; all of them unless a page is asked for."""
+    found = services().workflows.find(caller(), name=args.get("name"), query=args.get("q"))
+    page, headers = cut(found.workflows, args.get("page"), args.get("page_size"))
+    body: dict[str, Any] = {"workflows": page}
+    if found.unavailable:
+        body["unavailable"] = found.unavailable
+    return body, headers
+
+
+@blueprint.route("/workflows", methods=["POST"])
+@blueprint.response(201, WorkflowSchema, headers={"Location": {"schema": {"type": "string"}}})
+@document_errors(blueprint, 400, 401, 403, 409, 413, 415, 422, 501)
+@blueprint.doc(
+    security=SECURITY,
+    requestBody={
+        "description": "A workflow definition",
+        "required": True,
+        "content": {
+            "application/yaml": {"schema": {"type": "string"}},
+            "application/json": {"schema": {"type": "object"}},
+        },
+    },
+)
+def upload_workflow() -> Any:
+    """Upload a workflow definition, YAML or JSON (role developer)."""
+    document = text_body("application/json", *YAML_TYPES)
+    workflow, _ = services().workflows.upload(document, caller())
+    return workflow, {"Location": f"/workflows/{workflow.id}"}
+
+
+@blueprint.route("/workflows/<string:reference>", methods=["GET"])
+@blueprint.arguments(OrchestratorArgsSchema, location="query")
+@blueprint.response(200, WorkflowDescriptionSchema)
+@document_errors(blueprint, 401, 404, 409, 503)
+@blueprint.doc(security=SECURITY)
+def describe_workflow(args: dict[str, Any], reference: str) -> Any:
+    """Tell the inputs, outputs and steps of a workflow, by id or name."""
+    described = services().workflows.describe(reference, caller(), args.get("orchestrator"))
+    return _flat(described)
+
+
+@blueprint.route("/workflows/<string:reference>", methods=["POST"])
+@blueprint.arguments(OrchestratorArgsSchema, location="query")
+@blueprint.arguments(LaunchHeadersSchema, location="headers")
+@blueprint.arguments(LaunchSchema, required=False)
+@blueprint.response(
+    201,
+    description="Launched; `Location` names the execution",
+    headers={"Location": {"schema": {"type": "string"}}},
+)
+@document_errors(blueprint, 400, 401, 404, 409, 413, 415, 422, 502, 503, 504)
+@blueprint.doc(security=SECURITY)
+def launch_workflow(
+    args: dict[str, Any], headers: dict[str, Any], body: dict[str, Any], reference: str
+) -> Response:
+    """Launch a workflow, by id or name."""
+    execution = services().executions.launch(
+        reference,
+        body.get("inputs"),
+        caller(),
+        key=headers.get("idempotency_key"),
+        orchestrator=args.get("orchestrator"),
+    )
+    return Response(status=201, headers={"Location": f"/executions/{execution.id}"})
+
+
+@blueprint.route("/workflows/<string:reference>", methods=["PUT"])
+@blueprint.response(200, WorkflowSchema)
+@blueprint.alt_response(201, schema=WorkflowSchema, description="There was none before")
+@document_errors(blueprint, 400, 401, 403, 413, 415, 422, 501)
+@blueprint.doc(
+    security=SECURITY,
+    requestBody={
+        "description": "A workflow definition",
+        "required": True,
+        "content": {
+            "application/yaml": {"schema": {"type": "string"}},
+            "application/json": {"schema": {"type": "object"}},
+        },
+    },
+)
+def replace_workflow(reference: str) -> Any:
+    """Upload a definition in the place of the one of this id or name (role developer)."""
+    document = text_body("application/json", *YAML_TYPES)
+    workflow, new = services().workflows.upload(document, caller(), replace=reference)
+    return workflow, 201 if new else 200
+
+
+@blueprint.route("/workflows/<string:reference>", methods=["DELETE"])
+@blueprint.response(204)
+@document_errors(blueprint, 401, 403, 404, 409, 501)
+@blueprint.doc(security=SECURITY)
+def remove_workflow(reference: str) -> None:
+    """Remove a definition; executions of it go on (role developer)."""
+    services().workflows.remove(reference, caller())
+
+
+def _flat(described: WorkflowDescription) -> dict[str, Any]:
+    workflow = described.workflow
+    return {
+        **{name: getattr(workflow, name) for name in workflow.__dataclass_fields__},
+        "inputs": described.inputs,
+        "outputs": described.outputs,
+        "steps": described.steps,
+    }

@@ -1,0 +1,1 @@
+"""What the product does, and who may do it; knows no HTTP and no wire format."""

@@ -1,0 +1,30 @@
+"""All services of one application, as the resources get at them."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+from app.services.executions import ExecutionService
+from app.services.health import HealthService
+from app.services.logs import LogService
+from app.services.ssh_keys import SshKeyService
+from app.services.users import Users
+from app.services.workflows import WorkflowService
+from app.settings import Settings
+
+
+@dataclass(frozen=True, slots=True)
+class Services:
+    """The services.
+
+    Attributes:
+        users: None when the API runs without authentication.
+    """
+
+    settings: Settings
+    workflows: WorkflowService
+    executions: ExecutionService
+    logs: LogService
+    ssh_keys: SshKeyService
+    health: HealthService
+    users: Users | None

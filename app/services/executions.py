@@ -1,0 +1,264 @@
+"""Executions: launching exactly once, watching, and steering them."""
+
+from __future__ import annotations
+
+import hashlib
+import json
+import time
+import uuid
+from collections.abc import Mapping
+from datetime import timedelta
+
+import structlog
+
+from app.clients.orchestrator import Orchestrator, pauser
+from app.domain import (
+    JSON,
+    DesiredState,
+    Execution,
+    ExecutionFilter,
+    ExecutionStatus,
+    Identity,
+    Launch,
+    Task,
+    WorkflowDescription,
+)
+from app.errors import Conflict, NotFound, SlipwayError, UpstreamGarbled, UpstreamTimeout
+from app.services.access import require_visible, sees_everything
+from app.services.inputs import validate_inputs
+from app.services.workflows import WorkflowService
+from app.store.changes import Changes
+from app.store.executions import Executions, Intent, now
+
+log = structlog.get_logger(__name__)
+
+_STEERABLE = {ExecutionStatus.PENDING, ExecutionStatus.RUNNING, ExecutionStatus.PAUSED}
+
+
+class ExecutionService:
+    """Executions of all orchestrators.
+
+    Args:
+        orchestrators: The orchestrators by name.
+        workflows: Finds what is launched.
+        executions: The executions in the store.
+        changes: Wakes who waits.
+        stale_after_seconds: Age of a status from which it may be wrong by now.
+    """
+
+    def __init__(
+        self,
+        orchestrators: Mapping[str, Orchestrator],
+        workflows: WorkflowService,
+        executions: Executions,
+        changes: Changes,
+        stale_after_seconds: float,
+    ) -> None:
+        self._stale_after = timedelta(seconds=stale_after_seconds)
+        self._orchestrators = orchestrators
+        self._workflows = workflows
+        self._executions = executions
+        self._changes = changes
+
+    def launch(
+        self,
+        reference: str,
+        inputs: JSON,
+        identity: Identity,
+        *,
+        key: str | None = None,
+        orchestrator: str | None = None,
+    ) -> Execution:
+        """Launch a workflow, once.
+
+        The launch is written down before the orchestrator is asked. When nobody knows whether the
+        orchestrator got it, the execution exists with status ``UNKNOWN`` until that is settled.
+
+        Args:
+            reference: Id or name of the workflow.
+            inputs: Value of each input.
+            identity: Who launches it, and will own the execution.
+            key: The same key with the same request gives the same execution again.
+            orchestrator: Where to look for the workflow only.
+
+        Raises:
+            NotFound, Ambiguous: The workflow cannot be told.
+            InvalidRequest: Every fault of the inputs.
+            Conflict: The key was used for another request.
+            UpstreamError: It surely did not start.
+        """
+        behind, workflow = self._workflows.resolve(reference, identity, orchestrator)
+        description = behind.describe(workflow.id, identity)
+        values = validate_inputs(description.inputs, {} if inputs is None else inputs)
+        execution, new = self._executions.create(
+            _intent(behind, description, values, identity, key)
+        )
+        if new:
+            self._ask(behind, execution, identity)
+        return execution
+
+    def _ask(self, orchestrator: Orchestrator, execution: Execution, identity: Identity) -> None:
+        launch = Launch(
+            execution_id=execution.id,
+            workflow_id=execution.workflow_id,
+            inputs=execution.inputs,
+            identity=identity,
+            created_at=execution.created_at,
+        )
+        try:
+            reference = orchestrator.trigger(launch)
+        except (UpstreamTimeout, UpstreamGarbled) as exc:
+            log.warning("launch in doubt", execution=execution.id, error=exc.message)
+            why = (
+                "It is not known yet whether the orchestrator received the launch "
+                f"({exc.message}) It is being looked up; do not launch again."
+            )
+            self._executions.doubt(execution, why)
+        except SlipwayError:
+            self._executions.withdraw(execution)
+            raise
+        else:
+            self._executions.launched(execution, reference)
+
+    def get(self, execution_id: str, identity: Identity) -> Execution:
+        """Get an execution.
+
+        Raises:
+            NotFound: There is none that this user may know of.
+        """
+        if not _is_id(execution_id):
+            raise NotFound("There is no such execution.")
+        execution = self._executions.get(execution_id)
+        require_visible(execution, identity)
+        return execution
+
+    def wait(self, execution_id: str, identity: Identity, timeout_seconds: float) -> Execution:
+        """Get an execution once its status changed, has become final, or the time is over."""
+        deadline = time.monotonic() + timeout_seconds
+        first = self.get(execution_id, identity)
+        with self._changes.subscribe(first.id) as subscription:
+            while True:
+                execution = self._executions.get(first.id)
+                left = deadline - time.monotonic()
+                if execution.status is not first.status or execution.status.final or left <= 0:
+                    return execution
+                if not subscription.wait(left) and self._changes.closing:
+                    return execution
+
+    def is_stale(self, execution: Execution) -> bool:
+        """Tell whether the orchestrator has been silent for longer than it should."""
+        return not execution.status.final and now() - execution.as_of > self._stale_after
+
+    def find(
+        self, wanted: ExecutionFilter, identity: Identity, offset: int, limit: int
+    ) -> tuple[list[Execution], int]:
+        """List executions, newest first; users without the role see their own only.
+
+        Returns:
+            The asked-for stretch of them, and the number of all.
+        """
+        if not sees_everything(identity):
+            if wanted.owner not in (None, identity.username):
+                return [], 0
+            wanted = ExecutionFilter(identity.username, wanted.workflow, wanted.status)
+        return self._executions.find(wanted, offset, limit)
+
+    def tasks(self, execution_id: str, identity: Identity) -> list[Task]:
+        """List the tasks of an execution, in the order of the workflow."""
+        return self._executions.tasks(self.get(execution_id, identity))
+
+    def task(self, execution_id: str, name: str, identity: Identity) -> Task:
+        """Get one task of an execution.
+
+        Raises:
+            NotFound: There is none with this name.
+        """
+        for task in self.tasks(execution_id, identity):
+            if task.name == name:
+                return task
+        raise NotFound(f"This execution has no task '{name}'.")
+
+    def cancel(self, execution_id: str, identity: Identity) -> None:
+        """Ask for the end of an execution; asking twice is fine.
+
+        Raises:
+            Conflict: It has ended already, or the orchestrator refused.
+        """
+        execution = self.get(execution_id, identity)
+        if execution.status.final:
+            raise Conflict(f"The execution has ended already, with status {execution.status}.")
+        if execution.reference is not None:
+            self._orchestrator(execution).cancel(execution)
+        self._desire(execution, DesiredState.CANCEL, ExecutionStatus.CANCELLING)
+
+    def pause(self, execution_id: str, identity: Identity) -> None:
+        """Stop an execution for a while; asking twice is fine.
+
+        Raises:
+            Conflict: It has ended, or is being cancelled.
+            CapabilityMissing: Its orchestrator cannot pause.
+        """
+        execution = self._steerable(execution_id, identity, "paused")
+        pauser(self._orchestrator(execution)).pause(execution)
+        self._desire(execution, DesiredState.PAUSE, ExecutionStatus.PAUSED)
+
+    def resume(self, execution_id: str, identity: Identity) -> None:
+        """Let a paused execution go on.
+
+        Raises:
+            Conflict: It is not paused.
+            CapabilityMissing: Its orchestrator cannot pause.
+        """
+        execution = self._steerable(execution_id, identity, "resumed")
+        behind = pauser(self._orchestrator(execution))
+        if execution.desired is not DesiredState.PAUSE:
+            raise Conflict("The execution is not paused.")
+        behind.resume(execution)
+        self._desire(execution, DesiredState.RUN, ExecutionStatus.RUNNING)
+
+    def _steerable(self, execution_id: str, identity: Identity, verb: str) -> Execution:
+        execution = self.get(execution_id, identity)
+        if execution.status not in _STEERABLE:
+            raise Conflict(f"An execution with status {execution.status} cannot be {verb}.")
+        return execution
+
+    def _desire(self, execution: Execution, desired: DesiredState, shown: ExecutionStatus) -> None:
+        if not self._executions.desire(execution, desired, shown):
+            raise Conflict("The execution has ended meanwhile.")
+
+    def _orchestrator(self, execution: Execution) -> Orchestrator:
+        try:
+            return self._orchestrators[execution.orchestrator]
+        except KeyError:
+            text = f"The orchestrator '{execution.orchestrator}' is not configured any more."
+            raise Conflict(text) from None
+
+
+def _intent(
+    orchestrator: Orchestrator,
+    description: WorkflowDescription,
+    inputs: Mapping[str, JSON],
+    identity: Identity,
+    key: str | None,
+) -> Intent:
+    workflow = description.workflow
+    asked = json.dumps([orchestrator.name, workflow.id, inputs], sort_keys=True)
+    return Intent(
+        execution_id=str(uuid.uuid4()),
+        orchestrator=orchestrator.name,
+        workflow_id=workflow.id,
+        workflow_name=workflow.name,
+        owner=identity.username,
+        inputs=inputs,
+        steps=[step.name for step in description.steps],
+        key=key,
+        request_digest=hashlib.sha256(asked.encode()).hexdigest(),
+    )
+
+
+def _is_id(text: str) -> bool:
+    """Tell whether a text can be an id at all, so that rubbish never reaches the store."""
+    try:
+        return str(uuid.UUID(text)) == text
+    except ValueError:
+        return False

@@ -1,0 +1,92 @@
+"""Whether the service can do its work."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+
+from app.clients.key_store import KeyStore
+from app.clients.orchestrator import Orchestrator
+from app.errors import SlipwayError
+from app.store.changes import Changes
+from app.store.conductors import Conductors
+
+
+@dataclass(frozen=True, slots=True)
+class Check:
+    """One thing that the service needs, and what is wrong with it.
+
+    Attributes:
+        vital: Without it the service cannot do its main work.
+    """
+
+    name: str
+    problem: str | None = None
+    vital: bool = True
+
+    @property
+    def ok(self) -> bool:
+        """Whether it can be used."""
+        return self.problem is None
+
+
+class HealthService:
+    """Looks at everything that the service needs.
+
+    Args:
+        conductors: Their signs of life.
+        orchestrators: The orchestrators by name.
+        key_store: Where private keys go.
+        changes: Knows whether the process is about to stop.
+        beat_seconds: Age from which a sign of life is too old.
+    """
+
+    def __init__(
+        self,
+        conductors: Conductors,
+        orchestrators: Mapping[str, Orchestrator],
+        key_store: KeyStore,
+        changes: Changes,
+        beat_seconds: float,
+    ) -> None:
+        self._conductors = conductors
+        self._orchestrators = orchestrators
+        self._key_store = key_store
+        self._changes = changes
+        self._beat_seconds = beat_seconds
+
+    def checks(self) -> list[Check]:
+        """Look at the process, the store, the conductor, each orchestrator and the key store.
+
+        One orchestrator of several, and the key store, are not vital: the rest works without.
+        """
+        stopping = "the process is about to stop" if self._changes.closing else None
+        problems = {name: _problem(o) for name, o in self._orchestrators.items()}
+        some_work = None in problems.values()
+        return [
+            Check("web", stopping),
+            *self._store_checks(),
+            *(
+                Check(f"orchestrator:{name}", problem, vital=not some_work)
+                for name, problem in problems.items()
+            ),
+            Check("key_store", _problem(self._key_store), vital=False),
+        ]
+
+    def _store_checks(self) -> list[Check]:
+        try:
+            alive = self._conductors.alive(self._beat_seconds)
+        except SlipwayError as exc:
+            return [Check("store", exc.message), Check("conductor", "unknown without the store")]
+        return [
+            Check("store"),
+            Check("conductor", None if alive else "no conductor gave a sign of life lately"),
+        ]
+
+
+def _problem(part: Orchestrator | KeyStore) -> str | None:
+    try:
+        part.health()
+    except SlipwayError as exc:
+        return exc.message
+    return None

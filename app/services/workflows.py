@@ -1,0 +1,148 @@
+"""Workflows: which there are, what they take, and uploading definitions."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+
+import structlog
+
+from app.clients.orchestrator import Capability, Orchestrator, uploader
+from app.domain import Identity, Role, Workflow, WorkflowDescription
+from app.errors import Ambiguous, CapabilityMissing, FieldError, NotFound, UpstreamError
+from app.services.access import require_role
+
+log = structlog.get_logger(__name__)
+
+
+@dataclass(frozen=True, slots=True)
+class WorkflowList:
+    """Workflows, and the orchestrators that could not tell theirs."""
+
+    workflows: list[Workflow]
+    unavailable: list[str]
+
+
+class WorkflowService:
+    """Workflows of all orchestrators.
+
+    Args:
+        orchestrators: The orchestrators by name.
+    """
+
+    def __init__(self, orchestrators: Mapping[str, Orchestrator]) -> None:
+        self._orchestrators = orchestrators
+
+    def find(
+        self, identity: Identity, *, name: str | None = None, query: str | None = None
+    ) -> WorkflowList:
+        """List what a user may launch.
+
+        Args:
+            identity: The user.
+            name: Only workflows of exactly this name.
+            query: Only workflows whose id, name or description holds this text.
+
+        Raises:
+            UpstreamError: Not one orchestrator answers.
+        """
+        found = self._all(identity)
+        text = (query or "").casefold()
+        workflows = [
+            w
+            for w in found.workflows
+            if (name is None or w.name == name)
+            and text in f"{w.id}\n{w.name}\n{w.description}".casefold()
+        ]
+        return WorkflowList(workflows, found.unavailable)
+
+    def describe(
+        self, reference: str, identity: Identity, orchestrator: str | None = None
+    ) -> WorkflowDescription:
+        """Tell the inputs, outputs and steps of a workflow.
+
+        Args:
+            reference: Its id or its name.
+            identity: The user.
+            orchestrator: Where to look only.
+
+        Raises:
+            NotFound: This user has no such workflow.
+            Ambiguous: The name fits several.
+            UpstreamError: The orchestrator failed.
+        """
+        behind, workflow = self.resolve(reference, identity, orchestrator)
+        return behind.describe(workflow.id, identity)
+
+    def resolve(
+        self, reference: str, identity: Identity, orchestrator: str | None = None
+    ) -> tuple[Orchestrator, Workflow]:
+        """Find a workflow by id, or else by name; see :meth:`describe`."""
+        found = self._all(identity)
+        pool = [w for w in found.workflows if orchestrator in (None, w.orchestrator)]
+        hits = [w for w in pool if w.id == reference] or [w for w in pool if w.name == reference]
+        if len(hits) == 1:
+            return self._orchestrators[hits[0].orchestrator], hits[0]
+        if hits:
+            raise Ambiguous(
+                f"'{reference}' names {len(hits)} workflows; use the id, or ?orchestrator=",
+                fields=tuple(
+                    FieldError(w.id, f"on the orchestrator '{w.orchestrator}'") for w in hits
+                ),
+            )
+        if found.unavailable:
+            # It may well be there: "not found" would be a lie.
+            names = ", ".join(found.unavailable)
+            raise UpstreamError(
+                f"The orchestrator does not answer: {names}.", retry_after_seconds=5
+            )
+        raise NotFound(f"There is no workflow '{reference}'.")
+
+    def upload(
+        self, document: str, identity: Identity, replace: str | None = None
+    ) -> tuple[Workflow, bool]:
+        """Add a definition, or put one in the place of another.
+
+        Args:
+            document: YAML or JSON text.
+            identity: The user.
+            replace: Id or name that the definition is for; None adds a new one.
+
+        Returns:
+            The workflow, and whether it is new.
+
+        Raises:
+            NotAllowed: The user is no developer.
+            InvalidDefinition: With every fault of the definition.
+            Conflict: There is one with this id already, or the id is another one.
+        """
+        require_role(identity, Role.DEVELOPER)
+        for orchestrator in self._orchestrators.values():
+            if Capability.UPLOAD in orchestrator.capabilities:
+                return uploader(orchestrator).upload(document, replace)
+        raise CapabilityMissing("No configured orchestrator takes uploads.")
+
+    def remove(self, reference: str, identity: Identity) -> None:
+        """Remove a definition; what runs goes on.
+
+        Raises:
+            NotAllowed: The user is no developer.
+            NotFound: There is none.
+            CapabilityMissing: It is not an uploaded definition.
+        """
+        require_role(identity, Role.DEVELOPER)
+        orchestrator, workflow = self.resolve(reference, identity)
+        uploader(orchestrator).remove(workflow.id)
+
+    def _all(self, identity: Identity) -> WorkflowList:
+        workflows: list[Workflow] = []
+        failures: dict[str, UpstreamError] = {}
+        for name, orchestrator in self._orchestrators.items():
+            try:
+                workflows += orchestrator.workflows(identity)
+            except UpstreamError as exc:
+                log.warning("workflows cannot be listed", orchestrator=name, error=exc.message)
+                failures[name] = exc
+        if len(failures) == len(self._orchestrators):
+            raise next(iter(failures.values()))
+        return WorkflowList(workflows, list(failures))
