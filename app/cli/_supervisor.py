@@ -33,12 +33,14 @@ class Child:
         module: What ``python -m`` runs.
         listener: Socket that it inherits. The supervisor keeps it open, so that connections wait
             in its queue, and are not refused, while the process is started again.
+        lifeline: Our end of the pipe whose end tells it that we are gone.
     """
 
     name: str
     module: str
     listener: socket.socket | None = None
     process: subprocess.Popen[bytes] | None = None
+    lifeline: int = -1
     started_at: float = 0.0
     start_at: float = 0.0
     failures: int = 0
@@ -60,7 +62,6 @@ class Supervisor:
         self._env = env
         self._address = address
         self._stop = threading.Event()
-        self._lifeline, self._held = os.pipe()
 
     def run(self, announce: Callable[[str], None]) -> int:
         """Run until SIGTERM or SIGINT.
@@ -94,6 +95,7 @@ class Supervisor:
         if code is None:
             return 0
         child.process = None
+        os.close(child.lifeline)
         if code == _USAGE_ERROR:
             return code
         child.failures = 1 if now - child.started_at > _STEADY_SECONDS else child.failures + 1
@@ -103,8 +105,10 @@ class Supervisor:
         return 0
 
     def _start(self, child: Child) -> None:
-        descriptors = [self._lifeline]
-        arguments = ["--lifeline-fd", str(self._lifeline)]
+        # A pipe each: what one child sets on its end must not show on another's.
+        lifeline, child.lifeline = os.pipe()
+        descriptors = [lifeline]
+        arguments = ["--lifeline-fd", str(lifeline)]
         if child.listener is not None:
             descriptors.append(child.listener.fileno())
             arguments += ["--listener-fd", str(child.listener.fileno())]
@@ -114,6 +118,7 @@ class Supervisor:
             [sys.executable, "-P", "-m", child.module, *arguments],
             env=self._env, pass_fds=descriptors, stdin=subprocess.DEVNULL, start_new_session=True,
         )  # fmt: skip
+        os.close(lifeline)
 
     def _end(self) -> None:
         running = [child.process for child in self._children if child.process is not None]

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import datetime
 from typing import TYPE_CHECKING, Any, TypeVar
@@ -198,6 +198,13 @@ def document_errors(blueprint: Blueprint, *statuses: int) -> Callable[[V], V]:
         return view
 
     return decorate
+
+
+def empty(status: int, headers: Mapping[str, str] | None = None) -> Response:
+    """Build a response without a body, and so without a content type."""
+    response = Response(status=status, headers=headers)
+    del response.headers["Content-Type"]
+    return response
 
 
 def text_body(*types: str) -> str:

@@ -18,6 +18,7 @@ from app.resources._api import (
     PageArgsSchema,
     Timestamp,
     document_errors,
+    empty,
 )
 from app.resources._auth import SECURITY, caller
 from app.resources._context import services
@@ -139,7 +140,7 @@ def get_execution(args: dict[str, Any], execution_id: str) -> Any:
 def cancel_execution(execution_id: str) -> Response:
     """Cancel an execution; asking twice is fine."""
     services().executions.cancel(execution_id, caller())
-    return Response(status=202)
+    return empty(202)
 
 
 @blueprint.route("/executions/<string:execution_id>/pause", methods=["POST"])
@@ -149,7 +150,7 @@ def cancel_execution(execution_id: str) -> Response:
 def pause_execution(execution_id: str) -> Response:
     """Pause an execution; asking twice is fine."""
     services().executions.pause(execution_id, caller())
-    return Response(status=202)
+    return empty(202)
 
 
 @blueprint.route("/executions/<string:execution_id>/resume", methods=["POST"])
@@ -159,7 +160,7 @@ def pause_execution(execution_id: str) -> Response:
 def resume_execution(execution_id: str) -> Response:
     """Resume a paused execution."""
     services().executions.resume(execution_id, caller())
-    return Response(status=202)
+    return empty(202)
 
 
 @blueprint.route("/executions/<string:execution_id>/tasks", methods=["GET"])

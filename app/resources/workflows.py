@@ -17,6 +17,7 @@ from app.resources._api import (
     PageArgsSchema,
     cut,
     document_errors,
+    empty,
     text_body,
 )
 from app.resources._auth import SECURITY, caller
@@ -188,7 +189,7 @@ def launch_workflow(
         key=headers.get("idempotency_key"),
         orchestrator=args.get("orchestrator"),
     )
-    return Response(status=201, headers={"Location": f"/executions/{execution.id}"})
+    return empty(201, {"Location": f"/executions/{execution.id}"})
 
 
 @blueprint.route("/workflows/<string:reference>", methods=["PUT"])
