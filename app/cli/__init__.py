@@ -9,6 +9,7 @@ import click
 from app import __version__
 
 _COMMANDS = {
+    "config-docs": "Print the manual of the settings.",
     "conductor": "Drive executions; as many as you like, on as many machines.",
     "demo": "Show the main job from end to end, on a service of its own.",
     "hash-password": "Hash a password for the configuration.",

@@ -1,0 +1,56 @@
+# make help lists the targets. Everything that they need goes into .venv.
+
+PYTHON ?= python3
+N ?= 1000000
+BIN := .venv/bin
+PIP := $(BIN)/python -m pip install --quiet --disable-pip-version-check --constraint constraints.txt
+
+.DEFAULT_GOAL := help
+.PHONY: help demo serve setup test check format docs bench clean
+
+help: ## this list
+	@sed -n 's/^\([a-z]*\):.*## /\1\t/p' $(MAKEFILE_LIST) | expand -t 10
+
+demo: setup ## the main job from end to end, as an end user sees it; N=... is its input
+	$(BIN)/slipway demo --n $(N)
+
+serve: setup ## run the service on http://127.0.0.1:8080
+	$(BIN)/slipway serve
+
+setup: .venv/.installed ## make .venv/bin/slipway
+
+test: .venv/.installed-dev ## every test that needs no external server, and those whose server is there
+	$(BIN)/python -m pytest
+
+check: .venv/.installed-dev ## formatting, lint, types, import rules, generated files
+	$(BIN)/ruff format --check .
+	$(BIN)/ruff check .
+	$(BIN)/mypy
+	$(BIN)/lint-imports
+	$(BIN)/slipway openapi | diff -u openapi/root.json - || (echo 'openapi/root.json is stale: make docs'; exit 1)
+	$(BIN)/slipway config-docs | diff -u docs/configuration.md - || (echo 'docs/configuration.md is stale: make docs'; exit 1)
+
+format: .venv/.installed-dev ## format the code
+	$(BIN)/ruff check --fix .
+	$(BIN)/ruff format .
+
+docs: .venv/.installed ## write the generated documents again
+	$(BIN)/slipway openapi > openapi/root.json
+	$(BIN)/slipway config-docs > docs/configuration.md
+
+bench: .venv/.installed-dev ## print the figures of docs/performance.md
+	$(BIN)/python -m bench
+
+clean: ## remove what the targets made
+	rm -rf .venv .mypy_cache .ruff_cache .pytest_cache .hypothesis .import_linter_cache
+
+.venv/bin/python:
+	$(PYTHON) -m venv .venv || (echo 'The module venv is missing: apt-get install python3-venv'; exit 1)
+
+.venv/.installed: pyproject.toml constraints.txt | .venv/bin/python
+	$(PIP) --editable .
+	@touch $@
+
+.venv/.installed-dev: .venv/.installed
+	$(PIP) --editable '.[dev]'
+	@touch $@

@@ -1,0 +1,5 @@
+"""``python -m app.cli`` is ``slipway``."""
+
+from app.cli import main
+
+main()

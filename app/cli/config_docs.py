@@ -1,0 +1,14 @@
+"""``slipway config-docs``: print the manual of the settings."""
+
+from __future__ import annotations
+
+import click
+
+from app.clients.registry import ORCHESTRATORS, options_class
+from app.settings.manual import manual
+
+
+@click.command("config-docs")
+def command() -> None:
+    """Print the manual of the settings; 'docs/configuration.md' is its published copy."""
+    click.echo(manual({type_: options_class(type_) for type_ in ORCHESTRATORS}), nl=False)

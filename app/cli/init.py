@@ -1,0 +1,52 @@
+"""``slipway init``: write a commented configuration and example workflows."""
+
+from __future__ import annotations
+
+import sys
+from collections.abc import Iterator
+from importlib.resources import files
+from importlib.resources.abc import Traversable
+from pathlib import Path
+
+import click
+
+_EXAMPLES = files("app.cli") / "examples"
+CONFIG_NAME = "slipway.yaml"
+
+
+@click.command("init")
+@click.argument("folder", type=click.Path(file_okay=False, path_type=Path))
+def command(folder: Path) -> None:
+    """Write slipway.yaml and example workflows into FOLDER; nothing is overwritten."""
+    written = write_examples(folder)
+    if not written:
+        click.echo(f"slipway: {folder} holds all of it already", err=True)
+        sys.exit(1)
+    for path in written:
+        click.echo(f"wrote {path}")
+    click.echo(f"\nNow run: slipway serve --config {folder / CONFIG_NAME}")
+
+
+def write_examples(folder: Path) -> list[Path]:
+    """Write the files that are not there yet.
+
+    Returns:
+        Those that were written.
+    """
+    written = []
+    for source, target in _pairs(folder):
+        target.parent.mkdir(parents=True, exist_ok=True)
+        try:
+            with target.open("x", encoding="utf-8") as stream:
+                stream.write(source.read_text(encoding="utf-8"))
+        except FileExistsError:
+            continue
+        written.append(target)
+    return written
+
+
+def _pairs(folder: Path) -> Iterator[tuple[Traversable, Path]]:
+    yield _EXAMPLES / CONFIG_NAME, folder / CONFIG_NAME
+    for source in (_EXAMPLES / "workflows").iterdir():
+        if source.name.endswith(".yaml"):
+            yield source, folder / "data" / "workflows" / source.name
