@@ -4,8 +4,9 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from dataclasses import dataclass, field
-from datetime import datetime
+from datetime import UTC, datetime
 from enum import IntFlag, StrEnum
+from functools import lru_cache
 from typing import Any
 
 JSON = Any
@@ -175,6 +176,36 @@ class NewLogEntry:
     upstream_id: str | None = None
 
 
+def log_line(timestamp_ms: int, level: int, task: str, content: str) -> str:
+    """Write a log entry as one line of text, with its line end.
+
+    Such as ``2022-10-20T12:32:29.774Z INFO  split: done``.
+    """
+    source = f"{task}: " if task else ""
+    return f"{log_timestamp(timestamp_ms)} {_LEVEL_NAMES[level]:<5} {source}{content}\n"
+
+
+def log_line_bytes(task: str, content: str) -> int:
+    """Give the size of :func:`log_line` in UTF-8 without writing it."""
+    size = _LINE_BYTES + (len(task.encode()) + 2 if task else 0)
+    return size + (len(content) if content.isascii() else len(content.encode()))
+
+
+def log_timestamp(timestamp_ms: int) -> str:
+    """Write the moment of a log entry, such as ``2022-10-20T12:32:29.774Z``."""
+    seconds, rest = divmod(timestamp_ms, 1000)
+    return f"{_iso_second(seconds)}.{rest:03d}Z"
+
+
+_LEVEL_NAMES = {int(level): str(level.name) for level in Level}
+_LINE_BYTES = len("2022-10-20T12:32:29.774Z INFO  \n")
+
+
+@lru_cache(4096)
+def _iso_second(seconds: int) -> str:
+    return datetime.fromtimestamp(seconds, UTC).strftime("%Y-%m-%dT%H:%M:%S")
+
+
 @dataclass(frozen=True, slots=True)
 class Task:
     """State of one task (one step of an execution).
@@ -205,6 +236,7 @@ class Execution:
         cursor: The adapter's own bookmark, given back to it at each observation.
         as_of: When the status was last known to be true.
         log_counts: Number of log entries by level, DEBUG to ERROR.
+        log_bytes: Size of those entries as text, by level; see :func:`log_line`.
         log_complete: No entry can come any more.
         progress: Share of the work that is done, 0 to 1.
     """
@@ -228,6 +260,7 @@ class Execution:
     reference: JSON = None
     cursor: JSON = None
     log_counts: tuple[int, int, int, int] = (0, 0, 0, 0)
+    log_bytes: tuple[int, int, int, int] = (0, 0, 0, 0)
     log_complete: bool = False
     followed_until: datetime | None = None
 

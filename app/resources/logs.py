@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from datetime import UTC, datetime
 from functools import lru_cache
 from typing import Any
 
@@ -11,7 +10,7 @@ import orjson
 from flask import Response
 from marshmallow import fields, validate
 
-from app.domain import ALL_LEVELS, DEFAULT_LEVELS, Level
+from app.domain import ALL_LEVELS, DEFAULT_LEVELS, Level, log_timestamp
 from app.resources._api import LARGEST_INDEX, Blueprint, document_errors
 from app.resources._auth import SECURITY, caller
 from app.resources._context import services
@@ -97,7 +96,7 @@ def _encode(page: LogPage) -> bytes:
             "logs": [
                 {
                     "level": _LEVEL_NAMES[entry.level],
-                    "timestamp": _iso(entry.timestamp_ms),
+                    "timestamp": log_timestamp(entry.timestamp_ms),
                     "content": entry.content,
                     "task": entry.task,
                     "index": entry.sequence,
@@ -110,13 +109,3 @@ def _encode(page: LogPage) -> bytes:
             "complete": page.complete,
         }
     )
-
-
-def _iso(milliseconds: int) -> str:
-    seconds, rest = divmod(milliseconds, 1000)
-    return f"{_iso_second(seconds)}.{rest:03d}Z"
-
-
-@lru_cache(4096)
-def _iso_second(seconds: int) -> str:
-    return datetime.fromtimestamp(seconds, UTC).strftime("%Y-%m-%dT%H:%M:%S")

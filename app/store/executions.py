@@ -31,7 +31,9 @@ _FINAL = tuple(FINAL_STATUSES)
 _TASK_FIELDS = tuple(f.name for f in fields(Task))
 _ENUMS = {"status": ExecutionStatus, "desired": DesiredState}
 _PLAIN = tuple(
-    f.name for f in fields(Execution) if f.name not in {"log_counts", "outputs", *_ENUMS}
+    f.name
+    for f in fields(Execution)
+    if f.name not in {"log_counts", "log_bytes", "outputs", *_ENUMS}
 )
 
 
@@ -357,12 +359,12 @@ class Executions:
 
         def work(connection: Connection) -> Execution:
             row = _held(connection, execution.number, owner)
-            before = journal.counts_of(row)
-            counts = journal.append(connection, execution.number, before, seen.entries)
+            totals = journal.append(
+                connection, execution.number, journal.Totals.of(row), seen.entries
+            )
             for task in seen.tasks:
                 _store_task(connection, execution.number, task)
-            values = _observed(row, seen)
-            values.update(zip(journal.COUNTERS, counts, strict=True))
+            values = _observed(row, seen) | totals.columns()
             statement = update(executions).where(executions.c.number == execution.number)
             _change(connection, statement.values(**values), execution.number, ("changed",))
             return _one(connection, executions.c.number == execution.number)
@@ -458,4 +460,7 @@ def _one(connection: Connection, condition: Any) -> Execution:
 def _execution(row: Any) -> Execution:
     values = {name: getattr(row, name) for name in _PLAIN}
     values |= {name: enum(getattr(row, name)) for name, enum in _ENUMS.items()}
-    return Execution(**values, outputs=row.outputs or {}, log_counts=journal.counts_of(row))
+    totals = journal.Totals.of(row)
+    return Execution(
+        **values, outputs=row.outputs or {}, log_counts=totals.counts, log_bytes=totals.sizes
+    )

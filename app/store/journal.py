@@ -1,29 +1,56 @@
 """The journal: the stored, ordered log of an execution.
 
 Entries are numbered from 0 without gaps, in the order in which they arrived. Every ``BLOCK``
-entries a checkpoint holds how many entries of each level stand before it, so the n-th entry that a
-filter lets through is found by bisection, and a page costs the same at any place. Totals are
-counters of the execution's row; nothing is ever counted or skipped row by row.
+entries a checkpoint holds how many entries of each level, and how many bytes of them as text, stand
+before it. So the n-th entry and the n-th byte that a filter lets through are found by bisection,
+and a page costs the same at any place. Totals are counters of the execution's row; nothing is ever
+counted or skipped row by row.
 """
 
 from __future__ import annotations
 
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
-from typing import Any
+from typing import Any, NamedTuple
 
 from sqlalchemy import Connection, bindparam, select, text
 
-from app.domain import ALL_LEVELS, Level, NewLogEntry
+from app.domain import ALL_LEVELS, Level, NewLogEntry, log_line_bytes
 from app.store.database import Database
 from app.store.schema import log_entries
 
 BLOCK = 256
 LEVELS = (Level.DEBUG, Level.INFO, Level.WARN, Level.ERROR)
 _COLUMNS = ("execution", "sequence", "level", "timestamp", "task", "content", "upstream_id")
-COUNTERS = ("n_debug", "n_info", "n_warn", "n_error")
+_COUNTERS = ("n_debug", "n_info", "n_warn", "n_error")
+_SIZES = ("b_debug", "b_info", "b_warn", "b_error")
 
 Counts = tuple[int, int, int, int]
+"""One number for each level, DEBUG to ERROR."""
+
+
+class Totals(NamedTuple):
+    """How much there is of each level.
+
+    Attributes:
+        counts: Entries.
+        sizes: Bytes of their text, as :func:`app.domain.log_line` writes it.
+    """
+
+    counts: Counts
+    sizes: Counts
+
+    @classmethod
+    def of(cls, row: Any) -> Totals:
+        """Read the columns of an execution's row, or of a checkpoint's."""
+        return cls(
+            (row.n_debug, row.n_info, row.n_warn, row.n_error),
+            (row.b_debug, row.b_info, row.b_warn, row.b_error),
+        )
+
+    def columns(self) -> dict[str, int]:
+        """Give the columns of a row."""
+        return dict(zip((*_COUNTERS, *_SIZES), (*self.counts, *self.sizes), strict=True))
 
 
 @dataclass(frozen=True, slots=True)
@@ -48,35 +75,41 @@ def count(counts: Counts, levels: Level) -> int:
 
 
 def append(
-    connection: Connection, number: int, counts: Counts, entries: Sequence[NewLogEntry]
-) -> Counts:
+    connection: Connection, number: int, totals: Totals, entries: Sequence[NewLogEntry]
+) -> Totals:
     """Append entries, within a transaction that holds the execution's row.
 
     Args:
         connection: The transaction.
         number: Number of the execution.
-        counts: Entries of each level so far, from the execution's row.
+        totals: What the journal holds so far, from the execution's row.
         entries: New entries, in order; those whose upstream id is known are left out.
 
     Returns:
-        The new counts, to be stored in the execution's row.
+        What the journal holds now, to be stored in the execution's row.
     """
     rows: list[tuple[Any, ...]] = []
     checkpoints: list[tuple[int, ...]] = []
-    totals = list(counts)
+    counts, sizes = list(totals.counts), list(totals.sizes)
     sequence = sum(counts)
     for entry in _unknown(connection, number, entries):
         if sequence % BLOCK == 0:
-            checkpoints.append((number, sequence // BLOCK, *totals))
+            checkpoints.append((number, sequence // BLOCK, *counts, *sizes))
+        content = _storable(entry.content)
         rows.append(
-            (number, sequence, int(entry.level), entry.timestamp_ms, entry.task,
-             _storable(entry.content), entry.upstream_id)
+            (number, sequence, int(entry.level), entry.timestamp_ms, entry.task, content,
+             entry.upstream_id)
         )  # fmt: skip
-        totals[entry.level.bit_length() - 1] += 1
+        column = entry.level.bit_length() - 1
+        counts[column] += 1
+        sizes[column] += log_line_bytes(entry.task, content)
         sequence += 1
     _insert(connection, "log_entries", _COLUMNS, rows)
-    _insert(connection, "log_checkpoints", ("execution", "block", *COUNTERS), checkpoints)
-    return (totals[0], totals[1], totals[2], totals[3])
+    names = ("execution", "block", *_COUNTERS, *_SIZES)
+    _insert(connection, "log_checkpoints", names, checkpoints)
+    return Totals(
+        (counts[0], counts[1], counts[2], counts[3]), (sizes[0], sizes[1], sizes[2], sizes[3])
+    )
 
 
 class Journal:
@@ -103,7 +136,10 @@ class Journal:
         with self._database.read() as connection:
             if levels == ALL_LEVELS:
                 return self._range(connection, number, start, size)
-            block, before = self._seek(connection, number, counts, levels, start)
+            blocks = -(-sum(counts) // BLOCK)
+            block, before = _seek(
+                connection, _BISECT_COUNTS, number=number, blocks=blocks, levels=levels, start=start
+            )
             statement, parameters = _filtered(levels)
             rows = connection.execute(
                 statement,
@@ -111,6 +147,51 @@ class Journal:
                  "skip": start - before, "reach": start - before + size},
             )  # fmt: skip
             return [LogEntry(*row) for row in rows]
+
+    def since(
+        self, number: int, counts: Counts, levels: Level, sequence: int, size: int
+    ) -> list[LogEntry]:
+        """Read entries of some levels from a place in the journal on.
+
+        Args:
+            number: Number of the execution.
+            counts: Entries of each level, as the caller knows them; nothing behind them is read.
+            levels: Bits of the levels to let through.
+            sequence: The place; entries before it are left out.
+            size: Most entries to read.
+        """
+        total = sum(counts)
+        if sequence >= total or size <= 0:
+            return []
+        with self._database.read() as connection:
+            if levels == ALL_LEVELS:
+                return self._range(connection, number, sequence, min(size, total - sequence))
+            statement, parameters = _filtered(levels)
+            rows = connection.execute(
+                statement,
+                {**parameters, "execution": number, "sequence": sequence, "size": size, "skip": 0,
+                 "reach": size},
+            )  # fmt: skip
+            return [entry for row in rows if (entry := LogEntry(*row)).sequence < total]
+
+    def find_byte(self, number: int, totals: Totals, levels: Level, offset: int) -> tuple[int, int]:
+        """Find where to begin writing the log as text to reach a byte of it soon.
+
+        Args:
+            number: Number of the execution.
+            totals: What the journal holds, as the caller knows it.
+            levels: Bits of the levels that are written.
+            offset: The byte, counted from 0.
+
+        Returns:
+            A place in the journal, and the number of bytes of text before it, at most ``offset``.
+        """
+        blocks = -(-sum(totals.counts) // BLOCK)
+        with self._database.read() as connection:
+            block, before = _seek(
+                connection, _BISECT_SIZES, number=number, blocks=blocks, levels=levels, start=offset
+            )
+        return block * BLOCK, before
 
     def index_of(self, number: int, counts: Counts, levels: Level, sequence: int) -> int:
         """Count the entries let through that stand before a place in the journal.
@@ -153,21 +234,17 @@ class Journal:
         )
         return [LogEntry(*row) for row in rows]
 
-    @staticmethod
-    def _seek(
-        connection: Connection, number: int, counts: Counts, levels: Level, start: int
-    ) -> tuple[int, int]:
-        """Find the last block with at most ``start`` entries let through before it."""
-        if start == 0:
-            return 0, 0
-        bits = {
-            f"on_{c}": int(bool(level & levels)) for c, level in zip(COUNTERS, LEVELS, strict=True)
-        }
-        row = connection.execute(
-            _BISECT,
-            {"execution": number, "start": start, "blocks": -(-sum(counts) // BLOCK), **bits},
-        ).one()
-        return row[0], row[1]
+
+def _seek(
+    connection: Connection, statement: Any, *, number: int, blocks: int, levels: Level, start: int
+) -> tuple[int, int]:
+    """Find the last block with at most ``start`` let through before it, and how many those are."""
+    if start == 0 or not blocks:
+        return 0, 0
+    bits = {f"on_{level.name}": int(bool(level & levels)) for level in LEVELS}
+    parameters = {"execution": number, "start": start, "blocks": blocks, **bits}
+    row = connection.execute(statement, parameters).one()
+    return row[0], row[1]
 
 
 _RANGE = text(
@@ -175,24 +252,32 @@ _RANGE = text(
     " WHERE execution = :execution AND sequence >= :first AND sequence < :last ORDER BY sequence"
 )
 
-_LET_THROUGH = " + ".join(f"c.{name} * CAST(:on_{name} AS INTEGER)" for name in COUNTERS)
 
-# Each round halves the range [low, high) of blocks with one look-up by primary key.
-_BISECT = text(
-    f"""
-    WITH RECURSIVE bisect(low, high, seen) AS (
-      SELECT CAST(0 AS BIGINT), CAST(:blocks AS BIGINT), CAST(0 AS BIGINT)
-      UNION ALL
-      SELECT CASE WHEN {_LET_THROUGH} <= :start THEN c.block ELSE b.low END,
-             CASE WHEN {_LET_THROUGH} <= :start THEN b.high ELSE c.block END,
-             CASE WHEN {_LET_THROUGH} <= :start THEN {_LET_THROUGH} ELSE b.seen END
-      FROM bisect b JOIN log_checkpoints c
-        ON c.execution = :execution AND c.block = (b.low + b.high) / 2
-      WHERE b.high - b.low > 1
+def _bisect(columns: Sequence[str]) -> Any:
+    """Build the bisection of checkpoints: each round is one look-up by primary key."""
+    let_through = " + ".join(
+        f"c.{column} * CAST(:on_{level.name} AS INTEGER)"
+        for column, level in zip(columns, LEVELS, strict=True)
     )
-    SELECT low, seen FROM bisect ORDER BY high - low LIMIT 1
-    """
-)
+    return text(
+        f"""
+        WITH RECURSIVE bisect(low, high, seen) AS (
+          SELECT CAST(0 AS BIGINT), CAST(:blocks AS BIGINT), CAST(0 AS BIGINT)
+          UNION ALL
+          SELECT CASE WHEN {let_through} <= :start THEN c.block ELSE b.low END,
+                 CASE WHEN {let_through} <= :start THEN b.high ELSE c.block END,
+                 CASE WHEN {let_through} <= :start THEN {let_through} ELSE b.seen END
+          FROM bisect b JOIN log_checkpoints c
+            ON c.execution = :execution AND c.block = (b.low + b.high) / 2
+          WHERE b.high - b.low > 1
+        )
+        SELECT low, seen FROM bisect ORDER BY high - low LIMIT 1
+        """
+    )
+
+
+_BISECT_COUNTS = _bisect(_COUNTERS)
+_BISECT_SIZES = _bisect(_SIZES)
 
 
 def _filtered(levels: Level) -> tuple[Any, dict[str, int]]:
@@ -263,8 +348,3 @@ def _insert(
     with driver.cursor() as cursor, cursor.copy(f"COPY {table} ({names}) FROM STDIN") as copy:
         for row in rows:
             copy.write_row(row)
-
-
-def counts_of(row: Any) -> Counts:
-    """Give the counters of an execution's row."""
-    return (row.n_debug, row.n_info, row.n_warn, row.n_error)

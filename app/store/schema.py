@@ -105,6 +105,10 @@ executions = Table(
     Column("n_info", BigInteger, nullable=False, server_default=text("0")),
     Column("n_warn", BigInteger, nullable=False, server_default=text("0")),
     Column("n_error", BigInteger, nullable=False, server_default=text("0")),
+    Column("b_debug", BigInteger, nullable=False, server_default=text("0")),
+    Column("b_info", BigInteger, nullable=False, server_default=text("0")),
+    Column("b_warn", BigInteger, nullable=False, server_default=text("0")),
+    Column("b_error", BigInteger, nullable=False, server_default=text("0")),
     Column("log_complete", Boolean, nullable=False, server_default=false()),
     Column("followed_until", Instant),
     # SQLite has no notifications: readers look for rows whose number went up.
@@ -172,6 +176,10 @@ log_checkpoints = Table(
     Column("n_info", BigInteger, nullable=False),
     Column("n_warn", BigInteger, nullable=False),
     Column("n_error", BigInteger, nullable=False),
+    Column("b_debug", BigInteger, nullable=False),
+    Column("b_info", BigInteger, nullable=False),
+    Column("b_warn", BigInteger, nullable=False),
+    Column("b_error", BigInteger, nullable=False),
     sqlite_with_rowid=False,
 )
 
@@ -190,6 +198,15 @@ launch_keys = Table(
     Column("request_digest", String(64), nullable=False),
     Column("execution_id", String(64), nullable=False, index=True),
     Column("created_at", Instant, nullable=False),
+)
+
+tickets = Table(
+    "tickets",
+    metadata,
+    Column("digest", String(64), primary_key=True),
+    Column("username", String(100), nullable=False),
+    Column("subject", String(64), nullable=False),
+    Column("expires_at", Instant, nullable=False),
 )
 
 ssh_keys = Table(

@@ -54,6 +54,10 @@ def upgrade() -> None:
         sa.Column("n_info", sa.BigInteger(), server_default=sa.text("0"), nullable=False),
         sa.Column("n_warn", sa.BigInteger(), server_default=sa.text("0"), nullable=False),
         sa.Column("n_error", sa.BigInteger(), server_default=sa.text("0"), nullable=False),
+        sa.Column("b_debug", sa.BigInteger(), server_default=sa.text("0"), nullable=False),
+        sa.Column("b_info", sa.BigInteger(), server_default=sa.text("0"), nullable=False),
+        sa.Column("b_warn", sa.BigInteger(), server_default=sa.text("0"), nullable=False),
+        sa.Column("b_error", sa.BigInteger(), server_default=sa.text("0"), nullable=False),
         sa.Column("log_complete", sa.Boolean(), server_default=sa.false(), nullable=False),
         sa.Column("followed_until", sa.BigInteger(), nullable=True),
         sa.Column("changed", sa.BigInteger(), server_default=sa.text("0"), nullable=False),
@@ -95,6 +99,10 @@ def upgrade() -> None:
         sa.Column("n_info", sa.BigInteger(), nullable=False),
         sa.Column("n_warn", sa.BigInteger(), nullable=False),
         sa.Column("n_error", sa.BigInteger(), nullable=False),
+        sa.Column("b_debug", sa.BigInteger(), nullable=False),
+        sa.Column("b_info", sa.BigInteger(), nullable=False),
+        sa.Column("b_warn", sa.BigInteger(), nullable=False),
+        sa.Column("b_error", sa.BigInteger(), nullable=False),
         sa.PrimaryKeyConstraint("execution", "block"),
         sqlite_with_rowid=False,
     )
@@ -128,6 +136,14 @@ def upgrade() -> None:
         sa.PrimaryKeyConstraint("id"),
     )
     op.create_table(
+        "tickets",
+        sa.Column("digest", sa.String(length=64), nullable=False),
+        sa.Column("username", sa.String(length=100), nullable=False),
+        sa.Column("subject", sa.String(length=64), nullable=False),
+        sa.Column("expires_at", sa.BigInteger(), nullable=False),
+        sa.PrimaryKeyConstraint("digest"),
+    )
+    op.create_table(
         "ssh_keys",
         sa.Column("id", sa.String(length=64), nullable=False),
         sa.Column("owner", sa.String(length=100), nullable=False),
@@ -158,7 +174,7 @@ def upgrade() -> None:
 
 def downgrade() -> None:
     for table in (
-        "tasks", "ssh_keys", "ssh_key_secrets", "log_entries", "log_checkpoints", "launch_keys",
-        "executions", "definitions", "conductors",
+        "tickets", "tasks", "ssh_keys", "ssh_key_secrets", "log_entries", "log_checkpoints",
+        "launch_keys", "executions", "definitions", "conductors",
     ):  # fmt: skip
         op.drop_table(table)
