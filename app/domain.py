@@ -176,6 +176,22 @@ class NewLogEntry:
     upstream_id: str | None = None
 
 
+@dataclass(frozen=True, slots=True)
+class LogEntry:
+    """One entry of the journal.
+
+    Attributes:
+        sequence: Its place in the journal, from 0; never changes.
+        level: One of the bits of :class:`Level`.
+    """
+
+    sequence: int
+    level: int
+    timestamp_ms: int
+    task: str
+    content: str
+
+
 def log_line(timestamp_ms: int, level: int, task: str, content: str) -> str:
     """Write a log entry as one line of text, with its line end.
 

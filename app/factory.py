@@ -10,28 +10,32 @@ from pathlib import Path
 from typing import Any
 
 import structlog
-from flask import Flask, Response, g, request
+from flask import Flask, Response, current_app, g, request
 from werkzeug.exceptions import HTTPException
 
 from app import __version__, resources
 from app.clients.embedded_keys import EmbeddedKeyStore, load_master_key
 from app.clients.key_store import KeyStore
-from app.clients.orchestrator import Orchestrator
 from app.clients.registry import Context, create_orchestrators, options_class
 from app.concurrency import make_pool
 from app.conductor import Conductor, node_name
 from app.errors import SlipwayError
-from app.observability import request_id
-from app.resources import docs, executions, health, logs, ssh_keys, workflows
+from app.observability import Metrics, request_id
+from app.resources import docs, executions, health, logs, ssh_keys, streams, workflows
 from app.resources._api import SlipwayApi
 from app.resources._auth import authenticator
 from app.resources._context import EXTENSION
 from app.resources._errors import on_crash, on_slipway_error
 from app.services.bundle import Services
+from app.services.events import EventService
 from app.services.executions import ExecutionService
+from app.services.follow import FollowService
 from app.services.health import HealthService
 from app.services.logs import LogService
+from app.services.readers import Readers
 from app.services.ssh_keys import SshKeyService
+from app.services.streams import StreamLimits
+from app.services.tickets import TicketService
 from app.services.users import Users
 from app.services.workflows import WorkflowService
 from app.settings import Settings, load_settings
@@ -41,6 +45,7 @@ from app.store.database import Database
 from app.store.executions import Executions
 from app.store.journal import Journal
 from app.store.keys import SealedKeys, SshKeys
+from app.store.tickets import Tickets
 
 log = structlog.get_logger(__name__)
 
@@ -73,6 +78,8 @@ class Web:
     app: Flask
     changes: Changes
     database: Database
+    key_store: KeyStore
+    metrics: Metrics
 
 
 def create_app(settings: Settings) -> Flask:
@@ -90,9 +97,11 @@ def create_web(settings: Settings) -> Web:
     database = Database(settings.database_url, settings.database.pool_size)
     changes = Changes(database)
     app = _flask(settings)
-    app.extensions[EXTENSION] = services = _services(settings, database, changes)
+    key_store = _key_store(settings, database)
+    services = _services(settings, database, changes, key_store)
+    app.extensions[EXTENSION] = services
     _register(app, services)
-    return Web(app, changes, database)
+    return Web(app, changes, database, key_store, services.metrics)
 
 
 def create_conductor(settings: Settings) -> Conductor:
@@ -112,25 +121,35 @@ def check_secrets(settings: Settings) -> None:
         load_master_key(settings.master_key_file, settings.master_key)
 
 
-def _services(settings: Settings, database: Database, changes: Changes) -> Services:
+def _services(
+    settings: Settings, database: Database, changes: Changes, key_store: KeyStore
+) -> Services:
     orchestrators = create_orchestrators(Context(settings, database))
-    key_store = _key_store(settings, database)
     records = Executions(database)
+    readers, journal = Readers(records), Journal(database)
     workflow_service = WorkflowService(orchestrators)
-    execution_service = ExecutionService(
+    service = ExecutionService(
         orchestrators, workflow_service, records, changes, settings.conductor.stale_after
     )
-    journal = Journal(database)
+    users, metrics = _users(settings), Metrics()
+    metrics.waiting.set_function(lambda: changes.waiting)
     return Services(
         settings=settings,
         workflows=workflow_service,
-        executions=execution_service,
-        logs=LogService(execution_service, records, journal, changes, settings.logs),
+        executions=service,
+        logs=LogService(service, readers, journal, changes, settings.logs),
+        follow=FollowService(service, readers, journal, changes, settings.streams),
+        events=EventService(records, changes, settings.streams),
+        streams=StreamLimits(settings.streams, metrics),
+        tickets=TicketService(Tickets(database), service, users, settings.streams.ticket_lifetime),
         ssh_keys=SshKeyService(
             SshKeys(database), key_store, settings.ssh_keys.algorithm, make_pool(_KEY_THREADS)
         ),
-        health=_health(settings, database, orchestrators, key_store, changes),
-        users=_users(settings),
+        health=HealthService(
+            Conductors(database), orchestrators, key_store, changes, settings.conductor.lease
+        ),
+        users=users,
+        metrics=metrics,
     )
 
 
@@ -142,18 +161,6 @@ def _key_store(settings: Settings, database: Database) -> KeyStore:
         return VaultKeyStore(settings.ssh_keys.vault)
     master_key = load_master_key(settings.master_key_file, settings.master_key)
     return EmbeddedKeyStore(SealedKeys(database), master_key)
-
-
-def _health(
-    settings: Settings,
-    database: Database,
-    orchestrators: Mapping[str, Orchestrator],
-    key_store: KeyStore,
-    changes: Changes,
-) -> HealthService:
-    return HealthService(
-        Conductors(database), orchestrators, key_store, changes, settings.conductor.lease
-    )
 
 
 def _users(settings: Settings) -> Users | None:
@@ -185,8 +192,8 @@ def _flask(settings: Settings) -> Flask:
 
 def _register(app: Flask, services: Services) -> None:
     api = SlipwayApi(app)
-    check = authenticator(services.users)
-    for module in (workflows, executions, logs, ssh_keys):
+    check = authenticator(services.users, services.tickets)
+    for module in (workflows, executions, logs, streams, ssh_keys):
         app.before_request_funcs.setdefault(module.blueprint.name, []).append(check)
         api.register_blueprint(module.blueprint)
     api.register_blueprint(health.blueprint)
@@ -208,6 +215,8 @@ def _end_request(response: Response) -> Response:
     response.headers["X-Content-Type-Options"] = "nosniff"
     took_ms = round((time.perf_counter() - g.get("started", time.perf_counter())) * 1000, 1)
     identity = g.get("identity")
+    services: Services = current_app.extensions[EXTENSION]
+    services.metrics.requests.labels(request.method, response.status_code).inc()
     noteworthy = request.method not in ("GET", "HEAD") or response.status_code >= 400
     (log.info if noteworthy else log.debug)(
         "request", method=request.method, path=request.path, status=response.status_code,

@@ -10,8 +10,45 @@ from contextvars import ContextVar
 from typing import Any
 
 import structlog
+from prometheus_client import CollectorRegistry, Counter, Gauge, Histogram, generate_latest
 
 request_id: ContextVar[str | None] = ContextVar("request_id", default=None)
+
+
+class Metrics:
+    """What the service counts, for Prometheus."""
+
+    def __init__(self) -> None:
+        self.registry = CollectorRegistry()
+        self.requests = Counter(
+            "slipway_requests_total", "Requests answered.", ["method", "status"],
+            registry=self.registry,
+        )  # fmt: skip
+        self.streams_open = Gauge(
+            "slipway_streams_open", "Streams open now.", ["transport"], registry=self.registry
+        )
+        self.streams_opened = Counter(
+            "slipway_streams_opened_total", "Streams opened.", ["transport"],
+            registry=self.registry,
+        )  # fmt: skip
+        self.delivery_lag = Histogram(
+            "slipway_delivery_lag_seconds",
+            "Time from the writing of a log entry to its delivery to a follower.",
+            buckets=(0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1, 2.5, 5, 10),
+            registry=self.registry,
+        )
+        self.loop_lag = Gauge(
+            "slipway_loop_lag_seconds", "How late the event loop runs what is due.",
+            registry=self.registry,
+        )  # fmt: skip
+        self.waiting = Gauge(
+            "slipway_waiting_readers", "Readers that wait for a change.", registry=self.registry
+        )
+
+    def text(self) -> bytes:
+        """Write all numbers in Prometheus' text format."""
+        return generate_latest(self.registry)
+
 
 _SECRET_NAMES = re.compile(
     r"password|secret|token|private_?key|authorization|api_?key|cookie", re.IGNORECASE

@@ -44,6 +44,12 @@ class _Handler(WSGIHandler):  # type: ignore[misc]
                 server.hangups.release(descriptor)
             server.active -= 1
 
+    def get_environ(self) -> dict[str, Any]:
+        """Hand out the socket, for WebSockets."""
+        environ: dict[str, Any] = super().get_environ()
+        environ["slipway.socket"] = self.socket
+        return environ
+
     def finalize_headers(self) -> None:
         """Tell the client to come back on another connection when the process stops."""
         if self.server.stopping:

@@ -15,9 +15,10 @@ import structlog  # noqa: E402
 from gevent.event import Event  # noqa: E402
 
 from app.cli._lifeline import lifeline_option, watch  # noqa: E402
+from app.cli._limits import check_limits, measure_loop_lag  # noqa: E402
 from app.cli._options import config_option, explain, settings_or_exit  # noqa: E402
 from app.cli._server import Server, listen  # noqa: E402
-from app.errors import ConfigError  # noqa: E402
+from app.errors import ConfigError, UpstreamError  # noqa: E402
 from app.factory import create_web  # noqa: E402
 from app.observability import configure_logging  # noqa: E402
 from app.settings import Settings  # noqa: E402
@@ -42,16 +43,22 @@ def main(
     try:
         web = create_web(settings)
         migrate.check(web.database)
+        web.key_store.check()
     except ConfigError as exc:
         explain(exc)
         sys.exit(2)
+    except UpstreamError as exc:
+        log.warning("key store does not answer yet", error=exc.message)
     watch(lifeline_fd, stop.set)
     web.changes.start()
+    gevent.spawn(measure_loop_lag, web.metrics.loop_lag)
+    check_limits(settings)
     server = Server(_listener(settings, listener_fd), web.app)
     server.start()
     log.info("web process started", address=server.address)
     stop.wait()
     server.shut_down(web.changes.close, settings.web.shutdown_timeout)
+    web.key_store.stop()
     log.info("web process stopped")
 
 

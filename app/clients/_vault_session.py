@@ -8,7 +8,7 @@ tried: only a token that is dead leads to another login.
 from __future__ import annotations
 
 import threading
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
 from http import HTTPStatus
 from typing import Any
@@ -27,6 +27,15 @@ _RENEW_AT = 2 / 3
 _JITTER = 0.1
 _WORTH_KEEPING = 1 / 2
 _LONGEST_SLEEP_SECONDS = 3600.0
+_QUOTA_INTERVAL_SECONDS = 1.0  # Vault's default
+_LONGEST_PAUSE_SECONDS = 300.0
+
+_BUSY = "Vault is busy and asks for a pause."
+_NOT_NOW: Mapping[int, str] = {
+    HTTPStatus.TOO_MANY_REQUESTS: _BUSY,
+    HTTPStatus.NOT_IMPLEMENTED: "Vault is not initialised.",
+    HTTPStatus.SERVICE_UNAVAILABLE: "Vault is sealed, or down for maintenance.",
+}
 
 log = structlog.get_logger(__name__)
 
@@ -47,6 +56,18 @@ class VaultSession(HttpSession):
         self._clock = clock
         self._quiet_until = float("-inf")
 
+    def request(self, *args: Any, **kwargs: Any) -> requests.Response:
+        """Make and send a request.
+
+        Raises:
+            UpstreamError: As for :meth:`send`, or it cannot be made.
+        """
+        try:
+            return super().request(*args, **kwargs)
+        except (requests.RequestException, UnicodeError):
+            pass  # it quotes the malformed header, and so perhaps the token
+        raise UpstreamRefused("The request to Vault cannot be made; is a credential malformed?")
+
     def send(self, request: requests.PreparedRequest, **kwargs: Any) -> requests.Response:
         """Send a request, unless Vault asked for a pause that is not over.
 
@@ -66,18 +87,9 @@ class VaultSession(HttpSession):
             raise
         if response.status_code in (HTTPStatus.OK, HTTPStatus.NO_CONTENT):
             return response
-        error = _refusal(response)
         if response.status_code == HTTPStatus.TOO_MANY_REQUESTS:
-            self._quiet_until = self._clock() + (error.retry_after_seconds or 0)
-        raise error
-
-
-_BUSY = "Vault is busy and asks for a pause."
-_NOT_NOW = {
-    HTTPStatus.TOO_MANY_REQUESTS: _BUSY,
-    HTTPStatus.NOT_IMPLEMENTED: "Vault is not initialised.",
-    HTTPStatus.SERVICE_UNAVAILABLE: "Vault is sealed, or down for maintenance.",
-}
+            self._quiet_until = self._clock() + _retry_after(response)
+        raise _refusal(response)
 
 
 def _refusal(response: requests.Response) -> UpstreamError:
@@ -88,12 +100,19 @@ def _refusal(response: requests.Response) -> UpstreamError:
     if response.is_redirect:
         text = "Vault is a standby node, and sends requests elsewhere."
     elif status in _NOT_NOW or status >= HTTPStatus.INTERNAL_SERVER_ERROR:
-        text = _NOT_NOW.get(HTTPStatus(status), "Vault failed.")
+        text = _NOT_NOW.get(status, "Vault failed.")
     else:
         return UpstreamRefused("Vault refused the request.", detail=detail)
-    wait = response.headers.get("Retry-After", "")
-    seconds = float(wait) if wait.isdecimal() else RETRY_SECONDS
-    return UpstreamUnreachable(text, detail=detail, retry_after_seconds=seconds)
+    return UpstreamUnreachable(text, detail=detail, retry_after_seconds=_retry_after(response))
+
+
+def _retry_after(response: requests.Response) -> float:
+    """Give the seconds to wait; Vault names them only where the operator switched that on."""
+    named = response.headers.get("Retry-After", "")
+    if named.isdecimal():
+        return min(float(named), _LONGEST_PAUSE_SECONDS)
+    busy = response.status_code == HTTPStatus.TOO_MANY_REQUESTS
+    return _QUOTA_INTERVAL_SECONDS if busy else RETRY_SECONDS
 
 
 def _reasons(response: requests.Response) -> str:
@@ -154,7 +173,7 @@ class TokenKeeper:
         self._lock = threading.Lock()
         self._token: Token | None = None
         self._secret_id = None if settings.is_secret_wrapped else settings.secret_id
-        self._failed_at = self._renew_at = self._ends_at = float("-inf")
+        self._retry_at = self._renew_at = self._ends_at = float("-inf")
         self._wake = threading.Event()
         self._stopped = False
         self._thread: threading.Thread | None = None
@@ -179,17 +198,29 @@ class TokenKeeper:
         with self._lock:
             if self._token is not None and self._token is not dead:
                 return self._token
-            if self.failure is not None and self._failed_at > asked_at:
-                raise self.failure  # of the login that this caller waited for
+            if self.failure is not None and asked_at < self._retry_at:
+                raise self.failure
             try:
                 self._token = self._log_in()
             except UpstreamError as exc:
-                self.failure, self._failed_at = exc, self._clock()
+                # Who waited meanwhile shares the failure; a refused login is not tried again soon,
+                # since Vault locks a role after a few.
+                pause = _REFUSED_RETRY_SECONDS if isinstance(exc, UpstreamRefused) else 0
+                self.failure, self._retry_at = exc, self._clock() + pause
                 raise
             self.failure = None
             self._schedule(self._token.lifetime_seconds)
             self._keep_renewing()
             return self._token
+
+    def verify(self) -> None:
+        """Return when the last login succeeded; try again when it did not.
+
+        Raises:
+            UpstreamError: It fails still.
+        """
+        if self.failure is not None:
+            self.replace(self._token)
 
     def renew_when_due(self) -> float:
         """Renew the token if it is time to.
@@ -263,7 +294,7 @@ class TokenKeeper:
         except UpstreamRefused as exc:
             text = (
                 "Vault refused the gateway's AppRole login: "
-                "the role id or the secret id is wrong, expired or used up."
+                "its role id or secret id is wrong, expired or used up, or the role is locked."
             )
             raise UpstreamRefused(text, detail=exc.detail) from None
         with expecting_shape("Vault"):

@@ -28,6 +28,17 @@ class KeyPair:
 class KeyStore(ABC):
     """Where private keys go; the web process needs no way to get one back."""
 
+    def check(self) -> None:  # noqa: B027
+        """Look whether the store is set up as it must be; called once, at the start.
+
+        Raises:
+            ConfigError: It is not, and never will be without a change.
+            UpstreamError: It does not answer now.
+        """
+
+    def stop(self) -> None:  # noqa: B027
+        """End what the store does in the background."""
+
     @abstractmethod
     def put(self, key_id: str, pair: KeyPair, metadata: Mapping[str, JSON]) -> None:
         """Keep a key pair; on return it is stored durably.

@@ -9,12 +9,15 @@ from __future__ import annotations
 
 from abc import ABC, abstractmethod
 from collections.abc import Callable, Mapping
+from dataclasses import dataclass
+from datetime import datetime
 from enum import StrEnum
 from typing import ClassVar, Protocol, cast
 
 from app.domain import (
     JSON,
     Execution,
+    ExecutionStatus,
     Identity,
     Launch,
     Observation,
@@ -29,11 +32,13 @@ class Capability(StrEnum):
 
     PAUSE = "pause"
     UPLOAD = "upload"
+    ADOPT = "adopt"
 
 
 _METHODS: Mapping[Capability, tuple[str, ...]] = {
     Capability.PAUSE: ("pause", "resume"),
     Capability.UPLOAD: ("upload", "remove"),
+    Capability.ADOPT: ("adopt",),
 }
 
 
@@ -185,6 +190,37 @@ class Uploader(Protocol):
         """
 
 
+@dataclass(frozen=True, slots=True)
+class Adoption:
+    """An execution that was started elsewhere, and that the gateway may take over.
+
+    Attributes:
+        reference: As :meth:`Orchestrator.trigger` would have given it.
+        workflow_id: Id of its workflow, which names application and environment.
+    """
+
+    reference: JSON
+    workflow_id: str
+    workflow_name: str
+    status: ExecutionStatus
+    started_at: datetime | None = None
+    finished_at: datetime | None = None
+
+
+class Adopter(Protocol):
+    """What :attr:`Capability.ADOPT` adds."""
+
+    def adopt(self, upstream_id: str, identity: Identity) -> Adoption | None:
+        """Look an execution up by the upstream's own id.
+
+        Returns:
+            What it is; None when there is none, or its application is not visible to the user.
+
+        Raises:
+            UpstreamError: The upstream failed.
+        """
+
+
 def pauser(orchestrator: Orchestrator) -> Pauser:
     """Give the orchestrator as one that pauses.
 
@@ -203,3 +239,13 @@ def uploader(orchestrator: Orchestrator) -> Uploader:
     """
     orchestrator.require(Capability.UPLOAD)
     return cast(Uploader, orchestrator)
+
+
+def adopter(orchestrator: Orchestrator) -> Adopter:
+    """Give the orchestrator as one whose executions can be adopted.
+
+    Raises:
+        CapabilityMissing: They cannot.
+    """
+    orchestrator.require(Capability.ADOPT)
+    return cast(Adopter, orchestrator)

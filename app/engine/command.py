@@ -13,6 +13,7 @@ from pathlib import Path
 from typing import Any
 
 from app.domain import JSON, Execution
+from app.engine.checks import input_variable
 from app.engine.expressions import evaluate, render, to_text
 from app.engine.launchers.base import Job
 from app.engine.model import StepDefinition, StepType
@@ -45,11 +46,6 @@ def environment(
     )
     env.update({name: render(text, values) for name, text in step.env.items()})
     return env
-
-
-def input_variable(name: str) -> str:
-    """Give the name of the variable that holds an input."""
-    return "INPUT_" + name.upper().replace("-", "_")
 
 
 def build_job(

@@ -15,6 +15,7 @@ class TaskState:
 
     Attributes:
         attempt: Number of attempts begun.
+        starts: How often the start of this attempt had to be repeated.
         offset: How far the output of this attempt was read, as the launcher counts.
         begun_at: When the launcher was asked for this attempt, seconds since the epoch.
         started_at: When the command itself began, seconds since the epoch.
@@ -24,6 +25,7 @@ class TaskState:
 
     status: TaskStatus = TaskStatus.PENDING
     attempt: int = 0
+    starts: int = 0
     offset: int = 0
     begun_at: float | None = None
     started_at: float | None = None
@@ -38,7 +40,7 @@ class TaskState:
         """Forget what the attempt before left."""
         self.status = TaskStatus.RUNNING
         self.attempt += 1
-        self.offset = 0
+        self.starts = self.offset = 0
         self.begun_at = now
         self.started_at = self.finished_at = self.retry_at = None
         self.exit_code = self.error = None

@@ -38,7 +38,7 @@ _READ_BYTES = 1024 * 1024
 _TAIL_LINES = 5
 _TAIL_CHARACTERS = 400
 _SAFETY_SECONDS = 1.0
-_START_SECONDS = 30.0
+_MOST_STARTS = 3
 
 
 @dataclass(frozen=True, slots=True)
@@ -128,7 +128,8 @@ class Run:
 
     def _start_again(self, step: StepDefinition, task: TaskState) -> None:
         """Begin a job whose start was cut short; the launcher begins nothing twice."""
-        if time.time() - (task.begun_at or 0) > _START_SECONDS:
+        task.starts += 1
+        if task.starts > _MOST_STARTS:
             self._end(step, task, JobState(JobPhase.LOST, reason="it could not be begun"))
         else:
             self._launch(step, task)

@@ -1,4 +1,4 @@
-"""``/health``, ``/ready`` and ``/version``, open to everybody."""
+"""``/health``, ``/ready``, ``/version`` and ``/metrics``, open to everybody."""
 
 from __future__ import annotations
 
@@ -6,7 +6,9 @@ from datetime import UTC, datetime
 from typing import Any
 
 import marshmallow as ma
+from flask import Response
 from marshmallow import fields
+from prometheus_client import CONTENT_TYPE_LATEST
 
 from app import __version__
 from app.resources._api import Blueprint, iso
@@ -78,3 +80,10 @@ def get_ready() -> Any:
 def get_version() -> Any:
     """Tell which program this is."""
     return {"name": "slipway", "version": __version__}
+
+
+@blueprint.route("/metrics", methods=["GET"])
+@blueprint.response(200, {"type": "string"}, content_type="text/plain")
+def get_metrics() -> Response:
+    """Give the numbers of this web process, for Prometheus."""
+    return Response(services().metrics.text(), content_type=CONTENT_TYPE_LATEST)

@@ -1,25 +1,31 @@
-"""``/executions/<id>/logs`` of the root API: the long poll."""
+"""``/executions/<id>/logs`` of the root API: the long poll, streams, and the log as text."""
 
 from __future__ import annotations
 
+import time
 from functools import lru_cache
 from typing import Any
 
 import marshmallow as ma
 import orjson
-from flask import Response
+from flask import Response, request
 from marshmallow import fields, validate
 
-from app.domain import ALL_LEVELS, DEFAULT_LEVELS, Level, log_timestamp
-from app.resources._api import LARGEST_INDEX, Blueprint, document_errors
+from app.domain import ALL_LEVELS, DEFAULT_LEVELS, Level
+from app.resources._api import LARGEST_INDEX, Blueprint, document_errors, empty
 from app.resources._auth import SECURITY, caller
 from app.resources._context import services
+from app.resources._download import download
+from app.resources._streams import NDJSON, SSE, TEXT, entry_json, ndjson, sse, stream, text
+from app.services.follow import FollowQuery
 from app.services.logs import LogPage, LogQuery
 from app.settings.schema import Duration
 
 blueprint = Blueprint("logs", __name__, description="What executions say")
 
-_LEVEL_NAMES = {int(level): level.name for level in Level}
+JSON = "application/json"
+ENCODERS = {SSE: sse, NDJSON: ndjson, TEXT: text}
+_SLICE = 500
 
 
 class LogArgsSchema(ma.Schema):
@@ -48,6 +54,25 @@ class LogArgsSchema(ma.Schema):
         metadata={"description": "DEBUG=1, INFO=2, WARN=4, ERROR=8; 0 means INFO, WARN, ERROR"},
     )
 
+    after = fields.Integer(
+        validate=validate.Range(-1, LARGEST_INDEX),
+        metadata={"description": "Begin behind this `index`; wins over `from`"},
+    )
+    follow = fields.Boolean(
+        load_default=False, metadata={"description": "Follow a log that is asked for as text"}
+    )
+    ticket = fields.String(metadata={"description": "A ticket, in place of credentials"})
+
+
+class LogHeadersSchema(ma.Schema):
+    """Where a stream was cut off."""
+
+    last_event_id = fields.Integer(
+        data_key="Last-Event-ID",
+        validate=validate.Range(-1, LARGEST_INDEX),
+        metadata={"description": "Id of the last event that you got; wins over `from`"},
+    )
+
 
 class LogEntrySchema(ma.Schema):
     """One entry."""
@@ -73,39 +98,56 @@ class LogPageSchema(ma.Schema):
 
 @blueprint.route("/executions/<string:execution_id>/logs", methods=["GET"])
 @blueprint.arguments(LogArgsSchema, location="query")
+@blueprint.arguments(LogHeadersSchema, location="headers")
 @blueprint.response(200, LogPageSchema)
-@document_errors(blueprint, 401, 404)
+@blueprint.alt_response(200, schema={"type": "string"}, content_type=SSE)
+@blueprint.alt_response(200, schema={"type": "string"}, content_type=NDJSON)
+@blueprint.alt_response(200, schema={"type": "string"}, content_type=TEXT)
+@blueprint.alt_response(204, description="Server-sent events: you have got all there was")
+@blueprint.alt_response(206, schema={"type": "string"}, content_type=TEXT)
+@document_errors(blueprint, 401, 404, 406, 416, 429)
 @blueprint.doc(security=SECURITY)
-def get_logs(args: dict[str, Any], execution_id: str) -> Response:
-    """Read log entries; wait for the first one if there is none yet."""
-    query = LogQuery(
-        start=args["start"],
-        size=args["size"],
-        levels=Level(args["levels"]) or DEFAULT_LEVELS,
-        timeout_seconds=args["timeout"],
-    )
-    page = services().logs.page(execution_id, caller(), query)
-    return Response(_encode(page), content_type="application/json")
+def get_logs(args: dict[str, Any], headers: dict[str, Any], execution_id: str) -> Response:
+    """Read log entries; `Accept` chooses how.
+
+    `application/json` waits for the first entry if there is none yet (long poll);
+    `text/event-stream` and `application/x-ndjson` follow until the execution has ended;
+    `text/plain` gives the log as lines, whole or followed.
+    """
+    chosen = request.accept_mimetypes.best_match([JSON, SSE, NDJSON, TEXT], JSON)
+    levels = Level(args["levels"]) or DEFAULT_LEVELS
+    if chosen == JSON:
+        query = LogQuery(args["start"], args["size"], levels, args["timeout"], args.get("after"))
+        page = services().logs.page(execution_id, caller(), query)
+        return Response(_encode(page), content_type=JSON)
+    if chosen == TEXT and not args["follow"]:
+        return download(execution_id, levels)
+    after = headers.get("last_event_id", args.get("after"))
+    if (
+        chosen == SSE
+        and after is not None
+        and services().follow.has_ended(execution_id, caller(), after)
+    ):
+        return empty(204)
+    follow = FollowQuery(levels, args["start"], after)
+    events = services().follow.open(execution_id, caller(), follow)
+    return stream(events, ENCODERS[chosen], chosen, caller())
 
 
 @lru_cache(1024)
 def _encode(page: LogPage) -> bytes:
     """Write a page as JSON, past marshmallow, which takes eight times as long."""
-    return orjson.dumps(
-        {
-            "logs": [
-                {
-                    "level": _LEVEL_NAMES[entry.level],
-                    "timestamp": log_timestamp(entry.timestamp_ms),
-                    "content": entry.content,
-                    "task": entry.task,
-                    "index": entry.sequence,
-                }
-                for entry in page.entries
-            ],
-            "total_results": page.total,
-            "from": page.start,
-            "execution_status": page.status,
-            "complete": page.complete,
-        }
-    )
+    entries = bytearray()
+    for start in range(0, len(page.entries), _SLICE):
+        if start:
+            entries += b","
+            time.sleep(0)  # a large page must not hold up every other request
+        part = orjson.dumps([entry_json(e) for e in page.entries[start : start + _SLICE]])
+        entries += part[1:-1]
+    rest = {
+        "total_results": page.total,
+        "from": page.start,
+        "execution_status": page.status,
+        "complete": page.complete,
+    }
+    return b'{"logs":[%b],%b' % (bytes(entries), orjson.dumps(rest)[1:])

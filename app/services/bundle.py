@@ -4,10 +4,15 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 
+from app.observability import Metrics
+from app.services.events import EventService
 from app.services.executions import ExecutionService
+from app.services.follow import FollowService
 from app.services.health import HealthService
 from app.services.logs import LogService
 from app.services.ssh_keys import SshKeyService
+from app.services.streams import StreamLimits
+from app.services.tickets import TicketService
 from app.services.users import Users
 from app.services.workflows import WorkflowService
 from app.settings import Settings
@@ -25,6 +30,11 @@ class Services:
     workflows: WorkflowService
     executions: ExecutionService
     logs: LogService
+    follow: FollowService
+    events: EventService
+    streams: StreamLimits
+    tickets: TicketService
     ssh_keys: SshKeyService
     health: HealthService
     users: Users | None
+    metrics: Metrics

@@ -3,21 +3,21 @@
 from __future__ import annotations
 
 import time
-from dataclasses import dataclass
-from datetime import timedelta
+from collections.abc import Iterator
+from dataclasses import dataclass, replace
 from functools import lru_cache
 from typing import NamedTuple
 
-from app.domain import Execution, ExecutionStatus, Identity, Level
+from app.domain import ALL_LEVELS, Execution, ExecutionStatus, Identity, Level, LogEntry
 from app.errors import FieldError, InvalidRequest
 from app.services.executions import ExecutionService
+from app.services.readers import Readers
 from app.settings import LogSettings
 from app.store.changes import Changes
-from app.store.executions import Executions, now
-from app.store.journal import Counts, Journal, LogEntry, count
+from app.store.journal import Counts, Journal, Totals, count
 
-_NOTE_SECONDS = 10.0
 _CACHED = 4096
+_TEXT_BATCH = 1000
 
 
 @dataclass(frozen=True, slots=True)
@@ -26,6 +26,7 @@ class LogQuery:
 
     Attributes:
         start: Index of the first entry, counted among those that the filter lets through.
+        after: Place in the journal of the last entry that the reader has; wins over ``start``.
         size: Most entries; -1 for all, up to the limit of the service; 0 for the total only.
         levels: Levels to let through.
         timeout_seconds: How long to wait for an entry.
@@ -35,6 +36,7 @@ class LogQuery:
     size: int
     levels: Level
     timeout_seconds: float
+    after: int | None = None
 
 
 @dataclass(frozen=True, slots=True, eq=False)
@@ -51,6 +53,51 @@ class LogPage:
     total: int
     status: ExecutionStatus
     complete: bool
+
+
+class LogText:
+    """The log of an execution as text, as it is now.
+
+    Args:
+        journal: Reads entries.
+        execution: The execution.
+        levels: Levels to let through.
+
+    Attributes:
+        size: Bytes of the whole text.
+        complete: No byte can come any more.
+        etag: Names this text and no other.
+    """
+
+    def __init__(self, journal: Journal, execution: Execution, levels: Level) -> None:
+        self._journal = journal
+        self._execution = execution
+        self._levels = levels
+        self._totals = Totals(execution.log_counts, execution.log_bytes)
+        self.size = count(execution.log_bytes, levels)
+        self.complete = execution.log_complete
+        self.etag = f"{execution.id}-{int(levels)}"
+
+    def open_at(self, offset: int) -> tuple[int, Iterator[list[LogEntry]]]:
+        """Find where to begin writing to reach a byte of the text.
+
+        Returns:
+            Number of bytes before the first entry, at most ``offset``, and the entries in batches.
+        """
+        number = self._execution.number
+        place, before = self._journal.find_byte(number, self._totals, self._levels, offset)
+        return before, self._batches(place)
+
+    def _batches(self, place: int) -> Iterator[list[LogEntry]]:
+        counts = self._totals.counts
+        while True:
+            entries = self._journal.since(
+                self._execution.number, counts, self._levels, place, _TEXT_BATCH
+            )
+            if not entries:
+                return
+            yield entries
+            place = entries[-1].sequence + 1
 
 
 class _PageKey(NamedTuple):
@@ -70,7 +117,7 @@ class LogService:
 
     Args:
         service: Finds executions and says who may see them.
-        executions: The executions in the store.
+        readers: What the readers of an execution share.
         journal: Reads entries.
         changes: Wakes who waits.
         settings: Limits.
@@ -79,19 +126,16 @@ class LogService:
     def __init__(
         self,
         service: ExecutionService,
-        executions: Executions,
+        readers: Readers,
         journal: Journal,
         changes: Changes,
         settings: LogSettings,
     ) -> None:
         self._service = service
-        self._executions = executions
+        self._readers = readers
         self._journal = journal
         self._changes = changes
         self._settings = settings
-        self._noted: dict[str, float] = {}
-        # Ten thousand readers who wait for the same line cost one look at the store, not as many.
-        self._execution_at = lru_cache(_CACHED)(lambda id_, _version: executions.get(id_))
         self._shared_page = lru_cache(_CACHED)(self._make_page)
 
     def page(self, execution_id: str, identity: Identity, query: LogQuery) -> LogPage:
@@ -106,16 +150,33 @@ class LogService:
             raise InvalidRequest("The wait is too long.", fields=(FieldError("timeout", limit),))
         deadline = time.monotonic() + query.timeout_seconds
         execution = self._service.get(execution_id, identity)
+        if query.after is not None:
+            query = replace(query, start=self._index_behind(execution, query), after=None)
         if self._answers(execution, query):
             return self._read(execution, query)
         with self._changes.subscribe(execution.id) as subscription:
             while True:
-                execution = self._execution_at(execution.id, subscription.seen)
+                execution = self._readers.latest(execution.id, subscription.seen)
                 left = deadline - time.monotonic()
                 if self._answers(execution, query) or left <= 0 or self._changes.closing:
                     return self._read(execution, query)
-                self._note_follower(execution, left)
+                self._readers.note(execution, left)
                 subscription.wait(left)
+
+    def text(self, execution_id: str, identity: Identity, levels: Level) -> LogText:
+        """Give the log as text.
+
+        Raises:
+            NotFound: There is no such execution for this user.
+        """
+        return LogText(self._journal, self._service.get(execution_id, identity), levels)
+
+    def _index_behind(self, execution: Execution, query: LogQuery) -> int:
+        """Turn a place in the journal into the index, within the filter, of the entry behind it."""
+        place = (query.after or 0) + 1
+        counts = execution.log_counts
+        ahead = max(0, place - sum(counts)) if query.levels == ALL_LEVELS else 0
+        return ahead + self._journal.index_of(execution.number, counts, query.levels, place)
 
     @staticmethod
     def _answers(execution: Execution, query: LogQuery) -> bool:
@@ -133,12 +194,3 @@ class LogService:
     def _make_page(self, key: _PageKey) -> LogPage:
         entries = self._journal.page(key.number, key.counts, key.levels, key.start, key.size)
         return LogPage(entries, key.start, count(key.counts, key.levels), key.status, key.complete)
-
-    def _note_follower(self, execution: Execution, seconds: float) -> None:
-        """Have an execution looked at more often while somebody follows it."""
-        moment = time.monotonic()
-        if self._noted.get(execution.id, 0.0) > moment - _NOTE_SECONDS:
-            return
-        self._noted = {k: t for k, t in self._noted.items() if t > moment - _NOTE_SECONDS}
-        self._noted[execution.id] = moment
-        self._executions.follow(execution, now() + timedelta(seconds=seconds + 2 * _NOTE_SECONDS))

@@ -62,6 +62,17 @@ class Users:
             self._remember(digest)
         return self._identities[username]
 
+    def identity(self, username: str) -> Identity:
+        """Tell who a user is that signed in before.
+
+        Raises:
+            NotAuthenticated: There is no such user any more.
+        """
+        try:
+            return self._identities[username]
+        except KeyError:
+            raise NotAuthenticated("There is no such user any more.") from None
+
     def _remember(self, digest: bytes) -> None:
         if len(self._remembered) >= _MOST_REMEMBERED:
             self._remembered.clear()

@@ -120,6 +120,35 @@ class LogSettings:
 
 
 @dataclass(frozen=True)
+class StreamSettings:
+    """Following logs and events over one open connection."""
+
+    max_total: int = setting(
+        WholeNumber(load_default=10_000, validate=validate.Range(1, 1_000_000)),
+        "Most streams of one web process; more are refused with 429.",
+    )
+    max_per_user: int = setting(
+        WholeNumber(load_default=200, validate=validate.Range(1, 1_000_000)),
+        "Most streams of one user in one web process; not applied without authentication.",
+    )
+    heartbeat: float = setting(
+        Duration(load_default="10s", at_least=0.05),
+        "Longest silence on a stream, so that no proxy takes it for dead.",
+    )
+    max_lag: int = setting(
+        WholeNumber(load_default=100_000, validate=validate.Range(1, 1_000_000_000)),
+        "Entries that a reader who had caught up may fall behind before some are left out.",
+    )
+    recheck: float = setting(
+        Duration(load_default="5m", at_least=0.05),
+        "How often it is checked that the reader may still read.",
+    )
+    ticket_lifetime: float = setting(
+        Duration(load_default="1m", at_least=1), "How long a ticket can be used to open a stream."
+    )
+
+
+@dataclass(frozen=True)
 class DatabaseSettings:
     """Where executions and logs are stored."""
 
@@ -301,6 +330,7 @@ class Settings:
     api: ApiSettings = setting(section(ApiSettings), "The HTTP API.")
     web: WebSettings = setting(section(WebSettings), "The web processes.")
     logs: LogSettings = setting(section(LogSettings), "Reading logs.")
+    streams: StreamSettings = setting(section(StreamSettings), "Streams.")
     database: DatabaseSettings = setting(section(DatabaseSettings), "The store.")
     engine: EngineSettings = setting(section(EngineSettings), "The engine.")
     conductor: ConductorSettings = setting(section(ConductorSettings), "The conductor.")
@@ -425,6 +455,9 @@ def _orchestrators(
 def _cross_checks(settings: Settings) -> list[FieldError]:
     faults = _auth_checks(settings.api)
     keys = settings.ssh_keys
+    if keys.vault is not None and keys.vault.is_secret_wrapped and settings.web.processes > 1:
+        text = "a wrapped secret id can be used once, so there can be only one web process"
+        faults.append(FieldError("web.processes", text))
     if keys.store == "vault":
         if keys.vault is None:
             faults.append(FieldError("ssh_keys.vault", "is needed with 'store: vault'"))

@@ -205,11 +205,12 @@ class Changes:
         self._queue: deque[threading.Event] = deque()
         self._work = threading.Event()
         self._feed: ChangeFeed | None = None
+        self._observers: list[Callable[[Collection[str] | None], None]] = []
         self.closing = False
 
     def start(self) -> None:
         """Begin to follow the store."""
-        self._feed = open_feed(self._database, "changed", self.publish)
+        self._feed = open_feed(self._database, "changed", self._changed)
         threading.Thread(target=self._dispatch, name="wake-ups", daemon=True).start()
 
     def close(self) -> None:
@@ -218,6 +219,23 @@ class Changes:
         if self._feed is not None:
             self._feed.close()
         self.publish(None)
+
+    def observe(self, observer: Callable[[Collection[str] | None], None]) -> None:
+        """Call a function for each batch of changes, before the readers are woken.
+
+        Args:
+            observer: Gets the ids of the executions; None when some may have been missed.
+        """
+        self._observers.append(observer)
+
+    def _changed(self, ids: Collection[str] | None) -> None:
+        for observer in self._observers:
+            observer(ids)
+        self.publish(ids)
+
+    def watched(self, topic: str) -> bool:
+        """Tell whether any reader of this process is subscribed."""
+        return topic in self._topics
 
     @property
     def waiting(self) -> int:

@@ -7,7 +7,18 @@ from dataclasses import dataclass, fields
 from datetime import UTC, datetime, timedelta
 from typing import Any
 
-from sqlalchemy import Connection, Select, Update, delete, func, insert, select, text, update
+from sqlalchemy import (
+    ColumnElement,
+    Connection,
+    Select,
+    Update,
+    delete,
+    func,
+    insert,
+    select,
+    text,
+    update,
+)
 from sqlalchemy.exc import IntegrityError
 
 from app.domain import (
@@ -146,14 +157,12 @@ class Executions:
         """Take back a launch that surely did not happen; its key may be used again."""
 
         def work(connection: Connection) -> None:
+            unsettled = (executions.c.number == execution.number) & executions.c.reference.is_(None)
+            if not connection.execute(delete(executions).where(unsettled)).rowcount:
+                return
             connection.execute(delete(tasks).where(tasks.c.execution == execution.number))
             connection.execute(
                 delete(launch_keys).where(launch_keys.c.execution_id == execution.id)
-            )
-            connection.execute(
-                delete(executions).where(
-                    executions.c.number == execution.number, executions.c.reference.is_(None)
-                )
             )
 
         self._database.write(work)
@@ -202,6 +211,23 @@ class Executions:
             )
             return [_execution(row) for row in rows], total
 
+    def open(self, owner: str | None) -> list[Execution]:
+        """List the executions of a user, or of all, that have not ended, oldest first."""
+        conditions: list[ColumnElement[bool]] = [executions.c.log_complete.is_(False)]
+        if owner is not None:
+            conditions.append(executions.c.owner == owner)
+        with self._database.read() as connection:
+            rows = connection.execute(
+                select(executions).where(*conditions).order_by(executions.c.number)
+            )
+            return [_execution(row) for row in rows]
+
+    def get_many(self, ids: Collection[str]) -> list[Execution]:
+        """Get those of some executions that exist."""
+        with self._database.read() as connection:
+            rows = connection.execute(select(executions).where(executions.c.id.in_(ids)))
+            return [_execution(row) for row in rows]
+
     def tasks(self, execution: Execution) -> list[Task]:
         """List the tasks of an execution, in the order of the workflow."""
         with self._database.read() as connection:
@@ -223,21 +249,30 @@ class Executions:
             shown: Status to show from now on, if it is known already.
 
         Returns:
-            False when it has ended in the meantime.
+            False when it has ended in the meantime, or its end was asked for: that is not taken
+            back by a pause or a resume which looked at it before.
         """
         values: dict[str, Any] = {"desired": desired}
         if shown is not None:
             values["status"] = shown
-        return self._want(execution.number, values)
+        if desired is DesiredState.CANCEL:
+            return self._want(execution.number, values)
+        return self._want(execution.number, values, executions.c.desired != DesiredState.CANCEL)
 
     def follow(self, execution: Execution, until: datetime) -> None:
         """Note that somebody follows an execution, so that it is looked at more often."""
         self._want(execution.number, {"followed_until": until}, quiet=True)
 
-    def _want(self, number: int, values: Mapping[str, Any], *, quiet: bool = False) -> bool:
+    def _want(
+        self,
+        number: int,
+        values: Mapping[str, Any],
+        *conditions: ColumnElement[bool],
+        quiet: bool = False,
+    ) -> bool:
         def work(connection: Connection) -> bool:
             statement = update(executions).where(
-                executions.c.number == number, executions.c.status.not_in(_FINAL)
+                executions.c.number == number, executions.c.status.not_in(_FINAL), *conditions
             )
             kinds: tuple[Kind, ...] = ("wanted",) if quiet else ("wanted", "changed")
             return _change(connection, statement.values(**values), number, kinds)
@@ -315,32 +350,26 @@ class Executions:
         )
 
     def settle(self, execution: Execution, owner: str, reference: JSON) -> None:
-        """Note what became of a launch with unknown outcome.
+        """Note what became of a launch with unknown outcome, unless that is known meanwhile.
 
         Args:
             execution: The execution.
             owner: Id of the conductor that holds it.
             reference: What the orchestrator gave; None when the launch did not happen.
+
+        Raises:
+            Conflict: Another conductor holds the execution.
         """
-        values: dict[str, Any]
-        if reference is None:
-            text_ = "The orchestrator never received the launch; it is safe to launch again."
-            values = {
-                "status": ExecutionStatus.FAILED,
-                "error": text_,
-                "finished_at": now(),
-                "log_complete": True,
-            }
-        else:
-            values = {"status": ExecutionStatus.PENDING, "error": None, "reference": reference}
-        statement = update(executions).where(
-            executions.c.number == execution.number, executions.c.lease_owner == owner
-        )
-        self._database.write(
-            lambda c: _change(
-                c, statement.values(as_of=now(), **values), execution.number, ("changed",)
-            )
-        )
+
+        def work(connection: Connection) -> None:
+            row = _held(connection, execution.number, owner)
+            if row.reference is not None or ExecutionStatus(row.status).final:
+                return
+            statement = update(executions).where(executions.c.number == execution.number)
+            values = _settled(row, reference)
+            _change(connection, statement.values(**values), execution.number, ("changed",))
+
+        self._database.write(work)
 
     def record(self, execution: Execution, owner: str, seen: Observation) -> Execution:
         """Store an observation: status, tasks, journal and cursor, all or nothing.
@@ -395,6 +424,22 @@ def _held(connection: Connection, number: int, owner: str) -> Any:
     if row is None:
         raise Conflict("Another conductor drives this execution.")
     return row
+
+
+def _settled(row: Any, reference: JSON) -> dict[str, Any]:
+    """Choose the columns that the outcome of a launch changes."""
+    if reference is None:
+        text_ = "The orchestrator never received the launch; it is safe to launch again."
+        return {
+            "status": ExecutionStatus.FAILED,
+            "error": text_,
+            "as_of": now(),
+            "finished_at": now(),
+            "log_complete": True,
+        }
+    cancelled = row.desired == DesiredState.CANCEL
+    status = ExecutionStatus.CANCELLING if cancelled else ExecutionStatus.PENDING
+    return {"status": status, "error": None, "as_of": now(), "reference": reference}
 
 
 def _observed(row: Any, seen: Observation) -> dict[str, Any]:

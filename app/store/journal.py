@@ -10,12 +10,11 @@ counted or skipped row by row.
 from __future__ import annotations
 
 from collections.abc import Iterable, Sequence
-from dataclasses import dataclass
 from typing import Any, NamedTuple
 
 from sqlalchemy import Connection, bindparam, select, text
 
-from app.domain import ALL_LEVELS, Level, NewLogEntry, log_line_bytes
+from app.domain import ALL_LEVELS, Level, LogEntry, NewLogEntry, log_line_bytes
 from app.store.database import Database
 from app.store.schema import log_entries
 
@@ -51,22 +50,6 @@ class Totals(NamedTuple):
     def columns(self) -> dict[str, int]:
         """Give the columns of a row."""
         return dict(zip((*_COUNTERS, *_SIZES), (*self.counts, *self.sizes), strict=True))
-
-
-@dataclass(frozen=True, slots=True)
-class LogEntry:
-    """One entry of the journal.
-
-    Attributes:
-        sequence: Its place in the journal, from 0; never changes.
-        level: One of the bits of :class:`app.domain.Level`.
-    """
-
-    sequence: int
-    level: int
-    timestamp_ms: int
-    task: str
-    content: str
 
 
 def count(counts: Counts, levels: Level) -> int:

@@ -11,6 +11,7 @@ from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
 from enum import StrEnum
 from pathlib import Path
+from typing import Self
 
 from app.domain import JSON
 from app.engine.model import Resources
@@ -99,7 +100,16 @@ class OutputLine:
 
 
 class Launcher(ABC):
-    """Runs commands somewhere."""
+    """Runs commands somewhere.
+
+    Every method raises UpstreamError when the launcher cannot work now (disk full, host not
+    reachable): nothing is known then, and the call may be repeated.
+    """
+
+    @classmethod
+    @abstractmethod
+    def create(cls, data_dir: Path) -> Self:
+        """Build a launcher for a service that keeps its data in this folder."""
 
     @abstractmethod
     def start(self, job: Job) -> None:
@@ -110,7 +120,7 @@ class Launcher(ABC):
         error here: the job exits with code 127 or 126 and a ``reason``.
 
         Raises:
-            UpstreamError: The launcher itself cannot work now (disk full, host unreachable).
+            InvalidRequest: One of ``files`` has the name of a record of the launcher.
         """
 
     @abstractmethod

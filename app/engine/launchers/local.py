@@ -5,7 +5,6 @@ from __future__ import annotations
 import json
 import os
 import signal
-import stat
 import subprocess
 import sys
 import time
@@ -27,20 +26,16 @@ from app.errors import InvalidRequest, UpstreamUnreachable
 _START_SECONDS = 10.0
 """A shim that has not taken its job by then never will: it needs some 30 ms."""
 
+_ERRORS = "shim.err"
 _RESERVED = {
-    records.SPEC,
-    records.CLAIM,
-    records.EXIT,
-    records.FRAMES,
-    records.OUTPUTS,
-    records.CANCEL,
-    records.PAUSE,
+    *("", ".", ".."),
+    *(records.SPEC, records.CLAIM, records.EXIT, records.FRAMES, records.OUTPUTS),
+    *(records.CANCEL, records.PAUSE, _ERRORS),
 }
 # The shell ends at once, so that the shim is nobody's child and becomes nobody's zombie.
 _DETACH = ("/bin/sh", "-c", '"$@" &', "sh")
 # The folder is imported as a package of its own: that keeps its bytecode, and -I everything else.
 _SHIM = "import sys; sys.path.append(sys.argv[1]); from shim.supervisor import main; main()"
-_ERRORS = "shim.err"
 
 
 @contextmanager
@@ -86,7 +81,7 @@ class LocalLauncher(Launcher):
     def _write(self, job: Job, folder: Path) -> None:
         folder.mkdir(mode=0o700, parents=True, exist_ok=True)
         for name, text in job.files.items():
-            if name in _RESERVED or Path(name).name != name:
+            if name in _RESERVED or "/" in name:
                 raise InvalidRequest(f"A file of a step cannot be named '{name}'.")
             mode = 0o700 if text.startswith("#!") else 0o600
             records.write_atomically(str(folder / name), text.encode("utf-8", "replace"), mode)
@@ -125,7 +120,7 @@ class LocalLauncher(Launcher):
             return replace(running, reason=reason)
         if claim["boot_id"] != _boot_id():
             return replace(running, phase=JobPhase.LOST, reason="its machine was restarted")
-        return replace(running, phase=JobPhase.LOST, reason="its supervisor was killed")
+        return replace(running, phase=JobPhase.LOST, reason="its supervisor is gone")
 
     @_disk_errors()
     def read(self, folder: Path, offset: int, limit: int) -> tuple[list[OutputLine], int]:
@@ -142,15 +137,16 @@ class LocalLauncher(Launcher):
     @_disk_errors()
     def outputs(self, folder: Path) -> Mapping[str, JSON]:
         """Parse the command's results; none if it wrote no file."""
+        path = folder / records.OUTPUTS
         try:
-            # Not waiting: the command may have made a named pipe of it.
-            fd = os.open(folder / records.OUTPUTS, os.O_RDONLY | os.O_NONBLOCK)
-        except FileNotFoundError:
-            return {}
-        with os.fdopen(fd, "rb") as file:
-            if not stat.S_ISREG(os.fstat(fd).st_mode):
-                raise InvalidRequest("The outputs are not a regular file.")
-            return parse_outputs(file.read(MAX_OUTPUTS_BYTES + 1))
+            if path.is_file():
+                with path.open("rb") as file:
+                    return parse_outputs(file.read(MAX_OUTPUTS_BYTES + 1))
+        except PermissionError as exc:
+            raise InvalidRequest("The outputs cannot be read.") from exc
+        if path.exists() or path.is_symlink():
+            raise InvalidRequest("The outputs are not a regular file.")
+        return {}
 
     @_disk_errors()
     def cancel(self, folder: Path) -> None:

@@ -1,6 +1,6 @@
 """The processes of a job: how signals are caught, the command begun, and its tree signalled."""
 
-# pathlib alone would add a third to the time that the shim takes to start.
+# pathlib alone would add a fifth to the time that the shim takes to start.
 # ruff: noqa: PTH103, PTH123, PTH208
 
 from __future__ import annotations

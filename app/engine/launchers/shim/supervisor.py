@@ -1,6 +1,6 @@
 """The life of one command, from its claim to its result."""
 
-# pathlib alone would add a third to the time that the shim takes to start.
+# pathlib alone would add a fifth to the time that the shim takes to start.
 # ruff: noqa: PTH110, PTH123
 
 from __future__ import annotations

@@ -1,0 +1,65 @@
+"""What the machine must give so that thousands of readers can wait, checked at the start."""
+
+from __future__ import annotations
+
+import resource
+import time
+from pathlib import Path
+
+import structlog
+from prometheus_client import Gauge
+
+from app.settings import Settings
+
+log = structlog.get_logger(__name__)
+
+_SPARE_DESCRIPTORS = 256
+_LOOK_SECONDS = 0.5
+_NETWORK_FILE_SYSTEMS = frozenset(
+    {"9p", "afs", "beegfs", "ceph", "cifs", "fuse.glusterfs", "fuse.sshfs", "gpfs", "lustre",
+     "nfs", "nfs4", "smb3", "smbfs"}
+)  # fmt: skip
+
+
+def check_limits(settings: Settings) -> None:
+    """Raise the limit of open files as far as it goes, and warn where that is not enough."""
+    soft, hard = resource.getrlimit(resource.RLIMIT_NOFILE)
+    wanted = settings.streams.max_total + _SPARE_DESCRIPTORS
+    if soft < wanted:
+        soft = wanted if hard == resource.RLIM_INFINITY else min(wanted, hard)
+        resource.setrlimit(resource.RLIMIT_NOFILE, (soft, hard))
+    if soft < wanted:
+        log.warning(
+            "too few open files allowed for so many streams", allowed=soft, needed=wanted,
+            remedy=f"ulimit -n {wanted} (systemd: LimitNOFILE={wanted}), or streams.max_total",
+        )  # fmt: skip
+    if settings.database_url.startswith("sqlite"):
+        kind = file_system(settings.data_dir)
+        if kind in _NETWORK_FILE_SYSTEMS:
+            log.warning(
+                "SQLite is not safe on a network file system", file_system=kind,
+                folder=str(settings.data_dir), remedy="a local data_dir, or PostgreSQL",
+            )  # fmt: skip
+
+
+def file_system(folder: Path, mounts: Path = Path("/proc/mounts")) -> str:
+    """Give the type of the file system that a folder is on, as proc(5) names it."""
+    best, kind = -1, "unknown"
+    try:
+        lines = mounts.read_text(encoding="utf-8").splitlines()
+    except OSError:
+        return kind
+    for line in lines:
+        _, point, found, *_ = line.split()
+        point = point.replace("\\040", " ")
+        if folder.is_relative_to(point) and len(point) > best:
+            best, kind = len(point), found
+    return kind
+
+
+def measure_loop_lag(gauge: Gauge) -> None:
+    """Show, again and again, how late the event loop runs what is due."""
+    while True:
+        due = time.monotonic() + _LOOK_SECONDS
+        time.sleep(_LOOK_SECONDS)
+        gauge.set(time.monotonic() - due)

@@ -1,0 +1,70 @@
+"""A log as a text file: whole, compressed, or a range of its bytes."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+
+from flask import Response, request
+from werkzeug.exceptions import RequestedRangeNotSatisfiable
+
+from app.domain import Level
+from app.resources._auth import caller
+from app.resources._context import services
+from app.resources._streams import TEXT, compress, text_lines
+from app.services.logs import LogText
+
+_CONTENT_TYPE = f"{TEXT}; charset=utf-8"
+
+
+def download(execution_id: str, levels: Level) -> Response:
+    """Answer with the log as it is now.
+
+    Of an execution that has ended, ranges can be asked for (RFC 9110, 14), so that a download can
+    go on where it was cut off.
+    """
+    log = services().logs.text(execution_id, caller(), levels)
+    headers = {"Vary": "Accept, Accept-Encoding"}
+    if log.complete:
+        headers |= {"Accept-Ranges": "bytes", "ETag": f'"{log.etag}"'}
+        wanted = request.range if _if_range_holds(log) else None
+        if wanted is not None and wanted.units == "bytes" and len(wanted.ranges) == 1:
+            return _part(log, wanted.range_for_length(log.size), headers)
+    if request.accept_encodings["gzip"] > 0:
+        headers["Content-Encoding"] = "gzip"
+        headers.pop("Accept-Ranges", None)
+        headers.pop("ETag", None)
+        body = compress(_bytes(log, 0, log.size))
+    else:
+        headers["Content-Length"] = str(log.size)
+        body = _bytes(log, 0, log.size)
+    return Response(body, content_type=_CONTENT_TYPE, headers=headers)
+
+
+def _part(log: LogText, found: tuple[int, int] | None, headers: dict[str, str]) -> Response:
+    if found is None:
+        raise RequestedRangeNotSatisfiable(length=log.size)
+    start, stop = found
+    headers |= {
+        "Content-Range": f"bytes {start}-{stop - 1}/{log.size}",
+        "Content-Length": str(stop - start),
+    }
+    body = _bytes(log, start, stop)
+    return Response(body, status=206, content_type=_CONTENT_TYPE, headers=headers)
+
+
+def _if_range_holds(log: LogText) -> bool:
+    given = request.if_range
+    return (given.etag is None and given.date is None) or given.etag == log.etag
+
+
+def _bytes(log: LogText, start: int, stop: int) -> Iterator[bytes]:
+    """Write the bytes of the log from one place to another."""
+    position, batches = log.open_at(start)
+    for entries in batches:
+        chunk = text_lines(entries)
+        following = position + len(chunk)
+        if following > start:
+            yield chunk[max(0, start - position) : stop - position]
+        position = following
+        if position >= stop:
+            return

@@ -1,0 +1,182 @@
+"""Streams on the wire: the events of a follower as server-sent events, JSON lines or text.
+
+What many readers get is written once: a batch is encoded when the first of them needs it.
+"""
+
+from __future__ import annotations
+
+import random
+import time
+import zlib
+from collections.abc import Callable, Iterable, Iterator
+from functools import lru_cache
+from typing import Any
+
+import orjson
+from flask import Response
+
+from app.domain import Execution, Identity, Level, LogEntry, log_line, log_timestamp
+from app.resources._api import iso
+from app.resources._context import services
+from app.services.follow import (
+    Batch,
+    Dropped,
+    Ended,
+    Event,
+    Expired,
+    Heartbeat,
+    Moved,
+    StatusChanged,
+)
+
+SSE = "text/event-stream"
+NDJSON = "application/x-ndjson"
+TEXT = "text/plain"
+
+# The client comes back after this many milliseconds; spread, so that not all do at once.
+_RETRY_MS = (1000, 3000)
+_RETRY_MOVED_MS = (100, 1500)
+_HEADERS = {"Cache-Control": "no-cache, no-transform", "X-Accel-Buffering": "no"}
+_CACHED = 4096
+_LEVEL_NAMES = {int(level): level.name for level in Level}
+
+Encoder = Callable[[Event], bytes]
+
+
+def entry_json(entry: LogEntry) -> dict[str, Any]:
+    """Give a log entry as it stands on every wire."""
+    return {
+        "level": _LEVEL_NAMES[entry.level],
+        "timestamp": log_timestamp(entry.timestamp_ms),
+        "content": entry.content,
+        "task": entry.task,
+        "index": entry.sequence,
+    }
+
+
+def status_json(execution: Execution) -> dict[str, Any]:
+    """Give the state of an execution, as status events carry it."""
+    return {
+        "id": execution.id,
+        "status": execution.status,
+        "progress": execution.progress,
+        "error": execution.error,
+        "as_of": iso(execution.as_of),
+    }
+
+
+def event_json(event: Event) -> tuple[str, dict[str, Any]]:
+    """Give the name and the data of any event but a batch and a heartbeat."""
+    match event:
+        case StatusChanged(execution):
+            return "status", status_json(execution)
+        case Dropped(number, first, following):
+            return "dropped", {"count": number, "after": first - 1, "next": following}
+        case Ended(status, total):
+            return "end", {"status": status, "total": total}
+        case Moved(following):
+            return "moved", {"after": following - 1}
+        case Expired(reason):
+            return "expired", {"reason": reason}
+        case _:
+            raise TypeError(event)
+
+
+def sse(event: Event) -> bytes:
+    """Write an event as server-sent events; the id of each is the cursor."""
+    if isinstance(event, Batch):
+        return _sse_batch(event)
+    if isinstance(event, Heartbeat):
+        return b":\n\n"
+    name, data = event_json(event)
+    head = b""
+    if isinstance(event, Moved):
+        head = b"retry: %d\n" % random.randint(*_RETRY_MOVED_MS)  # noqa: S311
+    elif isinstance(event, Ended):
+        head = b"id: %d\n" % event.next
+    elif isinstance(event, Dropped):
+        head = b"id: %d\n" % (event.next - 1)
+    return b"%sevent: %s\ndata: %s\n\n" % (head, name.encode(), orjson.dumps(data))
+
+
+def ndjson(event: Event) -> bytes:
+    """Write an event as lines of JSON."""
+    if isinstance(event, Batch):
+        return _ndjson_batch(event)
+    if isinstance(event, Heartbeat):
+        return b"\n"
+    name, data = event_json(event)
+    return orjson.dumps({"type": name, **data}, option=orjson.OPT_APPEND_NEWLINE)
+
+
+def text(event: Event) -> bytes:
+    """Write an event as text; only the log itself shows."""
+    if isinstance(event, Batch):
+        return text_lines(event.entries)
+    if isinstance(event, Dropped):
+        return b"--- %d entries left out, this reader was too slow ---\n" % event.count
+    return b""
+
+
+def text_lines(entries: Iterable[LogEntry]) -> bytes:
+    """Write log entries as text."""
+    return "".join(log_line(e.timestamp_ms, e.level, e.task, e.content) for e in entries).encode()
+
+
+@lru_cache(_CACHED)
+def _sse_batch(batch: Batch) -> bytes:
+    return b"".join(
+        b"id: %d\nevent: log\ndata: %s\n\n" % (entry.sequence, orjson.dumps(entry_json(entry)))
+        for entry in batch.entries
+    )
+
+
+@lru_cache(_CACHED)
+def _ndjson_batch(batch: Batch) -> bytes:
+    return b"".join(
+        orjson.dumps({"type": "log", **entry_json(entry)}, option=orjson.OPT_APPEND_NEWLINE)
+        for entry in batch.entries
+    )
+
+
+def stream(
+    events: Iterator[Event], encode: Encoder, content_type: str, identity: Identity
+) -> Response:
+    """Answer with a stream of events.
+
+    Raises:
+        LimitExceeded: As many streams are open as may be.
+    """
+    services().streams.check(identity)
+    body = _body(events, encode, content_type, identity)
+    return Response(body, content_type=f"{content_type}; charset=utf-8", headers=_HEADERS)
+
+
+def _body(
+    events: Iterator[Event], encode: Encoder, content_type: str, identity: Identity
+) -> Iterator[bytes]:
+    bundle = services()
+    lag = bundle.metrics.delivery_lag
+
+    def write() -> Iterator[bytes]:
+        with bundle.streams.stream(identity, content_type):
+            if encode is sse:
+                yield b"retry: %d\n\n" % random.randint(*_RETRY_MS)  # noqa: S311
+            for event in events:
+                if isinstance(event, Batch) and event.entries:
+                    lag.observe(max(0.0, time.time() - event.entries[-1].timestamp_ms / 1000))
+                data = encode(event)
+                if data:
+                    yield data
+
+    return write()
+
+
+def compress(chunks: Iterable[bytes], level: int = 6) -> Iterator[bytes]:
+    """Compress with gzip (RFC 1952), chunk by chunk."""
+    packer = zlib.compressobj(level, wbits=31)
+    for chunk in chunks:
+        packed = packer.compress(chunk)
+        if packed:
+            yield packed
+    yield packer.flush()

@@ -1,0 +1,151 @@
+"""A WebSocket connection (RFC 6455) on the socket of a WSGI request.
+
+The protocol is wsproto's; this file moves its bytes. Whole messages are written, so that a slow
+client is waited for and never gets half of one.
+"""
+
+from __future__ import annotations
+
+import socket
+import threading
+from collections.abc import Callable, Iterable, Mapping
+from contextlib import suppress
+from typing import Any
+
+from flask import Response
+from werkzeug.exceptions import BadRequest
+from wsproto import ConnectionType, WSConnection
+from wsproto.events import (
+    AcceptConnection,
+    CloseConnection,
+    Event,
+    Ping,
+    Pong,
+    Request,
+    TextMessage,
+)
+from wsproto.utilities import LocalProtocolError, RemoteProtocolError
+
+# Ours, and Werkzeug's development server.
+_SOCKETS = ("slipway.socket", "werkzeug.socket")
+_RECEIVE_BYTES = 4096
+
+
+class Closed(Exception):
+    """The client closed the connection, or is gone."""
+
+
+class WebSocket:
+    """The server's end of a connection; what the client says is read and ignored.
+
+    Args:
+        environ: The WSGI environment of the request.
+
+    Raises:
+        BadRequest: The request is no WebSocket handshake.
+        NotImplemented: The WSGI server does not hand out its socket.
+    """
+
+    def __init__(self, environ: Mapping[str, Any]) -> None:
+        self._socket = _socket_of(environ)
+        self._protocol = WSConnection(ConnectionType.SERVER)
+        self._lock = threading.Lock()
+        self._open = True
+        self._answered = True
+        try:
+            self._protocol.initiate_upgrade_connection(_headers(environ), environ["PATH_INFO"])
+            if not any(isinstance(event, Request) for event in self._protocol.events()):
+                raise BadRequest("This is a WebSocket: the request must ask for an upgrade.")
+        except RemoteProtocolError as exc:
+            raise BadRequest(f"This is a WebSocket: {exc}.") from None
+        self._write(AcceptConnection())
+        threading.Thread(target=self._read, name="websocket", daemon=True).start()
+
+    def send(self, text: str) -> None:
+        """Send a message.
+
+        Raises:
+            Closed: There is nobody to get it.
+        """
+        self._write(TextMessage(data=text))
+
+    def ping(self) -> None:
+        """Ask whether the client is there.
+
+        Raises:
+            Closed: It is not, or has not answered the last time.
+        """
+        if not self._answered:
+            raise Closed
+        self._answered = False
+        self._write(Ping())
+
+    def close(self, code: int, reason: str) -> None:
+        """End the connection; a second time does nothing.
+
+        Args:
+            code: As RFC 6455, 7.4 lists them.
+            reason: For the client, 123 bytes at most.
+        """
+        try:
+            self._write(CloseConnection(code=code, reason=reason[:120]))
+        except Closed:
+            return
+        finally:
+            self._open = False
+
+    def _write(self, event: Event) -> None:
+        try:
+            with self._lock:
+                if not self._open:
+                    raise Closed
+                self._socket.sendall(self._protocol.send(event))
+        except (OSError, LocalProtocolError) as exc:
+            self._open = False
+            raise Closed from exc
+
+    def _read(self) -> None:
+        """Read until the end; then the held request is let go by hanging up on it."""
+        try:
+            while data := self._socket.recv(_RECEIVE_BYTES):
+                self._protocol.receive_data(data)
+                for event in self._protocol.events():
+                    self._take(event)
+        except (OSError, RemoteProtocolError, Closed):
+            pass
+        self._open = False
+        with suppress(OSError):
+            self._socket.shutdown(socket.SHUT_RDWR)
+
+    def _take(self, event: Event) -> None:
+        if isinstance(event, Pong):
+            self._answered = True
+        elif isinstance(event, Ping):
+            self._write(event.response())
+        elif isinstance(event, CloseConnection):
+            self._write(event.response())
+            raise Closed
+
+
+class Hijacked(Response):
+    """Stands for a response where the view has used the socket itself."""
+
+    def __call__(self, environ: Any, start_response: Callable[..., Any]) -> Iterable[bytes]:
+        """Write nothing."""
+        return ()
+
+
+def _socket_of(environ: Mapping[str, Any]) -> socket.socket:
+    for name in _SOCKETS:
+        if name in environ:
+            found: socket.socket = environ[name]
+            return found
+    raise NotImplementedError("This web server cannot speak WebSocket; use 'slipway web'.")
+
+
+def _headers(environ: Mapping[str, Any]) -> list[tuple[bytes, bytes]]:
+    return [
+        (name[5:].replace("_", "-").encode(), str(value).encode("latin-1"))
+        for name, value in environ.items()
+        if name.startswith("HTTP_")
+    ]

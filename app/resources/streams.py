@@ -1,0 +1,166 @@
+"""``/executions/events``, ``/executions/<id>/ws`` and tickets of the root API."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator
+from typing import Any
+
+import marshmallow as ma
+import orjson
+from flask import Response, request
+from marshmallow import fields, validate
+
+from app.domain import ALL_LEVELS, DEFAULT_LEVELS, Level, Task, TaskStatus
+from app.resources._api import LARGEST_INDEX, Blueprint, document_errors
+from app.resources._auth import SECURITY, caller
+from app.resources._context import services
+from app.resources._streams import SSE, entry_json, event_json, sse, stream
+from app.resources._websocket import Closed, Hijacked, WebSocket
+from app.resources.executions import TaskSchema
+from app.services.follow import (
+    Batch,
+    Ended,
+    Event,
+    Expired,
+    FollowQuery,
+    Heartbeat,
+    Moved,
+    StatusChanged,
+)
+
+blueprint = Blueprint("streams", __name__, description="Following over one open connection")
+
+_NORMAL = 1000
+_GOING_AWAY = 1001
+_POLICY = 1008
+
+
+class EventArgsSchema(ma.Schema):
+    """Who asks, where credentials cannot be sent."""
+
+    ticket = fields.String(metadata={"description": "A ticket, in place of credentials"})
+
+
+class WebSocketArgsSchema(EventArgsSchema):
+    """What to follow."""
+
+    start = fields.Integer(
+        data_key="from", load_default=0, validate=validate.Range(0, LARGEST_INDEX)
+    )
+    after = fields.Integer(validate=validate.Range(-1, LARGEST_INDEX))
+    levels = fields.Integer(load_default=0, validate=validate.Range(0, int(ALL_LEVELS)))
+
+
+class TicketSchema(ma.Schema):
+    """A ticket that opens one stream, once."""
+
+    ticket = fields.String(required=True)
+    expires_in = fields.Float(required=True, metadata={"description": "Seconds"})
+
+
+@blueprint.route("/executions/events", methods=["GET"])
+@blueprint.arguments(EventArgsSchema, location="query")
+@blueprint.response(200, {"type": "string"}, content_type=SSE)
+@document_errors(blueprint, 401, 429)
+@blueprint.doc(security=SECURITY)
+def follow_events(_args: dict[str, Any]) -> Response:
+    """Follow the statuses of all executions that you may see, as server-sent events.
+
+    It begins with those that have not ended.
+    """
+    return stream(services().events.open(caller()), sse, SSE, caller())
+
+
+@blueprint.route("/executions/<string:execution_id>/tickets", methods=["POST"])
+@blueprint.response(201, TicketSchema)
+@document_errors(blueprint, 401, 404)
+@blueprint.doc(security=SECURITY)
+def create_ticket(execution_id: str) -> Any:
+    """Get a ticket, for `?ticket=` on streams: a browser cannot set headers on those.
+
+    It opens one stream of this execution, once; `events` in place of the id stands for
+    `/executions/events`.
+    """
+    ticket, expires_in = services().tickets.give(execution_id, caller())
+    return {"ticket": ticket, "expires_in": expires_in}
+
+
+@blueprint.route("/executions/<string:execution_id>/ws", methods=["GET"])
+@blueprint.arguments(WebSocketArgsSchema, location="query")
+@blueprint.response(101, description="A WebSocket: JSON messages with a `type`")
+@document_errors(blueprint, 400, 401, 404, 429, 501)
+@blueprint.doc(security=SECURITY)
+def follow_websocket(args: dict[str, Any], execution_id: str) -> Response:
+    """Follow an execution over a WebSocket: log, status, tasks and metrics."""
+    identity = caller()
+    levels = Level(args["levels"]) or DEFAULT_LEVELS
+    query = FollowQuery(levels, args["start"], args.get("after"))
+    events = services().follow.open(execution_id, identity, query)
+    with services().streams.stream(identity, "websocket"):
+        ws = WebSocket(request.environ)
+        messages = Messages(lambda: services().executions.tasks(execution_id, identity))
+        try:
+            for event in events:
+                if isinstance(event, Heartbeat):
+                    ws.ping()
+                for message in messages.of(event):
+                    ws.send(message)
+                if isinstance(event, Ended | Moved | Expired):
+                    ws.close(*_closing(event))
+        except Closed:
+            pass
+    return Hijacked()
+
+
+def _closing(event: Ended | Moved | Expired) -> tuple[int, str]:
+    """Give the code and the reason of the end; the cursor, where there is more to read."""
+    match event:
+        case Ended(status):
+            return _NORMAL, f"the execution has ended: {status}"
+        case Moved(following):
+            return _GOING_AWAY, f"come back with after={following - 1}"
+        case Expired(reason):
+            return _POLICY, reason
+
+
+class Messages:
+    """Turns the events of one reader into JSON messages, with what changed of the tasks.
+
+    Args:
+        tasks: Gives the tasks as they are now.
+    """
+
+    def __init__(self, tasks: Callable[[], list[Task]]) -> None:
+        self._tasks = tasks
+        self._shown: dict[str, Task] = {}
+
+    def of(self, event: Event) -> Iterator[str]:
+        """Give the messages of an event."""
+        if isinstance(event, Heartbeat):
+            return
+        if isinstance(event, Batch):
+            for entry in event.entries:
+                yield _dump("log", entry_json(entry))
+        if isinstance(event, Batch | StatusChanged | Ended):
+            yield from self._changes()
+        if not isinstance(event, Batch):
+            yield _dump(*event_json(event))
+
+    def _changes(self) -> Iterator[str]:
+        tasks = self._tasks()
+        changed = [task for task in tasks if self._shown.get(task.name) != task]
+        for task in changed:
+            self._shown[task.name] = task
+            yield _dump("task", _TASK.dump(task))
+        if changed:
+            done = sum(task.status.final for task in tasks)
+            running = sum(task.status is TaskStatus.RUNNING for task in tasks)
+            numbers = {"tasks": len(tasks), "tasks_done": done, "tasks_running": running}
+            yield _dump("metrics", numbers)
+
+
+_TASK = TaskSchema()
+
+
+def _dump(name: str, data: dict[str, Any]) -> str:
+    return orjson.dumps({"type": name, **data}).decode()

@@ -1,0 +1,48 @@
+"""One-use tickets, as digests, so that a copy of the database opens nothing."""
+
+from __future__ import annotations
+
+from datetime import datetime
+
+from sqlalchemy import Connection, delete, insert
+
+from app.store.database import Database
+from app.store.executions import now
+from app.store.schema import tickets
+
+
+class Tickets:
+    """Tickets that were not used yet."""
+
+    def __init__(self, database: Database) -> None:
+        self._database = database
+
+    def add(self, digest: str, username: str, subject: str, expires_at: datetime) -> None:
+        """Keep a ticket, and forget those that are too old."""
+
+        def work(connection: Connection) -> None:
+            connection.execute(delete(tickets).where(tickets.c.expires_at < now()))
+            connection.execute(
+                insert(tickets).values(
+                    digest=digest, username=username, subject=subject, expires_at=expires_at
+                )
+            )
+
+        self._database.write(work)
+
+    def take(self, digest: str, subject: str) -> str | None:
+        """Use a ticket up.
+
+        Returns:
+            The name of the user that it was given to; None when there is no such ticket.
+        """
+        statement = (
+            delete(tickets)
+            .where(
+                tickets.c.digest == digest,
+                tickets.c.subject == subject,
+                tickets.c.expires_at >= now(),
+            )
+            .returning(tickets.c.username)
+        )
+        return self._database.write(lambda c: c.execute(statement).scalar_one_or_none())

@@ -1,0 +1,290 @@
+"""One suite over every launcher: what the engine relies on."""
+
+import random
+import signal
+import subprocess
+import sys
+import threading
+import time
+from concurrent.futures import ThreadPoolExecutor
+from pathlib import Path
+
+import pytest
+from job_bench import JobBench, wait_until
+
+from app.engine.launchers.base import JobPhase, JobState, Stream
+from app.engine.launchers.registry import create_launcher
+from app.errors import InvalidRequest, UpstreamError
+
+# Output
+
+
+def test_output_comes_whole_in_order_and_with_its_stream(bench):
+    began = time.time()
+    folder = bench.bash(
+        "for i in 1 2 3; do echo out $i; sleep 0.03; echo err $i >&2; sleep 0.03; done; printf end"
+    )
+    state = bench.end(folder)
+    lines = bench.lines(folder)
+    expected = [(stream, f"{stream[3:]} {i}") for i in (1, 2, 3) for stream in ("stdout", "stderr")]
+    assert [(line.stream, line.text) for line in lines] == [*expected, (Stream.STDOUT, "end")]
+    assert bench.launcher.read(folder, 0, 1)[0], "at least one line, whatever the limit"
+    times = [line.timestamp for line in lines]
+    assert times == sorted(times)
+    assert (
+        began - 1 < state.started_at <= times[0] < times[-2] <= state.finished_at < time.time() + 1
+    )
+
+
+def test_a_line_can_be_read_while_the_command_runs(bench):
+    folder = bench.bash("echo first; printf 'no line '; sleep 60")
+    bench.await_text(folder, "first")
+    assert bench.texts(folder) == ["first"], "half a line waits for its other half"
+    state = bench.launcher.state(folder)
+    assert state.phase is JobPhase.RUNNING
+    assert time.time() - 10 < state.started_at < time.time()
+    assert state.exit_code is state.finished_at is state.reason is None
+
+
+def test_any_limit_reads_the_same_lines(bench):
+    folder = bench.bash("seq 20000; echo problem >&2; seq 20000")
+    bench.end(folder)
+    lines = bench.lines(folder)
+    numbers = [str(n) for n in range(1, 20001)]
+    assert [line.text for line in lines if line.stream is Stream.STDOUT] == numbers * 2
+    for limit in (1, 1000, 70_000):
+        assert bench.lines(folder, limit) == lines
+
+
+def test_a_line_of_1_mib_is_cut(bench):
+    folder = bench.bash("head -c 1048576 /dev/zero | tr '\\0' x; echo; echo next")
+    bench.end(folder)
+    *pieces, last = bench.texts(folder)
+    assert last == "next"
+    assert max(map(len, pieces)) <= 65536
+    assert "".join(pieces) == "x" * 1048576
+
+
+def test_rubbish_is_decoded_with_replacement(bench):
+    rubbish = random.Random(1).randbytes(100_000) + b"\0\xff\xc3"
+    bench.root.joinpath("rubbish").write_bytes(rubbish)
+    folder = bench.start(bench.job("cat", str(bench.root / "rubbish")))
+    bench.end(folder)
+    text = rubbish.decode("utf-8", "replace").replace("\0", "\ufffd").replace("\r\n", "\n")
+    assert bench.texts(folder) == text.split("\n")
+
+
+# Beginning and end
+
+
+@pytest.mark.parametrize(
+    ("script", "exit_code"),
+    [("exit 0", 0), ("exit 1", 1), ("exit 77", 77), ("kill -9 $$", 137), ("kill -TERM $$", 143)],
+)
+def test_the_exit_code_is_as_a_shell_counts(bench, script, exit_code):
+    state = bench.end(bench.bash(script))
+    assert state.exit_code == exit_code
+    assert not state.cancelled
+    assert not state.timed_out
+    assert state.reason is None
+    assert state.node
+
+
+@pytest.mark.parametrize(
+    ("argv", "exit_code", "reason"),
+    [
+        (["no-such-program"], 127, "no-such-program: No such file or directory"),
+        (["/no/such/program"], 127, "/no/such/program: No such file or directory"),
+        (["/etc/passwd"], 126, "/etc/passwd: Permission denied"),
+        (["echo", "x" * 200_000], 126, "echo: Argument list too long"),
+        (["echo", "a\0b"], 126, "echo: embedded null byte"),
+    ],
+)
+def test_a_command_that_cannot_be_begun(bench, argv, exit_code, reason):
+    state = bench.end(bench.start(bench.job(*argv)))
+    assert (state.exit_code, state.reason, state.started_at) == (exit_code, reason, None)
+
+
+def test_a_working_folder_that_cannot_be_used(bench):
+    bench.root.joinpath("file").touch()
+    state = bench.end(bench.start(bench.job("true", working_dir=bench.root / "file")))
+    assert state.exit_code == 126
+    assert state.reason == f"{bench.root}/file: File exists"
+
+
+def test_a_missing_working_folder_is_made(bench):
+    folder = bench.start(bench.job("pwd", working_dir=bench.root / "a" / "b"))
+    assert bench.end(folder).exit_code == 0
+    assert bench.texts(folder) == [str(bench.root / "a" / "b")]
+
+
+def test_the_command_gets_its_environment_and_nothing_else(bench, monkeypatch):
+    monkeypatch.setenv("SLIPWAY_MASTER_KEY", "secret")
+    job = bench.job("/usr/bin/env", "-0", env={"ODD": "a=b\nä \udcff"})
+    bench.end(bench.start(job))
+    text = "\n".join(bench.texts(job.folder)).replace("\ufffd", "\0")
+    seen = dict(item.split("=", 1) for item in text.split("\0") if "=" in item)
+    assert seen.pop("SLIPWAY_OUTPUT").startswith(str(job.folder))
+    assert seen.pop("ODD") == "a=b\nä "
+    assert seen == {"PATH": job.env["PATH"], "MARK": job.env["MARK"]}
+
+
+def test_the_command_inherits_nothing_else(bench):
+    script = "cat; grep -E '^Sig(Ign|Blk)' /proc/self/status; ls /proc/self/fd"
+    folder = bench.bash(script)
+    assert bench.end(folder).exit_code == 0
+    *masks, stdin, stdout, stderr, own = bench.texts(folder)
+    assert [mask.split()[1] for mask in masks] == ["0" * 16] * 2
+    assert [stdin, stdout, stderr, own] == ["0", "1", "2", "3"]
+
+
+def test_files_are_written_before_the_start(bench):
+    job = bench.job("true")
+    script, data = str(job.folder / "script"), str(job.folder / "data")
+    files = {"script": '#!/bin/sh\ncat "$1"\n', "data": "Grüße\n"}
+    folder = bench.start(bench.job("sh", "-c", f"{script} {data}", folder=job.folder, files=files))
+    assert bench.end(folder).exit_code == 0
+    assert bench.texts(folder) == ["Grüße"]
+    assert [Path(path).stat().st_mode & 0o777 for path in (script, data)] == [0o700, 0o600]
+
+
+def test_outputs(bench):
+    script = """echo a=1 >> $SLIPWAY_OUTPUT; echo '{"b": [2]}' >> $SLIPWAY_OUTPUT; cd /"""
+    folder = bench.bash(script)
+    bench.end(folder)
+    assert bench.launcher.outputs(folder) == {"a": "1", "b": [2]}
+
+
+@pytest.mark.parametrize(
+    "write", ["echo a=1 >", "mkfifo", "mkdir", "ln -s /dev/zero", "ln -s /no/such/file"]
+)
+def test_outputs_that_cannot_be_read(bench, write):
+    folder = bench.bash(
+        f"{write} $SLIPWAY_OUTPUT; [ ! -f $SLIPWAY_OUTPUT ] || echo b >> $SLIPWAY_OUTPUT"
+    )
+    bench.end(folder)
+    with pytest.raises(InvalidRequest):
+        bench.launcher.outputs(folder)
+
+
+def test_a_job_that_was_never_started(bench):
+    folder = bench.root / "jobs" / "none"
+    assert bench.launcher.state(folder) == JobState(JobPhase.ABSENT)
+    assert bench.launcher.read(folder, 0, 1000) == ([], 0)
+    assert bench.launcher.outputs(folder) == {}
+
+
+def test_a_folder_that_cannot_be_made(bench):
+    bench.root.joinpath("file").touch()
+    with pytest.raises(UpstreamError):
+        bench.launcher.start(bench.job("true", folder=bench.root / "file" / "job"))
+
+
+# What is left behind
+
+
+def test_what_the_command_left_behind_is_ended(bench):
+    folder = bench.bash("(trap '' TERM; echo here; sleep 60) & setsid sleep 60 & echo done")
+    began = time.monotonic()
+    assert bench.end(folder).exit_code == 0
+    assert time.monotonic() - began < 5
+    assert set(bench.texts(folder, Stream.STDOUT)) == {"here", "done"}
+    assert bench.texts(folder, Stream.REMARK) == [
+        "Processes that the command left behind are ended"
+    ]
+    wait_until(lambda: not bench.processes())
+
+
+def test_what_is_just_finishing_is_waited_for(bench):
+    # As with the usual "exec > >(tee log)", which bash does not wait for.
+    folder = bench.bash("exec > >(sleep 0.2; cat); echo late")
+    assert bench.end(folder).exit_code == 0
+    assert bench.texts(folder) == ["late"]
+
+
+# Exactly once, whoever dies
+
+
+def test_started_many_times_it_runs_once(bench, launcher_name):
+    job = bench.job("bash", "-c", "echo ran >> ran; sleep 0.3")
+    launchers = [create_launcher(launcher_name, bench.root) for _ in range(8)]
+    with ThreadPoolExecutor(8) as pool:
+        list(pool.map(lambda launcher: launcher.start(job), launchers * 2))
+    bench.launcher.start(job)
+    bench.end(job.folder)
+    bench.launcher.start(job)
+    time.sleep(0.2)
+    assert job.working_dir.joinpath("ran").read_text() == "ran\n"
+
+
+def test_another_launcher_takes_over(bench, launcher_name):
+    folder = bench.bash("echo before; sleep 60")
+    bench.await_text(folder, "before")
+    other = JobBench(create_launcher(launcher_name, bench.root), bench.root)
+    assert other.launcher.state(folder) == bench.launcher.state(folder)
+    assert other.texts(folder) == ["before"]
+    other.launcher.cancel(folder)
+    assert other.end(folder).cancelled
+
+
+STARTER = """
+import os, signal, sys
+from pathlib import Path
+sys.path.insert(0, sys.argv[1])
+from job_bench import JobBench
+from app.engine.launchers.registry import create_launcher
+root = Path(sys.argv[3])
+bench = JobBench(create_launcher(sys.argv[2], root), root)
+for n in range(int(sys.argv[4])):
+    bench.bash(f"echo ran >> {n}; sleep 0.2; echo end; exit 7", execution_id=str(n))
+os.killpg(0, signal.SIGKILL)
+"""
+
+
+def starter(launcher_name, root, count):
+    argv = (str(Path(__file__).parent), launcher_name, str(root), str(count))
+    return subprocess.Popen([sys.executable, "-c", STARTER, *argv], start_new_session=True)
+
+
+def test_the_command_outlives_a_starter_that_is_killed_at_once(bench, launcher_name):
+    with starter(launcher_name, bench.root, 1) as process:
+        assert process.wait() == -signal.SIGKILL
+    folder = bench.root / "jobs" / "1"
+    assert bench.end(folder).exit_code == 7
+    assert bench.texts(folder) == ["end"]
+
+
+def test_a_starter_killed_at_any_moment_loses_and_repeats_nothing(bench, launcher_name):
+    count = 40
+    with starter(launcher_name, bench.root, count) as process:
+        wait_until(bench.root.joinpath("jobs").exists)
+        time.sleep(random.uniform(0.02, 0.1))
+        process.kill()
+    jobs = [
+        bench.job("bash", "-c", f"echo ran >> {n}; sleep 0.2; echo end; exit 7")
+        for n in range(count)
+    ]
+    for job in jobs:
+        bench.start(job)
+    for n, job in enumerate(jobs):
+        assert bench.end(job.folder).exit_code == 7
+        assert bench.texts(job.folder) == ["end"]
+        assert job.working_dir.joinpath(str(n)).read_text() == "ran\n"
+
+
+def test_who_listens_is_woken(bench):
+    woken, bell = [], threading.Event()
+
+    def wake(execution_id):
+        woken.append((execution_id, time.time()))
+        bell.set()
+
+    bench.launcher.listen(wake)
+    folder = bench.bash("sleep 0.3; echo line; sleep 0.3", execution_id="ä-1")
+    assert bell.wait(5)
+    (line,) = bench.lines(folder)
+    assert woken[0][0] == "ä-1"
+    assert woken[0][1] - line.timestamp < 0.25
+    bell.clear()
+    assert bell.wait(5)
+    assert bench.launcher.state(folder).phase is JobPhase.EXITED

@@ -1,0 +1,342 @@
+"""What only the local launcher and its shim promise."""
+
+import fcntl
+import json
+import os
+import resource
+import signal
+import subprocess
+import sys
+import threading
+import time
+from pathlib import Path
+
+import pytest
+from job_bench import JobBench, wait_until
+
+from app.engine.launchers.base import JobPhase, Stream
+from app.engine.launchers.local import LocalLauncher
+from app.engine.launchers.shim import records
+from app.errors import InvalidRequest, UpstreamUnreachable
+
+
+@pytest.fixture
+def launcher(tmp_path):
+    return LocalLauncher(tmp_path / "doorbell")
+
+
+@pytest.fixture
+def bench(launcher, tmp_path):
+    with JobBench(launcher, tmp_path) as bench:
+        yield bench
+    assert not any(path.read_text() for path in tmp_path.rglob("shim.err"))
+
+
+def claim_of(folder: Path) -> dict:
+    return json.loads(wait_until(folder.joinpath(records.CLAIM).exists) and read_claim(folder))
+
+
+def read_claim(folder: Path) -> str:
+    return folder.joinpath(records.CLAIM).read_text()
+
+
+def change_claim(folder: Path, **fields) -> None:
+    records.write_atomically(
+        str(folder / records.CLAIM), json.dumps({**claim_of(folder), **fields}).encode()
+    )
+
+
+def kill(pid: int) -> None:
+    os.kill(pid, signal.SIGKILL)
+
+
+def status_kib(pid: int, field: str) -> int:
+    (line,) = (s for s in Path(f"/proc/{pid}/status").read_text().splitlines() if field in s)
+    return int(line.split()[1])
+
+
+# The windows in which somebody may be killed
+
+
+def test_a_job_whose_shim_was_killed_is_lost_and_not_repeated(bench, launcher):
+    job = bench.job("bash", "-c", "echo ran >> ran; echo ran; exec sleep 60")
+    bench.start(job)
+    bench.await_text(job.folder, "ran")
+    kill(claim_of(job.folder)["pid"])
+    state = wait_until(lambda: (s := launcher.state(job.folder)).phase is JobPhase.LOST and s)
+    assert state.reason == "its supervisor is gone"
+    assert state.started_at
+    wait_until(lambda: not bench.processes())  # the kernel ended the command with its shim
+    launcher.start(job)
+    time.sleep(0.2)
+    assert job.working_dir.joinpath("ran").read_text() == "ran\n"
+    for request in (launcher.cancel, launcher.pause, launcher.resume):
+        request(job.folder)
+    assert launcher.state(job.folder).phase is JobPhase.LOST
+    assert bench.texts(job.folder) == ["ran"]
+
+
+def test_the_result_counts_although_the_shim_is_gone(bench, launcher):
+    folder = bench.bash("exit 4")
+    bench.end(folder)
+    wait_until(lambda: not bench.processes())
+    assert launcher.state(folder).exit_code == 4
+
+
+def written_but_not_claimed(bench):
+    """What a starter or shim leaves that is killed before the claim."""
+    job = bench.job("bash", "-c", "echo ran >> ran")
+    bench.end(bench.start(job))
+    job.working_dir.joinpath("ran").unlink()
+    for name in (records.CLAIM, records.EXIT, records.FRAMES):
+        job.folder.joinpath(name).unlink()
+    wait_until(lambda: not bench.processes())
+    return job
+
+
+def test_written_down_a_moment_ago_it_is_on_its_way(bench, launcher):
+    job = written_but_not_claimed(bench)
+    assert launcher.state(job.folder).phase is JobPhase.RUNNING
+    assert launcher.state(job.folder).started_at is None
+
+
+@pytest.mark.parametrize("age", [11, 10_000, -10_000])
+def test_written_down_and_forgotten_it_can_be_started_again(bench, launcher, age):
+    job = written_but_not_claimed(bench)
+    moment = time.time() - age
+    os.utime(job.folder / records.SPEC, (moment, moment))
+    assert launcher.state(job.folder).phase is JobPhase.ABSENT
+    launcher.start(job)
+    assert launcher.state(job.folder).phase is not JobPhase.ABSENT
+    assert bench.end(job.folder).exit_code == 0
+    assert job.working_dir.joinpath("ran").read_text() == "ran\n"
+
+
+def test_killed_before_the_specification_it_was_never_started(bench, launcher):
+    job = bench.job("true", files={"script": "exit 3"})
+    job.folder.mkdir(parents=True)
+    job.folder.joinpath("script").write_text("exit")
+    assert launcher.state(job.folder).phase is JobPhase.ABSENT
+    launcher.start(job)
+    assert bench.end(job.folder).exit_code == 0
+    assert job.folder.joinpath("script").read_text() == "exit 3"
+
+
+def test_a_frame_cut_off_by_a_kill_is_never_read(bench, launcher):
+    folder = bench.bash("echo whole")
+    bench.end(folder)
+    lines, offset = launcher.read(folder, 0, 1000)
+    with folder.joinpath(records.FRAMES).open("ab") as file:
+        file.write(records.HEADER.pack(records.STDOUT, 1.0, 100) + b"half\n")
+    assert launcher.read(folder, 0, 1000) == (lines, offset)
+    assert launcher.read(folder, offset, 1000) == ([], offset)
+
+
+def test_a_second_shim_exits_at_once(bench):
+    folder = bench.bash("echo ran; sleep 60")
+    bench.await_text(folder, "ran")
+    program = "import sys; sys.path.append(sys.argv[1]); from shim.supervisor import main; main()"
+    launchers = Path(records.__file__).parents[1]
+    subprocess.run(
+        [sys.executable, "-I", "-S", "-c", program, launchers], cwd=folder, timeout=5, check=True
+    )
+    assert bench.texts(folder) == ["ran"]
+    assert not list(folder.glob("claim.json.*"))
+
+
+# Whose process it is
+
+
+def test_a_recycled_pid_is_not_taken_for_the_shim(bench, launcher):
+    folder = bench.bash("echo ran; sleep 60")
+    bench.await_text(folder, "ran")
+    change_claim(folder, pid=os.getpid())
+    assert launcher.state(folder).phase is JobPhase.LOST
+    launcher.cancel(folder)  # SIGUSR1 would end the process of this test
+
+
+def test_a_machine_that_was_restarted_has_lost_the_job(bench, launcher):
+    folder = bench.bash("echo ran; sleep 60")
+    bench.await_text(folder, "ran")
+    change_claim(folder, boot_id="another")
+    state = launcher.state(folder)
+    assert (state.phase, state.reason) == (JobPhase.LOST, "its machine was restarted")
+
+
+def test_a_job_of_another_machine_is_neither_lost_nor_in_reach(bench, launcher):
+    folder = bench.bash("echo ran; sleep 60")
+    bench.await_text(folder, "ran")
+    change_claim(folder, hostname="elsewhere")
+    state = launcher.state(folder)
+    assert (state.phase, state.node) == (JobPhase.RUNNING, "elsewhere")
+    assert state.reason == "only a launcher on elsewhere can tell whether it still runs"
+    with pytest.raises(UpstreamUnreachable, match="elsewhere"):
+        launcher.cancel(folder)
+
+
+def test_a_zombie_is_gone(bench, launcher):
+    folder = bench.bash("echo ran; sleep 60")
+    bench.await_text(folder, "ran")
+    with subprocess.Popen(["true"]) as zombie:
+        wait_until(lambda: records.process_stat(zombie.pid)[0] == "Z")
+        start_time = records.process_stat(zombie.pid)[19]
+        change_claim(folder, pid=zombie.pid, start_time=start_time)
+        assert launcher.state(folder).phase is JobPhase.LOST
+
+
+# The shim as a process
+
+
+def test_the_shim_is_detached_and_inherits_nothing(bench, monkeypatch):
+    monkeypatch.setenv("SLIPWAY_MASTER_KEY", "secret")
+    reading, writing = os.pipe()
+    os.set_inheritable(writing, True)
+    folder = bench.bash("echo ran; sleep 60")
+    bench.await_text(folder, "ran")
+    os.close(writing)
+    assert os.read(reading, 1) == b"", "nobody else has the pipe"
+    os.close(reading)
+    pid = claim_of(folder)["pid"]
+    _state, parent, group, session, *_ = records.process_stat(pid)
+    assert group == session == str(pid)
+    assert parent != str(os.getpid())
+    environment = Path(f"/proc/{pid}/environ").read_text()
+    assert {line.partition("=")[0] for line in environment.split("\0")} <= {
+        *("", "PWD", "LD_LIBRARY_PATH", "LC_CTYPE")
+    }
+
+
+def test_the_shim_survives_sighup_and_ends_the_command_on_sigterm(bench):
+    folder = bench.bash("echo ran; sleep 60")
+    bench.await_text(folder, "ran")
+    pid = claim_of(folder)["pid"]
+    os.kill(pid, signal.SIGHUP)
+    time.sleep(0.05)
+    os.kill(pid, signal.SIGTERM)
+    state = bench.end(folder)
+    assert (state.exit_code, state.cancelled) == (143, False)
+    assert state.reason == "its supervisor got SIGTERM, as when a machine shuts down"
+
+
+def test_a_million_lines_take_no_memory(bench, launcher):
+    folder = bench.bash("echo ready; until [ -e go ]; do sleep 0.01; done; seq 1000000; sleep 60")
+    bench.await_text(folder, "ready")
+    pid = claim_of(folder)["pid"]
+    before = status_kib(pid, "VmHWM")
+    bench.root.joinpath("work", "go").touch()
+    last, offset = "", 0
+
+    def read_on():
+        nonlocal last, offset
+        lines, offset = launcher.read(folder, offset, 1 << 20)
+        last = lines[-1].text if lines else last
+        return last == "1000000"
+
+    wait_until(read_on)
+    assert status_kib(pid, "VmHWM") - before < 2048
+    assert before < 20_000
+
+
+def test_a_line_without_an_end_takes_no_memory(bench):
+    folder = bench.bash("echo ready; head -c 50000000 /dev/zero; echo; echo done; sleep 60")
+    bench.await_text(folder, "ready")
+    pid = claim_of(folder)["pid"]
+    frames = folder / records.FRAMES
+    wait_until(lambda: frames.stat().st_size > 50_000_000)
+    assert status_kib(pid, "VmHWM") < 20_000
+
+
+def test_a_full_disk_costs_output_and_nothing_else(bench):
+    folder = bench.bash("echo ready; until [ -e go ]; do sleep 0.01; done; seq 50000; exit 6")
+    bench.await_text(folder, "ready")
+    limit = (20_000, 20_000)
+    resource.prlimit(claim_of(folder)["pid"], resource.RLIMIT_FSIZE, limit)
+    bench.root.joinpath("work", "go").touch()
+    assert bench.end(folder).exit_code == 6
+    texts = bench.texts(folder)
+    assert texts[0] == "ready"
+    assert "bytes of output found no place on the disk" in texts[-1]
+    numbers = [int(text) for text in bench.texts(folder, Stream.STDOUT)[1:]]
+    assert numbers == sorted(numbers)
+
+
+def test_the_shim_imports_nothing_slow():
+    program = (
+        "import sys; sys.path.append(sys.argv[1]); import shim.supervisor; print(*sys.modules)"
+    )
+    launchers = Path(records.__file__).parents[1]
+    result = subprocess.run(
+        [sys.executable, "-I", "-S", "-c", program, launchers],
+        capture_output=True,
+        text=True,
+        check=True,
+    )
+    slow = {"app", "pathlib", "typing", "subprocess", "socket", "threading", "dataclasses"}
+    assert not slow & set(result.stdout.split())
+
+
+# The doorbell
+
+
+@pytest.fixture
+def listen():
+    """Listen with a launcher; return what waits for the next ring."""
+
+    def listen(launcher):
+        rings = []
+        bell = threading.Semaphore(0)
+
+        def wake(execution_id):
+            rings.append(execution_id)
+            bell.release()
+
+        launcher.listen(wake)
+        return lambda: bell.acquire(timeout=5) and rings[-1]
+
+    return listen
+
+
+def test_a_doorbell_deep_in_the_file_system(tmp_path, listen):
+    deep = tmp_path.joinpath(*["x" * 50] * 5)
+    deep.mkdir(parents=True)
+    with JobBench(LocalLauncher(deep / "doorbell"), tmp_path) as bench:
+        next_ring = listen(bench.launcher)
+        bench.bash("echo ran")
+        assert next_ring() == "execution-1"
+
+
+def test_a_doorbell_of_an_earlier_process_and_something_else_in_its_place(tmp_path, listen):
+    doorbell = tmp_path / "doorbell"
+    for make in (lambda: os.mkfifo(doorbell), doorbell.touch):
+        doorbell.unlink(missing_ok=True)
+        make()
+        with JobBench(LocalLauncher(doorbell), tmp_path / make.__name__) as bench:
+            next_ring = listen(bench.launcher)
+            bench.bash("echo ran")
+            assert next_ring() == "execution-1"
+
+
+@pytest.mark.parametrize("doorbell", [None, "missing/doorbell", "unanswered"])
+def test_nobody_needs_to_listen(tmp_path, doorbell):
+    os.mkfifo(tmp_path / "unanswered")
+    with JobBench(LocalLauncher(doorbell and tmp_path / doorbell), tmp_path) as bench:
+        folder = bench.bash("echo ran")
+        assert bench.end(folder).exit_code == 0
+        assert bench.texts(folder) == ["ran"]
+
+
+def test_a_doorbell_that_nobody_empties_holds_nobody_up(tmp_path):
+    doorbell = tmp_path / "doorbell"
+    os.mkfifo(doorbell)
+    fd = os.open(doorbell, os.O_RDWR | os.O_NONBLOCK)
+    fcntl.fcntl(fd, fcntl.F_SETPIPE_SZ, 4096)
+    os.write(fd, b"x" * 4096)
+    with JobBench(LocalLauncher(doorbell), tmp_path) as bench:
+        assert bench.end(bench.bash("echo ran")).exit_code == 0
+    os.close(fd)
+
+
+@pytest.mark.parametrize("name", ["spec.json", "frames", "cancel", "shim.err", "a/b", "..", ""])
+def test_a_file_cannot_take_the_place_of_a_record(bench, launcher, name):
+    with pytest.raises(InvalidRequest):
+        launcher.start(bench.job("true", files={name: "x"}))

@@ -1,0 +1,53 @@
+"""Real servers for the tests, on loopback, in folders of their own.
+
+A fixture starts what it needs and ends exactly that. Where a server is not installed its tests are
+skipped; with ``SLIPWAY_REQUIRE_SERVERS=1`` they fail.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from pathlib import Path
+
+import pytest
+from servers.postgresql import PostgresqlServer
+from servers.vault import DevVault, SealableVault
+
+
+@pytest.fixture(scope="session")
+def postgresql_server() -> Iterator[PostgresqlServer]:
+    server = PostgresqlServer()
+    yield server
+    server.stop()
+
+
+@pytest.fixture(scope="session")
+def postgresql_url(postgresql_server: PostgresqlServer) -> str:
+    """URL of a database that all tests share; for a test's own take ``postgresql_database``."""
+    return postgresql_server.url()
+
+
+@pytest.fixture
+def postgresql_database(postgresql_server: PostgresqlServer) -> Iterator[str]:
+    """URL of an empty database."""
+    with postgresql_server.database() as url:
+        yield url
+
+
+@pytest.fixture(scope="session")
+def vault_server(tmp_path_factory: pytest.TempPathFactory) -> Iterator[DevVault]:
+    """A Vault in development mode, shared by all tests: each makes roles of its own."""
+    server = DevVault(tmp_path_factory.mktemp("vault"))
+    yield server
+    server.stop()
+
+
+@pytest.fixture
+def sealable_vault(tmp_path: Path) -> Iterator[SealableVault]:
+    """A Vault of the test's own, initialised and unsealed."""
+    server = SealableVault(tmp_path)
+    try:
+        server.initialise()
+        yield server
+    finally:
+        server.stop()

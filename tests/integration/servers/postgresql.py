@@ -1,0 +1,113 @@
+"""A real PostgreSQL, with a database of its own for each test."""
+
+from __future__ import annotations
+
+import os
+import shutil
+import signal
+import subprocess
+import tempfile
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+from uuid import uuid4
+
+import psycopg
+from psycopg import sql
+from servers.processes import ServerProcess, free_port, unavailable
+
+_SUPERUSER = "slipway"
+_FAST = {"fsync": "off", "full_page_writes": "off", "synchronous_commit": "off"}
+
+
+def _programs() -> Path:
+    """Find the folder of ``initdb`` and ``postgres``; Debian keeps it out of the PATH."""
+    debian = Path("/usr/lib/postgresql").glob("*/bin/initdb")
+    newest_first = sorted(debian, key=lambda program: int(program.parts[-3]), reverse=True)
+    elsewhere = shutil.which("initdb")
+    for initdb in [*newest_first, *([Path(elsewhere)] if elsewhere else [])]:
+        if (initdb.parent / "postgres").exists():
+            return initdb.parent
+    return unavailable("PostgreSQL's initdb and postgres were not found")
+
+
+class PostgresqlServer:
+    """One server with an empty cluster; nothing of it outlives :meth:`stop`."""
+
+    def __init__(self) -> None:
+        programs = _programs()
+        # PostgreSQL refuses to run as root.
+        self._user = "postgres" if os.geteuid() == 0 else None
+        # pytest's own folders are closed to other users, and too long for a socket's name.
+        self._folder = Path(tempfile.mkdtemp(prefix="slipway-postgresql-"))
+        self._port = free_port()
+        try:
+            self._initialise(programs)
+            self._process = self._start(programs)
+        except BaseException:
+            shutil.rmtree(self._folder)
+            raise
+
+    def url(self, database: str = "postgres") -> str:
+        """Give the URL of a database, for SQLAlchemy and psycopg 3."""
+        return f"postgresql+psycopg://{_SUPERUSER}@127.0.0.1:{self._port}/{database}"
+
+    @contextmanager
+    def database(self) -> Iterator[str]:
+        """Make an empty database, give its URL, and drop it afterwards."""
+        name = f"test_{uuid4().hex}"
+        self._execute(sql.SQL("CREATE DATABASE {}").format(sql.Identifier(name)))
+        try:
+            yield self.url(name)
+        finally:
+            self._execute(sql.SQL("DROP DATABASE {} WITH (FORCE)").format(sql.Identifier(name)))
+
+    def stop(self) -> None:
+        """End the server and remove its data."""
+        self._process.stop()
+        shutil.rmtree(self._folder)
+
+    def _initialise(self, programs: Path) -> None:
+        command = [str(programs / "initdb"), "--pgdata=data", f"--username={_SUPERUSER}"]
+        command += ["--auth=trust", "--encoding=UTF8", "--locale=C.UTF-8", "--no-sync"]
+        if self._user:
+            shutil.chown(self._folder, self._user, self._user)
+        done = subprocess.run(
+            command,
+            cwd=self._folder,
+            user=self._user,
+            group=self._user,
+            capture_output=True,
+            text=True,
+            check=False,
+        )
+        assert done.returncode == 0, done.stderr
+
+    def _start(self, programs: Path) -> ServerProcess:
+        settings = [part for item in _FAST.items() for part in ("-c", "=".join(item))]
+        return ServerProcess(
+            [
+                str(programs / "postgres"),
+                f"-D{self._folder / 'data'}",
+                "-h127.0.0.1",
+                f"-p{self._port}",
+                f"-k{self._folder}",
+                *settings,
+            ],
+            log=self._folder / "log",
+            ready=self._is_ready,
+            stop_signal=signal.SIGINT,  # ends sessions, too
+            user=self._user,
+        )
+
+    def _is_ready(self) -> bool:
+        try:
+            self._execute(sql.SQL("SELECT 1"))
+        except psycopg.OperationalError:
+            return False
+        return True
+
+    def _execute(self, statement: sql.SQL | sql.Composed) -> None:
+        conninfo = f"host=127.0.0.1 port={self._port} user={_SUPERUSER} dbname=postgres"
+        with psycopg.connect(conninfo, autocommit=True) as connection:
+            connection.execute(statement)

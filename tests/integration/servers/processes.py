@@ -1,0 +1,90 @@
+"""Starting a real server on loopback for a test, and ending exactly that one."""
+
+from __future__ import annotations
+
+import os
+import shutil
+import signal
+import socket
+import subprocess
+import time
+from collections.abc import Callable, Sequence
+from pathlib import Path
+from typing import NoReturn
+
+import pytest
+
+
+def unavailable(reason: str) -> NoReturn:
+    """Skip the test for want of a server; fail it where servers are required."""
+    if os.environ.get("SLIPWAY_REQUIRE_SERVERS") == "1":
+        pytest.fail(f"{reason}, and SLIPWAY_REQUIRE_SERVERS=1 demands it", pytrace=False)
+    pytest.skip(f"{reason}: run .ci/install-servers")
+
+
+def free_port() -> int:
+    """Give a TCP port of 127.0.0.1 on which nobody listens now."""
+    with socket.socket() as probe:
+        probe.bind(("127.0.0.1", 0))
+        return int(probe.getsockname()[1])
+
+
+class ServerProcess:
+    """A server that dies with the tests, even when they are killed.
+
+    Args:
+        command: Program and arguments; it must stay in the foreground.
+        log: File for what it prints.
+        ready: Tells whether it takes requests.
+        user: Run it as this user; as the tests' own when None.
+        stop_signal: What ends it in good order.
+    """
+
+    def __init__(
+        self,
+        command: Sequence[str],
+        *,
+        log: Path,
+        ready: Callable[[], bool],
+        stop_signal: signal.Signals,
+        user: str | None = None,
+        start_seconds: float = 30.0,
+    ) -> None:
+        self._name = Path(command[0]).name
+        self._log = log
+        self._stop_signal = stop_signal
+        guard: list[str] = []
+        if setpriv := shutil.which("setpriv"):
+            guard = [setpriv, "--pdeathsig", stop_signal.name.removeprefix("SIG")]
+            if user:
+                guard += [f"--reuid={user}", f"--regid={user}", "--init-groups"]
+        with log.open("ab") as output:
+            self._process = subprocess.Popen(
+                [*guard, *command],
+                cwd=log.parent,
+                stdin=subprocess.DEVNULL,
+                stdout=output,
+                stderr=subprocess.STDOUT,
+            )
+        try:
+            self._wait(ready, time.monotonic() + start_seconds)
+        except BaseException:
+            self.stop()
+            raise
+
+    def stop(self) -> None:
+        """End the server; on return it is gone."""
+        if self._process.poll() is None:
+            self._process.send_signal(self._stop_signal)
+        try:
+            self._process.wait(15)
+        except subprocess.TimeoutExpired:
+            self._process.kill()
+            self._process.wait()
+
+    def _wait(self, ready: Callable[[], bool], deadline: float) -> None:
+        while not ready():
+            if self._process.poll() is not None or time.monotonic() > deadline:
+                said = self._log.read_text(errors="replace")[-2000:]
+                pytest.fail(f"{self._name} did not start:\n{said}", pytrace=False)
+            time.sleep(0.05)

@@ -1,0 +1,77 @@
+"""The tests of the store, on PostgreSQL: the very functions that run on SQLite as unit tests."""
+
+from __future__ import annotations
+
+import sys
+import threading
+from collections.abc import Iterator
+from importlib import import_module
+from pathlib import Path
+
+import psycopg
+import pytest
+from sqlalchemy import make_url
+
+from app.store import migrate
+from app.store.changes import open_feed
+from app.store.database import Database
+
+sys.path.insert(0, str(Path(__file__).parents[1] / "unit" / "store"))
+
+kit = import_module("store_kit").kit
+
+for _name in (
+    "test_journal",
+    "test_stored_executions",
+    "test_changes",
+    "test_other_tables",
+    "test_migrations",
+):
+    for _key, _value in vars(import_module(_name)).items():
+        if _key.startswith(("test_", "Test")) or _key in (
+            "changes",
+            "elsewhere",
+            "execution",
+            "empty",
+        ):
+            assert _key not in globals(), f"two tests are called {_key}"
+            globals()[_key] = _value
+
+
+@pytest.fixture
+def database_url(postgresql_database: str) -> str:
+    return postgresql_database
+
+
+@pytest.fixture
+def database(database_url: str) -> Iterator[Database]:
+    made = Database(database_url)
+    migrate.upgrade(made)
+    yield made
+    made.dispose()
+
+
+def test_a_feed_whose_connection_is_cut_comes_back_and_has_everybody_look(kit, database_url):
+    execution = kit.held()
+    ids: set[str] = set()
+    look, told = threading.Event(), threading.Event()
+
+    def publish(changed):
+        if changed is None:
+            look.set()
+        else:
+            ids.update(changed)
+            told.set()
+
+    feed = open_feed(kit.database, "changed", publish)
+    url = make_url(database_url).set(drivername="postgresql")
+    with psycopg.connect(url.render_as_string(hide_password=False), autocommit=True) as connection:
+        connection.execute(
+            "SELECT pg_terminate_backend(pid) FROM pg_stat_activity"
+            " WHERE datname = current_database() AND query LIKE 'LISTEN%'"
+        )
+    assert look.wait(30)
+    kit.see(execution)
+    assert told.wait(30)
+    assert ids == {execution.id}
+    feed.close()

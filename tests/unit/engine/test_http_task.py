@@ -1,0 +1,254 @@
+"""The program runs as a launcher runs it, against a small real server on 127.0.0.1."""
+
+import json
+import socket
+import subprocess
+import sys
+import threading
+import time
+from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
+from types import SimpleNamespace
+
+import pytest
+
+from app.engine.launchers.outputs import parse_outputs
+
+
+class Handler(BaseHTTPRequestHandler):
+    protocol_version = "HTTP/1.1"
+
+    def do_GET(self):
+        path = self.path.partition("?")[0]
+        body = self.rfile.read(int(self.headers.get("Content-Length", 0)))
+        self.server.seen.append(SimpleNamespace(headers=dict(self.headers), body=body))
+        getattr(self, "answer_" + path.strip("/").replace("-", "_"))()
+
+    do_POST = do_GET  # noqa: N815 - the name is that of http.server
+
+    def answer(self, body=b"", status=200, content_type="text/plain", **headers):
+        self.send_response(status)
+        self.send_header("Content-Type", content_type)
+        self.send_header("Content-Length", str(len(body)))
+        for name, value in headers.items():
+            self.send_header(name, value)
+        self.end_headers()
+        self.wfile.write(body)
+
+    def answer_text(self):
+        self.answer("Grüße\0".encode())
+
+    def answer_latin(self):
+        self.answer("Grüße".encode("latin-1"), content_type="text/plain; charset=latin-1")
+
+    def answer_odd_charset(self):
+        self.answer("Grüße".encode(), content_type="text/plain; charset=klingon")
+
+    def answer_json(self):
+        self.answer(b'{"n": [1, null]}', content_type="application/problem+json; charset=utf-8")
+
+    def answer_nan(self):
+        self.answer(b'{"n": NaN}', content_type="application/json")
+
+    def answer_teapot(self):
+        self.answer(b"no coffee", status=418)
+
+    def answer_moved(self):
+        self.answer(status=302, Location="/text")
+
+    def answer_to_a_file(self):
+        self.answer(status=302, Location="file:///etc/passwd")
+
+    def answer_round(self):
+        self.answer(status=302, Location="/round")
+
+    def answer_huge(self):
+        self.answer(b'"' * 3_000_000)
+
+    def answer_silent(self):
+        time.sleep(3)
+
+    def answer_dripping(self):
+        self.send_response(200)
+        self.end_headers()
+        for _ in range(30):
+            time.sleep(0.1)
+            self.wfile.write(b".")
+
+    def answer_broken(self):
+        self.send_response(200)
+        self.send_header("Content-Length", "1000")
+        self.end_headers()
+        self.wfile.write(b"only this")
+        self.wfile.flush()
+        self.close_connection = True
+
+    def log_message(self, *_args):
+        pass
+
+
+class Server(ThreadingHTTPServer):
+    daemon_threads = True
+
+    def handle_error(self, *_args):
+        pass  # a client that has given up
+
+
+@pytest.fixture(scope="module")
+def server():
+    with Server(("127.0.0.1", 0), Handler) as httpd:
+        httpd.seen = []
+        thread = threading.Thread(target=httpd.serve_forever, args=(0.01,))
+        thread.start()
+        yield httpd
+        httpd.shutdown()
+        thread.join()
+
+
+@pytest.fixture
+def send(server, tmp_path):
+    def run(path="/text", method="GET", url=None, env=None, **fields):
+        url = url or f"http://127.0.0.1:{server.server_port}{path}"
+        request = tmp_path / "request.json"
+        request.write_text(json.dumps({"method": method, "url": url, **fields}))
+        outputs = tmp_path / "outputs"
+        result = subprocess.run(
+            [sys.executable, "-P", "-m", "app.engine.http_task", request],
+            env={"SLIPWAY_OUTPUT": str(outputs), "HOME": str(tmp_path), **(env or {})},
+            cwd=tmp_path,
+            capture_output=True,
+            text=True,
+            check=False,
+        )
+        return SimpleNamespace(
+            code=result.returncode,
+            out=result.stdout,
+            err=result.stderr,
+            outputs=parse_outputs(outputs.read_bytes()) if outputs.exists() else None,
+        )
+
+    return run
+
+
+def test_an_expected_status_is_success(send, server):
+    result = send()
+    assert (result.code, result.err) == (0, "")
+    size = len("Grüße\0".encode())
+    head = f"GET http://127.0.0.1:{server.server_port}/text -> 200, {size} bytes, "
+    assert result.out.startswith(head)
+    assert result.out.endswith(" ms\n")
+    assert result.outputs["status"] == 200
+    assert result.outputs["body"] == "Grüße\ufffd"
+    assert result.outputs["headers"]["Content-Type"] == "text/plain"
+
+
+@pytest.mark.parametrize(
+    ("path", "body"),
+    [
+        ("/latin", "Grüße"),
+        ("/odd-charset", "Grüße"),
+        ("/json", {"n": [1, None]}),
+        ("/nan", '{"n": NaN}'),
+        ("/moved", "Grüße\ufffd"),
+    ],
+)
+def test_the_body_is_a_text_or_a_json_value(send, path, body):
+    result = send(path)
+    assert (result.code, result.outputs["body"]) == (0, body)
+
+
+@pytest.mark.parametrize(
+    ("expected", "code"), [([418], 0), ([200, 418], 0), ([200], 22), ([], 22), (None, 22)]
+)
+def test_the_status_decides(send, expected, code):
+    result = send("/teapot", expect_status=expected)
+    assert result.code == code
+    assert result.outputs["status"] == 418
+    assert result.outputs["body"] == "no coffee"
+    assert result.err.startswith("ERROR GET http://") == bool(code)
+
+
+@pytest.mark.parametrize(
+    ("body", "sent", "content_type"),
+    [
+        (None, b"", None),
+        ("Grüße", "Grüße".encode(), None),
+        ({"a": [1]}, b'{"a": [1]}', "application/json"),
+        ([], b"[]", "application/json"),
+        (0, b"0", "application/json"),
+    ],
+)
+def test_a_body_is_sent(send, server, body, sent, content_type):
+    assert send(method="POST", body=body, headers={"X-Mark": "7"}).code == 0
+    seen = server.seen[-1]
+    assert seen.body == sent
+    assert seen.headers.get("Content-Type") == content_type
+    assert seen.headers["X-Mark"] == "7"
+
+
+def test_neither_user_nor_password_nor_query_is_printed(send, server):
+    for port in (server.server_port, 1):
+        result = send(url=f"http://ann:s3cret@127.0.0.1:{port}/teapot?token=s3cret")
+        assert result.code != 0
+        assert f"ERROR GET http://127.0.0.1:{port}/teapot?...: " in result.err
+        assert "s3cret" not in result.out + result.err
+        assert "ann" not in result.out + result.err
+    assert server.seen[-1].headers["Authorization"].startswith("Basic ")
+
+
+def test_the_netrc_of_the_service_is_not_used(send, server, tmp_path):
+    (tmp_path / ".netrc").write_text("machine 127.0.0.1 login ann password s3cret")
+    assert send(headers={"Authorization": "Bearer mine"}).code == 0
+    assert server.seen[-1].headers["Authorization"] == "Bearer mine"
+
+
+def test_a_huge_response_is_cut_and_still_fits_the_outputs(send):
+    result = send("/huge")
+    assert result.code == 0
+    assert result.err == "WARN the response is too long for an output and is cut\n"
+    assert 100_000 < len(result.outputs["body"]) <= 1024 * 1024
+    assert set(result.outputs["body"]) == {'"'}
+
+
+def test_a_server_that_is_not_there(send):
+    with socket.socket() as unused:
+        unused.bind(("127.0.0.1", 0))
+        result = send(url=f"http://127.0.0.1:{unused.getsockname()[1]}/")
+    assert (result.code, result.out, result.outputs) == (7, "", None)
+    assert "not reachable: Connection refused" in result.err
+
+
+def test_a_name_that_does_not_exist(send):
+    assert send(url="http://no-such-host.invalid/").code == 7
+
+
+@pytest.mark.parametrize("path", ["/silent", "/dripping"])
+def test_the_timeout_is_for_the_whole_exchange(send, path):
+    began = time.monotonic()
+    result = send(path, timeout=0.5)
+    assert (result.code, result.out, result.outputs) == (28, "", None)
+    assert result.err.startswith("ERROR GET http://")
+    assert time.monotonic() - began < 2.5
+
+
+@pytest.mark.parametrize(
+    ("url", "code"),
+    [
+        ("file:///etc/passwd", 3),
+        ("ftp://127.0.0.1/x", 3),
+        ("no url", 3),
+        ("http://", 3),
+        ("http://[::1", 3),
+    ],
+)
+def test_only_http_and_https(send, url, code):
+    result = send(url=url)
+    assert (result.code, result.out, result.outputs) == (code, "", None)
+    assert result.err.startswith("ERROR ")
+
+
+@pytest.mark.parametrize(("path", "code"), [("/to-a-file", 3), ("/round", 56), ("/broken", 56)])
+def test_a_response_that_leads_nowhere(send, path, code):
+    result = send(path)
+    assert (result.code, result.outputs) == (code, None)
+    assert result.err.startswith("ERROR ")
+    assert "Traceback" not in result.err

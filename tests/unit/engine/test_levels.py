@@ -1,0 +1,79 @@
+import time
+
+import pytest
+
+from app.domain import Level
+from app.engine.launchers.base import OutputLine, Stream
+from app.engine.levels import level_of
+
+
+def level(text: str, stream: Stream = Stream.STDOUT) -> Level:
+    return level_of(OutputLine(stream, 0.0, text))
+
+
+@pytest.mark.parametrize(
+    ("stream", "expected"),
+    [(Stream.STDOUT, Level.INFO), (Stream.STDERR, Level.WARN), (Stream.REMARK, Level.INFO)],
+)
+@pytest.mark.parametrize("text", ["", "hello", "error rate is fine", " ", "[", "ERRORS: 0", "42"])
+def test_a_line_without_a_level_word_takes_that_of_its_stream(text, stream, expected):
+    assert level(text, stream) is expected
+
+
+@pytest.mark.parametrize(
+    ("word", "expected"),
+    [
+        ("TRACE", Level.DEBUG),
+        ("DEBUG", Level.DEBUG),
+        ("INFO", Level.INFO),
+        ("NOTICE", Level.INFO),
+        ("WARN", Level.WARN),
+        ("WARNING", Level.WARN),
+        ("ERROR", Level.ERROR),
+        ("CRITICAL", Level.ERROR),
+        ("FATAL", Level.ERROR),
+    ],
+)
+@pytest.mark.parametrize("stream", list(Stream))
+def test_a_level_word_at_the_start_wins(word, expected, stream):
+    lower = word.lower()
+    for text in (
+        word,
+        f"{word} disk full",
+        f"{word}: disk full",
+        f"{word}:root:disk full",
+        f"  \t{word} disk full",
+        f"[{word}] disk full",
+        f"[{lower}] disk full",
+        f"[ {lower} ] disk full",
+        f"<{lower}>disk full",
+        f"{lower}: disk full",
+        f" {word.capitalize()}: disk full",
+    ):
+        assert level(text, stream) is expected, text
+
+
+@pytest.mark.parametrize(
+    "text",
+    [
+        "ERROR_COUNT=5",
+        "INFORMATION",
+        "WARNINGS follow",
+        "warning",
+        "Error in line 3",
+        "[errors]",
+        "[error",
+        "an ERROR occurred",
+        "debugging: on",
+        "error : odd",
+    ],
+)
+def test_what_only_looks_like_a_level_word(text):
+    assert level(text, Stream.STDOUT) is Level.INFO
+
+
+def test_64_kib_of_blanks_cost_no_time():
+    line = OutputLine(Stream.STDOUT, 0.0, " " * 65536)
+    began = time.perf_counter()
+    assert level_of(line) is Level.INFO
+    assert time.perf_counter() - began < 0.05
