@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import hashlib
 import json
+import re
 import time
 import uuid
 from collections.abc import Mapping
@@ -11,7 +12,7 @@ from datetime import timedelta
 
 import structlog
 
-from app.clients.orchestrator import Orchestrator, pauser
+from app.clients.orchestrator import Capability, Orchestrator, adopter, pauser
 from app.domain import (
     JSON,
     DesiredState,
@@ -23,8 +24,15 @@ from app.domain import (
     Task,
     WorkflowDescription,
 )
-from app.errors import Conflict, NotFound, SlipwayError, UpstreamGarbled, UpstreamTimeout
-from app.services.access import require_visible, sees_everything
+from app.errors import (
+    Conflict,
+    NotFound,
+    SlipwayError,
+    UpstreamError,
+    UpstreamGarbled,
+    UpstreamTimeout,
+)
+from app.services.access import NOBODY, Access, sees_everything
 from app.services.inputs import validate_inputs
 from app.services.workflows import WorkflowService
 from app.store.changes import Changes
@@ -32,6 +40,8 @@ from app.store.executions import Executions, Intent, now
 
 log = structlog.get_logger(__name__)
 
+# What can be an id at all; rubbish never reaches the store or an orchestrator.
+_ID = re.compile(r"[A-Za-z0-9_-]{1,64}")
 _STEERABLE = {ExecutionStatus.PENDING, ExecutionStatus.RUNNING, ExecutionStatus.PAUSED}
 
 
@@ -56,6 +66,7 @@ class ExecutionService:
     ) -> None:
         self._stale_after = timedelta(seconds=stale_after_seconds)
         self._orchestrators = orchestrators
+        self._access = Access(orchestrators)
         self._workflows = workflows
         self._executions = executions
         self._changes = changes
@@ -121,16 +132,40 @@ class ExecutionService:
             self._executions.launched(execution, reference)
 
     def get(self, execution_id: str, identity: Identity) -> Execution:
-        """Get an execution.
+        """Get an execution; one that was started elsewhere is adopted when it is first asked for.
 
         Raises:
             NotFound: There is none that this user may know of.
+            UpstreamError: An orchestrator would have to be asked, and does not answer.
         """
-        if not _is_id(execution_id):
+        if not _ID.fullmatch(execution_id):
             raise NotFound("There is no such execution.")
-        execution = self._executions.get(execution_id)
-        require_visible(execution, identity)
+        try:
+            execution = self._executions.get(execution_id)
+        except NotFound:
+            return self._adopt(execution_id, identity)
+        self._access.require_visible(execution, identity)
         return execution
+
+    def _adopt(self, execution_id: str, identity: Identity) -> Execution:
+        """Take over an execution that an orchestrator knows by this id."""
+        for orchestrator in self._orchestrators.values():
+            if Capability.ADOPT not in orchestrator.capabilities:
+                continue
+            found = adopter(orchestrator).adopt(execution_id, identity)
+            if found is not None:
+                intent = Intent(
+                    execution_id=execution_id,
+                    orchestrator=orchestrator.name,
+                    workflow_id=found.workflow_id,
+                    workflow_name=found.workflow_name,
+                    owner=NOBODY,
+                    inputs={},
+                )
+                return self._executions.adopt(
+                    intent, found.reference, found.status, found.started_at
+                )
+        raise NotFound("There is no such execution.")
 
     def wait(self, execution_id: str, identity: Identity, timeout_seconds: float) -> Execution:
         """Get an execution once its status changed, has become final, or the time is over."""
@@ -188,8 +223,15 @@ class ExecutionService:
         if execution.status.final:
             raise Conflict(f"The execution has ended already, with status {execution.status}.")
         if execution.reference is not None:
-            self._orchestrator(execution).cancel(execution)
+            self._ask_to_cancel(execution)
         self._desire(execution, DesiredState.CANCEL, ExecutionStatus.CANCELLING)
+
+    def _ask_to_cancel(self, execution: Execution) -> None:
+        """Pass the wish on at once, to hear of a refusal; a silent upstream hears of it later."""
+        try:
+            self._orchestrator(execution).cancel(execution)
+        except UpstreamError as exc:
+            log.warning("cancel is put off", execution=execution.id, error=exc.message)
 
     def pause(self, execution_id: str, identity: Identity) -> None:
         """Stop an execution for a while; asking twice is fine.
@@ -254,11 +296,3 @@ def _intent(
         key=key,
         request_digest=hashlib.sha256(asked.encode()).hexdigest(),
     )
-
-
-def _is_id(text: str) -> bool:
-    """Tell whether a text can be an id at all, so that rubbish never reaches the store."""
-    try:
-        return str(uuid.UUID(text)) == text
-    except ValueError:
-        return False

@@ -98,6 +98,36 @@ class Executions:
                 raise
             return earlier, False
 
+    def adopt(
+        self,
+        intent: Intent,
+        reference: JSON,
+        status: ExecutionStatus,
+        started_at: datetime | None,
+    ) -> Execution:
+        """Write down an execution that runs already; the conductor takes it from here.
+
+        Args:
+            intent: What it is.
+            reference: Under which its orchestrator finds it.
+            status: Its status there.
+            started_at: When it began.
+        """
+
+        def work(connection: Connection) -> Execution:
+            execution = self._create(connection, intent)
+            values = {"reference": reference, "started_at": started_at}
+            # A final status is for the conductor to record, together with the log.
+            values["status"] = ExecutionStatus.RUNNING if status.final else status
+            statement = update(executions).where(executions.c.number == execution.number)
+            _change(connection, statement.values(**values), execution.number, ("wanted",))
+            return _one(connection, executions.c.number == execution.number)
+
+        try:
+            return self._database.write(work)
+        except IntegrityError:  # somebody else asked at the same time
+            return self.get(intent.execution_id)
+
     def _create(self, connection: Connection, intent: Intent) -> Execution:
         created_at = now()
         if intent.key is not None:

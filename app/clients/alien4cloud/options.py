@@ -1,0 +1,61 @@
+"""What can be configured of an orchestrator of type ``alien4cloud``."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+from app.settings.schema import (
+    Duration,
+    Flag,
+    Range,
+    ServerUrl,
+    Text,
+    WholeNumber,
+    section,
+    setting,
+)
+
+
+@dataclass(frozen=True)
+class PollOptions:
+    """How often active executions are looked at."""
+
+    min: float = setting(
+        Duration(load_default="500ms", at_least=0.05),
+        "Interval while somebody follows an execution, or something has just happened.",
+    )
+    max: float = setting(
+        Duration(load_default="15s", at_least=0.05),
+        "Interval that a quiet execution, which nobody follows, grows to.",
+    )
+    budget_per_second: int = setting(
+        WholeNumber(load_default=20, validate=Range(min=1)),
+        "Most requests per second that one conductor makes to watch all its executions.",
+    )
+
+
+@dataclass(frozen=True)
+class Alien4CloudOptions:
+    """Options of an orchestrator of type ``alien4cloud``."""
+
+    url: str = setting(
+        ServerUrl(required=True), "Address of the server, such as `https://a4c.example.org:8443`."
+    )
+    user: str = setting(Text(required=True), "Name of the service account.")
+    password: str = setting(Text(required=True), "Its password.", secret=True)
+    ca_file: str | None = setting(
+        Text(load_default=None), "CA certificates that sign the server's; the usual ones if absent."
+    )
+    verify: bool = setting(Flag(load_default=True), "Check the server's certificate.")
+    timeout: float = setting(
+        Duration(load_default="10s", at_least=0.1), "Longest wait for one answer."
+    )
+    poll: PollOptions = setting(section(PollOptions), "Watching executions.")
+    cache_ttl: float = setting(
+        Duration(load_default="30s", at_least=0), "How long the list of workflows is kept."
+    )
+    grace: float = setting(
+        Duration(load_default="1m", at_least=0),
+        "How late an event of Alien4Cloud may be: a launch that is not seen by then did not "
+        "happen, and an execution that is silent for longer is checked for a lost end.",
+    )

@@ -1,0 +1,142 @@
+"""Alien4Cloud as an orchestrator of the gateway."""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Callable
+
+from app.clients.alien4cloud.adopt import adopt
+from app.clients.alien4cloud.api import Alien4CloudApi, if_known
+from app.clients.alien4cloud.cancel import cancel
+from app.clients.alien4cloud.catalogue import Catalogue
+from app.clients.alien4cloud.describe import Describer, Topologies
+from app.clients.alien4cloud.launch import Launches
+from app.clients.alien4cloud.observe import Observer
+from app.clients.alien4cloud.options import Alien4CloudOptions
+from app.clients.alien4cloud.pace import Budget, Pace
+from app.clients.alien4cloud.reference import KnownRuns, Reference
+from app.clients.alien4cloud.session import Alien4CloudSession
+from app.clients.orchestrator import Adoption, Capability, Orchestrator
+from app.domain import (
+    JSON,
+    Execution,
+    Identity,
+    Launch,
+    Observation,
+    Workflow,
+    WorkflowDescription,
+)
+
+
+class Alien4CloudOrchestrator(Orchestrator):
+    """Launches and watches workflows that Alien4Cloud runs, as one service account.
+
+    Alien4Cloud checks nothing per user, so every check of a user is made here or by the services.
+    Source: Alien4Cloud 3.8 REST.
+
+    Args:
+        name: Name from the configuration.
+        options: Where the server is, and how to treat it.
+        clock: Seconds since the epoch.
+    """
+
+    capabilities = frozenset({Capability.ADOPT})
+    Options = Alien4CloudOptions
+
+    def __init__(
+        self, name: str, options: Alien4CloudOptions, *, clock: Callable[[], float] = time.time
+    ) -> None:
+        super().__init__(name)
+        session = Alien4CloudSession(f"The orchestrator '{name}'", options)
+        self._api = Alien4CloudApi(session)
+        polled = Alien4CloudApi(session, Budget(options.poll.budget_per_second).take)
+        self._known = KnownRuns()
+        self._catalogue = Catalogue(name, self._api, options.cache_ttl)
+        self._describer = Describer(self._catalogue, Topologies(self._api))
+        self._launches = Launches(
+            catalogue=self._catalogue,
+            describer=self._describer,
+            api=self._api,
+            known=self._known,
+            grace_seconds=options.grace,
+            clock=clock,
+        )
+        self._observer = Observer(
+            api=polled,
+            topologies=Topologies(polled),
+            pace=Pace(options.poll),
+            grace_seconds=options.grace,
+            clock=clock,
+        )
+
+    @classmethod
+    def create(
+        cls,
+        name: str,
+        options: Alien4CloudOptions,
+        context: object,  # noqa: ARG003  (others need the store)
+    ) -> Alien4CloudOrchestrator:
+        """Build one from the settings; it needs nothing else of the service."""
+        return cls(name, options)
+
+    def workflows(self, identity: Identity) -> list[Workflow]:
+        """List the workflows of the applications whose tags let this user in.
+
+        Upstream: POST /applications/search, POST /applications/{id}/environments/search -> 200,
+        kept for ``cache_ttl`` and served as stale while Alien4Cloud is down.
+        """
+        return self._catalogue.workflows(identity)
+
+    def describe(self, workflow_id: str, identity: Identity) -> WorkflowDescription:
+        """Tell inputs, steps, and the outputs of the deployment.
+
+        Upstream: GET /applications/{id}, .../environments/{id}, .../runtime-topology -> 200.
+        """
+        return self._describer.describe(workflow_id, identity)
+
+    def trigger(self, launch: Launch) -> JSON:
+        """Launch a workflow.
+
+        Upstream: POST /applications/{id}/environments/{id}/workflows/{name} -> 200 with the
+        execution's id; a refusal is 200, too.
+        """
+        return self._launches.trigger(launch)
+
+    def find(self, launch: Launch) -> JSON:
+        """Look a launch up by workflow, start and inputs.
+
+        Upstream: GET /deployments/search, /executions/search, .../last_inputs -> 200.
+        """
+        return self._launches.find(launch)
+
+    def observe(self, execution: Execution) -> Observation:
+        """Tell what changed, within the budget of requests.
+
+        Upstream: GET /executions/{id}, POST /deployment/logs/search -> 200, and after a change
+        GET /workflow_execution/{id} or /tasks/search -> 200.
+        """
+        reference = Reference.load(execution.reference)
+        self._known.add(reference.execution)
+        return self._observer.observe(execution)
+
+    def cancel(self, execution: Execution) -> None:
+        """Ask for the end of an execution.
+
+        Upstream: GET /executions/{id}, POST /executions/cancel -> 200; a refusal is 200, too.
+        """
+        cancel(self._api, Reference.load(execution.reference))
+
+    def adopt(self, upstream_id: str, identity: Identity) -> Adoption | None:
+        """Look up an execution that was started elsewhere.
+
+        Upstream: GET /executions/{id}, /deployments/{id}, /applications/{id} -> 200.
+        """
+        return adopt(self._api, self._catalogue, upstream_id, identity)
+
+    def health(self) -> None:
+        """Return when we can log in and executions can be asked for.
+
+        Upstream: GET /executions/{id} of none -> 200 with code 504; on a server that starts or
+        stands by, where login works already, it is another 404 (section 1).
+        """
+        if_known(self._api.run, "health")
