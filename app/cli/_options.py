@@ -41,7 +41,7 @@ def settings_or_exit(config: Path | None, overrides: Mapping[str, Any]) -> Setti
         config: YAML file.
         overrides: Leaves by dotted path; those that are None are left out.
     """
-    given = {path: str(value) for path, value in overrides.items() if value is not None}
+    given = {path: _plain(value) for path, value in overrides.items() if value is not None}
     try:
         return read_settings(config, given)
     except ConfigError as exc:
@@ -63,5 +63,10 @@ def environment(config: Path | None, overrides: Mapping[str, Any]) -> dict[str, 
         env[CONFIG_VARIABLE] = str(config.absolute())
     for path, value in overrides.items():
         if value is not None:
-            env["SLIPWAY_" + path.upper().replace(".", "__")] = str(value)
+            env["SLIPWAY_" + path.upper().replace(".", "__")] = _plain(value)
     return env
+
+
+def _plain(value: Any) -> str:
+    """Write a value as the environment would hold it; a path on the command line is the caller's."""
+    return str(value.absolute() if isinstance(value, Path) else value)

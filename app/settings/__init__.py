@@ -324,7 +324,7 @@ class Settings:
             load_default="",
             metadata={"default_text": "~/.local/share/slipway"},
         ),
-        "Folder of all that the service keeps on this machine.",
+        "Folder of all that the service keeps on this machine; relative to the file that names it.",
         convert=Path,
     )
     api: ApiSettings = setting(section(ApiSettings), "The HTTP API.")
@@ -404,11 +404,15 @@ def load_settings(
     if faults or settings is None:
         where = f" in {file}" if file else ""
         raise ConfigError(f"The settings{where} have {len(faults)} fault(s).", fields=tuple(faults))
-    return _complete(settings, orchestrators, environ)
+    base = file.parent if file is not None else Path()
+    return _complete(settings, orchestrators, environ, base)
 
 
 def _complete(
-    settings: Settings, orchestrators: list[OrchestratorSettings], environ: Mapping[str, str]
+    settings: Settings,
+    orchestrators: list[OrchestratorSettings],
+    environ: Mapping[str, str],
+    base: Path,
 ) -> Settings:
     home = Path(environ.get("HOME") or Path.home())
     data_dir = settings.data_dir
@@ -417,7 +421,7 @@ def _complete(
         data_dir = (Path(data_home) if data_home else home / ".local" / "share") / "slipway"
     values = {name: getattr(settings, name) for name in Settings.__dataclass_fields__}
     values.update(
-        data_dir=data_dir.expanduser().absolute(),
+        data_dir=(base / data_dir.expanduser()).absolute(),
         orchestrators=orchestrators,
         master_key=environ.get("SLIPWAY_MASTER_KEY") or None,
     )
