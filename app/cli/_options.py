@@ -68,5 +68,5 @@ def environment(config: Path | None, overrides: Mapping[str, Any]) -> dict[str, 
 
 
 def _plain(value: Any) -> str:
-    """Write a value as the environment would hold it; a path on the command line is the caller's."""
+    """Write a value as the environment would hold it; paths are relative to the caller."""
     return str(value.absolute() if isinstance(value, Path) else value)

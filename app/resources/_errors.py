@@ -62,7 +62,7 @@ def problem(
 
     ``errors`` repeats it in the form that the existing ``waas`` command-line client reads.
     """
-    details = [f"{f.path}: {f.message}" for f in fields] or [detail]
+    details = [f"{f.path}: {f.message}" if f.path else f.message for f in fields] or [detail]
     body: dict[str, Any] = {
         "type": f"urn:slipway:error:{code}",
         "title": status.phrase,

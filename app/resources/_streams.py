@@ -18,6 +18,7 @@ from flask import Response
 from app.domain import Execution, Identity, Level, LogEntry, log_line, log_timestamp
 from app.resources._api import iso
 from app.resources._context import services
+from app.services.bundle import Services
 from app.services.follow import (
     Batch,
     Dropped,
@@ -147,29 +148,25 @@ def stream(
     Raises:
         LimitExceeded: As many streams are open as may be.
     """
-    services().streams.check(identity)
-    body = _body(events, encode, content_type, identity)
+    bundle = services()
+    bundle.streams.check(identity)
+    body = _write(bundle, events, encode, content_type, identity)
     return Response(body, content_type=f"{content_type}; charset=utf-8", headers=_HEADERS)
 
 
-def _body(
-    events: Iterator[Event], encode: Encoder, content_type: str, identity: Identity
+def _write(
+    bundle: Services, events: Iterator[Event], encode: Encoder, transport: str, identity: Identity
 ) -> Iterator[bytes]:
-    bundle = services()
-    lag = bundle.metrics.delivery_lag
-
-    def write() -> Iterator[bytes]:
-        with bundle.streams.stream(identity, content_type):
-            if encode is sse:
-                yield b"retry: %d\n\n" % random.randint(*_RETRY_MS)  # noqa: S311
-            for event in events:
-                if isinstance(event, Batch) and event.entries:
-                    lag.observe(max(0.0, time.time() - event.entries[-1].timestamp_ms / 1000))
-                data = encode(event)
-                if data:
-                    yield data
-
-    return write()
+    with bundle.streams.stream(identity, transport):
+        if encode is sse:
+            yield b"retry: %d\n\n" % random.randint(*_RETRY_MS)  # noqa: S311
+        for event in events:
+            if isinstance(event, Batch) and event.entries:
+                newest = event.entries[-1].timestamp_ms / 1000
+                bundle.metrics.delivery_lag.observe(max(0.0, time.time() - newest))
+            data = encode(event)
+            if data:
+                yield data
 
 
 def compress(chunks: Iterable[bytes], level: int = 6) -> Iterator[bytes]:
