@@ -10,366 +10,51 @@ from __future__ import annotations
 import os
 import re
 from collections.abc import Callable, Mapping
-from dataclasses import dataclass
 from ipaddress import ip_address
 from pathlib import Path
 from typing import Any
 
-from marshmallow import fields, validate
-
-from app.domain import Role
 from app.errors import ConfigError, FieldError
-from app.settings.schema import Duration, WholeNumber, load_section, section, setting
+from app.settings.schema import load_section
+from app.settings.sections import (
+    ApiSettings,
+    AuthSettings,
+    ConductorSettings,
+    DatabaseSettings,
+    EngineSettings,
+    LogSettings,
+    ObservabilitySettings,
+    OrchestratorSettings,
+    Settings,
+    SshKeySettings,
+    StreamSettings,
+    UserSettings,
+    VaultSettings,
+    WebSettings,
+)
 from app.settings.source import read_source
 
+__all__ = [
+    "ApiSettings",
+    "AuthSettings",
+    "ConductorSettings",
+    "DatabaseSettings",
+    "EngineSettings",
+    "LogSettings",
+    "ObservabilitySettings",
+    "OptionsOf",
+    "OrchestratorSettings",
+    "Settings",
+    "SshKeySettings",
+    "StreamSettings",
+    "UserSettings",
+    "VaultSettings",
+    "WebSettings",
+    "is_loopback",
+    "load_settings",
+]
+
 _NAME = re.compile(r"[a-z0-9][a-z0-9_-]{0,62}")
-_MIB = 1024 * 1024
-
-
-@dataclass(frozen=True)
-class UserSettings:
-    """One user who may sign in."""
-
-    username: str = setting(
-        fields.String(required=True, validate=validate.Regexp(r"^[^:\s]{1,100}\Z")),
-        "Name to sign in with; no colon and no spaces.",
-    )
-    password_hash: str | None = setting(
-        fields.String(load_default=None), "Argon2 hash, as `slipway hash-password` prints it."
-    )
-    password: str | None = setting(
-        fields.String(load_default=None),
-        "Password in clear, for trying things out; the service warns about it.",
-        secret=True,
-    )
-    roles: list[Role] = setting(
-        fields.List(
-            fields.Enum(Role, by_value=True),
-            load_default=lambda: [Role.USER],
-            metadata={"default_text": "[user]"},
-        ),
-        "What the user may do: `user`, `developer`, `operator`, `admin`.",
-    )
-
-
-@dataclass(frozen=True)
-class AuthSettings:
-    """Who may use the API."""
-
-    type: str = setting(
-        fields.String(load_default="none", validate=validate.OneOf(["none", "basic"])),
-        "`none` (everybody is an admin, loopback only) or `basic`.",
-    )
-    users: list[UserSettings] = setting(
-        fields.List(section(UserSettings), load_default=list), "The users, for `basic`."
-    )
-    cache: float = setting(
-        Duration(load_default="1m", at_least=0),
-        "How long a verified password is remembered, as a keyed digest in memory.",
-    )
-
-
-@dataclass(frozen=True)
-class ApiSettings:
-    """Where the API listens, and for whom."""
-
-    host: str = setting(fields.String(load_default="127.0.0.1"), "Address to listen on.")
-    port: int = setting(
-        WholeNumber(
-            load_default=8080,
-            validate=validate.Range(0, 65535, error="must be 1..65535, or 0 for any free port"),
-        ),
-        "TCP port; 0 takes a free one and prints it.",
-    )
-    insecure: bool = setting(
-        fields.Boolean(load_default=False),
-        "Allow an address beyond loopback without authentication.",
-    )
-    auth: AuthSettings = setting(section(AuthSettings), "Authentication.")
-    max_body_bytes: int = setting(
-        WholeNumber(load_default=_MIB, validate=validate.Range(min=1024)),
-        "Largest request body; a larger one is refused with 413.",
-    )
-
-
-@dataclass(frozen=True)
-class WebSettings:
-    """The processes that answer HTTP."""
-
-    processes: int = setting(
-        WholeNumber(load_default=1, validate=validate.Range(1, 64)),
-        "Number of web processes on this machine.",
-    )
-    shutdown_timeout: float = setting(
-        Duration(load_default="4s", at_least=0.1),
-        "Longest time to answer what is waiting when the service is stopped.",
-    )
-
-
-@dataclass(frozen=True)
-class LogSettings:
-    """Limits of reading logs."""
-
-    max_timeout: float = setting(
-        Duration(load_default="10m", at_least=0), "Longest wait that a long poll may ask for."
-    )
-    max_page: int = setting(
-        WholeNumber(load_default=10_000, validate=validate.Range(1, 100_000)),
-        "Most entries in one answer.",
-    )
-
-
-@dataclass(frozen=True)
-class StreamSettings:
-    """Following logs and events over one open connection."""
-
-    max_total: int = setting(
-        WholeNumber(load_default=10_000, validate=validate.Range(1, 1_000_000)),
-        "Most streams of one web process; more are refused with 429.",
-    )
-    max_per_user: int = setting(
-        WholeNumber(load_default=200, validate=validate.Range(1, 1_000_000)),
-        "Most streams of one user in one web process; not applied without authentication.",
-    )
-    heartbeat: float = setting(
-        Duration(load_default="10s", at_least=0.05),
-        "Longest silence on a stream, so that no proxy takes it for dead.",
-    )
-    max_lag: int = setting(
-        WholeNumber(load_default=100_000, validate=validate.Range(1, 1_000_000_000)),
-        "Entries that a reader who had caught up may fall behind before some are left out.",
-    )
-    recheck: float = setting(
-        Duration(load_default="5m", at_least=0.05),
-        "How often it is checked that the reader may still read.",
-    )
-    ticket_lifetime: float = setting(
-        Duration(load_default="1m", at_least=1), "How long a ticket can be used to open a stream."
-    )
-
-
-@dataclass(frozen=True)
-class DatabaseSettings:
-    """Where executions and logs are stored."""
-
-    url: str = setting(
-        fields.String(
-            load_default="",
-            validate=validate.Regexp(
-                r"^($|sqlite:///|postgresql\+psycopg://)",
-                error="must start with sqlite:/// or postgresql+psycopg://",
-            ),
-            metadata={"default_text": "sqlite:///<data_dir>/slipway.db"},
-        ),
-        "SQLAlchemy URL: `sqlite:///FILE` or `postgresql+psycopg://user:password@host/name`.",
-        secret=True,
-    )
-    pool_size: int = setting(
-        WholeNumber(load_default=20, validate=validate.Range(2, 500)),
-        "Most connections of one process to PostgreSQL.",
-    )
-
-
-@dataclass(frozen=True)
-class EngineSettings:
-    """Slipway's own orchestrator."""
-
-    max_parallel_tasks: int = setting(
-        WholeNumber(
-            load_default=lambda: os.cpu_count() or 1,
-            validate=validate.Range(1, 10_000),
-            metadata={"default_text": "number of cores"},
-        ),
-        "CPUs that running tasks may take together.",
-    )
-    max_memory_bytes: int | None = setting(
-        WholeNumber(
-            load_default=None, validate=validate.Range(min=1), metadata={"default_text": "no limit"}
-        ),
-        "Memory that running tasks may reserve together.",
-    )
-    workflows_dir: Path | None = setting(
-        fields.String(load_default=None, metadata={"default_text": "<data_dir>/workflows"}),
-        "Folder of the workflow definitions.",
-        convert=Path,
-    )
-    kill_grace: float = setting(
-        Duration(load_default="10s", at_least=0),
-        "Time from SIGTERM to SIGKILL when a task is cancelled.",
-    )
-    pass_env: list[str] = setting(
-        fields.List(
-            fields.String(),
-            load_default=lambda: ["PATH", "HOME", "USER", "LANG", "LC_ALL", "TZ", "TMPDIR"],
-            metadata={"default_text": "[PATH, HOME, USER, LANG, LC_ALL, TZ, TMPDIR]"},
-        ),
-        "Variables of the service's own environment that commands inherit; no others do.",
-    )
-
-
-@dataclass(frozen=True)
-class ConductorSettings:
-    """The process that drives executions."""
-
-    threads: int = setting(
-        WholeNumber(load_default=8, validate=validate.Range(1, 256)),
-        "Executions that are observed at the same time.",
-    )
-    lease: float = setting(
-        Duration(load_default="15s", at_least=1),
-        "How long an execution stays with a conductor that gives no sign of life.",
-    )
-    stale_after: float = setting(
-        Duration(load_default="1m", at_least=1),
-        "Age of a status from which it is marked as stale.",
-    )
-
-
-@dataclass(frozen=True)
-class VaultSettings:
-    """HashiCorp Vault, or OpenBao, as the store of private keys."""
-
-    address: str = setting(
-        fields.Url(required=True, schemes={"http", "https"}, require_tld=False),
-        "Address of the server, such as `https://vault.example.org:8200`.",
-    )
-    auth: str = setting(
-        fields.String(load_default="approle", validate=validate.OneOf(["approle", "token"])),
-        "`approle` or `token`.",
-    )
-    role_id: str | None = setting(fields.String(load_default=None), "AppRole: role id.")
-    secret_id: str | None = setting(
-        fields.String(load_default=None), "AppRole: secret id, or its wrapping token.", secret=True
-    )
-    is_secret_wrapped: bool = setting(
-        fields.Boolean(load_default=False), "`secret_id` is a response-wrapping token."
-    )
-    token: str | None = setting(
-        fields.String(load_default=None), "Token, for `auth: token`.", secret=True
-    )
-    namespace: str | None = setting(fields.String(load_default=None), "Vault namespace.")
-    mount: str = setting(fields.String(load_default="secret"), "Mount point of the KV v2 engine.")
-    path: str = setting(
-        fields.String(load_default="ssh-credentials"), "Folder of the keys below the mount."
-    )
-    ca_file: str | None = setting(
-        fields.String(load_default=None), "CA certificates that sign the server's."
-    )
-    timeout: float = setting(
-        Duration(load_default="10s", at_least=0.1), "Longest wait for one answer."
-    )
-
-
-@dataclass(frozen=True)
-class SshKeySettings:
-    """SSH key pairs made for users."""
-
-    store: str = setting(
-        fields.String(load_default="embedded", validate=validate.OneOf(["embedded", "vault"])),
-        "`embedded` (in the database, encrypted) or `vault`.",
-    )
-    algorithm: str = setting(
-        fields.String(
-            load_default="ed25519",
-            validate=validate.OneOf(["ed25519", "rsa-3072", "rsa-4096", "ecdsa-p256"]),
-        ),
-        "Algorithm when the request names none: `ed25519`, `rsa-3072`, `rsa-4096`, `ecdsa-p256`.",
-    )
-    master_key_file: Path | None = setting(
-        fields.String(load_default=None, metadata={"default_text": "<data_dir>/master.key"}),
-        "File with the key that encrypts the embedded store; made at the first start, mode 0600. "
-        "`SLIPWAY_MASTER_KEY` takes its place.",
-        convert=Path,
-    )
-    vault: VaultSettings | None = setting(
-        section(VaultSettings, load_default=None), "The Vault server, for `store: vault`."
-    )
-
-
-@dataclass(frozen=True)
-class ObservabilitySettings:
-    """What the service tells of itself."""
-
-    log_level: str = setting(
-        fields.String(
-            load_default="INFO", validate=validate.OneOf(["DEBUG", "INFO", "WARNING", "ERROR"])
-        ),
-        "Least level of the service's own log.",
-    )
-    log_format: str = setting(
-        fields.String(load_default="console", validate=validate.OneOf(["console", "json"])),
-        "`console` for people, `json` for collectors.",
-    )
-
-
-@dataclass(frozen=True)
-class OrchestratorSettings:
-    """One orchestrator: its name, its type, and what that type asks for.
-
-    Attributes:
-        options: An instance of the options class of the type.
-    """
-
-    name: str
-    type: str
-    options: Any
-
-
-@dataclass(frozen=True)
-class Settings:
-    """Everything that can be configured."""
-
-    data_dir: Path = setting(
-        fields.String(
-            load_default="",
-            metadata={"default_text": "~/.local/share/slipway"},
-        ),
-        "Folder of all that the service keeps on this machine; relative to the file that names it.",
-        convert=Path,
-    )
-    api: ApiSettings = setting(section(ApiSettings), "The HTTP API.")
-    web: WebSettings = setting(section(WebSettings), "The web processes.")
-    logs: LogSettings = setting(section(LogSettings), "Reading logs.")
-    streams: StreamSettings = setting(section(StreamSettings), "Streams.")
-    database: DatabaseSettings = setting(section(DatabaseSettings), "The store.")
-    engine: EngineSettings = setting(section(EngineSettings), "The engine.")
-    conductor: ConductorSettings = setting(section(ConductorSettings), "The conductor.")
-    orchestrators: list[OrchestratorSettings] = setting(
-        fields.List(
-            fields.Dict(keys=fields.String()),
-            load_default=lambda: [{"name": "local", "type": "engine", "launcher": "local"}],
-            validate=validate.Length(min=1, error="must name at least one orchestrator"),
-            metadata={"default_text": "[{name: local, type: engine, launcher: local}]"},
-        ),
-        "What runs the work: `name`, `type`, and the options of the type, below.",
-    )
-    ssh_keys: SshKeySettings = setting(section(SshKeySettings), "SSH keys.")
-    observability: ObservabilitySettings = setting(
-        section(ObservabilitySettings), "Logs of the service itself."
-    )
-    master_key: str | None = None
-
-    @property
-    def database_url(self) -> str:
-        """URL of the store, with the default filled in."""
-        return self.database.url or f"sqlite:///{self.data_dir / 'slipway.db'}"
-
-    @property
-    def workflows_dir(self) -> Path:
-        """Folder of the workflow definitions."""
-        return self.engine.workflows_dir or self.data_dir / "workflows"
-
-    @property
-    def executions_dir(self) -> Path:
-        """Folder of the working folders of executions."""
-        return self.data_dir / "executions"
-
-    @property
-    def master_key_file(self) -> Path:
-        """File of the key that encrypts the embedded key store."""
-        return self.ssh_keys.master_key_file or self.data_dir / "master.key"
-
-
 OptionsOf = Callable[[str], type]
 """Gives the options class of an orchestrator type; raises ConfigError for an unknown type."""
 

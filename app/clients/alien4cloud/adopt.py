@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import re
+
 from app.clients.alien4cloud.api import Alien4CloudApi, if_known
 from app.clients.alien4cloud.catalogue import Catalogue, workflow_id
 from app.clients.alien4cloud.model import moment
@@ -9,7 +11,10 @@ from app.clients.alien4cloud.reference import Reference
 from app.clients.alien4cloud.statuses import execution_status
 from app.clients.orchestrator import Adoption
 from app.domain import Identity
-from app.errors import NotFound
+
+# Ids are UUIDs under Yorc; what stands in their place without a digit, such as "search", is an
+# endpoint of its own.
+_ID = re.compile(r"(?=.*[0-9])[\w-]{1,100}")
 
 
 def adopt(
@@ -26,10 +31,9 @@ def adopt(
     Raises:
         UpstreamError: Alien4Cloud failed.
     """
-    try:
-        run = if_known(api.run, upstream_id)
-    except NotFound:  # it cannot be an id
+    if not _ID.fullmatch(upstream_id):
         return None
+    run = if_known(api.run, upstream_id)
     deployment = run and if_known(api.deployment, run.deployment)
     if not run or not deployment or not catalogue.visible(deployment.application, identity):
         return None
