@@ -13,7 +13,7 @@ import structlog
 from flask import Flask, Response, current_app, g, request
 from werkzeug.exceptions import HTTPException
 
-from app import __version__, resources
+from app import __version__
 from app.clients.embedded_keys import EmbeddedKeyStore, load_master_key
 from app.clients.key_store import KeyStore
 from app.clients.registry import Context, create_orchestrators, options_class
@@ -49,6 +49,10 @@ from app.store.tickets import Tickets
 
 log = structlog.get_logger(__name__)
 
+_DESCRIPTION = (
+    "Launch workflows on high-performance computers, follow them live, read what comes out, and "
+    "make the SSH keys that they need. Errors are problem documents (RFC 9457)."
+)
 _HASHING_THREADS = 2
 _KEY_THREADS = 1
 
@@ -180,7 +184,7 @@ def _flask(settings: Settings) -> Flask:
         OPENAPI_URL_PREFIX="/",
         OPENAPI_JSON_PATH="openapi.json",
         API_SPEC_OPTIONS={
-            "info": {"description": resources.__doc__, "license": {"name": "Apache-2.0"}},
+            "info": {"description": _DESCRIPTION, "license": {"name": "Apache-2.0"}},
             "components": {"securitySchemes": {"basic": {"type": "http", "scheme": "basic"}}},
         },
     )

@@ -125,9 +125,9 @@ class PostgresFeed(ChangeFeed):
     def _listen(self) -> None:
         with self._connection:
             while not self._closed.is_set():
-                for first in self._connection.notifies(timeout=1.0, stop_after=1):
-                    ids = {first.payload}
-                    ids.update(n.payload for n in self._connection.notifies(timeout=0))
+                # All that came in one packet; the generator holds the connection until its end.
+                ids = {n.payload for n in self._connection.notifies(timeout=1.0, stop_after=1)}
+                if ids:
                     self._publish(ids)
 
 
