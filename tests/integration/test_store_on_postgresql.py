@@ -20,22 +20,19 @@ sys.path.insert(0, str(Path(__file__).parents[1] / "unit" / "store"))
 
 kit = import_module("store_kit").kit
 
-for _name in (
-    "test_journal",
-    "test_stored_executions",
-    "test_changes",
-    "test_other_tables",
+_MODULES = (
+    "test_journal", "test_stored_executions", "test_changes", "test_other_tables",
     "test_migrations",
-):
-    for _key, _value in vars(import_module(_name)).items():
-        if _key.startswith(("test_", "Test")) or _key in (
-            "changes",
-            "elsewhere",
-            "execution",
-            "empty",
-        ):
-            assert _key not in globals(), f"two tests are called {_key}"
-            globals()[_key] = _value
+)  # fmt: skip
+_FIXTURES = {"changes", "elsewhere", "empty", "execution"}
+_WITHOUT_A_SERVER = {"test_a_store_that_cannot_be_reached_says_so_and_no_more"}
+
+for _module in map(import_module, _MODULES):
+    for _name, _value in vars(_module).items():
+        if _name.startswith(("test_", "Test")) or _name in _FIXTURES:
+            assert _name not in globals(), f"two tests are called {_name}"
+            if _name not in _WITHOUT_A_SERVER:
+                globals()[_name] = _value
 
 
 @pytest.fixture

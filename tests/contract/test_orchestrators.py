@@ -1,0 +1,265 @@
+"""What every orchestrator promises, whatever is behind it.
+
+A rig offers an orchestrator with four workflows: ``quick`` ends by itself after some lines,
+``endless`` runs until it is cancelled, ``broken`` fails, and ``picky`` takes an integer ``n`` that
+is required and a text ``note`` that is not.
+"""
+
+from __future__ import annotations
+
+import dataclasses
+import json
+import time
+import uuid
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from datetime import UTC, datetime
+
+import pytest
+from fakes.alien4cloud import Alien4Cloud, script
+from fakes.alien4cloud.driver import ALICE, Driver, ManualClock, make_execution, make_launch
+
+from app.clients.alien4cloud import Alien4CloudOptions, Alien4CloudOrchestrator
+from app.clients.orchestrator import _METHODS, Capability, Orchestrator
+from app.domain import Execution, ExecutionStatus, Identity, Launch
+from app.errors import CapabilityMissing, Conflict, InvalidRequest, NotFound
+from app.settings.schema import load_section
+
+LINES = ["one", "two", "three"]
+PICKY = {"n": "integer", "note": {"type": "string", "required": False}}
+
+
+@dataclasses.dataclass
+class Rig:
+    """An orchestrator, and the ids of its workflows by name.
+
+    Attributes:
+        clock: The orchestrator's clock; ``sleep`` lets time pass on it.
+    """
+
+    orchestrator: Orchestrator
+    workflows: dict[str, str]
+    identity: Identity = ALICE
+    clock: Callable[[], float] = time.time
+    sleep: Callable[[float], None] = time.sleep
+
+    def wanted(self, workflow: str, **inputs: object) -> Launch:
+        return make_launch(
+            self.workflows[workflow], dict(inputs), identity=self.identity, clock=self.clock
+        )
+
+    def driver(self, execution: Execution) -> Driver:
+        driver = Driver(self.orchestrator, execution, self.clock, self.sleep)
+        driver.follow()
+        return driver
+
+    def launch(self, workflow: str, **inputs: object) -> Driver:
+        wanted = self.wanted(workflow, **inputs)
+        reference = self.orchestrator.trigger(wanted)
+        return self.driver(make_execution(wanted, _stored(reference)))
+
+
+def _stored(value: object) -> object:
+    """Give a value as the store does: after a way through JSON."""
+    return json.loads(json.dumps(value))
+
+
+@contextmanager
+def alien4cloud() -> Iterator[Rig]:
+    clock = ManualClock()
+    with Alien4Cloud(start_delay=0.1, clock=clock) as server:
+        tags = {
+            "hpcwaas-workflows": "quick,endless,broken,picky",
+            "hpcwaas-authorized-users": "alice",
+        }
+        environment = server.application("covid", tags=tags).environment("prod")
+        environment.workflow("quick", script=script.simple(0.4, LINES))
+        environment.workflow("endless", script=script.endless())
+        environment.workflow("broken", script=script.simple(0.3, LINES, end="FAILED"))
+        environment.workflow("picky", inputs=PICKY, script=script.simple(0.1))
+        values = {"url": server.url, "user": "admin", "password": "secret",
+                  "poll": {"min": "50ms", "budget_per_second": 1000}}  # fmt: skip
+        options, faults = load_section(Alien4CloudOptions, values, "")
+        assert options is not None, faults
+        yield Rig(
+            Alien4CloudOrchestrator("hpc", options, clock=clock),
+            {name: environment.workflow_id(name) for name in environment.workflows},
+            clock=clock,
+            sleep=clock.advance,
+        )
+
+
+RIGS: dict[str, Callable[[], object]] = {"alien4cloud": alien4cloud}
+
+
+@pytest.fixture(scope="module", params=RIGS)
+def rig(request: pytest.FixtureRequest) -> Iterator[Rig]:
+    with RIGS[request.param]() as rig:  # type: ignore[attr-defined]
+        yield rig
+
+
+@pytest.fixture(scope="module")
+def finished(rig: Rig) -> Driver:
+    driver = rig.launch("quick")
+    driver.until_complete(20)
+    return driver
+
+
+def test_it_can_be_built_from_settings(rig):
+    assert dataclasses.is_dataclass(type(rig.orchestrator).Options)
+    assert callable(type(rig.orchestrator).create)
+
+
+def test_each_capability_has_its_methods_and_the_others_are_refused(rig):
+    for capability in Capability:
+        if capability in rig.orchestrator.capabilities:
+            rig.orchestrator.require(capability)
+            assert all(hasattr(rig.orchestrator, method) for method in _METHODS[capability])
+        else:
+            with pytest.raises(CapabilityMissing):
+                rig.orchestrator.require(capability)
+
+
+def test_it_is_healthy(rig):
+    rig.orchestrator.health()
+
+
+def test_its_workflows_are_listed_with_ids_of_their_own(rig):
+    listed = rig.orchestrator.workflows(rig.identity)
+    assert {workflow.id for workflow in listed} >= set(rig.workflows.values())
+    assert len({workflow.id for workflow in listed}) == len(listed)
+    for workflow in listed:
+        assert workflow.orchestrator == rig.orchestrator.name
+        assert workflow.name
+        assert workflow.application_id
+        assert workflow.environment_id
+        assert workflow.environment_name
+
+
+def test_what_is_listed_can_be_described(rig):
+    for workflow in rig.orchestrator.workflows(rig.identity):
+        description = rig.orchestrator.describe(workflow.id, rig.identity)
+        assert description.workflow == workflow
+        names = [step.name for step in description.steps]
+        for index, step in enumerate(description.steps):
+            assert set(step.needs) <= set(names[:index])
+
+
+def test_inputs_are_described_by_their_schema(rig):
+    n, note = rig.orchestrator.describe(rig.workflows["picky"], rig.identity).inputs
+    assert (n.name, n.type, n.required) == ("n", "integer", True)
+    assert (note.name, note.type, note.required) == ("note", "string", False)
+
+
+@pytest.mark.parametrize("workflow_id", ["", "no-such-workflow", "a@b@c", "../../etc/passwd", "\0"])
+def test_a_workflow_that_does_not_exist_is_not_found(rig, workflow_id):
+    with pytest.raises(NotFound):
+        rig.orchestrator.describe(workflow_id, rig.identity)
+    with pytest.raises(NotFound):
+        rig.orchestrator.trigger(make_launch(workflow_id, identity=rig.identity))
+
+
+def test_a_launch_is_accepted_at_once_and_runs_to_its_end(rig):
+    begun = time.monotonic()
+    driver = rig.launch("quick")
+    assert time.monotonic() - begun < 2
+    execution = driver.until_complete(20)
+    assert execution.status is ExecutionStatus.SUCCESS
+    assert execution.error is None
+    assert execution.progress == 1.0
+    assert execution.started_at is not None
+    assert execution.started_at <= execution.finished_at
+
+
+def test_the_log_holds_each_line_once_and_in_order(finished):
+    assert [line for line in finished.lines if line in LINES] == LINES
+    assert finished.repeated == []
+
+
+def test_no_status_follows_the_final_one(finished):
+    assert finished.statuses[-1] is ExecutionStatus.SUCCESS
+    assert not any(status.final for status in finished.statuses[:-1])
+
+
+def test_every_task_has_ended_when_the_execution_has(finished):
+    assert finished.tasks
+    assert all(task.status.final for task in finished.tasks.values())
+
+
+def test_tasks_are_called_by_their_steps(rig, finished):
+    steps = rig.orchestrator.describe(rig.workflows["quick"], rig.identity).steps
+    assert {step.name for step in steps} == finished.tasks.keys()
+
+
+def test_what_is_given_back_can_be_stored(rig):
+    driver = rig.launch("quick")
+    while not driver.execution.log_complete:
+        seen = driver.look()
+        assert _stored(seen.cursor) == seen.cursor
+        driver.sleep(seen.poll_after_seconds)
+
+
+def test_a_look_may_be_repeated_after_a_crash(rig):
+    """The store may have an old cursor: what happened since is found again, not done twice."""
+    driver = rig.launch("quick")
+    driver.until(ExecutionStatus.RUNNING, 20)
+    before = driver.execution
+    driver.until_complete(20)
+    again = rig.driver(before)
+    again.journal = list(driver.journal)
+    again.until_complete(20)
+    assert again.journal == driver.journal
+
+
+def test_a_failure_tells_its_reason(rig):
+    execution = rig.launch("broken").until_complete(20)
+    assert execution.status is ExecutionStatus.FAILED
+    assert execution.error
+
+
+def test_a_cancel_ends_what_runs_and_may_be_repeated(rig):
+    driver = rig.launch("endless")
+    driver.until(ExecutionStatus.RUNNING, 20)
+    driver.want_cancel()
+    for _ in range(2):
+        rig.orchestrator.cancel(driver.execution)
+    execution = driver.until_complete(20)
+    assert execution.status is ExecutionStatus.CANCELLED
+    assert all(task.status.final for task in driver.tasks.values())
+
+
+def test_a_cancel_that_is_only_wanted_is_worked_towards(rig):
+    driver = rig.launch("endless")
+    driver.until(ExecutionStatus.RUNNING, 20)
+    driver.want_cancel()
+    assert driver.until_complete(20).status is ExecutionStatus.CANCELLED
+
+
+def test_what_has_ended_cannot_be_cancelled(rig, finished):
+    with pytest.raises(Conflict):
+        rig.orchestrator.cancel(finished.execution)
+
+
+@pytest.mark.parametrize("inputs", [{}, {"n": "five"}, {"n": 1, "stray": 2}])
+def test_wrong_inputs_are_refused_with_their_place(rig, inputs):
+    with pytest.raises(InvalidRequest) as caught:
+        rig.launch("picky", **inputs)
+    assert all(fault.path.startswith("inputs.") for fault in caught.value.fields)
+
+
+def test_right_inputs_are_taken(rig):
+    assert rig.launch("picky", n=1, note="x").until_complete(20).status is ExecutionStatus.SUCCESS
+
+
+def test_a_launch_that_went_through_is_not_lost(rig):
+    reference = rig.orchestrator.trigger(rig.wanted("quick"))
+    assert reference is not None
+    assert _stored(reference) == reference
+
+
+def test_an_execution_that_never_was_is_not_found(rig, finished):
+    reference = {**finished.execution.reference, "execution": str(uuid.uuid4())}
+    wanted = rig.wanted("quick")
+    old = datetime.fromtimestamp(0, UTC)
+    with pytest.raises(NotFound):
+        rig.orchestrator.observe(make_execution(wanted, reference, created_at=old))

@@ -1,0 +1,406 @@
+"""Alien4Cloud fails in every way it can: nothing is lost, nothing happens twice, nothing leaks."""
+
+from __future__ import annotations
+
+import heapq
+import json
+import os
+import subprocess
+import sys
+import textwrap
+import threading
+import time
+from collections import Counter
+from collections.abc import Callable, Iterator
+from pathlib import Path
+
+import pytest
+from fakes.alien4cloud import Alien4Cloud, Kind, Log, Script, Status, Step, script
+from fakes.alien4cloud.driver import ALICE, Driver, FastClock, make_execution, make_launch
+
+from app.clients.alien4cloud import Alien4CloudOptions, Alien4CloudOrchestrator
+from app.domain import ExecutionStatus, Launch
+from app.errors import (
+    SlipwayError,
+    UpstreamError,
+    UpstreamGarbled,
+    UpstreamTimeout,
+    UpstreamUnreachable,
+)
+from app.settings.schema import load_section
+
+ROOT = Path(__file__).parents[2]
+READING = [
+    "search_applications", "search_environments", "get_application", "get_environment",
+    "runtime_topology", "informations", "last_inputs", "get_execution", "search_executions",
+    "get_deployment", "search_deployments", "workflow_execution", "search_tasks", "search_logs",
+]  # fmt: skip
+GARBAGE = [
+    b"",
+    b"<html>It works!</html>",
+    b"\xff\xfe\x00",
+    b"[" * 50_000,
+    b"null",
+    b"[1, 2]",
+    b'{"data": NaN}',
+    b'{"data": "text", "error": null}',
+    b'{"data": 5, "error": null}',
+    b'{"data": [5], "error": null}',
+    b'{"data": {"data": 5, "totalResults": "x"}}',
+    b'{"data": {"data": [null], "totalResults": 1}}',
+    b'{"data": {"data": [{"id": 5}], "totalResults": 1}}',
+    b'{"data": {"id": "x", "deploymentId": "d", "startDate": "soon", "status": []}}',
+    b'{"data": {"id": "x", "deploymentId": "d", "startDate": 1e300}}',
+    b'{"data": {"topology": {"workflows": {"exec_job": {"steps": 5}}}}}',
+    b'{"data": {"topology": {"workflows": {"exec_job": {"inputs": {"n": {}}}}}}}',
+    b'{"data": {"execution": 5, "stepStatus": [1]}}',
+    b'{"data": null, "error": {"code": "x"}}',
+]
+
+
+@pytest.fixture
+def clock() -> FastClock:
+    """Ten seconds for one; only the timeouts of HTTP are what they say."""
+    return FastClock(10)
+
+
+@pytest.fixture
+def server(clock) -> Iterator[Alien4Cloud]:
+    with Alien4Cloud(start_delay=1.0, clock=clock) as server:
+        yield server
+
+
+@pytest.fixture
+def environment(server):
+    application = server.application("covid", tags={"hpcwaas-workflows": "exec_job"})
+    environment = application.environment("prod").attribute("Job", "url", "http://x")
+    return environment.workflow("exec_job", script=script.simple(2))
+
+
+@pytest.fixture
+def make_orchestrator(server, clock) -> Callable[..., Alien4CloudOrchestrator]:
+    def make(*, budget: int = 10_000, **more: object) -> Alien4CloudOrchestrator:
+        poll = {"min": "500ms", "max": "3s", "budget_per_second": budget}
+        values = {"url": server.url, "user": "admin", "password": "secret", "poll": poll,
+                  "timeout": "300ms", "cache_ttl": "0s", "grace": "6s", **more}  # fmt: skip
+        options, faults = load_section(Alien4CloudOptions, values, "")
+        assert options is not None, faults
+        return Alien4CloudOrchestrator("hpc", options, clock=clock)
+
+    return make
+
+
+@pytest.fixture
+def orchestrator(make_orchestrator):
+    return make_orchestrator()
+
+
+@pytest.fixture
+def wanted(environment, clock) -> Launch:
+    """A launch that is written down, and not asked for yet."""
+    return make_launch(environment.workflow_id("exec_job"), clock=clock)
+
+
+@pytest.fixture
+def drive(environment, clock) -> Callable[..., Driver]:
+    """Launch the workflow, and give the driver of an execution that is followed."""
+
+    def launch(orchestrator: Alien4CloudOrchestrator, workflow: str = "exec_job") -> Driver:
+        wanted = make_launch(environment.workflow_id(workflow), clock=clock)
+        execution = make_execution(wanted, orchestrator.trigger(wanted))
+        driver = Driver(orchestrator, execution, clock, clock.sleep)
+        driver.follow()
+        return driver
+
+    return launch
+
+
+def together(functions: list[Callable[[], object]]) -> list[object]:
+    """Call functions in threads, and give what they returned or raised."""
+    results: list[object] = []
+
+    def call(function: Callable[[], object]) -> None:
+        try:
+            results.append(function())
+        except Exception as exc:  # noqa: BLE001  (the test looks at it)
+            results.append(exc)
+
+    threads = [threading.Thread(target=call, args=(f,)) for f in functions]
+    for thread in threads:
+        thread.start()
+    for thread in threads:
+        thread.join(25)
+    assert len(results) == len(functions)
+    return results
+
+
+@pytest.mark.parametrize("how", ["expiry", "restart"])
+def test_many_requests_that_find_the_session_ended_log_in_once(
+    server, orchestrator, environment, how
+):
+    orchestrator.health()
+    server.latency = 0.05
+    if how == "expiry":
+        server.advance(1801)
+    else:
+        server.sessions.clear()
+    results = together([orchestrator.health] * 50)
+    assert results == [None] * 50
+    assert server.logins == 2
+    assert server.requests["get_execution"] <= 1 + 2 * 50
+
+
+def test_wrong_credentials_are_tried_once_by_all(server, make_orchestrator):
+    orchestrator = make_orchestrator(password="wrong")
+    results = together([orchestrator.health] * 50)
+    assert all(isinstance(result, UpstreamError) for result in results)
+    assert server.logins == 1
+
+
+def test_a_server_that_is_away_for_a_minute_costs_no_status_and_no_line(
+    server, orchestrator, environment, drive, clock
+):
+    """Twenty followed executions write and end in the meantime; time runs at 45 for one."""
+    clock.speed = 45
+    lines = [f"line {index}" for index in range(100)]
+    environment.workflow("exec_job", script=script.simple(60, lines))
+    drivers = [drive(orchestrator) for _ in range(20)]
+    threads = [threading.Thread(target=d.until_complete, args=(300,)) for d in drivers]
+    for thread in threads:
+        thread.start()
+    clock.sleep(20)
+    server.down()
+    clock.sleep(60)
+    assert all(d.status is ExecutionStatus.RUNNING for d in drivers)
+    server.up()
+    for thread in threads:
+        thread.join(20)
+    for driver in drivers:
+        assert driver.execution.log_complete
+        assert driver.statuses[-2:] == [ExecutionStatus.RUNNING, ExecutionStatus.SUCCESS]
+        assert [line for line in driver.lines if line.startswith("line")] == lines
+        assert driver.repeated == []
+        assert {type(e) for e in driver.failures} <= {UpstreamUnreachable, UpstreamTimeout}
+        assert driver.failures
+
+
+def test_a_server_that_drops_every_third_request_costs_no_line(
+    server, orchestrator, environment, drive, clock
+):
+    environment.workflow("exec_job", script=script.simple(10, [f"line {i}" for i in range(50)]))
+    driver = drive(orchestrator)
+    stop = threading.Event()
+
+    def disturb() -> None:
+        kinds = [Kind.DROP_BEFORE, Kind.DROP_AFTER, Kind.CUT]
+        while not stop.wait(0.03):
+            server.fault(kinds[server.requests.total() % 3], times=3)
+
+    disturber = threading.Thread(target=disturb)
+    disturber.start()
+    driver.look_for(15)
+    stop.set()
+    disturber.join()
+    server.faults.clear()
+    driver.until_complete(100)
+    assert driver.status is ExecutionStatus.SUCCESS
+    assert Counter(driver.lines).most_common(1)[0][1] == 1
+    assert (len(driver.lines), driver.repeated) == (53, [])
+
+
+def test_a_server_that_hangs_holds_nobody_for_longer_than_the_timeout(
+    server, orchestrator, wanted, drive
+):
+    driver = drive(orchestrator)
+    orchestrator.workflows(ALICE)
+    server.fault(Kind.HANG_BEFORE)
+    begun = time.monotonic()
+    for call in (driver.look, orchestrator.health):
+        with pytest.raises(UpstreamTimeout):
+            call()
+    assert [w.stale for w in orchestrator.workflows(ALICE)] == [True]
+    with pytest.raises(UpstreamUnreachable):
+        orchestrator.trigger(wanted)
+    assert time.monotonic() - begun < 4 * 0.3 + 0.5
+    server.faults.clear()
+    assert driver.until_complete(100).status is ExecutionStatus.SUCCESS
+
+
+def test_an_answer_that_trickles_holds_nobody_either(server, orchestrator, drive, clock):
+    server.fault(Kind.TRICKLE, "get_execution")
+    driver = drive(orchestrator)
+    clock.sleep(2)
+    begun = time.monotonic()
+    with pytest.raises(UpstreamTimeout):
+        driver.look()
+    assert time.monotonic() - begun < 1.5
+
+
+@pytest.fixture
+def calls(server, orchestrator, environment, drive, clock) -> list[Callable[[], object]]:
+    """Everything that the adapter does."""
+    environment.application.tags["hpcwaas-workflows"] += ",endless"
+    environment.workflow("endless", script=script.endless())
+    ended, running = drive(orchestrator).execution, drive(orchestrator, "endless").execution
+    clock.advance(3)
+    wanted = make_launch(environment.workflow_id("exec_job"), clock=clock)
+    other = make_launch(environment.workflow_id("endless"), clock=clock)
+    server.world.launch(environment, environment.workflows["exec_job"], {})
+    clock.advance(2)
+    return [
+        lambda: orchestrator.workflows(ALICE),
+        lambda: orchestrator.describe(wanted.workflow_id, ALICE),
+        lambda: orchestrator.find(wanted),
+        lambda: orchestrator.trigger(other),
+        lambda: orchestrator.adopt(ended.reference["execution"], ALICE),
+        lambda: orchestrator.observe(ended),
+        lambda: orchestrator.observe(running),
+        lambda: orchestrator.cancel(running),
+        orchestrator.health,
+    ]
+
+
+def outcome(call: Callable[[], object]) -> str:
+    """Give what a caller could see of a call."""
+    try:
+        return repr(call())
+    except SlipwayError as exc:
+        return f"{exc.message} {exc.fields}"
+
+
+@pytest.mark.parametrize("endpoint", READING)
+def test_garbage_of_any_kind_is_never_more_than_an_error_of_the_upstream(server, calls, endpoint):
+    for body in GARBAGE:
+        server.fault(Kind.REPLY, endpoint, body=body)
+        for call in calls:
+            outcome(call)
+        server.faults.clear()
+    assert server.requests[endpoint] > 0
+
+
+@pytest.mark.parametrize("endpoint", [*READING, "launch", "cancel"])
+def test_a_stack_trace_is_shown_to_nobody(server, calls, endpoint):
+    server.stack_trace(endpoint)
+    seen = [outcome(call) for call in calls]
+    assert not [text for text in seen if "java" in text or "\tat " in text]
+
+
+# The outcome of a launch, in all three ways in which it can be unknown.
+
+
+def settled(orchestrator, wanted, seconds=5.0):
+    """Look a launch up until it is settled, as the conductor does."""
+    end = time.monotonic() + seconds
+    while time.monotonic() < end:
+        try:
+            return orchestrator.find(wanted)
+        except UpstreamError:
+            time.sleep(0.05)
+    raise AssertionError("never settled")
+
+
+def test_a_refused_launch_is_known_not_to_have_happened(server, orchestrator, wanted):
+    orchestrator.describe(wanted.workflow_id, ALICE)
+    server.down()
+    with pytest.raises(UpstreamUnreachable):
+        orchestrator.trigger(wanted)
+    server.up()
+    assert settled(orchestrator, wanted) is None
+    assert server.runs == []
+
+
+@pytest.mark.parametrize("kind", [Kind.DROP_BEFORE, Kind.HANG_BEFORE])
+def test_a_launch_that_was_lost_before_is_settled_as_lost(server, orchestrator, wanted, kind):
+    server.fault(kind, "launch", times=1)
+    with pytest.raises(UpstreamTimeout):
+        orchestrator.trigger(wanted)
+    assert settled(orchestrator, wanted) is None
+    assert (server.requests["launch"], server.runs) == (1, [])
+
+
+@pytest.mark.parametrize(
+    "kind", [Kind.DROP_AFTER, Kind.HANG_AFTER, Kind.CUT, Kind.REPLY_AFTER, Kind.TRICKLE]
+)
+def test_a_launch_whose_answer_was_lost_is_found_and_followed(
+    server, orchestrator, wanted, clock, kind
+):
+    server.fault(kind, "launch", times=1, body=b"<html>Bad Gateway</html>")
+    with pytest.raises((UpstreamTimeout, UpstreamGarbled)):
+        orchestrator.trigger(wanted)
+    reference = settled(orchestrator, wanted)
+    assert reference["execution"] == server.runs[0].id
+    assert len(server.runs) == 1
+    driver = Driver(orchestrator, make_execution(wanted, reference), clock, clock.sleep)
+    assert driver.until_complete(100).status is ExecutionStatus.SUCCESS
+
+
+# Load.
+
+
+def test_many_executions_stay_within_the_budget_and_none_starves(
+    server, make_orchestrator, environment, drive
+):
+    """Fifty executions of which one is followed, eight threads, 200 requests a second."""
+    environment.workflow("exec_job", script=script.endless())
+    orchestrator = make_orchestrator(budget=200)
+    drivers = [drive(orchestrator) for _ in range(50)]
+    for driver in drivers[1:]:
+        driver.follow(-1)
+    queue = [(0.0, index) for index in range(len(drivers))]
+    looks: Counter[int] = Counter()
+    lock, begun = threading.Lock(), time.monotonic()
+
+    def conduct() -> None:
+        while time.monotonic() < begun + 2.5:
+            with lock:
+                due, index = heapq.heappop(queue)
+            time.sleep(max(0.0, min(due - time.monotonic(), 0.01)))
+            if due <= time.monotonic():
+                due = time.monotonic() + drivers[index].look().poll_after_seconds
+                looks[index] += 1
+            with lock:
+                heapq.heappush(queue, (due, index))
+
+    assert together([conduct] * 8) == [None] * 8
+    seconds = [int(at - begun) for at, _ in server.history if at >= begun]
+    assert max(Counter(seconds).values()) <= 200 + 8
+    assert len(looks) == len(drivers)
+    assert min(looks.values()) >= 2
+    assert looks[0] == max(looks.values())
+
+
+def test_it_works_in_a_process_that_gevent_has_patched(server, environment):
+    steps = {"run": {"node": "Job", "operation": "run"}}
+    events = (Step(0, "run", "STARTED"), Log(0.2, "line"), Status(0.4, "SUCCEEDED"))
+    server.world.now = time.time
+    server.world.start_delay = 0.1
+    environment.workflow("exec_job", steps=steps, script=Script(events))
+    program = textwrap.dedent("""
+        from gevent import monkey; monkey.patch_all()
+        import json, sys, threading
+        from fakes.alien4cloud.driver import ALICE, Driver, FastClock
+        from fakes.alien4cloud.driver import make_execution, make_launch
+        from app.clients.alien4cloud import Alien4CloudOptions, Alien4CloudOrchestrator
+        from app.settings.schema import load_section
+        values = {"url": sys.argv[1], "user": "admin", "password": "secret",
+                  "poll": {"min": "50ms"}}
+        options, _ = load_section(Alien4CloudOptions, values, "")
+        clock = FastClock(10)
+        orchestrator = Alien4CloudOrchestrator("hpc", options, clock=clock)
+        found = []
+        threads = [threading.Thread(target=lambda: found.append(orchestrator.workflows(ALICE)))
+                   for _ in range(20)]
+        [t.start() for t in threads]; [t.join() for t in threads]
+        wanted = make_launch(found[0][0].id, clock=clock)
+        execution = make_execution(wanted, orchestrator.trigger(wanted))
+        driver = Driver(orchestrator, execution, clock, clock.sleep)
+        print(json.dumps([len(found), driver.until_complete(200).status, driver.lines]))
+    """)
+    done = subprocess.run(
+        [sys.executable, "-c", program, server.url],
+        capture_output=True, text=True, timeout=30, cwd=ROOT, check=False,
+        env={**os.environ, "PYTHONPATH": f"{ROOT}:{ROOT / 'tests'}"},
+    )  # fmt: skip
+    assert done.returncode == 0, done.stderr
+    assert json.loads(done.stdout) == [20, "SUCCESS", ["line"]]
+    assert (server.logins, server.requests["search_applications"]) == (1, 1)

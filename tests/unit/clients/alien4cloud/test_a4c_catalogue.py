@@ -1,0 +1,226 @@
+"""Which workflows are listed, to whom, and how often Alien4Cloud is asked."""
+
+from __future__ import annotations
+
+import threading
+
+import pytest
+from fakes.alien4cloud import Kind
+from fakes.alien4cloud.driver import ALICE, ManualClock
+
+from app.clients.alien4cloud.api import Alien4CloudApi
+from app.clients.alien4cloud.catalogue import Catalogue
+from app.clients.alien4cloud.session import Alien4CloudSession
+from app.domain import Identity, Role, Workflow
+from app.errors import NotFound, UpstreamError, UpstreamUnreachable
+
+BOB = Identity("bob", frozenset({Role.ADMIN}))
+WORKFLOWS = {"hpcwaas-workflows": "exec_job"}
+
+
+@pytest.fixture
+def seconds():
+    return ManualClock()
+
+
+@pytest.fixture
+def catalogue(make_options, seconds):
+    session = Alien4CloudSession("The orchestrator 'hpc'", make_options(timeout="300ms"))
+    return Catalogue("hpc", Alien4CloudApi(session), 30.0, seconds)
+
+
+def names(catalogue, identity=ALICE):
+    return [workflow.id.rpartition("@")[2] for workflow in catalogue.workflows(identity)]
+
+
+def test_a_workflow_is_listed_once_for_each_environment_in_which_it_can_run(server, catalogue):
+    application = server.application(
+        "covid", tags={"hpcwaas-workflows": " exec_job , other,, exec_job"}, description="Spread"
+    )
+    environment = application.environment("prod")
+    application.environment("test")
+    found = catalogue.workflows(ALICE)
+    assert len(found) == 4
+    assert found[0] == Workflow(
+        id=f"covid@{environment.id}@exec_job",
+        name="exec_job",
+        application_id="covid",
+        environment_id=environment.id,
+        environment_name="prod",
+        orchestrator="hpc",
+        description="Spread",
+    )
+
+
+@pytest.mark.parametrize(
+    ("status", "listed"),
+    [
+        ("DEPLOYED", True),
+        ("UPDATED", True),
+        ("WARNING", True),
+        ("UNKNOWN", True),
+        ("UNDEPLOYED", False),
+        ("INIT_DEPLOYMENT", False),
+        ("DEPLOYMENT_IN_PROGRESS", False),
+        ("UPDATE_IN_PROGRESS", False),
+        ("UPDATE_FAILURE", False),
+        ("FAILURE", False),
+        ("UNDEPLOYMENT_IN_PROGRESS", False),
+        ("A_WORD_OF_VERSION_FOUR", False),
+    ],
+)
+def test_only_where_workflows_can_run(server, catalogue, status, listed):
+    server.application("covid", tags=WORKFLOWS).environment("prod", status=status)
+    assert bool(catalogue.workflows(ALICE)) is listed
+
+
+def test_an_environment_whose_status_cannot_be_computed_is_shown_as_such(server, catalogue):
+    environment = server.application("covid", tags=WORKFLOWS).environment(status="UNKNOWN")
+    assert [w.stale for w in catalogue.workflows(ALICE)] == [True]
+    environment.undeploy()
+    environment.status = "UNKNOWN"
+    catalogue._cache._entries.clear()
+    assert catalogue.workflows(ALICE) == []
+
+
+@pytest.mark.parametrize(
+    ("users", "alice", "bob"),
+    [
+        (None, True, True),
+        ("alice,bob", True, True),
+        ("alice, bob", True, True),
+        (" bob ", False, True),
+        ("Alice", False, False),
+        ("", False, False),
+        (" , ", False, False),
+    ],
+)
+def test_the_users_tag_decides_whatever_the_role(server, catalogue, users, alice, bob):
+    tags = WORKFLOWS if users is None else {**WORKFLOWS, "hpcwaas-authorized-users": users}
+    environment = server.application("covid", tags=tags).environment()
+    for identity, allowed in ((ALICE, alice), (BOB, bob)):
+        assert bool(catalogue.workflows(identity)) is allowed
+        if allowed:
+            assert catalogue.find(environment.workflow_id("exec_job"), identity)
+        else:
+            with pytest.raises(NotFound):
+                catalogue.find(environment.workflow_id("exec_job"), identity)
+
+
+def test_an_application_without_the_tag_is_invisible(server, catalogue):
+    environment = server.application("covid").environment()
+    assert catalogue.workflows(ALICE) == []
+    assert catalogue.visible("covid", ALICE) is None
+    with pytest.raises(NotFound):
+        catalogue.find(environment.workflow_id("exec_job"), ALICE)
+
+
+def test_a_name_that_would_launch_another_workflow_is_neither_listed_nor_found(server, catalogue):
+    tags = {"hpcwaas-workflows": "exec.job, a/b, a b, exec_job"}
+    environment = server.application("covid", tags=tags).environment()
+    assert names(catalogue) == ["exec_job"]
+    for name in ("exec.job", "a/b", "a b", "..", ""):
+        with pytest.raises(NotFound):
+            catalogue.find(environment.workflow_id(name), ALICE)
+
+
+def test_what_is_not_exposed_cannot_be_found(server, catalogue):
+    environment = server.application("covid", tags=WORKFLOWS).environment().workflow("install")
+    with pytest.raises(NotFound):
+        catalogue.find(environment.workflow_id("install"), ALICE)
+
+
+def test_an_environment_of_another_application_cannot_be_borrowed(server, catalogue):
+    closed = {**WORKFLOWS, "hpcwaas-authorized-users": "bob"}
+    environment = server.application("closed", tags=closed).environment()
+    server.application("open", tags=WORKFLOWS)
+    with pytest.raises(NotFound):
+        catalogue.find(f"open@{environment.id}@exec_job", ALICE)
+
+
+@pytest.mark.parametrize(
+    "workflow_id", ["", "exec_job", "a@b", "a@b@c@d", "..@..@..", "covid@@exec_job", "none@x@y"]
+)
+def test_an_id_that_is_none_is_not_found(server, catalogue, workflow_id):
+    with pytest.raises(NotFound):
+        catalogue.find(workflow_id, ALICE)
+
+
+def test_all_pages_are_read_past_the_cap(server, catalogue):
+    for index in range(1005):
+        server.application(f"app{index}", tags=WORKFLOWS)
+    application = server.world.applications["app1004"]
+    for index in range(1002):
+        application.environment(f"e{index}")
+    assert len(catalogue.workflows(ALICE)) == 1002
+    assert server.requests["search_applications"] == 2
+    assert server.requests["search_environments"] == 1006
+
+
+def test_environments_are_asked_for_side_by_side(server, catalogue):
+    for index in range(32):
+        server.application(f"app{index}", tags=WORKFLOWS).environment()
+    catalogue._api._session.get("auth", "status")
+    server.latency = 0.05
+    begun = server.history[-1][0]
+    catalogue.workflows(ALICE)
+    assert server.history[-1][0] - begun < 0.6
+
+
+def test_the_list_is_kept_and_asked_for_once_by_many(server, catalogue, seconds):
+    server.application("covid", tags=WORKFLOWS).environment()
+    server.latency = 0.05
+    threads = [threading.Thread(target=catalogue.workflows, args=(ALICE,)) for _ in range(20)]
+    for thread in threads:
+        thread.start()
+    for thread in threads:
+        thread.join()
+    assert server.requests["search_applications"] == 1
+    seconds.advance(31)
+    catalogue.workflows(ALICE)
+    assert server.requests["search_applications"] == 2
+
+
+def test_what_was_known_is_served_as_stale_while_the_server_is_away(server, catalogue, seconds):
+    server.application("covid", tags=WORKFLOWS).environment()
+    assert [w.stale for w in catalogue.workflows(ALICE)] == [False]
+    server.down()
+    seconds.advance(31)
+    assert [w.stale for w in catalogue.workflows(ALICE)] == [True]
+    server.up()
+    seconds.advance(6)
+    assert [w.stale for w in catalogue.workflows(ALICE)] == [False]
+
+
+def test_a_server_that_is_away_is_not_asked_by_every_caller(server, catalogue, seconds):
+    server.application("covid", tags=WORKFLOWS).environment()
+    catalogue.workflows(ALICE)
+    server.fault(Kind.HANG_BEFORE)
+    seconds.advance(31)
+    before = server.requests.total()
+    for _ in range(5):
+        catalogue.workflows(ALICE)
+    assert server.requests.total() == before + 1
+
+
+def test_without_any_knowledge_the_failure_is_told(server, catalogue):
+    server.down()
+    with pytest.raises(UpstreamUnreachable):
+        catalogue.workflows(ALICE)
+
+
+def test_one_application_that_fails_does_not_hide_the_others(server, catalogue, seconds):
+    for name in ("a", "b"):
+        server.application(name, tags=WORKFLOWS).environment()
+    catalogue.workflows(ALICE)
+    seconds.advance(31)
+    server.stack_trace("search_environments", times=1)
+    found = {w.application_id: w.stale for w in catalogue.workflows(ALICE)}
+    assert sorted(found) == ["a", "b"]
+    assert sorted(found.values()) == [False, True]
+
+
+def test_records_of_another_shape_are_an_error_of_the_upstream(server, catalogue):
+    server.fault(Kind.REPLY, "search_applications", body=b'{"data": {"data": [{}]}}')
+    with pytest.raises(UpstreamError):
+        catalogue.workflows(ALICE)

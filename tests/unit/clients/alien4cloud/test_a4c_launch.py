@@ -1,0 +1,281 @@
+"""Launching exactly once: refusals, doubts, and how doubts are settled."""
+
+from __future__ import annotations
+
+import pytest
+from fakes.alien4cloud import Kind
+from fakes.alien4cloud.driver import ALICE, make_execution, make_launch
+from fakes.alien4cloud.replies import failed
+
+from app.domain import Identity
+from app.errors import (
+    InvalidRequest,
+    NotFound,
+    SlipwayError,
+    UpstreamError,
+    UpstreamGarbled,
+    UpstreamRefused,
+    UpstreamTimeout,
+    UpstreamUnreachable,
+)
+
+BOB = Identity("bob", frozenset())
+
+
+@pytest.fixture
+def launch(environment, clock):
+    """Write down a launch of the exposed workflow."""
+
+    def make(inputs=None, **more):
+        return make_launch(environment.workflow_id("exec_job"), inputs, clock=clock, **more)
+
+    return make
+
+
+def test_a_launch_gives_what_is_needed_to_find_it_again(server, orchestrator, environment, launch):
+    reference = orchestrator.trigger(launch())
+    assert reference == {
+        "application": "covid",
+        "environment": environment.id,
+        "workflow": "exec_job",
+        "execution": server.runs[0].id,
+    }
+
+
+def test_inputs_arrive_in_the_form_that_is_accepted(server, orchestrator, environment, launch):
+    inputs = {"flag": "boolean", "ratio": "float", "big": "integer", "text": "string"}
+    environment.workflow("exec_job", inputs=inputs)
+    orchestrator.trigger(launch({"flag": True, "ratio": 0.5, "big": 2**40, "text": {"a": 1}}))
+    assert server.runs[0].inputs == {
+        "flag": "true", "ratio": "0.5", "big": "1099511627776", "text": '{"a": 1}',
+    }  # fmt: skip
+
+
+def test_a_workflow_without_inputs_is_launched_with_an_empty_body(server, orchestrator, launch):
+    orchestrator.trigger(launch())
+    assert server.runs[0].inputs == {}
+
+
+def test_wrong_inputs_never_reach_the_server(server, orchestrator, environment, launch):
+    environment.workflow("exec_job", inputs={"n": "integer"})
+    for inputs in ({}, {"n": "x"}, {"n": 1, "m": 2}):
+        with pytest.raises(InvalidRequest) as caught:
+            orchestrator.trigger(launch(inputs))
+        assert caught.value.fields
+    assert server.requests["launch"] == 0
+
+
+def test_who_may_not_see_the_application_may_not_launch(server, orchestrator, environment, launch):
+    environment.application.tags["hpcwaas-authorized-users"] = "alice"
+    orchestrator.workflows(ALICE)
+    with pytest.raises(NotFound):
+        orchestrator.trigger(launch(identity=BOB))
+    environment.application.tags["hpcwaas-authorized-users"] = "bob"
+    with pytest.raises(NotFound):  # at once, whatever the list still shows
+        orchestrator.trigger(launch())
+    assert server.requests["launch"] == 0
+
+
+def test_a_restricted_environment_cannot_be_reached_through_an_open_application(
+    server, orchestrator, environment, clock
+):
+    server.application("open", tags={"hpcwaas-workflows": "exec_job"})
+    with pytest.raises(NotFound):
+        orchestrator.trigger(make_launch(f"open@{environment.id}@exec_job", clock=clock))
+    assert not server.runs
+
+
+@pytest.mark.parametrize(
+    ("answer", "error"),
+    [
+        ((200, 800), InvalidRequest),
+        ((400, 501), InvalidRequest),
+        ((200, 850), InvalidRequest),
+        ((404, 504), NotFound),
+        ((200, 619), UpstreamRefused),
+        ((200, 370), UpstreamRefused),
+        ((403, 102), UpstreamRefused),
+        ((500, 500), UpstreamGarbled),
+        ((503, 0), UpstreamUnreachable),
+    ],
+)
+def test_each_refusal_has_its_error_and_its_reason(server, orchestrator, launch, answer, error):
+    status, code = answer
+    body = failed(status, code, "java.lang.Exception: it is Sunday\n\tat a.B.c(D.java:1)").body
+    server.fault(Kind.REPLY, "launch", status=status, body=body)
+    with pytest.raises(error) as caught:
+        orchestrator.trigger(launch())
+    assert ("it is Sunday" in caught.value.message) is (status < 500)
+    assert "java" not in caught.value.message.lower()
+    assert server.requests["launch"] == 1
+
+
+def test_a_refusal_of_the_orchestrator_below_is_told(server, orchestrator, environment, launch):
+    environment.status = "UPDATE_IN_PROGRESS"
+    with pytest.raises(UpstreamRefused, match="400 Bad Request"):
+        orchestrator.trigger(launch())
+    environment.status = "DEPLOYED"
+    server.state.cloud_disabled = True
+    with pytest.raises(UpstreamRefused, match="disabled"):
+        orchestrator.trigger(launch())
+
+
+def test_no_id_is_no_launch(server, orchestrator, launch):
+    server.state.mock_provider = True
+    with pytest.raises(UpstreamRefused, match="made no execution"):
+        orchestrator.trigger(launch())
+
+
+@pytest.mark.parametrize("endpoint", ["get_application", "get_environment", "runtime_topology"])
+@pytest.mark.parametrize("kind", [Kind.DROP_BEFORE, Kind.REPLY, Kind.CUT])
+def test_what_fails_before_the_launch_leaves_no_doubt(server, orchestrator, launch, endpoint, kind):
+    server.fault(kind, endpoint)
+    with pytest.raises(UpstreamUnreachable):
+        orchestrator.trigger(launch())
+    assert server.requests["launch"] == 0
+
+
+def test_a_login_that_fails_before_the_launch_leaves_no_doubt(server, orchestrator, launch):
+    orchestrator.workflows(ALICE)
+    orchestrator.describe(launch().workflow_id, ALICE)
+    server.fault(Kind.REPLY, "launch", status=403, body=failed(403, 100, None).body, times=1)
+    server.fault(Kind.DROP_BEFORE, "login")
+    with pytest.raises(UpstreamUnreachable):
+        orchestrator.trigger(launch())
+
+
+def test_a_session_that_ends_just_then_is_renewed(server, orchestrator, launch):
+    body = failed(403, 100, None).body
+    server.fault(Kind.REPLY, "launch", status=403, body=body, times=1)
+    orchestrator.trigger(launch())
+    assert len(server.runs) == 1
+    assert server.logins == 2
+
+
+def test_refused_means_surely_not_received(server, orchestrator, launch):
+    server.down()
+    with pytest.raises(UpstreamUnreachable):
+        orchestrator.trigger(launch())
+
+
+@pytest.mark.parametrize("kind", [Kind.DROP_AFTER, Kind.HANG_AFTER, Kind.CUT, Kind.REPLY_AFTER])
+def test_a_launch_that_happened_without_an_answer_is_found(
+    server, make_orchestrator, launch, clock, kind
+):
+    orchestrator = make_orchestrator(timeout="300ms", grace="10s")
+    wanted = launch()
+    server.fault(kind, "launch", times=1)
+    with pytest.raises((UpstreamTimeout, UpstreamGarbled)):
+        orchestrator.trigger(wanted)
+    with pytest.raises(UpstreamError, match="does not show"):
+        orchestrator.find(wanted)
+    clock.advance(1)
+    assert orchestrator.find(wanted)["execution"] == server.runs[0].id
+    assert len(server.runs) == 1
+
+
+def test_a_launch_that_was_lost_is_settled_after_the_grace(server, orchestrator, launch, clock):
+    wanted = launch()
+    server.fault(Kind.DROP_BEFORE, "launch", times=1)
+    with pytest.raises(UpstreamTimeout):
+        orchestrator.trigger(wanted)
+    clock.advance(9)
+    with pytest.raises(UpstreamError, match="does not show"):
+        orchestrator.find(wanted)
+    clock.advance(2)
+    assert orchestrator.find(wanted) is None
+    assert not server.runs
+
+
+def test_an_execution_from_before_is_not_taken_for_it(server, orchestrator, launch, clock):
+    server.world.launch(*_parts(server), {})
+    clock.advance(60)
+    wanted = launch()
+    clock.advance(60)
+    assert orchestrator.find(wanted) is None
+
+
+def test_several_that_fit_are_not_guessed_between(server, orchestrator, launch, clock):
+    wanted = launch()
+    for _ in range(2):
+        server.world.launch(*_parts(server), {})
+    clock.advance(60)
+    with pytest.raises(UpstreamError, match="Several") as caught:
+        orchestrator.find(wanted)
+    assert server.runs[0].id in str(caught.value.detail)
+
+
+def test_what_belongs_to_another_launch_does_not_fit(server, orchestrator, launch, clock):
+    wanted, other = launch(), launch()
+    orchestrator.trigger(other)
+    seen = server.world.launch(*_parts(server), {})
+    reference = {"application": "covid", "environment": "e", "workflow": "exec_job",
+                 "execution": seen.id}  # fmt: skip
+    clock.advance(1)
+    orchestrator.observe(make_execution(launch(), reference))
+    server.world.launch(*_parts(server), {})
+    clock.advance(60)
+    assert orchestrator.find(wanted)["execution"] == server.runs[2].id
+
+
+def test_another_workflow_does_not_fit(server, orchestrator, environment, launch, clock):
+    environment.workflow("other")
+    wanted = launch()
+    server.world.launch(environment, environment.workflows["other"], {})
+    clock.advance(60)
+    assert orchestrator.find(wanted) is None
+
+
+def test_the_inputs_tell_one_from_another(server, orchestrator, environment, launch, clock):
+    environment.workflow("exec_job", inputs={"n": "integer", "m": "string"})
+    wanted = launch({"n": 5, "m": "x"})
+    run = server.world.launch(*_parts(server), {})
+    clock.advance(60)
+    for theirs, found in (("5", True), (5, True), ("6", False), (None, False)):
+        server.world.last_inputs[environment.id, "exec_job"] = {"n": theirs, "m": "x"}
+        orchestrator._known._ids.clear()
+        reference = orchestrator.find(wanted)
+        assert (reference and reference["execution"]) == (run.id if found else None)
+
+
+def test_inputs_that_cannot_be_compared_any_more_decide_nothing(
+    server, orchestrator, environment, launch, clock
+):
+    wanted = launch({"n": 5})
+    server.world.launch(*_parts(server), {"n": "6"})
+    clock.advance(1)
+    environment.undeploy()
+    clock.advance(60)
+    assert orchestrator.find(wanted)["execution"] == server.runs[0].id
+
+
+def test_an_environment_of_another_application_settles_nothing(
+    server, orchestrator, environment, clock
+):
+    wanted = make_launch(f"open@{environment.id}@exec_job", clock=clock)
+    server.world.launch(*_parts(server), {})
+    clock.advance(60)
+    assert orchestrator.find(wanted) is None
+    assert orchestrator.find(make_launch("nonsense", clock=clock)) is None
+
+
+def test_no_doubt_is_settled_while_the_server_is_away(server, orchestrator, launch, clock):
+    wanted = launch()
+    clock.advance(60)
+    server.down()
+    with pytest.raises(UpstreamUnreachable):
+        orchestrator.find(wanted)
+
+
+def test_every_failure_of_a_launch_is_one_of_ours(server, make_orchestrator, launch):
+    orchestrator = make_orchestrator(timeout="200ms")
+    orchestrator.workflows(ALICE)
+    for kind in Kind:
+        server.fault(kind, "launch", times=1)
+        with pytest.raises(SlipwayError):
+            orchestrator.trigger(launch())
+
+
+def _parts(server):
+    environment = next(iter(server.world.applications["covid"].environments.values()))
+    return environment, environment.workflows["exec_job"]

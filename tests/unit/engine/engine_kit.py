@@ -1,0 +1,265 @@
+"""What the tests of the engine share: a launcher that a test scripts, and one execution on it."""
+
+from __future__ import annotations
+
+import itertools
+import json
+import time
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass, field, replace
+from datetime import UTC, datetime
+from pathlib import Path
+from typing import Any, Self
+
+from app.domain import (
+    JSON,
+    DesiredState,
+    Execution,
+    ExecutionStatus,
+    NewLogEntry,
+    Observation,
+    Task,
+    TaskStatus,
+)
+from app.engine.definition import load
+from app.engine.launchers.base import Job, JobPhase, JobState, Launcher, OutputLine, Stream
+from app.engine.model import Definition
+from app.engine.run import Machine, Run
+from app.engine.slots import Slots
+from app.errors import SlipwayError, UpstreamUnreachable
+
+NODE = "machine-1"
+GONE = UpstreamUnreachable("The launcher cannot work now.")
+
+
+@dataclass
+class ScriptedJob:
+    """One job, as the launcher knows it."""
+
+    job: Job
+    state: JobState
+    lines: list[OutputLine] = field(default_factory=list)
+    outputs: Mapping[str, JSON] | SlipwayError = field(default_factory=dict)
+    paused: bool = False
+
+
+class ScriptedLauncher(Launcher):
+    """Runs nothing: a test says what each job writes and how it ends.
+
+    Jobs are called ``STEP`` or ``STEP/ATTEMPT``, the newest attempt where none is named.
+
+    Attributes:
+        calls: What was asked of it, such as ``("start", "split/1")``; each start counts, although
+            only the first one for a folder begins anything.
+        begun: The jobs that were really begun, in order.
+        on_start: Called when a job begins, to end it at once.
+        broken: Raised by every call until it is taken away.
+        deaf: Jobs do not end when they are cancelled.
+    """
+
+    def __init__(self) -> None:
+        self.jobs: dict[str, ScriptedJob] = {}
+        self.calls: list[tuple[str, str]] = []
+        self.begun: list[str] = []
+        self.on_start: Callable[[str], None] = lambda name: None
+        self.broken: SlipwayError | None = None
+        self.broken_starts: dict[str, SlipwayError] = {}
+        self.deaf = False
+        self._stamps = itertools.count()
+
+    @classmethod
+    def create(cls, data_dir: Path) -> Self:
+        return cls()
+
+    # What the engine asks for
+
+    def start(self, job: Job) -> None:
+        name = self._asked("start", job.folder)
+        if error := self.broken_starts.get(name.partition("/")[0]):
+            raise error
+        if name in self.jobs:
+            return
+        running = JobState(JobPhase.RUNNING, node=NODE, started_at=time.time())
+        self.jobs[name] = ScriptedJob(job, running)
+        self.begun.append(name)
+        self.on_start(name)
+
+    def state(self, folder: Path) -> JobState:
+        known = self.jobs.get(self._asked("state", folder))
+        return known.state if known else JobState(JobPhase.ABSENT)
+
+    def read(self, folder: Path, offset: int, limit: int) -> tuple[list[OutputLine], int]:
+        """Count an offset as lines, and a limit as bytes of text."""
+        known = self.jobs.get(self._asked("read", folder))
+        lines: list[OutputLine] = []
+        for line in known.lines[offset:] if known else ():
+            if lines and sum(len(taken.text) for taken in lines) >= limit:
+                break
+            lines.append(line)
+        return lines, offset + len(lines)
+
+    def outputs(self, folder: Path) -> Mapping[str, JSON]:
+        outputs = self.jobs[self._asked("outputs", folder)].outputs
+        if isinstance(outputs, SlipwayError):
+            raise outputs
+        return outputs
+
+    def cancel(self, folder: Path) -> None:
+        name = self._asked("cancel", folder)
+        if not self.deaf and self.is_running(name):
+            self.end(name, 143, cancelled=True)
+
+    def pause(self, folder: Path) -> None:
+        self.jobs[self._asked("pause", folder)].paused = True
+
+    def resume(self, folder: Path) -> None:
+        self.jobs[self._asked("resume", folder)].paused = False
+
+    def _asked(self, what: str, folder: Path) -> str:
+        if self.broken is not None:
+            raise self.broken
+        name = "/".join(folder.parts[-2:])
+        self.calls.append((what, name))
+        return name
+
+    # What the test says
+
+    def __getitem__(self, name: str) -> ScriptedJob:
+        if "/" in name:
+            return self.jobs[name]
+        attempts = [job for job in self.jobs if job.startswith(f"{name}/")]
+        return self.jobs[max(attempts, key=lambda job: int(job.partition("/")[2]))]
+
+    def is_running(self, name: str) -> bool:
+        return name in self.jobs and self.jobs[name].state.phase is JobPhase.RUNNING
+
+    @property
+    def running(self) -> set[str]:
+        return {name.partition("/")[0] for name in self.jobs if self.is_running(name)}
+
+    def say(self, name: str, *texts: str, stream: Stream = Stream.STDOUT) -> None:
+        """Let a job write lines; each is written later than all before it."""
+        now = time.time()
+        self[name].lines += [
+            OutputLine(stream, now + next(self._stamps) / 1000, text) for text in texts
+        ]
+
+    def end(
+        self,
+        name: str,
+        exit_code: int = 0,
+        outputs: Mapping[str, JSON] | SlipwayError | None = None,
+        **more: Any,
+    ) -> None:
+        job = self[name]
+        job.outputs = outputs if outputs is not None else job.outputs
+        job.state = replace(
+            job.state, phase=JobPhase.EXITED, exit_code=exit_code, finished_at=time.time(), **more
+        )
+
+    def lose(self, name: str, reason: str | None = None) -> None:
+        job = self[name]
+        job.state = replace(job.state, phase=JobPhase.LOST, reason=reason)
+
+    def forget(self, name: str) -> None:
+        """Make a job one that never was, as when its folder did not survive a power failure."""
+        del self.jobs[name]
+
+    def starts(self, name: str) -> int:
+        return self.calls.count(("start", name))
+
+
+def steps(*described: Mapping[str, Any] | str, **definition: Any) -> Definition:
+    """Make a definition from steps; a plain name is a step that waits for none."""
+    made = []
+    for step in described:
+        words = {"id": step} if isinstance(step, str) else step
+        made.append({"type": "command", "config": {"command": "true"}, **words})
+    return load({"id": "flow", "name": "Flow", "steps": made, **definition})
+
+
+def diamond(**of_step: Any) -> Definition:
+    """Make the graph split → left, right → join; words for a step are given by its name."""
+    needs = {"split": [], "left": ["split"], "right": ["split"], "join": ["left", "right"]}
+    return steps(
+        *({"id": name, "needs": before} | of_step.get(name, {}) for name, before in needs.items())
+    )
+
+
+@dataclass
+class Bench:
+    """One execution, observed as the conductor does it: each answer is stored as JSON.
+
+    Attributes:
+        statuses: The statuses that were shown, each change once.
+        shares: The progress that was shown.
+    """
+
+    definition: Definition
+    root: Path
+    launcher: ScriptedLauncher = field(default_factory=ScriptedLauncher)
+    slots: Slots = field(default_factory=lambda: Slots(1000, None))
+    inputs: Mapping[str, JSON] = field(default_factory=dict)
+    id: str = "e1"
+    base_env: Mapping[str, str] = field(default_factory=dict)
+    tasks: dict[str, Task] = field(default_factory=dict)
+    log: list[NewLogEntry] = field(default_factory=list)
+    statuses: list[ExecutionStatus] = field(default_factory=list)
+    shares: list[float] = field(default_factory=list)
+    seen: Observation | None = None
+
+    def __post_init__(self) -> None:
+        moment = datetime.now(UTC)
+        self.execution = Execution(
+            number=1, id=self.id, orchestrator="local", workflow_id="flow", workflow_name="Flow",
+            owner="ada", inputs=self.inputs, status=ExecutionStatus.PENDING,
+            desired=DesiredState.RUN, created_at=moment, as_of=moment,
+        )  # fmt: skip
+
+    def observe(self) -> Observation:
+        """Look once; what was seen is lost, as when the conductor is killed before it stores."""
+        machine = Machine(self.launcher, self.slots, self.root, 1.0, self.base_env)
+        return Run(self.execution, self.definition, machine).advance()
+
+    def look(self) -> Observation:
+        """Look once, and store what was seen."""
+        seen = self.observe()
+        self.log += seen.entries
+        self.tasks |= {task.name: task for task in seen.tasks}
+        self.shares.append(seen.progress)
+        if self.statuses[-1:] != [seen.status]:
+            self.statuses.append(seen.status)
+        cursor = json.loads(json.dumps(seen.cursor))
+        self.execution = replace(self.execution, cursor=cursor, status=seen.status)
+        self.seen = seen
+        return seen
+
+    def want(self, desired: DesiredState) -> None:
+        self.execution = replace(self.execution, desired=desired)
+
+    def finish(self, most: int = 50) -> Observation:
+        """Look until the execution has ended.
+
+        Args:
+            most: Looks after which it should have ended.
+        """
+        for _ in range(most):
+            if self.look().log_complete:
+                assert self.seen is not None
+                return self.seen
+        raise AssertionError(f"not done after {most} looks: {self.shown}")
+
+    def wait_for(self, condition: Callable[[], bool], seconds: float = 20) -> None:
+        """Look, with a pause between two looks, until something is so."""
+        give_up_at = time.monotonic() + seconds
+        while not condition():
+            assert time.monotonic() < give_up_at, self.shown
+            time.sleep(0.005)
+            self.look()
+
+    @property
+    def shown(self) -> dict[str, TaskStatus]:
+        return {name: task.status for name, task in self.tasks.items()}
+
+    def texts(self, task: str | None = None) -> list[str]:
+        return [entry.content for entry in self.log if task in (None, entry.task)]

@@ -1,0 +1,254 @@
+"""Launching exactly once, whatever the orchestrator does."""
+
+import threading
+import time
+from concurrent.futures import ThreadPoolExecutor
+from datetime import timedelta
+
+import pytest
+from fakes.orchestrators import SlowOrchestrator
+from sqlalchemy import update
+
+from app.conductor import Conductor
+from app.domain import ExecutionFilter, ExecutionStatus, Identity, Role
+from app.errors import (
+    Conflict,
+    InvalidRequest,
+    NotFound,
+    UpstreamRefused,
+    UpstreamUnreachable,
+)
+from app.services.executions import ExecutionService
+from app.services.workflows import WorkflowService
+from app.store.executions import now
+from app.store.schema import executions as table
+
+ADA = Identity("ada", frozenset({Role.USER}))
+PATIENCE = 30.0
+
+
+@pytest.fixture
+def conduct():
+    """Run a conductor over the very orchestrators of a service, until the test ends."""
+    running = []
+
+    def start(service):
+        orchestrators = service.services.executions._orchestrators
+        conductor = Conductor(
+            service.web.database, orchestrators, service.settings.conductor, "node"
+        )
+        thread = threading.Thread(target=conductor.run)
+        thread.start()
+        running.append((conductor, thread))
+
+    yield start
+    for conductor, thread in running:
+        conductor.stop()
+        thread.join(PATIENCE)
+        assert not thread.is_alive()
+
+
+def launch(service, inputs=None, key=None, reference="remote"):
+    return service.services.executions.launch(reference, inputs, ADA, key=key)
+
+
+def number_of_executions(service):
+    return service.store.find(ExecutionFilter())[1]
+
+
+def ended(service, execution):
+    """Wait for the end of an execution."""
+    deadline = time.monotonic() + PATIENCE
+    while True:
+        current = service.services.executions.wait(execution.id, ADA, 5.0)
+        if current.status.final:
+            return current
+        assert time.monotonic() < deadline
+
+
+def test_an_accepted_launch_is_asked_for_once_and_with_all_that_identifies_it(make_service):
+    service = make_service(fake="Obedient")
+    execution = launch(service, {"colour": "blue"})
+    [asked] = service.orchestrator("remote").launched
+    assert asked.execution_id == execution.id
+    assert (asked.workflow_id, asked.inputs) == ("remote", {"colour": "blue"})
+    assert (asked.identity, asked.created_at) == (ADA, execution.created_at)
+    stored = service.store.get(execution.id)
+    assert (stored.status, stored.reference) == (ExecutionStatus.PENDING, {"job": execution.id})
+    assert (stored.owner, stored.workflow_name) == ("ada", "Remote")
+
+
+def test_defaults_are_written_down_with_the_launch(make_service):
+    assert launch(make_service(fake="Obedient")).inputs == {"colour": "red"}
+
+
+@pytest.mark.parametrize(
+    ("reference", "inputs", "error"),
+    [
+        ("nothing", {}, NotFound),
+        ("remote", {"colour": "green"}, InvalidRequest),
+        ("remote", {"coulor": "red"}, InvalidRequest),
+        ("remote", [], InvalidRequest),
+    ],
+)
+def test_what_cannot_be_launched_is_neither_written_down_nor_asked_for(
+    make_service, reference, inputs, error
+):
+    service = make_service(fake="Obedient")
+    with pytest.raises(error):
+        launch(service, inputs, reference=reference)
+    assert number_of_executions(service) == 0
+    assert service.orchestrator("remote").launched == []
+
+
+@pytest.mark.parametrize(
+    ("fake", "error"),
+    [("Refusing", UpstreamRefused), ("UnreachableAtLaunch", UpstreamUnreachable)],
+)
+def test_what_surely_did_not_start_leaves_nothing(make_service, fake, error):
+    service = make_service(fake=fake)
+    with pytest.raises(error):
+        launch(service, key="k")
+    assert number_of_executions(service) == 0
+
+
+def test_after_a_launch_that_did_not_arrive_the_same_key_launches(make_service):
+    service = make_service(fake="UnreachableAtLaunch")
+    with pytest.raises(UpstreamUnreachable):
+        launch(service, key="k")
+    service.orchestrator("remote").unreachable = False
+    execution = launch(service, key="k")
+    assert [asked.execution_id for asked in service.orchestrator("remote").launched] == [
+        execution.id
+    ]
+
+
+def test_a_launch_without_an_answer_exists_and_says_what_is_done_about_it(make_service):
+    service = make_service(fake="TimingOut")
+    execution = service.store.get(launch(service).id)
+    assert execution.status is ExecutionStatus.UNKNOWN
+    assert "being looked up" in execution.error
+    assert "do not launch again" in execution.error
+
+
+def test_a_launch_without_an_answer_is_found_and_was_done_once(make_service, conduct):
+    service = make_service(fake="TimingOut")
+    execution = launch(service)
+    conduct(service)
+    execution = ended(service, execution)
+    assert (execution.status, execution.outputs) == (ExecutionStatus.SUCCESS, {"answer": 42})
+    assert execution.error is None
+    assert len(service.orchestrator("remote").launched) == 1
+
+
+def test_a_launch_that_was_lost_on_the_way_fails_and_may_be_repeated(make_service, conduct):
+    service = make_service(fake="Forgetful")
+    execution = launch(service)
+    conduct(service)
+    execution = ended(service, execution)
+    assert execution.status is ExecutionStatus.FAILED
+    assert "safe to launch again" in execution.error
+
+
+def test_a_launch_without_an_answer_repeated_with_its_key_is_not_asked_for_again(make_service):
+    service = make_service(fake="TimingOut")
+    ids = {launch(service, key="k").id for _ in range(3)}
+    assert len(ids) == 1
+    assert len(service.orchestrator("remote").launched) == 1
+
+
+def test_a_launch_whose_process_died_before_asking_is_settled(make_service, conduct):
+    service = make_service(fake="Obedient")
+    execution = service.add_execution(owner="ada")
+    long_ago = now() - timedelta(hours=1)
+    service.web.database.write(
+        lambda c: c.execute(update(table).values(reference=None, created_at=long_ago))
+    )
+    conduct(service)
+    execution = ended(service, execution)
+    assert execution.status is ExecutionStatus.FAILED
+    assert "safe to launch again" in execution.error
+
+
+def test_the_engine_goes_on_with_a_launch_whose_process_died(conducted, write_workflow):
+    """The engine's side is our own store, so the launch is certain and is simply carried out."""
+    write_workflow("{id: flow, steps: [{id: first, type: script, config: {script: 'true'}}]}")
+    execution = conducted.add_execution(owner="ada", steps=["first"])
+    long_ago = now() - timedelta(hours=1)
+    conducted.web.database.write(
+        lambda c: c.execute(
+            update(table).values(reference=None, created_at=long_ago, wanted=table.c.wanted + 1)
+        )
+    )
+    assert ended(conducted, execution).status is ExecutionStatus.SUCCESS
+
+
+def test_an_execution_that_its_orchestrator_forgot_has_failed(make_service, conduct):
+    service = make_service(fake="Forgetful")
+    execution = service.add_execution(owner="ada")
+    conduct(service)
+    execution = ended(service, execution)
+    assert execution.status is ExecutionStatus.FAILED
+    assert "It is not among the jobs." in execution.error
+
+
+def test_the_same_key_gives_the_same_execution_and_is_asked_for_once(make_service):
+    service = make_service(fake="Obedient")
+    ids = {launch(service, {"colour": "blue"}, key="k").id for _ in range(3)}
+    assert len(ids) == 1
+    assert len(service.orchestrator("remote").launched) == 1
+
+
+def test_the_same_key_for_other_inputs_is_a_conflict(make_service):
+    service = make_service(fake="Obedient")
+    launch(service, {"colour": "blue"}, key="k")
+    with pytest.raises(Conflict):
+        launch(service, {"colour": "red"}, key="k")
+    assert len(service.orchestrator("remote").launched) == 1
+
+
+def test_many_requests_with_one_key_at_the_same_moment_launch_once(make_service):
+    service = make_service(fake="Obedient")
+    with ThreadPoolExecutor(8) as pool:
+        ids = {e.id for e in pool.map(lambda _: launch(service, key="k"), range(8))}
+    assert len(ids) == 1
+    assert len(service.orchestrator("remote").launched) == 1
+
+
+class Slow:
+    """An execution service in front of a slow orchestrator, and launches under way in threads."""
+
+    def __init__(self, service, *, fails):
+        self.orchestrator = SlowOrchestrator(fails=fails)
+        orchestrators = {"remote": self.orchestrator}
+        self.service = ExecutionService(
+            orchestrators, WorkflowService(orchestrators), service.store, service.web.changes, 60.0
+        )
+        self._pool = ThreadPoolExecutor(2)
+
+    def launch(self):
+        return self._pool.submit(self.service.launch, "remote", {}, ADA, key="k")
+
+
+def test_a_repetition_waits_until_the_launch_is_certain(service):
+    slow = Slow(service, fails=False)
+    first = slow.launch()
+    assert slow.orchestrator.asked.wait(PATIENCE)
+    again = slow.launch()
+    time.sleep(0.2)
+    assert not again.done()
+    slow.orchestrator.answer.set()
+    assert again.result(PATIENCE).id == first.result(PATIENCE).id
+    assert len(slow.orchestrator.launched) == 1
+
+
+def test_a_repetition_never_gets_the_id_of_a_launch_that_is_withdrawn(service):
+    slow = Slow(service, fails=True)
+    first = slow.launch()
+    assert slow.orchestrator.asked.wait(PATIENCE)
+    again = slow.launch()
+    slow.orchestrator.answer.set()
+    for attempt in (first, again):
+        with pytest.raises(UpstreamUnreachable):
+            attempt.result(PATIENCE)
+    assert number_of_executions(service) == 0

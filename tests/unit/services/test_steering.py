@@ -1,0 +1,232 @@
+"""Watching, cancelling, pausing and resuming."""
+
+import threading
+import time
+from datetime import timedelta
+
+import pytest
+from fakes.orchestrators import UnreachableOrchestrator
+from sqlalchemy import update
+
+from app.domain import (
+    DesiredState,
+    ExecutionFilter,
+    ExecutionStatus,
+    Identity,
+    Observation,
+    Role,
+    Task,
+    TaskStatus,
+)
+from app.errors import CapabilityMissing, Conflict, NotFound, UpstreamError
+from app.store.executions import now
+from app.store.schema import executions as table
+
+ADA = Identity("ada", frozenset({Role.USER}))
+BOB = Identity("bob", frozenset({Role.USER, Role.DEVELOPER}))
+OPERATOR = Identity("ops", frozenset({Role.OPERATOR}))
+ADMIN = Identity("root", frozenset({Role.ADMIN}))
+FINAL = [status for status in ExecutionStatus if status.final]
+
+
+@pytest.fixture
+def pausing(make_service):
+    return make_service(fake="Pausing")
+
+
+@pytest.fixture
+def execution(pausing):
+    return pausing.add_execution(owner="ada")
+
+
+def show(service, execution, status, **more):
+    return service.record(execution, Observation(status, **{"cursor": None, **more}))
+
+
+class TestAccess:
+    def test_only_the_owner_and_operators_know_of_an_execution(self, pausing, execution):
+        get = pausing.services.executions.get
+        for identity in (ADA, OPERATOR, ADMIN):
+            assert get(execution.id, identity).id == execution.id
+        with pytest.raises(NotFound):
+            get(execution.id, BOB)
+
+    @pytest.mark.parametrize("id_", ["", "x" * 65, "a/b", "a\x00", "\u00e4", "'; --", "*"])
+    def test_what_cannot_be_an_id_is_not_found(self, pausing, id_):
+        with pytest.raises(NotFound):
+            pausing.services.executions.get(id_, ADMIN)
+
+    def test_lists_hold_the_own_executions_only(self, pausing):
+        mine = pausing.add_execution(owner="ada")
+        other = pausing.add_execution(owner="bob")
+        find = pausing.services.executions.find
+
+        def ids(identity, **wanted):
+            return {e.id for e in find(ExecutionFilter(**wanted), identity, 0, 10)[0]}
+
+        assert ids(ADA) == {mine.id}
+        assert ids(ADA, owner="bob") == set()
+        assert find(ExecutionFilter(owner="bob"), ADA, 0, 10) == ([], 0)
+        assert ids(OPERATOR) == {mine.id, other.id}
+        assert ids(OPERATOR, owner="bob") == {other.id}
+
+    def test_a_task_has_a_name(self, pausing, execution):
+        executions = pausing.services.executions
+        assert executions.task(execution.id, "second", ADA).name == "second"
+        for name in ("third", "", "first\x00"):
+            with pytest.raises(NotFound):
+                executions.task(execution.id, name, ADA)
+
+
+class TestCancel:
+    def test_the_wish_is_passed_on_and_shown_at_once(self, pausing, execution):
+        pausing.services.executions.cancel(execution.id, ADA)
+        stored = pausing.store.get(execution.id)
+        assert stored.status is ExecutionStatus.CANCELLING
+        assert stored.desired is DesiredState.CANCEL
+        assert pausing.orchestrator("remote").cancelled == [execution.id]
+
+    def test_cancelling_twice_is_fine(self, pausing, execution):
+        for _ in range(2):
+            pausing.services.executions.cancel(execution.id, ADA)
+        assert pausing.store.get(execution.id).status is ExecutionStatus.CANCELLING
+
+    @pytest.mark.parametrize("status", FINAL)
+    def test_what_has_ended_cannot_be_cancelled(self, pausing, execution, status):
+        show(pausing, execution, status)
+        with pytest.raises(Conflict, match=status):
+            pausing.services.executions.cancel(execution.id, ADA)
+        assert pausing.orchestrator("remote").cancelled == []
+
+    def test_a_refusal_changes_nothing(self, make_service):
+        service = make_service(fake="Refusing")
+        execution = service.add_execution(owner="ada")
+        with pytest.raises(Conflict, match="refused to cancel"):
+            service.services.executions.cancel(execution.id, ADA)
+        stored = service.store.get(execution.id)
+        assert (stored.status, stored.desired) == (ExecutionStatus.PENDING, DesiredState.RUN)
+
+    def test_a_silent_upstream_hears_of_it_later(self, pausing, execution):
+        class Unreachable(UnreachableOrchestrator):
+            def cancel(self, execution):
+                raise UpstreamError("No connection.")
+
+        pausing.services.executions._orchestrators["remote"] = Unreachable()
+        pausing.services.executions.cancel(execution.id, ADA)
+        assert pausing.store.get(execution.id).desired is DesiredState.CANCEL
+
+    def test_a_launch_in_doubt_can_be_cancelled(self, pausing):
+        execution = pausing.add_execution(owner="ada")
+        pausing.web.database.write(
+            lambda c: c.execute(update(table).values(reference=None, status="UNKNOWN"))
+        )
+        pausing.services.executions.cancel(execution.id, ADA)
+        assert pausing.store.get(execution.id).desired is DesiredState.CANCEL
+        assert pausing.orchestrator("remote").cancelled == []
+
+    def test_an_orchestrator_that_is_not_configured_any_more_is_a_conflict(self, pausing):
+        execution = pausing.add_execution(owner="ada", orchestrator="gone")
+        with pytest.raises(Conflict, match="'gone' is not configured"):
+            pausing.services.executions.cancel(execution.id, ADA)
+
+
+class TestPause:
+    def test_pause_and_resume(self, pausing, execution):
+        executions = pausing.services.executions
+        show(pausing, execution, ExecutionStatus.RUNNING)
+        executions.pause(execution.id, ADA)
+        executions.pause(execution.id, ADA)
+        stored = pausing.store.get(execution.id)
+        assert (stored.status, stored.desired) == (ExecutionStatus.PAUSED, DesiredState.PAUSE)
+        executions.resume(execution.id, ADA)
+        stored = pausing.store.get(execution.id)
+        assert (stored.status, stored.desired) == (ExecutionStatus.RUNNING, DesiredState.RUN)
+
+    def test_what_is_not_paused_cannot_be_resumed(self, pausing, execution):
+        with pytest.raises(Conflict, match="not paused"):
+            pausing.services.executions.resume(execution.id, ADA)
+
+    @pytest.mark.parametrize("status", FINAL)
+    @pytest.mark.parametrize("verb", ["pause", "resume"])
+    def test_what_has_ended_stays_so(self, pausing, execution, status, verb):
+        show(pausing, execution, status)
+        with pytest.raises(Conflict, match=status):
+            getattr(pausing.services.executions, verb)(execution.id, ADA)
+
+    @pytest.mark.parametrize("verb", ["pause", "resume"])
+    def test_what_is_being_cancelled_is_not_held_up(self, pausing, execution, verb):
+        pausing.services.executions.cancel(execution.id, ADA)
+        with pytest.raises(Conflict):
+            getattr(pausing.services.executions, verb)(execution.id, ADA)
+        assert pausing.store.get(execution.id).desired is DesiredState.CANCEL
+
+    @pytest.mark.parametrize("verb", ["pause", "resume"])
+    def test_an_orchestrator_that_cannot_pause_says_so(self, make_service, verb):
+        service = make_service(fake="Obedient")
+        execution = service.add_execution(owner="ada")
+        with pytest.raises(CapabilityMissing, match="'remote' cannot pause"):
+            getattr(service.services.executions, verb)(execution.id, ADA)
+        assert service.store.get(execution.id).desired is DesiredState.RUN
+
+
+class TestWait:
+    def wait(self, service, execution, seconds):
+        """Wait in a thread; give the thread and where its result will be."""
+        result = []
+        thread = threading.Thread(
+            target=lambda: result.append(
+                service.services.executions.wait(execution.id, ADA, seconds)
+            )
+        )
+        thread.start()
+        while not service.web.changes.waiting:
+            time.sleep(0.005)
+        return thread, result
+
+    def test_a_change_of_the_status_ends_the_wait(self, pausing, execution):
+        thread, result = self.wait(pausing, execution, 60.0)
+        show(pausing, execution, ExecutionStatus.RUNNING)
+        thread.join(30)
+        assert [e.status for e in result] == [ExecutionStatus.RUNNING]
+
+    def test_other_changes_do_not(self, pausing, execution):
+        execution = show(pausing, execution, ExecutionStatus.RUNNING)
+        thread, result = self.wait(pausing, execution, 60.0)
+        show(pausing, execution, ExecutionStatus.RUNNING, progress=0.5, cursor=1)
+        task = Task("first", TaskStatus.RUNNING)
+        show(pausing, execution, ExecutionStatus.RUNNING, progress=0.5, tasks=(task,))
+        thread.join(0.3)
+        assert thread.is_alive()
+        show(pausing, execution, ExecutionStatus.SUCCESS, progress=1.0)
+        thread.join(30)
+        assert [e.status for e in result] == [ExecutionStatus.SUCCESS]
+
+    def test_what_has_ended_is_told_at_once(self, pausing, execution):
+        show(pausing, execution, ExecutionStatus.FAILED)
+        began = time.monotonic()
+        assert pausing.services.executions.wait(execution.id, ADA, 60.0).status == "FAILED"
+        assert time.monotonic() - began < 30
+
+    def test_when_the_time_is_over_it_is_told_as_it_is(self, pausing, execution):
+        assert pausing.services.executions.wait(execution.id, ADA, 0.05).status == "PENDING"
+
+    def test_a_process_that_stops_answers_at_once(self, pausing, execution):
+        thread, result = self.wait(pausing, execution, 600.0)
+        pausing.web.changes.close()
+        thread.join(30)
+        assert [e.status for e in result] == [ExecutionStatus.PENDING]
+
+
+@pytest.mark.parametrize(
+    ("status", "age_seconds", "stale"),
+    [
+        (ExecutionStatus.RUNNING, 10, False),
+        (ExecutionStatus.RUNNING, 3600, True),
+        (ExecutionStatus.UNKNOWN, 3600, True),
+        (ExecutionStatus.SUCCESS, 3600, False),
+    ],
+)
+def test_a_status_that_may_be_wrong_by_now_is_stale(pausing, execution, status, age_seconds, stale):
+    then = now() - timedelta(seconds=age_seconds)
+    pausing.web.database.write(lambda c: c.execute(update(table).values(as_of=then, status=status)))
+    assert pausing.services.executions.is_stale(pausing.store.get(execution.id)) is stale

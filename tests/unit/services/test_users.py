@@ -1,0 +1,124 @@
+import pytest
+from argon2 import PasswordHasher, extract_parameters
+
+from app.domain import Role
+from app.errors import NotAuthenticated
+from app.services.users import Users, hash_password
+from app.settings import UserSettings
+
+
+class CountingPool:
+    """Runs calls where they are made, and keeps what they got."""
+
+    def __init__(self):
+        self.calls = []
+
+    def run(self, function, *args):
+        self.calls.append(args)
+        return function(*args)
+
+
+ADA = UserSettings(username="ada", password_hash=hash_password("a"), roles=[Role.USER])
+BOB = UserSettings(username="bob", password="b", roles=[Role.OPERATOR, Role.DEVELOPER])
+
+
+@pytest.fixture
+def pool():
+    return CountingPool()
+
+
+@pytest.fixture(scope="module")
+def made():
+    """Users, made once: it takes two hashes."""
+    return Users([ADA, BOB], 60.0, CountingPool())
+
+
+@pytest.fixture
+def users(made, pool):
+    """Users who were not seen before."""
+    made._pool = pool
+    made._remembered.clear()
+    return made
+
+
+def test_a_right_password_gives_the_identity(users):
+    ada, bob = users.authenticate("ada", "a"), users.authenticate("bob", "b")
+    assert (ada.username, ada.roles) == ("ada", {Role.USER})
+    assert (bob.username, bob.roles) == ("bob", {Role.OPERATOR, Role.DEVELOPER})
+
+
+WRONG = [
+    ("ada", "b"), ("ada", ""), ("ada", "A"), ("ada", "a "), ("bob", "a"), ("Ada", "a"),
+    ("eve", "a"), ("", ""), ("ada\0", "a"), ("ada", "a\0"), ("\u00e4", "\u00f6"),
+    ("ada", "x" * 100_000),
+]  # fmt: skip
+
+
+@pytest.mark.parametrize(("username", "password"), WRONG)
+def test_anything_else_is_refused_without_saying_why(users, username, password):
+    with pytest.raises(NotAuthenticated) as caught:
+        users.authenticate(username, password)
+    assert caught.value.message == "The user name or the password is wrong."
+
+
+@pytest.mark.parametrize(("username", "password"), WRONG)
+def test_whoever_is_refused_cost_exactly_one_hash_of_the_same_strength(
+    users, pool, username, password
+):
+    with pytest.raises(NotAuthenticated):
+        users.authenticate(username, password)
+    [(hashed, given)] = pool.calls
+    assert given == password
+    usual = extract_parameters(PasswordHasher().hash("x"))
+    assert extract_parameters(hashed) == usual
+
+
+def test_a_verified_password_costs_one_hash_only(users, pool):
+    for _ in range(5):
+        users.authenticate("ada", "a")
+    assert len(pool.calls) == 1
+
+
+def test_a_remembered_password_opens_no_other_door(users, pool):
+    users.authenticate("ada", "a")
+    for username, password in [("ada", "b"), ("bob", "a"), ("ada\0a", ""), ("eve", "a")]:
+        with pytest.raises(NotAuthenticated):
+            users.authenticate(username, password)
+    assert len(pool.calls) == 5
+
+
+def test_a_wrong_password_is_not_remembered(users, pool):
+    for _ in range(3):
+        with pytest.raises(NotAuthenticated):
+            users.authenticate("ada", "wrong")
+    assert len(pool.calls) == 3
+
+
+def test_a_name_with_a_nul_cannot_borrow_what_is_remembered(pool):
+    users = Users([UserSettings(username="a", password="b\0c", roles=[])], 60.0, pool)
+    users.authenticate("a", "b\0c")
+    with pytest.raises(NotAuthenticated):
+        users.authenticate("a\0b", "c")
+
+
+def test_nothing_is_remembered_where_that_is_switched_off(pool):
+    users = Users([UserSettings(username="a", password="x", roles=[])], 0.0, pool)
+    for _ in range(3):
+        users.authenticate("a", "x")
+    assert len(pool.calls) == 3
+
+
+def test_a_hash_of_another_kind_lets_nobody_in(pool):
+    users = Users([UserSettings(username="a", password_hash="$argon2id$broken", roles=[])], 0, pool)
+    with pytest.raises(NotAuthenticated):
+        users.authenticate("a", "x")
+
+
+def test_passwords_are_not_kept_in_clear(users):
+    users.authenticate("ada", "a")
+    assert b"ada" not in b"".join(users._remembered)
+    assert all(hashed.startswith("$argon2id$") for hashed in users._hashes.values())
+
+
+def test_two_hashes_of_one_password_differ():
+    assert hash_password("x") != hash_password("x")

@@ -1,0 +1,93 @@
+"""What the tests of the store share, on SQLite and on PostgreSQL alike."""
+
+from __future__ import annotations
+
+import itertools
+import uuid
+from collections.abc import Iterable, Sequence
+from dataclasses import dataclass, field
+from typing import Any
+
+import pytest
+
+from app.domain import Execution, ExecutionStatus, Level, NewLogEntry, Observation
+from app.store.database import Database
+from app.store.executions import Executions, Intent
+from app.store.journal import Journal
+
+OWNER = "conductor-1"
+NODE = "node-1"
+LONG = 3600.0
+
+
+def entries(levels: Iterable[Level], first: int = 0) -> list[NewLogEntry]:
+    """Make entries whose content tells their place."""
+    return [
+        NewLogEntry(level, 1_666_269_149_774 + i, f"line {i}", "task")
+        for i, level in enumerate(levels, start=first)
+    ]
+
+
+@dataclass
+class StoreKit:
+    """A store, and short ways to bring it into a state."""
+
+    database: Database
+    executions: Executions = field(init=False)
+    journal: Journal = field(init=False)
+    ids: Any = field(default_factory=lambda: (str(uuid.UUID(int=i)) for i in itertools.count(1)))
+
+    def __post_init__(self) -> None:
+        self.executions = Executions(self.database)
+        self.journal = Journal(self.database)
+
+    def intent(self, **more: Any) -> Intent:
+        values: dict[str, Any] = {
+            "orchestrator": "local", "workflow_id": "flow", "workflow_name": "Flow",
+            "owner": "ada", "inputs": {"n": 1}, "steps": ["first", "second"],
+        }  # fmt: skip
+        return Intent(**{"execution_id": next(self.ids), **values, **more})
+
+    def create(self, **more: Any) -> Execution:
+        """Write a launch down that no orchestrator has accepted yet."""
+        return self.executions.create(self.intent(**more))[0]
+
+    def launched(self, **more: Any) -> Execution:
+        """Write a launch down that its orchestrator accepted."""
+        execution = self.create(**more)
+        self.executions.launched(execution, {"job": 1})
+        return self.executions.get(execution.id)
+
+    def claim(
+        self,
+        owner: str = OWNER,
+        node: str = NODE,
+        lease: float = LONG,
+        bound: Sequence[str] = (),
+        limit: int = 1000,
+    ) -> list[str]:
+        """Give the ids of what a conductor can take over."""
+        return [e.id for e in self.executions.claim(owner, node, lease, bound, limit)]
+
+    def held(self, **more: Any) -> Execution:
+        """Write down an execution that a conductor drives."""
+        execution = self.launched(**more)
+        assert execution.id in self.claim()
+        return execution
+
+    def see(
+        self, execution: Execution, status: ExecutionStatus = ExecutionStatus.RUNNING, **more: Any
+    ) -> Execution:
+        """Store an observation."""
+        return self.executions.record(
+            execution, OWNER, Observation(status, **{"cursor": None, **more})
+        )
+
+    def append(self, execution: Execution, new: Sequence[NewLogEntry]) -> Execution:
+        """Store an observation of nothing but log entries."""
+        return self.see(execution, entries=tuple(new))
+
+
+@pytest.fixture
+def kit(database: Database) -> StoreKit:
+    return StoreKit(database)

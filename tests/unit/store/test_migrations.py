@@ -1,0 +1,71 @@
+import subprocess
+import sys
+
+import pytest
+from alembic import command
+from alembic.autogenerate import compare_metadata
+from alembic.migration import MigrationContext
+from sqlalchemy import inspect
+
+from app.errors import ConfigError
+from app.store import migrate
+from app.store.database import Database
+from app.store.schema import metadata
+
+UPGRADE = (
+    "import sys; from app.store import migrate; from app.store.database import Database;"
+    "migrate.upgrade(Database(sys.argv[1]))"
+)
+
+
+@pytest.fixture
+def empty(database_url):
+    made = Database(database_url)
+    yield made
+    made.dispose()
+
+
+def table_names(database):
+    return set(inspect(database.engine()).get_table_names())
+
+
+def test_the_migrations_make_the_schema_that_the_program_uses(database):
+    def differences(connection):
+        context = MigrationContext.configure(connection, opts={"compare_type": False})
+        return compare_metadata(context, metadata)
+
+    assert database.write(differences) == []
+
+
+def test_an_empty_database_is_refused_until_it_is_upgraded(empty):
+    with pytest.raises(ConfigError, match="slipway migrate"):
+        migrate.check(empty)
+    migrate.upgrade(empty)
+    migrate.check(empty)
+
+
+def test_upgrading_twice_changes_nothing(database):
+    before = table_names(database)
+    migrate.upgrade(database)
+    migrate.check(database)
+    assert table_names(database) == before == {*metadata.tables, "alembic_version"}
+
+
+def test_processes_that_upgrade_at_the_same_moment_do_not_disturb_each_other(empty, database_url):
+    processes = [
+        subprocess.Popen(
+            [sys.executable, "-c", UPGRADE, database_url], stderr=subprocess.PIPE, text=True
+        )
+        for _ in range(3)
+    ]
+    errors = [process.communicate(timeout=60)[1] for process in processes]
+    assert [process.returncode for process in processes] == [0, 0, 0], errors
+    migrate.check(empty)
+
+
+def test_the_way_back_leaves_no_table(database):
+    def downgrade(connection):
+        command.downgrade(migrate.alembic_config(connection), "base")
+
+    database.write(downgrade)
+    assert table_names(database) == {"alembic_version"}

@@ -1,0 +1,123 @@
+"""Conductors, snapshots of definitions, and keys."""
+
+import threading
+from datetime import timedelta
+
+import pytest
+from sqlalchemy import func, select, update
+
+from app.domain import SshKey
+from app.errors import NotFound, UpstreamUnreachable
+from app.store.conductors import Conductors
+from app.store.database import Database
+from app.store.definitions import DefinitionSnapshots
+from app.store.executions import Executions, now
+from app.store.keys import Sealed, SealedKeys, SshKeys
+from app.store.schema import conductors as table
+from app.store.schema import definitions
+
+
+def test_a_conductor_is_alive_while_it_gives_signs_of_life(kit):
+    conductors = Conductors(kit.database)
+    assert not conductors.alive(60)
+    conductors.register("c1", "node", 42)
+    assert conductors.alive(60)
+    old = update(table).values(beat_at=now() - timedelta(hours=1))
+    kit.database.write(lambda c: c.execute(old))
+    assert not conductors.alive(60)
+    conductors.beat("c1")
+    assert conductors.alive(60)
+    [conductor] = conductors.all()
+    assert (conductor.id, conductor.node, conductor.pid) == ("c1", "node", 42)
+    assert conductor.beat_at >= conductor.started_at
+    conductors.remove("c1")
+    assert conductors.all() == []
+
+
+def test_a_definition_is_kept_once_whatever_the_order_of_its_names(kit):
+    snapshots = DefinitionSnapshots(kit.database)
+    digest = snapshots.keep({"id": "a", "steps": [{"id": "x"}]})
+    assert snapshots.keep({"steps": [{"id": "x"}], "id": "a"}) == digest
+    assert snapshots.get(digest) == {"id": "a", "steps": [{"id": "x"}]}
+    assert snapshots.keep({"id": "b"}) != digest
+    with kit.database.read() as connection:
+        assert connection.execute(select(func.count()).select_from(definitions)).scalar_one() == 2
+
+
+def test_a_definition_that_is_gone_is_not_found(kit):
+    with pytest.raises(NotFound):
+        DefinitionSnapshots(kit.database).get("0" * 64)
+
+
+def test_the_same_definition_kept_by_many_at_once_is_no_fault(kit):
+    stores = [Database(kit.database.url) for _ in range(4)]
+    digests, start = [], threading.Barrier(4)
+
+    def keep(store):
+        start.wait()
+        digests.append(DefinitionSnapshots(store).keep({"id": "a"}))
+
+    threads = [threading.Thread(target=keep, args=(store,)) for store in stores]
+    for thread in threads:
+        thread.start()
+    for thread in threads:
+        thread.join()
+    for store in stores:
+        store.dispose()
+    assert len(digests) == 4
+    assert len(set(digests)) == 1
+
+
+def key(id_, owner="ada", **more):
+    values = {"algorithm": "ed25519", "fingerprint": "SHA256:x", "metadata": {"a": [1, None]}}
+    return SshKey(**{"id": id_, "owner": owner, "created_at": now(), **values, **more})
+
+
+def test_keys_are_listed_to_their_owner_newest_first(kit):
+    keys = SshKeys(kit.database)
+    old, new = key("1", created_at=now() - timedelta(days=1)), key("2")
+    for each in (old, new, key("3", owner="bob")):
+        keys.add(each)
+    assert keys.of("ada") == [new, old]
+    assert [k.id for k in keys.of("bob")] == ["3"]
+    keys.remove("1")
+    keys.remove("1")
+    assert keys.of("ada") == [new]
+
+
+def test_sealed_keys_come_back_byte_for_byte_until_they_are_deleted(kit):
+    sealed = SealedKeys(kit.database)
+    secret = Sealed(bytes(range(12)), bytes(range(256)) * 10)
+    sealed.put("1", secret)
+    assert sealed.get("1") == secret
+    assert sealed.get("2") is None
+    sealed.delete("1")
+    sealed.delete("1")
+    assert sealed.get("1") is None
+
+
+@pytest.mark.parametrize(
+    "url", ["sqlite:///{folder}", "postgresql+psycopg://u:hunter2@127.0.0.1:1/x"]
+)
+def test_a_store_that_cannot_be_reached_says_so_and_no_more(url, tmp_path):
+    store = Executions(Database(url.format(folder=tmp_path)))
+    for attempt in (
+        lambda: store.get("x"),
+        lambda: store.renew("x", 1.0),
+    ):
+        with pytest.raises(UpstreamUnreachable) as caught:
+            attempt()
+        assert caught.value.message == "The store does not answer at the moment."
+        assert caught.value.retry_after_seconds
+
+
+def test_a_transaction_that_fails_leaves_nothing(kit):
+    def work(connection):
+        connection.execute(
+            table.insert().values(id="c", node="n", pid=1, started_at=now(), beat_at=now())
+        )
+        raise ValueError("half way")
+
+    with pytest.raises(ValueError, match="half way"):
+        kit.database.write(work)
+    assert Conductors(kit.database).all() == []
