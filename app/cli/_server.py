@@ -5,6 +5,7 @@ The reasons for each departure from the stock server stand in ``docs/decisions/0
 
 from __future__ import annotations
 
+import gc
 import socket
 from collections.abc import Callable, Iterable
 from typing import Any
@@ -18,6 +19,8 @@ from app.cli._hangups import Hangups
 log = structlog.get_logger(__name__)
 
 _BACKLOG = 4096
+_FULL_COLLECTION = 1000
+"""Collections of the middle generation before one of all objects; Python's own number is 10."""
 _HELD_METHODS = ("GET", "HEAD")
 
 Application = Callable[[dict[str, Any], Callable[..., Any]], Iterable[bytes]]
@@ -72,6 +75,11 @@ class Server(WSGIServer):  # type: ignore[misc]
         self.active = 0
         self.stopping = False
 
+    def start(self) -> None:
+        """Begin to serve."""
+        _calm_the_collector()
+        super().start()
+
     def shut_down(self, release: Callable[[], None], timeout_seconds: float) -> None:
         """Take no new connection, let every request be answered, and close.
 
@@ -88,6 +96,19 @@ class Server(WSGIServer):  # type: ignore[misc]
         if self.active:
             log.warning("requests cut off at shutdown", count=self.active)
         self.stop(timeout=0.05)
+
+
+def _calm_the_collector() -> None:
+    """Make full garbage collections rare.
+
+    Each looks at every object while nothing else runs: 85 ms for those that are here from the
+    start, and half a second with 5,000 held requests. The cycles that requests leave die young, and
+    are found by the collections of young objects.
+    """
+    gc.collect()
+    gc.freeze()
+    young, middle, _ = gc.get_threshold()
+    gc.set_threshold(young, middle, _FULL_COLLECTION)
 
 
 def listen(host: str, port: int, *, shared: bool = False) -> socket.socket:

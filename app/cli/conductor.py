@@ -9,6 +9,7 @@ from pathlib import Path
 import click
 
 from app.cli._lifeline import lifeline_option, watch
+from app.cli._limits import freeze_start_up
 from app.cli._options import config_option, explain, settings_or_exit
 from app.errors import ConfigError
 from app.factory import create_conductor
@@ -36,6 +37,7 @@ def command(config: Path | None, data_dir: Path | None, lifeline_fd: int | None)
     for number in (signal.SIGTERM, signal.SIGINT):
         signal.signal(number, lambda _number, _frame: conductor.stop())
     watch(lifeline_fd, conductor.stop)
+    freeze_start_up()
     conductor.run()
 
 
