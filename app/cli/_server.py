@@ -15,6 +15,7 @@ import structlog
 from gevent.pywsgi import WSGIHandler, WSGIServer
 
 from app.cli._hangups import Hangups
+from app.resources._websocket import HIJACKED
 
 log = structlog.get_logger(__name__)
 
@@ -46,6 +47,8 @@ class _Handler(WSGIHandler):  # type: ignore[misc]
             if held:
                 server.hangups.release(descriptor)
             server.active -= 1
+            # What came over a WebSocket is no request.
+            self.close_connection |= HIJACKED in self.environ
 
     def get_environ(self) -> dict[str, Any]:
         """Hand out the socket, for WebSockets."""

@@ -7,6 +7,7 @@ from pathlib import Path
 
 import click
 
+from app.cli._limits import freeze_start_up
 from app.cli._options import config_option, environment, explain, settings_or_exit
 from app.cli._server import listen
 from app.cli._supervisor import Child, Supervisor
@@ -63,6 +64,7 @@ def command(
     for number, listener in enumerate([first, *more], start=1):
         children.append(Child(f"web-{number}", "app.cli.web_process", listener))
     env = environment(config, {**overrides, "api.port": port, "data_dir": settings.data_dir})
+    freeze_start_up()
     supervisor = Supervisor(children, env, first.getsockname()[:2])
     sys.exit(supervisor.run(lambda url: _announce(url, settings.data_dir)))
 

@@ -15,7 +15,7 @@ import structlog  # noqa: E402
 from gevent.event import Event  # noqa: E402
 
 from app.cli._lifeline import lifeline_option, watch  # noqa: E402
-from app.cli._limits import check_limits, freeze_start_up, measure_loop_lag  # noqa: E402
+from app.cli._limits import check_limits, measure_loop_lag  # noqa: E402
 from app.cli._options import config_option, explain, settings_or_exit  # noqa: E402
 from app.cli._server import Server, listen  # noqa: E402
 from app.errors import ConfigError, UpstreamError  # noqa: E402
@@ -53,7 +53,6 @@ def main(
     web.changes.start()
     gevent.spawn(measure_loop_lag, web.metrics.loop_lag)
     check_limits(settings)
-    freeze_start_up()
     server = Server(_listener(settings, listener_fd), web.app)
     server.start()
     log.info("web process started", address=server.address)
