@@ -21,13 +21,13 @@ from pathlib import Path
 import structlog
 
 from app.clients.orchestrator import Orchestrator
-from app.domain import Execution, ExecutionStatus, Identity, Launch, Observation, Role
-from app.errors import Conflict, NotFound, SlipwayError
+from app.domain import JSON, Execution, ExecutionStatus, Identity, Launch, Observation, Role
+from app.errors import NotFound, SlipwayError, UpstreamError
 from app.settings import ConductorSettings
 from app.store.changes import open_feed
 from app.store.conductors import Conductors
 from app.store.database import Database
-from app.store.executions import Executions, now
+from app.store.executions import Executions, NotHeld, now
 
 log = structlog.get_logger(__name__)
 
@@ -145,11 +145,13 @@ class Conductor:
         except Exception as exc:  # noqa: BLE001  (the next round may succeed)
             log.warning("executions cannot be claimed", error=str(exc))
             return
-        for execution in claimed:
-            driver = _Driver(execution)
-            with self._ready:
-                self._drivers[execution.id] = driver
-                self._schedule(driver, 0.0)
+        with self._ready:
+            for execution in claimed:
+                if execution.id not in self._drivers:
+                    driver = self._drivers[execution.id] = _Driver(execution)
+                    self._schedule(driver, 0.0)
+                # Else its lease ran out unnoticed, such as while the machine slept: a second driver
+                # would read the same output a second time.
         if len(claimed) == _CLAIM_AT_ONCE:
             self._claim.set()
 
@@ -224,7 +226,7 @@ class Conductor:
                 driver.stale = False
                 driver.execution = self._executions.get(driver.execution.id)
             pause = self._advance(driver)
-        except Conflict as exc:
+        except NotHeld as exc:
             log.warning("execution lost", execution=driver.execution.id, error=exc.message)
             return None
         except SlipwayError as exc:
@@ -248,6 +250,7 @@ class Conductor:
             raise NotFound(f"The orchestrator '{execution.orchestrator}' is not configured.")
         if execution.reference is None:
             reference = orchestrator.find(_launch(execution))
+            self._require_free(execution, reference)
             self._executions.settle(execution, self._id, reference)
             driver.execution = self._executions.get(execution.id)
             return None if driver.execution.log_complete else 0.0
@@ -257,6 +260,19 @@ class Conductor:
             seen = _forgotten(execution, exc)
         self._store(driver, seen)
         return None if seen.log_complete else seen.poll_after_seconds
+
+    def _require_free(self, execution: Execution, reference: JSON) -> None:
+        """Make sure that what was found for a launch in doubt does not belong to another.
+
+        An adapter cannot know of all executions, such as those of another process.
+        """
+        if reference is None:
+            return
+        taken = self._executions.find_by_reference(
+            execution.orchestrator, execution.workflow_id, reference
+        )
+        if taken is not None and taken.number != execution.number:
+            raise UpstreamError("What was found belongs to another execution.", detail=taken.id)
 
     def _store(self, driver: _Driver, seen: Observation) -> None:
         before = driver.execution

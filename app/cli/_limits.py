@@ -9,6 +9,7 @@ from pathlib import Path
 
 import structlog
 from prometheus_client import Gauge
+from sqlalchemy import make_url
 
 from app.settings import Settings
 
@@ -34,12 +35,14 @@ def check_limits(settings: Settings) -> None:
             "too few open files allowed for so many streams", allowed=soft, needed=wanted,
             remedy=f"ulimit -n {wanted} (systemd: LimitNOFILE={wanted}), or streams.max_total",
         )  # fmt: skip
-    if settings.database_url.startswith("sqlite"):
-        kind = file_system(settings.data_dir)
+    url = make_url(settings.database_url)
+    if url.get_backend_name() == "sqlite" and url.database:
+        folder = Path(url.database).parent.resolve()
+        kind = file_system(folder)
         if kind in _NETWORK_FILE_SYSTEMS:
             log.warning(
                 "SQLite is not safe on a network file system", file_system=kind,
-                folder=str(settings.data_dir), remedy="a local data_dir, or PostgreSQL",
+                folder=str(folder), remedy="a local data_dir, or PostgreSQL",
             )  # fmt: skip
 
 
@@ -53,7 +56,8 @@ def file_system(folder: Path, mounts: Path = Path("/proc/mounts")) -> str:
     for line in lines:
         _, point, found, *_ = line.split()
         point = point.replace("\\040", " ")
-        if folder.is_relative_to(point) and len(point) > best:
+        # Of two on the same folder the later one is on top.
+        if folder.is_relative_to(point) and len(point) >= best:
             best, kind = len(point), found
     return kind
 

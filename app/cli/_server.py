@@ -104,12 +104,9 @@ class Server(WSGIServer):  # type: ignore[misc]
 def _calm_the_collector() -> None:
     """Make full garbage collections rare.
 
-    Each looks at every object while nothing else runs: 85 ms for those that are here from the
-    start, and half a second with 5,000 held requests. The cycles that requests leave die young, and
-    are found by the collections of young objects.
+    Each looks at every object while nothing else runs, for half a second with 5,000 held requests.
+    The cycles that requests leave die young, and are found by the collections of young objects.
     """
-    gc.collect()
-    gc.freeze()
     young, middle, _ = gc.get_threshold()
     gc.set_threshold(young, middle, _FULL_COLLECTION)
 

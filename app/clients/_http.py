@@ -12,6 +12,7 @@ from collections.abc import Iterator, Mapping
 from contextlib import closing, contextmanager
 from http.cookiejar import DefaultCookiePolicy
 from io import BytesIO
+from pathlib import Path
 from ssl import SSLCertVerificationError
 from typing import Any
 
@@ -22,7 +23,13 @@ from requests.adapters import BaseAdapter, HTTPAdapter
 from urllib3 import exceptions as urllib3_errors
 
 from app.domain import JSON
-from app.errors import UpstreamError, UpstreamGarbled, UpstreamTimeout, UpstreamUnreachable
+from app.errors import (
+    ConfigError,
+    UpstreamError,
+    UpstreamGarbled,
+    UpstreamTimeout,
+    UpstreamUnreachable,
+)
 
 _LONGEST_CONNECT_SECONDS = 5.0
 _CHUNK_BYTES = 64 * 1024
@@ -95,6 +102,9 @@ class HttpSession(requests.Session):
         follow_redirects: Follow them; otherwise a redirect is an answer like any other.
         pool_size: Connections to keep.
         max_body_bytes: Largest body, decoded, to accept.
+
+    Raises:
+        ConfigError: The file of CA certificates does not exist.
     """
 
     def __init__(
@@ -109,6 +119,8 @@ class HttpSession(requests.Session):
         max_body_bytes: int = 64 * _MIB,
     ) -> None:
         super().__init__()
+        if isinstance(verify, str) and not Path(verify).exists():
+            raise ConfigError(f"The file of CA certificates '{verify}' does not exist.")
         self.upstream = upstream
         self.verify = verify
         self.trust_env = False

@@ -107,7 +107,11 @@ def _load(stored: JSON) -> TaskState:
 
 
 def _dump(task: TaskState) -> JSON:
-    return {key: value for key, value in asdict(task).items() if value != _DEFAULTS[key]}
+    return {
+        name: value
+        for name, default in _DEFAULTS.items()
+        if (value := getattr(task, name)) != default
+    }
 
 
 def _shown(name: str, task: TaskState) -> Task:

@@ -32,7 +32,7 @@ from app.engine.levels import level_of
 from app.engine.model import Definition, StepDefinition
 from app.engine.progress import Progress, TaskState, moment
 from app.engine.slots import Slots
-from app.errors import SlipwayError
+from app.errors import InvalidRequest
 
 _READ_BYTES = 1024 * 1024
 _TAIL_LINES = 5
@@ -71,7 +71,11 @@ class Run:
         self._wait = _SAFETY_SECONDS
 
     def advance(self) -> Observation:
-        """Read output, note ends, follow the user's wish, and begin what can begin."""
+        """Read output, note ends, follow the user's wish, and begin what can begin.
+
+        Raises:
+            UpstreamError: The launcher cannot work now; what was done is found again next time.
+        """
         self._begin()
         for step, task in self._tasks(TaskStatus.RUNNING, TaskStatus.PAUSED):
             self._look(step, task)
@@ -91,9 +95,7 @@ class Run:
         work = self._folder / "work"
         work.mkdir(parents=True, exist_ok=True, mode=0o700)
         for name, content in self._definition.files.items():
-            path = work / name
-            path.parent.mkdir(parents=True, exist_ok=True)
-            path.write_text(content, encoding="utf-8")
+            _write_once(work / name, content)
         self._progress.begun_at = time.time()
         count = len(self._steps)
         self._remark(Level.INFO, f"Execution of '{self._definition.name}' began, {count} task(s)")
@@ -129,7 +131,9 @@ class Run:
     def _start_again(self, step: StepDefinition, task: TaskState) -> None:
         """Begin a job whose start was cut short; the launcher begins nothing twice."""
         task.starts += 1
-        if task.starts > _MOST_STARTS:
+        if self._execution.desired is DesiredState.CANCEL:
+            self._end(step, task, JobState(JobPhase.ABSENT, cancelled=True))
+        elif task.starts > _MOST_STARTS:
             self._end(step, task, JobState(JobPhase.LOST, reason="it could not be begun"))
         else:
             self._launch(step, task)
@@ -139,7 +143,9 @@ class Run:
         task.exit_code = state.exit_code
         task.finished_at = state.finished_at or time.time()
         took = format_duration(round(task.finished_at - (task.started_at or task.finished_at), 3))
-        if state.phase is JobPhase.EXITED and state.exit_code == 0 and not state.timed_out:
+        # A command that was told to end may do so with exit code 0; its work is not done for that.
+        told_to_end = state.timed_out or state.cancelled
+        if state.phase is JobPhase.EXITED and state.exit_code == 0 and not told_to_end:
             self._succeed(step, task, took)
         elif state.cancelled:
             task.status = TaskStatus.CANCELLED
@@ -151,7 +157,7 @@ class Run:
     def _succeed(self, step: StepDefinition, task: TaskState, took: str) -> None:
         try:
             self._launcher.outputs(self._job_folder(step, task))
-        except SlipwayError as exc:
+        except InvalidRequest as exc:
             self._fail(step, task, f"its outputs cannot be read: {exc.message}")
             return
         task.status = TaskStatus.SUCCESS
@@ -237,7 +243,7 @@ class Run:
                 kill_grace_seconds=self._machine.kill_grace_seconds,
             )
             self._launcher.start(job)
-        except SlipwayError as exc:
+        except InvalidRequest as exc:
             self._machine.slots.give_back(self._execution.id, step.id)
             task.finished_at = time.time()
             self._fail(step, task, exc.message)
@@ -276,7 +282,7 @@ class Run:
         values = self._values()
         try:
             outputs = {o.name: evaluate(o.value, values) for o in self._definition.outputs}
-        except SlipwayError as exc:
+        except InvalidRequest as exc:
             return ExecutionStatus.FAILED, f"The outputs have no value: {exc.message}", None
         return ExecutionStatus.SUCCESS, None, outputs
 
@@ -337,6 +343,16 @@ class _StepValues(Mapping[str, Any]):
 
     def __len__(self) -> int:
         return len(self._names)
+
+
+def _write_once(path: Path, content: str) -> None:
+    """Write a file, whole or not at all; one that is there may be in a command's hands already."""
+    if path.exists():
+        return
+    path.parent.mkdir(parents=True, exist_ok=True)
+    part = path.with_name(f".{path.name}.part")
+    part.write_text(content, encoding="utf-8")
+    part.replace(path)
 
 
 def _reason(step: StepDefinition, task: TaskState, state: JobState, took: str) -> str:

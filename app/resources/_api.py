@@ -6,6 +6,7 @@ import json
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import datetime
+from http import HTTPStatus
 from typing import TYPE_CHECKING, Any, TypeVar
 
 import flask_smorest
@@ -64,6 +65,14 @@ def read_json(raw: bytes) -> Any:
         raise BadRequest(f"The body is not valid JSON: {exc}") from None
 
 
+def write_json(value: Any) -> bytes:
+    """Write JSON, the fast way where that can hold the value, as it cannot a very large integer."""
+    try:
+        return orjson.dumps(value)
+    except TypeError:
+        return json.dumps(value).encode()
+
+
 class Blueprint(flask_smorest.Blueprint):  # type: ignore[misc]
     """A group of endpoints of one API."""
 
@@ -76,14 +85,6 @@ class Blueprint(flask_smorest.Blueprint):  # type: ignore[misc]
         def response(self, status_code: int, *args: Any, **kwargs: Any) -> Callable[[V], V]: ...
         def alt_response(self, status_code: int, **kwargs: Any) -> Callable[[V], V]: ...
         def doc(self, **kwargs: Any) -> Callable[[V], V]: ...
-
-
-class SlipwayApi(Api):  # type: ignore[misc]
-    """Flask-smorest's API, but errors keep their headers and are problem+json."""
-
-    def handle_http_exception(self, error: HTTPException) -> Response:
-        """Answer an HTTP error."""
-        return on_http_exception(error)
 
 
 class Timestamp(fields.Field[datetime]):
@@ -134,6 +135,22 @@ class ProblemSchema(ma.Schema):
     fields_ = fields.List(
         fields.Nested(FieldFaultSchema), data_key="fields", metadata={"description": "Each fault"}
     )
+
+
+class SlipwayApi(Api):  # type: ignore[misc]
+    """Flask-smorest's API, but errors keep their headers and are problem+json."""
+
+    def handle_http_exception(self, error: HTTPException) -> Response:
+        """Answer an HTTP error."""
+        return on_http_exception(error)
+
+    def _register_responses(self) -> None:
+        """Document the errors that the library adds by itself in the form that they have here."""
+        content = {CONTENT_TYPE: {"schema": ProblemSchema}}
+        descriptions = {status.name: status.phrase for status in HTTPStatus}
+        for name, text in {**descriptions, "DEFAULT_ERROR": "Any other error"}.items():
+            response = {"description": text, "content": content}
+            self.spec.components.response(name, response, lazy=True)
 
 
 class PageArgsSchema(ma.Schema):

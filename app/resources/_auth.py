@@ -10,6 +10,7 @@ from flask_httpauth import HTTPBasicAuth
 
 from app.domain import Identity
 from app.errors import NotAuthenticated
+from app.resources._context import services
 from app.services.tickets import EVENTS, TicketService
 from app.services.users import EVERYBODY, Users
 
@@ -65,3 +66,9 @@ def caller() -> Identity:
     """Give the user of the current request."""
     identity: Identity = g.identity
     return identity
+
+
+def caller_by_now() -> Callable[[], Identity]:
+    """Give what tells who the caller is while his request lasts, by the users of that moment."""
+    users, identity = services().users, caller()
+    return lambda: identity if users is None else users.identity(identity.username)

@@ -14,7 +14,7 @@ from werkzeug.exceptions import HTTPException
 
 from app import errors
 from app.errors import FieldError, SlipwayError
-from app.settings.schema import flatten
+from app.settings.schema import WORDS, flatten
 
 log = structlog.get_logger(__name__)
 
@@ -43,6 +43,15 @@ _HTTP_CODES = {
     HTTPStatus.BAD_REQUEST: "malformed_request",
     HTTPStatus.REQUEST_ENTITY_TOO_LARGE: "body_too_large",
     HTTPStatus.UNPROCESSABLE_ENTITY: "invalid_request",
+}
+
+
+_WORDS = {
+    **WORDS,
+    "Unknown field.": "is not known here",
+    "Field may not be null.": "must not be null",
+    "Invalid input type.": "must be an object",
+    "Not a valid mapping type.": "must be an object",
 }
 
 
@@ -126,7 +135,8 @@ def _field_errors(messages: Mapping[str, Any]) -> list[FieldError]:
     """Name faults by the caller's own words: the place in the body, or the parameter."""
     faults: list[FieldError] = []
     for location, found in messages.items():
-        faults += flatten(found, "" if isinstance(found, Mapping) else location)
+        path = "" if isinstance(found, Mapping) else location
+        faults += flatten(found, path, _WORDS, root="body")
     return faults
 
 

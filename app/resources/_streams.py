@@ -9,18 +9,20 @@ import random
 import time
 import zlib
 from collections.abc import Callable, Iterable, Iterator
-from functools import lru_cache
 from typing import Any
+from weakref import WeakKeyDictionary
 
 import orjson
 from flask import Response
 
 from app.domain import Execution, Identity, Level, LogEntry, log_line, log_timestamp
+from app.observability import Metrics
 from app.resources._api import iso
 from app.resources._context import services
 from app.services.bundle import Services
 from app.services.follow import (
     Batch,
+    Changed,
     Dropped,
     Ended,
     Event,
@@ -38,7 +40,6 @@ TEXT = "text/plain"
 _RETRY_MS = (1000, 3000)
 _RETRY_MOVED_MS = (100, 1500)
 _HEADERS = {"Cache-Control": "no-cache, no-transform", "X-Accel-Buffering": "no"}
-_CACHED = 4096
 _LEVEL_NAMES = {int(level): level.name for level in Level}
 
 Encoder = Callable[[Event], bytes]
@@ -67,7 +68,7 @@ def status_json(execution: Execution) -> dict[str, Any]:
 
 
 def event_json(event: Event) -> tuple[str, dict[str, Any]]:
-    """Give the name and the data of any event but a batch and a heartbeat."""
+    """Give the name and the data of any event that has a name."""
     match event:
         case StatusChanged(execution):
             return "status", status_json(execution)
@@ -86,7 +87,9 @@ def event_json(event: Event) -> tuple[str, dict[str, Any]]:
 def sse(event: Event) -> bytes:
     """Write an event as server-sent events; the id of each is the cursor."""
     if isinstance(event, Batch):
-        return _sse_batch(event)
+        return _once(_as_sse, event, _sse_batch)
+    if isinstance(event, Changed):
+        return b""
     if isinstance(event, Heartbeat):
         return b":\n\n"
     name, data = event_json(event)
@@ -103,7 +106,9 @@ def sse(event: Event) -> bytes:
 def ndjson(event: Event) -> bytes:
     """Write an event as lines of JSON."""
     if isinstance(event, Batch):
-        return _ndjson_batch(event)
+        return _once(_as_ndjson, event, _ndjson_batch)
+    if isinstance(event, Changed):
+        return b""
     if isinstance(event, Heartbeat):
         return b"\n"
     name, data = event_json(event)
@@ -111,12 +116,18 @@ def ndjson(event: Event) -> bytes:
 
 
 def text(event: Event) -> bytes:
-    """Write an event as text; only the log itself shows."""
+    """Write an event as text: the log, and why it is not all of it."""
     if isinstance(event, Batch):
         return text_lines(event.entries)
-    if isinstance(event, Dropped):
-        return b"--- %d entries left out, this reader was too slow ---\n" % event.count
-    return b""
+    match event:
+        case Dropped(number):
+            return b"--- %d entries left out, this reader was too slow ---\n" % number
+        case Moved(following):
+            return b"--- this server stops; go on with after=%d ---\n" % (following - 1)
+        case Expired(reason):
+            return b"--- %s ---\n" % reason.encode()
+        case _:
+            return b""
 
 
 def text_lines(entries: Iterable[LogEntry]) -> bytes:
@@ -124,7 +135,20 @@ def text_lines(entries: Iterable[LogEntry]) -> bytes:
     return "".join(log_line(e.timestamp_ms, e.level, e.task, e.content) for e in entries).encode()
 
 
-@lru_cache(_CACHED)
+# Each lives as long as the batch that it was made of.
+_as_sse: WeakKeyDictionary[Batch, bytes] = WeakKeyDictionary()
+_as_ndjson: WeakKeyDictionary[Batch, bytes] = WeakKeyDictionary()
+
+
+def _once(
+    kept: WeakKeyDictionary[Batch, bytes], batch: Batch, write: Callable[[Batch], bytes]
+) -> bytes:
+    written = kept.get(batch)
+    if written is None:
+        written = kept[batch] = write(batch)
+    return written
+
+
 def _sse_batch(batch: Batch) -> bytes:
     return b"".join(
         b"id: %d\nevent: log\ndata: %s\n\n" % (entry.sequence, orjson.dumps(entry_json(entry)))
@@ -132,7 +156,6 @@ def _sse_batch(batch: Batch) -> bytes:
     )
 
 
-@lru_cache(_CACHED)
 def _ndjson_batch(batch: Batch) -> bytes:
     return b"".join(
         orjson.dumps({"type": "log", **entry_json(entry)}, option=orjson.OPT_APPEND_NEWLINE)
@@ -157,16 +180,23 @@ def stream(
 def _write(
     bundle: Services, events: Iterator[Event], encode: Encoder, transport: str, identity: Identity
 ) -> Iterator[bytes]:
+    opened_at = time.time()
     with bundle.streams.stream(identity, transport):
         if encode is sse:
             yield b"retry: %d\n\n" % random.randint(*_RETRY_MS)  # noqa: S311
         for event in events:
-            if isinstance(event, Batch) and event.entries:
-                newest = event.entries[-1].timestamp_ms / 1000
-                bundle.metrics.delivery_lag.observe(max(0.0, time.time() - newest))
+            if isinstance(event, Batch):
+                observe_lag(bundle.metrics, event, opened_at)
             data = encode(event)
             if data:
                 yield data
+
+
+def observe_lag(metrics: Metrics, batch: Batch, opened_at: float) -> None:
+    """Note how late a reader gets what was written after he had come; the past is no delay."""
+    written_at = batch.entries[-1].timestamp_ms / 1000
+    if written_at >= opened_at:
+        metrics.delivery_lag.observe(max(0.0, time.time() - written_at))
 
 
 def compress(chunks: Iterable[bytes], level: int = 6) -> Iterator[bytes]:

@@ -28,7 +28,12 @@ from wsproto.utilities import LocalProtocolError, RemoteProtocolError
 
 # Ours, and Werkzeug's development server.
 _SOCKETS = ("slipway.socket", "werkzeug.socket")
+HIJACKED = "slipway.hijacked"
+"""Where the WSGI environment tells the server to close the socket without another word."""
+
 _RECEIVE_BYTES = 4096
+_GOODBYE_SECONDS = 1.0
+_LONGEST_REASON = 123
 
 
 class Closed(Exception):
@@ -59,7 +64,8 @@ class WebSocket:
         except RemoteProtocolError as exc:
             raise BadRequest(f"This is a WebSocket: {exc}.") from None
         self._write(AcceptConnection())
-        threading.Thread(target=self._read, name="websocket", daemon=True).start()
+        self._reader = threading.Thread(target=self._read, name="websocket", daemon=True)
+        self._reader.start()
 
     def send(self, text: str) -> None:
         """Send a message.
@@ -81,18 +87,20 @@ class WebSocket:
         self._write(Ping())
 
     def close(self, code: int, reason: str) -> None:
-        """End the connection; a second time does nothing.
+        """End the connection, and give the client a moment to do the same.
 
         Args:
             code: As RFC 6455, 7.4 lists them.
-            reason: For the client, 123 bytes at most.
+            reason: For the client; what does not fit into the frame is cut off.
         """
+        fitting = reason.encode()[:_LONGEST_REASON].decode(errors="ignore")
         try:
-            self._write(CloseConnection(code=code, reason=reason[:120]))
+            self._write(CloseConnection(code=code, reason=fitting))
         except Closed:
             return
         finally:
             self._open = False
+        self._reader.join(_GOODBYE_SECONDS)
 
     def _write(self, event: Event) -> None:
         try:
@@ -128,10 +136,11 @@ class WebSocket:
 
 
 class Hijacked(Response):
-    """Stands for a response where the view has used the socket itself."""
+    """Stands for a response where the view has used the socket itself, which is of no more use."""
 
     def __call__(self, environ: Any, start_response: Callable[..., Any]) -> Iterable[bytes]:
         """Write nothing."""
+        environ[HIJACKED] = True
         return ()
 
 

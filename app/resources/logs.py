@@ -2,23 +2,25 @@
 
 from __future__ import annotations
 
-import time
-from functools import lru_cache
+from collections.abc import Callable
 from typing import Any
+from weakref import WeakKeyDictionary
 
 import marshmallow as ma
 import orjson
 from flask import Response, request
 from marshmallow import fields, validate
+from werkzeug.exceptions import NotAcceptable
 
 from app.domain import ALL_LEVELS, DEFAULT_LEVELS, Level
-from app.resources._api import LARGEST_INDEX, Blueprint, document_errors, empty
-from app.resources._auth import SECURITY, caller
+from app.resources._api import LARGEST_INDEX, Blueprint, V, document_errors, empty
+from app.resources._auth import SECURITY, caller, caller_by_now
 from app.resources._context import services
 from app.resources._download import download
 from app.resources._streams import NDJSON, SSE, TEXT, entry_json, ndjson, sse, stream, text
 from app.services.follow import FollowQuery
 from app.services.logs import LogPage, LogQuery
+from app.services.readers import breathe
 from app.settings.schema import Duration
 
 blueprint = Blueprint("logs", __name__, description="What executions say")
@@ -26,6 +28,8 @@ blueprint = Blueprint("logs", __name__, description="What executions say")
 JSON = "application/json"
 ENCODERS = {SSE: sse, NDJSON: ndjson, TEXT: text}
 _SLICE = 500
+
+_encoded: WeakKeyDictionary[LogPage, bytes] = WeakKeyDictionary()
 
 
 class LogArgsSchema(ma.Schema):
@@ -96,17 +100,35 @@ class LogPageSchema(ma.Schema):
     complete = fields.Boolean(required=True, metadata={"description": "No entry can come any more"})
 
 
+def _only_document(*decorators: Callable[[V], V]) -> Callable[[V], V]:
+    """Take the documentation of some decorators, and leave out the function that each adds.
+
+    Those would do nothing but call the next, and take 1 KiB of stack each of every held request.
+    """
+
+    def decorate(view: V) -> V:
+        documented = view
+        for decorator in reversed(decorators):
+            documented = decorator(documented)
+        vars(view)["_apidoc"] = vars(documented)["_apidoc"]
+        return view
+
+    return decorate
+
+
 @blueprint.route("/executions/<string:execution_id>/logs", methods=["GET"])
-@blueprint.arguments(LogArgsSchema, location="query")
-@blueprint.arguments(LogHeadersSchema, location="headers")
+@blueprint.arguments(LogArgsSchema(), location="query")
+@blueprint.arguments(LogHeadersSchema(), location="headers")
 @blueprint.response(200, LogPageSchema)
-@blueprint.alt_response(200, schema={"type": "string"}, content_type=SSE)
-@blueprint.alt_response(200, schema={"type": "string"}, content_type=NDJSON)
-@blueprint.alt_response(200, schema={"type": "string"}, content_type=TEXT)
-@blueprint.alt_response(204, description="Server-sent events: you have got all there was")
-@blueprint.alt_response(206, schema={"type": "string"}, content_type=TEXT)
-@document_errors(blueprint, 401, 404, 406, 416, 429)
-@blueprint.doc(security=SECURITY)
+@_only_document(
+    blueprint.alt_response(200, schema={"type": "string"}, content_type=SSE),
+    blueprint.alt_response(200, schema={"type": "string"}, content_type=NDJSON),
+    blueprint.alt_response(200, schema={"type": "string"}, content_type=TEXT),
+    blueprint.alt_response(204, description="Server-sent events: you have got all there was"),
+    blueprint.alt_response(206, schema={"type": "string"}, content_type=TEXT),
+    document_errors(blueprint, 401, 404, 406, 416, 429),
+    blueprint.doc(security=SECURITY),
+)
 def get_logs(args: dict[str, Any], headers: dict[str, Any], execution_id: str) -> Response:
     """Read log entries; `Accept` chooses how.
 
@@ -114,12 +136,12 @@ def get_logs(args: dict[str, Any], headers: dict[str, Any], execution_id: str) -
     `text/event-stream` and `application/x-ndjson` follow until the execution has ended;
     `text/plain` gives the log as lines, whole or followed.
     """
-    chosen = request.accept_mimetypes.best_match([JSON, SSE, NDJSON, TEXT], JSON)
+    chosen = _chosen()
     levels = Level(args["levels"]) or DEFAULT_LEVELS
     if chosen == JSON:
         query = LogQuery(args["start"], args["size"], levels, args["timeout"], args.get("after"))
         page = services().logs.page(execution_id, caller(), query)
-        return Response(_encode(page), content_type=JSON)
+        return Response(_body(page), content_type=JSON)
     if chosen == TEXT and not args["follow"]:
         return download(execution_id, levels)
     after = headers.get("last_event_id", args.get("after"))
@@ -130,18 +152,34 @@ def get_logs(args: dict[str, Any], headers: dict[str, Any], execution_id: str) -
     ):
         return empty(204)
     follow = FollowQuery(levels, args["start"], after)
-    events = services().follow.open(execution_id, caller(), follow)
+    events = services().follow.open(execution_id, caller_by_now(), follow)
     return stream(events, ENCODERS[chosen], chosen, caller())
 
 
-@lru_cache(1024)
+def _chosen() -> str:
+    """Choose the form of the answer; JSON where the client does not care."""
+    wanted = request.accept_mimetypes
+    chosen = wanted.best_match([JSON, SSE, NDJSON, TEXT], "" if wanted else JSON)
+    if not chosen:
+        raise NotAcceptable(f"A log can be had as {JSON}, {SSE}, {NDJSON} or {TEXT}.")
+    return chosen
+
+
+def _body(page: LogPage) -> bytes:
+    """Give a page as JSON, written once for all who share it."""
+    body = _encoded.get(page)
+    if body is None:
+        body = _encoded[page] = _encode(page)
+    return body
+
+
 def _encode(page: LogPage) -> bytes:
     """Write a page as JSON, past marshmallow, which takes eight times as long."""
     entries = bytearray()
     for start in range(0, len(page.entries), _SLICE):
         if start:
             entries += b","
-            time.sleep(0)  # a large page must not hold up every other request
+            breathe()
         part = orjson.dumps([entry_json(e) for e in page.entries[start : start + _SLICE]])
         entries += part[1:-1]
     rest = {

@@ -5,9 +5,10 @@ from __future__ import annotations
 from typing import Any
 
 import marshmallow as ma
+from flask import Response
 from marshmallow import fields, validate
 
-from app.resources._api import Blueprint, Timestamp, document_errors
+from app.resources._api import Blueprint, Timestamp, document_errors, empty
 from app.resources._auth import SECURITY, caller
 from app.resources._context import services
 from app.services.ssh_keys import ALGORITHMS
@@ -77,6 +78,7 @@ def list_ssh_keys() -> Any:
 @blueprint.response(204)
 @document_errors(blueprint, 401, 404, 409, 503, 504)
 @blueprint.doc(security=SECURITY)
-def revoke_ssh_key(key_id: str) -> None:
+def revoke_ssh_key(key_id: str) -> Response:
     """Revoke a key of yours, by its id or the prefix that the list shows."""
     services().ssh_keys.revoke(key_id, caller())
+    return empty(204)

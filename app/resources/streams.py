@@ -2,23 +2,26 @@
 
 from __future__ import annotations
 
+import time
 from collections.abc import Callable, Iterator
 from typing import Any
 
 import marshmallow as ma
 import orjson
 from flask import Response, request
+from flask.blueprints import BlueprintSetupState
 from marshmallow import fields, validate
 
-from app.domain import ALL_LEVELS, DEFAULT_LEVELS, Level, Task, TaskStatus
+from app.domain import ALL_LEVELS, DEFAULT_LEVELS, Execution, Level, Task, TaskStatus
 from app.resources._api import LARGEST_INDEX, Blueprint, document_errors
-from app.resources._auth import SECURITY, caller
+from app.resources._auth import SECURITY, caller, caller_by_now
 from app.resources._context import services
-from app.resources._streams import SSE, entry_json, event_json, sse, stream
+from app.resources._streams import SSE, entry_json, event_json, observe_lag, sse, stream
 from app.resources._websocket import Closed, Hijacked, WebSocket
 from app.resources.executions import TaskSchema
 from app.services.follow import (
     Batch,
+    Changed,
     Ended,
     Event,
     Expired,
@@ -30,6 +33,7 @@ from app.services.follow import (
 
 blueprint = Blueprint("streams", __name__, description="Following over one open connection")
 
+_WS = "/executions/<string:execution_id>/ws"
 _NORMAL = 1000
 _GOING_AWAY = 1001
 _POLICY = 1008
@@ -68,7 +72,7 @@ def follow_events(_args: dict[str, Any]) -> Response:
 
     It begins with those that have not ended.
     """
-    return stream(services().events.open(caller()), sse, SSE, caller())
+    return stream(services().events.open(caller_by_now()), sse, SSE, caller())
 
 
 @blueprint.route("/executions/<string:execution_id>/tickets", methods=["POST"])
@@ -85,7 +89,7 @@ def create_ticket(execution_id: str) -> Any:
     return {"ticket": ticket, "expires_in": expires_in}
 
 
-@blueprint.route("/executions/<string:execution_id>/ws", methods=["GET"])
+@blueprint.route(_WS, methods=["GET"])
 @blueprint.arguments(WebSocketArgsSchema, location="query")
 @blueprint.response(101, description="A WebSocket: JSON messages with a `type`")
 @document_errors(blueprint, 400, 401, 404, 429, 501)
@@ -95,14 +99,16 @@ def follow_websocket(args: dict[str, Any], execution_id: str) -> Response:
     identity = caller()
     levels = Level(args["levels"]) or DEFAULT_LEVELS
     query = FollowQuery(levels, args["start"], args.get("after"))
-    events = services().follow.open(execution_id, identity, query)
+    events = services().follow.open(execution_id, caller_by_now(), query)
     with services().streams.stream(identity, "websocket"):
         ws = WebSocket(request.environ)
-        messages = Messages(lambda: services().executions.tasks(execution_id, identity))
+        messages, opened_at = Messages(services().follow.tasks), time.time()
         try:
             for event in events:
                 if isinstance(event, Heartbeat):
                     ws.ping()
+                if isinstance(event, Batch):
+                    observe_lag(services().metrics, event, opened_at)
                 for message in messages.of(event):
                     ws.send(message)
                 if isinstance(event, Ended | Moved | Expired):
@@ -110,6 +116,14 @@ def follow_websocket(args: dict[str, Any], execution_id: str) -> Response:
         except Closed:
             pass
     return Hijacked()
+
+
+def _route_upgrades(state: BlueprintSetupState) -> None:
+    """Lead requests for an upgrade to the view, too: Werkzeug keeps them apart from all others."""
+    state.add_url_rule(_WS, "follow_websocket", websocket=True)
+
+
+blueprint.record(_route_upgrades)
 
 
 def _closing(event: Ended | Moved | Expired) -> tuple[int, str]:
@@ -127,27 +141,28 @@ class Messages:
     """Turns the events of one reader into JSON messages, with what changed of the tasks.
 
     Args:
-        tasks: Gives the tasks as they are now.
+        tasks: Gives the tasks of an execution as they are now.
     """
 
-    def __init__(self, tasks: Callable[[], list[Task]]) -> None:
+    def __init__(self, tasks: Callable[[Execution], list[Task]]) -> None:
         self._tasks = tasks
+        self._execution: Execution | None = None
         self._shown: dict[str, Task] = {}
 
     def of(self, event: Event) -> Iterator[str]:
         """Give the messages of an event."""
-        if isinstance(event, Heartbeat):
-            return
+        if isinstance(event, StatusChanged):
+            self._execution = event.execution
         if isinstance(event, Batch):
             for entry in event.entries:
                 yield _dump("log", entry_json(entry))
-        if isinstance(event, Batch | StatusChanged | Ended):
-            yield from self._changes()
-        if not isinstance(event, Batch):
+        elif not isinstance(event, Changed | Heartbeat):
             yield _dump(*event_json(event))
+        if self._execution is not None and isinstance(event, Batch | StatusChanged | Changed):
+            yield from self._changes(self._execution)
 
-    def _changes(self) -> Iterator[str]:
-        tasks = self._tasks()
+    def _changes(self, execution: Execution) -> Iterator[str]:
+        tasks = self._tasks(execution)
         changed = [task for task in tasks if self._shown.get(task.name) != task]
         for task in changed:
             self._shown[task.name] = task

@@ -5,7 +5,7 @@ from __future__ import annotations
 from typing import Any
 
 import marshmallow as ma
-from flask import Response
+from flask import Response, request
 from marshmallow import fields, validate
 
 from app.domain import WorkflowDescription
@@ -18,10 +18,13 @@ from app.resources._api import (
     cut,
     document_errors,
     empty,
+    read_json,
     text_body,
 )
 from app.resources._auth import SECURITY, caller
 from app.resources._context import services
+
+_JSON = "application/json"
 
 blueprint = Blueprint("workflows", __name__, description="What can be launched")
 
@@ -151,7 +154,7 @@ def list_workflows(args: dict[str, Any]) -> Any:
 )
 def upload_workflow() -> Any:
     """Upload a workflow definition, YAML or JSON (role developer)."""
-    document = text_body("application/json", *YAML_TYPES)
+    document = _definition_body()
     workflow, _ = services().workflows.upload(document, caller())
     return workflow, {"Location": f"/workflows/{workflow.id}"}
 
@@ -209,7 +212,7 @@ def launch_workflow(
 )
 def replace_workflow(reference: str) -> Any:
     """Upload a definition in the place of the one of this id or name (role developer)."""
-    document = text_body("application/json", *YAML_TYPES)
+    document = _definition_body()
     workflow, new = services().workflows.upload(document, caller(), replace=reference)
     return workflow, 201 if new else 200
 
@@ -218,9 +221,18 @@ def replace_workflow(reference: str) -> Any:
 @blueprint.response(204)
 @document_errors(blueprint, 401, 403, 404, 409, 501)
 @blueprint.doc(security=SECURITY)
-def remove_workflow(reference: str) -> None:
+def remove_workflow(reference: str) -> Response:
     """Remove a definition; executions of it go on (role developer)."""
     services().workflows.remove(reference, caller())
+    return empty(204)
+
+
+def _definition_body() -> str:
+    """Read a body that holds a definition; JSON is checked as such, to be told from YAML."""
+    text = text_body(_JSON, *YAML_TYPES)
+    if request.mimetype == _JSON:
+        read_json(text.encode())
+    return text
 
 
 def _flat(described: WorkflowDescription) -> dict[str, Any]:

@@ -4,10 +4,13 @@ from __future__ import annotations
 
 from collections import OrderedDict, deque
 from collections.abc import Collection, Iterator
+from itertools import islice
+from threading import Lock
 
 from app.domain import Execution, ExecutionStatus, Identity
+from app.errors import NotAuthenticated
 from app.services.access import sees_everything
-from app.services.follow import Event, Heartbeat, Moved, StatusChanged
+from app.services.follow import Caller, Event, Expired, Heartbeat, Moved, Rhythm, StatusChanged
 from app.settings import StreamSettings
 from app.store.changes import Changes
 from app.store.executions import Executions
@@ -24,46 +27,85 @@ class EventService:
     Args:
         executions: The executions in the store.
         changes: Wakes who waits.
-        settings: Heartbeat.
+        settings: Heartbeat and rechecks.
     """
 
     def __init__(self, executions: Executions, changes: Changes, settings: StreamSettings) -> None:
         self._executions = executions
         self._changes = changes
         self._settings = settings
-        self._recent: deque[tuple[int, Execution]] = deque(maxlen=_REMEMBERED)
+        self._lock = Lock()
+        self._recent: deque[Execution] = deque(maxlen=_REMEMBERED)
         self._count = 0
         self._known: OrderedDict[str, ExecutionStatus] = OrderedDict()
         changes.observe(self._on_change)
 
-    def open(self, identity: Identity) -> Iterator[Event]:
-        """Tell the status of every execution that has not ended, then each change."""
+    def open(self, caller: Caller) -> Iterator[Event]:
+        """Tell the status of every execution that has not ended, then each change.
+
+        A reader who may have missed a change gets ``Moved``: he must begin again.
+
+        Args:
+            caller: Who reads; asked again now and then.
+        """
+        identity, rhythm = caller(), Rhythm(self._settings)
         with self._changes.subscribe(_TOPIC) as subscription:
-            position = self._count
+            position: int | None = self._count
             for execution in self._open_executions(identity):
                 yield StatusChanged(execution)
-            while not self._changes.closing:
-                fresh = [item for item in self._recent if item[0] >= position]
-                position = self._count
-                for _, execution in fresh:
+            while not self._changes.closing and position is not None:
+                fresh, position = self._since(position)
+                for execution in fresh:
                     if sees_everything(identity) or execution.owner == identity.username:
                         yield StatusChanged(execution)
-                if not subscription.wait(self._settings.heartbeat) and not self._changes.closing:
+                        rhythm.spoke()
+                if rhythm.check_is_due():
+                    try:
+                        identity = caller()
+                    except NotAuthenticated as exc:
+                        yield Expired(exc.message)
+                        return
+                subscription.wait(rhythm.silence_left())
+                if not rhythm.silence_left() and not self._changes.closing:
                     yield Heartbeat()
+                    rhythm.spoke()
         yield Moved(0)
 
     def _open_executions(self, identity: Identity) -> list[Execution]:
         return self._executions.open(None if sees_everything(identity) else identity.username)
 
+    def _since(self, position: int) -> tuple[list[Execution], int | None]:
+        """Give the changes from a position on, and the next position; None when some are lost."""
+        with self._lock:
+            number = self._count - position
+            if number > len(self._recent):
+                return [], None
+            newest_first = list(islice(reversed(self._recent), number))
+            return newest_first[::-1], self._count
+
     def _on_change(self, ids: Collection[str] | None) -> None:
         if not self._changes.watched(_TOPIC):
             self._known.clear()
             return
-        changed = self._executions.open(None) if ids is None else self._executions.get_many(ids)
-        news = [e for e in changed if self._known.get(e.id) is not e.status]
-        for execution in news:
-            self._recent.append((self._count, execution))
+        if ids is None:
+            self._lose()
+        else:
+            self._tell(self._executions.get_many(ids))
+
+    def _lose(self) -> None:
+        """Let every reader begin again: what ended meanwhile can be told to nobody."""
+        with self._lock:
+            self._recent.clear()
             self._count += 1
+        self._known.clear()
+        self._changes.publish([_TOPIC])
+
+    def _tell(self, changed: Collection[Execution]) -> None:
+        news = [e for e in changed if self._known.get(e.id) is not e.status]
+        with self._lock:
+            self._recent.extend(news)
+            self._count += len(news)
+        for execution in news:
             self._known[execution.id] = execution.status
             self._known.move_to_end(execution.id)
         while len(self._known) > _REMEMBERED:

@@ -42,6 +42,8 @@ log = structlog.get_logger(__name__)
 
 # What can be an id at all; rubbish never reaches the store or an orchestrator.
 _ID = re.compile(r"[A-Za-z0-9_-]{1,64}")
+_LAUNCH_SECONDS = 30.0
+_LAUNCH_LOOK_SECONDS = 0.25
 _STEERABLE = {ExecutionStatus.PENDING, ExecutionStatus.RUNNING, ExecutionStatus.PAUSED}
 
 
@@ -95,18 +97,47 @@ class ExecutionService:
         Raises:
             NotFound, Ambiguous: The workflow cannot be told.
             InvalidRequest: Every fault of the inputs.
-            Conflict: The key was used for another request.
+            Conflict: The key was used for another request, or for one that is still under way.
             UpstreamError: It surely did not start.
         """
         behind, workflow = self._workflows.resolve(reference, identity, orchestrator)
         description = behind.describe(workflow.id, identity)
         values = validate_inputs(description.inputs, {} if inputs is None else inputs)
-        execution, new = self._executions.create(
-            _intent(behind, description, values, identity, key)
-        )
-        if new:
-            self._ask(behind, execution, identity)
-        return execution
+        intent = _intent(behind, description, values, identity, key)
+        while True:
+            execution, new = self._executions.create(intent)
+            if new:
+                self._ask(behind, execution, identity)
+                return execution
+            if self._stands(execution):
+                return execution
+
+    def _stands(self, execution: Execution) -> bool:
+        """Wait until a launch that another request makes with the same key is certain.
+
+        Until then it may be withdrawn, and an id that was told must never vanish.
+
+        Returns:
+            False when it was withdrawn.
+
+        Raises:
+            Conflict: It is not certain for long.
+        """
+        deadline = time.monotonic() + _LAUNCH_SECONDS
+        with self._changes.subscribe(execution.id) as subscription:
+            while True:
+                try:
+                    current = self._executions.get(execution.id)
+                except NotFound:
+                    return False
+                unknown = current.status is ExecutionStatus.UNKNOWN
+                if current.reference is not None or unknown or current.status.final:
+                    return True
+                if time.monotonic() > deadline or self._changes.closing:
+                    text = "A launch with this Idempotency-Key is still under way."
+                    raise Conflict(text, retry_after_seconds=_LAUNCH_SECONDS)
+                # Nobody is told of a withdrawal, so it is looked for now and then.
+                subscription.wait(_LAUNCH_LOOK_SECONDS)
 
     def _ask(self, orchestrator: Orchestrator, execution: Execution, identity: Identity) -> None:
         launch = Launch(
@@ -148,12 +179,26 @@ class ExecutionService:
         return execution
 
     def _adopt(self, execution_id: str, identity: Identity) -> Execution:
-        """Take over an execution that an orchestrator knows by this id."""
+        """Take over an execution that an orchestrator knows by this id.
+
+        One that was launched here has an owner and an id of its own, which it goes by.
+        """
+        failure: UpstreamError | None = None
         for orchestrator in self._orchestrators.values():
             if Capability.ADOPT not in orchestrator.capabilities:
                 continue
-            found = adopter(orchestrator).adopt(execution_id, identity)
+            try:
+                found = adopter(orchestrator).adopt(execution_id, identity)
+            except UpstreamError as exc:
+                failure = exc  # another one may know it
+                continue
             if found is not None:
+                ours = self._executions.find_by_reference(
+                    orchestrator.name, found.workflow_id, found.reference
+                )
+                if ours is not None:
+                    self._access.require_visible(ours, identity)
+                    raise NotFound(f"This execution was launched here; its id is {ours.id}.")
                 intent = Intent(
                     execution_id=execution_id,
                     orchestrator=orchestrator.name,
@@ -165,12 +210,16 @@ class ExecutionService:
                 return self._executions.adopt(
                     intent, found.reference, found.status, found.started_at
                 )
+        if failure is not None:
+            raise failure
         raise NotFound("There is no such execution.")
 
     def wait(self, execution_id: str, identity: Identity, timeout_seconds: float) -> Execution:
         """Get an execution once its status changed, has become final, or the time is over."""
         deadline = time.monotonic() + timeout_seconds
         first = self.get(execution_id, identity)
+        if timeout_seconds <= 0 or first.status.final:
+            return first
         with self._changes.subscribe(first.id) as subscription:
             while True:
                 execution = self._executions.get(first.id)
@@ -200,7 +249,11 @@ class ExecutionService:
 
     def tasks(self, execution_id: str, identity: Identity) -> list[Task]:
         """List the tasks of an execution, in the order of the workflow."""
-        return self._executions.tasks(self.get(execution_id, identity))
+        return self.tasks_of(self.get(execution_id, identity))
+
+    def tasks_of(self, execution: Execution) -> list[Task]:
+        """List the tasks of an execution that somebody may see."""
+        return self._executions.tasks(execution)
 
     def task(self, execution_id: str, name: str, identity: Identity) -> Task:
         """Get one task of an execution.
@@ -266,7 +319,7 @@ class ExecutionService:
 
     def _desire(self, execution: Execution, desired: DesiredState, shown: ExecutionStatus) -> None:
         if not self._executions.desire(execution, desired, shown):
-            raise Conflict("The execution has ended meanwhile.")
+            raise Conflict("The execution has ended, or is being cancelled, meanwhile.")
 
     def _orchestrator(self, execution: Execution) -> Orchestrator:
         try:

@@ -8,24 +8,29 @@ entry's place in the whole journal, whatever the filter; it resumes exactly on e
 from __future__ import annotations
 
 import time
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Generator, Iterator
 from dataclasses import dataclass
-from functools import lru_cache
 from typing import NamedTuple
 
-from app.domain import Execution, ExecutionStatus, Identity, Level, LogEntry
-from app.errors import NotAuthenticated, NotFound
+import structlog
+
+from app.domain import Execution, ExecutionStatus, Identity, Level, LogEntry, Task
+from app.errors import NotAuthenticated, NotFound, UpstreamError
 from app.services.executions import ExecutionService
-from app.services.readers import Readers
+from app.services.readers import Readers, Shared, breathe
 from app.settings import StreamSettings
 from app.store.changes import Changes, Subscription
 from app.store.journal import Counts, Journal, count
 
+log = structlog.get_logger(__name__)
+
 _BATCH = 500
-_CACHED = 4096
+
+Caller = Callable[[], Identity]
+"""Tells who the reader is by now; raises NotAuthenticated when he may not call any more."""
 
 
-@dataclass(frozen=True, slots=True, eq=False)
+@dataclass(frozen=True, slots=True, weakref_slot=True, eq=False)
 class Batch:
     """Log entries that many readers may share, so it is its own key for caches.
 
@@ -60,6 +65,11 @@ class Dropped:
 
 
 @dataclass(frozen=True, slots=True)
+class Changed:
+    """Something else of the execution changed, such as its tasks."""
+
+
+@dataclass(frozen=True, slots=True)
 class Heartbeat:
     """Nothing happened, and the connection is alive."""
 
@@ -90,7 +100,7 @@ class Expired:
     reason: str
 
 
-Event = Batch | StatusChanged | Dropped | Heartbeat | Ended | Moved | Expired
+Event = Batch | StatusChanged | Dropped | Changed | Heartbeat | Ended | Moved | Expired
 
 
 @dataclass(frozen=True, slots=True)
@@ -106,6 +116,34 @@ class FollowQuery:
     levels: Level
     start: int = 0
     after: int | None = None
+
+
+class Rhythm:
+    """When a stream must speak again, and when it must be asked whether it may go on.
+
+    Args:
+        settings: How often.
+    """
+
+    def __init__(self, settings: StreamSettings) -> None:
+        self._settings = settings
+        self._checked_at = time.monotonic()
+        self.spoke()
+
+    def spoke(self) -> None:
+        """Note that the reader got something just now."""
+        self._spoke_at = time.monotonic()
+
+    def silence_left(self) -> float:
+        """Give the seconds until the stream must speak; 0 when it must do so now."""
+        return max(0.0, self._spoke_at + self._settings.heartbeat - time.monotonic())
+
+    def check_is_due(self) -> bool:
+        """Tell whether it is time to check the reader again; the next time is set then."""
+        if time.monotonic() - self._checked_at < self._settings.recheck:
+            return False
+        self._checked_at = time.monotonic()
+        return True
 
 
 class _BatchKey(NamedTuple):
@@ -141,10 +179,15 @@ class FollowService:
         self.journal = journal
         self.changes = changes
         self.settings = settings
-        self.batch = lru_cache(_CACHED)(self._make_batch)
+        self.batch = Shared(self._make_batch).get
 
-    def open(self, execution_id: str, identity: Identity, query: FollowQuery) -> Iterator[Event]:
+    def open(self, execution_id: str, caller: Caller, query: FollowQuery) -> Iterator[Event]:
         """Begin to follow; what cannot be followed fails here, before the first event.
+
+        Args:
+            execution_id: What to follow.
+            caller: Who follows; asked again now and then.
+            query: Which entries.
 
         Returns:
             The events, each when it happens; the last one is ``Ended``, ``Moved`` or ``Expired``.
@@ -152,12 +195,15 @@ class FollowService:
         Raises:
             NotFound: There is no such execution for this user.
         """
-        execution = self._service.get(execution_id, identity)
 
-        def recheck() -> None:
-            self._service.get(execution_id, identity)
+        def look() -> Execution:
+            return self._service.get(execution_id, caller())
 
-        return _Follower(self, execution, query, recheck).events()
+        return _Follower(self, query, look).events()
+
+    def tasks(self, execution: Execution) -> list[Task]:
+        """List the tasks of an execution that is being followed."""
+        return self.readers.tasks(execution)
 
     def has_ended(self, execution_id: str, identity: Identity, after: int) -> bool:
         """Tell whether a reader who got the event with this cursor has got everything."""
@@ -174,17 +220,15 @@ class _Follower:
     """One reader's way through a journal."""
 
     def __init__(
-        self,
-        service: FollowService,
-        execution: Execution,
-        query: FollowQuery,
-        recheck: Callable[[], None],
+        self, service: FollowService, query: FollowQuery, look: Callable[[], Execution]
     ) -> None:
         self._service = service
+        self._changes = service.changes
         self._settings = service.settings
-        self._execution = execution
         self._levels = query.levels
-        self._recheck = recheck
+        self._look = look
+        self._rhythm = Rhythm(service.settings)
+        self._execution = look()
         self._position, self._skip = self._begin(query)
         self._caught_up = False
 
@@ -202,49 +246,61 @@ class _Follower:
 
     def events(self) -> Iterator[Event]:
         """Give each event when it happens."""
-        changes = self._service.changes
-        shown = self._execution.status
-        yield StatusChanged(self._execution)
-        checked_at = time.monotonic()
-        with changes.subscribe(self._execution.id) as subscription:
-            while True:
-                execution = self._latest(subscription)
-                yield from self._log(execution)
-                if execution.status is not shown:
-                    shown = execution.status
-                    yield StatusChanged(execution)
-                if execution.log_complete and self._position >= execution.log_total:
-                    yield Ended(execution.status, execution.log_total)
-                    return
-                if changes.closing:
-                    yield Moved(self._position)
-                    return
-                if time.monotonic() - checked_at > self._settings.recheck:
-                    checked_at = time.monotonic()
-                    reason = self._expired()
-                    if reason is not None:
-                        yield Expired(reason)
-                        return
-                if not subscription.wait(self._settings.heartbeat) and not changes.closing:
-                    yield Heartbeat()
+        with self._changes.subscribe(self._execution.id) as subscription:
+            try:
+                for event in self._happenings(subscription):
+                    yield event
+                    if not isinstance(event, Changed):
+                        self._rhythm.spoke()
+            except UpstreamError as exc:
+                log.warning("stream broke off", execution=self._execution.id, error=exc.message)
+                yield Moved(self._position)
 
-    def _latest(self, subscription: Subscription) -> Execution:
-        execution = self._service.readers.latest(self._execution.id, subscription.seen)
+    def _happenings(self, subscription: Subscription) -> Iterator[Event]:
+        execution = self._look()  # again, since only from the subscription on nothing is missed
+        yield StatusChanged(execution)
+        shown, woken = execution.status, False
+        while True:
+            self._note(execution)
+            told = yield from self._log(execution)
+            if execution.status is not shown:
+                shown = execution.status
+                yield StatusChanged(execution)
+            elif woken and not told:
+                yield Changed()
+            last = self._last(execution)
+            if last is not None:
+                yield last
+                return
+            woken = subscription.wait(self._rhythm.silence_left())
+            if not self._rhythm.silence_left() and not self._changes.closing:
+                yield Heartbeat()
+            if woken or self._changes.closing:
+                execution = self._service.readers.latest(execution.id, subscription.seen)
+
+    def _note(self, execution: Execution) -> None:
         if not execution.status.final:
             self._service.readers.note(execution, self._settings.heartbeat)
-        return execution
 
-    def _log(self, execution: Execution) -> Iterator[Event]:
-        behind = execution.log_total - self._position
+    def _log(self, execution: Execution) -> Generator[Event, None, bool]:
+        """Give the entries up to now; tell whether there were any."""
+        told, behind = False, execution.log_total - self._position
         if self._caught_up and behind > self._settings.max_lag:
-            yield self._drop(execution)
-        while self._position < execution.log_total:
+            dropped = self._drop(execution)
+            if dropped.count:
+                yield dropped
+        while self._position < execution.log_total and not self._changes.closing:
             key = _BatchKey(execution.number, execution.log_counts, self._levels, self._position)
             batch = self._pass_over(self._service.batch(key))
             self._position = batch.next
             if batch.entries:
+                told = True
                 yield batch
-        self._caught_up = True
+            if self._position < execution.log_total:
+                breathe()
+        # Who is still on his way through an old log is not too slow.
+        self._caught_up |= behind <= _BATCH and not self._skip
+        return told
 
     def _pass_over(self, batch: Batch) -> Batch:
         """Leave out entries before the index that was asked for, which lay in the future."""
@@ -254,7 +310,7 @@ class _Follower:
         return Batch(left, batch.next)
 
     def _drop(self, execution: Execution) -> Dropped:
-        first, self._position = self._position, execution.log_total - _BATCH
+        first, self._position = self._position, execution.log_total - self._kept
         index = self._service.journal.index_of
         number, counts = execution.number, execution.log_counts
         missed = index(number, counts, self._levels, self._position) - index(
@@ -262,9 +318,24 @@ class _Follower:
         )
         return Dropped(missed, first, self._position)
 
-    def _expired(self) -> str | None:
+    @property
+    def _kept(self) -> int:
+        """How many of the newest entries a reader gets who was too slow for the others."""
+        return min(_BATCH, self._settings.max_lag)
+
+    def _last(self, execution: Execution) -> Event | None:
+        """Give the event that ends the stream, if it is time for one."""
+        if execution.log_complete and self._position >= execution.log_total:
+            return Ended(execution.status, execution.log_total)
+        if self._changes.closing:
+            return Moved(self._position)
+        return self._expired() if self._rhythm.check_is_due() else None
+
+    def _expired(self) -> Expired | None:
         try:
-            self._recheck()
+            self._look()
         except (NotFound, NotAuthenticated) as exc:
-            return exc.message
+            return Expired(exc.message)
+        except UpstreamError as exc:
+            log.warning("reader cannot be checked", id=self._execution.id, error=exc.message)
         return None

@@ -5,18 +5,16 @@ from __future__ import annotations
 import time
 from collections.abc import Iterator
 from dataclasses import dataclass, replace
-from functools import lru_cache
 from typing import NamedTuple
 
 from app.domain import ALL_LEVELS, Execution, ExecutionStatus, Identity, Level, LogEntry
 from app.errors import FieldError, InvalidRequest
 from app.services.executions import ExecutionService
-from app.services.readers import Readers
+from app.services.readers import Readers, Shared
 from app.settings import LogSettings
 from app.store.changes import Changes
 from app.store.journal import Counts, Journal, Totals, count
 
-_CACHED = 4096
 _TEXT_BATCH = 1000
 
 
@@ -39,7 +37,7 @@ class LogQuery:
     after: int | None = None
 
 
-@dataclass(frozen=True, slots=True, eq=False)
+@dataclass(frozen=True, slots=True, weakref_slot=True, eq=False)
 class LogPage:
     """Entries of a log; readers who ask the same share one, so it is its own key for caches.
 
@@ -136,7 +134,7 @@ class LogService:
         self._journal = journal
         self._changes = changes
         self._settings = settings
-        self._shared_page = lru_cache(_CACHED)(self._make_page)
+        self._pages = Shared(self._make_page)
 
     def page(self, execution_id: str, identity: Identity, query: LogQuery) -> LogPage:
         """Read a page; wait until it holds something, or nothing can come any more.
@@ -149,19 +147,19 @@ class LogService:
             limit = f"must be at most {self._settings.max_timeout:g} seconds"
             raise InvalidRequest("The wait is too long.", fields=(FieldError("timeout", limit),))
         deadline = time.monotonic() + query.timeout_seconds
-        execution = self._service.get(execution_id, identity)
-        if query.after is not None:
-            query = replace(query, start=self._index_behind(execution, query), after=None)
-        if self._answers(execution, query):
-            return self._read(execution, query)
-        with self._changes.subscribe(execution.id) as subscription:
-            while True:
-                execution = self._readers.latest(execution.id, subscription.seen)
+        with self._changes.subscribe(execution_id) as subscription:
+            execution = self._service.get(execution_id, identity)
+            if query.after is not None:
+                query = replace(query, start=self._index_behind(execution, query), after=None)
+            while not self._answers(execution, query) and not self._changes.closing:
                 left = deadline - time.monotonic()
-                if self._answers(execution, query) or left <= 0 or self._changes.closing:
-                    return self._read(execution, query)
+                if left <= 0:
+                    break
                 self._readers.note(execution, left)
+                del execution  # ten thousand who wait must not hold a copy each
                 subscription.wait(left)
+                execution = self._readers.latest(execution_id, subscription.seen)
+            return self._read(execution, query)
 
     def text(self, execution_id: str, identity: Identity, levels: Level) -> LogText:
         """Give the log as text.
@@ -186,7 +184,7 @@ class LogService:
     def _read(self, execution: Execution, query: LogQuery) -> LogPage:
         limit = self._settings.max_page
         size = limit if query.size < 0 else min(query.size, limit)
-        return self._shared_page(
+        return self._pages.get(
             _PageKey(execution.number, execution.log_counts, execution.status,
                      execution.log_complete, query.levels, query.start, size)
         )  # fmt: skip

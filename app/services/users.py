@@ -53,7 +53,9 @@ class Users:
         Raises:
             NotAuthenticated: The name or the password is wrong; it is not said which.
         """
-        digest = hmac.digest(self._key, f"{username}\0{password}".encode(), "sha256")
+        # The length keeps apart what is the name and what is the password.
+        text = f"{len(username)}:{username}{password}"
+        digest = hmac.digest(self._key, text.encode(), "sha256")
         expires = self._remembered.get(digest)
         if expires is None or expires < time.monotonic():
             known = self._hashes.get(username, self._nobody)

@@ -8,6 +8,7 @@ from dataclasses import dataclass
 import structlog
 
 from app.clients.orchestrator import Capability, Orchestrator, uploader
+from app.concurrency import make_pool
 from app.domain import Identity, Role, Workflow, WorkflowDescription
 from app.errors import Ambiguous, CapabilityMissing, FieldError, NotFound, UpstreamError
 from app.services.access import require_role
@@ -32,6 +33,8 @@ class WorkflowService:
 
     def __init__(self, orchestrators: Mapping[str, Orchestrator]) -> None:
         self._orchestrators = orchestrators
+        # Checking a definition of thousands of steps takes seconds.
+        self._pool = make_pool(1)
 
     def find(
         self, identity: Identity, *, name: str | None = None, query: str | None = None
@@ -78,8 +81,8 @@ class WorkflowService:
         self, reference: str, identity: Identity, orchestrator: str | None = None
     ) -> tuple[Orchestrator, Workflow]:
         """Find a workflow by id, or else by name; see :meth:`describe`."""
-        found = self._all(identity)
-        pool = [w for w in found.workflows if orchestrator in (None, w.orchestrator)]
+        found = self._all(identity, orchestrator)
+        pool = found.workflows
         hits = [w for w in pool if w.id == reference] or [w for w in pool if w.name == reference]
         if len(hits) == 1:
             return self._orchestrators[hits[0].orchestrator], hits[0]
@@ -119,7 +122,7 @@ class WorkflowService:
         require_role(identity, Role.DEVELOPER)
         for orchestrator in self._orchestrators.values():
             if Capability.UPLOAD in orchestrator.capabilities:
-                return uploader(orchestrator).upload(document, replace)
+                return self._pool.run(uploader(orchestrator).upload, document, replace)
         raise CapabilityMissing("No configured orchestrator takes uploads.")
 
     def remove(self, reference: str, identity: Identity) -> None:
@@ -134,15 +137,16 @@ class WorkflowService:
         orchestrator, workflow = self.resolve(reference, identity)
         uploader(orchestrator).remove(workflow.id)
 
-    def _all(self, identity: Identity) -> WorkflowList:
+    def _all(self, identity: Identity, only: str | None = None) -> WorkflowList:
+        asked = {n: o for n, o in self._orchestrators.items() if only in (None, n)}
         workflows: list[Workflow] = []
         failures: dict[str, UpstreamError] = {}
-        for name, orchestrator in self._orchestrators.items():
+        for name, orchestrator in asked.items():
             try:
                 workflows += orchestrator.workflows(identity)
             except UpstreamError as exc:
                 log.warning("workflows cannot be listed", orchestrator=name, error=exc.message)
                 failures[name] = exc
-        if len(failures) == len(self._orchestrators):
+        if failures and len(failures) == len(asked):
             raise next(iter(failures.values()))
         return WorkflowList(workflows, list(failures))

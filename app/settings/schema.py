@@ -99,24 +99,7 @@ def load_section(
         return None, flatten(exc.messages, path)
 
 
-def flatten(messages: Any, path: str) -> list[FieldError]:
-    """Turn marshmallow's nested messages into faults with a path each."""
-    if not isinstance(messages, Mapping):
-        texts = messages if isinstance(messages, list) else [messages]
-        return [FieldError(path or "(file)", _plain(str(text))) for text in texts]
-    faults = []
-    for key, value in messages.items():
-        if key in ("_schema", "value", "key") and not isinstance(value, Mapping):
-            place = path
-        elif isinstance(key, int):
-            place = f"{path}[{key}]"
-        else:
-            place = f"{path}.{key}" if path else str(key)
-        faults += flatten(value, place)
-    return faults
-
-
-_PLAIN = {
+WORDS: Mapping[str, str] = {
     "Unknown field.": "is not a setting",
     "Missing data for required field.": "is missing",
     "Field may not be null.": "must not be empty",
@@ -128,10 +111,37 @@ _PLAIN = {
     "Not a valid mapping type.": "must be a mapping",
     "Not a valid URL.": "must be a URL such as https://host:port",
 }
+"""What marshmallow says, and how that is said of settings."""
 
 
-def _plain(text: str) -> str:
-    return _PLAIN.get(text, text[:1].lower() + text[1:].rstrip("."))
+def flatten(
+    messages: Any, path: str, words: Mapping[str, str] = WORDS, root: str = "(file)"
+) -> list[FieldError]:
+    """Turn marshmallow's nested messages into faults with a path each.
+
+    Args:
+        messages: The messages.
+        path: Where the value stands that they are about.
+        words: How a message of marshmallow's is said.
+        root: What the whole document is called.
+    """
+    if not isinstance(messages, Mapping):
+        texts = messages if isinstance(messages, list) else [messages]
+        return [FieldError(path or root, _plain(str(text), words)) for text in texts]
+    faults = []
+    for key, value in messages.items():
+        if key in ("_schema", "value", "key") and not isinstance(value, Mapping):
+            place = path
+        elif isinstance(key, int):
+            place = f"{path}[{key}]"
+        else:
+            place = f"{path}.{key}" if path else str(key)
+        faults += flatten(value, place, words, root)
+    return faults
+
+
+def _plain(text: str, words: Mapping[str, str]) -> str:
+    return words.get(text, text[:1].lower() + text[1:].rstrip("."))
 
 
 def _build_schema(cls: Any) -> type[Schema]:

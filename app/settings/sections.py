@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import os
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
@@ -336,7 +336,7 @@ class Settings:
     observability: ObservabilitySettings = setting(
         section(ObservabilitySettings), "Logs of the service itself."
     )
-    master_key: str | None = None
+    master_key: str | None = field(default=None, repr=False)
 
     @property
     def database_url(self) -> str:

@@ -140,29 +140,45 @@ def open_feed(
     return feed
 
 
-class _Topic:
-    """Those who wait for one execution, in blocks that are woken together."""
+class _Block:
+    """Readers that are woken together."""
 
-    __slots__ = ("blocks", "readers", "room", "version")
+    __slots__ = ("event", "waiting")
+
+    def __init__(self) -> None:
+        self.event = threading.Event()
+        self.waiting = 0
+
+
+class _Topic:
+    """Those who wait for one execution, in blocks."""
+
+    __slots__ = ("blocks", "readers", "version")
     versions = count(1)
 
     def __init__(self) -> None:
         self.version = next(self.versions)
         self.readers = 0
-        self.blocks: list[threading.Event] = []
-        self.room = 0
+        self.blocks: dict[_Block, None] = {}
 
-    def join(self) -> threading.Event:
-        if self.room == 0:
-            self.blocks.append(threading.Event())
-            self.room = _BLOCK
-        self.room -= 1
-        return self.blocks[-1]
+    def join(self) -> _Block:
+        block = next(reversed(self.blocks), None)
+        if block is None or block.waiting >= _BLOCK:
+            block = _Block()
+            self.blocks[block] = None
+        block.waiting += 1
+        return block
+
+    def leave(self, block: _Block) -> None:
+        """Give a place back: of those who come and go while nothing happens, nothing stays."""
+        block.waiting -= 1
+        if not block.waiting:
+            self.blocks.pop(block, None)
 
     def take(self) -> list[threading.Event]:
-        blocks, self.blocks, self.room = self.blocks, [], 0
+        blocks, self.blocks = self.blocks, {}
         self.version = next(self.versions)
-        return blocks
+        return [block.event for block in blocks]
 
 
 class Subscription:
@@ -274,8 +290,12 @@ class Changes:
         with self._lock:
             if self.closing or topic.version != seen:
                 return not self.closing, topic.version
-            event = topic.join()
-        event.wait(timeout_seconds)
+            block = topic.join()
+        try:
+            block.event.wait(timeout_seconds)
+        finally:
+            with self._lock:
+                topic.leave(block)
         return topic.version != seen and not self.closing, topic.version
 
     def _dispatch(self) -> None:

@@ -12,6 +12,7 @@ from sqlalchemy import (
     Connection,
     Select,
     Update,
+    case,
     delete,
     func,
     insert,
@@ -75,6 +76,10 @@ class Intent:
     request_digest: str = ""
 
 
+class NotHeld(Conflict):
+    """The execution is with another conductor, or with none."""
+
+
 class Executions:
     """The executions in the store."""
 
@@ -90,13 +95,17 @@ class Executions:
         Raises:
             Conflict: The key was used for another request.
         """
-        try:
-            return self._database.write(lambda c: self._create(c, intent)), True
-        except IntegrityError:
-            earlier = self._launched_with(intent)
-            if earlier is None:
-                raise
-            return earlier, False
+        for attempt in range(1, _CREATE_ATTEMPTS + 1):
+            try:
+                return self._database.write(lambda c: self._create(c, intent)), True
+            except IntegrityError:
+                earlier = self._launched_with(intent)
+                if earlier is not None:
+                    return earlier, False
+                # It was withdrawn since, and the key is free again.
+                if intent.key is None or attempt == _CREATE_ATTEMPTS:
+                    raise
+        raise AssertionError("unreachable")
 
     def adopt(
         self,
@@ -167,17 +176,18 @@ class Executions:
         return _one(connection, executions.c.number == number)
 
     def _launched_with(self, intent: Intent) -> Execution | None:
+        keys = launch_keys.c
         with self._database.read() as connection:
             row = connection.execute(
-                select(launch_keys.c.request_digest, launch_keys.c.execution_id).where(
-                    launch_keys.c.owner == intent.owner, launch_keys.c.key == intent.key
-                )
+                select(executions, keys.request_digest)
+                .join(launch_keys, keys.execution_id == executions.c.id)
+                .where(keys.owner == intent.owner, keys.key == intent.key)
             ).one_or_none()
-            if row is None:
-                return None
-            if row.request_digest != intent.request_digest:
-                raise Conflict("This Idempotency-Key was used for another request.")
-            return _one(connection, executions.c.id == row.execution_id)
+        if row is None:
+            return None
+        if row.request_digest != intent.request_digest:
+            raise Conflict("This Idempotency-Key was used for another request.")
+        return _execution(row)
 
     def launched(self, execution: Execution, reference: JSON) -> None:
         """Note that the orchestrator accepted a launch; the conductor takes it from here."""
@@ -209,6 +219,21 @@ class Executions:
         """
         with self._database.read() as connection:
             return _one(connection, executions.c.id == execution_id)
+
+    def find_by_reference(
+        self, orchestrator: str, workflow_id: str, reference: JSON
+    ) -> Execution | None:
+        """Find the execution that an orchestrator knows by a reference."""
+        with self._database.read() as connection:
+            rows = connection.execute(
+                select(executions.c.number, executions.c.reference).where(
+                    executions.c.orchestrator == orchestrator,
+                    executions.c.workflow_id == workflow_id,
+                    executions.c.reference.is_not(None),
+                )
+            )
+            number = next((row.number for row in rows if row.reference == reference), None)
+            return None if number is None else _one(connection, executions.c.number == number)
 
     def find(
         self, wanted: ExecutionFilter, offset: int = 0, limit: int | None = None
@@ -276,7 +301,8 @@ class Executions:
         Args:
             execution: The execution.
             desired: The state to work towards.
-            shown: Status to show from now on, if it is known already.
+            shown: Status to show from now on, if it is known already. A launch with unknown outcome
+                stays ``UNKNOWN``: nobody can say yet whether there is anything to steer.
 
         Returns:
             False when it has ended in the meantime, or its end was asked for: that is not taken
@@ -284,7 +310,10 @@ class Executions:
         """
         values: dict[str, Any] = {"desired": desired}
         if shown is not None:
-            values["status"] = shown
+            unsettled = (executions.c.status == ExecutionStatus.UNKNOWN) & (
+                executions.c.reference.is_(None)
+            )
+            values["status"] = case((unsettled, ExecutionStatus.UNKNOWN), else_=shown)
         if desired is DesiredState.CANCEL:
             return self._want(execution.number, values)
         return self._want(execution.number, values, executions.c.desired != DesiredState.CANCEL)
@@ -388,7 +417,7 @@ class Executions:
             reference: What the orchestrator gave; None when the launch did not happen.
 
         Raises:
-            Conflict: Another conductor holds the execution.
+            NotHeld: Another conductor holds the execution.
         """
 
         def work(connection: Connection) -> None:
@@ -413,7 +442,7 @@ class Executions:
             The execution as it is now.
 
         Raises:
-            Conflict: Another conductor holds the execution.
+            NotHeld: Another conductor holds the execution.
         """
 
         def work(connection: Connection) -> Execution:
@@ -442,6 +471,7 @@ class Executions:
 
 
 _LAUNCH_TIME = timedelta(seconds=90)
+_CREATE_ATTEMPTS = 10
 
 
 def _held(connection: Connection, number: int, owner: str) -> Any:
@@ -452,7 +482,7 @@ def _held(connection: Connection, number: int, owner: str) -> Any:
         statement = statement.with_for_update()
     row = connection.execute(statement).one_or_none()
     if row is None:
-        raise Conflict("Another conductor drives this execution.")
+        raise NotHeld("Another conductor drives this execution.")
     return row
 
 

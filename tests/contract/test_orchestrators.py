@@ -259,7 +259,7 @@ def test_a_launch_that_went_through_is_not_lost(rig):
 
 def test_an_execution_that_never_was_is_not_found(rig, finished):
     reference = {**finished.execution.reference, "execution": str(uuid.uuid4())}
-    wanted = rig.wanted("quick")
     old = datetime.fromtimestamp(0, UTC)
+    driver = rig.driver(make_execution(rig.wanted("quick"), reference, created_at=old))
     with pytest.raises(NotFound):
-        rig.orchestrator.observe(make_execution(wanted, reference, created_at=old))
+        driver.until_complete(100)

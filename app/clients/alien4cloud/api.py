@@ -53,6 +53,11 @@ class Alien4CloudApi:
         self._session = session
         self._before_each = before_each
 
+    @property
+    def up_seconds(self) -> float:
+        """For how long the server has answered every call of this process."""
+        return self._session.up_seconds
+
     def applications(self) -> list[Application]:
         """Find the applications that expose workflows, all pages of them.
 
@@ -276,12 +281,16 @@ class Alien4CloudApi:
         start = 0
         while start < SEARCH_WINDOW:
             data = page(start)
-            items, total = self._read(lambda raw: (raw["data"] or (), raw["totalResults"]), data)
+            items, total = self._read(_page, data)
             for item in items:
                 yield self._read(parse, item)
             start += len(items)
             if not items or start >= total:
                 return
+
+
+def _page(raw: Mapping[str, Any]) -> tuple[list[Any], int]:
+    return list(raw["data"] or ()), int(raw["totalResults"])
 
 
 def if_known(call: Callable[P, T], *args: P.args, **kwargs: P.kwargs) -> T | None:

@@ -99,7 +99,7 @@ class Launches:
             raise kind(f"Alien4Cloud refused the launch: {exc.reason}") from exc
         if run is None:
             raise UpstreamRefused("Alien4Cloud took the launch, but made no execution of it.")
-        self._known.add(run)
+        self._known.claim(run, launch.execution_id)
         return Reference(application, environment, place.workflow, run).dump()
 
     def find(self, launch: Launch) -> JSON:
@@ -123,16 +123,16 @@ class Launches:
             for run in self._runs_since(application, environment, since_ms)
             if run.workflow == workflow
         ]
-        candidates = [run for run in runs if run.id not in self._known]
+        candidates = [run for run in runs if self._known.free_for(run.id, launch.execution_id)]
         if len(candidates) > 1:
             ids = ", ".join(run.id for run in candidates)
             text = "Several executions of Alien4Cloud may be the one that was launched."
             raise UpstreamError(text, detail=ids)
         for run in candidates:
-            if run is not runs[0] or self._inputs_agree(launch):
-                self._known.add(run.id)
+            agrees = run is not runs[0] or self._inputs_agree(launch)
+            if agrees and self._known.claim(run.id, launch.execution_id):
                 return Reference(application, environment, workflow, run.id).dump()
-        if self._clock() - created < self._grace_seconds:
+        if min(self._clock() - created, self._api.up_seconds) < self._grace_seconds:
             text = "The launch does not show on Alien4Cloud yet."
             raise UpstreamError(text, retry_after_seconds=_FIND_AGAIN_SECONDS)
         return None

@@ -11,7 +11,7 @@ import structlog
 
 from app.clients.alien4cloud import inline, logs, tasks, verdict
 from app.clients.alien4cloud.api import Alien4CloudApi, if_known
-from app.clients.alien4cloud.cancel import cancel
+from app.clients.alien4cloud.cancel import request
 from app.clients.alien4cloud.cursor import Cursor, LogCursor
 from app.clients.alien4cloud.describe import Topologies
 from app.clients.alien4cloud.model import LogRecord, Run, moment
@@ -36,7 +36,7 @@ from app.errors import Conflict, NotFound, UpstreamGarbled, UpstreamRefused
 log = structlog.get_logger(__name__)
 
 _LATELY_SECONDS = 5.0
-_SETTLE_SECONDS = 3.0
+_SETTLE_SECONDS = 2.0
 _SETTLE_PAUSE_SECONDS = 1.0
 _CANCELLABLE = (ExecutionStatus.PENDING, ExecutionStatus.RUNNING)
 
@@ -127,7 +127,8 @@ class Observer:
         """Wait for the start event, which takes its time (section 7)."""
         if look.cursor.word:
             raise NotFound("Alien4Cloud has forgotten it.")
-        if look.now - look.execution.created_at.timestamp() >= self._grace_seconds:
+        age_seconds = look.now - look.execution.created_at.timestamp()
+        if min(age_seconds, self._api.up_seconds) >= self._grace_seconds:
             raise NotFound("Alien4Cloud accepted it, but never began it.")
         self._cancel_if_wanted(look, ExecutionStatus.PENDING)
         return Observation(
@@ -195,20 +196,25 @@ class Observer:
         pause = self._pace.pause(
             look.execution.id, followed=look.followed or soon, quiet_seconds=look.quiet_seconds
         )
+        if look.followed:
+            # From the start of one look to that of the next: what this one took is part of it.
+            pause = max(pause - (self._clock() - look.now), pause / 2)
         return 0.0 if look.behind else pause
 
     def _cancel_if_wanted(self, look: _Look, status: ExecutionStatus) -> None:
         """Ask again for a cancel that did not get through, or came before there was an id."""
         if look.execution.desired is DesiredState.CANCEL and status in _CANCELLABLE:
             with suppress(Conflict):  # it is ending just now, and the next look will see that
-                cancel(self._api, look.reference)
+                request(self._api, look.reference)
 
     def _state(self, look: _Look, run: Run) -> Verdict:
         """Give the status to believe: Alien4Cloud's, unless it is silent and has lost the end."""
         status = execution_status(run.status, run.id)
         if status.final:
             return Verdict(status)
-        silent_seconds = min(look.quiet_seconds, look.now - look.cursor.checked_at)
+        silent_seconds = min(
+            look.quiet_seconds, look.now - look.cursor.checked_at, self._api.up_seconds
+        )
         crossed = status is ExecutionStatus.CANCELLING and run.ended_ms is not None
         if crossed or (not look.news and silent_seconds >= self._grace_seconds):
             look.cursor.checked_at = look.now

@@ -56,6 +56,7 @@ class Alien4CloudOptions:
     )
     grace: float = setting(
         Duration(load_default="1m", at_least=0),
-        "How late an event of Alien4Cloud may be: a launch that is not seen by then did not "
-        "happen, and an execution that is silent for longer is checked for a lost end.",
+        "How late an event of Alien4Cloud may be while it is up: a launch that is not seen by "
+        "then did not happen, and an execution that is silent for longer is checked for an end "
+        "that got lost.",
     )

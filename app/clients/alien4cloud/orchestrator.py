@@ -47,7 +47,7 @@ class Alien4CloudOrchestrator(Orchestrator):
         self, name: str, options: Alien4CloudOptions, *, clock: Callable[[], float] = time.time
     ) -> None:
         super().__init__(name)
-        session = Alien4CloudSession(f"The orchestrator '{name}'", options)
+        session = Alien4CloudSession(f"The orchestrator '{name}'", options, clock)
         self._api = Alien4CloudApi(session)
         polled = Alien4CloudApi(session, Budget(options.poll.budget_per_second).take)
         self._known = KnownRuns()
@@ -116,7 +116,7 @@ class Alien4CloudOrchestrator(Orchestrator):
         GET /workflow_execution/{id} or /tasks/search -> 200.
         """
         reference = Reference.load(execution.reference)
-        self._known.add(reference.execution)
+        self._known.claim(reference.execution, execution.id)
         return self._observer.observe(execution)
 
     def cancel(self, execution: Execution) -> None:

@@ -37,19 +37,33 @@ class Reference:
 
 
 class KnownRuns:
-    """Executions of Alien4Cloud that this process has seen to belong to one of ours."""
+    """Which of our executions an execution of Alien4Cloud belongs to, as far as was seen here."""
 
     def __init__(self) -> None:
         self._lock = threading.Lock()
-        self._ids: dict[str, None] = {}
+        self._owners: dict[str, str] = {}
 
-    def add(self, execution: str) -> None:
-        """Note one; the one that was not noted for longest makes room."""
+    def claim(self, run: str, owner: str) -> bool:
+        """Note that an execution of Alien4Cloud belongs to one of ours.
+
+        The one that was not noted for longest makes room.
+
+        Args:
+            run: Its id.
+            owner: Id of ours.
+
+        Returns:
+            False when it belongs to another of ours.
+        """
         with self._lock:
-            self._ids.pop(execution, None)
-            self._ids[execution] = None
-            if len(self._ids) > _MOST_KNOWN:
-                del self._ids[next(iter(self._ids))]
+            if self._owners.get(run, owner) != owner:
+                return False
+            self._owners.pop(run, None)
+            self._owners[run] = owner
+            if len(self._owners) > _MOST_KNOWN:
+                del self._owners[next(iter(self._owners))]
+        return True
 
-    def __contains__(self, execution: str) -> bool:
-        return execution in self._ids
+    def free_for(self, run: str, owner: str) -> bool:
+        """Tell whether an execution of Alien4Cloud belongs to one of ours, or to none yet."""
+        return self._owners.get(run, owner) == owner

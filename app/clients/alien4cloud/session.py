@@ -5,7 +5,7 @@ from __future__ import annotations
 import re
 import threading
 import time
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from typing import Any
 from urllib.parse import quote, urlsplit
@@ -86,10 +86,18 @@ class Alien4CloudSession:
     Args:
         upstream: What this is, as the start of a sentence.
         options: Where the server is, and who we are to it.
+        clock: Seconds since the epoch.
     """
 
-    def __init__(self, upstream: str, options: Alien4CloudOptions) -> None:
+    def __init__(
+        self,
+        upstream: str,
+        options: Alien4CloudOptions,
+        clock: Callable[[], float] = time.time,
+    ) -> None:
         self.upstream = upstream
+        self._clock = clock
+        self._up_since: float | None = None
         self._base = options.url.rstrip("/")
         self._credentials = {"username": options.user, "password": options.password}
         verify = (options.ca_file or True) if options.verify else False
@@ -104,6 +112,15 @@ class Alien4CloudSession:
         self._lock = threading.Lock()
         self._login = _Login(0, {})
         self._refused_until = 0.0
+
+    @property
+    def up_seconds(self) -> float:
+        """For how long the server has answered every call of this process.
+
+        What it does not show counts only against that: events wait while it is down.
+        """
+        up_since = self._up_since
+        return 0.0 if up_since is None else self._clock() - up_since
 
     def get(self, *path: str, **params: str | int) -> JSON:
         """GET ``/rest/latest/<path>``; see :meth:`post`."""
@@ -133,6 +150,16 @@ class Alien4CloudSession:
 
     def _call(self, method: str, path: tuple[str, ...], *, once: bool = False, **body: Any) -> JSON:
         url = self._base + _ROOT + "/".join(_segment(part) for part in path)
+        try:
+            return self._data(self._logged_in(method, url, once, body))
+        except (UpstreamUnreachable, UpstreamTimeout):
+            self._up_since = None
+            raise
+
+    def _logged_in(
+        self, method: str, url: str, once: bool, body: Mapping[str, Any]
+    ) -> requests.Response:
+        """Send a request; where the session turns out to have ended, once more after a login."""
         login = self._login if self._login.number else self._renew(self._login)
         response = self._send(method, url, login, once, body)
         if _logged_out(response):
@@ -140,7 +167,7 @@ class Alien4CloudSession:
             response = self._send(method, url, login, once, body)
             if _logged_out(response):
                 raise UpstreamRefused(f"{self.upstream} does not accept the session it gave.")
-        return self._data(response)
+        return response
 
     def _send(
         self, method: str, url: str, login: _Login, once: bool, body: Mapping[str, Any]
@@ -215,6 +242,7 @@ class Alien4CloudSession:
 
     def _data(self, response: requests.Response) -> JSON:
         """Give the data of an answer, or raise what it says instead."""
+        self._up_since = self._up_since or self._clock()
         status = response.status_code
         envelope = _envelope(response)
         if envelope is None or status >= 500:

@@ -36,7 +36,7 @@ def api(make_options):
     )
 )
 @settings(
-    max_examples=15, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture]
+    max_examples=10, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture]
 )
 def test_whenever_entries_arrive_each_comes_once(run, server, entries):
     """Each is written at the first moment or at a round one, and arrives up to 30 s later."""

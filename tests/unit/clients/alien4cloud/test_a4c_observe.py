@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import pytest
-from fakes.alien4cloud import CancelMode, Child, Kind, Log, Script, Status, Step, Task, script
+from fakes.alien4cloud import CancelMode, Kind, Log, Script, Status, Step, script
 from fakes.alien4cloud.driver import make_execution, make_launch
 
 from app.domain import ExecutionStatus, Level, TaskStatus
@@ -141,6 +141,19 @@ def test_a_start_event_that_never_comes_ends_the_waiting(server, run, clock):
     clock.advance(11)
     with pytest.raises(NotFound, match="never began"):
         driver.look()
+
+
+def test_while_the_server_is_away_no_grace_passes(server, run, clock):
+    server.world.start_delay = 65
+    driver = run(script.endless())
+    server.down()
+    clock.advance(60)
+    with pytest.raises(UpstreamUnreachable):
+        driver.look()
+    server.up()
+    assert driver.look().status is S.PENDING
+    clock.advance(6)
+    assert driver.look().status is S.RUNNING
 
 
 def test_what_was_seen_and_is_gone_is_forgotten(server, run):
@@ -291,108 +304,3 @@ def test_nothing_can_be_looked_at_before_the_launch_is_settled(orchestrator, env
     wanted = make_launch(environment.workflow_id("exec_job"), clock=clock)
     with pytest.raises(UpstreamError):
         orchestrator.observe(make_execution(wanted, None))
-
-
-# Tasks.
-
-
-def test_tasks_follow_the_steps(server, environment, drive):
-    steps = {
-        "prepare": {"node": "Job", "operation": "prepare", "then": ["created"]},
-        "created": {"node": "Job", "state": "created", "then": ["run"]},
-        "run": {"node": "Job", "operation": "run", "then": ["after"]},
-        "after": {"node": "Job", "operation": "after"},
-    }
-    events = [
-        Step(1, "prepare", "STARTED"),
-        Task(1, "Job", "prepare", "STARTED", step="prepare"),
-        Step(3, "prepare", "COMPLETED_SUCCESSFULL"),
-        Step(3, "run", "STARTED"),
-        Task(3, "Job", "run", "STARTED", step="run"),
-        Task(5, "Job", "run", "FAILED", step="run", details="exit 3"),
-        Step(5, "run", "COMPLETED_WITH_ERROR"),
-        Status(5, "FAILED"),
-    ]
-    environment.workflow("exec_job", steps=steps, script=Script(tuple(events)))
-    driver = drive(environment.workflow_id("exec_job"))
-    seen = []
-    for _ in range(60):
-        driver.look()
-        seen.append(" ".join(task.status[:4] for task in driver.tasks.values()))
-        driver.sleep(0.1)
-    assert list(dict.fromkeys(seen)) == [
-        "",
-        "PEND PEND PEND PEND",
-        "RUNN PEND PEND PEND",
-        "SUCC SUCC RUNN PEND",
-        "SUCC SUCC FAIL SKIP",
-    ]
-    assert driver.tasks["run"].error == "exit 3"
-    assert driver.tasks["prepare"].started_at is not None
-    assert driver.execution.progress == 1.0
-
-
-def test_tasks_of_an_older_execution_come_from_its_own_records(server, environment, drive, clock):
-    environment.workflow("exec_job", script=script.simple(20))
-    older = drive(environment.workflow_id("exec_job"))
-    clock.advance(1)
-    younger = drive(environment.workflow_id("exec_job"))
-    older.until_complete(60)
-    younger.until_complete(60)
-    assert older.tasks["run"].status is TaskStatus.SUCCESS
-    assert younger.tasks["run"].status is TaskStatus.SUCCESS
-    assert server.requests["search_tasks"] > 0
-
-
-def test_an_undeployment_does_not_take_back_what_tasks_have_done(environment, run):
-    driver = run([Step(0, "run", "STARTED"), Step(1, "run", "COMPLETED_SUCCESSFULL")])
-    driver.look_for(3)
-    environment.undeploy()
-    assert driver.until_complete(120).status is S.FAILED
-    assert driver.tasks["run"].status is TaskStatus.SUCCESS
-
-
-def test_what_runs_at_a_cancel_is_cancelled(run, orchestrator):
-    driver = run(script.endless())
-    driver.until(S.RUNNING)
-    orchestrator.cancel(driver.execution)
-    driver.until_complete()
-    assert driver.tasks["run"].status is TaskStatus.CANCELLED
-
-
-# Inline workflows.
-
-
-def inline(environment, children):
-    steps = {"prepare": {"node": "Job", "operation": "run", "then": ["clean"]},
-             "clean": {"inline": "cleanup"}}  # fmt: skip
-    events = (Log(1, "ours"), *children, Log(5, "ours again"), Status(6, "SUCCEEDED"))
-    environment.workflow("cleanup", script=Script((Log(0.5, "a cleanup of its own"),)))
-    environment.workflow("exec_job", steps=steps, script=Script(events))
-    return environment.workflow_id("exec_job")
-
-
-CLEANUP = Child(2, "cleanup", Script((Log(0.1, "wiping"), Status(1, "SUCCEEDED"))))
-
-
-def test_the_lines_of_an_inline_workflow_are_followed(environment, drive):
-    driver = drive(inline(environment, [CLEANUP]))
-    driver.until_complete()
-    assert driver.lines == ["ours", "wiping", "ours again"]
-    assert [entry.task for entry in driver.journal] == ["", "clean", ""]
-    assert driver.repeated == []
-
-
-def test_an_inline_workflow_that_may_be_another_users_is_left_alone(environment, drive):
-    environment.application.tags["hpcwaas-workflows"] = "exec_job,cleanup"
-    driver = drive(inline(environment, [CLEANUP]))
-    driver.until_complete()
-    assert driver.lines == ["ours", "ours again"]
-
-
-def test_an_inline_workflow_of_one_of_two_parents_is_left_alone(environment, drive):
-    workflow_id = inline(environment, [CLEANUP])
-    drivers = [drive(workflow_id), drive(workflow_id)]
-    for driver in drivers:
-        driver.until_complete()
-        assert driver.lines == ["ours", "ours again"]

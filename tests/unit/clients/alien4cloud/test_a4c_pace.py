@@ -157,9 +157,18 @@ def test_a_cache_keeps_no_more_than_it_should(clock):
     assert [cache.peek(key) for key in "abc"] == [None, "b", "c"]
 
 
+def test_a_run_belongs_to_the_first_that_claims_it():
+    known = KnownRuns()
+    assert known.free_for("run", "ours")
+    assert known.claim("run", "ours")
+    assert known.claim("run", "ours")
+    assert not known.claim("run", "another")
+    assert (known.free_for("run", "ours"), known.free_for("run", "another")) == (True, False)
+
+
 def test_the_known_runs_are_not_kept_for_ever(monkeypatch):
     monkeypatch.setattr("app.clients.alien4cloud.reference._MOST_KNOWN", 2)
     known = KnownRuns()
-    for id_ in ("a", "b", "a", "c"):
-        known.add(id_)
-    assert [id_ in known for id_ in "abc"] == [True, False, True]
+    for run in ("a", "b", "a", "c"):
+        known.claim(run, "ours")
+    assert [known.free_for(run, "another") for run in "abc"] == [False, True, False]

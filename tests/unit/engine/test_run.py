@@ -1,0 +1,803 @@
+"""A run of the engine, observed step by step over a launcher that runs nothing."""
+
+from __future__ import annotations
+
+import itertools
+import time
+
+import pytest
+from engine_kit import GONE, NODE, Bench, ScriptedLauncher, diamond, steps
+
+from app.domain import DesiredState, ExecutionStatus, Level, TaskStatus
+from app.engine.launchers.base import Stream
+from app.engine.slots import Slots
+from app.errors import InvalidRequest, UpstreamUnreachable
+
+SUCCESS, FAILED, SKIPPED = TaskStatus.SUCCESS, TaskStatus.FAILED, TaskStatus.SKIPPED
+CANCELLED, PENDING = TaskStatus.CANCELLED, TaskStatus.PENDING
+RUNNING, PAUSED = TaskStatus.RUNNING, TaskStatus.PAUSED
+
+
+@pytest.fixture
+def bench(tmp_path):
+    """Make benches, all below one folder."""
+
+    def make(definition, **more):
+        return Bench(definition, tmp_path / "executions", **more)
+
+    return make
+
+
+def succeed_at_once(bench):
+    bench.launcher.on_start = bench.launcher.end
+    return bench
+
+
+# The graph
+
+
+def test_each_step_begins_when_all_that_it_needs_have_ended(bench):
+    flow = bench(diamond())
+    flow.look()
+    assert flow.launcher.running == {"split"}
+    flow.launcher.end("split")
+    flow.look()
+    assert flow.launcher.running == {"left", "right"}
+    flow.launcher.end("right")
+    flow.look()
+    assert flow.launcher.running == {"left"}, "join waits for both"
+    flow.launcher.end("left")
+    flow.look()
+    assert flow.launcher.running == {"join"}
+    flow.launcher.end("join")
+    seen = flow.look()
+    assert seen.status is ExecutionStatus.SUCCESS
+    assert seen.log_complete
+    assert seen.error is None
+    assert seen.finished_at is not None
+    assert set(flow.shown.values()) == {SUCCESS}
+    assert flow.launcher.begun[0] == "split/1"
+    assert flow.launcher.begun[-1] == "join/1"
+
+
+def test_the_order_in_the_document_does_not_matter(bench):
+    flow = succeed_at_once(bench(steps({"id": "last", "needs": ["first"]}, "first")))
+    flow.finish()
+    assert flow.launcher.begun == ["first/1", "last/1"]
+
+
+def test_the_status_tells_how_far_it_is(bench):
+    flow = bench(steps("only"))
+    flow.look()
+    flow.launcher.end("only")
+    flow.finish()
+    assert flow.statuses == [ExecutionStatus.RUNNING, ExecutionStatus.SUCCESS]
+
+
+def test_tasks_tell_their_times_exit_code_attempts_and_node(bench):
+    flow = bench(steps("only"))
+    flow.look()
+    task = flow.tasks["only"]
+    assert (task.status, task.attempts, task.exit_code) == (RUNNING, 1, None)
+    assert task.finished_at is None
+    flow.launcher.end("only")
+    flow.finish()
+    task = flow.tasks["only"]
+    assert (task.status, task.attempts, task.exit_code, task.node) == (SUCCESS, 1, 0, NODE)
+    assert task.error is None
+    assert task.started_at <= task.finished_at
+
+
+def test_only_tasks_that_changed_are_told(bench):
+    flow = bench(diamond())
+    assert {task.name for task in flow.look().tasks} == {"split", "left", "right", "join"}
+    flow.look()  # now the node is known
+    assert flow.look().tasks == ()
+    flow.launcher.end("split")
+    assert {task.name for task in flow.look().tasks} == {"split", "left", "right"}
+
+
+def test_progress_grows_from_0_to_1(bench):
+    flow = bench(diamond())
+    for name in ("split", "left", "right", "join"):
+        flow.look()
+        flow.launcher.end(name)
+    flow.finish()
+    assert flow.shares == [0.0, 0.25, 0.5, 0.75, 1.0]
+
+
+def test_a_chain_of_500_steps_ends_in_a_look_per_step(bench):
+    names = [f"s{i:03}" for i in range(500)]
+    links = [{"id": b, "needs": [a]} for a, b in itertools.pairwise(names)]
+    flow = succeed_at_once(bench(steps(names[0], *links)))
+    seen = flow.finish(most=510)
+    assert seen.status is ExecutionStatus.SUCCESS
+    assert flow.launcher.begun == [f"{name}/1" for name in names]
+    assert flow.shares == sorted(flow.shares)
+
+
+def test_a_fan_of_500_steps_ends_in_a_handful_of_looks(bench):
+    fan = [{"id": f"s{i:03}", "needs": ["fork"]} for i in range(500)]
+    join = {"id": "join", "needs": [step["id"] for step in fan]}
+    flow = succeed_at_once(bench(steps("fork", *fan, join)))
+    assert flow.finish(most=8).status is ExecutionStatus.SUCCESS
+    assert len(flow.launcher.begun) == 502
+
+
+def test_a_fan_of_500_steps_with_one_processor_runs_them_one_by_one(bench):
+    flow = bench(steps(*(f"s{i:03}" for i in range(500))), slots=Slots(1, None))
+    for _ in range(500):
+        flow.look()
+        (running,) = flow.launcher.running
+        flow.launcher.end(running)
+    assert flow.finish(most=2).status is ExecutionStatus.SUCCESS
+
+
+# What tasks may take of the machine
+
+
+def test_no_more_tasks_run_than_there_are_processors(bench):
+    flow = bench(
+        steps("a", "b", {"id": "wide", "resources": {"cpus": 2}}, "c"), slots=Slots(3, None)
+    )
+    flow.look()
+    assert flow.launcher.running == {"a", "b", "c"}, "what fits goes past what does not"
+    flow.launcher.end("a")
+    flow.look()
+    assert "wide" not in flow.launcher.running
+    flow.launcher.end("b")
+    flow.look()
+    assert flow.launcher.running == {"wide", "c"}
+
+
+def test_no_more_memory_is_promised_than_there_is(bench):
+    half = {"resources": {"memory": "512M"}}
+    flow = bench(
+        steps({"id": "a", **half}, {"id": "b", **half}, {"id": "c", **half}),
+        slots=Slots(100, 1024**3),
+    )
+    flow.look()
+    assert len(flow.launcher.running) == 2
+    flow.launcher.end(min(flow.launcher.running))
+    flow.look()
+    assert len(flow.launcher.running) == 2
+    assert len(flow.launcher.begun) == 3
+
+
+def test_a_task_that_wants_more_than_there_is_gets_all_of_it(bench):
+    greedy = {"id": "greedy", "resources": {"cpus": 64, "memory": "1T"}}
+    flow = bench(steps(greedy), slots=Slots(2, 1024))
+    flow.look()
+    assert flow.launcher.running == {"greedy"}
+
+
+def test_an_execution_that_waits_for_room_is_woken_when_there_is_some(bench):
+    slots, launcher = Slots(1, None), ScriptedLauncher()
+    first = bench(steps("only"), slots=slots, launcher=launcher)
+    second = bench(steps("other"), slots=slots, launcher=launcher, id="e2")
+    woken = []
+    slots.listen(woken.append)
+    first.look()
+    assert second.look().status is ExecutionStatus.PENDING
+    assert woken == []
+    launcher.end("only")
+    first.look()
+    assert woken == ["e2"]
+    second.look()
+    assert launcher.running == {"other"}
+
+
+@pytest.mark.parametrize("end", ["failure", "cancel", "loss", "no start", "unreadable outputs"])
+def test_room_is_given_back_however_a_task_ends(bench, end):
+    flow = bench(
+        steps({"id": "a", "env": {"X": "${{ 1 / 0 }}"} if end == "no start" else {}}),
+        slots=Slots(1, None),
+    )
+    flow.look()
+    if end == "failure":
+        flow.launcher.end("a", 1)
+    elif end == "loss":
+        flow.launcher.lose("a")
+    elif end == "unreadable outputs":
+        flow.launcher.end("a", outputs=InvalidRequest("Line 1."))
+    elif end == "cancel":
+        flow.want(DesiredState.CANCEL)
+    flow.finish()
+    other = bench(steps("b"), slots=flow.slots, id="e2")
+    other.look()
+    assert other.launcher.running == {"b"}
+
+
+# Failure
+
+
+def test_a_failure_skips_what_needs_it_and_lets_the_other_branches_end(bench):
+    flow = bench(
+        steps(
+            "bad", {"id": "child", "needs": ["bad"]}, {"id": "grandchild", "needs": ["child"]},
+            "good", {"id": "after", "needs": ["good"]},
+        )
+    )  # fmt: skip
+    flow.look()
+    flow.launcher.say("bad", "reading", "no such file")
+    flow.launcher.end("bad", 3)
+    flow.look()
+    flow.look()
+    assert flow.seen.status is ExecutionStatus.RUNNING, "an independent branch still runs"
+    assert flow.shown["child"] is flow.shown["grandchild"] is SKIPPED
+    flow.launcher.end("good")
+    flow.look()
+    flow.launcher.end("after")
+    seen = flow.finish()
+    assert seen.status is ExecutionStatus.FAILED
+    assert flow.shown["after"] is SUCCESS
+    assert "'bad'" in seen.error
+    assert "exit code 3" in seen.error
+    assert "no such file" in seen.error
+    assert "bad" in flow.tasks["child"].error
+    assert flow.tasks["bad"].exit_code == 3
+
+
+def test_only_the_last_lines_stand_in_the_reason(bench):
+    flow = bench(steps("bad"))
+    flow.look()
+    flow.launcher.say("bad", *(f"line {i}" for i in range(100)), "x" * 60_000)
+    flow.launcher.end("bad", 1)
+    error = flow.finish().error
+    assert "line 99" in error
+    assert "line 90" not in error
+    assert len(error) < 1000
+
+
+def test_a_failure_that_is_allowed_lets_the_execution_succeed(bench):
+    flow = bench(
+        steps(
+            {"id": "shaky", "allow_failure": True}, {"id": "next", "needs": ["shaky"]},
+            outputs={"how": "${{ steps.shaky.status }}", "code": "${{ steps.shaky.exit_code }}"},
+        )
+    )  # fmt: skip
+    flow.look()
+    flow.launcher.end("shaky", 7)
+    flow.look()
+    flow.launcher.end("next")
+    seen = flow.finish()
+    assert seen.status is ExecutionStatus.SUCCESS
+    assert flow.shown["shaky"] is FAILED
+    assert seen.outputs == {"how": "FAILED", "code": 7}
+
+
+def test_what_a_skipped_task_was_needed_for_is_skipped_though_failures_are_allowed(bench):
+    middle = {"id": "middle", "needs": ["bad"], "allow_failure": True}
+    flow = bench(steps("bad", middle, {"id": "last", "needs": ["middle"]}))
+    flow.look()
+    flow.launcher.end("bad", 1)
+    assert flow.finish().status is ExecutionStatus.FAILED
+    assert flow.shown["middle"] is flow.shown["last"] is SKIPPED
+
+
+def test_a_failed_task_is_tried_again_in_a_folder_of_its_own(bench):
+    flow = bench(steps({"id": "shaky", "retries": 2, "retry_delay": "0s"}))
+    for attempt in (1, 2):
+        flow.wait_for(lambda attempt=attempt: f"shaky/{attempt}" in flow.launcher.begun)
+        assert flow.launcher["shaky"].job.env["SLIPWAY_ATTEMPT"] == str(attempt)
+        flow.launcher.say("shaky", f"attempt {attempt}")
+        flow.launcher.end("shaky", 1)
+    flow.wait_for(lambda: len(flow.launcher.begun) == 3)
+    flow.launcher.end("shaky")
+    seen = flow.finish()
+    assert seen.status is ExecutionStatus.SUCCESS
+    task = flow.tasks["shaky"]
+    assert (task.attempts, task.exit_code, task.error) == (3, 0, None)
+    assert {"attempt 1", "attempt 2"} <= set(flow.texts("shaky"))
+    assert any("retry 1 of 2" in text for text in flow.texts("shaky"))
+
+
+def test_a_task_that_never_succeeds_fails_after_its_last_retry(bench):
+    flow = bench(steps({"id": "bad", "retries": 2, "retry_delay": "0s"}))
+    flow.launcher.on_start = lambda name: flow.launcher.end(name, 1)
+    assert flow.finish().status is ExecutionStatus.FAILED
+    assert flow.launcher.begun == ["bad/1", "bad/2", "bad/3"]
+    assert flow.tasks["bad"].attempts == 3
+
+
+def test_a_retry_waits_for_its_delay_and_does_not_keep_the_room(bench):
+    slow = {"id": "slow", "retries": 1, "retry_delay": "1h"}
+    flow = bench(steps(slow), slots=Slots(1, None))
+    flow.look()
+    flow.launcher.end("slow", 1)
+    for _ in range(5):
+        seen = flow.look()
+        assert seen.poll_after_seconds > 0, "no busy waiting"
+    assert flow.launcher.begun == ["slow/1"]
+    assert flow.shown["slow"] is PENDING
+    other = bench(steps("other"), slots=flow.slots, id="e2")
+    other.look()
+    assert other.launcher.running == {"other"}
+    flow.execution.cursor["tasks"]["slow"]["retry_at"] = time.time() - 1  # the hour is over
+    other.launcher.end("other")
+    other.finish()
+    flow.look()
+    assert flow.launcher.begun == ["slow/1", "slow/2"]
+
+
+def test_the_delay_of_a_retry_survives_a_restart(bench):
+    flow = bench(steps({"id": "slow", "retries": 1, "retry_delay": "30ms"}))
+    flow.look()
+    flow.launcher.end("slow", 1)
+    ended_at = time.time()
+    flow.wait_for(lambda: len(flow.launcher.begun) == 2)
+    assert time.time() - ended_at >= 0.03
+
+
+def test_a_task_that_takes_too_long_fails_although_it_then_exits_with_0(bench):
+    flow = bench(steps({"id": "slow", "timeout": "90s"}))
+    flow.look()
+    assert flow.launcher["slow"].job.timeout_seconds == 90
+    flow.launcher.end("slow", 0, timed_out=True)
+    seen = flow.finish()
+    assert seen.status is ExecutionStatus.FAILED
+    assert "not done within 1m30s" in seen.error
+
+
+def test_a_command_that_cannot_be_begun_tells_why(bench):
+    flow = bench(steps("absent"))
+    flow.look()
+    flow.launcher.end("absent", 127, reason="no such program: frobnicate")
+    assert "no such program: frobnicate" in flow.finish().error
+
+
+def test_a_task_whose_process_is_gone_fails_and_says_so(bench):
+    flow = bench(steps("only"))
+    flow.look()
+    flow.launcher.lose("only", "its machine was restarted")
+    seen = flow.finish()
+    assert seen.status is ExecutionStatus.FAILED
+    assert "its machine was restarted" in seen.error
+    assert flow.tasks["only"].exit_code is None
+
+
+def test_a_lost_task_is_tried_again_where_retries_are_left(bench):
+    flow = bench(steps({"id": "only", "retries": 1, "retry_delay": "0s"}))
+    flow.look()
+    flow.launcher.say("only", "the last words")
+    flow.launcher.lose("only")
+    flow.wait_for(lambda: flow.launcher.running == {"only"})
+    flow.launcher.end("only")
+    assert flow.finish().status is ExecutionStatus.SUCCESS
+    assert "the last words" in flow.texts()
+
+
+def test_outputs_that_cannot_be_read_fail_the_task(bench):
+    flow = bench(steps("only", {"id": "next", "needs": ["only"]}))
+    flow.look()
+    flow.launcher.end("only", outputs=InvalidRequest("Line 3 of the outputs: not valid JSON."))
+    seen = flow.finish()
+    assert seen.status is ExecutionStatus.FAILED
+    assert "Line 3 of the outputs" in seen.error
+    assert flow.shown == {"only": FAILED, "next": SKIPPED}
+
+
+# Values
+
+
+def test_outputs_keep_their_types(bench):
+    flow = bench(
+        steps(
+            "only",
+            inputs={"n": {"type": "integer"}},
+            outputs={
+                "count": "${{ steps.only.outputs.count }}",
+                "half": "${{ steps.only.outputs.count / 2 }}",
+                "list": {"value": "${{ steps.only.outputs.list }}", "description": "a list"},
+                "yes": "${{ inputs.n > 1 }}",
+                "none": "${{ steps.only.outputs.none }}",
+                "text": "n is ${{ inputs.n }}",
+            },
+        ),
+        inputs={"n": 5},
+    )
+    flow.look()
+    values = {"count": 3, "list": [1, {"a": None}], "none": None}
+    flow.launcher.end("only", outputs=values)
+    seen = flow.finish()
+    assert seen.outputs == {
+        "count": 3, "half": 1.5, "list": [1, {"a": None}], "yes": True, "none": None,
+        "text": "n is 5",
+    }  # fmt: skip
+    assert type(seen.outputs["count"]) is int
+
+
+def test_outputs_reach_the_steps_behind(bench):
+    use = {
+        "id": "use", "needs": ["make"], "env": {"SIZE": "${{ steps.make.outputs.size }}"},
+        "config": {"command": "echo", "args": ["${{ steps.make.outputs.name }}", "plain"]},
+    }  # fmt: skip
+    flow = bench(steps("make", use))
+    flow.look()
+    flow.launcher.end("make", outputs={"name": "$(rm -rf /) 'ü'", "size": 5})
+    flow.look()
+    job = flow.launcher["use"].job
+    assert job.argv == ("echo", "$(rm -rf /) 'ü'", "plain"), "one argument, as it is"
+    assert job.env["SIZE"] == "5"
+
+
+def test_an_output_that_was_not_written_fails_the_task_that_asks_for_it(bench):
+    use = {"id": "use", "needs": ["make"], "env": {"SIZE": "${{ steps.make.outputs.size }}"}}
+    flow = bench(steps("make", use))
+    flow.look()
+    flow.launcher.end("make", outputs={"other": 1})
+    seen = flow.finish()
+    assert seen.status is ExecutionStatus.FAILED
+    assert "'use'" in seen.error
+    assert "there is no 'size'" in seen.error
+    assert flow.launcher.begun == ["make/1"]
+    assert flow.tasks["use"].finished_at is not None
+
+
+def test_a_workflow_output_without_a_value_fails_the_execution(bench):
+    flow = bench(steps("make", outputs={"total": "${{ steps.make.outputs.total }}"}))
+    flow.look()
+    flow.launcher.end("make")
+    seen = flow.finish()
+    assert seen.status is ExecutionStatus.FAILED
+    assert "there is no 'total'" in seen.error
+    assert not seen.outputs
+    assert flow.shown == {"make": SUCCESS}
+
+
+def test_the_files_of_a_definition_lie_in_the_working_folder_before_the_first_step(bench):
+    flow = bench(steps("only", files={"split.py": "print(1)\n", "lib/ü.txt": "ü"}))
+    flow.launcher.on_start = lambda name: (
+        (flow.launcher[name].job.working_dir / "split.py").read_text() == "print(1)\n"
+        and flow.launcher.end(name)
+    )
+    assert flow.finish().status is ExecutionStatus.SUCCESS
+    assert (flow.root / "e1" / "work" / "lib" / "ü.txt").read_text(encoding="utf-8") == "ü"
+
+
+# The log
+
+
+def test_lines_are_told_once_with_their_level_time_and_task(bench):
+    flow = bench(steps("only"))
+    flow.look()
+    flow.launcher.say("only", "hello")
+    flow.look()
+    flow.launcher.say("only", "careful", stream=Stream.STDERR)
+    flow.launcher.say("only", "ERROR disk full", "[debug] detail")
+    flow.launcher.end("only")
+    flow.finish()
+    own = [(e.level, e.content) for e in flow.log if not e.content.startswith("Task")]
+    assert own[1:-1] == [
+        (Level.INFO, "hello"), (Level.WARN, "careful"), (Level.ERROR, "ERROR disk full"),
+        (Level.DEBUG, "[debug] detail"),
+    ]  # fmt: skip
+    hello = next(e for e in flow.log if e.content == "hello")
+    assert hello.task == "only"
+    assert hello.timestamp_ms == int(flow.launcher["only"].lines[0].timestamp * 1000)
+
+
+def test_the_engine_remarks_on_what_it_does(bench):
+    flow = succeed_at_once(bench(steps("only")))
+    flow.finish()
+    assert [entry.task for entry in flow.log] == ["", "only", "only", ""]
+    texts = flow.texts()
+    assert "began" in texts[0]
+    assert "started" in texts[1]
+    assert "succeeded" in texts[2]
+    assert "SUCCESS" in texts[3]
+
+
+def test_lines_of_parallel_tasks_stand_in_the_order_of_their_time(bench):
+    flow = bench(steps("a", "b", "c"))
+    flow.look()
+    for i in range(30):
+        flow.launcher.say("abc"[i % 3], str(i))
+    seen = flow.look()
+    assert [entry.content for entry in seen.entries] == [str(i) for i in range(30)]
+    stamps = [entry.timestamp_ms for entry in seen.entries]
+    assert stamps == sorted(stamps)
+
+
+def test_a_long_output_is_read_piece_by_piece_and_at_once(bench):
+    flow = bench(steps("only"))
+    flow.look()
+    line = "x" * 60_000
+    flow.launcher.say("only", *([line] * 100))
+    flow.launcher.end("only")
+    looks = 0
+    while not (seen := flow.look()).log_complete:
+        looks += 1
+        assert looks < 20
+        assert sum(len(e.content) for e in seen.entries) < 2 * 1024 * 1024, "memory is bounded"
+        assert seen.poll_after_seconds == 0.0
+    assert flow.texts("only").count(line) == 100
+
+
+def test_a_task_ends_only_once_all_of_its_output_was_read(bench):
+    flow = bench(steps("only"))
+    flow.look()
+    flow.launcher.say("only", "last words")
+    flow.launcher.end("only")
+    flow.finish()
+    texts = flow.texts("only")
+    assert texts.index("last words") < next(i for i, t in enumerate(texts) if "succeeded" in t)
+
+
+# Crashes
+
+
+def test_a_crash_between_start_and_store_begins_nothing_twice(bench):
+    flow = bench(diamond())
+    flow.observe()  # begun, and the conductor dies
+    flow.observe()
+    flow.look()
+    assert flow.launcher.starts("split/1") == 3, "each look asks, for the same folder"
+    assert flow.launcher.begun == ["split/1"]
+    flow.launcher.end("split")
+    flow.observe()
+    flow.look()
+    assert flow.launcher.begun[1:] == ["left/1", "right/1"]
+
+
+def test_after_a_crash_what_ended_meanwhile_is_found(bench):
+    flow = bench(steps("only", outputs={"n": "${{ steps.only.outputs.n }}"}))
+    flow.observe()
+    flow.launcher.say("only", "hello")
+    flow.launcher.end("only", outputs={"n": 1})
+    seen = flow.finish()
+    assert seen.status is ExecutionStatus.SUCCESS
+    assert seen.outputs == {"n": 1}
+    assert flow.launcher.begun == ["only/1"]
+    assert flow.texts().count("hello") == 1
+
+
+def test_an_observation_that_was_lost_is_made_again(bench):
+    flow = bench(steps("only"))
+    flow.look()
+    flow.launcher.say("only", "one")
+    assert [e.content for e in flow.observe().entries] == ["one"]
+    flow.launcher.say("only", "two")
+    assert [e.content for e in flow.look().entries] == ["one", "two"]
+    assert flow.look().entries == ()
+
+
+def test_a_retry_after_a_crash_is_the_same_attempt(bench):
+    flow = bench(steps({"id": "shaky", "retries": 5, "retry_delay": "0s"}))
+    flow.look()
+    flow.launcher.end("shaky", 1)
+    for _ in range(4):
+        flow.observe()
+    flow.look()
+    assert flow.launcher.begun == ["shaky/1", "shaky/2"]
+    assert flow.tasks["shaky"].attempts == 2
+
+
+def test_a_crash_does_not_write_over_what_a_command_made_of_a_file(bench):
+    flow = bench(steps("only", files={"state.txt": "as it came"}))
+    flow.observe()
+    file = flow.root / "e1" / "work" / "state.txt"
+    file.write_text("as the command left it")
+    flow.look()
+    assert file.read_text() == "as the command left it"
+
+
+def test_a_job_whose_start_did_not_survive_is_begun_again(bench):
+    flow = bench(steps("only"))
+    flow.look()
+    flow.launcher.forget("only/1")
+    flow.look()
+    assert flow.launcher.begun == ["only/1", "only/1"]
+    assert flow.tasks["only"].attempts == 1
+    flow.launcher.end("only")
+    assert flow.finish().status is ExecutionStatus.SUCCESS
+
+
+def test_a_job_that_never_comes_to_be_fails_after_some_starts(bench):
+    flow = bench(steps("only"))
+    flow.launcher.on_start = flow.launcher.forget
+    seen = flow.finish(most=10)
+    assert seen.status is ExecutionStatus.FAILED
+    assert "could not be begun" in seen.error
+
+
+@pytest.mark.parametrize("when", ["start", "read", "end"])
+def test_a_launcher_that_cannot_work_now_fails_nothing(bench, when):
+    """By the launcher's contract nothing is known then, and the call may be repeated."""
+    flow = bench(steps("a", "b"))
+    if when == "start":
+        flow.launcher.broken_starts["b"] = GONE
+    else:
+        flow.look()
+        flow.launcher.say("a", "hello")
+        if when == "end":
+            flow.look()
+            flow.launcher.end("a")
+        flow.launcher.broken = GONE
+    with pytest.raises(UpstreamUnreachable):
+        flow.look()
+    flow.launcher.broken = None
+    flow.launcher.broken_starts.clear()
+    flow.look()
+    flow.launcher.end("a")
+    flow.launcher.end("b")
+    assert flow.finish().status is ExecutionStatus.SUCCESS
+    assert sorted(flow.launcher.begun) == ["a/1", "b/1"]
+    assert flow.texts().count("hello") == (when != "start")
+
+
+@pytest.mark.parametrize("when", ["task", "execution", "next task"])
+def test_outputs_that_cannot_be_fetched_now_fail_nothing(bench, when):
+    use = {"id": "use", "needs": ["make"], "env": {"N": "${{ steps.make.outputs.n }}"}}
+    flow = bench(steps("make", use, outputs={"n": "${{ steps.make.outputs.n }}"}))
+    flow.look()
+    make = flow.launcher["make"]
+    flow.launcher.end("make", outputs={"n": 1})
+    if when == "execution":
+        flow.look()
+        flow.launcher.end("use")
+    make.outputs = GONE
+    with pytest.raises(UpstreamUnreachable):
+        flow.look()
+    make.outputs = {"n": 1}
+    flow.look()
+    flow.launcher.end("use")
+    seen = flow.finish() if not flow.seen.log_complete else flow.seen
+    assert seen.outputs == {"n": 1}
+
+
+# Pause, resume, cancel
+
+
+def test_a_pause_stops_what_runs_and_begins_nothing(bench):
+    flow = bench(diamond())
+    flow.look()
+    flow.launcher.end("split")
+    flow.look()
+    flow.want(DesiredState.PAUSE)
+    seen = flow.look()
+    assert seen.status is ExecutionStatus.PAUSED
+    assert flow.launcher["left"].paused
+    assert flow.launcher["right"].paused
+    assert flow.shown["left"] is flow.shown["right"] is PAUSED
+    flow.launcher.end("left")
+    flow.launcher.end("right")
+    assert flow.look().status is ExecutionStatus.PAUSED
+    assert "join" not in flow.launcher.running, "what is ready waits"
+    flow.want(DesiredState.RUN)
+    assert flow.look().status is ExecutionStatus.RUNNING
+    assert flow.launcher.running == {"join"}
+    flow.launcher.end("join")
+    assert flow.finish().status is ExecutionStatus.SUCCESS
+    assert [t for t in flow.texts("") if "paused" in t or "resumed" in t] == [
+        "Execution paused", "Execution resumed",
+    ]  # fmt: skip
+
+
+def test_what_is_paused_goes_on_when_resumed(bench):
+    flow = bench(steps("only"))
+    flow.look()
+    flow.want(DesiredState.PAUSE)
+    flow.look()
+    flow.want(DesiredState.RUN)
+    flow.look()
+    assert not flow.launcher["only"].paused
+    assert flow.shown["only"] is RUNNING
+    flow.launcher.end("only")
+    assert flow.finish().status is ExecutionStatus.SUCCESS
+
+
+def test_an_execution_can_be_paused_before_it_began(bench):
+    flow = bench(steps("only"))
+    flow.want(DesiredState.PAUSE)
+    for _ in range(3):
+        assert flow.look().status is ExecutionStatus.PAUSED
+    assert flow.launcher.begun == []
+    flow.want(DesiredState.RUN)
+    assert flow.look().status is ExecutionStatus.RUNNING
+    assert flow.launcher.running == {"only"}
+
+
+def test_a_retry_that_is_due_waits_for_the_end_of_the_pause(bench):
+    flow = bench(steps({"id": "shaky", "retries": 1, "retry_delay": "0s"}))
+    flow.look()
+    flow.want(DesiredState.PAUSE)
+    flow.look()
+    flow.launcher.end("shaky", 1)
+    flow.look()
+    flow.look()
+    assert flow.launcher.begun == ["shaky/1"]
+    assert flow.seen.status is ExecutionStatus.PAUSED
+    flow.want(DesiredState.RUN)
+    flow.wait_for(lambda: flow.launcher.begun == ["shaky/1", "shaky/2"])
+
+
+def test_a_pause_after_the_end_of_all_tasks_changes_nothing(bench):
+    flow = bench(steps("only"))
+    flow.look()
+    flow.launcher.end("only")
+    flow.want(DesiredState.PAUSE)
+    assert flow.finish().status is ExecutionStatus.SUCCESS
+
+
+def test_a_cancel_before_the_begin_runs_nothing(bench):
+    flow = bench(diamond())
+    flow.want(DesiredState.CANCEL)
+    assert flow.finish().status is ExecutionStatus.CANCELLED
+    assert flow.launcher.begun == []
+    assert set(flow.shown.values()) == {CANCELLED}
+
+
+@pytest.mark.parametrize("exit_code", [143, 137, 1, 0])
+def test_a_cancel_ends_what_runs_whatever_its_exit_code(bench, exit_code):
+    flow = bench(diamond())
+    flow.look()
+    flow.launcher.deaf = True
+    flow.want(DesiredState.CANCEL)
+    flow.look()
+    flow.look()
+    assert not flow.seen.status.final, "it has not ended yet"
+    flow.launcher.end("split", exit_code, cancelled=True)
+    seen = flow.finish()
+    assert seen.status is ExecutionStatus.CANCELLED
+    assert seen.error is None
+    assert set(flow.shown.values()) == {CANCELLED}
+    assert flow.launcher.begun == ["split/1"]
+
+
+def test_a_cancel_ends_what_is_paused(bench):
+    flow = bench(steps("only", {"id": "next", "needs": ["only"]}))
+    flow.look()
+    flow.want(DesiredState.PAUSE)
+    flow.look()
+    flow.want(DesiredState.CANCEL)
+    assert flow.finish().status is ExecutionStatus.CANCELLED
+    assert ("cancel", "only/1") in flow.launcher.calls
+
+
+def test_a_cancel_while_a_retry_is_waited_for_ends_at_once(bench):
+    flow = bench(steps({"id": "shaky", "retries": 3, "retry_delay": "1h"}))
+    flow.look()
+    flow.launcher.end("shaky", 1)
+    flow.look()
+    flow.want(DesiredState.CANCEL)
+    assert flow.finish(most=2).status is ExecutionStatus.CANCELLED
+
+
+def test_a_cancelled_task_is_not_tried_again(bench):
+    flow = bench(steps({"id": "shaky", "retries": 3, "retry_delay": "0s"}))
+    flow.look()
+    flow.want(DesiredState.CANCEL)
+    flow.launcher.end("shaky", 1)  # by itself, at the same moment
+    flow.finish(most=3)
+    assert flow.launcher.begun == ["shaky/1"]
+
+
+def test_a_cancel_begins_nothing_that_a_crash_left_without_a_start(bench):
+    flow = bench(steps("only"))
+    flow.look()
+    flow.launcher.forget("only/1")
+    flow.want(DesiredState.CANCEL)
+    assert flow.finish().status is ExecutionStatus.CANCELLED
+    assert flow.launcher.starts("only/1") == 1
+
+
+def test_a_cancel_that_comes_too_late_lets_the_success_stand(bench):
+    flow = bench(steps("only"))
+    flow.look()
+    flow.launcher.end("only")
+    flow.want(DesiredState.CANCEL)
+    assert flow.finish().status is ExecutionStatus.SUCCESS
+
+
+def test_what_the_command_writes_while_it_is_cancelled_is_in_the_log(bench):
+    flow = bench(steps("only"))
+    flow.look()
+    flow.launcher.deaf = True
+    flow.want(DesiredState.CANCEL)
+    flow.look()
+    flow.launcher.say("only", "cleaning up")
+    flow.launcher.end("only", 143, cancelled=True)
+    flow.finish()
+    assert flow.texts().count("cleaning up") == 1
+    assert any("cancelled" in text for text in flow.texts("only"))

@@ -1,0 +1,145 @@
+"""The processors and the memory that running tasks share."""
+
+from __future__ import annotations
+
+import threading
+import time
+
+import pytest
+
+from app.engine.model import Resources
+from app.engine.slots import Slots
+
+ONE = Resources(cpus=1)
+
+
+def take(slots, task, wanted=ONE, *, execution="e1", running=False):
+    return slots.take(execution, task, wanted, running=running)
+
+
+def test_processors_are_handed_out_until_none_is_left():
+    slots = Slots(2, None)
+    assert take(slots, "a")
+    assert take(slots, "b")
+    assert not take(slots, "c")
+    slots.give_back("e1", "a")
+    assert take(slots, "c")
+
+
+def test_memory_is_handed_out_until_none_is_left():
+    slots = Slots(100, 1000)
+    assert take(slots, "a", Resources(memory_bytes=600))
+    assert not take(slots, "b", Resources(memory_bytes=600))
+    assert take(slots, "c", Resources(memory_bytes=400))
+
+
+def test_without_a_limit_memory_does_not_count():
+    slots = Slots(2, None)
+    assert take(slots, "a", Resources(memory_bytes=10**18))
+    assert take(slots, "b", Resources(memory_bytes=10**18))
+
+
+@pytest.mark.parametrize("wanted", [Resources(cpus=99), Resources(memory_bytes=10**18)])
+def test_more_than_there_is_counts_as_all_there_is(wanted):
+    slots = Slots(2, 1000)
+    assert take(slots, "greedy", wanted)
+    assert not take(slots, "next", Resources(cpus=2, memory_bytes=1))
+    slots.give_back("e1", "greedy")
+    assert take(slots, "next", Resources(cpus=2, memory_bytes=1))
+
+
+def test_taking_again_confirms_and_takes_no_more():
+    slots = Slots(1, None)
+    assert take(slots, "a")
+    assert take(slots, "a")
+    slots.give_back("e1", "a")
+    assert take(slots, "b")
+
+
+def test_tasks_of_two_executions_do_not_mix():
+    slots = Slots(2, None)
+    assert take(slots, "a", execution="e1")
+    assert take(slots, "a", execution="e2")
+    slots.give_back("e1", "a")
+    assert not take(slots, "b", Resources(cpus=2))
+
+
+def test_what_runs_already_has_what_it_takes_even_if_that_is_too_much():
+    """After a restart the running tasks are found again; they cannot be told to wait."""
+    slots = Slots(1, None)
+    assert take(slots, "a", running=True)
+    assert take(slots, "b", running=True)
+    assert not take(slots, "c")
+    slots.give_back("e1", "a")
+    assert not take(slots, "c")
+    slots.give_back("e1", "b")
+    assert take(slots, "c")
+
+
+def test_who_waits_is_woken_once_when_something_is_given_back():
+    slots, woken = Slots(1, None), []
+    slots.listen(woken.append)
+    take(slots, "a")
+    take(slots, "b", execution="e2")
+    take(slots, "c", execution="e2")
+    take(slots, "d", execution="e3")
+    assert woken == []
+    slots.give_back("e1", "a")
+    assert woken == ["e2", "e3"]
+    slots.give_back("e1", "a")
+    assert woken == ["e2", "e3"], "giving back twice gives nothing back"
+
+
+def test_giving_back_what_was_never_taken_wakes_nobody():
+    slots, woken = Slots(1, None), []
+    slots.listen(woken.append)
+    take(slots, "a")
+    take(slots, "b", execution="e2")
+    slots.give_back("e9", "stray")
+    assert woken == []
+
+
+def test_a_waker_may_take_at_once():
+    slots = Slots(1, None)
+    taken = []
+    slots.listen(lambda execution: taken.append(take(slots, "b", execution=execution)))
+    take(slots, "a")
+    take(slots, "b", execution="e2")
+    slots.give_back("e1", "a")
+    assert taken == [True]
+
+
+def test_what_nobody_confirms_is_dropped(monkeypatch):
+    """The reservations of an execution that moved to another conductor must not stay for ever."""
+    moment = [1000.0]
+    monkeypatch.setattr(time, "monotonic", lambda: moment[0])
+    slots = Slots(2, None)
+    take(slots, "gone")
+    take(slots, "here")
+    moment[0] += 50
+    take(slots, "here", running=True)
+    moment[0] += 50
+    assert take(slots, "new")
+    assert not take(slots, "newer"), "what was confirmed stays"
+
+
+def test_many_threads_never_hold_more_than_there_is():
+    slots, holding, most = Slots(3, None), set(), []
+    lock = threading.Lock()
+
+    def work(name):
+        for _ in range(200):
+            if take(slots, name):
+                with lock:
+                    holding.add(name)
+                    most.append(len(holding))
+                    holding.discard(name)
+                slots.give_back("e1", name)
+
+    threads = [threading.Thread(target=work, args=(str(i),)) for i in range(8)]
+    for thread in threads:
+        thread.start()
+    for thread in threads:
+        thread.join(30)
+    assert max(most) <= 3
+    assert all(take(slots, name) for name in ("x", "y", "z"))
