@@ -200,7 +200,10 @@ def cut(
 
 
 PAGINATION_HEADER = {
-    "X-Pagination": {"description": "Pagination metadata", "schema": PaginationMetadataSchema}
+    "X-Pagination": {
+        "description": "Pagination metadata, as JSON",
+        "content": {"application/json": {"schema": PaginationMetadataSchema}},
+    }
 }
 
 

@@ -102,7 +102,9 @@ class ExecutionService:
         """
         behind, workflow = self._workflows.resolve(reference, identity, orchestrator)
         description = behind.describe(workflow.id, identity)
-        values = validate_inputs(description.inputs, {} if inputs is None else inputs)
+        values = validate_inputs(
+            description.inputs, {} if inputs is None else inputs, read_text=behind.reads_text
+        )
         intent = _intent(behind, description, values, identity, key)
         while True:
             execution, new = self._executions.create(intent)

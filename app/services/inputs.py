@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import json
+import re
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from typing import Final
 
@@ -15,13 +17,22 @@ from app.errors import InvalidRequest
 MAX_TEXT_BYTES: Final = 100 * 1024
 """Longest text of one input; Linux takes 128 KiB for an environment variable with its name."""
 
+_WRITTEN: Final = {
+    "integer": re.compile(r"-?(0|[1-9][0-9]{0,17})"),
+    "number": re.compile(r"-?(0|[1-9][0-9]{0,17})(\.[0-9]{1,18})?([eE][+-]?[0-9]{1,2})?"),
+    "boolean": re.compile(r"true|false"),
+}
 
-def validate_inputs(parameters: Sequence[Parameter], given: JSON) -> dict[str, JSON]:
+
+def validate_inputs(
+    parameters: Sequence[Parameter], given: JSON, *, read_text: bool = False
+) -> dict[str, JSON]:
     """Check the inputs of a launch and add the defaults.
 
     Args:
         parameters: What the workflow takes.
         given: What the caller sent.
+        read_text: Take the text of a number or a boolean for the value that it writes.
 
     Returns:
         A value for each parameter that has one, in the order of the parameters.
@@ -41,7 +52,8 @@ def validate_inputs(parameters: Sequence[Parameter], given: JSON) -> dict[str, J
     values: dict[str, JSON] = {}
     for parameter in parameters:
         if parameter.name in given:
-            values[parameter.name] = value = _normal(parameter, given[parameter.name])
+            value = _normal(parameter, given[parameter.name], read_text=read_text)
+            values[parameter.name] = value
             faults += _value_faults(parameter, value)
         elif parameter.default is not None:
             values[parameter.name] = parameter.default
@@ -52,8 +64,11 @@ def validate_inputs(parameters: Sequence[Parameter], given: JSON) -> dict[str, J
     return values
 
 
-def _normal(parameter: Parameter, value: JSON) -> JSON:
+def _normal(parameter: Parameter, value: JSON, *, read_text: bool) -> JSON:
     """Write an integer as one: JSON Schema takes 10.0 for an integer, but few commands do."""
+    pattern = _WRITTEN.get(parameter.type)
+    if read_text and pattern and isinstance(value, str) and pattern.fullmatch(value):
+        value = json.loads(value)
     integral = isinstance(value, float) and value.is_integer()
     return int(value) if integral and parameter.type == "integer" else value
 

@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections import Counter
 from collections.abc import Iterator
 from contextlib import contextmanager
+from threading import Lock
 
 from app.domain import Identity
 from app.errors import LimitExceeded
@@ -26,6 +27,7 @@ class StreamLimits:
     def __init__(self, settings: StreamSettings, metrics: Metrics) -> None:
         self._settings = settings
         self._metrics = metrics
+        self._lock = Lock()
         self._open: Counter[str] = Counter()
 
     @contextmanager
@@ -35,15 +37,17 @@ class StreamLimits:
         Raises:
             LimitExceeded: There is none.
         """
-        self.check(identity)
-        self._open[identity.username] += 1
+        with self._lock:
+            self.check(identity)
+            self._open[identity.username] += 1
         self._metrics.streams_opened.labels(transport).inc()
         self._metrics.streams_open.labels(transport).inc()
         try:
             yield
         finally:
-            self._open[identity.username] -= 1
-            self._open += Counter()  # drops those who have none left
+            with self._lock:
+                self._open[identity.username] -= 1
+                self._open += Counter()  # drops those who have none left
             self._metrics.streams_open.labels(transport).dec()
 
     def check(self, identity: Identity) -> None:

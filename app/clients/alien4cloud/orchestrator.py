@@ -41,6 +41,7 @@ class Alien4CloudOrchestrator(Orchestrator):
     """
 
     capabilities = frozenset({Capability.ADOPT})
+    reads_text = True
     Options = Alien4CloudOptions
 
     def __init__(

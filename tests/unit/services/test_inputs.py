@@ -117,3 +117,22 @@ def test_any_json_is_taken_or_refused(given):
         taken = validate_inputs([N, NAME, NOTE], given)
         assert isinstance(taken["n"], int)
         assert isinstance(taken["name"], str)
+
+
+@pytest.mark.parametrize(
+    ("type_", "text", "value"),
+    [("integer", "-5", -5), ("number", "2.5e3", 2500.0), ("boolean", "true", True)],
+)
+def test_text_stands_for_a_value_only_where_clients_write_it(type_, text, value):
+    parameters = [Parameter("x", type_, required=True)]
+    assert validate_inputs(parameters, {"x": text}, read_text=True) == {"x": value}
+    with pytest.raises(InvalidRequest):
+        validate_inputs(parameters, {"x": text})
+
+
+@pytest.mark.parametrize(
+    ("type_", "text"), [("integer", "5x"), ("number", "NaN"), ("boolean", "1")]
+)
+def test_other_text_is_refused_there_too(type_, text):
+    with pytest.raises(InvalidRequest):
+        validate_inputs([Parameter("x", type_, required=True)], {"x": text}, read_text=True)
