@@ -1,0 +1,97 @@
+"""The engine: what it costs to run commands that do nothing.
+
+All times are seen by a client: from before ``POST /workflows/<id>`` is sent until an answer says
+SUCCESS, in ms or s. The commands are ``true``; what is left is our own work, and the start of the
+processes that each command needs (a shim, and the command itself). The peer is the least that a
+program can do to run a command: ``subprocess.run``, with nothing kept of it.
+"""
+
+from __future__ import annotations
+
+import subprocess
+import tempfile
+import time
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from pathlib import Path
+
+import orjson
+
+from bench._report import Figure, median
+from bench._service import Service, cpu_seconds
+
+_WIDTH = 10
+
+
+def run(*, quick: bool) -> Iterator[Figure]:
+    """Measure."""
+    steps = 50 if quick else 500
+    repetitions = 3 if quick else 15
+    with tempfile.TemporaryDirectory(prefix="slipway-bench-") as folder:
+        workflows = Path(folder) / "workflows"
+        workflows.mkdir()
+        _write(workflows, "single", {"only": ()})
+        diamond = {"split": (), "left": ("split",), "right": ("split",), "join": ("left", "right")}
+        _write(workflows, "diamond", diamond)
+        _write(workflows, "lattice", _lattice(steps))
+        with Service(Path(folder)) as service:
+            yield from _short(service, repetitions)
+            yield from _long(service, steps)
+
+
+def _short(service: Service, repetitions: int) -> Iterator[Figure]:
+    bare = _median_ms(lambda: subprocess.run(["true"], check=True), repetitions)
+    single = _median_ms(lambda: _success(service, "single"), repetitions)
+    yield Figure(
+        "one command, POST to SUCCESS", single, "ms", ratio=single / bare, beside="subprocess.run"
+    )
+    diamond = _median_ms(lambda: _success(service, "diamond"), repetitions)
+    yield Figure(
+        "diamond of 4 commands, POST to SUCCESS", diamond, "ms", most=1000,
+        ratio=diamond / (4 * bare), beside="4 subprocess.run",
+    )  # fmt: skip
+
+
+def _long(service: Service, steps: int) -> Iterator[Figure]:
+    bare = _seconds(lambda: [subprocess.run(["true"], check=True) for _ in range(steps)])
+    used = cpu_seconds([service.conductor])
+    took = _seconds(lambda: _success(service, "lattice"))
+    used = cpu_seconds([service.conductor]) - used
+    yield Figure(
+        f"DAG of {steps} commands, POST to SUCCESS", took, "s", most=30 * steps / 500,
+        ratio=took / bare, beside=f"{steps} subprocess.run",
+        note=f"{steps / took:.0f} commands/s; the conductor uses {used / took:.0%} of a core",
+    )  # fmt: skip
+
+
+def _success(service: Service, workflow: str) -> None:
+    status = service.await_end(service.launch(workflow), 120)
+    assert status == "SUCCESS", status
+
+
+def _lattice(steps: int) -> Mapping[str, Sequence[str]]:
+    """Make layers of ten steps; each step needs two of the layer before."""
+    needs: dict[str, Sequence[str]] = {}
+    for number in range(steps):
+        layer, place = divmod(number, _WIDTH)
+        before = {f"s{layer - 1}-{p % _WIDTH}" for p in (place, place + 1)}
+        needs[f"s{layer}-{place}"] = sorted(before) if layer else ()
+    return needs
+
+
+def _write(folder: Path, name: str, needs: Mapping[str, Sequence[str]]) -> None:
+    steps = [
+        {"id": step, "type": "command", "needs": list(before), "config": {"command": "true"}}
+        for step, before in needs.items()
+    ]
+    (folder / f"{name}.json").write_bytes(orjson.dumps({"id": name, "steps": steps}))
+
+
+def _median_ms(work: Callable[[], object], times: int) -> float:
+    work()
+    return median(_seconds(work) * 1000 for _ in range(times))
+
+
+def _seconds(work: Callable[[], object]) -> float:
+    begun = time.perf_counter()
+    work()
+    return time.perf_counter() - begun

@@ -1,0 +1,122 @@
+"""Plain requests: how many a second, and whether heavy work holds them up.
+
+*Throughput* is that of ``wrk`` (one thread, 64 keep-alive connections) against one web process, in
+requests a second. The peer is a Flask view on the same gevent server that gives a ready answer of
+the same size; it is measured before and after, and the mean of the two counts.
+
+*Latency* is that of ``GET /health`` asked 100 times a second while RSA-4096 keys are made without a
+pause, in ms, counted from when each request was due; beside it the same without the keys.
+"""
+
+from __future__ import annotations
+
+import re
+import shutil
+import subprocess
+import tempfile
+import threading
+import time
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+
+from app.store.executions import Executions
+from bench._client import Worker, probe
+from bench._peers import Peer
+from bench._report import Figure, percentile
+from bench._seed import OWNER, batches, make_executions, observation, open_store
+from bench._service import Service
+
+_CONNECTIONS = 64
+_PROBES_PER_SECOND = 100
+_RATE = re.compile(r"Requests/sec: +([\d.]+)")
+_P99 = re.compile(r"99% +([\d.]+)(us|ms|s)")
+_ERRORS = re.compile(r"Non-2xx or 3xx responses: (\d+)")
+
+
+def run(*, quick: bool) -> Iterator[Figure]:
+    """Measure."""
+    with tempfile.TemporaryDirectory(prefix="slipway-bench-") as name:
+        folder = Path(name)
+        database = open_store(f"sqlite:///{folder / 'slipway.db'}")
+        execution = make_executions(database, 1)[0]
+        for batch in batches(10_000, 1_000):
+            execution = Executions(database).record(execution, OWNER, observation(batch))
+        database.dispose()
+        with Service(folder) as service:
+            view = f"/executions/{execution.id}"
+            page = f"{view}/logs?from=5000&size=100"
+            seconds = 1 if quick else 4
+            yield _throughput(service, "GET /executions/<id>", view, seconds)
+            yield _throughput(service, "page of 100 log entries", page, seconds)
+            yield from _beside_keys(service, 3 if quick else 12)
+
+
+def _throughput(service: Service, name: str, path: str, seconds: int) -> Figure:
+    title = f"{name}, {_CONNECTIONS} connections"
+    if shutil.which("wrk") is None:
+        return Figure(title, None, note="wrk is not installed (apt-get install wrk)")
+    size = int(service.call("GET", path)[1]["Content-Length"])
+    with Peer("flask", size) as peer:
+        _wrk(peer.port, "/executions/x", 1)
+        bare = _wrk(peer.port, "/executions/x", seconds)[0]
+        _wrk(service.port, path, 1)
+        ours, p99_ms = _wrk(service.port, path, seconds)
+        bare = (bare + _wrk(peer.port, "/executions/x", seconds)[0]) / 2
+    return Figure(
+        title, ours, "/s", ratio=ours / bare, beside="bare Flask view", least_ratio=0.5,
+        note=f"p99 {p99_ms:.3g} ms; {size:,} bytes; the bare view {bare:,.0f}/s",
+    )  # fmt: skip
+
+
+def _wrk(port: int, path: str, seconds: int) -> tuple[float, float]:
+    """Load a server; give requests a second, and the 99th percentile of the latency in ms."""
+    command = ["wrk", "-t1", f"-c{_CONNECTIONS}", f"-d{seconds}s", "--latency"]
+    done = subprocess.run(
+        [*command, f"http://127.0.0.1:{port}{path}"], check=True, capture_output=True, text=True
+    )
+    rate, p99 = _RATE.search(done.stdout), _P99.search(done.stdout)
+    if rate is None or p99 is None or _ERRORS.search(done.stdout):
+        raise RuntimeError(done.stdout)
+    return float(rate[1]), float(p99[1]) * {"us": 0.001, "ms": 1.0, "s": 1000.0}[p99[2]]
+
+
+def _beside_keys(service: Service, seconds: float) -> Iterator[Figure]:
+    _probe(service, 0.5)
+    quiet = _probe(service, seconds)
+    with _making_keys(service) as made:
+        loaded = _probe(service, seconds)
+    yield Figure(
+        "GET /health, p99 while RSA-4096 keys are made", percentile(loaded, 99), "ms",
+        ratio=percentile(loaded, 99) / percentile(quiet, 99), beside="without",
+        note=f"{len(made)} keys in {seconds:g} s; longest answer {max(loaded):.3g} ms, "
+        f"without keys p99 {percentile(quiet, 99):.3g}, longest {max(quiet):.3g}",
+    )  # fmt: skip
+
+
+def _probe(service: Service, seconds: float) -> list[float]:
+    with Worker(probe, service.port, "/health", _PROBES_PER_SECOND, seconds) as worker:
+        took: list[float] = worker.receive(seconds + 60)
+        return took
+
+
+@contextmanager
+def _making_keys(service: Service) -> Iterator[list[float]]:
+    """Ask for keys, two at a time, while the block runs; gives the moments when they were made."""
+    made: list[float] = []
+    done = threading.Event()
+
+    def ask() -> None:
+        while not done.is_set():
+            service.call("POST", "/ssh_keys", {"algorithm": "rsa-4096"})
+            made.append(time.monotonic())
+
+    threads = [threading.Thread(target=ask) for _ in range(2)]
+    for thread in threads:
+        thread.start()
+    try:
+        yield made
+    finally:
+        done.set()
+        for thread in threads:
+            thread.join()
