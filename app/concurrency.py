@@ -8,7 +8,7 @@ conductor and the tools are plain threaded programs, where a call is simply made
 from __future__ import annotations
 
 from collections.abc import Callable
-from typing import ParamSpec, Protocol, TypeVar
+from typing import Any, ParamSpec, Protocol, TypeVar, cast
 
 from gevent import monkey
 
@@ -35,8 +35,20 @@ class _GeventPool:
         self._pool = ThreadPool(size)
 
     def run(self, function: Callable[P, T], *args: P.args, **kwargs: P.kwargs) -> T:
-        result: T = self._pool.apply(function, args, kwargs)
-        return result
+        # The pool prints what a call raises; only its caller knows whether that is worth a word.
+        result, error = self._pool.apply(_caught, (function, args, kwargs))
+        if error is not None:
+            raise error
+        return cast(T, result)
+
+
+def _caught(
+    function: Callable[..., T], args: tuple[Any, ...], kwargs: dict[str, Any]
+) -> tuple[T | None, BaseException | None]:
+    try:
+        return function(*args, **kwargs), None
+    except BaseException as exc:  # noqa: BLE001  (it is raised again in the caller)
+        return None, exc
 
 
 def cooperative() -> bool:

@@ -147,11 +147,15 @@ class Conductor:
             return
         with self._ready:
             for execution in claimed:
-                if execution.id not in self._drivers:
+                known = self._drivers.get(execution.id)
+                if known is None:
                     driver = self._drivers[execution.id] = _Driver(execution)
                     self._schedule(driver, 0.0)
-                # Else its lease ran out unnoticed, such as while the machine slept: a second driver
-                # would read the same output a second time.
+                else:
+                    # Its lease ran out unnoticed, such as while the machine slept: a second driver
+                    # would read the same output twice, and another conductor may have read on.
+                    known.stale = True
+                    self._hurry(known)
         if len(claimed) == _CLAIM_AT_ONCE:
             self._claim.set()
 

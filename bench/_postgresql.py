@@ -39,19 +39,11 @@ def server(folder: Path) -> Iterator[str]:
     if user:
         shutil.chown(home, user, user)
     port = _free_port()
-    initialise: list[str | Path] = [folder / "initdb", "-D", home / "data", "-U", "slipway", "--auth=trust",
-                  "--encoding=UTF8", "--locale=C.UTF-8", "--no-sync"]  # fmt: skip
-    serve: list[str | Path] = [
-        folder / "postgres",
-        "-D",
-        home / "data",
-        "-h",
-        "127.0.0.1",
-        "-p",
-        str(port),
-        "-k",
-        home,
-    ]
+    data = str(home / "data")
+    initialise = [str(folder / "initdb"), "-D", data, "-U", "slipway", "--auth=trust", "--no-sync",
+                  "--encoding=UTF8", "--locale=C.UTF-8"]  # fmt: skip
+    serve = [str(folder / "postgres"), "-D", data, "-h", "127.0.0.1", "-p", str(port),
+             "-k", str(home)]  # fmt: skip
     try:
         subprocess.run(
             initialise, check=True, user=user, group=user, cwd=home, stdout=subprocess.DEVNULL

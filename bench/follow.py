@@ -134,7 +134,7 @@ def _service(definition: str, processes: int) -> Iterator[Service]:
 
 
 def _few(*, quick: bool) -> Iterator[Figure]:
-    clients, lines = 100, 15 if quick else 60
+    clients, lines = 100, 8 if quick else 60
     with _service(_TELL, 1) as service, Teller(service) as teller:
         paths = [_LOGS.format(teller.execution)] * clients
         with Worker(follow_logs, service.port, paths, teller.written) as worker:
@@ -160,7 +160,7 @@ def _crowd(clients: int, *, processes: int, quick: bool) -> Iterator[Figure]:
         before = rss_bytes(service.web)
         paths = [_LOGS.format(teller.execution)] * clients
         with Worker(hold_polls, service.port, paths, teller.written) as worker:
-            for _ in range(2 if quick else 3):
+            for _ in range(1 if quick else 3):
                 worker.receive()
                 service.settle()
                 crowd.idle_shares.append(cpu_share(service.web, 1 if quick else 2))

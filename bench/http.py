@@ -49,7 +49,7 @@ def run(*, quick: bool) -> Iterator[Figure]:
             seconds = 1 if quick else 4
             yield _throughput(service, "GET /executions/<id>", view, seconds)
             yield _throughput(service, "page of 100 log entries", page, seconds)
-            yield from _beside_keys(service, 3 if quick else 12)
+            yield from _beside_keys(service, 2 if quick else 12)
 
 
 def _throughput(service: Service, name: str, path: str, seconds: int) -> Figure:

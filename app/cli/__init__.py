@@ -7,6 +7,7 @@ from importlib import import_module
 import click
 
 from app import __version__
+from app.observability import configure_logging
 
 _COMMANDS = {
     "config-docs": "Print the manual of the settings.",
@@ -44,3 +45,5 @@ class _LazyGroup(click.Group):
 @click.version_option(__version__, prog_name="slipway")
 def main() -> None:
     """Launch workflows on high-performance computers, through one gateway."""
+    # Standard output belongs to the commands; those that serve set the level of the settings.
+    configure_logging("WARNING", "console")

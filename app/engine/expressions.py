@@ -48,6 +48,7 @@ _MAX_QUOTED: Final = 200
 _FILTERS: Final = (
     "abs", "capitalize", "count", "d", "default", "first", "float", "int", "join", "last", "length",
     "list", "lower", "max", "min", "replace", "round", "sort", "sum", "title", "trim", "upper",
+    "urlencode",
 )  # fmt: skip
 _FAILURES: Final = (
     TemplateError, ArithmeticError, AttributeError, LookupError, RecursionError, TypeError,

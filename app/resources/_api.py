@@ -26,6 +26,9 @@ T = TypeVar("T")
 V = TypeVar("V", bound=Callable[..., Any])
 
 YAML_TYPES = ("application/yaml", "application/x-yaml", "text/yaml", "text/x-yaml")
+UPSTREAM = (502, 503, 504)
+"""The errors that each orchestrator and key store may cause."""
+
 LARGEST_INDEX = 2**53 - 1
 _LARGEST_PAGE = 1000
 

@@ -29,7 +29,7 @@ def download(execution_id: str, levels: Level) -> Response:
         headers |= {"Accept-Ranges": "bytes", "ETag": f'"{log.etag}"'}
         wanted = request.range if _if_range_holds(log) else None
         if wanted is not None and wanted.units == "bytes" and len(wanted.ranges) == 1:
-            return _part(log, wanted.range_for_length(log.size), headers)
+            return _part(log, *wanted.ranges[0], headers)
     if request.accept_encodings["gzip"] > 0:
         headers["Content-Encoding"] = "gzip"
         headers.pop("Accept-Ranges", None)
@@ -41,10 +41,12 @@ def download(execution_id: str, levels: Level) -> Response:
     return Response(body, content_type=_CONTENT_TYPE, headers=headers)
 
 
-def _part(log: LogText, found: tuple[int, int] | None, headers: dict[str, str]) -> Response:
-    if found is None:
+def _part(log: LogText, start: int, stop: int | None, headers: dict[str, str]) -> Response:
+    """Answer with a range as Werkzeug parsed it: a negative start counts from the end."""
+    start = max(0, log.size + start) if start < 0 else start
+    stop = log.size if stop is None else min(stop, log.size)
+    if start >= stop:
         raise RequestedRangeNotSatisfiable(length=log.size)
-    start, stop = found
     headers |= {
         "Content-Range": f"bytes {start}-{stop - 1}/{log.size}",
         "Content-Length": str(stop - start),

@@ -13,6 +13,7 @@ from app.domain import Execution, ExecutionFilter, ExecutionStatus, Task
 from app.errors import FieldError, InvalidRequest
 from app.resources._api import (
     PAGINATION_HEADER,
+    UPSTREAM,
     Blueprint,
     Name,
     Page,
@@ -111,7 +112,7 @@ class WaitArgsSchema(ma.Schema):
 @blueprint.route("/executions", methods=["GET"])
 @blueprint.arguments(ExecutionArgsSchema, location="query")
 @blueprint.response(200, ExecutionListSchema, headers=PAGINATION_HEADER)
-@document_errors(blueprint, 401)
+@document_errors(blueprint, 401, 503)
 @blueprint.doc(security=SECURITY)
 def list_executions(args: dict[str, Any]) -> Any:
     """List executions, newest first."""
@@ -124,7 +125,7 @@ def list_executions(args: dict[str, Any]) -> Any:
 @blueprint.route("/executions/<string:execution_id>", methods=["GET"])
 @blueprint.arguments(WaitArgsSchema, location="query")
 @blueprint.response(200, ExecutionSchema)
-@document_errors(blueprint, 401, 404)
+@document_errors(blueprint, 401, 404, *UPSTREAM)
 @blueprint.doc(security=SECURITY)
 def get_execution(args: dict[str, Any], execution_id: str) -> Any:
     """Get an execution, at once or when its status changes."""
@@ -139,7 +140,7 @@ def get_execution(args: dict[str, Any], execution_id: str) -> Any:
 
 @blueprint.route("/executions/<string:execution_id>", methods=["DELETE"])
 @blueprint.response(202, description="The end was asked for")
-@document_errors(blueprint, 401, 404, 409, 502, 503, 504)
+@document_errors(blueprint, 401, 404, 409, *UPSTREAM)
 @blueprint.doc(security=SECURITY)
 def cancel_execution(execution_id: str) -> Response:
     """Cancel an execution; asking twice is fine."""
@@ -149,7 +150,7 @@ def cancel_execution(execution_id: str) -> Response:
 
 @blueprint.route("/executions/<string:execution_id>/pause", methods=["POST"])
 @blueprint.response(202, description="The pause was asked for")
-@document_errors(blueprint, 401, 404, 409, 501, 503)
+@document_errors(blueprint, 401, 404, 409, 501, *UPSTREAM)
 @blueprint.doc(security=SECURITY)
 def pause_execution(execution_id: str) -> Response:
     """Pause an execution; asking twice is fine."""
@@ -159,7 +160,7 @@ def pause_execution(execution_id: str) -> Response:
 
 @blueprint.route("/executions/<string:execution_id>/resume", methods=["POST"])
 @blueprint.response(202, description="The end of the pause was asked for")
-@document_errors(blueprint, 401, 404, 409, 501, 503)
+@document_errors(blueprint, 401, 404, 409, 501, *UPSTREAM)
 @blueprint.doc(security=SECURITY)
 def resume_execution(execution_id: str) -> Response:
     """Resume a paused execution."""
@@ -169,7 +170,7 @@ def resume_execution(execution_id: str) -> Response:
 
 @blueprint.route("/executions/<string:execution_id>/tasks", methods=["GET"])
 @blueprint.response(200, TaskListSchema)
-@document_errors(blueprint, 401, 404)
+@document_errors(blueprint, 401, 404, *UPSTREAM)
 @blueprint.doc(security=SECURITY)
 def list_tasks(execution_id: str) -> Any:
     """List the tasks of an execution, in the order of the workflow."""
@@ -178,7 +179,7 @@ def list_tasks(execution_id: str) -> Any:
 
 @blueprint.route("/executions/<string:execution_id>/tasks/<string:name>", methods=["GET"])
 @blueprint.response(200, TaskSchema)
-@document_errors(blueprint, 401, 404)
+@document_errors(blueprint, 401, 404, *UPSTREAM)
 @blueprint.doc(security=SECURITY)
 def get_task(execution_id: str, name: str) -> Any:
     """Get one task of an execution."""

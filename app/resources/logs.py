@@ -13,7 +13,7 @@ from marshmallow import fields, validate
 from werkzeug.exceptions import NotAcceptable
 
 from app.domain import ALL_LEVELS, DEFAULT_LEVELS, Level
-from app.resources._api import LARGEST_INDEX, Blueprint, V, document_errors, empty
+from app.resources._api import LARGEST_INDEX, UPSTREAM, Blueprint, V, document_errors, empty
 from app.resources._auth import SECURITY, caller, caller_by_now
 from app.resources._context import services
 from app.resources._download import download
@@ -126,7 +126,7 @@ def _only_document(*decorators: Callable[[V], V]) -> Callable[[V], V]:
     blueprint.alt_response(200, schema={"type": "string"}, content_type=TEXT),
     blueprint.alt_response(204, description="Server-sent events: you have got all there was"),
     blueprint.alt_response(206, schema={"type": "string"}, content_type=TEXT),
-    document_errors(blueprint, 401, 404, 406, 416, 429),
+    document_errors(blueprint, 401, 404, 406, 416, 429, *UPSTREAM),
     blueprint.doc(security=SECURITY),
 )
 def get_logs(args: dict[str, Any], headers: dict[str, Any], execution_id: str) -> Response:

@@ -8,7 +8,7 @@ import marshmallow as ma
 from flask import Response
 from marshmallow import fields, validate
 
-from app.resources._api import Blueprint, Timestamp, document_errors, empty
+from app.resources._api import UPSTREAM, Blueprint, Timestamp, document_errors, empty
 from app.resources._auth import SECURITY, caller
 from app.resources._context import services
 from app.services.ssh_keys import ALGORITHMS
@@ -55,7 +55,7 @@ class SshKeyListSchema(ma.Schema):
 @blueprint.route("/ssh_keys", methods=["POST"])
 @blueprint.arguments(NewSshKeySchema, required=False)
 @blueprint.response(201, CreatedSshKeySchema)
-@document_errors(blueprint, 400, 401, 413, 415, 422, 503, 504)
+@document_errors(blueprint, 400, 401, 413, 415, 422, *UPSTREAM)
 @blueprint.doc(security=SECURITY)
 def create_ssh_key(body: dict[str, Any]) -> Any:
     """Make a key pair; keep the id and the public key, they are not shown again."""
@@ -76,7 +76,7 @@ def list_ssh_keys() -> Any:
 
 @blueprint.route("/ssh_keys/<string:key_id>", methods=["DELETE"])
 @blueprint.response(204)
-@document_errors(blueprint, 401, 404, 409, 503, 504)
+@document_errors(blueprint, 401, 404, 409, *UPSTREAM)
 @blueprint.doc(security=SECURITY)
 def revoke_ssh_key(key_id: str) -> Response:
     """Revoke a key of yours, by its id or the prefix that the list shows."""

@@ -13,7 +13,7 @@ from flask.blueprints import BlueprintSetupState
 from marshmallow import fields, validate
 
 from app.domain import ALL_LEVELS, DEFAULT_LEVELS, Execution, Level, Task, TaskStatus
-from app.resources._api import LARGEST_INDEX, Blueprint, document_errors
+from app.resources._api import LARGEST_INDEX, UPSTREAM, Blueprint, document_errors
 from app.resources._auth import SECURITY, caller, caller_by_now
 from app.resources._context import services
 from app.resources._streams import SSE, entry_json, event_json, observe_lag, sse, stream
@@ -65,7 +65,7 @@ class TicketSchema(ma.Schema):
 @blueprint.route("/executions/events", methods=["GET"])
 @blueprint.arguments(EventArgsSchema, location="query")
 @blueprint.response(200, {"type": "string"}, content_type=SSE)
-@document_errors(blueprint, 401, 429)
+@document_errors(blueprint, 401, 429, 503)
 @blueprint.doc(security=SECURITY)
 def follow_events(_args: dict[str, Any]) -> Response:
     """Follow the statuses of all executions that you may see, as server-sent events.
@@ -77,7 +77,7 @@ def follow_events(_args: dict[str, Any]) -> Response:
 
 @blueprint.route("/executions/<string:execution_id>/tickets", methods=["POST"])
 @blueprint.response(201, TicketSchema)
-@document_errors(blueprint, 401, 404)
+@document_errors(blueprint, 401, 404, *UPSTREAM)
 @blueprint.doc(security=SECURITY)
 def create_ticket(execution_id: str) -> Any:
     """Get a ticket, for `?ticket=` on streams: a browser cannot set headers on those.
@@ -92,7 +92,7 @@ def create_ticket(execution_id: str) -> Any:
 @blueprint.route(_WS, methods=["GET"])
 @blueprint.arguments(WebSocketArgsSchema, location="query")
 @blueprint.response(101, description="A WebSocket: JSON messages with a `type`")
-@document_errors(blueprint, 400, 401, 404, 429, 501)
+@document_errors(blueprint, 400, 401, 404, 429, 501, *UPSTREAM)
 @blueprint.doc(security=SECURITY)
 def follow_websocket(args: dict[str, Any], execution_id: str) -> Response:
     """Follow an execution over a WebSocket: log, status, tasks and metrics."""

@@ -347,7 +347,8 @@ class Executions:
             owner: Id of the conductor.
             node: Name of its machine.
             lease_seconds: How long they are its own without a renewal.
-            bound: Orchestrators whose executions stay on the machine that began them.
+            bound: Orchestrators of our own, whose executions stay on the machine that began them
+                and whose launches take no time.
             limit: Most to take.
         """
         moment = now()
@@ -359,7 +360,11 @@ class Executions:
                     executions.c.log_complete.is_(False),
                     executions.c.reference.is_not(None)
                     | (executions.c.status == ExecutionStatus.UNKNOWN)
-                    | (executions.c.created_at < moment - _LAUNCH_TIME),
+                    | (executions.c.created_at < moment - _LAUNCH_TIME)
+                    | (
+                        executions.c.orchestrator.in_(bound)
+                        & (executions.c.created_at < moment - _LOCAL_LAUNCH_TIME)
+                    ),
                     executions.c.lease_until.is_(None) | (executions.c.lease_until < moment),
                     executions.c.node.is_(None)
                     | (executions.c.node == node)
@@ -470,7 +475,9 @@ class Executions:
         )
 
 
+# A launch whose web process was killed is taken up when no live one can still be at it.
 _LAUNCH_TIME = timedelta(seconds=90)
+_LOCAL_LAUNCH_TIME = timedelta(seconds=5)
 _CREATE_ATTEMPTS = 10
 
 

@@ -1,271 +1,304 @@
-"""The OpenAPI document: published as it is, and kept by every answer."""
+"""The published OpenAPI document, and whether the application keeps what it promises."""
 
 from __future__ import annotations
 
+import base64
 import json
 import re
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
+from datetime import UTC, datetime
+from http import HTTPStatus
 from pathlib import Path
 from typing import Any
 
 import pytest
-from argon2 import PasswordHasher
 from click.testing import CliRunner
-from jsonschema import Draft202012Validator, FormatChecker
+from flask.testing import FlaskClient
+from jsonschema import Draft202012Validator
+from werkzeug.test import TestResponse
 
 from app.cli.openapi import command
-from app.domain import ExecutionStatus, Level, NewLogEntry, Observation, Task, TaskStatus
-from app.factory import create_web, read_settings
+from app.domain import Execution, ExecutionStatus, Level, NewLogEntry, Observation
+from app.factory import Web, create_web, read_settings
 from app.store import migrate
-from app.store.executions import Executions, Intent, now
+from app.store.executions import Executions, Intent
 
-PUBLISHED = Path(__file__).parents[2] / "openapi" / "root.json"
+ROOT = Path(__file__).parents[2]
+PUBLISHED = json.loads((ROOT / "openapi" / "root.json").read_text(encoding="utf-8"))
 PROBLEM = "application/problem+json"
-FLOW = {
-    "id": "flow",
-    "inputs": {
-        "n": {"type": "integer", "default": 1, "description": "How far"},
-        "colour": {"enum": ["red", "blue"], "required": False},
-    },
-    "outputs": {"o": {"value": "${{ inputs.n }}", "description": "The same"}},
-    "steps": [{"id": "first", "type": "script", "config": {"script": "true"}}],
-}
-# As OpenAPI counts, these are no endpoints of the API.
-UNDOCUMENTED = {"/openapi.json", "/docs", "/docs/start.js", "/docs/assets/{name}"}
+PROBLEM_REFERENCE = {"$ref": "#/components/schemas/Problem"}
+
+UNDOCUMENTED = {
+    "/openapi.json", "/docs", "/docs/start.js", "/docs/assets/{name}",
+}  # fmt: skip
+"""What serves the documentation is no part of the API."""
+
+OPERATIONS = [
+    (method, path, operation)
+    for path, item in PUBLISHED["paths"].items()
+    for method, operation in item.items()
+    if method != "parameters"
+]
+BY_NAME = pytest.mark.parametrize(
+    ("method", "path", "operation"), OPERATIONS, ids=[f"{m} {p}" for m, p, _ in OPERATIONS]
+)
 
 
-class Api:
-    """The application without a server, and its own document.
+def component(name: str) -> Draft202012Validator:
+    """Give the validator of a component; those used here have nothing peculiar to OpenAPI 3.0."""
+    schemas = {"$ref": f"#/components/schemas/{name}", "components": PUBLISHED["components"]}
+    return Draft202012Validator(schemas)
 
-    Args:
-        folder: For its data.
-        overrides: Settings by dotted path.
-    """
 
-    def __init__(self, folder: Path, **overrides: Any) -> None:
-        dotted = {name.replace("__", "."): value for name, value in overrides.items()}
-        settings = read_settings(None, {"data_dir": str(folder), **dotted}, {})
-        self.web = create_web(settings)
-        migrate.upgrade(self.web.database)
-        settings.workflows_dir.mkdir(parents=True)
-        (settings.workflows_dir / "flow.json").write_text(json.dumps(FLOW))
-        self.client = self.web.app.test_client()
-        self.document = self.client.get("/openapi.json").json
-        self.seen: set[tuple[str, str, str]] = set()
-
-    def call(self, method: str, path: str, **options: Any) -> Any:
-        """Call an endpoint, and check the answer against what the document says of it."""
-        response = self.client.open(path, method=method, **options)
-        template, operation = self._operation(method, path.partition("?")[0])
-        responses = operation["responses"]
-        status = str(response.status_code)
-        documented = self._resolve(responses.get(status) or responses["default"])
-        self.seen.add((method, template, status))
-        content = documented.get("content", {})
-        if not response.data:
-            assert not content or method == "HEAD", f"{method} {path}: {status} without its body"
-            return response
-        assert response.mimetype in content, f"{method} {path}: {status} {response.mimetype}"
-        if response.mimetype.endswith("json"):
-            self.validate(content[response.mimetype]["schema"], response.json)
+def resolved(response: dict[str, Any]) -> dict[str, Any]:
+    reference = response.get("$ref")
+    if reference is None:
         return response
-
-    def validate(self, schema: dict[str, Any], value: Any) -> None:
-        whole = {"components": self.document["components"], **schema}
-        Draft202012Validator(_json_schema(whole), format_checker=FormatChecker()).validate(value)
-
-    def _operation(self, method: str, path: str) -> tuple[str, dict[str, Any]]:
-        for template, operations in sorted(self.document["paths"].items()):
-            pattern = re.sub(r"\{[^}]+\}", "[^/]+", template)
-            if re.fullmatch(pattern, path) and method.lower() in operations:
-                return template, operations[method.lower()]
-        raise AssertionError(f"{method} {path} is not documented")
-
-    def _resolve(self, part: dict[str, Any]) -> dict[str, Any]:
-        while "$ref" in part:
-            found: Any = self.document
-            for key in part["$ref"].removeprefix("#/").split("/"):
-                found = found[key]
-            part = found
-        return part
+    return PUBLISHED["components"]["responses"][reference.rpartition("/")[2]]
 
 
-def _json_schema(schema: Any) -> Any:
-    """Turn OpenAPI 3.0's way to allow null into JSON Schema's."""
-    if isinstance(schema, list):
-        return [_json_schema(item) for item in schema]
-    if not isinstance(schema, dict):
-        return schema
-    plain = {key: _json_schema(value) for key, value in schema.items() if key != "nullable"}
-    return {"anyOf": [plain, {"type": "null"}]} if schema.get("nullable") is True else plain
+# The document
 
 
-@pytest.fixture
-def api(tmp_path: Path) -> Iterator[Api]:
-    made = Api(tmp_path / "data")
-    yield made
-    made.web.database.dispose()
-
-
-@pytest.fixture
-def execution(api: Api) -> str:
-    """Id of an execution with all that can be told of one."""
-    store, at = Executions(api.web.database), now()
-    intent = Intent("e1", "local", "flow", "Flow", "anonymous", {"n": 1}, ["first", "second"])
-    made, _ = store.create(intent)
-    store.launched(made, {"definition": "x"})
-    store.claim("c", "n", 60.0, [], 1)
-    entries = tuple(
-        NewLogEntry(level, 1_666_269_149_774 + i, f"line {i} \u00e4\U0001f600", "first")
-        for i, level in enumerate(Level)
-    )
-    task = Task("first", TaskStatus.FAILED, at, at, 1, 1, "node", "exit code 1")
-    seen = Observation(
-        ExecutionStatus.RUNNING, cursor=1, tasks=(task,), entries=entries, outputs={"o": [1, None]},
-        error="so far", progress=0.5, started_at=at,
-    )  # fmt: skip
-    store.record(made, "c", seen)
-    return made.id
-
-
-def test_the_published_document_is_what_the_command_prints():
+def test_the_published_document_is_the_one_that_the_application_makes():
     result = CliRunner().invoke(command)
-    assert result.exit_code == 0
-    assert json.loads(result.stdout)["openapi"].startswith("3.0")
-    assert PUBLISHED.read_text(encoding="utf-8") == result.stdout, (
-        "openapi/root.json is stale: slipway openapi > openapi/root.json"
+    assert result.exit_code == 0, result.output
+    made = json.loads(result.stdout)
+    assert made == PUBLISHED, "run: make docs"
+
+
+def test_every_route_and_method_is_documented_and_nothing_else(make_web):
+    served = {
+        (method.lower(), re.sub(r"<(?:\w+:)?(\w+)>", r"{\1}", rule.rule))
+        for rule in make_web().app.url_map.iter_rules()
+        for method in rule.methods - {"HEAD", "OPTIONS"}
+    }
+    documented = {(method, path) for method, path, _ in OPERATIONS}
+    assert {path for _, path in served - documented} == UNDOCUMENTED
+    assert documented <= served
+
+
+@BY_NAME
+def test_every_documented_error_is_a_problem_document(method, path, operation):
+    errors = {
+        status: resolved(response)
+        for status, response in operation["responses"].items()
+        if status == "default" or int(status) >= 400
+    }
+    if path == "/ready":
+        del errors["503"]  # tells what is missing, in the same form as 200
+    assert "default" in errors
+    for status, response in errors.items():
+        assert list(response["content"]) == [PROBLEM], status
+        assert response["content"][PROBLEM]["schema"] == PROBLEM_REFERENCE, status
+
+
+@BY_NAME
+def test_what_follows_from_the_form_of_an_operation_is_documented(method, path, operation):
+    responses = operation["responses"].keys()
+    if "security" in operation:
+        assert {"401", "503"} <= responses, "the store may not answer, either"
+    if "{" in path and "{key_id}" not in path:
+        assert {"502", "503", "504"} <= responses, "an orchestrator may have to be asked"
+    if "{" in path and "put" not in method:
+        assert "404" in responses, "what the path names may not exist"
+    if operation.get("parameters"):
+        assert "422" in responses, "a parameter may be rubbish"
+    if operation.get("requestBody"):
+        assert {"400", "413", "415", "422"} <= responses
+    placeholders = set(re.findall(r"{(\w+)}", path))
+    described = PUBLISHED["paths"][path].get("parameters", [])
+    assert {p["name"] for p in described if p["in"] == "path"} == placeholders
+    assert operation["summary"]
+
+
+def test_who_is_asked_for_a_password_is_documented():
+    open_to_all = {path for _, path, operation in OPERATIONS if "security" not in operation}
+    assert open_to_all == {"/health", "/ready", "/version", "/metrics"}
+    assert PUBLISHED["components"]["securitySchemes"]["basic"]["scheme"] == "basic"
+
+
+# The application
+
+
+@pytest.fixture
+def make_web(tmp_path: Path) -> Iterator[Callable[..., Web]]:
+    """Make web processes; ``fake`` puts one of ``fakes.orchestrators`` behind it."""
+    made: list[Web] = []
+
+    def make(fake: str | None = None, **more: Any) -> Web:
+        overrides = {"data_dir": str(tmp_path / str(len(made)))}
+        overrides |= {name.replace("__", "."): value for name, value in more.items()}
+        if fake is not None:
+            type_ = f"fakes.orchestrators:{fake}Orchestrator"
+            overrides["orchestrators"] = [{"name": "remote", "type": type_}]
+        settings = read_settings(None, overrides, {})
+        web = create_web(settings)
+        migrate.upgrade(web.database)
+        settings.workflows_dir.mkdir(parents=True)
+        made.append(web)
+        web.changes.start()
+        return web
+
+    yield make
+    for web in made:
+        web.changes.close()
+        web.database.dispose()
+
+
+def add_execution(web: Web, *entries: NewLogEntry, ended: bool = True) -> Execution:
+    """Write down an execution that has said something."""
+    store = Executions(web.database)
+    orchestrator = web.app.extensions["slipway"].settings.orchestrators[0].name
+    intent = Intent(
+        execution_id="e1", orchestrator=orchestrator, workflow_id="flow", workflow_name="Flow",
+        owner="anonymous", inputs={}, steps=["only"],
+    )  # fmt: skip
+    execution, _ = store.create(intent)
+    store.launched(execution, {"job": 1})
+    (held,) = store.claim("test", "node", 3600.0, [], 1)
+    status = ExecutionStatus.SUCCESS if ended else ExecutionStatus.RUNNING
+    return store.record(held, "test", Observation(status, 1, entries=entries, log_complete=ended))
+
+
+TEXTS = [
+    "plain", "", " ", "ünï cödé 漢字 🚢 \u202e", '"quoted" \\ and </script>',
+    "tab\tand\x1b[31mcolour",
+    "\ufffd", "x" * 65_536, "\u2028",
+]  # fmt: skip
+
+
+@pytest.mark.parametrize("ended", [True, False], ids=["ended", "running"])
+@pytest.mark.parametrize(
+    "query",
+    ["levels=15", "levels=1", "", "size=0", "from=3&size=2&levels=15", "from=99999&levels=8",
+     "after=2&levels=15"],
+)  # fmt: skip
+def test_pages_of_a_log_are_as_documented(make_web, query, ended):
+    web = make_web()
+    levels = [level for level in Level for _ in TEXTS]
+    entries = (
+        NewLogEntry(level, 1_666_269_149_774 + i, TEXTS[i % len(TEXTS)], "" if i % 2 else "only")
+        for i, level in enumerate(levels)
     )
+    add_execution(web, *entries, ended=ended)
+    response = web.app.test_client().get(f"/executions/e1/logs?timeout=0&{query}")
+    assert response.status_code == 200
+    assert response.content_type == "application/json"
+    page = json.loads(response.data)
+    component("LogPage").validate(page)
+    for entry in page["logs"]:
+        assert entry["content"] in TEXTS
+        assert datetime.fromisoformat(entry["timestamp"]).tzinfo == UTC
+    assert page["complete"] is ended
 
 
-def test_every_endpoint_is_documented_and_described(api):
-    paths = api.document["paths"]
-    rules = {re.sub(r"<(?:\w+:)?(\w+)>", r"{\1}", r.rule) for r in api.web.app.url_map.iter_rules()}
-    assert rules - set(paths) == UNDOCUMENTED
-    for path, operations in paths.items():
-        for method, operation in operations.items():
-            if method != "parameters":
-                assert operation["summary"], f"{method} {path}"
+@pytest.mark.parametrize("length", [0, 1, 499, 500, 501, 1000, 1001, 2500])
+def test_pages_of_every_length_are_one_document(make_web, length):
+    web = make_web()
+    add_execution(web, *(NewLogEntry(Level.INFO, i, f"line {i}") for i in range(length)))
+    page = json.loads(web.app.test_client().get("/executions/e1/logs?timeout=0").data)
+    component("LogPage").validate(page)
+    assert [entry["content"] for entry in page["logs"]] == [f"line {i}" for i in range(length)]
 
 
-def test_every_reference_leads_somewhere(api):
-    text = json.dumps(api.document)
-    references = set(re.findall(r'"\$ref": "(#[^"]+)"', text))
-    assert references
-    for reference in references:
-        assert api._resolve({"$ref": reference})
+DEFINITION = {
+    "id": "flow",
+    "steps": [{"id": "a", "type": "command", "config": {"command": "true"}}],
+}
+
+ERRORS: dict[str, tuple[int, str, str, dict[str, Any]]] = {
+    "malformed body": (400, "POST", "/ssh_keys", {"data": "{", "content_type": "application/json"}),
+    "no such execution": (404, "GET", "/executions/nothing", {}),
+    "no such workflow": (404, "POST", "/workflows/nothing", {}),
+    "no such page": (404, "GET", "/nothing", {}),
+    "no such method": (405, "PATCH", "/workflows", {}),
+    "not to be had in this form": (
+        406, "GET", "/executions/e1/logs", {"headers": {"Accept": "image/png"}}
+    ),
+    "ended already": (409, "DELETE", "/executions/e1", {}),
+    "too large": (413, "POST", "/workflows", {"data": b"x" * 2_000_000,
+                                              "content_type": "application/yaml"}),
+    "wrong type": (415, "POST", "/ssh_keys", {"data": "a=b", "content_type": "text/plain"}),
+    "beyond the end": (
+        416, "GET", "/executions/e1/logs",
+        {"headers": {"Accept": "text/plain", "Range": "bytes=99999-"}},
+    ),
+    "rubbish in a parameter": (
+        422, "GET", "/executions/e1/logs?size=-2&levels=16&timeout=soon", {}
+    ),
+    "rubbish in a body": (422, "POST", "/ssh_keys", {"json": {"algorithm": "rot13", "x": 1}}),
+    "faulty definition": (422, "POST", "/workflows", {"json": {"id": "", "steps": [{}]}}),
+}  # fmt: skip
 
 
-def test_every_error_of_every_endpoint_is_documented_as_a_problem(api):
-    for path, operations in api.document["paths"].items():
-        for method, operation in operations.items():
-            if method == "parameters":
-                continue
-            responses = operation["responses"]
-            assert "default" in responses
-            for status, response in responses.items():
-                if status != "default" and (status < "400" or path == "/ready"):
-                    continue
-                content = api._resolve(response)["content"]
-                assert content == {PROBLEM: {"schema": {"$ref": "#/components/schemas/Problem"}}}
+def assert_problem(response: TestResponse, status: int) -> dict[str, Any]:
+    assert response.status_code == status, response.text
+    assert response.content_type == PROBLEM
+    body = json.loads(response.data)
+    component("Problem").validate(body)
+    assert (body["status"], body["title"]) == (status, HTTPStatus(status).phrase)
+    assert body["errors"]
+    for error in body["errors"]:
+        assert error.keys() == {"id", "status", "title", "detail"}
+        assert (error["id"], error["status"]) == (body["code"], status)
+    return body
 
 
-def test_what_needs_credentials_says_so(api):
-    open_paths = {"/health", "/ready", "/version", "/metrics"}
-    for path, operations in api.document["paths"].items():
-        for method, operation in operations.items():
-            if method != "parameters":
-                assert bool(operation.get("security")) is (path not in open_paths), path
-
-
-def test_answers_are_as_documented(api, execution):
-    api.call("GET", "/workflows")
-    api.call("GET", "/workflows?page=1&page_size=1")
-    api.call("GET", "/workflows/flow")
-    api.call("POST", "/workflows", json={**FLOW, "id": "new"})
-    api.call("PUT", "/workflows/new", json={**FLOW, "id": "new"})
-    api.call("PUT", "/workflows/newer", json={**FLOW, "id": "newer"})
-    api.call("DELETE", "/workflows/newer")
-    location = api.call("POST", "/workflows/flow").headers["Location"]
-    api.call("GET", "/executions")
-    api.call("GET", f"/executions/{execution}")
-    api.call("GET", location)
-    api.call("GET", f"/executions/{execution}/tasks")
-    api.call("GET", f"/executions/{execution}/tasks/first")
-    api.call("POST", f"/executions/{execution}/pause")
-    api.call("POST", f"/executions/{execution}/resume")
-    api.call("DELETE", f"/executions/{execution}")
-    api.call("POST", "/ssh_keys", json={"metadata": {"a": [1, None]}})
-    key = api.call("GET", "/ssh_keys").json["ssh_keys"][0]
-    api.call("DELETE", f"/ssh_keys/{key['id']}")
-    for path in ("/health", "/ready", "/version", "/metrics"):
-        api.call("GET", path)
-    assert {status for _, _, status in api.seen} == {"200", "201", "202", "204", "503"}
+@pytest.mark.parametrize("kind", ERRORS)
+def test_an_error_is_a_problem_document_that_the_waas_client_can_read(make_web, kind):
+    status, method, path, more = ERRORS[kind]
+    web = make_web()
+    add_execution(web, NewLogEntry(Level.INFO, 0, "hello"))
+    response = web.app.test_client().open(path, method=method, **more)
+    body = assert_problem(response, status)
+    if status == 422:
+        assert len(body["fields"]) == len(body["errors"]) > 1
+    if status == 405:
+        assert {"GET", "POST"} <= set(response.headers["Allow"].split(", "))
 
 
 @pytest.mark.parametrize(
-    "query", ["", "levels=15", "levels=1&size=1", "size=0", "from=99&timeout=0", "from=2&size=1"]
+    ("status", "fake", "method", "path"),
+    [
+        (500, "Crashing", "GET", "/workflows/remote"),
+        (501, "Endless", "POST", "/executions/e1/pause"),
+        (501, "Endless", "POST", "/workflows"),
+        (502, "Refusing", "POST", "/workflows/remote"),
+        (503, "UnreachableAtLaunch", "POST", "/workflows/remote"),
+    ],
 )
-def test_log_pages_which_pass_by_the_schema_keep_it(api, execution, query):
-    api.call("GET", f"/executions/{execution}/logs?{query}")
-    api.call("GET", f"/executions/{execution}/logs?{query}", headers={"Accept": "application/json"})
+def test_a_failure_behind_the_gateway_is_a_problem_document(make_web, status, fake, method, path):
+    web = make_web(fake)
+    add_execution(web, ended=False)
+    more = {"json": DEFINITION} if path == "/workflows" else {}
+    response = web.app.test_client().open(path, method=method, **more)
+    body = assert_problem(response, status)
+    assert "secret" not in json.dumps(body)
+    assert ("Retry-After" in response.headers) is (status == 503)
 
 
-def test_the_schema_of_log_pages_would_notice(api, execution):
-    """The check above proves nothing unless the schema is strict."""
-    page = api.call("GET", f"/executions/{execution}/logs").json
-    schema = {"$ref": "#/components/schemas/LogPage"}
-    api.validate(schema, page)
-    entry = page["logs"][0]
-    broken = [
-        {**page, "logs": [{**entry, "level": "LOUD"}]},
-        {**page, "logs": [{k: v for k, v in entry.items() if k != "content"}]},
-        {**page, "logs": [{**entry, "more": 1}]},
-        {**page, "total_results": "4"},
-        {k: v for k, v in page.items() if k != "from"},
-    ]
-    for value in broken:
-        assert not Draft202012Validator(
-            _json_schema({"components": api.document["components"], **schema})
-        ).is_valid(value)
+def signed_in(client: FlaskClient, user: str, method: str, path: str, **more: Any) -> TestResponse:
+    token = base64.b64encode(f"{user}:pass".encode()).decode()
+    return client.open(path, method=method, headers={"Authorization": f"Basic {token}"}, **more)
 
 
-def test_errors_are_as_documented(api, execution, tmp_path):
-    json_type = {"content_type": "application/json"}
-    api.call("POST", "/workflows/flow", data=b"{", **json_type)  # 400
-    api.call("GET", "/workflows/none")  # 404
-    api.call("GET", "/executions/none/logs")
-    api.call("POST", "/workflows", json=FLOW)  # 409
-    api.call("POST", f"/executions/{execution}/resume")
-    api.call("POST", "/ssh_keys", data=b"x" * (1024 * 1024 + 1), **json_type)  # 413
-    api.call("POST", "/ssh_keys", data=b"x", content_type="text/plain")  # 415
-    api.call("GET", f"/executions/{execution}/logs?from=-1&size=a&levels=99&timeout=x&y=1")  # 422
-    api.call("GET", f"/executions/{execution}?wait=x")
-    api.call("GET", "/executions?status=x&page=0")
-    api.call("POST", "/workflows/flow", json={"inputs": {"n": "x", "z": 1}})
-    api.call("POST", "/workflows", json={"id": "-", "steps": []})
-    seen = {status for _, _, status in api.seen}
-    for fake, path in [
-        ("Crashing", "/workflows"),  # 500
-        ("Refusing", "/workflows/remote"),  # 502
-        ("Unreachable", "/workflows/remote"),  # 503
-        ("Silent", "/workflows/remote"),  # 504
-    ]:
-        type_ = f"fakes.orchestrators:{fake}Orchestrator"
-        other = Api(tmp_path / fake, orchestrators=[{"name": "remote", "type": type_}])
-        other.call("GET" if fake == "Crashing" else "POST", path)
-        other.call("POST", "/workflows", json=FLOW)  # 501
-        seen |= {status for _, _, status in other.seen}
-        other.web.database.dispose()
-    assert seen == {
-        "400", "404", "409", "413", "415", "422", "500", "501", "502", "503", "504",
-    }  # fmt: skip
+def test_a_refusal_is_a_problem_document(make_web):
+    users = [{"username": "ada", "password": "pass", "roles": ["user"]}]
+    client = make_web(api__auth={"type": "basic", "users": users}).app.test_client()
+    response = client.get("/executions")
+    assert_problem(response, 401)
+    assert response.headers["WWW-Authenticate"].startswith("Basic ")
+    assert_problem(signed_in(client, "eve", "GET", "/executions"), 401)
+    assert_problem(signed_in(client, "ada", "POST", "/workflows", json=DEFINITION), 403)
 
 
-def test_refusals_are_as_documented(tmp_path):
-    hashed = PasswordHasher(time_cost=1, memory_cost=8, parallelism=1).hash("x")
-    users = [{"username": "ada", "password_hash": hashed}]
-    api = Api(tmp_path / "data", api__auth={"type": "basic", "users": users})
-    api.call("GET", "/workflows")
-    api.call("POST", "/workflows", json=FLOW, auth=("ada", "x"))
-    assert {status for _, _, status in api.seen} == {"401", "403"}
-    api.web.database.dispose()
+def test_one_stream_too_many_is_a_problem_document(make_web):
+    web = make_web(streams__max_total=1)
+    client = web.app.test_client()
+    first = client.get("/executions/events")
+    next(iter(first.response))
+    response = client.get("/executions/events")
+    assert_problem(response, 429)
+    assert int(response.headers["Retry-After"]) >= 1
+    first.close()

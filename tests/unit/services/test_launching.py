@@ -159,11 +159,9 @@ def test_a_launch_without_an_answer_repeated_with_its_key_is_not_asked_for_again
 
 def test_a_launch_whose_process_died_before_asking_is_settled(make_service, conduct):
     service = make_service(fake="Obedient")
-    execution = service.add_execution(owner="ada")
+    execution = service.add_execution(owner="ada", accepted=False)
     long_ago = now() - timedelta(hours=1)
-    service.web.database.write(
-        lambda c: c.execute(update(table).values(reference=None, created_at=long_ago))
-    )
+    service.web.database.write(lambda c: c.execute(update(table).values(created_at=long_ago)))
     conduct(service)
     execution = ended(service, execution)
     assert execution.status is ExecutionStatus.FAILED
@@ -173,12 +171,10 @@ def test_a_launch_whose_process_died_before_asking_is_settled(make_service, cond
 def test_the_engine_goes_on_with_a_launch_whose_process_died(conducted, write_workflow):
     """The engine's side is our own store, so the launch is certain and is simply carried out."""
     write_workflow("{id: flow, steps: [{id: first, type: script, config: {script: 'true'}}]}")
-    execution = conducted.add_execution(owner="ada", steps=["first"])
+    execution = conducted.add_execution(owner="ada", accepted=False, steps=["first"])
     long_ago = now() - timedelta(hours=1)
     conducted.web.database.write(
-        lambda c: c.execute(
-            update(table).values(reference=None, created_at=long_ago, wanted=table.c.wanted + 1)
-        )
+        lambda c: c.execute(update(table).values(created_at=long_ago, wanted=table.c.wanted + 1))
     )
     assert ended(conducted, execution).status is ExecutionStatus.SUCCESS
 

@@ -47,31 +47,27 @@ def private_key(service, key_id):
 
 
 @pytest.mark.parametrize("algorithm", ALGORITHMS)
-def test_the_two_halves_belong_together(service, keys, algorithm):
+def test_the_two_halves_belong_together(service, keys, algorithm, tmp_path):
     key_id, public = keys.create({}, ADA, algorithm)
-    private = load_ssh_private_key(private_key(service, key_id).encode(), None)
+    text = private_key(service, key_id)
+    private = load_ssh_private_key(text.encode(), None)
     expected = private.public_key().public_bytes(Encoding.OpenSSH, PublicFormat.OpenSSH)
     assert public == f"{expected.decode()} slipway-{key_id[:8]}"
     [listed] = keys.of(ADA)
     assert listed.algorithm == algorithm
+    if shutil.which("ssh-keygen"):
+        (tmp_path / "key").write_text(text)
+        (tmp_path / "key").chmod(0o600)
+        (tmp_path / "key.pub").write_text(public)
+        assert openssh("-y", "-f", tmp_path / "key").split()[:2] == public.split()[:2]
+        assert listed.fingerprint in openssh("-l", "-f", tmp_path / "key.pub").split()
 
 
-@pytest.mark.skipif(shutil.which("ssh-keygen") is None, reason="no ssh-keygen on this machine")
-@pytest.mark.parametrize("algorithm", ALGORITHMS)
-def test_openssh_reads_the_keys_and_shows_the_same_fingerprint(service, keys, tmp_path, algorithm):
-    key_id, public = keys.create({}, ADA, algorithm)
-    file = tmp_path / "key"
-    file.write_text(private_key(service, key_id))
-    file.chmod(0o600)
-    derived = subprocess.run(
-        ["ssh-keygen", "-y", "-f", file], capture_output=True, text=True, check=True
+def openssh(*arguments):
+    """Ask OpenSSH what it makes of a key."""
+    return subprocess.run(
+        ["ssh-keygen", *arguments], capture_output=True, text=True, check=True
     ).stdout
-    assert derived.split()[:2] == public.split()[:2]
-    (tmp_path / "key.pub").write_text(public)
-    shown = subprocess.run(
-        ["ssh-keygen", "-l", "-f", tmp_path / "key.pub"], capture_output=True, text=True, check=True
-    ).stdout
-    assert keys.of(ADA)[0].fingerprint in shown
 
 
 def test_without_an_algorithm_the_configured_one_is_taken(make_service):
@@ -122,8 +118,9 @@ def pieces(service, key_id):
     return [line.encode() for line in body[2:]] + [secret, secret.hex().encode()]
 
 
-@pytest.mark.parametrize("log_format", ["console", "json"])
-@pytest.mark.parametrize("algorithm", ["ed25519", "rsa-3072"])
+@pytest.mark.parametrize(
+    ("algorithm", "log_format"), [("ed25519", "console"), ("ed25519", "json"), ("rsa-3072", "json")]
+)
 def test_a_private_key_is_in_no_answer_no_log_and_no_file(
     make_service, capfd, tmp_path, algorithm, log_format
 ):
@@ -233,10 +230,8 @@ class TestMasterKey:
             check_secrets(service.settings)
         assert caught.value.fields[0].path == "ssh_keys.master_key_file"
 
-    @pytest.mark.parametrize("text", ["", "short", "!" * 44, base64.b64encode(b"x" * 31).decode()])
+    @pytest.mark.parametrize("text", ["short", "!" * 44, base64.b64encode(b"x" * 31).decode()])
     def test_a_key_that_is_none_is_refused_and_not_repeated(self, make_settings, text):
-        if not text:
-            pytest.skip("an empty variable counts as none")
         settings = make_settings(environ={"SLIPWAY_MASTER_KEY": text})
         with pytest.raises(ConfigError) as caught:
             check_secrets(settings)

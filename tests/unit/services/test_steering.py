@@ -116,10 +116,8 @@ class TestCancel:
         assert pausing.store.get(execution.id).desired is DesiredState.CANCEL
 
     def test_a_launch_in_doubt_can_be_cancelled(self, pausing):
-        execution = pausing.add_execution(owner="ada")
-        pausing.web.database.write(
-            lambda c: c.execute(update(table).values(reference=None, status="UNKNOWN"))
-        )
+        execution = pausing.add_execution(owner="ada", accepted=False)
+        pausing.store.doubt(execution, "?")
         pausing.services.executions.cancel(execution.id, ADA)
         assert pausing.store.get(execution.id).desired is DesiredState.CANCEL
         assert pausing.orchestrator("remote").cancelled == []

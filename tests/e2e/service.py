@@ -1,0 +1,238 @@
+"""The real service as its users start it: ``slipway serve`` in processes of its own."""
+
+from __future__ import annotations
+
+import json
+import os
+import re
+import signal
+import subprocess
+import sys
+import time
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from contextlib import suppress
+from pathlib import Path
+from typing import TypeVar
+
+from client import Client
+
+T = TypeVar("T")
+
+PATIENCE_SECONDS = 60.0
+"""For what surely comes on a machine with nothing else to do, and on any other."""
+
+_ROLES = {"conductor": "app.cli.conductor", "web": "app.cli.web_process"}
+_CLAIM = "claim.json"
+
+
+def slipway(*arguments: str | Path) -> list[str]:
+    """The command line of the ``slipway`` command."""
+    return [sys.executable, "-P", "-m", "app.cli", *map(str, arguments)]
+
+
+def clean_environment(more: Mapping[str, str] | None = None) -> dict[str, str]:
+    """This environment without settings of a service that somebody really runs."""
+    kept = {k: v for k, v in os.environ.items() if not k.startswith("SLIPWAY_")}
+    return {**kept, **(more or {})}
+
+
+def run_slipway(
+    *arguments: str | Path, env: Mapping[str, str] | None = None, cwd: Path | None = None
+) -> subprocess.CompletedProcess[str]:
+    """Run a ``slipway`` command that ends by itself."""
+    return subprocess.run(
+        slipway(*arguments), env=clean_environment(env), cwd=cwd, capture_output=True, text=True,
+        timeout=90, check=False, stdin=subprocess.DEVNULL,
+    )  # fmt: skip
+
+
+def await_that(condition: Callable[[], T], what: str, seconds: float = PATIENCE_SECONDS) -> T:
+    """Wait until something is true, and give it."""
+    deadline = time.monotonic() + seconds
+    while not (found := condition()):
+        assert time.monotonic() < deadline, f"{what}: not within {seconds} s"
+        time.sleep(0.02)
+    return found
+
+
+def is_alive(pid: int) -> bool:
+    """Whether a process runs; a zombie does not."""
+    try:
+        stat = Path(f"/proc/{pid}/stat").read_text(encoding="utf-8", errors="replace")
+    except (FileNotFoundError, ProcessLookupError):
+        return False
+    return stat.rpartition(")")[2].split()[0] not in "ZX"
+
+
+class Service:
+    """One service with its data folder; it can be killed and started again.
+
+    Args:
+        folder: Where its data and its logs are kept.
+        env: Settings, as ``SLIPWAY_*`` variables.
+        arguments: More arguments of ``slipway serve``; they win over ``--data-dir``.
+        cwd: Where it is started.
+    """
+
+    def __init__(
+        self,
+        folder: Path,
+        env: Mapping[str, str] | None = None,
+        arguments: Sequence[str | Path] = (),
+        cwd: Path | None = None,
+    ) -> None:
+        self.data_dir = folder / "data"
+        self.workflows_dir = self.data_dir / "workflows"
+        self.url = ""
+        self._env = clean_environment(env)
+        self._arguments = [*(arguments or ["--data-dir", self.data_dir]), "--port", "0"]
+        self._cwd = cwd
+        self._stdout, self._stderr = folder / "service.out", folder / "service.log"
+        self._process: subprocess.Popen[bytes] | None = None
+        folder.mkdir(parents=True, exist_ok=True)
+
+    def start(self) -> Service:
+        """Start it and wait until it says where it is ready."""
+        begin = self._stdout.stat().st_size if self._stdout.exists() else 0
+        with self._stdout.open("ab") as stdout, self._stderr.open("ab") as stderr:
+            self._process = subprocess.Popen(
+                slipway("serve", *self._arguments), env=self._env, cwd=self._cwd,
+                stdin=subprocess.DEVNULL, stdout=stdout, stderr=stderr, start_new_session=True,
+            )  # fmt: skip
+        self.url = await_that(lambda: self._announced(begin), "the service is ready")
+        return self
+
+    def stop(self) -> float:
+        """End it with SIGTERM.
+
+        Returns:
+            The seconds that it took.
+        """
+        assert self._process is not None
+        begin = time.monotonic()
+        self._process.terminate()
+        assert self._process.wait(PATIENCE_SECONDS) == 0, self.log
+        self._process = None
+        return time.monotonic() - begin
+
+    def send(self, number: int) -> None:
+        """Send a signal to the supervisor."""
+        os.kill(self.pid, number)
+
+    def join(self) -> int:
+        """Wait for the end of the supervisor, and give its exit status."""
+        assert self._process is not None
+        code = self._process.wait(PATIENCE_SECONDS)
+        self._process = None
+        return code
+
+    def kill(self, role: str) -> int:
+        """Send SIGKILL to the process of a role.
+
+        Returns:
+            Its pid.
+        """
+        pid = self.pid if role == "supervisor" else self.child(role)
+        os.kill(pid, signal.SIGKILL)
+        if role == "supervisor":
+            self.join()
+        await_that(lambda: not is_alive(pid), f"{role} is dead")
+        return pid
+
+    def kill_all(self) -> None:
+        """Send SIGKILL to supervisor, conductor and web, at once."""
+        pids = [self.pid, *self.children()]
+        for pid in pids:
+            os.kill(pid, signal.SIGKILL)
+        self.join()
+        await_that(lambda: not any(map(is_alive, pids)), "all processes are dead")
+
+    def replaced(self, role: str, old: int) -> int:
+        """Wait until the supervisor has put a new process in the place of a dead one."""
+        return await_that(
+            lambda: next((pid for pid in self.children(role) if pid != old), 0), f"a new {role}"
+        )
+
+    @property
+    def pid(self) -> int:
+        """Pid of the supervisor."""
+        assert self._process is not None
+        return self._process.pid
+
+    def child(self, role: str) -> int:
+        """Pid of the only process of a role, once there is one."""
+        return await_that(lambda: self.children(role), f"a {role} process")[0]
+
+    def children(self, role: str = "") -> list[int]:
+        """Pids of the supervisor's children, all or those of a role."""
+        module = _ROLES.get(role, "app.cli.")
+        return [pid for pid in _children_of(self.pid) if module in _command_line(pid)]
+
+    @property
+    def log(self) -> str:
+        """What it wrote about itself."""
+        return self._stderr.read_text(encoding="utf-8") if self._stderr.exists() else ""
+
+    def client(self, user: str | None = None, password: str = "") -> Client:
+        """A user of the API, as the service is now."""
+        return Client(self.url, (user, password) if user else None)
+
+    def end(self) -> None:
+        """End whatever is left of it: its processes, and the jobs that it began."""
+        if self._process is not None and self._process.poll() is None:
+            family = [self.pid, *self.children()]
+            self._process.terminate()
+            with suppress(subprocess.TimeoutExpired):
+                self._process.wait(10)
+            for pid in filter(is_alive, family):
+                os.kill(pid, signal.SIGKILL)
+            self._process.wait(10)
+        for shim in self.jobs():
+            os.kill(shim, signal.SIGTERM)
+        with suppress(AssertionError):
+            await_that(lambda: not self.jobs(), "the jobs have ended", 10)
+        for shim in self.jobs():
+            os.kill(shim, signal.SIGKILL)
+
+    def jobs(self) -> list[int]:
+        """Pids of the shims of this data folder that still run."""
+        return [
+            record["pid"]
+            for claim in self.data_dir.glob(f"executions/*/tasks/*/*/{_CLAIM}")
+            if _is_shim(record := json.loads(claim.read_bytes()))
+        ]
+
+    def _announced(self, begin: int) -> str:
+        assert self._process is not None
+        assert self._process.poll() is None, f"the service did not start:\n{self.log}"
+        text = self._stdout.read_bytes()[begin:].decode()
+        found = re.search(r"^Slipway is ready at (http://\S+) .*\n", text, re.MULTILINE)
+        return found[1] if found else ""
+
+
+def _is_shim(claim: Mapping[str, object]) -> bool:
+    """Whether the very process that made this claim still runs, and no other with its pid."""
+    stat = _stat(int(str(claim["pid"])))
+    return bool(stat) and stat[19] == claim["start_time"] and stat[0] not in "ZX"
+
+
+def _children_of(parent: int) -> Iterator[int]:
+    for entry in Path("/proc").iterdir():
+        if entry.name.isdecimal() and (stat := _stat(int(entry.name))) and int(stat[1]) == parent:
+            yield int(entry.name)
+
+
+def _stat(pid: int) -> list[str]:
+    """What the kernel tells of a process, from its state on; nothing if there is none."""
+    try:
+        text = Path(f"/proc/{pid}/stat").read_text(encoding="utf-8", errors="replace")
+    except (FileNotFoundError, ProcessLookupError):
+        return []
+    return text.rpartition(")")[2].split()
+
+
+def _command_line(pid: int) -> str:
+    try:
+        return Path(f"/proc/{pid}/cmdline").read_text(encoding="utf-8", errors="replace")
+    except (FileNotFoundError, ProcessLookupError):
+        return ""

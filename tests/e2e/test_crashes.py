@@ -1,0 +1,353 @@
+"""Processes of the service are killed at the worst moments; nothing is lost or run twice."""
+
+from __future__ import annotations
+
+import signal
+import socket
+import time
+from collections import Counter
+from concurrent.futures import Future, ThreadPoolExecutor
+from contextlib import suppress
+from datetime import datetime
+from pathlib import Path
+from typing import Any
+from urllib.parse import urlsplit
+
+import requests
+from client import Client
+from definitions import script, workflow
+from service import Service, await_that, is_alive
+
+MARK = 'echo "$SLIPWAY_TASK" >> marks\n'
+STOP_SECONDS = 5.0
+READERS = 20
+
+
+def count(lines: int, pause: float = 0.01) -> str:
+    """A script that writes numbered lines, and their number to its outputs."""
+    return (
+        f"for ((i = 0; i < {lines}; i++)); do echo line $i; sleep {pause}; done\n"
+        f'echo "lines=$i" >> "$SLIPWAY_OUTPUT"\n'
+    )
+
+
+def numbered(lines: int) -> list[str]:
+    return [f"line {i}" for i in range(lines)]
+
+
+def wait_for_gate(name: str) -> str:
+    return f"until [ -e {name} ]; do sleep 0.02; done\n"
+
+
+def work_folder(service: Service, execution: str) -> Path:
+    return service.data_dir / "executions" / execution / "work"
+
+
+def marks(service: Service, execution: str) -> list[str]:
+    file = work_folder(service, execution) / "marks"
+    return file.read_text(encoding="utf-8").split() if file.exists() else []
+
+
+def await_marks(service: Service, execution: str, number: int) -> None:
+    await_that(lambda: len(marks(service, execution)) >= number, f"{number} steps have begun")
+
+
+def await_waiting_readers(client: Client, number: int) -> None:
+    await_that(
+        lambda: f"\nslipway_waiting_readers {number}.0" in client.send("GET", "/metrics").text,
+        f"{number} long polls wait",
+    )
+
+
+def assert_whole_journal(client: Client, execution: str) -> list[dict[str, Any]]:
+    """The journal is the same by pages as at once, its numbers have no gaps, no remark is twice."""
+    entries = client.follow(execution)
+    assert [entry["index"] for entry in entries] == list(range(len(entries)))
+    paged = []
+    while page := client.page(execution, len(paged), size=97)["logs"]:
+        paged += page
+    assert paged == entries
+    remarks = Counter(
+        entry["content"] for entry in entries
+        if entry["content"].startswith(("Task '", "Execution "))
+    )  # fmt: skip
+    assert {text for text, times in remarks.items() if times > 1} == set()
+    return entries
+
+
+def test_a_dag_whose_conductor_is_killed_loses_nothing_and_runs_nothing_twice(
+    service: Service,
+) -> None:
+    client = service.client()
+    definition = workflow(
+        "dag",
+        script("first", MARK + 'echo "seed=7" >> "$SLIPWAY_OUTPUT"'),
+        script("count", MARK + count(300), needs=["first"]),
+        script("side", MARK + "echo aside >&2; sleep 1", needs=["first"]),
+        script(
+            "last",
+            MARK + 'echo "sum=$((SEED + LINES))" >> "$SLIPWAY_OUTPUT"',
+            needs=["count", "side"],
+            env={
+                "SEED": "${{ steps.first.outputs.seed }}",
+                "LINES": "${{ steps.count.outputs.lines }}",
+            },
+        ),
+        outputs={"sum": "${{ steps.last.outputs.sum }}"},
+    )
+    execution = client.run(definition)
+    await_that(lambda: client.page(execution)["total_results"] >= 50, "the counting goes on")
+    old = service.kill("conductor")
+    assert client.execution(execution)["status"] == "RUNNING"
+    assert service.replaced("conductor", old) != old
+    ended = client.wait(execution)
+    assert (ended["status"], ended["outputs"], ended["progress"]) == ("SUCCESS", {"sum": "307"}, 1)
+    assert client.lines(execution, "count") == numbered(300)
+    assert client.lines(execution, "side") == ["aside"]
+    assert sorted(marks(service, execution)) == ["count", "first", "last", "side"]
+    assert {(t["status"], t["attempts"]) for t in client.tasks(execution).values()} == {
+        ("SUCCESS", 1)
+    }
+    assert_whole_journal(client, execution)
+
+
+def test_a_chain_whose_conductor_is_killed_again_and_again_runs_each_step_once(
+    service: Service,
+) -> None:
+    client = service.client()
+    names = [f"s{i:02}" for i in range(30)]
+    steps = [
+        script(name, MARK + f"echo {name} 1\necho {name} 2", needs=names[:i][-1:])
+        for i, name in enumerate(names)
+    ]
+    execution = client.run(workflow("chain", *steps))
+    for number in (1, 6, 12, 18, 24):
+        await_marks(service, execution, number)
+        service.replaced("conductor", service.kill("conductor"))
+    assert client.wait(execution)["status"] == "SUCCESS"
+    assert marks(service, execution) == names
+    tasks = client.tasks(execution)
+    assert {(tasks[name]["attempts"], tasks[name]["exit_code"]) for name in names} == {(1, 0)}
+    written = [
+        e["content"] for e in assert_whole_journal(client, execution)
+        if e["content"].startswith("s")
+    ]  # fmt: skip
+    assert written == [f"{name} {number}" for name in names for number in (1, 2)]
+
+
+def test_readers_whose_web_process_is_killed_go_on_from_their_cursors(service: Service) -> None:
+    client = service.client()
+    text = "".join(f"echo line {i}\n" + wait_for_gate(f"gate-{i}") for i in range(4))
+    execution = client.run(workflow("gated", script("write", text)))
+    work = work_folder(service, execution)
+
+    def read() -> tuple[list[str], int]:
+        reader, entries, cuts = service.client(), [], 0
+        while True:
+            try:
+                page = reader.page(execution, len(entries), timeout="60s", levels=0)
+            except requests.ConnectionError:
+                cuts += 1
+                continue
+            entries += [entry["content"] for entry in page["logs"]]
+            if page["complete"]:
+                return entries, cuts
+
+    with ThreadPoolExecutor(READERS) as pool:
+        readers = [pool.submit(read) for _ in range(READERS)]
+        await_that(lambda: client.page(execution)["total_results"] == 3, "the first line is there")
+        await_waiting_readers(client, READERS)
+        old = service.kill("web")
+        (work / "gate-0").touch()  # a line is written while no web process is there
+        service.replaced("web", old)
+        for gate in ("gate-1", "gate-2", "gate-3"):
+            (work / gate).touch()
+        results = [reader.result(60) for reader in readers]
+    journal = [e["content"] for e in assert_whole_journal(service.client(), execution)]
+    assert [line for line in journal if line.startswith("line")] == numbered(4)
+    assert [entries for entries, _ in results] == [journal] * READERS
+    assert all(cuts >= 1 for _, cuts in results)
+    assert "Traceback" not in service.log
+
+
+def test_after_everything_was_killed_running_commands_are_adopted(service: Service) -> None:
+    client = service.client()
+    code = (
+        "import time\n"
+        "for i in range(400):\n"
+        "    print(time.time(), i, flush=True)\n"
+        "    time.sleep(0.01)\n"
+    )
+    definition = workflow(
+        "outlive",
+        script("stamp", MARK + 'exec python3 -c "$CODE"', env={"CODE": code}),
+        script("fail", MARK + wait_for_gate("gate") + "echo gone >&2\nexit 7", allow_failure=True),
+        script("after", MARK, needs=["stamp", "fail"]),
+    )
+    execution = client.run(definition)
+    await_marks(service, execution, 2)
+    await_that(lambda: client.page(execution)["total_results"] >= 20, "lines are read")
+    service.kill_all()
+    assert len(service.jobs()) == 2, "the commands must go on"
+    (work_folder(service, execution) / "gate").touch()
+    await_that(lambda: len(service.jobs()) < 2, "a command has ended while nobody watched")
+    time.sleep(1)
+    restarted_at = time.time()
+    client = service.start().client()
+    assert client.wait(execution)["status"] == "SUCCESS"
+    tasks = client.tasks(execution)
+    assert {name: task["exit_code"] for name, task in tasks.items()} == {
+        "stamp": 0, "fail": 7, "after": 0,
+    }  # fmt: skip
+    assert tasks["fail"]["status"] == "FAILED"
+    assert moment(tasks["fail"]["finished_at"]) < restarted_at
+    assert sorted(marks(service, execution)) == ["after", "fail", "stamp"]
+    entries = assert_whole_journal(client, execution)
+    written = [
+        (*e["content"].split(), moment(e["timestamp"])) for e in entries
+        if e["task"] == "stamp" and e["content"][0].isdigit()
+    ]  # fmt: skip
+    assert [int(number) for _, number, _ in written] == list(range(400))
+    # The stamps are those of the writing, not of the reading after the restart.
+    assert all(float(at) - 0.002 <= stamp for at, _, stamp in written)
+    unwatched = [stamp for at, _, stamp in written if float(at) < restarted_at - 0.5]
+    assert len(unwatched) > 20
+    assert max(unwatched) < restarted_at
+
+
+def moment(text: str) -> float:
+    return datetime.fromisoformat(text).timestamp()
+
+
+def test_children_of_a_killed_supervisor_end_by_themselves(service: Service) -> None:
+    client = service.client()
+    execution = client.run(workflow("go-on", script("write", wait_for_gate("gate") + count(5))))
+    client.wait(execution, "RUNNING")
+    children = service.children()
+    assert len(children) == 2
+    service.kill("supervisor")
+    await_that(lambda: not any(map(is_alive, children)), "the children have ended", 15)
+    assert len(service.jobs()) <= 1
+    (work_folder(service, execution) / "gate").touch()
+    client = service.start().client()
+    assert client.wait(execution)["status"] == "SUCCESS"
+    assert client.lines(execution, "write") == numbered(5)
+
+
+def test_a_stop_answers_the_waiting_at_once_and_lets_commands_go_on(service: Service) -> None:
+    client = service.client()
+    execution = client.run(
+        workflow("held", script("hold", MARK + wait_for_gate("gate") + count(5)))
+    )
+    await_marks(service, execution, 1)
+    total = await_that(lambda: client.page(execution)["total_results"] == 2 and 2, "two remarks")
+    family = [service.pid, *service.children()]
+
+    def poll(path: str, params: dict[str, Any]) -> tuple[Any, float]:
+        response = service.client().send("GET", path, params=params)
+        assert response.status_code == 200
+        return response.json(), time.monotonic()
+
+    logs = f"/executions/{execution}/logs", {"from": total, "timeout": "60s", "levels": 15}
+    status = f"/executions/{execution}", {"wait": "60s"}
+    with ThreadPoolExecutor(READERS) as pool:
+        polls: list[Future[tuple[Any, float]]] = [
+            pool.submit(poll, *(status if i % 4 == 0 else logs)) for i in range(READERS)
+        ]
+        await_waiting_readers(client, READERS)
+        asked_at = time.monotonic()
+        took = service.stop()
+        answers = [future.result(10) for future in polls]
+    assert took < STOP_SECONDS
+    assert not any(map(is_alive, family))
+    assert all(at - asked_at < STOP_SECONDS for _, at in answers)
+    assert all(body.get("logs", []) == [] for body, _ in answers)
+    assert {body.get("execution_status", body.get("status")) for body, _ in answers} == {"RUNNING"}
+    assert len(service.jobs()) == 1, "the command must go on"
+    (work_folder(service, execution) / "gate").touch()
+    await_that(lambda: not service.jobs(), "the command ends while nobody watches")
+    client = service.start().client()
+    assert client.wait(execution)["status"] == "SUCCESS"
+    assert client.lines(execution, "hold") == numbered(5)
+    assert marks(service, execution) == ["hold"]
+    assert_whole_journal(client, execution)
+
+
+def test_ctrl_c_ends_the_service_as_sigterm_does(service: Service) -> None:
+    family = [service.pid, *service.children()]
+    service.send(signal.SIGINT)
+    assert service.join() == 0
+    assert not any(map(is_alive, family))
+
+
+def test_a_launch_whose_web_process_is_killed_happens_once_under_its_key(
+    service: Service, tmp_path: Path
+) -> None:
+    client = service.client()
+    ran = tmp_path / "ran"
+    text = f'echo "$INPUT_KEY" >> {ran}\n'
+    client.upload(workflow("once", script("mark", text), inputs={"key": {}}))
+    known: dict[str, str | None] = {}
+    # From "not even read" to "answered": each moment must be safe.
+    for number, delay in enumerate((0.0, 0.004, 0.012)):
+        key = f"key-{number}"
+        post_and_leave(service, key, delay)
+        service.replaced("web", service.kill("web"))
+        known[key] = launch_again(service, key)
+        assert launch_again(service, key) in {known[key], None}
+    client = service.client()
+    executions = client.get("/executions", workflow="once")["executions"]
+    assert len(executions) == len(known)
+    assert len({id_ for id_ in known.values() if id_} - {e["id"] for e in executions}) == 0
+    settled = {key: id_ for key, id_ in known.items() if id_ is not None}
+    assert settled, "no moment is so bad that every launch hangs"
+    for key, id_ in settled.items():
+        ended = client.wait(id_)
+        assert (ended["status"], ended["inputs"]["key"]) == ("SUCCESS", key)
+    times = Counter(ran.read_text(encoding="utf-8").split())
+    assert set(settled) <= set(times) <= set(known)
+    assert set(times.values()) == {1}
+
+
+def launch_again(service: Service, key: str) -> str | None:
+    """Send a launch again under its key.
+
+    Returns:
+        The id of its execution; None if that is not certain for a while, because the web process
+        died after it had noted the launch and before it could say what became of it.
+    """
+    client = client_of(service)
+    try:
+        answer = client.send(
+            "POST", "/workflows/once", json={"inputs": {"key": key}},
+            headers={"Idempotency-Key": key}, timeout=5,
+        )  # fmt: skip
+    except requests.ReadTimeout:
+        return None
+    assert answer.status_code == 201, answer.text
+    return answer.headers["Location"].rpartition("/")[2]
+
+
+def client_of(service: Service) -> Client:
+    """A new connection, once the new web process answers."""
+
+    def healthy() -> Client | None:
+        client = service.client()
+        with suppress(requests.ConnectionError):
+            return client if client.send("GET", "/health").ok else None
+        return None
+
+    return await_that(healthy, "the web process answers")
+
+
+def post_and_leave(service: Service, key: str, delay: float) -> None:
+    """Send a launch and give no attention to the answer."""
+    address = urlsplit(service.url)
+    body = f'{{"inputs": {{"key": "{key}"}}}}'
+    request = (
+        f"POST /workflows/once HTTP/1.1\r\nHost: {address.netloc}\r\nIdempotency-Key: {key}\r\n"
+        f"Content-Type: application/json\r\nContent-Length: {len(body)}\r\n\r\n{body}"
+    )
+    with socket.create_connection((address.hostname, address.port)) as connection:
+        connection.sendall(request.encode())
+        time.sleep(delay)

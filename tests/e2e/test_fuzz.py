@@ -1,0 +1,151 @@
+"""Rubbish, and almost rubbish, thrown at the running service by its own OpenAPI document."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Iterator
+from contextlib import suppress
+from pathlib import Path
+from typing import Any
+
+import pytest
+import schemathesis
+from client import Client
+from definitions import script, workflow
+from hypothesis import HealthCheck, settings
+from schemathesis import Case
+from schemathesis.checks import (
+    content_type_conformance,
+    not_a_server_error,
+    response_headers_conformance,
+    response_schema_conformance,
+)
+from service import Service
+
+from app.durations import parse_duration
+
+DOCUMENT = json.loads(
+    (Path(__file__).parents[2] / "openapi" / "root.json").read_text(encoding="utf-8")
+)
+ENDLESS = ["/executions/events", "/executions/{execution_id}/ws"]
+"""They speak until the client goes away."""
+
+SCHEMA = schemathesis.openapi.from_dict(DOCUMENT).exclude(path=ENDLESS)
+ADDRESSED = SCHEMA.include(path_regex="{")
+"""The operations on one thing."""
+
+CHECKS = [
+    not_a_server_error, content_type_conformance, response_headers_conformance,
+    response_schema_conformance,
+]  # fmt: skip
+
+FEW = settings(
+    max_examples=20, derandomize=True, deadline=None, database=None,
+    suppress_health_check=list(HealthCheck),
+)  # fmt: skip
+_LONGEST_WAIT_SECONDS = 0.05
+
+
+def send(case: Case, url: str) -> None:
+    """Send a case, and check that the answer is one of the documented ones."""
+    hurry(case)
+    response = case.call(base_url=url, timeout=30)
+    if case.method.lower() != case.operation.method.lower():
+        # What an address answers to methods that it does not have is not documented.
+        assert response.status_code in {*range(200, 500), 501}, response.text
+        return
+    case.validate_response(response, checks=CHECKS)
+    documented = case.operation.definition.raw["responses"]
+    assert str(response.status_code) in documented, f"{response.status_code}: {response.text}"
+
+
+def hurry(case: Case) -> None:
+    """Keep a case from waiting, and from keys that take long to make."""
+    headers = case.headers if case.headers is not None else {}
+    if case.path.endswith("/logs"):
+        headers["Accept"] = "application/json"
+        case.headers = headers
+    for name, path in (("timeout", "/logs"), ("wait", "/{execution_id}")):
+        if case.path.endswith(path) and isinstance(case.query, dict | None):
+            given = (case.query or {}).get(name, "1m")
+            if is_long(given):
+                case.query = {**(case.query or {}), name: "20ms"}
+    if isinstance(case.body, dict) and str(case.body.get("algorithm")).startswith("rsa"):
+        case.body = {**case.body, "algorithm": "ecdsa-p256"}
+
+
+def is_long(given: Any) -> bool:
+    with suppress(ValueError):
+        return parse_duration(str(given)) > _LONGEST_WAIT_SECONDS
+    return False
+
+
+@SCHEMA.parametrize()
+@FEW
+def test_no_request_breaks_the_service(case: Case, service_url: str) -> None:
+    send(case, service_url)
+
+
+def aim(case: Case, known: dict[str, str]) -> None:
+    """Put things that are there into the address of a case, and take away what keeps it out."""
+    places = case.path_parameters or {}
+    case.path_parameters = {name: known.get(name, value) for name, value in places.items()}
+    if isinstance(case.query, dict):
+        case.query = {name: value for name, value in case.query.items() if name != "ticket"}
+
+
+WORKFLOW = workflow(
+    "fuzzed",
+    script("only", "echo hello; echo oops >&2; echo n=1 >> $SLIPWAY_OUTPUT"),
+    inputs={
+        "n": {"type": "integer", "default": 1},
+        "text": {"type": "string", "required": False},
+    },
+)
+ENDLESS_WORKFLOW = workflow("fuzzed-endless", script("only", "echo hello; sleep 600"))
+
+
+@pytest.fixture(scope="module")
+def ended(shared_service: Service) -> dict[str, str]:
+    """An execution that has ended, by the names of places in addresses; its task and workflow."""
+    client = shared_service.client()
+    execution = client.run(WORKFLOW)
+    assert client.wait(execution)["status"] == "SUCCESS"
+    return {"execution_id": execution, "name": "only", "reference": "fuzzed"}
+
+
+@pytest.fixture
+def running(shared_service: Service) -> Iterator[dict[str, str]]:
+    """An execution that runs, and a key, for one operation to do with them as it likes."""
+    client = shared_service.client()
+    execution = client.run(ENDLESS_WORKFLOW)
+    client.wait(execution, "RUNNING")
+    key = client.send("POST", "/ssh_keys").json()["id"]
+    yield {"execution_id": execution, "name": "only", "key_id": key}
+    client.cancel(execution)
+    client.wait(execution)
+
+
+@ADDRESSED.exclude(method="DELETE", path="/workflows/{reference}").parametrize()
+@FEW
+def test_no_request_to_what_has_ended_breaks_the_service(
+    case: Case, service_url: str, ended: dict[str, str]
+) -> None:
+    aim(case, ended)
+    send(case, service_url)
+
+
+@ADDRESSED.exclude(path="/workflows/{reference}").parametrize()
+@FEW
+def test_no_request_to_what_runs_breaks_the_service(
+    case: Case, service_url: str, running: dict[str, str]
+) -> None:
+    aim(case, running)
+    send(case, service_url)
+
+
+def test_after_all_of_this_the_service_still_works(client: Client) -> None:
+    assert client.get("/ready")["ready"]
+    execution = client.run(WORKFLOW)
+    assert client.wait(execution)["status"] == "SUCCESS"
+    assert client.lines(execution, "only") == ["hello", "oops"]

@@ -1,0 +1,84 @@
+"""The real service over a real PostgreSQL: two kinds of processes that hear of each other by it."""
+
+from __future__ import annotations
+
+import sys
+import threading
+import time
+from collections.abc import Iterator
+from pathlib import Path
+
+import pytest
+
+sys.path.insert(0, str(Path(__file__).parents[1] / "e2e"))
+
+from definitions import script, workflow
+from service import Service, await_that
+
+GO_ON = "until [ -e go ]; do sleep 0.05; done; echo second"
+
+
+@pytest.fixture
+def over_postgresql(tmp_path: Path, postgresql_database: str) -> Iterator[Service]:
+    service = Service(tmp_path, env={"SLIPWAY_DATABASE__URL": postgresql_database})
+    try:
+        yield service.start()
+    finally:
+        service.end()
+
+
+def test_a_line_wakes_who_waits_for_it_and_a_wish_the_conductor(over_postgresql: Service) -> None:
+    service, client = over_postgresql, over_postgresql.client()
+    execution = client.run(workflow("flow", script("only", f"echo first; {GO_ON}")))
+    await_that(lambda: "first" in said(service, execution), "the first line")
+    start = client.page(execution)["total_results"]
+    pages = []
+    reader = threading.Thread(
+        target=lambda: pages.append(service.client().page(execution, start, timeout="10m"))
+    )
+    reader.start()
+    reader.join(0.5)
+    assert reader.is_alive()
+    (service.data_dir / "executions" / execution / "work" / "go").touch()
+    reader.join(60)  # ten minutes unless it was woken
+    assert [entry["content"] for entry in pages[0]["logs"]][:1] == ["second"]
+    assert client.wait(execution)["status"] == "SUCCESS"
+    endless = client.run(workflow("endless", script("only", "sleep 1000")))
+    client.wait(endless, "RUNNING")
+    assert client.cancel(endless).status_code == 202
+    assert client.wait(endless)["status"] == "CANCELLED"
+
+
+def test_waiting_for_notifications_holds_up_no_request(over_postgresql: Service) -> None:
+    """The driver must give way to gevent while it listens, else one wait would stop them all."""
+    client = over_postgresql.client()
+    client.get("/health")
+    began = time.monotonic()
+    for _ in range(100):
+        client.get("/health")
+    # The feed waits a second at a time: had it held up each request, this would take minutes.
+    assert time.monotonic() - began < 30
+
+
+def test_a_conductor_that_is_killed_loses_no_line_and_runs_nothing_twice(
+    over_postgresql: Service,
+) -> None:
+    service, client = over_postgresql, over_postgresql.client()
+    count = "echo $SLIPWAY_TASK >> ran; for i in $(seq 60); do echo line $i; sleep 0.02; done"
+    execution = client.run(
+        workflow("count", script("one", count), script("two", count, needs=["one"]))
+    )
+    for _ in range(2):
+        client.wait(execution, "RUNNING")
+        time.sleep(0.3)
+        service.replaced("conductor", service.kill("conductor"))
+    assert client.wait(execution)["status"] == "SUCCESS"
+    for task in ("one", "two"):
+        assert client.lines(execution, task) == [f"line {i}" for i in range(1, 61)]
+    ran = service.data_dir / "executions" / execution / "work" / "ran"
+    assert ran.read_text().split() == ["one", "two"]
+
+
+def said(service: Service, execution: str) -> list[str]:
+    """What the execution has written so far."""
+    return [entry["content"] for entry in service.client().page(execution)["logs"]]

@@ -1,0 +1,258 @@
+"""A log as a text file: whole, compressed, or a range of its bytes."""
+
+import gzip
+
+import pytest
+from follow_kit import ALL, MOMENT, Log, gateway, open_stream
+from hypothesis import HealthCheck, given, settings
+from hypothesis import strategies as st
+
+from app.domain import ExecutionStatus, Level, log_timestamp
+
+FIXTURES = HealthCheck.function_scoped_fixture
+D, I, W, E = Level.DEBUG, Level.INFO, Level.WARN, Level.ERROR  # noqa: E741
+CONTENTS = [
+    "plain", "", "Grüße aus Köln", "日本語のログ", "\U0001f680 lift-off \U0001f468\u200d\U0001f469",
+    "e\u0301 combining", "nul \x00 and half a pair \ud800", "two\nlines", "tab\tand \\", "x" * 300,
+]  # fmt: skip
+STORED = [text.replace("\x00", "\ufffd").replace("\ud800", "?") for text in CONTENTS]
+LEVELS = [I, D, W, I, E, I, D]
+LINES = 700
+
+
+def written(count, mask=ALL):
+    """What the log must look like, as its reader would write it down."""
+    lines = []
+    for i in range(count):
+        level = LEVELS[i % len(LEVELS)]
+        if level & mask:
+            task = "" if i % 3 else "split: "
+            stamp = log_timestamp(MOMENT + i)
+            lines.append(f"{stamp} {level.name:<5} {task}{STORED[i % len(STORED)]}\n")
+    return "".join(lines).encode()
+
+
+def fill(log, count=LINES):
+    levels = [LEVELS[i % len(LEVELS)] for i in range(count)]
+    return log.write(levels, [CONTENTS[i % len(CONTENTS)] for i in range(count)])
+
+
+@pytest.fixture(scope="module")
+def service(tmp_path_factory):
+    with gateway(tmp_path_factory, streams__heartbeat="50ms") as made:
+        yield made
+
+
+@pytest.fixture
+def client(service):
+    return service.client
+
+
+@pytest.fixture(scope="module")
+def log(service):
+    return fill(Log(service).see()).end()
+
+
+@pytest.fixture
+def get(client, log):
+    def get(range_=None, *, query="levels=15", method="GET", id_=log.id, **headers):
+        named = {name.replace("_", "-"): value for name, value in headers.items()}
+        if range_ is not None:
+            named["Range"] = range_
+        path = f"/executions/{id_}/logs?{query}"
+        return client.open(path, method=method, headers={"Accept": "text/plain", **named})
+
+    return get
+
+
+class TestWhole:
+    @pytest.mark.parametrize("mask", [0, 1, 2, 5, 8, 15])
+    def test_it_is_the_log_as_lines(self, get, mask):
+        response = get(query=f"levels={mask}")
+        assert response.status_code == 200
+        assert response.data == written(LINES, mask or 14)
+        assert response.headers["Content-Type"] == "text/plain; charset=utf-8"
+        assert response.headers["Content-Length"] == str(len(response.data))
+        assert response.headers["Accept-Ranges"] == "bytes"
+        assert response.headers["Vary"] == "Accept, Accept-Encoding"
+
+    def test_the_entity_tag_names_this_text_and_no_other(self, service, get):
+        other = fill(Log(service)).end()
+        tags = {get(query=f"levels={mask}").headers["ETag"] for mask in (1, 2, 15)}
+        tags.add(get(id_=other.id).headers["ETag"])
+        assert len(tags) == 4
+        assert get().headers["ETag"] == get().headers["ETag"]
+
+    def test_head_tells_the_same_without_the_text(self, get):
+        whole, head = get(), get(method="HEAD")
+        assert head.data == b""
+        for name in ("Content-Length", "ETag", "Accept-Ranges", "Content-Type"):
+            assert head.headers[name] == whole.headers[name]
+
+    def test_of_a_running_execution_it_is_what_there_is(self, service, get):
+        running = fill(Log(service).see(), 10)
+        response = get("bytes=0-9", id_=running.id)
+        assert (response.status_code, response.data) == (200, written(10))
+        assert "Accept-Ranges" not in response.headers
+        assert "ETag" not in response.headers
+
+    def test_an_empty_log_is_an_empty_text(self, service, get):
+        empty = Log(service).end()
+        response = get(id_=empty.id)
+        assert (response.status_code, response.data) == (200, b"")
+        assert response.headers["Content-Length"] == "0"
+
+    def test_a_log_of_many_batches_is_whole(self, service, get):
+        long = fill(Log(service), 3500).end()
+        assert get(id_=long.id).data == written(3500)
+        begin, stop = 40_000, 170_000
+        part = get(f"bytes={begin}-{stop - 1}", id_=long.id)
+        assert part.data == written(3500)[begin:stop]
+
+
+class TestCompressed:
+    @pytest.mark.parametrize("accepted", ["gzip", "br, gzip;q=0.5", "*", "gzip, deflate, br"])
+    def test_who_accepts_gzip_gets_it(self, get, accepted):
+        response = get(Accept_Encoding=accepted)
+        assert response.headers["Content-Encoding"] == "gzip"
+        assert gzip.decompress(response.data) == written(LINES)
+        assert len(response.data) < len(written(LINES)) / 5
+        for name in ("Content-Length", "Accept-Ranges", "ETag"):
+            assert name not in response.headers
+
+    @pytest.mark.parametrize("accepted", ["identity", "gzip;q=0", "br", ""])
+    def test_who_does_not_gets_the_plain_text(self, get, accepted):
+        response = get(Accept_Encoding=accepted)
+        assert "Content-Encoding" not in response.headers
+        assert response.data == written(LINES)
+
+    def test_a_range_is_one_of_the_plain_text(self, get):
+        response = get("bytes=10-99", Accept_Encoding="gzip")
+        assert response.status_code == 206
+        assert "Content-Encoding" not in response.headers
+        assert response.data == written(LINES)[10:100]
+
+
+class TestRanges:
+    def test_any_range_is_the_slice_of_the_whole(self, get):
+        bounds = st.integers(0, 60_000)
+
+        @settings(max_examples=100, deadline=None, suppress_health_check=[FIXTURES])
+        @given(mask=st.integers(1, ALL), first=st.none() | bounds, last=st.none() | bounds)
+        def check(mask, first, last):
+            if first is None and last is None:
+                return
+            whole = written(LINES, mask)
+            size = len(whole)
+            begin, stop = first, size if last is None else min(last + 1, size)
+            if first is None:
+                begin, stop = max(0, size - last), size
+            text = f"bytes={'' if first is None else first}-{'' if last is None else last}"
+            response = get(text, query=f"levels={mask}")
+            if (first is None and last == 0) or (None not in (first, last) and last < first):
+                # Nobody can mean that, and what cannot be meant may be ignored.
+                assert (response.status_code, response.data) == (200, whole)
+            elif begin >= size:
+                assert response.status_code == 416
+                assert response.headers["Content-Range"] == f"bytes */{size}"
+            else:
+                assert response.status_code == 206
+                assert response.data == whole[begin:stop]
+                assert response.headers["Content-Range"] == f"bytes {begin}-{stop - 1}/{size}"
+                assert response.headers["Content-Length"] == str(stop - begin)
+
+        check()
+
+    @pytest.mark.parametrize("step", [1, 7, 64])
+    def test_parts_put_together_are_the_whole_even_within_characters(self, get, step):
+        size = min(len(written(LINES)), 120 * step)
+        parts = [
+            get(f"bytes={begin}-{min(begin + step, size) - 1}").data
+            for begin in range(0, size, step)
+        ]
+        assert b"".join(parts) == written(LINES)[:size]
+
+    def test_a_suffix_longer_than_the_text_is_all_of_it(self, get):
+        response = get("bytes=-1000000")
+        assert (response.status_code, response.data) == (206, written(LINES))
+        size = len(written(LINES))
+        assert response.headers["Content-Range"] == f"bytes 0-{size - 1}/{size}"
+
+    @pytest.mark.parametrize("text", ["bytes=1000000-", "bytes=1000000-1000001"])
+    def test_beyond_the_end_there_is_nothing(self, get, assert_problem, text):
+        response = get(text)
+        assert_problem(response, 416, "requested_range_not_satisfiable")
+        assert response.headers["Content-Range"] == f"bytes */{len(written(LINES))}"
+
+    @pytest.mark.parametrize("text", ["bytes=0-", "bytes=5-9", "bytes=-5"])
+    def test_of_an_empty_log_there_is_no_range(self, service, get, text):
+        empty = Log(service).end()
+        assert get(text, id_=empty.id).status_code == 416
+
+    @pytest.mark.parametrize(
+        "text",
+        ["", "bytes", "bytes=", "bytes=a-b", "bytes=9-5", "bytes=--5", "bytes=1.5-3", "lines=0-5",
+         "bytes=0-1,5-6", "bytes=0-1,a", "=", "bytes=0x1-2", "bytes=-", "bytes=-0", "\u00e9"],
+    )  # fmt: skip
+    def test_what_is_no_single_range_of_bytes_is_ignored(self, get, text):
+        response = get(text)
+        assert (response.status_code, response.data) == (200, written(LINES))
+
+    def test_with_the_right_entity_tag_a_download_goes_on(self, get):
+        tag = get().headers["ETag"]
+        response = get("bytes=100-", If_Range=tag)
+        assert (response.status_code, response.data) == (206, written(LINES)[100:])
+
+    @pytest.mark.parametrize(
+        "given_", ['"other"', "W/{}", "Thu, 20 Oct 2022 12:32:29 GMT", "rubbish", "{}, {}", "*"]
+    )
+    def test_with_any_other_it_begins_again(self, get, given_):
+        tag = get().headers["ETag"]
+        response = get("bytes=100-", If_Range=given_.replace("{}", tag))
+        assert (response.status_code, response.data) == (200, written(LINES))
+
+    def test_the_tag_of_another_filter_is_not_the_right_one(self, get):
+        tag = get(query="levels=2").headers["ETag"]
+        assert get("bytes=100-", query="levels=15", If_Range=tag).status_code == 200
+
+
+class TestFollowed:
+    def test_it_is_the_same_text_whatever_ranges_and_encodings_are_asked_for(self, client, log):
+        path = f"/executions/{log.id}/logs?follow=true&levels=15"
+        headers = {"Range": "bytes=0-9", "Accept_Encoding": "gzip"}
+        with open_stream(client, path, "text/plain", **headers) as text:
+            assert (text.status, text.read()) == (200, written(LINES))
+            assert text.headers["Content-Type"] == "text/plain; charset=utf-8"
+            assert text.headers["Cache-Control"] == "no-cache, no-transform"
+            assert "Content-Length" not in text.headers
+
+    @pytest.mark.parametrize(("query", "first"), [("from=3", 3), ("after=3", 4), ("after=-1", 0)])
+    def test_it_begins_where_it_was_told(self, client, log, query, first):
+        path = f"/executions/{log.id}/logs?follow=true&levels=15&{query}"
+        with open_stream(client, path, "text/plain") as text:
+            assert text.read() == written(LINES)[len(written(first)) :]
+
+    def test_lines_come_as_they_are_written(self, service):
+        log = fill(Log(service).see(), 2)
+        path = f"/executions/{log.id}/logs?follow=1&levels=15"
+        with open_stream(service.client, path, "text/plain") as text:
+            assert text.chunk() == written(2)
+            log.write([W], ["more"])
+            assert text.chunk().endswith(b"WARN  more\n")
+            log.end()
+            assert text.chunk() == b""
+
+    def test_its_reader_is_told_why_it_ends_early(self, make_service):
+        service = make_service(streams__heartbeat="50ms")
+        log = fill(Log(service).see(), 2)
+        path = f"/executions/{log.id}/logs?follow=1&levels=15"
+        with open_stream(service.client, path, "text/plain") as text:
+            text.chunk()
+            service.web.changes.close()
+            assert text.chunk() == b"--- this server stops; go on with after=1 ---\n"
+            assert text.chunk() == b""
+
+
+def test_a_log_that_failed_is_a_file_as_well(service, get):
+    failed = fill(Log(service), 3).end(ExecutionStatus.FAILED)
+    assert get("bytes=0-9", id_=failed.id).data == written(3)[:10]

@@ -1,0 +1,240 @@
+import json
+import re
+import threading
+from datetime import timedelta
+
+import pytest
+from sqlalchemy import update
+
+from app.domain import ExecutionStatus, Level, NewLogEntry, Observation, Task, TaskStatus
+from app.store.executions import now
+from app.store.schema import executions as table
+
+MOMENT = re.compile(r"\d{4}-\d\d-\d\dT\d\d:\d\d:\d\d\.\d{3}Z")
+NOWHERE = "00000000-0000-4000-8000-999999999999"
+SUMMARY = {
+    "id", "status", "workflow", "workflow_name", "orchestrator", "owner", "created_at",
+    "started_at", "finished_at", "progress", "error", "as_of", "stale",
+}  # fmt: skip
+
+
+@pytest.fixture
+def execution(service):
+    return service.add_execution(inputs={"n": 3})
+
+
+def see(service, execution, status=ExecutionStatus.RUNNING, **more):
+    return service.record(execution, Observation(status, **{"cursor": None, **more}))
+
+
+class TestGet:
+    def test_the_answer_has_the_keys_of_the_contract(self, service, client, execution):
+        at = now()
+        see(
+            service, execution, ExecutionStatus.FAILED, outputs={"a": 1}, error="Task 'x' failed",
+            progress=0.5, started_at=at, finished_at=at,
+            tasks=(Task("first", TaskStatus.FAILED, at, at, 3, 2, "n1", "exit code 3"),),
+        )  # fmt: skip
+        response = client.get(f"/executions/{execution.id}")
+        assert response.status_code == 200
+        assert response.headers["Content-Type"] == "application/json"
+        body = response.json
+        assert set(body) == SUMMARY | {"inputs", "outputs", "tasks"}
+        assert (body["id"], body["status"]) == (execution.id, "FAILED")
+        assert (body["inputs"], body["outputs"]) == ({"n": 3}, {"a": 1})
+        assert (body["workflow"], body["workflow_name"]) == ("flow", "Flow")
+        assert (body["progress"], body["error"]) == (0.5, "Task 'x' failed")
+        assert (body["owner"], body["orchestrator"], body["stale"]) == ("anonymous", "local", False)
+        for name in ("created_at", "started_at", "finished_at", "as_of"):
+            assert MOMENT.fullmatch(body[name]), name
+        first, second = body["tasks"]
+        moment = body["finished_at"]
+        assert first == {
+            "name": "first", "status": "FAILED", "started_at": moment, "finished_at": moment,
+            "exit_code": 3, "attempts": 2, "node": "n1", "error": "exit code 3",
+        }  # fmt: skip
+        assert second == {
+            "name": "second", "status": "PENDING", "started_at": None, "finished_at": None,
+            "exit_code": None, "attempts": 0, "node": None, "error": None,
+        }  # fmt: skip
+
+    def test_what_the_conductor_needs_is_not_shown(self, client, execution):
+        body = client.get(f"/executions/{execution.id}").json
+        assert not {"number", "reference", "cursor", "desired", "log_counts"} & set(body)
+
+    def test_before_the_first_look_it_is_pending(self, client, execution):
+        body = client.get(f"/executions/{execution.id}").json
+        assert (body["status"], body["started_at"], body["outputs"]) == ("PENDING", None, {})
+
+    def test_an_old_status_is_stale(self, service, client, execution):
+        then = now() - timedelta(hours=1)
+        service.web.database.write(lambda c: c.execute(update(table).values(as_of=then)))
+        assert client.get(f"/executions/{execution.id}").json["stale"] is True
+
+    @pytest.mark.parametrize("id_", [NOWHERE, "x", "%00", "..", "%e2%82%ac", "x" * 5000, "%ff"])
+    @pytest.mark.parametrize(
+        ("method", "tail"),
+        [("GET", ""), ("DELETE", ""), ("GET", "/tasks"), ("GET", "/tasks/a"), ("GET", "/logs"),
+         ("POST", "/pause"), ("POST", "/resume")],
+    )  # fmt: skip
+    def test_what_is_not_there_is_not_found(self, client, assert_problem, id_, method, tail):
+        response = client.open(f"/executions/{id_}{tail}", method=method)
+        assert_problem(response, 404, "not_found")
+
+    @pytest.mark.parametrize("wait", ["soon", "-1s", "5", "1", "601s", "11m", "", "1s1s?", "1e9s"])
+    def test_a_wait_that_is_none_is_named(self, client, assert_problem, execution, wait):
+        response = client.get(f"/executions/{execution.id}?wait={wait}")
+        assert_problem(response, 422, "invalid_request", "wait")
+
+    def test_a_wait_ends_when_the_status_changes(self, service, execution):
+        answers = []
+        thread = threading.Thread(
+            target=lambda: answers.append(service.client.get(f"/executions/{execution.id}?wait=1m"))
+        )
+        thread.start()
+        while not service.web.changes.waiting:
+            thread.join(0.005)
+        see(service, execution, tasks=(Task("first", TaskStatus.RUNNING),))
+        thread.join(30)
+        [answer] = answers
+        assert answer.json["status"] == "RUNNING"
+        assert answer.json["tasks"][0]["status"] == "RUNNING"
+
+    def test_a_wait_for_what_has_ended_is_none(self, service, client, execution):
+        see(service, execution, ExecutionStatus.SUCCESS)
+        assert client.get(f"/executions/{execution.id}?wait=10m").json["status"] == "SUCCESS"
+
+
+class TestList:
+    def test_newest_first_without_the_details(self, service, client):
+        ids = [service.add_execution().id for _ in range(3)]
+        response = client.get("/executions")
+        assert response.status_code == 200
+        found = response.json["executions"]
+        assert [e["id"] for e in found] == ids[::-1]
+        assert all(set(e) == SUMMARY for e in found)
+
+    def test_pages(self, service, client):
+        ids = [service.add_execution().id for _ in range(5)]
+        response = client.get("/executions?page=2&page_size=2")
+        assert [e["id"] for e in response.json["executions"]] == [ids[2], ids[1]]
+        assert json.loads(response.headers["X-Pagination"]) == {
+            "total": 5, "total_pages": 3, "first_page": 1, "last_page": 3, "page": 2,
+            "previous_page": 1, "next_page": 3,
+        }  # fmt: skip
+
+    def test_there_may_be_none(self, client):
+        response = client.get("/executions")
+        assert response.json == {"executions": []}
+        assert json.loads(response.headers["X-Pagination"])["total"] == 0
+
+    @pytest.mark.parametrize(
+        ("query", "names"),
+        [
+            ("workflow=one", ["a", "b"]),
+            ("workflow=The+Other", ["c"]),
+            ("status=SUCCESS", ["c"]),
+            ("owner=bob", ["b", "c"]),
+            ("owner=bob&workflow=one&status=PENDING", ["b"]),
+            ("owner=nobody", []),
+            ("owner=%27+OR+1%3D1", []),
+            ("page=1000000000&page_size=1000", []),
+        ],
+    )
+    def test_filters(self, service, client, query, names):
+        one = {"workflow_id": "one", "workflow_name": "The One"}
+        other = {"workflow_id": "other", "workflow_name": "The Other"}
+        executions = {
+            "a": service.add_execution("ada", **one),
+            "b": service.add_execution("bob", **one),
+            "c": service.add_execution("bob", **other),
+        }
+        see(service, executions["c"], ExecutionStatus.SUCCESS)
+        found = {e["id"] for e in client.get(f"/executions?{query}").json["executions"]}
+        assert found == {executions[name].id for name in names}
+
+    @pytest.mark.parametrize(
+        ("query", "path"),
+        [("status=success", "status"), ("status=", "status"), ("page=x", "page"),
+         ("page_size=0", "page_size"), ("owner=%00", "owner"), ("who=me", "who")],
+    )  # fmt: skip
+    def test_rubbish_is_named(self, client, assert_problem, query, path):
+        assert_problem(client.get(f"/executions?{query}"), 422, "invalid_request", path)
+
+
+class TestCancel:
+    def test_the_answer_is_that_of_the_contract_to_the_letter(self, client, execution):
+        for _ in range(2):
+            response = client.delete(f"/executions/{execution.id}")
+            assert (response.status_code, response.data) == (202, b"")
+            assert response.headers["Content-Length"] == "0"
+            assert "Content-Type" not in response.headers
+        assert client.get(f"/executions/{execution.id}").json["status"] == "CANCELLING"
+
+    @pytest.mark.parametrize("status", [s for s in ExecutionStatus if s.final])
+    def test_what_has_ended_is_a_conflict(self, service, client, execution, assert_problem, status):
+        see(service, execution, status)
+        assert_problem(client.delete(f"/executions/{execution.id}"), 409, "conflict")
+        assert client.get(f"/executions/{execution.id}").json["status"] == status
+
+    def test_a_refusal_of_the_orchestrator_is_a_conflict(self, make_service, assert_problem):
+        service = make_service(fake="Refusing")
+        execution = service.add_execution()
+        assert_problem(service.client.delete(f"/executions/{execution.id}"), 409, "conflict")
+
+
+class TestPause:
+    def test_pause_and_resume(self, service, client, execution):
+        see(service, execution)
+        for verb, status in [("pause", "PAUSED"), ("pause", "PAUSED"), ("resume", "RUNNING")]:
+            response = client.post(f"/executions/{execution.id}/{verb}")
+            assert (response.status_code, response.headers["Content-Length"]) == (202, "0")
+            assert client.get(f"/executions/{execution.id}").json["status"] == status
+
+    def test_where_it_makes_no_sense_it_is_a_conflict(
+        self, service, client, execution, assert_problem
+    ):
+        url = f"/executions/{execution.id}"
+        assert_problem(client.post(f"{url}/resume"), 409, "conflict")
+        client.delete(url)
+        assert_problem(client.post(f"{url}/pause"), 409, "conflict")
+        see(service, execution, ExecutionStatus.CANCELLED)
+        for verb in ("pause", "resume"):
+            assert_problem(client.post(f"{url}/{verb}"), 409, "conflict")
+
+    @pytest.mark.parametrize("verb", ["pause", "resume"])
+    def test_an_orchestrator_that_cannot_is_501_and_named(self, make_service, assert_problem, verb):
+        service = make_service(fake="Obedient")
+        execution = service.add_execution()
+        response = service.client.post(f"/executions/{execution.id}/{verb}")
+        assert_problem(response, 501, "not_implemented")
+        assert "'remote' cannot pause" in response.json["detail"]
+
+
+class TestTasks:
+    def test_all_or_one(self, client, execution):
+        tasks = client.get(f"/executions/{execution.id}/tasks").json["tasks"]
+        assert [t["name"] for t in tasks] == ["first", "second"]
+        assert client.get(f"/executions/{execution.id}/tasks/second").json == tasks[1]
+
+    @pytest.mark.parametrize("name", ["third", "%00", "First", "x" * 5000])
+    def test_an_unknown_one_is_not_found(self, client, execution, assert_problem, name):
+        response = client.get(f"/executions/{execution.id}/tasks/{name}")
+        assert_problem(response, 404, "not_found")
+
+
+def test_values_of_users_come_back_unchanged(service, client):
+    value = {
+        "text": "\u00e4 \U0001f600 \" ' ; $(x) ${{ x }} {{ x }} <script>\n\t",
+        "numbers": [0, -1, 2**53, 1.5, 1e300],
+        "deep": {"": None, "a": [[], {}, True]},
+    }
+    execution = service.add_execution(inputs=value)
+    entry = NewLogEntry(Level.INFO, 0, value["text"])
+    see(service, execution, ExecutionStatus.SUCCESS, outputs=value, error=value["text"],
+        entries=(entry,))  # fmt: skip
+    body = client.get(f"/executions/{execution.id}").json
+    assert (body["inputs"], body["outputs"], body["error"]) == (value, value, value["text"])
+    assert (
+        client.get(f"/executions/{execution.id}/logs").json["logs"][0]["content"] == value["text"]
+    )

@@ -1,0 +1,287 @@
+import json
+import threading
+import time
+
+import pytest
+
+from app.domain import ExecutionStatus, Level, NewLogEntry, Observation
+
+D, I, W, E = Level.DEBUG, Level.INFO, Level.WARN, Level.ERROR  # noqa: E741
+LOG = [I, D, W, I, E, D, I]
+SHOWN = [0, 2, 3, 4, 6]
+"""Places of the entries that ``levels=0`` lets through."""
+
+
+def entries(levels, first=0):
+    return tuple(
+        NewLogEntry(level, 1_666_269_149_774 + i, f"line {i}", "split" if i % 2 else "")
+        for i, level in enumerate(levels, start=first)
+    )
+
+
+@pytest.fixture
+def grow(service):
+    """Make an execution's log longer, or complete."""
+
+    def grow(execution, levels=(), *, end=False):
+        status = ExecutionStatus.SUCCESS if end else ExecutionStatus.RUNNING
+        current = service.store.get(execution.id)
+        new = entries(levels, current.log_total)
+        seen = Observation(status, cursor=None, entries=new, log_complete=end)
+        return service.record(execution, seen)
+
+    return grow
+
+
+@pytest.fixture
+def execution(service, grow):
+    return grow(service.add_execution(), LOG)
+
+
+@pytest.fixture
+def read(client, execution):
+    """Read a page, without waiting unless told."""
+
+    def read(**query):
+        response = client.get(
+            f"/executions/{execution.id}/logs", query_string={"timeout": "0", **query}
+        )
+        assert response.status_code == 200, response.text
+        return response.json
+
+    return read
+
+
+def places(page):
+    return [entry["index"] for entry in page["logs"]]
+
+
+class TestPage:
+    def test_the_answer_has_the_keys_of_the_contract(self, client, execution):
+        response = client.get(f"/executions/{execution.id}/logs?from=0&timeout=1m&size=-1&levels=0")
+        assert response.status_code == 200
+        assert response.headers["Content-Type"] == "application/json"
+        body = response.json
+        assert set(body) == {"logs", "total_results", "from", "execution_status", "complete"}
+        assert (body["total_results"], body["from"]) == (5, 0)
+        assert (body["execution_status"], body["complete"]) == ("RUNNING", False)
+        assert body["logs"][0] == {
+            "level": "INFO", "timestamp": "2022-10-20T12:32:29.774Z", "content": "line 0",
+            "task": "", "index": 0,
+        }  # fmt: skip
+        assert [entry["level"] for entry in body["logs"]] == [
+            "INFO",
+            "WARN",
+            "INFO",
+            "ERROR",
+            "INFO",
+        ]
+        assert places(body) == SHOWN
+
+    def test_the_defaults_are_those_of_the_contract(self, client, execution):
+        explicit = client.get(
+            f"/executions/{execution.id}/logs?from=0&timeout=1m&size=-1&levels=0"
+        ).json
+        assert client.get(f"/executions/{execution.id}/logs").json == explicit
+
+    @pytest.mark.parametrize("levels", range(16))
+    def test_any_mask_any_stretch(self, read, levels):
+        mask = levels or 14
+        expected = [place for place, level in enumerate(LOG) if level & mask]
+        for start, size in [(0, -1), (1, 2), (3, 100), (0, 0), (2, 0)]:
+            page = read(**{"from": start, "size": size, "levels": levels})
+            assert places(page) == (
+                expected[start:] if size < 0 else expected[start : start + size]
+            )
+            assert (page["total_results"], page["from"]) == (len(expected), start)
+
+    def test_all_means_no_more_than_the_service_allows(self, make_service):
+        service = make_service(logs__max_page="3")
+        execution = service.add_execution()
+        service.record(
+            execution, Observation(ExecutionStatus.RUNNING, cursor=None, entries=entries([I] * 10))
+        )
+        for size in (-1, 4, 2**53 - 1):
+            page = service.client.get(f"/executions/{execution.id}/logs?size={size}").json
+            assert (places(page), page["total_results"]) == ([0, 1, 2], 10)
+
+    def test_a_follower_that_goes_on_where_a_page_ended_gets_each_entry_once(self, read):
+        seen, start = [], 0
+        while page := read(**{"from": start, "size": 2})["logs"]:
+            seen += [entry["index"] for entry in page]
+            start += len(page)
+        assert seen == SHOWN
+
+    def test_an_index_means_the_same_for_ever(self, read, grow, execution):
+        before = read(**{"from": 1, "size": 3})["logs"]
+        grow(execution, [E, D, I] * 200)
+        grow(execution, [W], end=True)
+        assert read(**{"from": 1, "size": 3})["logs"] == before
+
+    @pytest.mark.parametrize(
+        ("parameter", "values"),
+        [
+            ("from", ["-1", "a", "1.5", "", "9007199254740992", "1e3", "0x1", "null", "1 2"]),
+            ("size", ["-2", "a", "1.5", "", "-1.0", "9" * 400]),
+            ("levels", ["16", "-1", "INFO", "", "1.0", "0b1111"]),
+            (
+                "timeout",
+                ["soon", "-1s", "", "1", "60", "1m 30s", "1d", "601s", "1h", "1e400s", "s"],
+            ),
+            ("nonsense", ["1"]),
+            ("From", ["0"]),
+        ],
+    )
+    def test_rubbish_is_named(self, client, execution, assert_problem, parameter, values):
+        for value in values:
+            response = client.get(
+                f"/executions/{execution.id}/logs", query_string={parameter: value}
+            )
+            assert_problem(response, 422, "invalid_request", parameter)
+
+    def test_all_rubbish_is_named_at_once(self, client, execution, assert_problem):
+        response = client.get(
+            f"/executions/{execution.id}/logs?from=-1&size=-2&levels=16&timeout=soon&x=1"
+        )
+        assert_problem(response, 422, "invalid_request", "from", "size", "levels", "timeout", "x")
+
+    @pytest.mark.parametrize(
+        "timeout", ["0", "0s", "1ns", "1ms", "+1ms", "0.001s", "1us1ns", "10m"]
+    )
+    def test_durations_are_written_as_in_go(self, read, timeout):
+        assert read(timeout=timeout)["total_results"] == 5
+
+    @pytest.mark.parametrize(
+        "query", ["timeout=\u00b5s", "from=%00", "levels=%ff", "size=\U0001f600"]
+    )
+    def test_bytes_that_mean_nothing_are_rubbish(self, client, execution, query):
+        assert client.get(f"/executions/{execution.id}/logs?{query}").status_code == 422
+
+
+class Poll:
+    """A long poll under way in a thread."""
+
+    def __init__(self, service, execution, **query):
+        self._answers = []
+        self._thread = threading.Thread(
+            target=lambda: self._answers.append(
+                service.client.get(f"/executions/{execution.id}/logs", query_string=query)
+            )
+        )
+        waiting = service.web.changes.waiting
+        self._thread.start()
+        deadline = time.monotonic() + 30
+        while service.web.changes.waiting <= waiting:
+            assert time.monotonic() < deadline
+            time.sleep(0.005)
+
+    @property
+    def open(self):
+        self._thread.join(0.3)
+        return self._thread.is_alive()
+
+    def answer(self):
+        self._thread.join(30)
+        [answer] = self._answers
+        assert answer.status_code == 200
+        return answer.json
+
+
+class TestLongPoll:
+    def test_entries_that_wait_are_answered_at_once(self, client, execution):
+        began = time.monotonic()
+        client.get(f"/executions/{execution.id}/logs?timeout=10m")
+        assert time.monotonic() - began < 30
+
+    def test_an_entry_ends_the_wait(self, service, execution, grow):
+        poll = Poll(service, execution, **{"from": 5, "timeout": "10m"})
+        grow(execution, [W])
+        page = poll.answer()
+        assert (places(page), page["total_results"], page["from"]) == ([7], 6, 5)
+
+    def test_an_entry_that_the_filter_holds_back_does_not(self, service, execution, grow):
+        poll = Poll(service, execution, **{"from": 5, "timeout": "10m"})
+        grow(execution, [D, D])
+        assert poll.open
+        grow(execution, [E])
+        assert places(poll.answer()) == [9]
+
+    def test_the_end_of_the_execution_ends_the_wait(self, service, execution, grow):
+        poll = Poll(service, execution, **{"from": 5, "timeout": "10m"})
+        grow(execution, end=True)
+        page = poll.answer()
+        assert (page["logs"], page["total_results"]) == ([], 5)
+        assert (page["execution_status"], page["complete"]) == ("SUCCESS", True)
+
+    def test_an_end_with_more_entries_to_come_does_not(self, service, execution, grow):
+        poll = Poll(service, execution, **{"from": 5, "timeout": "10m"})
+        service.record(execution, Observation(ExecutionStatus.SUCCESS, cursor=None))
+        assert poll.open
+        grow(execution, [I], end=True)
+        page = poll.answer()
+        assert (places(page), page["execution_status"]) == ([7], "SUCCESS")
+
+    def test_when_the_time_is_over_there_are_none(self, read):
+        page = read(**{"from": 5, "timeout": "50ms"})
+        assert (page["logs"], page["total_results"], page["from"]) == ([], 5, 5)
+        assert page["complete"] is False
+
+    def test_beyond_the_end_that_very_index_is_waited_for(self, service, execution, grow):
+        poll = Poll(service, execution, **{"from": 7, "timeout": "10m"})
+        grow(execution, [I])
+        grow(execution, [W])
+        assert poll.open
+        grow(execution, [E])
+        page = poll.answer()
+        assert (places(page), page["from"], page["total_results"]) == ([9], 7, 8)
+
+    def test_of_what_has_ended_nothing_is_waited_for(self, read, grow, execution):
+        grow(execution, end=True)
+        page = read(**{"from": 1_000_000, "timeout": "10m"})
+        assert (page["logs"], page["total_results"], page["complete"]) == ([], 5, True)
+
+    def test_the_total_alone_is_told_at_once(self, read):
+        page = read(**{"from": 99, "size": 0, "timeout": "10m"})
+        assert (page["logs"], page["total_results"]) == ([], 5)
+
+    def test_a_process_that_stops_answers_what_it_has(self, service, execution):
+        polls = [Poll(service, execution, **{"from": 5 + i, "timeout": "10m"}) for i in range(3)]
+        service.web.changes.close()
+        assert [poll.answer()["logs"] for poll in polls] == [[], [], []]
+
+    def test_many_readers_get_the_same_line(self, service, execution, grow):
+        polls = [Poll(service, execution, **{"from": 5, "timeout": "10m"}) for _ in range(20)]
+        grow(execution, [W])
+        assert {json.dumps(poll.answer()) for poll in polls} == {json.dumps(polls[0].answer())}
+        assert service.web.changes.waiting == 0
+
+    def test_a_follower_of_a_growing_log_gets_every_entry_once_and_in_order(
+        self, service, execution, grow
+    ):
+        def write():
+            for i in range(60):
+                grow(execution, [LOG[i % 7]] * (i % 3))
+            grow(execution, end=True)
+
+        writer = threading.Thread(target=write)
+        writer.start()
+        seen, start = [], 0
+        while True:
+            page = service.client.get(
+                f"/executions/{execution.id}/logs",
+                query_string={"from": start, "levels": 15, "size": 7, "timeout": "30s"},
+            ).json
+            assert page["from"] == start
+            seen += places(page)
+            start += len(page["logs"])
+            if page["complete"] and start >= page["total_results"]:
+                break
+        writer.join()
+        assert seen == list(range(service.store.get(execution.id).log_total))
+
+
+def test_a_log_that_was_never_written_is_empty(service, client):
+    execution = service.add_execution()
+    page = client.get(f"/executions/{execution.id}/logs?timeout=0").json
+    assert (page["logs"], page["total_results"], page["from"]) == ([], 0, 0)
+    assert page["execution_status"] == "PENDING"

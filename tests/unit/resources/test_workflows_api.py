@@ -1,0 +1,482 @@
+import json
+import uuid
+from concurrent.futures import ThreadPoolExecutor
+
+import pytest
+
+from app.domain import ExecutionFilter
+
+pytestmark = pytest.mark.usefixtures("flow")
+
+SUMMARY = {
+    "id": "flow", "name": "The Flow", "description": "Counts", "orchestrator": "local",
+    "application_id": "local", "environment_id": "local", "environment_name": "local",
+    "stale": False,
+}  # fmt: skip
+NEW = {"id": "new", "steps": [{"id": "a", "type": "script", "config": {"script": "true"}}]}
+YAML = "id: new\nsteps:\n  - {id: a, type: script, config: {script: 'true'}}\n"
+
+
+def launched(service):
+    return service.store.find(ExecutionFilter())[0]
+
+
+class TestList:
+    def test_all_are_listed_with_the_keys_of_the_contract(self, client):
+        response = client.get("/workflows")
+        assert response.status_code == 200
+        assert response.headers["Content-Type"] == "application/json"
+        assert response.json == {"workflows": [SUMMARY]}
+        assert "X-Pagination" not in response.headers
+
+    def test_there_may_be_none(self, client, settings):
+        (settings.workflows_dir / "flow.yaml").unlink()
+        assert client.get("/workflows").json == {"workflows": []}
+
+    @pytest.mark.parametrize(
+        ("query", "ids"),
+        [
+            ("name=The+Flow", ["flow"]),
+            ("name=the+flow", []),
+            ("name=flow", []),
+            ("q=FLOW", ["flow"]),
+            ("q=count", ["flow"]),
+            ("q=local", []),
+            ("q=", ["flow", "other"]),
+            ("q=other&name=The+Flow", []),
+            ("q=%25", []),
+            ("q=%00", None),
+            ("name=" + "x" * 513, None),
+        ],
+    )
+    def test_filters(self, client, write_workflow, query, ids):
+        write_workflow(json.dumps({**NEW, "id": "other", "name": "Other"}), "other.yaml")
+        response = client.get(f"/workflows?{query}")
+        if ids is None:
+            assert response.status_code == 422
+        else:
+            assert [w["id"] for w in response.json["workflows"]] == ids
+
+    def test_pages(self, client, write_workflow):
+        for i in range(6):
+            write_workflow(json.dumps({**NEW, "id": f"w{i}"}), f"w{i}.yaml")
+        response = client.get("/workflows?page=2&page_size=3")
+        assert [w["id"] for w in response.json["workflows"]] == ["w2", "w3", "w4"]
+        assert json.loads(response.headers["X-Pagination"]) == {
+            "total": 7, "total_pages": 3, "first_page": 1, "last_page": 3, "page": 2,
+            "previous_page": 1, "next_page": 3,
+        }  # fmt: skip
+        response = client.get("/workflows?page=9&page_size=3")
+        assert response.json == {"workflows": []}
+        assert json.loads(response.headers["X-Pagination"])["page"] == 9
+        assert len(client.get("/workflows?page_size=4").json["workflows"]) == 4
+        assert len(client.get("/workflows?page=1").json["workflows"]) == 7
+
+    @pytest.mark.parametrize(
+        ("query", "path"),
+        [
+            ("page=0", "page"), ("page=-1", "page"), ("page=a", "page"), ("page=1.5", "page"),
+            ("page=", "page"), ("page_size=0", "page_size"), ("page_size=1001", "page_size"),
+            ("nonsense=1", "nonsense"), ("pageSize=1", "pageSize"),
+        ],
+    )  # fmt: skip
+    def test_rubbish_is_named(self, client, assert_problem, query, path):
+        faults = assert_problem(client.get(f"/workflows?{query}"), 422, "invalid_request", path)
+        assert "setting" not in faults[path]
+
+    def test_all_rubbish_is_named_at_once(self, client, assert_problem):
+        response = client.get("/workflows?page=a&page_size=b&c=d")
+        assert_problem(response, 422, "invalid_request", "page", "page_size", "c")
+
+    def test_a_faulty_file_hides_no_other(self, client, write_workflow):
+        write_workflow("id: broken", "a-broken.yaml")
+        assert [w["id"] for w in client.get("/workflows").json["workflows"]] == ["flow"]
+
+    def test_a_file_is_offered_and_changed_and_gone_without_a_restart(
+        self, client, write_workflow, settings
+    ):
+        write_workflow(YAML, "new.yaml")
+        assert client.get("/workflows/new").json["name"] == "new"
+        write_workflow(YAML + "name: Newer\n", "new.yaml")
+        assert client.get("/workflows/new").json["name"] == "Newer"
+        (settings.workflows_dir / "new.yaml").unlink()
+        assert client.get("/workflows/new").status_code == 404
+
+
+class TestDescribe:
+    @pytest.mark.parametrize("reference", ["flow", "The%20Flow"])
+    def test_by_id_or_name(self, client, reference):
+        assert client.get(f"/workflows/{reference}").json["id"] == "flow"
+
+    def test_everything_that_a_launch_needs_to_know(self, client):
+        body = client.get("/workflows/flow").json
+        assert {key: body[key] for key in SUMMARY} == SUMMARY
+        n, colour, maybe = body["inputs"]
+        assert n == {
+            "name": "n", "type": "integer", "required": False, "default": 10,
+            "description": "How far", "allowed_values": None,
+            "schema": {"type": "integer", "minimum": 1, "maximum": 20},
+        }  # fmt: skip
+        assert (colour["required"], colour["allowed_values"]) == (True, ["red", "blue"])
+        assert (maybe["required"], maybe["default"]) == (False, None)
+        assert body["outputs"] == [{"name": "total", "description": "The sum"}]
+        assert body["steps"] == [
+            {"name": "first", "type": "script", "needs": [], "description": ""},
+            {"name": "second", "type": "command", "needs": ["first"], "description": "Adds"},
+        ]
+
+    @pytest.mark.parametrize("reference", ["none", "%00", "..", "%2e%2e%2fflow", "x" * 3000])
+    def test_what_is_not_there_is_not_found(self, client, assert_problem, reference):
+        assert_problem(client.get(f"/workflows/{reference}"), 404, "not_found")
+
+
+class TestLaunch:
+    def test_the_answer_is_that_of_the_contract_to_the_letter(self, service, client):
+        response = client.post("/workflows/flow", json={"inputs": {"colour": "red"}})
+        assert response.status_code == 201
+        assert response.headers["Content-Length"] == "0"
+        assert "Content-Type" not in response.headers
+        assert response.data == b""
+        [execution] = launched(service)
+        assert response.headers["Location"] == f"/executions/{execution.id}"
+        assert str(uuid.UUID(execution.id)) == execution.id
+        assert execution.inputs == {"n": 10, "colour": "red"}
+        assert client.get(response.headers["Location"]).status_code == 200
+
+    def test_by_name(self, service, client):
+        response = client.post("/workflows/The%20Flow", json={"inputs": {"colour": "red"}})
+        assert response.status_code == 201
+        assert launched(service)[0].workflow_id == "flow"
+
+    @pytest.mark.parametrize(
+        "options",
+        [
+            {}, {"data": b""}, {"json": {}}, {"json": {"inputs": {}}},
+            {"data": b"", "content_type": "text/plain"},
+            {"data": b"{}", "content_type": "application/json; charset=utf-8"},
+            {"data": b"{}", "content_type": "application/vnd.api+json"},
+        ],
+    )  # fmt: skip
+    def test_the_body_may_be_left_out(self, service, client, write_workflow, options):
+        write_workflow(YAML, "new.yaml")
+        assert client.post("/workflows/new", **options).status_code == 201
+        assert launched(service)[0].inputs == {}
+
+    def test_an_unknown_workflow_is_not_found(self, client, assert_problem):
+        assert_problem(client.post("/workflows/none"), 404, "not_found")
+
+    @pytest.mark.parametrize(
+        ("inputs", "paths"),
+        [
+            ({}, ["inputs.colour"]),
+            ({"colour": "green"}, ["inputs.colour"]),
+            ({"colour": "red", "n": "10"}, ["inputs.n"]),
+            ({"colour": "red", "n": 0}, ["inputs.n"]),
+            ({"colour": "red", "n": 21}, ["inputs.n"]),
+            ({"colour": "red", "n": 1.5}, ["inputs.n"]),
+            ({"colour": "red", "n": True}, ["inputs.n"]),
+            ({"colour": "red", "n": None}, ["inputs.n"]),
+            ({"colour": "red", "maybe": "yes"}, ["inputs.maybe"]),
+            ({"colour": "red", "color": "red"}, ["inputs.color"]),
+            ({"colour": 1, "n": -1, "x": 1}, ["inputs.colour", "inputs.n", "inputs.x"]),
+            ([], ["inputs"]),
+            ("red", ["inputs"]),
+            (None, ["inputs"]),
+        ],
+    )
+    def test_every_fault_of_the_inputs_is_named(
+        self, service, client, assert_problem, inputs, paths
+    ):
+        response = client.post("/workflows/flow", json={"inputs": inputs})
+        assert_problem(response, 422, "invalid_request", *paths)
+        assert launched(service) == []
+
+    def test_a_fault_does_not_repeat_the_value(self, client):
+        response = client.post("/workflows/flow", json={"inputs": {"colour": "hunter2"}})
+        assert "hunter2" not in response.text
+
+    @pytest.mark.parametrize(
+        ("body", "path"), [([], "body"), ("x", "body"), (None, "body"), ({"input": {}}, "input")]
+    )
+    def test_a_body_of_another_form_is_refused(self, client, assert_problem, body, path):
+        response = client.post(
+            "/workflows/flow", data=json.dumps(body), content_type="application/json"
+        )
+        faults = assert_problem(response, 422, "invalid_request", path)
+        assert faults[path] in ("must be an object", "is not known here")
+
+    @pytest.mark.parametrize(
+        "data", [b"{", b"nonsense", b"{'inputs': {}}", b"\xff", b'{"a": NaN}', b"[" * 100_000]
+    )
+    def test_malformed_json_is_400(self, client, assert_problem, data):
+        response = client.post("/workflows/flow", data=data, content_type="application/json")
+        assert_problem(response, 400, "malformed_request")
+
+    @pytest.mark.parametrize(
+        "content_type", ["text/plain", "application/yaml", "multipart/form-data", "rubbish", None]
+    )
+    def test_another_content_type_is_415(self, client, assert_problem, content_type):
+        response = client.post("/workflows/flow", data=b"{}", content_type=content_type)
+        assert_problem(response, 415, "unsupported_media_type")
+
+    def test_more_than_a_mebibyte_is_413(self, client, assert_problem):
+        body = json.dumps({"inputs": {"colour": "x" * 1024 * 1024}})
+        response = client.post("/workflows/flow", data=body, content_type="application/json")
+        assert_problem(response, 413, "body_too_large")
+
+    def test_just_below_a_mebibyte_is_read(self, client, assert_problem):
+        body = json.dumps({"inputs": {"x": "x" * (1024 * 1024 - 100)}})
+        response = client.post("/workflows/flow", data=body, content_type="application/json")
+        assert_problem(response, 422, "invalid_request", "inputs.x", "inputs.colour")
+
+    def test_the_orchestrator_can_be_told(self, client, assert_problem):
+        body = {"inputs": {"colour": "red"}}
+        assert client.post("/workflows/flow?orchestrator=local", json=body).status_code == 201
+        response = client.post("/workflows/flow?orchestrator=other", json=body)
+        assert_problem(response, 404, "not_found")
+
+
+class TestIdempotencyKey:
+    def post(self, client, key, colour="red"):
+        return client.post(
+            "/workflows/flow", json={"inputs": {"colour": colour}},
+            headers={"Idempotency-Key": key},
+        )  # fmt: skip
+
+    def test_the_same_key_and_body_launch_once(self, service, client):
+        responses = [self.post(client, "k") for _ in range(3)]
+        assert {r.status_code for r in responses} == {201}
+        assert len({r.headers["Location"] for r in responses}) == 1
+        assert len(launched(service)) == 1
+
+    def test_at_the_same_moment_too(self, service):
+        with ThreadPoolExecutor(6) as pool:
+            responses = list(pool.map(lambda _: self.post(service.client, "k"), range(6)))
+        assert {r.status_code for r in responses} == {201}
+        assert len({r.headers["Location"] for r in responses}) == 1
+        assert len(launched(service)) == 1
+
+    def test_another_key_launches_another_time(self, service, client):
+        self.post(client, "k")
+        self.post(client, "l")
+        assert len(launched(service)) == 2
+
+    def test_the_same_key_for_another_body_is_a_conflict(self, client, assert_problem):
+        self.post(client, "k")
+        assert_problem(self.post(client, "k", "blue"), 409, "conflict")
+
+    @pytest.mark.parametrize("key", ["", " ", "a b", "\u00e4", "x" * 256, "a\tb"])
+    def test_a_key_that_is_none_is_named(self, service, client, assert_problem, key):
+        assert_problem(self.post(client, key), 422, "invalid_request", "Idempotency-Key")
+        assert launched(service) == []
+
+    def test_a_refused_launch_does_not_use_the_key_up(self, service, client):
+        assert self.post(client, "k", "green").status_code == 422
+        assert self.post(client, "k").status_code == 201
+
+    def test_keys_of_different_users_do_not_meet(self, guarded, as_user):
+        (guarded.settings.workflows_dir / "new.yaml").write_text(YAML)
+        locations = {
+            guarded.client.post(
+                "/workflows/new", headers={"Idempotency-Key": "k", **as_user(name)}
+            ).headers["Location"]
+            for name in ("ada", "bob")
+        }
+        assert len(locations) == 2
+
+
+class TestAmbiguous:
+    @pytest.fixture(autouse=True)
+    def twins(self, write_workflow):
+        for id_ in ("one", "two"):
+            write_workflow(json.dumps({**NEW, "id": id_, "name": "Twin"}), f"{id_}.yaml")
+
+    @pytest.mark.parametrize("method", ["GET", "POST", "DELETE"])
+    def test_a_name_of_several_is_a_conflict_that_names_them(self, client, assert_problem, method):
+        response = client.open("/workflows/Twin", method=method)
+        assert_problem(response, 409, "ambiguous", "one", "two")
+
+    def test_the_id_tells_them_apart(self, client):
+        assert client.get("/workflows/one").json["id"] == "one"
+
+    def test_an_id_wins_over_the_same_name(self, client, write_workflow):
+        write_workflow(json.dumps({**NEW, "id": "three", "name": "one"}), "three.yaml")
+        assert client.get("/workflows/one").json["id"] == "one"
+
+
+class TestUpload:
+    @pytest.mark.parametrize(
+        ("data", "content_type"),
+        [
+            (json.dumps(NEW), "application/json"),
+            (YAML, "application/yaml"),
+            (YAML, "application/x-yaml"),
+            (YAML, "text/yaml; charset=utf-8"),
+            (json.dumps(NEW), "text/x-yaml"),
+        ],
+    )
+    def test_a_new_one_is_offered_at_once(self, client, data, content_type):
+        response = client.post("/workflows", data=data, content_type=content_type)
+        assert response.status_code == 201
+        assert response.headers["Location"] == "/workflows/new"
+        assert response.json["id"] == "new"
+        assert client.get("/workflows/new").status_code == 200
+        assert client.post("/workflows/new").status_code == 201
+
+    def test_one_that_exists_is_a_conflict(self, client, assert_problem):
+        response = client.post("/workflows", json={**NEW, "id": "flow"})
+        assert_problem(response, 409, "conflict")
+        assert client.get("/workflows/flow").json["name"] == "The Flow"
+
+    def test_all_faults_are_told_at_once_with_their_places(self, client, assert_problem):
+        broken = {
+            "id": "-x",
+            "what": 1,
+            "inputs": {"n": {"type": "integer", "default": "ten"}},
+            "outputs": {"o": "${{ steps.ghost.outputs.x }}"},
+            "steps": [
+                {"id": "a", "type": "script", "config": {"script": "echo ${{ inputs.n }}"}},
+                {"id": "a", "type": "magic", "config": {}},
+                {"id": "b", "type": "command", "needs": ["ghost"], "config": {"args": []}},
+                {"id": "c", "type": "command", "needs": ["d"], "config": {"command": "x"}},
+                {"id": "d", "type": "command", "needs": ["c"], "config": {"command": "x"}},
+            ],
+        }
+        response = client.post("/workflows", json=broken)
+        assert_problem(
+            response, 422, "invalid_definition", "id", "what", "inputs.n.default", "outputs.o",
+            "steps[0].config.script", "steps[1].id", "steps[1].type", "steps[2].needs[0]",
+            "steps[2].config.command", "steps[3].needs",
+        )  # fmt: skip
+
+    def test_the_line_is_told_for_yaml(self, client, assert_problem):
+        text = "id: new\nsteps:\n  - id: a\n    type: magic\n    config: {}\n"
+        response = client.post("/workflows", data=text, content_type="application/yaml")
+        faults = assert_problem(response, 422, "invalid_definition", "steps[0].type")
+        assert "(line 4)" in faults["steps[0].type"]
+
+    @pytest.mark.parametrize("data", [b'{"id": ', b"", b"\xff", b"id: new"])
+    def test_malformed_json_is_400(self, client, assert_problem, data):
+        response = client.post("/workflows", data=data, content_type="application/json")
+        assert_problem(response, 400, "malformed_request")
+
+    @pytest.mark.parametrize("data", ["a: b: c", "[1", "", "# nothing", "a: *b", "\x00"])
+    def test_malformed_yaml_is_422(self, client, data):
+        response = client.post("/workflows", data=data, content_type="application/yaml")
+        assert response.status_code == 422
+        assert response.json["code"] == "invalid_definition"
+
+    def test_yaml_that_is_not_utf8_is_400(self, client, assert_problem):
+        response = client.post("/workflows", data=b"\xff\xfe", content_type="application/yaml")
+        assert_problem(response, 400, "malformed_request")
+
+    @pytest.mark.parametrize("method", ["POST", "PUT"])
+    def test_another_content_type_is_415(self, client, assert_problem, method):
+        url = "/workflows" if method == "POST" else "/workflows/new"
+        response = client.open(url, method=method, data=YAML, content_type="text/plain")
+        assert_problem(response, 415, "unsupported_media_type")
+
+    @pytest.mark.parametrize("method", ["POST", "PUT"])
+    def test_more_than_a_mebibyte_is_413(self, client, assert_problem, method):
+        url = "/workflows" if method == "POST" else "/workflows/new"
+        response = client.open(
+            url, method=method, data="#" * (1024 * 1024 + 1), content_type="application/yaml"
+        )
+        assert_problem(response, 413, "body_too_large")
+
+    def test_an_alias_bomb_is_refused(self, client):
+        bomb = "a: &a [x,x,x,x,x,x,x,x,x]\n" + "".join(
+            f"{b}: &{b} [*{a},*{a},*{a},*{a},*{a},*{a},*{a},*{a},*{a}]\n"
+            for a, b in zip("abcdefgh", "bcdefghi", strict=True)
+        )
+        response = client.post("/workflows", data=bomb, content_type="application/yaml")
+        assert response.status_code == 422
+
+    @pytest.mark.parametrize("id_", ["../evil", "a/b", ".hidden", "", "x" * 101, "a\u0000b", "a b"])
+    def test_an_id_cannot_lead_out_of_the_folder(self, client, settings, id_):
+        response = client.post("/workflows", json={**NEW, "id": id_})
+        assert response.status_code == 422
+        assert [p.name for p in settings.workflows_dir.iterdir()] == ["flow.yaml"]
+
+
+class TestReplace:
+    def test_there_was_none_before(self, client):
+        assert client.put("/workflows/new", json=NEW).status_code == 201
+        assert client.get("/workflows/new").status_code == 200
+
+    def test_the_old_one_is_gone_and_executions_of_it_go_on(self, service, client):
+        client.post("/workflows/flow", json={"inputs": {"colour": "red"}})
+        response = client.put("/workflows/flow", json={**NEW, "id": "flow", "name": "Newer"})
+        assert (response.status_code, response.json["name"]) == (200, "Newer")
+        assert [w["name"] for w in client.get("/workflows").json["workflows"]] == ["Newer"]
+        [execution] = launched(service)
+        assert client.get(f"/executions/{execution.id}/tasks").json["tasks"][1]["name"] == "second"
+
+    def test_by_name(self, client):
+        response = client.put(
+            "/workflows/The%20Flow", json={**NEW, "id": "flow", "name": "The Flow"}
+        )
+        assert response.status_code == 200
+
+    def test_a_definition_of_another_workflow_is_refused(self, client, assert_problem):
+        response = client.put("/workflows/flow", json=NEW)
+        assert_problem(response, 422, "invalid_definition", "id")
+        assert client.get("/workflows/new").status_code == 404
+
+    def test_faults_leave_the_old_one(self, client):
+        assert client.put("/workflows/flow", json={"id": "flow"}).status_code == 422
+        assert client.get("/workflows/flow").json["name"] == "The Flow"
+
+
+class TestRemove:
+    @pytest.mark.parametrize("reference", ["flow", "The%20Flow"])
+    def test_by_id_or_name(self, client, settings, reference):
+        response = client.delete(f"/workflows/{reference}")
+        assert (response.status_code, response.data) == (204, b"")
+        assert "Content-Type" not in response.headers
+        assert client.get("/workflows/flow").status_code == 404
+        assert list(settings.workflows_dir.iterdir()) == []
+
+    def test_what_is_not_there_is_not_found(self, client, assert_problem):
+        assert_problem(client.delete("/workflows/none"), 404, "not_found")
+
+    def test_an_execution_of_it_is_still_there(self, service, client):
+        location = client.post("/workflows/flow", json={"inputs": {"colour": "red"}}).location
+        client.delete("/workflows/flow")
+        assert client.get(location).status_code == 200
+
+
+class TestSeveralOrchestrators:
+    @pytest.fixture
+    def both(self, make_service):
+        return make_service(
+            orchestrators=[
+                {"name": "local", "type": "engine"},
+                {"name": "far", "type": "fakes.orchestrators:UnreachableOrchestrator"},
+            ]
+        )
+
+    def test_what_can_be_listed_is_listed_and_the_silent_one_is_named(self, both):
+        body = both.client.get("/workflows").json
+        assert [w["id"] for w in body["workflows"]] == ["flow"]
+        assert body["unavailable"] == ["far"]
+
+    def test_what_is_here_can_be_launched(self, both):
+        response = both.client.post("/workflows/flow", json={"inputs": {"colour": "red"}})
+        assert response.status_code == 201
+
+    def test_what_is_not_here_may_be_there(self, both, assert_problem):
+        response = both.client.get("/workflows/none")
+        assert_problem(response, 503, "upstream_error")
+        assert int(response.headers["Retry-After"]) >= 1
+
+    def test_removing_what_nobody_uploaded_is_501(self, make_service, assert_problem):
+        service = make_service(fake="Obedient")
+        assert_problem(service.client.delete("/workflows/remote"), 501, "not_implemented")
+
+    @pytest.mark.parametrize(("method", "url"), [("POST", "/workflows"), ("PUT", "/workflows/new")])
+    def test_uploading_where_nobody_takes_it_is_501(
+        self, make_service, assert_problem, method, url
+    ):
+        client = make_service(fake="Obedient").client
+        assert_problem(client.open(url, method=method, json=NEW), 501, "not_implemented")

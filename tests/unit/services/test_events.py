@@ -1,0 +1,175 @@
+"""Status changes of all executions, before they are written on any wire."""
+
+from dataclasses import replace
+
+import pytest
+from follow_kit import Log, await_that, until
+
+from app.domain import ExecutionStatus, Identity, Role
+from app.errors import NotAuthenticated
+from app.services.follow import Expired, Heartbeat, Moved, StatusChanged
+from app.services.users import EVERYBODY
+
+PENDING, RUNNING, PAUSED, SUCCESS, FAILED = (
+    ExecutionStatus[name] for name in ("PENDING", "RUNNING", "PAUSED", "SUCCESS", "FAILED")
+)
+ADA = Identity("ada", frozenset({Role.USER}))
+OPS = Identity("ops", frozenset({Role.OPERATOR}))
+
+
+@pytest.fixture
+def service(make_service):
+    return make_service(streams__heartbeat="100ms", streams__recheck="100ms")
+
+
+def watch(service, identity=EVERYBODY):
+    return service.services.events.open(lambda: identity)
+
+
+def statuses(events):
+    return [(e.execution.id, e.execution.status) for e in events if isinstance(e, StatusChanged)]
+
+
+def settled(service, identity=EVERYBODY):
+    """A reader who has got what there was at the beginning."""
+    events = watch(service, identity)
+    return events, until(events, Heartbeat)
+
+
+def test_it_begins_with_what_has_not_ended(make_service):
+    service = make_service(start=False, streams__heartbeat="100ms")
+    pending, running, ended = (Log(service) for _ in range(3))
+    running.see(RUNNING)
+    ended.end()
+    _, seen = settled(service)
+    assert statuses(seen) == [(pending.id, PENDING), (running.id, RUNNING)]
+
+
+def test_each_change_is_told_in_its_order(service):
+    one, two = Log(service), Log(service)
+    events, _ = settled(service)
+    one.see(RUNNING)
+    assert statuses(until(events, StatusChanged))[-1] == (one.id, RUNNING)
+    two.see(RUNNING)
+    assert statuses(until(events, StatusChanged))[-1] == (two.id, RUNNING)
+    one.end(FAILED)
+    assert statuses(until(events, StatusChanged))[-1] == (one.id, FAILED)
+
+
+def test_a_launch_is_told(service):
+    events, seen = settled(service)
+    assert statuses(seen) == []
+    new = Log(service)
+    assert statuses(until(events, StatusChanged)) == [(new.id, PENDING)]
+
+
+def test_what_is_written_into_a_log_is_no_news(service):
+    log = Log(service).see(RUNNING)
+    events, _ = settled(service)
+    log.write(1)
+    until(events, Heartbeat)  # the first change of all may repeat the status
+    for _ in range(5):
+        log.write(3)
+    log.see(PAUSED)
+    assert statuses(until(events, StatusChanged)) == [(log.id, PAUSED)]
+
+
+def test_a_user_hears_of_his_own_only(service):
+    others, own = Log(service, owner="bob"), Log(service, owner="ada")
+    events, seen = settled(service, ADA)
+    assert set(statuses(seen)) == {(own.id, PENDING)}
+    others.see(RUNNING)
+    others.end()
+    own.end(FAILED)
+    assert statuses(until(events, StatusChanged)) == [(own.id, FAILED)]
+
+
+def test_an_operator_hears_of_all(service):
+    logs = [Log(service, owner=name) for name in ("ada", "bob", "")]
+    _, seen = settled(service, OPS)
+    assert {id_ for id_, _ in statuses(seen)} == {log.id for log in logs}
+
+
+def test_readers_do_not_take_from_each_other(service):
+    log = Log(service)
+    readers = [settled(service)[0] for _ in range(5)]
+    log.see(RUNNING)
+    for events in readers:
+        assert statuses(until(events, StatusChanged)) == [(log.id, RUNNING)]
+
+
+def test_heartbeats_come_although_things_happen_to_others(service):
+    other = Log(service, owner="bob")
+    events, _ = settled(service, ADA)
+    for status in [RUNNING, PAUSED] * 3:
+        other.see(status)
+    assert [type(next(events)) for _ in range(3)] == [Heartbeat] * 3
+
+
+def test_nothing_is_looked_at_while_nobody_reads(service):
+    log = Log(service)
+    events, _ = settled(service)
+    events.close()
+    log.see(RUNNING).see(PAUSED)
+    _, seen = settled(service)
+    assert statuses(seen)[0] == (log.id, PAUSED)
+    assert service.web.changes.waiting == 1
+
+
+def test_a_process_that_stops_sends_its_readers_elsewhere(service):
+    events, _ = settled(service)
+    service.web.changes.close()
+    assert until(events, Moved) == [Moved(0)]
+    assert list(events) == []
+    assert service.web.changes.waiting == 0
+
+
+def test_who_may_have_missed_a_change_begins_again(service):
+    events, _ = settled(service)
+    service.web.changes._changed(None)
+    assert until(events, Moved) == [Moved(0)]
+
+
+def test_who_is_slower_than_all_that_is_remembered_begins_again(service):
+    log = Log(service)
+    slow, _ = settled(service)
+    at_the_edge, _ = settled(service)
+    feed = service.services.events
+    execution = service.store.get(log.id)
+    flips = [replace(execution, status=s) for s in (RUNNING, PAUSED)]
+    for i in range(10_000):
+        feed._tell([flips[i % 2]])
+    told = [next(at_the_edge).execution.status for _ in range(10_000)]
+    assert told == [RUNNING, PAUSED] * 5000
+    feed._tell([flips[0]])
+    assert until(slow, Moved) == [Moved(0)]
+    assert next(at_the_edge).execution.status is RUNNING
+
+
+def test_a_user_who_is_gone_reads_no_more(service):
+    here = [True]
+
+    def caller():
+        if not here:
+            raise NotAuthenticated("There is no such user any more.")
+        return ADA
+
+    events = service.services.events.open(caller)
+    until(events, Heartbeat)
+    here.clear()
+    assert until(events, Expired) == [Expired("There is no such user any more.")]
+    assert list(events) == []
+
+
+def test_a_role_that_is_lost_counts_from_the_next_check_on(service):
+    who = [OPS]
+    events = service.services.events.open(lambda: who[0])
+    until(events, Heartbeat)
+    who[0] = ADA
+    until(events, Heartbeat)
+    until(events, Heartbeat)
+    others, own = Log(service, owner="bob"), Log(service, owner="ada")
+    others.see(RUNNING)
+    await_that(lambda: service.services.events._known.get(others.id) is RUNNING)
+    own.see(RUNNING)
+    assert {id_ for id_, _ in statuses(until(events, StatusChanged))} == {own.id}

@@ -1,0 +1,113 @@
+"""How many streams may be open."""
+
+import threading
+from contextlib import ExitStack
+
+import pytest
+
+from app.domain import Identity, Role
+from app.errors import LimitExceeded
+from app.observability import Metrics
+from app.services.streams import StreamLimits
+from app.services.users import EVERYBODY
+from app.settings import StreamSettings
+
+ADA, BOB = (Identity(name, frozenset({Role.USER})) for name in ("ada", "bob"))
+
+
+@pytest.fixture
+def metrics():
+    return Metrics()
+
+
+@pytest.fixture
+def limits(metrics):
+    return StreamLimits(StreamSettings(max_total=5, max_per_user=3), metrics)
+
+
+@pytest.fixture
+def opened():
+    with ExitStack() as stack:
+        yield stack
+
+
+def number(metrics, name, transport="sse"):
+    return metrics.registry.get_sample_value(name, {"transport": transport})
+
+
+def test_a_user_gets_as_many_as_he_may_and_no_more(limits, opened):
+    for _ in range(3):
+        opened.enter_context(limits.stream(ADA, "sse"))
+    with pytest.raises(LimitExceeded) as caught, limits.stream(ADA, "sse"):
+        pass
+    assert caught.value.retry_after_seconds == 10
+    assert "3 streams" in caught.value.message
+    opened.enter_context(limits.stream(BOB, "sse"))
+
+
+def test_all_together_get_as_many_as_there_are(limits, opened):
+    for identity in (ADA, ADA, ADA, BOB, BOB):
+        opened.enter_context(limits.stream(identity, "sse"))
+    with pytest.raises(LimitExceeded) as caught:
+        limits.check(BOB)
+    assert caught.value.retry_after_seconds == 10
+    with pytest.raises(LimitExceeded):
+        limits.check(EVERYBODY)
+
+
+def test_without_authentication_only_the_sum_is_limited(limits, opened):
+    for _ in range(5):
+        opened.enter_context(limits.stream(EVERYBODY, "sse"))
+    with pytest.raises(LimitExceeded):
+        limits.check(EVERYBODY)
+
+
+def test_a_place_is_free_again_when_its_stream_ends_however_it_does(limits):
+    for _ in range(10):
+        with limits.stream(ADA, "sse"):
+            pass
+    for _ in range(10):
+        with pytest.raises(BrokenPipeError), limits.stream(ADA, "sse"):
+            raise BrokenPipeError
+    limits.check(ADA)
+    assert not limits._open
+
+
+def test_a_refused_stream_takes_no_place(limits, opened):
+    for _ in range(3):
+        opened.enter_context(limits.stream(ADA, "sse"))
+    for _ in range(10):
+        with pytest.raises(LimitExceeded), limits.stream(ADA, "sse"):
+            pass
+    opened.close()
+    assert not limits._open
+
+
+def test_the_metrics_tell_what_is_open_and_what_was_opened(limits, metrics, opened):
+    opened.enter_context(limits.stream(ADA, "sse"))
+    opened.enter_context(limits.stream(BOB, "sse"))
+    with limits.stream(ADA, "websocket"):
+        assert number(metrics, "slipway_streams_open", "websocket") == 1
+    assert number(metrics, "slipway_streams_open") == 2
+    assert number(metrics, "slipway_streams_open", "websocket") == 0
+    assert number(metrics, "slipway_streams_opened_total", "websocket") == 1
+    opened.close()
+    assert number(metrics, "slipway_streams_open") == 0
+    assert number(metrics, "slipway_streams_opened_total") == 2
+
+
+def test_streams_that_come_and_go_at_the_same_time_are_counted_right(metrics):
+    limits = StreamLimits(StreamSettings(max_total=100, max_per_user=100), metrics)
+
+    def come_and_go():
+        for _ in range(200):
+            with limits.stream(ADA, "sse"):
+                pass
+
+    threads = [threading.Thread(target=come_and_go) for _ in range(8)]
+    for thread in threads:
+        thread.start()
+    for thread in threads:
+        thread.join()
+    assert number(metrics, "slipway_streams_open") == 0
+    assert not limits._open

@@ -1,0 +1,671 @@
+"""The conductor, in threads over a store of the test's own, with scripted orchestrators."""
+
+from __future__ import annotations
+
+import os
+import subprocess
+import threading
+import time
+from collections import Counter
+from collections.abc import Callable, Iterator, Mapping
+from datetime import timedelta
+from pathlib import Path
+from typing import Any, ClassVar
+
+import pytest
+from fakes.orchestrators import EndlessOrchestrator, ForgetfulOrchestrator, ObedientOrchestrator
+from sqlalchemy import update
+
+from app.clients.orchestrator import Orchestrator
+from app.conductor import Conductor, node_name
+from app.domain import (
+    ALL_LEVELS,
+    DesiredState,
+    Execution,
+    ExecutionStatus,
+    Launch,
+    Level,
+    LogEntry,
+    NewLogEntry,
+    Observation,
+    Task,
+    TaskStatus,
+)
+from app.errors import Conflict, UpstreamError, UpstreamTimeout, UpstreamUnreachable
+from app.settings import ConductorSettings
+from app.store import migrate
+from app.store.conductors import Conductors
+from app.store.database import Database
+from app.store.executions import Executions, Intent, now
+from app.store.journal import Journal
+from app.store.schema import executions as table
+
+PATIENCE_SECONDS = 30.0
+NODE = "node-1"
+LONG = 3600.0
+
+
+def wait_until(condition: Callable[[], Any]) -> Any:
+    give_up_at = time.monotonic() + PATIENCE_SECONDS
+    while not (value := condition()):
+        assert time.monotonic() < give_up_at, "it did not happen in time"
+        time.sleep(0.01)
+    return value
+
+
+class CountingOrchestrator(ObedientOrchestrator):
+    """Counts one entry up with each look, until it has come to the number to end at.
+
+    Attributes:
+        looks: Moments of all looks, by execution.
+        desired: What was wanted at each look.
+        most_at_once: Most looks that were under way at the same time, by execution.
+    """
+
+    end_at = 10**9
+    poll_after = 0.01
+
+    def __init__(self, name: str = "remote") -> None:
+        super().__init__(name)
+        self.looks: dict[str, list[float]] = {}
+        self.desired: list[DesiredState] = []
+        self.most_at_once: Counter[str] = Counter()
+        self._under_way: Counter[str] = Counter()
+
+    def observe(self, execution: Execution) -> Observation:
+        id_ = execution.id
+        self.looks.setdefault(id_, []).append(time.monotonic())
+        self.desired.append(execution.desired)
+        self._under_way[id_] += 1
+        self.most_at_once[id_] = max(self.most_at_once[id_], self._under_way[id_])
+        try:
+            return self.look(execution)
+        finally:
+            self._under_way[id_] -= 1
+
+    def look(self, execution: Execution) -> Observation:
+        number = execution.cursor or 0
+        ended = number + 1 >= self.end_at
+        return Observation(
+            ExecutionStatus.SUCCESS if ended else ExecutionStatus.RUNNING,
+            cursor=number + 1,
+            entries=(NewLogEntry(Level.INFO, 1000 + number, f"entry {number}"),),
+            poll_after_seconds=self.poll_after,
+            log_complete=ended,
+        )
+
+
+class FailingOrchestrator(CountingOrchestrator):
+    """Fails in some way for a number of looks, and then goes on.
+
+    Attributes:
+        failures: The errors to come, the last one first.
+    """
+
+    def __init__(self, *failures: Exception) -> None:
+        super().__init__()
+        self.failures = list(failures)
+
+    def look(self, execution: Execution) -> Observation:
+        if self.failures:
+            raise self.failures.pop()
+        return super().look(execution)
+
+
+class RingingOrchestrator(CountingOrchestrator):
+    """Asks to be looked at in an hour, and can ring before."""
+
+    poll_after = LONG
+
+    def listen(self, wake: Callable[[str], None]) -> None:
+        self.wake = wake
+
+
+class BoundOrchestrator(CountingOrchestrator):
+    """Can observe an execution only where it began."""
+
+    bound_to_node: ClassVar[bool] = True
+
+
+class BlockingOrchestrator(CountingOrchestrator):
+    """Answers only when it is allowed to."""
+
+    def __init__(self) -> None:
+        super().__init__("slow")
+        self.allowed = threading.Event()
+
+    def look(self, execution: Execution) -> Observation:
+        assert self.allowed.wait(PATIENCE_SECONDS)
+        return super().look(execution)
+
+
+class DoubtfulOrchestrator(EndlessOrchestrator):
+    """Cannot say at first what became of a launch.
+
+    Attributes:
+        answers: What ``find`` gives or raises, the last one first.
+        asked: The launches that were looked up.
+    """
+
+    def __init__(self, *answers: Any) -> None:
+        super().__init__()
+        self.answers = list(answers)
+        self.asked: list[Launch] = []
+
+    def find(self, launch: Launch) -> Any:
+        self.asked.append(launch)
+        answer = self.answers.pop()
+        if isinstance(answer, Exception):
+            raise answer
+        return answer
+
+    def observe(self, execution: Execution) -> Observation:
+        if execution.desired is DesiredState.CANCEL:
+            self.cancelled.append(execution.id)
+        return super().observe(execution)
+
+
+class Stage:
+    """A store, and the conductors that a test lets work on it."""
+
+    def __init__(self, folder: Path) -> None:
+        self.database = Database(f"sqlite:///{folder / 'slipway.db'}")
+        migrate.upgrade(self.database)
+        self.store = Executions(self.database)
+        self.conductors = Conductors(self.database)
+        self._number = 0
+        self._working: dict[Conductor, threading.Thread] = {}
+
+    def launch(self, orchestrator: str = "remote", *, accepted: bool = True) -> str:
+        """Write a launch down, as its orchestrator accepted it or before that."""
+        self._number += 1
+        execution, _ = self.store.create(
+            Intent(
+                execution_id=f"execution-{self._number}", orchestrator=orchestrator,
+                workflow_id="flow", workflow_name="Flow", owner="ada", inputs={"n": 1},
+                steps=["only"],
+            )
+        )  # fmt: skip
+        if accepted:
+            self.store.launched(execution, {"job": self._number})
+        return execution.id
+
+    def conduct(
+        self, *orchestrators: Orchestrator, node: str = NODE, threads: int = 4, lease: float = 15.0
+    ) -> Conductor:
+        """Let a conductor work until the end of the test."""
+        settings = ConductorSettings(threads=threads, lease=lease, stale_after=60.0)
+        conductor = Conductor(self.database, {o.name: o for o in orchestrators}, settings, node)
+        self._working[conductor] = threading.Thread(target=conductor.run)
+        self._working[conductor].start()
+        return conductor
+
+    def stop(self, conductor: Conductor) -> float:
+        """Stop a conductor, and give the seconds that it took."""
+        began = time.monotonic()
+        conductor.stop()
+        self._working[conductor].join(PATIENCE_SECONDS)
+        assert not self._working[conductor].is_alive()
+        return time.monotonic() - began
+
+    def end(self) -> None:
+        for conductor in self._working:
+            conductor.stop()
+        for conductor in self._working:
+            self.stop(conductor)
+        self.database.dispose()
+
+    def get(self, execution: str) -> Execution:
+        return self.store.get(execution)
+
+    def status(self, execution: str) -> ExecutionStatus:
+        return self.get(execution).status
+
+    def ended(self, execution: str) -> Execution:
+        wait_until(lambda: self.get(execution).log_complete)
+        return self.get(execution)
+
+    def log(self, execution: str) -> list[LogEntry]:
+        row = self.get(execution)
+        journal = Journal(self.database)
+        return journal.page(row.number, row.log_counts, ALL_LEVELS, 0, 100_000)
+
+    def put(self, execution: str, **values: Any) -> None:
+        """Write into the row of an execution, as another process or another time would."""
+        statement = update(table).where(table.c.id == execution).values(**values)
+        self.database.write(lambda c: c.execute(statement))
+
+    def lease(self, execution: str) -> Mapping[str, Any]:
+        """Who holds an execution, and until when."""
+        columns = table.c.lease_owner, table.c.lease_until
+        statement = table.select().with_only_columns(*columns).where(table.c.id == execution)
+        with self.database.read() as connection:
+            return connection.execute(statement).mappings().one()
+
+
+@pytest.fixture
+def stage(tmp_path: Path) -> Iterator[Stage]:
+    made = Stage(tmp_path)
+    yield made
+    made.end()
+
+
+def assert_counted(entries: list[LogEntry], at_least: int) -> None:
+    """Each look was stored exactly once, in order."""
+    assert [entry.content for entry in entries] == [f"entry {i}" for i in range(len(entries))]
+    assert len(entries) >= at_least
+
+
+# Driving
+
+
+def test_what_an_orchestrator_sees_is_stored(stage):
+    class Seeing(ObedientOrchestrator):
+        def observe(self, execution):
+            return Observation(
+                ExecutionStatus.FAILED, cursor={"at": 1}, error="It broke.", progress=0.5,
+                tasks=(Task("only", TaskStatus.FAILED, exit_code=3),),
+                entries=(NewLogEntry(Level.WARN, 5, "hello", "only"),),
+                started_at=now(), finished_at=now(), log_complete=True,
+            )  # fmt: skip
+
+    execution = stage.launch()
+    stage.conduct(Seeing())
+    seen = stage.ended(execution)
+    assert (seen.status, seen.error, seen.progress) == (ExecutionStatus.FAILED, "It broke.", 0.5)
+    assert seen.cursor == {"at": 1}
+    assert [(task.name, task.exit_code) for task in stage.store.tasks(seen)] == [("only", 3)]
+    assert [(entry.task, entry.content) for entry in stage.log(execution)] == [("only", "hello")]
+
+
+def test_an_execution_is_looked_at_until_it_ended_and_never_again(stage):
+    remote = CountingOrchestrator()
+    remote.end_at = 20
+    execution = stage.launch()
+    stage.conduct(remote)
+    assert stage.ended(execution).status is ExecutionStatus.SUCCESS
+    stage.ended(stage.launch())
+    assert len(remote.looks[execution]) == 20
+    assert_counted(stage.log(execution), 20)
+
+
+def test_a_launch_is_noticed_by_a_conductor_that_waits(stage):
+    stage.conduct(ObedientOrchestrator(), lease=LONG)
+    for _ in range(3):
+        assert stage.ended(stage.launch()).status is ExecutionStatus.SUCCESS
+
+
+def test_a_wish_is_passed_on_long_before_the_next_look_is_due(stage):
+    remote = RingingOrchestrator()
+    execution = stage.launch()
+    stage.conduct(remote)
+    wait_until(lambda: remote.looks)
+    assert stage.store.desire(stage.get(execution), DesiredState.CANCEL)
+    wait_until(lambda: DesiredState.CANCEL in remote.desired)
+
+
+def test_an_orchestrator_that_rings_is_looked_at_at_once(stage):
+    remote = RingingOrchestrator()
+    execution = stage.launch()
+    stage.conduct(remote)
+    for looks in range(1, 6):
+        wait_until(lambda looks=looks: len(remote.looks.get(execution, ())) >= looks)
+        remote.wake("no-such-execution")
+        remote.wake(execution)
+    wait_until(lambda: len(remote.looks[execution]) >= 6)
+    assert_counted(stage.log(execution), 5)
+
+
+def test_two_looks_at_one_execution_never_overlap(stage):
+    remote = CountingOrchestrator()
+    remote.poll_after = 0.0
+    executions = [stage.launch() for _ in range(5)]
+    conductor = stage.conduct(remote, threads=8)
+    for i in range(200):
+        stage.store.follow(stage.get(executions[i % 5]), now())
+    wait_until(lambda: all(len(remote.looks.get(e, ())) > 20 for e in executions))
+    stage.stop(conductor)
+    assert max(remote.most_at_once.values()) == 1
+    for execution in executions:
+        assert_counted(stage.log(execution), 20)
+
+
+def test_a_slow_execution_does_not_hold_up_the_others(stage):
+    slow = BlockingOrchestrator()
+    held = stage.launch("slow")
+    stage.conduct(slow, ObedientOrchestrator(), threads=2)
+    wait_until(lambda: slow.looks)
+    for _ in range(5):
+        stage.ended(stage.launch())
+    assert stage.status(held) is ExecutionStatus.PENDING
+    slow.allowed.set()
+    wait_until(lambda: stage.status(held) is ExecutionStatus.RUNNING)
+
+
+def test_many_executions_share_a_few_threads(stage):
+    remote = CountingOrchestrator()
+    remote.end_at = 5
+    executions = [stage.launch() for _ in range(40)]
+    stage.conduct(remote, threads=2)
+    for execution in executions:
+        assert stage.ended(execution).status is ExecutionStatus.SUCCESS
+        assert_counted(stage.log(execution), 5)
+
+
+def test_a_status_without_news_does_not_grow_old(stage):
+    execution = stage.launch()
+    stage.conduct(EndlessOrchestrator())
+    wait_until(lambda: stage.status(execution) is ExecutionStatus.RUNNING)
+    stage.put(execution, as_of=now() - timedelta(hours=1))
+    stage.store.desire(stage.get(execution), DesiredState.RUN)  # has the row read again
+    wait_until(lambda: now() - stage.get(execution).as_of < timedelta(minutes=1))
+
+
+# Failures
+
+
+@pytest.mark.parametrize(
+    "error",
+    [
+        UpstreamUnreachable("No connection."), UpstreamTimeout("Slow."), Conflict("Not now."),
+        KeyError("a bug"),
+    ],
+    ids=["unreachable", "slow", "conflict", "bug"],
+)  # fmt: skip
+def test_a_failed_look_changes_nothing_and_is_repeated_after_a_pause(stage, error):
+    remote = FailingOrchestrator(error)
+    execution = stage.launch()
+    stage.put(execution, status=ExecutionStatus.RUNNING, progress=0.5)
+    before = stage.get(execution)
+    stage.conduct(remote)
+    wait_until(lambda: remote.looks)
+    assert stage.get(execution) == before, "the status stays, and ages"
+    wait_until(lambda: len(remote.looks[execution]) > 1)
+    first, second = remote.looks[execution][:2]
+    assert second - first > 0.5
+    wait_until(lambda: stage.log(execution))
+    assert stage.status(execution) is ExecutionStatus.RUNNING
+
+
+def test_pauses_grow_while_failures_go_on(stage):
+    remote = FailingOrchestrator(*[UpstreamUnreachable("No connection.")] * 3)
+    execution = stage.launch()
+    stage.conduct(remote)
+    wait_until(lambda: len(remote.looks.get(execution, ())) >= 3)
+    first, second, third = remote.looks[execution][:3]
+    assert second - first > 0.5
+    assert third - second > 1.2
+
+
+def test_an_upstream_that_says_when_to_come_back_is_obeyed(stage):
+    remote = FailingOrchestrator(UpstreamError("Busy.", retry_after_seconds=LONG))
+    execution = stage.launch()
+    stage.conduct(remote)
+    wait_until(lambda: remote.looks)
+    time.sleep(2)  # longer than the pause that it would take by itself
+    assert len(remote.looks[execution]) == 1
+
+
+def test_a_wish_is_tried_at_once_although_looks_failed(stage):
+    remote = FailingOrchestrator(UpstreamError("Busy.", retry_after_seconds=LONG))
+    execution = stage.launch()
+    stage.conduct(remote)
+    wait_until(lambda: remote.looks)
+    stage.store.desire(stage.get(execution), DesiredState.CANCEL)
+    wait_until(lambda: DesiredState.CANCEL in remote.desired)
+
+
+def test_an_execution_that_the_orchestrator_forgot_ends_with_the_reason(stage):
+    execution = stage.launch()
+    stage.conduct(ForgetfulOrchestrator())
+    seen = stage.ended(execution)
+    assert seen.status is ExecutionStatus.FAILED
+    assert "It is not among the jobs." in seen.error
+    assert seen.finished_at is not None
+
+
+def test_executions_of_an_orchestrator_that_is_not_configured_wait_for_it(stage):
+    orphan, other = stage.launch("gone"), stage.launch()
+    before = stage.get(orphan)
+    conductor = stage.conduct(ObedientOrchestrator())
+    stage.ended(other)
+    wait_until(lambda: stage.lease(orphan)["lease_owner"])
+    assert stage.get(orphan) == before
+    stage.stop(conductor)
+    stage.conduct(ObedientOrchestrator("gone"))
+    assert stage.ended(orphan).status is ExecutionStatus.SUCCESS
+
+
+# Launches with unknown outcome
+
+
+@pytest.fixture
+def doubtful(stage):
+    """An execution of which nobody knows whether it was launched."""
+    execution = stage.launch(accepted=False)
+    stage.store.doubt(stage.get(execution), "No answer in time.")
+    return execution
+
+
+def test_a_launch_that_is_found_goes_on(stage, doubtful):
+    remote = DoubtfulOrchestrator({"job": 7})
+    stage.conduct(remote)
+    wait_until(lambda: stage.status(doubtful) is ExecutionStatus.RUNNING)
+    seen = stage.get(doubtful)
+    assert seen.reference == {"job": 7}
+    assert seen.error is None
+    (asked,) = remote.asked
+    assert (asked.execution_id, asked.workflow_id, asked.inputs) == (doubtful, "flow", {"n": 1})
+    assert asked.identity.username == "ada"
+    assert asked.created_at == seen.created_at
+
+
+def test_a_launch_that_surely_did_not_happen_fails_and_may_be_repeated(stage, doubtful):
+    stage.conduct(DoubtfulOrchestrator(None))
+    seen = stage.ended(doubtful)
+    assert seen.status is ExecutionStatus.FAILED
+    assert "safe to launch again" in seen.error
+
+
+def test_a_launch_stays_unknown_until_the_upstream_can_tell(stage, doubtful):
+    remote = DoubtfulOrchestrator({"job": 7}, UpstreamTimeout("Still nothing."))
+    stage.conduct(remote)
+    wait_until(lambda: remote.asked)
+    assert stage.status(doubtful) is ExecutionStatus.UNKNOWN
+    wait_until(lambda: stage.status(doubtful) is ExecutionStatus.RUNNING)
+    assert len(remote.asked) == 2
+
+
+def test_a_launch_that_was_cancelled_in_doubt_is_cancelled_when_it_is_found(stage, doubtful):
+    stage.store.desire(stage.get(doubtful), DesiredState.CANCEL, ExecutionStatus.CANCELLING)
+    stage.conduct(DoubtfulOrchestrator({"job": 7}))
+    assert stage.ended(doubtful).status is ExecutionStatus.CANCELLED
+
+
+def test_a_launch_under_way_is_left_alone_and_one_that_was_cut_short_is_looked_up(stage):
+    under_way, cut_short = (stage.launch(accepted=False) for _ in range(2))
+    stage.put(cut_short, created_at=now() - timedelta(hours=1))
+    remote = DoubtfulOrchestrator({"job": 7})
+    stage.conduct(remote)
+    wait_until(lambda: stage.status(cut_short) is ExecutionStatus.RUNNING)
+    assert stage.lease(under_way)["lease_owner"] is None
+    assert [launch.execution_id for launch in remote.asked] == [cut_short]
+
+
+# Several conductors
+
+
+def test_another_conductor_goes_on_where_one_stopped(stage):
+    remote = CountingOrchestrator()
+    execution = stage.launch()
+    first = stage.conduct(remote)
+    wait_until(lambda: len(stage.log(execution)) > 5)
+    stage.stop(first)
+    assert stage.lease(execution)["lease_owner"] is None
+    assert stage.conductors.all() == []
+    stopped_at = len(stage.log(execution))
+    remote.end_at = stopped_at + 10
+    stage.conduct(remote)
+    stage.ended(execution)
+    assert_counted(stage.log(execution), stopped_at + 10)
+
+
+def test_two_conductors_share_the_executions_and_none_is_driven_twice(stage):
+    remote = CountingOrchestrator()
+    remote.end_at = 10
+    stage.conduct(remote)
+    stage.conduct(remote, node="node-2")
+    for execution in [stage.launch() for _ in range(20)]:
+        stage.ended(execution)
+        assert len(remote.looks[execution]) == 10
+        assert_counted(stage.log(execution), 10)
+
+
+def test_the_execution_of_a_conductor_that_fell_silent_is_taken_over_when_its_lease_ends(stage):
+    execution = stage.launch()
+    assert stage.store.claim("silent", "node-9", LONG, [], 10)
+    stage.conduct(ObedientOrchestrator(), lease=0.3)
+    stage.ended(stage.launch())
+    assert stage.status(execution) is ExecutionStatus.PENDING, "it has a lease"
+    stage.put(execution, lease_until=now())
+    assert stage.ended(execution).status is ExecutionStatus.SUCCESS
+
+
+def test_a_conductor_that_works_keeps_its_leases(stage):
+    execution = stage.launch()
+    stage.conduct(RingingOrchestrator(), lease=0.3)
+    owner = wait_until(lambda: stage.lease(execution)["lease_owner"])
+    first = stage.lease(execution)["lease_until"]
+    wait_until(lambda: stage.lease(execution)["lease_until"] > first + timedelta(seconds=0.5))
+    assert stage.lease(execution)["lease_owner"] == owner
+
+
+def test_a_conductor_that_lost_an_execution_stores_nothing_more_of_it(stage):
+    remote = CountingOrchestrator()
+    execution, other = stage.launch(), stage.launch()
+    stage.conduct(remote)
+    wait_until(lambda: stage.log(execution))
+    stage.put(execution, lease_owner="another", lease_until=now() + timedelta(hours=1))
+    entries, looks = len(stage.log(execution)), len(remote.looks[execution])
+    seen = len(remote.looks[other])
+    wait_until(lambda: len(remote.looks[other]) > seen + 20)
+    assert len(stage.log(execution)) == entries
+    assert len(remote.looks[execution]) <= looks + 2, "it looks no more, either"
+
+
+def test_an_own_lease_that_ran_out_does_not_make_two_drivers(stage):
+    """As when the machine slept: the lease is over, and nobody else took the execution."""
+    remote = CountingOrchestrator()
+    execution = stage.launch()
+    stage.conduct(remote)
+    for _ in range(5):
+        entries = len(stage.log(execution))
+        stage.put(execution, lease_until=now() - timedelta(seconds=1))
+        other = stage.launch()  # makes the conductor look for executions
+        wait_until(lambda other=other: stage.lease(other)["lease_owner"])
+        wait_until(lambda entries=entries: len(stage.log(execution)) > entries + 5)
+    assert remote.most_at_once[execution] == 1
+    assert_counted(stage.log(execution), 25)
+
+
+@pytest.mark.xfail(
+    strict=True,
+    reason="Conductor._take_over lets a driver that it has already go on from its old cursor",
+)
+def test_what_another_drove_meanwhile_is_taken_up_where_that_one_left_it(stage):
+    """As when this conductor was stopped for so long that another one had, and ended, its turn."""
+    remote = RingingOrchestrator()
+    execution = stage.launch()
+    stage.conduct(remote)
+    wait_until(lambda: len(stage.log(execution)) == 1)
+    stage.put(execution, lease_owner="another")
+    for _ in range(3):
+        row = stage.get(execution)
+        stage.store.record(row, "another", CountingOrchestrator().observe(row))
+    stage.store.release("another")
+    other = stage.launch()  # makes the conductor look for executions
+    wait_until(lambda: stage.lease(other)["lease_owner"] and stage.lease(execution)["lease_owner"])
+    remote.wake(execution)
+    wait_until(lambda: len(stage.log(execution)) > 4)
+    assert_counted(stage.log(execution), 5)
+
+
+def test_executions_stay_on_the_machine_that_began_them_where_they_must(stage):
+    bound, free = BoundOrchestrator("bound"), CountingOrchestrator("free")
+    mine, yours = stage.launch("bound"), stage.launch("free")
+    stage.store.claim("first", "node-9", LONG, ["bound"], 10)
+    stage.store.release("first")
+    conductor = stage.conduct(bound, free)
+    wait_until(lambda: stage.log(yours))
+    another = stage.launch("free")
+    wait_until(lambda: stage.log(another))
+    assert mine not in bound.looks
+    stage.stop(conductor)
+    stage.conduct(bound, free, node="node-9")
+    wait_until(lambda: stage.log(mine))
+
+
+def dead_pid() -> int:
+    process = subprocess.Popen(["true"])
+    process.wait(PATIENCE_SECONDS)
+    return process.pid
+
+
+def test_a_dead_conductor_of_the_same_machine_is_buried_at_once(stage):
+    execution = stage.launch()
+    stage.conductors.register("killed", NODE, dead_pid())
+    stage.store.claim("killed", NODE, LONG, [], 10)
+    stage.conduct(BoundOrchestrator(), lease=LONG)
+    wait_until(lambda: stage.log(execution))
+    assert "killed" not in [known.id for known in stage.conductors.all()]
+
+
+@pytest.mark.parametrize(
+    ("node", "alive"), [("node-9", False), (NODE, True)], ids=["other machine", "alive"]
+)
+def test_a_conductor_that_may_live_keeps_what_it_holds(stage, node, alive):
+    execution = stage.launch()
+    stage.conductors.register("other", node, os.getpid() if alive else dead_pid())
+    stage.store.claim("other", node, LONG, [], 10)
+    stage.conduct(ObedientOrchestrator())
+    stage.ended(stage.launch())
+    assert stage.lease(execution)["lease_owner"] == "other"
+    assert "other" in [known.id for known in stage.conductors.all()]
+
+
+def test_the_name_of_a_machine_is_that_of_its_data_folder_too(tmp_path):
+    first = node_name(tmp_path / "a")
+    assert node_name(tmp_path / "a") == first
+    assert node_name(tmp_path / "b") != first
+    assert first.startswith(os.uname().nodename + "/")
+
+
+# Stopping
+
+
+def test_it_stops_promptly_whatever_its_executions_wait_for(stage):
+    remote = RingingOrchestrator()
+    executions = [stage.launch() for _ in range(50)]
+    conductor = stage.conduct(remote, lease=LONG)
+    wait_until(lambda: len(remote.looks) == 50)
+    assert stage.stop(conductor) < 5
+    assert all(stage.lease(execution)["lease_owner"] is None for execution in executions)
+    assert not any(stage.status(execution).final for execution in executions)
+
+
+def test_it_finishes_the_look_that_is_under_way(stage):
+    slow = BlockingOrchestrator()
+    execution = stage.launch("slow")
+    conductor = stage.conduct(slow)
+    wait_until(lambda: slow.looks)
+    conductor.stop()
+    slow.allowed.set()
+    stage.stop(conductor)
+    assert_counted(stage.log(execution), 1)
+
+
+def test_it_can_be_stopped_while_it_has_nothing_to_do(stage):
+    conductor = stage.conduct(ObedientOrchestrator(), lease=LONG)
+    wait_until(stage.conductors.all)
+    assert stage.stop(conductor) < 5
+    assert stage.conductors.all() == []
