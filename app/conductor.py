@@ -32,7 +32,7 @@ from app.store.executions import Executions, NotHeld, now
 log = structlog.get_logger(__name__)
 
 _CLAIM_AT_ONCE = 1000
-_LONGEST_PAUSE_SECONDS = 60.0
+_LONGEST_PAUSE_SECONDS = 15.0
 _TOUCH_SECONDS = 5.0
 
 
@@ -56,8 +56,19 @@ class _Driver:
     failures: int = 0
 
 
+class _Lane:
+    """The drivers of one orchestrator, by when they are due.
+
+    Each orchestrator has threads of its own, so that one which hangs holds up no other.
+    """
+
+    def __init__(self, lock: threading.Lock) -> None:
+        self.queue: list[tuple[float, int, _Driver]] = []
+        self.ready = threading.Condition(lock)
+
+
 class Conductor:
-    """Drives executions with a few threads.
+    """Drives executions with a few threads for each orchestrator.
 
     Args:
         database: The store.
@@ -82,8 +93,8 @@ class Conductor:
         self._id = f"{os.getpid()}-{uuid.uuid4().hex[:12]}"
         self._bound = [name for name, o in orchestrators.items() if o.bound_to_node]
         self._drivers: dict[str, _Driver] = {}
-        self._queue: list[tuple[float, int, _Driver]] = []
-        self._ready = threading.Condition()
+        self._lock = threading.Lock()
+        self._lanes = {name: _Lane(self._lock) for name in orchestrators}
         self._claim = threading.Event()
         self._stopping = threading.Event()
 
@@ -95,7 +106,8 @@ class Conductor:
         for orchestrator in self._orchestrators.values():
             orchestrator.listen(self._wake)
         threads = [
-            threading.Thread(target=self._work, name=f"driver-{i}")
+            threading.Thread(target=self._work, args=(lane,), name=f"{name}-{i}")
+            for name, lane in self._lanes.items()
             for i in range(self._settings.threads)
         ]
         threads.append(threading.Thread(target=self._keep_alive, name="heartbeat"))
@@ -117,8 +129,9 @@ class Conductor:
         """Finish the looks that are under way and let go of everything; commands go on."""
         self._stopping.set()
         self._claim.set()
-        with self._ready:
-            self._ready.notify_all()
+        with self._lock:
+            for lane in self._lanes.values():
+                lane.ready.notify_all()
 
     def _bury_the_dead(self) -> None:
         """Take the executions of conductors of this machine that were killed."""
@@ -145,7 +158,7 @@ class Conductor:
         except Exception as exc:  # noqa: BLE001  (the next round may succeed)
             log.warning("executions cannot be claimed", error=str(exc))
             return
-        with self._ready:
+        with self._lock:
             for execution in claimed:
                 known = self._drivers.get(execution.id)
                 if known is None:
@@ -161,7 +174,7 @@ class Conductor:
 
     def _wanted(self, ids: Collection[str] | None) -> None:
         """Hear of launches, and of what users want of executions."""
-        with self._ready:
+        with self._lock:
             for id_ in list(self._drivers) if ids is None else ids:
                 driver = self._drivers.get(id_)
                 if driver is not None:
@@ -171,7 +184,7 @@ class Conductor:
             self._claim.set()
 
     def _wake(self, execution_id: str) -> None:
-        with self._ready:
+        with self._lock:
             driver = self._drivers.get(execution_id)
             if driver is not None:
                 self._hurry(driver)
@@ -185,13 +198,15 @@ class Conductor:
     def _schedule(self, driver: _Driver, after_seconds: float) -> None:
         """Set when to look again; the caller holds the lock. An older entry becomes void."""
         driver.due = time.monotonic() + after_seconds if after_seconds > 0 else 0.0
-        heapq.heappush(self._queue, (driver.due, id(driver), driver))
-        self._ready.notify()
+        # One whose orchestrator is not configured any more waits in any lane.
+        lane = self._lanes.get(driver.execution.orchestrator) or next(iter(self._lanes.values()))
+        heapq.heappush(lane.queue, (driver.due, id(driver), driver))
+        lane.ready.notify()
 
-    def _work(self) -> None:
-        while (driver := self._next()) is not None:
+    def _work(self, lane: _Lane) -> None:
+        while (driver := self._next(lane)) is not None:
             pause = self._look(driver)
-            with self._ready:
+            with self._lock:
                 driver.busy = False
                 if pause is None:
                     if self._drivers.get(driver.execution.id) is driver:
@@ -200,21 +215,21 @@ class Conductor:
                     self._schedule(driver, 0.0 if driver.again else pause)
                     driver.again = False
 
-    def _next(self) -> _Driver | None:
-        """Wait for the driver that is due next; None when the conductor stops."""
-        with self._ready:
+    def _next(self, lane: _Lane) -> _Driver | None:
+        """Wait for the driver of a lane that is due next; None when the conductor stops."""
+        with self._lock:
             while not self._stopping.is_set():
-                if not self._queue:
-                    self._ready.wait()
+                if not lane.queue:
+                    lane.ready.wait()
                     continue
-                due, _, driver = self._queue[0]
+                due, _, driver = lane.queue[0]
                 wait = due - time.monotonic()
                 if driver.busy or driver.due != due:
-                    heapq.heappop(self._queue)
+                    heapq.heappop(lane.queue)
                 elif wait > 0:
-                    self._ready.wait(wait)
+                    lane.ready.wait(wait)
                 else:
-                    heapq.heappop(self._queue)
+                    heapq.heappop(lane.queue)
                     driver.busy = True
                     return driver
         return None

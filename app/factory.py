@@ -135,15 +135,17 @@ def _services(
     service = ExecutionService(
         orchestrators, workflow_service, records, changes, settings.conductor.stale_after
     )
-    users, metrics = _users(settings), Metrics()
+    users, metrics, recheck = _users(settings), Metrics(), settings.api.auth.recheck
     metrics.waiting.set_function(lambda: changes.waiting)
     return Services(
         settings=settings,
         workflows=workflow_service,
         executions=service,
         logs=LogService(service, readers, journal, changes, settings.logs),
-        follow=FollowService(service, readers, journal, changes, settings.streams),
-        events=EventService(records, changes, settings.streams),
+        follow=FollowService(
+            service, readers, journal, changes, settings.streams, recheck_seconds=recheck
+        ),
+        events=EventService(records, changes, settings.streams.heartbeat, recheck),
         streams=StreamLimits(settings.streams, metrics),
         tickets=TicketService(Tickets(database), service, users, settings.streams.ticket_lifetime),
         ssh_keys=SshKeyService(

@@ -38,7 +38,7 @@ class Capability(StrEnum):
 _METHODS: Mapping[Capability, tuple[str, ...]] = {
     Capability.PAUSE: ("pause", "resume"),
     Capability.UPLOAD: ("upload", "remove"),
-    Capability.ADOPT: ("adopt",),
+    Capability.ADOPT: ("adopt", "lets_in"),
 }
 
 
@@ -220,6 +220,13 @@ class Adopter(Protocol):
 
         Raises:
             UpstreamError: The upstream failed.
+        """
+
+    def lets_in(self, workflow_id: str, identity: Identity) -> bool:
+        """Tell whether a user may see what runs of a workflow, offered at the moment or not.
+
+        Raises:
+            UpstreamError: The upstream failed, and nothing is known from before.
         """
 
 

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 
-from app.clients.orchestrator import Capability, Orchestrator
+from app.clients.orchestrator import Capability, Orchestrator, adopter
 from app.domain import Execution, Identity, Role
 from app.errors import NotAllowed, NotFound
 
@@ -58,5 +58,4 @@ class Access:
         orchestrator = self._orchestrators.get(execution.orchestrator)
         if orchestrator is None or Capability.ADOPT not in orchestrator.capabilities:
             return False
-        workflows = orchestrator.workflows(identity)
-        return any(workflow.id == execution.workflow_id for workflow in workflows)
+        return adopter(orchestrator).lets_in(execution.workflow_id, identity)

@@ -11,7 +11,6 @@ from app.domain import Execution, ExecutionStatus, Identity
 from app.errors import NotAuthenticated
 from app.services.access import sees_everything
 from app.services.follow import Caller, Event, Expired, Heartbeat, Moved, Rhythm, StatusChanged
-from app.settings import StreamSettings
 from app.store.changes import Changes
 from app.store.executions import Executions
 
@@ -27,13 +26,20 @@ class EventService:
     Args:
         executions: The executions in the store.
         changes: Wakes who waits.
-        settings: Heartbeat and rechecks.
+        heartbeat_seconds: Longest silence.
+        recheck_seconds: How often it is checked that a reader may still read.
     """
 
-    def __init__(self, executions: Executions, changes: Changes, settings: StreamSettings) -> None:
+    def __init__(
+        self,
+        executions: Executions,
+        changes: Changes,
+        heartbeat_seconds: float,
+        recheck_seconds: float,
+    ) -> None:
         self._executions = executions
         self._changes = changes
-        self._settings = settings
+        self._rhythm = (heartbeat_seconds, recheck_seconds)
         self._lock = Lock()
         self._recent: deque[Execution] = deque(maxlen=_REMEMBERED)
         self._count = 0
@@ -48,7 +54,7 @@ class EventService:
         Args:
             caller: Who reads; asked again now and then.
         """
-        identity, rhythm = caller(), Rhythm(self._settings)
+        identity, rhythm = caller(), Rhythm(*self._rhythm)
         with self._changes.subscribe(_TOPIC) as subscription:
             position: int | None = self._count
             for execution in self._open_executions(identity):

@@ -122,11 +122,13 @@ class Rhythm:
     """When a stream must speak again, and when it must be asked whether it may go on.
 
     Args:
-        settings: How often.
+        heartbeat_seconds: Longest silence.
+        recheck_seconds: Time from one check to the next.
     """
 
-    def __init__(self, settings: StreamSettings) -> None:
-        self._settings = settings
+    def __init__(self, heartbeat_seconds: float, recheck_seconds: float) -> None:
+        self._heartbeat_seconds = heartbeat_seconds
+        self._recheck_seconds = recheck_seconds
         self._checked_at = time.monotonic()
         self.spoke()
 
@@ -136,11 +138,11 @@ class Rhythm:
 
     def silence_left(self) -> float:
         """Give the seconds until the stream must speak; 0 when it must do so now."""
-        return max(0.0, self._spoke_at + self._settings.heartbeat - time.monotonic())
+        return max(0.0, self._spoke_at + self._heartbeat_seconds - time.monotonic())
 
     def check_is_due(self) -> bool:
         """Tell whether it is time to check the reader again; the next time is set then."""
-        if time.monotonic() - self._checked_at < self._settings.recheck:
+        if time.monotonic() - self._checked_at < self._recheck_seconds:
             return False
         self._checked_at = time.monotonic()
         return True
@@ -164,6 +166,7 @@ class FollowService:
         journal: Reads entries.
         changes: Wakes who waits.
         settings: Heartbeat and limits.
+        recheck_seconds: How often it is checked that a reader may still read.
     """
 
     def __init__(
@@ -173,12 +176,15 @@ class FollowService:
         journal: Journal,
         changes: Changes,
         settings: StreamSettings,
+        *,
+        recheck_seconds: float,
     ) -> None:
         self._service = service
         self.readers = readers
         self.journal = journal
         self.changes = changes
         self.settings = settings
+        self.recheck_seconds = recheck_seconds
         self.batch = Shared(self._make_batch).get
 
     def open(self, execution_id: str, caller: Caller, query: FollowQuery) -> Iterator[Event]:
@@ -227,7 +233,7 @@ class _Follower:
         self._settings = service.settings
         self._levels = query.levels
         self._look = look
-        self._rhythm = Rhythm(service.settings)
+        self._rhythm = Rhythm(service.settings.heartbeat, service.recheck_seconds)
         self._execution = look()
         self._position, self._skip = self._begin(query)
         self._caught_up = False

@@ -56,6 +56,10 @@ class AuthSettings:
         Duration(load_default="1m", at_least=0),
         "How long a verified password is remembered, as a keyed digest in memory.",
     )
+    recheck: float = setting(
+        Duration(load_default="5m", at_least=0.05),
+        "How often it is checked that the reader may still read.",
+    )
 
 
 @dataclass(frozen=True)
@@ -128,10 +132,6 @@ class StreamSettings:
         WholeNumber(load_default=100_000, validate=validate.Range(1, 1_000_000_000)),
         "Entries that a reader who had caught up may fall behind before some are left out.",
     )
-    recheck: float = setting(
-        Duration(load_default="5m", at_least=0.05),
-        "How often it is checked that the reader may still read.",
-    )
     ticket_lifetime: float = setting(
         Duration(load_default="1m", at_least=1), "How long a ticket can be used to open a stream."
     )
@@ -202,7 +202,7 @@ class ConductorSettings:
 
     threads: int = setting(
         WholeNumber(load_default=8, validate=validate.Range(1, 256)),
-        "Executions that are observed at the same time.",
+        "Executions of one orchestrator that are observed at the same time.",
     )
     lease: float = setting(
         Duration(load_default="15s", at_least=1),

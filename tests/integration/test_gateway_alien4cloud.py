@@ -304,9 +304,6 @@ def test_a_developer_of_the_application_sees_the_executions_of_others(gateway, p
     gateway.ada.until(id_, "CANCELLED")
 
 
-@pytest.mark.xfail(
-    strict=True, reason="visibility hangs on the list of what can run: Adopter needs lets_in()"
-)
 def test_a_developer_keeps_his_view_when_the_application_is_undeployed(gateway, place):
     environment = place()
     id_ = gateway.ada.launch(environment.workflow_id("job"))
@@ -514,9 +511,6 @@ def test_an_execution_that_ended_before_it_was_adopted_has_its_log_and_end(gatew
     assert gateway.ada.execution(run.id)["status"] == "SUCCESS"
 
 
-@pytest.mark.xfail(
-    strict=True, reason="visibility hangs on the list of what can run: Adopter needs lets_in()"
-)
 def test_an_adopted_execution_is_never_lost_again(gateway, place, server):
     """Neither when the tag is changed, nor when the environment is undeployed."""
     environment = place("other").workflow("other")

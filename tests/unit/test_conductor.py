@@ -568,10 +568,6 @@ def test_an_own_lease_that_ran_out_does_not_make_two_drivers(stage):
     assert_counted(stage.log(execution), 25)
 
 
-@pytest.mark.xfail(
-    strict=True,
-    reason="Conductor._take_over lets a driver that it has already go on from its old cursor",
-)
 def test_what_another_drove_meanwhile_is_taken_up_where_that_one_left_it(stage):
     """As when this conductor was stopped for so long that another one had, and ended, its turn."""
     remote = RingingOrchestrator()

@@ -113,6 +113,15 @@ class Catalogue:
             return None
         return application if application.allows(identity.username) else None
 
+    def lets_in(self, application_id: str, identity: Identity) -> bool:
+        """Tell from memory whether an application exposes workflows to a user, deployed or not.
+
+        Raises:
+            UpstreamError: Alien4Cloud failed, and nothing is known from before.
+        """
+        exposed = self._cache.get("exposed", self._load).value.get(application_id)
+        return exposed is not None and exposed.application.allows(identity.username)
+
     def record(self, place: Place, *, stale: bool = False) -> Workflow:
         """Describe a place as lists show it."""
         application, environment = place.application, place.environment

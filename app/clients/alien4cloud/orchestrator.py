@@ -134,6 +134,10 @@ class Alien4CloudOrchestrator(Orchestrator):
         """
         return adopt(self._api, self._catalogue, upstream_id, identity)
 
+    def lets_in(self, workflow_id: str, identity: Identity) -> bool:
+        """Tell whether an application lets a user see what runs of it, by its tags as last read."""
+        return self._catalogue.lets_in(workflow_id.partition("@")[0], identity)
+
     def health(self) -> None:
         """Return when we can log in and executions can be asked for.
 

@@ -1,11 +1,14 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from http import HTTPStatus
 
 import pytest
+from service_kit import Service, open_service
 from werkzeug.test import TestResponse
+
+from app.domain import ExecutionFilter
 
 FLOW = """
 id: flow
@@ -21,6 +24,23 @@ steps:
   - {id: first, type: script, config: {script: "true"}}
   - {id: second, type: command, needs: [first], config: {command: "true"}, description: Adds}
 """
+
+
+@pytest.fixture(scope="module")
+def quiet(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Service]:
+    """A service with one workflow and one execution, for requests that must change nothing.
+
+    Its tests share it, and that it was not changed is checked in the end.
+    """
+    service = open_service(tmp_path_factory.mktemp("quiet"))
+    (service.settings.workflows_dir / "flow.yaml").write_text(FLOW, encoding="utf-8")
+    execution = service.add_execution()
+    yield service
+    assert service.store.find(ExecutionFilter()) == ([execution], 1)
+    assert service.client.get("/ssh_keys").json == {"ssh_keys": []}
+    assert [p.name for p in service.settings.workflows_dir.iterdir()] == ["flow.yaml"]
+    assert (service.settings.workflows_dir / "flow.yaml").read_text(encoding="utf-8") == FLOW
+    service.close()
 
 
 @pytest.fixture

@@ -4,6 +4,7 @@ import base64
 import json
 
 import pytest
+from service_kit import open_service, users
 
 from app.domain import ExecutionStatus, Observation
 
@@ -52,6 +53,14 @@ def things(guarded, as_user):
     }  # fmt: skip
 
 
+@pytest.fixture(scope="module")
+def closed(tmp_path_factory):
+    """A service with authentication, on which nothing is changed."""
+    service = open_service(tmp_path_factory.mktemp("closed"), api__auth=users())
+    yield service
+    service.close()
+
+
 class TestAuthentication:
     def test_every_endpoint_but_the_open_ones_asks_who_is_calling(
         self, guarded, things, assert_problem
@@ -79,13 +88,13 @@ class TestAuthentication:
             "Basic " + base64.b64encode(b"ada:" + b"x" * 50_000).decode(),
         ],
     )  # fmt: skip
-    def test_wrong_credentials_are_401(self, guarded, assert_problem, header):
-        response = guarded.client.get("/workflows", headers={"Authorization": header})
+    def test_wrong_credentials_are_401(self, closed, assert_problem, header):
+        response = closed.client.get("/workflows", headers={"Authorization": header})
         assert_problem(response, 401, "not_authenticated")
 
     @pytest.mark.parametrize("name", ["ada", "bob", "dev", "ops", "root"])
-    def test_right_ones_open_the_door(self, guarded, as_user, name):
-        assert guarded.client.get("/workflows", headers=as_user(name)).status_code == 200
+    def test_right_ones_open_the_door(self, closed, as_user, name):
+        assert closed.client.get("/workflows", headers=as_user(name)).status_code == 200
 
     def test_without_authentication_everybody_may_do_everything(self, client):
         assert client.post("/workflows", json=DEFINITION).status_code == 201

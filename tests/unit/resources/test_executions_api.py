@@ -77,13 +77,14 @@ class TestGet:
         [("GET", ""), ("DELETE", ""), ("GET", "/tasks"), ("GET", "/tasks/a"), ("GET", "/logs"),
          ("POST", "/pause"), ("POST", "/resume")],
     )  # fmt: skip
-    def test_what_is_not_there_is_not_found(self, client, assert_problem, id_, method, tail):
-        response = client.open(f"/executions/{id_}{tail}", method=method)
+    def test_what_is_not_there_is_not_found(self, quiet, assert_problem, id_, method, tail):
+        response = quiet.client.open(f"/executions/{id_}{tail}", method=method)
         assert_problem(response, 404, "not_found")
 
     @pytest.mark.parametrize("wait", ["soon", "-1s", "5", "1", "601s", "11m", "", "1s1s?", "1e9s"])
-    def test_a_wait_that_is_none_is_named(self, client, assert_problem, execution, wait):
-        response = client.get(f"/executions/{execution.id}?wait={wait}")
+    def test_a_wait_that_is_none_is_named(self, quiet, assert_problem, wait):
+        [execution] = quiet.client.get("/executions").json["executions"]
+        response = quiet.client.get(f"/executions/{execution['id']}?wait={wait}")
         assert_problem(response, 422, "invalid_request", "wait")
 
     def test_a_wait_ends_when_the_status_changes(self, service, execution):
@@ -158,8 +159,8 @@ class TestList:
         [("status=success", "status"), ("status=", "status"), ("page=x", "page"),
          ("page_size=0", "page_size"), ("owner=%00", "owner"), ("who=me", "who")],
     )  # fmt: skip
-    def test_rubbish_is_named(self, client, assert_problem, query, path):
-        assert_problem(client.get(f"/executions?{query}"), 422, "invalid_request", path)
+    def test_rubbish_is_named(self, quiet, assert_problem, query, path):
+        assert_problem(quiet.client.get(f"/executions?{query}"), 422, "invalid_request", path)
 
 
 class TestCancel:

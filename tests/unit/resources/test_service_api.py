@@ -85,8 +85,8 @@ class TestDocs:
         "name",
         ["none.js", "../flask_swagger_ui.py", "%2e%2e/__init__.py", "..%2f__init__.py", "%00"],
     )
-    def test_no_other_file_is_given(self, client, assert_problem, name):
-        assert_problem(client.get(f"/docs/assets/{name}"), 404, "not_found")
+    def test_no_other_file_is_given(self, quiet, assert_problem, name):
+        assert_problem(quiet.client.get(f"/docs/assets/{name}"), 404, "not_found")
 
 
 class TestEveryAnswer:
@@ -100,8 +100,8 @@ class TestEveryAnswer:
         assert first != second
 
     @pytest.mark.parametrize("given", ["", "a b", "x" * 65, "<script>", "a=b;c"])
-    def test_takes_no_rubbish_for_an_id(self, client, given):
-        shown = client.get("/health", headers={"X-Request-ID": given}).headers["X-Request-ID"]
+    def test_takes_no_rubbish_for_an_id(self, quiet, given):
+        shown = quiet.client.get("/health", headers={"X-Request-ID": given}).headers["X-Request-ID"]
         assert shown != given
         assert shown.isalnum()
 
@@ -112,8 +112,8 @@ class TestEveryAnswer:
 
 class TestErrors:
     @pytest.mark.parametrize("path", ["/none", "/workflows/", "/executions/a/b", "/%00", "/\u00e4"])
-    def test_an_unknown_address_is_not_found(self, client, assert_problem, path):
-        assert_problem(client.get(path), 404, "not_found")
+    def test_an_unknown_address_is_not_found(self, quiet, assert_problem, path):
+        assert_problem(quiet.client.get(path), 404, "not_found")
 
     @pytest.mark.parametrize(
         ("method", "path"),
@@ -122,9 +122,9 @@ class TestErrors:
          ("GET", "/executions/x/pause")],
     )  # fmt: skip
     def test_another_method_is_405_and_tells_which_there_are(
-        self, client, assert_problem, method, path
+        self, quiet, assert_problem, method, path
     ):
-        response = client.open(path, method=method)
+        response = quiet.client.open(path, method=method)
         assert_problem(response, 405, "method_not_allowed")
         assert response.headers["Allow"]
 

@@ -80,8 +80,9 @@ class TestList:
             ("nonsense=1", "nonsense"), ("pageSize=1", "pageSize"),
         ],
     )  # fmt: skip
-    def test_rubbish_is_named(self, client, assert_problem, query, path):
-        faults = assert_problem(client.get(f"/workflows?{query}"), 422, "invalid_request", path)
+    def test_rubbish_is_named(self, quiet, assert_problem, query, path):
+        response = quiet.client.get(f"/workflows?{query}")
+        faults = assert_problem(response, 422, "invalid_request", path)
         assert "setting" not in faults[path]
 
     def test_all_rubbish_is_named_at_once(self, client, assert_problem):
@@ -126,8 +127,8 @@ class TestDescribe:
         ]
 
     @pytest.mark.parametrize("reference", ["none", "%00", "..", "%2e%2e%2fflow", "x" * 3000])
-    def test_what_is_not_there_is_not_found(self, client, assert_problem, reference):
-        assert_problem(client.get(f"/workflows/{reference}"), 404, "not_found")
+    def test_what_is_not_there_is_not_found(self, quiet, assert_problem, reference):
+        assert_problem(quiet.client.get(f"/workflows/{reference}"), 404, "not_found")
 
 
 class TestLaunch:
@@ -184,12 +185,9 @@ class TestLaunch:
             (None, ["inputs"]),
         ],
     )
-    def test_every_fault_of_the_inputs_is_named(
-        self, service, client, assert_problem, inputs, paths
-    ):
-        response = client.post("/workflows/flow", json={"inputs": inputs})
+    def test_every_fault_of_the_inputs_is_named(self, quiet, assert_problem, inputs, paths):
+        response = quiet.client.post("/workflows/flow", json={"inputs": inputs})
         assert_problem(response, 422, "invalid_request", *paths)
-        assert launched(service) == []
 
     def test_a_fault_does_not_repeat_the_value(self, client):
         response = client.post("/workflows/flow", json={"inputs": {"colour": "hunter2"}})
@@ -198,8 +196,8 @@ class TestLaunch:
     @pytest.mark.parametrize(
         ("body", "path"), [([], "body"), ("x", "body"), (None, "body"), ({"input": {}}, "input")]
     )
-    def test_a_body_of_another_form_is_refused(self, client, assert_problem, body, path):
-        response = client.post(
+    def test_a_body_of_another_form_is_refused(self, quiet, assert_problem, body, path):
+        response = quiet.client.post(
             "/workflows/flow", data=json.dumps(body), content_type="application/json"
         )
         faults = assert_problem(response, 422, "invalid_request", path)
@@ -208,15 +206,15 @@ class TestLaunch:
     @pytest.mark.parametrize(
         "data", [b"{", b"nonsense", b"{'inputs': {}}", b"\xff", b'{"a": NaN}', b"[" * 100_000]
     )
-    def test_malformed_json_is_400(self, client, assert_problem, data):
-        response = client.post("/workflows/flow", data=data, content_type="application/json")
+    def test_malformed_json_is_400(self, quiet, assert_problem, data):
+        response = quiet.client.post("/workflows/flow", data=data, content_type="application/json")
         assert_problem(response, 400, "malformed_request")
 
     @pytest.mark.parametrize(
         "content_type", ["text/plain", "application/yaml", "multipart/form-data", "rubbish", None]
     )
-    def test_another_content_type_is_415(self, client, assert_problem, content_type):
-        response = client.post("/workflows/flow", data=b"{}", content_type=content_type)
+    def test_another_content_type_is_415(self, quiet, assert_problem, content_type):
+        response = quiet.client.post("/workflows/flow", data=b"{}", content_type=content_type)
         assert_problem(response, 415, "unsupported_media_type")
 
     def test_more_than_a_mebibyte_is_413(self, client, assert_problem):
@@ -266,9 +264,9 @@ class TestIdempotencyKey:
         assert_problem(self.post(client, "k", "blue"), 409, "conflict")
 
     @pytest.mark.parametrize("key", ["", " ", "a b", "\u00e4", "x" * 256, "a\tb"])
-    def test_a_key_that_is_none_is_named(self, service, client, assert_problem, key):
-        assert_problem(self.post(client, key), 422, "invalid_request", "Idempotency-Key")
-        assert launched(service) == []
+    def test_a_key_that_is_none_is_named(self, quiet, assert_problem, key):
+        response = self.post(quiet.client, key)
+        assert_problem(response, 422, "invalid_request", "Idempotency-Key")
 
     def test_a_refused_launch_does_not_use_the_key_up(self, service, client):
         assert self.post(client, "k", "green").status_code == 422
@@ -356,13 +354,13 @@ class TestUpload:
         assert "(line 4)" in faults["steps[0].type"]
 
     @pytest.mark.parametrize("data", [b'{"id": ', b"", b"\xff", b"id: new"])
-    def test_malformed_json_is_400(self, client, assert_problem, data):
-        response = client.post("/workflows", data=data, content_type="application/json")
+    def test_malformed_json_is_400(self, quiet, assert_problem, data):
+        response = quiet.client.post("/workflows", data=data, content_type="application/json")
         assert_problem(response, 400, "malformed_request")
 
     @pytest.mark.parametrize("data", ["a: b: c", "[1", "", "# nothing", "a: *b", "\x00"])
-    def test_malformed_yaml_is_422(self, client, data):
-        response = client.post("/workflows", data=data, content_type="application/yaml")
+    def test_malformed_yaml_is_422(self, quiet, data):
+        response = quiet.client.post("/workflows", data=data, content_type="application/yaml")
         assert response.status_code == 422
         assert response.json["code"] == "invalid_definition"
 
@@ -393,10 +391,9 @@ class TestUpload:
         assert response.status_code == 422
 
     @pytest.mark.parametrize("id_", ["../evil", "a/b", ".hidden", "", "x" * 101, "a\u0000b", "a b"])
-    def test_an_id_cannot_lead_out_of_the_folder(self, client, settings, id_):
-        response = client.post("/workflows", json={**NEW, "id": id_})
-        assert response.status_code == 422
-        assert [p.name for p in settings.workflows_dir.iterdir()] == ["flow.yaml"]
+    def test_an_id_cannot_lead_out_of_the_folder(self, quiet, assert_problem, id_):
+        response = quiet.client.post("/workflows", json={**NEW, "id": id_})
+        assert_problem(response, 422, "invalid_definition", "id")
 
 
 class TestReplace:

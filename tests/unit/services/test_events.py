@@ -19,7 +19,7 @@ OPS = Identity("ops", frozenset({Role.OPERATOR}))
 
 @pytest.fixture
 def service(make_service):
-    return make_service(streams__heartbeat="100ms", streams__recheck="100ms")
+    return make_service(streams__heartbeat="100ms", api__auth__recheck="100ms")
 
 
 def watch(service, identity=EVERYBODY):

@@ -211,7 +211,8 @@ class TestHeartbeats:
 
 class TestDropped:
     @pytest.fixture(scope="class")
-    def service(self, tmp_path_factory):
+    @classmethod
+    def service(cls, tmp_path_factory):
         settings = {"streams__heartbeat": "100ms", "streams__max_lag": "1000"}
         with gateway(tmp_path_factory, **settings) as made:
             yield made
@@ -318,8 +319,9 @@ class TestMoved:
 
 class TestExpired:
     @pytest.fixture(scope="class")
-    def service(self, tmp_path_factory):
-        settings = {"streams__heartbeat": "50ms", "streams__recheck": "50ms"}
+    @classmethod
+    def service(cls, tmp_path_factory):
+        settings = {"streams__heartbeat": "50ms", "api__auth__recheck": "50ms"}
         with gateway(tmp_path_factory, **settings) as made:
             yield made
 
@@ -370,7 +372,7 @@ class TestExpired:
         assert places(until(events, Batch)) == [0]
 
     def test_it_is_not_checked_more_often_than_told(self, make_service):
-        service = make_service(streams__heartbeat="50ms", streams__recheck="1h")
+        service = make_service(streams__heartbeat="50ms", api__auth__recheck="1h")
         calls = []
 
         def caller():

@@ -1,0 +1,125 @@
+"""A web process that is spoken to within the process of the tests, and its store."""
+
+from __future__ import annotations
+
+import base64
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any
+
+from argon2 import PasswordHasher
+from flask.testing import FlaskClient
+
+from app.domain import Execution, ExecutionFilter, Observation
+from app.factory import Web, create_web, read_settings
+from app.services.bundle import Services
+from app.settings import Settings
+from app.store import migrate
+from app.store.database import Database
+from app.store.executions import Executions, Intent
+
+CONDUCTOR = "conductor-of-the-test"
+
+# Cheap hashes: what is tested here is not argon2.
+_HASHER = PasswordHasher(time_cost=1, memory_cost=8, parallelism=1)
+
+PASSWORDS = {"ada": "ada's pass", "bob": "bob:with:colons", "dev": "dev", "ops": "ops", "root": "r"}
+ROLES = {
+    "ada": ["user"],
+    "bob": ["user"],
+    "dev": ["user", "developer"],
+    "ops": ["operator"],
+    "root": ["admin"],
+}
+
+
+@dataclass
+class Service:
+    """A web process and its store."""
+
+    web: Web
+    settings: Settings
+    store: Executions = field(init=False)
+
+    def __post_init__(self) -> None:
+        self.store = Executions(self.web.database)
+
+    @property
+    def services(self) -> Services:
+        return self.web.app.extensions["slipway"]
+
+    @property
+    def client(self) -> FlaskClient:
+        """A client of its own for each use, so that threads share none."""
+        return self.web.app.test_client()
+
+    def orchestrator(self, name: str) -> Any:
+        return self.services.executions._orchestrators[name]
+
+    def add_execution(
+        self, owner: str = "anonymous", *, accepted: bool = True, **more: Any
+    ) -> Execution:
+        """Write down an execution that nobody runs, as a launch would leave it.
+
+        Args:
+            owner: Who launched it.
+            accepted: Whether its orchestrator accepted it.
+            more: Other fields of the intent.
+        """
+        number = self.store.find(ExecutionFilter())[1]
+        values: dict[str, Any] = {
+            "execution_id": f"00000000-0000-4000-8000-{number:012d}",
+            "orchestrator": self.settings.orchestrators[0].name,
+            "workflow_id": "flow",
+            "workflow_name": "Flow",
+            "inputs": {},
+            "steps": ["first", "second"],
+        }
+        execution, _ = self.store.create(Intent(owner=owner, **{**values, **more}))
+        if accepted:
+            self.store.launched(execution, {"definition": "none"})
+        return self.store.get(execution.id)
+
+    def record(self, execution: Execution, seen: Observation) -> Execution:
+        """Store an observation, as the conductor that holds the execution."""
+        self.store.claim(CONDUCTOR, "node", 3600.0, [], 1000)
+        return self.store.record(execution, CONDUCTOR, seen)
+
+    def close(self) -> None:
+        """Wake who waits, and let go of the store."""
+        self.web.changes.close()
+        self.web.database.dispose()
+
+
+def settings_in(folder: Path, environ: dict[str, str] | None = None, **overrides: Any) -> Settings:
+    """Make settings whose data lie in a folder, from leaves such as ``logs__max_page``."""
+    dotted = {name.replace("__", "."): value for name, value in overrides.items()}
+    return read_settings(None, {"data_dir": str(folder), **dotted}, environ or {})
+
+
+def open_service(folder: Path, fake: str | None = None, **overrides: Any) -> Service:
+    """Make a service in a folder; ``Refusing`` puts that one of ``fakes.orchestrators`` behind."""
+    if fake is not None:
+        type_ = f"fakes.orchestrators:{fake}Orchestrator"
+        overrides["orchestrators"] = [{"name": "remote", "type": type_}]
+    settings = settings_in(folder, **overrides)
+    migrate.upgrade(Database(settings.database_url))
+    settings.workflows_dir.mkdir(parents=True, exist_ok=True)
+    web = create_web(settings)
+    web.changes.start()
+    return Service(web, settings)
+
+
+def users() -> dict[str, Any]:
+    """Give the settings of basic authentication for ``PASSWORDS`` and ``ROLES``."""
+    known = [
+        {"username": name, "password_hash": _HASHER.hash(PASSWORDS[name]), "roles": roles}
+        for name, roles in ROLES.items()
+    ]
+    return {"type": "basic", "users": known}
+
+
+def basic(username: str, password: str) -> dict[str, str]:
+    """Give the header of HTTP Basic (RFC 7617)."""
+    token = base64.b64encode(f"{username}:{password}".encode()).decode()
+    return {"Authorization": f"Basic {token}"}
