@@ -13,6 +13,7 @@ from contextlib import suppress
 from typing import Any
 
 from flask import Response
+from werkzeug import exceptions
 from werkzeug.exceptions import BadRequest
 from wsproto import ConnectionType, WSConnection
 from wsproto.events import (
@@ -149,7 +150,7 @@ def _socket_of(environ: Mapping[str, Any]) -> socket.socket:
         if name in environ:
             found: socket.socket = environ[name]
             return found
-    raise NotImplementedError("This web server cannot speak WebSocket; use 'slipway web'.")
+    raise exceptions.NotImplemented("This web server cannot speak WebSocket; use 'slipway web'.")
 
 
 def _headers(environ: Mapping[str, Any]) -> list[tuple[bytes, bytes]]:

@@ -10,6 +10,7 @@ import marshmallow as ma
 import orjson
 from flask import Response, request
 from marshmallow import fields, validate
+from werkzeug.datastructures import MIMEAccept
 from werkzeug.exceptions import NotAcceptable
 
 from app.domain import ALL_LEVELS, DEFAULT_LEVELS, Level
@@ -158,7 +159,8 @@ def get_logs(args: dict[str, Any], headers: dict[str, Any], execution_id: str) -
 
 def _chosen() -> str:
     """Choose the form of the answer; JSON where the client does not care."""
-    wanted = request.accept_mimetypes
+    given = request.accept_mimetypes
+    wanted = MIMEAccept((name.partition(";")[0].strip(), quality) for name, quality in given)
     chosen = wanted.best_match([JSON, SSE, NDJSON, TEXT], "" if wanted else JSON)
     if not chosen:
         raise NotAcceptable(f"A log can be had as {JSON}, {SSE}, {NDJSON} or {TEXT}.")

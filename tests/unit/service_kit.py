@@ -97,8 +97,17 @@ def settings_in(folder: Path, environ: dict[str, str] | None = None, **overrides
     return read_settings(None, {"data_dir": str(folder), **dotted}, environ or {})
 
 
-def open_service(folder: Path, fake: str | None = None, **overrides: Any) -> Service:
-    """Make a service in a folder; ``Refusing`` puts that one of ``fakes.orchestrators`` behind."""
+def open_service(
+    folder: Path, fake: str | None = None, *, start: bool = True, **overrides: Any
+) -> Service:
+    """Make a service in a folder.
+
+    Args:
+        folder: Its data folder.
+        fake: ``Refusing`` puts that one of ``fakes.orchestrators`` behind.
+        start: Follow the store, so that readers are woken.
+        overrides: Settings.
+    """
     if fake is not None:
         type_ = f"fakes.orchestrators:{fake}Orchestrator"
         overrides["orchestrators"] = [{"name": "remote", "type": type_}]
@@ -106,7 +115,8 @@ def open_service(folder: Path, fake: str | None = None, **overrides: Any) -> Ser
     migrate.upgrade(Database(settings.database_url))
     settings.workflows_dir.mkdir(parents=True, exist_ok=True)
     web = create_web(settings)
-    web.changes.start()
+    if start:
+        web.changes.start()
     return Service(web, settings)
 
 

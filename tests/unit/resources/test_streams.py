@@ -146,6 +146,7 @@ class TestServerSentEvents:
 
     def test_status_changes_have_no_id_so_the_cursor_stays(self, client, log):
         with open_stream(client, path(log)) as stream:
+            stream.read_until(lambda got: b"PENDING" in got)
             log.see(ExecutionStatus.RUNNING)
             stream.read_until(lambda got: got.count(b"event: status") == 2)
         assert [(f.id, f.data["status"]) for f in stream.frames] == [
@@ -598,7 +599,7 @@ class ClientSocket:
         self._thread.start()
         try:
             self.ws = websocket.create_connection(
-                "ws://test/", sock=self.raw, timeout=PATIENCE, header=header or {}
+                "ws://test/", socket=self.raw, timeout=PATIENCE, header=header or {}
             )
         except BaseException:
             self.close()
@@ -609,7 +610,10 @@ class ClientSocket:
         service, route, query, has_socket = self._request
         received = b""
         while b"\r\n\r\n" not in received:
-            received += end.recv(65536)
+            new = end.recv(65536)
+            if not new:
+                return
+            received += new
         head = received.decode("latin-1").split("\r\n")[1:]
         headers = dict(line.split(": ", 1) for line in head if ": " in line)
         environ = EnvironBuilder(route, query_string=query, headers=headers).get_environ()
