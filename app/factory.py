@@ -137,6 +137,7 @@ def _services(
     )
     users, metrics, recheck = _users(settings), Metrics(), settings.api.auth.recheck
     metrics.waiting.set_function(lambda: changes.waiting)
+    metrics.key_store_token.set_function(lambda: key_store.token_ttl_seconds or 0.0)
     return Services(
         settings=settings,
         workflows=workflow_service,

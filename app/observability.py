@@ -41,6 +41,10 @@ class Metrics:
             "slipway_loop_lag_seconds", "How late the event loop runs what is due.",
             registry=self.registry,
         )  # fmt: skip
+        self.key_store_token = Gauge(
+            "slipway_key_store_token_seconds", "How long the key store's token is good for.",
+            registry=self.registry,
+        )  # fmt: skip
         self.waiting = Gauge(
             "slipway_waiting_readers", "Readers that wait for a change.", registry=self.registry
         )

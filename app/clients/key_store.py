@@ -28,6 +28,11 @@ class KeyPair:
 class KeyStore(ABC):
     """Where private keys go; the web process needs no way to get one back."""
 
+    @property
+    def token_ttl_seconds(self) -> float | None:
+        """Seconds for which what the store knows us by is good; None where there is no such."""
+        return None
+
     def check(self) -> None:  # noqa: B027
         """Look whether the store is set up as it must be; called once, at the start.
 

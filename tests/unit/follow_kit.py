@@ -4,26 +4,17 @@ from __future__ import annotations
 
 import json
 import time
-import uuid
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass, field
-from functools import cache
-from pathlib import Path
 from typing import Any
 
 import pytest
-from flask.testing import FlaskClient
+from service_kit import Service, open_service
 from werkzeug.test import TestResponse
 
 from app.domain import Execution, ExecutionStatus, Level, NewLogEntry, Observation, Task
-from app.factory import create_web, read_settings
-from app.services.bundle import Services
 from app.services.follow import Batch, Changed, Event, Heartbeat
-from app.services.users import hash_password
-from app.store import migrate
-from app.store.database import Database
-from app.store.executions import Executions, Intent
 
 PATIENCE = 30.0
 """Longest wait for what must happen; it takes milliseconds."""
@@ -39,58 +30,10 @@ def await_that(condition: Callable[[], Any]) -> None:
         time.sleep(0.005)
 
 
-@cache
-def auth() -> dict[str, Any]:
-    """Settings of authentication; the hashes, which are slow on purpose, are made once."""
-    roles = {"ada": ["user"], "bob": ["user"], "ops": ["operator"]}
-    users = [
-        {"username": name, "password_hash": hash_password(name), "roles": granted}
-        for name, granted in roles.items()
-    ]
-    return {"type": "basic", "users": users}
-
-
-class Gateway:
-    """A web process, spoken to in this process, for the tests of a whole module.
-
-    To make one takes longer than most tests; those that break theirs take ``make_service``.
-    """
-
-    def __init__(self, folder: Path, **overrides: Any) -> None:
-        dotted = {name.replace("__", "."): value for name, value in overrides.items()}
-        settings = read_settings(None, {"data_dir": str(folder), **dotted}, {})
-        migrate.upgrade(Database(settings.database_url))
-        self.web = create_web(settings)
-        self.web.changes.start()
-        self.store = Executions(self.web.database)
-
-    @property
-    def services(self) -> Services:
-        services: Services = self.web.app.extensions["slipway"]
-        return services
-
-    @property
-    def client(self) -> FlaskClient:
-        return self.web.app.test_client()
-
-    def add_execution(self, owner: str) -> Execution:
-        intent = Intent(str(uuid.uuid4()), "local", "flow", "Flow", owner, {}, ["first", "second"])
-        execution, _ = self.store.create(intent)
-        self.store.launched(execution, {"definition": "none"})
-        return self.store.get(execution.id)
-
-    def record(self, execution: Execution, seen: Observation) -> Execution:
-        self.store.claim("conductor", "node", 3600.0, [], 1000)
-        return self.store.record(execution, "conductor", seen)
-
-    def close(self) -> None:
-        self.web.changes.close()
-        self.web.database.dispose()
-
-
 @contextmanager
-def gateway(folders: pytest.TempPathFactory, **overrides: Any) -> Iterator[Gateway]:
-    made = Gateway(folders.mktemp("gateway"), **overrides)
+def service_in(folders: pytest.TempPathFactory, **overrides: Any) -> Iterator[Service]:
+    """Make a service for the tests of a whole module: to make one takes longer than most tests."""
+    made = open_service(folders.mktemp("service"), **overrides)
     yield made
     made.close()
 
@@ -98,7 +41,7 @@ def gateway(folders: pytest.TempPathFactory, **overrides: Any) -> Iterator[Gatew
 class Log:
     """An execution whose log the test writes."""
 
-    def __init__(self, service: Any, owner: str = "anonymous") -> None:
+    def __init__(self, service: Service, owner: str = "anonymous") -> None:
         self._service = service
         self.execution: Execution = service.add_execution(owner)
         self.levels: list[Level] = []

@@ -3,7 +3,7 @@
 import gzip
 
 import pytest
-from follow_kit import ALL, MOMENT, Log, gateway, open_stream
+from follow_kit import ALL, MOMENT, Log, open_stream, service_in
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
@@ -39,7 +39,7 @@ def fill(log, count=LINES):
 
 @pytest.fixture(scope="module")
 def service(tmp_path_factory):
-    with gateway(tmp_path_factory, streams__heartbeat="50ms") as made:
+    with service_in(tmp_path_factory, streams__heartbeat="50ms") as made:
         yield made
 
 

@@ -1,6 +1,5 @@
 """Streams on the wire, byte by byte."""
 
-import base64
 import json
 import re
 import socket
@@ -16,14 +15,14 @@ from follow_kit import (
     ALL,
     PATIENCE,
     Log,
-    auth,
     await_that,
-    gateway,
     open_stream,
     parse_sse,
+    service_in,
 )
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
+from service_kit import PASSWORDS, basic, users
 from werkzeug.test import EnvironBuilder
 
 from app.domain import ExecutionStatus, Level, NewLogEntry, TaskStatus
@@ -42,14 +41,14 @@ UNKNOWN = "00000000-0000-4000-8000-00000000ffff"
 
 @pytest.fixture(scope="module")
 def service(tmp_path_factory):
-    with gateway(tmp_path_factory, streams__heartbeat="100ms") as made:
+    with service_in(tmp_path_factory, streams__heartbeat="100ms") as made:
         yield made
 
 
 @pytest.fixture(scope="module")
 def guarded(tmp_path_factory):
-    settings = {"streams__heartbeat": "100ms", "streams__recheck": "100ms"}
-    with gateway(tmp_path_factory, api__auth=auth(), **settings) as made:
+    auth = {**users(), "recheck": "100ms"}
+    with service_in(tmp_path_factory, api__auth=auth, streams__heartbeat="100ms") as made:
         yield made
 
 
@@ -64,8 +63,7 @@ def log(service):
 
 
 def as_user(name):
-    """Headers of a user, whose password is his name."""
-    return {"Authorization": f"Basic {base64.b64encode(f'{name}:{name}'.encode()).decode()}"}
+    return basic(name, PASSWORDS.get(name, "?"))
 
 
 def path(log, query=""):
@@ -503,7 +501,7 @@ class TestLimits:
     @pytest.fixture
     def service(self, make_service):
         return make_service(
-            api__auth=auth(), streams__heartbeat="100ms", streams__max_per_user=2,
+            api__auth=users(), streams__heartbeat="100ms", streams__max_per_user=2,
             streams__max_total=3,
         )  # fmt: skip
 
@@ -886,7 +884,7 @@ class Traveller:
 
     def text(self, budget):
         """What is read in this way cannot be told apart; it is only counted on."""
-        stream, received = self.leg(TEXT, budget, "follow=true&after={}")
+        _, received = self.leg(TEXT, budget, "follow=true&after={}")
         whole = received[: received.rfind(b"\n") + 1].decode().splitlines()
         wanted = [p for p in self._log.places(self._levels) if p > self.cursor]
         for line, place in zip(whole, wanted, strict=False):

@@ -4,7 +4,7 @@ import threading
 from collections.abc import Callable, Iterator
 
 import pytest
-from follow_kit import ALL, Log, await_that, gateway, places, until
+from follow_kit import ALL, Log, await_that, places, service_in, until
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 from sqlalchemy import update
@@ -37,7 +37,7 @@ ADA = Identity("ada", frozenset({Role.USER}))
 
 @pytest.fixture(scope="module")
 def service(tmp_path_factory):
-    with gateway(tmp_path_factory, streams__heartbeat="100ms") as made:
+    with service_in(tmp_path_factory, streams__heartbeat="100ms") as made:
         yield made
 
 
@@ -214,7 +214,7 @@ class TestDropped:
     @classmethod
     def service(cls, tmp_path_factory):
         settings = {"streams__heartbeat": "100ms", "streams__max_lag": "1000"}
-        with gateway(tmp_path_factory, **settings) as made:
+        with service_in(tmp_path_factory, **settings) as made:
             yield made
 
     @pytest.mark.parametrize("levels", [ALL, I | W | E, E])
@@ -322,7 +322,7 @@ class TestExpired:
     @classmethod
     def service(cls, tmp_path_factory):
         settings = {"streams__heartbeat": "50ms", "api__auth__recheck": "50ms"}
-        with gateway(tmp_path_factory, **settings) as made:
+        with service_in(tmp_path_factory, **settings) as made:
             yield made
 
     @pytest.fixture

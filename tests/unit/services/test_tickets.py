@@ -4,7 +4,8 @@ import threading
 from datetime import timedelta
 
 import pytest
-from follow_kit import Log, auth, gateway
+from follow_kit import Log, service_in
+from service_kit import users
 from sqlalchemy import func, select
 
 from app.domain import Identity, Role
@@ -21,7 +22,7 @@ BOB = Identity("bob", frozenset({Role.USER}))
 
 @pytest.fixture(scope="module")
 def guarded(tmp_path_factory):
-    with gateway(tmp_path_factory, api__auth=auth()) as made:
+    with service_in(tmp_path_factory, api__auth=users()) as made:
         yield made
 
 
