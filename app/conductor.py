@@ -27,7 +27,8 @@ from app.settings import ConductorSettings
 from app.store.changes import open_feed
 from app.store.conductors import Conductors
 from app.store.database import Database
-from app.store.executions import Executions, NotHeld, now
+from app.store.execution_rows import NotHeld, now
+from app.store.executions import Executions
 
 log = structlog.get_logger(__name__)
 

@@ -36,7 +36,8 @@ from app.services.access import NOBODY, Access, sees_everything
 from app.services.inputs import validate_inputs
 from app.services.workflows import WorkflowService
 from app.store.changes import Changes
-from app.store.executions import Executions, Intent, now
+from app.store.execution_rows import now
+from app.store.executions import Executions, Intent
 
 log = structlog.get_logger(__name__)
 

@@ -11,7 +11,8 @@ from threading import Lock
 from typing import Generic, Protocol, TypeVar
 
 from app.domain import Execution, LogEntry, Task
-from app.store.executions import Executions, now
+from app.store.execution_rows import now
+from app.store.executions import Executions
 
 _CACHED = 4096
 _NOTE_SECONDS = 10.0

@@ -20,7 +20,7 @@ from app.clients.key_store import KeyPair, KeyStore
 from app.concurrency import Pool
 from app.domain import JSON, Identity, SshKey
 from app.errors import Ambiguous, FieldError, InvalidRequest, NotFound
-from app.store.executions import now
+from app.store.execution_rows import now
 from app.store.keys import SshKeys
 
 RESERVED = frozenset({"privateKey", "publicKey"})

@@ -10,7 +10,7 @@ from app.domain import Identity
 from app.errors import NotAuthenticated
 from app.services.executions import ExecutionService
 from app.services.users import EVERYBODY, Users
-from app.store.executions import now
+from app.store.execution_rows import now
 from app.store.tickets import Tickets
 
 EVENTS = "events"

@@ -8,7 +8,7 @@ from datetime import datetime, timedelta
 from sqlalchemy import delete, insert, select, update
 
 from app.store.database import Database
-from app.store.executions import now
+from app.store.execution_rows import now
 from app.store.schema import conductors
 
 

@@ -7,7 +7,7 @@ from datetime import datetime
 from sqlalchemy import Connection, delete, insert
 
 from app.store.database import Database
-from app.store.executions import now
+from app.store.execution_rows import now
 from app.store.schema import tickets
 
 

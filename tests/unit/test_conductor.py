@@ -36,7 +36,8 @@ from app.settings import ConductorSettings
 from app.store import migrate
 from app.store.conductors import Conductors
 from app.store.database import Database
-from app.store.executions import Executions, Intent, now
+from app.store.execution_rows import now
+from app.store.executions import Executions, Intent
 from app.store.journal import Journal
 from app.store.schema import executions as table
 

@@ -7,7 +7,7 @@ import pytest
 from sqlalchemy import update
 
 from app.domain import ExecutionStatus, Level, NewLogEntry, Observation, Task, TaskStatus
-from app.store.executions import now
+from app.store.execution_rows import now
 from app.store.schema import executions as table
 
 MOMENT = re.compile(r"\d{4}-\d\d-\d\dT\d\d:\d\d:\d\d\.\d{3}Z")

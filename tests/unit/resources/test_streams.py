@@ -28,7 +28,7 @@ from werkzeug.test import EnvironBuilder
 from app.domain import ExecutionStatus, Level, NewLogEntry, TaskStatus
 from app.domain import Task as DomainTask
 from app.services.tickets import _digest
-from app.store.executions import now
+from app.store.execution_rows import now
 from app.store.tickets import Tickets
 
 FIXTURES = HealthCheck.function_scoped_fixture

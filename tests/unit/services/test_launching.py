@@ -20,7 +20,7 @@ from app.errors import (
 )
 from app.services.executions import ExecutionService
 from app.services.workflows import WorkflowService
-from app.store.executions import now
+from app.store.execution_rows import now
 from app.store.schema import executions as table
 
 ADA = Identity("ada", frozenset({Role.USER}))

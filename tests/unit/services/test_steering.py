@@ -19,7 +19,7 @@ from app.domain import (
     TaskStatus,
 )
 from app.errors import CapabilityMissing, Conflict, NotFound, UpstreamError
-from app.store.executions import now
+from app.store.execution_rows import now
 from app.store.schema import executions as table
 
 ADA = Identity("ada", frozenset({Role.USER}))

@@ -12,7 +12,7 @@ from app.domain import Identity, Role
 from app.errors import NotAuthenticated, NotFound
 from app.services.tickets import EVENTS, _digest
 from app.services.users import EVERYBODY
-from app.store.executions import now
+from app.store.execution_rows import now
 from app.store.schema import tickets
 from app.store.tickets import Tickets
 

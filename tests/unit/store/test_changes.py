@@ -11,7 +11,7 @@ from store_kit import OWNER, StoreKit, entries
 from app.domain import DesiredState, ExecutionStatus, Level
 from app.store.changes import ChangeFeed, Changes, open_feed
 from app.store.database import Database
-from app.store.executions import now
+from app.store.execution_rows import now
 
 PATIENCE = 30.0
 """Longest wait for what must happen; it takes milliseconds."""

@@ -11,7 +11,8 @@ from app.errors import NotFound, UpstreamUnreachable
 from app.store.conductors import Conductors
 from app.store.database import Database
 from app.store.definitions import DefinitionSnapshots
-from app.store.executions import Executions, now
+from app.store.execution_rows import now
+from app.store.executions import Executions
 from app.store.keys import Sealed, SealedKeys, SshKeys
 from app.store.schema import conductors as table
 from app.store.schema import definitions

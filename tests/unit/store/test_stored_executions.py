@@ -19,7 +19,7 @@ from app.domain import (
 )
 from app.errors import Conflict, NotFound
 from app.store.database import Database
-from app.store.executions import now
+from app.store.execution_rows import now
 from app.store.schema import executions as table
 
 FINAL = sorted(FINAL_STATUSES)

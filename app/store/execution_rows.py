@@ -1,0 +1,152 @@
+"""Rows of executions, and the statements that several classes need."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import fields
+from datetime import UTC, datetime
+from typing import Any
+
+from sqlalchemy import Connection, Select, Update, func, insert, select, text, update
+
+from app.domain import (
+    FINAL_STATUSES,
+    JSON,
+    DesiredState,
+    Execution,
+    ExecutionStatus,
+    Observation,
+    Task,
+)
+from app.errors import Conflict, NotFound
+from app.store import journal
+from app.store.changes import Kind
+from app.store.schema import executions, tasks
+
+FINAL = tuple(FINAL_STATUSES)
+TASK_FIELDS = tuple(f.name for f in fields(Task))
+_ENUMS = {"status": ExecutionStatus, "desired": DesiredState}
+_PLAIN = tuple(
+    f.name
+    for f in fields(Execution)
+    if f.name not in {"log_counts", "log_bytes", "outputs", *_ENUMS}
+)
+
+
+def now() -> datetime:
+    """Give the present moment, in whole milliseconds as the store keeps it."""
+    moment = datetime.now(UTC)
+    return moment.replace(microsecond=moment.microsecond // 1000 * 1000)
+
+
+class NotHeld(Conflict):
+    """The execution is with another conductor, or with none."""
+
+
+def held(connection: Connection, number: int, owner: str) -> Any:
+    """Read the row of an execution that a conductor holds, and keep others from changing it.
+
+    Raises:
+        NotHeld: Another conductor holds it.
+    """
+    statement: Select[Any] = select(executions).where(
+        executions.c.number == number, executions.c.lease_owner == owner
+    )
+    if connection.dialect.name == "postgresql":
+        statement = statement.with_for_update()
+    row = connection.execute(statement).one_or_none()
+    if row is None:
+        raise NotHeld("Another conductor drives this execution.")
+    return row
+
+
+def settled(row: Any, reference: JSON) -> dict[str, Any]:
+    """Choose the columns that the outcome of a launch changes."""
+    if reference is None:
+        text_ = "The orchestrator never received the launch; it is safe to launch again."
+        return {
+            "status": ExecutionStatus.FAILED,
+            "error": text_,
+            "as_of": now(),
+            "finished_at": now(),
+            "log_complete": True,
+        }
+    cancelled = row.desired == DesiredState.CANCEL
+    status = ExecutionStatus.CANCELLING if cancelled else ExecutionStatus.PENDING
+    return {"status": status, "error": None, "as_of": now(), "reference": reference}
+
+
+def observed(row: Any, seen: Observation) -> dict[str, Any]:
+    """Choose the columns that an observation changes; a final status stays as it is."""
+    values: dict[str, Any] = {
+        "as_of": now(),
+        "cursor": seen.cursor,
+        "log_complete": seen.log_complete,
+    }
+    if ExecutionStatus(row.status).final:
+        return values
+    status = seen.status
+    if row.desired == DesiredState.CANCEL and not status.final:
+        status = ExecutionStatus.CANCELLING
+    values.update(
+        status=status, error=seen.error, progress=seen.progress, finished_at=seen.finished_at
+    )
+    if seen.started_at is not None:
+        values["started_at"] = seen.started_at
+    if seen.outputs is not None:
+        values["outputs"] = dict(seen.outputs)
+    return values
+
+
+def store_task(connection: Connection, number: int, task: Task) -> None:
+    """Store the state of a task; one that is new stands behind the others."""
+    values = {name: getattr(task, name) for name in TASK_FIELDS if name != "name"}
+    changed = connection.execute(
+        update(tasks).where(tasks.c.execution == number, tasks.c.name == task.name).values(**values)
+    )
+    if not changed.rowcount:
+        position = (
+            select(func.count()).where(tasks.c.execution == number).correlate(None)
+        ).scalar_subquery()
+        connection.execute(
+            insert(tasks).values(execution=number, name=task.name, position=position, **values)
+        )
+
+
+def change(connection: Connection, statement: Update, number: int, kinds: Sequence[Kind]) -> bool:
+    """Run an update of one execution and let the feeds know."""
+    if connection.dialect.name == "sqlite":
+        for kind in kinds:
+            latest = select(func.coalesce(func.max(executions.c[kind]), 0) + 1)
+            statement = statement.values({kind: latest.scalar_subquery()})
+    if not connection.execute(statement).rowcount:
+        return False
+    if connection.dialect.name == "postgresql":
+        for kind in kinds:
+            connection.execute(
+                text("SELECT pg_notify(:channel, id) FROM executions WHERE number = :number"),
+                {"channel": f"slipway_{kind}", "number": number},
+            )
+    return True
+
+
+def one(connection: Connection, condition: Any) -> Execution:
+    """Read the execution that fits a condition.
+
+    Raises:
+        NotFound: None does.
+    """
+    row = connection.execute(select(executions).where(condition)).one_or_none()
+    if row is None:
+        raise NotFound("There is no such execution.")
+    return to_execution(row)
+
+
+def to_execution(row: Any) -> Execution:
+    """Make an execution of its row."""
+    values = {name: getattr(row, name) for name in _PLAIN}
+    values |= {name: enum(getattr(row, name)) for name, enum in _ENUMS.items()}
+    totals = journal.Totals.of(row)
+    return Execution(
+        **values, outputs=row.outputs or {}, log_counts=totals.counts, log_bytes=totals.sizes
+    )
