@@ -26,6 +26,14 @@ from app.resources._auth import SECURITY, caller
 from app.resources._context import services
 
 _JSON = "application/json"
+_DEFINITION = {
+    "description": "A workflow definition",
+    "required": True,
+    "content": {
+        "application/yaml": {"schema": {"type": "string"}},
+        "application/json": {"schema": {"type": "object"}},
+    },
+}
 
 blueprint = Blueprint("workflows", __name__, description="What can be launched")
 
@@ -144,14 +152,7 @@ def list_workflows(args: dict[str, Any]) -> Any:
 @document_errors(blueprint, 400, 401, 403, 409, 413, 415, 422, 501, *UPSTREAM)
 @blueprint.doc(
     security=SECURITY,
-    requestBody={
-        "description": "A workflow definition",
-        "required": True,
-        "content": {
-            "application/yaml": {"schema": {"type": "string"}},
-            "application/json": {"schema": {"type": "object"}},
-        },
-    },
+    requestBody=_DEFINITION,
 )
 def upload_workflow() -> Any:
     """Upload a workflow definition, YAML or JSON (role developer)."""
@@ -202,14 +203,7 @@ def launch_workflow(
 @document_errors(blueprint, 400, 401, 403, 409, 413, 415, 422, 501, *UPSTREAM)
 @blueprint.doc(
     security=SECURITY,
-    requestBody={
-        "description": "A workflow definition",
-        "required": True,
-        "content": {
-            "application/yaml": {"schema": {"type": "string"}},
-            "application/json": {"schema": {"type": "object"}},
-        },
-    },
+    requestBody=_DEFINITION,
 )
 def replace_workflow(reference: str) -> Any:
     """Upload a definition in the place of the one of this id or name (role developer)."""
