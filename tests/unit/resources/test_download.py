@@ -137,7 +137,7 @@ class TestRanges:
     def test_any_range_is_the_slice_of_the_whole(self, get):
         bounds = st.integers(0, 60_000)
 
-        @settings(max_examples=100, deadline=None, suppress_health_check=[FIXTURES])
+        @settings(max_examples=100, suppress_health_check=[FIXTURES])
         @given(mask=st.integers(1, ALL), first=st.none() | bounds, last=st.none() | bounds)
         def check(mask, first, last):
             if first is None and last is None:
