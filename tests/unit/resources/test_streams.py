@@ -15,7 +15,6 @@ from follow_kit import (
     ALL,
     PATIENCE,
     Log,
-    await_that,
     open_stream,
     parse_sse,
     service_in,
