@@ -24,9 +24,17 @@ def seconds():
 
 
 @pytest.fixture
-def catalogue(make_options, seconds):
-    session = Alien4CloudSession("The orchestrator 'hpc'", make_options(timeout="300ms"))
-    return Catalogue("hpc", Alien4CloudApi(session), 30.0, seconds)
+def make_catalogue(make_options, seconds):
+    def make(timeout):
+        session = Alien4CloudSession("The orchestrator 'hpc'", make_options(timeout=timeout))
+        return Catalogue("hpc", Alien4CloudApi(session), 30.0, seconds)
+
+    return make
+
+
+@pytest.fixture
+def catalogue(make_catalogue):
+    return make_catalogue("20s")
 
 
 def names(catalogue, identity=ALICE):
@@ -192,7 +200,8 @@ def test_what_was_known_is_served_as_stale_while_the_server_is_away(server, cata
     assert [w.stale for w in catalogue.workflows(ALICE)] == [False]
 
 
-def test_a_server_that_is_away_is_not_asked_by_every_caller(server, catalogue, seconds):
+def test_a_server_that_is_away_is_not_asked_by_every_caller(server, make_catalogue, seconds):
+    catalogue = make_catalogue("1s")
     server.application("covid", tags=WORKFLOWS).environment()
     catalogue.workflows(ALICE)
     server.fault(Kind.HANG_BEFORE)

@@ -28,7 +28,7 @@ GOOD = {"Location": f"{BASE}/rest/auth/status", "Set-Cookie": "JSESSIONID=first;
 
 
 def make_session(url: str = BASE, **more: Any) -> Alien4CloudSession:
-    values = {"url": url, "user": "admin", "password": "secret", "timeout": "1s", **more}
+    values = {"url": url, "user": "admin", "password": "secret", "timeout": "20s", **more}
     options, faults = load_section(Alien4CloudOptions, values, "")
     assert options is not None, faults
     return Alien4CloudSession("The orchestrator 'hpc'", options)
