@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
+import logging
+import secrets
 import time
-import uuid
 from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
@@ -48,6 +49,7 @@ from app.store.keys import SealedKeys, SshKeys
 from app.store.tickets import Tickets
 
 log = structlog.get_logger(__name__)
+_LOGGER = logging.getLogger(__name__)  # asked before anything is made to be logged
 
 _DESCRIPTION = (
     "Launch workflows on high-performance computers, follow them live, read what comes out, and "
@@ -212,7 +214,7 @@ def _register(app: Flask, services: Services) -> None:
 
 def _begin_request() -> None:
     given = request.headers.get("X-Request-ID", "")
-    g.request_id = given if 0 < len(given) <= 64 and given.isalnum() else uuid.uuid4().hex
+    g.request_id = given if 0 < len(given) <= 64 and given.isalnum() else secrets.token_hex(16)
     g.started = time.perf_counter()
     request_id.set(g.request_id)
 
@@ -220,13 +222,19 @@ def _begin_request() -> None:
 def _end_request(response: Response) -> Response:
     response.headers["X-Request-ID"] = g.get("request_id", "")
     response.headers["X-Content-Type-Options"] = "nosniff"
+    method, status = request.method, response.status_code
+    services: Services = current_app.extensions[EXTENSION]
+    services.metrics.requests.labels(method, status).inc()
+    noteworthy = method not in ("GET", "HEAD") or status >= 400
+    if noteworthy or _LOGGER.isEnabledFor(logging.DEBUG):
+        _log_request(method, status, logging.INFO if noteworthy else logging.DEBUG)
+    return response
+
+
+def _log_request(method: str, status: int, level: int) -> None:
     took_ms = round((time.perf_counter() - g.get("started", time.perf_counter())) * 1000, 1)
     identity = g.get("identity")
-    services: Services = current_app.extensions[EXTENSION]
-    services.metrics.requests.labels(request.method, response.status_code).inc()
-    noteworthy = request.method not in ("GET", "HEAD") or response.status_code >= 400
-    (log.info if noteworthy else log.debug)(
-        "request", method=request.method, path=request.path, status=response.status_code,
-        took_ms=took_ms, user=identity.username if identity else None,
+    log.log(
+        level, "request", method=method, path=request.path, status=status, took_ms=took_ms,
+        user=identity.username if identity else None,
     )  # fmt: skip
-    return response

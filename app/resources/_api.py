@@ -31,6 +31,8 @@ UPSTREAM = (502, 503, 504)
 
 LARGEST_INDEX = 2**53 - 1
 _LARGEST_PAGE = 1000
+_SHORT_QUERY_BYTES = 128
+_KEPT_QUERIES = 1024
 
 
 class Parser(FlaskParser):
@@ -41,6 +43,25 @@ class Parser(FlaskParser):
         "query": ma.RAISE,
         "headers": ma.EXCLUDE,
     }
+
+    def __init__(self, **kwargs: Any) -> None:
+        super().__init__(**kwargs)
+        self._queries: dict[tuple[Any, bytes], dict[str, Any]] = {}
+
+    def parse(
+        self, argmap: Any, req: Request | None = None, *, location: str | None = None, **kwargs: Any
+    ) -> Any:
+        """Parse arguments; those of short queries once, as a crowd of readers all ask the same."""
+        query = request.query_string
+        if location != "query" or len(query) > _SHORT_QUERY_BYTES:
+            return super().parse(argmap, req, location=location, **kwargs)
+        known = self._queries.get((argmap, query))
+        if known is None:
+            if len(self._queries) >= _KEPT_QUERIES:
+                self._queries.clear()
+            known = super().parse(argmap, req, location=location, **kwargs)
+            self._queries[argmap, query] = known
+        return known.copy()
 
     def load_json(self, req: Request, schema: ma.Schema) -> Any:
         """Read a JSON body; none at all is an empty object."""
@@ -81,10 +102,14 @@ class Blueprint(flask_smorest.Blueprint):  # type: ignore[misc]
 
     ARGUMENTS_PARSER = Parser()
 
+    def arguments(self, schema: type[ma.Schema], **kwargs: Any) -> Callable[[V], V]:
+        """Parse arguments by a schema, which is made once and not for each request."""
+        decorator: Callable[[V], V] = super().arguments(schema(), **kwargs)
+        return decorator
+
     if TYPE_CHECKING:  # the library's decorators have no types
 
         def route(self, rule: str, **options: Any) -> Callable[[V], V]: ...
-        def arguments(self, schema: Any, **kwargs: Any) -> Callable[[V], V]: ...
         def response(self, status_code: int, *args: Any, **kwargs: Any) -> Callable[[V], V]: ...
         def alt_response(self, status_code: int, **kwargs: Any) -> Callable[[V], V]: ...
         def doc(self, **kwargs: Any) -> Callable[[V], V]: ...
@@ -210,17 +235,30 @@ PAGINATION_HEADER = {
 }
 
 
-def document_errors(blueprint: Blueprint, *statuses: int) -> Callable[[V], V]:
-    """Document the errors that an endpoint may answer."""
+def only_document(*decorators: Callable[[V], V]) -> Callable[[V], V]:
+    """Take the documentation of some decorators, and leave out the function that each adds.
+
+    Those would do nothing but call the next, and take 1 KiB of stack each of every held request.
+    """
 
     def decorate(view: V) -> V:
-        for status in statuses:
-            view = blueprint.alt_response(status, schema=ProblemSchema, content_type=CONTENT_TYPE)(
-                view
-            )
+        documented = view
+        for decorator in reversed(decorators):
+            documented = decorator(documented)
+        vars(view)["_apidoc"] = vars(documented)["_apidoc"]
         return view
 
     return decorate
+
+
+def document_errors(blueprint: Blueprint, *statuses: int) -> Callable[[V], V]:
+    """Document the errors that an endpoint may answer."""
+    return only_document(
+        *(
+            blueprint.alt_response(status, schema=ProblemSchema, content_type=CONTENT_TYPE)
+            for status in reversed(statuses)
+        )
+    )
 
 
 def empty(status: int, headers: Mapping[str, str] | None = None) -> Response:

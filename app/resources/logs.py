@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from functools import lru_cache
 from typing import Any
 from weakref import WeakKeyDictionary
 
@@ -12,9 +12,17 @@ from flask import Response, request
 from marshmallow import fields, validate
 from werkzeug.datastructures import MIMEAccept
 from werkzeug.exceptions import NotAcceptable
+from werkzeug.http import parse_accept_header
 
 from app.domain import ALL_LEVELS, DEFAULT_LEVELS, Level
-from app.resources._api import LARGEST_INDEX, UPSTREAM, Blueprint, V, document_errors, empty
+from app.resources._api import (
+    LARGEST_INDEX,
+    UPSTREAM,
+    Blueprint,
+    document_errors,
+    empty,
+    only_document,
+)
 from app.resources._auth import SECURITY, caller, caller_by_now
 from app.resources._context import services
 from app.resources._download import download
@@ -101,27 +109,11 @@ class LogPageSchema(ma.Schema):
     complete = fields.Boolean(required=True, metadata={"description": "No entry can come any more"})
 
 
-def _only_document(*decorators: Callable[[V], V]) -> Callable[[V], V]:
-    """Take the documentation of some decorators, and leave out the function that each adds.
-
-    Those would do nothing but call the next, and take 1 KiB of stack each of every held request.
-    """
-
-    def decorate(view: V) -> V:
-        documented = view
-        for decorator in reversed(decorators):
-            documented = decorator(documented)
-        vars(view)["_apidoc"] = vars(documented)["_apidoc"]
-        return view
-
-    return decorate
-
-
 @blueprint.route("/executions/<string:execution_id>/logs", methods=["GET"])
-@blueprint.arguments(LogArgsSchema(), location="query")
-@blueprint.arguments(LogHeadersSchema(), location="headers")
+@blueprint.arguments(LogArgsSchema, location="query")
 @blueprint.response(200, LogPageSchema)
-@_only_document(
+@only_document(
+    blueprint.arguments(LogHeadersSchema, location="headers"),
     blueprint.alt_response(200, schema={"type": "string"}, content_type=SSE),
     blueprint.alt_response(200, schema={"type": "string"}, content_type=NDJSON),
     blueprint.alt_response(200, schema={"type": "string"}, content_type=TEXT),
@@ -130,14 +122,14 @@ def _only_document(*decorators: Callable[[V], V]) -> Callable[[V], V]:
     document_errors(blueprint, 401, 404, 406, 416, 429, *UPSTREAM),
     blueprint.doc(security=SECURITY),
 )
-def get_logs(args: dict[str, Any], headers: dict[str, Any], execution_id: str) -> Response:
+def get_logs(args: dict[str, Any], execution_id: str) -> Response:
     """Read log entries; `Accept` chooses how.
 
     `application/json` waits for the first entry if there is none yet (long poll);
     `text/event-stream` and `application/x-ndjson` follow until the execution has ended;
     `text/plain` gives the log as lines, whole or followed.
     """
-    chosen = _chosen()
+    chosen, last = _chosen(request.headers.get("Accept")), _last_event_id()
     levels = Level(args["levels"]) or DEFAULT_LEVELS
     if chosen == JSON:
         query = LogQuery(args["start"], args["size"], levels, args["timeout"], args.get("after"))
@@ -145,7 +137,7 @@ def get_logs(args: dict[str, Any], headers: dict[str, Any], execution_id: str) -
         return Response(_body(page), content_type=JSON)
     if chosen == TEXT and not args["follow"]:
         return download(execution_id, levels)
-    after = headers.get("last_event_id", args.get("after"))
+    after = args.get("after") if last is None else last
     if (
         chosen == SSE
         and after is not None
@@ -157,9 +149,18 @@ def get_logs(args: dict[str, Any], headers: dict[str, Any], execution_id: str) -
     return stream(events, ENCODERS[chosen], chosen, caller())
 
 
-def _chosen() -> str:
+def _last_event_id() -> int | None:
+    if "Last-Event-ID" not in request.headers:  # as in every long poll
+        return None
+    headers = Blueprint.ARGUMENTS_PARSER.parse(LogHeadersSchema(), location="headers")
+    last: int | None = headers.get("last_event_id")
+    return last
+
+
+@lru_cache(256)
+def _chosen(accept: str | None) -> str:
     """Choose the form of the answer; JSON where the client does not care."""
-    given = request.accept_mimetypes
+    given = parse_accept_header(accept, MIMEAccept)
     wanted = MIMEAccept((name.partition(";")[0].strip(), quality) for name, quality in given)
     chosen = wanted.best_match([JSON, SSE, NDJSON, TEXT], "" if wanted else JSON)
     if not chosen:

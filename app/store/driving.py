@@ -3,14 +3,17 @@
 from __future__ import annotations
 
 from collections.abc import Collection
+from dataclasses import dataclass
 from datetime import timedelta
 
-from sqlalchemy import Connection, select, update
+from sqlalchemy import ColumnElement, Connection, select, update
 
 from app.domain import JSON, Execution, ExecutionStatus, Observation
+from app.errors import Conflict
 from app.store import journal
 from app.store.database import Database
 from app.store.execution_rows import (
+    FINAL,
     change,
     held,
     now,
@@ -25,6 +28,28 @@ from app.store.schema import executions
 # A launch whose web process was killed is taken up when no live one can still be at it.
 _LAUNCH_TIME = timedelta(seconds=90)
 _LOCAL_LAUNCH_TIME = timedelta(seconds=5)
+# More than the clocks of two machines differ by.
+_LONG_BEFORE = timedelta(hours=1)
+
+
+@dataclass(frozen=True, slots=True)
+class Siblings:
+    """The other executions of a workflow that matter to a launch with unknown outcome.
+
+    Attributes:
+        doubtful: Those whose launch has an unknown outcome, too, oldest first.
+        under_way: Those whose launch is being asked for right now, oldest first.
+        references: What those hold that have not ended before the launch was written down.
+    """
+
+    doubtful: tuple[Execution, ...] = ()
+    under_way: tuple[Execution, ...] = ()
+    references: tuple[JSON, ...] = ()
+
+    @property
+    def unsettled(self) -> frozenset[int]:
+        """Numbers of those that have no reference yet."""
+        return frozenset(e.number for e in (*self.doubtful, *self.under_way))
 
 
 class DrivenExecutions:
@@ -108,22 +133,36 @@ class DrivenExecutions:
             )
         )
 
-    def settle(self, execution: Execution, owner: str, reference: JSON) -> None:
+    def siblings(self, execution: Execution) -> Siblings:
+        """Read what a launch with unknown outcome could be mistaken for."""
+        with self._database.read() as connection:
+            return _siblings(connection, execution)
+
+    def settle(
+        self, execution: Execution, owner: str, reference: JSON, among: Siblings | None = None
+    ) -> None:
         """Note what became of a launch with unknown outcome, unless that is known meanwhile.
 
         Args:
             execution: The execution.
             owner: Id of the conductor that holds it.
             reference: What the orchestrator gave; None when the launch did not happen.
+            among: The executions that the orchestrator was told of, where no two may hold the same
+                reference; None where they may.
 
         Raises:
             NotHeld: Another conductor holds the execution.
+            Conflict: Another execution holds the reference, or may come to hold it.
         """
 
         def work(connection: Connection) -> None:
+            if among is not None:
+                _lock_unsettled(connection, execution)
             row = held(connection, execution.number, owner)
             if row.reference is not None or ExecutionStatus(row.status).final:
                 return
+            if among is not None and reference is not None:
+                _require_free(reference, among, _siblings(connection, execution))
             statement = update(executions).where(executions.c.number == execution.number)
             values = settled(row, reference)
             change(connection, statement.values(**values), execution.number, ("changed",))
@@ -168,3 +207,64 @@ class DrivenExecutions:
                 .values(as_of=now(), cursor=cursor)
             )
         )
+
+
+def _of_workflow(execution: Execution) -> ColumnElement[bool]:
+    return (executions.c.orchestrator == execution.orchestrator) & (
+        executions.c.workflow_id == execution.workflow_id
+    )
+
+
+_UNSETTLED = executions.c.reference.is_(None) & executions.c.status.not_in(FINAL)
+
+
+def _siblings(connection: Connection, execution: Execution) -> Siblings:
+    """Read them with one statement: an execution that is being settled must not be missed."""
+    ended_before = executions.c.finished_at < execution.created_at - _LONG_BEFORE
+    settled_since = executions.c.reference.is_not(None) & (
+        executions.c.finished_at.is_(None) | ~ended_before
+    )
+    rows = connection.execute(
+        select(executions)
+        .where(
+            _of_workflow(execution),
+            executions.c.number != execution.number,
+            _UNSETTLED | settled_since,
+        )
+        .order_by(executions.c.number)
+    )
+    others = [to_execution(row) for row in rows]
+    unsettled = [e for e in others if e.reference is None]
+    return Siblings(
+        doubtful=tuple(e for e in unsettled if _in_doubt(e)),
+        under_way=tuple(e for e in unsettled if not _in_doubt(e)),
+        references=tuple(e.reference for e in others if e.reference is not None),
+    )
+
+
+def _in_doubt(execution: Execution) -> bool:
+    """Tell whether nobody can still be asking for a launch that has no reference."""
+    cut_short = execution.created_at < now() - _LAUNCH_TIME
+    return cut_short or execution.status is ExecutionStatus.UNKNOWN
+
+
+def _lock_unsettled(connection: Connection, execution: Execution) -> None:
+    """Let launches of one workflow be settled one after the other."""
+    if connection.dialect.name == "postgresql":
+        connection.execute(
+            select(executions.c.number)
+            .where(_of_workflow(execution), _UNSETTLED)
+            .order_by(executions.c.number)
+            .with_for_update()
+        )
+
+
+def _require_free(reference: JSON, among: Siblings, current: Siblings) -> None:
+    """Make sure that a reference is no other execution's.
+
+    What a launch began that was written down after ``among`` was read may have been found, too.
+    """
+    if reference in current.references:
+        raise Conflict("What was found belongs to another execution.")
+    if not current.unsettled <= among.unsettled:
+        raise Conflict("What was found may belong to a launch that is under way.")

@@ -30,8 +30,10 @@ from app.domain import (
 )
 from app.errors import Conflict
 from app.store.changes import Kind
+from app.store.database import Database
 from app.store.driving import DrivenExecutions
 from app.store.execution_rows import FINAL, TASK_FIELDS, change, now, one, to_execution
+from app.store.memo import Memo
 from app.store.schema import executions, launch_keys, tasks
 
 _CREATE_ATTEMPTS = 10
@@ -60,6 +62,11 @@ class Intent:
 
 class Executions(DrivenExecutions):
     """The executions in the store, as users and conductors see them."""
+
+    def __init__(self, database: Database) -> None:
+        super().__init__(database)
+        self._recent = Memo(database, self._read)
+        self._recent_tasks = Memo(database, self._read_tasks)
 
     def create(self, intent: Intent) -> tuple[Execution, bool]:
         """Write a launch down.
@@ -192,6 +199,9 @@ class Executions(DrivenExecutions):
         Raises:
             NotFound: There is none with this id.
         """
+        return self._recent.get(execution_id)
+
+    def _read(self, execution_id: str) -> Execution:
         with self._database.read() as connection:
             return one(connection, executions.c.id == execution_id)
 
@@ -260,10 +270,13 @@ class Executions(DrivenExecutions):
 
     def tasks(self, execution: Execution) -> list[Task]:
         """List the tasks of an execution, in the order of the workflow."""
+        return list(self._recent_tasks.get(execution.number))
+
+    def _read_tasks(self, number: int) -> list[Task]:
         with self._database.read() as connection:
             rows = connection.execute(
                 select(*(tasks.c[name] for name in TASK_FIELDS))
-                .where(tasks.c.execution == execution.number)
+                .where(tasks.c.execution == number)
                 .order_by(tasks.c.position)
             )
             return [Task(**{**row, "status": TaskStatus(row["status"])}) for row in rows.mappings()]
