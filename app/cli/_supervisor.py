@@ -101,7 +101,9 @@ class Supervisor:
         child.failures = 1 if now - child.started_at > _STEADY_SECONDS else child.failures + 1
         pause = min(_LONGEST_PAUSE_SECONDS, 0.1 * 2.0 ** (child.failures - 1))
         child.start_at = now + pause
-        log.error("process died", name=child.name, exit_code=code, restart_in_seconds=pause)
+        # Somebody may end one process by SIGTERM to have it replaced.
+        say, event = (log.error, "process died") if code else (log.info, "process ended")
+        say(event, name=child.name, exit_code=code, restart_in_seconds=pause)
         return 0
 
     def _start(self, child: Child) -> None:

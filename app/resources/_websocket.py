@@ -50,6 +50,7 @@ class WebSocket:
     Raises:
         BadRequest: The request is no WebSocket handshake.
         NotImplemented: The WSGI server does not hand out its socket.
+        Closed: The client is gone already.
     """
 
     def __init__(self, environ: Mapping[str, Any]) -> None:

@@ -101,9 +101,9 @@ def follow_websocket(args: dict[str, Any], execution_id: str) -> Response:
     query = FollowQuery(levels, args["start"], args.get("after"))
     events = services().follow.open(execution_id, caller_by_now(), query)
     with services().streams.stream(identity, "websocket"):
-        ws = WebSocket(request.environ)
         messages, opened_at = Messages(services().follow.tasks), time.time()
         try:
+            ws = WebSocket(request.environ)
             for event in events:
                 if isinstance(event, Heartbeat):
                     ws.ping()

@@ -8,6 +8,7 @@ from shutil import copytree
 
 import pytest
 from client import Client
+from following import Relay
 from service import Service
 
 EXAMPLES = Path(__file__).parents[2] / "app" / "cli" / "examples" / "workflows"
@@ -37,6 +38,30 @@ def new_service(tmp_path: Path) -> Iterator[Callable[..., Service]]:
 def service(new_service: Callable[..., Service]) -> Service:
     """A running service of the test's own, to be killed and started again as it likes."""
     return new_service().start()
+
+
+@pytest.fixture
+def start(new_service: Callable[..., Service]) -> Callable[..., Service]:
+    """Start services with some settings."""
+    return lambda **env: new_service(env={f"SLIPWAY_{k}": str(v) for k, v in env.items()}).start()
+
+
+@pytest.fixture
+def relay(service: Service, tmp_path: Path) -> Iterator[Relay]:
+    """A running execution of the service of the test's own."""
+    made = Relay(service.client(), tmp_path)
+    yield made
+    made.end()
+
+
+@pytest.fixture
+def no_faults(tmp_path: Path) -> Iterator[None]:
+    """Services of the test's own report no fault, whatever their clients do."""
+    yield
+    for log in tmp_path.glob("service-*/service.log"):
+        text = log.read_text(encoding="utf-8")
+        assert "Traceback" not in text
+        assert "crashed" not in text
 
 
 @pytest.fixture(scope="session")
