@@ -50,6 +50,15 @@ class _Handler(WSGIHandler):  # type: ignore[misc]
             # What came over a WebSocket is no request.
             self.close_connection |= HIJACKED in self.environ
 
+    def process_result(self) -> None:
+        """Send what the application yields; the head at once, even if that is nothing yet."""
+        for data in self.result:
+            self.write(data)
+        if self.status and not self.headers_sent:
+            self.write(b"")
+        if self.response_use_chunked:
+            self._sendall(b"0\r\n\r\n")
+
     def get_environ(self) -> dict[str, Any]:
         """Hand out the socket, for WebSockets."""
         environ: dict[str, Any] = super().get_environ()

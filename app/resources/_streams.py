@@ -13,7 +13,7 @@ from typing import Any
 from weakref import WeakKeyDictionary
 
 import orjson
-from flask import Response
+from flask import Response, request
 
 from app.domain import Execution, Identity, Level, LogEntry, log_line, log_timestamp
 from app.observability import Metrics
@@ -40,6 +40,8 @@ TEXT = "text/plain"
 _RETRY_MS = (1000, 3000)
 _RETRY_MOVED_MS = (100, 1500)
 _HEADERS = {"Cache-Control": "no-cache, no-transform", "X-Accel-Buffering": "no"}
+_NOTHING_PACKED = b"\x00\x00\x00\xff\xff"
+"""A block of no bytes in compressed data (RFC 1951, 3.2.4), where one begins at a byte."""
 _LEVEL_NAMES = {int(level): level.name for level in Level}
 
 Encoder = Callable[[Event], bytes]
@@ -130,6 +132,24 @@ def text(event: Event) -> bytes:
             return b""
 
 
+class PackedText:
+    """Writes events as text in gzip, where a heartbeat is nothing to read and yet some bytes.
+
+    The window is as small as can be, since each reader has one.
+    """
+
+    def __init__(self) -> None:
+        self._packer = zlib.compressobj(level=1, wbits=16 + 9, memLevel=1)
+
+    def __call__(self, event: Event) -> bytes:
+        """Write an event."""
+        if isinstance(event, Heartbeat):
+            return _NOTHING_PACKED
+        last = isinstance(event, Ended | Moved | Expired)
+        packed = self._packer.compress(text(event))
+        return packed + self._packer.flush(zlib.Z_FINISH if last else zlib.Z_SYNC_FLUSH)
+
+
 def text_lines(entries: Iterable[LogEntry]) -> bytes:
     """Write log entries as text."""
     return "".join(log_line(e.timestamp_ms, e.level, e.task, e.content) for e in entries).encode()
@@ -173,8 +193,14 @@ def stream(
     """
     bundle = services()
     bundle.streams.check(identity)
+    headers = dict(_HEADERS)
+    if encode is text:
+        headers["Vary"] = "Accept, Accept-Encoding"
+        if request.accept_encodings["gzip"] > 0:
+            headers["Content-Encoding"] = "gzip"
+            encode = PackedText()
     body = _write(bundle, events, encode, content_type, identity)
-    return Response(body, content_type=f"{content_type}; charset=utf-8", headers=_HEADERS)
+    return Response(body, content_type=f"{content_type}; charset=utf-8", headers=headers)
 
 
 def _write(
@@ -184,6 +210,8 @@ def _write(
     with bundle.streams.stream(identity, transport):
         if encode is sse:
             yield b"retry: %d\n\n" % random.randint(*_RETRY_MS)  # noqa: S311
+        elif encode is text:
+            yield b""  # sends the head, since the first line may be long in coming
         for event in events:
             if isinstance(event, Batch):
                 observe_lag(bundle.metrics, event, opened_at)
