@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
-from dataclasses import asdict, dataclass, field, fields, replace
+from dataclasses import asdict, dataclass, field, replace
 from datetime import UTC, datetime
 
 from app.domain import JSON, Task, TaskStatus
@@ -81,8 +81,11 @@ class Progress:
     def changed(self) -> Iterator[Task]:
         """Give the tasks that are not as they were, for the store."""
         for name, task in self._tasks.items():
+            before = self._before[name]
+            if not self._fresh and task == before:
+                continue
             shown = _shown(name, task)
-            if self._fresh or shown != _shown(name, self._before[name]):
+            if self._fresh or shown != _shown(name, before):
                 yield shown
 
     def all_final(self) -> bool:
@@ -99,8 +102,7 @@ class Progress:
 
 
 def _load(stored: JSON) -> TaskState:
-    known = {f.name for f in fields(TaskState)}
-    task = TaskState(**{key: value for key, value in stored.items() if key in known})
+    task = TaskState(**{key: value for key, value in stored.items() if key in _DEFAULTS})
     task.status = TaskStatus(task.status)
     task.tail = list(task.tail)
     return task

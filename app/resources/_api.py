@@ -21,6 +21,7 @@ from webargs.multidictproxy import MultiDictProxy
 from werkzeug.exceptions import BadRequest, HTTPException, UnsupportedMediaType
 
 from app.resources._errors import CONTENT_TYPE, on_http_exception
+from app.settings.schema import WholeNumber
 
 T = TypeVar("T")
 V = TypeVar("V", bound=Callable[..., Any])
@@ -184,8 +185,8 @@ class SlipwayApi(Api):  # type: ignore[misc]
 class PageArgsSchema(ma.Schema):
     """Which stretch of a list."""
 
-    page = fields.Integer(validate=validate.Range(1, 1_000_000_000))
-    page_size = fields.Integer(validate=validate.Range(1, _LARGEST_PAGE))
+    page = WholeNumber(validate=validate.Range(1, 1_000_000_000))
+    page_size = WholeNumber(validate=validate.Range(1, _LARGEST_PAGE))
 
 
 @dataclass(frozen=True, slots=True)

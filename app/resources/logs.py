@@ -30,7 +30,7 @@ from app.resources._streams import NDJSON, SSE, TEXT, entry_json, ndjson, sse, s
 from app.services.follow import FollowQuery
 from app.services.logs import LogPage, LogQuery
 from app.services.readers import breathe
-from app.settings.schema import Duration
+from app.settings.schema import Duration, WholeNumber
 
 blueprint = Blueprint("logs", __name__, description="What executions say")
 
@@ -44,13 +44,13 @@ _encoded: WeakKeyDictionary[LogPage, bytes] = WeakKeyDictionary()
 class LogArgsSchema(ma.Schema):
     """Which entries, and how long to wait for them."""
 
-    start = fields.Integer(
+    start = WholeNumber(
         data_key="from",
         load_default=0,
         validate=validate.Range(0, LARGEST_INDEX),
         metadata={"description": "Index of the first entry, counted within the filter"},
     )
-    size = fields.Integer(
+    size = WholeNumber(
         load_default=-1,
         validate=validate.Range(-1, LARGEST_INDEX),
         metadata={"description": "Most entries; -1 for all, 0 for the total only"},
@@ -61,13 +61,13 @@ class LogArgsSchema(ma.Schema):
             "type": "string", "default": "1m", "description": "How long to wait, such as `1m30s`",
         },
     )  # fmt: skip
-    levels = fields.Integer(
+    levels = WholeNumber(
         load_default=0,
         validate=validate.Range(0, int(ALL_LEVELS)),
         metadata={"description": "DEBUG=1, INFO=2, WARN=4, ERROR=8; 0 means INFO, WARN, ERROR"},
     )
 
-    after = fields.Integer(
+    after = WholeNumber(
         validate=validate.Range(-1, LARGEST_INDEX),
         metadata={"description": "Begin behind this `index`; wins over `from`"},
     )
@@ -80,7 +80,7 @@ class LogArgsSchema(ma.Schema):
 class LogHeadersSchema(ma.Schema):
     """Where a stream was cut off."""
 
-    last_event_id = fields.Integer(
+    last_event_id = WholeNumber(
         data_key="Last-Event-ID",
         validate=validate.Range(-1, LARGEST_INDEX),
         metadata={"description": "Id of the last event that you got; wins over `from`"},

@@ -30,6 +30,7 @@ from app.services.follow import (
     Moved,
     StatusChanged,
 )
+from app.settings.schema import WholeNumber
 
 blueprint = Blueprint("streams", __name__, description="Following over one open connection")
 
@@ -48,11 +49,9 @@ class EventArgsSchema(ma.Schema):
 class WebSocketArgsSchema(EventArgsSchema):
     """What to follow."""
 
-    start = fields.Integer(
-        data_key="from", load_default=0, validate=validate.Range(0, LARGEST_INDEX)
-    )
-    after = fields.Integer(validate=validate.Range(-1, LARGEST_INDEX))
-    levels = fields.Integer(load_default=0, validate=validate.Range(0, int(ALL_LEVELS)))
+    start = WholeNumber(data_key="from", load_default=0, validate=validate.Range(0, LARGEST_INDEX))
+    after = WholeNumber(validate=validate.Range(-1, LARGEST_INDEX))
+    levels = WholeNumber(load_default=0, validate=validate.Range(0, int(ALL_LEVELS)))
 
 
 class TicketSchema(ma.Schema):

@@ -8,6 +8,7 @@ import re
 import time
 import uuid
 from collections.abc import Mapping
+from dataclasses import replace
 from datetime import timedelta
 
 import structlog
@@ -101,12 +102,20 @@ class ExecutionService:
             Conflict: The key was used for another request, or for one that is still under way.
             UpstreamError: It surely did not start.
         """
+        digest = _digest(reference, orchestrator, inputs)
+        if key is not None:
+            # Looked for first: the workflow may have changed since, or be gone.
+            earlier = self._executions.launched_with(identity.username, key, digest)
+            if earlier is not None and self._stands(earlier):
+                return earlier
         behind, workflow = self._workflows.resolve(reference, identity, orchestrator)
         description = behind.describe(workflow.id, identity)
         values = validate_inputs(
             description.inputs, {} if inputs is None else inputs, read_text=behind.reads_text
         )
-        intent = _intent(behind, description, values, identity, key)
+        intent = replace(
+            _intent(behind, description, values, identity), key=key, request_digest=digest
+        )
         while True:
             execution, new = self._executions.create(intent)
             if new:
@@ -337,10 +346,8 @@ def _intent(
     description: WorkflowDescription,
     inputs: Mapping[str, JSON],
     identity: Identity,
-    key: str | None,
 ) -> Intent:
     workflow = description.workflow
-    asked = json.dumps([orchestrator.name, workflow.id, inputs], sort_keys=True)
     return Intent(
         execution_id=str(uuid.uuid4()),
         orchestrator=orchestrator.name,
@@ -349,6 +356,10 @@ def _intent(
         owner=identity.username,
         inputs=inputs,
         steps=[step.name for step in description.steps],
-        key=key,
-        request_digest=hashlib.sha256(asked.encode()).hexdigest(),
     )
+
+
+def _digest(reference: str, orchestrator: str | None, inputs: JSON) -> str:
+    """Digest what was asked, as it was asked."""
+    asked = json.dumps([orchestrator, reference, inputs or {}], sort_keys=True)
+    return hashlib.sha256(asked.encode()).hexdigest()

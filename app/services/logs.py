@@ -10,12 +10,14 @@ from typing import NamedTuple
 from app.domain import ALL_LEVELS, Execution, ExecutionStatus, Identity, Level, LogEntry
 from app.errors import FieldError, InvalidRequest
 from app.services.executions import ExecutionService
-from app.services.readers import Readers, Shared
+from app.services.readers import Readers, Shared, breathe
 from app.settings import LogSettings
 from app.store.changes import Changes
 from app.store.journal import Counts, Journal, Totals, count
 
 _TEXT_BATCH = 1000
+_PAGE_BATCH = 1000
+_PAGE_CHARACTERS = 16 * 1024 * 1024
 
 
 @dataclass(frozen=True, slots=True)
@@ -190,5 +192,22 @@ class LogService:
         )  # fmt: skip
 
     def _make_page(self, key: _PageKey) -> LogPage:
-        entries = self._journal.page(key.number, key.counts, key.levels, key.start, key.size)
+        entries: list[LogEntry] = []
+        for batch in self._batches(key):
+            entries += batch
+            if sum(len(entry.content) for entry in entries) > _PAGE_CHARACTERS:
+                break
         return LogPage(entries, key.start, count(key.counts, key.levels), key.status, key.complete)
+
+    def _batches(self, key: _PageKey) -> Iterator[list[LogEntry]]:
+        """Read the entries of a page, so many at a time that others have their turns."""
+        left, asked = key.size, min(key.size, _PAGE_BATCH)
+        batch = self._journal.page(key.number, key.counts, key.levels, key.start, asked)
+        while batch:
+            yield batch
+            left -= len(batch)
+            if len(batch) < asked or not left:
+                return
+            breathe()
+            place, asked = batch[-1].sequence + 1, min(left, _PAGE_BATCH)
+            batch = self._journal.since(key.number, key.counts, key.levels, place, asked)

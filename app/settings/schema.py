@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import dataclasses
+import re
 from collections.abc import Callable, Mapping
 from functools import cache
 from typing import Any, TypeVar
@@ -18,6 +19,8 @@ Text = fields.String
 Flag = fields.Boolean
 Range = validate.Range
 """What options need that are declared where marshmallow may not be imported."""
+
+_DECIMAL = re.compile(r"[+-]?[0-9]{1,30}")
 
 
 class ServerUrl(fields.Url):
@@ -50,10 +53,15 @@ class Duration(fields.Field[float]):
 
 
 class WholeNumber(fields.Integer):
-    """An integer, or the text of one, since variables of the environment are text."""
+    """An integer, or the decimal text of one: variables and queries are text.
+
+    Python itself would take ``1_0`` and digits of any script.
+    """
 
     def _deserialize(self, value: Any, attr: Any, data: Any, **kwargs: Any) -> int:
         if isinstance(value, bool) or not isinstance(value, int | str):
+            raise self.make_error("invalid", input=value)
+        if isinstance(value, str) and not _DECIMAL.fullmatch(value):
             raise self.make_error("invalid", input=value)
         return int(super()._deserialize(value, attr, data, **kwargs))
 

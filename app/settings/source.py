@@ -16,6 +16,11 @@ _NOT_SETTINGS = frozenset(
     {"SLIPWAY_MASTER_KEY", "SLIPWAY_CONFIG", "SLIPWAY_OUTPUT", "SLIPWAY_URL", "SLIPWAY_USER",
      "SLIPWAY_PASSWORD"}
 )  # fmt: skip
+# Kubernetes gives every container such variables of every service, by the service's name.
+_OF_A_SERVICE = re.compile(
+    r"SLIPWAY_(?:[A-Z0-9]+_)*(?:SERVICE_HOST|SERVICE_PORT(?:_[A-Z0-9]+)*"
+    r"|PORT(?:_[0-9]+_(?:TCP|UDP|SCTP)(?:_(?:PROTO|PORT|ADDR))?)?)"
+)
 _EXPANSION = re.compile(
     r"\$\{(?:file:(?P<file>[^}]+)|(?P<name>\w+)(?::-(?P<default>[^}]*))?)\}", re.ASCII
 )
@@ -40,7 +45,9 @@ def read_source(
         tree, faults = _read_file(file)
         tree = _expand(tree, "", environ, faults)
     for name, text in environ.items():
-        if name.startswith(_PREFIX) and name not in _NOT_SETTINGS:
+        if not name.startswith(_PREFIX) or _OF_A_SERVICE.fullmatch(name):
+            continue
+        if name not in _NOT_SETTINGS:
             path = name[len(_PREFIX) :].lower().split("__")
             _put(tree, path, _structured(text), name, faults)
     for dotted, value in overrides.items():

@@ -235,6 +235,7 @@ class Changes:
         if self._feed is not None:
             self._feed.close()
         self.publish(None)
+        self._work.set()
 
     def observe(self, observer: Callable[[Collection[str] | None], None]) -> None:
         """Call a function for each batch of changes, before the readers are woken.
@@ -299,7 +300,7 @@ class Changes:
         return topic.version != seen and not self.closing, topic.version
 
     def _dispatch(self) -> None:
-        while True:
+        while not self.closing or self._queue:
             self._work.wait()
             self._work.clear()
             while self._queue:

@@ -81,7 +81,11 @@ class Executions(DrivenExecutions):
             try:
                 return self._database.write(lambda c: self._create(c, intent)), True
             except IntegrityError:
-                earlier = self._launched_with(intent)
+                earlier = (
+                    self.launched_with(intent.owner, intent.key, intent.request_digest)
+                    if intent.key is not None
+                    else None
+                )
                 if earlier is not None:
                     return earlier, False
                 # It was withdrawn since, and the key is free again.
@@ -157,17 +161,22 @@ class Executions(DrivenExecutions):
             )
         return one(connection, executions.c.number == number)
 
-    def _launched_with(self, intent: Intent) -> Execution | None:
+    def launched_with(self, owner: str, key: str, request_digest: str) -> Execution | None:
+        """Find what a user launched with an ``Idempotency-Key``.
+
+        Raises:
+            Conflict: The key was used for another request.
+        """
         keys = launch_keys.c
         with self._database.read() as connection:
             row = connection.execute(
                 select(executions, keys.request_digest)
                 .join(launch_keys, keys.execution_id == executions.c.id)
-                .where(keys.owner == intent.owner, keys.key == intent.key)
+                .where(keys.owner == owner, keys.key == key)
             ).one_or_none()
         if row is None:
             return None
-        if row.request_digest != intent.request_digest:
+        if row.request_digest != request_digest:
             raise Conflict("This Idempotency-Key was used for another request.")
         return to_execution(row)
 

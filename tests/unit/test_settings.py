@@ -352,6 +352,16 @@ class TestOverrides:
         }  # fmt: skip
         assert read("", environ) == read("")
 
+    def test_variables_that_kubernetes_makes_of_a_service_are_not_settings(self, read):
+        environ = {
+            "SLIPWAY_SERVICE_HOST": "10.0.0.1", "SLIPWAY_SERVICE_PORT": "80",
+            "SLIPWAY_SERVICE_PORT_HTTP": "80", "SLIPWAY_PORT": "tcp://10.0.0.1:80",
+            "SLIPWAY_PORT_80_TCP": "tcp://10.0.0.1:80", "SLIPWAY_PORT_80_TCP_PROTO": "tcp",
+            "SLIPWAY_PORT_80_TCP_PORT": "80", "SLIPWAY_PORT_80_TCP_ADDR": "10.0.0.1",
+            "SLIPWAY_WEB_SERVICE_HOST": "10.0.0.2", "SLIPWAY_WEB_PORT_80_TCP_ADDR": "10.0.0.2",
+        }  # fmt: skip
+        assert read("", environ) == read("")
+
     def test_the_master_key_has_a_variable(self, read):
         settings = read("", {"SLIPWAY_MASTER_KEY": "a2V5"})
         assert settings.master_key == "a2V5"

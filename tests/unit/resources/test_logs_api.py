@@ -105,6 +105,33 @@ class TestPage:
             page = service.client.get(f"/executions/{execution.id}/logs?size={size}").json
             assert (places(page), page["total_results"]) == ([0, 1, 2], 10)
 
+    @pytest.mark.parametrize("levels", [2, 15])
+    def test_a_page_of_very_long_lines_ends_sooner(self, service, levels):
+        execution = service.add_execution()
+        new = tuple(NewLogEntry(I, 1_666_269_149_774 + i, "x" * 65_536) for i in range(1_600))
+        for start in (0, 800):
+            seen = Observation(ExecutionStatus.RUNNING, None, entries=new[start : start + 800])
+            service.record(execution, seen)
+        path = f"/executions/{execution.id}/logs?levels={levels}&size="
+        body = service.client.get(f"{path}-1").json
+        assert (places(body), body["total_results"]) == (list(range(1_000)), 1_600)
+        assert places(service.client.get(f"{path}-1&from=1000").json) == list(range(1_000, 1_600))
+
+    def test_a_page_is_read_in_batches_and_has_no_gap(self, service):
+        execution = service.add_execution()
+        seen = Observation(ExecutionStatus.RUNNING, None, entries=entries([I, D] * 2_500))
+        service.record(execution, seen)
+        path = f"/executions/{execution.id}/logs"
+        for query, expected in {
+            "levels=15": range(5_000),
+            "levels=2": range(0, 5_000, 2),
+            "levels=1&from=1500": range(3_001, 5_000, 2),
+            "levels=15&from=7&size=2500": range(7, 2_507),
+            "levels=15&size=1000": range(1_000),
+            "levels=15&from=4999": range(4_999, 5_000),
+        }.items():
+            assert places(service.client.get(f"{path}?{query}").json) == list(expected)
+
     def test_a_follower_that_goes_on_where_a_page_ended_gets_each_entry_once(self, read):
         seen, start = [], 0
         while page := read(**{"from": start, "size": 2})["logs"]:
@@ -121,7 +148,10 @@ class TestPage:
     @pytest.mark.parametrize(
         ("parameter", "values"),
         [
-            ("from", ["-1", "a", "1.5", "", "9007199254740992", "1e3", "0x1", "null", "1 2"]),
+            (
+                "from",
+                ["-1", "a", "1.5", "", "9007199254740992", "1e3", "0x1", "null", "1 2", "1_0", "٣"],
+            ),
             ("size", ["-2", "a", "1.5", "", "-1.0", "9" * 400]),
             ("levels", ["16", "-1", "INFO", "", "1.0", "0b1111"]),
             (

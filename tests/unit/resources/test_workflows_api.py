@@ -263,6 +263,18 @@ class TestIdempotencyKey:
         self.post(client, "k")
         assert_problem(self.post(client, "k", "blue"), 409, "conflict")
 
+    def test_it_holds_although_the_workflow_is_gone_or_another(self, service, client):
+        first = self.post(client, "k")
+        definition = json.dumps({**NEW, "id": "flow", "inputs": {"size": {"type": "integer"}}})
+        assert client.put("/workflows/flow", data=definition,
+                          content_type="application/json").status_code == 200  # fmt: skip
+        again = self.post(client, "k")
+        assert (again.status_code, again.headers["Location"]) == (201, first.headers["Location"])
+        assert client.delete("/workflows/flow").status_code == 204
+        again = self.post(client, "k")
+        assert (again.status_code, again.headers["Location"]) == (201, first.headers["Location"])
+        assert self.post(client, "l").status_code == 404
+
     @pytest.mark.parametrize("key", ["", " ", "a b", "\u00e4", "x" * 256, "a\tb"])
     def test_a_key_that_is_none_is_named(self, quiet, assert_problem, key):
         response = self.post(quiet.client, key)
