@@ -10,7 +10,11 @@ from hypothesis import HealthCheck, settings
 # How fast examples are made says nothing of the code, and a machine may be busy. The same examples
 # each time: a run that fails must fail again.
 settings.register_profile(
-    "project", deadline=None, derandomize=True, suppress_health_check=[HealthCheck.too_slow]
+    "project",
+    deadline=None,
+    derandomize=True,
+    max_examples=50,
+    suppress_health_check=[HealthCheck.too_slow],
 )
 settings.load_profile("project")
 

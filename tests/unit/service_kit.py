@@ -7,21 +7,16 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
-from argon2 import PasswordHasher
 from flask.testing import FlaskClient
+from thrift_kit import cheap_hasher, make_tables
 
 from app.domain import Execution, ExecutionFilter, Observation
 from app.factory import Web, create_web, read_settings
 from app.services.bundle import Services
 from app.settings import Settings
-from app.store import migrate
-from app.store.database import Database
 from app.store.executions import Executions, Intent
 
 CONDUCTOR = "conductor-of-the-test"
-
-# Cheap hashes: what is tested here is not argon2.
-_HASHER = PasswordHasher(time_cost=1, memory_cost=8, parallelism=1)
 
 PASSWORDS = {"ada": "ada's pass", "bob": "bob:with:colons", "dev": "dev", "ops": "ops", "root": "r"}
 ROLES = {
@@ -112,7 +107,7 @@ def open_service(
         type_ = f"fakes.orchestrators:{fake}Orchestrator"
         overrides["orchestrators"] = [{"name": "remote", "type": type_}]
     settings = settings_in(folder, **overrides)
-    migrate.upgrade(Database(settings.database_url))
+    make_tables(settings.database_url)
     settings.workflows_dir.mkdir(parents=True, exist_ok=True)
     web = create_web(settings)
     if start:
@@ -122,8 +117,9 @@ def open_service(
 
 def users() -> dict[str, Any]:
     """Give the settings of basic authentication for ``PASSWORDS`` and ``ROLES``."""
+    hasher = cheap_hasher()
     known = [
-        {"username": name, "password_hash": _HASHER.hash(PASSWORDS[name]), "roles": roles}
+        {"username": name, "password_hash": hasher.hash(PASSWORDS[name]), "roles": roles}
         for name, roles in ROLES.items()
     ]
     return {"type": "basic", "users": known}

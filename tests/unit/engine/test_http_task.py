@@ -1,4 +1,4 @@
-"""The program runs as a launcher runs it, against a small real server on 127.0.0.1."""
+"""The program runs in processes of its own, against a small real server on 127.0.0.1."""
 
 import json
 import socket
@@ -104,29 +104,88 @@ def server():
         thread.join()
 
 
+# To begin a process is cheap, but to import what the program needs is not: one process does that,
+# and each run is a copy of it.
+FORKS = """
+import json, os, sys
+from app.engine.http_task import main
+
+for line in sys.stdin:
+    request, folder, env = json.loads(line)
+    if child := os.fork():
+        print(os.waitstatus_to_exitcode(os.waitpid(child, 0)[1]), flush=True)
+        continue
+    os.chdir(folder)
+    os.environ.clear()
+    os.environ.update(env)
+    for number, name in enumerate(["in", "out", "err"]):
+        os.dup2(os.open(name, os.O_RDWR | os.O_CREAT | os.O_TRUNC, 0o600), number)
+    code = main(request)
+    sys.stdout.flush()
+    sys.stderr.flush()
+    os._exit(code)
+"""
+
+
+@pytest.fixture(scope="module")
+def fork():
+    """Run the program in a folder with some variables; give its exit code, and what it printed."""
+    with subprocess.Popen(
+        [sys.executable, "-P", "-c", FORKS],
+        stdin=subprocess.PIPE,
+        stdout=subprocess.PIPE,
+        text=True,
+    ) as process:
+
+        def run(request, folder, env):
+            process.stdin.write(json.dumps([str(request), str(folder), env]) + "\n")
+            process.stdin.flush()
+            code = int(process.stdout.readline())
+            return code, (folder / "out").read_text(), (folder / "err").read_text()
+
+        yield run
+        process.stdin.close()
+
+
+def execute(request, folder, env):
+    """Run the program as a launcher does."""
+    result = subprocess.run(
+        [sys.executable, "-P", "-m", "app.engine.http_task", request],
+        env=env,
+        cwd=folder,
+        capture_output=True,
+        text=True,
+        check=False,
+    )
+    return result.returncode, result.stdout, result.stderr
+
+
 @pytest.fixture
-def send(server, tmp_path):
-    def run(path="/text", method="GET", url=None, env=None, **fields):
+def send(server, fork, tmp_path):
+    def once(path="/text", method="GET", url=None, env=None, run=fork, **fields):
         url = url or f"http://127.0.0.1:{server.server_port}{path}"
         request = tmp_path / "request.json"
         request.write_text(json.dumps({"method": method, "url": url, **fields}))
         outputs = tmp_path / "outputs"
-        result = subprocess.run(
-            [sys.executable, "-P", "-m", "app.engine.http_task", request],
-            env={"SLIPWAY_OUTPUT": str(outputs), "HOME": str(tmp_path), **(env or {})},
-            cwd=tmp_path,
-            capture_output=True,
-            text=True,
-            check=False,
-        )
+        env = {"SLIPWAY_OUTPUT": str(outputs), "HOME": str(tmp_path), **(env or {})}
+        code, out, err = run(request, tmp_path, env)
         return SimpleNamespace(
-            code=result.returncode,
-            out=result.stdout,
-            err=result.stderr,
+            code=code,
+            out=out,
+            err=err,
             outputs=parse_outputs(outputs.read_bytes()) if outputs.exists() else None,
         )
 
-    return run
+    return once
+
+
+def test_it_runs_as_a_launcher_runs_it(send):
+    result = send(run=execute)
+    assert (result.code, result.err, result.outputs["status"]) == (0, "", 200)
+    assert result.out.startswith("GET http://127.0.0.1:")
+    result = send("/teapot", run=execute)
+    assert (result.code, result.outputs["status"]) == (22, 418)
+    assert result.err.startswith("ERROR GET http://127.0.0.1:")
 
 
 def test_an_expected_status_is_success(send, server):

@@ -872,7 +872,7 @@ LEGS = st.tuples(
 
 
 def test_a_follower_that_is_cut_and_changes_transport_gets_every_entry_once(service):
-    @settings(max_examples=50, suppress_health_check=[FIXTURES])
+    @settings(max_examples=20, suppress_health_check=[FIXTURES])
     @given(levels=st.integers(1, ALL), legs=st.lists(LEGS, max_size=8))
     def check(levels, legs):
         log = Log(service).see(ExecutionStatus.RUNNING)

@@ -138,7 +138,7 @@ class TestWhereItBegins:
         return Log(service).write(MIXED).end()
 
     def test_any_filter_from_any_place_gives_what_lies_behind_it(self, service, log):
-        @settings(max_examples=150, suppress_health_check=[FIXTURES])
+        @settings(max_examples=50, suppress_health_check=[FIXTURES])
         @given(
             levels=st.integers(1, ALL),
             start=st.integers(0, 1500),

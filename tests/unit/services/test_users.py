@@ -1,5 +1,7 @@
 import pytest
-from argon2 import extract_parameters
+from argon2 import PasswordHasher, extract_parameters
+from argon2.profiles import RFC_9106_LOW_MEMORY
+from thrift_kit import cheap_hasher
 
 from app.domain import Role
 from app.errors import NotAuthenticated
@@ -18,7 +20,7 @@ class CountingPool:
         return function(*args)
 
 
-ADA = UserSettings(username="ada", password_hash=hash_password("a"), roles=[Role.USER])
+ADA = UserSettings(username="ada", password_hash=cheap_hasher().hash("a"), roles=[Role.USER])
 BOB = UserSettings(username="bob", password="b", roles=[Role.OPERATOR, Role.DEVELOPER])
 
 
@@ -27,18 +29,9 @@ def pool():
     return CountingPool()
 
 
-@pytest.fixture(scope="module")
-def made():
-    """Users, made once: it takes two hashes."""
-    return Users([ADA, BOB], 60.0, CountingPool())
-
-
 @pytest.fixture
-def users(made, pool):
-    """Users who were not seen before."""
-    made._pool = pool
-    made._remembered.clear()
-    return made
+def users(pool):
+    return Users([ADA, BOB], 60.0, pool)
 
 
 def test_a_right_password_gives_the_identity(users):
@@ -117,6 +110,14 @@ def test_passwords_are_not_kept_in_clear(users):
     users.authenticate("ada", "a")
     assert b"ada" not in b"".join(users._remembered)
     assert all(hashed.startswith("$argon2id$") for hashed in users._hashes.values())
+
+
+def test_hashes_are_as_strong_as_the_rfc_asks(pool, monkeypatch):
+    monkeypatch.setattr("app.services.users.PasswordHasher", PasswordHasher)
+    users = Users([BOB], 60.0, pool)
+    for hashed in (hash_password("a"), users._hashes["bob"], users._nobody):
+        assert extract_parameters(hashed) == RFC_9106_LOW_MEMORY
+    assert users.authenticate("bob", "b").username == "bob"
 
 
 def test_two_hashes_of_one_password_differ():

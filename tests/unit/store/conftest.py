@@ -5,8 +5,8 @@ from pathlib import Path
 
 import pytest
 from store_kit import kit
+from thrift_kit import make_tables
 
-from app.store import migrate
 from app.store.database import Database
 
 __all__ = ["kit"]
@@ -21,7 +21,7 @@ def database_url(tmp_path: Path) -> str:
 @pytest.fixture
 def database(database_url: str) -> Iterator[Database]:
     """A store with all of its tables."""
+    make_tables(database_url)
     made = Database(database_url)
-    migrate.upgrade(made)
     yield made
     made.dispose()

@@ -9,7 +9,7 @@ from app.store.journal import BLOCK, LEVELS, count
 
 # Each example has a journal of its own in the one database of the test.
 in_one_database = settings(
-    max_examples=40,
+    max_examples=20,
     deadline=None,
     derandomize=True,
     suppress_health_check=[HealthCheck.function_scoped_fixture, HealthCheck.too_slow],

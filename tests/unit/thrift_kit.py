@@ -1,0 +1,107 @@
+"""What spares the tests time: things made once, or not before they are needed."""
+
+from __future__ import annotations
+
+import functools
+import gc
+import tempfile
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from pathlib import Path
+from typing import Any
+
+import pytest
+from argon2 import PasswordHasher
+from sqlalchemy import Engine, create_engine
+
+from app.resources._api import Blueprint, SlipwayApi
+from app.store import migrate
+from app.store.database import Database
+
+cheap_hasher = functools.partial(PasswordHasher, time_cost=1, memory_cost=8, parallelism=1)
+"""Makes hashers of hardly any strength."""
+
+
+def make_tables(database_url: str) -> None:
+    """Make a database of SQLite with all tables, unless there is one: a copy of a migrated one."""
+    path = Path(database_url.removeprefix("sqlite:///"))
+    if not path.exists():
+        path.parent.mkdir(parents=True, exist_ok=True, mode=0o700)
+        path.write_bytes(_migrated())
+
+
+@functools.cache
+def _migrated() -> bytes:
+    with tempfile.TemporaryDirectory() as folder:
+        path = Path(folder) / "slipway.db"
+        database = Database(f"sqlite:///{path}")
+        migrate.upgrade(database)
+        database.dispose()
+        return path.read_bytes()
+
+
+@contextmanager
+def cheap_hashes() -> Iterator[None]:
+    """Hash passwords with hardly any strength."""
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr("app.services.users.PasswordHasher", cheap_hasher)
+        yield
+
+
+@contextmanager
+def compiled_once() -> Iterator[None]:
+    """Let the engines of SQLite share the statements that they compiled.
+
+    A process of the service has one store, and compiles each statement once; tests have hundreds.
+    """
+    first = create_engine("sqlite://")
+    first.connect().close()  # makes the dialect ready
+
+    def create(url: str, **options: Any) -> Engine:
+        engine = create_engine(url, **options)
+        if engine.dialect.name == first.dialect.name:
+            engine.dialect, engine._compiled_cache = first.dialect, first._compiled_cache
+        return engine
+
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr("app.store.database.create_engine", create)
+        yield
+    first.dispose()
+
+
+@contextmanager
+def described_when_asked() -> Iterator[None]:
+    """Let web processes describe their API when somebody asks, not when they are made.
+
+    The description takes longer than all else that a web process is made of, and few tests ask.
+    """
+    describe, answer = Blueprint.register_views_in_doc, SlipwayApi._openapi_json
+    respond = SlipwayApi._register_responses
+
+    def put_off(blueprint: Blueprint, api: SlipwayApi, *args: Any, **more: Any) -> None:
+        _waiting(api).append(functools.partial(describe, blueprint, api, *args, **more))
+
+    def put_off_responses(api: SlipwayApi) -> None:
+        _waiting(api).append(functools.partial(respond, api))
+
+    def answer_now(api: SlipwayApi) -> Any:
+        while waiting := _waiting(api):
+            waiting.pop(0)()
+        return answer(api)
+
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(Blueprint, "register_views_in_doc", put_off)
+        patch.setattr(SlipwayApi, "_register_responses", put_off_responses)
+        patch.setattr(SlipwayApi, "_openapi_json", answer_now)
+        yield
+
+
+def _waiting(api: SlipwayApi) -> list[Callable[[], None]]:
+    return vars(api).setdefault("put_off", [])
+
+
+def collect_less_garbage() -> None:
+    """Let the collector leave alone what was imported, and look at all else less often."""
+    gc.collect()
+    gc.freeze()
+    gc.set_threshold(10_000, 20, 50)
