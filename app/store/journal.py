@@ -10,6 +10,7 @@ counted or skipped row by row.
 from __future__ import annotations
 
 from collections.abc import Iterable, Sequence
+from functools import cache
 from typing import Any, NamedTuple
 
 from sqlalchemy import Connection, bindparam, select, text
@@ -263,6 +264,7 @@ _BISECT_COUNTS = _bisect(_COUNTERS)
 _BISECT_SIZES = _bisect(_SIZES)
 
 
+@cache
 def _filtered(levels: Level) -> tuple[Any, dict[str, int]]:
     """Build the query for a page of some levels: one index range for each, merged.
 
