@@ -8,6 +8,8 @@ sense, or sooner when somebody wants something of the execution or its orchestra
 from __future__ import annotations
 
 import heapq
+import itertools
+import math
 import os
 import random
 import threading
@@ -20,13 +22,14 @@ from pathlib import Path
 
 import structlog
 
-from app.clients.orchestrator import Orchestrator
-from app.domain import JSON, Execution, ExecutionStatus, Identity, Launch, Observation, Role
-from app.errors import NotFound, SlipwayError, UpstreamError
+from app.clients.orchestrator import LostLaunch, Orchestrator
+from app.domain import Execution, ExecutionStatus, Identity, Observation, Role
+from app.errors import NotFound, SlipwayError, UpstreamTimeout, UpstreamUnreachable
 from app.settings import ConductorSettings
 from app.store.changes import open_feed
 from app.store.conductors import Conductors
 from app.store.database import Database
+from app.store.driving import Siblings
 from app.store.execution_rows import NotHeld, now
 from app.store.executions import Executions
 
@@ -34,7 +37,10 @@ log = structlog.get_logger(__name__)
 
 _CLAIM_AT_ONCE = 1000
 _LONGEST_PAUSE_SECONDS = 15.0
+_LONGEST_PAUSE_FOLLOWED_SECONDS = 5.0
+_SHORTEST_REST = 0.1
 _TOUCH_SECONDS = 5.0
+_FIRST_IN_A_ROW = 3
 
 
 @dataclass(eq=False, slots=True)
@@ -43,29 +49,78 @@ class _Driver:
 
     Attributes:
         due: When to look again, on the monotonic clock.
+        first: It goes before others that are due: somebody follows it, or wants something of it.
+        turn: Number of its place in the queue; other places are void.
         busy: A thread is looking right now.
         again: Something happened meanwhile, so look again at once.
         stale: The row may have been changed by others.
         failures: Looks that failed in a row.
+        cut_off: The last one did not get through to the orchestrator.
     """
 
     execution: Execution
     due: float = 0.0
+    first: bool = False
+    turn: int = -1
     busy: bool = False
     again: bool = False
     stale: bool = False
     failures: int = 0
+    cut_off: bool = False
+
+    @property
+    def followed(self) -> bool:
+        until = self.execution.followed_until
+        return until is not None and until > now()
+
+
+_Queue = list[tuple[float, int, _Driver]]
 
 
 class _Lane:
     """The drivers of one orchestrator, by when they are due.
 
-    Each orchestrator has threads of its own, so that one which hangs holds up no other.
+    Each orchestrator has threads of its own, so that one which hangs holds up no other. Where more
+    are due than the threads can look at, those that go first leave every fourth look to the others.
     """
 
     def __init__(self, lock: threading.Lock) -> None:
-        self.queue: list[tuple[float, int, _Driver]] = []
         self.ready = threading.Condition(lock)
+        self._first: _Queue = []
+        self._others: _Queue = []
+        self._turns = itertools.count()
+        self._in_a_row = 0
+
+    def put(self, driver: _Driver) -> None:
+        """Queue a driver up; the caller holds the lock. An older place becomes void."""
+        driver.turn = next(self._turns)
+        queue = self._first if driver.first else self._others
+        heapq.heappush(queue, (driver.due, driver.turn, driver))
+        self.ready.notify()
+
+    def take(self) -> _Driver | None:
+        """Take the driver to look at next, if one is due; the caller holds the lock."""
+        moment = time.monotonic()
+        first, others = (_due_at(queue) <= moment for queue in (self._first, self._others))
+        if not first and not others:
+            return None
+        if first and not (others and self._in_a_row >= _FIRST_IN_A_ROW):
+            self._in_a_row += 1
+            return heapq.heappop(self._first)[2]
+        self._in_a_row = 0
+        return heapq.heappop(self._others)[2]
+
+    def wait(self) -> None:
+        """Wait until a driver is due, or the queue changes; the caller holds the lock."""
+        due = min(_due_at(self._first), _due_at(self._others))
+        self.ready.wait(None if due == math.inf else max(0.0, due - time.monotonic()))
+
+
+def _due_at(queue: _Queue) -> float:
+    """Give when the first in a queue is due, and drop places that are void."""
+    while queue and queue[0][1] != queue[0][2].turn:
+        heapq.heappop(queue)
+    return queue[0][0] if queue else math.inf
 
 
 class Conductor:
@@ -164,7 +219,7 @@ class Conductor:
                 known = self._drivers.get(execution.id)
                 if known is None:
                     driver = self._drivers[execution.id] = _Driver(execution)
-                    self._schedule(driver, 0.0)
+                    self._schedule(driver, 0.0, first=driver.followed)
                 else:
                     # Its lease ran out unnoticed, such as while the machine slept: a second driver
                     # would read the same output twice, and another conductor may have read on.
@@ -193,54 +248,58 @@ class Conductor:
     def _hurry(self, driver: _Driver) -> None:
         if driver.busy:
             driver.again = True
-        elif driver.due > 0.0:
-            self._schedule(driver, 0.0)
+        elif driver.due > 0.0 or not driver.first:
+            self._schedule(driver, 0.0, first=True)
 
-    def _schedule(self, driver: _Driver, after_seconds: float) -> None:
-        """Set when to look again; the caller holds the lock. An older entry becomes void."""
-        driver.due = time.monotonic() + after_seconds if after_seconds > 0 else 0.0
+    def _schedule(self, driver: _Driver, due: float, *, first: bool) -> None:
+        """Set when to look again, on the monotonic clock; the caller holds the lock."""
+        driver.due, driver.first = due, first
         # One whose orchestrator is not configured any more waits in any lane.
         lane = self._lanes.get(driver.execution.orchestrator) or next(iter(self._lanes.values()))
-        heapq.heappush(lane.queue, (driver.due, id(driver), driver))
-        lane.ready.notify()
+        lane.put(driver)
 
     def _work(self, lane: _Lane) -> None:
         while (driver := self._next(lane)) is not None:
-            pause = self._look(driver)
+            cut_off = driver.cut_off
+            due = self._look(driver)
             with self._lock:
                 driver.busy = False
-                if pause is None:
+                if due is None:
                     if self._drivers.get(driver.execution.id) is driver:
                         del self._drivers[driver.execution.id]
                 else:
-                    self._schedule(driver, 0.0 if driver.again else pause)
+                    first = driver.again or driver.followed
+                    self._schedule(driver, 0.0 if driver.again else due, first=first)
                     driver.again = False
+                if cut_off and not driver.cut_off:
+                    self._back_in_touch(driver.execution.orchestrator)
+
+    def _back_in_touch(self, orchestrator: str) -> None:
+        """Look at once at all that wait for an orchestrator which was away."""
+        for driver in self._drivers.values():
+            if driver.cut_off and driver.execution.orchestrator == orchestrator:
+                driver.cut_off = False
+                if not driver.busy:
+                    self._schedule(driver, 0.0, first=driver.followed)
 
     def _next(self, lane: _Lane) -> _Driver | None:
         """Wait for the driver of a lane that is due next; None when the conductor stops."""
         with self._lock:
             while not self._stopping.is_set():
-                if not lane.queue:
-                    lane.ready.wait()
-                    continue
-                due, _, driver = lane.queue[0]
-                wait = due - time.monotonic()
-                if driver.busy or driver.due != due:
-                    heapq.heappop(lane.queue)
-                elif wait > 0:
-                    lane.ready.wait(wait)
-                else:
-                    heapq.heappop(lane.queue)
+                driver = lane.take()
+                if driver is not None:
                     driver.busy = True
                     return driver
+                lane.wait()
         return None
 
     def _look(self, driver: _Driver) -> float | None:
         """Observe one execution once.
 
         Returns:
-            Seconds until the next look; None when there is nothing more to see.
+            When to look again, on the monotonic clock; None when there is nothing more to see.
         """
+        began = time.monotonic()
         try:
             if driver.stale:
                 driver.stale = False
@@ -250,30 +309,31 @@ class Conductor:
             log.warning("execution lost", execution=driver.execution.id, error=exc.message)
             return None
         except SlipwayError as exc:
-            driver.failures += 1
             log.warning(
-                "observation failed", execution=driver.execution.id, failures=driver.failures,
+                "observation failed", execution=driver.execution.id, failures=driver.failures + 1,
                 error=exc.message, detail=exc.detail,
             )  # fmt: skip
-            return _back_off(driver.failures, exc.retry_after_seconds)
-        except Exception:
-            driver.failures += 1
+            return _failed(driver, exc)
+        except Exception as exc:
             log.exception("observation failed", execution=driver.execution.id)
-            return _back_off(driver.failures, None)
-        driver.failures = 0
-        return pause
+            return _failed(driver, exc)
+        driver.failures, driver.cut_off = 0, False
+        # What a look took is part of the pause; some rest must be, however long it took.
+        rest = time.monotonic() + _SHORTEST_REST * (pause or 0.0)
+        return None if pause is None else max(began + pause, rest)
 
     def _advance(self, driver: _Driver) -> float | None:
+        """Do what is due for one execution.
+
+        Returns:
+            Seconds from the beginning of this look to that of the next; None when it was the last.
+        """
         execution = driver.execution
         orchestrator = self._orchestrators.get(execution.orchestrator)
         if orchestrator is None:
             raise NotFound(f"The orchestrator '{execution.orchestrator}' is not configured.")
         if execution.reference is None:
-            reference = orchestrator.find(_launch(execution))
-            self._require_free(execution, reference)
-            self._executions.settle(execution, self._id, reference)
-            driver.execution = self._executions.get(execution.id)
-            return None if driver.execution.log_complete else 0.0
+            return self._settle(driver, orchestrator)
         try:
             seen = orchestrator.observe(execution)
         except NotFound as exc:
@@ -281,18 +341,16 @@ class Conductor:
         self._store(driver, seen)
         return None if seen.log_complete else seen.poll_after_seconds
 
-    def _require_free(self, execution: Execution, reference: JSON) -> None:
-        """Make sure that what was found for a launch in doubt does not belong to another.
-
-        An adapter cannot know of all executions, such as those of another process.
-        """
-        if reference is None:
-            return
-        taken = self._executions.find_by_reference(
-            execution.orchestrator, execution.workflow_id, reference
-        )
-        if taken is not None and taken.number != execution.number:
-            raise UpstreamError("What was found belongs to another execution.", detail=taken.id)
+    def _settle(self, driver: _Driver, orchestrator: Orchestrator) -> float | None:
+        """Find out what became of a launch with unknown outcome."""
+        execution = driver.execution
+        # Read before the orchestrator is asked: what began later is checked for when it is stored.
+        siblings = self._executions.siblings(execution)
+        reference = orchestrator.find(_lost_launch(execution, siblings))
+        among = siblings if orchestrator.own_references else None
+        self._executions.settle(execution, self._id, reference, among)
+        driver.execution = self._executions.get(execution.id)
+        return None if driver.execution.log_complete else 0.0
 
     def _store(self, driver: _Driver, seen: Observation) -> None:
         before = driver.execution
@@ -318,9 +376,16 @@ def _is_news(before: Execution, seen: Observation) -> bool:
     )
 
 
-def _back_off(failures: int, asked_seconds: float | None) -> float:
-    pause = min(_LONGEST_PAUSE_SECONDS, 0.5 * 2.0 ** min(failures, 10))
-    return max(asked_seconds or 0.0, pause * random.uniform(0.8, 1.2))  # noqa: S311
+def _failed(driver: _Driver, exc: Exception) -> float:
+    """Note that a look failed, and give when to try again, on the monotonic clock."""
+    driver.failures += 1
+    asked_seconds = exc.retry_after_seconds if isinstance(exc, SlipwayError) else None
+    unreachable = isinstance(exc, UpstreamUnreachable | UpstreamTimeout)
+    driver.cut_off = unreachable and asked_seconds is None
+    longest = _LONGEST_PAUSE_FOLLOWED_SECONDS if driver.followed else _LONGEST_PAUSE_SECONDS
+    pause = min(longest, 0.5 * 2.0 ** min(driver.failures, 10))
+    pause *= random.uniform(0.8, 1.2)  # noqa: S311
+    return time.monotonic() + max(asked_seconds or 0.0, pause)
 
 
 def _forgotten(execution: Execution, exc: NotFound) -> Observation:
@@ -335,13 +400,16 @@ def _forgotten(execution: Execution, exc: NotFound) -> Observation:
     )
 
 
-def _launch(execution: Execution) -> Launch:
-    return Launch(
+def _lost_launch(execution: Execution, siblings: Siblings) -> LostLaunch:
+    return LostLaunch(
         execution_id=execution.id,
         workflow_id=execution.workflow_id,
         inputs=execution.inputs,
         identity=Identity(execution.owner, frozenset({Role.USER})),
         created_at=execution.created_at,
+        rivals=tuple(_lost_launch(other, Siblings()) for other in siblings.doubtful),
+        under_way=tuple(_lost_launch(other, Siblings()) for other in siblings.under_way),
+        taken=siblings.references,
     )
 
 

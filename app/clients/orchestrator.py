@@ -35,6 +35,21 @@ class Capability(StrEnum):
     ADOPT = "adopt"
 
 
+@dataclass(frozen=True, slots=True)
+class LostLaunch(Launch):
+    """A launch of which nobody knows whether it happened, and what it could be mistaken for.
+
+    Attributes:
+        rivals: Other launches of the workflow of which nobody knows either.
+        under_way: Launches of the workflow that are being asked for right now.
+        taken: References that other executions of the workflow hold.
+    """
+
+    rivals: tuple[Launch, ...] = ()
+    under_way: tuple[Launch, ...] = ()
+    taken: tuple[JSON, ...] = ()
+
+
 _METHODS: Mapping[Capability, tuple[str, ...]] = {
     Capability.PAUSE: ("pause", "resume"),
     Capability.UPLOAD: ("upload", "remove"),
@@ -51,11 +66,14 @@ class Orchestrator(ABC):
             checked when the class is defined: a flag without them, or they without it, is an error.
         bound_to_node: An execution can be observed only from the machine that began it.
         reads_text: Its clients write numbers and booleans as text.
+        own_references: Each reference belongs to one execution only. What :meth:`find` gives is
+            then checked against all others when it is stored.
     """
 
     capabilities: ClassVar[frozenset[Capability]] = frozenset()
     bound_to_node: ClassVar[bool] = False
     reads_text: ClassVar[bool] = False
+    own_references: ClassVar[bool] = False
 
     def __init_subclass__(cls) -> None:
         for capability, methods in _METHODS.items():
@@ -97,8 +115,11 @@ class Orchestrator(ABC):
         """
 
     @abstractmethod
-    def find(self, launch: Launch) -> JSON:
+    def find(self, launch: LostLaunch) -> JSON:
         """Look a launch with unknown outcome up by its correlation mark.
+
+        The conductor calls it for each such launch by itself, in any order, so the answers for
+        rivals must agree with each other.
 
         Returns:
             Its reference, or None when it surely did not start.
@@ -112,8 +133,9 @@ class Orchestrator(ABC):
         """Tell what changed since ``execution.cursor``, and work towards ``execution.desired``.
 
         The conductor calls it for one execution from one thread at a time, and stores what it
-        returns before it calls again. After a crash it may be called again with an old cursor:
-        what it did in between must be found, not done twice.
+        returns before it calls again; ``poll_after_seconds`` counts from the beginning of a call.
+        After a crash it may be called again with an old cursor: what it did in between must be
+        found, not done twice.
 
         Raises:
             NotFound: The upstream has forgotten the execution.

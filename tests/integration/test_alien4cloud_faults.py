@@ -11,7 +11,14 @@ from pathlib import Path
 
 import pytest
 from fakes.alien4cloud import Alien4Cloud, Kind, script
-from fakes.alien4cloud.driver import ALICE, Driver, FastClock, make_execution, make_launch
+from fakes.alien4cloud.driver import (
+    ALICE,
+    Driver,
+    FastClock,
+    in_doubt,
+    make_execution,
+    make_launch,
+)
 
 from app.clients.alien4cloud import Alien4CloudOptions, Alien4CloudOrchestrator
 from app.domain import ExecutionStatus, Launch
@@ -231,6 +238,8 @@ def calls(server, orchestrator, environment, drive, clock) -> list[Callable[[], 
     """Everything that the adapter does."""
     environment.application.tags["hpcwaas-workflows"] += ",endless"
     environment.workflow("endless", script=script.endless())
+    inputs = {"n": {"type": "integer", "required": False}}
+    environment.workflow("exec_job", inputs=inputs, script=script.simple(2))
     ended, running = drive(orchestrator).execution, drive(orchestrator, "endless").execution
     clock.advance(3)
     wanted = make_launch(environment.workflow_id("exec_job"), clock=clock)
@@ -240,7 +249,7 @@ def calls(server, orchestrator, environment, drive, clock) -> list[Callable[[], 
     return [
         lambda: orchestrator.workflows(ALICE),
         lambda: orchestrator.describe(wanted.workflow_id, ALICE),
-        lambda: orchestrator.find(wanted),
+        lambda: orchestrator.find(in_doubt(wanted)),
         lambda: orchestrator.trigger(other),
         lambda: orchestrator.adopt(ended.reference["execution"], ALICE),
         lambda: orchestrator.observe(ended),
@@ -283,7 +292,7 @@ def settled(orchestrator, wanted, seconds=5.0):
     end = time.monotonic() + seconds
     while time.monotonic() < end:
         try:
-            return orchestrator.find(wanted)
+            return orchestrator.find(in_doubt(wanted))
         except UpstreamError:
             time.sleep(0.05)
     raise AssertionError("never settled")
@@ -322,6 +331,26 @@ def test_a_launch_whose_answer_was_lost_is_found_and_followed(
     assert len(server.runs) == 1
     driver = Driver(orchestrator, make_execution(wanted, reference), clock, clock.sleep)
     assert driver.until_complete(100).status is ExecutionStatus.SUCCESS
+
+
+def test_two_lost_launches_are_followed_as_two_executions(server, orchestrator, environment, clock):
+    """Each is looked up by itself, and what it is given depends on the other."""
+    server.fault(Kind.DROP_AFTER, "launch", times=2)
+    launches = [make_launch(environment.workflow_id("exec_job"), clock=clock) for _ in range(2)]
+    for launch in launches:
+        with pytest.raises(UpstreamTimeout):
+            orchestrator.trigger(launch)
+        clock.sleep(0.1)
+    clock.sleep(2)
+    first, second = launches
+    found = [
+        orchestrator.find(in_doubt(first, second)),
+        orchestrator.find(in_doubt(second, first)),
+    ]
+    assert [reference["execution"] for reference in found] == [run.id for run in server.runs]
+    for launch, reference in zip(launches, found, strict=True):
+        driver = Driver(orchestrator, make_execution(launch, reference), clock, clock.sleep)
+        assert driver.until_complete(100).status is ExecutionStatus.SUCCESS
 
 
 # Load.

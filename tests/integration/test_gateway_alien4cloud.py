@@ -24,10 +24,13 @@ import pytest
 import requests
 from fakes.alien4cloud import Alien4Cloud, CancelMode, Kind, Log, Script, Status, script
 from fakes.alien4cloud.replies import failed
+from fakes.alien4cloud.run import Run
 from fakes.alien4cloud.world import Environment
 
 _READY = re.compile(r"Slipway is ready at (http://127\.0\.0\.1:\d+)")
 _SECONDS = 40.0
+_OUTAGE_SECONDS = 15.0
+_CAP_SECONDS = 5.0
 _ROLES = {
     "ada": ["user"],
     "bob": ["user"],
@@ -600,6 +603,74 @@ def test_a_lost_launch_never_takes_the_run_of_another_user(gateway, place, serve
     assert gateway.ada.until(found, *FINAL)["status"] == "SUCCESS"
 
 
+def launch_in_doubt(
+    server: Alien4Cloud, launches: list[tuple[User, str, Any]], kinds: list[Kind]
+) -> list[str]:
+    """Launch while no answer comes and nothing can be looked up; then let it be looked up."""
+    server.fault(Kind.REPLY, "search_deployments", status=500, body=b"{}")
+    for kind in kinds:
+        server.fault(kind, "launch", times=1)
+    executions = [user.launch(id_, inputs) for user, id_, inputs in launches]
+    for (user, _, _), execution in zip(launches, executions, strict=True):
+        assert user.execution(execution)["status"] == "UNKNOWN"
+    server.faults.clear()
+    return executions
+
+
+def owner_of(user: User, run: Run) -> str:
+    """Tell which execution of the gateway holds one of Alien4Cloud's."""
+    answer = user.get(f"/executions/{run.id}")
+    assert answer.status_code == 404, answer.text
+    return re.search(r"its id is (\S+)\.", answer.json()["detail"])[1]
+
+
+def test_two_lost_launches_of_the_same_workflow_are_settled_as_one_execution_each(
+    gateway, place, server
+):
+    environment = place().workflow("job", script=script.simple(1, ["the line"]))
+    id_ = environment.workflow_id("job")
+    kinds = [Kind.DROP_AFTER, Kind.DROP_AFTER]
+    executions = launch_in_doubt(server, [(gateway.ada, id_, {})] * 2, kinds)
+    for execution in executions:
+        assert gateway.ada.until(execution, *FINAL)["status"] == "SUCCESS"
+        assert_each_once(gateway.ada.follow(execution), ["the line"])
+    runs = [run for run in server.runs if run.deployment == environment.deployment.id]
+    assert [owner_of(gateway.ada, run) for run in runs] == executions
+
+
+def test_two_lost_launches_with_different_inputs_get_back_their_own(gateway, place, server):
+    environment = place().workflow("job", inputs={"n": "integer"}, script=script.simple(1))
+    id_ = environment.workflow_id("job")
+    kinds = [Kind.DROP_AFTER, Kind.DROP_AFTER]
+    launches = [(gateway.ada, id_, {"n": 1}), (gateway.ada, id_, {"n": 2})]
+    executions = launch_in_doubt(server, launches, kinds)
+    for execution in executions:
+        assert gateway.ada.until(execution, *FINAL)["status"] == "SUCCESS"
+    for run in server.runs[-2:]:
+        owner = gateway.ada.execution(owner_of(gateway.ada, run))
+        assert owner["inputs"] == run.inputs
+
+
+@pytest.mark.parametrize("different", [False, True])
+@pytest.mark.parametrize("arrives", [0, 1])
+def test_of_two_lost_launches_the_one_that_arrived_runs_and_the_other_may_be_repeated(
+    gateway, place, server, arrives, different
+):
+    environment = place().workflow("job", inputs={"n": "integer"}, script=script.simple(1))
+    id_ = environment.workflow_id("job")
+    kinds = [Kind.DROP_BEFORE, Kind.DROP_BEFORE]
+    kinds[arrives] = Kind.DROP_AFTER
+    launches = [(gateway.ada, id_, {"n": 1}), (gateway.ada, id_, {"n": 1 + different})]
+    executions = launch_in_doubt(server, launches, kinds)
+    views = [gateway.ada.until(execution, *FINAL) for execution in executions]
+    ran = arrives if different else 0  # the same for the same: the first has what there is
+    assert [view["status"] for view in views] == (
+        ["SUCCESS", "FAILED"] if ran == 0 else ["FAILED", "SUCCESS"]
+    )
+    assert "never received" in views[1 - ran]["error"]
+    assert owner_of(gateway.ada, server.runs[-1]) == executions[ran]
+
+
 def test_a_launch_while_alien4cloud_is_down_is_refused_and_leaves_nothing(alone):
     gateway, server = alone()
     id_ = simple_place(server, script.simple(0.2)).workflow_id("job")
@@ -618,9 +689,10 @@ def test_a_launch_while_alien4cloud_is_down_is_refused_and_leaves_nothing(alone)
 
 
 def test_an_outage_under_twenty_followed_executions_loses_no_status_and_no_line(alone):
+    """It lasts for 15 s: long enough for the pauses between attempts to have grown to their cap."""
     gateway, server = alone()
     lines = [f"line {index}" for index in range(60)]
-    id_ = simple_place(server, script.simple(9, lines)).workflow_id("job")
+    id_ = simple_place(server, script.simple(17, lines)).workflow_id("job")
     executions = [gateway.ada.launch(id_) for _ in range(20)]
     logs: dict[str, list[dict[str, Any]]] = {}
     followers = [
@@ -633,6 +705,7 @@ def test_an_outage_under_twenty_followed_executions_loses_no_status_and_no_line(
         for execution in executions:
             gateway.ada.until(execution, "RUNNING")
         server.down()
+        down_at = time.monotonic()
         time.sleep(3)
         views = [gateway.ada.execution(execution) for execution in executions]
         assert {(view["status"], view["stale"]) for view in views} == {("RUNNING", True)}
@@ -644,8 +717,12 @@ def test_an_outage_under_twenty_followed_executions_loses_no_status_and_no_line(
         problems = {c["name"]: c["problem"] for c in ready.json()["checks"] if not c["ok"]}
         assert (ready.status_code, list(problems)) == (503, ["orchestrator:hpc"])
         assert "hpc" in problems["orchestrator:hpc"]
-        time.sleep(3)
+        time.sleep(down_at + _OUTAGE_SECONDS - time.monotonic())
         server.up()
+        up_at = time.monotonic()
+        for execution in executions:
+            gateway.ada.watch(execution, lambda view: not view["stale"])
+        assert time.monotonic() - up_at < _CAP_SECONDS * 1.2 + 2
     finally:
         for follower in followers:
             follower.join(2 * _SECONDS + 10)

@@ -9,7 +9,10 @@ import time
 from collections import Counter
 from collections.abc import Callable, Iterator, Mapping
 from datetime import timedelta
+from itertools import pairwise
 from pathlib import Path
+from statistics import median
+from threading import Barrier
 from typing import Any, ClassVar
 
 import pytest
@@ -166,6 +169,45 @@ class DoubtfulOrchestrator(EndlessOrchestrator):
         return super().observe(execution)
 
 
+class ExclusiveOrchestrator(DoubtfulOrchestrator):
+    """Gives each reference to one execution only."""
+
+    own_references: ClassVar[bool] = True
+
+
+class DistantOrchestrator(CountingOrchestrator):
+    """Cannot be reached while it is away.
+
+    Attributes:
+        away: Whether it is.
+        reached: Moment of the first look that got through, by execution.
+    """
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.away = True
+        self.reached: dict[str, float] = {}
+
+    def look(self, execution: Execution) -> Observation:
+        if self.away:
+            raise UpstreamUnreachable("No connection.")
+        self.reached.setdefault(execution.id, time.monotonic())
+        return super().look(execution)
+
+
+class LaboriousOrchestrator(CountingOrchestrator):
+    """Takes its time for each look."""
+
+    def __init__(self, look_seconds: float, poll_after: float) -> None:
+        super().__init__()
+        self.look_seconds = look_seconds
+        self.poll_after = poll_after
+
+    def look(self, execution: Execution) -> Observation:
+        time.sleep(self.look_seconds)
+        return super().look(execution)
+
+
 class Stage:
     """A store, and the conductors that a test lets work on it."""
 
@@ -177,13 +219,15 @@ class Stage:
         self._number = 0
         self._working: dict[Conductor, threading.Thread] = {}
 
-    def launch(self, orchestrator: str = "remote", *, accepted: bool = True) -> str:
+    def launch(
+        self, orchestrator: str = "remote", *, accepted: bool = True, workflow: str = "flow"
+    ) -> str:
         """Write a launch down, as its orchestrator accepted it or before that."""
         self._number += 1
         execution, _ = self.store.create(
             Intent(
                 execution_id=f"execution-{self._number}", orchestrator=orchestrator,
-                workflow_id="flow", workflow_name="Flow", owner="ada", inputs={"n": 1},
+                workflow_id=workflow, workflow_name="Flow", owner="ada", inputs={"n": 1},
                 steps=["only"],
             )
         )  # fmt: skip
@@ -353,6 +397,39 @@ def test_many_executions_share_a_few_threads(stage):
         assert_counted(stage.log(execution), 5)
 
 
+def test_what_a_look_takes_is_part_of_the_pause_before_the_next(stage):
+    remote = LaboriousOrchestrator(look_seconds=0.15, poll_after=0.3)
+    execution = stage.launch()
+    stage.conduct(remote)
+    wait_until(lambda: len(remote.looks.get(execution, ())) > 7)
+    gaps = [after - before for before, after in pairwise(remote.looks[execution])]
+    assert 0.29 < median(gaps) < 0.38
+
+
+def test_those_that_are_followed_go_first_and_the_others_have_their_turn(stage):
+    """One thread, and more to look at than it can."""
+    remote = LaboriousOrchestrator(look_seconds=0.002, poll_after=0.0)
+    followed, *others = [stage.launch() for _ in range(11)]
+    stage.store.follow(stage.get(followed), now() + timedelta(hours=1))
+    conductor = stage.conduct(remote, threads=1)
+    wait_until(lambda: all(len(remote.looks.get(e, ())) > 5 for e in others))
+    stage.stop(conductor)
+    looks = [len(remote.looks[e]) for e in others]
+    assert len(remote.looks[followed]) > 2 * sum(looks)
+    assert max(looks) - min(looks) <= 1
+
+
+def test_one_that_somebody_begins_to_follow_goes_first_at_once(stage):
+    remote = LaboriousOrchestrator(look_seconds=0.05, poll_after=LONG)
+    executions = [stage.launch() for _ in range(100)]
+    stage.conduct(remote, threads=1)
+    wait_until(lambda: len(remote.looks) > 2)
+    last = next(e for e in reversed(executions) if e not in remote.looks)
+    stage.store.follow(stage.get(last), now() + timedelta(hours=1))
+    wait_until(lambda: last in remote.looks)
+    assert len(remote.looks) < 50
+
+
 def test_a_status_without_news_does_not_grow_old(stage):
     execution = stage.launch()
     stage.conduct(EndlessOrchestrator())
@@ -396,6 +473,26 @@ def test_pauses_grow_while_failures_go_on(stage):
     first, second, third = remote.looks[execution][:3]
     assert second - first > 0.5
     assert third - second > 1.2
+
+
+def test_when_one_gets_through_again_the_others_do_not_wait_any_longer(stage):
+    remote = DistantOrchestrator()
+    executions = [stage.launch() for _ in range(20)]
+    stage.conduct(remote)
+    wait_until(lambda: all(len(remote.looks.get(e, ())) >= 2 for e in executions))
+    remote.away = False  # the next looks are due in 1.6 to 2.4 s
+    wait_until(lambda: len(remote.reached) == len(executions))
+    assert max(remote.reached.values()) - min(remote.reached.values()) < 0.35
+
+
+def test_pauses_grow_less_where_somebody_follows(stage, monkeypatch):
+    monkeypatch.setattr("app.conductor._LONGEST_PAUSE_FOLLOWED_SECONDS", 0.2)
+    remote = DistantOrchestrator()
+    followed, other = stage.launch(), stage.launch()
+    stage.store.follow(stage.get(followed), now() + timedelta(hours=1))
+    stage.conduct(remote)
+    wait_until(lambda: len(remote.looks.get(followed, ())) >= 6)
+    assert len(remote.looks[other]) <= 2
 
 
 def test_an_upstream_that_says_when_to_come_back_is_obeyed(stage):
@@ -491,6 +588,77 @@ def test_a_launch_under_way_is_left_alone_and_one_that_was_cut_short_is_looked_u
     wait_until(lambda: stage.status(cut_short) is ExecutionStatus.RUNNING)
     assert stage.lease(under_way)["lease_owner"] is None
     assert [launch.execution_id for launch in remote.asked] == [cut_short]
+
+
+def test_what_a_lost_launch_could_be_mistaken_for_is_told(stage, doubtful):
+    stage.launch(accepted=False, workflow="another")
+    stage.launch("elsewhere")
+    ended, long_ended = stage.launch(), stage.launch()
+    stage.put(ended, status=ExecutionStatus.SUCCESS, finished_at=now(), log_complete=True)
+    stage.put(long_ended, status=ExecutionStatus.SUCCESS, log_complete=True,
+              finished_at=now() - timedelta(hours=2))  # fmt: skip
+    settled = stage.launch(accepted=False)
+    stage.put(settled, status=ExecutionStatus.FAILED, log_complete=True)
+    under_way, rival, cut_short = (stage.launch(accepted=False) for _ in range(3))
+    stage.store.doubt(stage.get(rival), "No answer in time.")
+    stage.put(cut_short, created_at=now() - timedelta(hours=1))
+    remote = DoubtfulOrchestrator(*[UpstreamTimeout("Still nothing.")] * 9)
+    stage.conduct(remote)
+    wait_until(lambda: doubtful in [launch.execution_id for launch in remote.asked])
+    asked = next(launch for launch in remote.asked if launch.execution_id == doubtful)
+    assert [launch.execution_id for launch in asked.rivals] == [rival, cut_short]
+    assert [launch.execution_id for launch in asked.under_way] == [under_way]
+    assert asked.taken == (stage.get(ended).reference,)
+
+
+def test_what_belongs_to_another_execution_settles_nothing(stage, doubtful):
+    other = stage.launch()
+    taken = stage.get(other).reference
+    remote = ExclusiveOrchestrator({"job": 7}, taken)
+    stage.conduct(remote)
+    wait_until(lambda: stage.status(doubtful) is ExecutionStatus.RUNNING)
+    assert stage.get(doubtful).reference == {"job": 7}
+    assert [launch.execution_id for launch in remote.asked] == [doubtful] * 2
+
+
+def test_what_a_launch_may_have_begun_that_came_meanwhile_settles_nothing(stage, doubtful):
+    class Busy(ExclusiveOrchestrator):
+        def find(self, launch):
+            if not self.asked:
+                stage.launch(accepted=False)
+            return super().find(launch)
+
+    remote = Busy({"job": 7}, {"job": 6})
+    stage.conduct(remote)
+    wait_until(lambda: stage.status(doubtful) is ExecutionStatus.RUNNING)
+    assert stage.get(doubtful).reference == {"job": 7}
+
+
+def test_two_launches_that_find_the_same_do_not_both_get_it(stage, doubtful):
+    other = stage.launch(accepted=False)
+    stage.store.doubt(stage.get(other), "No answer in time.")
+    both = Barrier(2)
+
+    class Mistaken(ExclusiveOrchestrator):
+        def find(self, launch):
+            self.asked.append(launch)
+            if len(self.asked) <= 2:
+                both.wait(PATIENCE_SECONDS)
+                return {"job": 7}
+            return {"job": 8}
+
+    stage.conduct(Mistaken())
+    ids = [doubtful, other]
+    wait_until(lambda: all(stage.status(e) is ExecutionStatus.RUNNING for e in ids))
+    assert sorted(stage.get(e).reference["job"] for e in ids) == [7, 8]
+
+
+def test_where_executions_share_references_a_launch_is_settled_all_the_same(stage, doubtful):
+    """As those of our own engine do: its reference is the definition."""
+    shared = stage.get(stage.launch()).reference
+    stage.conduct(DoubtfulOrchestrator(shared))
+    wait_until(lambda: stage.status(doubtful) is ExecutionStatus.RUNNING)
+    assert stage.get(doubtful).reference == shared
 
 
 # Several conductors

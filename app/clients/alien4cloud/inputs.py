@@ -172,7 +172,7 @@ def encode(inputs: Sequence[Input], values: Mapping[str, JSON]) -> dict[str, JSO
             if item.parameter.required:
                 faults.append(FieldError(f"inputs.{name}", "is required"))
             continue
-        value = _normal(item, given[name])
+        value = normal(item, given[name])
         if item.is_data_type and value == item.parameter.default:
             continue  # it cannot be sent, and need not be
         faults += _faults(item, value)
@@ -182,7 +182,8 @@ def encode(inputs: Sequence[Input], values: Mapping[str, JSON]) -> dict[str, JSO
     return result
 
 
-def _normal(item: Input, value: JSON) -> JSON:
+def normal(item: Input, value: JSON) -> JSON:
+    """Read a value as the type of its input, where it is one."""
     if item.parameter.type == "string" and isinstance(value, list | dict):
         return json.dumps(value, ensure_ascii=False)
     return _typed(item.parameter.type, value)

@@ -4,15 +4,23 @@ from __future__ import annotations
 
 import json
 import time
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Mapping, Sequence
+from datetime import datetime
 from itertools import takewhile
 
 from app.clients.alien4cloud.api import Alien4CloudApi, if_known
 from app.clients.alien4cloud.catalogue import Catalogue, Place
 from app.clients.alien4cloud.describe import Describer
-from app.clients.alien4cloud.inputs import encode
+from app.clients.alien4cloud.inputs import Input, encode, normal
+from app.clients.alien4cloud.lost import (
+    CLOCK_SLACK_MS,
+    SameInputs,
+    alike,
+    may_have_begun,
+    share_out,
+)
 from app.clients.alien4cloud.model import Run
-from app.clients.alien4cloud.reference import KnownRuns, Reference
+from app.clients.alien4cloud.reference import Reference
 from app.clients.alien4cloud.session import (
     BAD_WORKFLOW_OPERATION,
     ILLEGAL_PARAMETER,
@@ -20,6 +28,7 @@ from app.clients.alien4cloud.session import (
     PROPERTY_CONSTRAINT_VIOLATION,
     Rejection,
 )
+from app.clients.orchestrator import LostLaunch
 from app.domain import JSON, Launch
 from app.errors import (
     InvalidRequest,
@@ -32,7 +41,6 @@ from app.errors import (
     UpstreamUnreachable,
 )
 
-_CLOCK_SLACK_MS = 30_000
 _FIND_AGAIN_SECONDS = 2.0
 
 _REFUSALS: Mapping[int | None, type[SlipwayError]] = {
@@ -51,7 +59,6 @@ class Launches:
         catalogue: Decides who may launch what.
         describer: Tells what inputs are expected.
         api: The calls.
-        known: Executions that belong to launches already.
         grace_seconds: How long a launch may take to show.
         clock: Seconds since the epoch.
     """
@@ -62,14 +69,12 @@ class Launches:
         catalogue: Catalogue,
         describer: Describer,
         api: Alien4CloudApi,
-        known: KnownRuns,
         grace_seconds: float,
         clock: Callable[[], float] = time.time,
     ) -> None:
         self._catalogue = catalogue
         self._describer = describer
         self._api = api
-        self._known = known
         self._grace_seconds = grace_seconds
         self._clock = clock
 
@@ -99,67 +104,115 @@ class Launches:
             raise kind(f"Alien4Cloud refused the launch: {exc.reason}") from exc
         if run is None:
             raise UpstreamRefused("Alien4Cloud took the launch, but made no execution of it.")
-        self._known.claim(run, launch.execution_id)
         return Reference(application, environment, place.workflow, run).dump()
 
-    def find(self, launch: Launch) -> JSON:
+    def find(self, launch: LostLaunch) -> JSON:
         """Look for what a launch with unknown outcome began; see :meth:`Orchestrator.find`.
 
-        Alien4Cloud keeps no mark of ours, so an execution counts as the one when it alone is of
-        that workflow and environment, began since the launch, belongs to no other launch, and had
-        the same inputs as far as can be seen (Alien4Cloud 3.8 REST, sections 5, 7 and 9).
-
         Raises:
-            UpstreamError: Several fit, or it is too early to tell, or Alien4Cloud failed.
+            UpstreamError: It cannot be told yet, or Alien4Cloud failed.
         """
         try:
             application, environment, workflow = launch.workflow_id.split("@")
         except ValueError:
             return None
-        created = launch.created_at.timestamp()
-        since_ms = round(created * 1000) - _CLOCK_SLACK_MS
-        runs = [
-            run
-            for run in self._runs_since(application, environment, since_ms)
-            if run.workflow == workflow
-        ]
-        candidates = [run for run in runs if self._known.free_for(run.id, launch.execution_id)]
-        if len(candidates) > 1:
-            ids = ", ".join(run.id for run in candidates)
-            text = "Several executions of Alien4Cloud may be the one that was launched."
-            raise UpstreamError(text, detail=ids)
-        for run in candidates:
-            agrees = run is not runs[0] or self._inputs_agree(launch)
-            if agrees and self._known.claim(run.id, launch.execution_id):
-                return Reference(application, environment, workflow, run.id).dump()
-        if min(self._clock() - created, self._api.up_seconds) < self._grace_seconds:
-            text = "The launch does not show on Alien4Cloud yet."
-            raise UpstreamError(text, retry_after_seconds=_FIND_AGAIN_SECONDS)
+        doubtful = sorted((launch, *launch.rivals), key=lambda x: (x.created_at, x.execution_id))
+        runs = self._runs(application, environment, workflow, doubtful[0].created_at)
+        taken = {Reference.load(reference).execution for reference in launch.taken}
+        free = [run for run in runs if run.id not in taken]
+        if free:
+            found = self._choose(launch, doubtful, free, runs[-1])
+            if found is not None:
+                return Reference(application, environment, workflow, found.id).dump()
+        if not self._would_show(launch):
+            raise _does_not_show()
         return None
+
+    def _choose(
+        self, launch: LostLaunch, doubtful: Sequence[Launch], free: Sequence[Run], latest: Run
+    ) -> Run | None:
+        """Choose among the executions that are nobody's; None where it surely began none of them.
+
+        Raises:
+            UpstreamError: It cannot be told yet.
+        """
+        if launch.under_way:
+            text = "Another launch of the workflow is under way, and may have begun what is found."
+            raise UpstreamError(text, retry_after_seconds=_FIND_AGAIN_SECONDS)
+        everything_shows = len(free) == len(doubtful) or all(map(self._would_show, doubtful))
+        if not everything_shows and not alike(doubtful):
+            raise _does_not_show()
+        same = self._comparison(launch, latest)
+        shares = share_out(doubtful, free, same)
+        if launch.execution_id in shares.found:
+            return shares.found[launch.execution_id]
+        rest = [run.id for run in shares.rest if may_have_begun(launch, run, same)]
+        if rest:
+            text = "Several executions of Alien4Cloud may be the one that was launched."
+            raise UpstreamError(text, detail=", ".join(rest))
+        return None
+
+    def _would_show(self, launch: Launch) -> bool:
+        """Tell whether what a launch began would be visible by now."""
+        age_seconds = self._clock() - launch.created_at.timestamp()
+        return min(age_seconds, self._api.up_seconds) >= self._grace_seconds
 
     def _encoded(self, launch: Launch, place: Place) -> dict[str, JSON]:
         return encode(self._describer.look_up(place)[1].inputs, launch.inputs)
 
-    def _runs_since(self, application: str, environment: str, since_ms: int) -> Iterator[Run]:
-        """List the executions in the deployments that lived since then, newest first."""
+    def _runs(
+        self, application: str, environment: str, workflow: str, since: datetime
+    ) -> list[Run]:
+        """List the executions of a workflow in the deployments that lived since, oldest first."""
+        since_ms = round(since.timestamp() * 1000) - CLOCK_SLACK_MS
         deployments = takewhile(
             lambda d: d.ended_ms is None or d.ended_ms >= since_ms,
             self._api.deployments(environment),
         )
-        for deployment in deployments:
-            if deployment.application == application:
-                yield from self._api.runs_since(deployment.id, since_ms)
+        runs = [
+            run
+            for deployment in deployments
+            if deployment.application == application
+            for run in self._api.runs_since(deployment.id, since_ms)
+            if run.workflow == workflow
+        ]
+        return sorted(runs, key=lambda run: (run.started_ms, run.id))
 
-    def _inputs_agree(self, launch: Launch) -> bool:
-        """Compare with the inputs of the workflow's latest launch, unless they are gone."""
+    def _comparison(self, launch: Launch, latest: Run) -> SameInputs:
+        """Compare with the inputs of the workflow's latest launch; no others are kept."""
         try:
             place = self._catalogue.find(launch.workflow_id, launch.identity)
-            ours = self._encoded(launch, place)
-        except (NotFound, InvalidRequest):  # it was changed since
-            return True
+            expected = self._describer.look_up(place)[1].inputs
+        except NotFound:  # it was changed since
+            return lambda *_: None
+        if not expected:
+            return lambda *_: True
         path = (place.application.id, place.environment.id, place.workflow)
         theirs = if_known(self._api.last_inputs, *path)
-        return not theirs or all(_same(theirs.get(name), ours[name]) for name in ours)
+
+        def same(other: Launch, run: Run) -> bool | None:
+            if run.id != latest.id or not theirs:
+                return None
+            try:
+                ours = encode(expected, other.inputs)
+            except InvalidRequest:
+                return None
+            return all(_agree(item, theirs, ours) for item in expected)
+
+        return same
+
+
+def _does_not_show() -> UpstreamError:
+    text = "The launch does not show on Alien4Cloud yet."
+    return UpstreamError(text, retry_after_seconds=_FIND_AGAIN_SECONDS)
+
+
+def _agree(item: Input, theirs: Mapping[str, JSON], ours: Mapping[str, JSON]) -> bool:
+    """Compare one input; what a launch leaves out may be kept as its default."""
+    name = item.parameter.name
+    if name in ours:
+        return _same(theirs.get(name), ours[name])
+    return theirs.get(name) is None or normal(item, theirs[name]) == item.parameter.default
 
 
 def _same(theirs: JSON, ours: JSON) -> bool:

@@ -6,15 +6,17 @@ import time
 from collections.abc import Callable, Sequence
 from contextlib import suppress
 from dataclasses import dataclass, field
+from functools import partial
 
 import structlog
 
 from app.clients.alien4cloud import inline, logs, tasks, verdict
 from app.clients.alien4cloud.api import Alien4CloudApi, if_known
+from app.clients.alien4cloud.cache import TtlCache
 from app.clients.alien4cloud.cancel import request
 from app.clients.alien4cloud.cursor import Cursor, LogCursor
 from app.clients.alien4cloud.describe import Topologies
-from app.clients.alien4cloud.model import LogRecord, Run, moment
+from app.clients.alien4cloud.model import Deployment, LogPage, LogRecord, Run, moment
 from app.clients.alien4cloud.pace import Pace
 from app.clients.alien4cloud.reference import Reference
 from app.clients.alien4cloud.statuses import LEVEL, execution_status
@@ -38,6 +40,8 @@ log = structlog.get_logger(__name__)
 _LATELY_SECONDS = 5.0
 _SETTLE_SECONDS = 2.0
 _SETTLE_PAUSE_SECONDS = 1.0
+_LAST_LINES = 20
+_DEPLOYMENT_TTL_SECONDS = 5.0
 _CANCELLABLE = (ExecutionStatus.PENDING, ExecutionStatus.RUNNING)
 
 
@@ -106,6 +110,9 @@ class Observer:
         self._pace = pace
         self._grace_seconds = grace_seconds
         self._clock = clock
+        self._deployments: TtlCache[str, Deployment | None] = TtlCache(
+            _DEPLOYMENT_TTL_SECONDS, clock=clock
+        )
 
     def observe(self, execution: Execution) -> Observation:
         """Tell what changed; see :meth:`Orchestrator.observe`.
@@ -141,8 +148,10 @@ class Observer:
         cursor = look.cursor
         look.news = run.status != cursor.word
         cursor.word, cursor.deployment = run.status, run.deployment
-        self._read_log(look)
-        state = self._state(look, run)
+        last = self._last_lines(look) if self._is_overdue(look, run) else None
+        if last is None or not _is_known(last, cursor.log):
+            self._read_log(look)
+        state = self._state(look, run, last)
         self._cancel_if_wanted(look, state.status)
         if look.news or look.quiet_seconds < _LATELY_SECONDS or state.status.final:
             self._read_tasks(look, run, state.status)
@@ -177,7 +186,7 @@ class Observer:
         if look.news:
             cursor.changed_at = look.now
         elif not look.behind and look.quiet_seconds >= _SETTLE_SECONDS:
-            complete = not self._entries_missing(look)
+            complete = not self._entries_missing(look, self._last_lines(look).total)
         if complete:
             self._pace.forget(execution.id)
         return Observation(
@@ -196,9 +205,6 @@ class Observer:
         pause = self._pace.pause(
             look.execution.id, followed=look.followed or soon, quiet_seconds=look.quiet_seconds
         )
-        if look.followed:
-            # From the start of one look to that of the next: what this one took is part of it.
-            pause = max(pause - (self._clock() - look.now), pause / 2)
         return 0.0 if look.behind else pause
 
     def _cancel_if_wanted(self, look: _Look, status: ExecutionStatus) -> None:
@@ -207,25 +213,45 @@ class Observer:
             with suppress(Conflict):  # it is ending just now, and the next look will see that
                 request(self._api, look.reference)
 
-    def _state(self, look: _Look, run: Run) -> Verdict:
-        """Give the status to believe: Alien4Cloud's, unless it is silent and has lost the end."""
-        status = execution_status(run.status, run.id)
-        if status.final:
-            return Verdict(status)
+    def _is_overdue(self, look: _Look, run: Run) -> bool:
+        """Tell whether to check for a lost end: its record is odd, or it has been silent."""
         silent_seconds = min(
             look.quiet_seconds, look.now - look.cursor.checked_at, self._api.up_seconds
         )
-        crossed = status is ExecutionStatus.CANCELLING and run.ended_ms is not None
-        if crossed or (not look.news and silent_seconds >= self._grace_seconds):
+        return _is_crossed(run) or (not look.news and silent_seconds >= self._grace_seconds)
+
+    def _last_lines(self, look: _Look) -> LogPage:
+        return self._api.logs(look.runs, size=_LAST_LINES, ascending=False)
+
+    def _state(self, look: _Look, run: Run, last: LogPage | None) -> Verdict:
+        """Give the status to believe: Alien4Cloud's, unless it is silent and has lost the end.
+
+        Args:
+            look: The look, whose new log entries have been read.
+            run: Alien4Cloud's record.
+            last: The last log entries, where the end may have been lost.
+        """
+        status = execution_status(run.status, run.id)
+        if status.final:
+            return Verdict(status)
+        if last is not None and (not look.news or _is_crossed(run)):
             look.cursor.checked_at = look.now
-            if not self._entries_missing(look):
-                found = verdict.lost_end(self._api, run, look.reference)
+            if not self._entries_missing(look, last.total):
+                lines = [entry for entry in last.entries if entry.execution == run.id]
+                alive = self._is_deployed(run)
+                found = verdict.lost_end(self._api, run, look.reference, lines, alive=alive)
                 if found is not None:
                     log.info("lost end found", execution=look.execution.id, status=found.status)
                     return found
         if status is ExecutionStatus.UNKNOWN:
             return Verdict(status, f"Alien4Cloud gives it the status '{run.status}'.")
         return Verdict(status)
+
+    def _is_deployed(self, run: Run) -> bool:
+        """Tell whether the deployment of an execution lives; many share one, so it is kept."""
+        load = partial(if_known, self._api.deployment, run.deployment)
+        deployment = self._deployments.get(run.deployment, load).value
+        return deployment is not None and deployment.ended_ms is None
 
     def _read_log(self, look: _Look) -> None:
         read = logs.read_new(self._api, look.runs, look.cursor.log)
@@ -249,12 +275,11 @@ class Observer:
             entry = NewLogEntry(level, record.written_ms, record.content, task, record.id)
             look.entries.append(entry)
 
-    def _entries_missing(self, look: _Look) -> bool:
+    def _entries_missing(self, look: _Look, total: int) -> bool:
         """Compare the number of entries upstream with ours, and begin again where some came late.
 
         Entries that were given out already come again then, with the ids that they had.
         """
-        total = self._api.logs(look.runs, size=1).total
         if total <= look.cursor.log.count or total == look.cursor.swept:
             return False
         look.cursor.log, look.cursor.swept = LogCursor(), total
@@ -327,3 +352,13 @@ class Observer:
             )
         except (NotFound, UpstreamRefused, UpstreamGarbled):
             return Topology()
+
+
+def _is_crossed(run: Run) -> bool:
+    """Tell whether a cancel has crossed the end: it is being cancelled, and has ended."""
+    return run.status == "CANCELLING" and run.ended_ms is not None
+
+
+def _is_known(last: LogPage, cursor: LogCursor) -> bool:
+    """Tell from the last entries of a log whether all of it has been given out."""
+    return last.total == cursor.count and all(e.id in cursor.seen for e in last.entries[:1])

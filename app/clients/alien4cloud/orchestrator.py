@@ -14,9 +14,9 @@ from app.clients.alien4cloud.launch import Launches
 from app.clients.alien4cloud.observe import Observer
 from app.clients.alien4cloud.options import Alien4CloudOptions
 from app.clients.alien4cloud.pace import Budget, Pace
-from app.clients.alien4cloud.reference import KnownRuns, Reference
+from app.clients.alien4cloud.reference import Reference
 from app.clients.alien4cloud.session import Alien4CloudSession
-from app.clients.orchestrator import Adoption, Capability, Orchestrator
+from app.clients.orchestrator import Adoption, Capability, LostLaunch, Orchestrator
 from app.domain import (
     JSON,
     Execution,
@@ -42,6 +42,7 @@ class Alien4CloudOrchestrator(Orchestrator):
 
     capabilities = frozenset({Capability.ADOPT})
     reads_text = True
+    own_references = True
     Options = Alien4CloudOptions
 
     def __init__(
@@ -50,15 +51,15 @@ class Alien4CloudOrchestrator(Orchestrator):
         super().__init__(name)
         session = Alien4CloudSession(f"The orchestrator '{name}'", options, clock)
         self._api = Alien4CloudApi(session)
-        polled = Alien4CloudApi(session, Budget(options.poll.budget_per_second).take)
-        self._known = KnownRuns()
+        self._clock = clock
+        self._budget = Budget(options.poll.budget_per_second)
+        polled = Alien4CloudApi(session, self._budget.take)
         self._catalogue = Catalogue(name, self._api, options.cache_ttl)
         self._describer = Describer(self._catalogue, Topologies(self._api))
         self._launches = Launches(
             catalogue=self._catalogue,
             describer=self._describer,
             api=self._api,
-            known=self._known,
             grace_seconds=options.grace,
             clock=clock,
         )
@@ -103,22 +104,23 @@ class Alien4CloudOrchestrator(Orchestrator):
         """
         return self._launches.trigger(launch)
 
-    def find(self, launch: Launch) -> JSON:
-        """Look a launch up by workflow, start and inputs.
+    def find(self, launch: LostLaunch) -> JSON:
+        """Look a launch up by workflow, start, inputs, and what belongs to others.
 
         Upstream: GET /deployments/search, /executions/search, .../last_inputs -> 200.
         """
         return self._launches.find(launch)
 
     def observe(self, execution: Execution) -> Observation:
-        """Tell what changed, within the budget of requests.
+        """Tell what changed, within the budget of requests; what is followed goes first.
 
         Upstream: GET /executions/{id}, POST /deployment/logs/search -> 200, and after a change
         GET /workflow_execution/{id} or /tasks/search -> 200.
         """
-        reference = Reference.load(execution.reference)
-        self._known.claim(reference.execution, execution.id)
-        return self._observer.observe(execution)
+        until = execution.followed_until
+        followed = until is not None and until.timestamp() > self._clock()
+        with self._budget.going_first(followed):
+            return self._observer.observe(execution)
 
     def cancel(self, execution: Execution) -> None:
         """Ask for the end of an execution.

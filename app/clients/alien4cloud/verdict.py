@@ -6,17 +6,17 @@ leaves CANCELLING for ever. Source: Alien4Cloud 3.8 REST, sections 7 and 8.
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from dataclasses import dataclass
 
-from app.clients.alien4cloud.api import Alien4CloudApi, if_known
+from app.clients.alien4cloud.api import Alien4CloudApi
 from app.clients.alien4cloud.cancel import request
-from app.clients.alien4cloud.model import Run
+from app.clients.alien4cloud.model import LogRecord, Run
 from app.clients.alien4cloud.reference import Reference
 from app.clients.alien4cloud.statuses import end_told_by
 from app.domain import ExecutionStatus
 from app.errors import Conflict
 
-_LAST_LINES = 20
 _DEPLOYMENT_ENDED = "The deployment ended before the execution did."
 
 
@@ -28,11 +28,25 @@ class Verdict:
     error: str | None = None
 
 
-def lost_end(api: Alien4CloudApi, run: Run, reference: Reference) -> Verdict | None:
+def lost_end(
+    api: Alien4CloudApi,
+    run: Run,
+    reference: Reference,
+    last_lines: Sequence[LogRecord],
+    *,
+    alive: bool,
+) -> Verdict | None:
     """Find out whether an execution that Alien4Cloud shows as active has ended.
 
     Its last log lines tell it best; then whether its deployment lives; and one that is being
     cancelled is cancelled once more, which the orchestrator refuses when there is nothing left.
+
+    Args:
+        api: The calls.
+        run: Alien4Cloud's record.
+        reference: Where it runs.
+        last_lines: Its last log entries, newest first.
+        alive: Its deployment lives.
 
     Returns:
         How it ended, or None when nothing says that it has.
@@ -40,16 +54,13 @@ def lost_end(api: Alien4CloudApi, run: Run, reference: Reference) -> Verdict | N
     Raises:
         UpstreamError: Alien4Cloud failed.
     """
-    last_lines = api.logs([run.id], size=_LAST_LINES, ascending=False).entries
     told = end_told_by(last_lines)
     if told is not None:
         return Verdict(told)
     cancelling = run.status == "CANCELLING"
-    deployment = if_known(api.deployment, run.deployment)
-    if deployment is None or deployment.ended_ms is not None:
-        if cancelling:
-            return Verdict(ExecutionStatus.CANCELLED, _DEPLOYMENT_ENDED)
-        return Verdict(ExecutionStatus.FAILED, _DEPLOYMENT_ENDED)
+    if not alive:
+        status = ExecutionStatus.CANCELLED if cancelling else ExecutionStatus.FAILED
+        return Verdict(status, _DEPLOYMENT_ENDED)
     if cancelling and (run.ended_ms is not None or _is_over(api, reference)):
         return Verdict(ExecutionStatus.CANCELLED)
     return None

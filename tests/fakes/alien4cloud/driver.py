@@ -5,11 +5,11 @@ from __future__ import annotations
 import time
 import uuid
 from collections.abc import Callable
-from dataclasses import dataclass, field, replace
+from dataclasses import dataclass, field, fields, replace
 from datetime import UTC, datetime, timedelta
 from typing import Any
 
-from app.clients.orchestrator import Orchestrator
+from app.clients.orchestrator import LostLaunch, Orchestrator
 from app.domain import (
     JSON,
     DesiredState,
@@ -70,6 +70,12 @@ def make_launch(
     """Write a launch down."""
     created_at = datetime.fromtimestamp(clock(), UTC)
     return Launch(str(uuid.uuid4()), workflow_id, inputs or {}, identity, created_at)
+
+
+def in_doubt(launch: Launch, *rivals: Launch, **more: Any) -> LostLaunch:
+    """Make of a launch one of which nobody knows whether it happened."""
+    values = {f.name: getattr(launch, f.name) for f in fields(Launch)}
+    return LostLaunch(**values, rivals=rivals, **more)
 
 
 def make_execution(launch: Launch, reference: JSON, **more: Any) -> Execution:

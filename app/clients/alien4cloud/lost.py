@@ -1,0 +1,102 @@
+"""Telling which execution each launch began, where the answers to launches were lost.
+
+Alien4Cloud keeps no mark of ours and names no user, so only time and inputs tell executions apart.
+Launches with the same inputs are interchangeable: each asked for the same, and gets it, whichever
+execution it is given. Those with different inputs are not, and are left open rather than guessed.
+Pure functions. Source: Alien4Cloud 3.8 REST, sections 5 and 7.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterable, Mapping, Sequence
+from dataclasses import dataclass
+
+from app.clients.alien4cloud.model import Run
+from app.domain import Launch
+
+CLOCK_SLACK_MS = 30_000
+"""How far our clock and Alien4Cloud's may differ."""
+
+SameInputs = Callable[[Launch, Run], bool | None]
+"""Tells whether an execution has the inputs of a launch; None where they cannot be compared."""
+
+
+@dataclass(frozen=True, slots=True)
+class Shares:
+    """Which execution is whose.
+
+    Attributes:
+        found: The execution by the id of the launch that began it, or might as well have.
+        rest: Executions of which it cannot be told whether another launch began them.
+    """
+
+    found: Mapping[str, Run]
+    rest: Sequence[Run]
+
+
+def share_out(launches: Sequence[Launch], runs: Sequence[Run], same: SameInputs) -> Shares:
+    """Give each launch the execution that it began, as far as that can be told.
+
+    The answer does not depend on which of the launches it is asked for.
+
+    Args:
+        launches: All launches of one workflow that are in doubt, oldest first.
+        runs: Executions of it that belong to no other launch, oldest first.
+        same: Compares inputs.
+    """
+    found = {} if alike(launches) else _by_inputs(launches, runs, same)
+    left = [launch for launch in launches if launch.execution_id not in found]
+    rest = _without(runs, found)
+    rest = [run for run in rest if any(may_have_begun(launch, run, same) for launch in left)]
+    placed = _in_order(left, rest, same)
+    complete = len(placed) == len(rest) and (alike(left) or len(placed) == len(left))
+    if not complete:
+        # Somebody else's are among them: only those will do that are known to be the same.
+        sure = [run for run in rest if any(same(launch, run) for launch in left)]
+        placed = _in_order(left, sure, same)
+    return Shares({**found, **placed}, _without(rest, placed))
+
+
+def alike(launches: Sequence[Launch]) -> bool:
+    """Tell whether launches are interchangeable."""
+    return all(launch.inputs == launches[0].inputs for launch in launches)
+
+
+def may_have_begun(launch: Launch, run: Run, same: SameInputs) -> bool:
+    """Tell whether neither time nor inputs say that another launch began an execution."""
+    written_down_ms = launch.created_at.timestamp() * 1000
+    in_time = run.started_ms >= written_down_ms - CLOCK_SLACK_MS
+    return in_time and same(launch, run) is not False
+
+
+def _by_inputs(launches: Sequence[Launch], runs: Iterable[Run], same: SameInputs) -> dict[str, Run]:
+    """Give out the executions whose inputs are known.
+
+    Only the latest one's are, so of several launches that fit the latest began it.
+    """
+    found: dict[str, Run] = {}
+    for run in runs:
+        fitting = [
+            launch.execution_id
+            for launch in launches
+            if same(launch, run) and may_have_begun(launch, run, same)
+        ]
+        if fitting:
+            found[fitting[-1]] = run
+    return found
+
+
+def _in_order(launches: Iterable[Launch], runs: Sequence[Run], same: SameInputs) -> dict[str, Run]:
+    """Give each launch, the oldest first, the oldest execution that it may have begun."""
+    placed: dict[str, Run] = {}
+    for launch in launches:
+        for run in _without(runs, placed):
+            if may_have_begun(launch, run, same):
+                placed[launch.execution_id] = run
+                break
+    return placed
+
+
+def _without(runs: Iterable[Run], placed: Mapping[str, Run]) -> list[Run]:
+    given = {run.id for run in placed.values()}
+    return [run for run in runs if run.id not in given]
