@@ -82,8 +82,9 @@ def _measure(store: _Store, entries: int) -> Iterator[Figure]:
     execution = make_executions(store.database, 1)[0]
     for batch in batches(entries, 10_000):
         execution = Executions(store.database).record(execution, OWNER, observation(batch))
-    with store.database.engine().begin() as connection:
-        connection.execute(text("ANALYZE"))
+    if not store.database.is_sqlite:  # PostgreSQL does it by itself, SQLite never
+        with store.database.engine().begin() as connection:
+            connection.execute(text("ANALYZE"))
     yield from _pages(store, execution)
 
 
