@@ -293,8 +293,10 @@ def test_a_launch_whose_web_process_is_killed_happens_once_under_its_key(
         key = f"key-{number}"
         post_and_leave(service, key, delay)
         service.replaced("web", service.kill("web"))
-        known[key] = launch_again(service, key)
-        assert launch_again(service, key) in {known[key], None}
+        # What is not certain yet may be so a moment later; but then it stays what it is.
+        answers = {launch_again(service, key) for _ in range(2)} - {None}
+        assert len(answers) <= 1
+        known[key] = answers.pop() if answers else None
     client = service.client()
     executions = client.get("/executions", workflow="once")["executions"]
     assert len(executions) == len(known)
