@@ -13,7 +13,7 @@ from datetime import timedelta
 
 import structlog
 
-from app.clients.orchestrator import Capability, Orchestrator, adopter, pauser
+from app.clients.orchestrator import Adoption, Capability, Orchestrator, adopter, pauser
 from app.domain import (
     JSON,
     DesiredState,
@@ -46,6 +46,7 @@ log = structlog.get_logger(__name__)
 _ID = re.compile(r"[A-Za-z0-9_-]{1,64}")
 _LAUNCH_SECONDS = 30.0
 _LAUNCH_LOOK_SECONDS = 0.25
+_ADOPT_AGAIN_SECONDS = 2.0
 _STEERABLE = {ExecutionStatus.PENDING, ExecutionStatus.RUNNING, ExecutionStatus.PAUSED}
 
 
@@ -191,10 +192,7 @@ class ExecutionService:
         return execution
 
     def _adopt(self, execution_id: str, identity: Identity) -> Execution:
-        """Take over an execution that an orchestrator knows by this id.
-
-        One that was launched here has an owner and an id of its own, which it goes by.
-        """
+        """Take over an execution that an orchestrator knows by this id."""
         failure: UpstreamError | None = None
         for orchestrator in self._orchestrators.values():
             if Capability.ADOPT not in orchestrator.capabilities:
@@ -205,26 +203,40 @@ class ExecutionService:
                 failure = exc  # another one may know it
                 continue
             if found is not None:
-                ours = self._executions.find_by_reference(
-                    orchestrator.name, found.workflow_id, found.reference
-                )
-                if ours is not None:
-                    self._access.require_visible(ours, identity)
-                    raise NotFound(f"This execution was launched here; its id is {ours.id}.")
-                intent = Intent(
-                    execution_id=execution_id,
-                    orchestrator=orchestrator.name,
-                    workflow_id=found.workflow_id,
-                    workflow_name=found.workflow_name,
-                    owner=NOBODY,
-                    inputs={},
-                )
-                return self._executions.adopt(
-                    intent, found.reference, found.status, found.started_at
-                )
+                return self._take_over(orchestrator, execution_id, found, identity)
         if failure is not None:
             raise failure
         raise NotFound("There is no such execution.")
+
+    def _take_over(
+        self, orchestrator: Orchestrator, execution_id: str, found: Adoption, identity: Identity
+    ) -> Execution:
+        """Write down what an orchestrator knows, unless it was launched here.
+
+        Such a one has an owner and an id of its own, which it goes by.
+        """
+        intent = Intent(
+            execution_id=execution_id,
+            orchestrator=orchestrator.name,
+            workflow_id=found.workflow_id,
+            workflow_name=found.workflow_name,
+            owner=NOBODY,
+            inputs={},
+        )
+        try:
+            execution = self._executions.adopt(
+                intent, found.reference, found.status, found.started_at
+            )
+        except Conflict as exc:
+            text = (
+                "This execution may have been begun by a launch of which it is not known yet "
+                "whether the orchestrator received it. Ask again soon."
+            )
+            raise UpstreamError(text, retry_after_seconds=_ADOPT_AGAIN_SECONDS) from exc
+        if execution.id != execution_id:
+            self._access.require_visible(execution, identity)
+            raise NotFound(f"This execution was launched here; its id is {execution.id}.")
+        return execution
 
     def wait(self, execution_id: str, identity: Identity, timeout_seconds: float) -> Execution:
         """Get an execution once its status changed, has become final, or the time is over."""

@@ -6,18 +6,20 @@ from collections.abc import Collection
 from dataclasses import dataclass
 from datetime import timedelta
 
-from sqlalchemy import ColumnElement, Connection, select, update
+from sqlalchemy import Connection, select, update
 
 from app.domain import JSON, Execution, ExecutionStatus, Observation
 from app.errors import Conflict
 from app.store import journal
 from app.store.database import Database
 from app.store.execution_rows import (
-    FINAL,
+    UNSETTLED,
     change,
     held,
+    holders,
     now,
     observed,
+    of_workflow,
     one,
     settled,
     store_task,
@@ -28,8 +30,6 @@ from app.store.schema import executions
 # A launch whose web process was killed is taken up when no live one can still be at it.
 _LAUNCH_TIME = timedelta(seconds=90)
 _LOCAL_LAUNCH_TIME = timedelta(seconds=5)
-# More than the clocks of two machines differ by.
-_LONG_BEFORE = timedelta(hours=1)
 
 
 @dataclass(frozen=True, slots=True)
@@ -209,31 +209,10 @@ class DrivenExecutions:
         )
 
 
-def _of_workflow(execution: Execution) -> ColumnElement[bool]:
-    return (executions.c.orchestrator == execution.orchestrator) & (
-        executions.c.workflow_id == execution.workflow_id
-    )
-
-
-_UNSETTLED = executions.c.reference.is_(None) & executions.c.status.not_in(FINAL)
-
-
 def _siblings(connection: Connection, execution: Execution) -> Siblings:
-    """Read them with one statement: an execution that is being settled must not be missed."""
-    ended_before = executions.c.finished_at < execution.created_at - _LONG_BEFORE
-    settled_since = executions.c.reference.is_not(None) & (
-        executions.c.finished_at.is_(None) | ~ended_before
-    )
-    rows = connection.execute(
-        select(executions)
-        .where(
-            _of_workflow(execution),
-            executions.c.number != execution.number,
-            _UNSETTLED | settled_since,
-        )
-        .order_by(executions.c.number)
-    )
-    others = [to_execution(row) for row in rows]
+    since = execution.created_at
+    others = holders(connection, execution.orchestrator, execution.workflow_id, since)
+    others = [other for other in others if other.number != execution.number]
     unsettled = [e for e in others if e.reference is None]
     return Siblings(
         doubtful=tuple(e for e in unsettled if _in_doubt(e)),
@@ -253,7 +232,7 @@ def _lock_unsettled(connection: Connection, execution: Execution) -> None:
     if connection.dialect.name == "postgresql":
         connection.execute(
             select(executions.c.number)
-            .where(_of_workflow(execution), _UNSETTLED)
+            .where(of_workflow(execution.orchestrator, execution.workflow_id), UNSETTLED)
             .order_by(executions.c.number)
             .with_for_update()
         )

@@ -4,10 +4,21 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import fields
-from datetime import UTC, datetime
+from datetime import UTC, datetime, timedelta
 from typing import Any
 
-from sqlalchemy import Connection, Select, Update, func, insert, select, text, update
+from sqlalchemy import (
+    ColumnElement,
+    Connection,
+    Select,
+    Update,
+    func,
+    insert,
+    select,
+    text,
+    true,
+    update,
+)
 
 from app.domain import (
     FINAL_STATUSES,
@@ -24,7 +35,11 @@ from app.store.changes import Kind
 from app.store.schema import executions, tasks
 
 FINAL = tuple(FINAL_STATUSES)
+UNSETTLED = executions.c.reference.is_(None) & executions.c.status.not_in(FINAL)
+"""What a launch began, if anything, is not known yet."""
 TASK_FIELDS = tuple(f.name for f in fields(Task))
+# More than the clocks of two machines differ by, and than a launch takes to begin anything.
+_LONG = timedelta(hours=1)
 _ENUMS = {"status": ExecutionStatus, "desired": DesiredState}
 _PLAIN = tuple(
     f.name
@@ -140,6 +155,42 @@ def one(connection: Connection, condition: Any) -> Execution:
     if row is None:
         raise NotFound("There is no such execution.")
     return to_execution(row)
+
+
+def of_workflow(orchestrator: str, workflow_id: str) -> ColumnElement[bool]:
+    """Choose the executions of one workflow."""
+    return (executions.c.orchestrator == orchestrator) & (executions.c.workflow_id == workflow_id)
+
+
+def holders(
+    connection: Connection, orchestrator: str, workflow_id: str, since: datetime | None
+) -> list[Execution]:
+    """List the executions of a workflow that hold a reference, or may come to, oldest first.
+
+    They are read with one statement: one that is being settled must not be missed.
+
+    Args:
+        connection: The connection.
+        orchestrator: Name of the orchestrator.
+        workflow_id: Id of the workflow.
+        since: Leave out what ended long before this moment.
+    """
+    ended = executions.c.finished_at
+    recent = true() if since is None else ended.is_(None) | (ended >= since - _LONG)
+    rows = connection.execute(
+        select(executions)
+        .where(
+            of_workflow(orchestrator, workflow_id),
+            UNSETTLED | (executions.c.reference.is_not(None) & recent),
+        )
+        .order_by(executions.c.number)
+    )
+    return [to_execution(row) for row in rows]
+
+
+def may_have_begun(execution: Execution, started_at: datetime | None) -> bool:
+    """Tell whether what began at a moment may be what an unsettled launch asked for."""
+    return started_at is None or abs(started_at - execution.created_at) <= _LONG
 
 
 def to_execution(row: Any) -> Execution:

@@ -32,7 +32,16 @@ from app.errors import Conflict
 from app.store.changes import Kind
 from app.store.database import Database
 from app.store.driving import DrivenExecutions
-from app.store.execution_rows import FINAL, TASK_FIELDS, change, now, one, to_execution
+from app.store.execution_rows import (
+    FINAL,
+    TASK_FIELDS,
+    change,
+    holders,
+    may_have_begun,
+    now,
+    one,
+    to_execution,
+)
 from app.store.memo import Memo
 from app.store.schema import executions, launch_keys, tasks
 
@@ -107,9 +116,22 @@ class Executions(DrivenExecutions):
             reference: Under which its orchestrator finds it.
             status: Its status there.
             started_at: When it began.
+
+        Returns:
+            The execution; the one that has the reference already, where there is one.
+
+        Raises:
+            Conflict: A launch of which nobody knows yet what it began may have begun it.
         """
 
         def work(connection: Connection) -> Execution:
+            # What it is was looked up before: a launch that began it is written down by now.
+            others = holders(connection, intent.orchestrator, intent.workflow_id, started_at)
+            for other in others:
+                if other.reference == reference:
+                    return other
+            if any(e.reference is None and may_have_begun(e, started_at) for e in others):
+                raise Conflict("A launch that is not settled yet may have begun it.")
             execution = self._create(connection, intent)
             values = {"reference": reference, "started_at": started_at}
             # A final status is for the conductor to record, together with the log.
@@ -213,21 +235,6 @@ class Executions(DrivenExecutions):
     def _read(self, execution_id: str) -> Execution:
         with self._database.read() as connection:
             return one(connection, executions.c.id == execution_id)
-
-    def find_by_reference(
-        self, orchestrator: str, workflow_id: str, reference: JSON
-    ) -> Execution | None:
-        """Find the execution that an orchestrator knows by a reference."""
-        with self._database.read() as connection:
-            rows = connection.execute(
-                select(executions.c.number, executions.c.reference).where(
-                    executions.c.orchestrator == orchestrator,
-                    executions.c.workflow_id == workflow_id,
-                    executions.c.reference.is_not(None),
-                )
-            )
-            number = next((row.number for row in rows if row.reference == reference), None)
-            return None if number is None else one(connection, executions.c.number == number)
 
     def find(
         self, wanted: ExecutionFilter, offset: int = 0, limit: int | None = None

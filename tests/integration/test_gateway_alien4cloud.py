@@ -29,7 +29,7 @@ from fakes.alien4cloud.world import Environment
 
 _READY = re.compile(r"Slipway is ready at (http://127\.0\.0\.1:\d+)")
 _SECONDS = 40.0
-_OUTAGE_SECONDS = 15.0
+_OUTAGE_SECONDS = 60.0
 _CAP_SECONDS = 5.0
 _ROLES = {
     "ada": ["user"],
@@ -93,10 +93,12 @@ class User:
         assert answer.status_code == 200, answer.text
         return answer.json()
 
-    def follow(self, execution: str, wait: str = "5s") -> list[dict[str, Any]]:
+    def follow(
+        self, execution: str, wait: str = "5s", seconds: float = 2 * _SECONDS
+    ) -> list[dict[str, Any]]:
         """Follow a log by long poll until it is complete."""
         entries: list[dict[str, Any]] = []
-        end = time.monotonic() + 2 * _SECONDS
+        end = time.monotonic() + seconds
         while time.monotonic() < end:
             page = self.page(execution, f"from={len(entries)}&timeout={wait}&levels=15")
             entries += page["logs"]
@@ -624,6 +626,25 @@ def owner_of(user: User, run: Run) -> str:
     return re.search(r"its id is (\S+)\.", answer.json()["detail"])[1]
 
 
+def test_what_a_lost_launch_began_is_not_adopted_under_its_id_on_alien4cloud(
+    gateway, place, server
+):
+    environment = place().workflow("job", script=script.simple(1, ["the line"]))
+    server.fault(Kind.REPLY, "search_deployments", status=500, body=b"{}")
+    server.fault(Kind.DROP_AFTER, "launch", times=1)
+    execution = gateway.ada.launch(environment.workflow_id("job"))
+    run = server.runs[-1]
+    end = time.monotonic() + _SECONDS
+    while (answer := gateway.ada.get(f"/executions/{run.id}")).status_code == 404:
+        assert time.monotonic() < end, "it never began"
+    assert (answer.status_code, "Retry-After" in answer.headers) == (503, True)
+    assert "not known yet" in answer.json()["detail"]
+    server.faults.clear()
+    assert gateway.ada.until(execution, *FINAL)["status"] == "SUCCESS"
+    assert owner_of(gateway.ada, run) == execution
+    assert_each_once(gateway.ada.follow(execution), ["the line"])
+
+
 def test_two_lost_launches_of_the_same_workflow_are_settled_as_one_execution_each(
     gateway, place, server
 ):
@@ -689,16 +710,17 @@ def test_a_launch_while_alien4cloud_is_down_is_refused_and_leaves_nothing(alone)
 
 
 def test_an_outage_under_twenty_followed_executions_loses_no_status_and_no_line(alone):
-    """It lasts for 15 s: long enough for the pauses between attempts to have grown to their cap."""
     gateway, server = alone()
     lines = [f"line {index}" for index in range(60)]
     id_ = simple_place(server, script.simple(17, lines)).workflow_id("job")
     executions = [gateway.ada.launch(id_) for _ in range(20)]
     logs: dict[str, list[dict[str, Any]]] = {}
-    followers = [
-        threading.Thread(target=lambda e=e: logs.update({e: gateway.ada.follow(e, wait="2s")}))
-        for e in executions
-    ]
+    patience = _OUTAGE_SECONDS + 2 * _SECONDS
+
+    def follow(execution: str) -> None:
+        logs[execution] = gateway.ada.follow(execution, wait="2s", seconds=patience)
+
+    followers = [threading.Thread(target=follow, args=(e,)) for e in executions]
     for follower in followers:
         follower.start()
     try:
@@ -725,7 +747,7 @@ def test_an_outage_under_twenty_followed_executions_loses_no_status_and_no_line(
         assert time.monotonic() - up_at < _CAP_SECONDS * 1.2 + 2
     finally:
         for follower in followers:
-            follower.join(2 * _SECONDS + 10)
+            follower.join(patience + 10)
     assert len(logs) == len(executions)
     for execution in executions:
         assert_each_once(logs[execution], lines)

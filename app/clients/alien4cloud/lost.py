@@ -10,12 +10,19 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass
+from itertools import pairwise
 
 from app.clients.alien4cloud.model import Run
 from app.domain import Launch
 
 CLOCK_SLACK_MS = 30_000
 """How far our clock and Alien4Cloud's may differ."""
+
+_LATEST_MS = 3_600_000
+"""No launch begins an execution later than this after it was written down."""
+
+_IN_ORDER_SECONDS = 10.0
+"""Launches that were written down this far apart begin in that order."""
 
 SameInputs = Callable[[Launch, Run], bool | None]
 """Tells whether an execution has the inputs of a launch; None where they cannot be compared."""
@@ -49,7 +56,8 @@ def share_out(launches: Sequence[Launch], runs: Sequence[Run], same: SameInputs)
     rest = _without(runs, found)
     rest = [run for run in rest if any(may_have_begun(launch, run, same) for launch in left)]
     placed = _in_order(left, rest, same)
-    complete = len(placed) == len(rest) and (alike(left) or len(placed) == len(left))
+    certain = alike(left) or (len(placed) == len(left) and _in_sequence(left))
+    complete = certain and len(placed) == len(rest)
     if not complete:
         # Somebody else's are among them: only those will do that are known to be the same.
         sure = [run for run in rest if any(same(launch, run) for launch in left)]
@@ -62,10 +70,19 @@ def alike(launches: Sequence[Launch]) -> bool:
     return all(launch.inputs == launches[0].inputs for launch in launches)
 
 
+def _in_sequence(launches: Sequence[Launch]) -> bool:
+    """Tell whether launches that differ came one after the other, and not at once."""
+    return all(
+        earlier.inputs == later.inputs
+        or (later.created_at - earlier.created_at).total_seconds() >= _IN_ORDER_SECONDS
+        for earlier, later in pairwise(launches)
+    )
+
+
 def may_have_begun(launch: Launch, run: Run, same: SameInputs) -> bool:
     """Tell whether neither time nor inputs say that another launch began an execution."""
     written_down_ms = launch.created_at.timestamp() * 1000
-    in_time = run.started_ms >= written_down_ms - CLOCK_SLACK_MS
+    in_time = -CLOCK_SLACK_MS <= run.started_ms - written_down_ms <= _LATEST_MS
     return in_time and same(launch, run) is not False
 
 

@@ -114,6 +114,47 @@ class TestIntent:
         assert (again.id, new) == (execution.id, False)
 
 
+class TestAdoption:
+    def adopt(self, kit, id_="theirs", began_at=None, **more):
+        intent = kit.intent(execution_id=id_, owner="", **more)
+        return kit.executions.adopt(intent, {"job": 7}, ExecutionStatus.RUNNING, began_at)
+
+    def test_what_runs_already_is_written_down_once(self, kit):
+        began_at = now()
+        execution = self.adopt(kit, began_at=began_at)
+        assert (execution.id, execution.reference) == ("theirs", {"job": 7})
+        assert (execution.status, execution.started_at) == (ExecutionStatus.RUNNING, began_at)
+        assert self.adopt(kit, began_at=began_at) == execution
+        assert kit.executions.find(ExecutionFilter())[1] == 1
+
+    def test_what_was_launched_here_is_given_as_it_is(self, kit):
+        ours = kit.create()
+        kit.executions.launched(ours, {"job": 7})
+        assert self.adopt(kit, began_at=now()).id == ours.id
+        assert kit.executions.find(ExecutionFilter())[1] == 1
+
+    @pytest.mark.parametrize("in_doubt", [False, True])
+    @pytest.mark.parametrize("began", [False, True])
+    def test_nothing_is_adopted_that_an_unsettled_launch_may_have_begun(self, kit, in_doubt, began):
+        launch = kit.create()
+        if in_doubt:
+            kit.executions.doubt(launch, "?")
+        with pytest.raises(Conflict, match="not settled"):
+            self.adopt(kit, began_at=now() if began else None)
+        with pytest.raises(NotFound):
+            kit.executions.get("theirs")
+        kit.executions.launched(launch, {"job": 8})
+        assert self.adopt(kit, began_at=now()).id == "theirs"
+
+    @pytest.mark.parametrize("days", [-1, 1])
+    def test_a_launch_of_another_workflow_or_day_is_in_nobodys_way(self, kit, days):
+        kit.create(workflow_id="another")
+        assert self.adopt(kit, "one", began_at=now()).id == "one"
+        kit.create(workflow_id="third")
+        other_day = now() + timedelta(days=days)
+        assert self.adopt(kit, "two", other_day, workflow_id="third").id == "two"
+
+
 class TestDoubt:
     def test_a_launch_in_doubt_is_unknown_and_says_why(self, kit):
         execution = kit.create()

@@ -216,6 +216,15 @@ def test_an_execution_from_before_is_not_taken_for_it(server, orchestrator, laun
     assert orchestrator.find(in_doubt(wanted)) is None
 
 
+def test_an_execution_from_long_after_is_not_taken_for_it(server, orchestrator, launch, clock):
+    wanted = launch()
+    clock.advance(3700)
+    server.world.launch(*_parts(server), {})
+    orchestrator.health()
+    clock.advance(60)
+    assert orchestrator.find(in_doubt(wanted)) is None
+
+
 def test_what_belongs_to_another_launch_does_not_fit(server, orchestrator, launch, clock):
     wanted = launch()
     taken = [orchestrator.trigger(launch()) for _ in range(2)]
@@ -304,12 +313,25 @@ def test_what_shows_first_is_given_to_neither_before_both_must_show(
     assert settle(orchestrator, [one, two]) == [server.runs[0].id, None]
 
 
-def test_several_with_different_inputs_are_given_out_in_order_when_all_have_begun(
-    server, orchestrator, environment, lose
+def test_several_with_different_inputs_one_after_the_other_are_given_out_in_order(
+    server, orchestrator, environment, lose, clock
 ):
     environment.workflow("exec_job", inputs={"n": "integer"})
-    launches = [lose({"n": n}) for n in range(4)]
+    launches = []
+    for n in range(4):
+        launches.append(lose({"n": n}))
+        clock.advance(10)
     assert settle(orchestrator, launches) == [run.id for run in server.runs]
+
+
+def test_several_with_different_inputs_at_once_may_have_overtaken_each_other(
+    server, orchestrator, environment, lose, clock
+):
+    """Only the inputs of the latest are kept."""
+    environment.workflow("exec_job", inputs={"n": "integer"})
+    launches = [lose({"n": n}) for n in range(4)]
+    clock.advance(60)
+    assert settle(orchestrator, launches) == ["open", "open", "open", server.runs[3].id]
 
 
 def test_what_cannot_be_told_apart_is_not_guessed(server, orchestrator, environment, lose, clock):
