@@ -36,6 +36,7 @@ from app.store.executions import Executions
 log = structlog.get_logger(__name__)
 
 _CLAIM_AT_ONCE = 1000
+_FIRST_PAUSE_SECONDS = 1.0
 _LONGEST_PAUSE_SECONDS = 15.0
 _LONGEST_PAUSE_FOLLOWED_SECONDS = 5.0
 _SHORTEST_REST = 0.1
@@ -70,8 +71,7 @@ class _Driver:
 
     @property
     def followed(self) -> bool:
-        until = self.execution.followed_until
-        return until is not None and until > now()
+        return self.execution.is_followed(time.time())
 
 
 _Queue = list[tuple[float, int, _Driver]]
@@ -383,7 +383,7 @@ def _failed(driver: _Driver, exc: Exception) -> float:
     unreachable = isinstance(exc, UpstreamUnreachable | UpstreamTimeout)
     driver.cut_off = unreachable and asked_seconds is None
     longest = _LONGEST_PAUSE_FOLLOWED_SECONDS if driver.followed else _LONGEST_PAUSE_SECONDS
-    pause = min(longest, 0.5 * 2.0 ** min(driver.failures, 10))
+    pause = min(longest, _FIRST_PAUSE_SECONDS * 2.0 ** min(driver.failures - 1, 10))
     pause *= random.uniform(0.8, 1.2)  # noqa: S311
     return time.monotonic() + max(asked_seconds or 0.0, pause)
 

@@ -255,6 +255,7 @@ class Execution:
         log_bytes: Size of those entries as text, by level; see :func:`log_line`.
         log_complete: No entry can come any more.
         progress: Share of the work that is done, 0 to 1.
+        followed_until: Until when somebody waits for news of it, as far as is known.
     """
 
     number: int
@@ -284,6 +285,10 @@ class Execution:
     def log_total(self) -> int:
         """Number of entries in the journal, of all levels."""
         return sum(self.log_counts)
+
+    def is_followed(self, at_seconds: float) -> bool:
+        """Tell whether somebody waits for news of it at a moment, in seconds since the epoch."""
+        return self.followed_until is not None and self.followed_until.timestamp() > at_seconds
 
 
 @dataclass(frozen=True, slots=True)

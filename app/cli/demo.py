@@ -111,7 +111,7 @@ class _User:
             text = f"default {parameter['default']}: {parameter['description']}"
             click.echo(f"  input  {parameter['name']} ({parameter['type']}), {text}")
         for output in described["outputs"]:
-            click.echo(f"  output {output['name']}: {output['description']}")
+            click.echo(f"  output {output['name']:<6} {output['description']}")
         for step in described["steps"]:
             needs = " after " + ", ".join(step["needs"]) if step["needs"] else ""
             click.echo(f"  step   {step['name']}{needs}")

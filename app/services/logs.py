@@ -193,9 +193,11 @@ class LogService:
 
     def _make_page(self, key: _PageKey) -> LogPage:
         entries: list[LogEntry] = []
+        characters = 0
         for batch in self._batches(key):
             entries += batch
-            if sum(len(entry.content) for entry in entries) > _PAGE_CHARACTERS:
+            characters += sum(len(entry.content) for entry in batch)
+            if characters > _PAGE_CHARACTERS:
                 break
         return LogPage(entries, key.start, count(key.counts, key.levels), key.status, key.complete)
 

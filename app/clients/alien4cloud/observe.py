@@ -70,8 +70,7 @@ class _Look:
 
     @property
     def followed(self) -> bool:
-        until = self.execution.followed_until
-        return until is not None and until.timestamp() > self.now
+        return self.execution.is_followed(self.now)
 
     @property
     def runs(self) -> list[str]:

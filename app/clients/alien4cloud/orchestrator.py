@@ -117,9 +117,7 @@ class Alien4CloudOrchestrator(Orchestrator):
         Upstream: GET /executions/{id}, POST /deployment/logs/search -> 200, and after a change
         GET /workflow_execution/{id} or /tasks/search -> 200.
         """
-        until = execution.followed_until
-        followed = until is not None and until.timestamp() > self._clock()
-        with self._budget.going_first(followed):
+        with self._budget.going_first(execution.is_followed(self._clock())):
             return self._observer.observe(execution)
 
     def cancel(self, execution: Execution) -> None:
