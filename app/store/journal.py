@@ -124,7 +124,7 @@ class Journal:
             block, before = _seek(
                 connection, _BISECT_COUNTS, number=number, blocks=blocks, levels=levels, start=start
             )
-            statement, parameters = _filtered(levels)
+            statement, parameters = _filtered(levels, connection.dialect.name)
             rows = connection.execute(
                 statement,
                 {**parameters, "execution": number, "sequence": block * BLOCK, "size": size,
@@ -150,7 +150,7 @@ class Journal:
         with self._database.read() as connection:
             if levels == ALL_LEVELS:
                 return self._range(connection, number, sequence, min(size, total - sequence))
-            statement, parameters = _filtered(levels)
+            statement, parameters = _filtered(levels, connection.dialect.name)
             rows = connection.execute(
                 statement,
                 {**parameters, "execution": number, "sequence": sequence, "size": size, "skip": 0,
@@ -231,8 +231,9 @@ def _seek(
     return row[0], row[1]
 
 
+_ENTRY = "sequence, level, timestamp, task, content"
 _RANGE = text(
-    "SELECT sequence, level, timestamp, task, content FROM log_entries"
+    f"SELECT {_ENTRY} FROM log_entries"
     " WHERE execution = :execution AND sequence >= :first AND sequence < :last ORDER BY sequence"
 )
 
@@ -265,26 +266,33 @@ _BISECT_SIZES = _bisect(_SIZES)
 
 
 @cache
-def _filtered(levels: Level) -> tuple[Any, dict[str, int]]:
+def _filtered(levels: Level, dialect: str) -> tuple[Any, dict[str, int]]:
     """Build the query for a page of some levels: one index range for each, merged.
 
-    A test of the bits could not seek in the index, and would read past every rare line.
+    A test of the bits could not seek in the index, and would read past every rare line. Of ranges
+    that are merged PostgreSQL takes only what it needs; SQLite takes all, so that their contents
+    are better read when it is known which are wanted.
     """
     wanted = [level for level in LEVELS if level & levels]
-    branches = " UNION ALL ".join(
-        "SELECT sequence FROM (SELECT sequence FROM log_entries"
-        f" WHERE execution = :execution AND level = :level_{int(level)} AND sequence >= :sequence"
-        f" ORDER BY sequence LIMIT :reach) AS of_{int(level)}"
+    late = dialect == "sqlite" and len(wanted) > 1
+    columns = "sequence" if late else _ENTRY
+    ranges = [
+        f"SELECT {columns} FROM log_entries WHERE execution = :execution"
+        f" AND level = :level_{int(level)} AND sequence >= :sequence ORDER BY sequence"
         for level in wanted
-    )
-    statement = text(
-        "SELECT e.sequence, e.level, e.timestamp, e.task, e.content FROM"
-        f" (SELECT sequence FROM ({branches}) AS merged"
-        "  ORDER BY sequence LIMIT :size OFFSET :skip) AS page"
-        " JOIN log_entries e ON e.execution = :execution AND e.sequence = page.sequence"
-        " ORDER BY e.sequence"
-    )
-    return statement, {f"level_{int(level)}": int(level) for level in wanted}
+    ]
+    page = f"{ranges[0]} LIMIT :size OFFSET :skip"
+    if len(wanted) > 1:
+        merged = " UNION ALL ".join(
+            f"SELECT * FROM ({range_} LIMIT :reach) AS of_{i}" for i, range_ in enumerate(ranges)
+        )
+        page = f"SELECT * FROM ({merged}) AS merged ORDER BY sequence LIMIT :size OFFSET :skip"
+    if late:
+        page = (
+            f"SELECT {_ENTRY} FROM ({page}) AS page JOIN log_entries USING (sequence)"
+            " WHERE execution = :execution ORDER BY sequence"
+        )
+    return text(page), {f"level_{int(level)}": int(level) for level in wanted}
 
 
 def _unknown(
