@@ -199,6 +199,7 @@ def hold_polls(pipe: Pipe, port: int, paths: Sequence[str], start: int = 0) -> N
         pipe.recv()
         for number, connection in enumerate(connections.values(), start=1):
             connection.ask()
+            epoll.register(connection.socket, select.EPOLLIN)
             if number % _AT_ONCE == 0:
                 time.sleep(0.02)
 
@@ -214,6 +215,7 @@ def _one_answer_each(epoll: select.epoll, connections: Connections) -> list[Answ
             body = connection.receive()
             if body is not None:
                 answers.append(Answer(time.monotonic_ns(), body))
+                epoll.unregister(descriptor)  # a server that stops hangs up behind its answer
                 connection.go_on(body)
     return answers
 

@@ -68,9 +68,13 @@ class Service:
     def __exit__(self, *exc_info: object) -> None:
         self.stop()
 
+    def terminate(self) -> None:
+        """Ask the service to end by SIGTERM."""
+        self._process.terminate()
+
     def stop(self) -> None:
         """End the service; it ends its own processes."""
-        self._process.terminate()
+        self.terminate()
         try:
             self._process.wait(_STOP_SECONDS)
         except subprocess.TimeoutExpired:

@@ -2,9 +2,9 @@
 
 A command stamps each line with CLOCK_MONOTONIC just before it writes it; the client notes the same
 clock when the last byte of an answer is read; *delivery* is the difference, in ms. *Last answer* is
-the delivery to the last of all who wait. *RSS* is what the resident memory of the web processes
-grew by, shared among the clients; *idle* is the processor time of the web processes while nothing
-happens, as a share of one core.
+the delivery to the last of all who wait, or the time to it from the signal on. *RSS* is what the
+resident memory of the web processes grew by, shared among the clients; *idle* is the processor time
+of the web processes while nothing happens, as a share of one core.
 
 Where a thousand executions are needed, a feeder writes to the store as the conductor does
 (``Executions.record``), since a thousand commands would not fit the machine; there the stamp is
@@ -171,6 +171,11 @@ def _crowd(clients: int, *, processes: int, quick: bool) -> Iterator[Figure]:
                 crowd.last_ms.append(max(took))
                 crowd.half_ms.append(median(took))
                 worker.send("again")
+            worker.receive()
+            service.settle()
+            begun_ns = time.monotonic_ns()
+            service.terminate()
+            crowd.stop_ms = max(a.done_ns - begun_ns for a in worker.receive()) / 1e6
     floor_ms = _floor(clients, processes, len(answers[0].body), len(crowd.last_ms))
     yield from crowd.figures(clients, processes, floor_ms)
 
@@ -181,12 +186,14 @@ class _Crowd:
 
     Attributes:
         rss_kib: Memory of each client, in the last round.
+        stop_ms: Time from SIGTERM to the answer to the last.
     """
 
     last_ms: list[float] = field(default_factory=list)
     half_ms: list[float] = field(default_factory=list)
     idle_shares: list[float] = field(default_factory=list)
     rss_kib: float = 0.0
+    stop_ms: float = 0.0
 
     def figures(self, clients: int, processes: int, floor_ms: float) -> Iterator[Figure]:
         """Give the figures, beside the time that the bare server needs."""
@@ -204,6 +211,7 @@ class _Crowd:
         yield Figure(f"{name}: RSS of each", self.rss_kib, "KiB", most=64 if alone else 40)
         idle = median(self.idle_shares) * 100
         yield Figure(f"{name}: idle", idle, "% of a core", most=5)
+        yield Figure(f"{name}: SIGTERM, last answer", self.stop_ms / 1000, "s", most=2)
 
 
 def _floor(clients: int, processes: int, body_bytes: int, rounds: int) -> float:
