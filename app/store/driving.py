@@ -15,8 +15,8 @@ from app.store.database import Database
 from app.store.execution_rows import (
     UNSETTLED,
     change,
+    claims,
     held,
-    holders,
     now,
     observed,
     of_workflow,
@@ -39,7 +39,7 @@ class Siblings:
     Attributes:
         doubtful: Those whose launch has an unknown outcome, too, oldest first.
         under_way: Those whose launch is being asked for right now, oldest first.
-        references: What those hold that have not ended before the launch was written down.
+        references: What the others hold.
     """
 
     doubtful: tuple[Execution, ...] = ()
@@ -210,14 +210,12 @@ class DrivenExecutions:
 
 
 def _siblings(connection: Connection, execution: Execution) -> Siblings:
-    since = execution.created_at
-    others = holders(connection, execution.orchestrator, execution.workflow_id, since)
-    others = [other for other in others if other.number != execution.number]
-    unsettled = [e for e in others if e.reference is None]
+    unsettled, held_ = claims(connection, execution.orchestrator, execution.workflow_id)
+    unsettled = [other for other in unsettled if other.number != execution.number]
     return Siblings(
         doubtful=tuple(e for e in unsettled if _in_doubt(e)),
         under_way=tuple(e for e in unsettled if not _in_doubt(e)),
-        references=tuple(e.reference for e in others if e.reference is not None),
+        references=tuple(held_.values()),
     )
 
 

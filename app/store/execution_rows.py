@@ -16,7 +16,6 @@ from sqlalchemy import (
     insert,
     select,
     text,
-    true,
     update,
 )
 
@@ -104,8 +103,9 @@ def observed(row: Any, seen: Observation) -> dict[str, Any]:
     if row.desired == DesiredState.CANCEL and not status.final:
         status = ExecutionStatus.CANCELLING
     values.update(
-        status=status, error=seen.error, progress=seen.progress, finished_at=seen.finished_at
-    )
+        status=status, error=_storable(seen.error), progress=seen.progress,
+        finished_at=seen.finished_at,
+    )  # fmt: skip
     if seen.started_at is not None:
         values["started_at"] = seen.started_at
     if seen.outputs is not None:
@@ -116,6 +116,7 @@ def observed(row: Any, seen: Observation) -> dict[str, Any]:
 def store_task(connection: Connection, number: int, task: Task) -> None:
     """Store the state of a task; one that is new stands behind the others."""
     values = {name: getattr(task, name) for name in TASK_FIELDS if name != "name"}
+    values["error"] = _storable(task.error)
     changed = connection.execute(
         update(tasks).where(tasks.c.execution == number, tasks.c.name == task.name).values(**values)
     )
@@ -126,6 +127,10 @@ def store_task(connection: Connection, number: int, task: Task) -> None:
         connection.execute(
             insert(tasks).values(execution=number, name=task.name, position=position, **values)
         )
+
+
+def _storable(text_: str | None) -> str | None:
+    return None if text_ is None else journal.storable(text_)
 
 
 def change(connection: Connection, statement: Update, number: int, kinds: Sequence[Kind]) -> bool:
@@ -162,30 +167,27 @@ def of_workflow(orchestrator: str, workflow_id: str) -> ColumnElement[bool]:
     return (executions.c.orchestrator == orchestrator) & (executions.c.workflow_id == workflow_id)
 
 
-def holders(
-    connection: Connection, orchestrator: str, workflow_id: str, since: datetime | None
-) -> list[Execution]:
-    """List the executions of a workflow that hold a reference, or may come to, oldest first.
+def claims(
+    connection: Connection, orchestrator: str, workflow_id: str
+) -> tuple[list[Execution], dict[int, JSON]]:
+    """Read which executions of a workflow may come to hold a reference, and which do.
 
-    They are read with one statement: one that is being settled must not be missed.
+    One that is settled in between is in both, and none is in neither. No reference is too old: an
+    orchestrator may resume what had ended.
 
-    Args:
-        connection: The connection.
-        orchestrator: Name of the orchestrator.
-        workflow_id: Id of the workflow.
-        since: Leave out what ended long before this moment.
+    Returns:
+        Those that are not settled yet, oldest first, and the references by number.
     """
-    ended = executions.c.finished_at
-    recent = true() if since is None else ended.is_(None) | (ended >= since - _LONG)
-    rows = connection.execute(
-        select(executions)
-        .where(
-            of_workflow(orchestrator, workflow_id),
-            UNSETTLED | (executions.c.reference.is_not(None) & recent),
-        )
-        .order_by(executions.c.number)
+    mine = of_workflow(orchestrator, workflow_id)
+    unsettled = connection.execute(
+        select(executions).where(mine, UNSETTLED).order_by(executions.c.number)
     )
-    return [to_execution(row) for row in rows]
+    columns = executions.c.number, executions.c.reference
+    settled_ = select(*columns).where(mine, executions.c.reference.is_not(None))
+    return (
+        [to_execution(row) for row in unsettled],
+        {row.number: row.reference for row in connection.execute(settled_)},
+    )
 
 
 def may_have_begun(execution: Execution, started_at: datetime | None) -> bool:

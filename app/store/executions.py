@@ -36,7 +36,7 @@ from app.store.execution_rows import (
     FINAL,
     TASK_FIELDS,
     change,
-    holders,
+    claims,
     may_have_begun,
     now,
     one,
@@ -126,11 +126,11 @@ class Executions(DrivenExecutions):
 
         def work(connection: Connection) -> Execution:
             # What it is was looked up before: a launch that began it is written down by now.
-            others = holders(connection, intent.orchestrator, intent.workflow_id, started_at)
-            for other in others:
-                if other.reference == reference:
-                    return other
-            if any(e.reference is None and may_have_begun(e, started_at) for e in others):
+            unsettled, held = claims(connection, intent.orchestrator, intent.workflow_id)
+            for number, other in held.items():
+                if other == reference:
+                    return one(connection, executions.c.number == number)
+            if any(may_have_begun(launch, started_at) for launch in unsettled):
                 raise Conflict("A launch that is not settled yet may have begun it.")
             execution = self._create(connection, intent)
             values = {"reference": reference, "started_at": started_at}

@@ -79,7 +79,7 @@ def append(
     for entry in _unknown(connection, number, entries):
         if sequence % BLOCK == 0:
             checkpoints.append((number, sequence // BLOCK, *counts, *sizes))
-        content = _storable(entry.content)
+        content = storable(entry.content)
         rows.append(
             (number, sequence, int(entry.level), entry.timestamp_ms, entry.task, content,
              entry.upstream_id)
@@ -318,7 +318,7 @@ def _unknown(
     return fresh
 
 
-def _storable(content: str) -> str:
+def storable(content: str) -> str:
     """Replace what no database keeps: NUL, and halves of surrogate pairs."""
     if content.isascii():
         return content.replace("\x00", "\ufffd") if "\x00" in content else content

@@ -79,7 +79,8 @@ def make_orchestrator(server, clock) -> Callable[..., Alien4CloudOrchestrator]:
     def make(*, budget: int = 10_000, **more: object) -> Alien4CloudOrchestrator:
         poll = {"min": "500ms", "max": "3s", "budget_per_second": budget}
         values = {"url": server.url, "user": "admin", "password": "secret", "poll": poll,
-                  "timeout": "300ms", "cache_ttl": "0s", "grace": "6s", **more}  # fmt: skip
+                  "timeout": "300ms", "cache_ttl": "0s", "grace": "6s", "launch_limit": "0s",
+                  **more}  # fmt: skip
         options, faults = load_section(Alien4CloudOptions, values, "")
         assert options is not None, faults
         return Alien4CloudOrchestrator("hpc", options, clock=clock)

@@ -169,8 +169,8 @@ def alien4cloud(server: Alien4Cloud, name: str = "hpc", **more: Any) -> dict[str
     """Configure an orchestrator; everything that takes time takes less of it."""
     poll = {"min": "100ms", "max": "400ms", "budget_per_second": 400}
     return {"name": name, "type": "alien4cloud", "url": server.url, "user": "admin",
-            "password": "secret", "timeout": "1s", "grace": "3s", "cache_ttl": "0s",
-            "poll": poll, **more}  # fmt: skip
+            "password": "secret", "timeout": "1s", "grace": "3s", "launch_limit": "0s",
+            "cache_ttl": "0s", "poll": poll, **more}  # fmt: skip
 
 
 @pytest.fixture(scope="module")

@@ -613,7 +613,7 @@ def test_what_a_lost_launch_could_be_mistaken_for_is_told(stage, doubtful):
     asked = next(launch for launch in remote.asked if launch.execution_id == doubtful)
     assert [launch.execution_id for launch in asked.rivals] == [rival, cut_short]
     assert [launch.execution_id for launch in asked.under_way] == [under_way]
-    assert asked.taken == (stage.get(ended).reference,)
+    assert asked.taken == (stage.get(ended).reference, stage.get(long_ended).reference)
 
 
 def test_what_belongs_to_another_execution_settles_nothing(stage, doubtful):

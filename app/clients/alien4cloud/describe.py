@@ -12,20 +12,24 @@ from app.clients.alien4cloud.topology import Topology, WorkflowRecord
 from app.domain import Identity, WorkflowDescription
 from app.errors import NotFound
 
-_TTL_SECONDS = 300.0
-
 
 class Topologies:
     """Reads topologies, which are large, and keeps what matters of them.
 
     Args:
         api: The calls.
+        ttl_seconds: How long they are kept.
         clock: Seconds that never run backwards.
     """
 
-    def __init__(self, api: Alien4CloudApi, clock: Callable[[], float] = time.monotonic) -> None:
+    def __init__(
+        self,
+        api: Alien4CloudApi,
+        ttl_seconds: float,
+        clock: Callable[[], float] = time.monotonic,
+    ) -> None:
         self._api = api
-        self._cache: TtlCache[tuple[str, str], Topology] = TtlCache(_TTL_SECONDS, clock=clock)
+        self._cache: TtlCache[tuple[str, str], Topology] = TtlCache(ttl_seconds, clock=clock)
 
     def get(self, application: str, environment: str, version: str) -> Topology:
         """Give what is deployed in an environment.

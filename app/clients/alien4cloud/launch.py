@@ -15,7 +15,6 @@ from app.clients.alien4cloud.inputs import Input, encode, normal
 from app.clients.alien4cloud.lost import (
     CLOCK_SLACK_MS,
     SameInputs,
-    alike,
     may_have_begun,
     share_out,
 )
@@ -59,7 +58,8 @@ class Launches:
         catalogue: Decides who may launch what.
         describer: Tells what inputs are expected.
         api: The calls.
-        grace_seconds: How long a launch may take to show.
+        grace_seconds: How long a launch may take to show, once it was accepted.
+        launch_seconds: How long it may take to be accepted.
         clock: Seconds since the epoch.
     """
 
@@ -70,12 +70,14 @@ class Launches:
         describer: Describer,
         api: Alien4CloudApi,
         grace_seconds: float,
+        launch_seconds: float,
         clock: Callable[[], float] = time.time,
     ) -> None:
         self._catalogue = catalogue
         self._describer = describer
         self._api = api
         self._grace_seconds = grace_seconds
+        self._launch_seconds = launch_seconds
         self._clock = clock
 
     def trigger(self, launch: Launch) -> JSON:
@@ -124,7 +126,7 @@ class Launches:
             found = self._choose(launch, doubtful, free, runs[-1])
             if found is not None:
                 return Reference(application, environment, workflow, found.id).dump()
-        if not self._would_show(launch):
+        if not self._shows_by_now(launch, held_back_seconds=self._launch_seconds):
             raise _does_not_show()
         return None
 
@@ -139,10 +141,10 @@ class Launches:
         if launch.under_way:
             text = "Another launch of the workflow is under way, and may have begun what is found."
             raise UpstreamError(text, retry_after_seconds=_FIND_AGAIN_SECONDS)
-        everything_shows = len(free) == len(doubtful) or all(map(self._would_show, doubtful))
-        if not everything_shows and not alike(doubtful):
-            raise _does_not_show()
         same = self._comparison(launch, latest)
+        # Before that, the latest inputs may be those of an execution that does not show yet.
+        if same is not _all_the_same and not all(map(self._shows_by_now, doubtful)):
+            raise _does_not_show()
         shares = share_out(doubtful, free, same)
         if launch.execution_id in shares.found:
             return shares.found[launch.execution_id]
@@ -152,9 +154,9 @@ class Launches:
             raise UpstreamError(text, detail=", ".join(rest))
         return None
 
-    def _would_show(self, launch: Launch) -> bool:
-        """Tell whether what a launch began would be visible by now."""
-        age_seconds = self._clock() - launch.created_at.timestamp()
+    def _shows_by_now(self, launch: Launch, held_back_seconds: float = 0.0) -> bool:
+        """Tell whether what a launch began, at once or after a while, would be visible."""
+        age_seconds = self._clock() - launch.created_at.timestamp() - held_back_seconds
         return min(age_seconds, self._api.up_seconds) >= self._grace_seconds
 
     def _encoded(self, launch: Launch, place: Place) -> dict[str, JSON]:
@@ -186,7 +188,7 @@ class Launches:
         except NotFound:  # it was changed since
             return lambda *_: None
         if not expected:
-            return lambda *_: True
+            return _all_the_same
         path = (place.application.id, place.environment.id, place.workflow)
         theirs = if_known(self._api.last_inputs, *path)
 
@@ -200,6 +202,10 @@ class Launches:
             return all(_agree(item, theirs, ours) for item in expected)
 
         return same
+
+
+def _all_the_same(_launch: Launch, _run: Run) -> bool | None:
+    return True
 
 
 def _does_not_show() -> UpstreamError:

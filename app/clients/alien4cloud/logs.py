@@ -14,10 +14,12 @@ from app.clients._http import BodyTooLarge
 from app.clients.alien4cloud.api import MOST_PER_PAGE, SEARCH_WINDOW, Alien4CloudApi
 from app.clients.alien4cloud.cursor import LogCursor
 from app.clients.alien4cloud.model import LogPage, LogRecord
+from app.errors import UpstreamTimeout
 
 _OVERLAP_MS = 10_000
 _MOST_SEEN = 1_000
 _PAGES_PER_LOOK = 10
+_FEW = 20
 
 
 @dataclass(frozen=True, slots=True)
@@ -124,3 +126,7 @@ class _Pages:
                 if self._size == 1:
                     raise
                 self._size = max(1, self._size // 10)
+            except UpstreamTimeout:
+                if self._size <= _FEW:
+                    raise
+                self._size = _FEW  # the lines may be too long for the time that there is

@@ -133,8 +133,9 @@ class Observer:
         """Wait for the start event, which takes its time (section 7)."""
         if look.cursor.word:
             raise NotFound("Alien4Cloud has forgotten it.")
-        age_seconds = look.now - look.execution.created_at.timestamp()
-        if min(age_seconds, self._api.up_seconds) >= self._grace_seconds:
+        # Until the first look Alien4Cloud may have held the launch back.
+        silent_seconds = look.now - look.cursor.changed_at
+        if min(silent_seconds, self._api.up_seconds) >= self._grace_seconds:
             raise NotFound("Alien4Cloud accepted it, but never began it.")
         self._cancel_if_wanted(look, ExecutionStatus.PENDING)
         return Observation(
@@ -307,12 +308,15 @@ class Observer:
         wanted = set(inline.inline_steps(topology, run.workflow).values())
         if wanted <= set(known.values()):
             return
-        runs = self._api.runs_since(run.deployment, 0)
-        found = inline.children(run, runs, topology, exposed=())
-        if found.keys() <= known.keys():
+        nearby = self._api.runs_since(run.deployment, run.started_ms)
+        if inline.children(run, nearby, topology, exposed=()).keys() <= known.keys():
             return
         application = if_known(self._api.application, look.reference.application)
         exposed = application.workflows if application else ()
+        if inline.children(run, nearby, topology, exposed).keys() <= known.keys():
+            return
+        # One that began before ours may call the same; there may be very many, so it comes last.
+        runs = self._api.runs_since(run.deployment, 0)
         for id_, step in inline.children(run, runs, topology, exposed).items():
             if id_ not in known:
                 known[id_] = step

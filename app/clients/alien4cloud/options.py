@@ -52,11 +52,18 @@ class Alien4CloudOptions:
     )
     poll: PollOptions = setting(section(PollOptions), "Watching executions.")
     cache_ttl: float = setting(
-        Duration(load_default="30s", at_least=0), "How long the list of workflows is kept."
+        Duration(load_default="30s", at_least=0),
+        "How long the list of workflows, and what they take, is kept.",
     )
     grace: float = setting(
         Duration(load_default="1m", at_least=0),
-        "How late an event of Alien4Cloud may be while it is up: a launch that is not seen by "
-        "then did not happen, and an execution that is silent for longer is checked for an end "
-        "that got lost.",
+        "How late an event of Alien4Cloud may be while it is up: a launch that it accepted but "
+        "that is not seen by then did not happen, and an execution that is silent for longer is "
+        "checked for an end that got lost.",
+    )
+    launch_limit: float = setting(
+        Duration(load_default="15m", at_least=0),
+        "How long Alien4Cloud may hold a launch back before it begins it, which is its own limit: "
+        "only after it, and `grace`, is a launch without an answer taken for one that never "
+        "arrived.",
     )

@@ -27,6 +27,9 @@ from app.domain import (
     WorkflowDescription,
 )
 
+# What an execution runs in is known by its deployment; an update replaces it in place.
+_DEPLOYED_SECONDS = 300.0
+
 
 class Alien4CloudOrchestrator(Orchestrator):
     """Launches and watches workflows that Alien4Cloud runs, as one service account.
@@ -55,17 +58,18 @@ class Alien4CloudOrchestrator(Orchestrator):
         self._budget = Budget(options.poll.budget_per_second)
         polled = Alien4CloudApi(session, self._budget.take)
         self._catalogue = Catalogue(name, self._api, options.cache_ttl)
-        self._describer = Describer(self._catalogue, Topologies(self._api))
+        self._describer = Describer(self._catalogue, Topologies(self._api, options.cache_ttl))
         self._launches = Launches(
             catalogue=self._catalogue,
             describer=self._describer,
             api=self._api,
             grace_seconds=options.grace,
+            launch_seconds=options.launch_limit,
             clock=clock,
         )
         self._observer = Observer(
             api=polled,
-            topologies=Topologies(polled),
+            topologies=Topologies(polled, _DEPLOYED_SECONDS),
             pace=Pace(options.poll),
             grace_seconds=options.grace,
             clock=clock,

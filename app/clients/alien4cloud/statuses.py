@@ -46,8 +46,8 @@ LEVEL: Mapping[str, Level] = {
 }
 
 _STATUS_LINE = re.compile(
-    r'Workflow ".*" (?P<ended>ended successfully|ended in error|canceled)'
-    r'|Status for workflow ".*" changed to "(?P<status>\w+)"'
+    r'Workflow "(?P<workflow>.*)" (?P<ended>ended successfully|ended in error|canceled)'
+    r'|Status for workflow "(?P<changed>.*)" changed to "(?P<status>\w+)"'
 )
 _ENDS: Mapping[str, ExecutionStatus] = {
     "ended successfully": ExecutionStatus.SUCCESS,
@@ -67,17 +67,22 @@ def execution_status(word: str, execution: str) -> ExecutionStatus:
     return status
 
 
-def end_told_by(entries: Iterable[LogRecord]) -> ExecutionStatus | None:
+def end_told_by(entries: Iterable[LogRecord], workflow: str) -> ExecutionStatus | None:
     """Read how an execution ended from Yorc's log lines (section 10).
+
+    Those are of no node and no operation; what a job prints is, and tells nothing.
 
     Args:
         entries: Newest first.
+        workflow: Name of the workflow.
 
     Returns:
         The final status, or None where the newest such line tells no end.
     """
     for entry in entries:
+        if entry.node or entry.operation:
+            continue
         match = _STATUS_LINE.fullmatch(entry.content.strip())
-        if match:
+        if match and workflow in (match["workflow"], match["changed"]):
             return _ENDS.get(match["ended"] or match["status"])
     return None

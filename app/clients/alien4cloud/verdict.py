@@ -54,7 +54,7 @@ def lost_end(
     Raises:
         UpstreamError: Alien4Cloud failed.
     """
-    told = end_told_by(last_lines)
+    told = end_told_by(last_lines, reference.workflow)
     if told is not None:
         return Verdict(told)
     cancelling = run.status == "CANCELLING"

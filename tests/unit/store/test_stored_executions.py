@@ -133,6 +133,19 @@ class TestAdoption:
         assert self.adopt(kit, began_at=now()).id == ours.id
         assert kit.executions.find(ExecutionFilter())[1] == 1
 
+    def test_what_was_launched_here_and_had_ended_is_found_when_it_was_resumed(self, kit):
+        ours = kit.create()
+        kit.executions.launched(ours, {"job": 7})
+        long_ago = now() - timedelta(days=2)
+        kit.database.write(
+            lambda c: c.execute(
+                update(table)
+                .where(table.c.id == ours.id)
+                .values(status=ExecutionStatus.FAILED, created_at=long_ago, finished_at=long_ago)
+            )
+        )
+        assert self.adopt(kit, began_at=now()).id == ours.id
+
     @pytest.mark.parametrize("in_doubt", [False, True])
     @pytest.mark.parametrize("began", [False, True])
     def test_nothing_is_adopted_that_an_unsettled_launch_may_have_begun(self, kit, in_doubt, began):
@@ -376,6 +389,14 @@ class TestRecord:
         execution = kit.held()
         kit.executions.desire(execution, DesiredState.CANCEL, ExecutionStatus.CANCELLING)
         assert kit.see(execution, status).status is status
+
+    def test_what_no_database_keeps_is_replaced_in_errors_as_in_the_log(self, kit):
+        execution = kit.held()
+        task = Task("only", TaskStatus.FAILED, error="bad\x00byte")
+        kit.see(execution, ExecutionStatus.FAILED, error="half \ud83d\x00", tasks=(task,))
+        seen = kit.executions.get(execution.id)
+        assert (seen.status, seen.error) == (ExecutionStatus.FAILED, "half ?\ufffd")
+        assert kit.executions.tasks(seen)[-1].error == "bad\ufffdbyte"
 
     def test_an_observation_without_news_makes_the_status_younger(self, kit):
         execution = kit.see(kit.held(), cursor=1)

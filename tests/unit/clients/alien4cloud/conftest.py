@@ -50,7 +50,7 @@ def make_orchestrator(
 
 @pytest.fixture
 def orchestrator(make_orchestrator: Callable[..., Any]) -> Alien4CloudOrchestrator:
-    return make_orchestrator(timeout="20s", cache_ttl="0s", grace="10s")
+    return make_orchestrator(timeout="20s", cache_ttl="0s", grace="10s", launch_limit="0s")
 
 
 @pytest.fixture

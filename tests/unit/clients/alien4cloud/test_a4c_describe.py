@@ -61,10 +61,23 @@ def test_a_workflow_is_described_from_the_deployed_topology(server, orchestrator
     assert isinstance(description.outputs[0], Output)
 
 
-def test_a_topology_is_read_once(server, orchestrator, environment):
+def test_a_topology_is_read_once_while_the_catalogue_is_kept(
+    server, make_orchestrator, environment
+):
+    orchestrator = make_orchestrator(cache_ttl="1m")
     for _ in range(3):
         orchestrator.describe(environment.workflow_id("exec_job"), ALICE)
     assert server.requests["runtime_topology"] == 1
+
+
+def test_what_is_deployed_anew_under_the_same_version_is_described_anew(orchestrator, environment):
+    environment.workflow("exec_job", inputs={"n": "string"})
+    orchestrator.describe(environment.workflow_id("exec_job"), ALICE)
+    environment.undeploy()
+    environment.workflow("exec_job", inputs={"m": "string"})
+    environment.deploy()
+    described = orchestrator.describe(environment.workflow_id("exec_job"), ALICE)
+    assert [parameter.name for parameter in described.inputs] == ["m"]
 
 
 @pytest.mark.parametrize("status", ["UNDEPLOYED"])

@@ -298,8 +298,39 @@ def test_the_inputs_of_the_latest_tell_two_apart_that_overtook_each_other(
     launches = [lose({"n": n}, arrives=False) for n in (1, 2)]
     for n in (2, 1):
         server.world.launch(*_parts(server), {"n": n})
-        clock.advance(1)
+    clock.advance(60)
     assert settle(orchestrator, launches) == [run.id for run in reversed(server.runs)]
+
+
+def test_nobodys_inputs_are_compared_before_what_was_launched_must_show(
+    server, orchestrator, environment, lose, clock
+):
+    """The latest inputs are those of our own, which does not show, and not of what shows."""
+    environment.workflow("exec_job", inputs={"n": "integer"})
+    server.world.launch(*_parts(server), {"n": 1})
+    clock.advance(20)
+    server.world.start_delay = 5
+    wanted = lose({"n": 2})
+    assert settle(orchestrator, [wanted]) == ["open"]
+    clock.advance(60)
+    assert settle(orchestrator, [wanted]) == [server.runs[-1].id]
+
+
+def test_a_launch_that_alien4cloud_may_still_hold_back_is_not_taken_for_lost(
+    server, make_orchestrator, launch, clock
+):
+    orchestrator = make_orchestrator(cache_ttl="0s")
+    wanted = launch()
+    server.fault(Kind.DROP_BEFORE, "launch", times=1)
+    with pytest.raises(UpstreamTimeout):
+        orchestrator.trigger(wanted)
+    clock.advance(15 * 60)
+    with pytest.raises(UpstreamError, match="does not show"):
+        orchestrator.find(in_doubt(wanted))
+    run = server.world.launch(*_parts(server), {})  # it was let through at last
+    clock.advance(61)
+    assert orchestrator.find(in_doubt(wanted))["execution"] == run.id
+    assert orchestrator.find(in_doubt(wanted, taken=(_reference(run),))) is None
 
 
 def test_what_shows_first_is_given_to_neither_before_both_must_show(
@@ -361,6 +392,7 @@ def test_among_more_executions_than_launches_only_known_inputs_count(
     for n in (2, 3):
         server.world.launch(*_parts(server), {"n": n})
         clock.advance(1)
+    clock.advance(60)
     server.world.last_inputs[environment.id, "exec_job"] = {}
     with pytest.raises(UpstreamError, match="Several") as caught:
         orchestrator.find(in_doubt(wanted))
@@ -441,6 +473,10 @@ def test_every_failure_of_a_launch_is_one_of_ours(server, make_orchestrator, lau
         server.fault(kind, "launch", times=1)
         with pytest.raises(SlipwayError):
             orchestrator.trigger(launch())
+
+
+def _reference(run):
+    return {"application": "covid", "environment": "e", "workflow": "exec_job", "execution": run.id}
 
 
 def _parts(server):

@@ -13,6 +13,7 @@ from app.clients.alien4cloud.logs import read_new
 from app.clients.alien4cloud.model import LogRecord
 from app.clients.alien4cloud.session import Alien4CloudSession
 from app.domain import ExecutionStatus, Level
+from app.errors import UpstreamTimeout
 
 
 @pytest.fixture
@@ -202,3 +203,29 @@ def test_reading_from_an_old_cursor_gives_what_came_since(run, clock, api, serve
     assert second == again
     assert [e.content for e in second.entries] == ["line 6", "line 7", "line 8"]
     assert driver.journal == []
+
+
+def test_pages_that_take_too_long_are_read_in_smaller_ones(api, run, server, clock, monkeypatch):
+    run(*(Log(0.1, f"line {i}") for i in range(50)))
+    clock.advance(1)
+    read, sizes = api.logs, []
+
+    def slow(*args, size, **options):
+        sizes.append(size)
+        if size > 20:
+            raise UpstreamTimeout("It did not answer in time.")
+        return read(*args, size=size, **options)
+
+    monkeypatch.setattr(api, "logs", slow)
+    found = read_new(api, [server.runs[0].id], LogCursor())
+    assert {entry.content for entry in found.entries} >= {f"line {i}" for i in range(50)}
+    assert sizes[1:] == [20] * (len(sizes) - 1)
+
+
+def test_a_server_that_gives_not_even_a_few_lines_in_time_is_slow(api, monkeypatch):
+    def slow(*args, **options):
+        raise UpstreamTimeout("It did not answer in time.")
+
+    monkeypatch.setattr(api, "logs", slow)
+    with pytest.raises(UpstreamTimeout):
+        read_new(api, ["x"], LogCursor())

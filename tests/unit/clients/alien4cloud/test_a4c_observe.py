@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import pytest
 from fakes.alien4cloud import CancelMode, Kind, Log, Script, Status, Step, script
-from fakes.alien4cloud.driver import make_execution, make_launch
+from fakes.alien4cloud.driver import Driver, make_execution, make_launch
 
 from app.domain import ExecutionStatus, Level, TaskStatus
 from app.errors import NotFound, UpstreamError, UpstreamUnreachable
@@ -249,6 +249,34 @@ def test_a_finished_execution_that_was_set_to_cancelling_is_finished(server, run
 def test_a_lost_end_event_is_made_up_for_by_the_log(run, word, status):
     driver = run([Log(0.1, "line"), *script.ending(1, word)[:2]])
     assert driver.until_complete(120).status is status
+
+
+@pytest.mark.parametrize(
+    "line",
+    [
+        Log(1, 'Workflow "inner_simulation" ended successfully'),
+        Log(1, 'Workflow "exec_job" ended successfully', node="Job", operation="run"),
+    ],
+)
+def test_what_a_job_prints_ends_nothing(run, line):
+    driver = run([Log(0, "begun"), line, Log(400, "more"), *script.ending(500, "FAILED")])
+    driver.look_for(300)
+    assert driver.status is S.RUNNING
+    assert driver.until_complete(600).status is S.FAILED
+
+
+def test_a_launch_that_was_answered_late_has_the_whole_grace_to_begin(
+    server, make_orchestrator, environment, clock
+):
+    environment.workflow("exec_job", script=script.endless())
+    orchestrator = make_orchestrator(cache_ttl="0s", grace="1m")
+    wanted = make_launch(environment.workflow_id("exec_job"), clock=clock)
+    clock.advance(65)
+    server.world.start_delay = 50
+    execution = make_execution(wanted, orchestrator.trigger(wanted))
+    driver = Driver(orchestrator, execution, clock, clock.advance)
+    assert driver.look().status is S.PENDING
+    driver.until(S.RUNNING)
 
 
 def test_a_silent_run_is_not_taken_for_a_lost_one(server, run):

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import pytest
 from fakes.alien4cloud import Child, Log, Script, Status, Step, Task, script
+from fakes.alien4cloud.run import Run
 
 from app.domain import ExecutionStatus, TaskStatus
 
@@ -111,6 +112,22 @@ def test_an_inline_workflow_that_may_be_another_users_is_left_alone(environment,
     driver = drive(inline(environment, [CLEANUP]))
     driver.until_complete()
     assert driver.lines == ["ours", "ours again"]
+
+
+def test_old_executions_are_not_read_for_an_inline_workflow_that_has_not_begun(
+    server, environment, drive, clock
+):
+    workflow_id = inline(environment, [])
+    for age in range(500, 0, -1):
+        began = clock() - 1000 - age
+        old = Run("exec_job", environment.deployment.id, {}, script.simple(0.1), began, began)
+        server.world.runs[old.id] = old
+    driver = drive(workflow_id)
+    driver.look_for(2)
+    before = server.requests["search_executions"], server.requests["get_execution"]
+    driver.look_for(3)
+    looks = server.requests["get_execution"] - before[1]
+    assert server.requests["search_executions"] - before[0] <= looks
 
 
 def test_an_inline_workflow_of_one_of_two_parents_is_left_alone(environment, drive):
