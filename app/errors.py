@@ -25,7 +25,7 @@ No class knows an HTTP status: ``app.resources._errors`` holds that table.
 from __future__ import annotations
 
 from dataclasses import dataclass
-from typing import ClassVar
+from typing import ClassVar, Self
 
 
 @dataclass(frozen=True, slots=True)
@@ -67,6 +67,19 @@ class SlipwayError(Exception):
         self.detail = detail
         self.fields = fields
         self.retry_after_seconds = retry_after_seconds
+
+    def again(self) -> Self:
+        """Give a fresh one that says the same.
+
+        One that is kept must not be one that was raised: with its traceback it would keep whatever
+        its frames held, such as a private key.
+        """
+        return type(self)(
+            self.message,
+            detail=self.detail,
+            fields=self.fields,
+            retry_after_seconds=self.retry_after_seconds,
+        )
 
 
 class InvalidRequest(SlipwayError):

@@ -63,6 +63,7 @@ _SECRET_TEXTS = (
     ),
     re.compile(r"(?<=://)[^/\s:@]+:[^/\s@]+(?=@)"),
     re.compile(r"\bhv[sb]\.[\w.-]{20,}"),
+    re.compile(r"(?<=/ssh_keys/[^/]{8})[^/\s]+"),  # the whole id of a key is as good as the key
 )
 _HIDDEN = "***"
 
@@ -111,7 +112,7 @@ def configure_logging(level: str, log_format: str) -> None:
 
 
 def redact(text: str) -> str:
-    """Hide what looks like a private key, a password in a URL, or a Vault token."""
+    """Hide what looks like a private key or its id, a password in a URL, or a Vault token."""
     for pattern in _SECRET_TEXTS:
         text = pattern.sub(_HIDDEN, text)
     return text

@@ -8,6 +8,8 @@ from __future__ import annotations
 import gc
 import socket
 from collections.abc import Callable, Iterable
+from functools import lru_cache
+from http import HTTPStatus
 from typing import Any
 
 import gevent
@@ -25,6 +27,14 @@ _FULL_COLLECTION = 1000
 _HELD_METHODS = ("GET", "HEAD")
 
 Application = Callable[[dict[str, Any], Callable[..., Any]], Iterable[bytes]]
+
+
+@lru_cache
+def _status_line(status: str) -> str:
+    """Write a status as RFC 9110 does; Werkzeug writes the reason in capitals."""
+    code = int(status.partition(" ")[0])
+    known = {each.value: each.phrase for each in HTTPStatus}
+    return f"{code} {known[code]}" if code in known else status
 
 
 class _Handler(WSGIHandler):  # type: ignore[misc]
@@ -58,6 +68,10 @@ class _Handler(WSGIHandler):  # type: ignore[misc]
             self.write(b"")
         if self.response_use_chunked:
             self._sendall(b"0\r\n\r\n")
+
+    def start_response(self, status: str, *args: Any) -> Any:
+        """Begin an answer, with the reason in the standard's own letters."""
+        return super().start_response(_status_line(status), *args)
 
     def get_environ(self) -> dict[str, Any]:
         """Hand out the socket, for WebSockets."""

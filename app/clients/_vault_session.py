@@ -7,6 +7,7 @@ tried: only a token that is dead leads to another login.
 
 from __future__ import annotations
 
+import re
 import threading
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
@@ -18,6 +19,7 @@ import requests
 import structlog
 
 from app.clients._http import HttpSession, expecting_shape, read_json
+from app.clients.key_store import shown
 from app.errors import UpstreamError, UpstreamGarbled, UpstreamRefused, UpstreamUnreachable
 from app.settings import VaultSettings
 
@@ -29,6 +31,8 @@ _WORTH_KEEPING = 1 / 2
 _LONGEST_SLEEP_SECONDS = 3600.0
 _QUOTA_INTERVAL_SECONDS = 1.0  # Vault's default
 _LONGEST_PAUSE_SECONDS = 300.0
+
+_KEY_ID = re.compile(r"[0-9a-f]{8}(?:-[0-9a-f]{4}){3}-[0-9a-f]{12}")
 
 _BUSY = "Vault is busy and asks for a pause."
 _NOT_NOW: Mapping[int, str] = {
@@ -83,13 +87,22 @@ class VaultSession(HttpSession):
         except UpstreamError as exc:
             # What requests raised holds the request, and with it perhaps a private key.
             exc.__cause__ = exc.__context__ = None
+            exc.detail = _without_id(exc.detail, request)
             exc.retry_after_seconds = exc.retry_after_seconds or RETRY_SECONDS
             raise
         if response.status_code in (HTTPStatus.OK, HTTPStatus.NO_CONTENT):
             return response
         if response.status_code == HTTPStatus.TOO_MANY_REQUESTS:
             self._quiet_until = self._clock() + _retry_after(response)
-        raise _refusal(response)
+        refusal = _refusal(response)
+        refusal.detail = _without_id(refusal.detail, request)
+        raise refusal
+
+
+def _without_id(detail: str | None, request: requests.PreparedRequest) -> str | None:
+    """Cut the id of a key, which is as good as the key to who may read Vault, to its beginning."""
+    name = request.path_url.partition("?")[0].rpartition("/")[2]
+    return detail.replace(name, shown(name)) if detail and _KEY_ID.fullmatch(name) else detail
 
 
 def _refusal(response: requests.Response) -> UpstreamError:
@@ -199,14 +212,14 @@ class TokenKeeper:
             if self._token is not None and self._token is not dead:
                 return self._token
             if self.failure is not None and asked_at < self._retry_at:
-                raise self.failure
+                raise self.failure.again()
             try:
                 self._token = self._log_in()
             except UpstreamError as exc:
                 # Who waited meanwhile shares the failure; a refused login is not tried again soon,
                 # since Vault locks a role after a few.
                 pause = _REFUSED_RETRY_SECONDS if isinstance(exc, UpstreamRefused) else 0
-                self.failure, self._retry_at = exc, self._clock() + pause
+                self.failure, self._retry_at = exc.again(), self._clock() + pause
                 raise
             self.failure = None
             self._schedule(self._token.lifetime_seconds)

@@ -25,6 +25,14 @@ class KeyPair:
         return f"KeyPair(public_key={self.public_key!r})"
 
 
+_SHOWN_CHARACTERS = 8
+
+
+def shown(key_id: str) -> str:
+    """Cut the id of a key to what may be shown again, and logged."""
+    return key_id[:_SHOWN_CHARACTERS]
+
+
 class KeyStore(ABC):
     """Where private keys go; the web process needs no way to get one back."""
 

@@ -58,6 +58,7 @@ class VaultKeyStore(KeyStore):
         self._tokens = TokenKeeper(settings, session, clock, jitter)
         # Vault answers questions about its own state in the root namespace only.
         self._state = make_client(settings, session, token="", namespace=None).sys
+        self._was_denied = False
 
     def put(self, key_id: str, pair: KeyPair, metadata: Mapping[str, JSON]) -> None:
         """Keep a key pair as version 1 of a new secret.
@@ -84,7 +85,11 @@ class VaultKeyStore(KeyStore):
             with expecting_shape("Vault"):  # an engine of version 1 accepts this, and tells nothing
                 answer["data"]["version"]
 
-        self._call(create)
+        try:
+            self._call(create)
+        except Denied:
+            self._was_denied = True
+            raise
 
     def delete(self, key_id: str) -> None:
         """Forget a key pair, all its versions included; idempotent.
@@ -101,13 +106,13 @@ class VaultKeyStore(KeyStore):
         )
 
     def health(self) -> None:
-        """Return when Vault takes requests, and the login is not known to fail.
+        """Return when Vault takes requests, and neither login nor policy is known to fail.
 
         Upstream: ``GET /sys/health``, told to answer 200 in every state, and on a standby node
         ``GET /sys/leader`` (https://developer.hashicorp.com/vault/api-docs/system/health).
 
         Raises:
-            UpstreamError: Keys cannot be stored, and the message says why.
+            UpstreamError, ConfigError: Keys cannot be stored, and the message says why.
         """
         answer = self._state.read_health_status(
             method="GET",
@@ -122,6 +127,9 @@ class VaultKeyStore(KeyStore):
         if problem:
             raise UpstreamUnreachable(problem, retry_after_seconds=RETRY_SECONDS)
         self._tokens.verify()
+        if self._was_denied:
+            self._require(self._call(self._faults))
+            self._was_denied = False
 
     def _problem(self, health: Mapping[str, JSON]) -> str | None:
         if not health["initialized"]:
@@ -152,6 +160,11 @@ class VaultKeyStore(KeyStore):
             faults = (_lacks("update", "sys/capabilities-self"),)
         except UpstreamRefused as exc:
             raise ConfigError(exc.message, detail=exc.detail) from None
+        self._require(faults)
+
+    @staticmethod
+    def _require(faults: tuple[FieldError, ...]) -> None:
+        """Raise ConfigError unless there are none."""
         if faults:
             what = "; ".join(fault.message for fault in faults)
             raise ConfigError(f"Vault is not set up for the gateway: {what}.", fields=faults)

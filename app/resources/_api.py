@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import math
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import datetime
@@ -18,8 +19,14 @@ from flask_smorest.pagination import PaginationMetadataSchema
 from marshmallow import fields, validate
 from webargs.flaskparser import FlaskParser
 from webargs.multidictproxy import MultiDictProxy
-from werkzeug.exceptions import BadRequest, HTTPException, UnsupportedMediaType
+from werkzeug.exceptions import (
+    BadRequest,
+    HTTPException,
+    RequestEntityTooLarge,
+    UnsupportedMediaType,
+)
 
+from app.errors import InvalidRequest
 from app.resources._errors import CONTENT_TYPE, on_http_exception
 from app.settings.schema import WholeNumber
 
@@ -32,6 +39,7 @@ UPSTREAM = (502, 503, 504)
 
 LARGEST_INDEX = 2**53 - 1
 _LARGEST_PAGE = 1000
+_DEEPEST = 64
 _SHORT_QUERY_BYTES = 128
 _KEPT_QUERIES = 1024
 
@@ -66,7 +74,7 @@ class Parser(FlaskParser):
 
     def load_json(self, req: Request, schema: ma.Schema) -> Any:
         """Read a JSON body; none at all is an empty object."""
-        raw = req.get_data()
+        raw = read_body(req)
         if not raw:
             return {}
         if not req.is_json:
@@ -78,16 +86,46 @@ class Parser(FlaskParser):
         return MultiDictProxy(req.args, schema)
 
 
+def read_body(req: Request) -> bytes:
+    """Read the body.
+
+    Raises:
+        RequestEntityTooLarge: It is larger than the service accepts; in chunks, or as large.
+    """
+    raw = req.get_data()
+    # One in chunks that is too large is cut off there, and Werkzeug tells nobody.
+    if req.content_length is None and len(raw) >= (req.max_content_length or math.inf):
+        raise RequestEntityTooLarge
+    return raw
+
+
 def read_json(raw: bytes) -> Any:
     """Parse JSON.
 
     Raises:
         BadRequest: It is none.
+        InvalidRequest: It is nested too deeply for those who go through it.
     """
     try:
-        return orjson.loads(raw)
+        value = orjson.loads(raw)
     except orjson.JSONDecodeError as exc:
         raise BadRequest(f"The body is not valid JSON: {exc}") from None
+    if raw.count(b"[") + raw.count(b"{") > _DEEPEST and extent(value)[0] > _DEEPEST:
+        raise InvalidRequest(f"The body is nested in more than {_DEEPEST} levels.")
+    return value
+
+
+def extent(value: Any) -> tuple[int, int]:
+    """Tell how deep lists and objects are nested in JSON, and how many values are in them."""
+    deepest = number = 0
+    ahead = [(value, 1)]
+    while ahead:
+        item, depth = ahead.pop()
+        if isinstance(item, list | dict):
+            inner = item.values() if isinstance(item, dict) else item
+            ahead += [(part, depth + 1) for part in inner]
+            deepest, number = max(deepest, depth), number + len(item)
+    return deepest, number
 
 
 def write_json(value: Any) -> bytes:
@@ -279,6 +317,6 @@ def text_body(*types: str) -> str:
     if request.mimetype not in types:
         raise UnsupportedMediaType(f"The body must be one of {', '.join(types)}.")
     try:
-        return request.get_data().decode("utf-8")
+        return read_body(request).decode("utf-8")
     except UnicodeDecodeError as exc:
         raise BadRequest(f"The body is not UTF-8: {exc.reason} at byte {exc.start}") from None

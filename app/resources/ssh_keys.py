@@ -8,12 +8,29 @@ import marshmallow as ma
 from flask import Response
 from marshmallow import fields, validate
 
-from app.resources._api import UPSTREAM, Blueprint, Timestamp, document_errors, empty
+from app.resources._api import (
+    UPSTREAM,
+    Blueprint,
+    Timestamp,
+    document_errors,
+    empty,
+    extent,
+    write_json,
+)
 from app.resources._auth import SECURITY, caller
 from app.resources._context import services
 from app.services.ssh_keys import ALGORITHMS
 
 blueprint = Blueprint("ssh_keys", __name__, description="SSH key pairs")
+
+_MOST_VALUES = 1000
+_MOST_BYTES = 64 * 1024
+
+
+def _check_size(metadata: dict[str, Any] | None) -> None:
+    """Refuse what a key store may not take: Vault has limits on JSON of its own."""
+    if extent(metadata)[1] > _MOST_VALUES or len(write_json(metadata)) > _MOST_BYTES:
+        raise ma.ValidationError(f"must hold at most {_MOST_VALUES} values and 64 KiB of JSON")
 
 
 class NewSshKeySchema(ma.Schema):
@@ -22,6 +39,7 @@ class NewSshKeySchema(ma.Schema):
     metadata = fields.Dict(
         keys=fields.String(validate=validate.Length(1, 255)),
         allow_none=True,
+        validate=_check_size,
         metadata={
             "description": "Your own words; `privateKey` and `publicKey` are silently ignored"
         },

@@ -118,7 +118,8 @@ class LaunchSchema(ma.Schema):
     """What a launch takes."""
 
     inputs = fields.Raw(
-        metadata={"type": "object", "description": "Value of each input; may be left out"}
+        allow_none=True,
+        metadata={"type": "object", "description": "Value of each input; may be left out"},
     )
 
 

@@ -297,11 +297,14 @@ class ExecutionService:
             Conflict: It has ended already, or the orchestrator refused.
         """
         execution = self.get(execution_id, identity)
+        if execution.status is ExecutionStatus.CANCELLED:
+            return
         if execution.status.final:
             raise Conflict(f"The execution has ended already, with status {execution.status}.")
         if execution.reference is not None:
             self._ask_to_cancel(execution)
-        self._desire(execution, DesiredState.CANCEL, ExecutionStatus.CANCELLING)
+        if not self._executions.desire(execution, DesiredState.CANCEL, ExecutionStatus.CANCELLING):
+            self.cancel(execution_id, identity)  # it has ended meanwhile, one way or the other
 
     def _ask_to_cancel(self, execution: Execution) -> None:
         """Pass the wish on at once, to hear of a refusal; a silent upstream hears of it later."""

@@ -6,6 +6,7 @@ import base64
 import hashlib
 import uuid
 from collections.abc import Callable, Mapping
+from contextlib import suppress
 
 from cryptography.hazmat.primitives.asymmetric import ec, ed25519, rsa
 from cryptography.hazmat.primitives.asymmetric.types import PrivateKeyTypes
@@ -16,17 +17,15 @@ from cryptography.hazmat.primitives.serialization import (
     PublicFormat,
 )
 
-from app.clients.key_store import KeyPair, KeyStore
+from app.clients.key_store import KeyPair, KeyStore, shown
 from app.concurrency import Pool
 from app.domain import JSON, Identity, SshKey
-from app.errors import Ambiguous, FieldError, InvalidRequest, NotFound
+from app.errors import Ambiguous, FieldError, InvalidRequest, NotFound, UpstreamError
 from app.store.execution_rows import now
 from app.store.keys import SshKeys
 
 RESERVED = frozenset({"privateKey", "publicKey"})
 """Metadata under these names is left out, as the API document says."""
-
-_SHOWN_CHARACTERS = 8
 
 
 def _rsa(bits: int) -> PrivateKeyTypes:
@@ -83,11 +82,15 @@ class SshKeyService:
             raise InvalidRequest("There is no such algorithm.", fields=(fault,))
         kept = {name: value for name, value in metadata.items() if name not in RESERVED}
         key_id = str(uuid.uuid4())
-        pair = self._pool.run(_generate, algorithm, f"slipway-{key_id[:_SHOWN_CHARACTERS]}")
+        pair = self._pool.run(_generate, algorithm, f"slipway-{shown(key_id)}")
+        fingerprint = _fingerprint(pair.public_key)
         self._store.put(key_id, pair, kept)
-        self._keys.add(
-            SshKey(key_id, identity.username, algorithm, _fingerprint(pair.public_key), kept, now())
-        )
+        try:
+            self._keys.add(SshKey(key_id, identity.username, algorithm, fingerprint, kept, now()))
+        except Exception:
+            with suppress(UpstreamError):
+                self._store.delete(key_id)
+            raise
         return key_id, pair.public_key
 
     def of(self, identity: Identity) -> list[SshKey]:
@@ -96,7 +99,7 @@ class SshKeyService:
         The whole id gives access to the private key in the key store, so it is shown only once.
         """
         return [
-            SshKey(_shown(key.id), key.owner, key.algorithm, key.fingerprint, key.metadata,
+            SshKey(shown(key.id), key.owner, key.algorithm, key.fingerprint, key.metadata,
                    key.created_at)
             for key in self._keys.of(identity.username)
         ]  # fmt: skip
@@ -114,7 +117,7 @@ class SshKeyService:
             UpstreamError: The key store failed; the key is still there.
         """
         own = self._keys.of(identity.username)
-        hits = [key for key in own if key_id in (key.id, _shown(key.id))]
+        hits = [key for key in own if key_id in (key.id, shown(key.id))]
         if not hits:
             raise NotFound("You have no such SSH key.")
         if len(hits) > 1:
@@ -134,7 +137,3 @@ def _fingerprint(public_key: str) -> str:
     """Give the fingerprint as ``ssh-keygen -l`` shows it."""
     digest = hashlib.sha256(base64.b64decode(public_key.split()[1])).digest()
     return "SHA256:" + base64.b64encode(digest).decode().rstrip("=")
-
-
-def _shown(key_id: str) -> str:
-    return key_id[:_SHOWN_CHARACTERS]

@@ -257,3 +257,16 @@ def test_the_demo_does_all_of_it() -> None:
     assert shown.returncode == 0, shown.stdout + shown.stderr
     for words in ("primes = 303", "status: CANCELLED", "ssh-ed25519", "and it worked"):
         assert words in shown.stdout
+
+
+def test_what_is_told_of_an_answer_and_of_a_body_is_what_the_standard_says(
+    service: Service,
+) -> None:
+    client = service.client()
+    assert client.send("POST", "/ssh_keys").reason == "Created"
+    definition = b"id: cut\nname: Cut\nsteps: []\n"
+    body = iter([definition, b"#" * 2_000_000])  # without a length, so it is sent in chunks
+    answer = client.send(
+        "POST", "/workflows", data=body, headers={"Content-Type": "application/yaml"}
+    )
+    assert (answer.status_code, answer.reason) == (413, "Request Entity Too Large")

@@ -172,7 +172,11 @@ class TestCancel:
             assert "Content-Type" not in response.headers
         assert client.get(f"/executions/{execution.id}").json["status"] == "CANCELLING"
 
-    @pytest.mark.parametrize("status", [s for s in ExecutionStatus if s.final])
+    def test_asking_again_when_it_is_cancelled_is_fine(self, service, client, execution):
+        see(service, execution, ExecutionStatus.CANCELLED)
+        assert client.delete(f"/executions/{execution.id}").status_code == 202
+
+    @pytest.mark.parametrize("status", [ExecutionStatus.SUCCESS, ExecutionStatus.FAILED])
     def test_what_has_ended_is_a_conflict(self, service, client, execution, assert_problem, status):
         see(service, execution, status)
         assert_problem(client.delete(f"/executions/{execution.id}"), 409, "conflict")

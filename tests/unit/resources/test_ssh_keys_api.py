@@ -58,12 +58,21 @@ class TestCreate:
             ({"algorithm": "dsa"}, "algorithm"),
             ({"algorithm": None}, "algorithm"),
             ({"algorithm": ["ed25519"]}, "algorithm"),
+            ({"metadata": {"k": [0] * 1001}}, "metadata"),
+            ({"metadata": {str(i): {} for i in range(1001)}}, "metadata"),
+            ({"metadata": {"k": "x" * 65_536}}, "metadata"),
             ({"metdata": {}}, "metdata"),
             ([], "body"),
         ],
     )
     def test_rubbish_is_named_and_makes_no_key(self, quiet, assert_problem, body, path):
         assert_problem(quiet.client.post("/ssh_keys", json=body), 422, "invalid_request", path)
+
+    @pytest.mark.parametrize("levels", [63, 500, 1000])
+    def test_what_is_nested_too_deeply_is_refused(self, quiet, assert_problem, levels):
+        body = '{"metadata": {"k": ' + "[" * levels + "]" * levels + "}}"
+        answer = quiet.client.post("/ssh_keys", data=body, content_type="application/json")
+        assert_problem(answer, 422, "invalid_request")
 
     def test_malformed_json_is_400_another_type_415_too_much_413(self, client, assert_problem):
         def post(data, content_type="application/json"):

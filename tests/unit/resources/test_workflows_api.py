@@ -1,3 +1,4 @@
+import io
 import json
 import uuid
 from concurrent.futures import ThreadPoolExecutor
@@ -182,7 +183,7 @@ class TestLaunch:
             ({"colour": 1, "n": -1, "x": 1}, ["inputs.colour", "inputs.n", "inputs.x"]),
             ([], ["inputs"]),
             ("red", ["inputs"]),
-            (None, ["inputs"]),
+            (None, ["inputs.colour"]),
         ],
     )
     def test_every_fault_of_the_inputs_is_named(self, quiet, assert_problem, inputs, paths):
@@ -216,6 +217,16 @@ class TestLaunch:
     def test_another_content_type_is_415(self, quiet, assert_problem, content_type):
         response = quiet.client.post("/workflows/flow", data=b"{}", content_type=content_type)
         assert_problem(response, 415, "unsupported_media_type")
+
+    def test_more_than_a_mebibyte_in_chunks_is_413_too(self, client, assert_problem):
+        """Where the server gives the end of a body without its length, as ours does."""
+        response = client.post(
+            "/workflows",
+            input_stream=io.BytesIO(b"id: x\n" + b"#" * 2_000_000),
+            content_type="application/yaml",
+            environ_overrides={"wsgi.input_terminated": True},
+        )
+        assert_problem(response, 413, "body_too_large")
 
     def test_more_than_a_mebibyte_is_413(self, client, assert_problem):
         body = json.dumps({"inputs": {"colour": "x" * 1024 * 1024}})

@@ -256,6 +256,35 @@ class TestMasterKey:
             private_key(service, two)
 
 
+def test_a_key_that_cannot_be_written_down_is_not_left_in_the_store(service, keys, monkeypatch):
+    stored = []
+    put = service.web.key_store.put
+
+    def remember(key_id, *rest):
+        stored.append(key_id)
+        put(key_id, *rest)
+
+    def fail(key):
+        raise UpstreamUnreachable("The store does not answer at the moment.")
+
+    monkeypatch.setattr(service.web.key_store, "put", remember)
+    monkeypatch.setattr(keys._keys, "add", fail)
+    with pytest.raises(UpstreamUnreachable):
+        keys.create({}, ADA)
+    [key_id] = stored
+    with pytest.raises(NotFound):
+        private_key(service, key_id)
+
+
+def test_the_log_holds_no_whole_id_of_a_key(keys, capfd):
+    configure_logging("INFO", "json")
+    key_id, _ = keys.create({}, ADA)
+    logging.getLogger("x").info("request path=/ssh_keys/%s status=503", key_id)
+    written = capfd.readouterr().err
+    assert f"/ssh_keys/{key_id[:8]}***" in written
+    assert key_id not in written
+
+
 def test_ids_are_random(keys):
     ids = {keys.create({}, ADA)[0] for _ in range(20)}
     assert len(ids) == 20

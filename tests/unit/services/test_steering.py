@@ -2,6 +2,7 @@
 
 import threading
 import time
+from contextlib import nullcontext
 from datetime import timedelta
 
 import pytest
@@ -91,7 +92,23 @@ class TestCancel:
             pausing.services.executions.cancel(execution.id, ADA)
         assert pausing.store.get(execution.id).status is ExecutionStatus.CANCELLING
 
-    @pytest.mark.parametrize("status", FINAL)
+    def test_cancelling_what_was_cancelled_is_fine(self, pausing, execution):
+        show(pausing, execution, ExecutionStatus.CANCELLED)
+        pausing.services.executions.cancel(execution.id, ADA)
+        assert pausing.orchestrator("remote").cancelled == []
+
+    def test_an_end_that_crosses_a_cancel_is_seen(self, pausing, execution, monkeypatch):
+        for status, refused in ((ExecutionStatus.CANCELLED, False), (ExecutionStatus.FAILED, True)):
+            fresh = pausing.add_execution(owner="ada")
+
+            def end(seen, status=status):
+                show(pausing, seen, status)
+
+            monkeypatch.setattr(pausing.orchestrator("remote"), "cancel", end)
+            with pytest.raises(Conflict) if refused else nullcontext():
+                pausing.services.executions.cancel(fresh.id, ADA)
+
+    @pytest.mark.parametrize("status", sorted(set(FINAL) - {ExecutionStatus.CANCELLED}))
     def test_what_has_ended_cannot_be_cancelled(self, pausing, execution, status):
         show(pausing, execution, status)
         with pytest.raises(Conflict, match=status):

@@ -173,6 +173,19 @@ def test_health_says_why_keys_cannot_be_stored(
         assert message in exc.message
 
 
+def test_health_tells_of_a_policy_that_denied_a_key_until_it_is_mended(
+    vault: ScriptedVault, store: VaultKeyStore
+) -> None:
+    vault.denied = True
+    failure(lambda: put(store))
+    vault.capabilities = {"secret/data/ssh-credentials/any": ["deny"]}
+    assert "policy lacks 'create'" in failure(store.health).message
+
+    vault.denied, vault.capabilities = False, {}
+    store.health()
+    assert not store._was_denied
+
+
 def test_health_tells_of_a_login_that_fails_and_heals_it(
     vault: ScriptedVault, store: VaultKeyStore, clock: Clock
 ) -> None:

@@ -206,6 +206,33 @@ def test_a_refused_login_is_not_tried_again_soon(
     put(store)
 
 
+def test_a_failure_that_is_remembered_keeps_no_private_key(
+    vault: ScriptedVault, store: VaultKeyStore
+) -> None:
+    vault.login_error = error(400, "invalid role or secret ID")
+    failures = [failure(lambda: put(store)) for _ in range(3)]
+
+    kept = store._tokens.failure
+
+    assert kept is not None
+    assert kept.__traceback__ is None
+    assert not any(kept is exc for exc in failures)
+    assert {(type(exc), exc.message) for exc in failures} == {(type(kept), kept.message)}
+
+
+@pytest.mark.parametrize("status", [429, 500, 403, 400])
+def test_no_failure_tells_the_whole_id_of_a_key(
+    vault: ScriptedVault, store: VaultKeyStore, status: int
+) -> None:
+    key_id = "0c181d50-abc5-4852-bb59-c8d88efa701f"
+    put(store)
+    vault.broken = error(status, f'path "secret/metadata/ssh-credentials/{key_id}": no')
+
+    exc = failure(lambda: store.delete(key_id))
+
+    assert key_id not in "".join([*traceback.format_exception(exc), str(exc.detail)])
+
+
 @pytest.mark.parametrize("token", ["MALFORMED-SECRET\n", "MALFORMED-SECRET-\u20ac"])
 def test_a_malformed_token_is_refused_and_not_quoted(open_store: Open, token: str) -> None:
     store = open_store(auth="token", token=token, address="http://127.0.0.1:1")
