@@ -37,6 +37,7 @@ class Cursor:
         checked_at: When a silent execution was last checked for a lost end, likewise.
         tasks: Status of each task that has been given out.
         inlined: Name of the step by the id of the execution that an inline workflow became.
+        due: When inline steps can have begun at the earliest, in ms since the epoch, by name.
         swept: Number of entries upstream when the log was last read again from its start.
     """
 
@@ -46,6 +47,7 @@ class Cursor:
     checked_at: float = 0.0
     tasks: dict[str, str] = field(default_factory=dict)
     inlined: dict[str, str] = field(default_factory=dict)
+    due: dict[str, int] = field(default_factory=dict)
     log: LogCursor = field(default_factory=LogCursor)
     swept: int = 0
 

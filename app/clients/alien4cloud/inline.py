@@ -11,19 +11,39 @@ from __future__ import annotations
 from collections.abc import Collection, Iterable, Mapping, Sequence
 
 from app.clients.alien4cloud.model import Run
-from app.clients.alien4cloud.topology import Topology
+from app.clients.alien4cloud.topology import Topology, WorkflowStep
+from app.domain import TaskStatus
 
 
-def inline_steps(topology: Topology, workflow: str) -> Mapping[str, str]:
-    """Name the inline steps of a workflow by the workflow that each calls, when only one does."""
+def due_steps(topology: Topology, workflow: str, tasks: Mapping[str, str]) -> list[str]:
+    """Name the inline steps that can have begun: all that they need has succeeded.
+
+    Args:
+        topology: What is deployed.
+        workflow: Name of the workflow.
+        tasks: Status of each of its tasks.
+    """
+    return [
+        step.name
+        for step in _inline_steps(topology, workflow).values()
+        if all(tasks.get(name) == TaskStatus.SUCCESS for name in step.needs)
+    ]
+
+
+def _inline_steps(topology: Topology, workflow: str) -> Mapping[str, WorkflowStep]:
+    """Give the inline steps of a workflow by the workflow that each calls, when only one does."""
     record = topology.workflows.get(workflow)
     steps = [step for step in record.steps if step.kind == "inline"] if record else []
     names = [step.work for step in steps]
-    return {step.work: step.name for step in steps if names.count(step.work) == 1}
+    return {step.work: step for step in steps if names.count(step.work) == 1}
 
 
 def children(
-    own: Run, runs: Sequence[Run], topology: Topology, exposed: Collection[str]
+    own: Run,
+    runs: Sequence[Run],
+    topology: Topology,
+    due: Mapping[str, int],
+    exposed: Collection[str],
 ) -> dict[str, str]:
     """Find the executions that the inline steps of our own became.
 
@@ -31,20 +51,25 @@ def children(
         own: Our execution.
         runs: Executions of the same deployment that may have run beside it.
         topology: What is deployed.
+        due: When each inline step can have begun at the earliest, in ms since the epoch; one that
+            is not there has not.
         exposed: Workflows that users may launch themselves; such an execution may be theirs.
 
     Returns:
         Name of the inline step by the id of its execution.
     """
-    steps = inline_steps(topology, own.workflow)
     found: dict[str, str] = {}
-    for name, step in steps.items():
-        if name in exposed:
+    for name, step in _inline_steps(topology, own.workflow).items():
+        if name in exposed or step.name not in due:
             continue
-        begun = [run for run in runs if run.workflow == name and _during(run, own)]
+        begun = [
+            run
+            for run in runs
+            if run.workflow == name and _during(run, own) and run.started_ms >= due[step.name]
+        ]
         others = [run for run in runs if run.id != own.id and _calls(topology, run.workflow, name)]
         if len(begun) == 1 and not any(_during(begun[0], other) for other in others):
-            found[begun[0].id] = step
+            found[begun[0].id] = step.name
     return found
 
 

@@ -13,12 +13,11 @@ from app.clients.alien4cloud.catalogue import Catalogue, Place
 from app.clients.alien4cloud.describe import Describer
 from app.clients.alien4cloud.inputs import Input, encode, normal
 from app.clients.alien4cloud.lost import (
-    CLOCK_SLACK_MS,
     SameInputs,
     may_have_begun,
     share_out,
 )
-from app.clients.alien4cloud.model import Run
+from app.clients.alien4cloud.model import CLOCK_SLACK_MS, Run
 from app.clients.alien4cloud.reference import Reference
 from app.clients.alien4cloud.session import (
     BAD_WORKFLOW_OPERATION,

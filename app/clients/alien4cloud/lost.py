@@ -12,11 +12,8 @@ from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from itertools import pairwise
 
-from app.clients.alien4cloud.model import Run
+from app.clients.alien4cloud.model import CLOCK_SLACK_MS, Run
 from app.domain import Launch
-
-CLOCK_SLACK_MS = 30_000
-"""How far our clock and Alien4Cloud's may differ."""
 
 _LATEST_MS = 3_600_000
 """No launch begins an execution later than this after it was written down."""

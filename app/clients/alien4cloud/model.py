@@ -16,6 +16,8 @@ from app.domain import JSON
 
 WORKFLOWS_TAG = "hpcwaas-workflows"
 USERS_TAG = "hpcwaas-authorized-users"
+CLOCK_SLACK_MS = 30_000
+"""How far our clock and Alien4Cloud's may differ."""
 
 _RUNNABLE = frozenset({"DEPLOYED", "UPDATED", "WARNING"})
 _YEAR_10000_MS = 253_402_300_800_000

@@ -16,7 +16,14 @@ from app.clients.alien4cloud.cache import TtlCache
 from app.clients.alien4cloud.cancel import request
 from app.clients.alien4cloud.cursor import Cursor, LogCursor
 from app.clients.alien4cloud.describe import Topologies
-from app.clients.alien4cloud.model import Deployment, LogPage, LogRecord, Run, moment
+from app.clients.alien4cloud.model import (
+    CLOCK_SLACK_MS,
+    Deployment,
+    LogPage,
+    LogRecord,
+    Run,
+    moment,
+)
 from app.clients.alien4cloud.pace import Pace
 from app.clients.alien4cloud.reference import Reference
 from app.clients.alien4cloud.statuses import LEVEL, execution_status
@@ -304,20 +311,23 @@ class Observer:
         look.cursor.tasks = {task.name: task.status.value for task in now}
 
     def _find_inlined(self, look: _Look, run: Run) -> None:
-        topology, known = self._topology(look), look.cursor.inlined
-        wanted = set(inline.inline_steps(topology, run.workflow).values())
-        if wanted <= set(known.values()):
+        topology, known, due = self._topology(look), look.cursor.inlined, look.cursor.due
+        # At the last look they could not have begun, or they would be there already.
+        last_ms = round(look.execution.as_of.timestamp() * 1000)
+        for step in inline.due_steps(topology, run.workflow, look.cursor.tasks):
+            due.setdefault(step, last_ms - CLOCK_SLACK_MS)
+        if due.keys() <= set(known.values()):
             return
         nearby = self._api.runs_since(run.deployment, run.started_ms)
-        if inline.children(run, nearby, topology, exposed=()).keys() <= known.keys():
+        if inline.children(run, nearby, topology, due, exposed=()).keys() <= known.keys():
             return
         application = if_known(self._api.application, look.reference.application)
         exposed = application.workflows if application else ()
-        if inline.children(run, nearby, topology, exposed).keys() <= known.keys():
+        if inline.children(run, nearby, topology, due, exposed).keys() <= known.keys():
             return
         # One that began before ours may call the same; there may be very many, so it comes last.
         runs = self._api.runs_since(run.deployment, 0)
-        for id_, step in inline.children(run, runs, topology, exposed).items():
+        for id_, step in inline.children(run, runs, topology, due, exposed).items():
             if id_ not in known:
                 known[id_] = step
                 read = logs.read_new(self._api, [id_], LogCursor())

@@ -154,7 +154,8 @@ class Driver:
                 changes["outputs"] = seen.outputs
             if not self.statuses or self.statuses[-1] is not seen.status:
                 self.statuses.append(seen.status)
-        self.execution = replace(self.execution, **changes)
+        as_of = datetime.fromtimestamp(self.clock(), UTC)
+        self.execution = replace(self.execution, as_of=as_of, **changes)
         self.last = seen
         return seen
 

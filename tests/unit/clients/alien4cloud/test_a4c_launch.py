@@ -298,6 +298,7 @@ def test_the_inputs_of_the_latest_tell_two_apart_that_overtook_each_other(
     launches = [lose({"n": n}, arrives=False) for n in (1, 2)]
     for n in (2, 1):
         server.world.launch(*_parts(server), {"n": n})
+        clock.advance(1)
     clock.advance(60)
     assert settle(orchestrator, launches) == [run.id for run in reversed(server.runs)]
 

@@ -87,10 +87,11 @@ def test_what_runs_at_a_cancel_is_cancelled(run, orchestrator):
     assert driver.tasks["run"].status is TaskStatus.CANCELLED
 
 
-def inline(environment, children):
+def inline(environment, children, *, prepared=1.5, end=6):
     steps = {"prepare": {"node": "Job", "operation": "run", "then": ["clean"]},
              "clean": {"inline": "cleanup"}}  # fmt: skip
-    events = (Log(1, "ours"), *children, Log(5, "ours again"), Status(6, "SUCCEEDED"))
+    events = (Log(1, "ours"), Step(prepared, "prepare", "COMPLETED_SUCCESSFULL"), *children,
+              Log(end - 1, "ours again"), Status(end, "SUCCEEDED"))  # fmt: skip
     environment.workflow("cleanup", script=Script((Log(0.5, "a cleanup of its own"),)))
     environment.workflow("exec_job", steps=steps, script=Script(events))
     return environment.workflow_id("exec_job")
@@ -114,6 +115,19 @@ def test_an_inline_workflow_that_may_be_another_users_is_left_alone(environment,
     assert driver.lines == ["ours", "ours again"]
 
 
+def test_what_somebody_began_before_an_inline_step_was_due_is_not_taken_for_it(
+    server, environment, drive, clock
+):
+    child = Child(101, "cleanup", Script((Log(0.1, "wiping"), Status(1, "SUCCEEDED"))))
+    driver = drive(inline(environment, [child], prepared=100, end=110))
+    driver.look_for(3)
+    theirs = Script((Log(0.1, "of somebody else"), Status(1, "SUCCEEDED")))
+    run = Run("cleanup", environment.deployment.id, {}, theirs, clock(), clock())
+    server.world.runs[run.id] = run
+    driver.until_complete(200)
+    assert sorted(driver.lines) == ["ours", "ours again", "wiping"]
+
+
 def test_old_executions_are_not_read_for_an_inline_workflow_that_has_not_begun(
     server, environment, drive, clock
 ):
@@ -123,7 +137,7 @@ def test_old_executions_are_not_read_for_an_inline_workflow_that_has_not_begun(
         old = Run("exec_job", environment.deployment.id, {}, script.simple(0.1), began, began)
         server.world.runs[old.id] = old
     driver = drive(workflow_id)
-    driver.look_for(2)
+    driver.look_for(2)  # the step is due, and nothing shows that could be it
     before = server.requests["search_executions"], server.requests["get_execution"]
     driver.look_for(3)
     looks = server.requests["get_execution"] - before[1]
