@@ -84,7 +84,7 @@ class _Upstream:
 
 def emulate(pipe: Pipe, applications: int) -> None:
     """Serve, and do what the pipe says."""
-    server = Alien4Cloud(latency=_LATENCY_SECONDS)
+    server = Alien4Cloud(latency=_LATENCY_SECONDS, start_delay=0.05)
     for index in range(applications):
         application = server.application(f"app{index}", tags={"hpcwaas-workflows": _WORKFLOW})
         application.environment().workflow(_WORKFLOW, script=script.endless())

@@ -175,7 +175,7 @@ def alien4cloud(server: Alien4Cloud, name: str = "hpc", **more: Any) -> dict[str
 
 @pytest.fixture(scope="module")
 def server() -> Iterator[Alien4Cloud]:
-    with Alien4Cloud() as server:
+    with Alien4Cloud(start_delay=0.05) as server:
         server.state.shuffled_ties = True
         yield server
 
@@ -213,7 +213,7 @@ def alone(tmp_path) -> Iterator[Callable[..., tuple[Gateway, Alien4Cloud]]]:
     with ExitStack() as stack:
 
         def make(**more: Any) -> tuple[Gateway, Alien4Cloud]:
-            server = stack.enter_context(Alien4Cloud())
+            server = stack.enter_context(Alien4Cloud(start_delay=0.05))
             settings = {"conductor": {"stale_after": "1s"}, **more}
             gateway = Gateway(tmp_path, [alien4cloud(server)], settings)
             return stack.enter_context(gateway), server
@@ -821,7 +821,7 @@ def fleet(tmp_path) -> Iterator[tuple[Gateway, Alien4Cloud, Alien4Cloud]]:
     """Two Alien4Clouds, and the engine."""
     (tmp_path / "data" / "workflows").mkdir(parents=True)
     (tmp_path / "data" / "workflows" / "hello.yaml").write_text(_HELLO)
-    with Alien4Cloud() as north, Alien4Cloud() as south:
+    with Alien4Cloud(start_delay=0.05) as north, Alien4Cloud(start_delay=0.05) as south:
         orchestrators = [
             alien4cloud(north, "north"),
             alien4cloud(south, "south"),

@@ -5,6 +5,7 @@ from __future__ import annotations
 import re
 from typing import Any
 
+from .constraints import all_hold
 from .replies import (
     Refused,
     Reply,
@@ -175,8 +176,7 @@ def _check_input(name: str, value: Any, definition: dict[str, Any]) -> None:
         "float": _is_number(value, r"[-+]?\d*\.?\d+([eE][-+]?\d+)?"),
         "boolean": value in ("true", "false"),
     }.get(kind, isinstance(value, str | int))
-    allowed = [v for c in definition.get("constraints") or () for v in c.get("validValues", ())]
-    if not fits or (allowed and str(value) not in allowed):
+    if not fits or not all_hold(value, definition.get("constraints")):
         raise Refused(failed(200, 800, f"The value of {name} does not fit its definition"))
 
 

@@ -56,7 +56,7 @@ class Alien4Cloud:
         *,
         port: int = 0,
         latency: float = 0.0,
-        start_delay: float = 0.05,
+        start_delay: float = 1.0,
         session_seconds: float = 1800.0,
         clock: Callable[[], float] = time.time,
     ) -> None:

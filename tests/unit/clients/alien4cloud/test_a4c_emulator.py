@@ -171,6 +171,30 @@ def test_an_execution_shows_after_its_start_event(server, environment, client, c
     assert "aFieldOfVersionFour" in record
 
 
+@pytest.mark.parametrize(
+    ("definition", "good", "bad"),
+    [
+        (("integer", {"equal": "3"}), 3, 4),
+        (("integer", {"greaterThan": "3"}), 4, 3),
+        (("integer", {"greaterOrEqual": "3"}), 3, 2),
+        (("float", {"lessThan": "3.5"}), "3.4", "3.5"),
+        (("float", {"lessOrEqual": "3.5"}), "3.5", "3.6"),
+        (("integer", {"inRange": ["1", "3"], "rangeMinValue": "1"}), 3, 4),
+        (("string", {"length": "2"}), "ab", "abc"),
+        (("string", {"minLength": "2"}), "ab", "a"),
+        (("list", {"maxLength": "2"}), ["a", "b"], ["a", "b", "c"]),
+        (("string", {"pattern": "a+"}), "aa", "aab"),
+        (("string", {"validValues": ["a"]}), "a", "b"),
+    ],
+)
+def test_constraints_are_checked_as_the_server_does(environment, client, definition, good, bad):
+    type_, constraint = definition
+    environment.workflow("exec_job", inputs={"x": {"type": type_, "constraints": [constraint]}})
+    path = f"/applications/covid/environments/{environment.id}/workflows/exec_job"
+    assert client.data(path, {"inputs": {"x": good}})
+    assert error(client.post(path, {"inputs": {"x": bad}})) == (200, 800)
+
+
 def test_inputs_are_checked_as_the_server_does(environment, client):
     limited = {"type": "string", "constraints": [{"validValues": ["a"]}], "required": False}
     inputs = {"n": "integer", "choice": limited, "place": {"type": "acme.Place", "required": False}}

@@ -36,7 +36,7 @@ print(json.dumps([len(found), driver.until_complete(200).status, driver.lines]))
 
 
 def test_it_works_in_a_process_that_gevent_has_patched():
-    with Alien4Cloud() as server:
+    with Alien4Cloud(start_delay=0.05) as server:
         application = server.application("covid", tags={"hpcwaas-workflows": "exec_job"})
         events = (Step(0, "run", "STARTED"), Log(0.2, "line"), Status(0.4, "SUCCEEDED"))
         application.environment().workflow("exec_job", script=Script(events))
