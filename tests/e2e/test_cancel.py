@@ -68,7 +68,7 @@ def test_a_cancel_ends_the_whole_process_tree(shared_service: Service, client: C
     assert ended["status"] == "CANCELLED"
     assert {name for name, pid in pids.items() if is_alive(pid)} == set()
     assert client.tasks(execution)["grow"]["status"] == "CANCELLED"
-    assert codes(client, execution) == {"cancel": 409, "pause": 409, "resume": 409}
+    assert codes(client, execution) == {"cancel": 202, "pause": 409, "resume": 409}
 
 
 def test_a_cancel_is_polite_and_lasting(new_service: Callable[..., Service]) -> None:
