@@ -300,6 +300,10 @@ class ExecutionFilter:
     status: ExecutionStatus | None = None
 
 
+LAUNCH_REACH_SECONDS = 3600.0
+"""What began later than this after a launch was written down is not what it began."""
+
+
 @dataclass(frozen=True, slots=True)
 class Launch:
     """A launch that the gateway has written down and now asks an orchestrator for.

@@ -94,9 +94,7 @@ class VaultSession(HttpSession):
             return response
         if response.status_code == HTTPStatus.TOO_MANY_REQUESTS:
             self._quiet_until = self._clock() + _retry_after(response)
-        refusal = _refusal(response)
-        refusal.detail = _without_id(refusal.detail, request)
-        raise refusal
+        raise _refusal(response)
 
 
 def _without_id(detail: str | None, request: requests.PreparedRequest) -> str | None:
@@ -107,7 +105,7 @@ def _without_id(detail: str | None, request: requests.PreparedRequest) -> str | 
 
 def _refusal(response: requests.Response) -> UpstreamError:
     status = response.status_code
-    detail = f"HTTP {status}: {_reasons(response)}"
+    detail = _without_id(f"HTTP {status}: {_reasons(response)}", response.request)
     if status == HTTPStatus.FORBIDDEN:
         return Denied("Vault's policy does not let the gateway do this.", detail=detail)
     if response.is_redirect:

@@ -22,6 +22,7 @@ from sqlalchemy import (
 from app.domain import (
     FINAL_STATUSES,
     JSON,
+    LAUNCH_REACH_SECONDS,
     DesiredState,
     Execution,
     ExecutionStatus,
@@ -37,8 +38,6 @@ FINAL = tuple(FINAL_STATUSES)
 UNSETTLED = executions.c.reference.is_(None) & executions.c.status.not_in(FINAL)
 """What a launch began, if anything, is not known yet."""
 TASK_FIELDS = tuple(f.name for f in fields(Task))
-# More than the clocks of two machines differ by, and than a launch takes to begin anything.
-_LONG = timedelta(hours=1)
 _ENUMS = {"status": ExecutionStatus, "desired": DesiredState}
 _PLAIN = tuple(
     f.name
@@ -192,7 +191,8 @@ def claims(
 
 def may_have_begun(execution: Execution, started_at: datetime | None) -> bool:
     """Tell whether what began at a moment may be what an unsettled launch asked for."""
-    return started_at is None or abs(started_at - execution.created_at) <= _LONG
+    reach = timedelta(seconds=LAUNCH_REACH_SECONDS)  # backwards, clocks differ by less
+    return started_at is None or abs(started_at - execution.created_at) <= reach
 
 
 def to_execution(row: Any) -> Execution:

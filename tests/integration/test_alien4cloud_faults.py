@@ -246,7 +246,7 @@ def calls(server, orchestrator, environment, drive, clock) -> list[Callable[[], 
     wanted = make_launch(environment.workflow_id("exec_job"), clock=clock)
     other = make_launch(environment.workflow_id("endless"), clock=clock)
     server.world.launch(environment, environment.workflows["exec_job"], {})
-    clock.advance(2)
+    clock.advance(7)  # beyond the grace, so that inputs are compared
     return [
         lambda: orchestrator.workflows(ALICE),
         lambda: orchestrator.describe(wanted.workflow_id, ALICE),

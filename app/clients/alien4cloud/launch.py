@@ -12,11 +12,7 @@ from app.clients.alien4cloud.api import Alien4CloudApi, if_known
 from app.clients.alien4cloud.catalogue import Catalogue, Place
 from app.clients.alien4cloud.describe import Describer
 from app.clients.alien4cloud.inputs import Input, encode, normal
-from app.clients.alien4cloud.lost import (
-    SameInputs,
-    may_have_begun,
-    share_out,
-)
+from app.clients.alien4cloud.lost import SameInputs, may_have_begun, share_out
 from app.clients.alien4cloud.model import CLOCK_SLACK_MS, Run
 from app.clients.alien4cloud.reference import Reference
 from app.clients.alien4cloud.session import (
@@ -140,10 +136,11 @@ class Launches:
         if launch.under_way:
             text = "Another launch of the workflow is under way, and may have begun what is found."
             raise UpstreamError(text, retry_after_seconds=_FIND_AGAIN_SECONDS)
-        same = self._comparison(launch, latest)
+        expected = self._expected(launch)
         # Before that, the latest inputs may be those of an execution that does not show yet.
-        if same is not _all_the_same and not all(map(self._shows_by_now, doubtful)):
+        if (expected is None or expected) and not all(map(self._shows_by_now, doubtful)):
             raise _does_not_show()
+        same = self._comparison(launch, expected, latest)
         shares = share_out(doubtful, free, same)
         if launch.execution_id in shares.found:
             return shares.found[launch.execution_id]
@@ -179,17 +176,23 @@ class Launches:
         ]
         return sorted(runs, key=lambda run: (run.started_ms, run.id))
 
-    def _comparison(self, launch: Launch, latest: Run) -> SameInputs:
-        """Compare with the inputs of the workflow's latest launch; no others are kept."""
+    def _expected(self, launch: Launch) -> Sequence[Input] | None:
+        """Tell what inputs a workflow takes; None where it was changed since."""
         try:
             place = self._catalogue.find(launch.workflow_id, launch.identity)
-            expected = self._describer.look_up(place)[1].inputs
-        except NotFound:  # it was changed since
+            return self._describer.look_up(place)[1].inputs
+        except NotFound:
+            return None
+
+    def _comparison(
+        self, launch: Launch, expected: Sequence[Input] | None, latest: Run
+    ) -> SameInputs:
+        """Compare with the inputs of the workflow's latest launch; no others are kept."""
+        if expected is None:
             return lambda *_: None
         if not expected:
-            return _all_the_same
-        path = (place.application.id, place.environment.id, place.workflow)
-        theirs = if_known(self._api.last_inputs, *path)
+            return lambda *_: True
+        theirs = if_known(self._api.last_inputs, *launch.workflow_id.split("@"))
 
         def same(other: Launch, run: Run) -> bool | None:
             if run.id != latest.id or not theirs:
@@ -201,10 +204,6 @@ class Launches:
             return all(_agree(item, theirs, ours) for item in expected)
 
         return same
-
-
-def _all_the_same(_launch: Launch, _run: Run) -> bool | None:
-    return True
 
 
 def _does_not_show() -> UpstreamError:

@@ -13,10 +13,7 @@ from dataclasses import dataclass
 from itertools import pairwise
 
 from app.clients.alien4cloud.model import CLOCK_SLACK_MS, Run
-from app.domain import Launch
-
-_LATEST_MS = 3_600_000
-"""No launch begins an execution later than this after it was written down."""
+from app.domain import LAUNCH_REACH_SECONDS, Launch
 
 _IN_ORDER_SECONDS = 10.0
 """Launches that were written down this far apart begin in that order."""
@@ -48,12 +45,12 @@ def share_out(launches: Sequence[Launch], runs: Sequence[Run], same: SameInputs)
         runs: Executions of it that belong to no other launch, oldest first.
         same: Compares inputs.
     """
-    found = {} if alike(launches) else _by_inputs(launches, runs, same)
+    found = {} if _alike(launches) else _by_inputs(launches, runs, same)
     left = [launch for launch in launches if launch.execution_id not in found]
     rest = _without(runs, found)
     rest = [run for run in rest if any(may_have_begun(launch, run, same) for launch in left)]
     placed = _in_order(left, rest, same)
-    certain = alike(left) or (len(placed) == len(left) and _in_sequence(left))
+    certain = _alike(left) or (len(placed) == len(left) and _in_sequence(left))
     complete = certain and len(placed) == len(rest)
     if not complete:
         # Somebody else's are among them: only those will do that are known to be the same.
@@ -62,7 +59,7 @@ def share_out(launches: Sequence[Launch], runs: Sequence[Run], same: SameInputs)
     return Shares({**found, **placed}, _without(rest, placed))
 
 
-def alike(launches: Sequence[Launch]) -> bool:
+def _alike(launches: Sequence[Launch]) -> bool:
     """Tell whether launches are interchangeable."""
     return all(launch.inputs == launches[0].inputs for launch in launches)
 
@@ -79,7 +76,7 @@ def _in_sequence(launches: Sequence[Launch]) -> bool:
 def may_have_begun(launch: Launch, run: Run, same: SameInputs) -> bool:
     """Tell whether neither time nor inputs say that another launch began an execution."""
     written_down_ms = launch.created_at.timestamp() * 1000
-    in_time = -CLOCK_SLACK_MS <= run.started_ms - written_down_ms <= _LATEST_MS
+    in_time = -CLOCK_SLACK_MS <= run.started_ms - written_down_ms <= LAUNCH_REACH_SECONDS * 1000
     return in_time and same(launch, run) is not False
 
 
