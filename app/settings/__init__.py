@@ -80,7 +80,7 @@ def load_settings(
     environ = os.environ if environ is None else environ
     source, faults = read_source(file, environ, overrides or {})
     settings, more = load_section(Settings, source, "")
-    faults += more
+    faults += _elsewhere(more, faults)
     raw: Any = source.get("orchestrators") if settings is None else settings.orchestrators
     orchestrators, more = _orchestrators(raw if isinstance(raw, list) else [], options_of)
     faults += more
@@ -91,6 +91,16 @@ def load_settings(
         raise ConfigError(f"The settings{where} have {len(faults)} fault(s).", fields=tuple(faults))
     base = file.parent if file is not None else Path()
     return _complete(settings, orchestrators, environ, base)
+
+
+def _elsewhere(faults: list[FieldError], known: list[FieldError]) -> list[FieldError]:
+    """Leave out what is only said of values that could not be read as they stand."""
+    places = [fault.path for fault in known]
+    return [
+        fault
+        for fault in faults
+        if not any(fault.path == p or fault.path.startswith((f"{p}.", f"{p}[")) for p in places)
+    ]
 
 
 def _complete(

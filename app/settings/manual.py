@@ -23,6 +23,9 @@ variable such as `SLIPWAY_API__PORT=9000` overrides the leaf `api.port`, and
 `SLIPWAY_ORCHESTRATORS__0__PASSWORD` one in a list. `slipway init DIR` writes a commented file to
 start from. A fault is named by its path, all faults at once, and nothing starts.
 
+The file is read as workflow definitions are: plain YAML 1.2 or JSON, without anchors, aliases, tags
+and names that stand twice. `010000` is ten thousand; `2:15`, `no` and `0x1F` are text.
+
 Durations are written as in Go: `500ms`, `90s`, `1m30s`, `1h`. `SLIPWAY_MASTER_KEY` may hold the
 master key of the embedded key store (32 bytes in base64) in place of its file.
 """

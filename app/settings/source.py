@@ -7,8 +7,8 @@ from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
-import yaml
-
+from app import documents
+from app.documents import Unreadable
 from app.errors import FieldError
 
 _PREFIX = "SLIPWAY_"
@@ -44,12 +44,15 @@ def read_source(
     if file is not None:
         tree, faults = _read_file(file)
         tree = _expand(tree, "", environ, faults)
+    seen: dict[str, str] = {}
     for name, text in environ.items():
-        if not name.startswith(_PREFIX) or _OF_A_SERVICE.fullmatch(name):
+        if not name.startswith(_PREFIX) or _OF_A_SERVICE.fullmatch(name) or name in _NOT_SETTINGS:
             continue
-        if name not in _NOT_SETTINGS:
-            path = name[len(_PREFIX) :].lower().split("__")
-            _put(tree, path, _structured(text), name, faults)
+        leaf = name[len(_PREFIX) :].lower()
+        other = seen.setdefault(leaf, name)
+        if other != name:
+            faults.append(FieldError(name, f"says the same setting as {other}"))
+        _put(tree, leaf.split("__"), _structured(text, name, faults), name, faults)
     for dotted, value in overrides.items():
         _put(tree, dotted.split("."), value, dotted, faults)
     return tree, faults
@@ -57,16 +60,38 @@ def read_source(
 
 def _read_file(file: Path) -> tuple[dict[str, Any], list[FieldError]]:
     try:
-        tree = yaml.safe_load(file.read_text(encoding="utf-8"))
+        text = file.read_bytes()
     except OSError as exc:
         return {}, [FieldError(str(file), f"cannot be read: {exc.strerror}")]
-    except (UnicodeDecodeError, yaml.YAMLError) as exc:
-        return {}, [FieldError(str(file), f"is not YAML: {' '.join(str(exc).split())}")]
-    if tree is None:
+    try:
+        tree, faults = _read_text(text, str(file))
+    except documents.Empty:
         return {}, []
+    except Unreadable as exc:
+        where = f"{exc.fault.path}: " if exc.fault.path else ""
+        return {}, [FieldError(str(file), where + exc.fault.message)]
+    if tree is None:
+        return {}, faults
     if not isinstance(tree, dict):
-        return {}, [FieldError(str(file), "must be a mapping of settings")]
-    return tree, []
+        return {}, [*faults, FieldError(str(file), "must be a mapping of settings")]
+    return tree, faults
+
+
+def _read_text(text: str | bytes, origin: str) -> tuple[Any, list[FieldError]]:
+    """Read a document, and name its faults.
+
+    Args:
+        text: YAML.
+        origin: What the document as a whole is called.
+
+    Raises:
+        Unreadable: It is none.
+    """
+    document = documents.read(text)
+    lines = documents.lines(text) if document.faults else {}
+    found = (documents.to_field_error(fault, lines) for fault in document.faults)
+    faults = [FieldError(fault.path or origin, fault.message) for fault in found]
+    return document.content, list(dict.fromkeys(faults))
 
 
 def _expand(value: Any, path: str, environ: Mapping[str, str], faults: list[FieldError]) -> Any:
@@ -99,7 +124,7 @@ def _secret_file(name: str, path: str, faults: list[FieldError]) -> str:
         return ""
 
 
-def _structured(text: str) -> Any:
+def _structured(text: str, name: str, faults: list[FieldError]) -> Any:
     """Read a list or a mapping in YAML's flow style; any other text stays text.
 
     The fields themselves make numbers and booleans of text, so that a password of digits stays
@@ -108,9 +133,14 @@ def _structured(text: str) -> Any:
     if not text.startswith(("[", "{")):
         return text
     try:
-        return yaml.safe_load(text)
-    except yaml.YAMLError:
+        value, found = _read_text(text, "")
+    except Unreadable:
         return text
+    faults += [
+        FieldError(name, f"{fault.path}: {fault.message}" if fault.path else fault.message)
+        for fault in found
+    ]
+    return value
 
 
 def _put(

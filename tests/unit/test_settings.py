@@ -106,7 +106,9 @@ class TestFile:
             ("a: b: c", "is not YAML"),
             ("just text", "must be a mapping"),
             ("- a list", "must be a mapping"),
-            ("a: !!python/object/apply:os.system [id]", "is not YAML"),
+            ("? [a]\n: 1", "must have plain names (line 1)"),
+            ("api: {port: 1}\n---\napi: {}", "holds more than one document (line 2)"),
+            ("api: \x07", "holds a control character"),
         ],
     )
     def test_a_file_that_is_no_mapping_in_yaml_is_named(self, faults, tmp_path, text, message):
@@ -247,6 +249,69 @@ class TestFaults:
         """)
         assert set(found) == {"database.url", "api.auth.users[0].password"}
         assert "hunter2" not in str(found)
+
+
+class TestReading:
+    def test_a_name_that_stands_twice_is_told_with_both_lines(self, faults):
+        text = """data_dir: data
+api:
+  port: 1
+  auth: {type: basic, users: [{username: bob, password: secret}]}
+api:
+  port: 2
+web:
+  processes: 1
+  processes: 2
+"""
+        assert faults(text) == {
+            "api": "stands twice, first in line 2 (line 5)",
+            "web.processes": "stands twice, first in line 8 (line 9)",
+        }
+
+    def test_a_name_that_stands_twice_in_a_list_or_in_json_is_told(self, faults):
+        user = '{"username": "ada", "password": "x", "password": "y"}'
+        text = f'{{"api": {{"auth": {{"type": "basic", "users": [{user}]}}}}}}'
+        assert faults(text) == {
+            "api.auth.users[0].password": "stands twice, first in line 1 (line 1)"
+        }
+
+    def test_what_else_is_wrong_is_told_too(self, faults):
+        found = faults("api: {port: 1}\napi: {prot: 2}\nweb: {processes: 0}\nother: 1")
+        assert set(found) == {"api", "web.processes", "other"}
+
+    @pytest.mark.parametrize(
+        ("text", "path", "message"),
+        [
+            ("api: &x {port: 1}", "api", "must not use anchors and aliases (line 1)"),
+            ("api: {port: 1}\nweb: *x", "web", "must not use anchors and aliases (line 2)"),
+            ("a: !!python/object/apply:os.system [id]", "a", "must not have a tag (line 1)"),
+            ("api: {port: 2:15}", "api.port", "must be a whole number"),
+            ("api: {port: 0x1F90}", "api.port", "must be a whole number"),
+            ("api: {port: 1_000}", "api.port", "must be a whole number"),
+        ],
+    )
+    def test_what_only_some_readers_of_yaml_know_is_refused(self, faults, text, path, message):
+        found = faults(text)
+        assert list(found) == [path]
+        assert message in found[path]
+
+    def test_numbers_are_decimal(self, read):
+        assert read("api: {port: 010000}").api.port == 10000
+        assert read("", {"SLIPWAY_API__PORT": "010000"}).api.port == 10000
+
+    @pytest.mark.parametrize("text", ["2:15", "2024-01-31", "no", "1_000", "=", "0x10"])
+    def test_what_json_would_not_read_is_text(self, read, text):
+        users = f"[{{username: ada, password: {text}}}]"
+        [user] = read(f"api: {{auth: {{type: basic, users: {users}}}}}").api.auth.users
+        assert user.password == text
+
+    def test_a_variable_with_a_name_that_stands_twice_is_told(self, faults):
+        found = faults("", {"SLIPWAY_ENGINE": "{kill_grace: 1s, kill_grace: 2s}"})
+        assert found == {"SLIPWAY_ENGINE": "kill_grace: stands twice, first in line 1 (line 1)"}
+
+    def test_two_variables_for_one_setting_are_told(self, faults):
+        found = faults("", {"SLIPWAY_API__PORT": "1", "SLIPWAY_api__port": "2"})
+        assert found == {"SLIPWAY_api__port": "says the same setting as SLIPWAY_API__PORT"}
 
 
 class TestExpansion:
