@@ -297,7 +297,7 @@ class ExecutionFilter:
 
     owner: str | None = None
     workflow: str | None = None
-    status: ExecutionStatus | None = None
+    states: frozenset[ExecutionStatus] | None = None
 
 
 LAUNCH_REACH_SECONDS = 3600.0

@@ -19,6 +19,7 @@ from app.domain import Execution, Identity, Level, LogEntry, log_line, log_times
 from app.observability import Metrics
 from app.resources._api import iso
 from app.resources._context import services
+from app.resources._statuses import status_and_state
 from app.services.bundle import Services
 from app.services.follow import (
     Batch,
@@ -62,7 +63,7 @@ def status_json(execution: Execution) -> dict[str, Any]:
     """Give the state of an execution, as status events carry it."""
     return {
         "id": execution.id,
-        "status": execution.status,
+        **status_and_state(execution.status),
         "progress": execution.progress,
         "error": execution.error,
         "as_of": iso(execution.as_of),
@@ -77,7 +78,7 @@ def event_json(event: Event) -> tuple[str, dict[str, Any]]:
         case Dropped(number, first, following):
             return "dropped", {"count": number, "after": first - 1, "next": following}
         case Ended(status, total):
-            return "end", {"status": status, "total": total}
+            return "end", {**status_and_state(status), "total": total}
         case Moved(following):
             return "moved", {"after": following - 1}
         case Expired(reason):

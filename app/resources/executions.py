@@ -7,7 +7,7 @@ from typing import Any
 
 import marshmallow as ma
 from flask import Response
-from marshmallow import fields, validate
+from marshmallow import fields
 
 from app.domain import Execution, ExecutionFilter, ExecutionStatus, Task
 from app.errors import FieldError, InvalidRequest
@@ -26,11 +26,18 @@ from app.resources._api import (
 )
 from app.resources._auth import SECURITY, caller
 from app.resources._context import services
+from app.resources._statuses import (
+    STATES,
+    STATUSES,
+    WordsField,
+    state_field,
+    states_of,
+    status_and_state,
+    status_field,
+)
 from app.settings.schema import Duration
 
 blueprint = Blueprint("executions", __name__, description="What was launched")
-
-_STATUSES = [str(status) for status in ExecutionStatus]
 
 
 class TaskSchema(ma.Schema):
@@ -56,7 +63,8 @@ class ExecutionSummarySchema(ma.Schema):
     """An execution, as lists show it."""
 
     id = fields.String(required=True)
-    status = fields.String(required=True, validate=validate.OneOf(_STATUSES))
+    status = status_field()
+    state = state_field()
     workflow = fields.String(attribute="workflow_id", metadata={"description": "Its id"})
     workflow_name = fields.String()
     orchestrator = fields.String()
@@ -93,7 +101,8 @@ class ExecutionArgsSchema(PageArgsSchema):
     """Which executions."""
 
     workflow = Name(metadata={"description": "Id or name of the workflow"})
-    status = fields.Enum(ExecutionStatus, by_value=True)
+    status = WordsField({*STATUSES, *STATES}, "Either kind of word")
+    state = WordsField(STATES, "The exact word")
     owner = Name(metadata={"description": "User name; operators see all users"})
 
 
@@ -104,7 +113,7 @@ class WaitArgsSchema(ma.Schema):
         load_default="0s",
         metadata={
             "type": "string", "default": "0s",
-            "description": "Answer when the status changes or is final, at the latest after this",
+            "description": "Answer when the state changes or is final, at the latest after this",
         },
     )  # fmt: skip
 
@@ -117,7 +126,7 @@ class WaitArgsSchema(ma.Schema):
 def list_executions(args: dict[str, Any]) -> Any:
     """List executions, newest first."""
     page = Page(args.get("page", 1), args.get("page_size", 50))
-    wanted = ExecutionFilter(args.get("owner"), args.get("workflow"), args.get("status"))
+    wanted = ExecutionFilter(args.get("owner"), args.get("workflow"), _states(args))
     found, total = services().executions.find(wanted, caller(), page.offset, page.size)
     return {"executions": [_view(execution) for execution in found]}, page.header(total)
 
@@ -128,7 +137,7 @@ def list_executions(args: dict[str, Any]) -> Any:
 @document_errors(blueprint, 401, 404, *UPSTREAM)
 @blueprint.doc(security=SECURITY)
 def get_execution(args: dict[str, Any], execution_id: str) -> Any:
-    """Get an execution, at once or when its status changes."""
+    """Get an execution, at once or when its state changes."""
     longest = services().settings.logs.max_timeout
     if args["wait"] > longest:
         fault = FieldError("wait", f"must be at most {longest:g} seconds")
@@ -186,11 +195,20 @@ def get_task(execution_id: str, name: str) -> Any:
     return services().executions.task(execution_id, name, caller())
 
 
+def _states(args: dict[str, Any]) -> frozenset[ExecutionStatus] | None:
+    """Give the states that a list is restricted to."""
+    by_status = states_of(args["status"]) if "status" in args else None
+    if "state" not in args:
+        return by_status
+    exact = frozenset(ExecutionStatus(word) for word in args["state"])
+    return exact if by_status is None else exact & by_status
+
+
 def _document(execution: Execution, tasks: list[Task]) -> dict[str, Any]:
     """Give an execution as JSON, past marshmallow: this is what clients ask for most."""
     return {
         "id": execution.id,
-        "status": execution.status,
+        **status_and_state(execution.status),
         "workflow": execution.workflow_id,
         "workflow_name": execution.workflow_name,
         "orchestrator": execution.orchestrator,
@@ -227,5 +245,6 @@ def _iso(moment: datetime | None) -> str | None:
 
 def _view(execution: Execution) -> dict[str, Any]:
     view = {name: getattr(execution, name) for name in execution.__dataclass_fields__}
+    view |= status_and_state(execution.status)
     view["stale"] = services().executions.is_stale(execution)
     return view

@@ -26,6 +26,7 @@ from app.resources._api import (
 from app.resources._auth import SECURITY, caller, caller_by_now
 from app.resources._context import services
 from app.resources._download import download
+from app.resources._statuses import state_field, status_field, status_word
 from app.resources._streams import NDJSON, SSE, TEXT, entry_json, ndjson, sse, stream, text
 from app.services.follow import FollowQuery
 from app.services.logs import LogPage, LogQuery
@@ -105,7 +106,8 @@ class LogPageSchema(ma.Schema):
     logs = fields.List(fields.Nested(LogEntrySchema), required=True)
     total_results = fields.Integer(required=True)
     from_ = fields.Integer(data_key="from", required=True)
-    execution_status = fields.String(required=True)
+    execution_status = status_field()
+    execution_state = state_field()
     complete = fields.Boolean(required=True, metadata={"description": "No entry can come any more"})
 
 
@@ -188,7 +190,8 @@ def _encode(page: LogPage) -> bytes:
     rest = {
         "total_results": page.total,
         "from": page.start,
-        "execution_status": page.status,
+        "execution_status": status_word(page.status),
+        "execution_state": page.status,
         "complete": page.complete,
     }
     return b'{"logs":[%b],%b' % (bytes(entries), orjson.dumps(rest)[1:])

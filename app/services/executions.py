@@ -268,7 +268,7 @@ class ExecutionService:
         if not sees_everything(identity):
             if wanted.owner not in (None, identity.username):
                 return [], 0
-            wanted = ExecutionFilter(identity.username, wanted.workflow, wanted.status)
+            wanted = replace(wanted, owner=identity.username)
         return self._executions.find(wanted, offset, limit)
 
     def tasks(self, execution_id: str, identity: Identity) -> list[Task]:
@@ -341,7 +341,7 @@ class ExecutionService:
     def _steerable(self, execution_id: str, identity: Identity, verb: str) -> Execution:
         execution = self.get(execution_id, identity)
         if execution.status not in _STEERABLE:
-            raise Conflict(f"An execution with status {execution.status} cannot be {verb}.")
+            raise Conflict(f"An execution in state {execution.status} cannot be {verb}.")
         return execution
 
     def _desire(self, execution: Execution, desired: DesiredState, shown: ExecutionStatus) -> None:

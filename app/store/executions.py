@@ -247,8 +247,8 @@ class Executions(DrivenExecutions):
         conditions = []
         if wanted.owner is not None:
             conditions.append(executions.c.owner == wanted.owner)
-        if wanted.status is not None:
-            conditions.append(executions.c.status == wanted.status)
+        if wanted.states is not None:
+            conditions.append(executions.c.status.in_(sorted(wanted.states)))
         if wanted.workflow is not None:
             conditions.append(
                 (executions.c.workflow_id == wanted.workflow)

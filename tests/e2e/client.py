@@ -67,17 +67,17 @@ class Client:
         """Get an execution."""
         return self.get(f"/executions/{execution}", wait=wait)
 
-    def wait(self, execution: str, *statuses: str, seconds: float = 60.0) -> Any:
-        """Wait until an execution has one of some statuses, or else has ended.
+    def wait(self, execution: str, *states: str, seconds: float = 60.0) -> Any:
+        """Wait until an execution is in one of some states, or else has ended.
 
         Returns:
             The execution.
         """
         deadline = time.monotonic() + seconds
         seen = self.execution(execution)
-        while seen["status"] not in (statuses or _FINAL):
-            assert seen["status"] not in _FINAL, f"ended: {seen}"
-            assert time.monotonic() < deadline, f"not {statuses} within {seconds} s: {seen}"
+        while seen["state"] not in (states or _FINAL):
+            assert seen["state"] not in _FINAL, f"ended: {seen}"
+            assert time.monotonic() < deadline, f"not {states} within {seconds} s: {seen}"
             seen = self.execution(execution, wait="1s")
         return seen
 

@@ -120,7 +120,7 @@ def test_a_pending_execution_can_be_cancelled_and_never_runs(
     assert client.tasks(second)["mark"]["status"] == "PENDING"
     assert client.cancel(second).status_code == 202
     assert client.wait(second)["status"] == "CANCELLED"
-    assert client.execution(third)["status"] == "PENDING"
+    assert client.execution(third)["state"] == "PENDING"
     client.cancel(first)
     assert client.wait(third)["status"] == "SUCCESS", "the slot is free again"
     assert not ran.exists()
@@ -177,7 +177,7 @@ def test_no_step_begins_while_an_execution_is_paused(
     client.wait(execution, "PAUSED")
     folder = work_folder(shared_service, execution)
     (folder / "gate").touch()
-    assert client.execution(execution, wait="1s")["status"] == "PAUSED"
+    assert client.execution(execution, wait="1s")["state"] == "PAUSED"
     assert not (folder / "begun").exists()
     client.resume(execution)
     assert client.wait(execution)["status"] == "SUCCESS"

@@ -40,7 +40,7 @@ def test_one_connection_tells_of_all_executions(service: Service) -> None:
         def read_until_all_are(status: str) -> None:
             while {statuses[-1] for statuses in told.values()} != {status}:
                 [event] = events.until(lambda _: True)
-                told[event.data["id"]].append(event.data["status"])
+                told[event.data["id"]].append(event.data["state"])
 
         told[first] = [""]
         read_until_all_are("RUNNING")

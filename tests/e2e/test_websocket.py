@@ -57,7 +57,7 @@ def test_it_tells_all_that_happens_and_why_it_closes(client: Client, tmp_path: P
     assert (tasks[0], tasks[-1]) == (("relay", "RUNNING"), ("relay", "SUCCESS"))
     numbers = [m for m in messages if m["type"] == "metrics"]
     assert numbers[-1] == {"type": "metrics", "tasks": 1, "tasks_done": 1, "tasks_running": 0}
-    assert messages[-1] == {"type": "end", "status": "SUCCESS", "total": 7}
+    assert messages[-1] == {"type": "end", "status": "SUCCESS", "state": "SUCCESS", "total": 7}
     assert ws.sock is not None
     assert ws.sock.recv(1) == b"", "the server closes the connection as well"
 

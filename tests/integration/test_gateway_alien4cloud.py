@@ -77,8 +77,8 @@ class User:
         return answer.json()
 
     def until(self, execution: str, *wanted: str) -> dict[str, Any]:
-        """Watch an execution until it has one of some statuses."""
-        return self.watch(execution, lambda view: view["status"] in wanted)
+        """Watch an execution until it is in one of some states."""
+        return self.watch(execution, lambda view: view["state"] in wanted)
 
     def watch(self, execution: str, holds: Callable[[dict[str, Any]], bool]) -> dict[str, Any]:
         """Watch an execution until something holds."""
@@ -304,7 +304,7 @@ def test_a_developer_of_the_application_sees_the_executions_of_others(gateway, p
         user = getattr(gateway, name)
         assert [user.get(path).status_code for path in paths] == [status] * 3, name
     assert gateway.bob.cancel(id_).status_code == gateway.eve.cancel(id_).status_code == 404
-    assert gateway.ada.execution(id_)["status"] in ("PENDING", "RUNNING")
+    assert gateway.ada.execution(id_)["state"] in ("PENDING", "RUNNING")
     assert gateway.dev.cancel(id_).status_code == 202
     gateway.ada.until(id_, "CANCELLED")
 
@@ -391,7 +391,7 @@ def test_a_launch_that_does_not_show_yet_is_pending_and_never_unknown(gateway, p
     end = time.monotonic() + _SECONDS
     while not seen or seen[-1] not in FINAL:
         assert time.monotonic() < end
-        seen.append(gateway.ada.execution(id_)["status"])
+        seen.append(gateway.ada.execution(id_)["state"])
         time.sleep(0.02)
     assert seen[0] == "PENDING"
     assert set(seen) <= {"PENDING", "RUNNING", "SUCCESS"}
@@ -557,7 +557,7 @@ def test_a_launch_whose_answer_is_lost_is_unknown_and_then_settled_as_the_real_o
     server.fault(Kind.HANG_AFTER, "launch", times=1)
     execution = gateway.ada.launch(id_, key="lost-answer")
     view = gateway.ada.execution(execution)
-    assert view["status"] == "UNKNOWN"
+    assert (view["status"], view["state"]) == ("RUNNING", "UNKNOWN")
     assert "do not launch again" in view["error"]
     assert gateway.ada.launch(id_, key="lost-answer") == execution
     server.faults.clear()
@@ -574,7 +574,7 @@ def test_a_launch_that_never_arrived_is_settled_as_such(gateway, place, server, 
     runs = len(server.runs)
     server.fault(kind, "launch", times=1)
     execution = gateway.ada.launch(id_, key=f"never-{kind.name}")
-    assert gateway.ada.execution(execution)["status"] == "UNKNOWN"
+    assert gateway.ada.execution(execution)["state"] == "UNKNOWN"
     view = gateway.ada.until(execution, *FINAL)
     assert view["status"] == "FAILED"
     assert "never received" in view["error"]
@@ -614,7 +614,7 @@ def launch_in_doubt(
         server.fault(kind, "launch", times=1)
     executions = [user.launch(id_, inputs) for user, id_, inputs in launches]
     for (user, _, _), execution in zip(launches, executions, strict=True):
-        assert user.execution(execution)["status"] == "UNKNOWN"
+        assert user.execution(execution)["state"] == "UNKNOWN"
     server.faults.clear()
     return executions
 

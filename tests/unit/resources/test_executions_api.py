@@ -13,7 +13,7 @@ from app.store.schema import executions as table
 MOMENT = re.compile(r"\d{4}-\d\d-\d\dT\d\d:\d\d:\d\d\.\d{3}Z")
 NOWHERE = "00000000-0000-4000-8000-999999999999"
 SUMMARY = {
-    "id", "status", "workflow", "workflow_name", "orchestrator", "owner", "created_at",
+    "id", "status", "state", "workflow", "workflow_name", "orchestrator", "owner", "created_at",
     "started_at", "finished_at", "progress", "error", "as_of", "stale",
 }  # fmt: skip
 
@@ -64,7 +64,8 @@ class TestGet:
 
     def test_before_the_first_look_it_is_pending(self, client, execution):
         body = client.get(f"/executions/{execution.id}").json
-        assert (body["status"], body["started_at"], body["outputs"]) == ("PENDING", None, {})
+        assert (body["status"], body["state"]) == ("RUNNING", "PENDING")
+        assert (body["started_at"], body["outputs"]) == (None, {})
 
     def test_an_old_status_is_stale(self, service, client, execution):
         then = now() - timedelta(hours=1)
@@ -133,10 +134,18 @@ class TestList:
         ("query", "names"),
         [
             ("workflow=one", ["a", "b"]),
-            ("workflow=The+Other", ["c"]),
+            ("workflow=The+Other", ["c", "d"]),
             ("status=SUCCESS", ["c"]),
             ("owner=bob", ["b", "c"]),
-            ("owner=bob&workflow=one&status=PENDING", ["b"]),
+            ("status=PENDING", ["a"]),
+            ("status=UNKNOWN", ["b"]),
+            ("status=RUNNING", ["a", "b", "d"]),
+            ("status=RUNNING&status=SUCCESS", ["a", "b", "c", "d"]),
+            ("state=RUNNING", ["d"]),
+            ("state=RUNNING&state=PENDING", ["a", "d"]),
+            ("status=RUNNING&state=SUCCESS", []),
+            ("status=CANCELLED", []),
+            ("owner=bob&workflow=one&status=UNKNOWN", ["b"]),
             ("owner=nobody", []),
             ("owner=%27+OR+1%3D1", []),
             ("page=1000000000&page_size=1000", []),
@@ -149,14 +158,19 @@ class TestList:
             "a": service.add_execution("ada", **one),
             "b": service.add_execution("bob", **one),
             "c": service.add_execution("bob", **other),
+            "d": service.add_execution("ada", **other),
         }
+        see(service, executions["b"], ExecutionStatus.UNKNOWN)
+        see(service, executions["d"])
         see(service, executions["c"], ExecutionStatus.SUCCESS)
         found = {e["id"] for e in client.get(f"/executions?{query}").json["executions"]}
         assert found == {executions[name].id for name in names}
 
     @pytest.mark.parametrize(
         ("query", "path"),
-        [("status=success", "status"), ("status=", "status"), ("page=x", "page"),
+        [("status=success", "status"), ("status=", "status"),
+         ("status=RUNNING&status=x", "status"), ("state=DONE", "state"),
+         ("page=x", "page"),
          ("page_size=0", "page_size"), ("owner=%00", "owner"), ("who=me", "who")],
     )  # fmt: skip
     def test_rubbish_is_named(self, quiet, assert_problem, query, path):
@@ -191,10 +205,11 @@ class TestCancel:
 class TestPause:
     def test_pause_and_resume(self, service, client, execution):
         see(service, execution)
-        for verb, status in [("pause", "PAUSED"), ("pause", "PAUSED"), ("resume", "RUNNING")]:
+        for verb, state in [("pause", "PAUSED"), ("pause", "PAUSED"), ("resume", "RUNNING")]:
             response = client.post(f"/executions/{execution.id}/{verb}")
             assert (response.status_code, response.headers["Content-Length"]) == (202, "0")
-            assert client.get(f"/executions/{execution.id}").json["status"] == status
+            body = client.get(f"/executions/{execution.id}").json
+            assert (body["status"], body["state"]) == ("RUNNING", state)
 
     def test_where_it_makes_no_sense_it_is_a_conflict(
         self, service, client, execution, assert_problem

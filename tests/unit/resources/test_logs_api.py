@@ -62,9 +62,12 @@ class TestPage:
         assert response.status_code == 200
         assert response.headers["Content-Type"] == "application/json"
         body = response.json
-        assert set(body) == {"logs", "total_results", "from", "execution_status", "complete"}
+        assert set(body) == {
+            "logs", "total_results", "from", "execution_status", "execution_state", "complete",
+        }  # fmt: skip
         assert (body["total_results"], body["from"]) == (5, 0)
-        assert (body["execution_status"], body["complete"]) == ("RUNNING", False)
+        assert (body["execution_status"], body["execution_state"]) == ("RUNNING", "RUNNING")
+        assert body["complete"] is False
         assert body["logs"][0] == {
             "level": "INFO", "timestamp": "2022-10-20T12:32:29.774Z", "content": "line 0",
             "task": "", "index": 0,
@@ -314,4 +317,4 @@ def test_a_log_that_was_never_written_is_empty(service, client):
     execution = service.add_execution()
     page = client.get(f"/executions/{execution.id}/logs?timeout=0").json
     assert (page["logs"], page["total_results"], page["from"]) == ([], 0, 0)
-    assert page["execution_status"] == "PENDING"
+    assert (page["execution_status"], page["execution_state"]) == ("RUNNING", "PENDING")

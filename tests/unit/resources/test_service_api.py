@@ -166,7 +166,7 @@ class TestErrors:
         response = client.post("/workflows/remote")
         assert response.status_code == 201
         body = client.get(response.headers["Location"]).json
-        assert body["status"] == "UNKNOWN"
+        assert (body["status"], body["state"]) == ("RUNNING", "UNKNOWN")
         assert "being looked up" in body["error"]
 
     def test_the_wait_that_an_upstream_asked_for_is_passed_on(self, make_service):

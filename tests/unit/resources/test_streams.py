@@ -35,6 +35,7 @@ D, I, W, E = Level.DEBUG, Level.INFO, Level.WARN, Level.ERROR  # noqa: E741
 JSON, SSE, NDJSON, TEXT = (
     "application/json", "text/event-stream", "application/x-ndjson", "text/plain",
 )  # fmt: skip
+SHOWN_AS = {"PENDING": "RUNNING", "PAUSED": "RUNNING", "UNKNOWN": "RUNNING"}
 UNKNOWN = "00000000-0000-4000-8000-00000000ffff"
 
 
@@ -79,7 +80,8 @@ def shown_status(service, log):
     as_of = execution.as_of.isoformat(timespec="milliseconds").replace("+00:00", "Z")
     return {
         "id": log.id,
-        "status": str(execution.status),
+        "status": SHOWN_AS.get(execution.status, execution.status),
+        "state": str(execution.status),
         "progress": execution.progress,
         "error": execution.error,
         "as_of": as_of,
@@ -106,7 +108,7 @@ class TestServerSentEvents:
             '"content":"","task":"","index":1}\n\n'
             'id: 2\nevent: log\ndata: {"level":"ERROR","timestamp":"2022-10-20T12:32:29.776Z",'
             r'"content":"two\nlines \"quoted\"\r","task":"","index":2}' + "\n\n"
-            'id: 3\nevent: end\ndata: {"status":"SUCCESS","total":3}\n\n'
+            'id: 3\nevent: end\ndata: {"status":"SUCCESS","state":"SUCCESS","total":3}\n\n'
         )
 
     def test_the_headers_keep_every_proxy_from_holding_it_back(self, client, log):
@@ -146,8 +148,8 @@ class TestServerSentEvents:
             stream.read_until(lambda got: b"PENDING" in got)
             log.see(ExecutionStatus.RUNNING)
             stream.read_until(lambda got: got.count(b"event: status") == 2)
-        assert [(f.id, f.data["status"]) for f in stream.frames] == [
-            (None, "PENDING"), (None, "RUNNING"),
+        assert [(f.id, f.data["status"], f.data["state"]) for f in stream.frames] == [
+            (None, "RUNNING", "PENDING"), (None, "RUNNING", "RUNNING"),
         ]  # fmt: skip
 
     def test_a_process_that_stops_says_so_and_when_to_come_back(self, make_service):
@@ -245,7 +247,7 @@ class TestJsonLines:
             f"{status}\n"
             '{"type":"log","level":"INFO","timestamp":"2022-10-20T12:32:29.774Z",'
             '"content":"line 0","task":"split","index":0}\n'
-            '{"type":"end","status":"SUCCESS","total":1}\n'
+            '{"type":"end","status":"SUCCESS","state":"SUCCESS","total":1}\n'
         )
 
     def test_silence_is_broken_by_empty_lines(self, client, log):
@@ -680,7 +682,9 @@ class TestWebSocket:
         assert messages[3] == {"type": "metrics", "tasks": 2, "tasks_done": 1, "tasks_running": 0}
         assert [message["index"] for message in messages[4:6]] == [0, 2]
         assert messages[4]["content"] == "line 0"
-        assert messages[-1] == {"type": "end", "status": "SUCCESS", "total": 3}
+        assert messages[-1] == {
+            "type": "end", "status": "SUCCESS", "state": "SUCCESS", "total": 3,
+        }  # fmt: skip
         assert ws.closed == (1000, "the execution has ended: SUCCESS")
 
     def test_each_thing_is_told_when_it_happens(self, log, connect):
