@@ -22,16 +22,18 @@ from pathlib import Path
 
 import structlog
 
-from app.clients.orchestrator import LostLaunch, Orchestrator
+from app.clients.orchestrator import LostLaunch, Orchestrator, bound_to_node
 from app.domain import Execution, ExecutionStatus, Identity, Observation, Role
+from app.engine.launchers.shim.records import boot_id
 from app.errors import NotFound, SlipwayError, UpstreamTimeout, UpstreamUnreachable
 from app.settings import ConductorSettings
 from app.store.changes import open_feed
-from app.store.conductors import Conductors
+from app.store.conductors import Conductors, Node
 from app.store.database import Database
 from app.store.driving import Siblings
 from app.store.execution_rows import NotHeld, now
 from app.store.executions import Executions
+from app.store.stranded import StrandedExecutions
 
 log = structlog.get_logger(__name__)
 
@@ -130,7 +132,7 @@ class Conductor:
         database: The store.
         orchestrators: The orchestrators by name.
         settings: Threads and leases.
-        node: Name of this machine and its data folder; see :func:`node_name`.
+        node: This machine and its data folder; see :func:`this_node`.
     """
 
     def __init__(
@@ -138,7 +140,7 @@ class Conductor:
         database: Database,
         orchestrators: Mapping[str, Orchestrator],
         settings: ConductorSettings,
-        node: str,
+        node: Node,
     ) -> None:
         self._orchestrators = orchestrators
         self._settings = settings
@@ -147,7 +149,8 @@ class Conductor:
         self._executions = Executions(database)
         self._conductors = Conductors(database)
         self._id = f"{os.getpid()}-{uuid.uuid4().hex[:12]}"
-        self._bound = [name for name, o in orchestrators.items() if o.bound_to_node]
+        self._bound = bound_to_node(orchestrators)
+        self._stranded = StrandedExecutions(database, self._bound, settings.lease)
         self._drivers: dict[str, _Driver] = {}
         self._lock = threading.Lock()
         self._lanes = {name: _Lane(self._lock) for name in orchestrators}
@@ -169,7 +172,7 @@ class Conductor:
         threads.append(threading.Thread(target=self._keep_alive, name="heartbeat"))
         for thread in threads:
             thread.start()
-        log.info("conductor started", id=self._id, node=self._node)
+        log.info("conductor started", id=self._id, node=self._node.name)
         while not self._stopping.is_set():
             self._take_over()
             self._claim.wait(self._settings.lease / 3)
@@ -192,7 +195,7 @@ class Conductor:
     def _bury_the_dead(self) -> None:
         """Take the executions of conductors of this machine that were killed."""
         for other in self._conductors.all():
-            gone = other.node == self._node and not Path(f"/proc/{other.pid}").exists()
+            gone = other.node == self._node.name and not Path(f"/proc/{other.pid}").exists()
             silent = now() - other.beat_at > timedelta(seconds=10 * self._settings.lease)
             if gone or silent:
                 self._executions.release(other.id)
@@ -201,15 +204,27 @@ class Conductor:
     def _keep_alive(self) -> None:
         while not self._stopping.wait(self._settings.lease / 3):
             try:
-                self._conductors.beat(self._id)
+                self._conductors.beat(self._id, self._node)
                 self._executions.renew(self._id, self._settings.lease)
+                self._tell_of_the_stranded()
             except Exception as exc:  # noqa: BLE001  (the next beat may succeed)
                 log.warning("heartbeat failed", error=str(exc))
 
+    def _tell_of_the_stranded(self) -> None:
+        if self._stranded.tell():
+            for machine in self._stranded.machines():
+                log.warning("executions are served by nobody", remark=str(machine))
+
     def _take_over(self) -> None:
+        lease = self._settings.lease
         try:
             claimed = self._executions.claim(
-                self._id, self._node, self._settings.lease, self._bound, _CLAIM_AT_ONCE
+                self._id,
+                self._node.name,
+                lease,
+                self._bound,
+                _CLAIM_AT_ONCE,
+                heritage=self._conductors.heritage(self._node, lease),
             )
         except Exception as exc:  # noqa: BLE001  (the next round may succeed)
             log.warning("executions cannot be claimed", error=str(exc))
@@ -413,10 +428,11 @@ def _lost_launch(execution: Execution, siblings: Siblings) -> LostLaunch:
     )
 
 
-def node_name(data_dir: Path) -> str:
-    """Give this machine's name together with its data folder's own mark.
+def this_node(data_dir: Path) -> Node:
+    """Name this machine, its data folder by the mark that it carries, and the running kernel.
 
-    Jobs live in the data folder, so only conductors that share both can find them.
+    Jobs live in the data folder, so only conductors that share both can find them. The mark belongs
+    to a backup of the folder.
     """
     file = data_dir / "node-id"
     data_dir.mkdir(parents=True, exist_ok=True, mode=0o700)
@@ -428,4 +444,4 @@ def node_name(data_dir: Path) -> str:
     else:
         with os.fdopen(descriptor, "w", encoding="ascii") as stream:
             stream.write(mark)
-    return f"{os.uname().nodename}/{mark}"
+    return Node(f"{os.uname().nodename}/{mark}", boot_id())

@@ -17,9 +17,10 @@ from werkzeug.exceptions import HTTPException
 from app import __version__
 from app.clients.embedded_keys import EmbeddedKeyStore, load_master_key
 from app.clients.key_store import KeyStore
+from app.clients.orchestrator import bound_to_node
 from app.clients.registry import Context, create_orchestrators, options_class
 from app.concurrency import make_pool
-from app.conductor import Conductor, node_name
+from app.conductor import Conductor, this_node
 from app.errors import SlipwayError
 from app.observability import Metrics, request_id
 from app.resources import docs, executions, health, logs, ssh_keys, streams, workflows
@@ -46,6 +47,7 @@ from app.store.database import Database
 from app.store.executions import Executions
 from app.store.journal import Journal
 from app.store.keys import SealedKeys, SshKeys
+from app.store.stranded import StrandedExecutions
 from app.store.tickets import Tickets
 
 log = structlog.get_logger(__name__)
@@ -114,7 +116,15 @@ def create_conductor(settings: Settings) -> Conductor:
     """Build a conductor; nothing of it runs yet."""
     database = Database(settings.database_url, settings.conductor.threads + 4)
     orchestrators = create_orchestrators(Context(settings, database))
-    return Conductor(database, orchestrators, settings.conductor, node_name(settings.data_dir))
+    return Conductor(database, orchestrators, settings.conductor, this_node(settings.data_dir))
+
+
+def executions_by_node(settings: Settings) -> tuple[Executions, StrandedExecutions]:
+    """Open the executions in the store, and those of machines that no conductor serves."""
+    database = Database(settings.database_url)
+    orchestrators = create_orchestrators(Context(settings, database))
+    bound = bound_to_node(orchestrators)
+    return Executions(database), StrandedExecutions(database, bound, settings.conductor.lease)
 
 
 def check_secrets(settings: Settings) -> None:
@@ -155,7 +165,12 @@ def _services(
             SshKeys(database), key_store, settings.ssh_keys.algorithm, make_pool(_KEY_THREADS)
         ),
         health=HealthService(
-            Conductors(database), orchestrators, key_store, changes, settings.conductor.lease
+            Conductors(database),
+            StrandedExecutions(database, bound_to_node(orchestrators), settings.conductor.lease),
+            orchestrators,
+            key_store,
+            changes,
+            beat_seconds=settings.conductor.lease,
         ),
         users=users,
         metrics=metrics,

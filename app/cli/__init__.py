@@ -10,6 +10,7 @@ from app import __version__
 from app.observability import configure_logging
 
 _COMMANDS = {
+    "abandon": "End executions whose machine is gone for good.",
     "config-docs": "Print the manual of the settings.",
     "conductor": "Drive executions; as many as you like, on as many machines.",
     "demo": "Show the main job from end to end, on a service of its own.",

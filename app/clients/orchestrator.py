@@ -252,6 +252,11 @@ class Adopter(Protocol):
         """
 
 
+def bound_to_node(orchestrators: Mapping[str, Orchestrator]) -> list[str]:
+    """Name those whose executions stay on the machine that began them."""
+    return [name for name, behind in orchestrators.items() if behind.bound_to_node]
+
+
 def pauser(orchestrator: Orchestrator) -> Pauser:
     """Give the orchestrator as one that pauses.
 

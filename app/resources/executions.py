@@ -177,6 +177,16 @@ def resume_execution(execution_id: str) -> Response:
     return empty(202)
 
 
+@blueprint.route("/executions/<string:execution_id>/abandon", methods=["POST"])
+@blueprint.response(204, description="It has failed, by decree")
+@document_errors(blueprint, 401, 403, 404, 409, *UPSTREAM)
+@blueprint.doc(security=SECURITY)
+def abandon_execution(execution_id: str) -> Response:
+    """End an execution that nothing else ends, whatever still runs of it (role operator)."""
+    services().executions.abandon(execution_id, caller())
+    return empty(204)
+
+
 @blueprint.route("/executions/<string:execution_id>/tasks", methods=["GET"])
 @blueprint.response(200, TaskListSchema)
 @document_errors(blueprint, 401, 404, *UPSTREAM)

@@ -22,6 +22,7 @@ from app.domain import (
     ExecutionStatus,
     Identity,
     Launch,
+    Role,
     Task,
     WorkflowDescription,
 )
@@ -33,12 +34,13 @@ from app.errors import (
     UpstreamGarbled,
     UpstreamTimeout,
 )
-from app.services.access import NOBODY, Access, sees_everything
+from app.services.access import NOBODY, Access, require_role, sees_everything
 from app.services.inputs import validate_inputs
 from app.services.workflows import WorkflowService
 from app.store.changes import Changes
 from app.store.execution_rows import now
 from app.store.executions import Executions, Intent
+from app.store.stranded import abandoned_by
 
 log = structlog.get_logger(__name__)
 
@@ -337,6 +339,22 @@ class ExecutionService:
             raise Conflict("The execution is not paused.")
         behind.resume(execution)
         self._desire(execution, DesiredState.RUN, ExecutionStatus.RUNNING)
+
+    def abandon(self, execution_id: str, identity: Identity) -> None:
+        """End an execution by decree: it has failed, whatever becomes of what it began.
+
+        For executions whose machine is gone for good, or that nothing else ends. Nothing is asked
+        of the orchestrator, so what still runs goes on, unobserved: cancel first.
+
+        Raises:
+            NotAllowed: The caller is no operator.
+            Conflict: It has ended already.
+        """
+        execution = self.get(execution_id, identity)
+        require_role(identity, Role.OPERATOR)
+        if not self._executions.abandon(execution, abandoned_by(identity.username)):
+            raise Conflict("The execution has ended already.")
+        log.warning("execution abandoned", execution=execution.id, by=identity.username)
 
     def _steerable(self, execution_id: str, identity: Identity, verb: str) -> Execution:
         execution = self.get(execution_id, identity)

@@ -10,6 +10,7 @@ from app.clients.orchestrator import Orchestrator
 from app.errors import SlipwayError
 from app.store.changes import Changes
 from app.store.conductors import Conductors
+from app.store.stranded import StrandedExecutions
 
 
 @dataclass(frozen=True, slots=True)
@@ -35,6 +36,7 @@ class HealthService:
 
     Args:
         conductors: Their signs of life.
+        stranded: Knows of executions whose machine nobody serves.
         orchestrators: The orchestrators by name.
         key_store: Where private keys go.
         changes: Knows whether the process is about to stop.
@@ -44,12 +46,15 @@ class HealthService:
     def __init__(
         self,
         conductors: Conductors,
+        stranded: StrandedExecutions,
         orchestrators: Mapping[str, Orchestrator],
         key_store: KeyStore,
         changes: Changes,
+        *,
         beat_seconds: float,
     ) -> None:
         self._conductors = conductors
+        self._stranded = stranded
         self._orchestrators = orchestrators
         self._key_store = key_store
         self._changes = changes
@@ -58,7 +63,8 @@ class HealthService:
     def checks(self) -> list[Check]:
         """Look at the process, the store, the conductor, each orchestrator and the key store.
 
-        One orchestrator of several, and the key store, are not vital: the rest works without.
+        One orchestrator of several, the key store, and executions of machines that nobody serves
+        are not vital: the rest works without.
         """
         stopping = "the process is about to stop" if self._changes.closing else None
         problems = {name: _problem(o) for name, o in self._orchestrators.items()}
@@ -76,11 +82,13 @@ class HealthService:
     def _store_checks(self) -> list[Check]:
         try:
             alive = self._conductors.alive(self._beat_seconds)
+            stranded = "; ".join(str(machine) for machine in self._stranded.machines())
         except SlipwayError as exc:
             return [Check("store", exc.message), Check("conductor", "unknown without the store")]
         return [
             Check("store"),
             Check("conductor", None if alive else "no conductor gave a sign of life lately"),
+            Check("executions", stranded or None, vital=False),
         ]
 
 

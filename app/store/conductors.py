@@ -1,15 +1,41 @@
-"""The conductors and their signs of life."""
+"""The conductors, their signs of life, and the machines that they serve."""
 
 from __future__ import annotations
 
 from dataclasses import dataclass
 from datetime import datetime, timedelta
 
-from sqlalchemy import delete, insert, select, update
+from sqlalchemy import Connection, Select, delete, insert, select, update
 
 from app.store.database import Database
 from app.store.execution_rows import now
-from app.store.schema import conductors
+from app.store.schema import conductors, nodes
+
+SILENT_LEASES = 4
+"""A conductor that gave no sign of life for so many leases is taken for dead."""
+
+
+@dataclass(frozen=True, slots=True)
+class Node:
+    """A machine together with a data folder, to which executions of our own engine are bound.
+
+    Attributes:
+        name: The host's name, ``/``, and the mark that the data folder carries.
+        boot_id: The running kernel (``/proc/sys/kernel/random/boot_id``).
+    """
+
+    name: str
+    boot_id: str
+
+    @property
+    def mark(self) -> str:
+        """The mark of the data folder."""
+        return self.name.rpartition("/")[2]
+
+
+def host_of(node: str) -> str:
+    """Give the host's name of a node's."""
+    return node.rpartition("/")[0] or node
 
 
 @dataclass(frozen=True, slots=True)
@@ -33,21 +59,41 @@ class Conductors:
     def __init__(self, database: Database) -> None:
         self._database = database
 
-    def register(self, conductor_id: str, node: str, pid: int) -> None:
+    def register(self, conductor_id: str, node: Node, pid: int) -> None:
         """Enter a conductor that begins its work."""
         moment = now()
-        values = {"node": node, "pid": pid, "started_at": moment, "beat_at": moment}
-        self._database.write(
-            lambda c: c.execute(insert(conductors).values(id=conductor_id, **values))
-        )
+        values = {"node": node.name, "pid": pid, "started_at": moment, "beat_at": moment}
 
-    def beat(self, conductor_id: str) -> None:
+        def work(connection: Connection) -> None:
+            connection.execute(insert(conductors).values(id=conductor_id, **values))
+            _see(connection, node)
+
+        self._database.write(work)
+
+    def beat(self, conductor_id: str, node: Node) -> None:
         """Give a sign of life."""
-        self._database.write(
-            lambda c: c.execute(
-                update(conductors).where(conductors.c.id == conductor_id).values(beat_at=now())
-            )
+
+        def work(connection: Connection) -> None:
+            own = update(conductors).where(conductors.c.id == conductor_id)
+            connection.execute(own.values(beat_at=now()))
+            _see(connection, node)
+
+        self._database.write(work)
+
+    def heritage(self, node: Node, lease_seconds: float) -> list[str]:
+        """List the other names under which a machine's data folder was served by this very kernel.
+
+        That is what a machine leaves that was given another host name, or a container that was
+        made anew. A name that a living conductor goes by is not among them.
+        """
+        statement = select(nodes.c.name).where(
+            nodes.c.boot_id == node.boot_id,
+            nodes.c.name != node.name,
+            nodes.c.name.endswith(f"/{node.mark}", autoescape=True),
+            nodes.c.name.not_in(served(lease_seconds)),
         )
+        with self._database.read() as connection:
+            return list(connection.execute(statement).scalars())
 
     def remove(self, conductor_id: str) -> None:
         """Take a conductor out that ended or died."""
@@ -67,3 +113,17 @@ class Conductors:
         statement = select(conductors.c.id).where(conductors.c.beat_at >= oldest).limit(1)
         with self._database.read() as connection:
             return connection.execute(statement).first() is not None
+
+
+def served(lease_seconds: float) -> Select[tuple[str]]:
+    """Select the nodes that a living conductor serves."""
+    oldest = now() - timedelta(seconds=SILENT_LEASES * lease_seconds)
+    return select(conductors.c.node).where(conductors.c.beat_at >= oldest)
+
+
+def _see(connection: Connection, node: Node) -> None:
+    """Note that a node is served now, and by which kernel."""
+    values = {"boot_id": node.boot_id, "seen_at": now()}
+    known = connection.execute(update(nodes).where(nodes.c.name == node.name).values(**values))
+    if not known.rowcount:
+        connection.execute(insert(nodes).values(name=node.name, **values))

@@ -59,7 +59,14 @@ class DrivenExecutions:
         self._database = database
 
     def claim(
-        self, owner: str, node: str, lease_seconds: float, bound: Collection[str], limit: int
+        self,
+        owner: str,
+        node: str,
+        lease_seconds: float,
+        bound: Collection[str],
+        limit: int,
+        *,
+        heritage: Collection[str] = (),
     ) -> list[Execution]:
         """Take over executions that nobody drives.
 
@@ -70,6 +77,7 @@ class DrivenExecutions:
             bound: Orchestrators of our own, whose executions stay on the machine that began them
                 and whose launches take no time.
             limit: Most to take.
+            heritage: Other names of the machine, whose executions it takes over.
         """
         moment = now()
 
@@ -87,7 +95,7 @@ class DrivenExecutions:
                     ),
                     executions.c.lease_until.is_(None) | (executions.c.lease_until < moment),
                     executions.c.node.is_(None)
-                    | (executions.c.node == node)
+                    | executions.c.node.in_([node, *heritage])
                     | executions.c.orchestrator.not_in(bound),
                 )
                 .order_by(executions.c.number)

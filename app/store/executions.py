@@ -44,6 +44,7 @@ from app.store.execution_rows import (
 )
 from app.store.memo import Memo
 from app.store.schema import executions, launch_keys, tasks
+from app.store.stranded import abandon
 
 _CREATE_ATTEMPTS = 10
 
@@ -321,6 +322,10 @@ class Executions(DrivenExecutions):
         if desired is DesiredState.CANCEL:
             return self._want(execution.number, values)
         return self._want(execution.number, values, executions.c.desired != DesiredState.CANCEL)
+
+    def abandon(self, execution: Execution, why: str) -> bool:
+        """End an execution by decree; see :func:`app.store.stranded.abandon`."""
+        return abandon(self._database, execution, why)
 
     def follow(self, execution: Execution, until: datetime) -> None:
         """Note that somebody follows an execution, so that it is looked at more often."""

@@ -237,3 +237,11 @@ conductors = Table(
     Column("started_at", Instant, nullable=False),
     Column("beat_at", Instant, nullable=False),
 )
+
+nodes = Table(
+    "nodes",
+    metadata,
+    Column("name", String(255), primary_key=True),
+    Column("boot_id", String(64), nullable=False),
+    Column("seen_at", Instant, nullable=False),
+)

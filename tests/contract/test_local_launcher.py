@@ -166,12 +166,21 @@ def test_a_machine_that_was_restarted_has_lost_the_job(bench, launcher):
 def test_a_job_of_another_machine_is_neither_lost_nor_in_reach(bench, launcher):
     folder = bench.bash("echo ran; sleep 60")
     bench.await_text(folder, "ran")
-    change_claim(folder, hostname="elsewhere")
+    change_claim(folder, hostname="elsewhere", boot_id="another")
     state = launcher.state(folder)
     assert (state.phase, state.node) == (JobPhase.RUNNING, "elsewhere")
     assert state.reason == "only a launcher on elsewhere can tell whether it still runs"
     with pytest.raises(UpstreamUnreachable, match="elsewhere"):
         launcher.cancel(folder)
+
+
+def test_a_machine_that_was_given_another_name_still_knows_its_job(bench, launcher):
+    folder = bench.bash("echo ran; sleep 60")
+    bench.await_text(folder, "ran")
+    change_claim(folder, hostname="before")
+    assert launcher.state(folder).phase is JobPhase.RUNNING
+    launcher.cancel(folder)
+    assert bench.end(folder).cancelled
 
 
 def test_a_zombie_is_gone(bench, launcher):

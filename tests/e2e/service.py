@@ -72,6 +72,9 @@ class Service:
         env: Settings, as ``SLIPWAY_*`` variables.
         arguments: More arguments of ``slipway serve``; they win over ``--data-dir``.
         cwd: Where it is started.
+
+    Attributes:
+        within: A command that runs another one, such as in a namespace of its own.
     """
 
     def __init__(
@@ -84,6 +87,7 @@ class Service:
         self.data_dir = folder / "data"
         self.workflows_dir = self.data_dir / "workflows"
         self.url = ""
+        self.within: Sequence[str] = ()
         self._env = clean_environment(env)
         self._arguments = [*(arguments or ["--data-dir", self.data_dir]), "--port", "0"]
         self._cwd = cwd
@@ -96,7 +100,7 @@ class Service:
         begin = self._stdout.stat().st_size if self._stdout.exists() else 0
         with self._stdout.open("ab") as stdout, self._stderr.open("ab") as stderr:
             self._process = subprocess.Popen(
-                slipway("serve", *self._arguments), env=self._env, cwd=self._cwd,
+                [*self.within, *slipway("serve", *self._arguments)], env=self._env, cwd=self._cwd,
                 stdin=subprocess.DEVNULL, stdout=stdout, stderr=stderr, start_new_session=True,
             )  # fmt: skip
         self.url = await_that(lambda: self._announced(begin), "the service is ready")

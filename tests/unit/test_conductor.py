@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import re
 import subprocess
 import threading
 import time
@@ -20,7 +21,7 @@ from fakes.orchestrators import EndlessOrchestrator, ForgetfulOrchestrator, Obed
 from sqlalchemy import update
 
 from app.clients.orchestrator import Orchestrator
-from app.conductor import Conductor, node_name
+from app.conductor import Conductor, this_node
 from app.domain import (
     ALL_LEVELS,
     DesiredState,
@@ -37,15 +38,18 @@ from app.domain import (
 from app.errors import Conflict, UpstreamError, UpstreamTimeout, UpstreamUnreachable
 from app.settings import ConductorSettings
 from app.store import migrate
-from app.store.conductors import Conductors
+from app.store.conductors import Conductors, Node
 from app.store.database import Database
 from app.store.execution_rows import now
 from app.store.executions import Executions, Intent
 from app.store.journal import Journal
 from app.store.schema import executions as table
+from app.store.stranded import StrandedExecutions
 
 PATIENCE_SECONDS = 30.0
-NODE = "node-1"
+NODE = Node("box-a/mark", "kernel-1")
+RENAMED_NODE = Node("box-b/mark", "kernel-1")
+OTHER_NODE = Node("box-c/another", "kernel-2")
 LONG = 3600.0
 FIRST_PAUSE_SECONDS = 0.1
 """The pause after a first failure, much shorter than it is; it varies by a fifth."""
@@ -68,11 +72,11 @@ class CountingOrchestrator(ObedientOrchestrator):
         most_at_once: Most looks that were under way at the same time, by execution.
     """
 
-    end_at = 10**9
     poll_after = 0.01
 
-    def __init__(self, name: str = "remote") -> None:
+    def __init__(self, name: str = "remote", end_at: int = 10**9) -> None:
         super().__init__(name)
+        self.end_at = end_at
         self.looks: dict[str, list[float]] = {}
         self.desired: list[DesiredState] = []
         self.most_at_once: Counter[str] = Counter()
@@ -218,6 +222,7 @@ class Stage:
         migrate.upgrade(self.database)
         self.store = Executions(self.database)
         self.conductors = Conductors(self.database)
+        self.stranded = StrandedExecutions(self.database, ["bound"], 0.3)
         self._number = 0
         self._working: dict[Conductor, threading.Thread] = {}
 
@@ -238,7 +243,7 @@ class Stage:
         return execution.id
 
     def conduct(
-        self, *orchestrators: Orchestrator, node: str = NODE, threads: int = 4, lease: float = 15.0
+        self, *orchestrators: Orchestrator, node: Node = NODE, threads: int = 4, lease: float = 15.0
     ) -> Conductor:
         """Let a conductor work until the end of the test."""
         settings = ConductorSettings(threads=threads, lease=lease, stale_after=60.0)
@@ -688,7 +693,7 @@ def test_two_conductors_share_the_executions_and_none_is_driven_twice(stage):
     remote = CountingOrchestrator()
     remote.end_at = 10
     stage.conduct(remote)
-    stage.conduct(remote, node="node-2")
+    stage.conduct(remote, node=OTHER_NODE)
     for execution in [stage.launch() for _ in range(20)]:
         stage.ended(execution)
         assert len(remote.looks[execution]) == 10
@@ -697,7 +702,7 @@ def test_two_conductors_share_the_executions_and_none_is_driven_twice(stage):
 
 def test_the_execution_of_a_conductor_that_fell_silent_is_taken_over_when_its_lease_ends(stage):
     execution = stage.launch()
-    assert stage.store.claim("silent", "node-9", LONG, [], 10)
+    assert stage.store.claim("silent", OTHER_NODE.name, LONG, [], 10)
     stage.conduct(ObedientOrchestrator(), lease=0.3)
     stage.ended(stage.launch())
     assert stage.status(execution) is ExecutionStatus.PENDING, "it has a lease"
@@ -763,7 +768,7 @@ def test_what_another_drove_meanwhile_is_taken_up_where_that_one_left_it(stage):
 def test_executions_stay_on_the_machine_that_began_them_where_they_must(stage):
     bound, free = BoundOrchestrator("bound"), CountingOrchestrator("free")
     mine, yours = stage.launch("bound"), stage.launch("free")
-    stage.store.claim("first", "node-9", LONG, ["bound"], 10)
+    stage.store.claim("first", OTHER_NODE.name, LONG, ["bound"], 10)
     stage.store.release("first")
     conductor = stage.conduct(bound, free)
     wait_until(lambda: stage.log(yours))
@@ -771,7 +776,7 @@ def test_executions_stay_on_the_machine_that_began_them_where_they_must(stage):
     wait_until(lambda: stage.log(another))
     assert mine not in bound.looks
     stage.stop(conductor)
-    stage.conduct(bound, free, node="node-9")
+    stage.conduct(bound, free, node=OTHER_NODE)
     wait_until(lambda: stage.log(mine))
 
 
@@ -784,19 +789,19 @@ def dead_pid() -> int:
 def test_a_dead_conductor_of_the_same_machine_is_buried_at_once(stage):
     execution = stage.launch()
     stage.conductors.register("killed", NODE, dead_pid())
-    stage.store.claim("killed", NODE, LONG, [], 10)
+    stage.store.claim("killed", NODE.name, LONG, [], 10)
     stage.conduct(BoundOrchestrator(), lease=LONG)
     wait_until(lambda: stage.log(execution))
     assert "killed" not in [known.id for known in stage.conductors.all()]
 
 
 @pytest.mark.parametrize(
-    ("node", "alive"), [("node-9", False), (NODE, True)], ids=["other machine", "alive"]
+    ("node", "alive"), [(OTHER_NODE, False), (NODE, True)], ids=["other machine", "alive"]
 )
 def test_a_conductor_that_may_live_keeps_what_it_holds(stage, node, alive):
     execution = stage.launch()
     stage.conductors.register("other", node, os.getpid() if alive else dead_pid())
-    stage.store.claim("other", node, LONG, [], 10)
+    stage.store.claim("other", node.name, LONG, [], 10)
     stage.conduct(ObedientOrchestrator())
     stage.ended(stage.launch())
     assert stage.lease(execution)["lease_owner"] == "other"
@@ -804,10 +809,74 @@ def test_a_conductor_that_may_live_keeps_what_it_holds(stage, node, alive):
 
 
 def test_the_name_of_a_machine_is_that_of_its_data_folder_too(tmp_path):
-    first = node_name(tmp_path / "a")
-    assert node_name(tmp_path / "a") == first
-    assert node_name(tmp_path / "b") != first
-    assert first.startswith(os.uname().nodename + "/")
+    first = this_node(tmp_path / "a")
+    assert this_node(tmp_path / "a") == first
+    assert this_node(tmp_path / "b").mark != first.mark
+    assert first.name == f"{os.uname().nodename}/{first.mark}"
+
+
+# Machines that nobody serves
+
+
+def test_a_machine_that_was_renamed_takes_its_executions_over(stage):
+    execution = stage.launch("bound")
+    before = stage.conduct(BoundOrchestrator("bound"))
+    wait_until(lambda: stage.log(execution))
+    stage.stop(before)
+    stage.conduct(BoundOrchestrator("bound", end_at=3), node=RENAMED_NODE)
+    assert_counted(stage.log(stage.ended(execution).id), 3)
+
+
+@pytest.mark.parametrize(
+    "node",
+    [Node("box-b/mark", "kernel-2"), Node("box-b/other", "kernel-1"), Node("box-a/other", "k")],
+    ids=["another kernel", "another folder", "the same name"],
+)
+def test_executions_of_a_machine_that_nobody_serves_say_so(stage, node):
+    execution = stage.launch("bound")
+    before = stage.conduct(BoundOrchestrator("bound"))
+    wait_until(lambda: stage.log(execution))
+    stage.stop(before)
+    conductor = stage.conduct(BoundOrchestrator("bound"), node=node, lease=0.3)
+    wait_until(lambda: stage.get(execution).error)
+    told = stage.get(execution)
+    assert re.match("This execution belongs to machine box-a, which no conductor", told.error)
+    assert told.status is ExecutionStatus.RUNNING
+    assert [str(m).split(", which")[0] for m in stage.stranded.machines()] == [
+        "1 execution belongs to machine box-a"
+    ]
+    # It comes back, and all is as it was.
+    stage.stop(conductor)
+    stage.conduct(BoundOrchestrator("bound"))
+    wait_until(lambda: stage.get(execution).error is None)
+    assert stage.stranded.machines() == []
+
+
+def test_a_living_conductor_keeps_its_machine_from_being_called_unserved(stage):
+    execution = stage.launch("bound")
+    stage.conduct(BoundOrchestrator("bound"))
+    wait_until(lambda: stage.log(execution))
+    stage.put(execution, lease_owner=None, lease_until=None)
+    assert stage.stranded.machines() == []
+    assert stage.conductors.heritage(RENAMED_NODE, LONG) == []
+
+
+def test_an_abandoned_execution_has_failed_and_its_driver_lets_go(stage):
+    remote = CountingOrchestrator()
+    execution = stage.launch()
+    stage.conduct(remote)
+    wait_until(lambda: stage.log(execution))
+    assert stage.store.abandon(stage.get(execution), "Abandoned.")
+    ended = stage.get(execution)
+    assert (ended.status, ended.error) == (ExecutionStatus.FAILED, "Abandoned.")
+    entries = stage.log(execution)
+    assert entries[-1].content == "Abandoned."
+    looks = len(remote.looks[execution])
+    other = stage.launch()
+    wait_until(lambda: len(stage.log(other)) > 5)
+    assert len(remote.looks[execution]) <= looks + 1
+    assert stage.log(execution) == entries
+    assert not stage.store.abandon(stage.get(execution), "Again.")
 
 
 # Stopping

@@ -245,7 +245,8 @@ def _phase_without_claim(folder: Path) -> JobPhase:
 
 
 def _elsewhere(claim: Mapping[str, Any]) -> bool:
-    return bool(claim["hostname"] != os.uname().nodename)
+    """Whether the job is another machine's. One that was given another name is still the same."""
+    return bool(claim["hostname"] != os.uname().nodename and claim["boot_id"] != _boot_id())
 
 
 def _alive(claim: Mapping[str, Any]) -> bool:

@@ -20,6 +20,7 @@ from app.errors import (
 )
 from app.services.executions import ExecutionService
 from app.services.workflows import WorkflowService
+from app.store.conductors import Node
 from app.store.execution_rows import now
 from app.store.schema import executions as table
 
@@ -35,7 +36,7 @@ def conduct():
     def start(service):
         orchestrators = service.services.executions._orchestrators
         conductor = Conductor(
-            service.web.database, orchestrators, service.settings.conductor, "node"
+            service.web.database, orchestrators, service.settings.conductor, Node("host/mark", "")
         )
         thread = threading.Thread(target=conductor.run)
         thread.start()

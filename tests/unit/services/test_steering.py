@@ -19,7 +19,7 @@ from app.domain import (
     Task,
     TaskStatus,
 )
-from app.errors import CapabilityMissing, Conflict, NotFound, UpstreamError
+from app.errors import CapabilityMissing, Conflict, NotAllowed, NotFound, UpstreamError
 from app.store.execution_rows import now
 from app.store.schema import executions as table
 
@@ -143,6 +143,36 @@ class TestCancel:
         execution = pausing.add_execution(owner="ada", orchestrator="gone")
         with pytest.raises(Conflict, match="'gone' is not configured"):
             pausing.services.executions.cancel(execution.id, ADA)
+
+
+class TestAbandon:
+    def test_an_operator_can_end_whatever_has_not_ended(self, pausing, execution):
+        pausing.services.executions.abandon(execution.id, OPERATOR)
+        ended = pausing.store.get(execution.id)
+        assert (ended.status, ended.log_complete) == (ExecutionStatus.FAILED, True)
+        assert ended.error.startswith("Abandoned by 'ops'")
+        statuses = {task.status for task in pausing.store.tasks(ended)}
+        assert statuses == {TaskStatus.CANCELLED}
+
+    def test_a_launch_in_doubt_too(self, pausing):
+        doubtful = pausing.add_execution(accepted=False)
+        pausing.store.doubt(doubtful, "who knows")
+        pausing.services.executions.abandon(doubtful.id, OPERATOR)
+        pausing.store.launched(doubtful, {"late": True})
+        assert pausing.store.get(doubtful.id).status is ExecutionStatus.FAILED
+
+    @pytest.mark.parametrize(("identity", "error"), [(ADA, NotAllowed), (BOB, NotFound)])
+    def test_nobody_else_may(self, pausing, execution, identity, error):
+        with pytest.raises(error):
+            pausing.services.executions.abandon(execution.id, identity)
+        assert not pausing.store.get(execution.id).status.final
+
+    @pytest.mark.parametrize("status", FINAL)
+    def test_what_has_ended_stays_as_it_is(self, pausing, execution, status):
+        show(pausing, execution, status, log_complete=True)
+        with pytest.raises(Conflict):
+            pausing.services.executions.abandon(execution.id, OPERATOR)
+        assert pausing.store.get(execution.id).status is status
 
 
 class TestPause:

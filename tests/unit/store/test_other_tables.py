@@ -8,7 +8,7 @@ from sqlalchemy import func, select, update
 
 from app.domain import SshKey
 from app.errors import NotFound, UpstreamUnreachable
-from app.store.conductors import Conductors
+from app.store.conductors import Conductors, Node
 from app.store.database import Database
 from app.store.definitions import DefinitionSnapshots
 from app.store.execution_rows import now
@@ -17,19 +17,21 @@ from app.store.keys import Sealed, SealedKeys, SshKeys
 from app.store.schema import conductors as table
 from app.store.schema import definitions
 
+NODE = Node("host/mark", "kernel")
+
 
 def test_a_conductor_is_alive_while_it_gives_signs_of_life(kit):
     conductors = Conductors(kit.database)
     assert not conductors.alive(60)
-    conductors.register("c1", "node", 42)
+    conductors.register("c1", NODE, 42)
     assert conductors.alive(60)
     old = update(table).values(beat_at=now() - timedelta(hours=1))
     kit.database.write(lambda c: c.execute(old))
     assert not conductors.alive(60)
-    conductors.beat("c1")
+    conductors.beat("c1", NODE)
     assert conductors.alive(60)
     [conductor] = conductors.all()
-    assert (conductor.id, conductor.node, conductor.pid) == ("c1", "node", 42)
+    assert (conductor.id, conductor.node, conductor.pid) == ("c1", NODE.name, 42)
     assert conductor.beat_at >= conductor.started_at
     conductors.remove("c1")
     assert conductors.all() == []

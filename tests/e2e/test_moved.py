@@ -1,0 +1,94 @@
+"""The machine is given another name, or its data are restored on another one."""
+
+from __future__ import annotations
+
+import os
+import shutil
+import subprocess
+
+import pytest
+from definitions import script, workflow
+from service import Service, await_that, run_slipway
+from test_crashes import MARK, await_marks, marks, wait_for_gate, work_folder
+
+_AS = 'hostname "$0" && exec "$@"'
+_ELSEWHERE = 'mount --bind "$0" /proc/sys/kernel/random/boot_id && hostname box-b && exec "$@"'
+
+pytestmark = pytest.mark.skipif(
+    os.geteuid() != 0
+    or shutil.which("unshare") is None
+    or subprocess.run(["unshare", "--uts", "--mount", "true"], check=False).returncode != 0,
+    reason="a machine of another name needs root and namespaces",
+)
+
+
+def named(host: str) -> list[str]:
+    """What runs a command on this machine under another name."""
+    return ["unshare", "--uts", "sh", "-c", _AS, host]
+
+
+@pytest.fixture
+def service(tmp_path):
+    made = Service(tmp_path, {"SLIPWAY_CONDUCTOR__LEASE": "1s"})
+    made.within = named("box-a")
+    made.start()
+    yield made
+    made.end()
+
+
+def begin(service: Service) -> str:
+    """Launch something that runs until its gate is opened."""
+    document = workflow("gated", script("only", MARK + wait_for_gate("gate")))
+    execution = service.client().run(document)
+    await_marks(service, execution, 1)
+    return execution
+
+
+def test_what_ran_under_the_old_name_is_taken_over(service):
+    cancelled, goes_on = begin(service), begin(service)
+    service.stop()
+    service.within = named("box-b")
+    service.start()
+    client = service.client()
+    client.cancel(cancelled)
+    client.wait(cancelled, "CANCELLED")
+    (work_folder(service, goes_on) / "gate").touch()
+    client.wait(goes_on, "SUCCESS")
+    assert marks(service, goes_on) == ["only"]
+
+
+def test_what_stayed_on_another_machine_says_so_and_can_be_ended(service, tmp_path):
+    execution, other = begin(service), begin(service)
+    service.stop()
+    kernel = tmp_path / "boot_id"
+    kernel.write_text("00000000-0000-4000-8000-000000000000\n", encoding="ascii")
+    service.within = ["unshare", "--uts", "--mount", "sh", "-c", _ELSEWHERE, str(kernel)]
+    service.start()
+    client = service.client()
+    client.cancel(execution)
+    told = await_that(lambda: client.execution(execution)["error"], "it says so")
+    assert told.startswith("This execution belongs to machine box-a, which no conductor serves")
+    ready = client.send("GET", "/ready")
+    assert ready.status_code == 200
+    [check] = [c for c in ready.json()["checks"] if c["name"] == "executions"]
+    assert check["problem"].startswith("2 executions belong to machine box-a, which no")
+
+    assert client.send("POST", f"/executions/{execution}/abandon").status_code == 204
+    ended = client.execution(execution)
+    assert ended["status"] == "FAILED"
+    assert ended["error"].startswith("Abandoned by 'anonymous'")
+    assert ended["tasks"][0]["status"] == "FAILED"
+    assert client.send("POST", f"/executions/{execution}/abandon").status_code == 409
+
+    listed = run_slipway("abandon", "--data-dir", service.data_dir)
+    assert listed.stdout.startswith("1 execution belongs to machine box-a, which no")
+    done = run_slipway("abandon", "--data-dir", service.data_dir, "--machine", "box-a")
+    assert (done.returncode, done.stdout) == (0, f"{other}: abandoned\n")
+    client.wait(other, "FAILED")
+
+
+@pytest.mark.parametrize("arguments", [("--machine", "box-z"), ("no-such-execution",)])
+def test_abandoning_what_is_not_there_is_an_error(service, arguments):
+    refused = run_slipway("abandon", "--data-dir", service.data_dir, *arguments)
+    assert refused.returncode == 1
+    assert arguments[-1] in refused.stderr
