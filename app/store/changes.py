@@ -17,9 +17,10 @@ from typing import Literal
 
 import psycopg
 import structlog
-from sqlalchemy import make_url, text
+from sqlalchemy import Connection, make_url, select
 
 from app.store.database import Database
+from app.store.schema import counters, executions
 
 Kind = Literal["changed", "wanted"]
 """``changed``: what readers see; ``wanted``: what the conductor must act on."""
@@ -89,14 +90,9 @@ class SqliteFeed(ChangeFeed):
     def _open(self) -> None:
         self._version = -1
         with self._database.read() as connection:
-            statement = text(f"SELECT coalesce(max({self._kind}), 0) FROM executions")  # noqa: S608
-            self._last = connection.execute(statement).scalar_one()
+            self._last = self._counted(connection)
 
     def _listen(self) -> None:
-        changes = text(
-            f"SELECT id, {self._kind} FROM executions"  # noqa: S608
-            f" WHERE {self._kind} > :last ORDER BY {self._kind}"
-        )
         with self._database.read() as connection:
             driver = connection.connection.driver_connection
             assert driver is not None  # noqa: S101  (a live connection always has one)
@@ -105,11 +101,31 @@ class SqliteFeed(ChangeFeed):
                 version = look.execute("PRAGMA data_version").fetchone()[0]
                 if version != self._version:
                     self._version = version
-                    rows = connection.execute(changes, {"last": self._last}).all()
-                    if rows:
-                        self._last = rows[-1][1]
-                        self._publish([row[0] for row in rows])
+                    self._tell(connection)
                 time.sleep(_LOOK_SECONDS)
+
+    def _tell(self, connection: Connection) -> None:
+        """Publish the executions whose number went beyond the last one that was told."""
+        number = executions.c[self._kind]
+        counted = self._counted(connection)
+        if counted < self._last:
+            # An older database was put in the place of this one, under the running service.
+            self._last = counted
+            self._publish(None)
+            return
+        if counted == self._last:
+            return
+        changes = select(executions.c.id, number).where(number > self._last).order_by(number)
+        rows = connection.execute(changes).all()
+        # Rows may be gone, or have gone further since the counter was read.
+        self._last = max([counted, *(row[1] for row in rows[-1:])])
+        if rows:
+            self._publish([row[0] for row in rows])
+
+    def _counted(self, connection: Connection) -> int:
+        statement = select(counters.c.value).where(counters.c.name == self._kind)
+        counted: int = connection.execute(statement).scalar_one()
+        return counted
 
 
 class PostgresFeed(ChangeFeed):

@@ -32,7 +32,7 @@ from app.domain import (
 from app.errors import Conflict, NotFound
 from app.store import journal
 from app.store.changes import Kind
-from app.store.schema import executions, tasks
+from app.store.schema import counters, executions, tasks
 
 FINAL = tuple(FINAL_STATUSES)
 UNSETTLED = executions.c.reference.is_(None) & executions.c.status.not_in(FINAL)
@@ -134,18 +134,37 @@ def _storable(text_: str | None) -> str | None:
 
 def change(connection: Connection, statement: Update, number: int, kinds: Sequence[Kind]) -> bool:
     """Run an update of one execution and let the feeds know."""
-    if connection.dialect.name == "sqlite":
-        for kind in kinds:
-            latest = select(func.coalesce(func.max(executions.c[kind]), 0) + 1)
-            statement = statement.values({kind: latest.scalar_subquery()})
-    if not connection.execute(statement).rowcount:
-        return False
     if connection.dialect.name == "postgresql":
-        for kind in kinds:
-            connection.execute(
-                text("SELECT pg_notify(:channel, id) FROM executions WHERE number = :number"),
-                {"channel": f"slipway_{kind}", "number": number},
-            )
+        return _change_and_notify(connection, statement, number, kinds)
+    # Counted before: numbers that nothing was changed with are only skipped.
+    counted = {kind: _next(connection, kind) for kind in kinds}
+    return bool(connection.execute(statement.values(**counted)).rowcount)
+
+
+def _next(connection: Connection, kind: Kind) -> int:
+    """Give the next number of a kind of change; the writer lock keeps the order of commits."""
+    statement = (
+        update(counters)
+        .where(counters.c.name == kind)
+        .values(value=counters.c.value + 1)
+        .returning(counters.c.value)
+    )
+    number: int = connection.execute(statement).scalar_one()
+    return number
+
+
+def _change_and_notify(
+    connection: Connection, statement: Update, number: int, kinds: Sequence[Kind]
+) -> bool:
+    # Nobody looks for the highest number here: each row counts its own changes.
+    counted = {kind: executions.c[kind] + 1 for kind in kinds}
+    if not connection.execute(statement.values(**counted)).rowcount:
+        return False
+    for kind in kinds:
+        connection.execute(
+            text("SELECT pg_notify(:channel, id) FROM executions WHERE number = :number"),
+            {"channel": f"slipway_{kind}", "number": number},
+        )
     return True
 
 

@@ -111,7 +111,7 @@ executions = Table(
     Column("b_error", BigInteger, nullable=False, server_default=text("0")),
     Column("log_complete", Boolean, nullable=False, server_default=false()),
     Column("followed_until", Instant),
-    # SQLite has no notifications: readers look for rows whose number went up.
+    # SQLite has no notifications: readers look for rows whose number went up; see `counters`.
     Column("changed", BigInteger, nullable=False, server_default=text("0")),
     Column("wanted", BigInteger, nullable=False, server_default=text("0")),
     Column("lease_owner", String(100)),
@@ -127,6 +127,16 @@ executions = Table(
         postgresql_where=text("log_complete = false"),
     ),
     sqlite_autoincrement=True,
+)
+
+counters = Table(
+    "counters",
+    metadata,
+    # "changed" and "wanted": the last number that was given out. What is given out never falls,
+    # also when the row that holds the highest is deleted, so no feed can have passed it already.
+    Column("name", String(16), primary_key=True),
+    Column("value", BigInteger, nullable=False),
+    sqlite_with_rowid=False,
 )
 
 tasks = Table(

@@ -219,6 +219,24 @@ def test_each_feed_tells_what_is_its_own(kit, elsewhere, kind, told):
     assert {names[id_] for id_ in heard.ids} == told | {"last"}
 
 
+@pytest.mark.parametrize("kind", ["changed", "wanted"])
+@pytest.mark.parametrize("withdrawn", [1, 3])
+def test_a_change_after_a_withdrawal_is_told_whatever_its_number(kit, elsewhere, kind, withdrawn):
+    execution = kit.held()
+    launches = [kit.create() for _ in range(withdrawn)]
+    heard = Heard()
+    feed = open_feed(kit.database, kind, heard)
+    for launch in launches:
+        elsewhere.executions.desire(launch, DesiredState.CANCEL)
+    until(lambda: heard.ids >= {launch.id for launch in launches})
+    for launch in launches:
+        elsewhere.executions.withdraw(launch)
+    heard.ids.clear()
+    elsewhere.executions.desire(execution, DesiredState.PAUSE)
+    until(lambda: execution.id in heard.ids)
+    feed.close()
+
+
 class InterruptedFeed(ChangeFeed):
     """Loses its connection at once, and works again afterwards."""
 

@@ -5,7 +5,7 @@ import pytest
 from alembic import command
 from alembic.autogenerate import compare_metadata
 from alembic.migration import MigrationContext
-from sqlalchemy import inspect
+from sqlalchemy import inspect, text
 
 from app.errors import ConfigError
 from app.store import migrate
@@ -61,6 +61,21 @@ def test_processes_that_upgrade_at_the_same_moment_do_not_disturb_each_other(emp
     errors = [process.communicate(timeout=60)[1] for process in processes]
     assert [process.returncode for process in processes] == [0, 0, 0], errors
     migrate.check(empty)
+
+
+def test_what_was_counted_before_there_was_a_counter_goes_on_from_there(kit):
+    executions = [kit.held() for _ in range(3)]
+
+    def back(connection):
+        command.downgrade(migrate.alembic_config(connection), "0002")
+
+    kit.database.write(back)
+    highest = "UPDATE executions SET changed = 41, wanted = 40 WHERE id = :id"
+    kit.database.write(lambda c: c.execute(text(highest), {"id": executions[1].id}))
+    migrate.upgrade(kit.database)
+    with kit.database.read() as connection:
+        counted = connection.execute(text("SELECT name, value FROM counters ORDER BY name"))
+        assert [tuple(row) for row in counted] == [("changed", 41), ("wanted", 40)]
 
 
 def test_the_way_back_leaves_no_table(database):
