@@ -34,9 +34,9 @@ from app.services.executions import ExecutionService
 from app.services.follow import FollowService
 from app.services.health import HealthService
 from app.services.logs import LogService
+from app.services.places import Places
 from app.services.readers import Readers
 from app.services.ssh_keys import SshKeyService
-from app.services.streams import StreamLimits
 from app.services.tickets import TicketService
 from app.services.users import Users
 from app.services.workflows import WorkflowService
@@ -144,22 +144,24 @@ def _services(
     records = Executions(database)
     readers, journal = Readers(records), Journal(database)
     workflow_service = WorkflowService(orchestrators)
-    service = ExecutionService(
-        orchestrators, workflow_service, records, changes, settings.conductor.stale_after
-    )
     users, metrics, recheck = _users(settings), Metrics(), settings.api.auth.recheck
+    places = Places(settings.streams, metrics)
+    service = ExecutionService(
+        orchestrators, workflow_service, records, changes,
+        places=places, stale_after_seconds=settings.conductor.stale_after,
+    )  # fmt: skip
     metrics.waiting.set_function(lambda: changes.waiting)
     metrics.key_store_token.set_function(lambda: key_store.token_ttl_seconds or 0.0)
     return Services(
         settings=settings,
         workflows=workflow_service,
         executions=service,
-        logs=LogService(service, readers, journal, changes, settings.logs),
+        logs=LogService(service, readers, journal, changes, places=places, settings=settings.logs),
         follow=FollowService(
             service, readers, journal, changes, settings.streams, recheck_seconds=recheck
         ),
         events=EventService(records, changes, settings.streams.heartbeat, recheck),
-        streams=StreamLimits(settings.streams, metrics),
+        places=places,
         tickets=TicketService(Tickets(database), service, users, settings.streams.ticket_lifetime),
         ssh_keys=SshKeyService(
             SshKeys(database), key_store, settings.ssh_keys.algorithm, make_pool(_KEY_THREADS)

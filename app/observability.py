@@ -25,10 +25,11 @@ class Metrics:
             registry=self.registry,
         )  # fmt: skip
         self.streams_open = Gauge(
-            "slipway_streams_open", "Streams open now.", ["transport"], registry=self.registry
-        )
+            "slipway_streams_open", "Streams and long polls open now.", ["transport"],
+            registry=self.registry,
+        )  # fmt: skip
         self.streams_opened = Counter(
-            "slipway_streams_opened_total", "Streams opened.", ["transport"],
+            "slipway_streams_opened_total", "Streams and long polls opened.", ["transport"],
             registry=self.registry,
         )  # fmt: skip
         self.delivery_lag = Histogram(

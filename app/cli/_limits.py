@@ -11,11 +11,11 @@ import structlog
 from prometheus_client import Gauge
 from sqlalchemy import make_url
 
+from app.services.places import SPARE_DESCRIPTORS, places_within
 from app.settings import Settings
 
 log = structlog.get_logger(__name__)
 
-_SPARE_DESCRIPTORS = 256
 _LOOK_SECONDS = 0.5
 _NETWORK_FILE_SYSTEMS = frozenset(
     {"9p", "afs", "beegfs", "ceph", "cifs", "fuse.glusterfs", "fuse.sshfs", "gpfs", "lustre",
@@ -26,13 +26,14 @@ _NETWORK_FILE_SYSTEMS = frozenset(
 def check_limits(settings: Settings) -> None:
     """Raise the limit of open files as far as it goes, and warn where that is not enough."""
     soft, hard = resource.getrlimit(resource.RLIMIT_NOFILE)
-    wanted = settings.streams.max_total + _SPARE_DESCRIPTORS
+    wanted = settings.streams.max_total + SPARE_DESCRIPTORS
     if soft < wanted:
         soft = wanted if hard == resource.RLIM_INFINITY else min(wanted, hard)
         resource.setrlimit(resource.RLIMIT_NOFILE, (soft, hard))
     if soft < wanted:
         log.warning(
-            "too few open files allowed for so many streams", allowed=soft, needed=wanted,
+            "too few open files allowed for so many held requests", allowed=soft, needed=wanted,
+            held_at_most=places_within(soft),
             remedy=f"ulimit -n {wanted} (systemd: LimitNOFILE={wanted}), or streams.max_total",
         )  # fmt: skip
     url = make_url(settings.database_url)

@@ -40,6 +40,7 @@ def main(
         gevent.signal_handler(number, stop.set)
     settings = settings_or_exit(config, {"data_dir": data_dir})
     configure_logging(settings.observability.log_level, settings.observability.log_format)
+    check_limits(settings)
     try:
         web = create_web(settings)
         migrate.check(web.database)
@@ -52,7 +53,6 @@ def main(
     watch(lifeline_fd, stop.set)
     web.changes.start()
     gevent.spawn(measure_loop_lag, web.metrics.loop_lag)
-    check_limits(settings)
     server = Server(_listener(settings, listener_fd), web.app)
     server.start()
     log.info("web process started", address=server.address)

@@ -10,11 +10,12 @@ from werkzeug.exceptions import RequestedRangeNotSatisfiable
 from app.domain import Level
 from app.resources._auth import caller
 from app.resources._context import services
-from app.resources._streams import TEXT, compress, text_lines
+from app.resources._streams import TEXT, compress, held, text_lines
 from app.services.logs import LogText
 from app.services.readers import breathe
 
 _CONTENT_TYPE = f"{TEXT}; charset=utf-8"
+_TRANSPORT = "download"
 
 
 def download(execution_id: str, levels: Level) -> Response:
@@ -22,6 +23,9 @@ def download(execution_id: str, levels: Level) -> Response:
 
     Of an execution that has ended, ranges can be asked for (RFC 9110, 14), so that a download can
     go on where it was cut off.
+
+    Raises:
+        LimitExceeded: As many requests are held as may be.
     """
     log = services().logs.text(execution_id, caller(), levels)
     headers = {"Vary": "Accept, Accept-Encoding"}
@@ -38,7 +42,7 @@ def download(execution_id: str, levels: Level) -> Response:
     else:
         headers["Content-Length"] = str(log.size)
         body = _bytes(log, 0, log.size)
-    return Response(body, content_type=_CONTENT_TYPE, headers=headers)
+    return Response(held(body, _TRANSPORT, caller()), content_type=_CONTENT_TYPE, headers=headers)
 
 
 def _part(log: LogText, start: int, stop: int | None, headers: dict[str, str]) -> Response:
@@ -51,7 +55,7 @@ def _part(log: LogText, start: int, stop: int | None, headers: dict[str, str]) -
         "Content-Range": f"bytes {start}-{stop - 1}/{log.size}",
         "Content-Length": str(stop - start),
     }
-    body = _bytes(log, start, stop)
+    body = held(_bytes(log, start, stop), _TRANSPORT, caller())
     return Response(body, status=206, content_type=_CONTENT_TYPE, headers=headers)
 
 

@@ -32,6 +32,7 @@ from app.services.follow import (
     Moved,
     StatusChanged,
 )
+from app.services.places import Places
 
 SSE = "text/event-stream"
 NDJSON = "application/x-ndjson"
@@ -193,32 +194,46 @@ def stream(
         LimitExceeded: As many streams are open as may be.
     """
     bundle = services()
-    bundle.streams.check(identity)
     headers = dict(_HEADERS)
     if encode is text:
         headers["Vary"] = "Accept, Accept-Encoding"
         if request.accept_encodings["gzip"] > 0:
             headers["Content-Encoding"] = "gzip"
             encode = PackedText()
-    body = _write(bundle, events, encode, content_type, identity)
+    body = held(_write(bundle, events, encode), content_type, identity)
     return Response(body, content_type=f"{content_type}; charset=utf-8", headers=headers)
 
 
-def _write(
-    bundle: Services, events: Iterator[Event], encode: Encoder, transport: str, identity: Identity
+def held(body: Iterator[bytes], transport: str, identity: Identity) -> Iterator[bytes]:
+    """Give a body that holds a place while it is written.
+
+    Raises:
+        LimitExceeded: As many requests are held as may be.
+    """
+    places = services().places
+    places.check(identity)  # now, while an error can still be answered
+    return _in_place(places, body, transport, identity)
+
+
+def _in_place(
+    places: Places, body: Iterator[bytes], transport: str, identity: Identity
 ) -> Iterator[bytes]:
+    with places.place(identity, transport):
+        yield from body
+
+
+def _write(bundle: Services, events: Iterator[Event], encode: Encoder) -> Iterator[bytes]:
     opened_at = time.time()
-    with bundle.streams.stream(identity, transport):
-        if encode is sse:
-            yield b"retry: %d\n\n" % random.randint(*_RETRY_MS)  # noqa: S311
-        elif encode is text:
-            yield b""  # sends the head, since the first line may be long in coming
-        for event in events:
-            if isinstance(event, Batch):
-                observe_lag(bundle.metrics, event, opened_at)
-            data = encode(event)
-            if data:
-                yield data
+    if encode is sse:
+        yield b"retry: %d\n\n" % random.randint(*_RETRY_MS)  # noqa: S311
+    elif encode is text:
+        yield b""  # sends the head, since the first line may be long in coming
+    for event in events:
+        if isinstance(event, Batch):
+            observe_lag(bundle.metrics, event, opened_at)
+        data = encode(event)
+        if data:
+            yield data
 
 
 def observe_lag(metrics: Metrics, batch: Batch, opened_at: float) -> None:

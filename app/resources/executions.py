@@ -134,7 +134,7 @@ def list_executions(args: dict[str, Any]) -> Any:
 @blueprint.route("/executions/<string:execution_id>", methods=["GET"])
 @blueprint.arguments(WaitArgsSchema, location="query")
 @blueprint.response(200, ExecutionSchema)
-@document_errors(blueprint, 401, 404, *UPSTREAM)
+@document_errors(blueprint, 401, 404, 429, *UPSTREAM)
 @blueprint.doc(security=SECURITY)
 def get_execution(args: dict[str, Any], execution_id: str) -> Any:
     """Get an execution, at once or when its state changes."""

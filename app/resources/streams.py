@@ -99,7 +99,7 @@ def follow_websocket(args: dict[str, Any], execution_id: str) -> Response:
     levels = Level(args["levels"]) or DEFAULT_LEVELS
     query = FollowQuery(levels, args["start"], args.get("after"))
     events = services().follow.open(execution_id, caller_by_now(), query)
-    with services().streams.stream(identity, "websocket"):
+    with services().places.place(identity, "websocket"):
         messages, opened_at = Messages(services().follow.tasks), time.time()
         try:
             ws = WebSocket(request.environ)

@@ -182,7 +182,7 @@ def describe_workflow(args: dict[str, Any], reference: str) -> Any:
     description="Launched; `Location` names the execution",
     headers={"Location": {"schema": {"type": "string"}}},
 )
-@document_errors(blueprint, 400, 401, 404, 409, 413, 415, 422, *UPSTREAM)
+@document_errors(blueprint, 400, 401, 404, 409, 413, 415, 422, 429, *UPSTREAM)
 @blueprint.doc(security=SECURITY)
 def launch_workflow(
     args: dict[str, Any], headers: dict[str, Any], body: dict[str, Any], reference: str

@@ -10,8 +10,8 @@ from app.services.executions import ExecutionService
 from app.services.follow import FollowService
 from app.services.health import HealthService
 from app.services.logs import LogService
+from app.services.places import Places
 from app.services.ssh_keys import SshKeyService
-from app.services.streams import StreamLimits
 from app.services.tickets import TicketService
 from app.services.users import Users
 from app.services.workflows import WorkflowService
@@ -32,7 +32,7 @@ class Services:
     logs: LogService
     follow: FollowService
     events: EventService
-    streams: StreamLimits
+    places: Places
     tickets: TicketService
     ssh_keys: SshKeyService
     health: HealthService

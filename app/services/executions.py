@@ -36,6 +36,7 @@ from app.errors import (
 )
 from app.services.access import NOBODY, Access, require_role, sees_everything
 from app.services.inputs import validate_inputs
+from app.services.places import Places
 from app.services.workflows import WorkflowService
 from app.store.changes import Changes
 from app.store.execution_rows import now
@@ -60,6 +61,7 @@ class ExecutionService:
         workflows: Finds what is launched.
         executions: The executions in the store.
         changes: Wakes who waits.
+        places: Bounds how many wait.
         stale_after_seconds: Age of a status from which it may be wrong by now.
     """
 
@@ -69,6 +71,8 @@ class ExecutionService:
         workflows: WorkflowService,
         executions: Executions,
         changes: Changes,
+        *,
+        places: Places,
         stale_after_seconds: float,
     ) -> None:
         self._stale_after = timedelta(seconds=stale_after_seconds)
@@ -77,6 +81,7 @@ class ExecutionService:
         self._workflows = workflows
         self._executions = executions
         self._changes = changes
+        self._places = places
 
     def launch(
         self,
@@ -103,13 +108,14 @@ class ExecutionService:
             NotFound, Ambiguous: The workflow cannot be told.
             InvalidRequest: Every fault of the inputs.
             Conflict: The key was used for another request, or for one that is still under way.
+            LimitExceeded: Too many wait for launches with keys of theirs.
             UpstreamError: It surely did not start.
         """
         digest = _digest(reference, orchestrator, inputs)
         if key is not None:
             # Looked for first: the workflow may have changed since, or be gone.
             earlier = self._executions.launched_with(identity.username, key, digest)
-            if earlier is not None and self._stands(earlier):
+            if earlier is not None and self._stands(earlier, identity):
                 return earlier
         behind, workflow = self._workflows.resolve(reference, identity, orchestrator)
         description = behind.describe(workflow.id, identity)
@@ -124,10 +130,10 @@ class ExecutionService:
             if new:
                 self._ask(behind, execution, identity)
                 return execution
-            if self._stands(execution):
+            if self._stands(execution, identity):
                 return execution
 
-    def _stands(self, execution: Execution) -> bool:
+    def _stands(self, execution: Execution, identity: Identity) -> bool:
         """Wait until a launch that another request makes with the same key is certain.
 
         Until then it may be withdrawn, and an id that was told must never vanish.
@@ -137,22 +143,34 @@ class ExecutionService:
 
         Raises:
             Conflict: It is not certain for long.
+            LimitExceeded: Too many wait already.
         """
+        stands = self._is_certain(execution.id)
+        if stands is not None:
+            return stands
         deadline = time.monotonic() + _LAUNCH_SECONDS
-        with self._changes.subscribe(execution.id) as subscription:
+        with (
+            self._places.place(identity, "launch"),
+            self._changes.subscribe(execution.id) as subscription,
+        ):
             while True:
-                try:
-                    current = self._executions.get(execution.id)
-                except NotFound:
-                    return False
-                unknown = current.status is ExecutionStatus.UNKNOWN
-                if current.reference is not None or unknown or current.status.final:
-                    return True
+                stands = self._is_certain(execution.id)
+                if stands is not None:
+                    return stands
                 if time.monotonic() > deadline or self._changes.closing:
                     text = "A launch with this Idempotency-Key is still under way."
                     raise Conflict(text, retry_after_seconds=_LAUNCH_SECONDS)
                 # Nobody is told of a withdrawal, so it is looked for now and then.
                 subscription.wait(_LAUNCH_LOOK_SECONDS)
+
+    def _is_certain(self, execution_id: str) -> bool | None:
+        """Tell whether a launch stands; None as long as nobody knows."""
+        try:
+            current = self._executions.get(execution_id)
+        except NotFound:
+            return False
+        unknown = current.status is ExecutionStatus.UNKNOWN
+        return True if current.reference is not None or unknown or current.status.final else None
 
     def _ask(self, orchestrator: Orchestrator, execution: Execution, identity: Identity) -> None:
         launch = Launch(
@@ -241,12 +259,20 @@ class ExecutionService:
         return execution
 
     def wait(self, execution_id: str, identity: Identity, timeout_seconds: float) -> Execution:
-        """Get an execution once its status changed, has become final, or the time is over."""
+        """Get an execution once its status changed, has become final, or the time is over.
+
+        Raises:
+            NotFound: There is no such execution for this user.
+            LimitExceeded: Too many wait already.
+        """
         deadline = time.monotonic() + timeout_seconds
         first = self.get(execution_id, identity)
         if timeout_seconds <= 0 or first.status.final:
             return first
-        with self._changes.subscribe(first.id) as subscription:
+        with (
+            self._places.place(identity, "wait"),
+            self._changes.subscribe(first.id) as subscription,
+        ):
             while True:
                 execution = self._executions.get(first.id)
                 left = deadline - time.monotonic()

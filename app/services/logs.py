@@ -10,6 +10,7 @@ from typing import NamedTuple
 from app.domain import ALL_LEVELS, Execution, ExecutionStatus, Identity, Level, LogEntry
 from app.errors import FieldError, InvalidRequest
 from app.services.executions import ExecutionService
+from app.services.places import Places
 from app.services.readers import Readers, Shared, breathe
 from app.settings import LogSettings
 from app.store.changes import Changes
@@ -120,6 +121,7 @@ class LogService:
         readers: What the readers of an execution share.
         journal: Reads entries.
         changes: Wakes who waits.
+        places: Bounds how many wait.
         settings: Limits.
     """
 
@@ -129,12 +131,15 @@ class LogService:
         readers: Readers,
         journal: Journal,
         changes: Changes,
+        *,
+        places: Places,
         settings: LogSettings,
     ) -> None:
         self._service = service
         self._readers = readers
         self._journal = journal
         self._changes = changes
+        self._places = places
         self._settings = settings
         self._pages = Shared(self._make_page)
 
@@ -144,6 +149,7 @@ class LogService:
         Raises:
             NotFound: There is no such execution for this user.
             InvalidRequest: The wait is longer than the service allows.
+            LimitExceeded: Too many wait already.
         """
         if query.timeout_seconds > self._settings.max_timeout:
             limit = f"must be at most {self._settings.max_timeout:g} seconds"
@@ -153,14 +159,17 @@ class LogService:
             execution = self._service.get(execution_id, identity)
             if query.after is not None:
                 query = replace(query, start=self._index_behind(execution, query), after=None)
-            while not self._answers(execution, query) and not self._changes.closing:
-                left = deadline - time.monotonic()
-                if left <= 0:
-                    break
-                self._readers.note(execution, left)
-                del execution  # ten thousand who wait must not hold a copy each
-                subscription.wait(left)
-                execution = self._readers.latest(execution_id, subscription.seen)
+            if query.timeout_seconds <= 0 or self._answers(execution, query):
+                return self._read(execution, query)
+            with self._places.place(identity, "poll"):
+                while not self._answers(execution, query) and not self._changes.closing:
+                    left = deadline - time.monotonic()
+                    if left <= 0:
+                        break
+                    self._readers.note(execution, left)
+                    del execution  # ten thousand who wait must not hold a copy each
+                    subscription.wait(left)
+                    execution = self._readers.latest(execution_id, subscription.seen)
             return self._read(execution, query)
 
     def text(self, execution_id: str, identity: Identity, levels: Level) -> LogText:

@@ -114,15 +114,17 @@ class LogSettings:
 
 @dataclass(frozen=True)
 class StreamSettings:
-    """Following logs and events over one open connection."""
+    """Requests that are held: streams, long polls and downloads."""
 
     max_total: int = setting(
         WholeNumber(load_default=10_000, validate=validate.Range(1, 1_000_000)),
-        "Most streams of one web process; more are refused with 429.",
+        "Most requests that a web process holds (streams, long polls, downloads); more are refused "
+        "with 429. Never more than it may have files open, less 256.",
     )
     max_per_user: int = setting(
         WholeNumber(load_default=200, validate=validate.Range(1, 1_000_000)),
-        "Most streams of one user in one web process; not applied without authentication.",
+        "Most of them that one user has in one web process, and never more than half of all; not "
+        "applied without authentication.",
     )
     heartbeat: float = setting(
         Duration(load_default="10s", at_least=0.05),
@@ -319,7 +321,7 @@ class Settings:
     api: ApiSettings = setting(section(ApiSettings), "The HTTP API.")
     web: WebSettings = setting(section(WebSettings), "The web processes.")
     logs: LogSettings = setting(section(LogSettings), "Reading logs.")
-    streams: StreamSettings = setting(section(StreamSettings), "Streams.")
+    streams: StreamSettings = setting(section(StreamSettings), "Held requests.")
     database: DatabaseSettings = setting(section(DatabaseSettings), "The store.")
     engine: EngineSettings = setting(section(EngineSettings), "The engine.")
     conductor: ConductorSettings = setting(section(ConductorSettings), "The conductor.")

@@ -15,6 +15,7 @@ from follow_kit import (
     ALL,
     PATIENCE,
     Log,
+    await_that,
     open_stream,
     parse_sse,
     service_in,
@@ -328,7 +329,7 @@ class TestRubbish:
     def test_no_place_is_held_for_it(self, service, client, log):
         client.get(path(log, "from=x"), headers={"Accept": SSE})
         assert service.web.changes.waiting == 0
-        assert not service.services.streams._open
+        assert not service.services.places._open
 
 
 class TestEvents:
@@ -532,8 +533,54 @@ class TestLimits:
         assert again.status == 200
         for stream in (two, three, again):
             stream.close()
-        assert not service.services.streams._open
+        assert not service.services.places._open
         assert service.web.changes.waiting == 0
+
+    def test_every_request_that_is_held_holds_a_place(self, service):
+        """A descriptor each: whatever way a user has of waiting, he gets no more of them."""
+        log = Log(service, owner="ada").see().write(3)
+        waiting = [
+            f"/executions/{log.id}?wait=10m",
+            f"/executions/{log.id}/logs?from=3&timeout=10m",
+        ]
+        answers = []
+        threads = [
+            threading.Thread(
+                target=lambda address: answers.append(
+                    service.client.get(address, headers=as_user("ada"))
+                ),
+                args=(address,),
+            )
+            for address in waiting
+        ]
+        for thread in threads:
+            thread.start()
+        await_that(lambda: service.services.places._open["ada"] == 2)
+        for address in waiting:
+            assert "2 streams or long polls" in self.refused(service, address, "ada", JSON)
+        assert "2 streams" in self.refused(service, path(log), "ada", TEXT)
+        assert "2 streams" in self.refused(service, path(log), "ada", SSE)
+        for address in (
+            f"/executions/{log.id}",
+            f"/executions/{log.id}/logs?from=0&timeout=10m",
+            f"/executions/{log.id}/logs?from=3&timeout=0",
+            "/executions",
+        ):
+            assert service.client.get(address, headers=as_user("ada")).status_code == 200
+        log.end()
+        for thread in threads:
+            thread.join(PATIENCE)
+        assert [answer.status_code for answer in answers] == [200, 200]
+        assert not service.services.places._open
+
+    def test_a_download_holds_a_place_until_it_has_arrived(self, service):
+        log = Log(service, owner="ada").see().write(3).end()
+        held = [self.open(service, log, "ada", TEXT) for _ in range(2)]
+        assert "2 streams" in self.refused(service, path(log), "ada", TEXT)
+        for download in held:
+            download.close()
+        assert self.open(service, log, "ada", TEXT).read().count(b"\n") == 3
+        assert not service.services.places._open
 
     def test_a_websocket_is_a_stream_as_well(self, service):
         log = Log(service, owner="ada").see()
@@ -799,7 +846,7 @@ class TestWebSocket:
         assert "WebSocket" in response.json["detail"]
         ours.close()
         theirs.close()
-        assert not service.services.streams._open
+        assert not service.services.places._open
 
     def test_a_server_that_hands_out_no_socket_cannot_do_it(self, service, log):
         refused = refusal(service, f"/executions/{log.id}/ws", server=False)

@@ -219,8 +219,9 @@ class Slow:
         self.orchestrator = SlowOrchestrator(fails=fails)
         orchestrators = {"remote": self.orchestrator}
         self.service = ExecutionService(
-            orchestrators, WorkflowService(orchestrators), service.store, service.web.changes, 60.0
-        )
+            orchestrators, WorkflowService(orchestrators), service.store, service.web.changes,
+            places=service.services.places, stale_after_seconds=60.0,
+        )  # fmt: skip
         self._pool = ThreadPoolExecutor(2)
 
     def launch(self):

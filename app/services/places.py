@@ -1,0 +1,94 @@
+"""How many requests may be held at the same time, and how many are.
+
+A held request is one that is answered later (a long poll), or for long (a stream, a download). Each
+takes a connection, and with it one of the descriptors that the process has, so each holds a place.
+"""
+
+from __future__ import annotations
+
+import resource
+from collections import Counter
+from collections.abc import Iterator
+from contextlib import contextmanager
+from threading import Lock
+
+from app.domain import Identity
+from app.errors import LimitExceeded
+from app.observability import Metrics
+from app.services.users import EVERYBODY
+from app.settings import StreamSettings
+
+SPARE_DESCRIPTORS = 256
+"""Descriptors that are not given to held requests: for short ones, the store, and the upstreams."""
+
+_RETRY_SECONDS = 10.0
+
+
+class Places:
+    """Counts the held requests of this process.
+
+    There are never more places than the descriptors that the process may open, less some for what
+    is answered at once; and one user gets half of them at the most.
+
+    Args:
+        settings: The limits.
+        metrics: Where the numbers are shown.
+        descriptors: How many files the process may have open; what the system says by default.
+    """
+
+    def __init__(
+        self, settings: StreamSettings, metrics: Metrics, descriptors: int | None = None
+    ) -> None:
+        if descriptors is None:
+            descriptors = resource.getrlimit(resource.RLIMIT_NOFILE)[0]
+        self._most = min(settings.max_total, places_within(descriptors))
+        self._most_of_one = min(settings.max_per_user, (self._most + 1) // 2)
+        self._metrics = metrics
+        self._lock = Lock()
+        self._open: Counter[str] = Counter()
+
+    @contextmanager
+    def place(self, identity: Identity, transport: str) -> Iterator[None]:
+        """Hold a place for one request.
+
+        Raises:
+            LimitExceeded: There is none.
+        """
+        with self._lock:
+            self.check(identity)
+            self._open[identity.username] += 1
+        self._metrics.streams_opened.labels(transport).inc()
+        self._metrics.streams_open.labels(transport).inc()
+        try:
+            yield
+        finally:
+            with self._lock:
+                self._open[identity.username] -= 1
+                if not self._open[identity.username]:
+                    del self._open[identity.username]
+            self._metrics.streams_open.labels(transport).dec()
+
+    def check(self, identity: Identity) -> None:
+        """Make sure that there is a place.
+
+        Raises:
+            LimitExceeded: There is none.
+        """
+        limit = self._most_of_one
+        if identity is not EVERYBODY and self._open[identity.username] >= limit:
+            raise LimitExceeded(
+                f"You have {limit} streams or long polls open, which is the most for one user.",
+                retry_after_seconds=_RETRY_SECONDS,
+            )
+        if self._open.total() >= self._most:
+            raise LimitExceeded(
+                "The service has as many streams and long polls open as it can.",
+                retry_after_seconds=_RETRY_SECONDS,
+            )
+
+
+def places_within(descriptors: int) -> int:
+    """Give how many requests can be held where so many files may be open."""
+    if descriptors == resource.RLIM_INFINITY:
+        return 1_000_000
+    return descriptors - min(SPARE_DESCRIPTORS, (descriptors + 1) // 2)
