@@ -20,8 +20,10 @@ serve: setup ## run the service on http://127.0.0.1:8080
 setup: .venv/.installed ## make .venv/bin/slipway
 
 test: .venv/.installed-dev ## every test that needs no external server, and those whose server is there
-	$(BIN)/python -m pytest --numprocesses auto tests/unit
-	$(BIN)/python -m pytest --ignore tests/unit
+	status=0; \
+	$(BIN)/python -m pytest --numprocesses auto tests/unit || status=$$?; \
+	$(BIN)/python -m pytest --ignore tests/unit || status=$$?; \
+	exit $$status
 
 check: .venv/.installed-dev ## formatting, lint, types, import rules, generated files
 	$(BIN)/ruff format --check .

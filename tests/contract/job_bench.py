@@ -8,7 +8,7 @@ from pathlib import Path
 
 from app.engine.launchers.base import Job, JobPhase, JobState, Launcher, OutputLine, Stream
 
-PATIENCE_SECONDS = 15.0
+PATIENCE_SECONDS = 60.0
 
 
 def wait_until(condition, timeout=PATIENCE_SECONDS):

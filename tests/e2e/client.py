@@ -8,7 +8,7 @@ from typing import Any
 
 import requests
 
-_TIMEOUT_SECONDS = 90.0
+_TIMEOUT_SECONDS = 240.0
 _FINAL = {"SUCCESS", "FAILED", "CANCELLED"}
 
 ALL_LEVELS = 15
@@ -67,7 +67,7 @@ class Client:
         """Get an execution."""
         return self.get(f"/executions/{execution}", wait=wait)
 
-    def wait(self, execution: str, *states: str, seconds: float = 60.0) -> Any:
+    def wait(self, execution: str, *states: str, seconds: float = 240.0) -> Any:
         """Wait until an execution is in one of some states, or else has ended.
 
         Returns:
@@ -102,7 +102,9 @@ class Client:
         params = {"from": start, "timeout": timeout, "levels": ALL_LEVELS, **more}
         return self.get(f"/executions/{execution}/logs", **params)
 
-    def follow(self, execution: str, start: int = 0, seconds: float = 60.0) -> list[dict[str, Any]]:
+    def follow(
+        self, execution: str, start: int = 0, seconds: float = 240.0
+    ) -> list[dict[str, Any]]:
         """Follow the log by long polling until no entry can come any more."""
         deadline = time.monotonic() + seconds
         entries: list[dict[str, Any]] = []

@@ -18,7 +18,7 @@ from client import Client
 
 T = TypeVar("T")
 
-PATIENCE_SECONDS = 60.0
+PATIENCE_SECONDS = 240.0
 """For what surely comes on a machine with nothing else to do, and on any other."""
 
 _ROLES = {"conductor": "app.cli.conductor", "web": "app.cli.web_process"}

@@ -7,6 +7,7 @@ import threading
 import time
 from collections.abc import Iterator
 from pathlib import Path
+from statistics import median
 
 import pytest
 
@@ -53,11 +54,13 @@ def test_waiting_for_notifications_holds_up_no_request(over_postgresql: Service)
     """The driver must give way to gevent while it listens, else one wait would stop them all."""
     client = over_postgresql.client()
     client.get("/health")
-    began = time.monotonic()
+    # The feed waits a second at a time; one request in a few may meet it, and none must.
+    took = []
     for _ in range(100):
+        began = time.monotonic()
         client.get("/health")
-    # The feed waits a second at a time: had it held up each request, this would take minutes.
-    assert time.monotonic() - began < 30
+        took.append(time.monotonic() - began)
+    assert median(took) < 0.5, "each waits for the feed"
 
 
 def test_a_conductor_that_is_killed_loses_no_line_and_runs_nothing_twice(

