@@ -36,6 +36,7 @@ from app.services.health import HealthService
 from app.services.logs import LogService
 from app.services.places import Places
 from app.services.readers import Readers
+from app.services.repeats import Repeats
 from app.services.ssh_keys import SshKeyService
 from app.services.tickets import TicketService
 from app.services.users import Users
@@ -44,6 +45,7 @@ from app.settings import Settings, load_settings
 from app.store.changes import Changes
 from app.store.conductors import Conductors
 from app.store.database import Database
+from app.store.ends import EndsTold
 from app.store.executions import Executions
 from app.store.journal import Journal
 from app.store.keys import SealedKeys, SshKeys
@@ -156,7 +158,15 @@ def _services(
         settings=settings,
         workflows=workflow_service,
         executions=service,
-        logs=LogService(service, readers, journal, changes, places=places, settings=settings.logs),
+        logs=LogService(
+            service,
+            readers,
+            journal,
+            changes,
+            places=places,
+            repeats=Repeats(EndsTold(database)),
+            settings=settings.logs,
+        ),
         follow=FollowService(
             service, readers, journal, changes, settings.streams, recheck_seconds=recheck
         ),

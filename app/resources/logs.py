@@ -135,7 +135,7 @@ def get_logs(args: dict[str, Any], execution_id: str) -> Response:
     levels = Level(args["levels"]) or DEFAULT_LEVELS
     if chosen == JSON:
         query = LogQuery(args["start"], args["size"], levels, args["timeout"], args.get("after"))
-        page = services().logs.page(execution_id, caller(), query)
+        page = services().logs.page(execution_id, caller(), query, request.remote_addr or "")
         return Response(_body(page), content_type=JSON)
     if chosen == TEXT and not args["follow"]:
         return download(execution_id, levels)

@@ -12,6 +12,7 @@ from app.errors import FieldError, InvalidRequest
 from app.services.executions import ExecutionService
 from app.services.places import Places
 from app.services.readers import Readers, Shared, breathe
+from app.services.repeats import Repeats
 from app.settings import LogSettings
 from app.store.changes import Changes
 from app.store.journal import Counts, Journal, Totals, count
@@ -122,6 +123,7 @@ class LogService:
         journal: Reads entries.
         changes: Wakes who waits.
         places: Bounds how many wait.
+        repeats: Knows who polls beyond the end again and again.
         settings: Limits.
     """
 
@@ -133,6 +135,7 @@ class LogService:
         changes: Changes,
         *,
         places: Places,
+        repeats: Repeats,
         settings: LogSettings,
     ) -> None:
         self._service = service
@@ -140,11 +143,22 @@ class LogService:
         self._journal = journal
         self._changes = changes
         self._places = places
+        self._repeats = repeats
         self._settings = settings
         self._pages = Shared(self._make_page)
 
-    def page(self, execution_id: str, identity: Identity, query: LogQuery) -> LogPage:
+    def page(
+        self, execution_id: str, identity: Identity, query: LogQuery, address: str = ""
+    ) -> LogPage:
         """Read a page; wait until it holds something, or nothing can come any more.
+
+        Who was told already that nothing can come any more waits all the same.
+
+        Args:
+            execution_id: The execution.
+            identity: Who reads.
+            query: What he wants.
+            address: Where he calls from.
 
         Raises:
             NotFound: There is no such execution for this user.
@@ -159,14 +173,16 @@ class LogService:
             execution = self._service.get(execution_id, identity)
             if query.after is not None:
                 query = replace(query, start=self._index_behind(execution, query), after=None)
-            if query.timeout_seconds <= 0 or self._answers(execution, query):
+            again = self._asks_again(execution, query, identity, address)
+            if query.timeout_seconds <= 0 or (self._answers(execution, query) and not again):
                 return self._read(execution, query)
             with self._places.place(identity, "poll"):
-                while not self._answers(execution, query) and not self._changes.closing:
+                while again or not self._answers(execution, query):
                     left = deadline - time.monotonic()
-                    if left <= 0:
+                    if left <= 0 or self._changes.closing:
                         break
-                    self._readers.note(execution, left)
+                    if not execution.log_complete:
+                        self._readers.note(execution, left)
                     del execution  # ten thousand who wait must not hold a copy each
                     subscription.wait(left)
                     execution = self._readers.latest(execution_id, subscription.seen)
@@ -186,6 +202,15 @@ class LogService:
         counts = execution.log_counts
         ahead = max(0, place - sum(counts)) if query.levels == ALL_LEVELS else 0
         return ahead + self._journal.index_of(execution.number, counts, query.levels, place)
+
+    def _asks_again(
+        self, execution: Execution, query: LogQuery, identity: Identity, address: str
+    ) -> bool:
+        """Tell whether somebody polls beyond the end of a finished log once more."""
+        beyond = execution.log_complete and query.start >= count(execution.log_counts, query.levels)
+        if not beyond or query.size == 0 or query.timeout_seconds <= 0:
+            return False
+        return self._repeats.asks_again(execution, identity, address, query.timeout_seconds)
 
     @staticmethod
     def _answers(execution: Execution, query: LogQuery) -> bool:

@@ -219,6 +219,14 @@ tickets = Table(
     Column("expires_at", Instant, nullable=False),
 )
 
+ends_told = Table(
+    "ends_told",
+    metadata,
+    Column("execution", BigInteger, primary_key=True),
+    Column("client", String(64), primary_key=True),
+    Column("expires_at", Instant, nullable=False, index=True),
+)
+
 ssh_keys = Table(
     "ssh_keys",
     metadata,

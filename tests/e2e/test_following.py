@@ -2,9 +2,12 @@
 
 from __future__ import annotations
 
+import select
+import signal
 import threading
 import time
 from collections.abc import Callable
+from contextlib import ExitStack
 from pathlib import Path
 
 import pytest
@@ -174,3 +177,26 @@ class TestLimits:
         for stream in held[1:]:
             stream.socket.close()
         relay.end()
+
+
+def test_who_never_stops_asking_is_held_by_whichever_process_he_reaches(
+    start: Callable[..., Service],
+) -> None:
+    started = start(WEB__PROCESSES=2)
+    client = started.client()
+    execution = client.run(workflow("quick", script("say", "echo done")))
+    total = len(client.follow(execution))
+    ask = request(f"/executions/{execution}/logs?from={total}&size=50&levels=15&timeout=10m")
+    polls = [connect(started.url) for _ in range(40)]
+    assert client.page(execution, total, timeout="10m")["complete"] is True
+    with ExitStack() as open_:
+        for poll in polls:
+            open_.enter_context(poll)
+        for poll in polls:
+            poll.sendall(ask)
+        answered, _, _ = select.select(polls, [], [], 1.0)
+        assert not answered, "all but the first wait"
+        assert client.page(execution, total)["complete"] is True
+        started.send(signal.SIGTERM)
+        for poll in polls:
+            assert b'"complete":true' in b"".join(iter(lambda p=poll: p.recv(65536), b""))

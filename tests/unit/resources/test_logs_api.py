@@ -271,6 +271,51 @@ class TestLongPoll:
         page = read(**{"from": 1_000_000, "timeout": "10m"})
         assert (page["logs"], page["total_results"], page["complete"]) == ([], 5, True)
 
+    def test_who_asks_again_beyond_the_end_of_a_finished_log_is_held(
+        self, service, read, grow, execution
+    ):
+        """Until its own time is over: it would be answered as fast as it can ask."""
+        grow(execution, end=True)
+        query = {"from": 5, "size": 50, "levels": 14}
+        assert read(**query, timeout="10m")["complete"] is True
+        held = Poll(service, execution, **query, timeout="10m")
+        further = Poll(service, execution, **{**query, "from": 77, "timeout": "10m"})
+        behind = Poll(service, execution, after=1000, timeout="10m")
+        assert held.open
+        for at_once in (
+            {**query, "timeout": "0"},
+            {**query, "from": 4, "timeout": "10m"},
+            {"from": 5, "size": 0, "timeout": "10m"},
+            {"from": 5, "levels": 15, "timeout": "10m"},
+        ):
+            page = read(**at_once)
+            assert (page["complete"], page["execution_status"]) == (True, "SUCCESS")
+        began = time.monotonic()
+        short = read(**query, timeout="300ms")
+        assert time.monotonic() - began >= 0.3
+        assert (short["logs"], short["total_results"], short["complete"]) == ([], 5, True)
+        service.web.changes.close()
+        for poll in (held, further, behind):
+            assert poll.answer()["complete"] is True
+
+    def test_each_caller_is_told_once_at_once(self, guarded, as_user):
+        execution = guarded.add_execution("ada")
+        guarded.record(execution, Observation(ExecutionStatus.FAILED, None, log_complete=True))
+        path = f"/executions/{execution.id}/logs?timeout=10m"
+        for name in ("ada", "ops", "root"):
+            answer = guarded.client.get(path, headers=as_user(name))
+            assert (answer.status_code, answer.json["complete"]) == (200, True)
+        elsewhere = guarded.client.get(
+            path, headers=as_user("ada"), environ_base={"REMOTE_ADDR": "10.0.0.1"}
+        )
+        assert elsewhere.json["complete"] is True
+
+    def test_who_waited_for_the_end_may_ask_once_more(self, service, read, grow, execution):
+        poll = Poll(service, execution, **{"from": 5, "timeout": "10m"})
+        grow(execution, end=True)
+        assert poll.answer()["complete"] is True
+        assert read(**{"from": 5, "timeout": "10m"})["complete"] is True
+
     def test_the_total_alone_is_told_at_once(self, read):
         page = read(**{"from": 99, "size": 0, "timeout": "10m"})
         assert (page["logs"], page["total_results"]) == ([], 5)
