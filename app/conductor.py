@@ -57,6 +57,7 @@ class _Driver:
         busy: A thread is looking right now.
         again: Something happened meanwhile, so look again at once.
         stale: The row may have been changed by others.
+        busy_since: When that look began, on the monotonic clock.
         failures: Looks that failed in a row.
         cut_off: The last one did not get through to the orchestrator.
     """
@@ -66,6 +67,7 @@ class _Driver:
     first: bool = False
     turn: int = -1
     busy: bool = False
+    busy_since: float = 0.0
     again: bool = False
     stale: bool = False
     failures: int = 0
@@ -156,9 +158,13 @@ class Conductor:
         self._lanes = {name: _Lane(self._lock) for name in orchestrators}
         self._claim = threading.Event()
         self._stopping = threading.Event()
+        self._turned_at = dict.fromkeys(("claim round", "heartbeat"), math.inf)
 
     def run(self) -> None:
-        """Work until :meth:`stop` is called from a signal handler or another thread."""
+        """Work until :meth:`stop` is called from another thread, and never from a signal handler.
+
+        A handler runs in this thread, which may hold the very lock that it waits for.
+        """
         self._bury_the_dead()
         self._conductors.register(self._id, self._node, os.getpid())
         feed = open_feed(self._database, "wanted", self._wanted)
@@ -174,6 +180,7 @@ class Conductor:
             thread.start()
         log.info("conductor started", id=self._id, node=self._node.name)
         while not self._stopping.is_set():
+            self._turned_at["claim round"] = time.monotonic()
             self._take_over()
             self._claim.wait(self._settings.lease / 3)
             self._claim.clear()
@@ -192,6 +199,24 @@ class Conductor:
             for lane in self._lanes.values():
                 lane.ready.notify_all()
 
+    def stuck(self) -> str | None:
+        """Tell what hangs: a look, a round, or whoever holds the lock; None while all is well."""
+        longest = self._settings.look_timeout
+        if not self._lock.acquire(timeout=longest):
+            return "the lock of the drivers"
+        try:
+            busy = [driver for driver in self._drivers.values() if driver.busy]
+        finally:
+            self._lock.release()
+        moment = time.monotonic()
+        for driver in busy:
+            if moment - driver.busy_since > longest:
+                return f"a look at the execution {driver.execution.id}"
+        for name, turned_at in self._turned_at.items():
+            if moment - turned_at > longest + self._settings.lease:
+                return f"the {name}"
+        return None
+
     def _bury_the_dead(self) -> None:
         """Take the executions of conductors of this machine that were killed."""
         for other in self._conductors.all():
@@ -203,6 +228,7 @@ class Conductor:
 
     def _keep_alive(self) -> None:
         while not self._stopping.wait(self._settings.lease / 3):
+            self._turned_at["heartbeat"] = time.monotonic()
             try:
                 self._conductors.beat(self._id, self._node)
                 self._executions.renew(self._id, self._settings.lease)
@@ -257,7 +283,8 @@ class Conductor:
     def _wake(self, execution_id: str) -> None:
         with self._lock:
             driver = self._drivers.get(execution_id)
-            if driver is not None:
+            # A command that writes without end must not talk a failing look out of its pause.
+            if driver is not None and not driver.failures:
                 self._hurry(driver)
 
     def _hurry(self, driver: _Driver) -> None:
@@ -283,8 +310,9 @@ class Conductor:
                     if self._drivers.get(driver.execution.id) is driver:
                         del self._drivers[driver.execution.id]
                 else:
-                    first = driver.again or driver.followed
-                    self._schedule(driver, 0.0 if driver.again else due, first=first)
+                    # After a failure only what a user wants is worth another look at once.
+                    again = driver.again and (driver.stale or not driver.failures)
+                    self._schedule(driver, 0.0 if again else due, first=again or driver.followed)
                     driver.again = False
                 if cut_off and not driver.cut_off:
                     self._back_in_touch(driver.execution.orchestrator)
@@ -303,7 +331,7 @@ class Conductor:
             while not self._stopping.is_set():
                 driver = lane.take()
                 if driver is not None:
-                    driver.busy = True
+                    driver.busy, driver.busy_since = True, time.monotonic()
                     return driver
                 lane.wait()
         return None

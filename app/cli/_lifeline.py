@@ -1,42 +1,155 @@
-"""How a child notices that its supervisor is gone, even if that was killed.
+"""What ties a child to its supervisor: a socket by which each notices that the other is gone.
 
-The supervisor holds the writing end of a pipe and never writes; when it ends in any way, the
-reading end of every child comes to its end, too.
+The child sends a byte every second. One that is stopped, whose event loop is blocked, or whose
+interpreter is held by a single call sends none, and the supervisor replaces it. When the supervisor
+ends in any way, even by SIGKILL, the socket comes to its end and the child stops. One that cannot
+notice that any more is ended by the kernel: each sign of life winds up a timer that kills.
+
+A process without a supervisor gives its signs of life to systemd, if that asks for them.
 """
 
 from __future__ import annotations
 
+import ctypes
 import os
+import signal
+import socket
 import threading
+import time
 from collections.abc import Callable
+from contextlib import suppress
 from typing import Any, TypeVar
 
 import click
-from gevent.os import make_nonblocking, nb_read
-
-from app.concurrency import cooperative
 
 F = TypeVar("F", bound=Callable[..., Any])
+
+BEAT_SECONDS = 1.0
+START_SECONDS = 60.0
+"""Longest time from the start of a process to its first sign of life."""
+_MARGIN_SECONDS = 5.0
+"""By how much the supervisor comes before the kernel."""
+_LIBC = ctypes.CDLL(None, use_errno=True)
 
 
 def lifeline_option(function: F) -> F:
     """Add ``--lifeline-fd``."""
-    return click.option("--lifeline-fd", type=int, hidden=True, help="Stop when this pipe closes.")(
-        function
+    return click.option(
+        "--lifeline-fd", type=int, hidden=True, help="Stop when this socket closes."
+    )(function)
+
+
+class Lifeline:
+    """The child's end.
+
+    Args:
+        descriptor: Of the socket; None without a supervisor.
+    """
+
+    def __init__(self, descriptor: int | None) -> None:
+        self._socket: socket.socket | None = None
+        if descriptor is not None:
+            self._socket = socket.socket(fileno=descriptor)
+            self._socket.settimeout(BEAT_SECONDS)
+            self._timer = _KillTimer()
+            self._timer.wind(START_SECONDS + _MARGIN_SECONDS)
+
+    def hold(self, stop: Callable[[], None], silence_seconds: float, stop_seconds: float) -> None:
+        """Give signs of life from now on, and notice the end of the supervisor.
+
+        In a process that is patched by gevent they come from the event loop.
+
+        Args:
+            stop: Called when the supervisor is gone.
+            silence_seconds: After so long without a sign of life the process is replaced.
+            stop_seconds: How long it may take to stop.
+        """
+        if self._socket is None:
+            notify_systemd("READY=1")
+            if "WATCHDOG_USEC" in os.environ:
+                _begin(_beat_systemd)
+            return
+
+        def beat() -> None:
+            there = True
+            while there:
+                self._timer.wind(silence_seconds + _MARGIN_SECONDS)
+                there = self._beat()
+            self._timer.wind(stop_seconds + _MARGIN_SECONDS)
+            stop()
+
+        _begin(beat)
+
+    def _beat(self) -> bool:
+        """Give a sign of life and wait until the next is due; False when the supervisor is gone."""
+        assert self._socket is not None  # noqa: S101  (the caller's condition)
+        try:
+            self._socket.send(b".")
+            return bool(self._socket.recv(1))
+        except TimeoutError:
+            return True  # it has nothing to say, or is stopped itself and does not listen
+        except OSError:
+            return False
+
+
+def notify_systemd(state: str) -> None:
+    """Tell the service manager something, if there is one that wants to know.
+
+    Source: sd_notify(3).
+    """
+    address = os.environ.get("NOTIFY_SOCKET")
+    if not address:
+        return
+    if address.startswith("@"):
+        address = "\0" + address[1:]
+    with socket.socket(socket.AF_UNIX, socket.SOCK_DGRAM) as sender, suppress(OSError):
+        sender.sendto(state.encode(), address)
+
+
+def _beat_systemd() -> None:
+    while True:
+        notify_systemd("WATCHDOG=1")
+        time.sleep(BEAT_SECONDS)
+
+
+def _begin(function: Callable[[], None]) -> None:
+    threading.Thread(target=function, name="lifeline", daemon=True).start()
+
+
+class _Event(ctypes.Structure):
+    """``struct sigevent`` of sigevent(7), which is 64 bytes on Linux."""
+
+    _fields_ = (
+        ("value", ctypes.c_void_p),
+        ("signal", ctypes.c_int),
+        ("notify", ctypes.c_int),
+        ("rest", ctypes.c_char * (64 - ctypes.sizeof(ctypes.c_void_p) - 8)),
     )
 
 
-def watch(descriptor: int | None, stop: Callable[[], None]) -> None:
-    """Call ``stop`` when the pipe closes; without a pipe, never."""
-    if descriptor is None:
-        return
+class _Times(ctypes.Structure):
+    """``struct itimerspec`` of timer_settime(2): the interval, and the time until it goes off."""
 
-    def wait() -> None:
-        if cooperative():
-            make_nonblocking(descriptor)
-            nb_read(descriptor, 1)
-        else:
-            os.read(descriptor, 1)
-        stop()
+    _fields_ = tuple((name, ctypes.c_long) for name in ("again", "again_ns", "after", "after_ns"))
 
-    threading.Thread(target=wait, name="lifeline", daemon=True).start()
+
+class _KillTimer:
+    """A timer of the kernel that ends this process by SIGKILL, also while it is stopped or stuck.
+
+    Neither a fork nor another program in the same process has it: timer_create(2).
+    """
+
+    _SIGEV_SIGNAL = 0
+
+    def __init__(self) -> None:
+        event = _Event(signal=signal.SIGKILL, notify=self._SIGEV_SIGNAL)
+        self._id = ctypes.c_void_p()
+        if _LIBC.timer_create(time.CLOCK_MONOTONIC, ctypes.byref(event), ctypes.byref(self._id)):
+            raise OSError(ctypes.get_errno(), "timer_create")
+
+    def wind(self, seconds: float) -> None:
+        """Let it go off after so long, and not before."""
+        whole, part = divmod(seconds, 1)
+        times = _Times(after=int(whole), after_ns=int(part * 1e9))
+        if _LIBC.timer_settime(self._id, 0, ctypes.byref(times), None):
+            raise OSError(ctypes.get_errno(), "timer_settime")

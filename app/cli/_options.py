@@ -59,6 +59,7 @@ def explain(error: ConfigError) -> None:
 def environment(config: Path | None, overrides: Mapping[str, Any]) -> dict[str, str]:
     """Make the environment in which a child loads the same settings."""
     env = dict(os.environ)
+    env.pop("NOTIFY_SOCKET", None)  # systemd hears of the supervisor alone
     if config is not None:
         env[CONFIG_VARIABLE] = str(config.absolute())
     for path, value in overrides.items():

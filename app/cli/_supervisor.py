@@ -1,9 +1,9 @@
-"""Starts the processes of the service, starts them again when they die, and ends them together."""
+"""Starts the processes of the service, replaces the dead and the stuck, and ends them together."""
 
 from __future__ import annotations
 
 import http.client
-import os
+import select
 import signal
 import socket
 import subprocess
@@ -11,14 +11,18 @@ import sys
 import threading
 import time
 from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 
 import structlog
+
+from app.cli._lifeline import BEAT_SECONDS, START_SECONDS, notify_systemd
+from app.cli._signals import catch_stop_signals
 
 log = structlog.get_logger(__name__)
 
 _LOOK_SECONDS = 0.05
-_STOP_SECONDS = 4.7
+_LONGEST_LOOK_SECONDS = 0.5
+_ABORT_SECONDS = 1.0
 _LONGEST_PAUSE_SECONDS = 10.0
 _STEADY_SECONDS = 10.0
 _USAGE_ERROR = 2
@@ -31,19 +35,86 @@ class Child:
     Attributes:
         name: For the log.
         module: What ``python -m`` runs.
+        silence_seconds: It is replaced after so long without a sign of life.
+        env: Its environment.
         listener: Socket that it inherits. The supervisor keeps it open, so that connections wait
             in its queue, and are not refused, while the process is started again.
-        lifeline: Our end of the pipe whose end tells it that we are gone.
+        lifeline: Our end of the socket by which it gives signs of life, and sees that we are gone.
+        proven: It, or one before it, has been at work: the settings were right once.
+        at_work: It has given a sign of life.
+        silent_seconds: Since the last one, as far as we were awake ourselves.
     """
 
     name: str
     module: str
+    silence_seconds: float
+    env: Mapping[str, str] = field(repr=False)
     listener: socket.socket | None = None
     process: subprocess.Popen[bytes] | None = None
-    lifeline: int = -1
+    lifeline: socket.socket | None = None
     started_at: float = 0.0
     start_at: float = 0.0
     failures: int = 0
+    proven: bool = False
+    at_work: bool = False
+    silent_seconds: float = 0.0
+
+    def start(self) -> None:
+        """Start a process."""
+        # A socket each: what one child sets on its end must not show on another's.
+        self.lifeline, inherited = socket.socketpair()
+        self.lifeline.setblocking(False)
+        descriptors = [inherited.fileno()]
+        arguments = ["--lifeline-fd", str(inherited.fileno())]
+        if self.listener is not None:
+            descriptors.append(self.listener.fileno())
+            arguments += ["--listener-fd", str(self.listener.fileno())]
+        self.started_at, self.at_work, self.silent_seconds = time.monotonic(), False, 0.0
+        # In a session of its own: Ctrl-C in the terminal is for the supervisor to pass on.
+        self.process = subprocess.Popen(
+            [sys.executable, "-P", "-m", self.module, *arguments],
+            env=self.env, pass_fds=descriptors, stdin=subprocess.DEVNULL, start_new_session=True,
+        )  # fmt: skip
+        inherited.close()
+
+    def listen(self, passed_seconds: float) -> None:
+        """Take in the signs of life that have come.
+
+        Args:
+            passed_seconds: Since the last time.
+        """
+        assert self.lifeline is not None  # noqa: S101  (it is started)
+        try:
+            heard = bool(self.lifeline.recv(4096))
+        except OSError:
+            heard = False
+        if heard:
+            self.at_work = self.proven = True
+            self.silent_seconds = 0.0
+        else:
+            self.silent_seconds += passed_seconds
+
+    @property
+    def is_silent(self) -> bool:
+        """Whether no sign of life has come for too long."""
+        longest = max(self.silence_seconds, 2 * BEAT_SECONDS) if self.at_work else START_SECONDS
+        return self.silent_seconds > longest
+
+    def put_down(self) -> int:
+        """End a process that is stuck, and let it say where, if it still can; give its status."""
+        assert self.process is not None  # noqa: S101  (it is started)
+        self.process.send_signal(signal.SIGABRT)  # faulthandler writes a traceback of each thread
+        try:
+            return self.process.wait(_ABORT_SECONDS)
+        except subprocess.TimeoutExpired:
+            self.process.kill()
+            return self.process.wait()
+
+    def bury(self) -> None:
+        """Forget the process, which has ended."""
+        if self.lifeline is not None:
+            self.lifeline.close()
+        self.process = self.lifeline = None
 
 
 class Supervisor:
@@ -51,17 +122,17 @@ class Supervisor:
 
     Args:
         children: The processes.
-        env: Their environment.
         address: Host and port that answer when all is well.
+        stop_seconds: How long they may take to stop.
     """
 
     def __init__(
-        self, children: Sequence[Child], env: Mapping[str, str], address: tuple[str, int]
+        self, children: Sequence[Child], address: tuple[str, int], stop_seconds: float
     ) -> None:
         self._children = children
-        self._env = env
         self._address = address
-        self._stop = threading.Event()
+        self._stop_seconds = stop_seconds
+        self._stopping = threading.Event()
 
     def run(self, announce: Callable[[str], None]) -> int:
         """Run until SIGTERM or SIGINT.
@@ -72,61 +143,49 @@ class Supervisor:
         Returns:
             Exit status: 0 after a signal, else that of a child that cannot start at all.
         """
-        for number in (signal.SIGTERM, signal.SIGINT):
-            signal.signal(number, lambda _number, _frame: self._stop.set())
+        signals = catch_stop_signals()
         threading.Thread(target=self._await_ready, args=(announce,), daemon=True).start()
-        status = 0
-        while not self._stop.wait(_LOOK_SECONDS):
+        status, looked_at = 0, time.monotonic()
+        while not status and not select.select([signals], [], [], _LOOK_SECONDS)[0]:
+            now = time.monotonic()
+            # If we could not run for a while, the children perhaps could not, either.
+            passed, looked_at = min(now - looked_at, _LONGEST_LOOK_SECONDS), now
+            notify_systemd("WATCHDOG=1")
             for child in self._children:
-                status = self._tend(child)
-                if status:
-                    self._stop.set()
-                    break
+                status = status or self._tend(child, passed)
+        self._stopping.set()
         self._end()
         return status
 
-    def _tend(self, child: Child) -> int:
+    def _tend(self, child: Child, passed_seconds: float) -> int:
+        """Look after one child; give the exit status if there is no use in going on."""
         now = time.monotonic()
         if child.process is None:
             if now >= child.start_at:
-                self._start(child)
+                child.start()
             return 0
+        child.listen(passed_seconds)
         code = child.process.poll()
+        if code is None and child.is_silent:
+            silent = round(child.silent_seconds, 1)
+            log.error("process gives no sign of life", name=child.name, seconds=silent)
+            code = child.put_down()
         if code is None:
             return 0
-        child.process = None
-        os.close(child.lifeline)
-        if code == _USAGE_ERROR:
+        child.bury()
+        if code == _USAGE_ERROR and not child.proven:
             return code
         child.failures = 1 if now - child.started_at > _STEADY_SECONDS else child.failures + 1
         pause = min(_LONGEST_PAUSE_SECONDS, 0.1 * 2.0 ** (child.failures - 1))
         child.start_at = now + pause
-        # Somebody may end one process by SIGTERM to have it replaced.
-        say, event = (log.error, "process died") if code else (log.info, "process ended")
-        say(event, name=child.name, exit_code=code, restart_in_seconds=pause)
+        _tell_end(child.name, code, pause)
         return 0
-
-    def _start(self, child: Child) -> None:
-        # A pipe each: what one child sets on its end must not show on another's.
-        lifeline, child.lifeline = os.pipe()
-        descriptors = [lifeline]
-        arguments = ["--lifeline-fd", str(lifeline)]
-        if child.listener is not None:
-            descriptors.append(child.listener.fileno())
-            arguments += ["--listener-fd", str(child.listener.fileno())]
-        child.started_at = time.monotonic()
-        # In a session of its own: Ctrl-C in the terminal is for the supervisor to pass on.
-        child.process = subprocess.Popen(
-            [sys.executable, "-P", "-m", child.module, *arguments],
-            env=self._env, pass_fds=descriptors, stdin=subprocess.DEVNULL, start_new_session=True,
-        )  # fmt: skip
-        os.close(lifeline)
 
     def _end(self) -> None:
         running = [child.process for child in self._children if child.process is not None]
         for process in running:
             process.terminate()
-        deadline = time.monotonic() + _STOP_SECONDS
+        deadline = time.monotonic() + self._stop_seconds
         for process in running:
             try:
                 process.wait(max(0.0, deadline - time.monotonic()))
@@ -139,14 +198,27 @@ class Supervisor:
         host, port = self._address
         shown = f"[{host}]" if ":" in host else host
         target = {"0.0.0.0": "127.0.0.1", "::": "::1"}.get(host, host)  # noqa: S104
-        while not self._stop.wait(_LOOK_SECONDS):
+        while not self._stopping.wait(_LOOK_SECONDS):
             connection = http.client.HTTPConnection(target, port, timeout=5)
             try:
                 connection.request("GET", "/ready")
                 if connection.getresponse().status == 200:
+                    notify_systemd("READY=1")
                     announce(f"http://{shown}:{port}")
                     return
             except OSError:
                 continue
             finally:
                 connection.close()
+
+
+def _tell_end(name: str, code: int, pause: float) -> None:
+    if code == _USAGE_ERROR:
+        log.error(
+            "process cannot start as the settings are now; the others go on",
+            name=name, next_try_in_seconds=pause,
+        )  # fmt: skip
+        return
+    # Somebody may end one process by SIGTERM to have it replaced.
+    say, event = (log.error, "process died") if code else (log.info, "process ended")
+    say(event, name=name, exit_code=code, restart_in_seconds=pause)

@@ -2,20 +2,33 @@
 
 from __future__ import annotations
 
-import signal
+import faulthandler
+import os
 import sys
+import threading
+import time
 from pathlib import Path
 
 import click
+import structlog
 
-from app.cli._lifeline import lifeline_option, watch
+from app.cli._lifeline import Lifeline, lifeline_option
 from app.cli._limits import freeze_start_up
 from app.cli._options import config_option, explain, settings_or_exit
+from app.cli._process import guard_process
+from app.cli._signals import on_stop_signal
+from app.conductor import Conductor
 from app.errors import ConfigError
 from app.factory import create_conductor
 from app.observability import configure_logging
 from app.store import migrate
 from app.store.database import Database
+
+log = structlog.get_logger(__name__)
+
+_WATCH_SECONDS = 1.0
+_STOP_SECONDS = 10.0
+_STUCK = 70
 
 
 @click.command("conductor")
@@ -26,6 +39,8 @@ def command(config: Path | None, data_dir: Path | None, lifeline_fd: int | None)
 
     The database must be up to date: see 'slipway migrate'.
     """
+    guard_process()
+    lifeline = Lifeline(lifeline_fd)
     settings = settings_or_exit(config, {"data_dir": data_dir})
     configure_logging(settings.observability.log_level, settings.observability.log_format)
     try:
@@ -34,11 +49,20 @@ def command(config: Path | None, data_dir: Path | None, lifeline_fd: int | None)
     except ConfigError as exc:
         explain(exc)
         sys.exit(2)
-    for number in (signal.SIGTERM, signal.SIGINT):
-        signal.signal(number, lambda _number, _frame: conductor.stop())
-    watch(lifeline_fd, conductor.stop)
+    on_stop_signal(conductor.stop)
+    lifeline.hold(conductor.stop, settings.conductor.silence_timeout, _STOP_SECONDS)
+    threading.Thread(target=_watch, args=(conductor,), name="watchdog", daemon=True).start()
     freeze_start_up()
     conductor.run()
+
+
+def _watch(conductor: Conductor) -> None:
+    """End this process when it lives but is stuck; another one takes up its work."""
+    while (what := conductor.stuck()) is None:
+        time.sleep(_WATCH_SECONDS)
+    log.critical("conductor is stuck and ends itself", what=what)
+    faulthandler.dump_traceback(all_threads=True)
+    os._exit(_STUCK)
 
 
 if __name__ == "__main__":

@@ -9,6 +9,7 @@ import click
 
 from app.cli._limits import freeze_start_up
 from app.cli._options import config_option, environment, explain, settings_or_exit
+from app.cli._process import guard_process
 from app.cli._server import listen
 from app.cli._supervisor import Child, Supervisor
 from app.errors import ConfigError, SlipwayError
@@ -16,6 +17,11 @@ from app.factory import check_secrets
 from app.observability import configure_logging
 from app.store import migrate
 from app.store.database import Database
+
+_STOP_SECONDS = 4.7
+"""How long the conductor may take to stop."""
+_STOP_MARGIN_SECONDS = 0.7
+"""What a web process may take beyond the time that it has for its readers."""
 
 
 @click.command("serve")
@@ -39,6 +45,7 @@ def command(
     SIGTERM or Ctrl-C ends it within seconds; running commands go on and are taken up again at the
     next start.
     """
+    guard_process()
     overrides = {
         "data_dir": data_dir, "api.host": host, "api.port": port, "api.insecure": insecure,
     }  # fmt: skip
@@ -60,12 +67,17 @@ def command(
         )
         sys.exit(1)
     settings.workflows_dir.mkdir(parents=True, exist_ok=True)
-    children = [Child("conductor", "app.cli.conductor")]
-    for number, listener in enumerate([first, *more], start=1):
-        children.append(Child(f"web-{number}", "app.cli.web_process", listener))
     env = environment(config, {**overrides, "api.port": port, "data_dir": settings.data_dir})
+    children = [
+        Child("conductor", "app.cli.conductor", settings.conductor.silence_timeout, env),
+        *(
+            Child(f"web-{n}", "app.cli.web_process", settings.web.silence_timeout, env, listener)
+            for n, listener in enumerate([first, *more], start=1)
+        ),
+    ]
     freeze_start_up()
-    supervisor = Supervisor(children, env, first.getsockname()[:2])
+    stop_seconds = max(_STOP_SECONDS, settings.web.shutdown_timeout + _STOP_MARGIN_SECONDS)
+    supervisor = Supervisor(children, first.getsockname()[:2], stop_seconds)
     sys.exit(supervisor.run(lambda url: _announce(url, settings.data_dir)))
 
 

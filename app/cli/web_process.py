@@ -14,9 +14,10 @@ import gevent  # noqa: E402
 import structlog  # noqa: E402
 from gevent.event import Event  # noqa: E402
 
-from app.cli._lifeline import lifeline_option, watch  # noqa: E402
+from app.cli._lifeline import Lifeline, lifeline_option  # noqa: E402
 from app.cli._limits import check_limits, measure_loop_lag  # noqa: E402
 from app.cli._options import config_option, explain, settings_or_exit  # noqa: E402
+from app.cli._process import guard_process  # noqa: E402
 from app.cli._server import Server, listen  # noqa: E402
 from app.errors import ConfigError, UpstreamError  # noqa: E402
 from app.factory import create_web  # noqa: E402
@@ -35,6 +36,8 @@ def main(
     config: Path | None, data_dir: Path | None, lifeline_fd: int | None, listener_fd: int | None
 ) -> None:
     """Serve until a signal, or the end of the supervisor, says to stop."""
+    guard_process()
+    lifeline = Lifeline(lifeline_fd)
     stop = Event()
     for number in (signal.SIGTERM, signal.SIGINT):
         gevent.signal_handler(number, stop.set)
@@ -50,11 +53,11 @@ def main(
         sys.exit(2)
     except UpstreamError as exc:
         log.warning("key store does not answer yet", error=exc.message)
-    watch(lifeline_fd, stop.set)
     web.changes.start()
     gevent.spawn(measure_loop_lag, web.metrics.loop_lag)
     server = Server(_listener(settings, listener_fd), web.app)
     server.start()
+    lifeline.hold(stop.set, settings.web.silence_timeout, settings.web.shutdown_timeout)
     log.info("web process started", address=server.address)
     stop.wait()
     server.shut_down(web.changes.close, settings.web.shutdown_timeout)

@@ -97,6 +97,10 @@ class WebSettings:
         Duration(load_default="4s", at_least=0.1),
         "Longest time to answer what is waiting when the service is stopped.",
     )
+    silence_timeout: float = setting(
+        Duration(load_default="10s", at_least=2),
+        "`slipway serve` replaces a web process whose event loop is silent for so long.",
+    )
 
 
 @dataclass(frozen=True)
@@ -213,6 +217,15 @@ class ConductorSettings:
     stale_after: float = setting(
         Duration(load_default="1m", at_least=1),
         "Age of a status from which it is marked as stale.",
+    )
+    silence_timeout: float = setting(
+        Duration(load_default="10s", at_least=2),
+        "`slipway serve` replaces a conductor that is silent for so long.",
+    )
+    look_timeout: float = setting(
+        Duration(load_default="10m", at_least=10),
+        "A conductor ends itself, to be started again, when one look at an execution, or one round "
+        "of its own work, takes longer. Calls to orchestrators have shorter limits of their own.",
     )
 
 

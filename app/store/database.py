@@ -19,8 +19,11 @@ from app.errors import UpstreamUnreachable
 
 T = TypeVar("T")
 
-_BUSY_SECONDS = 10.0
+_BUSY_SECONDS = 5.0
+_WRITE_SECONDS = 15.0
+"""After so long a write is given up, wherever it waits: longer than a stopped writer may live."""
 _ATTEMPTS = 4
+_SILENT = "The store does not answer at the moment."
 
 
 class Database:
@@ -73,15 +76,21 @@ class Database:
         Raises:
             UpstreamUnreachable: The database does not answer.
         """
+        give_up_at = time.monotonic() + _WRITE_SECONDS
         if self.is_sqlite:
-            return self._writer_pool.run(self._locked, work)
-        return self._transact(work)
+            return self._writer_pool.run(self._locked, work, give_up_at)
+        return self._transact(work, give_up_at)
 
-    def _locked(self, work: Callable[[Connection], T]) -> T:
-        with self._writer_lock:
-            return self._transact(work)
+    def _locked(self, work: Callable[[Connection], T], give_up_at: float) -> T:
+        left = give_up_at - time.monotonic()
+        if left <= 0 or not self._writer_lock.acquire(timeout=left):
+            raise UpstreamUnreachable(_SILENT, detail="too many writes wait", retry_after_seconds=2)
+        try:
+            return self._transact(work, give_up_at)
+        finally:
+            self._writer_lock.release()
 
-    def _transact(self, work: Callable[[Connection], T]) -> T:
+    def _transact(self, work: Callable[[Connection], T], give_up_at: float) -> T:
         for attempt in range(1, _ATTEMPTS + 1):
             try:
                 with self._writer.begin() as connection:
@@ -89,7 +98,7 @@ class Database:
             except DBAPIError as exc:
                 if not _worth_repeating(exc):
                     raise
-                if attempt == _ATTEMPTS:
+                if attempt == _ATTEMPTS or time.monotonic() >= give_up_at:
                     raise _unreachable(exc) from exc
                 time.sleep(0.02 * 4**attempt)
         raise AssertionError("unreachable")
@@ -133,9 +142,12 @@ class Database:
 
 
 class _NoLock:
-    def __enter__(self) -> None: ...
+    """Where one thread alone writes."""
 
-    def __exit__(self, *exc_info: object) -> None: ...
+    def acquire(self, blocking: bool = True, timeout: float = -1) -> bool:
+        return True
+
+    def release(self) -> None: ...
 
 
 def _sqlite_engine(url: str, **kwargs: Any) -> Engine:
@@ -169,6 +181,4 @@ def _worth_repeating(exc: DBAPIError) -> bool:
 
 
 def _unreachable(exc: DBAPIError) -> UpstreamUnreachable:
-    return UpstreamUnreachable(
-        "The store does not answer at the moment.", detail=str(exc), retry_after_seconds=2
-    )
+    return UpstreamUnreachable(_SILENT, detail=str(exc), retry_after_seconds=2)

@@ -243,10 +243,17 @@ class Stage:
         return execution.id
 
     def conduct(
-        self, *orchestrators: Orchestrator, node: Node = NODE, threads: int = 4, lease: float = 15.0
+        self,
+        *orchestrators: Orchestrator,
+        node: Node = NODE,
+        threads: int = 4,
+        lease: float = 15.0,
+        look_timeout: float = 600.0,
     ) -> Conductor:
         """Let a conductor work until the end of the test."""
-        settings = ConductorSettings(threads=threads, lease=lease, stale_after=60.0)
+        settings = ConductorSettings(
+            threads=threads, lease=lease, stale_after=60.0, look_timeout=look_timeout
+        )
         conductor = Conductor(self.database, {o.name: o for o in orchestrators}, settings, node)
         self._working[conductor] = threading.Thread(target=conductor.run)
         self._working[conductor].start()
@@ -910,3 +917,78 @@ def test_it_can_be_stopped_while_it_has_nothing_to_do(stage):
     wait_until(stage.conductors.all)
     stage.stop(conductor)
     assert stage.conductors.all() == []
+
+
+def test_a_command_that_writes_does_not_talk_a_failing_look_out_of_its_pause(stage, monkeypatch):
+    monkeypatch.setattr("app.conductor._FIRST_PAUSE_SECONDS", LONG)
+
+    class Garbled(RingingOrchestrator):
+        def look(self, execution: Execution) -> Observation:
+            raise ValueError("the store refuses this batch")
+
+    remote = Garbled()
+    id_ = stage.launch()
+    stage.conduct(remote)
+    wait_until(lambda: remote.looks.get(id_))
+    for _ in range(100):
+        remote.wake(id_)
+        time.sleep(0.003)
+    assert len(remote.looks[id_]) == 1
+
+
+def test_a_ring_during_a_look_that_fails_does_not_repeat_it_at_once(stage, monkeypatch):
+    monkeypatch.setattr("app.conductor._FIRST_PAUSE_SECONDS", LONG)
+
+    class RingsAndFails(RingingOrchestrator):
+        def look(self, execution: Execution) -> Observation:
+            self.wake(execution.id)
+            raise ValueError("the store refuses this batch")
+
+    remote = RingsAndFails()
+    id_ = stage.launch()
+    stage.conduct(remote)
+    wait_until(lambda: remote.looks.get(id_))
+    time.sleep(0.3)
+    assert len(remote.looks[id_]) == 1
+
+
+def test_what_a_user_wants_is_done_in_spite_of_failures(stage, monkeypatch):
+    monkeypatch.setattr("app.conductor._FIRST_PAUSE_SECONDS", LONG)
+
+    class Failing(RingingOrchestrator):
+        def look(self, execution: Execution) -> Observation:
+            if execution.desired is DesiredState.RUN:
+                raise ValueError("the store refuses this batch")
+            return Observation(ExecutionStatus.CANCELLED, cursor=1, log_complete=True)
+
+    remote = Failing()
+    stage.conduct(remote)
+    id_ = stage.launch()
+    wait_until(lambda: remote.looks.get(id_))
+    stage.store.desire(stage.get(id_), DesiredState.CANCEL)
+    wait_until(lambda: stage.get(id_).status is ExecutionStatus.CANCELLED)
+
+
+def test_a_look_that_hangs_is_told(stage):
+    slow = BlockingOrchestrator()
+    conductor = stage.conduct(slow, look_timeout=0.1)
+    assert conductor.stuck() is None
+    id_ = stage.launch("slow")
+    assert wait_until(conductor.stuck) == f"a look at the execution {id_}"
+    slow.allowed.set()
+    wait_until(lambda: conductor.stuck() is None)
+
+
+def test_a_lock_that_nobody_gives_back_is_told(stage):
+    conductor = stage.conduct(CountingOrchestrator(), look_timeout=0.1)
+    with conductor._lock:
+        assert conductor.stuck() == "the lock of the drivers"
+    assert conductor.stuck() is None
+
+
+def test_a_round_that_hangs_is_told(stage, monkeypatch):
+    conductor = stage.conduct(CountingOrchestrator(), look_timeout=0.1, lease=0.3)
+    allowed = threading.Event()
+    monkeypatch.setattr(conductor, "_take_over", lambda: allowed.wait(PATIENCE_SECONDS))
+    assert wait_until(conductor.stuck) == "the claim round"
+    allowed.set()

@@ -1,0 +1,22 @@
+"""What every process of the service does first."""
+
+from __future__ import annotations
+
+import ctypes
+import faulthandler
+
+from app.files import set_private_umask
+
+_PR_SET_DUMPABLE = 4
+
+
+def guard_process() -> None:
+    """Keep what this process holds from other processes of the same user.
+
+    Those are the commands of steps. They may no longer read its memory nor its environment, and it
+    leaves no core file: prctl(2), PR_SET_DUMPABLE. Files that it makes are for their owner only.
+    A process that is stuck can still say where: SIGABRT writes the traceback of each thread.
+    """
+    set_private_umask()
+    faulthandler.enable()
+    ctypes.CDLL(None).prctl(_PR_SET_DUMPABLE, 0, 0, 0, 0)

@@ -1,0 +1,117 @@
+"""Processes that live but do nothing, and settings that became wrong, while the service runs."""
+
+from __future__ import annotations
+
+import os
+import signal
+import sqlite3
+import time
+from collections.abc import Callable
+from pathlib import Path
+
+from definitions import script, workflow
+from following import EventStream, Relay, is_stuck
+from service import Service, await_that, is_alive
+
+SILENCE = {"SLIPWAY_WEB__SILENCE_TIMEOUT": "2s", "SLIPWAY_CONDUCTOR__SILENCE_TIMEOUT": "2s"}
+
+
+def test_a_stopped_web_process_is_replaced(new_service: Callable[..., Service]) -> None:
+    service = new_service(env={**SILENCE, "SLIPWAY_WEB__PROCESSES": "2"}).start()
+    stopped, other = service.children("web")
+    os.kill(stopped, signal.SIGSTOP)
+    await_that(lambda: not is_alive(stopped), "the stopped one is killed")
+    await_that(lambda: len(service.children("web")) == 2, "another is there")
+    assert other in service.children("web")
+    client = service.client()
+    assert all(client.send("GET", "/health").ok for _ in range(40))
+    assert "process gives no sign of life" in service.log
+
+
+def test_a_stopped_conductor_is_replaced_and_its_work_goes_on(
+    new_service: Callable[..., Service],
+) -> None:
+    service = new_service(env=SILENCE).start()
+    client = service.client()
+    execution = client.run(workflow("w", script("a", "until [ -e go ]; do sleep 0.02; done")))
+    client.wait(execution, "RUNNING")
+    stopped = service.child("conductor")
+    os.kill(stopped, signal.SIGSTOP)
+    (service.data_dir / "executions" / execution / "work" / "go").touch()
+    assert client.wait(execution)["status"] == "SUCCESS"
+    assert not is_alive(stopped)
+
+
+def test_a_stopped_writer_leaves_launches_with_an_answer(
+    new_service: Callable[..., Service],
+) -> None:
+    service = new_service().start()
+    client = service.client()
+    client.run(workflow("w", script("a", "true")))
+    writer = sqlite3.connect(service.data_dir / "slipway.db", isolation_level=None)
+    writer.execute("BEGIN IMMEDIATE")
+    try:
+        refused = client.send("POST", "/workflows/w")
+        assert refused.status_code == 503
+        assert int(refused.headers["Retry-After"]) > 0
+        assert client.send("GET", "/workflows").ok
+    finally:
+        writer.execute("ROLLBACK")
+    assert client.send("POST", "/workflows/w").status_code == 201
+
+
+def test_stuck_children_do_not_outlive_their_supervisor(
+    new_service: Callable[..., Service],
+) -> None:
+    service = new_service(env=SILENCE).start()
+    client = service.client()
+    execution = client.run(workflow("w", script("a", "sleep 600")))
+    client.wait(execution, "RUNNING")
+    children = service.children()
+    assert len(children) == 2
+    for pid in children:
+        os.kill(pid, signal.SIGSTOP)
+    service.kill("supervisor")
+    await_that(lambda: not any(map(is_alive, children)), "the children are gone")
+    assert len(service.jobs()) == 1, "commands go on"
+
+
+def test_settings_that_became_wrong_leave_the_healthy_processes_alone(
+    new_service: Callable[..., Service], tmp_path: Path
+) -> None:
+    config = tmp_path / "slipway.yaml"
+    good = f"data_dir: {tmp_path / 'data'}\nweb: {{processes: 2}}\n"
+    config.write_text(good)
+    service = new_service(arguments=["--config", config]).start()
+    first, second = service.children("web")
+    conductor = service.child("conductor")
+    config.write_text(good + "wob: 1\n")
+    os.kill(first, signal.SIGTERM)
+    await_that(
+        lambda: service.log.count("cannot start as the settings are now") >= 2, "it is tried again"
+    )
+    assert "wob: is not a setting" in service.log
+    assert second in service.children("web")
+    assert service.children("conductor") == [conductor]
+    config.write_text(good)
+    await_that(lambda: service.log.count("web process started") == 3, "it is there again")
+    client = service.client()
+    assert all(client.send("GET", "/health").ok for _ in range(20))
+
+
+def test_readers_have_the_time_of_the_settings_when_the_service_stops(
+    start: Callable[..., Service], tmp_path: Path
+) -> None:
+    service = start(WEB__SHUTDOWN_TIMEOUT="50s")
+    client = service.client()
+    relay = Relay(client, tmp_path)
+    relay.write(40_000, "z" * 150)
+    await_that(lambda: client.page(relay.id, size=0)["total_results"] > 40_000, "all is stored")
+    slow = EventStream(service.url, f"{relay.path}/logs?levels=15", receive_bytes=4096)
+    await_that(lambda: is_stuck(slow.socket), "the rest does not get through")
+    service.send(signal.SIGTERM)
+    time.sleep(6)  # longer than it would take by default
+    assert [event.event for event in slow.read()][-1] == "moved"
+    assert service.join() == 0
+    assert "cut off" not in service.log
+    assert "had to be killed" not in service.log

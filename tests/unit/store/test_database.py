@@ -1,0 +1,61 @@
+"""Writing while others hold the store."""
+
+from __future__ import annotations
+
+import sqlite3
+import threading
+import time
+
+import pytest
+from sqlalchemy import text
+
+from app.errors import UpstreamUnreachable
+from app.store.database import Database
+
+
+@pytest.fixture
+def impatient(monkeypatch, tmp_path):
+    monkeypatch.setattr("app.store.database._BUSY_SECONDS", 0.1)
+    monkeypatch.setattr("app.store.database._WRITE_SECONDS", 0.2)
+    database = Database(f"sqlite:///{tmp_path / 'a.db'}")
+    database.write(lambda connection: connection.execute(text("CREATE TABLE t (x)")))
+    yield database
+    database.dispose()
+
+
+def insert(connection):
+    connection.execute(text("INSERT INTO t VALUES (1)"))
+
+
+def test_a_write_is_given_up_while_another_process_holds_the_store(impatient, tmp_path):
+    other = sqlite3.connect(tmp_path / "a.db", isolation_level=None)
+    other.execute("BEGIN IMMEDIATE")
+    with pytest.raises(UpstreamUnreachable) as caught:
+        impatient.write(insert)
+    assert caught.value.retry_after_seconds
+    other.execute("COMMIT")
+    impatient.write(insert)
+
+
+def test_writes_that_wait_for_one_another_are_given_up_together(impatient):
+    free, held = threading.Event(), threading.Event()
+
+    def hold(connection):
+        held.set()
+        free.wait(30)
+
+    holder = threading.Thread(target=impatient.write, args=(hold,))
+    holder.start()
+    assert held.wait(30)
+    with pytest.raises(UpstreamUnreachable):
+        impatient.write(insert)
+    free.set()
+    holder.join()
+    impatient.write(insert)
+
+
+def test_a_write_whose_time_is_over_before_its_turn_is_not_begun(impatient):
+    with pytest.raises(UpstreamUnreachable):
+        impatient._locked(insert, time.monotonic())
+    with impatient.read() as connection:
+        assert connection.execute(text("SELECT count(*) FROM t")).scalar() == 0
