@@ -12,6 +12,7 @@ from app.observability import configure_logging
 _COMMANDS = {
     "abandon": "End executions whose machine is gone for good.",
     "config-docs": "Print the manual of the settings.",
+    "check-config": "Check the settings without starting anything.",
     "conductor": "Drive executions; as many as you like, on as many machines.",
     "demo": "Show the main job from end to end, on a service of its own.",
     "hash-password": "Hash a password for the configuration.",

@@ -148,6 +148,22 @@ def test_what_init_writes_is_a_service_that_works_from_anywhere(
     assert (folder / "data" / "master.key").stat().st_mode & 0o777 == 0o600
 
 
+def test_check_config_names_every_fault_and_starts_nothing(tmp_path: Path) -> None:
+    config = write_config(
+        tmp_path, "data_dir: data\napi: {prot: 1}\napi: {port: x}\nweb: {processes: 0}\nother: 1\n"
+    )
+    checked = run_slipway("check-config", "--config", config)
+    assert checked.returncode == USAGE_ERROR
+    for fault in ("api: stands twice, first in line 2 (line 3)", "web.processes: ", "other: "):
+        assert fault in checked.stderr
+    config.write_text("data_dir: data\napi: {port: 010000}\n")
+    checked = run_slipway("check-config", "--config", config)
+    assert (checked.returncode, checked.stderr) == (0, "")
+    assert "no fault" in checked.stdout
+    assert list(tmp_path.iterdir()) == [config]
+    assert run_slipway("check-config", "--config", tmp_path / "none").returncode == USAGE_ERROR
+
+
 def test_validate_names_every_fault_with_its_line(tmp_path: Path) -> None:
     good, bad, worse = tmp_path / "good.yaml", tmp_path / "bad.yaml", tmp_path / "worse.yaml"
     good.write_text(yaml.safe_dump(workflow("good", script("a", "true"))))

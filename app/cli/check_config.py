@@ -1,0 +1,20 @@
+"""``slipway check-config``: check the settings without starting anything."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import click
+
+from app.cli._options import config_option, settings_or_exit
+
+
+@click.command("check-config")
+@config_option
+def command(config: Path | None, data_dir: Path | None) -> None:
+    """Check the settings as the service would read them now; nothing is started or changed.
+
+    Every fault is told with its place, and the exit status is 2; without one it is 0.
+    """
+    settings_or_exit(config, {"data_dir": data_dir})
+    click.echo(f"{config or 'The settings'}: no fault")
