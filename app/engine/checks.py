@@ -19,11 +19,15 @@ from app.engine.schema import INPUT_TYPES
 
 Document = Mapping[str, JSON]
 
-_TEMPLATES: Final[Mapping[str, tuple[str, ...]]] = {
+TEMPLATES: Final[Mapping[str, tuple[str, ...]]] = {
     StepType.COMMAND: ("args",),
+    StepType.SCRIPT: (),
     StepType.HTTP: ("url", "headers", "body"),
 }
 """The fields of a step's ``config`` in which expressions are evaluated."""
+
+MAX_EXPRESSIONS_LENGTH: Final = 256 * 1024
+"""Characters of all expressions of a definition that are more than a reference."""
 
 
 def input_variable(name: str) -> str:
@@ -100,19 +104,31 @@ def _step_faults(document: Document) -> Iterator[Fault]:
 def _expression_faults(document: Document) -> Iterator[Fault]:
     inputs, needs = _mapping(document.get("inputs")), _needs(document)
     check = partial(expressions.check, inputs=inputs, steps=needs)
+    length = 0
+    for path, template, step in _templates(document):
+        length += expressions.length(template)
+        if length > MAX_EXPRESSIONS_LENGTH:
+            bound = f"{MAX_EXPRESSIONS_LENGTH:,} characters"
+            yield Fault(path, f"the expressions of a definition may have {bound} together")
+            return
+        ended = partial(graph.waits_for, needs, step) if step else lambda _: True
+        yield from (Fault(path, fault) for fault in check(template, ended=ended))
+
+
+def _templates(document: Document) -> Iterator[tuple[Path, str, str]]:
+    """Give the texts in which expressions are evaluated, with their paths and steps."""
     for index, step in _steps(document):
-        ended = partial(graph.waits_for, needs, step["id"])
         for path, template in _step_templates(step, ("steps", index)):
-            yield from (Fault(path, fault) for fault in check(template, ended=ended))
+            yield path, template, step["id"]
     for path, template in _output_templates(_mapping(document.get("outputs"))):
-        yield from (Fault(path, fault) for fault in check(template))
+        yield path, template, ""
 
 
 def _step_templates(step: Mapping[str, JSON], path: Path) -> Iterator[tuple[Path, str]]:
     """Give the texts of a step in which expressions are evaluated, with their paths."""
     yield from _strings(_mapping(step.get("env")), (*path, "env"))
     config = _mapping(step.get("config"))
-    for field in _TEMPLATES.get(str(step.get("type")), ()):
+    for field in TEMPLATES.get(str(step.get("type")), ()):
         yield from _strings(config.get(field), (*path, "config", field))
 
 

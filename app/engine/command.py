@@ -13,7 +13,8 @@ from pathlib import Path
 from typing import Any
 
 from app.domain import JSON, Execution
-from app.engine.checks import input_variable
+from app.engine.checks import TEMPLATES, input_variable
+from app.engine.evaluation.budget import Budget
 from app.engine.expressions import evaluate, render, to_text
 from app.engine.launchers.base import Job
 from app.engine.model import StepDefinition, StepType
@@ -44,7 +45,8 @@ def environment(
     env.update(
         SLIPWAY_EXECUTION_ID=execution.id, SLIPWAY_TASK=step.id, SLIPWAY_ATTEMPT=str(attempt)
     )
-    env.update({name: render(text, values) for name, text in step.env.items()})
+    budget = Budget()
+    env.update({name: render(text, values, budget) for name, text in step.env.items()})
     return env
 
 
@@ -72,7 +74,12 @@ def build_job(
     Raises:
         InvalidRequest: An expression has no value.
     """
-    argv, files = _PROGRAMS[step.type](step.config, folder, values)
+    budget = Budget()
+    evaluated = {
+        field: evaluate(value, values, budget) if field in TEMPLATES[step.type] else value
+        for field, value in step.config.items()
+    }
+    argv, files = _PROGRAMS[step.type](evaluated, folder)
     return Job(
         execution_id=execution_id,
         folder=folder,
@@ -89,18 +96,17 @@ def build_job(
 _Program = tuple[tuple[str, ...], dict[str, str]]
 
 
-def _command(config: Mapping[str, JSON], _folder: Path, values: Mapping[str, Any]) -> _Program:
-    return (config["command"], *(render(arg, values) for arg in config.get("args", ()))), {}
+def _command(config: Mapping[str, JSON], _folder: Path) -> _Program:
+    return (config["command"], *map(to_text, config.get("args", ()))), {}
 
 
-def _script(config: Mapping[str, JSON], folder: Path, _values: Mapping[str, Any]) -> _Program:
+def _script(config: Mapping[str, JSON], folder: Path) -> _Program:
     return (config["shell"], str(folder / _SCRIPT)), {_SCRIPT: config["script"]}
 
 
-def _http(config: Mapping[str, JSON], folder: Path, values: Mapping[str, Any]) -> _Program:
-    request = {key: evaluate(value, values) for key, value in config.items()}
-    request["url"] = to_text(request["url"])
-    request["headers"] = {k: to_text(v) for k, v in (request.get("headers") or {}).items()}
+def _http(config: Mapping[str, JSON], folder: Path) -> _Program:
+    headers = {name: to_text(value) for name, value in (config.get("headers") or {}).items()}
+    request = {**config, "url": to_text(config["url"]), "headers": headers}
     # -P: a file named like a module in the working folder must not be imported.
     argv = (sys.executable, "-P", "-m", "app.engine.http_task", str(folder / _REQUEST))
     return argv, {_REQUEST: json.dumps(request)}

@@ -19,52 +19,39 @@ from __future__ import annotations
 import json
 import re
 from collections.abc import Callable, Container, Iterator, Mapping
+from dataclasses import dataclass
 from functools import lru_cache
 from typing import Any, Final
 
-from jinja2 import StrictUndefined, TemplateError, TemplateSyntaxError, nodes
-from jinja2.environment import TemplateExpression
-from jinja2.exceptions import SecurityError
-from jinja2.filters import FILTERS
+from jinja2 import Environment, TemplateError, TemplateSyntaxError, nodes
 from jinja2.parser import Parser
-from jinja2.runtime import Context
-from jinja2.sandbox import ImmutableSandboxedEnvironment
 
 from app.domain import JSON
-from app.errors import InvalidRequest
+from app.engine.evaluation.budget import Budget
+from app.engine.evaluation.evaluator import Evaluator
+from app.engine.evaluation.filters import FILTERS, TESTS
+from app.engine.evaluation.values import finite, readable, storable, to_json, to_text
+from app.errors import InvalidRequest, SlipwayError
+
+__all__ = ["MAX_LENGTH", "OPENING", "check", "evaluate", "length", "render", "to_text"]
 
 OPENING: Final = "${{"
+
+MAX_LENGTH: Final = 4096
+"""Longest expression, in characters."""
 
 _STEP_KEYS: Final = ("outputs", "status", "exit_code")
 _ROOTS: Final = "inputs.<name>, steps.<id>.<...> and execution.id"
 
 _PIECE: Final = r"""[^'"{}]|'(?:[^'\\]|\\.)*+'|"(?:[^"\\]|\\.)*+\""""
 _EXPRESSION: Final = re.compile(rf"\$\{{\{{((?:{_PIECE}|\{{(?:{_PIECE})*+\}})*+)\}}\}}", re.DOTALL)
-# Python's compiler gives up at 200 nested parentheses, of which a level here makes three at most.
+_REFERENCE: Final = re.compile(r"\s*([A-Za-z_]\w*(?:\.[A-Za-z_]\w*)+)\s*", re.ASCII)
+_ENVIRONMENT: Final = Environment(autoescape=False)  # noqa: S701 - it parses, and renders nothing
+# The evaluator, and the checks here, go one call deeper with each level.
 _MAX_DEPTH: Final = 50
 _TOO_LONG: Final = "is too long"
-
+_MAX_KEPT: Final = 200
 _MAX_QUOTED: Final = 200
-_FILTERS: Final = (
-    "abs", "capitalize", "count", "d", "default", "first", "float", "int", "join", "last", "length",
-    "list", "lower", "max", "min", "replace", "round", "sort", "sum", "title", "trim", "upper",
-    "urlencode",
-)  # fmt: skip
-_FAILURES: Final = (
-    TemplateError, ArithmeticError, AttributeError, LookupError, RecursionError, TypeError,
-    ValueError,
-)  # fmt: skip
-
-
-def to_text(value: JSON) -> str:
-    """Write a value as text, as templates and environment variables hold it.
-
-    Returns:
-        ``true`` or ``false``; nothing for None; JSON of lists and objects; a string as it is.
-    """
-    if value is None:
-        return ""
-    return _to_json(value) if isinstance(value, bool | list | dict) else str(value)
 
 
 def check(
@@ -85,37 +72,50 @@ def check(
     Returns:
         The faults, in words for the author; none if the template can be rendered.
     """
-    texts, sources = _split(template)
-    faults = [f"has a '{OPENING}' that is never closed" for text in texts if OPENING in text]
-    for source in sources:
-        try:
-            tree = _parse(source)
-            found = [*_refused(tree), *_unknown(tree, inputs, steps, ended)]
-        except TemplateSyntaxError as exc:
-            found = [f"is no expression: {exc.message}"]
-        except (RecursionError, ValueError):  # its parentheses, or the digits of an integer
-            found = [_TOO_LONG]
+    split = _split(template)
+    faults = [] if split.closed else [f"has a '{OPENING}' that is never closed"]
+    for source in split.sources:
+        found = _faults(source, inputs, steps, ended)
         faults += [f"{_quoted(source)}: {fault}" for fault in dict.fromkeys(found)]
     return faults
 
 
-def render(template: str, context: Mapping[str, JSON]) -> str:
+def _faults(
+    source: str, inputs: Container[str], steps: Container[str], ended: Callable[[str], bool]
+) -> list[str]:
+    if len(source) > MAX_LENGTH:
+        return [f"{_TOO_LONG}, it may have {MAX_LENGTH:,} characters"]
+    try:
+        tree = _tree(source)
+        return [*_refused(tree), *_unknown(tree, inputs, steps, ended)]
+    except TemplateSyntaxError as exc:
+        return [f"is no expression: {exc.message}"]
+    except (RecursionError, ValueError):  # its parentheses, or the digits of an integer
+        return [_TOO_LONG]
+
+
+def length(template: str) -> int:
+    """Tell how many characters of a text are expressions that are more than a reference."""
+    sources = _split(template).sources
+    return sum(len(source) for source in sources if not _REFERENCE.fullmatch(source))
+
+
+def render(template: str, context: Mapping[str, JSON], budget: Budget | None = None) -> str:
     """Put values into a template.
 
     Args:
         template: A text that :func:`check` has found no fault in.
         context: ``inputs``, ``steps`` and ``execution``, each by name.
+        budget: What this and other evaluations together may take.
 
     Raises:
-        InvalidRequest: A value is missing or does not suit the expression, which is named.
+        InvalidRequest: A value is missing or does not suit the expression, which is named, or the
+            budget does not suffice.
     """
-    texts, sources = _split(template)
-    values = [to_text(_value(source, context)) for source in sources]
-    following = zip(values, texts[1:], strict=True)
-    return texts[0] + "".join(value + text for value, text in following)
+    return _render(_split(template), Evaluator(context, budget or Budget()))
 
 
-def evaluate(value: JSON, context: Mapping[str, JSON]) -> JSON:
+def evaluate(value: JSON, context: Mapping[str, JSON], budget: Budget | None = None) -> JSON:
     """Put values into all strings of a JSON value; names of objects stay as they are.
 
     A string that is exactly one expression gives its value with its type, any other its text.
@@ -123,75 +123,113 @@ def evaluate(value: JSON, context: Mapping[str, JSON]) -> JSON:
     Raises:
         InvalidRequest: As :func:`render`.
     """
+    return _evaluate(value, Evaluator(context, budget or Budget()))
+
+
+def _render(template: _Template, evaluator: Evaluator) -> str:
+    parts = [template.texts[0]]
+    for source, following in zip(template.sources, template.texts[1:], strict=True):
+        text = to_text(_value(source, evaluator))
+        parts += [text, following]
+    return "".join(parts)
+
+
+def _evaluate(value: JSON, evaluator: Evaluator) -> JSON:
     if isinstance(value, str):
-        texts, sources = _split(value)
-        return _value(sources[0], context) if texts == ("", "") else render(value, context)
+        template = _split(value)
+        if template.texts == ("", ""):
+            return _value(template.sources[0], evaluator)
+        return _render(template, evaluator)
     if isinstance(value, list):
-        return [evaluate(item, context) for item in value]
+        return [_evaluate(item, evaluator) for item in value]
     if isinstance(value, Mapping):
-        return {name: evaluate(item, context) for name, item in value.items()}
+        return {name: _evaluate(item, evaluator) for name, item in value.items()}
     return value
 
 
-def _to_json(value: JSON) -> str:
-    return json.dumps(value, ensure_ascii=False)
+@dataclass(frozen=True, slots=True)
+class _Template:
+    """A text taken apart.
+
+    Attributes:
+        texts: What stands around the expressions: one more than there are of them.
+        sources: The expressions, without their delimiters.
+        closed: Whether every expression ends; behind one that does not, all is text.
+    """
+
+    texts: tuple[str, ...]
+    sources: tuple[str, ...]
+    closed: bool
 
 
-class _Environment(ImmutableSandboxedEnvironment):
-    """Jinja2 without what can reach beyond the values, or take much more memory than they do."""
-
-    intercepted_binops = frozenset({"*", "%"})
-
-    def __init__(self) -> None:
-        super().__init__(undefined=StrictUndefined)
-        self.globals.clear()
-        self.filters = {name: FILTERS[name] for name in _FILTERS}
-        self.filters |= {"string": to_text, "tojson": _to_json}
-
-    def getattr(self, obj: Any, attribute: str) -> Any:
-        return self.getitem(obj, attribute)
-
-    def getitem(self, obj: Any, argument: Any) -> Any:
-        try:
-            return obj[argument]
-        except (LookupError, TypeError):
-            return self.undefined(f"there is no '{str(argument)[:_MAX_QUOTED]}'")
-
-    def call_binop(self, context: Context, operator: str, left: Any, right: Any) -> Any:
-        # 'x' * 10**9 and '%999999999d' % 1 are small texts that make big ones.
-        if not (isinstance(left, int | float) and isinstance(right, int | float)):
-            raise SecurityError(f"'{operator}' takes numbers only")
-        return super().call_binop(context, operator, left, right)
+def _split(template: str) -> _Template:
+    """Take a template apart, in time that grows as its length does."""
+    texts, sources = [], []
+    position = 0
+    while (opening := template.find(OPENING, position)) >= 0:
+        match = _EXPRESSION.match(template, opening)
+        if match is None:
+            break
+        texts.append(template[position:opening])
+        sources.append(match[1])
+        position = match.end()
+    texts.append(template[position:])
+    return _Template(tuple(texts), tuple(sources), closed=opening < 0)
 
 
-_ENVIRONMENT: Final = _Environment()
-
-
-@lru_cache(maxsize=4096)
-def _split(template: str) -> tuple[tuple[str, ...], tuple[str, ...]]:
-    """Take a template apart: the texts around the expressions, and these, without delimiters."""
-    parts = _EXPRESSION.split(template)
-    return tuple(parts[::2]), tuple(parts[1::2])
-
-
-@lru_cache(maxsize=4096)
-def _compile(source: str) -> TemplateExpression:
-    return _ENVIRONMENT.compile_expression(source, undefined_to_none=False)
-
-
-def _value(source: str, context: Mapping[str, JSON]) -> JSON:
+def _value(source: str, evaluator: Evaluator) -> JSON:
     try:
-        value = _compile(source)(**context)
-        # What Jinja2 computes is made plain: a tuple becomes a list, and an undefined value,
-        # wherever it stands, raises what is wrong with it when it is written as text.
-        return json.loads(json.dumps(value, default=str, allow_nan=False))
-    except _FAILURES as exc:
-        reason = exc.message if isinstance(exc, TemplateError) else exc
-        raise InvalidRequest(f"{_quoted(source)} cannot be evaluated: {reason}") from exc
+        return _to_plain_json(evaluator.value(_tree(source)), evaluator.budget)
+    except (SlipwayError, OSError):  # the outputs of a step cannot be read
+        raise
+    except Exception as exc:
+        raise InvalidRequest(f"{_quoted(source)} cannot be evaluated: {_reason(exc)}") from exc
+
+
+def _to_plain_json(value: Any, budget: Budget) -> JSON:
+    """Make plain what was computed: a tuple becomes a list, and every name a text."""
+    budget.measure(value, _check_part)
+    if value is None or isinstance(value, str | int | float):
+        return value
+    # An undefined value, wherever it stands, raises what is wrong with it as it is written.
+    return json.loads(to_json(value))
+
+
+def _check_part(part: Any) -> None:
+    if isinstance(part, str):
+        storable(part)
+    elif isinstance(part, float):
+        finite(part)
+
+
+def _reason(exc: Exception) -> str:
+    if isinstance(exc, MemoryError):
+        return "it needs more memory than there is"
+    if isinstance(exc, RecursionError):
+        return "its values are nested too deep"
+    text = str(exc.message if isinstance(exc, TemplateError) else exc)
+    return readable(text[:_MAX_QUOTED]) + ("..." if len(text) > _MAX_QUOTED else "")
+
+
+def _tree(source: str) -> nodes.Expr:
+    """Parse an expression; the trees of short ones, which most are, are kept."""
+    return _short_tree(source) if len(source) <= _MAX_KEPT else _parse(source)
+
+
+@lru_cache(maxsize=1024)
+def _short_tree(source: str) -> nodes.Expr:
+    return _parse(source)
 
 
 def _parse(source: str) -> nodes.Expr:
     """Parse just as ``compile_expression`` does, which does not hand out the tree."""
+    reference = _REFERENCE.fullmatch(source)
+    if reference:  # what most expressions are, and a hundred times as fast
+        root, *keys = reference[1].split(".")
+        tree: nodes.Expr = nodes.Name(root, "load")
+        for key in keys:
+            tree = nodes.Getattr(tree, key, "load")
+        return tree
     parser = Parser(_ENVIRONMENT, source, state="variable")
     tree = parser.parse_expression()
     if not parser.stream.eos:
@@ -208,9 +246,11 @@ def _refused(node: nodes.Node, depth: int = 0) -> Iterator[str]:
         yield "must not call anything; filters are written as in 'inputs.name | upper'"
     elif isinstance(node, nodes.Pow):
         yield "must not use '**'"
-    elif isinstance(node, nodes.Filter) and node.name not in _ENVIRONMENT.filters:
+    elif isinstance(node, nodes.Filter | nodes.Test) and (node.dyn_args or node.dyn_kwargs):
+        yield "must not unpack arguments"
+    elif isinstance(node, nodes.Filter) and node.name not in FILTERS:
         yield f"there is no filter '{node.name}'"
-    elif isinstance(node, nodes.Test) and node.name not in _ENVIRONMENT.tests:
+    elif isinstance(node, nodes.Test) and node.name not in TESTS:
         yield f"there is no test '{node.name}'"
     for child in node.iter_child_nodes():
         yield from _refused(child, depth + 1)

@@ -39,6 +39,7 @@ _TAIL_LINES = 5
 _TAIL_CHARACTERS = 400
 _SAFETY_SECONDS = 1.0
 _MOST_STARTS = 3
+_STARTING_SECONDS = 1.0
 
 
 @dataclass(frozen=True, slots=True)
@@ -212,6 +213,7 @@ class Run:
 
     def _start_ready(self) -> None:
         now = time.time()
+        until = time.monotonic() + _STARTING_SECONDS
         for step, task in self._tasks(TaskStatus.PENDING):
             if not all(self._progress[need].status.final for need in step.needs):
                 continue
@@ -221,6 +223,9 @@ class Run:
             slots = self._machine.slots
             if slots.take(self._execution.id, step.id, step.resources, running=False):
                 self._start(step, task)
+            if time.monotonic() > until:  # expressions took long; others have their turn
+                self._wait = 0.0
+                return
 
     def _start(self, step: StepDefinition, task: TaskState) -> None:
         task.begin_attempt(time.time())
@@ -281,7 +286,7 @@ class Run:
             return ExecutionStatus.CANCELLED, None, None
         values = self._values()
         try:
-            outputs = {o.name: evaluate(o.value, values) for o in self._definition.outputs}
+            outputs = evaluate({o.name: o.value for o in self._definition.outputs}, values)
         except InvalidRequest as exc:
             return ExecutionStatus.FAILED, f"The outputs have no value: {exc.message}", None
         return ExecutionStatus.SUCCESS, None, outputs

@@ -322,6 +322,20 @@ class TestGraph:
         steps[2]["needs"] = []
         assert "not among those" in faults(minimal(steps=steps))["steps[2].env.V"]
 
+    def test_expressions_are_bounded_one_by_one_and_together(self):
+        long = {"id": "w", "steps": [step(env={"A": "${{ " + "1 + " * 2000 + "1 }}"})]}
+        assert "is too long, it may have 4,096 characters" in faults(long)["steps[0].env.A"]
+        many = {f"V{i}": f"${{{{ {i} + {'1' * 4000} }}}}" for i in range(70)}
+        found = faults(minimal(steps=[step(env=many)]))
+        assert list(found.values()) == [
+            "the expressions of a definition may have 262,144 characters together"
+        ]
+
+    def test_plain_references_count_for_little(self):
+        env = {f"V{i}": "${{ inputs.a_rather_long_name_of_an_input }}" for i in range(10_000)}
+        inputs = {"a_rather_long_name_of_an_input": {}}
+        assert load(minimal(inputs=inputs, steps=[step(env=env)])).steps[0].env == env
+
     def test_an_output_may_refer_to_any_step(self):
         load(minimal(outputs={"code": "${{ steps.a.exit_code }}"}))
 

@@ -445,6 +445,40 @@ def test_a_workflow_output_without_a_value_fails_the_execution(bench):
     assert flow.shown == {"make": SUCCESS}
 
 
+@pytest.mark.parametrize(
+    ("expression", "reason"),
+    [
+        ("1e999", "the number inf"),
+        ("steps.make.outputs.n | round(inputs.digits, 'ceil')", "precision"),
+        ("inputs.text | replace('', inputs.text)", "1,048,576 characters"),
+        (r"'\ud83d'", "half of a surrogate pair"),
+    ],
+)
+def test_an_expression_that_goes_wrong_ends_in_a_failure_that_quotes_it(bench, expression, reason):
+    inputs = {"digits": {"type": "number"}, "text": {}}
+    values = {"digits": 3_000_000_000_000, "text": "x" * 50_000}
+    template = f"${{{{ {expression} }}}}"
+    use = {"id": "use", "needs": ["make"], "env": {"N": template}}
+    for flow in (
+        bench(steps("make", inputs=inputs, outputs={"n": template}), inputs=values),
+        bench(steps("make", use, inputs=inputs), inputs=values, id="e2"),
+    ):
+        flow.look()
+        flow.launcher.end("make", outputs={"n": 1.5})
+        seen = flow.finish()
+        assert seen.status is ExecutionStatus.FAILED
+        assert f"{template} cannot be evaluated" in seen.error
+        assert reason in seen.error
+
+
+def test_what_takes_long_to_evaluate_is_begun_over_several_looks(bench, monkeypatch):
+    monkeypatch.setattr("app.engine.run._STARTING_SECONDS", -1.0)
+    flow = bench(steps("a", "b", "c"))
+    for count in (1, 2, 3):
+        assert flow.look().poll_after_seconds == 0
+        assert len(flow.launcher.begun) == count
+
+
 def test_the_files_of_a_definition_lie_in_the_working_folder_before_the_first_step(bench):
     flow = bench(steps("only", files={"split.py": "print(1)\n", "lib/ü.txt": "ü"}))
     flow.launcher.on_start = lambda name: (
