@@ -1,16 +1,18 @@
 """``python -m bench``: takes every figure and prints them, each beside its goal or its peer.
 
-The exit status is 0 also when a goal is missed: this reports, it does not judge.
+The exit status is 0 also when a goal is missed: this reports, and does not judge; but for the part
+``abuse``, where a goal that is missed means that one user can stop another.
 """
 
 from __future__ import annotations
 
 import argparse
+import sys
 import time
 from collections.abc import Iterator
 from pathlib import Path
 
-from bench import alien4cloud, engine, follow, http, journal, streams
+from bench import abuse, alien4cloud, engine, follow, http, journal, streams
 from bench._client import raise_descriptor_limit
 from bench._report import Figure, load, machine, markdown, text_row
 
@@ -21,7 +23,9 @@ _PARTS = {
     "engine": engine,
     "http": http,
     "alien4cloud": alien4cloud,
+    "abuse": abuse,
 }
+_JUDGES = {"abuse"}
 
 
 def main() -> None:
@@ -41,10 +45,11 @@ def main() -> None:
     begun, before = time.monotonic(), load()
     head = [*machine(), f"Before: {before}"]
     print("\n".join(head), end="\n\n", flush=True)
-    figures = []
-    for figure in _measure(arguments.parts or list(_PARTS), quick=arguments.quick):
+    figures, failed = [], False
+    for part, figure in _measure(arguments.parts or list(_PARTS), quick=arguments.quick):
         print(text_row(figure), flush=True)
         figures.append(figure)
+        failed |= part in _JUDGES and figure.verdict != "ok"
     missed = sum(figure.verdict == "MISSED" for figure in figures)
     tail = [
         f"After: {load()}",
@@ -54,15 +59,16 @@ def main() -> None:
     if arguments.markdown:
         lines = "".join(f"- {line}\n" for line in [*head, *tail])
         arguments.markdown.write_text(f"{lines}\n{markdown(figures)}", encoding="utf-8")
+    sys.exit(1 if failed else 0)
 
 
-def _measure(parts: list[str], *, quick: bool) -> Iterator[Figure]:
+def _measure(parts: list[str], *, quick: bool) -> Iterator[tuple[str, Figure]]:
     """Take the figures of some parts; what fails is a figure that is missing, with the reason."""
     for name in parts:
         try:
-            yield from _PARTS[name].run(quick=quick)
+            yield from ((name, figure) for figure in _PARTS[name].run(quick=quick))
         except (RuntimeError, OSError) as exc:
-            yield Figure(name, None, note=f"failed: {exc}".splitlines()[0])
+            yield name, Figure(name, None, note=f"failed: {exc}".splitlines()[0])
 
 
 if __name__ == "__main__":
