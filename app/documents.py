@@ -11,9 +11,11 @@ Sources: https://yaml.org/spec/1.2.2/#103-core-schema and RFC 8259.
 from __future__ import annotations
 
 import json
+import math
 import re
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
+from decimal import Decimal
 from typing import Any, Final, NamedTuple
 
 import yaml
@@ -93,6 +95,22 @@ def read(text: str | bytes) -> Document:
     return Document(content, [])
 
 
+def read_json(text: str) -> JSON:
+    """Read JSON, strictly: no name stands twice, and every number is the one that is written.
+
+    Raises:
+        ValueError: It is none.
+        RecursionError: It is nested too deeply.
+    """
+    return json.loads(
+        text,
+        object_pairs_hook=_unique,
+        parse_constant=_refuse,
+        parse_int=read_number,
+        parse_float=read_number,
+    )
+
+
 def lines(text: str | bytes) -> Mapping[Path, int]:
     """Tell the line of every value of a text, counted from 1; nothing if it is not YAML."""
     try:
@@ -127,6 +145,42 @@ def path_text(path: Path) -> str:
     return text.removeprefix(".")
 
 
+def read_number(text: str) -> int | float:
+    """Read a decimal number as the one that is written, and as no other.
+
+    Args:
+        text: A number as in JSON; leading zeros, a plus sign, and no digit on one side of the point
+            will do. One with a point or an exponent is a float.
+
+    Raises:
+        ValueError: No integer of 64 bits, and no binary64 float of IEEE 754, is written like this;
+            or it is no number. The text says which.
+    """
+    if not _FRACTION.search(text):
+        if len(text) > _MAX_DIGITS or not -(2**63) <= int(text) < 2**63:
+            raise ValueError(TOO_LONG)
+        return int(text)
+    value = float(text)
+    if not math.isfinite(value):
+        raise ValueError(NOT_FINITE)
+    shortest = repr(value)
+    if shortest != text and not _same(shortest, text):
+        raise ValueError(INEXACT)
+    return value
+
+
+def _same(number: str, other: str) -> bool:
+    try:
+        return Decimal(number) == Decimal(other)
+    except ArithmeticError:  # an exponent of more digits than anything has
+        return False
+
+
+_FRACTION: Final = re.compile(r"[.eE]")
+_MAX_DIGITS: Final = 100
+
+NOT_FINITE: Final = "is not a finite number"
+INEXACT: Final = "is a number of more digits than a 64-bit float holds"
 TOO_DEEP: Final = f"is nested more than {MAX_DEPTH} levels deep"
 HALF_PAIR: Final = "holds half of a surrogate pair, which is no character"
 TOO_LONG: Final = "is an integer of more than 64 bits"

@@ -24,8 +24,16 @@ No class knows an HTTP status: ``app.resources._errors`` holds that table.
 
 from __future__ import annotations
 
+from collections.abc import Iterable
 from dataclasses import dataclass
-from typing import ClassVar, Self
+from itertools import islice
+from typing import ClassVar, Final, Self
+
+MAX_FIELDS: Final = 100
+"""Most single faults that an error tells; of the others it tells the number."""
+
+_MAX_PATH: Final = 300
+_MAX_MESSAGE: Final = 500
 
 
 @dataclass(frozen=True, slots=True)
@@ -34,11 +42,36 @@ class FieldError:
 
     Attributes:
         path: Place of the fault, such as ``inputs.n`` or ``steps[2].needs[0]``.
-        message: What was expected, in words that a caller may see.
+        message: What was expected, in words that a caller may see. Long ones are cut.
     """
 
     path: str
     message: str
+
+    def __post_init__(self) -> None:
+        for name, longest in (("path", _MAX_PATH), ("message", _MAX_MESSAGE)):
+            text: str = getattr(self, name)
+            if len(text) > longest:
+                object.__setattr__(self, name, f"{text[:longest]}...")
+
+
+def told(
+    message: str, fields: Iterable[FieldError], more: int = 0
+) -> tuple[str, tuple[FieldError, ...]]:
+    """Keep the first faults, and tell the number of the others.
+
+    Args:
+        message: What is wrong as a whole.
+        fields: The faults.
+        more: Number of faults that are not among them already.
+
+    Returns:
+        The message, with that number where there is one, and at most :data:`MAX_FIELDS` faults.
+    """
+    rest = iter(fields)
+    first = tuple(islice(rest, MAX_FIELDS))
+    more += sum(1 for _ in rest)
+    return f"{message} ({more} more faults are not listed.)" if more else message, first
 
 
 class SlipwayError(Exception):
@@ -47,7 +80,8 @@ class SlipwayError(Exception):
     Args:
         message: Sentence that a caller may see; never a secret, a path or a trace.
         detail: What only the log should hold.
-        fields: The single faults, where the input is at fault.
+        fields: The single faults, where the input is at fault; the first ones are kept.
+        more: Number of faults that are not among them already.
         retry_after_seconds: When trying again makes sense, if that is known.
     """
 
@@ -59,13 +93,13 @@ class SlipwayError(Exception):
         message: str,
         *,
         detail: str | None = None,
-        fields: tuple[FieldError, ...] = (),
+        fields: Iterable[FieldError] = (),
+        more: int = 0,
         retry_after_seconds: float | None = None,
     ) -> None:
-        super().__init__(message)
-        self.message = message
+        self.message, self.fields = told(message, fields, more)
+        super().__init__(self.message)
         self.detail = detail
-        self.fields = fields
         self.retry_after_seconds = retry_after_seconds
 
     def again(self) -> Self:

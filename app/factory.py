@@ -22,6 +22,7 @@ from app.clients.registry import Context, create_orchestrators, options_class
 from app.concurrency import make_pool
 from app.conductor import Conductor, this_node
 from app.errors import SlipwayError
+from app.isolation import Isolated
 from app.observability import Metrics, request_id
 from app.resources import docs, executions, health, logs, ssh_keys, streams, workflows
 from app.resources._api import SlipwayApi
@@ -33,7 +34,9 @@ from app.services.events import EventService
 from app.services.executions import ExecutionService
 from app.services.follow import FollowService
 from app.services.health import HealthService
+from app.services.inputs import SECONDS, InputChecker
 from app.services.logs import LogService
+from app.services.numbers import NumberChecker
 from app.services.places import Places
 from app.services.readers import Readers
 from app.services.repeats import Repeats
@@ -60,6 +63,7 @@ _DESCRIPTION = (
     "make the SSH keys that they need. Errors are problem documents (RFC 9457)."
 )
 _HASHING_THREADS = 2
+_CHECKING_PROCESSES = 2
 _KEY_THREADS = 1
 
 
@@ -146,11 +150,14 @@ def _services(
     records = Executions(database)
     readers, journal = Readers(records), Journal(database)
     workflow_service = WorkflowService(orchestrators)
+    isolated = Isolated(_CHECKING_PROCESSES, seconds=SECONDS)
     users, metrics, recheck = _users(settings), Metrics(), settings.api.auth.recheck
     places = Places(settings.streams, metrics)
     service = ExecutionService(
         orchestrators, workflow_service, records, changes,
-        places=places, stale_after_seconds=settings.conductor.stale_after,
+        places=places,
+        inputs=InputChecker(isolated),
+        stale_after_seconds=settings.conductor.stale_after,
     )  # fmt: skip
     metrics.waiting.set_function(lambda: changes.waiting)
     metrics.key_store_token.set_function(lambda: key_store.token_ttl_seconds or 0.0)
@@ -184,6 +191,7 @@ def _services(
             changes,
             beat_seconds=settings.conductor.lease,
         ),
+        numbers=NumberChecker(isolated),
         users=users,
         metrics=metrics,
     )

@@ -65,14 +65,12 @@ class Orchestrator(ABC):
         capabilities: What it can do beside the contract. Each one stands for methods, which are
             checked when the class is defined: a flag without them, or they without it, is an error.
         bound_to_node: An execution can be observed only from the machine that began it.
-        reads_text: Its clients write numbers and booleans as text.
         own_references: Each reference belongs to one execution only. What :meth:`find` gives is
             then checked against all others when it is stored.
     """
 
     capabilities: ClassVar[frozenset[Capability]] = frozenset()
     bound_to_node: ClassVar[bool] = False
-    reads_text: ClassVar[bool] = False
     own_references: ClassVar[bool] = False
 
     def __init_subclass__(cls) -> None:

@@ -11,8 +11,9 @@ from functools import partial
 from pathlib import PurePosixPath
 from typing import Any, Final
 
+from app import json_schema
 from app.domain import JSON
-from app.engine import expressions, graph, json_schema
+from app.engine import expressions, graph
 from app.engine.faults import Fault, Path
 from app.engine.model import StepType
 from app.engine.schema import INPUT_TYPES

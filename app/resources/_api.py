@@ -8,12 +8,13 @@ from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import datetime
 from http import HTTPStatus
+from itertools import chain
 from typing import TYPE_CHECKING, Any, TypeVar
 
 import flask_smorest
 import marshmallow as ma
 import orjson
-from flask import Request, Response, request
+from flask import Request, Response, g, request
 from flask_smorest import Api
 from flask_smorest.pagination import PaginationMetadataSchema
 from marshmallow import fields, validate
@@ -27,6 +28,7 @@ from werkzeug.exceptions import (
 )
 
 from app.errors import InvalidRequest
+from app.resources._context import services
 from app.resources._errors import CONTENT_TYPE, on_http_exception
 from app.settings.schema import WholeNumber
 
@@ -40,6 +42,7 @@ UPSTREAM = (502, 503, 504)
 LARGEST_INDEX = 2**53 - 1
 _LARGEST_PAGE = 1000
 _DEEPEST = 64
+_MOST_BRACKETS = 100_000
 _SHORT_QUERY_BYTES = 128
 _KEPT_QUERIES = 1024
 
@@ -79,7 +82,9 @@ class Parser(FlaskParser):
             return {}
         if not req.is_json:
             raise UnsupportedMediaType("The body must be application/json.")
-        return read_json(raw)
+        value = read_json(raw)
+        services().numbers.check(raw, g.identity.username)
+        return value
 
     def load_querystring(self, req: Request, schema: ma.Schema) -> Any:
         """Read the query string."""
@@ -104,28 +109,30 @@ def read_json(raw: bytes) -> Any:
 
     Raises:
         BadRequest: It is none.
-        InvalidRequest: It is nested too deeply for those who go through it.
+        InvalidRequest: It is nested too deeply for those who go through it, or holds too many
+            lists and objects.
     """
+    brackets = raw.count(b"[") + raw.count(b"{")
+    if brackets > _MOST_BRACKETS:
+        raise InvalidRequest(f"The body holds more than {_MOST_BRACKETS} opening brackets.")
     try:
         value = orjson.loads(raw)
     except orjson.JSONDecodeError as exc:
         raise BadRequest(f"The body is not valid JSON: {exc}") from None
-    if raw.count(b"[") + raw.count(b"{") > _DEEPEST and extent(value)[0] > _DEEPEST:
+    if brackets > _DEEPEST and extent(value)[0] > _DEEPEST:
         raise InvalidRequest(f"The body is nested in more than {_DEEPEST} levels.")
     return value
 
 
 def extent(value: Any) -> tuple[int, int]:
     """Tell how deep lists and objects are nested in JSON, and how many values are in them."""
-    deepest = number = 0
-    ahead = [(value, 1)]
-    while ahead:
-        item, depth = ahead.pop()
-        if isinstance(item, list | dict):
-            inner = item.values() if isinstance(item, dict) else item
-            ahead += [(part, depth + 1) for part in inner]
-            deepest, number = max(deepest, depth), number + len(item)
-    return deepest, number
+    depth = number = 0
+    level = [value]
+    while level := [item for item in level if isinstance(item, list | dict)]:
+        depth, number = depth + 1, number + sum(map(len, level))
+        inner = (item.values() if isinstance(item, dict) else item for item in level)
+        level = list(chain.from_iterable(inner))
+    return depth, number
 
 
 def write_json(value: Any) -> bytes:

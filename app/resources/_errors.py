@@ -13,7 +13,7 @@ from flask import Response, json, request
 from werkzeug.exceptions import HTTPException
 
 from app import errors
-from app.errors import FieldError, SlipwayError
+from app.errors import FieldError, SlipwayError, told
 from app.settings.schema import WORDS, flatten
 
 log = structlog.get_logger(__name__)
@@ -112,8 +112,9 @@ def on_http_exception(error: HTTPException) -> Response:
         return Response(error.response.response, error.response.status)  # type: ignore[attr-defined]
     status = HTTPStatus(error.code or 500)
     data = getattr(error, "data", None) or {}
-    fields = tuple(_field_errors(data.get("messages", {})))
-    detail = "The request has faults; see 'fields'." if fields else str(error.description)
+    faults = _field_errors(data.get("messages", {}))
+    detail = "The request has faults; see 'fields'." if faults else str(error.description)
+    detail, fields = told(detail, faults)
     code = _HTTP_CODES.get(status, status.phrase.lower().replace(" ", "_"))
     kept = {
         name: value

@@ -10,6 +10,7 @@ from app.services.executions import ExecutionService
 from app.services.follow import FollowService
 from app.services.health import HealthService
 from app.services.logs import LogService
+from app.services.numbers import NumberChecker
 from app.services.places import Places
 from app.services.ssh_keys import SshKeyService
 from app.services.tickets import TicketService
@@ -36,5 +37,6 @@ class Services:
     tickets: TicketService
     ssh_keys: SshKeyService
     health: HealthService
+    numbers: NumberChecker
     users: Users | None
     metrics: Metrics

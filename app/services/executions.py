@@ -35,7 +35,7 @@ from app.errors import (
     UpstreamTimeout,
 )
 from app.services.access import NOBODY, Access, require_role, sees_everything
-from app.services.inputs import validate_inputs
+from app.services.inputs import InputChecker
 from app.services.places import Places
 from app.services.workflows import WorkflowService
 from app.store.changes import Changes
@@ -62,6 +62,7 @@ class ExecutionService:
         executions: The executions in the store.
         changes: Wakes who waits.
         places: Bounds how many wait.
+        inputs: Checks the inputs of launches.
         stale_after_seconds: Age of a status from which it may be wrong by now.
     """
 
@@ -73,8 +74,10 @@ class ExecutionService:
         changes: Changes,
         *,
         places: Places,
+        inputs: InputChecker,
         stale_after_seconds: float,
     ) -> None:
+        self._inputs = inputs
         self._stale_after = timedelta(seconds=stale_after_seconds)
         self._orchestrators = orchestrators
         self._access = Access(orchestrators)
@@ -119,8 +122,8 @@ class ExecutionService:
                 return earlier
         behind, workflow = self._workflows.resolve(reference, identity, orchestrator)
         description = behind.describe(workflow.id, identity)
-        values = validate_inputs(
-            description.inputs, {} if inputs is None else inputs, read_text=behind.reads_text
+        values = self._inputs.check(
+            description.inputs, {} if inputs is None else inputs, identity.username
         )
         intent = replace(
             _intent(behind, description, values, identity), key=key, request_digest=digest

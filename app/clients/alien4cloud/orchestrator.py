@@ -44,7 +44,6 @@ class Alien4CloudOrchestrator(Orchestrator):
     """
 
     capabilities = frozenset({Capability.ADOPT})
-    reads_text = True
     own_references = True
     Options = Alien4CloudOptions
 

@@ -205,14 +205,14 @@ def test_nothing_is_sent_for_none():
 @pytest.mark.parametrize(
     ("type_", "value", "message"),
     [
-        ("integer", "five", "must be of type integer"),
-        ("integer", "1_000", "must be of type integer"),
-        ("integer", True, "must be of type integer"),
-        ("integer", 0.5, "must be of type integer"),
-        ("float", "nan", "must be of type number"),
-        ("boolean", 1, "must be of type boolean"),
-        ("string", 5, "must be of type string"),
-        ("list", "a", "must be of type array"),
+        ("integer", "five", "must be an integer, got a string"),
+        ("integer", "1_000", "must be an integer, got a string"),
+        ("integer", True, "must be an integer, got a boolean"),
+        ("integer", 0.5, "must be an integer, got a number"),
+        ("float", "nan", "must be a number, got a string"),
+        ("boolean", 1, "must be a boolean, got an integer"),
+        ("string", 5, "must be a string, got an integer"),
+        ("list", "a", "must be an array, got a string"),
         ("acme.Place", {}, "cannot be given: Alien4Cloud takes no acme.Place here"),
     ],
 )
@@ -238,8 +238,8 @@ def test_all_faults_are_told_at_once_and_none_repeats_a_value():
     )
     assert found == {
         "inputs.needed": "is required",
-        "inputs.choice": "must be one of ['a', 'b']",
-        "inputs.numbers[1]": "must be of type integer",
+        "inputs.choice": 'must be one of "a", "b"',
+        "inputs.numbers[1]": "must be an integer, got a string",
         "inputs.stray": "is not an input",
     }
 
