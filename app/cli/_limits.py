@@ -47,6 +47,17 @@ def check_limits(settings: Settings) -> None:
             )  # fmt: skip
 
 
+def most_connections() -> int:
+    """Give how many connections a process may have.
+
+    Half of the descriptors that held requests leave is for short ones, the other half for the
+    store, the log and other servers.
+    """
+    soft, _ = resource.getrlimit(resource.RLIMIT_NOFILE)
+    places = places_within(soft)
+    return places if soft == resource.RLIM_INFINITY else (places + soft) // 2
+
+
 def file_system(folder: Path, mounts: Path = Path("/proc/mounts")) -> str:
     """Give the type of the file system that a folder is on, as proc(5) names it."""
     best, kind = -1, "unknown"

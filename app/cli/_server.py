@@ -5,86 +5,34 @@ The reasons for each departure from the stock server stand in ``docs/decisions/0
 
 from __future__ import annotations
 
+import errno
 import gc
 import socket
 from collections.abc import Callable, Iterable
-from functools import lru_cache
-from http import HTTPStatus
+from contextlib import suppress
 from typing import Any
 
 import gevent
 import structlog
-from gevent.pywsgi import WSGIHandler, WSGIServer
+from gevent.lock import Semaphore
+from gevent.pywsgi import WSGIServer
 
+from app.cli._connection import Connection, Limits
 from app.cli._hangups import Hangups
-from app.resources._websocket import HIJACKED
 
 log = structlog.get_logger(__name__)
 
 _BACKLOG = 4096
 _FULL_COLLECTION = 1000
 """Collections of the middle generation before one of all objects; Python's own number is 10."""
-_HELD_METHODS = ("GET", "HEAD")
+_EXHAUSTED = (errno.EMFILE, errno.ENFILE, errno.ENOBUFS, errno.ENOMEM)
+_PAUSE_SECONDS = 0.1
+_TURNED_AWAY = (
+    b"HTTP/1.1 503 Service Unavailable\r\nRetry-After: 1\r\n"
+    b"Content-Length: 0\r\nConnection: close\r\n\r\n"
+)
 
 Application = Callable[[dict[str, Any], Callable[..., Any]], Iterable[bytes]]
-
-
-@lru_cache
-def _status_line(status: str) -> str:
-    """Write a status as RFC 9110 does; Werkzeug writes the reason in capitals."""
-    code = int(status.partition(" ")[0])
-    known = {each.value: each.phrase for each in HTTPStatus}
-    return f"{code} {known[code]}" if code in known else status
-
-
-class _Handler(WSGIHandler):  # type: ignore[misc]
-    """One connection."""
-
-    def run_application(self) -> None:
-        """Answer one request, and notice when its client goes away meanwhile."""
-        server: Server = self.server
-        descriptor = self.socket.fileno()
-        # A client that gets its answer may have gone for good only where nothing is changed.
-        held = self.environ["REQUEST_METHOD"] in _HELD_METHODS
-        # Without this a busy connection would never let go of the loop.
-        gevent.sleep(0)
-        server.active += 1
-        if held:
-            server.hangups.hold(descriptor)
-        try:
-            super().run_application()
-        finally:
-            if held:
-                server.hangups.release(descriptor)
-            server.active -= 1
-            # What came over a WebSocket is no request.
-            self.close_connection |= HIJACKED in self.environ
-
-    def process_result(self) -> None:
-        """Send what the application yields; the head at once, even if that is nothing yet."""
-        for data in self.result:
-            self.write(data)
-        if self.status and not self.headers_sent:
-            self.write(b"")
-        if self.response_use_chunked:
-            self._sendall(b"0\r\n\r\n")
-
-    def start_response(self, status: str, *args: Any) -> Any:
-        """Begin an answer, with the reason in the standard's own letters."""
-        return super().start_response(_status_line(status), *args)
-
-    def get_environ(self) -> dict[str, Any]:
-        """Hand out the socket, for WebSockets."""
-        environ: dict[str, Any] = super().get_environ()
-        environ["slipway.socket"] = self.socket
-        return environ
-
-    def finalize_headers(self) -> None:
-        """Tell the client to come back on another connection when the process stops."""
-        if self.server.stopping:
-            self.response_headers.append((b"Connection", b"close"))
-            self.close_connection = True
-        super().finalize_headers()
 
 
 class Server(WSGIServer):  # type: ignore[misc]
@@ -93,13 +41,69 @@ class Server(WSGIServer):  # type: ignore[misc]
     Args:
         listener: A socket that listens already.
         application: The WSGI application.
+        limits: What clients may ask of it.
+
+    Attributes:
+        active: Requests that are being read or answered.
+        idle: Connections that wait for a request or its head, those that wait longest first.
+        reading: Connections that send a body, likewise.
+        turn: Whose turn it is to read what takes its time.
+        bodies_bytes: What the large bodies take that are being read or answered.
     """
 
-    def __init__(self, listener: socket.socket, application: Application) -> None:
-        super().__init__(listener, application, log=None, handler_class=_Handler)
+    def __init__(
+        self, listener: socket.socket, application: Application, limits: Limits | None = None
+    ) -> None:
+        super().__init__(listener, application, log=None, handler_class=Connection)
+        self.limits = limits or Limits()
         self.hangups = Hangups()
         self.active = 0
+        self.idle: dict[Connection, None] = {}
+        self.reading: dict[Connection, None] = {}
+        self.bodies_bytes = 0
+        self.turn = Semaphore()
         self.stopping = False
+        self._open = 0
+
+    def do_read(self) -> Any:
+        """Accept a connection; where that takes more than there is, make room and wait."""
+        try:
+            return super().do_read()
+        except OSError as exc:
+            if exc.errno not in _EXHAUSTED:
+                raise
+            log.warning("no connection can be accepted", error=str(exc), open=self._open)
+            self._make_room()
+            # The socket stays readable, and the loop would do nothing but ask again.
+            self.stop_accepting()
+            self._timer = self.loop.timer(_PAUSE_SECONDS)
+            self._timer.start(self._start_accepting_if_started)
+            return None
+
+    def do_handle(self, *args: Any) -> None:
+        """Serve a new connection, in place of one that does nothing if there are too many."""
+        self._open += 1
+        if self._open > self.limits.connections and not self._make_room():
+            with suppress(OSError):
+                args[0].send(_TURNED_AWAY)
+            self.do_close(*args)
+            return
+        super().do_handle(*args)
+
+    def do_close(self, *args: Any) -> None:
+        """Close a connection."""
+        self._open -= 1
+        super().do_close(*args)
+
+    def _make_room(self) -> bool:
+        """End the connection that has waited longest for its client."""
+        for waiting in (self.idle, self.reading):
+            oldest = next(iter(waiting), None)
+            if oldest is not None:
+                del waiting[oldest]
+                oldest.end()
+                return True
+        return False
 
     def start(self) -> None:
         """Begin to serve."""

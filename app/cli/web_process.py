@@ -14,8 +14,9 @@ import gevent  # noqa: E402
 import structlog  # noqa: E402
 from gevent.event import Event  # noqa: E402
 
+from app.cli._connection import Limits  # noqa: E402
 from app.cli._lifeline import Lifeline, lifeline_option  # noqa: E402
-from app.cli._limits import check_limits, measure_loop_lag  # noqa: E402
+from app.cli._limits import check_limits, measure_loop_lag, most_connections  # noqa: E402
 from app.cli._options import config_option, explain, settings_or_exit  # noqa: E402
 from app.cli._process import guard_process  # noqa: E402
 from app.cli._server import Server, listen  # noqa: E402
@@ -55,7 +56,7 @@ def main(
         log.warning("key store does not answer yet", error=exc.message)
     web.changes.start()
     gevent.spawn(measure_loop_lag, web.metrics.loop_lag)
-    server = Server(_listener(settings, listener_fd), web.app)
+    server = Server(_listener(settings, listener_fd), web.app, _limits(settings))
     server.start()
     lifeline.hold(stop.set, settings.web.silence_timeout, settings.web.shutdown_timeout)
     log.info("web process started", address=server.address)
@@ -63,6 +64,19 @@ def main(
     server.shut_down(web.changes.close, settings.web.shutdown_timeout)
     web.key_store.stop()
     log.info("web process stopped")
+
+
+def _limits(settings: Settings) -> Limits:
+    return Limits(
+        connections=most_connections(),
+        idle_seconds=settings.web.keep_alive_timeout,
+        head_seconds=settings.web.head_timeout,
+        body_seconds=settings.web.body_timeout,
+        body_rate=settings.web.min_body_rate,
+        write_seconds=settings.web.write_timeout,
+        body_bytes=settings.api.max_body_bytes,
+        bodies_bytes=max(Limits.bodies_bytes, 4 * settings.api.max_body_bytes),
+    )
 
 
 def _listener(settings: Settings, descriptor: int | None) -> socket.socket:

@@ -90,6 +90,16 @@ def problem(
     return response
 
 
+def refusal(status: HTTPStatus, detail: str, retry_after_seconds: int | None = None) -> Response:
+    """Build the answer to a request that the server does not pass on to the application."""
+    retry = {} if retry_after_seconds is None else {"Retry-After": str(retry_after_seconds)}
+    return problem(status, _code_of(status), detail, headers=retry)
+
+
+def _code_of(status: HTTPStatus) -> str:
+    return _HTTP_CODES.get(status, status.phrase.lower().replace(" ", "_"))
+
+
 def on_slipway_error(error: SlipwayError) -> Response:
     """Answer an error of ours."""
     status = status_of(error)
@@ -115,7 +125,7 @@ def on_http_exception(error: HTTPException) -> Response:
     faults = _field_errors(data.get("messages", {}))
     detail = "The request has faults; see 'fields'." if faults else str(error.description)
     detail, fields = told(detail, faults)
-    code = _HTTP_CODES.get(status, status.phrase.lower().replace(" ", "_"))
+    code = _code_of(status)
     kept = {
         name: value
         for name, value in error.get_headers(request.environ)

@@ -101,6 +101,26 @@ class WebSettings:
         Duration(load_default="10s", at_least=2),
         "`slipway serve` replaces a web process whose event loop is silent for so long.",
     )
+    keep_alive_timeout: float = setting(
+        Duration(load_default="75s", at_least=1),
+        "How long a connection may stay open without a request.",
+    )
+    head_timeout: float = setting(
+        Duration(load_default="10s", at_least=1),
+        "Longest time from the first byte of a request to the end of its head.",
+    )
+    body_timeout: float = setting(
+        Duration(load_default="10s", at_least=1),
+        "Span of time in each of which a body must come at `min_body_rate`.",
+    )
+    min_body_rate: int = setting(
+        WholeNumber(load_default=1024, validate=validate.Range(min=1)),
+        "Least rate of a body, in bytes a second; a slower request is refused with 408.",
+    )
+    write_timeout: float = setting(
+        Duration(load_default="1m", at_least=1),
+        "Longest time in which a client takes nothing of its answer before it is cut off.",
+    )
 
 
 @dataclass(frozen=True)

@@ -1,0 +1,346 @@
+"""One connection of the HTTP server: its requests one after the other, with limits of time.
+
+The requests are read by ``_http1``; the answers are written by gevent's WSGI handler. A request is
+read whole before the application sees it, so that what a client sends, and how slowly, is no matter
+of the application's.
+"""
+
+from __future__ import annotations
+
+import errno
+import socket
+import time
+from contextlib import suppress
+from dataclasses import dataclass
+from functools import lru_cache
+from http import HTTPStatus
+from io import BytesIO
+from typing import TYPE_CHECKING, Any
+
+import gevent
+import structlog
+from gevent.pywsgi import WSGIHandler
+
+from app.cli._http1 import Content, Head, HeadReader, Refused, content_of
+from app.resources._errors import refusal
+from app.resources._websocket import HIJACKED
+
+if TYPE_CHECKING:
+    from app.cli._server import Server
+
+log = structlog.get_logger(__name__)
+
+_RECEIVE_BYTES = 64 * 1024
+# Less of what takes its time: each field, and each chunk.
+_RECEIVE_HEAD_BYTES = 16 * 1024
+_RECEIVE_CHUNKS_BYTES = 8 * 1024
+_SEND_BYTES = 64 * 1024
+_SMALL_BODY_BYTES = 64 * 1024
+_LINGER_SECONDS = 2.0
+_LINGER_BYTES = 4 * 1024 * 1024
+_RETRY_SECONDS = 5
+_HELD_METHODS = ("GET", "HEAD")
+_CLOSE = (b"Connection", b"close")
+_CONTINUE = b"HTTP/1.1 100 Continue\r\n\r\n"
+
+
+@dataclass(frozen=True)
+class Limits:
+    """What a client may ask of the server before it knows who that is.
+
+    Attributes:
+        connections: Most at a time.
+        idle_seconds: How long a connection may stay open without a request.
+        head_seconds: Longest time from the first byte of a request to the end of its head.
+        body_seconds: In each such time at least ``body_rate`` bytes a second must come.
+        body_rate: Least rate of a body, in bytes a second.
+        write_seconds: Longest time in which a client takes nothing of its answer.
+        body_bytes: Largest body.
+        bodies_bytes: What all bodies beyond the small ones may take together.
+    """
+
+    connections: int = 10_000
+    idle_seconds: float = 75.0
+    head_seconds: float = 10.0
+    body_seconds: float = 10.0
+    body_rate: int = 1024
+    write_seconds: float = 60.0
+    body_bytes: int = 1024 * 1024
+    bodies_bytes: int = 64 * 1024 * 1024
+
+
+class _Pace:
+    """Tells until when more of a body must come."""
+
+    def __init__(self, limits: Limits) -> None:
+        self._limits = limits
+        self._since, self._bytes = time.monotonic(), 0
+
+    def deadline(self, received: int) -> float:
+        """Count what was received, and give the latest moment for the next bytes."""
+        self._bytes += received
+        if self._bytes >= self._limits.body_rate * self._limits.body_seconds:
+            self._since, self._bytes = time.monotonic(), 0
+        return self._since + self._limits.body_seconds
+
+
+class _Input(BytesIO):
+    """A body that is all there."""
+
+    __slots__ = ()
+
+    def _discard(self) -> None:
+        """Leave nothing on the connection, as gevent's handler asks for: nothing is there."""
+
+
+class Connection(WSGIHandler):  # type: ignore[misc]
+    """One connection.
+
+    Args:
+        sock: Its socket.
+        address: Whose it is.
+        server: The server.
+    """
+
+    server: Server
+
+    def __init__(self, sock: Any, address: Any, server: Server) -> None:
+        # Not the stock one, which reads through a file of its own.
+        self.socket = sock
+        self.client_address = address
+        self.server = server
+        self._ahead = b""
+        self._charged = 0
+
+    def handle(self) -> None:
+        """Answer requests until the connection ends."""
+        try:
+            while (head := self._read_head()) is not None:
+                self._answer(head)
+                if self.close_connection:
+                    break
+        except Refused as refused:
+            self._refuse(refused)
+        except OSError:
+            pass  # the client is gone
+        finally:
+            self._close()
+
+    def _close(self) -> None:
+        with suppress(OSError):
+            # A stray line end after the last request must not reset the connection.
+            self.socket.settimeout(0)
+            self.socket.recv(_RECEIVE_BYTES)
+        self.socket.close()
+
+    def end(self) -> None:
+        """Close it; to be called from anywhere."""
+        with suppress(OSError):
+            self.socket.shutdown(socket.SHUT_RDWR)
+
+    def _read_head(self) -> Head | None:
+        """Wait for a request; None if none comes."""
+        reader, limits = HeadReader(), self.server.limits
+        data, self._ahead = self._ahead, b""
+        self.server.idle[self] = None
+        try:
+            if not data:
+                self.socket.settimeout(limits.idle_seconds)
+                try:
+                    data = self.socket.recv(_RECEIVE_HEAD_BYTES)
+                except TimeoutError:
+                    return None
+            deadline = time.monotonic() + limits.head_seconds
+            while data:
+                rest = reader.feed(data)
+                if rest is not None:
+                    self._ahead = rest
+                    return reader.head
+                data = self._receive(deadline, "The head of the request", _RECEIVE_HEAD_BYTES)
+            return None
+        finally:
+            self.server.idle.pop(self, None)
+
+    def _answer(self, head: Head) -> None:
+        self.server.active += 1
+        try:
+            body = self._read_body(head)
+            self.socket.settimeout(self.server.limits.write_seconds)
+            self.command, self.request_version = head.method, head.version
+            self.close_connection = not head.keep_alive
+            self.environ = self._environ(head, body)
+            self.application = self.server.application
+            self.handle_one_response()
+        finally:
+            self.server.bodies_bytes -= self._charged
+            self._charged = 0
+            self.server.active -= 1
+
+    def _read_body(self, head: Head) -> bytes:
+        if head.length == 0:
+            return b""
+        limits = self.server.limits
+        content = content_of(head, limits.body_bytes)
+        data, self._ahead = self._ahead, b""
+        if head.awaits_continue and not data:
+            self.socket.sendall(_CONTINUE)
+        size = _RECEIVE_CHUNKS_BYTES if head.length is None else _RECEIVE_BYTES
+        pace = _Pace(limits)
+        self.server.reading[self] = None
+        try:
+            while (rest := self._feed(content, data)) is None:
+                deadline = pace.deadline(len(data))
+                data = self._receive(deadline, "The body of the request", size)
+                if not data:
+                    raise ConnectionResetError(errno.ECONNRESET, "the body is cut off")
+        finally:
+            self.server.reading.pop(self, None)
+        self._ahead = rest
+        # The content of a GET has no meaning, and need not be kept while that is held.
+        return b"" if head.method in _HELD_METHODS else content.take()
+
+    def _feed(self, content: Content, data: bytes) -> bytes | None:
+        if content.is_costly:
+            # One at a time, however many connections send such a one.
+            with self.server.turn:
+                rest = content.feed(data)
+                gevent.sleep(0)
+        else:
+            rest = content.feed(data)
+        self._charge(content)
+        return rest
+
+    def _receive(self, deadline: float, what: str, size: int) -> bytes:
+        """Wait for more of a request, and let others have their turn."""
+        gevent.sleep(0)
+        left = deadline - time.monotonic()
+        try:
+            if left <= 0:
+                raise TimeoutError
+            self.socket.settimeout(left)
+            data: bytes = self.socket.recv(size)
+        except TimeoutError:
+            raise Refused(HTTPStatus.REQUEST_TIMEOUT, f"{what} came too slowly.") from None
+        return data
+
+    def _charge(self, content: Content) -> None:
+        """Count what large bodies take, and refuse one when all together take too much."""
+        more = max(content.size - _SMALL_BODY_BYTES, 0) - self._charged
+        self._charged += more
+        self.server.bodies_bytes += more
+        if more and self.server.bodies_bytes > self.server.limits.bodies_bytes:
+            text = "Too many large bodies are being received; try again later."
+            raise Refused(HTTPStatus.SERVICE_UNAVAILABLE, text, _RETRY_SECONDS)
+
+    def _environ(self, head: Head, body: bytes) -> dict[str, Any]:
+        environ: dict[str, Any] = self.server.get_environ()
+        environ.update(head.variables)
+        environ["SCRIPT_NAME"] = ""
+        if head.length != 0:
+            environ["CONTENT_LENGTH"] = str(len(body))
+        if isinstance(self.client_address, tuple):
+            host, port, *_ = self.client_address
+            environ["REMOTE_ADDR"], environ["REMOTE_PORT"] = str(host), str(port)
+        self.wsgi_input = environ["wsgi.input"] = _Input(body)
+        environ["wsgi.input_terminated"] = True
+        environ["slipway.socket"] = self.socket
+        return environ
+
+    def _refuse(self, refused: Refused) -> None:
+        """Say what is wrong, and close; what else the client has sent is not read."""
+        log.info(
+            "request refused", status=refused.status.value, detail=refused.detail,
+            client=self.client_address[0] if isinstance(self.client_address, tuple) else None,
+        )  # fmt: skip
+        answer = refusal(refused.status, refused.detail, refused.retry_after_seconds)
+        self.socket.settimeout(_LINGER_SECONDS)
+        self.socket.sendall(_bytes_of(answer))
+        self.socket.shutdown(socket.SHUT_WR)
+        self._linger()
+
+    def _linger(self) -> None:
+        """Leave the client the time to read its answer, which closing at once would take away.
+
+        A socket that is closed with bytes unread is reset (RFC 9112, 9.6).
+        """
+        deadline, room = time.monotonic() + _LINGER_SECONDS, _LINGER_BYTES
+        while room > 0 and (left := deadline - time.monotonic()) > 0:
+            self.socket.settimeout(left)
+            data = self.socket.recv(_RECEIVE_BYTES)
+            if not data:
+                return
+            room -= len(data)
+            gevent.sleep(0)
+
+    def run_application(self) -> None:
+        """Answer one request, and notice when its client goes away meanwhile."""
+        server = self.server
+        descriptor = self.socket.fileno()
+        # A client that gets its answer may have gone for good only where nothing is changed.
+        held = self.command in _HELD_METHODS
+        if "HTTP_UPGRADE" in self.environ:
+            self.socket.settimeout(None)  # who takes the socket has limits of his own
+        # Without this a busy connection would never let go of the loop.
+        gevent.sleep(0)
+        if held:
+            server.hangups.hold(descriptor)
+        try:
+            super().run_application()
+        finally:
+            if held:
+                server.hangups.release(descriptor)
+            # What came over a WebSocket is no request.
+            self.close_connection |= HIJACKED in self.environ
+
+    def process_result(self) -> None:
+        """Send what the application yields; the head at once, even if that is nothing yet."""
+        if self.command == "HEAD":
+            self._begin_unless_taken()
+            return
+        for data in self.result:
+            self.write(data)
+        self._begin_unless_taken()
+        if self.response_use_chunked:
+            self._sendall(b"0\r\n\r\n")
+
+    def _begin_unless_taken(self) -> None:
+        if self.status and not self.headers_sent:
+            self.write(b"")
+
+    def start_response(self, status: str, *args: Any) -> Any:
+        """Begin an answer, with the reason in the standard's own letters."""
+        return super().start_response(_status_line(status), *args)
+
+    def finalize_headers(self) -> None:
+        """Tell the client when it must come back on another connection."""
+        self.close_connection |= self.server.stopping
+        if self.close_connection and _CLOSE not in self.response_headers:
+            self.response_headers.append(_CLOSE)
+        super().finalize_headers()
+
+    def _sendall(self, data: bytes) -> None:
+        """Send all of it, to a client that takes some of it in each span of time."""
+        try:
+            for at in range(0, len(data), _SEND_BYTES):
+                super()._sendall(memoryview(data)[at : at + _SEND_BYTES])
+        except TimeoutError:
+            raise BrokenPipeError(errno.EPIPE, "the client does not read its answer") from None
+
+    def log_request(self) -> None:
+        """Leave the log of requests to the application."""
+
+
+@lru_cache
+def _status_line(status: str) -> str:
+    """Write a status as RFC 9110 does; Werkzeug writes the reason in capitals."""
+    code = int(status.partition(" ")[0])
+    known = {each.value: each.phrase for each in HTTPStatus}
+    return f"{code} {known[code]}" if code in known else status
+
+
+def _bytes_of(answer: Any) -> bytes:
+    """Write an answer of the application's own form without the application."""
+    head = [f"HTTP/1.1 {_status_line(answer.status)}"]
+    head += [f"{name}: {value}" for name, value in answer.headers.items()]
+    body: bytes = answer.get_data()
+    return "\r\n".join([*head, "Connection: close", "", ""]).encode("latin-1") + body

@@ -1,0 +1,371 @@
+"""The HTTP server before the application: over real sockets, with a small application behind."""
+
+from __future__ import annotations
+
+import errno
+import json
+import select
+import socket
+import threading
+from collections.abc import Callable, Iterable, Iterator
+from contextlib import ExitStack, suppress
+from typing import Any, Self
+
+import gevent
+import pytest
+
+from app.cli._connection import Limits
+from app.cli._server import Server, listen
+
+PATIENCE_SECONDS = 30.0
+GET = b"GET /seen HTTP/1.1\r\nHost: localhost\r\n\r\n"
+POST = b"POST /seen HTTP/1.1\r\nHost: localhost\r\n"
+HELD = b"GET /held HTTP/1.1\r\nHost: localhost\r\n\r\n"
+
+
+class Running:
+    """A server in a thread with an event loop of its own.
+
+    Attributes:
+        seen: Method, path and body of each request that reached the application.
+        turns: How often something else in the loop had its turn.
+    """
+
+    def __init__(self, limits: Limits) -> None:
+        self.seen: list[tuple[str, str, bytes]] = []
+        self.turns = 0
+        self._listener = listen("127.0.0.1", 0)
+        self._listener.setblocking(False)  # as it is in a patched process
+        self.address = self._listener.getsockname()
+        self._limits = limits
+        self._ready, self._stop = threading.Event(), threading.Event()
+        self._thread = threading.Thread(target=self._run)
+        self._connections = ExitStack()
+
+    def __enter__(self) -> Self:
+        self._thread.start()
+        assert self._ready.wait(PATIENCE_SECONDS)
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        self._connections.close()
+        self._stop.set()
+        self._thread.join(PATIENCE_SECONDS)
+
+    def _run(self) -> None:
+        self.server = Server(self._listener, self._application, self._limits)
+        self.server.start()
+        self._ready.set()
+        while not self._stop.is_set():
+            gevent.sleep(0.001)
+            self.turns += 1
+        self.server.shut_down(lambda: None, 0.1)
+
+    def _application(
+        self, environ: dict[str, Any], start_response: Callable[..., Any]
+    ) -> Iterable[bytes]:
+        body = environ["wsgi.input"].read()
+        path = environ["PATH_INFO"]
+        self.seen.append((environ["REQUEST_METHOD"], path, body))
+        while path == "/held" and not self._stop.is_set():
+            gevent.sleep(0.005)
+        if path == "/stream":
+            start_response("200 OK", [])
+            return iter([b"one ", b"two"])
+        answer = b"x" * 20_000_000 if path == "/large" else body
+        start_response("200 OK", [("Content-Length", str(len(answer)))])
+        return [answer]
+
+    def connect(self, data: bytes = b"") -> socket.socket:
+        made = socket.create_connection(self.address, PATIENCE_SECONDS)
+        self._connections.enter_context(made)
+        made.sendall(data)
+        return made
+
+    def ask(self, data: bytes) -> bytes:
+        """Send something and give all that comes until the server closes."""
+        return read_all(self.connect(data))
+
+
+def read_all(connection: socket.socket) -> bytes:
+    parts = []
+    with suppress(ConnectionResetError):
+        while part := connection.recv(1 << 16):
+            parts.append(part)
+    return b"".join(parts)
+
+
+def read_answer(connection: socket.socket) -> tuple[int, bytes]:
+    """Read one answer with a length, and not a byte more."""
+    head = b""
+    while not head.endswith(b"\r\n\r\n"):
+        byte = connection.recv(1)
+        assert byte, head
+        head += byte
+    [length] = [
+        int(x.split(b":")[1]) for x in head.split(b"\r\n") if b"content-length" in x.lower()
+    ]
+    body = b""
+    while len(body) < length:
+        body += connection.recv(length - len(body))
+    return int(head.split()[1]), body
+
+
+def is_closed(connection: socket.socket) -> bool:
+    return read_all(connection) == b""
+
+
+@pytest.fixture
+def run() -> Iterator[Callable[..., Running]]:
+    with ExitStack() as stack:
+        yield lambda **limits: stack.enter_context(Running(Limits(**limits)))
+
+
+@pytest.fixture
+def running(run: Callable[..., Running]) -> Running:
+    return run()
+
+
+def await_that(condition: Callable[[], object]) -> None:
+    for _ in range(3000):
+        if condition():
+            return
+        threading.Event().wait(0.01)
+    raise AssertionError("it does not come")
+
+
+@pytest.mark.parametrize(
+    ("content", "body"),
+    [
+        (b"Content-Length: 3\r\n\r\nabc", b"abc"),
+        (b"Transfer-Encoding: chunked\r\n\r\n3\r\nabc\r\n0\r\n\r\n", b"abc"),
+        (b"\r\n", b""),
+        (b"Upgrade: h2c\r\nConnection: upgrade\r\nContent-Length: 3\r\n\r\nabc", b"abc"),
+    ],
+)
+def test_requests_follow_each_other_on_one_connection(
+    running: Running, content: bytes, body: bytes
+) -> None:
+    connection = running.connect((POST + content + GET) * 3)
+    for _ in range(3):
+        assert read_answer(connection) == (200, body)
+        assert read_answer(connection) == (200, b"")
+    assert running.seen == [("POST", "/seen", body), ("GET", "/seen", b"")] * 3
+
+
+@pytest.mark.parametrize(
+    ("request_", "status", "code"),
+    [
+        (POST + b"Transfer-Encoding: gzip, chunked\r\n\r\n0\r\n\r\n", 501, "not_implemented"),
+        (POST + b"Transfer-Encoding: xchunked\r\n\r\n0\r\n\r\n", 400, "malformed_request"),
+        (POST + b"Content-Length: 3\r\nContent-Length: 4\r\n\r\nabcd", 400, "malformed_request"),
+        (POST + b"Content-Length: +3\r\n\r\nabc", 400, "malformed_request"),
+        (POST + b"Transfer-Encoding: chunked\r\n\r\n+3\r\nabc\r\n", 400, "malformed_request"),
+        (POST + b"Content-Length: 99999999\r\n\r\n", 413, "body_too_large"),
+        (POST + b"X: " + b"a" * 20_000, 431, "request_header_fields_too_large"),
+        (POST + b"Expect: magic\r\n\r\n", 417, "expectation_failed"),
+        (b"GET / HTTP/1.1\r\n\r\n", 400, "malformed_request"),
+    ],
+)
+def test_a_refused_request_ends_the_connection_and_nothing_behind_it_is_read(
+    running: Running, request_: bytes, status: int, code: str
+) -> None:
+    answer = running.ask(request_ + GET)
+    head, _, body = answer.partition(b"\r\n\r\n")
+    assert head.startswith(b"HTTP/1.1 %d " % status)
+    assert b"\r\nConnection: close" in head
+    assert b"\r\nContent-Type: application/problem+json" in head
+    problem = json.loads(body)
+    assert (problem["status"], problem["code"], problem["errors"][0]["id"]) == (status, code, code)
+    assert running.seen == []
+
+
+def test_a_client_that_waits_is_told_to_go_on(running: Running) -> None:
+    connection = running.connect(POST + b"Expect: 100-continue\r\nContent-Length: 3\r\n\r\n")
+    assert connection.recv(1 << 16) == b"HTTP/1.1 100 Continue\r\n\r\n"
+    connection.sendall(b"abc")
+    assert read_answer(connection) == (200, b"abc")
+    too_large = running.ask(POST + b"Expect: 100-continue\r\nContent-Length: 99999999\r\n\r\n")
+    assert too_large.startswith(b"HTTP/1.1 413 ")
+
+
+def test_a_refused_body_is_not_read_to_its_end(running: Running) -> None:
+    connection = running.connect(POST + b"Content-Length: 1000000000\r\n\r\n")
+    sent = 0
+    with suppress(OSError):
+        for _ in range(4000):
+            sent += connection.send(b"x" * 25_000)
+    assert sent < 50_000_000
+    small = running.connect(POST + b"Content-Length: 2000000\r\n\r\n" + b"x" * 2_000_000)
+    assert read_all(small).startswith(b"HTTP/1.1 413 "), "it can be read by who sends it all"
+
+
+@pytest.mark.parametrize(
+    "begin",
+    [b"G", b"\r\n", GET[:-2], POST + b"X: " + b"a" * 5000],
+)
+def test_a_head_that_does_not_come_to_its_end_is_given_up(
+    run: Callable[..., Running], begin: bytes
+) -> None:
+    running = run(head_seconds=0.05)
+    assert running.ask(begin).startswith(b"HTTP/1.1 408 ")
+    connection = running.connect(GET)
+    assert read_answer(connection) == (200, b"")
+    connection.sendall(begin)
+    assert read_all(connection).startswith(b"HTTP/1.1 408 ")
+
+
+@pytest.mark.parametrize(
+    "begin",
+    [
+        POST + b"Content-Length: 9\r\n\r\n", POST + b"Content-Length: 9\r\n\r\nabc",
+        POST + b"Transfer-Encoding: chunked\r\n\r\n3\r\nabc\r\n0\r\n",
+        POST + b"Content-Length: 100000\r\n\r\n" + b"x" * 90_000,
+    ],
+)  # fmt: skip
+def test_a_body_that_stops_coming_is_given_up(run: Callable[..., Running], begin: bytes) -> None:
+    running = run(body_seconds=0.05)
+    assert running.ask(begin).startswith(b"HTTP/1.1 408 ")
+    assert running.seen == []
+
+
+def test_a_body_that_comes_too_slowly_is_given_up_although_it_comes(
+    run: Callable[..., Running],
+) -> None:
+    running = run(body_seconds=0.3, body_rate=1_000_000)
+    connection = running.connect(POST + b"Content-Length: 100000\r\n\r\n")
+    while not select.select([connection], [], [], 0.005)[0]:
+        connection.sendall(b"x")
+    assert connection.recv(1 << 16).startswith(b"HTTP/1.1 408 ")
+    assert running.seen == []
+
+
+def test_an_idle_connection_is_closed_without_a_word(run: Callable[..., Running]) -> None:
+    running = run(idle_seconds=0.05)
+    assert running.ask(b"") == b""
+    connection = running.connect(GET)
+    assert read_answer(connection) == (200, b"")
+    assert is_closed(connection)
+
+
+def test_who_does_not_read_the_answer_is_cut_off(run: Callable[..., Running]) -> None:
+    running = run(write_seconds=0.1)
+    connection = running.connect(b"GET /large HTTP/1.1\r\nHost: localhost\r\n\r\n")
+    await_that(lambda: running.seen)
+    await_that(lambda: running.server.active == 0)
+    assert len(read_all(connection)) < 20_000_000
+
+
+def test_a_body_that_is_cut_off_reaches_nobody(running: Running) -> None:
+    connection = running.connect(POST + b"Content-Length: 9\r\n\r\nabc")
+    connection.shutdown(socket.SHUT_WR)
+    assert is_closed(connection)
+    assert running.seen == []
+
+
+@pytest.mark.parametrize(
+    ("state", "rest"),
+    [(b"", GET), (GET[:9], GET[9:]), (POST + b"Content-Length: 9\r\n\r\n", b"x" * 9)],
+)
+def test_a_new_connection_takes_the_place_of_the_one_that_waits_longest(
+    run: Callable[..., Running], state: bytes, rest: bytes
+) -> None:
+    running = run(connections=3)
+    oldest, *others = [running.connect(GET) for _ in range(3)]
+    for connection in (oldest, *others):
+        assert read_answer(connection) == (200, b"")
+    waiting = running.server.reading if b"POST" in state else running.server.idle
+    for number, connection in enumerate((oldest, *others), start=1):
+        connection.sendall(state)
+        await_that(lambda number=number: len(waiting) == (number if b"POST" in state else 3))
+    new = running.connect(GET)
+    assert read_answer(new) == (200, b"")
+    assert is_closed(oldest)
+    others[-1].sendall(rest)
+    assert read_answer(others[-1])[0] == 200
+
+
+def test_held_requests_are_left_alone_and_a_new_one_is_turned_away(
+    run: Callable[..., Running],
+) -> None:
+    running = run(connections=2)
+    held = [running.connect(HELD) for _ in range(2)]
+    await_that(lambda: len(running.seen) == 2)
+    assert running.ask(b"").startswith(b"HTTP/1.1 503 ")
+    assert not running.server.idle
+    held.pop().close()
+    await_that(lambda: running.server.active == 1)
+    assert read_answer(running.connect(GET)) == (200, b"")
+
+
+def test_without_descriptors_it_waits_for_one(
+    running: Running, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    idle = running.connect(GET)
+    assert read_answer(idle) == (200, b"")
+    attempts = []
+    accept = type(running.server).__mro__[2].do_read
+
+    def exhausted(server: Server) -> Any:
+        attempts.append(1)
+        if len(attempts) <= 2:
+            raise OSError(errno.EMFILE, "Too many open files")
+        return accept(server)
+
+    monkeypatch.setattr(type(running.server).__mro__[2], "do_read", exhausted)
+    assert read_answer(running.connect(GET)) == (200, b"")
+    assert len(attempts) <= 5, "it does not ask again and again"
+    assert is_closed(idle), "an idle connection makes room"
+
+
+def test_large_bodies_have_a_bound_together_and_small_ones_none(
+    run: Callable[..., Running],
+) -> None:
+    running = run(bodies_bytes=140_000)
+    half = POST + b"Content-Length: 200000\r\n\r\n" + b"x" * 150_000
+    first = running.connect(half)
+    await_that(lambda: running.server.bodies_bytes > 80_000)
+    answer = running.ask(half)
+    assert answer.startswith(b"HTTP/1.1 503 ")
+    assert b"\r\nRetry-After: " in answer
+    small = running.connect(POST + b"Content-Length: 60000\r\n\r\n" + b"x" * 60_000)
+    assert read_answer(small)[0] == 200
+    first.sendall(b"x" * 50_000)
+    assert read_answer(first)[0] == 200
+    await_that(lambda: running.server.bodies_bytes == 0)
+
+
+def test_a_body_in_the_smallest_chunks_lets_others_have_their_turn(running: Running) -> None:
+    chunks = b"1\r\nx\r\n" * 300_000 + b"0\r\n\r\n"
+    sender = running.connect(POST + b"Transfer-Encoding: chunked\r\n\r\n")
+    await_that(lambda: running.server.reading)
+    before = running.turns
+    sender.sendall(chunks)
+    await_that(lambda: running.seen)
+    assert running.turns - before >= 5
+    assert running.seen == [("POST", "/seen", b"x" * 300_000)]
+
+
+def test_the_content_of_a_get_is_read_and_not_kept(running: Running) -> None:
+    connection = running.connect(
+        b"GET /seen HTTP/1.1\r\nHost: localhost\r\nContent-Length: 3\r\n\r\nabc" + GET
+    )
+    assert [read_answer(connection) for _ in range(2)] == [(200, b"")] * 2
+    assert running.seen == [("GET", "/seen", b"")] * 2
+
+
+def test_an_answer_to_head_ends_with_its_head(running: Running) -> None:
+    connection = running.connect(b"HEAD /stream HTTP/1.1\r\nHost: localhost\r\n\r\n" + GET)
+    answer = b""
+    while answer.count(b"\r\n\r\n") < 2:
+        answer += connection.recv(1 << 16)
+    assert answer.split(b"\r\n\r\n")[1].startswith(b"HTTP/1.1 200 OK\r\nContent-Length: 0")
+
+
+def test_a_stream_is_sent_in_chunks_and_to_http_1_0_until_the_end(running: Running) -> None:
+    stream = b"GET /stream HTTP/1.%d\r\nHost: localhost\r\nConnection: %b\r\n\r\n"
+    chunked = running.ask(stream % (1, b"close"))
+    assert chunked.endswith(b"\r\n\r\n4\r\none \r\n3\r\ntwo\r\n0\r\n\r\n")
+    whole = running.ask(stream % (0, b"keep-alive"))
+    assert whole.endswith(b"\r\n\r\none two")
+    assert whole.count(b"Connection: close") == 1
