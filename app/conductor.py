@@ -58,6 +58,7 @@ class _Driver:
         again: Something happened meanwhile, so look again at once.
         stale: The row may have been changed by others.
         busy_since: When that look began, on the monotonic clock.
+        held_at: When the lease was last known to hold, on the monotonic clock.
         failures: Looks that failed in a row.
         cut_off: The last one did not get through to the orchestrator.
     """
@@ -70,6 +71,7 @@ class _Driver:
     busy_since: float = 0.0
     again: bool = False
     stale: bool = False
+    held_at: float = 0.0
     failures: int = 0
     cut_off: bool = False
 
@@ -156,6 +158,7 @@ class Conductor:
         self._drivers: dict[str, _Driver] = {}
         self._lock = threading.Lock()
         self._lanes = {name: _Lane(self._lock) for name in orchestrators}
+        self._renewed_at = 0.0
         self._claim = threading.Event()
         self._stopping = threading.Event()
         self._turned_at = dict.fromkeys(("claim round", "heartbeat"), math.inf)
@@ -228,10 +231,11 @@ class Conductor:
 
     def _keep_alive(self) -> None:
         while not self._stopping.wait(self._settings.lease / 3):
-            self._turned_at["heartbeat"] = time.monotonic()
+            moment = self._turned_at["heartbeat"] = time.monotonic()
             try:
                 self._conductors.beat(self._id, self._node)
                 self._executions.renew(self._id, self._settings.lease)
+                self._renewed_at = moment
                 self._tell_of_the_stranded()
             except Exception as exc:  # noqa: BLE001  (the next beat may succeed)
                 log.warning("heartbeat failed", error=str(exc))
@@ -242,7 +246,7 @@ class Conductor:
                 log.warning("executions are served by nobody", remark=str(machine))
 
     def _take_over(self) -> None:
-        lease = self._settings.lease
+        lease, moment = self._settings.lease, time.monotonic()
         try:
             claimed = self._executions.claim(
                 self._id,
@@ -259,12 +263,12 @@ class Conductor:
             for execution in claimed:
                 known = self._drivers.get(execution.id)
                 if known is None:
-                    driver = self._drivers[execution.id] = _Driver(execution)
+                    driver = self._drivers[execution.id] = _Driver(execution, held_at=moment)
                     self._schedule(driver, 0.0, first=driver.followed)
                 else:
                     # Its lease ran out unnoticed, such as while the machine slept: a second driver
                     # would read the same output twice, and another conductor may have read on.
-                    known.stale = True
+                    known.stale, known.held_at = True, moment
                     self._hurry(known)
         if len(claimed) == _CLAIM_AT_ONCE:
             self._claim.set()
@@ -397,13 +401,29 @@ class Conductor:
 
     def _store(self, driver: _Driver, seen: Observation) -> None:
         before = driver.execution
-        if _is_news(before, seen):
+        if seen.once_stored is not None or _is_news(before, seen):
+            # Read before: what is renewed later may be renewed after another took it over.
+            held_at = max(driver.held_at, self._renewed_at)
             driver.execution = self._executions.record(before, self._id, seen)
             # What the user wants may have changed since the orchestrator looked.
-            driver.again |= driver.execution.desired is not before.desired
+            changed = driver.execution.desired is not before.desired
+            driver.again |= changed
+            if seen.once_stored is not None and not changed and self._holds(driver, held_at):
+                seen.once_stored()
         elif now() - before.as_of > timedelta(seconds=_TOUCH_SECONDS):
             self._executions.touch(before, self._id, seen.cursor)
             driver.stale = True
+
+    def _holds(self, driver: _Driver, held_at: float) -> bool:
+        """Tell whether an execution is ours beyond doubt: this process may have stood still.
+
+        That its row could be written a moment ago is not enough: its lease may be over since.
+        """
+        if time.monotonic() - held_at < self._settings.lease:
+            return True
+        log.warning("lease in doubt, nothing is begun", execution=driver.execution.id)
+        driver.stale = True
+        return False
 
 
 def _is_news(before: Execution, seen: Observation) -> bool:

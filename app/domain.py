@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
 from datetime import UTC, datetime
 from enum import IntFlag, StrEnum
@@ -329,6 +329,9 @@ class Observation:
         cursor: Bookmark that the next observation gets.
         poll_after_seconds: When looking again makes sense.
         log_complete: The status is final and no entry can come any more.
+        once_stored: What must happen only after this observation was stored, by the one driver
+            that could store it, while the user still wants what he wanted. It may be left out or
+            fail: the next observation finds what was not done.
     """
 
     status: ExecutionStatus
@@ -342,6 +345,7 @@ class Observation:
     finished_at: datetime | None = None
     poll_after_seconds: float = 1.0
     log_complete: bool = False
+    once_stored: Callable[[], None] | None = None
 
 
 @dataclass(frozen=True, slots=True)

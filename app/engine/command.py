@@ -9,6 +9,7 @@ from __future__ import annotations
 import json
 import sys
 from collections.abc import Mapping
+from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
@@ -20,7 +21,6 @@ from app.engine.launchers.base import Job
 from app.engine.model import StepDefinition, StepType
 
 _SCRIPT = "script"
-_REQUEST = "request.json"
 
 
 def environment(
@@ -79,12 +79,13 @@ def build_job(
         field: evaluate(value, values, budget) if field in TEMPLATES[step.type] else value
         for field, value in step.config.items()
     }
-    argv, files = _PROGRAMS[step.type](evaluated, folder)
+    program = _PROGRAMS[step.type](evaluated, folder)
     return Job(
         execution_id=execution_id,
         folder=folder,
-        argv=argv,
-        files=files,
+        argv=program.argv,
+        files=program.files,
+        stdin=program.stdin,
         env=env,
         working_dir=work / step.working_dir,
         timeout_seconds=step.timeout_seconds,
@@ -93,23 +94,29 @@ def build_job(
     )
 
 
-_Program = tuple[tuple[str, ...], dict[str, str]]
+@dataclass(frozen=True, slots=True)
+class _Program:
+    argv: tuple[str, ...]
+    files: Mapping[str, str] = field(default_factory=dict)
+    stdin: str | None = None
 
 
 def _command(config: Mapping[str, JSON], _folder: Path) -> _Program:
-    return (config["command"], *map(to_text, config.get("args", ()))), {}
+    return _Program((config["command"], *map(to_text, config.get("args", ()))))
 
 
 def _script(config: Mapping[str, JSON], folder: Path) -> _Program:
-    return (config["shell"], str(folder / _SCRIPT)), {_SCRIPT: config["script"]}
+    argv = (config["shell"], str(folder / _SCRIPT))
+    return _Program(argv, files={_SCRIPT: config["script"]})
 
 
-def _http(config: Mapping[str, JSON], folder: Path) -> _Program:
+def _http(config: Mapping[str, JSON], _folder: Path) -> _Program:
     headers = {name: to_text(value) for name, value in (config.get("headers") or {}).items()}
     request = {**config, "url": to_text(config["url"]), "headers": headers}
+    # A request often holds a password or a token: no file, no argument and no variable shows it.
     # -P: a file named like a module in the working folder must not be imported.
-    argv = (sys.executable, "-P", "-m", "app.engine.http_task", str(folder / _REQUEST))
-    return argv, {_REQUEST: json.dumps(request)}
+    argv = (sys.executable, "-P", "-m", "app.engine.http_task")
+    return _Program(argv, stdin=json.dumps(request))
 
 
 _PROGRAMS = {StepType.COMMAND: _command, StepType.SCRIPT: _script, StepType.HTTP: _http}

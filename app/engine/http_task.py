@@ -1,6 +1,6 @@
 """The program behind steps of type ``http``: sends one request and hands on the response.
 
-Usage: ``python -P -m app.engine.http_task REQUEST.json``, where the file holds ``method``, ``url``,
+Usage: ``python -P -m app.engine.http_task < REQUEST.json``; the request holds ``method``, ``url``,
 and as one likes ``headers``, ``body``, ``expect_status`` (numbers; otherwise any 2xx) and
 ``timeout`` (seconds for the whole exchange). It leaves ``status``, ``headers`` and ``body`` in the
 file named in ``$SLIPWAY_OUTPUT``, and exits as curl(1) does.
@@ -43,14 +43,14 @@ _FAILURES: tuple[tuple[type[BaseException], int, str], ...] = (
 )
 
 
-def main(path: str) -> int:
-    """Send the request that the file describes.
+def main() -> int:
+    """Send the request that standard input describes; as it may hold secrets, no file does.
 
     Returns:
         The exit code: 0 for an expected status, 22 for another one, 7 when the server cannot be
         reached, 28 when it is too slow, 3 for a bad URL, 56 for a response that breaks off.
     """
-    request = json.loads(Path(path).read_text(encoding="utf-8"))
+    request = json.loads(sys.stdin.buffer.read())
     name = f"{request['method']} {_printable(request['url'])}"
     began = time.monotonic()
     try:
@@ -171,4 +171,4 @@ def _print_error(text: str, level: str = "ERROR") -> None:
 
 
 if __name__ == "__main__":
-    sys.exit(main(sys.argv[1]))
+    sys.exit(main())

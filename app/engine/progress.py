@@ -17,7 +17,10 @@ class TaskState:
         attempt: Number of attempts begun.
         starts: How often the start of this attempt had to be repeated.
         offset: How far the output of this attempt was read, as the launcher counts.
-        begun_at: When the launcher was asked for this attempt, seconds since the epoch.
+        begun_at: When it was decided to begin this attempt, seconds since the epoch.
+        process: The launcher's name for the process that has the job, once it was seen.
+        lost_at: When it was seen that the records are of no use, though the job still runs.
+        outputs: Number of outputs that a success left.
         started_at: When the command itself began, seconds since the epoch.
         retry_at: When the next attempt may begin, seconds since the epoch.
         tail: The last lines of output, for the reason of a failure.
@@ -35,6 +38,9 @@ class TaskState:
     node: str | None = None
     error: str | None = None
     tail: list[str] = field(default_factory=list)
+    process: JSON = None
+    lost_at: float | None = None
+    outputs: int | None = None
 
     def begin_attempt(self, now: float) -> None:
         """Forget what the attempt before left."""
@@ -43,7 +49,7 @@ class TaskState:
         self.starts = self.offset = 0
         self.begun_at = now
         self.started_at = self.finished_at = self.retry_at = None
-        self.exit_code = self.error = None
+        self.exit_code = self.error = self.process = self.lost_at = None
         self.tail = []
 
 

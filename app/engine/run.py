@@ -3,14 +3,19 @@
 A :class:`Run` lives for one observation. All it knows of the past is the cursor that the last one
 gave back, and the records in the jobs' folders. Whatever it did before a crash it finds again
 there: starting a job is idempotent, and output is read from where the cursor says.
+
+It begins, pauses and resumes nothing itself. What is to be done it prepares and hands out with the
+observation, to be done once that is stored: a driver that lost its execution to another one cannot
+store it, and a step of which the store does not know is never begun.
 """
 
 from __future__ import annotations
 
 import time
-from collections.abc import Callable, Collection, Iterator, Mapping
-from dataclasses import dataclass
+from collections.abc import Callable, Collection, Iterator, Mapping, Sequence
+from dataclasses import dataclass, replace
 from datetime import UTC, datetime
+from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -32,14 +37,17 @@ from app.engine.levels import level_of
 from app.engine.model import Definition, StepDefinition
 from app.engine.progress import Progress, TaskState, moment
 from app.engine.slots import Slots
-from app.errors import InvalidRequest
+from app.errors import InvalidRequest, UpstreamError, UpstreamRefused
 
 _READ_BYTES = 1024 * 1024
 _TAIL_LINES = 5
 _TAIL_CHARACTERS = 400
 _SAFETY_SECONDS = 1.0
+_REMAINS_SECONDS = 0.2
 _MOST_STARTS = 3
 _STARTING_SECONDS = 1.0
+_ENDING_SECONDS = 10.0
+"""Beyond the grace of a kill, until what lingers is ended without politeness."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -70,9 +78,10 @@ class Run:
         self._progress = Progress(list(self._steps), execution.cursor)
         self._entries: list[NewLogEntry] = []
         self._wait = _SAFETY_SECONDS
+        self._actions: list[Callable[[], None]] = []
 
     def advance(self) -> Observation:
-        """Read output, note ends, follow the user's wish, and begin what can begin.
+        """Read output, note ends, follow the user's wish, and prepare what can begin.
 
         Raises:
             UpstreamError: The launcher cannot work now; what was done is found again next time.
@@ -84,7 +93,7 @@ class Run:
             self._cancel()
         else:
             self._skip()
-            self._pause_or_resume()
+            self._note_pause()
             if self._execution.desired is DesiredState.RUN:
                 self._start_ready()
                 self._skip()
@@ -93,22 +102,34 @@ class Run:
     def _begin(self) -> None:
         if self._progress.begun_at is not None:
             return
-        work = self._folder / "work"
-        work.mkdir(parents=True, exist_ok=True, mode=0o700)
-        for name, content in self._definition.files.items():
-            _write_once(work / name, content)
+        self._make_work_folder()
         self._progress.begun_at = time.time()
         count = len(self._steps)
         self._remark(Level.INFO, f"Execution of '{self._definition.name}' began, {count} task(s)")
 
+    def _make_work_folder(self) -> None:
+        work = self._folder / "work"
+        if work.is_dir() and self._progress.begun_at is not None:
+            return  # a file that is missing there was taken away by a command
+        work.mkdir(parents=True, exist_ok=True, mode=0o700)
+        for name, content in self._definition.files.items():
+            _write_once(work / name, content)
+
     def _look(self, step: StepDefinition, task: TaskState) -> None:
         """Read what a running task wrote, and note its end once all of it is read."""
         folder = self._job_folder(step, task)
-        state = self._launcher.state(folder)
+        state = self._launcher.state(folder, task.process)
+        if state.phase is JobPhase.ABSENT:  # it was prepared before the store knew of it
+            state = replace(state, phase=JobPhase.LOST, reason="its folder was removed")
+        if task.lost_at is not None and not state.lingers:  # how we ended it says nothing
+            state = JobState(JobPhase.LOST, reason=task.error)
+        task.process = state.process or task.process
         task.started_at = state.started_at or task.started_at
         task.node = state.node or task.node
-        if state.phase is JobPhase.ABSENT:
+        if state.phase is JobPhase.PREPARED:
             self._start_again(step, task)
+        elif state.lingers:
+            self._end_remains(step, task, state)
         elif self._read(step, task, folder):
             if state.phase is not JobPhase.RUNNING:
                 self._wait = 0.0
@@ -116,6 +137,7 @@ class Run:
             self._end(step, task, state)
         if task.status in (TaskStatus.RUNNING, TaskStatus.PAUSED):
             self._machine.slots.take(self._execution.id, step.id, step.resources, running=True)
+            self._pause_or_resume(step, task, state)
 
     def _read(self, step: StepDefinition, task: TaskState, folder: Path) -> bool:
         before = task.offset
@@ -132,12 +154,38 @@ class Run:
     def _start_again(self, step: StepDefinition, task: TaskState) -> None:
         """Begin a job whose start was cut short; the launcher begins nothing twice."""
         task.starts += 1
-        if self._execution.desired is DesiredState.CANCEL:
-            self._end(step, task, JobState(JobPhase.ABSENT, cancelled=True))
-        elif task.starts > _MOST_STARTS:
-            self._end(step, task, JobState(JobPhase.LOST, reason="it could not be begun"))
-        else:
+        cancelled = self._execution.desired is DesiredState.CANCEL
+        if not cancelled and task.starts <= _MOST_STARTS:
             self._launch(step, task)
+        elif self._refuse(step, task, cancelled=cancelled):
+            reason = "it could not be begun"
+            self._end(step, task, JobState(JobPhase.LOST, cancelled=cancelled, reason=reason))
+        else:
+            self._wait = 0.0  # it has begun after all
+
+    def _refuse(self, step: StepDefinition, task: TaskState, *, cancelled: bool) -> bool:
+        """Make sure that a job never begins, even by a driver that was stopped and goes on."""
+        try:
+            return self._launcher.refuse(self._job_folder(step, task), cancelled=cancelled)
+        except UpstreamError:
+            return True  # where no claim can be written, the job cannot be begun either
+
+    def _end_remains(self, step: StepDefinition, task: TaskState, state: JobState) -> None:
+        """End a job that runs without its records, before anything is begun in its place."""
+        now = time.time()
+        if task.lost_at is None:
+            task.lost_at, task.error = now, state.reason
+            text = f"Task '{step.id}' is lost: {state.reason}; what still runs of it is ended"
+            self._remark(Level.ERROR, text, step)
+        self._read(step, task, self._job_folder(step, task))
+        patience = self._machine.kill_grace_seconds + _ENDING_SECONDS
+        if now - task.lost_at > 2 * patience:
+            reason = f"{task.error}; what still runs of it could not be ended"
+            self._end(step, task, replace(state, phase=JobPhase.LOST, reason=reason))
+            return
+        force = now - task.lost_at > patience
+        self._launcher.end(self._job_folder(step, task), task.process, force=force)
+        self._wait = min(self._wait, _REMAINS_SECONDS)
 
     def _end(self, step: StepDefinition, task: TaskState, state: JobState) -> None:
         self._machine.slots.give_back(self._execution.id, step.id)
@@ -157,7 +205,7 @@ class Run:
 
     def _succeed(self, step: StepDefinition, task: TaskState, took: str) -> None:
         try:
-            self._launcher.outputs(self._job_folder(step, task))
+            task.outputs = len(self._launcher.outputs(self._job_folder(step, task)))
         except InvalidRequest as exc:
             self._fail(step, task, f"its outputs cannot be read: {exc.message}")
             return
@@ -180,19 +228,21 @@ class Run:
         for step, task in self._tasks(TaskStatus.PENDING, TaskStatus.RUNNING, TaskStatus.PAUSED):
             if task.status is TaskStatus.PENDING:
                 task.status = TaskStatus.CANCELLED
-            else:
+            elif task.lost_at is None:
                 self._launcher.cancel(self._job_folder(step, task))
 
-    def _pause_or_resume(self) -> None:
-        """Stop or continue the commands; a repetition does no harm."""
+    def _pause_or_resume(self, step: StepDefinition, task: TaskState, state: JobState) -> None:
+        """Stop or continue a command, where its last request was another one."""
         paused = self._execution.desired is DesiredState.PAUSE
-        for step, task in self._tasks(TaskStatus.RUNNING, TaskStatus.PAUSED):
-            if paused and task.status is TaskStatus.RUNNING:
-                self._launcher.pause(self._job_folder(step, task))
-                task.status = TaskStatus.PAUSED
-            elif not paused and task.status is TaskStatus.PAUSED:
-                self._launcher.resume(self._job_folder(step, task))
-                task.status = TaskStatus.RUNNING
+        if state.phase is not JobPhase.RUNNING or self._execution.desired is DesiredState.CANCEL:
+            return
+        task.status = TaskStatus.PAUSED if paused else TaskStatus.RUNNING
+        if state.pause_asked != paused:
+            request = self._launcher.pause if paused else self._launcher.resume
+            self._actions.append(partial(request, self._job_folder(step, task)))
+
+    def _note_pause(self) -> None:
+        paused = self._execution.desired is DesiredState.PAUSE
         if paused != self._progress.paused:
             self._progress.paused = paused
             self._remark(Level.INFO, f"Execution {'paused' if paused else 'resumed'}")
@@ -235,6 +285,7 @@ class Run:
 
     def _launch(self, step: StepDefinition, task: TaskState) -> None:
         values = self._values()
+        self._make_work_folder()
         try:
             job = build_job(
                 step,
@@ -247,11 +298,13 @@ class Run:
                 values=values,
                 kill_grace_seconds=self._machine.kill_grace_seconds,
             )
-            self._launcher.start(job)
-        except InvalidRequest as exc:
+            self._launcher.prepare(job)
+        except (InvalidRequest, UpstreamRefused) as exc:
             self._machine.slots.give_back(self._execution.id, step.id)
             task.finished_at = time.time()
             self._fail(step, task, exc.message)
+        else:
+            self._actions.append(partial(self._launcher.start, job))
 
     def _observation(self) -> Observation:
         status, error, outputs = self._verdict()
@@ -273,6 +326,7 @@ class Run:
             finished_at=moment(time.time()) if status.final else None,
             poll_after_seconds=self._wait,
             log_complete=status.final,
+            once_stored=partial(_do_all, self._actions) if self._actions else None,
         )
 
     def _verdict(self) -> tuple[ExecutionStatus, str | None, Mapping[str, JSON] | None]:
@@ -308,10 +362,16 @@ class Run:
         step, task = self._steps[name], self._progress[name]
         succeeded = task.status is TaskStatus.SUCCESS
         return {
-            "outputs": self._launcher.outputs(self._job_folder(step, task)) if succeeded else {},
+            "outputs": self._outputs(step, task) if succeeded else {},
             "status": str(task.status),
             "exit_code": task.exit_code,
         }
+
+    def _outputs(self, step: StepDefinition, task: TaskState) -> Mapping[str, JSON]:
+        outputs = self._launcher.outputs(self._job_folder(step, task))
+        if task.outputs not in (None, len(outputs)):
+            raise InvalidRequest(f"The outputs of step '{step.id}' were removed from its folder.")
+        return outputs
 
     def _tasks(self, *statuses: TaskStatus) -> Iterator[tuple[StepDefinition, TaskState]]:
         for step in self._definition.steps:
@@ -348,6 +408,22 @@ class _StepValues(Mapping[str, Any]):
 
     def __len__(self) -> int:
         return len(self._names)
+
+
+def _do_all(actions: Sequence[Callable[[], None]]) -> None:
+    """Do everything, though one thing may fail.
+
+    Raises:
+        UpstreamError: The first that failed.
+    """
+    failure: UpstreamError | None = None
+    for action in actions:
+        try:
+            action()
+        except UpstreamError as exc:
+            failure = failure or exc
+    if failure is not None:
+        raise failure
 
 
 def _write_once(path: Path, content: str) -> None:

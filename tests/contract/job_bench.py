@@ -44,6 +44,12 @@ class JobBench:
         """List all processes that work below the folder, or have its mark in the environment."""
         return [int(p.name) for p in Path("/proc").glob("[0-9]*") if self._owns(p)]
 
+    @staticmethod
+    def command_line(pid: int) -> str:
+        with suppress(OSError):
+            return Path(f"/proc/{pid}/cmdline").read_text(encoding="utf-8", errors="replace")
+        return ""
+
     def _owns(self, process: Path) -> bool:
         with suppress(OSError):
             if process.joinpath("cwd").readlink().is_relative_to(self.root):

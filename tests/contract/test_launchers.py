@@ -143,11 +143,39 @@ def test_the_command_inherits_nothing_else(bench):
 def test_files_are_written_before_the_start(bench):
     job = bench.job("true")
     script, data = str(job.folder / "script"), str(job.folder / "data")
-    files = {"script": '#!/bin/sh\ncat "$1"\n', "data": "Grüße\n"}
+    files = {"script": '#!/bin/sh\ncat "$1"\nstat -c %a "$0" "$1"\n', "data": "Grüße\n"}
     folder = bench.start(bench.job("sh", "-c", f"{script} {data}", folder=job.folder, files=files))
     assert bench.end(folder).exit_code == 0
-    assert bench.texts(folder) == ["Grüße"]
-    assert [Path(path).stat().st_mode & 0o777 for path in (script, data)] == [0o700, 0o600]
+    assert bench.texts(folder) == ["Grüße", "700", "600"]
+    assert not Path(script).exists(), "what may hold a secret does not stay"
+
+
+def test_a_text_is_the_standard_input_of_the_command(bench):
+    text = "Grüße\n" * 100_000
+    folder = bench.start(bench.job("cat", stdin=text))
+    assert bench.end(folder).exit_code == 0
+    assert bench.texts(folder) == ["Grüße"] * 100_000
+
+
+def test_no_secret_of_a_job_is_in_a_file_or_an_argument_list(bench):
+    secret = "hunter2-"
+    job = bench.job(
+        *("bash", "-c", f'echo begun; until [ -e {bench.root}/go ]; do sleep 0.02; done; : "$0"'),
+        *("given-" + secret,), env={"TOKEN": secret + "e"}, stdin=secret + "s",
+        files={"script": secret + "f"},
+    )  # fmt: skip
+    bench.start(job)
+    bench.await_text(job.folder, "begun")
+    while_it_runs = [p.name for p in job.folder.rglob("*") if secret in p.read_text("latin-1")]
+    assert while_it_runs == ["script"], "what an interpreter reads"
+    shims = [p for p in bench.processes() if "shim.supervisor" in bench.command_line(p)]
+    assert len(shims) == 1
+    assert secret not in bench.command_line(shims[0])
+    bench.root.joinpath("go").touch()
+    bench.end(job.folder)
+    assert not [
+        p for p in bench.root.rglob("*") if p.is_file() and secret in p.read_text("latin-1")
+    ]
 
 
 def test_outputs(bench):
@@ -180,6 +208,67 @@ def test_a_folder_that_cannot_be_made(bench):
     bench.root.joinpath("file").touch()
     with pytest.raises(UpstreamError):
         bench.launcher.start(bench.job("true", folder=bench.root / "file" / "job"))
+
+
+# What may be begun
+
+
+def test_prepared_it_may_begin_and_does_not(bench):
+    job = bench.job("touch", str(bench.root / "ran"))
+    bench.launcher.prepare(job)
+    bench.launcher.prepare(job)
+    assert bench.launcher.state(job.folder) == JobState(JobPhase.PREPARED)
+    bench.start(job)
+    assert bench.end(job.folder).exit_code == 0
+    bench.launcher.prepare(job)
+    assert bench.launcher.state(job.folder).phase is JobPhase.EXITED
+
+
+@pytest.mark.parametrize("cancelled", [True, False])
+@pytest.mark.parametrize("prepared", [True, False])
+def test_refused_it_never_begins_whoever_starts_it(bench, launcher_name, prepared, cancelled):
+    job = bench.job("touch", str(bench.root / "ran"))
+    if prepared:
+        bench.launcher.prepare(job)
+    assert bench.launcher.refuse(job.folder, cancelled=cancelled)
+    assert bench.launcher.refuse(job.folder, cancelled=not cancelled)
+    for launcher in (bench.launcher, create_launcher(launcher_name, bench.root)):
+        launcher.start(job)
+        launcher.cancel(job.folder)
+    state = bench.launcher.state(job.folder)
+    assert (state.phase, state.cancelled, state.lingers) == (JobPhase.LOST, cancelled, False)
+    wait_until(lambda: not bench.processes())
+    assert not bench.root.joinpath("ran").exists()
+
+
+def test_refused_and_started_at_once_it_is_one_of_the_two(bench, launcher_name):
+    jobs = [bench.job("bash", "-c", f"echo ran >> {n}") for n in range(20)]
+    others = [create_launcher(launcher_name, bench.root) for _ in range(2)]
+
+    def refuse(job):
+        time.sleep(random.uniform(0, 0.06))
+        return others[0].refuse(job.folder, cancelled=True)
+
+    with ThreadPoolExecutor(4) as pool:
+        for job in jobs:
+            bench.launcher.prepare(job)
+            pool.submit(others[1].start, job)
+        refused = list(pool.map(refuse, jobs))
+    for job, never in zip(jobs, refused, strict=True):
+        if never:
+            assert bench.launcher.state(job.folder).phase is JobPhase.LOST
+        else:
+            assert bench.end(job.folder).exit_code == 0
+    wait_until(lambda: not bench.processes())
+    for n, (job, never) in enumerate(zip(jobs, refused, strict=True)):
+        assert job.working_dir.joinpath(str(n)).exists() is not never
+
+
+def test_what_has_begun_cannot_be_refused(bench):
+    folder = bench.bash("echo ran; sleep 60")
+    bench.await_text(folder, "ran")
+    assert not bench.launcher.refuse(folder, cancelled=True)
+    assert bench.launcher.state(folder).phase is JobPhase.RUNNING
 
 
 # What is left behind

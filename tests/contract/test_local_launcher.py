@@ -4,6 +4,7 @@ import fcntl
 import json
 import os
 import resource
+import shutil
 import signal
 import subprocess
 import sys
@@ -14,7 +15,8 @@ from pathlib import Path
 import pytest
 from job_bench import JobBench, wait_until
 
-from app.engine.launchers.base import JobPhase, Stream
+from app.engine.launchers.base import JobPhase, JobState, Stream
+from app.engine.launchers.job_processes import shim_command
 from app.engine.launchers.local import LocalLauncher
 from app.engine.launchers.shim import records
 from app.errors import InvalidRequest, UpstreamUnreachable
@@ -105,21 +107,22 @@ def test_written_down_and_forgotten_it_can_be_started_again(bench, launcher, age
     job = written_but_not_claimed(bench)
     moment = time.time() - age
     os.utime(job.folder / records.SPEC, (moment, moment))
-    assert launcher.state(job.folder).phase is JobPhase.ABSENT
+    assert launcher.state(job.folder).phase is JobPhase.PREPARED
     launcher.start(job)
-    assert launcher.state(job.folder).phase is not JobPhase.ABSENT
+    assert launcher.state(job.folder).phase is not JobPhase.PREPARED
     assert bench.end(job.folder).exit_code == 0
     assert job.working_dir.joinpath("ran").read_text() == "ran\n"
 
 
 def test_killed_before_the_specification_it_was_never_started(bench, launcher):
-    job = bench.job("true", files={"script": "exit 3"})
+    job = bench.job("true")
+    job = bench.job("cat", str(job.folder / "script"), folder=job.folder, files={"script": "new"})
     job.folder.mkdir(parents=True)
     job.folder.joinpath("script").write_text("exit")
     assert launcher.state(job.folder).phase is JobPhase.ABSENT
     launcher.start(job)
     assert bench.end(job.folder).exit_code == 0
-    assert job.folder.joinpath("script").read_text() == "exit 3"
+    assert bench.texts(job.folder) == ["new"]
 
 
 def test_a_frame_cut_off_by_a_kill_is_never_read(bench, launcher):
@@ -135,13 +138,168 @@ def test_a_frame_cut_off_by_a_kill_is_never_read(bench, launcher):
 def test_a_second_shim_exits_at_once(bench):
     folder = bench.bash("echo ran; sleep 60")
     bench.await_text(folder, "ran")
-    program = "import sys; sys.path.append(sys.argv[1]); from shim.supervisor import main; main()"
-    launchers = Path(records.__file__).parents[1]
-    subprocess.run(
-        [sys.executable, "-I", "-S", "-c", program, launchers], cwd=folder, timeout=5, check=True
-    )
+    subprocess.run(shim_command(folder), cwd=folder, input=b"{}", timeout=5, check=True)
     assert bench.texts(folder) == ["ran"]
     assert not list(folder.glob("claim.json.*"))
+
+
+# What becomes of the folder
+
+
+def replace_by(make):
+    def work(folder):
+        shutil.rmtree(folder)
+        make(folder)
+
+    return work
+
+
+def without(*names):
+    return lambda folder: [folder.joinpath(name).unlink() for name in names]
+
+
+def holding(name, content):
+    return lambda folder: folder.joinpath(name).write_bytes(content)
+
+
+def instead(name, make):
+    def work(folder):
+        folder.joinpath(name).unlink()
+        make(folder / name)
+
+    return work
+
+
+DAMAGES = {
+    "removed": shutil.rmtree,
+    "all of it removed": lambda folder: shutil.rmtree(folder.parent),
+    "made anew": replace_by(Path.mkdir),
+    "a file": replace_by(Path.touch),
+    "a loop": replace_by(lambda folder: folder.symlink_to(folder)),
+    "a link to nowhere": replace_by(lambda folder: folder.symlink_to("nowhere")),
+    "a pipe": replace_by(os.mkfifo),
+    "no claim": without(records.CLAIM),
+    "no claim, no spec": without(records.CLAIM, records.SPEC),
+    "claim a pipe": instead(records.CLAIM, os.mkfifo),
+    "claim a folder": instead(records.CLAIM, Path.mkdir),
+    "claim endless": instead(records.CLAIM, lambda path: path.symlink_to("/dev/zero")),
+    "claim empty": holding(records.CLAIM, b""),
+    "claim half": holding(records.CLAIM, b'{"pid": 1'),
+}
+
+
+@pytest.mark.parametrize("seen", [True, False], ids=["seen", "unseen"])
+@pytest.mark.parametrize("damage", DAMAGES)
+def test_what_began_is_lost_with_its_records_and_its_whole_tree_is_ended(
+    bench, launcher, damage, seen
+):
+    job = bench.job("bash", "-c", "echo ran >> ran; setsid sleep 60 & echo ran; wait")
+    bench.start(job)
+    bench.await_text(job.folder, "ran")
+    process = launcher.state(job.folder).process if seen else None
+    DAMAGES[damage](job.folder)
+    if not seen and damage == "no claim":
+        os.utime(job.folder / records.SPEC, (1000, 1000))  # or it would be on its way still
+    state = launcher.state(job.folder, process)
+    assert state.phase is (JobPhase.ABSENT if is_nowhere(job.folder, seen) else JobPhase.LOST)
+    assert state.lingers
+    assert (state.reason is not None) == (state.phase is JobPhase.LOST)
+    assert launcher.read(job.folder, 0, 1000) is not None
+    launcher.end(job.folder, process, force=False)
+    wait_until(lambda: not launcher.state(job.folder, process).lingers)
+    wait_until(lambda: not bench.processes())
+    assert job.working_dir.joinpath("ran").read_text() == "ran\n"
+
+
+def is_nowhere(folder, seen):
+    names = (records.SPEC, records.CLAIM)
+    loops = folder.is_symlink() and folder.readlink() == folder
+    return not (seen or loops or any(os.path.lexists(folder / name) for name in names))
+
+
+@pytest.mark.parametrize("damage", ["removed", "no claim, no spec", "claim empty"])
+def test_what_ended_and_lost_its_records_is_not_begun_again(bench, launcher, damage):
+    job = bench.job("bash", "-c", "echo ran >> ran")
+    bench.start(job)
+    bench.end(job.folder)
+    wait_until(lambda: not bench.processes())
+    process = launcher.state(job.folder).process
+    DAMAGES[damage](job.folder)
+    job.folder.joinpath(records.EXIT).unlink(missing_ok=True)
+    state = launcher.state(job.folder, process)
+    assert (state.phase, state.lingers) == (JobPhase.LOST, False)
+
+
+def test_a_result_counts_whatever_became_of_the_claim(bench, launcher):
+    folder = bench.bash("exit 4")
+    bench.end(folder)
+    wait_until(lambda: not bench.processes())
+    process = launcher.state(folder).process
+    for damage in (holding(records.CLAIM, b""), without(records.CLAIM)):
+        damage(folder)
+        assert launcher.state(folder, process).exit_code == 4
+
+
+def test_a_damaged_result_is_a_loss(bench, launcher):
+    folder = bench.bash("exit 0")
+    bench.end(folder)
+    wait_until(lambda: not bench.processes())
+    folder.joinpath(records.EXIT).write_bytes(b"")
+    state = launcher.state(folder)
+    assert (state.phase, state.exit_code) == (JobPhase.LOST, None)
+
+
+def test_a_claim_of_another_job_is_not_taken_for_this_ones(bench, launcher):
+    folder, other = bench.bash("echo ran; sleep 60"), bench.bash("echo ran; sleep 60")
+    for each in (folder, other):
+        bench.await_text(each, "ran")
+    process = launcher.state(folder).process
+    records.write_atomically(str(folder / records.CLAIM), other.joinpath("claim.json").read_bytes())
+    state = launcher.state(folder, process)
+    assert (state.phase, state.lingers) == (JobPhase.LOST, True)
+    launcher.end(folder, process, force=True)
+    wait_until(lambda: not launcher.state(folder, process).lingers)
+    assert launcher.state(other).phase is JobPhase.RUNNING
+
+
+@pytest.mark.parametrize("make", [os.mkfifo, Path.mkdir, lambda path: path.symlink_to("/dev/zero")])
+def test_output_that_cannot_be_read_holds_nobody_up(bench, launcher, make):
+    folder = bench.bash("echo ran")
+    bench.end(folder)
+    instead(records.FRAMES, make)(folder)
+    assert launcher.read(folder, 0, 1000) == ([], 0)
+
+
+def test_a_command_that_removes_its_own_folder_leaves_no_shim(bench, launcher):
+    job = bench.job("bash", "-c", 'rm -r "$(dirname "$SLIPWAY_OUTPUT")"; echo ran >> ran')
+    bench.start(job)
+    wait_until(job.working_dir.joinpath("ran").exists)
+    wait_until(lambda: not bench.processes())
+    assert launcher.state(job.folder) == JobState(JobPhase.ABSENT)
+
+
+def test_what_a_killed_shim_leaves_behind_is_found_and_ended(bench, launcher):
+    job = bench.job("bash", "-c", "setsid sleep 60 & echo ran; wait")
+    bench.start(job)
+    bench.await_text(job.folder, "ran")
+    kill(claim_of(job.folder)["pid"])
+    state = wait_until(lambda: (s := launcher.state(job.folder)).phase is JobPhase.LOST and s)
+    assert state.lingers
+    launcher.end(job.folder, state.process, force=False)
+    wait_until(lambda: not launcher.state(job.folder).lingers)
+
+
+def test_one_that_does_not_listen_is_ended_by_force(bench, launcher):
+    folder = bench.bash(
+        "trap '' TERM; echo ran; while :; do sleep 0.1; done", kill_grace_seconds=60
+    )
+    bench.await_text(folder, "ran")
+    process = launcher.state(folder).process
+    shutil.rmtree(folder)
+    os.kill(process["pid"], signal.SIGSTOP)
+    launcher.end(folder, process, force=True)
+    wait_until(lambda: not launcher.state(folder, process).lingers)
+    wait_until(lambda: not bench.processes())
 
 
 # Whose process it is

@@ -12,7 +12,7 @@ import time
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import suppress
 from pathlib import Path
-from typing import TypeVar
+from typing import Any, TypeVar
 
 from client import Client
 
@@ -200,11 +200,8 @@ class Service:
 
     def jobs(self) -> list[int]:
         """Pids of the shims of this data folder that still run."""
-        return [
-            record["pid"]
-            for claim in self.data_dir.glob(f"executions/*/tasks/*/*/{_CLAIM}")
-            if _is_shim(record := json.loads(claim.read_bytes()))
-        ]
+        claims = map(_record, self.data_dir.glob(f"executions/*/tasks/*/*/{_CLAIM}"))
+        return [claim["pid"] for claim in claims if claim and _is_shim(claim)]
 
     def _announced(self, begin: int) -> str:
         assert self._process is not None
@@ -212,6 +209,14 @@ class Service:
         text = self._stdout.read_bytes()[begin:].decode()
         found = re.search(r"^Slipway is ready at (http://\S+) .*\n", text, re.MULTILINE)
         return found[1] if found else ""
+
+
+def _record(path: Path) -> dict[str, Any]:
+    """What a claim says; nothing where a test damaged it."""
+    try:
+        return json.loads(path.read_bytes())  # type: ignore[no-any-return]
+    except (OSError, ValueError):
+        return {}
 
 
 def _is_shim(claim: Mapping[str, object]) -> bool:

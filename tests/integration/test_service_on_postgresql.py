@@ -14,6 +14,7 @@ import pytest
 sys.path.insert(0, str(Path(__file__).parents[1] / "e2e"))
 
 from definitions import script, workflow
+from fencing import LEASE, assert_a_stopped_driver_begins_nothing
 from service import Service, await_that
 
 GO_ON = "until [ -e go ]; do sleep 0.05; done; echo second"
@@ -80,6 +81,20 @@ def test_a_conductor_that_is_killed_loses_no_line_and_runs_nothing_twice(
         assert client.lines(execution, task) == [f"line {i}" for i in range(1, 61)]
     ran = service.data_dir / "executions" / execution / "work" / "ran"
     assert ran.read_text().split() == ["one", "two"]
+
+
+def test_a_driver_that_stood_still_begins_nothing_that_was_cancelled(
+    tmp_path: Path, postgresql_database: str
+) -> None:
+    env = {"SLIPWAY_DATABASE__URL": postgresql_database, "SLIPWAY_CONDUCTOR__LEASE": LEASE}
+    data = ["--data-dir", tmp_path / "data"]
+    services = [Service(tmp_path / name, env=env, arguments=data) for name in ("one", "two")]
+    try:
+        first, second = (service.start() for service in services)
+        assert_a_stopped_driver_begins_nothing(first, second, tmp_path / "began")
+    finally:
+        for service in services:
+            service.end()
 
 
 def said(service: Service, execution: str) -> list[str]:

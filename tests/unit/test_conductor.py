@@ -9,6 +9,7 @@ import threading
 import time
 from collections import Counter
 from collections.abc import Callable, Iterator, Mapping
+from dataclasses import replace
 from datetime import timedelta
 from itertools import pairwise
 from pathlib import Path
@@ -47,6 +48,7 @@ from app.store.schema import executions as table
 from app.store.stranded import StrandedExecutions
 
 PATIENCE_SECONDS = 30.0
+FAR = now() + timedelta(hours=1)
 NODE = Node("box-a/mark", "kernel-1")
 RENAMED_NODE = Node("box-b/mark", "kernel-1")
 OTHER_NODE = Node("box-c/another", "kernel-2")
@@ -314,6 +316,100 @@ def assert_counted(entries: list[LogEntry], at_least: int) -> None:
     """Each look was stored exactly once, in order."""
     assert [entry.content for entry in entries] == [f"entry {i}" for i in range(len(entries))]
     assert len(entries) >= at_least
+
+
+# What is done once it is stored
+
+
+class ActingOrchestrator(CountingOrchestrator):
+    """Has something to do once each look is stored.
+
+    Attributes:
+        done: The looks after which it was done.
+    """
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.done: list[int] = []
+        self.before_stored: Callable[[Execution], None] = lambda execution: None
+
+    def look(self, execution: Execution) -> Observation:
+        seen = super().look(execution)
+        self.before_stored(execution)
+        return replace(seen, once_stored=lambda: self.done.append(seen.cursor))
+
+
+def test_what_is_to_be_done_is_done_after_it_was_stored(stage):
+    orchestrator = ActingOrchestrator()
+    orchestrator.end_at = 3
+    execution = stage.launch()
+    orchestrator.done = DoneWhenStored(stage, execution)
+    stage.conduct(orchestrator)
+    stage.ended(execution)
+    wait_until(lambda: orchestrator.done == [1, 2, 3])
+
+
+class DoneWhenStored(list):
+    """Takes only what the store knows of."""
+
+    def __init__(self, stage: Stage, execution: str) -> None:
+        super().__init__()
+        self._known = lambda: stage.get(execution).cursor
+
+    def append(self, cursor: int) -> None:
+        assert self._known() == cursor
+        super().append(cursor)
+
+
+def test_nothing_is_done_for_an_execution_that_another_took_over(stage):
+    orchestrator = ActingOrchestrator()
+    orchestrator.before_stored = lambda e: stage.put(e.id, lease_owner="another", lease_until=FAR)
+    execution = stage.launch()
+    stage.conduct(orchestrator)
+    wait_until(lambda: orchestrator.looks.get(execution))
+    time.sleep(0.1)
+    assert (orchestrator.done, stage.get(execution).cursor) == ([], None)
+
+
+def test_nothing_is_done_that_is_not_wanted_any_more(stage):
+    orchestrator = ActingOrchestrator()
+
+    def cancel(execution):
+        if execution.cursor is None:
+            stage.store.desire(execution, DesiredState.CANCEL)
+
+    orchestrator.before_stored = cancel
+    orchestrator.end_at = 2
+    execution = stage.launch()
+    stage.conduct(orchestrator)
+    stage.ended(execution)
+    assert orchestrator.desired == [DesiredState.RUN, DesiredState.CANCEL]
+    wait_until(lambda: orchestrator.done == [2])
+
+
+def test_nothing_is_done_while_the_lease_is_in_doubt(stage, monkeypatch):
+    """As when the process stands still between a look and what is done about it."""
+    lease = 0.3
+    orchestrator = ActingOrchestrator()
+    orchestrator.before_stored = lambda e: e.cursor == 2 and time.sleep(2 * lease)
+    orchestrator.end_at = 5
+    renewed = threading.Event()
+
+    def once_renewed(original):
+        def work(self, *args, **more):
+            assert renewed.is_set() or not orchestrator.looks, "the store is too slow"
+            return original(self, *args, **more)
+
+        return work
+
+    for name in ("renew", "claim"):
+        monkeypatch.setattr(Executions, name, once_renewed(getattr(Executions, name)))
+    execution = stage.launch()
+    stage.conduct(orchestrator, lease=lease)
+    wait_until(lambda: (stage.get(execution).cursor or 0) >= 3)
+    renewed.set()
+    stage.ended(execution)
+    assert 3 not in orchestrator.done
 
 
 # Driving

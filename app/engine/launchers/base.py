@@ -21,11 +21,13 @@ class JobPhase(StrEnum):
     """Where a job stands."""
 
     ABSENT = "absent"
-    """Never started: no launcher has written its folder, or the start did not get that far."""
+    """Nothing of it is there. It was never prepared, or what it left was removed."""
+    PREPARED = "prepared"
+    """It is written down, and surely did not begin: it may be started, again as well."""
     RUNNING = "running"
     EXITED = "exited"
     LOST = "lost"
-    """It began, and neither it nor its end can be found: the machine may have been restarted."""
+    """It may have begun, and its end will not be known: its machine may have been restarted."""
 
 
 class Stream(StrEnum):
@@ -43,10 +45,12 @@ class Job:
 
     Attributes:
         execution_id: Given to the waker when something happened.
-        folder: Holds all of the job's records; made by :meth:`Launcher.start`.
+        folder: Holds all of the job's records; made by :meth:`Launcher.prepare`.
         argv: Program and arguments; no shell reads them.
         files: Files to write into ``folder`` before the start, by name; a script is one of them.
             An ``argv`` element ``{folder}/NAME`` is not special: callers put real paths there.
+            They are taken away when the command has ended.
+        stdin: What the command reads from its standard input; never written to a disk.
         env: The whole environment of the command.
         working_dir: Existing folder, or one below the execution's own that is made.
         timeout_seconds: Longest time to run, not counting time paused.
@@ -59,6 +63,7 @@ class Job:
     working_dir: Path
     env: Mapping[str, str]
     files: Mapping[str, str] = field(default_factory=dict)
+    stdin: str | None = None
     timeout_seconds: float | None = None
     kill_grace_seconds: float = 10.0
     resources: Resources = field(default_factory=Resources)
@@ -74,10 +79,17 @@ class JobState:
         cancelled: It was ended because :meth:`Launcher.cancel` asked for it.
         started_at: Seconds since the epoch, UTC; None until the command itself began.
         reason: Why the command could not be begun or was lost, in words for its owner.
+        process: The launcher's own name for the process that has the job, to be kept by the caller
+            and given to :meth:`Launcher.state` and :meth:`Launcher.end`; None until there is one.
+        pause_asked: Its last request was :meth:`Launcher.pause`.
+        lingers: It is ``ABSENT`` or ``LOST``, and something of it still runs.
     """
 
     phase: JobPhase
     node: str | None = None
+    process: JSON = None
+    pause_asked: bool = False
+    lingers: bool = False
     exit_code: int | None = None
     timed_out: bool = False
     cancelled: bool = False
@@ -112,20 +124,50 @@ class Launcher(ABC):
         """Build a launcher for a service that keeps its data in this folder."""
 
     @abstractmethod
+    def prepare(self, job: Job) -> None:
+        """Write down that a job may be begun, without beginning it; idempotent.
+
+        Raises:
+            InvalidRequest: One of ``files`` has the name of a record of the launcher.
+            UpstreamRefused: There can be no such folder, now or later.
+        """
+
+    @abstractmethod
     def start(self, job: Job) -> None:
         """Begin a job; on return it will run even if this process dies.
 
         Calling it again for the same folder begins nothing twice: at most one process ever runs
         the command. A command that cannot be begun (no such program, no such folder) is not an
-        error here: the job exits with code 127 or 126 and a ``reason``.
+        error here: the job exits with code 127 or 126 and a ``reason``. A job that is not prepared
+        is prepared first.
 
         Raises:
-            InvalidRequest: One of ``files`` has the name of a record of the launcher.
+            InvalidRequest, UpstreamRefused: As :meth:`prepare`.
         """
 
     @abstractmethod
-    def state(self, folder: Path) -> JobState:
-        """Look at a job. ``EXITED`` is said only when all of its output can be read."""
+    def refuse(self, folder: Path, *, cancelled: bool) -> bool:
+        """Make sure that a job never begins, whoever is about to start it; it is ``LOST`` then.
+
+        Args:
+            folder: The job's folder; made if it is missing.
+            cancelled: What its state shall say.
+
+        Returns:
+            False when it has begun.
+        """
+
+    @abstractmethod
+    def state(self, folder: Path, process: JSON = None) -> JobState:
+        """Look at a job. ``EXITED`` is said only when all of its output can be read.
+
+        Whatever became of the folder (removed in whole or in part, damaged, replaced by something
+        else) is a state of the job, and no error.
+
+        Args:
+            folder: The job's folder.
+            process: What an earlier state said of the process that has the job.
+        """
 
     @abstractmethod
     def read(self, folder: Path, offset: int, limit: int) -> tuple[list[OutputLine], int]:
@@ -151,6 +193,16 @@ class Launcher(ABC):
     @abstractmethod
     def cancel(self, folder: Path) -> None:
         """End the command and all that it started, politely first; idempotent, does not wait."""
+
+    @abstractmethod
+    def end(self, folder: Path, process: JSON, *, force: bool) -> None:
+        """End what lingers of a job whose records are of no use; does not wait.
+
+        Args:
+            folder: The job's folder.
+            process: As for :meth:`state`.
+            force: Not politely.
+        """
 
     @abstractmethod
     def pause(self, folder: Path) -> None:

@@ -2,29 +2,49 @@
 
 from __future__ import annotations
 
+import errno
 import json
 import os
 import signal
 import subprocess
-import sys
 import time
 from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager, suppress
 from dataclasses import replace
-from functools import cache
 from pathlib import Path
 from threading import Thread
-from typing import Any, Self
+from typing import Self
 
 from app.domain import JSON
 from app.engine.launchers.base import Job, JobPhase, JobState, Launcher, OutputLine
 from app.engine.launchers.frames import MAX_FRAME, parse_frames
+from app.engine.launchers.job_processes import (
+    end,
+    is_alive,
+    is_elsewhere,
+    is_of_this_boot,
+    notify,
+    remains,
+    shim_command,
+)
+from app.engine.launchers.job_records import (
+    REFUSAL,
+    Claim,
+    Damaged,
+    Process,
+    open_regular,
+    read_claim,
+    read_result,
+)
 from app.engine.launchers.outputs import MAX_OUTPUTS_BYTES, parse_outputs
 from app.engine.launchers.shim import records
-from app.errors import InvalidRequest, UpstreamUnreachable
+from app.errors import InvalidRequest, UpstreamRefused, UpstreamUnreachable
 
 _START_SECONDS = 10.0
 """A shim that has not taken its job by then never will: it needs some 30 ms."""
+
+_NEVER = 0
+"""The time of a specification upon which no shim was set yet."""
 
 _ERRORS = "shim.err"
 _RESERVED = {
@@ -32,10 +52,10 @@ _RESERVED = {
     *(records.SPEC, records.CLAIM, records.EXIT, records.FRAMES, records.OUTPUTS),
     *(records.CANCEL, records.PAUSE, _ERRORS),
 }
-# The shell ends at once, so that the shim is nobody's child and becomes nobody's zombie.
-_DETACH = ("/bin/sh", "-c", '"$@" &', "sh")
-# The folder is imported as a package of its own: that keeps its bytecode, and -I everything else.
-_SHIM = "import sys; sys.path.append(sys.argv[1]); from shim.supervisor import main; main()"
+# The shell ends at once, so that the shim is nobody's child and becomes nobody's zombie. By itself
+# it would give what it leaves in the background an empty standard input.
+_DETACH = ("/bin/sh", "-c", 'exec 3<&0; "$@" <&3 3<&- &', "sh")
+_NO_FOLDER = {errno.ENOTDIR, errno.EEXIST, errno.ELOOP, errno.ENAMETOOLONG}
 
 
 @contextmanager
@@ -43,6 +63,9 @@ def _disk_errors() -> Iterator[None]:
     try:
         yield
     except (OSError, subprocess.SubprocessError) as exc:
+        if isinstance(exc, OSError) and exc.errno in _NO_FOLDER:
+            message = f"The folder of the job cannot be made: {exc.strerror}."
+            raise UpstreamRefused(message, detail=str(exc)) from exc
         message = "The folder of the job, or the machine, cannot be used now."
         raise UpstreamUnreachable(message, detail=str(exc)) from exc
 
@@ -67,70 +90,92 @@ class LocalLauncher(Launcher):
         return cls(data_dir / "doorbell")
 
     @_disk_errors()
-    def start(self, job: Job) -> None:
-        """Begin a job: write its records, and set a shim upon them."""
+    def prepare(self, job: Job) -> None:
+        """Write the records of a job, the one that counts last of all."""
         folder = job.folder.absolute()
-        if (folder / records.CLAIM).exists():
-            return
         if (folder / records.SPEC).exists():
-            os.utime(folder / records.SPEC)
-        else:
-            self._write(job, folder)
-        _spawn_shim(folder)
-
-    def _write(self, job: Job, folder: Path) -> None:
-        folder.mkdir(mode=0o700, parents=True, exist_ok=True)
+            return
+        for path in _make_folder(folder):
+            records.sync(str(path))
         for name, text in job.files.items():
             if name in _RESERVED or "/" in name:
                 raise InvalidRequest(f"A file of a step cannot be named '{name}'.")
             mode = 0o700 if text.startswith("#!") else 0o600
             records.write_atomically(str(folder / name), text.encode("utf-8", "replace"), mode)
-        spec = {
+        kept = {"execution_id": job.execution_id, "working_dir": str(job.working_dir.absolute())}
+        records.write_atomically(str(folder / records.SPEC), json.dumps(kept).encode())
+        os.utime(folder / records.SPEC, (_NEVER, _NEVER))
+        records.sync(str(folder))
+
+    @_disk_errors()
+    def start(self, job: Job) -> None:
+        """Set a shim upon a job, and give it the specification."""
+        folder = job.folder.absolute()
+        if (folder / records.CLAIM).exists():
+            return
+        self.prepare(job)
+        os.utime(folder / records.SPEC)
+        _spawn_shim(folder, self._specification(job, folder))
+
+    def _specification(self, job: Job, folder: Path) -> JSON:
+        return {
             "argv": job.argv,
             "env": {**job.env, "SLIPWAY_OUTPUT": str(folder / records.OUTPUTS)},
+            "stdin": job.stdin,
+            "files": list(job.files),
             "working_dir": str(job.working_dir.absolute()),
             "timeout_seconds": job.timeout_seconds,
             "kill_grace_seconds": job.kill_grace_seconds,
             "execution_id": job.execution_id,
             "doorbell": self._doorbell and str(self._doorbell),
         }
-        records.write_atomically(str(folder / records.SPEC), json.dumps(spec).encode())
 
     @_disk_errors()
-    def state(self, folder: Path) -> JobState:
+    def refuse(self, folder: Path, *, cancelled: bool) -> bool:
+        """Take the job's claim, so that no shim can; see the contract."""
+        _make_folder(folder)
+        if records.claim(str(folder), {**REFUSAL, "cancelled": cancelled}):
+            return True
+        try:
+            claim = read_claim(folder)
+        except Damaged:
+            return False
+        return claim is not None and claim.process is None
+
+    @_disk_errors()
+    def state(self, folder: Path, process: JSON = None) -> JobState:
         """Look at a job.
 
-        A job that was written down and that no shim has taken runs, by what is known, for another
-        10 s, and is absent afterwards: then :meth:`start` may be called again, as at any time.
-        A job of another machine, by its host name, runs until it has exited: only a launcher there
-        can know better, and the ``reason`` says so.
+        A job upon which a shim was set and that no shim has taken runs, by what is known, for
+        another 10 s. A job of another machine runs until it has exited: only a launcher there can
+        know better, and the ``reason`` says so.
         """
-        claim = _record(folder, records.CLAIM)
-        if claim is None:
-            return JobState(_phase_without_claim(folder))
-        alive = _alive(claim)  # before the look at the result, which a shim leaves before it ends
-        result = _record(folder, records.EXIT)
-        if result is not None:
-            return JobState(JobPhase.EXITED, node=claim["hostname"], **result)
-        running = JobState(JobPhase.RUNNING, node=claim["hostname"], started_at=claim["started_at"])
-        if alive:
-            return running
-        if _elsewhere(claim):
-            reason = f"only a launcher on {claim['hostname']} can tell whether it still runs"
-            return replace(running, reason=reason)
-        if claim["boot_id"] != _boot_id():
-            return replace(running, phase=JobPhase.LOST, reason="its machine was restarted")
-        return replace(running, phase=JobPhase.LOST, reason="its supervisor is gone")
+        folder = folder.absolute()
+        claim, fault = _claim(folder, Process.load(process))
+        if claim is not None and claim.process is None:
+            return JobState(JobPhase.LOST, cancelled=claim.cancelled, reason="it was never begun")
+        # Whether it lives comes before the result, which a shim leaves before it ends.
+        state = _unfinished(folder, claim, Process.load(process), fault)
+        with suppress(Damaged):
+            result = read_result(folder)
+            if result is not None:
+                return replace(state, phase=JobPhase.EXITED, **{**result, "lingers": False})
+        if state.phase in (JobPhase.LOST, JobPhase.ABSENT):
+            return replace(state, lingers=any(remains(folder)) or state.lingers)
+        return replace(state, pause_asked=(folder / records.PAUSE).exists())
 
     @_disk_errors()
     def read(self, folder: Path, offset: int, limit: int) -> tuple[list[OutputLine], int]:
         """Read whole frames: up to 64 KiB more than ``limit``, never half a frame."""
         try:
-            with (folder / records.FRAMES).open("rb", buffering=0) as file:
-                file.seek(offset)
-                data = file.read(max(limit, MAX_FRAME))
-        except FileNotFoundError:
+            fd = open_regular(folder / records.FRAMES)
+        except Damaged:
+            fd = None
+        if fd is None:
             return [], offset
+        with os.fdopen(fd, "rb", buffering=0) as file:
+            file.seek(offset)
+            data = file.read(max(limit, MAX_FRAME))
         lines, size = parse_frames(data)
         return lines, offset + size
 
@@ -139,12 +184,13 @@ class LocalLauncher(Launcher):
         """Parse the command's results; none if it wrote no file."""
         path = folder / records.OUTPUTS
         try:
-            if path.is_file():
-                with path.open("rb") as file:
-                    return parse_outputs(file.read(MAX_OUTPUTS_BYTES + 1))
-        except PermissionError as exc:
-            raise InvalidRequest("The outputs cannot be read.") from exc
-        if path.exists() or path.is_symlink():
+            fd = open_regular(path, follow=True)
+        except Damaged as exc:
+            raise InvalidRequest(f"The outputs are not a regular file: {exc}.") from exc
+        if fd is not None:
+            with os.fdopen(fd, "rb") as file:
+                return parse_outputs(file.read(MAX_OUTPUTS_BYTES + 1))
+        if path.is_symlink():
             raise InvalidRequest("The outputs are not a regular file.")
         return {}
 
@@ -152,6 +198,11 @@ class LocalLauncher(Launcher):
     def cancel(self, folder: Path) -> None:
         """Leave the request to end the job, and wake its shim."""
         _request(folder, records.CANCEL)
+
+    @_disk_errors()
+    def end(self, folder: Path, process: JSON, *, force: bool) -> None:
+        """End the shim, and all else that has the job's mark."""
+        end(folder.absolute(), Process.load(process), force=force)
 
     @_disk_errors()
     def pause(self, folder: Path) -> None:
@@ -185,16 +236,30 @@ def _answer(doorbell: int, wake: Callable[[str], None]) -> None:
             wake(execution_id.decode("utf-8", "replace"))
 
 
-def _spawn_shim(folder: Path) -> None:
+def _make_folder(folder: Path) -> list[Path]:
+    """Make a folder and those above it; give those that hold a new name."""
+    if folder.is_dir():
+        return []
+    holders = [] if folder == folder.parent else _make_folder(folder.parent)
+    folder.mkdir(mode=0o700, exist_ok=True)
+    return [*holders, folder.parent]
+
+
+def _spawn_shim(folder: Path, specification: JSON) -> None:
     # Python itself may need this one, where it comes from an environment module.
     env = {name: value for name, value in os.environ.items() if name == "LD_LIBRARY_PATH"}
-    program = (sys.executable, "-I", "-S", "-c", _SHIM, str(Path(__file__).parent))
-    with (folder / _ERRORS).open("ab") as errors:
+    # A file in memory, which a shim reads when it gets to it: no secret of it is on any disk.
+    with (
+        os.fdopen(os.memfd_create("specification"), "w+b") as memory,
+        (folder / _ERRORS).open("ab") as errors,
+    ):
+        memory.write(json.dumps(specification).encode())
+        memory.seek(0)
         subprocess.run(  # noqa: S603 - a fixed program
-            (*_DETACH, *program),
+            (*_DETACH, *shim_command(folder)),
             cwd=folder,
             env=env,
-            stdin=subprocess.DEVNULL,
+            stdin=memory,
             stdout=subprocess.DEVNULL,
             stderr=errors,
             start_new_session=True,
@@ -202,8 +267,62 @@ def _spawn_shim(folder: Path) -> None:
         )
 
 
+def _claim(folder: Path, seen: Process | None) -> tuple[Claim | None, str]:
+    """Read who has a job, and what is wrong with that, if anything."""
+    try:
+        claim = read_claim(folder)
+    except Damaged as exc:
+        return None, str(exc)
+    if seen is None or (claim is not None and claim.process in (None, seen)):
+        return claim, ""
+    if claim is not None:
+        return None, "its records are those of another job"
+    if (folder / records.SPEC).exists():
+        return None, f"{records.CLAIM} was removed"
+    return None, "its folder was removed"
+
+
+def _unfinished(folder: Path, claim: Claim | None, seen: Process | None, fault: str) -> JobState:
+    """Tell what is known of a job whose result is not known."""
+    process = claim.process if claim else seen
+    if process is None:
+        return _damaged(fault) if fault else _unclaimed(folder)
+    state = JobState(JobPhase.RUNNING, node=process.hostname, process=process.dump())
+    state = replace(state, started_at=claim.started_at if claim else None)
+    if fault:
+        return replace(state, phase=JobPhase.LOST, reason=fault, lingers=is_alive(process))
+    if is_alive(process):
+        return state
+    if is_elsewhere(process):
+        reason = f"only a launcher on {process.hostname} can tell whether it still runs"
+        return replace(state, reason=reason)
+    restarted = not is_of_this_boot(process)
+    reason = "its machine was restarted" if restarted else "its supervisor is gone"
+    return replace(state, phase=JobPhase.LOST, reason=reason)
+
+
+def _damaged(fault: str) -> JobState:
+    return JobState(JobPhase.LOST, reason=fault)
+
+
+def _unclaimed(folder: Path) -> JobState:
+    """Tell whether a job that nobody has can be begun, or is on its way."""
+    try:
+        moment = (folder / records.SPEC).lstat().st_mtime
+    except (FileNotFoundError, NotADirectoryError, PermissionError):
+        return JobState(JobPhase.ABSENT)
+    if moment == _NEVER:
+        return JobState(JobPhase.PREPARED)
+    # A clock that was set back makes an age negative.
+    if abs(time.time() - moment) < _START_SECONDS:
+        return JobState(JobPhase.RUNNING)
+    if any(remains(folder)):
+        return JobState(JobPhase.LOST, reason=f"{records.CLAIM} was removed")
+    return JobState(JobPhase.PREPARED)
+
+
 def _request(folder: Path, name: str) -> None:
-    folder.mkdir(mode=0o700, parents=True, exist_ok=True)
+    _make_folder(folder)
     (folder / name).touch()
     _notify(folder)
 
@@ -214,52 +333,12 @@ def _notify(folder: Path) -> None:
     Raises:
         UpstreamUnreachable: The job belongs to another machine.
     """
-    claim = _record(folder, records.CLAIM)
-    if claim is None:
+    try:
+        claim = read_claim(folder)
+    except Damaged:
         return
-    if _elsewhere(claim):
-        raise UpstreamUnreachable(f"Only the launcher on {claim['hostname']} reaches the job.")
-    with suppress(ProcessLookupError):
-        fd = os.pidfd_open(claim["pid"])  # from here on the pid cannot become somebody else's
-        try:
-            if _alive(claim):
-                signal.pidfd_send_signal(fd, signal.SIGUSR1)
-        finally:
-            os.close(fd)
-
-
-def _record(folder: Path, name: str) -> Any:
-    try:
-        return json.loads((folder / name).read_bytes())
-    except FileNotFoundError:
-        return None
-
-
-def _phase_without_claim(folder: Path) -> JobPhase:
-    try:
-        age_seconds = time.time() - (folder / records.SPEC).stat().st_mtime
-    except FileNotFoundError:
-        return JobPhase.ABSENT
-    # A clock that was set back makes an age negative.
-    return JobPhase.RUNNING if abs(age_seconds) < _START_SECONDS else JobPhase.ABSENT
-
-
-def _elsewhere(claim: Mapping[str, Any]) -> bool:
-    """Whether the job is another machine's. One that was given another name is still the same."""
-    return bool(claim["hostname"] != os.uname().nodename and claim["boot_id"] != _boot_id())
-
-
-def _alive(claim: Mapping[str, Any]) -> bool:
-    """Whether the very process that took the job still runs, here."""
-    if _elsewhere(claim) or claim["boot_id"] != _boot_id():
-        return False
-    try:
-        fields = records.process_stat(claim["pid"])
-    except (FileNotFoundError, ProcessLookupError):
-        return False
-    return fields[19] == claim["start_time"] and fields[0] not in "ZX"
-
-
-@cache
-def _boot_id() -> str:
-    return records.boot_id()
+    if claim is None or claim.process is None:
+        return
+    if is_elsewhere(claim.process):
+        raise UpstreamUnreachable(f"Only the launcher on {claim.process.hostname} reaches the job.")
+    notify(claim.process, signal.SIGUSR1)

@@ -49,6 +49,9 @@ class ScriptedLauncher(Launcher):
     Jobs are called ``STEP`` or ``STEP/ATTEMPT``, the newest attempt where none is named.
 
     Attributes:
+        prepared, refused: Jobs that may begin, and jobs that never will.
+        removed: Jobs whose folder is gone, and whether they run on.
+        ended: What had to be ended without its records, and whether by force.
         calls: What was asked of it, such as ``("start", "split/1")``; each start counts, although
             only the first one for a folder begins anything.
         begun: The jobs that were really begun, in order.
@@ -59,11 +62,16 @@ class ScriptedLauncher(Launcher):
 
     def __init__(self) -> None:
         self.jobs: dict[str, ScriptedJob] = {}
+        self.prepared: set[str] = set()
+        self.refused: set[str] = set()
+        self.removed: dict[str, bool] = {}
+        self.ended: list[tuple[str, bool]] = []
         self.calls: list[tuple[str, str]] = []
         self.begun: list[str] = []
         self.on_start: Callable[[str], None] = lambda name: None
         self.broken: SlipwayError | None = None
         self.broken_starts: dict[str, SlipwayError] = {}
+        self.broken_spawns: dict[str, SlipwayError] = {}
         self.deaf = False
         self._stamps = itertools.count()
 
@@ -73,20 +81,45 @@ class ScriptedLauncher(Launcher):
 
     # What the engine asks for
 
-    def start(self, job: Job) -> None:
-        name = self._asked("start", job.folder)
+    def prepare(self, job: Job) -> None:
+        name = self._asked("prepare", job.folder)
         if error := self.broken_starts.get(name.partition("/")[0]):
             raise error
-        if name in self.jobs:
+        self.prepared.add(name)
+
+    def start(self, job: Job) -> None:
+        name = self._asked("start", job.folder)
+        if error := self.broken_spawns.get(name.partition("/")[0]):
+            raise error
+        if name in self.jobs or name in self.refused:
             return
-        running = JobState(JobPhase.RUNNING, node=NODE, started_at=time.time())
+        process = {"pid": len(self.begun) + 1}
+        running = JobState(JobPhase.RUNNING, node=NODE, started_at=time.time(), process=process)
         self.jobs[name] = ScriptedJob(job, running)
         self.begun.append(name)
         self.on_start(name)
 
-    def state(self, folder: Path) -> JobState:
-        known = self.jobs.get(self._asked("state", folder))
-        return known.state if known else JobState(JobPhase.ABSENT)
+    def refuse(self, folder: Path, *, cancelled: bool) -> bool:
+        name = self._asked("refuse", folder)
+        if name in self.jobs:
+            return False
+        self.refused.add(name)
+        return True
+
+    def state(self, folder: Path, process: JSON = None) -> JobState:
+        name = self._asked("state", folder)
+        if name in self.removed:
+            reason = "its folder was removed"
+            return JobState(JobPhase.LOST, reason=reason, lingers=self.removed[name])
+        if name in self.refused:
+            return JobState(JobPhase.LOST, reason="it was never begun")
+        known = self.jobs.get(name)
+        if known:
+            return replace(known.state, pause_asked=known.paused)
+        return JobState(JobPhase.PREPARED if name in self.prepared else JobPhase.ABSENT)
+
+    def end(self, folder: Path, process: JSON, *, force: bool) -> None:
+        self.ended.append((self._asked("end", folder), force))
 
     def read(self, folder: Path, offset: int, limit: int) -> tuple[list[OutputLine], int]:
         """Count an offset as lines, and a limit as bytes of text."""
@@ -107,7 +140,7 @@ class ScriptedLauncher(Launcher):
     def cancel(self, folder: Path) -> None:
         name = self._asked("cancel", folder)
         if not self.deaf and self.is_running(name):
-            self.end(name, 143, cancelled=True)
+            self.finish(name, 143, cancelled=True)
 
     def pause(self, folder: Path) -> None:
         self.jobs[self._asked("pause", folder)].paused = True
@@ -144,7 +177,7 @@ class ScriptedLauncher(Launcher):
             OutputLine(stream, now + next(self._stamps) / 1000, text) for text in texts
         ]
 
-    def end(
+    def finish(
         self,
         name: str,
         exit_code: int = 0,
@@ -162,8 +195,12 @@ class ScriptedLauncher(Launcher):
         job.state = replace(job.state, phase=JobPhase.LOST, reason=reason)
 
     def forget(self, name: str) -> None:
-        """Make a job one that never was, as when its folder did not survive a power failure."""
+        """Make a job one that was never begun, as when the conductor died before that."""
         del self.jobs[name]
+
+    def remove(self, name: str, *, lingers: bool) -> None:
+        """Remove the folder of a job, which may run on."""
+        self.removed[name] = lingers
 
     def starts(self, name: str) -> int:
         return self.calls.count(("start", name))
@@ -221,8 +258,12 @@ class Bench:
         machine = Machine(self.launcher, self.slots, self.root, 1.0, self.base_env)
         return Run(self.execution, self.definition, machine).advance()
 
-    def look(self) -> Observation:
-        """Look once, and store what was seen."""
+    def look(self, *, dies: bool = False) -> Observation:
+        """Look once, store what was seen, and do what was to be done then.
+
+        Args:
+            dies: The conductor is killed in between.
+        """
         seen = self.observe()
         self.log += seen.entries
         self.tasks |= {task.name: task for task in seen.tasks}
@@ -232,6 +273,8 @@ class Bench:
         cursor = json.loads(json.dumps(seen.cursor))
         self.execution = replace(self.execution, cursor=cursor, status=seen.status)
         self.seen = seen
+        if seen.once_stored is not None and not dies:
+            seen.once_stored()
         return seen
 
     def want(self, desired: DesiredState) -> None:

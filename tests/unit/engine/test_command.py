@@ -122,7 +122,7 @@ def test_limits_and_resources_are_handed_on(job_of):
     assert job.execution_id == "e1"
 
 
-def test_a_request_is_a_file_and_not_a_command_line(job_of):
+def test_a_request_is_in_no_file_no_variable_and_no_command_line(job_of):
     config = {
         "method": "POST", "url": "http://host/${{ inputs.text }}",
         "body": {"x": "${{ inputs.text }}"},
@@ -131,7 +131,8 @@ def test_a_request_is_a_file_and_not_a_command_line(job_of):
     job = job_of({"type": "http", "config": config}, {"text": "s3cret"})
     assert job.argv[0] == sys.executable
     assert not any("s3cret" in element for element in job.argv)
-    request = json.loads(job.files["request.json"])
+    assert not job.files
+    request = json.loads(job.stdin)
     assert request["url"] == "http://host/s3cret"
     assert request["headers"] == {"X-Token": "s3cret"}
     assert request["body"] == {"x": "s3cret"}
@@ -140,7 +141,7 @@ def test_a_request_is_a_file_and_not_a_command_line(job_of):
 def test_a_body_keeps_its_types(job_of):
     config = {"url": "http://host", "body": {"n": "${{ inputs.n }}"}}
     job = job_of({"type": "http", "config": config}, {"n": [1, 2]})
-    assert json.loads(job.files["request.json"])["body"] == {"n": [1, 2]}
+    assert json.loads(job.stdin)["body"] == {"n": [1, 2]}
 
 
 def test_a_value_that_is_missing_is_named(tmp_path):

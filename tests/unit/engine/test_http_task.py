@@ -118,9 +118,11 @@ for line in sys.stdin:
     os.chdir(folder)
     os.environ.clear()
     os.environ.update(env)
-    for number, name in enumerate(["in", "out", "err"]):
+    os.dup2(os.open(request, os.O_RDONLY), 0)
+    sys.stdin = open(0, closefd=False)
+    for number, name in enumerate(["out", "err"], start=1):
         os.dup2(os.open(name, os.O_RDWR | os.O_CREAT | os.O_TRUNC, 0o600), number)
-    code = main(request)
+    code = main()
     sys.stdout.flush()
     sys.stderr.flush()
     os._exit(code)
@@ -150,7 +152,8 @@ def fork():
 def execute(request, folder, env):
     """Run the program as a launcher does."""
     result = subprocess.run(
-        [sys.executable, "-P", "-m", "app.engine.http_task", request],
+        [sys.executable, "-P", "-m", "app.engine.http_task"],
+        input=request.read_text(),
         env=env,
         cwd=folder,
         capture_output=True,

@@ -11,7 +11,7 @@ from engine_kit import GONE, NODE, Bench, ScriptedLauncher, diamond, steps
 from app.domain import DesiredState, ExecutionStatus, Level, TaskStatus
 from app.engine.launchers.base import Stream
 from app.engine.slots import Slots
-from app.errors import InvalidRequest, UpstreamUnreachable
+from app.errors import InvalidRequest, UpstreamRefused, UpstreamUnreachable
 
 SUCCESS, FAILED, SKIPPED = TaskStatus.SUCCESS, TaskStatus.FAILED, TaskStatus.SKIPPED
 CANCELLED, PENDING = TaskStatus.CANCELLED, TaskStatus.PENDING
@@ -29,7 +29,7 @@ def bench(tmp_path):
 
 
 def succeed_at_once(bench):
-    bench.launcher.on_start = bench.launcher.end
+    bench.launcher.on_start = bench.launcher.finish
     return bench
 
 
@@ -40,16 +40,16 @@ def test_each_step_begins_when_all_that_it_needs_have_ended(bench):
     flow = bench(diamond())
     flow.look()
     assert flow.launcher.running == {"split"}
-    flow.launcher.end("split")
+    flow.launcher.finish("split")
     flow.look()
     assert flow.launcher.running == {"left", "right"}
-    flow.launcher.end("right")
+    flow.launcher.finish("right")
     flow.look()
     assert flow.launcher.running == {"left"}, "join waits for both"
-    flow.launcher.end("left")
+    flow.launcher.finish("left")
     flow.look()
     assert flow.launcher.running == {"join"}
-    flow.launcher.end("join")
+    flow.launcher.finish("join")
     seen = flow.look()
     assert seen.status is ExecutionStatus.SUCCESS
     assert seen.log_complete
@@ -69,7 +69,7 @@ def test_the_order_in_the_document_does_not_matter(bench):
 def test_the_status_tells_how_far_it_is(bench):
     flow = bench(steps("only"))
     flow.look()
-    flow.launcher.end("only")
+    flow.launcher.finish("only")
     flow.finish()
     assert flow.statuses == [ExecutionStatus.RUNNING, ExecutionStatus.SUCCESS]
 
@@ -80,7 +80,7 @@ def test_tasks_tell_their_times_exit_code_attempts_and_node(bench):
     task = flow.tasks["only"]
     assert (task.status, task.attempts, task.exit_code) == (RUNNING, 1, None)
     assert task.finished_at is None
-    flow.launcher.end("only")
+    flow.launcher.finish("only")
     flow.finish()
     task = flow.tasks["only"]
     assert (task.status, task.attempts, task.exit_code, task.node) == (SUCCESS, 1, 0, NODE)
@@ -93,7 +93,7 @@ def test_only_tasks_that_changed_are_told(bench):
     assert {task.name for task in flow.look().tasks} == {"split", "left", "right", "join"}
     flow.look()  # now the node is known
     assert flow.look().tasks == ()
-    flow.launcher.end("split")
+    flow.launcher.finish("split")
     assert {task.name for task in flow.look().tasks} == {"split", "left", "right"}
 
 
@@ -101,7 +101,7 @@ def test_progress_grows_from_0_to_1(bench):
     flow = bench(diamond())
     for name in ("split", "left", "right", "join"):
         flow.look()
-        flow.launcher.end(name)
+        flow.launcher.finish(name)
     flow.finish()
     assert flow.shares == [0.0, 0.25, 0.5, 0.75, 1.0]
 
@@ -129,7 +129,7 @@ def test_a_fan_of_150_steps_with_one_processor_runs_them_one_by_one(bench):
     for _ in range(150):
         flow.look()
         (running,) = flow.launcher.running
-        flow.launcher.end(running)
+        flow.launcher.finish(running)
     assert flow.finish(most=2).status is ExecutionStatus.SUCCESS
 
 
@@ -142,10 +142,10 @@ def test_no_more_tasks_run_than_there_are_processors(bench):
     )
     flow.look()
     assert flow.launcher.running == {"a", "b", "c"}, "what fits goes past what does not"
-    flow.launcher.end("a")
+    flow.launcher.finish("a")
     flow.look()
     assert "wide" not in flow.launcher.running
-    flow.launcher.end("b")
+    flow.launcher.finish("b")
     flow.look()
     assert flow.launcher.running == {"wide", "c"}
 
@@ -158,7 +158,7 @@ def test_no_more_memory_is_promised_than_there_is(bench):
     )
     flow.look()
     assert len(flow.launcher.running) == 2
-    flow.launcher.end(min(flow.launcher.running))
+    flow.launcher.finish(min(flow.launcher.running))
     flow.look()
     assert len(flow.launcher.running) == 2
     assert len(flow.launcher.begun) == 3
@@ -180,7 +180,7 @@ def test_an_execution_that_waits_for_room_is_woken_when_there_is_some(bench):
     first.look()
     assert second.look().status is ExecutionStatus.PENDING
     assert woken == []
-    launcher.end("only")
+    launcher.finish("only")
     first.look()
     assert woken == ["e2"]
     second.look()
@@ -195,11 +195,11 @@ def test_room_is_given_back_however_a_task_ends(bench, end):
     )
     flow.look()
     if end == "failure":
-        flow.launcher.end("a", 1)
+        flow.launcher.finish("a", 1)
     elif end == "loss":
         flow.launcher.lose("a")
     elif end == "unreadable outputs":
-        flow.launcher.end("a", outputs=InvalidRequest("Line 1."))
+        flow.launcher.finish("a", outputs=InvalidRequest("Line 1."))
     elif end == "cancel":
         flow.want(DesiredState.CANCEL)
     flow.finish()
@@ -220,14 +220,14 @@ def test_a_failure_skips_what_needs_it_and_lets_the_other_branches_end(bench):
     )  # fmt: skip
     flow.look()
     flow.launcher.say("bad", "reading", "no such file")
-    flow.launcher.end("bad", 3)
+    flow.launcher.finish("bad", 3)
     flow.look()
     flow.look()
     assert flow.seen.status is ExecutionStatus.RUNNING, "an independent branch still runs"
     assert flow.shown["child"] is flow.shown["grandchild"] is SKIPPED
-    flow.launcher.end("good")
+    flow.launcher.finish("good")
     flow.look()
-    flow.launcher.end("after")
+    flow.launcher.finish("after")
     seen = flow.finish()
     assert seen.status is ExecutionStatus.FAILED
     assert flow.shown["after"] is SUCCESS
@@ -242,7 +242,7 @@ def test_only_the_last_lines_stand_in_the_reason(bench):
     flow = bench(steps("bad"))
     flow.look()
     flow.launcher.say("bad", *(f"line {i}" for i in range(100)), "x" * 60_000)
-    flow.launcher.end("bad", 1)
+    flow.launcher.finish("bad", 1)
     error = flow.finish().error
     assert "line 99" in error
     assert "line 90" not in error
@@ -257,9 +257,9 @@ def test_a_failure_that_is_allowed_lets_the_execution_succeed(bench):
         )
     )  # fmt: skip
     flow.look()
-    flow.launcher.end("shaky", 7)
+    flow.launcher.finish("shaky", 7)
     flow.look()
-    flow.launcher.end("next")
+    flow.launcher.finish("next")
     seen = flow.finish()
     assert seen.status is ExecutionStatus.SUCCESS
     assert flow.shown["shaky"] is FAILED
@@ -270,7 +270,7 @@ def test_what_a_skipped_task_was_needed_for_is_skipped_though_failures_are_allow
     middle = {"id": "middle", "needs": ["bad"], "allow_failure": True}
     flow = bench(steps("bad", middle, {"id": "last", "needs": ["middle"]}))
     flow.look()
-    flow.launcher.end("bad", 1)
+    flow.launcher.finish("bad", 1)
     assert flow.finish().status is ExecutionStatus.FAILED
     assert flow.shown["middle"] is flow.shown["last"] is SKIPPED
 
@@ -281,9 +281,9 @@ def test_a_failed_task_is_tried_again_in_a_folder_of_its_own(bench):
         flow.wait_for(lambda attempt=attempt: f"shaky/{attempt}" in flow.launcher.begun)
         assert flow.launcher["shaky"].job.env["SLIPWAY_ATTEMPT"] == str(attempt)
         flow.launcher.say("shaky", f"attempt {attempt}")
-        flow.launcher.end("shaky", 1)
+        flow.launcher.finish("shaky", 1)
     flow.wait_for(lambda: len(flow.launcher.begun) == 3)
-    flow.launcher.end("shaky")
+    flow.launcher.finish("shaky")
     seen = flow.finish()
     assert seen.status is ExecutionStatus.SUCCESS
     task = flow.tasks["shaky"]
@@ -294,7 +294,7 @@ def test_a_failed_task_is_tried_again_in_a_folder_of_its_own(bench):
 
 def test_a_task_that_never_succeeds_fails_after_its_last_retry(bench):
     flow = bench(steps({"id": "bad", "retries": 2, "retry_delay": "0s"}))
-    flow.launcher.on_start = lambda name: flow.launcher.end(name, 1)
+    flow.launcher.on_start = lambda name: flow.launcher.finish(name, 1)
     assert flow.finish().status is ExecutionStatus.FAILED
     assert flow.launcher.begun == ["bad/1", "bad/2", "bad/3"]
     assert flow.tasks["bad"].attempts == 3
@@ -304,7 +304,7 @@ def test_a_retry_waits_for_its_delay_and_does_not_keep_the_room(bench):
     slow = {"id": "slow", "retries": 1, "retry_delay": "1h"}
     flow = bench(steps(slow), slots=Slots(1, None))
     flow.look()
-    flow.launcher.end("slow", 1)
+    flow.launcher.finish("slow", 1)
     for _ in range(5):
         seen = flow.look()
         assert seen.poll_after_seconds > 0, "no busy waiting"
@@ -314,7 +314,7 @@ def test_a_retry_waits_for_its_delay_and_does_not_keep_the_room(bench):
     other.look()
     assert other.launcher.running == {"other"}
     flow.execution.cursor["tasks"]["slow"]["retry_at"] = time.time() - 1  # the hour is over
-    other.launcher.end("other")
+    other.launcher.finish("other")
     other.finish()
     flow.look()
     assert flow.launcher.begun == ["slow/1", "slow/2"]
@@ -323,7 +323,7 @@ def test_a_retry_waits_for_its_delay_and_does_not_keep_the_room(bench):
 def test_the_delay_of_a_retry_survives_a_restart(bench):
     flow = bench(steps({"id": "slow", "retries": 1, "retry_delay": "30ms"}))
     flow.look()
-    flow.launcher.end("slow", 1)
+    flow.launcher.finish("slow", 1)
     ended_at = time.time()
     flow.wait_for(lambda: len(flow.launcher.begun) == 2)
     assert time.time() - ended_at >= 0.03
@@ -333,7 +333,7 @@ def test_a_task_that_takes_too_long_fails_although_it_then_exits_with_0(bench):
     flow = bench(steps({"id": "slow", "timeout": "90s"}))
     flow.look()
     assert flow.launcher["slow"].job.timeout_seconds == 90
-    flow.launcher.end("slow", 0, timed_out=True)
+    flow.launcher.finish("slow", 0, timed_out=True)
     seen = flow.finish()
     assert seen.status is ExecutionStatus.FAILED
     assert "not done within 1m30s" in seen.error
@@ -342,7 +342,7 @@ def test_a_task_that_takes_too_long_fails_although_it_then_exits_with_0(bench):
 def test_a_command_that_cannot_be_begun_tells_why(bench):
     flow = bench(steps("absent"))
     flow.look()
-    flow.launcher.end("absent", 127, reason="no such program: frobnicate")
+    flow.launcher.finish("absent", 127, reason="no such program: frobnicate")
     assert "no such program: frobnicate" in flow.finish().error
 
 
@@ -362,7 +362,7 @@ def test_a_lost_task_is_tried_again_where_retries_are_left(bench):
     flow.launcher.say("only", "the last words")
     flow.launcher.lose("only")
     flow.wait_for(lambda: flow.launcher.running == {"only"})
-    flow.launcher.end("only")
+    flow.launcher.finish("only")
     assert flow.finish().status is ExecutionStatus.SUCCESS
     assert "the last words" in flow.texts()
 
@@ -370,7 +370,7 @@ def test_a_lost_task_is_tried_again_where_retries_are_left(bench):
 def test_outputs_that_cannot_be_read_fail_the_task(bench):
     flow = bench(steps("only", {"id": "next", "needs": ["only"]}))
     flow.look()
-    flow.launcher.end("only", outputs=InvalidRequest("Line 3 of the outputs: not valid JSON."))
+    flow.launcher.finish("only", outputs=InvalidRequest("Line 3 of the outputs: not valid JSON."))
     seen = flow.finish()
     assert seen.status is ExecutionStatus.FAILED
     assert "Line 3 of the outputs" in seen.error
@@ -398,7 +398,7 @@ def test_outputs_keep_their_types(bench):
     )
     flow.look()
     values = {"count": 3, "list": [1, {"a": None}], "none": None}
-    flow.launcher.end("only", outputs=values)
+    flow.launcher.finish("only", outputs=values)
     seen = flow.finish()
     assert seen.outputs == {
         "count": 3, "half": 1.5, "list": [1, {"a": None}], "yes": True, "none": None,
@@ -414,7 +414,7 @@ def test_outputs_reach_the_steps_behind(bench):
     }  # fmt: skip
     flow = bench(steps("make", use))
     flow.look()
-    flow.launcher.end("make", outputs={"name": "$(rm -rf /) 'ü'", "size": 5})
+    flow.launcher.finish("make", outputs={"name": "$(rm -rf /) 'ü'", "size": 5})
     flow.look()
     job = flow.launcher["use"].job
     assert job.argv == ("echo", "$(rm -rf /) 'ü'", "plain"), "one argument, as it is"
@@ -425,7 +425,7 @@ def test_an_output_that_was_not_written_fails_the_task_that_asks_for_it(bench):
     use = {"id": "use", "needs": ["make"], "env": {"SIZE": "${{ steps.make.outputs.size }}"}}
     flow = bench(steps("make", use))
     flow.look()
-    flow.launcher.end("make", outputs={"other": 1})
+    flow.launcher.finish("make", outputs={"other": 1})
     seen = flow.finish()
     assert seen.status is ExecutionStatus.FAILED
     assert "'use'" in seen.error
@@ -437,7 +437,7 @@ def test_an_output_that_was_not_written_fails_the_task_that_asks_for_it(bench):
 def test_a_workflow_output_without_a_value_fails_the_execution(bench):
     flow = bench(steps("make", outputs={"total": "${{ steps.make.outputs.total }}"}))
     flow.look()
-    flow.launcher.end("make")
+    flow.launcher.finish("make")
     seen = flow.finish()
     assert seen.status is ExecutionStatus.FAILED
     assert "there is no 'total'" in seen.error
@@ -464,7 +464,7 @@ def test_an_expression_that_goes_wrong_ends_in_a_failure_that_quotes_it(bench, e
         bench(steps("make", use, inputs=inputs), inputs=values, id="e2"),
     ):
         flow.look()
-        flow.launcher.end("make", outputs={"n": 1.5})
+        flow.launcher.finish("make", outputs={"n": 1.5})
         seen = flow.finish()
         assert seen.status is ExecutionStatus.FAILED
         assert f"{template} cannot be evaluated" in seen.error
@@ -483,7 +483,7 @@ def test_the_files_of_a_definition_lie_in_the_working_folder_before_the_first_st
     flow = bench(steps("only", files={"split.py": "print(1)\n", "lib/ü.txt": "ü"}))
     flow.launcher.on_start = lambda name: (
         (flow.launcher[name].job.working_dir / "split.py").read_text() == "print(1)\n"
-        and flow.launcher.end(name)
+        and flow.launcher.finish(name)
     )
     assert flow.finish().status is ExecutionStatus.SUCCESS
     assert (flow.root / "e1" / "work" / "lib" / "ü.txt").read_text(encoding="utf-8") == "ü"
@@ -499,7 +499,7 @@ def test_lines_are_told_once_with_their_level_time_and_task(bench):
     flow.look()
     flow.launcher.say("only", "careful", stream=Stream.STDERR)
     flow.launcher.say("only", "ERROR disk full", "[debug] detail")
-    flow.launcher.end("only")
+    flow.launcher.finish("only")
     flow.finish()
     own = [(e.level, e.content) for e in flow.log if not e.content.startswith("Task")]
     assert own[1:-1] == [
@@ -538,7 +538,7 @@ def test_a_long_output_is_read_piece_by_piece_and_at_once(bench):
     flow.look()
     line = "x" * 60_000
     flow.launcher.say("only", *([line] * 100))
-    flow.launcher.end("only")
+    flow.launcher.finish("only")
     looks = 0
     while not (seen := flow.look()).log_complete:
         looks += 1
@@ -552,7 +552,7 @@ def test_a_task_ends_only_once_all_of_its_output_was_read(bench):
     flow = bench(steps("only"))
     flow.look()
     flow.launcher.say("only", "last words")
-    flow.launcher.end("only")
+    flow.launcher.finish("only")
     flow.finish()
     texts = flow.texts("only")
     assert texts.index("last words") < next(i for i, t in enumerate(texts) if "succeeded" in t)
@@ -563,12 +563,15 @@ def test_a_task_ends_only_once_all_of_its_output_was_read(bench):
 
 def test_a_crash_between_start_and_store_begins_nothing_twice(bench):
     flow = bench(diamond())
-    flow.observe()  # begun, and the conductor dies
     flow.observe()
+    flow.observe()
+    assert flow.launcher.begun == [], "what the store does not know of is not begun"
+    flow.look(dies=True)
+    assert flow.launcher.begun == []
     flow.look()
-    assert flow.launcher.starts("split/1") == 3, "each look asks, for the same folder"
     assert flow.launcher.begun == ["split/1"]
-    flow.launcher.end("split")
+    assert flow.tasks["split"].attempts == 1
+    flow.launcher.finish("split")
     flow.observe()
     flow.look()
     assert flow.launcher.begun[1:] == ["left/1", "right/1"]
@@ -576,9 +579,10 @@ def test_a_crash_between_start_and_store_begins_nothing_twice(bench):
 
 def test_after_a_crash_what_ended_meanwhile_is_found(bench):
     flow = bench(steps("only", outputs={"n": "${{ steps.only.outputs.n }}"}))
+    flow.look()
     flow.observe()
     flow.launcher.say("only", "hello")
-    flow.launcher.end("only", outputs={"n": 1})
+    flow.launcher.finish("only", outputs={"n": 1})
     seen = flow.finish()
     assert seen.status is ExecutionStatus.SUCCESS
     assert seen.outputs == {"n": 1}
@@ -599,7 +603,7 @@ def test_an_observation_that_was_lost_is_made_again(bench):
 def test_a_retry_after_a_crash_is_the_same_attempt(bench):
     flow = bench(steps({"id": "shaky", "retries": 5, "retry_delay": "0s"}))
     flow.look()
-    flow.launcher.end("shaky", 1)
+    flow.launcher.finish("shaky", 1)
     for _ in range(4):
         flow.observe()
     flow.look()
@@ -609,7 +613,7 @@ def test_a_retry_after_a_crash_is_the_same_attempt(bench):
 
 def test_a_crash_does_not_write_over_what_a_command_made_of_a_file(bench):
     flow = bench(steps("only", files={"state.txt": "as it came"}))
-    flow.observe()
+    flow.observe()  # it has prepared the folder, and dies
     file = flow.root / "e1" / "work" / "state.txt"
     file.write_text("as the command left it")
     flow.look()
@@ -623,7 +627,7 @@ def test_a_job_whose_start_did_not_survive_is_begun_again(bench):
     flow.look()
     assert flow.launcher.begun == ["only/1", "only/1"]
     assert flow.tasks["only"].attempts == 1
-    flow.launcher.end("only")
+    flow.launcher.finish("only")
     assert flow.finish().status is ExecutionStatus.SUCCESS
 
 
@@ -633,6 +637,148 @@ def test_a_job_that_never_comes_to_be_fails_after_some_starts(bench):
     seen = flow.finish(most=10)
     assert seen.status is ExecutionStatus.FAILED
     assert "could not be begun" in seen.error
+
+
+def test_what_is_to_be_done_is_done_although_one_thing_fails(bench):
+    flow = bench(steps("a", "b"))
+    flow.observe()
+    flow.launcher.broken_spawns["a"] = GONE
+    with pytest.raises(UpstreamUnreachable):
+        flow.look()
+    assert flow.launcher.begun == ["b/1"]
+    flow.launcher.broken_spawns.clear()
+    flow.look()
+    assert flow.launcher.begun == ["b/1", "a/1"]
+
+
+def test_a_folder_that_can_never_be_made_fails_the_step(bench):
+    flow = bench(steps("a", "b"))
+    flow.launcher.broken_starts["a"] = UpstreamRefused("The folder cannot be made.")
+    flow.launcher.on_start = flow.launcher.finish
+    assert flow.finish().error == "Task 'a' failed: The folder cannot be made."
+    assert flow.launcher.begun == ["b/1"]
+
+
+# What lost its folder
+
+
+def test_what_was_seen_to_run_is_lost_with_its_folder(bench):
+    flow = bench(steps("only"))
+    flow.look()
+    flow.launcher.remove("only/1", lingers=False)
+    seen = flow.finish(most=2)
+    assert seen.error == "Task 'only' failed: its folder was removed"
+    assert flow.launcher.begun == ["only/1"]
+
+
+def test_what_vanished_before_it_was_seen_is_lost_too(bench):
+    flow = bench(steps("only"))
+    flow.look()
+    flow.launcher.forget("only/1")
+    flow.launcher.prepared.clear()
+    assert flow.finish(most=2).error == "Task 'only' failed: its folder was removed"
+    assert flow.launcher.begun == ["only/1"]
+
+
+def test_what_lingers_is_ended_before_the_next_attempt(bench):
+    flow = bench(steps({"id": "only", "retries": 1, "retry_delay": "0s"}))
+    flow.look()
+    flow.launcher.remove("only/1", lingers=True)
+    for _ in range(3):
+        assert flow.look().poll_after_seconds < 1
+        assert flow.shown == {"only": RUNNING}
+    assert set(flow.launcher.ended) == {("only/1", False)}
+    assert flow.launcher.begun == ["only/1"]
+    flow.launcher.remove("only/1", lingers=False)
+    flow.launcher.finish("only/1", 143, reason="its supervisor got SIGTERM")
+    flow.look()
+    flow.wait_for(lambda: flow.launcher.begun == ["only/1", "only/2"])
+    texts = flow.texts("only")
+    assert texts.count("Task 'only' failed: its folder was removed") == 1
+    lost = "Task 'only' is lost: its folder was removed; what still runs of it is ended"
+    assert texts.count(lost) == 1
+
+
+def test_what_cannot_be_ended_is_said_to_run_on(bench, monkeypatch):
+    flow = bench(steps("only"))
+    flow.look()
+    flow.launcher.remove("only/1", lingers=True)
+    flow.look()
+    began = time.time()
+    for seconds in (12, 30):
+        monkeypatch.setattr("time.time", lambda seconds=seconds: began + seconds)
+        seen = flow.look()
+    assert ("only/1", True) in flow.launcher.ended
+    assert seen.error.endswith("its folder was removed; what still runs of it could not be ended")
+
+
+@pytest.mark.parametrize("lingers", [True, False])
+def test_a_cancel_ends_what_lost_its_folder(bench, lingers):
+    flow = bench(steps("only", "other"))
+    flow.look()
+    flow.launcher.remove("only/1", lingers=lingers)
+    flow.want(DesiredState.CANCEL)
+    flow.look()
+    assert ("cancel", "only/1") not in flow.launcher.calls, "it would make the folder anew"
+    flow.launcher.remove("only/1", lingers=False)
+    assert flow.finish().log_complete
+    assert "other" not in flow.launcher.running
+
+
+def test_outputs_that_were_removed_are_missed(bench):
+    flow = bench(steps("make", "slow", outputs={"n": "${{ steps.make.outputs.n | default(7) }}"}))
+    flow.look()
+    flow.launcher.finish("make", outputs={"n": 1})
+    flow.look()
+    flow.launcher["make"].outputs = {}
+    flow.launcher.finish("slow")
+    assert "The outputs of step 'make' were removed from its folder." in flow.finish().error
+
+
+# Drivers that stood still
+
+
+def test_a_cancel_makes_the_late_start_of_another_driver_impossible(bench):
+    flow = bench(steps("only"))
+    late = flow.look(dies=True).once_stored
+    flow.want(DesiredState.CANCEL)
+    assert flow.finish().status is ExecutionStatus.CANCELLED
+    late()
+    assert flow.launcher.begun == []
+
+
+def test_a_cancel_that_comes_too_late_for_that_ends_what_began(bench):
+    flow = bench(steps("only"))
+    late = flow.look(dies=True).once_stored
+    flow.want(DesiredState.CANCEL)
+    refuse = flow.launcher.refuse
+    flow.launcher.refuse = lambda *args, **more: (late(), refuse(*args, **more))[1]
+    assert flow.finish().status is ExecutionStatus.CANCELLED
+    assert flow.launcher.begun == ["only/1"]
+    assert flow.launcher.running == set()
+
+
+def test_a_cancel_ends_what_never_began_although_the_disk_refuses(bench):
+    flow = bench(steps("only"))
+    flow.look(dies=True)
+    flow.want(DesiredState.CANCEL)
+
+    def refuse(*args, **more):
+        raise GONE
+
+    flow.launcher.refuse = refuse
+    assert flow.finish().status is ExecutionStatus.CANCELLED
+
+
+@pytest.mark.parametrize(("wanted", "late"), [("RUN", True), ("PAUSE", False)])
+def test_a_pause_or_resume_of_a_driver_that_stood_still_does_not_last(bench, wanted, late):
+    flow = bench(steps("only"))
+    flow.look()
+    flow.want(DesiredState(wanted))
+    flow.look()
+    flow.launcher["only"].paused = late
+    flow.look()
+    assert flow.launcher["only"].paused is not late
 
 
 @pytest.mark.parametrize("when", ["start", "read", "end"])
@@ -646,15 +792,15 @@ def test_a_launcher_that_cannot_work_now_fails_nothing(bench, when):
         flow.launcher.say("a", "hello")
         if when == "end":
             flow.look()
-            flow.launcher.end("a")
+            flow.launcher.finish("a")
         flow.launcher.broken = GONE
     with pytest.raises(UpstreamUnreachable):
         flow.look()
     flow.launcher.broken = None
     flow.launcher.broken_starts.clear()
     flow.look()
-    flow.launcher.end("a")
-    flow.launcher.end("b")
+    flow.launcher.finish("a")
+    flow.launcher.finish("b")
     assert flow.finish().status is ExecutionStatus.SUCCESS
     assert sorted(flow.launcher.begun) == ["a/1", "b/1"]
     assert flow.texts().count("hello") == (when != "start")
@@ -666,16 +812,16 @@ def test_outputs_that_cannot_be_fetched_now_fail_nothing(bench, when):
     flow = bench(steps("make", use, outputs={"n": "${{ steps.make.outputs.n }}"}))
     flow.look()
     make = flow.launcher["make"]
-    flow.launcher.end("make", outputs={"n": 1})
+    flow.launcher.finish("make", outputs={"n": 1})
     if when == "execution":
         flow.look()
-        flow.launcher.end("use")
+        flow.launcher.finish("use")
     make.outputs = GONE
     with pytest.raises(UpstreamUnreachable):
         flow.look()
     make.outputs = {"n": 1}
     flow.look()
-    flow.launcher.end("use")
+    flow.launcher.finish("use")
     seen = flow.finish() if not flow.seen.log_complete else flow.seen
     assert seen.outputs == {"n": 1}
 
@@ -686,7 +832,7 @@ def test_outputs_that_cannot_be_fetched_now_fail_nothing(bench, when):
 def test_a_pause_stops_what_runs_and_begins_nothing(bench):
     flow = bench(diamond())
     flow.look()
-    flow.launcher.end("split")
+    flow.launcher.finish("split")
     flow.look()
     flow.want(DesiredState.PAUSE)
     seen = flow.look()
@@ -694,14 +840,14 @@ def test_a_pause_stops_what_runs_and_begins_nothing(bench):
     assert flow.launcher["left"].paused
     assert flow.launcher["right"].paused
     assert flow.shown["left"] is flow.shown["right"] is PAUSED
-    flow.launcher.end("left")
-    flow.launcher.end("right")
+    flow.launcher.finish("left")
+    flow.launcher.finish("right")
     assert flow.look().status is ExecutionStatus.PAUSED
     assert "join" not in flow.launcher.running, "what is ready waits"
     flow.want(DesiredState.RUN)
     assert flow.look().status is ExecutionStatus.RUNNING
     assert flow.launcher.running == {"join"}
-    flow.launcher.end("join")
+    flow.launcher.finish("join")
     assert flow.finish().status is ExecutionStatus.SUCCESS
     assert [t for t in flow.texts("") if "paused" in t or "resumed" in t] == [
         "Execution paused", "Execution resumed",
@@ -717,7 +863,7 @@ def test_what_is_paused_goes_on_when_resumed(bench):
     flow.look()
     assert not flow.launcher["only"].paused
     assert flow.shown["only"] is RUNNING
-    flow.launcher.end("only")
+    flow.launcher.finish("only")
     assert flow.finish().status is ExecutionStatus.SUCCESS
 
 
@@ -737,7 +883,7 @@ def test_a_retry_that_is_due_waits_for_the_end_of_the_pause(bench):
     flow.look()
     flow.want(DesiredState.PAUSE)
     flow.look()
-    flow.launcher.end("shaky", 1)
+    flow.launcher.finish("shaky", 1)
     flow.look()
     flow.look()
     assert flow.launcher.begun == ["shaky/1"]
@@ -749,7 +895,7 @@ def test_a_retry_that_is_due_waits_for_the_end_of_the_pause(bench):
 def test_a_pause_after_the_end_of_all_tasks_changes_nothing(bench):
     flow = bench(steps("only"))
     flow.look()
-    flow.launcher.end("only")
+    flow.launcher.finish("only")
     flow.want(DesiredState.PAUSE)
     assert flow.finish().status is ExecutionStatus.SUCCESS
 
@@ -771,7 +917,7 @@ def test_a_cancel_ends_what_runs_whatever_its_exit_code(bench, exit_code):
     flow.look()
     flow.look()
     assert not flow.seen.status.final, "it has not ended yet"
-    flow.launcher.end("split", exit_code, cancelled=True)
+    flow.launcher.finish("split", exit_code, cancelled=True)
     seen = flow.finish()
     assert seen.status is ExecutionStatus.CANCELLED
     assert seen.error is None
@@ -792,7 +938,7 @@ def test_a_cancel_ends_what_is_paused(bench):
 def test_a_cancel_while_a_retry_is_waited_for_ends_at_once(bench):
     flow = bench(steps({"id": "shaky", "retries": 3, "retry_delay": "1h"}))
     flow.look()
-    flow.launcher.end("shaky", 1)
+    flow.launcher.finish("shaky", 1)
     flow.look()
     flow.want(DesiredState.CANCEL)
     assert flow.finish(most=2).status is ExecutionStatus.CANCELLED
@@ -802,7 +948,7 @@ def test_a_cancelled_task_is_not_tried_again(bench):
     flow = bench(steps({"id": "shaky", "retries": 3, "retry_delay": "0s"}))
     flow.look()
     flow.want(DesiredState.CANCEL)
-    flow.launcher.end("shaky", 1)  # by itself, at the same moment
+    flow.launcher.finish("shaky", 1)  # by itself, at the same moment
     flow.finish(most=3)
     assert flow.launcher.begun == ["shaky/1"]
 
@@ -819,7 +965,7 @@ def test_a_cancel_begins_nothing_that_a_crash_left_without_a_start(bench):
 def test_a_cancel_that_comes_too_late_lets_the_success_stand(bench):
     flow = bench(steps("only"))
     flow.look()
-    flow.launcher.end("only")
+    flow.launcher.finish("only")
     flow.want(DesiredState.CANCEL)
     assert flow.finish().status is ExecutionStatus.SUCCESS
 
@@ -831,7 +977,7 @@ def test_what_the_command_writes_while_it_is_cancelled_is_in_the_log(bench):
     flow.want(DesiredState.CANCEL)
     flow.look()
     flow.launcher.say("only", "cleaning up")
-    flow.launcher.end("only", 143, cancelled=True)
+    flow.launcher.finish("only", 143, cancelled=True)
     flow.finish()
     assert flow.texts().count("cleaning up") == 1
     assert any("cancelled" in text for text in flow.texts("only"))

@@ -2,17 +2,23 @@
 
 In the manner of conmon(8) and of containerd's shim it outlives whoever started it: it keeps the
 command's output, ends, stops and continues the command with all that it started, and leaves its
-result. The program and its launcher speak through files of the folder:
+result. What to run it reads from its standard input, which is memory: it may
+hold secrets, and those must not stay on a disk. For the rest the program and its launcher speak
+through files of the folder:
 
 ==============  ========  =======================================================================
-``spec.json``   launcher  What to run. Written last: who sees it sees the job's other files, too
-``claim.json``  shim      Which process has the job. Appears at once, whole, and only once
+``spec.json``   launcher  The job is ready to be begun. Written last: who sees it sees the job's
+                          other files, too. Its time tells when a shim was last set upon it
+``claim.json``  shim      Which process has the job. Appears at once, whole, and only once. A
+                          launcher takes the job itself to make sure that it never begins
 ``frames``      shim      The output: a header and a payload of whole lines, again and again
 ``outputs``     command   Named results; ``$SLIPWAY_OUTPUT`` names this file
 ``exit.json``   shim      How it ended. Written last: who sees it sees all of the output
 ``cancel``      launcher  Exists: the command shall end
 ``pause``       launcher  Exists: the command shall stand still
 ==============  ========  =======================================================================
+
+Claim and result are on the disk (fsync(2)) before the command begins, and before the shim ends.
 
 A request is a file, and SIGUSR1 says no more than that there may be a new one. So none is lost
 that was made before the shim was up, and a pause and a resume cannot overtake each other, as two

@@ -49,7 +49,7 @@ def spawn(spec: dict[str, Any], stdout: int, stderr: int) -> tuple[int, str | No
     """Begin the command in a session of its own.
 
     Args:
-        spec: ``argv``, ``env`` and ``working_dir``, which is made if it is missing.
+        spec: ``argv``, ``env``, ``stdin`` and ``working_dir``, which is made if it is missing.
         stdout: Where the command writes.
         stderr: Where the command writes errors.
 
@@ -86,7 +86,7 @@ def _become_command(
             signal.signal(number, signal.SIG_DFL)
         os.makedirs(place, exist_ok=True)
         os.chdir(place)
-        os.dup2(os.open(os.devnull, os.O_RDONLY), 0)
+        os.dup2(_stdin(spec["stdin"]), 0)
         os.dup2(stdout, 1)
         os.dup2(stderr, 2)
         place = program
@@ -97,6 +97,17 @@ def _become_command(
         os.write(report, f"{place}: {getattr(exc, 'strerror', None) or exc}".encode())
     finally:
         os._exit(code)
+
+
+def _stdin(text: str | None) -> int:
+    """Open what the command reads; a text is kept in memory, for it may be a secret."""
+    if text is None:
+        return os.open(os.devnull, os.O_RDONLY)
+    fd = os.memfd_create("stdin", os.MFD_CLOEXEC)
+    with open(fd, "wb", closefd=False) as file:
+        file.write(text.encode("utf-8", "replace"))
+    os.lseek(fd, 0, os.SEEK_SET)
+    return fd
 
 
 def signal_tree(number: int) -> None:

@@ -1,7 +1,7 @@
 """The records in a job's folder, as the shim and its launcher both know them."""
 
 # pathlib alone would add a fifth to the time that the shim takes to start.
-# ruff: noqa: PTH104, PTH108, PTH123
+# ruff: noqa: PTH104, PTH108, PTH118, PTH123
 
 from __future__ import annotations
 
@@ -26,27 +26,48 @@ MAX_LINE = 64 * 1024
 MAX_PAYLOAD = MAX_LINE + 1
 
 
-def claim() -> dict[str, Any] | None:
-    """Take the job of the current folder for this process; None if another process has it.
-
-    Raises:
-        OSError: The claim could not be written.
-    """
-    record = {
+def identity() -> dict[str, Any]:
+    """Name this process so that no other is ever mistaken for it, wherever the name is read."""
+    return {
         "pid": os.getpid(),
         "start_time": process_stat(os.getpid())[19],
         "boot_id": boot_id(),
         "hostname": os.uname().nodename,
-        "started_at": None,
     }
-    temporary = _write_temporary(CLAIM, json.dumps(record).encode(), 0o600)
+
+
+def claim(folder: str, record: dict[str, Any]) -> bool:
+    """Take the job of a folder, and have that on the disk before anything is done about it.
+
+    Returns:
+        False if the job is taken already.
+
+    Raises:
+        OSError: The claim could not be written.
+    """
+    path = os.path.join(folder, CLAIM)
+    temporary = _write_temporary(path, json.dumps(record).encode(), 0o600)
     try:
-        os.link(temporary, CLAIM)  # it fails if the name exists, and never shows half a file
+        os.link(temporary, path)  # it fails if the name exists, and never shows half a file
     except FileExistsError:
-        return None
+        return False
     finally:
         os.unlink(temporary)
-    return record
+    sync(folder)
+    return True
+
+
+def sync(path: str) -> None:
+    """Have a file, or the names in a folder, on the disk: fsync(2).
+
+    Raises:
+        OSError: It could not be opened, or the disk failed.
+    """
+    fd = os.open(path, os.O_RDONLY | os.O_NONBLOCK | os.O_NOFOLLOW | os.O_CLOEXEC)
+    try:
+        os.fsync(fd)
+    finally:
+        os.close(fd)
 
 
 def boot_id() -> str:
@@ -71,7 +92,7 @@ def process_stat(pid: int) -> list[str]:
 
 
 def write_atomically(path: str, content: bytes, mode: int = 0o600) -> None:
-    """Write a file that nobody ever sees in part, not even after SIGKILL.
+    """Write a file that nobody ever sees in part, not even after SIGKILL or a loss of power.
 
     Raises:
         OSError: It could not be written.
@@ -82,5 +103,11 @@ def write_atomically(path: str, content: bytes, mode: int = 0o600) -> None:
 def _write_temporary(path: str, content: bytes, mode: int) -> str:
     temporary = f"{path}.{os.urandom(6).hex()}"
     with open(os.open(temporary, os.O_WRONLY | os.O_CREAT | os.O_EXCL, mode), "wb") as file:
-        file.write(content)
+        try:
+            file.write(content)
+            file.flush()
+            os.fsync(file.fileno())  # a name must never reach the disk before what it names
+        except OSError:
+            os.unlink(temporary)
+            raise
     return temporary

@@ -1,10 +1,11 @@
 """The life of one command, from its claim to its result."""
 
 # pathlib alone would add a fifth to the time that the shim takes to start.
-# ruff: noqa: PTH110, PTH123
+# ruff: noqa: PTH108, PTH110
 
 from __future__ import annotations
 
+import errno
 import json
 import math
 import os
@@ -19,12 +20,15 @@ from .records import (
     CANCEL,
     CLAIM,
     EXIT,
+    FRAMES,
+    OUTPUTS,
     PAUSE,
     REMARK,
-    SPEC,
     STDERR,
     STDOUT,
     claim,
+    identity,
+    sync,
     write_atomically,
 )
 
@@ -41,29 +45,43 @@ _DRAIN_SECONDS = 1.0
 _RETRY_SECONDS = 1.0
 _RING_INTERVAL_SECONDS = 0.01
 _LONGEST_WAIT_SECONDS = 3600.0
+_PASSING_ERRORS = {
+    *(errno.ENOSPC, errno.EDQUOT, errno.EIO, errno.ENOMEM, errno.EMFILE, errno.ENFILE),
+    *(errno.EINTR, errno.EAGAIN, errno.EROFS),
+}
 
 
 def main() -> None:
-    """Run the job of the current folder, unless another process has it."""
+    """Run the job of the current folder, unless another process has it; see the package."""
     if os.getpgrp() != os.getpid():
         os.setsid()
+    spec = _take_specification()
     # The order matters: whoever sees the claim may send signals, so they are caught before it;
     # whoever does not see it has left a request by the time that the shim looks for one.
     wakeup = catch_signals()
-    claimed = claim()
-    if claimed is None:
+    claimed = {**identity(), "started_at": None}
+    if not claim(".", claimed):
         return
     adopt_orphans()
-    with open(SPEC, encoding="utf-8") as file:
-        spec = json.load(file)
     Supervisor(spec, claimed, wakeup).run()
+
+
+def _take_specification() -> Any:
+    """Read what to run, which may hold secrets, and let nobody read it again."""
+    with open(0, encoding="utf-8", closefd=False) as file:
+        spec = json.load(file)
+    nothing = os.open(os.devnull, os.O_RDONLY)
+    os.dup2(nothing, 0)
+    os.close(nothing)
+    return spec
 
 
 class Supervisor:
     """Runs one command.
 
     Args:
-        spec: ``argv``, ``env``, ``working_dir``, ``timeout_seconds``, ``kill_grace_seconds``,
+        spec: ``argv``, ``env``, ``stdin`` (a text, or None), ``files`` (names of the files to take
+            away afterwards), ``working_dir``, ``timeout_seconds``, ``kill_grace_seconds``,
             ``execution_id`` and ``doorbell``.
         claimed: The claim as it was written.
         wakeup: Pipe from which the numbers of signals can be read.
@@ -250,9 +268,23 @@ class Supervisor:
             self._output.append(REMARK, text.encode())
 
     def _leave_result(self) -> None:
-        while os.path.exists(CLAIM):  # until the folder is removed
-            with suppress(OSError):  # the disk may be full now, but a result must not be lost
-                write_atomically(EXIT, json.dumps(self._result).encode())
-                break
+        for name in self._spec["files"]:
+            with suppress(OSError):
+                os.unlink(name)
+        # Who sees the result reads the rest, also after a loss of power.
+        for name in (FRAMES, OUTPUTS):
+            with suppress(OSError):
+                sync(name)
+        while not self._write_result():
             time.sleep(_RETRY_SECONDS)
         self._ring()
+
+    def _write_result(self) -> bool:
+        """Return False when it is worth another try: a result must not be lost to a full disk."""
+        try:
+            write_atomically(EXIT, json.dumps(self._result).encode())
+            sync(".")
+        except OSError as exc:
+            # Any other error means that the folder is gone, or nobody's to write to any more.
+            return exc.errno not in _PASSING_ERRORS
+        return True

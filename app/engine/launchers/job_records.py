@@ -1,0 +1,177 @@
+"""Reading the records of a job, whatever somebody made of them.
+
+A job's command runs as the same user, so it can damage or replace each of them, and a file system
+that is purged or was full can lose some. None of that may hold its reader up or make it fail.
+"""
+
+from __future__ import annotations
+
+import errno
+import json
+import os
+import stat
+from collections.abc import Mapping
+from dataclasses import asdict, dataclass
+from pathlib import Path
+from typing import Any
+
+from app.domain import JSON
+from app.engine.launchers.shim import records
+
+_MAX_RECORD_BYTES = 64 * 1024
+_PIDS = 2**22  # proc_pid_max(5): the kernel gives no higher one
+_GONE = {errno.ENOENT, errno.ENOTDIR}
+_DAMAGED = {errno.EACCES, errno.EPERM, errno.ELOOP, errno.EISDIR, errno.ENXIO, errno.ENAMETOOLONG}
+_RESULT_TYPES: Mapping[str, tuple[type, ...]] = {
+    "exit_code": (int,),
+    "started_at": (int, float, type(None)),
+    "finished_at": (int, float, type(None)),
+    "timed_out": (bool,),
+    "cancelled": (bool,),
+    "reason": (str, type(None)),
+}
+_END_OF_TIME = 253_402_300_799.0
+"""The last second of the year 9999; later moments have no date."""
+
+
+class Damaged(Exception):
+    """A record is there, and does not say what it should."""
+
+
+@dataclass(frozen=True, slots=True)
+class Process:
+    """The process that has a job, as no other ever is.
+
+    Attributes:
+        start_time: In clock ticks since the machine was started: proc(5).
+        boot_id: Of the machine's kernel: random(4).
+    """
+
+    pid: int
+    start_time: str
+    boot_id: str
+    hostname: str
+
+    @classmethod
+    def load(cls, stored: JSON) -> Process | None:
+        """Read one that was stored; None where nothing was, or nothing of use."""
+        try:
+            return _process(stored) if isinstance(stored, dict) else None
+        except Damaged:
+            return None
+
+    def dump(self) -> JSON:
+        """Give it as a JSON value."""
+        return asdict(self)
+
+
+@dataclass(frozen=True, slots=True)
+class Claim:
+    """Who has a job.
+
+    Attributes:
+        process: None when the job was refused: it never begins.
+        started_at: When the command itself began, seconds since the epoch.
+        cancelled: Why it was refused.
+    """
+
+    process: Process | None
+    started_at: float | None = None
+    cancelled: bool = False
+
+
+REFUSAL: Mapping[str, JSON] = {
+    "pid": 0, "start_time": "", "boot_id": "", "hostname": "", "started_at": None, "refused": True,
+}  # fmt: skip
+
+
+def read_claim(folder: Path) -> Claim | None:
+    """Read who has a job; None if nobody has.
+
+    Raises:
+        Damaged: That cannot be read; the message says why, in words for the job's owner.
+    """
+    content = _read_json(folder / records.CLAIM)
+    if content is None:
+        return None
+    if content.get("refused") is True:
+        return Claim(None, cancelled=content.get("cancelled") is True)
+    started_at = content.get("started_at")
+    if not _is_moment(started_at):
+        raise Damaged(f"{records.CLAIM} is damaged")
+    return Claim(_process(content), started_at)
+
+
+def read_result(folder: Path) -> dict[str, Any] | None:
+    """Read how a job ended, as fields of a JobState; None if that was not recorded.
+
+    Raises:
+        Damaged: It cannot be read; the message says why.
+    """
+    content = _read_json(folder / records.EXIT)
+    if content is None:
+        return None
+    result = {name: content.get(name) for name in _RESULT_TYPES}
+    whole = all(type(result[name]) in types for name, types in _RESULT_TYPES.items())
+    if not (whole and _is_moment(result["started_at"]) and _is_moment(result["finished_at"])):
+        raise Damaged(f"{records.EXIT} is damaged")
+    return result
+
+
+def open_regular(path: Path, *, follow: bool = False) -> int | None:
+    """Open a file for reading, without waiting for anything; None if it is not there.
+
+    Args:
+        path: The file.
+        follow: It may be a symbolic link.
+
+    Raises:
+        Damaged: It is no regular file, or cannot be opened.
+        OSError: The disk cannot be used now.
+    """
+    flags = os.O_RDONLY | os.O_NONBLOCK | os.O_CLOEXEC | (0 if follow else os.O_NOFOLLOW)
+    try:
+        fd = os.open(path, flags)
+    except OSError as exc:
+        if exc.errno in _GONE:
+            return None
+        if exc.errno in _DAMAGED:
+            raise Damaged(f"{path.name} cannot be read: {exc.strerror}") from exc
+        raise
+    if stat.S_ISREG(os.fstat(fd).st_mode):
+        return fd
+    os.close(fd)
+    raise Damaged(f"{path.name} is not a file any more")
+
+
+def _read_json(path: Path) -> dict[str, Any] | None:
+    fd = open_regular(path)
+    if fd is None:
+        return None
+    with os.fdopen(fd, "rb") as file:
+        data = file.read(_MAX_RECORD_BYTES + 1)
+    try:
+        content = json.loads(data) if len(data) <= _MAX_RECORD_BYTES else None
+    except (ValueError, RecursionError):
+        content = None
+    if not isinstance(content, dict):
+        raise Damaged(f"{path.name} is damaged")
+    return content
+
+
+def _process(content: Mapping[str, JSON]) -> Process:
+    pid = content.get("pid")
+    start_time, boot_id, hostname = (
+        name if isinstance(name := content.get(key), str) else ""
+        for key in ("start_time", "boot_id", "hostname")
+    )
+    named = start_time and boot_id and hostname
+    if not isinstance(pid, int) or not 0 < pid < _PIDS or not named:
+        raise Damaged(f"{records.CLAIM} is damaged")
+    return Process(pid, start_time, boot_id, hostname)
+
+
+def _is_moment(value: JSON) -> bool:
+    if value is None:
+        return True
+    return type(value) in (int, float) and 0 <= value <= _END_OF_TIME

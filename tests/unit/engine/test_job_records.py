@@ -1,0 +1,87 @@
+"""Records of jobs that somebody damaged."""
+
+import json
+import os
+from pathlib import Path
+
+import pytest
+
+from app.engine.launchers.job_records import REFUSAL, Damaged, Process, read_claim, read_result
+from app.engine.launchers.shim import records
+
+CLAIM = {"pid": 1, "start_time": "1", "boot_id": "b", "hostname": "h", "started_at": 2.5}
+RESULT = {
+    "exit_code": 0, "started_at": 1.5, "finished_at": 2, "timed_out": False, "cancelled": False,
+    "reason": None,
+}  # fmt: skip
+NO_RECORDS = [
+    b"", b"{", b'{"pid": 1', b"\xff\0", b"null", b"[]", b"0", b"{}", b"[" * 60_000, b" " * 100_000,
+    b'"\xed\xa0\x80"',
+]  # fmt: skip
+MOMENTS = ["soon", float("nan"), float("inf"), 1e300, -1, True, [], 10**400]
+
+
+def write(path, content):
+    path.write_bytes(content if isinstance(content, bytes) else json.dumps(content).encode())
+
+
+@pytest.mark.parametrize(
+    "content",
+    [
+        *NO_RECORDS,
+        *({**CLAIM, "pid": pid} for pid in (0, -1, 1.5, "1", None, 10**30, float("inf"))),
+        *({**CLAIM, name: value} for name in ("start_time", "boot_id", "hostname")
+          for value in ("", None, 1)),
+        *({**CLAIM, "started_at": moment} for moment in MOMENTS),
+        *({k: v for k, v in CLAIM.items() if k != name} for name in CLAIM if name != "started_at"),
+    ],
+)  # fmt: skip
+def test_a_damaged_claim_is_named(tmp_path, content):
+    write(tmp_path / records.CLAIM, content)
+    with pytest.raises(Damaged, match=r"claim\.json"):
+        read_claim(tmp_path)
+
+
+@pytest.mark.parametrize(
+    "content",
+    [
+        *NO_RECORDS,
+        *({k: v for k, v in RESULT.items() if k != name} for name in ("exit_code", "cancelled")),
+        *({**RESULT, "exit_code": code} for code in ("0", None, 0.5, True)),
+        *({**RESULT, name: moment} for name in ("started_at", "finished_at") for moment in MOMENTS),
+        *({**RESULT, name: 1} for name in ("timed_out", "cancelled", "reason")),
+    ],
+)  # fmt: skip
+def test_a_damaged_result_is_named(tmp_path, content):
+    write(tmp_path / records.EXIT, content)
+    with pytest.raises(Damaged, match=r"exit\.json"):
+        read_result(tmp_path)
+
+
+@pytest.mark.parametrize(
+    "make", [os.mkfifo, Path.mkdir, lambda path: path.symlink_to("/dev/zero")],
+)  # fmt: skip
+@pytest.mark.parametrize(("name", "read"), [("claim.json", read_claim), ("exit.json", read_result)])
+def test_something_else_in_the_place_of_a_record_holds_nobody_up(tmp_path, make, name, read):
+    make(tmp_path / name)
+    with pytest.raises(Damaged, match=name):
+        read(tmp_path)
+
+
+def test_whole_records_are_read(tmp_path):
+    assert read_claim(tmp_path) is None
+    assert read_result(tmp_path / "nowhere") is None
+    write(tmp_path / records.CLAIM, CLAIM)
+    write(tmp_path / records.EXIT, RESULT)
+    claim = read_claim(tmp_path)
+    assert (claim.process, claim.started_at) == (Process(1, "1", "b", "h"), 2.5)
+    assert Process.load(claim.process.dump()) == claim.process
+    assert read_result(tmp_path) == RESULT
+    write(tmp_path / records.CLAIM, {**REFUSAL, "cancelled": True})
+    refusal = read_claim(tmp_path)
+    assert (refusal.process, refusal.cancelled) == (None, True)
+
+
+@pytest.mark.parametrize("stored", [None, {}, [], "x", {"pid": "x"}])
+def test_a_process_that_was_not_stored_well_is_none(stored):
+    assert Process.load(stored) is None
