@@ -228,6 +228,7 @@ def _flask(settings: Settings) -> Flask:
             "components": {"securitySchemes": {"basic": {"type": "http", "scheme": "basic"}}},
         },
     )
+    app.url_map.strict_slashes = False  # a redirect would lose the body
     app.json.sort_keys = False  # type: ignore[attr-defined]
     app.before_request(_begin_request)
     app.after_request(_end_request)
