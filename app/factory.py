@@ -108,7 +108,9 @@ def create_app(settings: Settings) -> Flask:
 
 def create_web(settings: Settings) -> Web:
     """Build a web process; nothing of it runs yet."""
-    database = Database(settings.database_url, settings.database.pool_size)
+    database = Database(
+        settings.database_url, settings.database.pool_size, settings.database.timeout
+    )
     changes = Changes(database)
     app = _flask(settings)
     key_store = _key_store(settings, database)
@@ -120,7 +122,9 @@ def create_web(settings: Settings) -> Web:
 
 def create_conductor(settings: Settings) -> Conductor:
     """Build a conductor; nothing of it runs yet."""
-    database = Database(settings.database_url, settings.conductor.threads + 4)
+    database = Database(
+        settings.database_url, settings.conductor.threads + 4, settings.conductor.lease
+    )
     orchestrators = create_orchestrators(Context(settings, database))
     return Conductor(database, orchestrators, settings.conductor, this_node(settings.data_dir))
 
@@ -189,6 +193,7 @@ def _services(
             orchestrators,
             key_store,
             changes,
+            database=database,
             beat_seconds=settings.conductor.lease,
         ),
         numbers=NumberChecker(isolated),

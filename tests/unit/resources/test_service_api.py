@@ -194,7 +194,7 @@ class TestErrors:
         service.web.database.dispose()
         service.settings.data_dir.joinpath("slipway.db").mkdir()
         response = client.get("/executions")
-        assert_problem(response, 503, "upstream_unreachable")
+        assert_problem(response, 503, "store_unavailable")
         assert int(response.headers["Retry-After"]) >= 1
         assert client.get("/ready").status_code == 503
         assert client.get("/health").status_code == 200
