@@ -108,9 +108,7 @@ def create_app(settings: Settings) -> Flask:
 
 def create_web(settings: Settings) -> Web:
     """Build a web process; nothing of it runs yet."""
-    database = Database(
-        settings.database_url, settings.database.pool_size, settings.database.timeout
-    )
+    database = Database(settings.database_url, settings.database.pool_size)
     changes = Changes(database)
     app = _flask(settings)
     key_store = _key_store(settings, database)
@@ -122,9 +120,7 @@ def create_web(settings: Settings) -> Web:
 
 def create_conductor(settings: Settings) -> Conductor:
     """Build a conductor; nothing of it runs yet."""
-    database = Database(
-        settings.database_url, settings.conductor.threads + 4, settings.conductor.lease
-    )
+    database = Database(settings.database_url, settings.conductor.threads + 4)
     orchestrators = create_orchestrators(Context(settings, database))
     return Conductor(database, orchestrators, settings.conductor, this_node(settings.data_dir))
 
@@ -193,7 +189,6 @@ def _services(
             orchestrators,
             key_store,
             changes,
-            database=database,
             beat_seconds=settings.conductor.lease,
         ),
         numbers=NumberChecker(isolated),
@@ -233,7 +228,6 @@ def _flask(settings: Settings) -> Flask:
             "components": {"securitySchemes": {"basic": {"type": "http", "scheme": "basic"}}},
         },
     )
-    app.url_map.strict_slashes = False  # a redirect would lose the body
     app.json.sort_keys = False  # type: ignore[attr-defined]
     app.before_request(_begin_request)
     app.after_request(_end_request)

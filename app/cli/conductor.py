@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import faulthandler
 import os
+import sys
 import threading
 import time
 from pathlib import Path
@@ -13,10 +14,11 @@ import structlog
 
 from app.cli._lifeline import Lifeline, lifeline_option
 from app.cli._limits import freeze_start_up
-from app.cli._options import config_option, settings_or_exit, start_or_exit
+from app.cli._options import config_option, explain, settings_or_exit
 from app.cli._process import guard_process
 from app.cli._signals import on_stop_signal
 from app.conductor import Conductor
+from app.errors import ConfigError
 from app.factory import create_conductor
 from app.observability import configure_logging
 from app.store import migrate
@@ -41,15 +43,17 @@ def command(config: Path | None, data_dir: Path | None, lifeline_fd: int | None)
     lifeline = Lifeline(lifeline_fd)
     settings = settings_or_exit(config, {"data_dir": data_dir})
     configure_logging(settings.observability.log_level, settings.observability.log_format)
-    with start_or_exit():
-        migrate.check(Database(settings.database_url, timeout_seconds=settings.conductor.lease))
+    try:
+        migrate.check(Database(settings.database_url))
         conductor = create_conductor(settings)
+    except ConfigError as exc:
+        explain(exc)
+        sys.exit(2)
     on_stop_signal(conductor.stop)
     lifeline.hold(conductor.stop, settings.conductor.silence_timeout, _STOP_SECONDS)
     threading.Thread(target=_watch, args=(conductor,), name="watchdog", daemon=True).start()
     freeze_start_up()
-    with start_or_exit():
-        conductor.run()
+    conductor.run()
 
 
 def _watch(conductor: Conductor) -> None:

@@ -6,7 +6,7 @@ from pathlib import Path
 
 import click
 
-from app.cli._options import config_option, settings_or_exit, start_or_exit
+from app.cli._options import config_option, settings_or_exit
 from app.store import migrate
 from app.store.database import Database
 
@@ -16,6 +16,5 @@ from app.store.database import Database
 def command(config: Path | None, data_dir: Path | None) -> None:
     """Bring the database to this version; 'slipway serve' does it by itself."""
     settings = settings_or_exit(config, {"data_dir": data_dir})
-    with start_or_exit():
-        migrate.upgrade(Database(settings.database_url))
+    migrate.upgrade(Database(settings.database_url))
     click.echo("The database is up to date.")

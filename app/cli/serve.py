@@ -12,7 +12,7 @@ from app.cli._options import config_option, environment, explain, settings_or_ex
 from app.cli._process import guard_process
 from app.cli._server import listen
 from app.cli._supervisor import Child, Supervisor
-from app.errors import ConfigError, SlipwayError, StoreUnavailable
+from app.errors import ConfigError, SlipwayError
 from app.factory import check_secrets
 from app.observability import configure_logging
 from app.store import migrate
@@ -61,9 +61,6 @@ def command(
     except ConfigError as exc:
         explain(exc)
         sys.exit(2)
-    except StoreUnavailable as exc:
-        click.echo(f"slipway: cannot start: {exc.message} ({exc.detail})", err=True)
-        sys.exit(1)
     except (OSError, SlipwayError) as exc:
         click.echo(
             f"slipway: cannot start on {settings.api.host}:{settings.api.port}: {exc}", err=True

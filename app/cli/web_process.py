@@ -6,6 +6,7 @@ monkey.patch_all(subprocess=False)
 
 import signal  # noqa: E402
 import socket  # noqa: E402
+import sys  # noqa: E402
 from pathlib import Path  # noqa: E402
 
 import click  # noqa: E402
@@ -16,10 +17,10 @@ from gevent.event import Event  # noqa: E402
 from app.cli._connection import Limits  # noqa: E402
 from app.cli._lifeline import Lifeline, lifeline_option  # noqa: E402
 from app.cli._limits import check_limits, measure_loop_lag, most_connections  # noqa: E402
-from app.cli._options import config_option, settings_or_exit, start_or_exit  # noqa: E402
+from app.cli._options import config_option, explain, settings_or_exit  # noqa: E402
 from app.cli._process import guard_process  # noqa: E402
 from app.cli._server import Server, listen  # noqa: E402
-from app.errors import UpstreamError  # noqa: E402
+from app.errors import ConfigError, UpstreamError  # noqa: E402
 from app.factory import create_web  # noqa: E402
 from app.observability import configure_logging  # noqa: E402
 from app.settings import Settings  # noqa: E402
@@ -44,14 +45,16 @@ def main(
     settings = settings_or_exit(config, {"data_dir": data_dir})
     configure_logging(settings.observability.log_level, settings.observability.log_format)
     check_limits(settings)
-    with start_or_exit():
+    try:
         web = create_web(settings)
         migrate.check(web.database)
-        try:
-            web.key_store.check()
-        except UpstreamError as exc:
-            log.warning("key store does not answer yet", error=exc.message)
-        web.changes.start()
+        web.key_store.check()
+    except ConfigError as exc:
+        explain(exc)
+        sys.exit(2)
+    except UpstreamError as exc:
+        log.warning("key store does not answer yet", error=exc.message)
+    web.changes.start()
     gevent.spawn(measure_loop_lag, web.metrics.loop_lag)
     server = Server(_listener(settings, listener_fd), web.app, _limits(settings))
     server.start()

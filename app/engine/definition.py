@@ -125,7 +125,7 @@ def _http_config(config: Mapping[str, JSON]) -> dict[str, JSON]:
         "url": config["url"],
         "headers": _texts(config.get("headers", {})),
         "body": config.get("body"),
-        "expect_status": [int(status) for status in config.get("expect_status", (200,))],
+        "expect_status": [int(status) for status in config.get("expect_status", ())],
     }
 
 

@@ -31,7 +31,8 @@ class StepDefinition:
 
     Attributes:
         config: The fields of the step's type, validated: ``command`` and ``args``, or ``shell``
-            and ``script``, or ``method``, ``url``, ``headers``, ``body`` and ``expect_status``.
+            and ``script``, or ``method``, ``url``, ``headers``, ``body`` and ``expect_status``
+            (none: any 2xx).
         env: Environment variables; values may hold expressions.
         timeout_seconds: Longest run time of one attempt; None for no limit.
         retries: Number of attempts after the first.

@@ -32,9 +32,10 @@ from app.domain import (
 from app.durations import format_duration
 from app.engine.command import build_job, environment
 from app.engine.expressions import evaluate
+from app.engine.header_fields import HeaderFields
 from app.engine.launchers.base import JobPhase, JobState, Launcher
 from app.engine.levels import level_of
-from app.engine.model import Definition, StepDefinition
+from app.engine.model import Definition, StepDefinition, StepType
 from app.engine.progress import Progress, TaskState, moment
 from app.engine.slots import Slots
 from app.errors import InvalidRequest, UpstreamError, UpstreamRefused
@@ -360,9 +361,13 @@ class Run:
 
     def _step_values(self, name: str) -> Mapping[str, Any]:
         step, task = self._steps[name], self._progress[name]
-        succeeded = task.status is TaskStatus.SUCCESS
+        outputs: Mapping[str, JSON] = {}
+        if task.status is TaskStatus.SUCCESS:
+            outputs = self._outputs(step, task)
+        if step.type is StepType.HTTP and isinstance(headers := outputs.get("headers"), dict):
+            outputs = {**outputs, "headers": HeaderFields(headers)}
         return {
-            "outputs": self._outputs(step, task) if succeeded else {},
+            "outputs": outputs,
             "status": str(task.status),
             "exit_code": task.exit_code,
         }

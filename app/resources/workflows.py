@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
 from typing import Any
 
 import marshmallow as ma
@@ -23,7 +22,6 @@ from app.resources._api import (
     read_json,
     text_body,
 )
-from app.resources._arguments import ArgumentsSchema
 from app.resources._auth import SECURITY, caller
 from app.resources._context import services
 
@@ -110,36 +108,19 @@ class WorkflowDescriptionSchema(WorkflowSchema):
     steps = fields.List(fields.Nested(StepSchema), required=True)
 
 
-class OrchestratorArgsSchema(ArgumentsSchema):
+class OrchestratorArgsSchema(ma.Schema):
     """Where to look for a workflow."""
 
     orchestrator = Name(metadata={"description": "Look on this orchestrator only"})
 
 
-class LaunchArgsSchema(OrchestratorArgsSchema):
-    """Where to look for a workflow that is launched."""
-
-    keeps_strays = True
-
-
-class LaunchSchema(ArgumentsSchema):
-    """What a launch takes.
-
-    A field that is not known is left out only where it cannot be inputs that went astray: the
-    workflow would run with its defaults.
-    """
-
-    keeps_strays = True
+class LaunchSchema(ma.Schema):
+    """What a launch takes."""
 
     inputs = fields.Raw(
         allow_none=True,
         metadata={"type": "object", "description": "Value of each input; may be left out"},
     )
-
-    def _fault_of(self, name: str, original: Mapping[str, Any]) -> str | None:
-        if "inputs" not in original or isinstance(original[name], list | dict):
-            return "is not known here; inputs must stand in 'inputs'"
-        return super()._fault_of(name, original)
 
 
 class LaunchHeadersSchema(ma.Schema):
@@ -193,7 +174,7 @@ def describe_workflow(args: dict[str, Any], reference: str) -> Any:
 
 
 @blueprint.route("/workflows/<string:reference>", methods=["POST"])
-@blueprint.arguments(LaunchArgsSchema, location="query")
+@blueprint.arguments(OrchestratorArgsSchema, location="query")
 @blueprint.arguments(LaunchHeadersSchema, location="headers")
 @blueprint.arguments(LaunchSchema, required=False)
 @blueprint.response(
@@ -213,7 +194,6 @@ def launch_workflow(
         caller(),
         key=headers.get("idempotency_key"),
         orchestrator=args.get("orchestrator"),
-        beside=(*args["strays"], *body["strays"]),
     )
     return empty(201, {"Location": f"/executions/{execution.id}"})
 

@@ -35,8 +35,7 @@ class DefinitionSnapshots:
                 return digest
         with suppress(IntegrityError):  # somebody else was faster, with the same content
             self._database.write(
-                lambda c: c.execute(insert(definitions).values(digest=digest, document=document)),
-                idempotent=True,
+                lambda c: c.execute(insert(definitions).values(digest=digest, document=document))
             )
         return digest
 

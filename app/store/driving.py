@@ -67,7 +67,6 @@ class DrivenExecutions:
         limit: int,
         *,
         heritage: Collection[str] = (),
-        again: bool = False,
     ) -> list[Execution]:
         """Take over executions that nobody drives.
 
@@ -79,12 +78,8 @@ class DrivenExecutions:
                 and whose launches take no time.
             limit: Most to take.
             heritage: Other names of the machine, whose executions it takes over.
-            again: Take its own, too: the last call may have taken some without being told.
         """
         moment = now()
-        is_free = executions.c.lease_until.is_(None) | (executions.c.lease_until < moment)
-        if again:
-            is_free |= executions.c.lease_owner == owner
 
         def work(connection: Connection) -> list[Execution]:
             free = (
@@ -98,7 +93,7 @@ class DrivenExecutions:
                         executions.c.orchestrator.in_(bound)
                         & (executions.c.created_at < moment - _LOCAL_LAUNCH_TIME)
                     ),
-                    is_free,
+                    executions.c.lease_until.is_(None) | (executions.c.lease_until < moment),
                     executions.c.node.is_(None)
                     | executions.c.node.in_([node, *heritage])
                     | executions.c.orchestrator.not_in(bound),
@@ -123,7 +118,7 @@ class DrivenExecutions:
             )
             return sorted((to_execution(row) for row in rows), key=lambda e: e.number)
 
-        return self._database.write(work, durable=False)
+        return self._database.write(work)
 
     def renew(self, owner: str, lease_seconds: float) -> None:
         """Keep all executions of a conductor for some time more."""
@@ -133,9 +128,7 @@ class DrivenExecutions:
                 update(executions)
                 .where(executions.c.lease_owner == owner, executions.c.log_complete.is_(False))
                 .values(lease_until=until)
-            ),
-            durable=False,
-            idempotent=True,
+            )
         )
 
     def release(self, owner: str) -> None:
@@ -187,9 +180,6 @@ class DrivenExecutions:
     def record(self, execution: Execution, owner: str, seen: Observation) -> Execution:
         """Store an observation: status, tasks, journal and cursor, all or nothing.
 
-        What a loss of power takes back of the journal is observed again from the cursor that is
-        stored with it; the states of executions and tasks are on the disk when this returns.
-
         Args:
             execution: The execution as it was before.
             owner: Id of the conductor that holds it.
@@ -214,8 +204,7 @@ class DrivenExecutions:
             change(connection, statement.values(**values), execution.number, ("changed",))
             return one(connection, executions.c.number == execution.number)
 
-        lasting = bool(seen.tasks) or seen.log_complete or seen.status is not execution.status
-        return self._database.write(work, durable=lasting)
+        return self._database.write(work)
 
     def touch(self, execution: Execution, owner: str, cursor: JSON) -> None:
         """Note that an observation found nothing new; wakes nobody."""
@@ -224,8 +213,7 @@ class DrivenExecutions:
                 update(executions)
                 .where(executions.c.number == execution.number, executions.c.lease_owner == owner)
                 .values(as_of=now(), cursor=cursor)
-            ),
-            durable=False,
+            )
         )
 
 

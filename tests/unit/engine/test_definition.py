@@ -97,7 +97,7 @@ class TestParse:
             "url": "https://example.org/${{ inputs.label }}",
             "headers": {"X": "1"},
             "body": {"n": "${{ inputs.n }}"},
-            "expect_status": [200],
+            "expect_status": [],
         }
         assert join.config == {
             "command": "python3",

@@ -7,6 +7,7 @@ from hypothesis import strategies as st
 
 from app.engine.expressions import _EXPRESSION as EXPRESSION
 from app.engine.expressions import check, evaluate, render, to_text
+from app.engine.header_fields import HeaderFields
 from app.errors import InvalidRequest
 
 CONTEXT = {
@@ -129,6 +130,22 @@ class TestEvaluate:
     @given(json_values)
     def test_a_value_passes_unchanged(self, value):
         assert evaluate("${{ inputs.x }}", {"inputs": {"x": value}}) == value
+
+
+@pytest.mark.parametrize(
+    ("expression", "value"),
+    [
+        ("h['X-Token']", "t"),
+        ("h['x-token']", "t"),
+        ("h.etag ~ h.ETag", "11"),
+        ("'X-TOKEN' in h", True),
+        ("h['X-Other'] is defined", False),
+        ("h | length", 2),
+    ],
+)
+def test_header_fields_are_found_whatever_their_case(expression, value):
+    fields = HeaderFields({"x-token": "t", "etag": 1})
+    assert evaluate(f"${{{{ {expression} }}}}", {"h": fields}) == value
 
 
 class TestCheck:
