@@ -7,6 +7,8 @@
     │   └── InvalidDefinition     the same, for a workflow definition
     ├── NotAuthenticated          nobody, or a wrong password
     ├── NotAllowed                known, but without the role
+    │   └── ForeignOrigin         a browser asks, for a page of somebody else
+    ├── UnknownHost               meant for another service
     ├── NotFound                  no such thing, as far as this caller may know
     ├── Conflict                  not in the state that the thing is in
     │   └── Ambiguous             the name fits several things
@@ -138,6 +140,18 @@ class NotAllowed(SlipwayError):
     """The caller lacks the role for this."""
 
     code = "not_allowed"
+
+
+class ForeignOrigin(NotAllowed):
+    """A browser sends this for a page from somewhere else."""
+
+    code = "foreign_origin"
+
+
+class UnknownHost(SlipwayError):
+    """The request is meant for a host that this service does not answer for."""
+
+    code = "unknown_host"
 
 
 class NotFound(SlipwayError):

@@ -27,6 +27,7 @@ from app.observability import Metrics, request_id
 from app.resources import docs, executions, health, logs, ssh_keys, streams, workflows
 from app.resources._api import SlipwayApi
 from app.resources._auth import authenticator
+from app.resources._browsers import browser_guard, keep_here
 from app.resources._context import EXTENSION
 from app.resources._errors import on_crash, on_slipway_error
 from app.services.bundle import Services
@@ -229,7 +230,10 @@ def _flask(settings: Settings) -> Flask:
         },
     )
     app.json.sort_keys = False  # type: ignore[attr-defined]
+    # An address with '//' in it is none of ours, and would be redirected to.
+    app.url_map.merge_slashes = False
     app.before_request(_begin_request)
+    app.before_request(browser_guard(settings.api))
     app.after_request(_end_request)
     return app
 
@@ -258,6 +262,8 @@ def _end_request(response: Response) -> Response:
     response.headers["X-Request-ID"] = g.get("request_id", "")
     response.headers["X-Content-Type-Options"] = "nosniff"
     method, status = request.method, response.status_code
+    if 300 <= status < 400:
+        keep_here(response)
     services: Services = current_app.extensions[EXTENSION]
     services.metrics.requests.labels(method, status).inc()
     noteworthy = method not in ("GET", "HEAD") or status >= 400

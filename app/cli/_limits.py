@@ -1,4 +1,4 @@
-"""What the machine must give so that thousands of readers can wait, checked at the start."""
+"""What must be given so that thousands of readers can wait in safety, checked at the start."""
 
 from __future__ import annotations
 
@@ -11,6 +11,7 @@ import structlog
 from prometheus_client import Gauge
 from sqlalchemy import make_url
 
+from app.resources._browsers import takes_any_host
 from app.services.places import SPARE_DESCRIPTORS, places_within
 from app.settings import Settings
 
@@ -45,6 +46,15 @@ def check_limits(settings: Settings) -> None:
                 "SQLite is not safe on a network file system", file_system=kind,
                 folder=str(folder), remedy="a local data_dir, or PostgreSQL",
             )  # fmt: skip
+
+
+def warn_of_any_host(settings: Settings) -> None:
+    """Warn where nobody has said under which names the service is reached."""
+    if takes_any_host(settings.api):
+        log.warning(
+            "requests are answered for any host name, also one that leads a browser here unasked",
+            remedy="api.allowed_hosts",
+        )
 
 
 def most_connections() -> int:

@@ -7,7 +7,7 @@ from pathlib import Path
 
 import click
 
-from app.cli._limits import freeze_start_up
+from app.cli._limits import freeze_start_up, warn_of_any_host
 from app.cli._options import config_option, environment, explain, settings_or_exit
 from app.cli._process import guard_process
 from app.cli._server import listen
@@ -66,6 +66,7 @@ def command(
             f"slipway: cannot start on {settings.api.host}:{settings.api.port}: {exc}", err=True
         )
         sys.exit(1)
+    warn_of_any_host(settings)
     settings.workflows_dir.mkdir(parents=True, exist_ok=True)
     env = environment(config, {**overrides, "api.port": port, "data_dir": settings.data_dir})
     children = [

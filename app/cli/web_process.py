@@ -16,7 +16,12 @@ from gevent.event import Event  # noqa: E402
 
 from app.cli._connection import Limits  # noqa: E402
 from app.cli._lifeline import Lifeline, lifeline_option  # noqa: E402
-from app.cli._limits import check_limits, measure_loop_lag, most_connections  # noqa: E402
+from app.cli._limits import (  # noqa: E402
+    check_limits,
+    measure_loop_lag,
+    most_connections,
+    warn_of_any_host,
+)
 from app.cli._options import config_option, explain, settings_or_exit  # noqa: E402
 from app.cli._process import guard_process  # noqa: E402
 from app.cli._server import Server, listen  # noqa: E402
@@ -56,6 +61,8 @@ def main(
         log.warning("key store does not answer yet", error=exc.message)
     web.changes.start()
     gevent.spawn(measure_loop_lag, web.metrics.loop_lag)
+    if listener_fd is None:  # else whoever opened it has said so
+        warn_of_any_host(settings)
     server = Server(_listener(settings, listener_fd), web.app, _limits(settings))
     server.start()
     lifeline.hold(stop.set, settings.web.silence_timeout, settings.web.shutdown_timeout)

@@ -78,6 +78,33 @@ class ApiSettings:
         fields.Boolean(load_default=False),
         "Allow an address beyond loopback without authentication.",
     )
+    allowed_hosts: list[str] = setting(
+        fields.List(
+            fields.String(
+                validate=validate.Regexp(
+                    r"^(\*|(\*\.)?[A-Za-z0-9_-]+(\.[A-Za-z0-9_-]+)*|[0-9A-Fa-f]*:[0-9A-Fa-f:.]*:[0-9A-Fa-f:.]*)\Z",
+                    error="must be a name or an address without a port, '*.domain', or '*'",
+                )
+            ),
+            load_default=list,
+            metadata={"default_text": "loopback names; any host where `api.host` is none"},
+        ),
+        "Names, as clients write them, for which requests are answered; others get a 421. "
+        "`*.example.org` stands for every name below it, `*` for any. Loopback is always allowed.",
+    )
+    allowed_origins: list[str] = setting(
+        fields.List(
+            fields.String(
+                validate=validate.Regexp(
+                    r"^[A-Za-z][A-Za-z0-9+.-]*://[^/?#@\s]+\Z",
+                    error="must be an origin such as https://portal.example.org",
+                )
+            ),
+            load_default=list,
+        ),
+        "Origins of other pages that may change something, such as `https://portal.example.org`; "
+        "what a browser sends for any other page is refused with 403.",
+    )
     auth: AuthSettings = setting(section(AuthSettings), "Authentication.")
     max_body_bytes: int = setting(
         WholeNumber(load_default=_MIB, validate=validate.Range(min=1024)),

@@ -2,11 +2,13 @@
 
 from __future__ import annotations
 
+import os
+import shutil
 from collections.abc import Callable, Iterator
 from pathlib import Path
-from shutil import copytree
 
 import pytest
+from browser import Chromium
 from client import Client
 from following import Relay
 from service import Service
@@ -64,11 +66,23 @@ def no_faults(tmp_path: Path) -> Iterator[None]:
         assert "crashed" not in text
 
 
+@pytest.fixture
+def chromium(tmp_path: Path) -> Chromium:
+    """A real browser."""
+    found = shutil.which("chromium")
+    if found is None:
+        reason = "no chromium on this machine; see .ci/install-servers"
+        if os.environ.get("SLIPWAY_REQUIRE_SERVERS") == "1":
+            pytest.fail(reason)
+        pytest.skip(reason)
+    return Chromium(found, tmp_path / "chromium")
+
+
 @pytest.fixture(scope="session")
 def shared_service(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Service]:
     """A running service with the example workflows, which tests must leave running."""
     service = Service(tmp_path_factory.mktemp("shared"), env=SETTINGS)
-    copytree(EXAMPLES, service.workflows_dir)
+    shutil.copytree(EXAMPLES, service.workflows_dir)
     try:
         yield service.start()
     finally:

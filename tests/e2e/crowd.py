@@ -73,7 +73,9 @@ class Crowd:
             try:
                 with connect(self._url) as connection, connection.makefile("rb") as reader:
                     while True:
-                        ask = f"GET {self._path}&from={len(got)} HTTP/1.1\r\nHost: slipway\r\n\r\n"
+                        ask = (
+                            f"GET {self._path}&from={len(got)} HTTP/1.1\r\nHost: localhost\r\n\r\n"
+                        )
                         connection.sendall(ask.encode())
                         page = _answer(reader)
                         self._arrive(got)

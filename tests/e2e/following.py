@@ -237,7 +237,7 @@ def request(path: str, accept: str = "*/*", **headers: str) -> bytes:
     """Write a GET request, of HTTP/1.0, so that the body comes as it is and not in chunks."""
     more = "".join(f"{name.replace('_', '-')}: {value}\r\n" for name, value in headers.items())
     return (
-        f"GET {path} HTTP/1.0\r\nHost: slipway\r\nConnection: close\r\nAccept: {accept}\r\n"
+        f"GET {path} HTTP/1.0\r\nHost: localhost\r\nConnection: close\r\nAccept: {accept}\r\n"
         f"{more}\r\n"
     ).encode()
 
@@ -245,7 +245,7 @@ def request(path: str, accept: str = "*/*", **headers: str) -> bytes:
 def handshake(path: str) -> bytes:
     """Write the request that opens a WebSocket."""
     return (
-        f"GET {path} HTTP/1.1\r\nHost: slipway\r\nUpgrade: websocket\r\nConnection: Upgrade\r\n"
+        f"GET {path} HTTP/1.1\r\nHost: localhost\r\nUpgrade: websocket\r\nConnection: Upgrade\r\n"
         "Sec-WebSocket-Version: 13\r\nSec-WebSocket-Key: dGhlIHNhbXBsZSBub25jZQ==\r\n\r\n"
     ).encode()
 

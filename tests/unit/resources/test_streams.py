@@ -638,7 +638,7 @@ class ClientSocket:
         self._thread.start()
         try:
             self.ws = websocket.create_connection(
-                "ws://test/", socket=self.raw, timeout=PATIENCE, header=header or {}
+                "ws://localhost/", socket=self.raw, timeout=PATIENCE, header=header or {}
             )
         except BaseException:
             self.close()
