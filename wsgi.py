@@ -11,7 +11,11 @@ monkey.patch_all(subprocess=False)
 import os
 from pathlib import Path
 
+from app.cli._process import forget_variable, guard_process
 from app.factory import create_app, read_settings
+from app.settings import MASTER_KEY
 
+guard_process()
 _config = os.environ.get("SLIPWAY_CONFIG")
 app = create_app(read_settings(Path(_config) if _config else None))
+forget_variable(MASTER_KEY)

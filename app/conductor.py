@@ -26,6 +26,7 @@ from app.clients.orchestrator import LostLaunch, Orchestrator, bound_to_node
 from app.domain import Execution, ExecutionStatus, Identity, Observation, Role
 from app.engine.launchers.shim.records import boot_id
 from app.errors import NotFound, SlipwayError, UpstreamTimeout, UpstreamUnreachable
+from app.files import read_or_make
 from app.settings import ConductorSettings
 from app.store.changes import open_feed
 from app.store.conductors import Conductors, Node
@@ -482,14 +483,5 @@ def this_node(data_dir: Path) -> Node:
     Jobs live in the data folder, so only conductors that share both can find them. The mark belongs
     to a backup of the folder.
     """
-    file = data_dir / "node-id"
-    data_dir.mkdir(parents=True, exist_ok=True, mode=0o700)
-    mark = uuid.uuid4().hex[:12]
-    try:
-        descriptor = os.open(file, os.O_WRONLY | os.O_CREAT | os.O_EXCL, 0o600)
-    except FileExistsError:
-        mark = file.read_text(encoding="ascii").strip()
-    else:
-        with os.fdopen(descriptor, "w", encoding="ascii") as stream:
-            stream.write(mark)
+    mark = read_or_make(data_dir / "node-id", lambda: uuid.uuid4().hex[:12])
     return Node(f"{os.uname().nodename}/{mark}", boot_id())

@@ -5,7 +5,7 @@ from __future__ import annotations
 import logging
 import secrets
 import time
-from collections.abc import Mapping
+from collections.abc import Collection, Mapping
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -72,13 +72,16 @@ def read_settings(
     file: Path | None = None,
     overrides: Mapping[str, Any] | None = None,
     environ: Mapping[str, str] | None = None,
+    without: Collection[str] = (),
 ) -> Settings:
-    """Load the settings, knowing every orchestrator type.
+    """Load the settings, knowing every orchestrator type; see :func:`load_settings`.
 
     Raises:
         ConfigError: With every fault.
     """
-    return load_settings(options_class, file=file, overrides=overrides, environ=environ)
+    return load_settings(
+        options_class, file=file, overrides=overrides, environ=environ, without=without
+    )
 
 
 @dataclass(frozen=True, slots=True)

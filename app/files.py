@@ -2,10 +2,14 @@
 
 from __future__ import annotations
 
+import fcntl
 import os
-from contextlib import suppress
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager, suppress
 from pathlib import Path
 
+PRIVATE_FILE = 0o600
+PRIVATE_FOLDER = 0o700
 _PRIVATE_UMASK = 0o077
 _inherited: list[int] = []
 
@@ -25,7 +29,9 @@ def inherited_umask() -> int:
     return _inherited[0]
 
 
-def write_whole(path: Path, content: bytes, mode: int = 0o600, *, replace: bool = True) -> None:
+def write_whole(
+    path: Path, content: bytes, mode: int = PRIVATE_FILE, *, replace: bool = True
+) -> None:
     """Write a file that nobody ever sees in part: not after SIGKILL, a full disk, a loss of power.
 
     It is written under another name in the same folder, brought to the disk, and renamed.
@@ -63,5 +69,71 @@ def sync_folder(folder: Path) -> None:
     descriptor = os.open(folder, os.O_RDONLY | os.O_DIRECTORY)
     try:
         os.fsync(descriptor)
+    finally:
+        os.close(descriptor)
+
+
+def make_private_folder(folder: Path) -> None:
+    """Make a folder, and what is missing above it, for their owner only, whatever the umask.
+
+    Raises:
+        OSError: It cannot be made.
+    """
+    missing = []
+    for each in (folder, *folder.parents):
+        if each.is_dir():
+            break
+        missing.append(each)
+    for each in reversed(missing):
+        each.mkdir(mode=PRIVATE_FOLDER, exist_ok=True)
+
+
+def make_private_file(path: Path) -> None:
+    """Make an empty file for its owner only, whatever the umask, if there is none.
+
+    Raises:
+        OSError: It cannot be made.
+    """
+    with suppress(FileExistsError):
+        os.close(os.open(path, os.O_WRONLY | os.O_CREAT | os.O_EXCL, PRIVATE_FILE))
+
+
+def read_or_make(path: Path, make: Callable[[], str]) -> str:
+    """Read a short text that is made once, and is the same for all processes of the machine.
+
+    A file without content was begun by somebody whose disk was full, or whose machine lost its
+    power, before anything could depend on it; it is made anew.
+
+    Args:
+        path: The file; its folder is made, too.
+        make: Makes the text, if there is none yet.
+
+    Raises:
+        OSError: It can be neither read nor made.
+        UnicodeDecodeError: It is not ASCII.
+    """
+    if text := _text(path):
+        return text
+    make_private_folder(path.parent)
+    with _alone(path.parent):
+        text = _text(path) or make()
+        write_whole(path, f"{text}\n".encode("ascii"))
+    return text
+
+
+def _text(path: Path) -> str:
+    try:
+        return path.read_text(encoding="ascii").strip()
+    except FileNotFoundError:
+        return ""
+
+
+@contextmanager
+def _alone(folder: Path) -> Iterator[None]:
+    """Keep other processes that ask for the same out, until the end of the block: flock(2)."""
+    descriptor = os.open(folder, os.O_RDONLY | os.O_DIRECTORY)
+    try:
+        fcntl.flock(descriptor, fcntl.LOCK_EX)
+        yield
     finally:
         os.close(descriptor)

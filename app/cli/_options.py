@@ -4,19 +4,23 @@ from __future__ import annotations
 
 import os
 import sys
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Collection, Mapping
 from pathlib import Path
 from typing import Any, TypeVar
 
 import click
 
+from app.cli._process import forget_variable
 from app.errors import ConfigError
 from app.factory import read_settings
-from app.settings import Settings
+from app.settings import MASTER_KEY, Settings
+from app.settings.source import unneeded_variables
 
 F = TypeVar("F", bound=Callable[..., Any])
 
 CONFIG_VARIABLE = "SLIPWAY_CONFIG"
+WEB_ALONE = ("api", "ssh_keys")
+"""Sections with the secrets of users, which no other process than a web process needs."""
 
 
 def config_option(function: F) -> F:
@@ -34,16 +38,30 @@ def config_option(function: F) -> F:
     )(function)
 
 
-def settings_or_exit(config: Path | None, overrides: Mapping[str, Any]) -> Settings:
+def settings_or_exit(
+    config: Path | None,
+    overrides: Mapping[str, Any],
+    *,
+    without: Collection[str] = (),
+    master_key: str | None = None,
+) -> Settings:
     """Load the settings, or say every fault and exit with status 2.
+
+    The master key leaves the environment, where the process's own commands could read it.
 
     Args:
         config: YAML file.
         overrides: Leaves by dotted path; those that are None are left out.
+        without: Sections that are not needed.
+        master_key: Where it is handed over in another way.
     """
     given = {path: _plain(value) for path, value in overrides.items() if value is not None}
+    environ = dict(os.environ)
+    if master_key is not None:
+        environ[MASTER_KEY] = master_key
+    forget_variable(MASTER_KEY)
     try:
-        return read_settings(config, given)
+        return read_settings(config, given, environ, without)
     except ConfigError as exc:
         explain(exc)
         sys.exit(2)
@@ -56,14 +74,23 @@ def explain(error: ConfigError) -> None:
         click.echo(f"  {fault.path}: {fault.message}", err=True)
 
 
-def environment(config: Path | None, overrides: Mapping[str, Any]) -> dict[str, str]:
-    """Make the environment in which a child loads the same settings."""
-    env = dict(os.environ)
+def environment(
+    config: Path | None, overrides: Mapping[str, Any], without: Collection[str] = ()
+) -> dict[str, str]:
+    """Make the environment in which a child loads the same settings.
+
+    Args:
+        config: YAML file.
+        overrides: Leaves by dotted path.
+        without: Sections that it does not need; nor does it get what they alone need.
+    """
+    unneeded = unneeded_variables(config, os.environ, without)
+    env = {name: value for name, value in os.environ.items() if name not in unneeded}
     env.pop("NOTIFY_SOCKET", None)  # systemd hears of the supervisor alone
     if config is not None:
         env[CONFIG_VARIABLE] = str(config.absolute())
     for path, value in overrides.items():
-        if value is not None:
+        if value is not None and path.partition(".")[0] not in without:
             env["SLIPWAY_" + path.upper().replace(".", "__")] = _plain(value)
     return env
 

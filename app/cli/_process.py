@@ -4,10 +4,13 @@ from __future__ import annotations
 
 import ctypes
 import faulthandler
+import os
 
 from app.files import set_private_umask
 
 _PR_SET_DUMPABLE = 4
+_LIBC = ctypes.CDLL(None)
+_LIBC.getenv.restype = ctypes.c_void_p
 
 
 def guard_process() -> None:
@@ -19,4 +22,13 @@ def guard_process() -> None:
     """
     set_private_umask()
     faulthandler.enable()
-    ctypes.CDLL(None).prctl(_PR_SET_DUMPABLE, 0, 0, 0, 0)
+    _LIBC.prctl(_PR_SET_DUMPABLE, 0, 0, 0, 0)
+
+
+def forget_variable(name: str) -> None:
+    """Take a variable out of the environment, and out of what /proc/PID/environ shows of it."""
+    value = os.environ.get(name)
+    place = _LIBC.getenv(name.encode())
+    if value and place:
+        ctypes.memset(place, ord("-"), len(os.fsencode(value)))
+    os.environ.pop(name, None)

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import http.client
+import os
 import select
 import signal
 import socket
@@ -37,6 +38,7 @@ class Child:
         module: What ``python -m`` runs.
         silence_seconds: It is replaced after so long without a sign of life.
         env: Its environment.
+        secret: What it must not find in its environment; handed over by a pipe.
         listener: Socket that it inherits. The supervisor keeps it open, so that connections wait
             in its queue, and are not refused, while the process is started again.
         lifeline: Our end of the socket by which it gives signs of life, and sees that we are gone.
@@ -50,6 +52,7 @@ class Child:
     silence_seconds: float
     env: Mapping[str, str] = field(repr=False)
     listener: socket.socket | None = None
+    secret: str | None = field(default=None, repr=False)
     process: subprocess.Popen[bytes] | None = None
     lifeline: socket.socket | None = None
     started_at: float = 0.0
@@ -70,12 +73,20 @@ class Child:
             descriptors.append(self.listener.fileno())
             arguments += ["--listener-fd", str(self.listener.fileno())]
         self.started_at, self.at_work, self.silent_seconds = time.monotonic(), False, 0.0
+        if self.secret is not None:
+            reading, writing = os.pipe()
+            os.write(writing, self.secret.encode())
+            os.close(writing)
+            descriptors.append(reading)
+            arguments += ["--master-key-fd", str(reading)]
         # In a session of its own: Ctrl-C in the terminal is for the supervisor to pass on.
         self.process = subprocess.Popen(
             [sys.executable, "-P", "-m", self.module, *arguments],
             env=self.env, pass_fds=descriptors, stdin=subprocess.DEVNULL, start_new_session=True,
         )  # fmt: skip
         inherited.close()
+        if self.secret is not None:
+            os.close(reading)
 
     def listen(self, passed_seconds: float) -> None:
         """Take in the signs of life that have come.

@@ -14,7 +14,8 @@ import structlog
 
 from app.cli._lifeline import Lifeline, lifeline_option
 from app.cli._limits import freeze_start_up
-from app.cli._options import config_option, explain, settings_or_exit
+from app.cli._options import WEB_ALONE, config_option, explain, settings_or_exit
+from app.cli._private import keep_private
 from app.cli._process import guard_process
 from app.cli._signals import on_stop_signal
 from app.conductor import Conductor
@@ -41,9 +42,10 @@ def command(config: Path | None, data_dir: Path | None, lifeline_fd: int | None)
     """
     guard_process()
     lifeline = Lifeline(lifeline_fd)
-    settings = settings_or_exit(config, {"data_dir": data_dir})
+    settings = settings_or_exit(config, {"data_dir": data_dir}, without=WEB_ALONE)
     configure_logging(settings.observability.log_level, settings.observability.log_format)
     try:
+        keep_private(settings, config)
         migrate.check(Database(settings.database_url))
         conductor = create_conductor(settings)
     except ConfigError as exc:

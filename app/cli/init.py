@@ -4,11 +4,15 @@ from __future__ import annotations
 
 import sys
 from collections.abc import Iterator
+from contextlib import suppress
 from importlib.resources import files
 from importlib.resources.abc import Traversable
 from pathlib import Path
 
 import click
+
+from app.cli._process import guard_process
+from app.files import make_private_folder, write_whole
 
 _EXAMPLES = files("app.cli") / "examples"
 CONFIG_NAME = "slipway.yaml"
@@ -18,7 +22,12 @@ CONFIG_NAME = "slipway.yaml"
 @click.argument("folder", type=click.Path(file_okay=False, path_type=Path))
 def command(folder: Path) -> None:
     """Write slipway.yaml and example workflows into FOLDER; nothing is overwritten."""
-    written = write_examples(folder)
+    guard_process()
+    try:
+        written = write_examples(folder)
+    except OSError as exc:
+        click.echo(f"slipway: {folder} cannot be written: {exc.strerror}", err=True)
+        sys.exit(1)
     if not written:
         click.echo(f"slipway: {folder} holds all of it already", err=True)
         sys.exit(1)
@@ -28,20 +37,17 @@ def command(folder: Path) -> None:
 
 
 def write_examples(folder: Path) -> list[Path]:
-    """Write the files that are not there yet.
+    """Write the files that are not there yet, each whole, and for their owner only.
 
     Returns:
         Those that were written.
     """
     written = []
     for source, target in _pairs(folder):
-        target.parent.mkdir(parents=True, exist_ok=True)
-        try:
-            with target.open("x", encoding="utf-8") as stream:
-                stream.write(source.read_text(encoding="utf-8"))
-        except FileExistsError:
-            continue
-        written.append(target)
+        make_private_folder(target.parent)
+        with suppress(FileExistsError):
+            write_whole(target, source.read_bytes(), replace=False)
+            written.append(target)
     return written
 
 

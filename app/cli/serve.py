@@ -2,19 +2,25 @@
 
 from __future__ import annotations
 
+import socket
 import sys
+from collections.abc import Mapping
 from pathlib import Path
+from typing import Any
 
 import click
 
 from app.cli._limits import freeze_start_up, warn_of_any_host
-from app.cli._options import config_option, environment, explain, settings_or_exit
+from app.cli._options import WEB_ALONE, config_option, environment, explain, settings_or_exit
+from app.cli._private import keep_private
 from app.cli._process import guard_process
 from app.cli._server import listen
 from app.cli._supervisor import Child, Supervisor
 from app.errors import ConfigError, SlipwayError
 from app.factory import check_secrets
+from app.files import make_private_folder
 from app.observability import configure_logging
+from app.settings import Settings
 from app.store import migrate
 from app.store.database import Database
 
@@ -53,6 +59,7 @@ def command(
     configure_logging(settings.observability.log_level, settings.observability.log_format)
     processes = settings.web.processes
     try:
+        keep_private(settings, config)
         check_secrets(settings)
         migrate.upgrade(Database(settings.database_url))
         first = listen(settings.api.host, settings.api.port, shared=processes > 1)
@@ -67,19 +74,34 @@ def command(
         )
         sys.exit(1)
     warn_of_any_host(settings)
-    settings.workflows_dir.mkdir(parents=True, exist_ok=True)
-    env = environment(config, {**overrides, "api.port": port, "data_dir": settings.data_dir})
-    children = [
-        Child("conductor", "app.cli.conductor", settings.conductor.silence_timeout, env),
-        *(
-            Child(f"web-{n}", "app.cli.web_process", settings.web.silence_timeout, env, listener)
-            for n, listener in enumerate([first, *more], start=1)
-        ),
-    ]
+    make_private_folder(settings.workflows_dir)
+    children = _children(config, {**overrides, "api.port": port}, settings, [first, *more])
     freeze_start_up()
     stop_seconds = max(_STOP_SECONDS, settings.web.shutdown_timeout + _STOP_MARGIN_SECONDS)
     supervisor = Supervisor(children, first.getsockname()[:2], stop_seconds)
     sys.exit(supervisor.run(lambda url: _announce(url, settings.data_dir)))
+
+
+def _children(
+    config: Path | None,
+    overrides: Mapping[str, Any],
+    settings: Settings,
+    listeners: list[socket.socket],
+) -> list[Child]:
+    overrides = {**overrides, "data_dir": settings.data_dir}
+    env = environment(config, overrides, WEB_ALONE)
+    conductor = Child("conductor", "app.cli.conductor", settings.conductor.silence_timeout, env)
+    env = environment(config, overrides)
+    return [
+        conductor,
+        *(
+            Child(
+                f"web-{number}", "app.cli.web_process", settings.web.silence_timeout, env,
+                listener, settings.master_key,
+            )
+            for number, listener in enumerate(listeners, start=1)
+        ),
+    ]  # fmt: skip
 
 
 def _announce(url: str, data_dir: Path) -> None:

@@ -23,6 +23,7 @@ from app.cli._limits import (  # noqa: E402
     warn_of_any_host,
 )
 from app.cli._options import config_option, explain, settings_or_exit  # noqa: E402
+from app.cli._private import keep_private  # noqa: E402
 from app.cli._process import guard_process  # noqa: E402
 from app.cli._server import Server, listen  # noqa: E402
 from app.errors import ConfigError, UpstreamError  # noqa: E402
@@ -38,8 +39,13 @@ log = structlog.get_logger(__name__)
 @config_option
 @lifeline_option
 @click.option("--listener-fd", type=int, help="Descriptor of a socket that listens already.")
+@click.option("--master-key-fd", type=int, hidden=True, help="Pipe that holds the master key.")
 def main(
-    config: Path | None, data_dir: Path | None, lifeline_fd: int | None, listener_fd: int | None
+    config: Path | None,
+    data_dir: Path | None,
+    lifeline_fd: int | None,
+    listener_fd: int | None,
+    master_key_fd: int | None,
 ) -> None:
     """Serve until a signal, or the end of the supervisor, says to stop."""
     guard_process()
@@ -47,10 +53,11 @@ def main(
     stop = Event()
     for number in (signal.SIGTERM, signal.SIGINT):
         gevent.signal_handler(number, stop.set)
-    settings = settings_or_exit(config, {"data_dir": data_dir})
+    settings = settings_or_exit(config, {"data_dir": data_dir}, master_key=_read_all(master_key_fd))
     configure_logging(settings.observability.log_level, settings.observability.log_format)
     check_limits(settings)
     try:
+        keep_private(settings, config)
         web = create_web(settings)
         migrate.check(web.database)
         web.key_store.check()
@@ -84,6 +91,13 @@ def _limits(settings: Settings) -> Limits:
         body_bytes=settings.api.max_body_bytes,
         bodies_bytes=max(Limits.bodies_bytes, 4 * settings.api.max_body_bytes),
     )
+
+
+def _read_all(descriptor: int | None) -> str | None:
+    if descriptor is None:
+        return None
+    with open(descriptor, encoding="ascii") as pipe:  # noqa: PTH123  (it has no path)
+        return pipe.read()
 
 
 def _listener(settings: Settings, descriptor: int | None) -> socket.socket:

@@ -7,6 +7,7 @@ import binascii
 import json
 import os
 from collections.abc import Mapping
+from contextlib import suppress
 from pathlib import Path
 
 from cryptography.exceptions import InvalidTag
@@ -15,6 +16,7 @@ from cryptography.hazmat.primitives.ciphers.aead import AESGCM
 from app.clients.key_store import KeyPair, KeyStore
 from app.domain import JSON
 from app.errors import ConfigError, FieldError, NotFound, UpstreamGarbled
+from app.files import read_or_make
 from app.store.keys import Sealed, SealedKeys
 
 _KEY_BYTES = 32
@@ -73,20 +75,22 @@ def load_master_key(file: Path, from_environment: str | None) -> bytes:
 
     Raises:
         ConfigError: The key is unusable, or others may read the file.
+        OSError: The file can be neither read nor made.
     """
     if from_environment is not None:
         return _decode(from_environment, "SLIPWAY_MASTER_KEY")
     path = "ssh_keys.master_key_file"
-    file.parent.mkdir(parents=True, exist_ok=True, mode=0o700)
-    try:
-        descriptor = os.open(file, os.O_WRONLY | os.O_CREAT | os.O_EXCL, 0o600)
-    except FileExistsError:
+    with suppress(FileNotFoundError):
         if file.stat().st_mode & 0o077:
-            raise _fault(path, f"{file} must be readable by its owner only (mode 0600)") from None
-        return _decode(file.read_text(encoding="ascii"), path)
-    with os.fdopen(descriptor, "w", encoding="ascii") as stream:
-        stream.write(base64.b64encode(os.urandom(_KEY_BYTES)).decode() + "\n")
-    return _decode(file.read_text(encoding="ascii"), path)
+            raise _fault(path, f"{file} must be readable by its owner only (mode 0600)")
+    try:
+        return _decode(read_or_make(file, _make_key), path)
+    except UnicodeDecodeError:
+        return _decode("", path)
+
+
+def _make_key() -> str:
+    return base64.b64encode(os.urandom(_KEY_BYTES)).decode()
 
 
 def _decode(text: str, path: str) -> bytes:

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import os
-import tempfile
 import time
 from collections.abc import Mapping
 from dataclasses import dataclass
@@ -16,6 +15,7 @@ from app.engine import document
 from app.engine.faults import Fault, invalid_definition
 from app.engine.model import Definition
 from app.errors import Conflict, InvalidDefinition, NotFound
+from app.files import make_private_folder, write_whole
 
 _SUFFIXES: Final = (".yaml", ".yml", ".json")
 # A file can change twice within one tick of its file system's clock, unnoticed by its stamp.
@@ -88,7 +88,8 @@ class Catalogue:
             present = files[name].content if name in files else definition
             if isinstance(present, Definition) and present.id != definition.id:
                 raise Conflict(f"The file {name} holds the workflow '{present.id}'.")
-            _write(self._folder / name, document.write(definition.source))
+            make_private_folder(self._folder)
+            write_whole(self._folder / name, document.write(definition.source).encode())
             for other in _holders(files, definition.id):
                 if other != name:
                     (self._folder / other).unlink(missing_ok=True)
@@ -163,24 +164,3 @@ def _holders(files: Mapping[str, _File], workflow_id: str) -> list[str]:
         for name, file in files.items()
         if isinstance(file.content, Definition) and file.content.id == workflow_id
     ]
-
-
-def _write(path: Path, text: str) -> None:
-    """Write a file such that a reader, or a crash, sees the old content or the new one."""
-    path.parent.mkdir(parents=True, exist_ok=True)
-    descriptor, temporary = tempfile.mkstemp(dir=path.parent, prefix=".", suffix=".tmp")
-    try:
-        with os.fdopen(descriptor, "w", encoding="utf-8", newline="\n") as file:
-            file.write(text)
-            file.flush()
-            os.fchmod(descriptor, 0o644)
-            os.fsync(descriptor)
-        Path(temporary).replace(path)
-    except BaseException:
-        Path(temporary).unlink(missing_ok=True)
-        raise
-    folder = os.open(path.parent, os.O_RDONLY)
-    try:
-        os.fsync(folder)
-    finally:
-        os.close(folder)

@@ -7,15 +7,17 @@ expanded, and from variables such as ``SLIPWAY_API__PORT`` that override single 
 
 from __future__ import annotations
 
+import dataclasses
 import os
 import re
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Collection, Mapping
 from ipaddress import ip_address
 from pathlib import Path
 from typing import Any
 
 from app.errors import ConfigError, FieldError
 from app.settings.schema import load_section
+from app.settings.secrets import orchestrator_secrets, written_secrets
 from app.settings.sections import (
     ApiSettings,
     AuthSettings,
@@ -32,9 +34,10 @@ from app.settings.sections import (
     VaultSettings,
     WebSettings,
 )
-from app.settings.source import read_source
+from app.settings.source import MASTER_KEY, read_source
 
 __all__ = [
+    "MASTER_KEY",
     "ApiSettings",
     "AuthSettings",
     "ConductorSettings",
@@ -65,6 +68,7 @@ def load_settings(
     file: Path | None = None,
     overrides: Mapping[str, Any] | None = None,
     environ: Mapping[str, str] | None = None,
+    without: Collection[str] = (),
 ) -> Settings:
     """Read, merge and check the settings.
 
@@ -73,15 +77,17 @@ def load_settings(
         file: YAML file; defaults alone when None.
         overrides: Leaves by dotted path, such as ``{"api.port": 0}``; they win over all else.
         environ: Environment to expand and override from; the process's own when None.
+        without: Sections that this process has no need of; they are not read, nor are the variables
+            and files that they name, and hold their defaults.
 
     Raises:
         ConfigError: With every fault in ``fields``, named by its path in the file.
     """
     environ = os.environ if environ is None else environ
-    source, faults = read_source(file, environ, overrides or {})
-    settings, more = load_section(Settings, source, "")
-    faults += _elsewhere(more, faults)
-    raw: Any = source.get("orchestrators") if settings is None else settings.orchestrators
+    source = read_source(file, environ, overrides or {}, without)
+    settings, faults = load_section(Settings, source.tree, "")
+    faults = source.faults + _elsewhere(faults, source.faults)
+    raw: Any = source.tree.get("orchestrators") if settings is None else settings.orchestrators
     orchestrators, more = _orchestrators(raw if isinstance(raw, list) else [], options_of)
     faults += more
     if settings is not None:
@@ -90,7 +96,17 @@ def load_settings(
         where = f" in {file}" if file else ""
         raise ConfigError(f"The settings{where} have {len(faults)} fault(s).", fields=tuple(faults))
     base = file.parent if file is not None else Path()
-    return _complete(settings, orchestrators, environ, base)
+    in_clear = (
+        *written_secrets(Settings, source.written),
+        *orchestrator_secrets(options_of, source.written.get("orchestrators")),
+    )
+    return dataclasses.replace(
+        settings,
+        data_dir=(base / _data_dir(settings, environ)).absolute(),
+        orchestrators=orchestrators,
+        master_key=(environ.get(MASTER_KEY) or None) if "ssh_keys" not in without else None,
+        secrets_in_file=in_clear,
+    )
 
 
 def _elsewhere(faults: list[FieldError], known: list[FieldError]) -> list[FieldError]:
@@ -103,24 +119,12 @@ def _elsewhere(faults: list[FieldError], known: list[FieldError]) -> list[FieldE
     ]
 
 
-def _complete(
-    settings: Settings,
-    orchestrators: list[OrchestratorSettings],
-    environ: Mapping[str, str],
-    base: Path,
-) -> Settings:
+def _data_dir(settings: Settings, environ: Mapping[str, str]) -> Path:
+    if settings.data_dir != Path():
+        return settings.data_dir.expanduser()
+    data_home = environ.get("XDG_DATA_HOME")
     home = Path(environ.get("HOME") or Path.home())
-    data_dir = settings.data_dir
-    if data_dir == Path():
-        data_home = environ.get("XDG_DATA_HOME")
-        data_dir = (Path(data_home) if data_home else home / ".local" / "share") / "slipway"
-    values = {name: getattr(settings, name) for name in Settings.__dataclass_fields__}
-    values.update(
-        data_dir=(base / data_dir.expanduser()).absolute(),
-        orchestrators=orchestrators,
-        master_key=environ.get("SLIPWAY_MASTER_KEY") or None,
-    )
-    return Settings(**values)
+    return (Path(data_home) if data_home else home / ".local" / "share") / "slipway"
 
 
 def _orchestrators(

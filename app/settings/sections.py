@@ -399,6 +399,7 @@ class Settings:
         section(ObservabilitySettings), "Logs of the service itself."
     )
     master_key: str | None = field(default=None, repr=False)
+    secrets_in_file: tuple[str, ...] = ()
 
     @property
     def database_url(self) -> str:

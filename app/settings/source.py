@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Mapping
+from collections.abc import Collection, Iterator, Mapping
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
@@ -12,8 +13,9 @@ from app.documents import Unreadable
 from app.errors import FieldError
 
 _PREFIX = "SLIPWAY_"
+MASTER_KEY = "SLIPWAY_MASTER_KEY"
 _NOT_SETTINGS = frozenset(
-    {"SLIPWAY_MASTER_KEY", "SLIPWAY_CONFIG", "SLIPWAY_OUTPUT", "SLIPWAY_URL", "SLIPWAY_USER",
+    {MASTER_KEY, "SLIPWAY_CONFIG", "SLIPWAY_OUTPUT", "SLIPWAY_URL", "SLIPWAY_USER",
      "SLIPWAY_PASSWORD"}
 )  # fmt: skip
 # Kubernetes gives every container such variables of every service, by the service's name.
@@ -26,36 +28,81 @@ _EXPANSION = re.compile(
 )
 
 
+@dataclass(frozen=True, slots=True)
+class Source:
+    """The settings before they are checked.
+
+    Attributes:
+        tree: A tree of plain values.
+        written: The part of it that stands in the file, as it stands there.
+        faults: What was found on the way.
+    """
+
+    tree: dict[str, Any]
+    written: dict[str, Any]
+    faults: list[FieldError]
+
+
 def read_source(
-    file: Path | None, environ: Mapping[str, str], overrides: Mapping[str, Any]
-) -> tuple[dict[str, Any], list[FieldError]]:
+    file: Path | None,
+    environ: Mapping[str, str],
+    overrides: Mapping[str, Any],
+    without: Collection[str] = (),
+) -> Source:
     """Read the file, expand it and lay the overrides over it.
 
     Args:
         file: YAML file, or None.
         environ: Variables for ``${VAR}`` and ``SLIPWAY_*``.
         overrides: Values by dotted path.
-
-    Returns:
-        The settings as a tree of plain values, and the faults found on the way.
+        without: Sections to leave out.
     """
-    faults: list[FieldError] = []
-    tree: Any = {}
-    if file is not None:
-        tree, faults = _read_file(file)
-        tree = _expand(tree, "", environ, faults)
+    written, faults = _read_file(file) if file is not None else ({}, [])
+    needed = {key: value for key, value in written.items() if key not in without}
+    tree: Any = _expand(needed, "", environ, faults)
     seen: dict[str, str] = {}
     for name, text in environ.items():
         if not name.startswith(_PREFIX) or _OF_A_SERVICE.fullmatch(name) or name in _NOT_SETTINGS:
             continue
         leaf = name[len(_PREFIX) :].lower()
+        if leaf.partition("__")[0] in without:
+            continue
         other = seen.setdefault(leaf, name)
         if other != name:
             faults.append(FieldError(name, f"says the same setting as {other}"))
         _put(tree, leaf.split("__"), _structured(text, name, faults), name, faults)
     for dotted, value in overrides.items():
-        _put(tree, dotted.split("."), value, dotted, faults)
-    return tree, faults
+        if dotted.partition(".")[0] not in without:
+            _put(tree, dotted.split("."), value, dotted, faults)
+    return Source(tree, written, faults)
+
+
+def unneeded_variables(
+    file: Path | None, environ: Mapping[str, str], without: Collection[str]
+) -> frozenset[str]:
+    """Name the variables that only some sections need.
+
+    Args:
+        file: The settings file, which is known to be right.
+        environ: The variables that there are.
+        without: The sections.
+    """
+    written, _ = _read_file(file) if file is not None else ({}, [])
+    named = {key: frozenset(_names(value)) for key, value in written.items()}
+    kept = frozenset[str]().union(*(v for key, v in named.items() if key not in without))
+    dropped = frozenset[str]().union(*(v for key, v in named.items() if key in without))
+    prefixes = tuple(f"{_PREFIX}{section.upper()}" for section in without)
+    settings = {name for name in environ if name.upper().partition("__")[0] in prefixes}
+    return (dropped - kept) | settings | ({MASTER_KEY} if "ssh_keys" in without else set())
+
+
+def _names(value: Any) -> Iterator[str]:
+    """Give the variables that a value names."""
+    if isinstance(value, str):
+        yield from (match["name"] for match in _EXPANSION.finditer(value) if match["name"])
+    elif isinstance(value, dict | list):
+        for item in value.values() if isinstance(value, dict) else value:
+            yield from _names(item)
 
 
 def _read_file(file: Path) -> tuple[dict[str, Any], list[FieldError]]:

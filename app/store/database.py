@@ -16,6 +16,7 @@ from sqlalchemy.pool import StaticPool
 
 from app.concurrency import cooperative, make_pool
 from app.errors import UpstreamUnreachable
+from app.files import make_private_file, make_private_folder
 
 T = TypeVar("T")
 
@@ -137,8 +138,9 @@ class Database:
 
     def _prepare_file(self) -> None:
         path = make_url(self.url).database
-        if path:
-            Path(path).parent.mkdir(parents=True, exist_ok=True, mode=0o700)
+        if path and path != ":memory:":
+            make_private_folder(Path(path).parent)
+            make_private_file(Path(path))  # SQLite gives its log beside it the same mode
 
 
 class _NoLock:

@@ -93,7 +93,7 @@ def test_saves_yaml_for_people(catalogue, tmp_path):
     assert catalogue.get("w") == definition
     text = (tmp_path / "w.yaml").read_text(encoding="utf-8")
     assert "      script: |\n        echo 'a: b'\n        true\n" in text
-    assert stat.S_IMODE((tmp_path / "w.yaml").stat().st_mode) == 0o644
+    assert stat.S_IMODE((tmp_path / "w.yaml").stat().st_mode) == 0o600
     assert names(tmp_path) == ["w.yaml"]
 
 

@@ -1,0 +1,99 @@
+"""Nobody but the service's own user may read what it keeps; seen to at every start."""
+
+from __future__ import annotations
+
+import os
+import stat
+from collections.abc import Iterator, Sequence
+from pathlib import Path
+
+import structlog
+from sqlalchemy import make_url
+
+from app.errors import ConfigError, FieldError
+from app.files import PRIVATE_FILE, PRIVATE_FOLDER, make_private_folder
+from app.settings import Settings
+
+log = structlog.get_logger(__name__)
+
+_OURS = frozenset(
+    {"doorbell", "executions", "lost+found", "master.key", "node-id", "slipway.db",
+     "slipway.db-journal", "slipway.db-shm", "slipway.db-wal", "workflows"}
+)  # fmt: skip
+_MARKS = frozenset({"master.key", "node-id", "slipway.db"})
+
+
+def keep_private(settings: Settings, config: Path | None) -> None:
+    """Take from other users what they could read: the data folder, the database, the settings.
+
+    Args:
+        settings: Where all of that is.
+        config: File of the settings, if there is one.
+
+    Raises:
+        ConfigError: Something is open to others and cannot, or must not, be changed by us.
+    """
+    faults = [
+        *_data_folder(settings.data_dir),
+        *(fault for path in _database_files(settings) for fault in _tighten(path, PRIVATE_FILE)),
+    ]
+    if settings.executions_dir.is_dir():
+        for folder in (settings.executions_dir, *settings.executions_dir.iterdir()):
+            faults += _tighten(folder, PRIVATE_FOLDER)
+    if config is not None and settings.secrets_in_file:
+        faults += _settings_file(config, settings.secrets_in_file)
+    if faults:
+        raise ConfigError("Other users could read what they must not.", fields=tuple(faults))
+
+
+def _data_folder(folder: Path) -> Iterator[FieldError]:
+    """See to the data folder, unless it is plainly not ours alone, such as ``/tmp``."""
+    try:
+        make_private_folder(folder)
+    except OSError as exc:
+        yield FieldError("data_dir", f"{folder} cannot be made: {exc.strerror}")
+        return
+    mode = folder.stat().st_mode
+    if mode & (PRIVATE_FOLDER ^ 0o777):
+        names = {entry.name for entry in folder.iterdir()}
+        if mode & stat.S_ISVTX or not (names <= _OURS or names & _MARKS):
+            text = f"{folder} is shared with other users (mode {mode & 0o7777:04o}) and holds more"
+            yield FieldError("data_dir", f"{text} than this service's data: give it its own folder")
+            return
+    yield from _tighten(folder, PRIVATE_FOLDER)
+
+
+def _database_files(settings: Settings) -> Iterator[Path]:
+    url = make_url(settings.database_url)
+    if url.get_backend_name() == "sqlite" and url.database:
+        for suffix in ("", "-wal", "-shm", "-journal"):
+            yield Path(os.path.realpath(url.database) + suffix)
+
+
+def _settings_file(config: Path, secrets: Sequence[str]) -> Iterator[FieldError]:
+    """See to a file with secrets; one that root made may be read by the service's group."""
+    allowed = PRIVATE_FILE
+    if config.stat().st_uid != os.geteuid():
+        allowed |= stat.S_IRGRP
+    for fault in _tighten(config, allowed):
+        yield FieldError(secrets[0], f"stands in a file that everybody may read: {fault.message}")
+
+
+def _tighten(path: Path, allowed: int) -> Iterator[FieldError]:
+    """Take what others may do beyond what is allowed; say why where that fails."""
+    try:
+        mode = stat.S_IMODE(path.stat().st_mode)
+    except FileNotFoundError:
+        return
+    wanted = mode & (allowed | ~0o777)
+    if not mode & ~wanted & 0o077:
+        return
+    try:
+        path.chmod(wanted)
+    except OSError as exc:
+        text = f"{path} is open to other users (mode {mode:04o}) and cannot be changed"
+        yield FieldError(str(path), f"{text}: {exc.strerror}")
+    else:
+        log.warning(
+            "was open to other users", path=str(path), mode=f"{mode:04o}", now=f"{wanted:04o}"
+        )
