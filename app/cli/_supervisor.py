@@ -18,6 +18,7 @@ import structlog
 
 from app.cli._lifeline import BEAT_SECONDS, START_SECONDS, notify_systemd
 from app.cli._signals import catch_stop_signals
+from app.files import inherited_umask
 
 log = structlog.get_logger(__name__)
 
@@ -83,6 +84,7 @@ class Child:
         self.process = subprocess.Popen(
             [sys.executable, "-P", "-m", self.module, *arguments],
             env=self.env, pass_fds=descriptors, stdin=subprocess.DEVNULL, start_new_session=True,
+            umask=inherited_umask(),
         )  # fmt: skip
         inherited.close()
         if self.secret is not None:

@@ -39,6 +39,7 @@ from app.engine.model import Definition, StepDefinition, StepType
 from app.engine.progress import Progress, TaskState, moment
 from app.engine.slots import Slots
 from app.errors import InvalidRequest, UpstreamError, UpstreamRefused
+from app.files import make_private_folder, write_whole
 
 _READ_BYTES = 1024 * 1024
 _TAIL_LINES = 5
@@ -112,7 +113,7 @@ class Run:
         work = self._folder / "work"
         if work.is_dir() and self._progress.begun_at is not None:
             return  # a file that is missing there was taken away by a command
-        work.mkdir(parents=True, exist_ok=True, mode=0o700)
+        make_private_folder(work)
         for name, content in self._definition.files.items():
             _write_once(work / name, content)
 
@@ -435,10 +436,8 @@ def _write_once(path: Path, content: str) -> None:
     """Write a file, whole or not at all; one that is there may be in a command's hands already."""
     if path.exists():
         return
-    path.parent.mkdir(parents=True, exist_ok=True)
-    part = path.with_name(f".{path.name}.part")
-    part.write_text(content, encoding="utf-8")
-    part.replace(path)
+    make_private_folder(path.parent)
+    write_whole(path, content.encode())
 
 
 def _reason(step: StepDefinition, task: TaskState, state: JobState, took: str) -> str:

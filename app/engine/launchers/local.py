@@ -39,6 +39,7 @@ from app.engine.launchers.job_records import (
 from app.engine.launchers.outputs import MAX_OUTPUTS_BYTES, parse_outputs
 from app.engine.launchers.shim import records
 from app.errors import InvalidRequest, UpstreamRefused, UpstreamUnreachable
+from app.files import PRIVATE_FILE, inherited_umask
 
 _START_SECONDS = 10.0
 """A shim that has not taken its job by then never will: it needs some 30 ms."""
@@ -47,6 +48,7 @@ _NEVER = 0
 """The time of a specification upon which no shim was set yet."""
 
 _ERRORS = "shim.err"
+_APPEND = os.O_WRONLY | os.O_CREAT | os.O_APPEND
 _RESERVED = {
     *("", ".", ".."),
     *(records.SPEC, records.CLAIM, records.EXIT, records.FRAMES, records.OUTPUTS),
@@ -128,6 +130,7 @@ class LocalLauncher(Launcher):
             "kill_grace_seconds": job.kill_grace_seconds,
             "execution_id": job.execution_id,
             "doorbell": self._doorbell and str(self._doorbell),
+            "umask": inherited_umask(),
         }
 
     @_disk_errors()
@@ -251,7 +254,7 @@ def _spawn_shim(folder: Path, specification: JSON) -> None:
     # A file in memory, which a shim reads when it gets to it: no secret of it is on any disk.
     with (
         os.fdopen(os.memfd_create("specification"), "w+b") as memory,
-        (folder / _ERRORS).open("ab") as errors,
+        os.fdopen(os.open(folder / _ERRORS, _APPEND, PRIVATE_FILE), "ab") as errors,
     ):
         memory.write(json.dumps(specification).encode())
         memory.seek(0)
@@ -323,7 +326,7 @@ def _unclaimed(folder: Path) -> JobState:
 
 def _request(folder: Path, name: str) -> None:
     _make_folder(folder)
-    (folder / name).touch()
+    (folder / name).touch(PRIVATE_FILE)
     _notify(folder)
 
 

@@ -49,7 +49,8 @@ def spawn(spec: dict[str, Any], stdout: int, stderr: int) -> tuple[int, str | No
     """Begin the command in a session of its own.
 
     Args:
-        spec: ``argv``, ``env``, ``stdin`` and ``working_dir``, which is made if it is missing.
+        spec: ``argv``, ``env``, ``stdin``, ``umask`` and ``working_dir``, which is made if it is
+            missing.
         stdout: Where the command writes.
         stderr: Where the command writes errors.
 
@@ -90,6 +91,7 @@ def _become_command(
         os.dup2(stdout, 1)
         os.dup2(stderr, 2)
         place = program
+        os.umask(spec["umask"])
         os.execvpe(program, spec["argv"], spec["env"])  # noqa: S606 - no shell, on purpose
     except (OSError, ValueError) as exc:
         if place == program and isinstance(exc, FileNotFoundError):

@@ -53,6 +53,7 @@ _PASSING_ERRORS = {
 
 def main() -> None:
     """Run the job of the current folder, unless another process has it; see the package."""
+    os.umask(0o077)  # what the shim itself writes is for nobody else
     if os.getpgrp() != os.getpid():
         os.setsid()
     spec = _take_specification()
@@ -82,7 +83,7 @@ class Supervisor:
     Args:
         spec: ``argv``, ``env``, ``stdin`` (a text, or None), ``files`` (names of the files to take
             away afterwards), ``working_dir``, ``timeout_seconds``, ``kill_grace_seconds``,
-            ``execution_id`` and ``doorbell``.
+            ``execution_id``, ``doorbell`` and ``umask``.
         claimed: The claim as it was written.
         wakeup: Pipe from which the numbers of signals can be read.
     """
