@@ -13,7 +13,7 @@ from __future__ import annotations
 import json
 import math
 import re
-from collections.abc import Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass
 from decimal import Decimal
 from typing import Any, Final, NamedTuple
@@ -28,7 +28,7 @@ MAX_DEPTH: Final = 64
 
 SCALAR: Final = re.compile(
     r"null|Null|NULL|true|True|TRUE|false|False|FALSE"
-    r"|(?P<number>-?[0-9]+(?P<fraction>(?:\.[0-9]+)?(?:[eE][-+]?[0-9]+)?))"
+    r"|(?P<number>-?[0-9]+(?:\.[0-9]+)?(?:[eE][-+]?[0-9]+)?)"
 )
 """Plain scalars that are no strings."""
 
@@ -70,15 +70,21 @@ class Document:
 
     Attributes:
         content: The content, as JSON.
-        faults: What did not hinder reading on: names that stand twice, anchors, aliases and tags.
+        faults: What did not hinder reading on: names that stand twice, anchors, aliases, tags, and
+            numbers that could not be kept as they are written.
     """
 
     content: JSON
     faults: list[Fault]
 
 
-def read(text: str | bytes) -> Document:
+def read(text: str | bytes, keeps_text: Callable[[Path], bool] = lambda _: False) -> Document:
     """Read YAML or JSON.
+
+    Args:
+        text: The text; bytes are UTF-8.
+        keeps_text: Whether what stands at a path is text. A number or a boolean there is taken as
+            its author wrote it (``3.10``, ``1e3``, ``True``), whatever it would be as a value.
 
     Raises:
         Unreadable: It is not UTF-8, not YAML, empty, more than one document, or nested more than
@@ -88,11 +94,18 @@ def read(text: str | bytes) -> Document:
     try:
         # The parsers of YAML do not know JSON's surrogate pairs. What JSON would drop or allow
         # against its own rules goes on to the YAML reader, which reports the place.
-        content = json.loads(decoded, object_pairs_hook=_unique, parse_constant=_refuse)
+        content = json.loads(
+            decoded,
+            object_pairs_hook=_unique,
+            parse_constant=_refuse,
+            parse_int=_Written,
+            parse_float=_Written,
+        )
+        faults: list[Fault] = []
+        return Document(_settle(content, (), keeps_text, faults), faults)
     except (ValueError, RecursionError):
-        reader = _YamlReader(decoded)
+        reader = _YamlReader(decoded, keeps_text)
         return Document(reader.read(), reader.faults)
-    return Document(content, [])
 
 
 def read_json(text: str) -> JSON:
@@ -207,6 +220,35 @@ def _refuse(constant: str) -> JSON:
     raise ValueError(f"{constant} is not JSON")
 
 
+class _Written(str):
+    """A number of JSON as it is written."""
+
+    __slots__ = ()
+
+
+def _settle(
+    value: JSON, path: Path, keeps_text: Callable[[Path], bool], faults: list[Fault]
+) -> JSON:
+    """Make numbers, or texts, of what JSON has written."""
+    if isinstance(value, dict):
+        return {k: _settle(item, (*path, k), keeps_text, faults) for k, item in value.items()}
+    if isinstance(value, list):
+        return [_settle(item, (*path, i), keeps_text, faults) for i, item in enumerate(value)]
+    if isinstance(value, _Written):
+        return str(value) if keeps_text(path) else _number(value, path, faults)
+    if isinstance(value, bool) and keeps_text(path):
+        return str(value).lower()
+    return value
+
+
+def _number(text: str, path: Path, faults: list[Fault]) -> int | float:
+    try:
+        return read_number(text)
+    except ValueError as exc:
+        faults.append(Fault(path, str(exc)))
+        return 0
+
+
 class _YamlReader:
     """Builds a document from the events of a YAML parser, which is all that it takes of YAML.
 
@@ -215,8 +257,9 @@ class _YamlReader:
         lines: Line of each value, or of its name where it has one; counted from 1.
     """
 
-    def __init__(self, text: str) -> None:
+    def __init__(self, text: str, keeps_text: Callable[[Path], bool] = lambda _: False) -> None:
         self._text = text
+        self._keeps_text = keeps_text
         self._events: Iterator[Any] = yaml.parse(text, Loader=_PARSER)
         self.faults: list[Fault] = []
         self.lines: dict[Path, int] = {}
@@ -290,17 +333,10 @@ class _YamlReader:
         if plain and event.value in {"", "~"}:
             return None
         match = SCALAR.fullmatch(event.value) if plain else None
-        if match is None:
+        word = _WORDS.get(event.value.lower()) if match and not match["number"] else None
+        if match is None or (self._keeps_text(path) and (word is not None or match["number"])):
             return event.value
-        if match["number"] is None:
-            return _WORDS[event.value.lower()]
-        if match["fraction"]:
-            return float(event.value)
-        try:
-            return int(event.value)
-        except ValueError:  # Python reads integers of at most 4,300 digits
-            self.faults.append(Fault(path, TOO_LONG))
-            return 0
+        return _number(event.value, path, self.faults) if match["number"] else word
 
 
 def _line(event: Any) -> int:

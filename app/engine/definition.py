@@ -23,7 +23,7 @@ def parse(text: str | bytes) -> Definition:
     Raises:
         InvalidDefinition: With all of its faults, each with its path and, for YAML, its line.
     """
-    source, faults = document.read(text)
+    source, faults = document.read(text, schema.keeps_text)
     faults += _faults(source)
     if faults:
         raise invalid_definition(faults, document.lines(text))

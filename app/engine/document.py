@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import math
 import re
-from collections.abc import Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping
 from typing import Any, Final
 
 import yaml
@@ -18,18 +18,19 @@ from app.errors import InvalidDefinition
 __all__ = ["MAX_DEPTH", "lines", "not_json", "read", "write"]
 
 
-def read(text: str | bytes) -> tuple[JSON, list[Fault]]:
-    """Read YAML or JSON.
+def read(
+    text: str | bytes, keeps_text: Callable[[Path], bool] = lambda _: False
+) -> tuple[JSON, list[Fault]]:
+    """Read YAML or JSON; see :func:`app.documents.read`.
 
     Returns:
-        The content as JSON, and the faults that do not hinder reading on: names that stand twice,
-        anchors, aliases and tags.
+        The content as JSON, and the faults that do not hinder reading on.
 
     Raises:
         InvalidDefinition: It is no document; see :func:`app.documents.read`.
     """
     try:
-        document = documents.read(text)
+        document = documents.read(text, keeps_text)
     except documents.Unreadable as exc:
         raise InvalidDefinition(
             "The workflow definition has one fault.", fields=(exc.fault,)

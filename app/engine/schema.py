@@ -14,7 +14,7 @@ from app import json_schema
 from app.domain import JSON
 from app.durations import parse_duration
 from app.engine.expressions import OPENING
-from app.engine.faults import Fault
+from app.engine.faults import Fault, Path
 from app.engine.model import StepType
 
 INPUT_TYPES: Final = ("string", "integer", "number", "boolean", "array", "object")
@@ -29,6 +29,18 @@ _MEMORY_UNITS: Final = {"": 1, "K": 2**10, "M": 2**20, "G": 2**30, "T": 2**40}
 def violations(document: JSON) -> Iterator[Fault]:
     """Find where a document has not the shape of a definition."""
     return json_schema.violations(_DEFINITION, document, formats=_FORMATS)
+
+
+def keeps_text(path: Path) -> bool:
+    """Whether a command or a server gets what stands at this path of a document as text."""
+    match path:
+        case (
+            ("steps", int(), "env", str())
+            | ("steps", int(), "config", "headers", str())
+            | ("steps", int(), "config", "args", int())
+        ):
+            return True
+    return False
 
 
 def parse_memory(value: int | str) -> int:

@@ -1,4 +1,5 @@
 import json
+import re
 from contextlib import suppress
 from pathlib import Path
 
@@ -45,6 +46,22 @@ steps:
      config: {url: "https://example.org/${{ inputs.label }}", method: post, headers: {X: 1},
               body: {n: "${{ inputs.n }}"}}}
 """
+
+
+WRITTEN = [
+    "3.10", "0.00001", "1e3", "1E3", "12e45", "0.12345678901234567890", "True", "true", "FALSE",
+    "1e400", "1e-400", "-0", "-0.0", "010", "00.10", "123456789012345678901234567890", "9" * 5000,
+    "0x1F", "0o17", "0b1", "1_000", ".5", "5.", "+1", "+1.5e3", ".inf", ".NaN", "-.INF", "yes",
+    "NO", "on", "y", "2:15", "190:20:30", "2024-01-31", "2024-01-31T10:00:00Z", "nul", "=", "<<",
+    "1e", "e3", "--1", "1.2.3", "0.10-rc1",
+]  # fmt: skip
+
+
+def is_json(text):
+    with suppress(ValueError):
+        json.loads(text)
+        return True
+    return re.fullmatch("-?[1-9][0-9]*", text) is not None  # Python itself reads 4,300 digits
 
 
 def minimal(**changes):
@@ -109,6 +126,81 @@ class TestParse:
 
     def test_json_says_the_same(self):
         assert parse(json.dumps(yaml.safe_load(DIAMOND))) == parse(DIAMOND)
+
+    @pytest.mark.parametrize("written", WRITTEN)
+    def test_texts_keep_what_the_author_wrote(self, written):
+        text = f"""
+id: w
+steps:
+- id: a
+  type: command
+  env: {{A: {written}}}
+  config: {{command: echo, args: [{written}, {written}, "{written}"]}}
+- id: b
+  type: http
+  config: {{url: "http://host", headers: {{X-A: {written}, X-B: b}}}}
+"""
+        definition = parse(text)
+        kept = load(json.loads(json.dumps(definition.source)))
+        written_again = parse(document.write(definition.source))
+        for known in (definition, kept, written_again):
+            a, b = known.steps
+            assert a.env == {"A": written}
+            assert a.config["args"] == [written] * 3
+            assert b.config["headers"] == {"X-A": written, "X-B": "b"}
+
+    @pytest.mark.parametrize("written", [n for n in WRITTEN if is_json(n)])
+    def test_so_do_those_of_json(self, written):
+        text = f"""{{"id": "w", "steps": [{{
+            "id": "a", "type": "command", "env": {{"A": {written}}},
+            "config": {{"command": "echo", "args": [{written}]}}
+        }}]}}"""
+        only = parse(text).steps[0]
+        assert (only.env, only.config["args"]) == ({"A": written}, [written])
+
+    @pytest.mark.parametrize("written", ["null", "~", "", "[1]", "{a: 1}"])
+    def test_what_is_no_text_is_refused_by_name(self, written):
+        text = (
+            f"id: w\nsteps: [{{id: a, type: script, env: {{A: {written}}}, config: {{script: a}}}}]"
+        )
+        with pytest.raises(InvalidDefinition) as caught:
+            parse(text)
+        assert [fault.path for fault in caught.value.fields] == ["steps[0].env.A"]
+
+    @pytest.mark.parametrize(
+        ("number", "message"),
+        [
+            ("12345678901234567890.5", "more digits than a 64-bit float holds"),
+            ("0.12345678901234567890", "more digits than a 64-bit float holds"),
+            ("1e-400", "more digits than a 64-bit float holds"),
+            ("1e400", "not a finite number"),
+            ("12345678901234567890", "an integer of more than 64 bits"),
+            ("9" * 5000, "an integer of more than 64 bits"),
+        ],
+    )
+    def test_a_number_is_never_another_one(self, number, message):
+        yaml_text = f"""
+id: w
+inputs: {{n: {{type: number, default: {number}}}}}
+steps: [{{id: a, type: http, config: {{url: "http://host", body: {{v: {number}}}}}}}]
+"""
+        json_text = f"""{{"id": "w", "inputs": {{"n": {{"type": "number", "default": {number}}}}},
+            "steps": [{{"id": "a", "type": "http",
+                        "config": {{"url": "http://host", "body": {{"v": {number}}}}}}}]}}"""
+        for text in (yaml_text, json_text):
+            with pytest.raises(InvalidDefinition) as caught:
+                parse(text)
+            found = {fault.path: fault.message for fault in caught.value.fields}
+            assert message in found["steps[0].config.body.v"]
+            assert message in found["inputs.n.default"]
+            assert len(found) == 2
+
+    def test_numbers_of_a_body_keep_their_value(self):
+        text = """
+id: w
+steps: [{id: a, type: http, config: {url: "http://host", body: [3.10, 1e3, 0.1, 010, 5e-324]}}]
+"""
+        assert parse(text).steps[0].config["body"] == [3.1, 1000.0, 0.1, 10, 5e-324]
 
     def test_the_name_is_the_id_by_default(self):
         assert load(minimal()).name == "w"
