@@ -25,7 +25,13 @@ import structlog
 from app.clients.orchestrator import LostLaunch, Orchestrator, bound_to_node
 from app.domain import Execution, ExecutionStatus, Identity, Observation, Role
 from app.engine.launchers.shim.records import boot_id
-from app.errors import NotFound, SlipwayError, UpstreamTimeout, UpstreamUnreachable
+from app.errors import (
+    NotFound,
+    SlipwayError,
+    StoreUnavailable,
+    UpstreamTimeout,
+    UpstreamUnreachable,
+)
 from app.files import read_or_make
 from app.settings import ConductorSettings
 from app.store.changes import open_feed
@@ -161,6 +167,7 @@ class Conductor:
         self._lanes = {name: _Lane(self._lock) for name in orchestrators}
         self._renewed_at = 0.0
         self._claim = threading.Event()
+        self._in_doubt = False  # whether the store took the last claim
         self._stopping = threading.Event()
         self._turned_at = dict.fromkeys(("claim round", "heartbeat"), math.inf)
 
@@ -238,6 +245,8 @@ class Conductor:
                 self._executions.renew(self._id, self._settings.lease)
                 self._renewed_at = moment
                 self._tell_of_the_stranded()
+            except StoreUnavailable:
+                continue  # the store has said so
             except Exception as exc:  # noqa: BLE001  (the next beat may succeed)
                 log.warning("heartbeat failed", error=str(exc))
 
@@ -256,10 +265,15 @@ class Conductor:
                 self._bound,
                 _CLAIM_AT_ONCE,
                 heritage=self._conductors.heritage(self._node, lease),
+                again=self._in_doubt,
             )
+        except StoreUnavailable:
+            self._in_doubt = True
+            return
         except Exception as exc:  # noqa: BLE001  (the next round may succeed)
             log.warning("executions cannot be claimed", error=str(exc))
             return
+        self._in_doubt = False
         with self._lock:
             for execution in claimed:
                 known = self._drivers.get(execution.id)
@@ -349,13 +363,16 @@ class Conductor:
         """
         began = time.monotonic()
         try:
-            if driver.stale:
+            # What the last look saw may have been stored, although it was said to have failed.
+            if driver.stale or driver.failures:
                 driver.stale = False
                 driver.execution = self._executions.get(driver.execution.id)
             pause = self._advance(driver)
         except NotHeld as exc:
             log.warning("execution lost", execution=driver.execution.id, error=exc.message)
             return None
+        except StoreUnavailable as exc:
+            return _failed(driver, exc)  # the store has said so
         except SlipwayError as exc:
             log.warning(
                 "observation failed", execution=driver.execution.id, failures=driver.failures + 1,

@@ -19,6 +19,7 @@
         ├── UpstreamRefused       it understood, and said no
         ├── UpstreamGarbled       its answer makes no sense
         ├── UpstreamUnreachable   surely not received: safe to repeat
+        │   └── StoreUnavailable  our own database, whatever the cause
         └── UpstreamTimeout       perhaps received: look before repeating
 
 No class knows an HTTP status: ``app.resources._errors`` holds that table.
@@ -215,6 +216,12 @@ class UpstreamUnreachable(UpstreamError):
     """The upstream surely did not receive the request."""
 
     code = "upstream_unreachable"
+
+
+class StoreUnavailable(UpstreamUnreachable):
+    """Our own database cannot be used at the moment; the message says why."""
+
+    code = "store_unavailable"
 
 
 class UpstreamTimeout(UpstreamError):

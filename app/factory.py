@@ -112,7 +112,9 @@ def create_app(settings: Settings) -> Flask:
 
 def create_web(settings: Settings) -> Web:
     """Build a web process; nothing of it runs yet."""
-    database = Database(settings.database_url, settings.database.pool_size)
+    database = Database(
+        settings.database_url, settings.database.pool_size, settings.database.timeout
+    )
     changes = Changes(database)
     app = _flask(settings)
     key_store = _key_store(settings, database)
@@ -124,7 +126,9 @@ def create_web(settings: Settings) -> Web:
 
 def create_conductor(settings: Settings) -> Conductor:
     """Build a conductor; nothing of it runs yet."""
-    database = Database(settings.database_url, settings.conductor.threads + 4)
+    database = Database(
+        settings.database_url, settings.conductor.threads + 4, settings.conductor.lease
+    )
     orchestrators = create_orchestrators(Context(settings, database))
     return Conductor(database, orchestrators, settings.conductor, this_node(settings.data_dir))
 
@@ -193,6 +197,7 @@ def _services(
             orchestrators,
             key_store,
             changes,
+            database=database,
             beat_seconds=settings.conductor.lease,
         ),
         numbers=NumberChecker(isolated),
@@ -232,6 +237,7 @@ def _flask(settings: Settings) -> Flask:
             "components": {"securitySchemes": {"basic": {"type": "http", "scheme": "basic"}}},
         },
     )
+    app.url_map.strict_slashes = False  # a redirect would lose the body
     app.json.sort_keys = False  # type: ignore[attr-defined]
     # An address with '//' in it is none of ours, and would be redirected to.
     app.url_map.merge_slashes = False

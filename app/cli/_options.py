@@ -4,14 +4,15 @@ from __future__ import annotations
 
 import os
 import sys
-from collections.abc import Callable, Collection, Mapping
+from collections.abc import Callable, Collection, Iterator, Mapping
+from contextlib import contextmanager
 from pathlib import Path
 from typing import Any, TypeVar
 
 import click
 
 from app.cli._process import forget_variable
-from app.errors import ConfigError
+from app.errors import ConfigError, StoreUnavailable
 from app.factory import read_settings
 from app.settings import MASTER_KEY, Settings
 from app.settings.source import unneeded_variables
@@ -65,6 +66,23 @@ def settings_or_exit(
     except ConfigError as exc:
         explain(exc)
         sys.exit(2)
+
+
+@contextmanager
+def start_or_exit() -> Iterator[None]:
+    """Say in a sentence why a process cannot start or go on, and exit.
+
+    The status is 2 where the settings are at fault, so that it is of no use to try again, and 1
+    where it may pass.
+    """
+    try:
+        yield
+    except ConfigError as exc:
+        explain(exc)
+        sys.exit(2)
+    except StoreUnavailable as exc:
+        click.echo(f"slipway: {exc.message} ({exc.detail})", err=True)
+        sys.exit(1)
 
 
 def explain(error: ConfigError) -> None:

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import faulthandler
 import os
-import sys
 import threading
 import time
 from pathlib import Path
@@ -14,12 +13,11 @@ import structlog
 
 from app.cli._lifeline import Lifeline, lifeline_option
 from app.cli._limits import freeze_start_up
-from app.cli._options import WEB_ALONE, config_option, explain, settings_or_exit
+from app.cli._options import WEB_ALONE, config_option, settings_or_exit, start_or_exit
 from app.cli._private import keep_private
 from app.cli._process import guard_process
 from app.cli._signals import on_stop_signal
 from app.conductor import Conductor
-from app.errors import ConfigError
 from app.factory import create_conductor
 from app.observability import configure_logging
 from app.store import migrate
@@ -44,18 +42,16 @@ def command(config: Path | None, data_dir: Path | None, lifeline_fd: int | None)
     lifeline = Lifeline(lifeline_fd)
     settings = settings_or_exit(config, {"data_dir": data_dir}, without=WEB_ALONE)
     configure_logging(settings.observability.log_level, settings.observability.log_format)
-    try:
+    with start_or_exit():
         keep_private(settings, config)
-        migrate.check(Database(settings.database_url))
+        migrate.check(Database(settings.database_url, timeout_seconds=settings.conductor.lease))
         conductor = create_conductor(settings)
-    except ConfigError as exc:
-        explain(exc)
-        sys.exit(2)
     on_stop_signal(conductor.stop)
     lifeline.hold(conductor.stop, settings.conductor.silence_timeout, _STOP_SECONDS)
     threading.Thread(target=_watch, args=(conductor,), name="watchdog", daemon=True).start()
     freeze_start_up()
-    conductor.run()
+    with start_or_exit():
+        conductor.run()
 
 
 def _watch(conductor: Conductor) -> None:

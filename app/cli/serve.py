@@ -16,7 +16,7 @@ from app.cli._private import keep_private
 from app.cli._process import guard_process
 from app.cli._server import listen
 from app.cli._supervisor import Child, Supervisor
-from app.errors import ConfigError, SlipwayError
+from app.errors import ConfigError, SlipwayError, StoreUnavailable
 from app.factory import check_secrets
 from app.files import make_private_folder
 from app.observability import configure_logging
@@ -68,6 +68,9 @@ def command(
     except ConfigError as exc:
         explain(exc)
         sys.exit(2)
+    except StoreUnavailable as exc:
+        click.echo(f"slipway: cannot start: {exc.message} ({exc.detail})", err=True)
+        sys.exit(1)
     except (OSError, SlipwayError) as exc:
         click.echo(
             f"slipway: cannot start on {settings.api.host}:{settings.api.port}: {exc}", err=True

@@ -6,7 +6,6 @@ monkey.patch_all(subprocess=False)
 
 import signal  # noqa: E402
 import socket  # noqa: E402
-import sys  # noqa: E402
 from pathlib import Path  # noqa: E402
 
 import click  # noqa: E402
@@ -22,11 +21,11 @@ from app.cli._limits import (  # noqa: E402
     most_connections,
     warn_of_any_host,
 )
-from app.cli._options import config_option, explain, settings_or_exit  # noqa: E402
+from app.cli._options import config_option, settings_or_exit, start_or_exit  # noqa: E402
 from app.cli._private import keep_private  # noqa: E402
 from app.cli._process import guard_process  # noqa: E402
 from app.cli._server import Server, listen  # noqa: E402
-from app.errors import ConfigError, UpstreamError  # noqa: E402
+from app.errors import UpstreamError  # noqa: E402
 from app.factory import create_web  # noqa: E402
 from app.observability import configure_logging  # noqa: E402
 from app.settings import Settings  # noqa: E402
@@ -56,17 +55,15 @@ def main(
     settings = settings_or_exit(config, {"data_dir": data_dir}, master_key=_read_all(master_key_fd))
     configure_logging(settings.observability.log_level, settings.observability.log_format)
     check_limits(settings)
-    try:
+    with start_or_exit():
         keep_private(settings, config)
         web = create_web(settings)
         migrate.check(web.database)
-        web.key_store.check()
-    except ConfigError as exc:
-        explain(exc)
-        sys.exit(2)
-    except UpstreamError as exc:
-        log.warning("key store does not answer yet", error=exc.message)
-    web.changes.start()
+        try:
+            web.key_store.check()
+        except UpstreamError as exc:
+            log.warning("key store does not answer yet", error=exc.message)
+        web.changes.start()
     gevent.spawn(measure_loop_lag, web.metrics.loop_lag)
     if listener_fd is None:  # else whoever opened it has said so
         warn_of_any_host(settings)

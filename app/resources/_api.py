@@ -28,6 +28,7 @@ from werkzeug.exceptions import (
 )
 
 from app.errors import InvalidRequest
+from app.resources._arguments import ArgumentsSchema
 from app.resources._context import services
 from app.resources._errors import CONTENT_TYPE, on_http_exception
 from app.settings.schema import WholeNumber
@@ -48,11 +49,11 @@ _KEPT_QUERIES = 1024
 
 
 class Parser(FlaskParser):
-    """Refuses what it does not know, and says why it cannot read a body."""
+    """Leaves to the schema what becomes of what it does not know, and says why a body is none."""
 
     DEFAULT_UNKNOWN_BY_LOCATION: dict[str, str | None] = {  # noqa: RUF012
-        "json": ma.RAISE,
-        "query": ma.RAISE,
+        "json": None,
+        "query": None,
         "headers": ma.EXCLUDE,
     }
 
@@ -76,15 +77,18 @@ class Parser(FlaskParser):
         return known.copy()
 
     def load_json(self, req: Request, schema: ma.Schema) -> Any:
-        """Read a JSON body; none at all is an empty object."""
+        """Read a JSON body, whatever it is called; none at all, or null, is an empty object.
+
+        Clients of this API leave ``Content-Type`` out, or send what their library puts there.
+        """
         raw = read_body(req)
-        if not raw:
+        if not raw.strip():
             return {}
-        if not req.is_json:
+        if req.mimetype in YAML_TYPES:
             raise UnsupportedMediaType("The body must be application/json.")
         value = read_json(raw)
         services().numbers.check(raw, g.identity.username)
-        return value
+        return {} if value is None else value
 
     def load_querystring(self, req: Request, schema: ma.Schema) -> Any:
         """Read the query string."""
@@ -227,7 +231,7 @@ class SlipwayApi(Api):  # type: ignore[misc]
             self.spec.components.response(name, response, lazy=True)
 
 
-class PageArgsSchema(ma.Schema):
+class PageArgsSchema(ArgumentsSchema):
     """Which stretch of a list."""
 
     page = WholeNumber(validate=validate.Range(1, 1_000_000_000))

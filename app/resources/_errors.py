@@ -46,6 +46,8 @@ _HTTP_CODES = {
     HTTPStatus.UNPROCESSABLE_ENTITY: "invalid_request",
 }
 
+_VERBS = frozenset({"must", "is", "are", "has", "holds", "lies", "needs", "cannot", "stands"})
+"""What messages begin with that go on with the path as their subject."""
 
 _WORDS = {
     **WORDS,
@@ -70,18 +72,19 @@ def problem(
 ) -> Response:
     """Build an error response (RFC 9457).
 
-    ``errors`` repeats it in the form that the existing ``waas`` command-line client reads.
+    ``errors`` repeats it in the form that the existing ``waas`` command-line client reads, which
+    shows the ``detail`` of each and nothing else: so that is a whole sentence, with the field.
     """
-    details = [f"{f.path}: {f.message}" if f.path else f.message for f in fields] or [detail]
+    sentences = [_sentence(fault) for fault in fields]
     body: dict[str, Any] = {
         "type": f"urn:slipway:error:{code}",
         "title": status.phrase,
         "status": status.value,
-        "detail": detail,
+        "detail": _summary(detail, sentences),
         "code": code,
         "errors": [
             {"id": code, "status": status.value, "title": status.phrase, "detail": text}
-            for text in details
+            for text in sentences or [detail]
         ],
     }
     if fields:
@@ -124,7 +127,7 @@ def on_http_exception(error: HTTPException) -> Response:
     status = HTTPStatus(error.code or 500)
     data = getattr(error, "data", None) or {}
     faults = _field_errors(data.get("messages", {}))
-    detail = "The request has faults; see 'fields'." if faults else str(error.description)
+    detail = "The request has faults." if faults else str(error.description)
     detail, fields = told(detail, faults)
     code = _code_of(status)
     kept = {
@@ -148,8 +151,26 @@ def _field_errors(messages: Mapping[str, Any]) -> list[FieldError]:
     faults: list[FieldError] = []
     for location, found in messages.items():
         path = "" if isinstance(found, Mapping) else location
-        faults += flatten(found, path, _WORDS, root="body")
+        faults += flatten(found, path, _WORDS, root="body" if location == "json" else location)
     return faults
+
+
+def _sentence(fault: FieldError) -> str:
+    """Say a fault as a sentence, such as ``inputs.n must be an integer, got text``."""
+    text = fault.message.rstrip(".") + ("" if fault.message.endswith("?") else ".")
+    if not fault.path:
+        return text[:1].upper() + text[1:]
+    predicate = fault.message.partition(" ")[0] in _VERBS
+    return f"{fault.path} {text}" if predicate else f"{fault.path}: {text}"
+
+
+def _summary(detail: str, sentences: list[str]) -> str:
+    """Say what is wrong in one text: the first fault, and how many more there are."""
+    if not sentences:
+        return detail
+    more = len(sentences) - 1
+    rest = f" (and {more} more)" if more else ""
+    return f"{detail} {sentences[0]}{rest}"
 
 
 def _retry_after(seconds: float) -> int:

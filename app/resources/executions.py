@@ -24,6 +24,7 @@ from app.resources._api import (
     iso,
     write_json,
 )
+from app.resources._arguments import ArgumentsSchema
 from app.resources._auth import SECURITY, caller
 from app.resources._context import services
 from app.resources._statuses import (
@@ -106,7 +107,7 @@ class ExecutionArgsSchema(PageArgsSchema):
     owner = Name(metadata={"description": "User name; operators see all users"})
 
 
-class WaitArgsSchema(ma.Schema):
+class WaitArgsSchema(ArgumentsSchema):
     """How long to wait."""
 
     wait = Duration(

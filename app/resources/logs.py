@@ -14,7 +14,7 @@ from werkzeug.datastructures import MIMEAccept
 from werkzeug.exceptions import NotAcceptable
 from werkzeug.http import parse_accept_header
 
-from app.domain import ALL_LEVELS, DEFAULT_LEVELS, Level
+from app.domain import Level
 from app.resources._api import (
     LARGEST_INDEX,
     UPSTREAM,
@@ -23,9 +23,11 @@ from app.resources._api import (
     empty,
     only_document,
 )
+from app.resources._arguments import ArgumentsSchema
 from app.resources._auth import SECURITY, caller, caller_by_now
 from app.resources._context import services
 from app.resources._download import download
+from app.resources._levels import levels_field, levels_of
 from app.resources._statuses import state_field, status_field, status_word
 from app.resources._streams import NDJSON, SSE, TEXT, entry_json, ndjson, sse, stream, text
 from app.services.follow import FollowQuery
@@ -42,7 +44,7 @@ _SLICE = 500
 _encoded: WeakKeyDictionary[LogPage, bytes] = WeakKeyDictionary()
 
 
-class LogArgsSchema(ma.Schema):
+class LogArgsSchema(ArgumentsSchema):
     """Which entries, and how long to wait for them."""
 
     start = WholeNumber(
@@ -62,12 +64,7 @@ class LogArgsSchema(ma.Schema):
             "type": "string", "default": "1m", "description": "How long to wait, such as `1m30s`",
         },
     )  # fmt: skip
-    levels = WholeNumber(
-        load_default=0,
-        validate=validate.Range(0, int(ALL_LEVELS)),
-        metadata={"description": "DEBUG=1, INFO=2, WARN=4, ERROR=8; 0 means INFO, WARN, ERROR"},
-    )
-
+    levels = levels_field()
     after = WholeNumber(
         validate=validate.Range(-1, LARGEST_INDEX),
         metadata={"description": "Begin behind this `index`; wins over `from`"},
@@ -132,7 +129,7 @@ def get_logs(args: dict[str, Any], execution_id: str) -> Response:
     `text/plain` gives the log as lines, whole or followed.
     """
     chosen, last = _chosen(request.headers.get("Accept")), _last_event_id()
-    levels = Level(args["levels"]) or DEFAULT_LEVELS
+    levels = levels_of(args["levels"])
     if chosen == JSON:
         query = LogQuery(args["start"], args["size"], levels, args["timeout"], args.get("after"))
         page = services().logs.page(execution_id, caller(), query, request.remote_addr or "")

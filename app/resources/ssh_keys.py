@@ -16,6 +16,7 @@ from app.resources._api import (
     empty,
     extent,
 )
+from app.resources._arguments import ArgumentsSchema
 from app.resources._auth import SECURITY, caller
 from app.resources._context import services
 from app.services.ssh_keys import ALGORITHMS
@@ -31,7 +32,7 @@ def _check_size(metadata: dict[str, Any] | None) -> None:
         raise ma.ValidationError(f"must hold at most {_MOST_VALUES} values")
 
 
-class NewSshKeySchema(ma.Schema):
+class NewSshKeySchema(ArgumentsSchema):
     """What a new key takes; all of it may be left out."""
 
     metadata = fields.Dict(
@@ -42,7 +43,7 @@ class NewSshKeySchema(ma.Schema):
             "description": "Your own words; `privateKey` and `publicKey` are silently ignored"
         },
     )
-    algorithm = fields.String(validate=validate.OneOf(list(ALGORITHMS)))
+    algorithm = fields.String(allow_none=True, validate=validate.OneOf(list(ALGORITHMS)))
 
 
 class CreatedSshKeySchema(ma.Schema):

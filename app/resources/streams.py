@@ -12,10 +12,12 @@ from flask import Response, request
 from flask.blueprints import BlueprintSetupState
 from marshmallow import fields, validate
 
-from app.domain import ALL_LEVELS, DEFAULT_LEVELS, Execution, Level, Task, TaskStatus
+from app.domain import Execution, Task, TaskStatus
 from app.resources._api import LARGEST_INDEX, UPSTREAM, Blueprint, document_errors
+from app.resources._arguments import ArgumentsSchema
 from app.resources._auth import SECURITY, caller, caller_by_now
 from app.resources._context import services
+from app.resources._levels import levels_field, levels_of
 from app.resources._streams import SSE, entry_json, event_json, observe_lag, sse, stream
 from app.resources._websocket import Closed, Hijacked, WebSocket
 from app.resources.executions import TaskSchema
@@ -40,7 +42,7 @@ _GOING_AWAY = 1001
 _POLICY = 1008
 
 
-class EventArgsSchema(ma.Schema):
+class EventArgsSchema(ArgumentsSchema):
     """Who asks, where credentials cannot be sent."""
 
     ticket = fields.String(metadata={"description": "A ticket, in place of credentials"})
@@ -51,7 +53,7 @@ class WebSocketArgsSchema(EventArgsSchema):
 
     start = WholeNumber(data_key="from", load_default=0, validate=validate.Range(0, LARGEST_INDEX))
     after = WholeNumber(validate=validate.Range(-1, LARGEST_INDEX))
-    levels = WholeNumber(load_default=0, validate=validate.Range(0, int(ALL_LEVELS)))
+    levels = levels_field()
 
 
 class TicketSchema(ma.Schema):
@@ -96,8 +98,7 @@ def create_ticket(execution_id: str) -> Any:
 def follow_websocket(args: dict[str, Any], execution_id: str) -> Response:
     """Follow an execution over a WebSocket: log, status, tasks and metrics."""
     identity = caller()
-    levels = Level(args["levels"]) or DEFAULT_LEVELS
-    query = FollowQuery(levels, args["start"], args.get("after"))
+    query = FollowQuery(levels_of(args["levels"]), args["start"], args.get("after"))
     events = services().follow.open(execution_id, caller_by_now(), query)
     with services().places.place(identity, "websocket"):
         messages, opened_at = Messages(services().follow.tasks), time.time()

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from typing import Any
 
 import marshmallow as ma
@@ -22,6 +23,7 @@ from app.resources._api import (
     read_json,
     text_body,
 )
+from app.resources._arguments import ArgumentsSchema
 from app.resources._auth import SECURITY, caller
 from app.resources._context import services
 
@@ -108,19 +110,36 @@ class WorkflowDescriptionSchema(WorkflowSchema):
     steps = fields.List(fields.Nested(StepSchema), required=True)
 
 
-class OrchestratorArgsSchema(ma.Schema):
+class OrchestratorArgsSchema(ArgumentsSchema):
     """Where to look for a workflow."""
 
     orchestrator = Name(metadata={"description": "Look on this orchestrator only"})
 
 
-class LaunchSchema(ma.Schema):
-    """What a launch takes."""
+class LaunchArgsSchema(OrchestratorArgsSchema):
+    """Where to look for a workflow that is launched."""
+
+    keeps_strays = True
+
+
+class LaunchSchema(ArgumentsSchema):
+    """What a launch takes.
+
+    A field that is not known is left out only where it cannot be inputs that went astray: the
+    workflow would run with its defaults.
+    """
+
+    keeps_strays = True
 
     inputs = fields.Raw(
         allow_none=True,
         metadata={"type": "object", "description": "Value of each input; may be left out"},
     )
+
+    def _fault_of(self, name: str, original: Mapping[str, Any]) -> str | None:
+        if "inputs" not in original or isinstance(original[name], list | dict):
+            return "is not known here; inputs must stand in 'inputs'"
+        return super()._fault_of(name, original)
 
 
 class LaunchHeadersSchema(ma.Schema):
@@ -174,7 +193,7 @@ def describe_workflow(args: dict[str, Any], reference: str) -> Any:
 
 
 @blueprint.route("/workflows/<string:reference>", methods=["POST"])
-@blueprint.arguments(OrchestratorArgsSchema, location="query")
+@blueprint.arguments(LaunchArgsSchema, location="query")
 @blueprint.arguments(LaunchHeadersSchema, location="headers")
 @blueprint.arguments(LaunchSchema, required=False)
 @blueprint.response(
@@ -194,6 +213,7 @@ def launch_workflow(
         caller(),
         key=headers.get("idempotency_key"),
         orchestrator=args.get("orchestrator"),
+        beside=(*args["strays"], *body["strays"]),
     )
     return empty(201, {"Location": f"/executions/{execution.id}"})
 

@@ -7,7 +7,7 @@ import json
 import re
 import time
 import uuid
-from collections.abc import Mapping
+from collections.abc import Collection, Mapping
 from dataclasses import replace
 from datetime import timedelta
 
@@ -35,7 +35,7 @@ from app.errors import (
     UpstreamTimeout,
 )
 from app.services.access import NOBODY, Access, require_role, sees_everything
-from app.services.inputs import InputChecker
+from app.services.inputs import InputChecker, refuse_astray
 from app.services.places import Places
 from app.services.workflows import WorkflowService
 from app.store.changes import Changes
@@ -94,6 +94,7 @@ class ExecutionService:
         *,
         key: str | None = None,
         orchestrator: str | None = None,
+        beside: Collection[str] = (),
     ) -> Execution:
         """Launch a workflow, once.
 
@@ -106,6 +107,7 @@ class ExecutionService:
             identity: Who launches it, and will own the execution.
             key: The same key with the same request gives the same execution again.
             orchestrator: Where to look for the workflow only.
+            beside: Other names that the request holds; none of them may be an input's.
 
         Raises:
             NotFound, Ambiguous: The workflow cannot be told.
@@ -122,6 +124,7 @@ class ExecutionService:
                 return earlier
         behind, workflow = self._workflows.resolve(reference, identity, orchestrator)
         description = behind.describe(workflow.id, identity)
+        refuse_astray(description.inputs, beside)
         values = self._inputs.check(
             description.inputs, {} if inputs is None else inputs, identity.username
         )

@@ -10,6 +10,7 @@ from app.clients.orchestrator import Orchestrator
 from app.errors import SlipwayError
 from app.store.changes import Changes
 from app.store.conductors import Conductors
+from app.store.database import Database
 from app.store.stranded import StrandedExecutions
 
 
@@ -40,6 +41,7 @@ class HealthService:
         orchestrators: The orchestrators by name.
         key_store: Where private keys go.
         changes: Knows whether the process is about to stop.
+        database: The store.
         beat_seconds: Age from which a sign of life is too old.
     """
 
@@ -51,8 +53,10 @@ class HealthService:
         key_store: KeyStore,
         changes: Changes,
         *,
+        database: Database,
         beat_seconds: float,
     ) -> None:
+        self._database = database
         self._conductors = conductors
         self._stranded = stranded
         self._orchestrators = orchestrators
@@ -82,6 +86,8 @@ class HealthService:
     def _store_checks(self) -> list[Check]:
         try:
             alive = self._conductors.alive(self._beat_seconds)
+            if self._database.troubled or not alive:
+                self._database.probe()  # one that can only be read says so
             stranded = "; ".join(str(machine) for machine in self._stranded.machines())
         except SlipwayError as exc:
             return [Check("store", exc.message), Check("conductor", "unknown without the store")]

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import pickle
 import re
-from collections.abc import Iterable, Iterator, Mapping, Sequence
+from collections.abc import Collection, Iterable, Iterator, Mapping, Sequence
 from typing import Final, NamedTuple
 
 from app import documents, json_schema
@@ -130,6 +130,18 @@ def check_values(given: Iterable[Given]) -> tuple[dict[str, JSON], list[Fault]]:
         else:
             faults += _value_faults(parameter, value)
     return values, faults
+
+
+def refuse_astray(parameters: Sequence[Parameter], beside: Collection[str]) -> None:
+    """Refuse a launch that names inputs outside of ``inputs``: it would run with their defaults.
+
+    Raises:
+        InvalidRequest: Naming each.
+    """
+    names = [parameter.name for parameter in parameters if parameter.name in beside]
+    if names:
+        message = "is an input of this workflow, and must stand in 'inputs'"
+        raise _invalid([Fault((name,), message) for name in names])
 
 
 def _read(kind: str, value: JSON) -> JSON:

@@ -210,6 +210,11 @@ class DatabaseSettings:
         WholeNumber(load_default=20, validate=validate.Range(2, 500)),
         "Most connections of one process to PostgreSQL.",
     )
+    timeout: float = setting(
+        Duration(load_default="5s", at_least=0.1),
+        "Longest wait of a request for the database: for a free connection, for a lock, for an "
+        "answer. Then the request is answered with 503. A conductor waits for `conductor.lease`.",
+    )
 
 
 @dataclass(frozen=True)

@@ -15,10 +15,10 @@ from contextlib import contextmanager
 from itertools import count
 from typing import Literal
 
-import psycopg
 import structlog
-from sqlalchemy import Connection, make_url, select
+from sqlalchemy import Connection, select
 
+from app.store._postgresql import bounded
 from app.store.database import Database
 from app.store.schema import counters, executions
 
@@ -26,6 +26,8 @@ Kind = Literal["changed", "wanted"]
 """``changed``: what readers see; ``wanted``: what the conductor must act on."""
 
 _LOOK_SECONDS = 0.01
+_SILENCE_SECONDS = 2.0
+_CHECK_SECONDS = 3.0
 _RETRY_SECONDS = 1.0
 _BLOCK = 64
 
@@ -66,16 +68,24 @@ class ChangeFeed(ABC):
                 self._listen()
             except Exception as exc:  # noqa: BLE001  (a feed that dies would freeze every reader)
                 log.warning("change feed interrupted", kind=self._kind, error=str(exc))
-                self._closed.wait(_RETRY_SECONDS)
                 self._reopen()
 
     def _reopen(self) -> None:
-        try:
-            self._open()
-        except Exception as exc:  # noqa: BLE001  (the next round tries again)
-            log.warning("change feed cannot be opened", kind=self._kind, error=str(exc))
-            return
-        self._publish(None)
+        """Open again, as often as it takes; then everybody must look."""
+        told: set[str] = set()
+        # What cut this connection off may have cut off those that wait in the pool, too.
+        self._database.renew()
+        while not self._closed.wait(_RETRY_SECONDS):
+            try:
+                self._open()
+            except Exception as exc:  # noqa: BLE001  (the next round may succeed)
+                if str(exc) not in told:
+                    told.add(str(exc))
+                    log.warning("change feed cannot be opened", kind=self._kind, error=str(exc))
+            else:
+                log.info("change feed opened again", kind=self._kind)
+                self._publish(None)
+                return
 
     @abstractmethod
     def _open(self) -> None: ...
@@ -129,22 +139,37 @@ class SqliteFeed(ChangeFeed):
 
 
 class PostgresFeed(ChangeFeed):
-    """Listens to PostgreSQL's notifications, whose payload is an execution's id."""
+    """Listens to PostgreSQL's notifications, whose payload is an execution's id.
+
+    A connection that died silently, or whose server was demoted, tells nothing for ever. So one
+    that was silent for a while is asked whether it still stands where changes are made.
+    """
 
     def _open(self) -> None:
-        url = make_url(self._database.url).set(drivername="postgresql")
-        self._connection = psycopg.connect(
-            url.render_as_string(hide_password=False), autocommit=True
-        )
-        self._connection.execute(f"LISTEN slipway_{self._kind}")
+        self._connection = self._database.connect()
+        try:
+            self._check()
+            self._connection.execute(f"LISTEN slipway_{self._kind}")
+        except BaseException:
+            self._connection.close()
+            raise
 
     def _listen(self) -> None:
         with self._connection:
             while not self._closed.is_set():
                 # All that came in one packet; the generator holds the connection until its end.
-                ids = {n.payload for n in self._connection.notifies(timeout=1.0, stop_after=1)}
+                notes = self._connection.notifies(timeout=_SILENCE_SECONDS, stop_after=1)
+                ids = {note.payload for note in notes}
                 if ids:
                     self._publish(ids)
+                else:
+                    self._check()
+
+    def _check(self) -> None:
+        with bounded(_CHECK_SECONDS):
+            row = self._connection.execute("SHOW transaction_read_only").fetchone()
+        if row != ("off",):
+            raise ConnectionError("the server is read-only, such as a standby")
 
 
 def open_feed(

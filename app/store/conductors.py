@@ -78,7 +78,7 @@ class Conductors:
             connection.execute(own.values(beat_at=now()))
             _see(connection, node)
 
-        self._database.write(work)
+        self._database.write(work, durable=False, idempotent=True)
 
     def heritage(self, node: Node, lease_seconds: float) -> list[str]:
         """List the other names under which a machine's data folder was served by this very kernel.

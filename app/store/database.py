@@ -2,57 +2,56 @@
 
 from __future__ import annotations
 
+import os
 import sqlite3
-import threading
 import time
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from pathlib import Path
-from typing import Any, TypeVar
+from typing import TypeVar
 
-from sqlalchemy import Connection, Engine, create_engine, event, make_url
-from sqlalchemy.exc import DBAPIError, InterfaceError, OperationalError
-from sqlalchemy.pool import StaticPool
+import psycopg
+import structlog
+from sqlalchemy import Connection, Engine, make_url
+from sqlalchemy.exc import DBAPIError, OperationalError, SQLAlchemyError
 
-from app.concurrency import cooperative, make_pool
-from app.errors import UpstreamUnreachable
+from app.errors import StoreUnavailable
 from app.files import make_private_file, make_private_folder
+from app.store import _postgresql, _sqlite, faults
 
 T = TypeVar("T")
 
-_BUSY_SECONDS = 5.0
-_WRITE_SECONDS = 15.0
-"""After so long a write is given up, wherever it waits: longer than a stopped writer may live."""
-_ATTEMPTS = 4
-_SILENT = "The store does not answer at the moment."
+_ATTEMPTS = 3
+_REST_SECONDS = 0.05
+_RETRY_SECONDS = 2.0
+
+log = structlog.get_logger(__name__)
 
 
 class Database:
     """Connections to the store.
 
-    SQLite has one writer a process: greenlets that yielded inside a transaction would lock each
-    other out, so under gevent all writes run in one real thread, and elsewhere behind one lock.
-
     Args:
         url: SQLAlchemy URL, ``sqlite:///FILE`` or ``postgresql+psycopg://...``.
         pool_size: Most connections of this process to PostgreSQL.
+        timeout_seconds: Longest wait for a connection, a lock or an answer; None for no limit but
+            that of a connection.
     """
 
-    def __init__(self, url: str, pool_size: int = 20) -> None:
+    def __init__(self, url: str, pool_size: int = 20, timeout_seconds: float | None = None) -> None:
         self.url = url
+        self.timeout_seconds = timeout_seconds
         self.dialect = make_url(url).get_backend_name()
         self.is_sqlite = self.dialect == "sqlite"
+        self._troubles: dict[str, set[str]] = {"read": set(), "write": set()}
         if self.is_sqlite:
             self._prepare_file()
-            self._reader = _sqlite_engine(url)
+            self._reader = _sqlite.make_reader(url)
             self._watcher: Connection | None = None
-            self._writer = _sqlite_engine(url, poolclass=StaticPool)
-            self._writer_pool = make_pool(1)
-            self._writer_lock = _NoLock() if cooperative() else threading.RLock()
+            self._sqlite_writer = _sqlite.Writer(url, timeout_seconds)
+            self._writer = self._sqlite_writer.engine
         else:
-            self._writer = create_engine(
-                url, pool_size=pool_size, max_overflow=0, pool_pre_ping=True, pool_timeout=30
-            )
+            self._writer = _postgresql.make_engine(make_url(url), pool_size, timeout_seconds)
             self._reader = self._writer.execution_options(isolation_level="AUTOCOMMIT")
 
     @contextmanager
@@ -60,49 +59,127 @@ class Database:
         """Give a connection for statements that change nothing; each sees the latest commits.
 
         Raises:
-            UpstreamUnreachable: The database does not answer.
+            StoreUnavailable: The database cannot be used; the message says why.
         """
         try:
-            with self._reader.connect() as connection:
+            with _postgresql.bounded(self.timeout_seconds), self._reader.connect() as connection:
                 yield connection
-        except (OperationalError, InterfaceError) as exc:
-            raise _unreachable(exc) from exc
+        except SQLAlchemyError as exc:
+            raise self._explained(exc, "read") from exc
+        self._is_well("read")
 
-    def write(self, work: Callable[[Connection], T]) -> T:
+    def write(
+        self, work: Callable[[Connection], T], *, durable: bool = True, idempotent: bool = False
+    ) -> T:
         """Run a function in one transaction, and again if the database asks for that.
 
         Args:
             work: Gets the connection; must have no effect but on it.
+            durable: What was promised to somebody, so that on return the disk has it. Otherwise a
+                loss of power may take the last of it back, where the store is SQLite; whatever is
+                made durable later has all that was written before made durable, too.
+            idempotent: Twice is as good as once, so that it is repeated, too, when nobody knows
+                whether it was committed.
 
         Raises:
-            UpstreamUnreachable: The database does not answer.
+            StoreUnavailable: The database cannot be used, and the message says why; or nobody
+                knows whether it was committed.
         """
-        give_up_at = time.monotonic() + _WRITE_SECONDS
-        if self.is_sqlite:
-            return self._writer_pool.run(self._locked, work, give_up_at)
-        return self._transact(work, give_up_at)
-
-    def _locked(self, work: Callable[[Connection], T], give_up_at: float) -> T:
-        left = give_up_at - time.monotonic()
-        if left <= 0 or not self._writer_lock.acquire(timeout=left):
-            raise UpstreamUnreachable(_SILENT, detail="too many writes wait", retry_after_seconds=2)
         try:
-            return self._transact(work, give_up_at)
-        finally:
-            self._writer_lock.release()
+            if self.is_sqlite:
+                result = self._sqlite_writer.write(work, durable=durable)
+            else:
+                result = self._transact(work, idempotent=idempotent)
+        except SQLAlchemyError as exc:
+            raise self._explained(exc, "write") from exc
+        except TimeoutError as exc:
+            raise self._unavailable(faults.BUSY, exc, "write") from exc
+        self._is_well("read", "write")
+        return result
 
-    def _transact(self, work: Callable[[Connection], T], give_up_at: float) -> T:
-        for attempt in range(1, _ATTEMPTS + 1):
-            try:
-                with self._writer.begin() as connection:
-                    return work(connection)
-            except DBAPIError as exc:
-                if not _worth_repeating(exc):
-                    raise
-                if attempt == _ATTEMPTS or time.monotonic() >= give_up_at:
-                    raise _unreachable(exc) from exc
-                time.sleep(0.02 * 4**attempt)
+    def probe(self) -> None:
+        """Find out whether the database takes a change, by one that changes nothing.
+
+        Raises:
+            StoreUnavailable: It does not.
+        """
+        self.write(lambda c: c.exec_driver_sql("UPDATE counters SET value = value"), durable=False)
+
+    @property
+    def troubled(self) -> bool:
+        """Whether the last attempt to read, or to write, failed."""
+        return any(self._troubles.values())
+
+    def _transact(self, work: Callable[[Connection], T], *, idempotent: bool) -> T:
+        with _postgresql.bounded(self.timeout_seconds):
+            for attempt in range(1, _ATTEMPTS + 1):
+                try:
+                    return self._commit(work)
+                except _InDoubt as exc:
+                    if not idempotent or attempt == _ATTEMPTS or faults.is_silence(exc.cause):
+                        raise self._doubt(exc.cause) from exc
+                except DBAPIError as exc:
+                    if attempt == _ATTEMPTS or not faults.is_worth_repeating(exc):
+                        raise
+                time.sleep(_REST_SECONDS * attempt)
         raise AssertionError("unreachable")
+
+    def _commit(self, work: Callable[[Connection], T]) -> T:
+        done = False
+        try:
+            with self._writer.connect() as connection, connection.begin() as transaction:
+                result = work(connection)
+                done = True
+                transaction.commit()
+        except DBAPIError as exc:
+            if done and exc.connection_invalidated:
+                raise _InDoubt(exc) from exc
+            raise
+        return result
+
+    def _explained(self, exc: Exception, attempt: str) -> Exception:
+        """Give what to raise in the place of a driver's error: itself, where it is our fault."""
+        meaning = faults.meaning(exc)
+        return exc if meaning is None else self._unavailable(meaning, exc, attempt)
+
+    def _doubt(self, exc: DBAPIError) -> StoreUnavailable:
+        self._explained(exc, "write")
+        text = (
+            "The store went away while it was asked to keep this; nobody knows whether it did. "
+            "Look before you repeat it."
+        )
+        return StoreUnavailable(text, detail=_words(exc), retry_after_seconds=_RETRY_SECONDS)
+
+    def _unavailable(self, meaning: str, exc: Exception, attempt: str) -> StoreUnavailable:
+        """Say in the log what is wrong, once until it is well again."""
+        known = self._troubles[attempt]
+        if meaning not in known:
+            known.add(meaning)
+            log.error("store unavailable", attempt=attempt, problem=meaning, detail=_words(exc))
+        text = f"The store does not answer at the moment: {meaning}."
+        return StoreUnavailable(text, detail=_words(exc), retry_after_seconds=_RETRY_SECONDS)
+
+    def _is_well(self, *attempts: str) -> None:
+        for attempt in attempts:
+            if self._troubles[attempt]:
+                self._troubles[attempt].clear()
+                log.info("store available again", attempt=attempt)
+
+    def renew(self) -> None:
+        """Close the idle connections to PostgreSQL; what is asked next goes over new ones."""
+        if not self.is_sqlite:
+            self._writer.dispose()
+
+    def connect(self) -> _postgresql.BoundedConnection:
+        """Open a connection to PostgreSQL that is in no pool.
+
+        Raises:
+            StoreUnavailable: It cannot be opened.
+        """
+        try:
+            return _postgresql.connect(self._writer)
+        except psycopg.Error as exc:
+            raise self._explained(exc, "read") from exc
 
     def version(self) -> int | None:
         """Give a number that is another one after each commit of any process.
@@ -139,48 +216,32 @@ class Database:
     def _prepare_file(self) -> None:
         path = make_url(self.url).database
         if path and path != ":memory:":
+            _make_folder(Path(path).parent)
             make_private_folder(Path(path).parent)
             make_private_file(Path(path))  # SQLite gives its log beside it the same mode
 
 
-class _NoLock:
-    """Where one thread alone writes."""
+class _InDoubt(Exception):
+    """The connection was lost during a commit."""
 
-    def acquire(self, blocking: bool = True, timeout: float = -1) -> bool:
-        return True
-
-    def release(self) -> None: ...
-
-
-def _sqlite_engine(url: str, **kwargs: Any) -> Engine:
-    engine = create_engine(
-        url, connect_args={"check_same_thread": False, "timeout": _BUSY_SECONDS}, **kwargs
-    )
-
-    @event.listens_for(engine, "connect")
-    def _on_connect(connection: Any, _record: Any) -> None:
-        connection.isolation_level = None  # we say BEGIN ourselves
-        cursor = connection.cursor()
-        cursor.execute("PRAGMA journal_mode=WAL")
-        cursor.execute("PRAGMA synchronous=NORMAL")
-        cursor.execute("PRAGMA cache_size=-16000")
-        cursor.close()
-
-    @event.listens_for(engine, "begin")
-    def _on_begin(connection: Connection) -> None:
-        # A transaction that starts as a reader cannot always become a writer.
-        if kwargs:
-            connection.exec_driver_sql("BEGIN IMMEDIATE")
-
-    return engine
+    def __init__(self, cause: DBAPIError) -> None:
+        super().__init__(str(cause))
+        self.cause = cause
 
 
-def _worth_repeating(exc: DBAPIError) -> bool:
-    """Tell a lost connection, a lock and a serialisation failure from a fault of ours."""
-    if exc.connection_invalidated or isinstance(exc, OperationalError | InterfaceError):
-        return True
-    return getattr(exc.orig, "sqlstate", None) in {"40001", "40P01"}
+def _words(exc: Exception) -> str:
+    """Give the driver's own words, without the values that a statement was run with."""
+    return str(exc.orig if isinstance(exc, DBAPIError) else exc)
 
 
-def _unreachable(exc: DBAPIError) -> UpstreamUnreachable:
-    return UpstreamUnreachable(_SILENT, detail=str(exc), retry_after_seconds=2)
+def _make_folder(folder: Path) -> None:
+    """Make a folder and those above it, on the disk: SQLite syncs its files' own folder only."""
+    if folder.is_dir():
+        return
+    _make_folder(folder.parent)
+    folder.mkdir(exist_ok=True, mode=0o700)
+    descriptor = os.open(folder.parent, os.O_RDONLY | os.O_DIRECTORY)
+    try:
+        os.fsync(descriptor)
+    finally:
+        os.close(descriptor)

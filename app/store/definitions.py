@@ -35,7 +35,8 @@ class DefinitionSnapshots:
                 return digest
         with suppress(IntegrityError):  # somebody else was faster, with the same content
             self._database.write(
-                lambda c: c.execute(insert(definitions).values(digest=digest, document=document))
+                lambda c: c.execute(insert(definitions).values(digest=digest, document=document)),
+                idempotent=True,
             )
         return digest
 

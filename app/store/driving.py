@@ -67,6 +67,7 @@ class DrivenExecutions:
         limit: int,
         *,
         heritage: Collection[str] = (),
+        again: bool = False,
     ) -> list[Execution]:
         """Take over executions that nobody drives.
 
@@ -78,8 +79,12 @@ class DrivenExecutions:
                 and whose launches take no time.
             limit: Most to take.
             heritage: Other names of the machine, whose executions it takes over.
+            again: Take its own, too: the last call may have taken some without being told.
         """
         moment = now()
+        is_free = executions.c.lease_until.is_(None) | (executions.c.lease_until < moment)
+        if again:
+            is_free |= executions.c.lease_owner == owner
 
         def work(connection: Connection) -> list[Execution]:
             free = (
@@ -93,7 +98,7 @@ class DrivenExecutions:
                         executions.c.orchestrator.in_(bound)
                         & (executions.c.created_at < moment - _LOCAL_LAUNCH_TIME)
                     ),
-                    executions.c.lease_until.is_(None) | (executions.c.lease_until < moment),
+                    is_free,
                     executions.c.node.is_(None)
                     | executions.c.node.in_([node, *heritage])
                     | executions.c.orchestrator.not_in(bound),
@@ -118,7 +123,7 @@ class DrivenExecutions:
             )
             return sorted((to_execution(row) for row in rows), key=lambda e: e.number)
 
-        return self._database.write(work)
+        return self._database.write(work, durable=False)
 
     def renew(self, owner: str, lease_seconds: float) -> None:
         """Keep all executions of a conductor for some time more."""
@@ -128,7 +133,9 @@ class DrivenExecutions:
                 update(executions)
                 .where(executions.c.lease_owner == owner, executions.c.log_complete.is_(False))
                 .values(lease_until=until)
-            )
+            ),
+            durable=False,
+            idempotent=True,
         )
 
     def release(self, owner: str) -> None:
@@ -180,6 +187,9 @@ class DrivenExecutions:
     def record(self, execution: Execution, owner: str, seen: Observation) -> Execution:
         """Store an observation: status, tasks, journal and cursor, all or nothing.
 
+        What a loss of power takes back of the journal is observed again from the cursor that is
+        stored with it; the states of executions and tasks are on the disk when this returns.
+
         Args:
             execution: The execution as it was before.
             owner: Id of the conductor that holds it.
@@ -204,7 +214,8 @@ class DrivenExecutions:
             change(connection, statement.values(**values), execution.number, ("changed",))
             return one(connection, executions.c.number == execution.number)
 
-        return self._database.write(work)
+        lasting = bool(seen.tasks) or seen.log_complete or seen.status is not execution.status
+        return self._database.write(work, durable=lasting)
 
     def touch(self, execution: Execution, owner: str, cursor: JSON) -> None:
         """Note that an observation found nothing new; wakes nobody."""
@@ -213,7 +224,8 @@ class DrivenExecutions:
                 update(executions)
                 .where(executions.c.number == execution.number, executions.c.lease_owner == owner)
                 .values(as_of=now(), cursor=cursor)
-            )
+            ),
+            durable=False,
         )
 
 

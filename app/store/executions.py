@@ -3,8 +3,10 @@
 from __future__ import annotations
 
 from collections.abc import Collection, Mapping, Sequence
+from contextlib import suppress
 from dataclasses import dataclass
 from datetime import datetime
+from functools import partial
 from typing import Any
 
 from sqlalchemy import (
@@ -28,7 +30,7 @@ from app.domain import (
     Task,
     TaskStatus,
 )
-from app.errors import Conflict
+from app.errors import Conflict, NotFound
 from app.store.changes import Kind
 from app.store.database import Database
 from app.store.driving import DrivenExecutions
@@ -89,19 +91,24 @@ class Executions(DrivenExecutions):
         """
         for attempt in range(1, _CREATE_ATTEMPTS + 1):
             try:
-                return self._database.write(lambda c: self._create(c, intent)), True
+                create = partial(self._create, intent=intent)
+                return self._database.write(create, idempotent=True), True
             except IntegrityError:
-                earlier = (
-                    self.launched_with(intent.owner, intent.key, intent.request_digest)
-                    if intent.key is not None
-                    else None
-                )
+                earlier = self._earlier(intent)
                 if earlier is not None:
-                    return earlier, False
+                    return earlier, earlier.id == intent.execution_id
                 # It was withdrawn since, and the key is free again.
                 if intent.key is None or attempt == _CREATE_ATTEMPTS:
                     raise
         raise AssertionError("unreachable")
+
+    def _earlier(self, intent: Intent) -> Execution | None:
+        """Find what the same key launched, or what the first of two attempts wrote down."""
+        if intent.key is not None:
+            return self.launched_with(intent.owner, intent.key, intent.request_digest)
+        with suppress(NotFound):
+            return self.get(intent.execution_id)
+        return None
 
     def adopt(
         self,
@@ -219,7 +226,7 @@ class Executions(DrivenExecutions):
                 delete(launch_keys).where(launch_keys.c.execution_id == execution.id)
             )
 
-        self._database.write(work)
+        self._database.write(work, idempotent=True)
 
     def doubt(self, execution: Execution, why: str) -> None:
         """Note that nobody knows whether a launch happened; the conductor finds out."""
@@ -345,4 +352,4 @@ class Executions(DrivenExecutions):
             kinds: tuple[Kind, ...] = ("wanted",) if quiet else ("wanted", "changed")
             return change(connection, statement.values(**values), number, kinds)
 
-        return self._database.write(work)
+        return self._database.write(work, durable=not quiet, idempotent=True)

@@ -28,7 +28,7 @@ class Tickets:
                 )
             )
 
-        self._database.write(work)
+        self._database.write(work, durable=False)  # it is worth nothing after a loss of power
 
     def take(self, digest: str, subject: str) -> str | None:
         """Use a ticket up.
@@ -45,4 +45,6 @@ class Tickets:
             )
             .returning(tickets.c.username)
         )
-        return self._database.write(lambda c: c.execute(statement).scalar_one_or_none())
+        return self._database.write(
+            lambda c: c.execute(statement).scalar_one_or_none(), durable=False
+        )

@@ -219,15 +219,15 @@ ERRORS: dict[str, tuple[int, str, str, dict[str, Any]]] = {
     "ended already": (409, "DELETE", "/executions/e1", {}),
     "too large": (413, "POST", "/workflows", {"data": b"x" * 2_000_000,
                                               "content_type": "application/yaml"}),
-    "wrong type": (415, "POST", "/ssh_keys", {"data": "a=b", "content_type": "text/plain"}),
+    "wrong type": (415, "POST", "/ssh_keys", {"data": "a: b", "content_type": "text/yaml"}),
     "beyond the end": (
         416, "GET", "/executions/e1/logs",
         {"headers": {"Accept": "text/plain", "Range": "bytes=99999-"}},
     ),
     "rubbish in a parameter": (
-        422, "GET", "/executions/e1/logs?size=-2&levels=16&timeout=soon", {}
+        422, "GET", "/executions/e1/logs?size=-2&levels=256&timeout=soon", {}
     ),
-    "rubbish in a body": (422, "POST", "/ssh_keys", {"json": {"algorithm": "rot13", "x": 1}}),
+    "rubbish in a body": (422, "POST", "/ssh_keys", {"json": {"algorithm": "rot13", "meta": 1}}),
     "faulty definition": (422, "POST", "/workflows", {"json": {"id": "", "steps": [{}]}}),
 }  # fmt: skip
 

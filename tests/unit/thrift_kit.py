@@ -12,7 +12,7 @@ from typing import Any
 
 import pytest
 from argon2 import PasswordHasher
-from sqlalchemy import Engine, create_engine
+from sqlalchemy import URL, Engine, create_engine
 
 from app.resources._api import Blueprint, SlipwayApi
 from app.store import migrate
@@ -57,14 +57,14 @@ def compiled_once() -> Iterator[None]:
     first = create_engine("sqlite://")
     first.connect().close()  # makes the dialect ready
 
-    def create(url: str, **options: Any) -> Engine:
+    def create(url: str | URL, **options: Any) -> Engine:
         engine = create_engine(url, **options)
         if engine.dialect.name == first.dialect.name:
             engine.dialect, engine._compiled_cache = first.dialect, first._compiled_cache
         return engine
 
     with pytest.MonkeyPatch.context() as patch:
-        patch.setattr("app.store.database.create_engine", create)
+        patch.setattr("app.store._sqlite.create_engine", create)
         yield
     first.dispose()
 

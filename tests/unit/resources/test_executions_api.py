@@ -171,7 +171,7 @@ class TestList:
         [("status=success", "status"), ("status=", "status"),
          ("status=RUNNING&status=x", "status"), ("state=DONE", "state"),
          ("page=x", "page"),
-         ("page_size=0", "page_size"), ("owner=%00", "owner"), ("who=me", "who")],
+         ("page_size=0", "page_size"), ("owner=%00", "owner"), ("owners=me", "owners")],
     )  # fmt: skip
     def test_rubbish_is_named(self, quiet, assert_problem, query, path):
         assert_problem(quiet.client.get(f"/executions?{query}"), 422, "invalid_request", path)

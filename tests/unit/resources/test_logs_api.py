@@ -156,13 +156,17 @@ class TestPage:
                 ["-1", "a", "1.5", "", "9007199254740992", "1e3", "0x1", "null", "1 2", "1_0", "٣"],
             ),
             ("size", ["-2", "a", "1.5", "", "-1.0", "9" * 400]),
-            ("levels", ["16", "-1", "INFO", "", "1.0", "0b1111"]),
+            ("levels", ["256", "1000", "-1", "INFO", "", "1.0", "0b1111"]),
             (
                 "timeout",
                 ["soon", "-1s", "", "1", "60", "1m 30s", "1d", "601s", "1h", "1e400s", "s"],
             ),
-            ("nonsense", ["1"]),
             ("From", ["0"]),
+            ("timout", ["0s"]),
+            ("Timeout", ["0s"]),
+            ("time_out", ["0s"]),
+            ("level", ["15"]),
+            ("form", ["5"]),
         ],
     )
     def test_rubbish_is_named(self, client, execution, assert_problem, parameter, values):
@@ -174,9 +178,30 @@ class TestPage:
 
     def test_all_rubbish_is_named_at_once(self, client, execution, assert_problem):
         response = client.get(
-            f"/executions/{execution.id}/logs?from=-1&size=-2&levels=16&timeout=soon&x=1"
+            f"/executions/{execution.id}/logs?from=-1&size=-2&levels=256&timeout=soon&sizes=1"
         )
-        assert_problem(response, 422, "invalid_request", "from", "size", "levels", "timeout", "x")
+        names = ("from", "size", "levels", "timeout", "sizes")
+        faults = assert_problem(response, 422, "invalid_request", *names)
+        assert faults["sizes"] == "is not known here; did you mean 'size'?"
+        details = [error["detail"] for error in response.json["errors"]]
+        assert all(any(detail.startswith(name) for detail in details) for name in names)
+        assert details[0] in response.json["detail"]
+
+    @pytest.mark.parametrize("query", ["x=1", "_=1690", "access_token=abc&utm_source=x", "n&n&n"])
+    def test_what_nobody_knows_is_left_out(self, client, execution, query):
+        answer = client.get(f"/executions/{execution.id}/logs?timeout=0s&{query}")
+        assert answer.json == client.get(f"/executions/{execution.id}/logs?timeout=0s").json
+
+    def test_there_may_not_be_many_of_these(self, client, execution, assert_problem):
+        query = "&".join(f"x{i}" for i in range(21))
+        response = client.get(f"/executions/{execution.id}/logs?{query}")
+        assert_problem(response, 422, "invalid_request", "query")
+
+    @pytest.mark.parametrize(
+        ("mask", "same_as"), [(16, 0), (17, 1), (31, 15), (128, 0), (240, 0), (255, 15), (24, 8)]
+    )
+    def test_bits_of_the_mask_that_mean_nothing_are_left_out(self, read, mask, same_as):
+        assert read(levels=mask, timeout="0s") == read(levels=same_as, timeout="0s")
 
     @pytest.mark.parametrize(
         "timeout", ["0", "0s", "1ns", "1ms", "+1ms", "0.001s", "1us1ns", "10m"]

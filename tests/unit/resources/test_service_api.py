@@ -112,9 +112,22 @@ class TestEveryAnswer:
 
 
 class TestErrors:
-    @pytest.mark.parametrize("path", ["/none", "/workflows/", "/executions/a/b", "/%00", "/\u00e4"])
+    @pytest.mark.parametrize("path", ["/none", "/work/", "/executions/a/b", "/%00", "/\u00e4"])
     def test_an_unknown_address_is_not_found(self, quiet, assert_problem, path):
         assert_problem(quiet.client.get(path), 404, "not_found")
+
+    @pytest.mark.parametrize(
+        "path",
+        ["/workflows", "/workflows/flow", "/executions", "/executions/{id}", "/ssh_keys", "/health",
+         "/executions/{id}/logs", "/executions/{id}/tasks", "/openapi.json"],
+    )  # fmt: skip
+    def test_a_slash_at_the_end_makes_no_difference(self, quiet, path):
+        [execution] = quiet.client.get("/executions").json["executions"]
+        address = path.format(id=execution["id"])
+        with_slash = quiet.client.get(f"{address}/?timeout=0s")
+        assert with_slash.status_code == 200
+        if path != "/health":
+            assert with_slash.json == quiet.client.get(f"{address}?timeout=0s").json
 
     @pytest.mark.parametrize(
         ("method", "path"),
@@ -181,7 +194,7 @@ class TestErrors:
         service.web.database.dispose()
         service.settings.data_dir.joinpath("slipway.db").mkdir()
         response = client.get("/executions")
-        assert_problem(response, 503, "upstream_unreachable")
+        assert_problem(response, 503, "store_unavailable")
         assert int(response.headers["Retry-After"]) >= 1
         assert client.get("/ready").status_code == 503
         assert client.get("/health").status_code == 200

@@ -56,11 +56,14 @@ class TestCreate:
             ({"metadata": {"": 1}}, "metadata."),
             ({"metadata": {"x" * 256: 1}}, "metadata." + "x" * 256),
             ({"algorithm": "dsa"}, "algorithm"),
-            ({"algorithm": None}, "algorithm"),
             ({"algorithm": ["ed25519"]}, "algorithm"),
             ({"metadata": {"k": [0] * 1001}}, "metadata"),
             ({"metadata": {str(i): {} for i in range(1001)}}, "metadata"),
             ({"metdata": {}}, "metdata"),
+            ({"Metadata": {}}, "Metadata"),
+            ({"meta": {}}, "meta"),
+            ({"algo": "rsa-4096"}, "algo"),
+            ({str(i): i for i in range(21)}, "body"),
             ([], "body"),
         ],
     )
@@ -73,12 +76,38 @@ class TestCreate:
         answer = quiet.client.post("/ssh_keys", data=body, content_type="application/json")
         assert_problem(answer, 422, "invalid_request")
 
+    @pytest.mark.parametrize(
+        "body",
+        [
+            b"",
+            b" \r\n",
+            b"null",
+            b"{}",
+            b'{"metadata": null, "algorithm": null}',
+            b'{"x": 1, "y": {}}',
+        ],
+    )
+    @pytest.mark.parametrize("content_type", [None, "application/json", "text/plain"])
+    def test_all_of_it_may_be_left_out_and_more_may_be_there(self, client, body, content_type):
+        answer = client.post("/ssh_keys", data=body, content_type=content_type)
+        assert answer.status_code == 201
+        assert answer.json["public_key"].startswith("ssh-ed25519 ")
+        assert listed(client)[0]["metadata"] == {}
+
+    @pytest.mark.parametrize(
+        "content_type", [None, "text/plain", "application/x-www-form-urlencoded", "rubbish"]
+    )
+    def test_metadata_need_no_content_type(self, client, content_type):
+        body = b'{"metadata":{"cluster":"hpc1"}}'
+        assert client.post("/ssh_keys", data=body, content_type=content_type).status_code == 201
+        assert listed(client)[0]["metadata"] == {"cluster": "hpc1"}
+
     def test_malformed_json_is_400_another_type_415_too_much_413(self, client, assert_problem):
         def post(data, content_type="application/json"):
             return client.post("/ssh_keys", data=data, content_type=content_type)
 
         assert_problem(post(b"{"), 400, "malformed_request")
-        assert_problem(post(b"{}", "text/plain"), 415, "unsupported_media_type")
+        assert_problem(post(b"{}", "application/yaml"), 415, "unsupported_media_type")
         large = json.dumps({"metadata": {"a": "x" * 1024 * 1024}})
         assert_problem(post(large), 413, "body_too_large")
         assert listed(client) == []

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import sqlite3
 import threading
-import time
 
 import pytest
 from sqlalchemy import text
@@ -14,10 +13,8 @@ from app.store.database import Database
 
 
 @pytest.fixture
-def impatient(monkeypatch, tmp_path):
-    monkeypatch.setattr("app.store.database._BUSY_SECONDS", 0.1)
-    monkeypatch.setattr("app.store.database._WRITE_SECONDS", 0.2)
-    database = Database(f"sqlite:///{tmp_path / 'a.db'}")
+def impatient(tmp_path):
+    database = Database(f"sqlite:///{tmp_path / 'a.db'}", timeout_seconds=0.2)
     database.write(lambda connection: connection.execute(text("CREATE TABLE t (x)")))
     yield database
     database.dispose()
@@ -55,7 +52,9 @@ def test_writes_that_wait_for_one_another_are_given_up_together(impatient):
 
 
 def test_a_write_whose_time_is_over_before_its_turn_is_not_begun(impatient):
+    late = Database(impatient.url, timeout_seconds=-1.0)
     with pytest.raises(UpstreamUnreachable):
-        impatient._locked(insert, time.monotonic())
+        late.write(insert)
+    late.dispose()
     with impatient.read() as connection:
         assert connection.execute(text("SELECT count(*) FROM t")).scalar() == 0

@@ -7,7 +7,7 @@ import pytest
 from sqlalchemy import func, select, update
 
 from app.domain import SshKey
-from app.errors import NotFound, UpstreamUnreachable
+from app.errors import NotFound, StoreUnavailable
 from app.store.conductors import Conductors, Node
 from app.store.database import Database
 from app.store.definitions import DefinitionSnapshots
@@ -100,17 +100,21 @@ def test_sealed_keys_come_back_byte_for_byte_until_they_are_deleted(kit):
 
 
 @pytest.mark.parametrize(
-    "url", ["sqlite:///{folder}", "postgresql+psycopg://u:hunter2@127.0.0.1:1/x"]
+    ("url", "why"),
+    [
+        ("sqlite:///{folder}", "its file cannot be opened"),
+        ("postgresql+psycopg://u:hunter2@127.0.0.1:1/x", "nothing answers at its address"),
+    ],
 )
-def test_a_store_that_cannot_be_reached_says_so_and_no_more(url, tmp_path):
+def test_a_store_that_cannot_be_reached_says_so_and_no_more(url, why, tmp_path):
     store = Executions(Database(url.format(folder=tmp_path)))
     for attempt in (
         lambda: store.get("x"),
         lambda: store.renew("x", 1.0),
     ):
-        with pytest.raises(UpstreamUnreachable) as caught:
+        with pytest.raises(StoreUnavailable) as caught:
             attempt()
-        assert caught.value.message == "The store does not answer at the moment."
+        assert caught.value.message == f"The store does not answer at the moment: {why}."
         assert caught.value.retry_after_seconds
 
 

@@ -1,0 +1,212 @@
+"""SQLite's connections, and the one writer of a process.
+
+Transactions that wait for each other are committed together: one wait for the disk then serves them
+all, as PostgreSQL does by itself.
+"""
+
+from __future__ import annotations
+
+import threading
+import time
+from collections import deque
+from collections.abc import Callable
+from dataclasses import dataclass
+from typing import Any, Generic, TypeVar, cast
+
+from sqlalchemy import Connection, Engine, create_engine, event
+from sqlalchemy.exc import DBAPIError, IntegrityError
+from sqlalchemy.pool import StaticPool
+
+from app.concurrency import cooperative, make_pool
+
+T = TypeVar("T")
+
+_BUSY_SECONDS = 10.0
+_READ_BUSY_SECONDS = (
+    2.0  # only a crash's repair keeps readers out, and under gevent all wait for it
+)
+_MOST_TOGETHER = 64
+
+
+def make_reader(url: str) -> Engine:
+    """Make an engine for statements that change nothing."""
+    return _engine(url, _READ_BUSY_SECONDS)
+
+
+def _engine(url: str, busy_seconds: float, **kwargs: Any) -> Engine:
+    engine = create_engine(
+        url, connect_args={"check_same_thread": False, "timeout": busy_seconds}, **kwargs
+    )
+
+    @event.listens_for(engine, "connect")
+    def _on_connect(connection: Any, _record: Any) -> None:
+        connection.isolation_level = None  # we say BEGIN ourselves
+        cursor = connection.cursor()
+        cursor.execute("PRAGMA journal_mode=WAL")
+        cursor.execute("PRAGMA cache_size=-16000")
+        cursor.close()
+
+    return engine
+
+
+@dataclass(eq=False, slots=True)
+class _Job(Generic[T]):
+    """A transaction that somebody waits for."""
+
+    work: Callable[[Connection], T]
+    durable: bool
+    deadline: float
+    done: bool = False
+    result: T | None = None
+    error: Exception | None = None
+
+    def fail(self, error: Exception) -> None:
+        self.done, self.error = True, error
+
+    def outcome(self) -> T:
+        if self.error is not None:
+            raise self.error
+        return cast(T, self.result)
+
+
+class Writer:
+    """Runs transactions one after the other.
+
+    SQLite has one writer a process: greenlets that yielded inside a transaction would lock each
+    other out, so under gevent all writes run in one real thread, and elsewhere behind one lock.
+
+    Args:
+        url: SQLAlchemy URL of the database.
+        timeout_seconds: Longest wait for the lock of another process; None for a default.
+    """
+
+    def __init__(self, url: str, timeout_seconds: float | None) -> None:
+        self._timeout_seconds = timeout_seconds or _BUSY_SECONDS
+        self.engine = _engine(url, self._timeout_seconds, poolclass=StaticPool)
+        event.listen(self.engine, "begin", _begin)
+        self._pool = make_pool(1)
+        self._lock = None if cooperative() else threading.Lock()
+        self._waiting: deque[_Job[Any]] = deque()
+
+    def write(self, work: Callable[[Connection], T], *, durable: bool) -> T:
+        """Run a function in a transaction.
+
+        Args:
+            work: Gets the connection; it may be run again, so it must have no effect but on it.
+            durable: On return the disk has it; otherwise a loss of power may take it back.
+
+        Raises:
+            TimeoutError: Its turn did not come in time.
+        """
+        job = _Job(work, durable, time.monotonic() + self._timeout_seconds)
+        self._waiting.append(job)
+        self._pool.run(self._serve, job)
+        return job.outcome()
+
+    def _serve(self, mine: _Job[Any]) -> None:
+        """Run what waits, until a job of the caller's is done; others may have run it already."""
+        if self._lock is None:
+            self._serve_alone(mine)
+        elif self._lock.acquire(timeout=max(0.0, mine.deadline - time.monotonic())):
+            try:
+                self._serve_alone(mine)
+            finally:
+                self._lock.release()
+        else:
+            self._give_up(mine, self._lock)
+
+    def _serve_alone(self, mine: _Job[Any]) -> None:
+        while not mine.done:
+            jobs = self._take()
+            try:
+                self._run(jobs)
+            finally:
+                for job in jobs:
+                    if not job.done:  # nobody else would ever run it
+                        job.fail(RuntimeError("the transaction was broken off"))
+
+    def _give_up(self, job: _Job[Any], lock: threading.Lock) -> None:
+        """Take a job back; one that is being run already cannot be taken back."""
+        try:
+            self._waiting.remove(job)
+        except ValueError:
+            with lock:
+                return
+        job.fail(TimeoutError())
+
+    def _take(self) -> list[_Job[Any]]:
+        jobs: list[_Job[Any]] = []
+        moment = time.monotonic()
+        while self._waiting and len(jobs) < _MOST_TOGETHER:
+            job = self._waiting.popleft()
+            if job.deadline < moment:
+                job.fail(TimeoutError())
+            else:
+                jobs.append(job)
+        return jobs
+
+    def _run(self, jobs: list[_Job[Any]]) -> None:
+        if len(jobs) > 1:
+            try:
+                self._transact(jobs)
+            except DBAPIError as exc:
+                if not _never_began(exc):
+                    for job in jobs:  # one of them is to blame, or each is
+                        self._run([job])
+                    return
+                for job in jobs:
+                    job.fail(exc)
+        for job in jobs:
+            if not job.done:
+                try:
+                    self._transact([job])
+                except Exception as exc:  # noqa: BLE001  (whoever waits for it raises it)
+                    job.fail(exc)
+
+    def _transact(self, jobs: list[_Job[Any]]) -> None:
+        patience = min(job.deadline for job in jobs) - time.monotonic()
+        with self.engine.connect() as connection:
+            _prepare(connection, any(job.durable for job in jobs), patience)
+            with connection.begin():
+                if len(jobs) == 1:
+                    jobs[0].error, jobs[0].result = None, jobs[0].work(connection)
+                else:
+                    for job in jobs:
+                        _attempt(connection, job)
+        for job in jobs:
+            job.done = True
+
+
+def _attempt(connection: Connection, job: _Job[Any]) -> None:
+    """Run one of several; its own failure takes back nothing of the others'."""
+    job.result, job.error = None, None
+    try:
+        with connection.begin_nested():
+            job.result = job.work(connection)
+    except IntegrityError as exc:
+        job.error = exc
+    except DBAPIError:
+        raise  # such as a full disk, after which the whole transaction is gone
+    except Exception as exc:  # noqa: BLE001  (whoever waits for it raises it)
+        job.error = exc
+
+
+def _begin(connection: Connection) -> None:
+    # A transaction that starts as a reader cannot always become a writer.
+    connection.exec_driver_sql("BEGIN IMMEDIATE")
+
+
+def _never_began(exc: DBAPIError) -> bool:
+    return exc.statement == "BEGIN IMMEDIATE"
+
+
+def _prepare(connection: Connection, durable: bool, patience_seconds: float) -> None:
+    """Let the next commit wait for the disk, or not, and bound the wait for another process.
+
+    The log that SQLite writes ahead is one file: a commit that waits has the disk take all that
+    was committed before, by whatever process (``PRAGMA synchronous``).
+    """
+    driver = connection.connection.driver_connection
+    assert driver is not None  # noqa: S101  (a live connection always has one)
+    driver.execute(f"PRAGMA synchronous={'FULL' if durable else 'NORMAL'}")
+    driver.execute(f"PRAGMA busy_timeout={max(50, round(patience_seconds * 1000))}")

@@ -1,0 +1,127 @@
+"""The one writer of SQLite: what waits is committed together, and each has its own outcome."""
+
+import threading
+from contextlib import contextmanager
+
+from sqlalchemy import event, text
+from sqlalchemy.exc import IntegrityError
+
+from app.errors import StoreUnavailable
+from app.store.database import Database
+
+PATIENCE = 30.0
+
+
+def insert(name):
+    statement = text("INSERT INTO definitions (digest, document) VALUES (:name, '{}')")
+    return lambda c: c.execute(statement, {"name": name}).rowcount
+
+
+def stored(database):
+    with database.read() as connection:
+        rows = connection.execute(text("SELECT digest FROM definitions ORDER BY digest"))
+        return list(rows.scalars())
+
+
+class Crowd:
+    """Threads that write, and what became of it."""
+
+    def __init__(self, database, works):
+        self.outcomes = [None] * len(works)
+        self._threads = [
+            threading.Thread(target=self._write, args=(database, i, work))
+            for i, work in enumerate(works)
+        ]
+        for thread in self._threads:
+            thread.start()
+
+    def _write(self, database, place, work):
+        try:
+            self.outcomes[place] = database.write(work)
+        except Exception as exc:  # noqa: BLE001
+            self.outcomes[place] = exc
+
+    def join(self):
+        for thread in self._threads:
+            thread.join(PATIENCE)
+            assert not thread.is_alive()
+        return self.outcomes
+
+
+@contextmanager
+def busy_writer(database):
+    """Keep the writer at work until the block is over; what is written meanwhile waits."""
+    begun, go_on = threading.Event(), threading.Event()
+
+    def work(_connection):
+        begun.set()
+        assert go_on.wait(PATIENCE)
+
+    with_it = Crowd(database, [work])
+    assert begun.wait(PATIENCE)
+    yield
+    go_on.set()
+    with_it.join()
+
+
+def run_together(database, works):
+    """Run transactions that wait for each other; give the outcomes and the number of commits."""
+    commits = []
+    with busy_writer(database):
+        crowd = Crowd(database, works)
+        while len(database._sqlite_writer._waiting) < len(works):
+            pass
+        event.listen(database.engine(), "commit", lambda _connection: commits.append(1))
+    outcomes = crowd.join()
+    return outcomes, len(commits) - 1
+
+
+def test_transactions_that_wait_for_each_other_are_committed_together(database):
+    names = [f"{i:03}" for i in range(50)]
+    outcomes, commits = run_together(database, [insert(name) for name in names])
+    assert outcomes == [1] * 50
+    assert commits == 1
+    assert stored(database) == names
+
+
+def test_one_that_fails_takes_back_nothing_of_the_others(database):
+    def broken(connection):
+        insert("of the broken one")(connection)
+        raise ValueError("half way")
+
+    works = [insert("a"), broken, insert("b"), insert("a"), insert("c")]
+    outcomes, _ = run_together(database, works)
+    assert [type(outcome) for outcome in outcomes] == [int, ValueError, int, IntegrityError, int]
+    assert stored(database) == ["a", "b", "c"]
+
+
+def test_one_that_ends_the_whole_transaction_is_answered_alone(database):
+    def rolled_back(connection):
+        connection.exec_driver_sql("ROLLBACK")
+        connection.exec_driver_sql("SELECT * FROM no_such_table")
+
+    works = [insert("a"), rolled_back, insert("b")]
+    outcomes, _ = run_together(database, works)
+    assert outcomes[0] == outcomes[2] == 1
+    assert isinstance(outcomes[1], StoreUnavailable)
+    assert stored(database) == ["a", "b"]
+
+
+def test_while_another_process_holds_the_lock_all_are_refused_in_the_time_of_one(database):
+    elsewhere = Database(database.url)
+    patient = Database(database.url, timeout_seconds=0.5)
+    answered = threading.Event()
+    with busy_writer(elsewhere):
+        crowd = Crowd(patient, [insert(str(i)) for i in range(40)])
+
+        def give_up():
+            crowd.join()
+            answered.set()
+
+        threading.Thread(target=give_up).start()
+        assert answered.wait(PATIENCE)  # one after the other they would take 20 s and more
+    assert {type(outcome) for outcome in crowd.outcomes} == {StoreUnavailable}
+    assert stored(database) == []
+    assert patient.write(insert("later")) == 1
+    for each in (elsewhere, patient):
+        each.dispose()
