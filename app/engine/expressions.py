@@ -207,7 +207,9 @@ def _reason(exc: Exception) -> str:
         return "it needs more memory than there is"
     if isinstance(exc, RecursionError):
         return "its values are nested too deep"
-    text = str(exc.message if isinstance(exc, TemplateError) else exc)
+    # Some of Python's errors hold a number of the system's before their text.
+    reason = exc.message if isinstance(exc, TemplateError) else "".join(map(str, exc.args[-1:]))
+    text = str(reason)
     return readable(text[:_MAX_QUOTED]) + ("..." if len(text) > _MAX_QUOTED else "")
 
 

@@ -149,7 +149,7 @@ def _follow(
     session: requests.Session, request: Request, follow: Callable[[int, str], None]
 ) -> Response:
     target = _first_target(request)
-    for _ in range(MAX_REDIRECTS + 1):
+    for redirects_left in range(MAX_REDIRECTS, -1, -1):
         with session.request(
             target.method, target.url, auth=target.auth, headers=dict(target.headers),
             allow_redirects=False, stream=True, **target.payload,
@@ -159,7 +159,8 @@ def _follow(
                 return _read(response)
         session.close()  # a server may end its connection at just this moment
         target = _redirected(target, response.status_code, location)
-        follow(response.status_code, target.url)
+        if redirects_left:
+            follow(response.status_code, target.url)
     raise ExchangeFailed(BAD_RESPONSE, f"redirected more than {MAX_REDIRECTS} times")
 
 

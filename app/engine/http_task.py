@@ -41,7 +41,7 @@ def main() -> int:
         return exc.code
     took_ms = (time.monotonic() - began) * 1000
     size = len(response.body)
-    sys.stdout.write(f"{name} -> {response.status}, {size} bytes, {took_ms:.0f} ms\n")
+    _print(f"{name} -> {response.status}, {size} bytes, {took_ms:.0f} ms")
     _write_outputs(response)
     if response.status in (request.get("expect_status") or _SUCCESS):
         return 0
@@ -50,7 +50,7 @@ def main() -> int:
 
 
 def _tell_redirect(name: str, status: int, url: str) -> None:
-    sys.stdout.write(f"{name} -> {status}, goes on to {printable(url)}\n")
+    _print(f"{name} -> {status}, goes on to {printable(url)}")
 
 
 def _write_outputs(response: Response) -> None:
@@ -86,6 +86,11 @@ def _decode(response: Response) -> JSON:
         except ValueError:
             return text
     return text
+
+
+def _print(text: str) -> None:
+    sys.stdout.write(text + "\n")
+    sys.stdout.flush()  # else a failure on the other stream would be told before it
 
 
 def _print_error(text: str, level: str = "ERROR") -> None:

@@ -141,7 +141,7 @@ def _replace(budget: Budget, value: Any, old: Any, new: Any, count: int | None =
 
 
 def _round(budget: Budget, value: Any, precision: Any = 0, method: Any = "common") -> Any:
-    if isinstance(precision, int) and abs(precision) > _MAX_PRECISION:
+    if isinstance(precision, int | float) and abs(precision) > _MAX_PRECISION:
         raise EvaluationError(f"'round' takes a precision of at most {_MAX_PRECISION} digits")
     return budget.integer(_JINJA_FILTERS["round"](value, precision, method))
 
