@@ -256,6 +256,7 @@ class Execution:
         log_complete: No entry can come any more.
         progress: Share of the work that is done, 0 to 1.
         followed_until: Until when somebody waits for news of it, as far as is known.
+        changed: Number of its last change that readers can see, its tasks' among them.
     """
 
     number: int
@@ -280,6 +281,7 @@ class Execution:
     log_bytes: tuple[int, int, int, int] = (0, 0, 0, 0)
     log_complete: bool = False
     followed_until: datetime | None = None
+    changed: int = 0
 
     @property
     def log_total(self) -> int:

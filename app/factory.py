@@ -163,6 +163,7 @@ def _services(
     places = Places(settings.streams, metrics)
     service = ExecutionService(
         orchestrators, workflow_service, records, changes,
+        readers=readers,
         places=places,
         inputs=InputChecker(isolated),
         stale_after_seconds=settings.conductor.stale_after,

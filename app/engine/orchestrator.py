@@ -5,8 +5,8 @@ from __future__ import annotations
 import os
 from collections.abc import Callable
 from dataclasses import dataclass
-from functools import lru_cache
 
+from app.caching import Shared
 from app.clients.orchestrator import Capability, Orchestrator
 from app.clients.registry import Context
 from app.domain import (
@@ -29,6 +29,8 @@ from app.engine.slots import Slots
 from app.errors import Conflict, FieldError, InvalidDefinition, UpstreamUnreachable
 from app.settings.schema import Text, setting
 from app.store.definitions import DefinitionSnapshots
+
+_COMPILED_BYTES = 64 * 1024 * 1024
 
 
 @dataclass(frozen=True)
@@ -56,7 +58,7 @@ class EngineOrchestrator(Orchestrator):
         self._catalogue = catalogue
         self._machine = machine
         self._snapshots = snapshots
-        self._compiled = lru_cache(maxsize=128)(self._compile)
+        self._compiled = Shared(self._compile, _COMPILED_BYTES)
 
     @classmethod
     def create(cls, name: str, options: EngineOptions, context: Context) -> EngineOrchestrator:
@@ -100,7 +102,7 @@ class EngineOrchestrator(Orchestrator):
 
     def observe(self, execution: Execution) -> Observation:
         """Do what can be done now for an execution, and tell what happened."""
-        definition = self._compiled(execution.reference["definition"])
+        definition = self._compiled.get(execution.reference["definition"])
         return Run(execution, definition, self._machine).advance()
 
     def cancel(self, execution: Execution) -> None:

@@ -10,6 +10,7 @@ import uuid
 from collections.abc import Collection, Mapping
 from dataclasses import replace
 from datetime import timedelta
+from functools import partial
 
 import structlog
 
@@ -37,6 +38,8 @@ from app.errors import (
 from app.services.access import NOBODY, Access, require_role, sees_everything
 from app.services.inputs import InputChecker, refuse_astray
 from app.services.places import Places
+from app.services.readers import Readers
+from app.services.unknown import UnknownIds
 from app.services.workflows import WorkflowService
 from app.store.changes import Changes
 from app.store.execution_rows import now
@@ -61,6 +64,7 @@ class ExecutionService:
         workflows: Finds what is launched.
         executions: The executions in the store.
         changes: Wakes who waits.
+        readers: What the readers of an execution share.
         places: Bounds how many wait.
         inputs: Checks the inputs of launches.
         stale_after_seconds: Age of a status from which it may be wrong by now.
@@ -73,6 +77,7 @@ class ExecutionService:
         executions: Executions,
         changes: Changes,
         *,
+        readers: Readers,
         places: Places,
         inputs: InputChecker,
         stale_after_seconds: float,
@@ -83,6 +88,8 @@ class ExecutionService:
         self._access = Access(orchestrators)
         self._workflows = workflows
         self._executions = executions
+        self._readers = readers
+        self._unknown: UnknownIds[Execution] = UnknownIds()
         self._changes = changes
         self._places = places
 
@@ -213,7 +220,8 @@ class ExecutionService:
         try:
             execution = self._executions.get(execution_id)
         except NotFound:
-            return self._adopt(execution_id, identity)
+            find = partial(self._adopt, execution_id, identity)
+            return self._unknown.look(identity.username, execution_id, find)
         self._access.require_visible(execution, identity)
         return execution
 
@@ -279,13 +287,14 @@ class ExecutionService:
             self._places.place(identity, "wait"),
             self._changes.subscribe(first.id) as subscription,
         ):
-            while True:
-                execution = self._executions.get(first.id)
+            # Again, since only from the subscription on nothing is missed.
+            execution = self._executions.get(first.id)
+            while execution.status is first.status and not execution.status.final:
                 left = deadline - time.monotonic()
-                if execution.status is not first.status or execution.status.final or left <= 0:
-                    return execution
-                if not subscription.wait(left) and self._changes.closing:
-                    return execution
+                if left <= 0 or not subscription.wait(left):
+                    return self._executions.get(first.id)  # the time is over, or the process stops
+                execution = self._readers.latest(first.id, subscription.seen)
+            return execution
 
     def is_stale(self, execution: Execution) -> bool:
         """Tell whether the orchestrator has been silent for longer than it should."""
@@ -311,7 +320,7 @@ class ExecutionService:
 
     def tasks_of(self, execution: Execution) -> list[Task]:
         """List the tasks of an execution that somebody may see."""
-        return self._executions.tasks(execution)
+        return self._readers.tasks(execution)
 
     def task(self, execution_id: str, name: str, identity: Identity) -> Task:
         """Get one task of an execution.

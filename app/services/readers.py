@@ -3,22 +3,21 @@
 from __future__ import annotations
 
 import time
-from collections import OrderedDict
 from collections.abc import Callable, Hashable
 from datetime import timedelta
-from functools import lru_cache
-from threading import Lock
-from typing import Generic, Protocol, TypeVar
+from typing import Protocol, TypeVar
 
+from app import caching
 from app.domain import Execution, LogEntry, Task
 from app.store.execution_rows import now
 from app.store.executions import Executions
 
-_CACHED = 4096
 _NOTE_SECONDS = 10.0
 # Not 0: the hub would run this reader many times before it looks at sockets again.
 _BREATH_SECONDS = 0.0001
 _SHARED_BYTES = 16 * 1024 * 1024
+_EXECUTIONS_BYTES = 16 * 1024 * 1024
+_TASKS_BYTES = 8 * 1024 * 1024
 _ENTRY_BYTES = 300
 
 
@@ -36,7 +35,7 @@ K = TypeVar("K", bound=Hashable)
 V = TypeVar("V", bound=_HasEntries)
 
 
-class Shared(Generic[K, V]):
+class Shared(caching.Shared[K, V]):
     """The parts of journals that were read last, as many as fit into a bounded memory.
 
     Ten thousand readers who wait for the same line cost one look at the journal. Whoever reads a
@@ -47,30 +46,7 @@ class Shared(Generic[K, V]):
     """
 
     def __init__(self, read: Callable[[K], V]) -> None:
-        self._read = read
-        self._lock = Lock()
-        self._kept: OrderedDict[K, V] = OrderedDict()
-        self._bytes = 0
-
-    def get(self, key: K) -> V:
-        """Give a part."""
-        with self._lock:
-            found = self._kept.get(key)
-            if found is not None:
-                self._kept.move_to_end(key)
-                return found
-        read = self._read(key)
-        with self._lock:
-            found = self._kept.get(key)
-            return self._keep(key, read) if found is None else found
-
-    def _keep(self, key: K, value: V) -> V:
-        """Add a part, and drop the oldest; the newest stays, however large."""
-        self._kept[key] = value
-        self._bytes += _weight(value)
-        while self._bytes > _SHARED_BYTES and len(self._kept) > 1:
-            self._bytes -= _weight(self._kept.popitem(last=False)[1])
-        return value
+        super().__init__(read, _SHARED_BYTES, _weight)
 
 
 def _weight(value: _HasEntries) -> int:
@@ -87,15 +63,20 @@ class Readers:
     def __init__(self, executions: Executions) -> None:
         self._executions = executions
         self._noted: dict[str, float] = {}
-        self._execution_at = lru_cache(_CACHED)(lambda id_, _version: executions.get(id_))
+        self._at: caching.Shared[tuple[str, int], Execution] = caching.Shared(
+            lambda key: executions.get(key[0]), _EXECUTIONS_BYTES
+        )
+        self._tasks: caching.Shared[tuple[int, int], list[Task]] = caching.Shared(
+            lambda key: executions.tasks_of(key[0]), _TASKS_BYTES
+        )
 
     def latest(self, execution_id: str, version: int) -> Execution:
         """Get an execution at least as new as a version that a subscription has seen."""
-        return self._execution_at(execution_id, version)
+        return self._at.get((execution_id, version))
 
     def tasks(self, execution: Execution) -> list[Task]:
-        """List the tasks of an execution that the reader is known to see."""
-        return self._executions.tasks(execution)
+        """List the tasks of an execution, at least as new as the execution is."""
+        return list(self._tasks.get((execution.number, execution.changed)))
 
     def note(self, execution: Execution, seconds: float) -> None:
         """Have an execution looked at more often while somebody follows it.

@@ -10,7 +10,7 @@ from sqlalchemy import Connection, select, update
 
 from app.domain import JSON, Execution, ExecutionStatus, Observation
 from app.errors import Conflict
-from app.store import journal
+from app.store import journal, task_rows
 from app.store.database import Database
 from app.store.execution_rows import (
     UNSETTLED,
@@ -22,7 +22,6 @@ from app.store.execution_rows import (
     of_workflow,
     one,
     settled,
-    store_task,
     to_execution,
 )
 from app.store.schema import executions
@@ -207,8 +206,7 @@ class DrivenExecutions:
             totals = journal.append(
                 connection, execution.number, journal.Totals.of(row), seen.entries
             )
-            for task in seen.tasks:
-                store_task(connection, execution.number, task)
+            task_rows.store(connection, execution.number, seen.tasks)
             values = observed(row, seen) | totals.columns()
             statement = update(executions).where(executions.c.number == execution.number)
             change(connection, statement.values(**values), execution.number, ("changed",))

@@ -12,8 +12,6 @@ from sqlalchemy import (
     Connection,
     Select,
     Update,
-    func,
-    insert,
     select,
     text,
     update,
@@ -27,17 +25,16 @@ from app.domain import (
     Execution,
     ExecutionStatus,
     Observation,
-    Task,
 )
 from app.errors import Conflict, NotFound
 from app.store import journal
 from app.store.changes import Kind
-from app.store.schema import counters, executions, tasks
+from app.store.names import storable
+from app.store.schema import counters, executions
 
 FINAL = tuple(FINAL_STATUSES)
 UNSETTLED = executions.c.reference.is_(None) & executions.c.status.not_in(FINAL)
 """What a launch began, if anything, is not known yet."""
-TASK_FIELDS = tuple(f.name for f in fields(Task))
 _ENUMS = {"status": ExecutionStatus, "desired": DesiredState}
 _PLAIN = tuple(
     f.name
@@ -112,24 +109,8 @@ def observed(row: Any, seen: Observation) -> dict[str, Any]:
     return values
 
 
-def store_task(connection: Connection, number: int, task: Task) -> None:
-    """Store the state of a task; one that is new stands behind the others."""
-    values = {name: getattr(task, name) for name in TASK_FIELDS if name != "name"}
-    values["error"] = _storable(task.error)
-    changed = connection.execute(
-        update(tasks).where(tasks.c.execution == number, tasks.c.name == task.name).values(**values)
-    )
-    if not changed.rowcount:
-        position = (
-            select(func.count()).where(tasks.c.execution == number).correlate(None)
-        ).scalar_subquery()
-        connection.execute(
-            insert(tasks).values(execution=number, name=task.name, position=position, **values)
-        )
-
-
 def _storable(text_: str | None) -> str | None:
-    return None if text_ is None else journal.storable(text_)
+    return None if text_ is None else storable(text_)
 
 
 def change(connection: Connection, statement: Update, number: int, kinds: Sequence[Kind]) -> bool:

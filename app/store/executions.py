@@ -30,13 +30,13 @@ from app.domain import (
     Task,
     TaskStatus,
 )
-from app.errors import Conflict, NotFound
+from app.errors import Conflict, FieldError, InvalidRequest, NotFound
+from app.store import task_rows
 from app.store.changes import Kind
 from app.store.database import Database
 from app.store.driving import DrivenExecutions
 from app.store.execution_rows import (
     FINAL,
-    TASK_FIELDS,
     change,
     claims,
     may_have_begun,
@@ -45,10 +45,16 @@ from app.store.execution_rows import (
     to_execution,
 )
 from app.store.memo import Memo
+from app.store.names import fitted, storable
 from app.store.schema import executions, launch_keys, tasks
 from app.store.stranded import abandon
+from app.store.task_rows import TASK_FIELDS
 
 _CREATE_ATTEMPTS = 10
+_LIMITS = {
+    "execution_id": 64, "orchestrator": 64, "workflow_id": 512, "owner": 100, "key": 255,
+}  # fmt: skip
+"""Most characters of what executions are found by, as the tables have them."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -87,8 +93,10 @@ class Executions(DrivenExecutions):
             The execution, and True; or the one that the same key launched before, and False.
 
         Raises:
+            InvalidRequest: A name is longer than can be kept.
             Conflict: The key was used for another request.
         """
+        _require_names(intent)
         for attempt in range(1, _CREATE_ATTEMPTS + 1):
             try:
                 create = partial(self._create, intent=intent)
@@ -129,8 +137,10 @@ class Executions(DrivenExecutions):
             The execution; the one that has the reference already, where there is one.
 
         Raises:
+            InvalidRequest: A name is longer than can be kept.
             Conflict: A launch of which nobody knows yet what it began may have begun it.
         """
+        _require_names(intent)
 
         def work(connection: Connection) -> Execution:
             # What it is was looked up before: a launch that began it is written down by now.
@@ -171,7 +181,7 @@ class Executions(DrivenExecutions):
                 id=intent.execution_id,
                 orchestrator=intent.orchestrator,
                 workflow_id=intent.workflow_id,
-                workflow_name=intent.workflow_name,
+                workflow_name=fitted(intent.workflow_name, _LIMITS["workflow_id"]),
                 owner=intent.owner,
                 inputs=dict(intent.inputs),
                 status=ExecutionStatus.PENDING,
@@ -181,14 +191,7 @@ class Executions(DrivenExecutions):
             )
             .returning(executions.c.number)
         ).scalar_one()
-        if intent.steps:
-            connection.execute(
-                insert(tasks),
-                [
-                    {"execution": number, "name": name, "position": i, "status": TaskStatus.PENDING}
-                    for i, name in enumerate(intent.steps)
-                ],
-            )
+        task_rows.add(connection, number, intent.steps)
         return one(connection, executions.c.number == number)
 
     def launched_with(self, owner: str, key: str, request_digest: str) -> Execution | None:
@@ -294,7 +297,11 @@ class Executions(DrivenExecutions):
 
     def tasks(self, execution: Execution) -> list[Task]:
         """List the tasks of an execution, in the order of the workflow."""
-        return list(self._recent_tasks.get(execution.number))
+        return self.tasks_of(execution.number)
+
+    def tasks_of(self, number: int) -> list[Task]:
+        """List the tasks of the execution with a number."""
+        return list(self._recent_tasks.get(number))
 
     def _read_tasks(self, number: int) -> list[Task]:
         with self._database.read() as connection:
@@ -353,3 +360,19 @@ class Executions(DrivenExecutions):
             return change(connection, statement.values(**values), number, kinds)
 
         return self._database.write(work, durable=not quiet, idempotent=True)
+
+
+def _require_names(intent: Intent) -> None:
+    """Refuse what only SQLite would keep, and find again.
+
+    Raises:
+        InvalidRequest: With each name that is too long, or holds what no database keeps.
+    """
+    faults = []
+    for field, limit in _LIMITS.items():
+        name = getattr(intent, field) or ""
+        if len(name) > limit or storable(name) != name:
+            text = f"must have at most {limit} characters, none of them NUL or half a character"
+            faults.append(FieldError(field, text))
+    if faults:
+        raise InvalidRequest("The launch cannot be kept.", fields=tuple(faults))

@@ -10,6 +10,7 @@ counted or skipped row by row.
 from __future__ import annotations
 
 from collections.abc import Iterable, Sequence
+from dataclasses import replace
 from functools import cache
 from typing import Any, NamedTuple
 
@@ -17,9 +18,11 @@ from sqlalchemy import Connection, bindparam, select, text
 
 from app.domain import ALL_LEVELS, Level, LogEntry, NewLogEntry, log_line_bytes
 from app.store.database import Database
+from app.store.names import fitted, storable
 from app.store.schema import log_entries
 
 BLOCK = 256
+_NAME_LENGTH = 255
 LEVELS = (Level.DEBUG, Level.INFO, Level.WARN, Level.ERROR)
 _COLUMNS = ("execution", "sequence", "level", "timestamp", "task", "content", "upstream_id")
 _COUNTERS = ("n_debug", "n_info", "n_warn", "n_error")
@@ -76,7 +79,7 @@ def append(
     checkpoints: list[tuple[int, ...]] = []
     counts, sizes = list(totals.counts), list(totals.sizes)
     sequence = sum(counts)
-    for entry in _unknown(connection, number, entries):
+    for entry in _unknown(connection, number, [_fitting(entry) for entry in entries]):
         if sequence % BLOCK == 0:
             checkpoints.append((number, sequence // BLOCK, *counts, *sizes))
         content = storable(entry.content)
@@ -295,6 +298,15 @@ def _filtered(levels: Level, dialect: str) -> tuple[Any, dict[str, int]]:
     return text(page), {f"level_{int(level)}": int(level) for level in wanted}
 
 
+def _fitting(entry: NewLogEntry) -> NewLogEntry:
+    """Give an entry whose names fit into the columns."""
+    task, upstream_id = entry.task, entry.upstream_id
+    fitting = fitted(task, _NAME_LENGTH), upstream_id and fitted(upstream_id, _NAME_LENGTH)
+    if fitting == (task, upstream_id):
+        return entry
+    return replace(entry, task=fitting[0], upstream_id=fitting[1])
+
+
 def _unknown(
     connection: Connection, number: int, entries: Sequence[NewLogEntry]
 ) -> Iterable[NewLogEntry]:
@@ -316,13 +328,6 @@ def _unknown(
             known.add(entry.upstream_id)
             fresh.append(entry)
     return fresh
-
-
-def storable(content: str) -> str:
-    """Replace what no database keeps: NUL, and halves of surrogate pairs."""
-    if content.isascii():
-        return content.replace("\x00", "\ufffd") if "\x00" in content else content
-    return content.replace("\x00", "\ufffd").encode("utf-8", "replace").decode("utf-8")
 
 
 def _insert(

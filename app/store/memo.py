@@ -5,12 +5,13 @@ from __future__ import annotations
 from collections.abc import Callable, Hashable
 from typing import Generic, TypeVar
 
+from app.caching import LruCache
 from app.store.database import Database
 
 K = TypeVar("K", bound=Hashable)
 V = TypeVar("V")
 
-_KEPT = 1024
+_KEPT_BYTES = 16 * 1024 * 1024
 
 
 class Memo(Generic[K, V]):
@@ -28,17 +29,19 @@ class Memo(Generic[K, V]):
         self._database = database
         self._read = read
         self._version: int | None = None
-        self._kept: dict[K, V] = {}
+        self._kept: LruCache[K, V] = LruCache(_KEPT_BYTES)
 
     def get(self, key: K) -> V:
         """Give a value as it is in the store now."""
         version = self._database.version()
         if version is None:
             return self._read(key)
-        if version != self._version or len(self._kept) >= _KEPT:
-            self._version, self._kept = version, {}
+        if version != self._version:
+            self._version, self._kept = version, LruCache(_KEPT_BYTES)
         kept = self._kept
-        if key not in kept:
+        found = kept.get(key)
+        if found is None:
             # Read after the version was asked for: it is at least as new, never older.
-            kept[key] = self._read(key)
-        return kept[key]
+            found = self._read(key)
+            kept.put(key, found)
+        return found

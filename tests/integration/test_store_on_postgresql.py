@@ -22,7 +22,7 @@ kit = import_module("store_kit").kit
 
 _MODULES = (
     "test_journal", "test_stored_executions", "test_changes", "test_other_tables",
-    "test_migrations",
+    "test_migrations", "test_names_and_tasks",
 )  # fmt: skip
 _FIXTURES = {"changes", "elsewhere", "empty", "execution"}
 _WITHOUT_A_SERVER = {"test_a_store_that_cannot_be_reached_says_so_and_no_more"}

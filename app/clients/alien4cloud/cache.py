@@ -2,15 +2,14 @@
 
 from __future__ import annotations
 
-import threading
 import time
 from collections.abc import Callable, Hashable
-from concurrent.futures import CancelledError, Future
 from dataclasses import dataclass
 from typing import Generic, TypeVar
 
 import structlog
 
+from app.caching import LruCache, SingleFlight
 from app.errors import UpstreamError
 
 log = structlog.get_logger(__name__)
@@ -19,54 +18,6 @@ K = TypeVar("K", bound=Hashable)
 V = TypeVar("V")
 
 _RETRY_SECONDS = 5.0
-
-
-class SingleFlight(Generic[K, V]):
-    """Makes a call once for all threads that want it at the same time."""
-
-    def __init__(self) -> None:
-        self._lock = threading.Lock()
-        self._running: dict[K, Future[V]] = {}
-
-    def busy(self, key: K) -> bool:
-        """Tell whether the call for a key is under way."""
-        return key in self._running
-
-    def do(self, key: K, function: Callable[[], V]) -> V:
-        """Call the function, or wait for the call with the same key that is under way.
-
-        Raises:
-            Exception: Whatever the call raised, in every thread that shares it.
-        """
-        while True:
-            with self._lock:
-                running = self._running.get(key)
-                if running is None:
-                    mine = self._running[key] = Future()
-            if running is None:
-                return self._lead(key, mine, function)
-            try:
-                return running.result()
-            except CancelledError:  # its thread was interrupted, which is not our failure
-                continue
-
-    def _lead(self, key: K, mine: Future[V], function: Callable[[], V]) -> V:
-        try:
-            result = function()
-        except BaseException as exc:
-            self._forget(key)
-            if isinstance(exc, Exception):
-                mine.set_exception(exc)
-            else:
-                mine.cancel()
-            raise
-        self._forget(key)
-        mine.set_result(result)
-        return result
-
-    def _forget(self, key: K) -> None:
-        with self._lock:
-            del self._running[key]
 
 
 @dataclass(frozen=True, slots=True)
@@ -88,7 +39,7 @@ class TtlCache(Generic[K, V]):
 
     Args:
         ttl_seconds: How long an answer is good for.
-        max_entries: Most answers to keep; the oldest makes room.
+        max_bytes: Most bytes of all answers; what was not asked for longest makes room.
         clock: Seconds that never run backwards.
     """
 
@@ -96,14 +47,12 @@ class TtlCache(Generic[K, V]):
         self,
         ttl_seconds: float,
         *,
-        max_entries: int = 256,
+        max_bytes: int = 16 * 1024 * 1024,
         clock: Callable[[], float] = time.monotonic,
     ) -> None:
         self._ttl_seconds = ttl_seconds
-        self._max_entries = max_entries
         self._clock = clock
-        self._lock = threading.Lock()
-        self._entries: dict[K, Cached[V]] = {}
+        self._entries: LruCache[K, Cached[V]] = LruCache(max_bytes)
         self._flights: SingleFlight[K, Cached[V]] = SingleFlight()
 
     def get(self, key: K, load: Callable[[], V]) -> Cached[V]:
@@ -136,9 +85,5 @@ class TtlCache(Generic[K, V]):
                 raise
             log.warning("old answer served", key=str(key), error=exc.message, detail=exc.detail)
             entry = Cached(old.value, now + _RETRY_SECONDS, stale=True)
-        with self._lock:
-            self._entries.pop(key, None)
-            self._entries[key] = entry
-            while len(self._entries) > self._max_entries:
-                del self._entries[next(iter(self._entries))]
+        self._entries.put(key, entry)
         return entry

@@ -12,8 +12,8 @@ from urllib.parse import quote, urlsplit
 
 import requests
 
+from app.caching import SingleFlight
 from app.clients._http import HttpSession, dropped, read_json
-from app.clients.alien4cloud.cache import SingleFlight
 from app.clients.alien4cloud.options import Alien4CloudOptions
 from app.domain import JSON
 from app.errors import (

@@ -20,6 +20,7 @@ from app.errors import (
 )
 from app.services.executions import ExecutionService
 from app.services.inputs import InputChecker
+from app.services.readers import Readers
 from app.services.workflows import WorkflowService
 from app.store.conductors import Node
 from app.store.execution_rows import now
@@ -221,6 +222,7 @@ class Slow:
         orchestrators = {"remote": self.orchestrator}
         self.service = ExecutionService(
             orchestrators, WorkflowService(orchestrators), service.store, service.web.changes,
+            readers=Readers(service.store),
             inputs=InputChecker(), places=service.services.places, stale_after_seconds=60.0,
         )  # fmt: skip
         self._pool = ThreadPoolExecutor(2)

@@ -79,7 +79,9 @@ def test_what_is_not_there_is_looked_for_every_time(store):
     assert store.reads == ["a", "a"]
 
 
-def test_it_keeps_a_bounded_number_of_values(store):
+def test_it_keeps_a_bounded_number_of_bytes(store, monkeypatch):
+    monkeypatch.setattr("app.store.memo._KEPT_BYTES", 50_000)
+    store.memo = Memo(store.database, store.read)
     store.values = {str(number): number for number in range(3000)}
     for key in store.values:
         store.memo.get(key)

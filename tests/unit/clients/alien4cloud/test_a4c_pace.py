@@ -182,7 +182,7 @@ def test_while_one_asks_again_the_others_get_the_old_answer(clock):
 
 
 def test_a_cache_keeps_no_more_than_it_should(clock):
-    cache = TtlCache(10, max_entries=2, clock=clock)
+    cache = TtlCache(10, max_bytes=25_000, clock=clock)
     for key in "abc":
-        cache.get(key, lambda: key)  # noqa: B023
-    assert [cache.peek(key) for key in "abc"] == [None, "b", "c"]
+        cache.get(key, lambda: key * 10_000)  # noqa: B023
+    assert [cache.peek(key) and key for key in "abc"] == [None, "b", "c"]

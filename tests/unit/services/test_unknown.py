@@ -1,0 +1,108 @@
+"""Looking for what nobody knows."""
+
+import threading
+
+import pytest
+
+from app.errors import LimitExceeded, NotFound, UpstreamTimeout
+from app.services.unknown import UnknownIds
+
+
+class Upstream:
+    """Counts what it is asked for; nothing exists but what is put here."""
+
+    def __init__(self):
+        self.now = 1000.0
+        self.known = set()
+        self.asked = []
+        self.ids = UnknownIds(clock=lambda: self.now)
+
+    def look(self, id_, username="ada"):
+        def find():
+            self.asked.append(id_)
+            if id_ not in self.known:
+                raise NotFound("no")
+            return id_
+
+        return self.ids.look(username, id_, find)
+
+
+@pytest.fixture
+def upstream():
+    return Upstream()
+
+
+def test_what_was_looked_for_in_vain_is_not_looked_for_again_for_a_while(upstream):
+    for _ in range(5):
+        with pytest.raises(NotFound):
+            upstream.look("x")
+    assert upstream.asked == ["x"]
+    upstream.known.add("x")
+    upstream.now += 10
+    assert upstream.look("x") == "x"
+
+
+def test_what_one_may_not_see_another_may(upstream):
+    with pytest.raises(NotFound):
+        upstream.look("x")
+    upstream.known.add("x")
+    assert upstream.look("x", "bob") == "x"
+
+
+def test_fifty_unknown_ids_cost_ten_calls_and_one_more_each_second(upstream):
+    answers = []
+    for i in range(50):
+        with pytest.raises((NotFound, LimitExceeded)) as caught:
+            upstream.look(f"id-{i}")
+        answers.append(caught.value)
+    assert [type(answer) for answer in answers] == [NotFound] * 10 + [LimitExceeded] * 40
+    assert 0 < answers[-1].retry_after_seconds <= 1
+    assert len(upstream.asked) == 10
+    with pytest.raises(NotFound):
+        upstream.look("another's", "bob")
+    upstream.now += 3
+    for i in range(50, 60):
+        with pytest.raises((NotFound, LimitExceeded)):
+            upstream.look(f"id-{i}")
+    assert len(upstream.asked) == 14
+
+
+def test_what_is_found_costs_nothing(upstream):
+    upstream.known = {f"id-{i}" for i in range(50)}
+    for id_ in upstream.known:
+        assert upstream.look(id_) == id_
+
+
+def test_a_failure_is_not_remembered_as_an_answer(upstream):
+    def failing():
+        raise UpstreamTimeout("slow")
+
+    with pytest.raises(UpstreamTimeout):
+        upstream.ids.look("ada", "x", failing)
+    upstream.known.add("x")
+    assert upstream.look("x") == "x"
+
+
+def test_requests_for_the_same_at_the_same_time_cost_one_call(upstream):
+    begun, go_on, calls, outcomes = threading.Event(), threading.Event(), [], []
+
+    def find():
+        calls.append(1)
+        begun.set()
+        assert go_on.wait(30)
+        raise NotFound("no")
+
+    def ask():
+        with pytest.raises(NotFound):
+            upstream.ids.look("ada", "x", find)
+        outcomes.append(1)
+
+    threads = [threading.Thread(target=ask) for _ in range(20)]
+    threads[0].start()
+    assert begun.wait(30)
+    for thread in threads[1:]:
+        thread.start()
+    go_on.set()
+    for thread in threads:
+        thread.join(30)
+    assert (len(calls), len(outcomes)) == (1, 20)

@@ -1,0 +1,100 @@
+"""Names of any length, and tasks of any number: the same on every database."""
+
+from dataclasses import replace
+
+import pytest
+from sqlalchemy import event
+
+from app.domain import Level, NewLogEntry, Task, TaskStatus
+from app.errors import InvalidRequest
+
+LONG = "n" * 300
+BAD = "a\x00b\ud800"
+
+
+def task_names(kit, execution):
+    return [task.name for task in kit.executions.tasks(execution)]
+
+
+def test_long_names_of_tasks_stay_apart_and_keep_their_state(kit):
+    execution = kit.held(steps=[LONG + "1", LONG + "2", "short"])
+    seen = [Task(LONG + "2", TaskStatus.RUNNING, node=LONG), Task(LONG + "3", TaskStatus.FAILED)]
+    for _ in range(2):
+        execution = kit.see(execution, tasks=tuple(seen))
+    names = task_names(kit, execution)
+    assert len(set(names)) == len(names) == 4
+    assert max(map(len, names)) == 255
+    states = [task.status for task in kit.executions.tasks(execution)]
+    assert states == [
+        TaskStatus.PENDING, TaskStatus.RUNNING, TaskStatus.PENDING, TaskStatus.FAILED,
+    ]  # fmt: skip
+
+
+def test_names_that_no_database_keeps_are_kept_readable(kit):
+    execution = kit.held(steps=[BAD])
+    execution = kit.see(execution, tasks=(Task(BAD, TaskStatus.RUNNING),))
+    assert task_names(kit, execution) == ["a\ufffdb?"]
+
+
+def test_log_entries_with_long_names_are_stored_once(kit):
+    execution = kit.held()
+    lines = [NewLogEntry(Level.INFO, 1, f"line {i}", LONG, f"{LONG}{i}") for i in range(3)]
+    for _ in range(2):
+        execution = kit.append(execution, lines)
+    page = kit.journal.page(execution.number, execution.log_counts, Level(15), 0, 10)
+    assert [entry.content for entry in page] == ["line 0", "line 1", "line 2"]
+    assert {len(entry.task) for entry in page} == {255}
+
+
+@pytest.mark.parametrize(
+    ("field", "limit"),
+    [
+        ("execution_id", 64),
+        ("orchestrator", 64),
+        ("workflow_id", 512),
+        ("owner", 100),
+        ("key", 255),
+    ],
+)
+@pytest.mark.parametrize("bad", ["too long", "a\x00b", "\ud800"])
+def test_what_executions_are_found_by_is_refused_by_name_where_it_cannot_be_kept(
+    kit, field, limit, bad
+):
+    name = "n" * (limit + 1) if bad == "too long" else bad
+    with pytest.raises(InvalidRequest) as caught:
+        kit.executions.create(kit.intent(**{field: name}))
+    assert [(fault.path, str(limit) in fault.message) for fault in caught.value.fields] == [
+        (field, True)
+    ]
+    assert kit.executions.create(kit.intent(**{field: "n" * limit}))[1]
+
+
+def test_a_long_name_of_a_workflow_is_cut_for_show(kit):
+    assert len(kit.create(workflow_name="n" * 600).workflow_name) == 512
+
+
+def test_a_thousand_tasks_are_stored_in_few_statements_and_only_those_that_changed(kit):
+    names = [f"step-{i}" for i in range(1000)]
+    execution = kit.held(steps=names)
+    running = tuple(Task(name, TaskStatus.RUNNING, attempts=1) for name in names)
+    statements, rows = [], []
+
+    def note(_connection, _cursor, statement, parameters, *_more):
+        statements.append(statement)
+        if statement.startswith("INSERT INTO tasks"):
+            rows.append(len(parameters))
+
+    event.listen(kit.database.engine(), "before_cursor_execute", note)
+    execution = kit.see(execution, tasks=running)
+    assert len(statements) < 20
+    assert {task.status for task in kit.executions.tasks(execution)} == {TaskStatus.RUNNING}
+    assert task_names(kit, execution) == names
+    rows.clear()
+    ended = replace(running[7], status=TaskStatus.SUCCESS)
+    execution = kit.see(execution, tasks=(*running[:7], ended, *running[8:]))
+    assert rows
+    assert sum(rows) < 20
+    assert kit.executions.tasks(execution)[7] == ended
+    rows.clear()
+    kit.see(execution, tasks=(*running[:7], ended, *running[8:]))
+    assert rows == []
