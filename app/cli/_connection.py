@@ -12,6 +12,7 @@ import socket
 import time
 from contextlib import suppress
 from dataclasses import dataclass
+from email.utils import formatdate
 from functools import lru_cache
 from http import HTTPStatus
 from io import BytesIO
@@ -34,6 +35,10 @@ _RECEIVE_BYTES = 64 * 1024
 # Less of what takes its time: each field, and each chunk.
 _RECEIVE_HEAD_BYTES = 16 * 1024
 _RECEIVE_CHUNKS_BYTES = 8 * 1024
+# A client that sends many tiny pieces is heard a hundred times a second, when more has come.
+_TINY_BYTES = 512
+_FEW_TINY = 4
+_PAUSE_SECONDS = 0.01
 _SEND_BYTES = 64 * 1024
 _SMALL_BODY_BYTES = 64 * 1024
 _LINGER_SECONDS = 2.0
@@ -111,6 +116,8 @@ class Connection(WSGIHandler):  # type: ignore[misc]
         self.server = server
         self._ahead = b""
         self._charged = 0
+        self._tiny = 0
+        self._ended = False
 
     def handle(self) -> None:
         """Answer requests until the connection ends."""
@@ -134,7 +141,8 @@ class Connection(WSGIHandler):  # type: ignore[misc]
         self.socket.close()
 
     def end(self) -> None:
-        """Close it; to be called from anywhere."""
+        """Close it; to be called from anywhere while no request is being answered."""
+        self._ended = True
         with suppress(OSError):
             self.socket.shutdown(socket.SHUT_RDWR)
 
@@ -142,6 +150,7 @@ class Connection(WSGIHandler):  # type: ignore[misc]
         """Wait for a request; None if none comes."""
         reader, limits = HeadReader(), self.server.limits
         data, self._ahead = self._ahead, b""
+        self._tiny = 0
         self.server.idle[self] = None
         try:
             if not data:
@@ -165,6 +174,9 @@ class Connection(WSGIHandler):  # type: ignore[misc]
         self.server.active += 1
         try:
             body = self._read_body(head)
+            if self._ended:
+                # It had come already. Nobody would hear what became of it, so nothing does.
+                raise ConnectionResetError(errno.ECONNRESET, "the connection was closed")
             self.socket.settimeout(self.server.limits.write_seconds)
             self.command, self.request_version = head.method, head.version
             self.close_connection = not head.keep_alive
@@ -212,13 +224,14 @@ class Connection(WSGIHandler):  # type: ignore[misc]
 
     def _receive(self, deadline: float, what: str, size: int) -> bytes:
         """Wait for more of a request, and let others have their turn."""
-        gevent.sleep(0)
+        gevent.sleep(_PAUSE_SECONDS if self._tiny > _FEW_TINY else 0)
         left = deadline - time.monotonic()
         try:
             if left <= 0:
                 raise TimeoutError
             self.socket.settimeout(left)
             data: bytes = self.socket.recv(size)
+            self._tiny += len(data) < _TINY_BYTES
         except TimeoutError:
             raise Refused(HTTPStatus.REQUEST_TIMEOUT, f"{what} came too slowly.") from None
         return data
@@ -278,8 +291,6 @@ class Connection(WSGIHandler):  # type: ignore[misc]
         descriptor = self.socket.fileno()
         # A client that gets its answer may have gone for good only where nothing is changed.
         held = self.command in _HELD_METHODS
-        if "HTTP_UPGRADE" in self.environ:
-            self.socket.settimeout(None)  # who takes the socket has limits of his own
         # Without this a busy connection would never let go of the loop.
         gevent.sleep(0)
         if held:
@@ -342,5 +353,6 @@ def _bytes_of(answer: Any) -> bytes:
     """Write an answer of the application's own form without the application."""
     head = [f"HTTP/1.1 {_status_line(answer.status)}"]
     head += [f"{name}: {value}" for name, value in answer.headers.items()]
+    head.append(f"Date: {formatdate(usegmt=True)}")
     body: bytes = answer.get_data()
     return "\r\n".join([*head, "Connection: close", "", ""]).encode("latin-1") + body

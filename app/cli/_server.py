@@ -51,6 +51,9 @@ class Server(WSGIServer):  # type: ignore[misc]
         bodies_bytes: What the large bodies take that are being read or answered.
     """
 
+    # Those that made room are closed in the next turn of the loop.
+    max_accept = 10
+
     def __init__(
         self, listener: socket.socket, application: Application, limits: Limits | None = None
     ) -> None:

@@ -65,6 +65,8 @@ class WebSocket:
                 raise BadRequest("This is a WebSocket: the request must ask for an upgrade.")
         except RemoteProtocolError as exc:
             raise BadRequest(f"This is a WebSocket: {exc}.") from None
+        # The server's limits are those of requests; here pings tell who is gone.
+        self._socket.settimeout(None)
         self._write(AcceptConnection())
         self._reader = threading.Thread(target=self._read, name="websocket", daemon=True)
         self._reader.start()

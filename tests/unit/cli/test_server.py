@@ -14,7 +14,8 @@ from typing import Any, Self
 import gevent
 import pytest
 
-from app.cli._connection import Limits
+from app.cli._connection import Connection, Limits
+from app.cli._http1 import HeadReader
 from app.cli._server import Server, listen
 
 PATIENCE_SECONDS = 30.0
@@ -285,6 +286,21 @@ def test_a_new_connection_takes_the_place_of_the_one_that_waits_longest(
     assert read_answer(others[-1])[0] == 200
 
 
+def test_a_request_of_a_connection_that_made_room_is_not_begun(
+    run: Callable[..., Running], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    # As if the request had come just before.
+    monkeypatch.setattr(Connection, "end", lambda self: setattr(self, "_ended", True))
+    running = run(connections=1)
+    oldest = running.connect()
+    await_that(lambda: running.server.idle)
+    new = running.connect(GET)
+    assert read_answer(new) == (200, b"")
+    oldest.sendall(POST + b"Content-Length: 3\r\n\r\nabc")
+    assert is_closed(oldest)
+    assert running.seen == [("GET", "/seen", b"")]
+
+
 def test_held_requests_are_left_alone_and_a_new_one_is_turned_away(
     run: Callable[..., Running],
 ) -> None:
@@ -344,6 +360,24 @@ def test_a_body_in_the_smallest_chunks_lets_others_have_their_turn(running: Runn
     await_that(lambda: running.seen)
     assert running.turns - before >= 5
     assert running.seen == [("POST", "/seen", b"x" * 300_000)]
+
+
+def test_many_tiny_pieces_are_taken_together(
+    running: Running, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    received: list[int] = []
+    feed = HeadReader.feed
+
+    def count(reader: HeadReader, data: bytes) -> bytes | None:
+        received.append(len(data))
+        return feed(reader, data)
+
+    monkeypatch.setattr(HeadReader, "feed", count)
+    connection = running.connect()
+    for byte in GET[:-4] + b"\r\nX: " + b"x" * 5000 + b"\r\n\r\n":
+        connection.sendall(bytes([byte]))
+    assert read_answer(connection) == (200, b"")
+    assert len(received) < 2500
 
 
 def test_the_content_of_a_get_is_read_and_not_kept(running: Running) -> None:
