@@ -413,7 +413,8 @@ class Conductor:
         siblings = self._executions.siblings(execution)
         reference = orchestrator.find(_lost_launch(execution, siblings))
         among = siblings if orchestrator.own_references else None
-        self._executions.settle(execution, self._id, reference, among)
+        upstream_id = None if reference is None else orchestrator.upstream_id(reference)
+        self._executions.settle(execution, self._id, reference, among, upstream_id=upstream_id)
         driver.execution = self._executions.get(execution.id)
         return None if driver.execution.log_complete else 0.0
 

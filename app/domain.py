@@ -257,6 +257,7 @@ class Execution:
         progress: Share of the work that is done, 0 to 1.
         followed_until: Until when somebody waits for news of it, as far as is known.
         changed: Number of its last change that readers can see, its tasks' among them.
+        upstream_id: Id under which the upstream's own users know it; None where there is none.
     """
 
     number: int
@@ -282,6 +283,7 @@ class Execution:
     log_complete: bool = False
     followed_until: datetime | None = None
     changed: int = 0
+    upstream_id: str | None = None
 
     @property
     def log_total(self) -> int:

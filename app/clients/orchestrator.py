@@ -166,6 +166,14 @@ class Orchestrator(ABC):
         thread when something happened; losing a call costs time only.
         """
 
+    def upstream_id(self, reference: JSON) -> str | None:
+        """Give the id under which an execution is known to the upstream's own users, if it is.
+
+        Args:
+            reference: As :meth:`trigger` or :meth:`find` gave it.
+        """
+        return None
+
     def require(self, capability: Capability) -> None:
         """Make sure of a capability before it is used.
 

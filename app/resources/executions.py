@@ -70,6 +70,10 @@ class ExecutionSummarySchema(ma.Schema):
     workflow_name = fields.String()
     orchestrator = fields.String()
     owner = fields.String()
+    upstream_id = fields.String(
+        allow_none=True,
+        metadata={"description": "The orchestrator's own id, which finds the execution, too"},
+    )
     created_at = Timestamp(metadata={"type": "string", "format": "date-time"})
     started_at = Timestamp(allow_none=True, metadata={"type": "string", "format": "date-time"})
     finished_at = Timestamp(allow_none=True, metadata={"type": "string", "format": "date-time"})
@@ -224,6 +228,7 @@ def _document(execution: Execution, tasks: list[Task]) -> dict[str, Any]:
         "workflow_name": execution.workflow_name,
         "orchestrator": execution.orchestrator,
         "owner": execution.owner,
+        "upstream_id": execution.upstream_id,
         "created_at": iso(execution.created_at),
         "started_at": _iso(execution.started_at),
         "finished_at": _iso(execution.finished_at),

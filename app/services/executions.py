@@ -8,6 +8,7 @@ import re
 import time
 import uuid
 from collections.abc import Collection, Mapping
+from contextlib import suppress
 from dataclasses import replace
 from datetime import timedelta
 from functools import partial
@@ -206,10 +207,12 @@ class ExecutionService:
             self._executions.withdraw(execution)
             raise
         else:
-            self._executions.launched(execution, reference)
+            self._executions.launched(execution, reference, orchestrator.upstream_id(reference))
 
     def get(self, execution_id: str, identity: Identity) -> Execution:
-        """Get an execution; one that was started elsewhere is adopted when it is first asked for.
+        """Get an execution, by our id or by the one that the upstream's own users know.
+
+        One that was started elsewhere is adopted when it is first asked for.
 
         Raises:
             NotFound: There is none that this user may know of.
@@ -218,12 +221,23 @@ class ExecutionService:
         if not _ID.fullmatch(execution_id):
             raise NotFound("There is no such execution.")
         try:
-            execution = self._executions.get(execution_id)
+            known = [self._executions.get(execution_id)]
         except NotFound:
-            find = partial(self._adopt, execution_id, identity)
-            return self._unknown.look(identity.username, execution_id, find)
-        self._access.require_visible(execution, identity)
-        return execution
+            known = self._executions.known_upstream_as(execution_id)
+        if known:
+            return self._visible(known, identity)
+        find = partial(self._adopt, execution_id, identity)
+        return self._unknown.look(identity.username, execution_id, find)
+
+    def _visible(self, known: list[Execution], identity: Identity) -> Execution:
+        """Give the first of some executions that somebody may know of."""
+        *others, last = known
+        for execution in others:
+            with suppress(NotFound):
+                self._access.require_visible(execution, identity)
+                return execution
+        self._access.require_visible(last, identity)
+        return last
 
     def _adopt(self, execution_id: str, identity: Identity) -> Execution:
         """Take over an execution that an orchestrator knows by this id."""
@@ -247,7 +261,7 @@ class ExecutionService:
     ) -> Execution:
         """Write down what an orchestrator knows, unless it was launched here.
 
-        Such a one has an owner and an id of its own, which it goes by.
+        Such a one has an owner, and an id of its own.
         """
         intent = Intent(
             execution_id=execution_id,
@@ -269,7 +283,6 @@ class ExecutionService:
             raise UpstreamError(text, retry_after_seconds=_ADOPT_AGAIN_SECONDS) from exc
         if execution.id != execution_id:
             self._access.require_visible(execution, identity)
-            raise NotFound(f"This execution was launched here; its id is {execution.id}.")
         return execution
 
     def wait(self, execution_id: str, identity: Identity, timeout_seconds: float) -> Execution:

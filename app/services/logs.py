@@ -171,6 +171,8 @@ class LogService:
         deadline = time.monotonic() + query.timeout_seconds
         with self._changes.subscribe(execution_id) as subscription:
             execution = self._service.get(execution_id, identity)
+            if execution.id != execution_id:
+                return self.page(execution.id, identity, query, address)
             if query.after is not None:
                 query = replace(query, start=self._index_behind(execution, query), after=None)
             again = self._asks_again(execution, query, identity, address)

@@ -34,6 +34,7 @@ def _rsa(bits: int) -> PrivateKeyTypes:
 
 ALGORITHMS: Mapping[str, Callable[[], PrivateKeyTypes]] = {
     "ed25519": ed25519.Ed25519PrivateKey.generate,
+    "rsa-2048": lambda: _rsa(2048),
     "rsa-3072": lambda: _rsa(3072),
     "rsa-4096": lambda: _rsa(4096),
     "ecdsa-p256": lambda: ec.generate_private_key(ec.SECP256R1()),

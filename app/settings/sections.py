@@ -327,9 +327,10 @@ class SshKeySettings:
     algorithm: str = setting(
         fields.String(
             load_default="ed25519",
-            validate=validate.OneOf(["ed25519", "rsa-3072", "rsa-4096", "ecdsa-p256"]),
+            validate=validate.OneOf(["ed25519", "rsa-2048", "rsa-3072", "rsa-4096", "ecdsa-p256"]),
         ),
-        "Algorithm when the request names none: `ed25519`, `rsa-3072`, `rsa-4096`, `ecdsa-p256`.",
+        "Algorithm when the request names none: `ed25519`, `ecdsa-p256`, `rsa-2048`, `rsa-3072` or "
+        "`rsa-4096`.",
     )
     master_key_file: Path | None = setting(
         fields.String(load_default=None, metadata={"default_text": "<data_dir>/master.key"}),

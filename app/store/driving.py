@@ -153,7 +153,13 @@ class DrivenExecutions:
             return _siblings(connection, execution)
 
     def settle(
-        self, execution: Execution, owner: str, reference: JSON, among: Siblings | None = None
+        self,
+        execution: Execution,
+        owner: str,
+        reference: JSON,
+        among: Siblings | None = None,
+        *,
+        upstream_id: str | None = None,
     ) -> None:
         """Note what became of a launch with unknown outcome, unless that is known meanwhile.
 
@@ -163,6 +169,7 @@ class DrivenExecutions:
             reference: What the orchestrator gave; None when the launch did not happen.
             among: The executions that the orchestrator was told of, where no two may hold the same
                 reference; None where they may.
+            upstream_id: The upstream's own id, where it has one.
 
         Raises:
             NotHeld: Another conductor holds the execution.
@@ -178,7 +185,7 @@ class DrivenExecutions:
             if among is not None and reference is not None:
                 _require_free(reference, among, _siblings(connection, execution))
             statement = update(executions).where(executions.c.number == execution.number)
-            values = settled(row, reference)
+            values = settled(row, reference, upstream_id)
             change(connection, statement.values(**values), execution.number, ("changed",))
 
         self._database.write(work)

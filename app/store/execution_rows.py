@@ -70,7 +70,7 @@ def held(connection: Connection, number: int, owner: str) -> Any:
     return row
 
 
-def settled(row: Any, reference: JSON) -> dict[str, Any]:
+def settled(row: Any, reference: JSON, upstream_id: str | None) -> dict[str, Any]:
     """Choose the columns that the outcome of a launch changes."""
     if reference is None:
         text_ = "The orchestrator never received the launch; it is safe to launch again."
@@ -83,7 +83,13 @@ def settled(row: Any, reference: JSON) -> dict[str, Any]:
         }
     cancelled = row.desired == DesiredState.CANCEL
     status = ExecutionStatus.CANCELLING if cancelled else ExecutionStatus.PENDING
-    return {"status": status, "error": None, "as_of": now(), "reference": reference}
+    return {
+        "status": status,
+        "error": None,
+        "as_of": now(),
+        "reference": reference,
+        "upstream_id": upstream_id,
+    }
 
 
 def observed(row: Any, seen: Observation) -> dict[str, Any]:

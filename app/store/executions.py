@@ -151,7 +151,11 @@ class Executions(DrivenExecutions):
             if any(may_have_begun(launch, started_at) for launch in unsettled):
                 raise Conflict("A launch that is not settled yet may have begun it.")
             execution = self._create(connection, intent)
-            values = {"reference": reference, "started_at": started_at}
+            values = {
+                "reference": reference,
+                "upstream_id": intent.execution_id,
+                "started_at": started_at,
+            }
             # A final status is for the conductor to record, together with the log.
             values["status"] = ExecutionStatus.RUNNING if status.final else status
             statement = update(executions).where(executions.c.number == execution.number)
@@ -213,9 +217,17 @@ class Executions(DrivenExecutions):
             raise Conflict("This Idempotency-Key was used for another request.")
         return to_execution(row)
 
-    def launched(self, execution: Execution, reference: JSON) -> None:
-        """Note that the orchestrator accepted a launch; the conductor takes it from here."""
-        self._want(execution.number, {"reference": reference})
+    def launched(
+        self, execution: Execution, reference: JSON, upstream_id: str | None = None
+    ) -> None:
+        """Note that the orchestrator accepted a launch; the conductor takes it from here.
+
+        Args:
+            execution: The launch.
+            reference: Under which the orchestrator finds it.
+            upstream_id: The upstream's own id, where it has one.
+        """
+        self._want(execution.number, {"reference": reference, "upstream_id": upstream_id})
 
     def withdraw(self, execution: Execution) -> None:
         """Take back a launch that surely did not happen; its key may be used again."""
@@ -242,6 +254,16 @@ class Executions(DrivenExecutions):
             NotFound: There is none with this id.
         """
         return self._recent.get(execution_id)
+
+    def known_upstream_as(self, upstream_id: str) -> list[Execution]:
+        """List the executions that the upstream's own users know by an id; hardly ever several."""
+        with self._database.read() as connection:
+            rows = connection.execute(
+                select(executions)
+                .where(executions.c.upstream_id == upstream_id)
+                .order_by(executions.c.number)
+            )
+            return [to_execution(row) for row in rows]
 
     def _read(self, execution_id: str) -> Execution:
         with self._database.read() as connection:

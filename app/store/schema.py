@@ -96,6 +96,7 @@ executions = Table(
     Column("error", Text),
     Column("progress", Float, nullable=False, server_default=text("0")),
     Column("reference", Json),
+    Column("upstream_id", String(100)),
     Column("cursor", Json),
     Column("created_at", Instant, nullable=False),
     Column("started_at", Instant),
@@ -118,6 +119,7 @@ executions = Table(
     Column("lease_until", Instant),
     Column("node", String(255)),
     Index("ix_executions_owner", "owner", "number"),
+    Index("ix_executions_upstream_id", "upstream_id"),
     Index("ix_executions_changed", "changed"),
     Index("ix_executions_wanted", "wanted"),
     Index(

@@ -104,6 +104,13 @@ class ObedientOrchestrator(Orchestrator):
         pass
 
 
+class KnownOrchestrator(ObedientOrchestrator):
+    """Has ids of its own, by which its users know what it runs."""
+
+    def upstream_id(self, reference: JSON) -> str:
+        return f"up-{reference['job']}"
+
+
 class EndlessOrchestrator(ObedientOrchestrator):
     """Runs what it accepted until it is cancelled."""
 

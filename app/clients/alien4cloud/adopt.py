@@ -17,6 +17,11 @@ from app.domain import Identity
 _ID = re.compile(r"(?=.*[0-9])[\w-]{1,100}")
 
 
+def is_id(text: str) -> bool:
+    """Tell whether something can be an execution's id."""
+    return _ID.fullmatch(text) is not None
+
+
 def adopt(
     api: Alien4CloudApi, catalogue: Catalogue, upstream_id: str, identity: Identity
 ) -> Adoption | None:
@@ -31,7 +36,7 @@ def adopt(
     Raises:
         UpstreamError: Alien4Cloud failed.
     """
-    if not _ID.fullmatch(upstream_id):
+    if not is_id(upstream_id):
         return None
     run = if_known(api.run, upstream_id)
     deployment = run and if_known(api.deployment, run.deployment)

@@ -5,7 +5,7 @@ from __future__ import annotations
 import time
 from collections.abc import Callable
 
-from app.clients.alien4cloud.adopt import adopt
+from app.clients.alien4cloud.adopt import adopt, is_id
 from app.clients.alien4cloud.api import Alien4CloudApi, if_known
 from app.clients.alien4cloud.cancel import cancel
 from app.clients.alien4cloud.catalogue import Catalogue
@@ -129,6 +129,11 @@ class Alien4CloudOrchestrator(Orchestrator):
         Upstream: GET /executions/{id}, POST /executions/cancel -> 200; a refusal is 200, too.
         """
         cancel(self._api, Reference.load(execution.reference))
+
+    def upstream_id(self, reference: JSON) -> str | None:
+        """See :class:`Orchestrator`."""
+        id_ = Reference.load(reference).execution
+        return id_ if is_id(id_) else None
 
     def adopt(self, upstream_id: str, identity: Identity) -> Adoption | None:
         """Look up an execution that was started elsewhere.

@@ -4,6 +4,7 @@ import threading
 from datetime import timedelta
 
 import pytest
+from service_kit import users
 from sqlalchemy import update
 
 from app.domain import ExecutionStatus, Level, NewLogEntry, Observation, Task, TaskStatus
@@ -13,8 +14,8 @@ from app.store.schema import executions as table
 MOMENT = re.compile(r"\d{4}-\d\d-\d\dT\d\d:\d\d:\d\d\.\d{3}Z")
 NOWHERE = "00000000-0000-4000-8000-999999999999"
 SUMMARY = {
-    "id", "status", "state", "workflow", "workflow_name", "orchestrator", "owner", "created_at",
-    "started_at", "finished_at", "progress", "error", "as_of", "stale",
+    "id", "status", "state", "workflow", "workflow_name", "orchestrator", "owner", "upstream_id",
+    "created_at", "started_at", "finished_at", "progress", "error", "as_of", "stale",
 }  # fmt: skip
 
 
@@ -258,3 +259,64 @@ def test_values_of_users_come_back_unchanged(service, client):
     assert (
         client.get(f"/executions/{execution.id}/logs").json["logs"][0]["content"] == value["text"]
     )
+
+
+class TestUpstreamId:
+    """The id under which an execution is known to the orchestrator's own users."""
+
+    ROUTES = (
+        ("GET", ""), ("GET", "/logs?timeout=0s"), ("GET", "/tasks"),
+        ("GET", "/logs?timeout=0s&levels=15"),
+        ("POST", "/tickets"), ("DELETE", ""),
+    )  # fmt: skip
+
+    def launch(self, service, user):
+        answer = service.client.post("/workflows/remote", headers=user)
+        return answer.headers["Location"].rpartition("/")[2]
+
+    def test_it_is_shown_and_finds_ours_on_every_route(self, make_service):
+        service = make_service(fake="Known")
+        id_ = self.launch(service, {})
+        known = f"up-{id_}"
+        assert service.client.get("/executions").json["executions"][0]["upstream_id"] == known
+        by_ours = service.client.get(f"/executions/{id_}").json
+        assert by_ours["upstream_id"] == known
+        assert service.client.get(f"/executions/{known}").json == by_ours
+        for method, tail in self.ROUTES:
+            answers = [
+                service.client.open(f"/executions/{each}{tail}", method=method)
+                for each in (id_, known)
+            ]
+            assert answers[0].status_code == answers[1].status_code < 300, (method, tail)
+        assert service.client.get(f"/executions/{id_}").json["state"] == "CANCELLING"
+
+    def test_a_held_poll_by_it_is_woken(self, make_service):
+        service = make_service(fake="Known")
+        id_ = self.launch(service, {})
+        answers = []
+        thread = threading.Thread(
+            target=lambda: answers.append(
+                service.client.get(f"/executions/up-{id_}/logs?timeout=1m").json
+            )
+        )
+        thread.start()
+        while not service.web.changes.waiting:
+            thread.join(0.005)
+        entry = NewLogEntry(Level.INFO, 0, "hello")
+        see(service, service.store.get(id_), entries=(entry,))
+        thread.join(30)
+        assert [e["content"] for e in answers[0]["logs"]] == ["hello"]
+
+    def test_to_others_there_is_none(self, make_service, as_user, assert_problem):
+        service = make_service(api__auth=users(), fake="Known")
+        id_ = self.launch(service, as_user("ada"))
+        mine = service.client.get(f"/executions/up-{id_}", headers=as_user("ada"))
+        assert mine.status_code == 200
+        for method, tail in self.ROUTES:
+            address = f"/executions/up-{id_}{tail}"
+            answer = service.client.open(address, method=method, headers=as_user("bob"))
+            assert_problem(answer, 404, "not_found")
+            assert id_ not in answer.json["detail"]
+
+    def test_where_the_orchestrator_has_no_ids_of_its_own_it_is_null(self, client, execution):
+        assert client.get(f"/executions/{execution.id}").json["upstream_id"] is None

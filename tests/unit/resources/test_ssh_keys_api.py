@@ -31,6 +31,7 @@ class TestCreate:
         ("algorithm", "begin"),
         [
             ("ed25519", "ssh-ed25519 "),
+            ("rsa-2048", "ssh-rsa "),
             ("rsa-3072", "ssh-rsa "),
             ("ecdsa-p256", "ecdsa-sha2-nistp256 "),
         ],

@@ -84,3 +84,19 @@ def test_the_way_back_leaves_no_table(database):
 
     database.write(downgrade)
     assert table_names(database) == {"alembic_version"}
+
+
+def test_ids_of_the_upstream_are_found_in_what_was_kept_before(kit):
+    executions = [kit.launched() for _ in range(3)]
+    kept = {"application": "a", "environment": "e", "workflow": "w", "execution": "there"}
+    references = [kept, {"job": 7}, {**kept, "more": 1}]
+    for execution, reference in zip(executions, references, strict=True):
+        kit.executions.launched(execution, reference)
+
+    def back(connection):
+        command.downgrade(migrate.alembic_config(connection), "0004")
+
+    kit.database.write(back)
+    migrate.upgrade(kit.database)
+    found = [execution.id for execution in kit.executions.known_upstream_as("there")]
+    assert found == [executions[0].id]

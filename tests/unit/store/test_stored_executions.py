@@ -124,6 +124,7 @@ class TestAdoption:
         execution = self.adopt(kit, began_at=began_at)
         assert (execution.id, execution.reference) == ("theirs", {"job": 7})
         assert (execution.status, execution.started_at) == (ExecutionStatus.RUNNING, began_at)
+        assert kit.executions.known_upstream_as("theirs") == [execution]
         assert self.adopt(kit, began_at=began_at) == execution
         assert kit.executions.find(ExecutionFilter())[1] == 1
 
