@@ -182,6 +182,15 @@ def read_number(text: str) -> int | float:
     return value
 
 
+def write_number(value: float) -> str:
+    """Write a number with the fewest digits that give it back, and never with an exponent.
+
+    Many commands do not read ``1e-05``.
+    """
+    text = repr(value)
+    return format(Decimal(text), "f") if "e" in text else text
+
+
 def _same(number: str, other: str) -> bool:
     try:
         return Decimal(number) == Decimal(other)

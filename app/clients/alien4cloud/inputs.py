@@ -13,7 +13,7 @@ from typing import Any
 
 from app import json_schema
 from app.clients.alien4cloud.model import unwrap
-from app.documents import to_field_error
+from app.documents import to_field_error, write_number
 from app.domain import JSON, Parameter
 from app.errors import FieldError, InvalidRequest
 
@@ -208,4 +208,4 @@ def _on_the_wire(value: JSON) -> JSON:
         return {key: _on_the_wire(item) for key, item in value.items()}
     if isinstance(value, str) or (type(value) is int and value in _INT32):
         return value
-    return json.dumps(value)
+    return write_number(value) if isinstance(value, float) else json.dumps(value)

@@ -11,7 +11,8 @@ import time
 from collections.abc import Callable, Mapping
 from typing import Any, Final
 
-from app.engine.evaluation.values import EvaluationError, digits, finite
+from app.documents import write_number
+from app.engine.evaluation.values import EvaluationError, finite
 
 MAX_STEPS: Final = 200_000
 """Steps of one evaluation: operations, and what they touch."""
@@ -105,7 +106,7 @@ class Budget:
         if isinstance(value, str):
             return value
         if isinstance(value, float):
-            return digits(finite(value))
+            return write_number(finite(value))
         if isinstance(value, Mapping | list | tuple):
             self.measure(value)
         text = str(value)

@@ -5,11 +5,11 @@ from __future__ import annotations
 import json
 import math
 import re
-from decimal import Decimal
 from typing import Any, Final
 
 from jinja2 import StrictUndefined
 
+from app.documents import write_number
 from app.domain import JSON
 
 _MAX_QUOTED: Final = 200
@@ -25,12 +25,12 @@ def to_text(value: JSON) -> str:
 
     Returns:
         ``true`` or ``false``; nothing for None; JSON of lists and objects; a number in plain
-        digits, never with an exponent, which many commands do not read; a string as it is.
+        digits, never with an exponent; a string as it is.
     """
     if value is None:
         return ""
     if isinstance(value, float):
-        return digits(value)
+        return write_number(value)
     return to_json(value) if isinstance(value, bool | list | tuple | dict) else str(value)
 
 
@@ -42,12 +42,6 @@ def to_json(value: JSON) -> str:
         UndefinedError: It holds a value that is undefined.
     """
     return json.dumps(value, ensure_ascii=False, allow_nan=False, default=str)
-
-
-def digits(value: float) -> str:
-    """Write a number with the fewest digits that give it back, and never with an exponent."""
-    text = repr(value)
-    return format(Decimal(text), "f") if "e" in text else text
 
 
 def finite(value: float) -> float:

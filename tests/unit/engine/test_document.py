@@ -5,6 +5,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
+from app.documents import write_number
 from app.engine import document
 from app.errors import InvalidDefinition
 
@@ -177,3 +178,10 @@ def test_nesting_is_followed_to_its_bound_only():
     ((path, message),) = document.not_json(value)
     assert len(path) == 65
     assert message == "is nested more than 64 levels deep"
+
+
+@given(st.floats(allow_nan=False, allow_infinity=False))
+def test_a_number_is_written_without_an_exponent_and_without_a_loss(number):
+    text = write_number(number)
+    assert "e" not in text
+    assert float(text) == number

@@ -11,7 +11,7 @@ from jinja2.filters import FILTERS
 from jinja2.sandbox import ImmutableSandboxedEnvironment
 
 from app.engine.evaluation import budget
-from app.engine.evaluation.values import digits, to_json, to_text
+from app.engine.evaluation.values import to_json, to_text
 from app.engine.expressions import check, evaluate, render
 from app.errors import InvalidRequest
 
@@ -341,9 +341,3 @@ class TestResults:
         assert render("${{ [inputs.x, 1] | join(',') }}", values) == f"{text},1"
         assert render("${{ inputs.x | replace('x', '') | trim }}", values) == text
         assert render("${{ inputs.x | urlencode }}", values) == text
-
-    @given(st.floats(allow_nan=False, allow_infinity=False))
-    def test_no_digit_is_lost(self, number):
-        text = digits(number)
-        assert float(text) == number
-        assert "e" not in text
