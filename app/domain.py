@@ -9,6 +9,8 @@ from enum import IntFlag, StrEnum
 from functools import lru_cache
 from typing import Any
 
+from app.errors import FieldError
+
 JSON = Any
 """A value that ``json`` can write: None, bool, int, float, str, list or dict of such."""
 
@@ -101,7 +103,8 @@ class Workflow:
 
     Attributes:
         id: Unique within its orchestrator.
-        stale: True when the upstream did not answer and this is what it said last.
+        stale: True when the upstream did not answer, or the definition is faulty by now, and this
+            is what it said last.
     """
 
     id: str
@@ -112,6 +115,23 @@ class Workflow:
     orchestrator: str
     description: str = ""
     stale: bool = False
+
+
+@dataclass(frozen=True, slots=True)
+class FaultyWorkflow:
+    """A definition that is not offered as it is.
+
+    Attributes:
+        file: Name of its file; ``.`` is the folder of them all.
+        workflow_id: The workflow that it is about, as far as that is known.
+        faults: What is wrong with it.
+        offered: Whether its last good version goes on being offered.
+    """
+
+    file: str
+    workflow_id: str | None
+    faults: tuple[FieldError, ...]
+    offered: bool
 
 
 @dataclass(frozen=True, slots=True)

@@ -18,6 +18,7 @@ from app.domain import (
     JSON,
     Execution,
     ExecutionStatus,
+    FaultyWorkflow,
     Identity,
     Launch,
     Observation,
@@ -52,7 +53,7 @@ class LostLaunch(Launch):
 
 _METHODS: Mapping[Capability, tuple[str, ...]] = {
     Capability.PAUSE: ("pause", "resume"),
-    Capability.UPLOAD: ("upload", "remove"),
+    Capability.UPLOAD: ("upload", "remove", "faulty", "settle"),
     Capability.ADOPT: ("adopt", "lets_in"),
 }
 
@@ -197,12 +198,15 @@ class Pauser(Protocol):
 class Uploader(Protocol):
     """What :attr:`Capability.UPLOAD` adds."""
 
-    def upload(self, document: str, workflow_id: str | None) -> tuple[Workflow, bool]:
+    def upload(
+        self, document: str, workflow_id: str | None, identity: Identity
+    ) -> tuple[Workflow, bool]:
         """Add a definition, or put one in the place of another.
 
         Args:
             document: YAML or JSON text.
             workflow_id: The workflow that it is for; None adds a new one.
+            identity: Who uploads it.
 
         Returns:
             The workflow, and whether it is new.
@@ -210,6 +214,7 @@ class Uploader(Protocol):
         Raises:
             InvalidDefinition: With all of its faults.
             Conflict: A new one has the id of one that exists.
+            LimitExceeded: Too many definitions of this user wait to be checked.
         """
 
     def remove(self, workflow_id: str) -> None:
@@ -217,6 +222,16 @@ class Uploader(Protocol):
 
         Raises:
             NotFound: There is none with this id.
+        """
+
+    def faulty(self) -> list[FaultyWorkflow]:
+        """Tell which definitions are not offered as they are, by file."""
+
+    def settle(self) -> bool:
+        """Wait for definitions that have changed and are being read.
+
+        Returns:
+            Whether there were any: then there may be workflows that there were not before.
         """
 
 

@@ -105,6 +105,7 @@ def _step_faults(document: Document) -> Iterator[Fault]:
 def _expression_faults(document: Document) -> Iterator[Fault]:
     inputs, needs = _mapping(document.get("inputs")), _needs(document)
     check = partial(expressions.check, inputs=inputs, steps=needs)
+    waiting = graph.Waiting(needs)
     length = 0
     for path, template, step in _templates(document):
         length += expressions.length(template)
@@ -112,7 +113,7 @@ def _expression_faults(document: Document) -> Iterator[Fault]:
             bound = f"{MAX_EXPRESSIONS_LENGTH:,} characters"
             yield Fault(path, f"the expressions of a definition may have {bound} together")
             return
-        ended = partial(graph.waits_for, needs, step) if step else lambda _: True
+        ended = partial(waiting.waits_for, step) if step else lambda _: True
         yield from (Fault(path, fault) for fault in check(template, ended=ended))
 
 

@@ -12,6 +12,7 @@ from app.engine.expressions import to_text
 from app.engine.faults import Fault, invalid_definition
 from app.engine.graph import topological_order
 from app.engine.model import Definition, OutputDefinition, Resources, StepDefinition, StepType
+from app.errors import InvalidDefinition
 
 
 def parse(text: str | bytes) -> Definition:
@@ -23,11 +24,24 @@ def parse(text: str | bytes) -> Definition:
     Raises:
         InvalidDefinition: With all of its faults, each with its path and, for YAML, its line.
     """
-    source, faults = document.read(text, schema.keeps_text)
+    source, error = examine(text)
+    if error is not None:
+        raise error
+    return build(source)
+
+
+def examine(text: str | bytes) -> tuple[JSON, InvalidDefinition | None]:
+    """Read a definition that may have faults.
+
+    Returns:
+        What the text holds, None if it is no document; and its faults.
+    """
+    try:
+        source, faults = document.read(text, schema.keeps_text)
+    except InvalidDefinition as exc:
+        return None, exc
     faults += _faults(source)
-    if faults:
-        raise invalid_definition(faults, document.lines(text))
-    return _build(source)
+    return source, invalid_definition(faults, document.lines(text)) if faults else None
 
 
 def load(source: Mapping[str, JSON]) -> Definition:
@@ -40,7 +54,7 @@ def load(source: Mapping[str, JSON]) -> Definition:
     faults = _faults(content)
     if faults:
         raise invalid_definition(faults)
-    return _build(content)
+    return build(content)
 
 
 def _faults(source: JSON) -> list[Fault]:
@@ -53,7 +67,12 @@ def _faults(source: JSON) -> list[Fault]:
     return faults
 
 
-def _build(source: Mapping[str, JSON]) -> Definition:
+def build(source: Mapping[str, JSON]) -> Definition:
+    """Make a definition from what a document holds that was found valid when it was stored.
+
+    Raises:
+        LookupError, TypeError, ValueError: It is none.
+    """
     steps = {step["id"]: _step(step) for step in source["steps"]}
     order = topological_order({name: step.needs for name, step in steps.items()})
     return Definition(

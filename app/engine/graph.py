@@ -48,14 +48,25 @@ def find_cycle(needs: Needs) -> list[str]:
     return []
 
 
-def waits_for(needs: Needs, step: str, other: str) -> bool:
-    """Tell whether a step begins only when another has ended, directly or through others."""
-    seen = {step}
-    queue = [step]
-    for current in queue:  # grows while it is walked
-        if other in needs[current]:
-            return True
-        new = [name for name in needs[current] if name not in seen]
-        seen.update(new)
-        queue.extend(new)
-    return False
+class Waiting:
+    """Tells which steps begin only when others have ended, directly or through others.
+
+    Building it takes one pass over the graph, and a bit of memory for each pair of steps.
+    """
+
+    def __init__(self, needs: Needs) -> None:
+        self._bits = {name: 1 << index for index, name in enumerate(needs)}
+        self._before: dict[str, int] = {}
+        try:
+            order = topological_order(needs)
+        except CycleError:  # what waits for what makes no sense
+            order = []
+        for name in order:
+            before = 0
+            for need in needs[name]:
+                before |= self._bits[need] | self._before[need]
+            self._before[name] = before
+
+    def waits_for(self, step: str, other: str) -> bool:
+        """Tell whether a step waits for another; of steps that need each other, all do."""
+        return not self._before or bool(self._before[step] & self._bits[other])

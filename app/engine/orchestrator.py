@@ -12,22 +12,24 @@ from app.clients.registry import Context
 from app.domain import (
     JSON,
     Execution,
+    FaultyWorkflow,
     Identity,
     Launch,
     Observation,
-    Output,
-    Step,
     Workflow,
     WorkflowDescription,
 )
 from app.engine import definition as definitions
 from app.engine.catalogue import Catalogue
+from app.engine.compiled import SECONDS, Compiled, Compiler, Faulty
 from app.engine.launchers.registry import create_launcher
 from app.engine.model import Definition
 from app.engine.run import Machine, Run
 from app.engine.slots import Slots
 from app.errors import Conflict, FieldError, InvalidDefinition, UpstreamUnreachable
+from app.isolation import Isolated
 from app.settings.schema import Text, setting
+from app.store.compiled import CompiledDefinitions, WorkflowFiles
 from app.store.definitions import DefinitionSnapshots
 
 _COMPILED_BYTES = 64 * 1024 * 1024
@@ -52,10 +54,16 @@ class EngineOrchestrator(Orchestrator):
     Options = EngineOptions
 
     def __init__(
-        self, name: str, catalogue: Catalogue, snapshots: DefinitionSnapshots, machine: Machine
+        self,
+        name: str,
+        catalogue: Catalogue,
+        compiler: Compiler,
+        snapshots: DefinitionSnapshots,
+        machine: Machine,
     ) -> None:
         super().__init__(name)
         self._catalogue = catalogue
+        self._compiler = compiler
         self._machine = machine
         self._snapshots = snapshots
         self._compiled = Shared(self._compile, _COMPILED_BYTES)
@@ -73,28 +81,30 @@ class EngineOrchestrator(Orchestrator):
             base_env={key: os.environ[key] for key in engine.pass_env if key in os.environ},
         )
         snapshots = DefinitionSnapshots(context.database)
-        return cls(name, Catalogue(settings.workflows_dir), snapshots, machine)
+        isolated = Isolated(seconds=SECONDS)
+        compiler = Compiler(CompiledDefinitions(context.database), snapshots, isolated)
+        folder = settings.workflows_dir.absolute()
+        catalogue = Catalogue(folder, compiler, WorkflowFiles(context.database, str(folder)))
+        return cls(name, catalogue, compiler, snapshots, machine)
 
     def workflows(self, identity: Identity) -> list[Workflow]:
         """List the definitions; every user may launch them all."""
-        return [self._workflow(definition) for definition in self._catalogue.all()]
+        return [self._workflow(compiled) for compiled in self._catalogue.all()]
 
     def describe(self, workflow_id: str, identity: Identity) -> WorkflowDescription:
         """Tell the inputs, outputs and steps of a definition."""
-        definition = self._catalogue.get(workflow_id)
+        compiled = self._catalogue.get(workflow_id)
+        details = self._compiler.details(compiled)
         return WorkflowDescription(
-            workflow=self._workflow(definition),
-            inputs=definition.inputs,
-            outputs=tuple(Output(o.name, o.description) for o in definition.outputs),
-            steps=tuple(
-                Step(s.id, s.type, s.needs, s.description or s.name) for s in definition.steps
-            ),
+            workflow=self._workflow(compiled),
+            inputs=details.inputs,
+            outputs=details.outputs,
+            steps=details.steps,
         )
 
     def trigger(self, launch: Launch) -> JSON:
         """Keep the definition as it is now; the first observation begins the work."""
-        definition = self._catalogue.get(launch.workflow_id)
-        return {"definition": self._snapshots.keep(definition.source)}
+        return {"definition": self._catalogue.get(launch.workflow_id).digest}
 
     def find(self, launch: Launch) -> JSON:
         """Go on with a launch that was cut short: it is in our own store, so it is certain."""
@@ -129,32 +139,56 @@ class EngineOrchestrator(Orchestrator):
         self._machine.launcher.listen(wake)
         self._machine.slots.listen(wake)
 
-    def upload(self, document: str, workflow_id: str | None) -> tuple[Workflow, bool]:
+    def upload(
+        self, document: str, workflow_id: str | None, identity: Identity
+    ) -> tuple[Workflow, bool]:
         """Add a definition, or put one in the place of another; see the contract."""
-        definition = definitions.parse(document)
-        if workflow_id not in (None, definition.id, definition.name):
+        owner = identity.username
+        text = document.encode()
+        compiled = self._valid(text, owner)
+        if workflow_id not in (None, compiled.id, compiled.name):
             fault = FieldError("id", f"must be '{workflow_id}', as in the address")
             raise InvalidDefinition("The definition is for another workflow.", fields=(fault,))
-        new = all(known.id != definition.id for known in self._catalogue.all())
+        new = all(known.id != compiled.id for known in self._catalogue.all())
         if workflow_id is None and not new:
-            raise Conflict(f"There is a workflow '{definition.id}' already; PUT replaces it.")
-        self._catalogue.save(definition)
-        return self._workflow(definition), new
+            raise Conflict(f"There is a workflow '{compiled.id}' already; PUT replaces it.")
+        written = self._compiler.rewritten(text, owner)
+        compiled = self._valid(written, owner)
+        self._catalogue.save(compiled, written)
+        return self._workflow(compiled), new
 
     def remove(self, workflow_id: str) -> None:
         """Remove a definition; see the contract."""
         self._catalogue.remove(workflow_id)
 
-    def _compile(self, digest: str) -> Definition:
-        return definitions.load(self._snapshots.get(digest))
+    def faulty(self) -> list[FaultyWorkflow]:
+        """Tell which files are not offered as they are; see the contract."""
+        return [
+            FaultyWorkflow(file.name, file.id, file.error.fields, file.offered)
+            for file in self._catalogue.faults()
+        ]
 
-    def _workflow(self, definition: Definition) -> Workflow:
+    def settle(self) -> bool:
+        """Wait for definitions that are being read; see the contract."""
+        return self._catalogue.settle()
+
+    def _valid(self, text: bytes, owner: str) -> Compiled:
+        outcome = self._compiler.compile(text, owner)
+        if isinstance(outcome, Faulty):
+            raise outcome.error.again()
+        return outcome
+
+    def _compile(self, digest: str) -> Definition:
+        return definitions.build(self._snapshots.get(digest))
+
+    def _workflow(self, compiled: Compiled) -> Workflow:
         return Workflow(
-            id=definition.id,
-            name=definition.name,
+            id=compiled.id,
+            name=compiled.name,
             application_id=self.name,
             environment_id=self.name,
             environment_name=self.name,
             orchestrator=self.name,
-            description=definition.description,
+            description=compiled.description,
+            stale=compiled.stale,
         )

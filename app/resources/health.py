@@ -39,6 +39,11 @@ class ReadySchema(ma.Schema):
     status = fields.String(required=True)
     timestamp = fields.String(required=True)
     checks = fields.List(fields.Nested(CheckSchema), required=True)
+    degraded = fields.List(
+        fields.String(),
+        required=True,
+        metadata={"description": "Checks that fail while the rest works, by name"},
+    )
 
 
 class VersionSchema(ma.Schema):
@@ -71,6 +76,7 @@ def get_ready() -> Any:
         "status": "ready" if ready else "not ready",
         "timestamp": _now(),
         "checks": checks,
+        "degraded": [check.name for check in checks if not check.ok and not check.vital],
     }
     return body, 200 if ready else 503
 

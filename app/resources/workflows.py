@@ -15,6 +15,7 @@ from app.resources._api import (
     UPSTREAM,
     YAML_TYPES,
     Blueprint,
+    FieldFaultSchema,
     Name,
     PageArgsSchema,
     cut,
@@ -51,7 +52,28 @@ class WorkflowSchema(ma.Schema):
     orchestrator = fields.String(required=True)
     description = fields.String(required=True)
     stale = fields.Boolean(
-        metadata={"description": "The orchestrator is silent; this is what it said last"}
+        metadata={
+            "description": "The orchestrator is silent, or the definition faulty by now; this is "
+            "what it said last"
+        }
+    )
+
+
+class FaultyWorkflowSchema(ma.Schema):
+    """A definition that is not offered as it is."""
+
+    file = fields.String(
+        required=True, metadata={"description": "Name of its file; `.` is the folder of them all"}
+    )
+    id = fields.String(
+        attribute="workflow_id",
+        required=True,
+        allow_none=True,
+        metadata={"description": "The workflow that it is about, as far as that is known"},
+    )
+    faults = fields.List(fields.Nested(FieldFaultSchema), required=True)
+    offered = fields.Boolean(
+        required=True, metadata={"description": "Its last good version goes on being offered"}
     )
 
 
@@ -61,6 +83,10 @@ class WorkflowListSchema(ma.Schema):
     workflows = fields.List(fields.Nested(WorkflowSchema), required=True)
     unavailable = fields.List(
         fields.String(), metadata={"description": "Orchestrators that could not tell theirs"}
+    )
+    faulty = fields.List(
+        fields.Nested(FaultyWorkflowSchema),
+        metadata={"description": "Definitions with faults, for developers and operators"},
     )
 
 
@@ -164,6 +190,8 @@ def list_workflows(args: dict[str, Any]) -> Any:
     body: dict[str, Any] = {"workflows": page}
     if found.unavailable:
         body["unavailable"] = found.unavailable
+    if found.faulty:
+        body["faulty"] = found.faulty
     return body, headers
 
 

@@ -2,16 +2,19 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
+from typing import Final
 
 from app.clients.key_store import KeyStore
-from app.clients.orchestrator import Orchestrator
+from app.clients.orchestrator import Capability, Orchestrator, uploader
 from app.errors import SlipwayError
 from app.store.changes import Changes
 from app.store.conductors import Conductors
 from app.store.database import Database
 from app.store.stranded import StrandedExecutions
+
+_MOST_NAMED: Final = 100
 
 
 @dataclass(frozen=True, slots=True)
@@ -67,8 +70,8 @@ class HealthService:
     def checks(self) -> list[Check]:
         """Look at the process, the store, the conductor, each orchestrator and the key store.
 
-        One orchestrator of several, the key store, and executions of machines that nobody serves
-        are not vital: the rest works without.
+        One orchestrator of several, the key store, executions of machines that nobody serves, and
+        faulty definitions are not vital: the rest works without.
         """
         stopping = "the process is about to stop" if self._changes.closing else None
         problems = {name: _problem(o) for name, o in self._orchestrators.items()}
@@ -81,7 +84,21 @@ class HealthService:
                 for name, problem in problems.items()
             ),
             Check("key_store", _problem(self._key_store), vital=False),
+            *self._definition_checks(),
         ]
+
+    def _definition_checks(self) -> Iterator[Check]:
+        """Name the faulty definitions; what is wrong with them is not for everybody."""
+        for orchestrator in self._orchestrators.values():
+            if Capability.UPLOAD not in orchestrator.capabilities:
+                continue
+            try:
+                faulty = uploader(orchestrator).faulty()
+            except SlipwayError:  # the store, which has its own check
+                continue
+            for workflow in faulty[:_MOST_NAMED]:
+                offered = "its last good version is offered" if workflow.offered else "not offered"
+                yield Check(f"workflow_file:{workflow.file}", f"is faulty; {offered}", vital=False)
 
     def _store_checks(self) -> list[Check]:
         try:

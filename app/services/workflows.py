@@ -2,14 +2,13 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
-from dataclasses import dataclass
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field
 
 import structlog
 
-from app.clients.orchestrator import Capability, Orchestrator, uploader
-from app.concurrency import make_pool
-from app.domain import Identity, Role, Workflow, WorkflowDescription
+from app.clients.orchestrator import Capability, Orchestrator, Uploader, uploader
+from app.domain import FaultyWorkflow, Identity, Role, Workflow, WorkflowDescription
 from app.errors import Ambiguous, CapabilityMissing, FieldError, NotFound, UpstreamError
 from app.services.access import require_role
 
@@ -18,10 +17,16 @@ log = structlog.get_logger(__name__)
 
 @dataclass(frozen=True, slots=True)
 class WorkflowList:
-    """Workflows, and the orchestrators that could not tell theirs."""
+    """Workflows, and what is missing among them.
+
+    Attributes:
+        unavailable: The orchestrators that could not tell theirs.
+        faulty: Definitions that are not offered as they are, for those who may mend them.
+    """
 
     workflows: list[Workflow]
     unavailable: list[str]
+    faulty: list[FaultyWorkflow] = field(default_factory=list)
 
 
 class WorkflowService:
@@ -33,8 +38,6 @@ class WorkflowService:
 
     def __init__(self, orchestrators: Mapping[str, Orchestrator]) -> None:
         self._orchestrators = orchestrators
-        # Checking a definition of thousands of steps takes seconds.
-        self._pool = make_pool(1)
 
     def find(
         self, identity: Identity, *, name: str | None = None, query: str | None = None
@@ -57,7 +60,22 @@ class WorkflowService:
             if (name is None or w.name == name)
             and text in f"{w.id}\n{w.name}\n{w.description}".casefold()
         ]
-        return WorkflowList(workflows, found.unavailable)
+        mends = identity.has(Role.DEVELOPER) or identity.has(Role.OPERATOR)
+        return WorkflowList(workflows, found.unavailable, self._faulty() if mends else [])
+
+    def _faulty(self) -> list[FaultyWorkflow]:
+        return [workflow for taker in self._uploaders() for workflow in taker.faulty()]
+
+    def _settled(self, only: str | None) -> bool:
+        """Wait for definitions that are being read; tell whether there were any."""
+        return any(taker.settle() for taker in self._uploaders(only))
+
+    def _uploaders(self, only: str | None = None) -> list[Uploader]:
+        return [
+            uploader(orchestrator)
+            for name, orchestrator in self._orchestrators.items()
+            if Capability.UPLOAD in orchestrator.capabilities and only in (None, name)
+        ]
 
     def describe(
         self, reference: str, identity: Identity, orchestrator: str | None = None
@@ -82,8 +100,10 @@ class WorkflowService:
     ) -> tuple[Orchestrator, Workflow]:
         """Find a workflow by id, or else by name; see :meth:`describe`."""
         found = self._all(identity, orchestrator)
-        pool = found.workflows
-        hits = [w for w in pool if w.id == reference] or [w for w in pool if w.name == reference]
+        hits = _hits(found.workflows, reference)
+        if not hits and self._settled(orchestrator):
+            found = self._all(identity, orchestrator)
+            hits = _hits(found.workflows, reference)
         if len(hits) == 1:
             return self._orchestrators[hits[0].orchestrator], hits[0]
         if hits:
@@ -120,9 +140,8 @@ class WorkflowService:
             Conflict: There is one with this id already, or the id is another one.
         """
         require_role(identity, Role.DEVELOPER)
-        for orchestrator in self._orchestrators.values():
-            if Capability.UPLOAD in orchestrator.capabilities:
-                return self._pool.run(uploader(orchestrator).upload, document, replace)
+        for taker in self._uploaders():
+            return taker.upload(document, replace, identity)
         raise CapabilityMissing("No configured orchestrator takes uploads.")
 
     def remove(self, reference: str, identity: Identity) -> None:
@@ -150,3 +169,9 @@ class WorkflowService:
         if failures and len(failures) == len(asked):
             raise next(iter(failures.values()))
         return WorkflowList(workflows, list(failures))
+
+
+def _hits(workflows: Sequence[Workflow], reference: str) -> list[Workflow]:
+    return [w for w in workflows if w.id == reference] or [
+        w for w in workflows if w.name == reference
+    ]

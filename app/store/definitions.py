@@ -6,13 +6,19 @@ import hashlib
 import json
 from contextlib import suppress
 
-from sqlalchemy import insert, select
+from sqlalchemy import Text, insert, literal, select
 from sqlalchemy.exc import IntegrityError
 
 from app.domain import JSON
 from app.errors import NotFound
 from app.store.database import Database
 from app.store.schema import definitions
+
+
+def digest_of(document: JSON) -> str:
+    """Give the SHA-256 digest of what a document says, however it is written."""
+    canonical = json.dumps(document, sort_keys=True, separators=(",", ":"))
+    return hashlib.sha256(canonical.encode()).hexdigest()
 
 
 class DefinitionSnapshots:
@@ -27,18 +33,30 @@ class DefinitionSnapshots:
         Returns:
             Its SHA-256 digest, under which :meth:`get` finds it.
         """
-        canonical = json.dumps(document, sort_keys=True, separators=(",", ":"))
-        digest = hashlib.sha256(canonical.encode()).hexdigest()
-        known = select(definitions.c.digest).where(definitions.c.digest == digest)
-        with self._database.read() as connection:
-            if connection.execute(known).first() is not None:
-                return digest
+        digest = digest_of(document)
+        self.keep_text(digest, json.dumps(document, separators=(",", ":")))
+        return digest
+
+    def keep_text(self, digest: str, text: str) -> None:
+        """Store the JSON of a document, once.
+
+        Args:
+            digest: What :func:`digest_of` gives for the document.
+            text: The document, written as JSON.
+        """
+        if self.has(digest):
+            return
+        values = {"digest": digest, "document": literal(text, Text)}
         with suppress(IntegrityError):  # somebody else was faster, with the same content
             self._database.write(
-                lambda c: c.execute(insert(definitions).values(digest=digest, document=document)),
-                idempotent=True,
+                lambda c: c.execute(insert(definitions).values(values)), idempotent=True
             )
-        return digest
+
+    def has(self, digest: str) -> bool:
+        """Tell whether a document has this digest."""
+        known = select(definitions.c.digest).where(definitions.c.digest == digest)
+        with self._database.read() as connection:
+            return connection.execute(known).first() is not None
 
     def get(self, digest: str) -> JSON:
         """Read a document.

@@ -265,3 +265,22 @@ nodes = Table(
     Column("boot_id", String(64), nullable=False),
     Column("seen_at", Instant, nullable=False),
 )
+
+compiled_definitions = Table(
+    "compiled_definitions",
+    metadata,
+    Column("key", String(64), primary_key=True),
+    Column("summary", Json, nullable=False),
+    Column("details", Text, nullable=False),
+    Column("made_at", Instant, nullable=False, index=True),
+)
+
+workflow_files = Table(
+    "workflow_files",
+    metadata,
+    Column("id", String(64), primary_key=True),
+    Column("folder", String(64), nullable=False, index=True),
+    Column("name", String(255), nullable=False),
+    Column("good", String(64)),
+    Column("fault", String(64)),
+)

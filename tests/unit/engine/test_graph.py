@@ -5,7 +5,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from app.engine.graph import find_cycle, topological_order, waits_for
+from app.engine.graph import Waiting, find_cycle, topological_order
 
 
 @st.composite
@@ -35,8 +35,9 @@ def test_an_order_that_is_right_is_kept(needs):
 @given(graphs(), st.data())
 def test_waiting_is_needing_over_any_number_of_steps(needs, data):
     step, other = (data.draw(st.sampled_from(list(needs))) for _ in range(2))
-    expected = other in needs[step] or any(waits_for(needs, need, other) for need in needs[step])
-    assert waits_for(needs, step, other) == expected
+    waits_for = Waiting(needs).waits_for
+    expected = other in needs[step] or any(waits_for(need, other) for need in needs[step])
+    assert waits_for(step, other) == expected
 
 
 @given(graphs())
@@ -54,6 +55,14 @@ def test_a_cycle_is_named_in_the_order_of_need():
         topological_order(needs)
 
 
-def test_steps_that_need_each_other_wait_for_each_other():
-    assert waits_for({"a": ["b"], "b": ["a"], "c": []}, "a", "b")
-    assert not waits_for({"a": ["b"], "b": ["a"], "c": []}, "a", "c")
+def test_where_steps_need_each_other_all_wait_for_all():
+    waiting = Waiting({"a": ["b"], "b": ["a"], "c": []})
+    assert waiting.waits_for("a", "b")
+    assert waiting.waits_for("c", "a")
+
+
+def test_a_long_chain_is_looked_through_once():
+    size = 3000
+    waiting = Waiting({str(n): [str(n - 1)] if n else [] for n in range(size)})
+    assert all(waiting.waits_for(str(n), "0") for n in range(1, size))
+    assert not any(waiting.waits_for("0", str(n)) for n in range(size))

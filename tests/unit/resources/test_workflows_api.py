@@ -532,3 +532,125 @@ class TestSeveralOrchestrators:
     ):
         client = make_service(fake="Obedient").client
         assert_problem(client.open(url, method=method, json=NEW), 501, "not_implemented")
+
+
+class TestFaultyFiles:
+    @pytest.fixture
+    def broken(self, service, write_workflow):
+        write_workflow(GOOD, "flow.yaml")
+        assert service.client.get("/workflows/flow").status_code == 200
+        write_workflow("id: flow\nsteps: [", "flow.yaml")
+        (service.settings.workflows_dir / "loop.yaml").symlink_to("loop.yaml")
+        return service
+
+    def test_are_listed_and_the_last_good_version_is_offered(self, broken):
+        body = broken.client.get("/workflows").json
+        assert [(w["id"], w["stale"]) for w in body["workflows"]] == [("flow", True)]
+        flow, loop = body["faulty"]
+        assert (flow["file"], flow["id"], flow["offered"]) == ("flow.yaml", "flow", True)
+        assert "(line 2)" in flow["faults"][0]["message"]
+        assert (loop["file"], loop["id"], loop["offered"]) == ("loop.yaml", None, False)
+        assert "symbolic links" in loop["faults"][0]["message"]
+
+    def test_hinder_nothing(self, broken):
+        launch = broken.client.post("/workflows/flow", json={"inputs": {"colour": "red"}})
+        assert launch.status_code == 201
+        assert broken.client.get("/workflows/flow").json["stale"] is True
+        assert upload(broken.client, {"id": "other", "steps": [STEP]}).status_code == 201
+
+    def test_are_named_by_ready_and_do_no_harm_there(self, broken):
+        body = broken.client.get("/ready").json
+        assert body["degraded"] == ["workflow_file:flow.yaml", "workflow_file:loop.yaml"]
+        problems = {c["name"]: c["problem"] for c in body["checks"]}
+        assert problems["workflow_file:flow.yaml"] == (
+            "is faulty; its last good version is offered"
+        )
+
+    def test_are_mended_by_an_upload_and_removed_by_their_id(self, broken):
+        assert broken.client.delete("/workflows/flow").status_code == 204
+        assert [f["file"] for f in broken.client.get("/workflows").json["faulty"]] == ["loop.yaml"]
+        assert upload(broken.client, {"id": "loop", "steps": [STEP]}).status_code == 201
+        assert "faulty" not in broken.client.get("/workflows").json
+
+
+GOOD = """
+id: flow
+inputs: {colour: {}}
+steps: [{id: a, type: script, config: {script: "true"}}]
+"""
+STEP = {"id": "a", "type": "script", "config": {"script": "true"}}
+
+
+def upload(client, document):
+    return client.post("/workflows", json=document)
+
+
+class TestNumbers:
+    """A number arrives as it was written, or is refused by name."""
+
+    @pytest.fixture
+    def take(self, client):
+        inputs = {"i": {"type": "integer"}, "n": {"type": "number"}}
+        inputs = {name: words | {"required": False} for name, words in inputs.items()}
+        upload(client, {"id": "take", "inputs": inputs, "steps": [STEP]})
+
+        def launch(name, text):
+            body = f'{{"inputs": {{"{name}": {text}}}}}'
+            return client.post("/workflows/take", data=body, content_type="application/json")
+
+        return launch
+
+    @pytest.mark.parametrize(
+        ("name", "text", "value"),
+        [
+            ("i", "9223372036854775807", 2**63 - 1),
+            ("i", "-9223372036854775808", -(2**63)),
+            ("i", "1e3", 1000),
+            ("i", "9007199254740992.0", 2**53),
+            ("n", "9007199254740993", 2**53 + 1),
+            ("n", "0.1", 0.1),
+            ("n", "1e22", 1e22),
+            ("n", "1.7976931348623157e308", 1.7976931348623157e308),
+        ],
+    )
+    def test_what_64_bits_hold_arrives(self, service, take, name, text, value):
+        assert take(name, text).status_code == 201
+        assert repr(launched(service)[0].inputs) == repr({name: value})
+
+    @pytest.mark.parametrize("name", ["i", "n"])
+    @pytest.mark.parametrize(
+        "text",
+        [
+            "9223372036854775808",
+            "-9223372036854775809",
+            "12345678901234567890",
+            "123456789012345678901234567890",
+            "9007199254740993.0",
+            "0.1234567890123456789",
+            "1e-400",
+            '["a", 1e-400]',
+        ],
+    )
+    def test_what_they_do_not_is_refused_by_name(self, take, assert_problem, name, text):
+        place = f"inputs.{name}[1]" if "[" in text else f"inputs.{name}"
+        message = assert_problem(take(name, text), 422, "invalid_request", place)[place]
+        assert "64 bits" in message or "64-bit float" in message
+
+    def test_so_it_is_with_a_default(self, client, assert_problem):
+        words = {"type": "integer", "default": 2**63}
+        response = upload(client, {"id": "take", "inputs": {"i": words}, "steps": [STEP]})
+        assert_problem(response, 422, "invalid_definition", "inputs.i.default")
+
+    def test_a_long_body_is_looked_through_elsewhere(self, take, assert_problem):
+        text = f"[{', '.join(['0.1', '0.1234567890123456789'] * 2000)}]"
+        response = take("n", text)
+        assert response.status_code == 422
+        assert len(response.json["fields"]) == 100
+        assert "1900 more faults" in response.json["detail"]
+
+
+def test_text_is_read_as_the_type_that_is_declared(make_service):
+    local = make_service()
+    upload(local.client, {"id": "w", "inputs": {"n": {"type": "integer"}}, "steps": [STEP]})
+    assert local.client.post("/workflows/w", json={"inputs": {"n": "5"}}).status_code == 201
+    assert launched(local)[0].inputs == {"n": 5}

@@ -1,0 +1,238 @@
+"""Definitions, checked once for each content and by one process for all.
+
+Reading and checking a definition of 1 MiB takes seconds. So it is done in a worker process, and the
+outcome is kept in the store, under a key made of the content and of the code that checks it: lists,
+launches and other processes, also after a restart, read no definition again.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import json
+import pickle
+from collections.abc import Callable, Mapping
+from dataclasses import asdict, dataclass
+from functools import cache
+from pathlib import Path
+from typing import Any, Final
+
+from app.caching import Shared
+from app.domain import JSON, Output, Parameter, Step
+from app.engine import definition, document
+from app.engine.faults import Fault, invalid_definition
+from app.engine.model import Definition
+from app.errors import FieldError, InvalidDefinition
+from app.isolation import Isolated, OverBudget
+from app.store.compiled import CompiledDefinitions
+from app.store.definitions import DefinitionSnapshots, digest_of
+
+MAX_BYTES: Final = 1024 * 1024
+"""Longest text of a definition."""
+
+SECONDS: Final = 20.0
+"""Longest time that checking a definition may take."""
+
+_INLINE_BYTES: Final = 2048
+_REWRITTEN_BYTES: Final = 64 * 1024
+_KEPT_BYTES: Final = 64 * 1024 * 1024
+_BYTES_A_CHARACTER: Final = 10  # of JSON, when it is objects
+_CHECKED_BY: Final = ("engine", "documents.py", "json_schema.py", "durations.py")
+
+
+@dataclass(frozen=True, slots=True)
+class Compiled:
+    """A valid definition, as far as a list needs it.
+
+    Attributes:
+        key: Names its content, and the code that checked it.
+        digest: Under which the store has what the definition says.
+        stale: Whether its file holds something else by now, which is faulty.
+    """
+
+    key: str
+    id: str
+    name: str
+    description: str
+    digest: str
+    stale: bool = False
+
+
+@dataclass(frozen=True, slots=True)
+class Faulty:
+    """A text that is no valid definition.
+
+    Attributes:
+        id: The id that it would have; None if that cannot be told.
+    """
+
+    key: str
+    id: str | None
+    error: InvalidDefinition
+
+
+@dataclass(frozen=True, slots=True)
+class Details:
+    """The rest of a definition that callers see.
+
+    Attributes:
+        size_bytes: About what it takes of memory.
+    """
+
+    inputs: tuple[Parameter, ...]
+    outputs: tuple[Output, ...]
+    steps: tuple[Step, ...]
+    size_bytes: int
+
+
+class Compiler:
+    """Checks definitions, and knows those that were checked.
+
+    Args:
+        known: What was checked.
+        snapshots: Where the content of a valid definition goes.
+        isolated: Where a definition is checked.
+    """
+
+    def __init__(
+        self, known: CompiledDefinitions, snapshots: DefinitionSnapshots, isolated: Isolated
+    ) -> None:
+        self._known = known
+        self._snapshots = snapshots
+        self._isolated = isolated
+        self._details = Shared(self._read_details, _KEPT_BYTES, lambda details: details.size_bytes)
+
+    def compile(self, text: bytes, owner: str = "") -> Compiled | Faulty:
+        """Check a definition, unless that was done.
+
+        Args:
+            text: YAML or JSON.
+            owner: Who wants it; turns go round by owner.
+
+        Raises:
+            LimitExceeded: Too many definitions of this owner wait to be checked.
+        """
+        key = key_of(text)
+        return self.find(key) or self._check(key, text, owner)
+
+    def find(self, key: str) -> Compiled | Faulty | None:
+        """Give the outcome for a content that was checked; None if it was not."""
+        summary = self._known.summary(key)
+        return None if summary is None else _outcome(key, summary)
+
+    def details(self, compiled: Compiled) -> Details:
+        """Give the inputs, outputs and steps of a definition."""
+        return self._details.get(compiled)
+
+    def _read_details(self, compiled: Compiled) -> Details:
+        text = self._known.details(compiled.key)
+        if text is None:  # the store has forgotten the outcome, but not the content
+            source = self._snapshots.get(compiled.digest)
+            text = json.dumps(_details(definition.build(source)))
+        return _parse_details(text)
+
+    def rewritten(self, text: bytes, owner: str = "") -> bytes:
+        """Write a valid definition that is in JSON as YAML for people, if it is not too long."""
+        if len(text) > _REWRITTEN_BYTES or not text.lstrip().startswith(b"{"):
+            return text
+        try:
+            return self._run(rewrite, text, owner)
+        except OverBudget:
+            return text
+
+    def _check(self, key: str, text: bytes, owner: str) -> Compiled | Faulty:
+        if len(text) > MAX_BYTES:
+            return _faulty(key, f"is larger than {MAX_BYTES // 1024} KiB")
+        try:
+            outcome = self._run(check, text, owner)
+        except OverBudget:
+            return _faulty(key, f"takes more than {SECONDS:g} seconds to check; make it smaller")
+        summary, details, source = pickle.loads(outcome)  # noqa: S301  (from a process of ours)
+        if source:
+            self._snapshots.keep_text(summary["digest"], source)
+        self._known.keep(key, summary, details)
+        return _outcome(key, summary)
+
+    def _run(self, function: Callable[[bytes], bytes], text: bytes, owner: str) -> bytes:
+        if len(text) <= _INLINE_BYTES:  # takes less than starting a process
+            return function(text)
+        return self._isolated.run(owner, f"{__name__}:{function.__name__}", text)
+
+
+def check(text: bytes) -> bytes:
+    """Check a definition: what worker processes do.
+
+    Returns:
+        A pickled tuple: the summary, the details as JSON, and the content as JSON; the last two are
+        empty for what is not valid.
+    """
+    source, error = definition.examine(text)
+    if error is not None:
+        fields = [(field.path, field.message) for field in error.fields]
+        faults = {"message": error.message, "fields": fields}
+        return pickle.dumps(({"id": _id_within(source), "faults": faults}, "", ""))
+    found = definition.build(source)
+    summary = {
+        "id": found.id,
+        "name": found.name,
+        "description": found.description,
+        "digest": digest_of(source),
+    }
+    details, content = (json.dumps(v, separators=(",", ":")) for v in (_details(found), source))
+    return pickle.dumps((summary, details, content))
+
+
+def rewrite(text: bytes) -> bytes:
+    """Write a valid definition as YAML for people: what worker processes do."""
+    return document.write(definition.parse(text).source).encode()
+
+
+@cache
+def _code() -> bytes:
+    """Give a digest of the code that decides what a definition is, and what it becomes."""
+    root = Path(__file__).parents[1]
+    files = sorted(
+        file
+        for name in _CHECKED_BY
+        for file in ([root / name] if name.endswith(".py") else (root / name).rglob("*.py"))
+    )
+    return hashlib.sha256(b"\0".join(file.read_bytes() for file in files)).digest()
+
+
+def key_of(text: bytes) -> str:
+    """Name a content, and the code that would check it."""
+    return hashlib.sha256(_code() + text).hexdigest()
+
+
+def _faulty(key: str, message: str) -> Faulty:
+    return Faulty(key, None, invalid_definition([Fault((), message)]))
+
+
+def _outcome(key: str, summary: Mapping[str, Any]) -> Compiled | Faulty:
+    if "faults" not in summary:
+        return Compiled(key, **summary)
+    faults = summary["faults"]
+    fields = [FieldError(path, message) for path, message in faults["fields"]]
+    return Faulty(key, summary["id"], InvalidDefinition(faults["message"], fields=fields))
+
+
+def _id_within(source: JSON) -> str | None:
+    name = source.get("id") if isinstance(source, Mapping) else None
+    return name[:100] if isinstance(name, str) else None
+
+
+def _details(found: Definition) -> dict[str, JSON]:
+    return {
+        "inputs": [asdict(parameter) for parameter in found.inputs],
+        "outputs": [[output.name, output.description] for output in found.outputs],
+        "steps": [[s.id, s.type, s.needs, s.description or s.name] for s in found.steps],
+    }
+
+
+def _parse_details(text: str) -> Details:
+    details = json.loads(text)
+    return Details(
+        inputs=tuple(Parameter(**words) for words in details["inputs"]),
+        outputs=tuple(Output(*words) for words in details["outputs"]),
+        steps=tuple(Step(id_, type_, tuple(n), about) for id_, type_, n, about in details["steps"]),
+        size_bytes=len(text) * _BYTES_A_CHARACTER,
+    )
