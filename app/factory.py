@@ -42,7 +42,9 @@ from app.services.places import Places
 from app.services.readers import Readers
 from app.services.repeats import Repeats
 from app.services.ssh_keys import SshKeyService
+from app.services.stretches import Stretches
 from app.services.tickets import TicketService
+from app.services.turns import Turns
 from app.services.users import Users
 from app.services.workflows import WorkflowService
 from app.settings import Settings, load_settings
@@ -156,7 +158,8 @@ def _services(
 ) -> Services:
     orchestrators = create_orchestrators(Context(settings, database))
     records = Executions(database)
-    readers, journal = Readers(records), Journal(database)
+    readers, turns = Readers(records), Turns()
+    stretches = Stretches(Journal(database), turns)
     workflow_service = WorkflowService(orchestrators)
     isolated = Isolated(_CHECKING_PROCESSES, seconds=SECONDS)
     users, metrics, recheck = _users(settings), Metrics(), settings.api.auth.recheck
@@ -177,17 +180,18 @@ def _services(
         logs=LogService(
             service,
             readers,
-            journal,
+            stretches,
             changes,
             places=places,
             repeats=Repeats(EndsTold(database)),
             settings=settings.logs,
         ),
         follow=FollowService(
-            service, readers, journal, changes, settings.streams, recheck_seconds=recheck
+            service, readers, stretches, changes, settings.streams, recheck_seconds=recheck
         ),
         events=EventService(records, changes, settings.streams.heartbeat, recheck),
         places=places,
+        turns=turns,
         tickets=TicketService(Tickets(database), service, users, settings.streams.ticket_lifetime),
         ssh_keys=SshKeyService(
             SshKeys(database), key_store, settings.ssh_keys.algorithm, make_pool(_KEY_THREADS)

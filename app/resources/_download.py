@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterator
+from functools import partial
 
 from flask import Response, request
 from werkzeug.exceptions import RequestedRangeNotSatisfiable
@@ -10,9 +11,10 @@ from werkzeug.exceptions import RequestedRangeNotSatisfiable
 from app.domain import Level
 from app.resources._auth import caller
 from app.resources._context import services
-from app.resources._streams import TEXT, compress, held, text_lines
+from app.resources._streams import TEXT, compress, held
+from app.resources._written import as_text
 from app.services.logs import LogText
-from app.services.readers import breathe
+from app.services.turns import Turn
 
 _CONTENT_TYPE = f"{TEXT}; charset=utf-8"
 _TRANSPORT = "download"
@@ -28,7 +30,7 @@ def download(execution_id: str, levels: Level) -> Response:
         LimitExceeded: As many requests are held as may be.
     """
     log = services().logs.text(execution_id, caller(), levels)
-    headers = {"Vary": "Accept, Accept-Encoding"}
+    headers, turn = {"Vary": "Accept, Accept-Encoding"}, _turn(log)
     if log.complete:
         headers |= {"Accept-Ranges": "bytes", "ETag": f'"{log.etag}"'}
         wanted = request.range if _if_range_holds(log) else None
@@ -38,10 +40,10 @@ def download(execution_id: str, levels: Level) -> Response:
         headers["Content-Encoding"] = "gzip"
         headers.pop("Accept-Ranges", None)
         headers.pop("ETag", None)
-        body = compress(_bytes(log, 0, log.size))
+        body = compress(_bytes(log, 0, log.size, turn), turn)
     else:
         headers["Content-Length"] = str(log.size)
-        body = _bytes(log, 0, log.size)
+        body = _bytes(log, 0, log.size, turn)
     return Response(held(body, _TRANSPORT, caller()), content_type=_CONTENT_TYPE, headers=headers)
 
 
@@ -55,7 +57,7 @@ def _part(log: LogText, start: int, stop: int | None, headers: dict[str, str]) -
         "Content-Range": f"bytes {start}-{stop - 1}/{log.size}",
         "Content-Length": str(stop - start),
     }
-    body = held(_bytes(log, start, stop), _TRANSPORT, caller())
+    body = held(_bytes(log, start, stop, _turn(log)), _TRANSPORT, caller())
     return Response(body, status=206, content_type=_CONTENT_TYPE, headers=headers)
 
 
@@ -64,15 +66,19 @@ def _if_range_holds(log: LogText) -> bool:
     return given is None or given == f'"{log.etag}"'
 
 
-def _bytes(log: LogText, start: int, stop: int) -> Iterator[bytes]:
+def _turn(log: LogText) -> Turn:
+    return partial(services().turns.turn, log.owner)
+
+
+def _bytes(log: LogText, start: int, stop: int, turn: Turn) -> Iterator[bytes]:
     """Write the bytes of the log from one place to another."""
-    position, batches = log.open_at(start)
-    for entries in batches:
-        chunk = text_lines(entries)
+    position, stretches = log.open_at(start)
+    for stretch in stretches:
+        with turn():
+            chunk = as_text(stretch)
         following = position + len(chunk)
         if following > start:
             yield chunk[max(0, start - position) : stop - position]
         position = following
         if position >= stop:
             return
-        breathe()

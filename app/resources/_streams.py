@@ -1,7 +1,4 @@
-"""Streams on the wire: the events of a follower as server-sent events, JSON lines or text.
-
-What many readers get is written once: a batch is encoded when the first of them needs it.
-"""
+"""Streams on the wire: the events of a follower as server-sent events, JSON lines or text."""
 
 from __future__ import annotations
 
@@ -9,18 +6,18 @@ import random
 import time
 import zlib
 from collections.abc import Callable, Iterable, Iterator
-from typing import Any
-from weakref import WeakKeyDictionary
+from functools import partial
+from typing import Any, Protocol
 
 import orjson
 from flask import Response, request
 
-from app.domain import Execution, Identity, Level, LogEntry, log_line, log_timestamp
+from app.domain import Execution, Identity
 from app.observability import Metrics
 from app.resources._api import iso
 from app.resources._context import services
 from app.resources._statuses import status_and_state
-from app.services.bundle import Services
+from app.resources._written import as_ndjson, as_sse, as_text, written
 from app.services.follow import (
     Batch,
     Changed,
@@ -33,6 +30,7 @@ from app.services.follow import (
     StatusChanged,
 )
 from app.services.places import Places
+from app.services.turns import Turn
 
 SSE = "text/event-stream"
 NDJSON = "application/x-ndjson"
@@ -44,20 +42,18 @@ _RETRY_MOVED_MS = (100, 1500)
 _HEADERS = {"Cache-Control": "no-cache, no-transform", "X-Accel-Buffering": "no"}
 _NOTHING_PACKED = b"\x00\x00\x00\xff\xff"
 """A block of no bytes in compressed data (RFC 1951, 3.2.4), where one begins at a byte."""
-_LEVEL_NAMES = {int(level): level.name for level in Level}
+_PACKED_BYTES = 32 * 1024
+"""What is compressed in one turn."""
 
-Encoder = Callable[[Event], bytes]
+Encoder = Callable[[Event, Turn], bytes]
+"""Writes an event, in turns where that takes time."""
 
 
-def entry_json(entry: LogEntry) -> dict[str, Any]:
-    """Give a log entry as it stands on every wire."""
-    return {
-        "level": _LEVEL_NAMES[entry.level],
-        "timestamp": log_timestamp(entry.timestamp_ms),
-        "content": entry.content,
-        "task": entry.task,
-        "index": entry.sequence,
-    }
+class Packer(Protocol):
+    """What zlib makes to compress with."""
+
+    def compress(self, data: bytes, /) -> bytes:
+        """Compress some more."""
 
 
 def status_json(execution: Execution) -> dict[str, Any]:
@@ -88,10 +84,10 @@ def event_json(event: Event) -> tuple[str, dict[str, Any]]:
             raise TypeError(event)
 
 
-def sse(event: Event) -> bytes:
+def sse(event: Event, turn: Turn) -> bytes:
     """Write an event as server-sent events; the id of each is the cursor."""
     if isinstance(event, Batch):
-        return _once(_as_sse, event, _sse_batch)
+        return written(as_sse, event, turn)
     if isinstance(event, Changed):
         return b""
     if isinstance(event, Heartbeat):
@@ -107,10 +103,10 @@ def sse(event: Event) -> bytes:
     return b"%sevent: %s\ndata: %s\n\n" % (head, name.encode(), orjson.dumps(data))
 
 
-def ndjson(event: Event) -> bytes:
+def ndjson(event: Event, turn: Turn) -> bytes:
     """Write an event as lines of JSON."""
     if isinstance(event, Batch):
-        return _once(_as_ndjson, event, _ndjson_batch)
+        return written(as_ndjson, event, turn)
     if isinstance(event, Changed):
         return b""
     if isinstance(event, Heartbeat):
@@ -119,10 +115,10 @@ def ndjson(event: Event) -> bytes:
     return orjson.dumps({"type": name, **data}, option=orjson.OPT_APPEND_NEWLINE)
 
 
-def text(event: Event) -> bytes:
+def text(event: Event, turn: Turn) -> bytes:
     """Write an event as text: the log, and why it is not all of it."""
     if isinstance(event, Batch):
-        return text_lines(event.entries)
+        return written(as_text, event, turn)
     match event:
         case Dropped(number):
             return b"--- %d entries left out, this reader was too slow ---\n" % number
@@ -143,46 +139,13 @@ class PackedText:
     def __init__(self) -> None:
         self._packer = zlib.compressobj(level=1, wbits=16 + 9, memLevel=1)
 
-    def __call__(self, event: Event) -> bytes:
+    def __call__(self, event: Event, turn: Turn) -> bytes:
         """Write an event."""
         if isinstance(event, Heartbeat):
             return _NOTHING_PACKED
         last = isinstance(event, Ended | Moved | Expired)
-        packed = self._packer.compress(text(event))
+        packed = pack(self._packer, text(event, turn), turn)
         return packed + self._packer.flush(zlib.Z_FINISH if last else zlib.Z_SYNC_FLUSH)
-
-
-def text_lines(entries: Iterable[LogEntry]) -> bytes:
-    """Write log entries as text."""
-    return "".join(log_line(e.timestamp_ms, e.level, e.task, e.content) for e in entries).encode()
-
-
-# Each lives as long as the batch that it was made of.
-_as_sse: WeakKeyDictionary[Batch, bytes] = WeakKeyDictionary()
-_as_ndjson: WeakKeyDictionary[Batch, bytes] = WeakKeyDictionary()
-
-
-def _once(
-    kept: WeakKeyDictionary[Batch, bytes], batch: Batch, write: Callable[[Batch], bytes]
-) -> bytes:
-    written = kept.get(batch)
-    if written is None:
-        written = kept[batch] = write(batch)
-    return written
-
-
-def _sse_batch(batch: Batch) -> bytes:
-    return b"".join(
-        b"id: %d\nevent: log\ndata: %s\n\n" % (entry.sequence, orjson.dumps(entry_json(entry)))
-        for entry in batch.entries
-    )
-
-
-def _ndjson_batch(batch: Batch) -> bytes:
-    return b"".join(
-        orjson.dumps({"type": "log", **entry_json(entry)}, option=orjson.OPT_APPEND_NEWLINE)
-        for entry in batch.entries
-    )
 
 
 def stream(
@@ -200,7 +163,8 @@ def stream(
         if request.accept_encodings["gzip"] > 0:
             headers["Content-Encoding"] = "gzip"
             encode = PackedText()
-    body = held(_write(bundle, events, encode), content_type, identity)
+    turn = partial(bundle.turns.turn, identity.username)
+    body = held(_write(bundle.metrics, events, encode, turn), content_type, identity)
     return Response(body, content_type=f"{content_type}; charset=utf-8", headers=headers)
 
 
@@ -222,7 +186,9 @@ def _in_place(
         yield from body
 
 
-def _write(bundle: Services, events: Iterator[Event], encode: Encoder) -> Iterator[bytes]:
+def _write(
+    metrics: Metrics, events: Iterator[Event], encode: Encoder, turn: Turn
+) -> Iterator[bytes]:
     opened_at = time.time()
     if encode is sse:
         yield b"retry: %d\n\n" % random.randint(*_RETRY_MS)  # noqa: S311
@@ -230,8 +196,8 @@ def _write(bundle: Services, events: Iterator[Event], encode: Encoder) -> Iterat
         yield b""  # sends the head, since the first line may be long in coming
     for event in events:
         if isinstance(event, Batch):
-            observe_lag(bundle.metrics, event, opened_at)
-        data = encode(event)
+            observe_lag(metrics, event, opened_at)
+        data = encode(event, turn)
         if data:
             yield data
 
@@ -243,11 +209,18 @@ def observe_lag(metrics: Metrics, batch: Batch, opened_at: float) -> None:
         metrics.delivery_lag.observe(max(0.0, time.time() - written_at))
 
 
-def compress(chunks: Iterable[bytes], level: int = 6) -> Iterator[bytes]:
-    """Compress with gzip (RFC 1952), chunk by chunk."""
+def compress(chunks: Iterable[bytes], turn: Turn, level: int = 6) -> Iterator[bytes]:
+    """Compress with gzip (RFC 1952), a little at a time."""
     packer = zlib.compressobj(level, wbits=31)
     for chunk in chunks:
-        packed = packer.compress(chunk)
-        if packed:
-            yield packed
+        yield pack(packer, chunk, turn)
     yield packer.flush()
+
+
+def pack(packer: Packer, data: bytes, turn: Turn) -> bytes:
+    """Compress what may be more than one turn allows for."""
+    packed = []
+    for start in range(0, len(data), _PACKED_BYTES):
+        with turn():
+            packed.append(packer.compress(data[start : start + _PACKED_BYTES]))
+    return b"".join(packed)

@@ -1,12 +1,14 @@
 """A WebSocket connection (RFC 6455) on the socket of a WSGI request.
 
-The protocol is wsproto's; this file moves its bytes. Whole messages are written, so that a slow
-client is waited for and never gets half of one.
+The protocol is wsproto's, but for the frames of messages, which it takes long to write; this file
+moves the bytes. Whole messages are written, so that a slow client is waited for and never gets half
+of one.
 """
 
 from __future__ import annotations
 
 import socket
+import struct
 import threading
 from collections.abc import Callable, Iterable, Mapping
 from contextlib import suppress
@@ -16,6 +18,7 @@ from flask import Response
 from werkzeug import exceptions
 from werkzeug.exceptions import BadRequest
 from wsproto import ConnectionType, WSConnection
+from wsproto.connection import ConnectionState
 from wsproto.events import (
     AcceptConnection,
     CloseConnection,
@@ -23,17 +26,21 @@ from wsproto.events import (
     Ping,
     Pong,
     Request,
-    TextMessage,
 )
 from wsproto.utilities import LocalProtocolError, RemoteProtocolError
+
+from app.services.turns import Turn
 
 # Ours, and Werkzeug's development server.
 _SOCKETS = ("slipway.socket", "werkzeug.socket")
 HIJACKED = "slipway.hijacked"
 """Where the WSGI environment tells the server to close the socket without another word."""
 
-_RECEIVE_BYTES = 4096
+_RECEIVE_BYTES = 512
+"""What is looked at in one turn: it may be a hundred frames."""
+
 _GOODBYE_SECONDS = 1.0
+_FINAL_TEXT = 0x81
 _LONGEST_REASON = 123
 
 
@@ -46,6 +53,7 @@ class WebSocket:
 
     Args:
         environ: The WSGI environment of the request.
+        turn: Taken to look at what the client says, which may be much.
 
     Raises:
         BadRequest: The request is no WebSocket handshake.
@@ -53,7 +61,8 @@ class WebSocket:
         Closed: The client is gone already.
     """
 
-    def __init__(self, environ: Mapping[str, Any]) -> None:
+    def __init__(self, environ: Mapping[str, Any], turn: Turn) -> None:
+        self._turn = turn
         self._socket = _socket_of(environ)
         self._protocol = WSConnection(ConnectionType.SERVER)
         self._lock = threading.Lock()
@@ -71,13 +80,20 @@ class WebSocket:
         self._reader = threading.Thread(target=self._read, name="websocket", daemon=True)
         self._reader.start()
 
-    def send(self, text: str) -> None:
-        """Send a message.
+    def send(self, frames: bytes) -> None:
+        """Send messages, each written by :func:`text_frame`.
 
         Raises:
-            Closed: There is nobody to get it.
+            Closed: There is nobody to get them.
         """
-        self._write(TextMessage(data=text))
+        try:
+            with self._lock:
+                if not self._open or self._protocol.state is not ConnectionState.OPEN:
+                    raise Closed
+                self._socket.sendall(frames)
+        except OSError as exc:
+            self._open = False
+            raise Closed from exc
 
     def ping(self) -> None:
         """Ask whether the client is there.
@@ -120,8 +136,10 @@ class WebSocket:
         """Read until the end; then the held request is let go by hanging up on it."""
         try:
             while data := self._socket.recv(_RECEIVE_BYTES):
-                self._protocol.receive_data(data)
-                for event in self._protocol.events():
+                with self._turn():
+                    self._protocol.receive_data(data)
+                    events = list(self._protocol.events())
+                for event in events:
                     self._take(event)
         except (OSError, RemoteProtocolError, Closed):
             pass
@@ -137,6 +155,20 @@ class WebSocket:
         elif isinstance(event, CloseConnection):
             self._write(event.response())
             raise Closed
+
+
+def text_frame(message: bytes) -> bytes:
+    """Write a whole message as one frame of text (RFC 6455, 5.2).
+
+    A server's frames are not masked and no extension is spoken, so all connections get the same
+    bytes, and what many get is written once.
+    """
+    size = len(message)
+    if size < 126:
+        return struct.pack("!BB", _FINAL_TEXT, size) + message
+    if size < 1 << 16:
+        return struct.pack("!BBH", _FINAL_TEXT, 126, size) + message
+    return struct.pack("!BBQ", _FINAL_TEXT, 127, size) + message
 
 
 class Hijacked(Response):

@@ -238,11 +238,12 @@ def _document(execution: Execution, tasks: list[Task]) -> dict[str, Any]:
         "stale": services().executions.is_stale(execution),
         "inputs": execution.inputs,
         "outputs": execution.outputs,
-        "tasks": [_task_document(task) for task in tasks],
+        "tasks": [task_document(task) for task in tasks],
     }
 
 
-def _task_document(task: Task) -> dict[str, Any]:
+def task_document(task: Task) -> dict[str, Any]:
+    """Give a task as JSON."""
     return {
         "name": task.name,
         "status": task.status,

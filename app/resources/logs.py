@@ -2,9 +2,12 @@
 
 from __future__ import annotations
 
-from functools import lru_cache
+from collections.abc import Iterable, Iterator
+from contextlib import ExitStack
+from functools import lru_cache, partial
+from itertools import chain, islice
+from threading import BoundedSemaphore
 from typing import Any
-from weakref import WeakKeyDictionary
 
 import marshmallow as ma
 import orjson
@@ -14,7 +17,7 @@ from werkzeug.datastructures import MIMEAccept
 from werkzeug.exceptions import NotAcceptable
 from werkzeug.http import parse_accept_header
 
-from app.domain import Level
+from app.domain import Identity, Level
 from app.resources._api import (
     LARGEST_INDEX,
     UPSTREAM,
@@ -29,19 +32,21 @@ from app.resources._context import services
 from app.resources._download import download
 from app.resources._levels import levels_field, levels_of
 from app.resources._statuses import state_field, status_field, status_word
-from app.resources._streams import NDJSON, SSE, TEXT, entry_json, ndjson, sse, stream, text
+from app.resources._streams import NDJSON, SSE, TEXT, ndjson, sse, stream, text
+from app.resources._written import as_items, written
 from app.services.follow import FollowQuery
 from app.services.logs import LogPage, LogQuery
-from app.services.readers import breathe
 from app.settings.schema import Duration, WholeNumber
 
 blueprint = Blueprint("logs", __name__, description="What executions say")
 
 JSON = "application/json"
 ENCODERS = {SSE: sse, NDJSON: ndjson, TEXT: text}
-_SLICE = 500
+_PAGE_BYTES = 4 * 1024 * 1024
+"""A page ends with the stretch that makes it so long."""
 
-_encoded: WeakKeyDictionary[LogPage, bytes] = WeakKeyDictionary()
+_KEPT_PAGES = BoundedSemaphore(16)
+"""How many long pages are kept until they are taken; the parts of others are read a second time."""
 
 
 class LogArgsSchema(ArgumentsSchema):
@@ -133,7 +138,7 @@ def get_logs(args: dict[str, Any], execution_id: str) -> Response:
     if chosen == JSON:
         query = LogQuery(args["start"], args["size"], levels, args["timeout"], args.get("after"))
         page = services().logs.page(execution_id, caller(), query, request.remote_addr or "")
-        return Response(_body(page), content_type=JSON)
+        return _page(page, caller())
     if chosen == TEXT and not args["follow"]:
         return download(execution_id, levels)
     after = args.get("after") if last is None else last
@@ -167,28 +172,53 @@ def _chosen(accept: str | None) -> str:
     return chosen
 
 
-def _body(page: LogPage) -> bytes:
-    """Give a page as JSON, written once for all who share it."""
-    body = _encoded.get(page)
-    if body is None:
-        body = _encoded[page] = _encode(page)
-    return body
+def _page(page: LogPage, identity: Identity) -> Response:
+    """Answer with a page, at once if it is short."""
+    turn = partial(services().turns.turn, page.owner)
+    parts = (written(as_items, stretch, turn) for stretch in page.stretches())
+    first, second = next(parts, b""), next(parts, None)
+    head, tail = b'{"logs":[', b"]," + orjson.dumps(_rest(page))[1:]
+    if second is None:
+        return Response(head + first + tail, content_type=JSON)
+    with ExitStack() as until_written:
+        until_written.enter_context(services().places.place(identity, "page"))
+        kept: list[bytes] | None = None
+        if _KEPT_PAGES.acquire(blocking=False):
+            until_written.callback(_KEPT_PAGES.release)
+            kept = []
+        sizes = _measure(chain([first, second], parts), kept)
+        length = len(head) + sum(sizes) + len(sizes) - 1 + len(tail)
+        again = kept or (written(as_items, stretch, turn) for stretch in page.stretches())
+        body = chain([head], _separated(islice(again, len(sizes))), [tail])
+        response = Response(body, content_type=JSON, headers={"Content-Length": str(length)})
+        response.call_on_close(until_written.pop_all().close)
+        return response
 
 
-def _encode(page: LogPage) -> bytes:
-    """Write a page as JSON, past marshmallow, which takes eight times as long."""
-    entries = bytearray()
-    for start in range(0, len(page.entries), _SLICE):
-        if start:
-            entries += b","
-            breathe()
-        part = orjson.dumps([entry_json(e) for e in page.entries[start : start + _SLICE]])
-        entries += part[1:-1]
-    rest = {
+def _measure(parts: Iterable[bytes], kept: list[bytes] | None) -> list[int]:
+    """Give the sizes of the parts that make up a page, and keep the parts where there is room."""
+    sizes: list[int] = []
+    for part in parts:
+        sizes.append(len(part))
+        if kept is not None:
+            kept.append(part)
+        if sum(sizes) >= _PAGE_BYTES:
+            break
+    return sizes
+
+
+def _separated(parts: Iterable[bytes]) -> Iterator[bytes]:
+    for place, part in enumerate(parts):
+        if place:
+            yield b","
+        yield part
+
+
+def _rest(page: LogPage) -> dict[str, Any]:
+    return {
         "total_results": page.total,
         "from": page.start,
         "execution_status": status_word(page.status),
         "execution_state": page.status,
         "complete": page.complete,
     }
-    return b'{"logs":[%b],%b' % (bytes(entries), orjson.dumps(rest)[1:])

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import time
 from collections.abc import Callable, Iterator
+from functools import partial
 from typing import Any
 
 import marshmallow as ma
@@ -18,9 +19,10 @@ from app.resources._arguments import ArgumentsSchema
 from app.resources._auth import SECURITY, caller, caller_by_now
 from app.resources._context import services
 from app.resources._levels import levels_field, levels_of
-from app.resources._streams import SSE, entry_json, event_json, observe_lag, sse, stream
-from app.resources._websocket import Closed, Hijacked, WebSocket
-from app.resources.executions import TaskSchema
+from app.resources._streams import SSE, event_json, observe_lag, sse, stream
+from app.resources._websocket import Closed, Hijacked, WebSocket, text_frame
+from app.resources._written import entry_json, written
+from app.resources.executions import task_document
 from app.services.follow import (
     Batch,
     Changed,
@@ -32,6 +34,8 @@ from app.services.follow import (
     Moved,
     StatusChanged,
 )
+from app.services.stretches import Stretch
+from app.services.turns import Turn
 from app.settings.schema import WholeNumber
 
 blueprint = Blueprint("streams", __name__, description="Following over one open connection")
@@ -40,6 +44,8 @@ _WS = "/executions/<string:execution_id>/ws"
 _NORMAL = 1000
 _GOING_AWAY = 1001
 _POLICY = 1008
+_TASKS = 100
+"""How many are written in one turn."""
 
 
 class EventArgsSchema(ArgumentsSchema):
@@ -100,17 +106,18 @@ def follow_websocket(args: dict[str, Any], execution_id: str) -> Response:
     identity = caller()
     query = FollowQuery(levels_of(args["levels"]), args["start"], args.get("after"))
     events = services().follow.open(execution_id, caller_by_now(), query)
+    turn = partial(services().turns.turn, identity.username)
     with services().places.place(identity, "websocket"):
-        messages, opened_at = Messages(services().follow.tasks), time.time()
+        messages, opened_at = Messages(services().follow.tasks, turn), time.time()
         try:
-            ws = WebSocket(request.environ)
+            ws = WebSocket(request.environ, turn)
             for event in events:
                 if isinstance(event, Heartbeat):
                     ws.ping()
                 if isinstance(event, Batch):
                     observe_lag(services().metrics, event, opened_at)
-                for message in messages.of(event):
-                    ws.send(message)
+                for frames in messages.of(event):
+                    ws.send(frames)
                 if isinstance(event, Ended | Moved | Expired):
                     ws.close(*_closing(event))
         except Closed:
@@ -142,40 +149,47 @@ class Messages:
 
     Args:
         tasks: Gives the tasks of an execution as they are now.
+        turn: Taken where there is much to write.
     """
 
-    def __init__(self, tasks: Callable[[Execution], list[Task]]) -> None:
+    def __init__(self, tasks: Callable[[Execution], list[Task]], turn: Turn) -> None:
         self._tasks = tasks
+        self._turn = turn
         self._execution: Execution | None = None
         self._shown: dict[str, Task] = {}
 
-    def of(self, event: Event) -> Iterator[str]:
-        """Give the messages of an event."""
+    def of(self, event: Event) -> Iterator[bytes]:
+        """Give the messages of an event, as frames, some together."""
+        if isinstance(event, Batch):
+            yield written(_as_frames, event, self._turn)
+            return
         if isinstance(event, StatusChanged):
             self._execution = event.execution
-        if isinstance(event, Batch):
-            for entry in event.entries:
-                yield _dump("log", entry_json(entry))
-        elif not isinstance(event, Changed | Heartbeat):
-            yield _dump(*event_json(event))
-        if self._execution is not None and isinstance(event, Batch | StatusChanged | Changed):
+        if not isinstance(event, Changed | Heartbeat):
+            yield _frame(*event_json(event))
+        if self._execution is not None and isinstance(event, StatusChanged | Changed):
             yield from self._changes(self._execution)
 
-    def _changes(self, execution: Execution) -> Iterator[str]:
+    def _changes(self, execution: Execution) -> Iterator[bytes]:
         tasks = self._tasks(execution)
         changed = [task for task in tasks if self._shown.get(task.name) != task]
-        for task in changed:
-            self._shown[task.name] = task
-            yield _dump("task", _TASK.dump(task))
+        for start in range(0, len(changed), _TASKS):
+            with self._turn():
+                some = changed[start : start + _TASKS]
+                self._shown.update((task.name, task) for task in some)
+                frames = b"".join(_frame("task", task_document(task)) for task in some)
+            yield frames
         if changed:
             done = sum(task.status.final for task in tasks)
             running = sum(task.status is TaskStatus.RUNNING for task in tasks)
             numbers = {"tasks": len(tasks), "tasks_done": done, "tasks_running": running}
-            yield _dump("metrics", numbers)
+            yield _frame("metrics", numbers)
 
 
-_TASK = TaskSchema()
+def _as_frames(stretch: Stretch) -> bytes:
+    """Write entries as messages of a WebSocket."""
+    return b"".join(_frame("log", entry_json(entry)) for entry in stretch.entries)
 
 
-def _dump(name: str, data: dict[str, Any]) -> str:
-    return orjson.dumps({"type": name, **data}).decode()
+def _frame(name: str, data: dict[str, Any]) -> bytes:
+    return text_frame(orjson.dumps({"type": name, **data}))

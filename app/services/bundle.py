@@ -14,6 +14,7 @@ from app.services.numbers import NumberChecker
 from app.services.places import Places
 from app.services.ssh_keys import SshKeyService
 from app.services.tickets import TicketService
+from app.services.turns import Turns
 from app.services.users import Users
 from app.services.workflows import WorkflowService
 from app.settings import Settings
@@ -34,6 +35,7 @@ class Services:
     follow: FollowService
     events: EventService
     places: Places
+    turns: Turns
     tickets: TicketService
     ssh_keys: SshKeyService
     health: HealthService

@@ -8,38 +8,27 @@ entry's place in the whole journal, whatever the filter; it resumes exactly on e
 from __future__ import annotations
 
 import time
-from collections.abc import Callable, Generator, Iterator
+from collections.abc import Callable, Iterator
 from dataclasses import dataclass
-from typing import NamedTuple
 
 import structlog
 
-from app.domain import Execution, ExecutionStatus, Identity, Level, LogEntry, Task
+from app.domain import Execution, ExecutionStatus, Identity, Level, Task
 from app.errors import NotAuthenticated, NotFound, UpstreamError
 from app.services.executions import ExecutionService
-from app.services.readers import Readers, Shared, breathe
+from app.services.readers import Readers
+from app.services.stretches import STRETCH, Stretch, Stretches, StretchKey
 from app.settings import StreamSettings
 from app.store.changes import Changes, Subscription
-from app.store.journal import Counts, Journal, count
+from app.store.journal import count
 
 log = structlog.get_logger(__name__)
 
-_BATCH = 500
+Batch = Stretch
+"""Log entries, as the event that there are some."""
 
 Caller = Callable[[], Identity]
 """Tells who the reader is by now; raises NotAuthenticated when he may not call any more."""
-
-
-@dataclass(frozen=True, slots=True, weakref_slot=True, eq=False)
-class Batch:
-    """Log entries that many readers may share, so it is its own key for caches.
-
-    Attributes:
-        next: Place in the journal to go on from.
-    """
-
-    entries: list[LogEntry]
-    next: int
 
 
 @dataclass(frozen=True, slots=True)
@@ -66,7 +55,7 @@ class Dropped:
 
 @dataclass(frozen=True, slots=True)
 class Changed:
-    """Something else of the execution changed, such as its tasks."""
+    """Something of the execution changed, perhaps its tasks."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -148,22 +137,13 @@ class Rhythm:
         return True
 
 
-class _BatchKey(NamedTuple):
-    """All that a batch depends on; entries never change, so it can be kept."""
-
-    number: int
-    counts: Counts
-    levels: Level
-    position: int
-
-
 class FollowService:
     """Follows executions.
 
     Args:
         service: Finds executions and says who may see them.
         readers: What the readers of an execution share.
-        journal: Reads entries.
+        stretches: Reads entries.
         changes: Wakes who waits.
         settings: Heartbeat and limits.
         recheck_seconds: How often it is checked that a reader may still read.
@@ -173,7 +153,7 @@ class FollowService:
         self,
         service: ExecutionService,
         readers: Readers,
-        journal: Journal,
+        stretches: Stretches,
         changes: Changes,
         settings: StreamSettings,
         *,
@@ -181,11 +161,10 @@ class FollowService:
     ) -> None:
         self._service = service
         self.readers = readers
-        self.journal = journal
+        self.stretches = stretches
         self.changes = changes
         self.settings = settings
         self.recheck_seconds = recheck_seconds
-        self.batch = Shared(self._make_batch).get
 
     def open(self, execution_id: str, caller: Caller, query: FollowQuery) -> Iterator[Event]:
         """Begin to follow; what cannot be followed fails here, before the first event.
@@ -202,8 +181,9 @@ class FollowService:
             NotFound: There is no such execution for this user.
         """
 
-        def look() -> Execution:
-            return self._service.get(execution_id, caller())
+        def look() -> tuple[Execution, Identity]:
+            identity = caller()
+            return self._service.get(execution_id, identity), identity
 
         return _Follower(self, query, look).events()
 
@@ -216,25 +196,26 @@ class FollowService:
         execution = self._service.get(execution_id, identity)
         return execution.log_complete and after >= execution.log_total
 
-    def _make_batch(self, key: _BatchKey) -> Batch:
-        entries = self.journal.since(key.number, key.counts, key.levels, key.position, _BATCH)
-        full = len(entries) == _BATCH
-        return Batch(entries, entries[-1].sequence + 1 if full else sum(key.counts))
-
 
 class _Follower:
     """One reader's way through a journal."""
 
     def __init__(
-        self, service: FollowService, query: FollowQuery, look: Callable[[], Execution]
+        self,
+        service: FollowService,
+        query: FollowQuery,
+        look: Callable[[], tuple[Execution, Identity]],
     ) -> None:
         self._service = service
+        self._stretches = service.stretches
+        self._journal = service.stretches.journal
         self._changes = service.changes
         self._settings = service.settings
         self._levels = query.levels
         self._look = look
         self._rhythm = Rhythm(service.settings.heartbeat, service.recheck_seconds)
-        self._execution = look()
+        self._execution, identity = look()
+        self._owner = identity.username
         self._position, self._skip = self._begin(query)
         self._caught_up = False
 
@@ -247,7 +228,7 @@ class _Follower:
         if query.start >= total:
             return sum(counts), query.start - total
         number = self._execution.number
-        page = self._service.journal.page(number, counts, query.levels, query.start, 1)
+        page = self._journal.page(number, counts, query.levels, query.start, 1)
         return page[0].sequence, 0
 
     def events(self) -> Iterator[Event]:
@@ -263,16 +244,16 @@ class _Follower:
                 yield Moved(self._position)
 
     def _happenings(self, subscription: Subscription) -> Iterator[Event]:
-        execution = self._look()  # again, since only from the subscription on nothing is missed
+        execution, _ = self._look()  # again, since only from the subscription on nothing is missed
         yield StatusChanged(execution)
         shown, woken = execution.status, False
         while True:
             self._note(execution)
-            told = yield from self._log(execution)
+            yield from self._log(execution)
             if execution.status is not shown:
                 shown = execution.status
                 yield StatusChanged(execution)
-            elif woken and not told:
+            elif woken:
                 yield Changed()
             last = self._last(execution)
             if last is not None:
@@ -288,25 +269,27 @@ class _Follower:
         if not execution.status.final:
             self._service.readers.note(execution, self._settings.heartbeat)
 
-    def _log(self, execution: Execution) -> Generator[Event, None, bool]:
-        """Give the entries up to now; tell whether there were any."""
-        told, behind = False, execution.log_total - self._position
+    def _log(self, execution: Execution) -> Iterator[Event]:
+        """Give the entries up to now."""
+        behind = execution.log_total - self._position
         if self._caught_up and behind > self._settings.max_lag:
             dropped = self._drop(execution)
             if dropped.count:
                 yield dropped
         while self._position < execution.log_total and not self._changes.closing:
-            key = _BatchKey(execution.number, execution.log_counts, self._levels, self._position)
-            batch = self._pass_over(self._service.batch(key))
+            key = StretchKey(
+                execution.number, execution.log_counts, self._levels, self._position,
+                owner=self._owner,
+            )  # fmt: skip
+            batch = self._pass_over(self._stretches.get(key))
             self._position = batch.next
             if batch.entries:
-                told = True
                 yield batch
             if self._position < execution.log_total:
-                breathe()
+                with self._stretches.turns.turn(self._owner):
+                    pass  # what others have read already has to be written all the same
         # Who is still on his way through an old log is not too slow.
-        self._caught_up |= behind <= _BATCH and not self._skip
-        return told
+        self._caught_up |= behind <= STRETCH and not self._skip
 
     def _pass_over(self, batch: Batch) -> Batch:
         """Leave out entries before the index that was asked for, which lay in the future."""
@@ -317,7 +300,7 @@ class _Follower:
 
     def _drop(self, execution: Execution) -> Dropped:
         first, self._position = self._position, execution.log_total - self._kept
-        index = self._service.journal.index_of
+        index = self._journal.index_of
         number, counts = execution.number, execution.log_counts
         missed = index(number, counts, self._levels, self._position) - index(
             number, counts, self._levels, first
@@ -327,7 +310,7 @@ class _Follower:
     @property
     def _kept(self) -> int:
         """How many of the newest entries a reader gets who was too slow for the others."""
-        return min(_BATCH, self._settings.max_lag)
+        return min(STRETCH, self._settings.max_lag)
 
     def _last(self, execution: Execution) -> Event | None:
         """Give the event that ends the stream, if it is time for one."""

@@ -3,23 +3,20 @@
 from __future__ import annotations
 
 import time
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from dataclasses import dataclass, replace
-from typing import NamedTuple
+from functools import partial
 
-from app.domain import ALL_LEVELS, Execution, ExecutionStatus, Identity, Level, LogEntry
+from app.domain import ALL_LEVELS, Execution, ExecutionStatus, Identity, Level
 from app.errors import FieldError, InvalidRequest
 from app.services.executions import ExecutionService
 from app.services.places import Places
-from app.services.readers import Readers, Shared, breathe
+from app.services.readers import Readers
 from app.services.repeats import Repeats
+from app.services.stretches import Stretch, Stretches, StretchKey
 from app.settings import LogSettings
 from app.store.changes import Changes
-from app.store.journal import Counts, Journal, Totals, count
-
-_TEXT_BATCH = 1000
-_PAGE_BATCH = 1000
-_PAGE_CHARACTERS = 16 * 1024 * 1024
+from app.store.journal import Totals, count
 
 
 @dataclass(frozen=True, slots=True)
@@ -41,77 +38,64 @@ class LogQuery:
     after: int | None = None
 
 
-@dataclass(frozen=True, slots=True, weakref_slot=True, eq=False)
+@dataclass(frozen=True, slots=True)
 class LogPage:
-    """Entries of a log; readers who ask the same share one, so it is its own key for caches.
+    """Entries of a log.
 
     Attributes:
+        stretches: Reads the entries, from the first on each time; no more than were asked for.
         total: Number of entries that the filter lets through so far.
         complete: No entry can come any more.
+        owner: Whose turns are taken; the pages of a user have turns beside those of his streams.
     """
 
-    entries: list[LogEntry]
+    stretches: Callable[[], Iterator[Stretch]]
     start: int
     total: int
     status: ExecutionStatus
     complete: bool
+    owner: str
 
 
 class LogText:
     """The log of an execution as text, as it is now.
 
     Args:
-        journal: Reads entries.
+        stretches: Reads entries.
         execution: The execution.
         levels: Levels to let through.
+        owner: Whose turns are taken.
 
     Attributes:
         size: Bytes of the whole text.
         complete: No byte can come any more.
         etag: Names this text and no other.
+        owner: Whose turns are taken.
     """
 
-    def __init__(self, journal: Journal, execution: Execution, levels: Level) -> None:
-        self._journal = journal
-        self._execution = execution
-        self._levels = levels
+    def __init__(
+        self, stretches: Stretches, execution: Execution, levels: Level, owner: str
+    ) -> None:
+        self._stretches = stretches
+        self._first = StretchKey(execution.number, execution.log_counts, levels, 0, owner=owner)
+        self.owner = owner
         self._totals = Totals(execution.log_counts, execution.log_bytes)
         self.size = count(execution.log_bytes, levels)
         self.complete = execution.log_complete
         self.etag = f"{execution.id}-{int(levels)}"
 
-    def open_at(self, offset: int) -> tuple[int, Iterator[list[LogEntry]]]:
+    def open_at(self, offset: int) -> tuple[int, Iterator[Stretch]]:
         """Find where to begin writing to reach a byte of the text.
 
         Returns:
-            Number of bytes before the first entry, at most ``offset``, and the entries in batches.
+            Number of bytes before the first entry, at most ``offset``, and the entries.
         """
-        number = self._execution.number
-        place, before = self._journal.find_byte(number, self._totals, self._levels, offset)
-        return before, self._batches(place)
-
-    def _batches(self, place: int) -> Iterator[list[LogEntry]]:
-        counts = self._totals.counts
-        while True:
-            entries = self._journal.since(
-                self._execution.number, counts, self._levels, place, _TEXT_BATCH
-            )
-            if not entries:
-                return
-            yield entries
-            place = entries[-1].sequence + 1
-
-
-class _PageKey(NamedTuple):
-    """All that a page depends on; entries never change, so it can be kept."""
-
-    number: int
-    counts: Counts
-    status: ExecutionStatus
-    complete: bool
-    levels: Level
-    start: int
-    size: int
+        first = self._first
+        place, before = self._stretches.journal.find_byte(
+            first.number, self._totals, first.levels, offset
+        )
+        entries = sum(first.counts)
+        return before, self._stretches.all(replace(first, place=place), entries, shared=False)
 
 
 class LogService:
@@ -120,7 +104,7 @@ class LogService:
     Args:
         service: Finds executions and says who may see them.
         readers: What the readers of an execution share.
-        journal: Reads entries.
+        stretches: Reads entries.
         changes: Wakes who waits.
         places: Bounds how many wait.
         repeats: Knows who polls beyond the end again and again.
@@ -131,7 +115,7 @@ class LogService:
         self,
         service: ExecutionService,
         readers: Readers,
-        journal: Journal,
+        stretches: Stretches,
         changes: Changes,
         *,
         places: Places,
@@ -140,12 +124,11 @@ class LogService:
     ) -> None:
         self._service = service
         self._readers = readers
-        self._journal = journal
+        self._stretches = stretches
         self._changes = changes
         self._places = places
         self._repeats = repeats
         self._settings = settings
-        self._pages = Shared(self._make_page)
 
     def page(
         self, execution_id: str, identity: Identity, query: LogQuery, address: str = ""
@@ -177,7 +160,7 @@ class LogService:
                 query = replace(query, start=self._index_behind(execution, query), after=None)
             again = self._asks_again(execution, query, identity, address)
             if query.timeout_seconds <= 0 or (self._answers(execution, query) and not again):
-                return self._read(execution, query)
+                return self._read(execution, query, identity)
             with self._places.place(identity, "poll"):
                 while again or not self._answers(execution, query):
                     left = deadline - time.monotonic()
@@ -188,7 +171,7 @@ class LogService:
                     del execution  # ten thousand who wait must not hold a copy each
                     subscription.wait(left)
                     execution = self._readers.latest(execution_id, subscription.seen)
-            return self._read(execution, query)
+            return self._read(execution, query, identity)
 
     def text(self, execution_id: str, identity: Identity, levels: Level) -> LogText:
         """Give the log as text.
@@ -196,14 +179,17 @@ class LogService:
         Raises:
             NotFound: There is no such execution for this user.
         """
-        return LogText(self._journal, self._service.get(execution_id, identity), levels)
+        execution = self._service.get(execution_id, identity)
+        return LogText(self._stretches, execution, levels, identity.username)
 
     def _index_behind(self, execution: Execution, query: LogQuery) -> int:
         """Turn a place in the journal into the index, within the filter, of the entry behind it."""
         place = (query.after or 0) + 1
         counts = execution.log_counts
         ahead = max(0, place - sum(counts)) if query.levels == ALL_LEVELS else 0
-        return ahead + self._journal.index_of(execution.number, counts, query.levels, place)
+        return ahead + self._stretches.journal.index_of(
+            execution.number, counts, query.levels, place
+        )
 
     def _asks_again(
         self, execution: Execution, query: LogQuery, identity: Identity, address: str
@@ -219,33 +205,15 @@ class LogService:
         total = count(execution.log_counts, query.levels)
         return total > query.start or execution.log_complete or query.size == 0
 
-    def _read(self, execution: Execution, query: LogQuery) -> LogPage:
+    def _read(self, execution: Execution, query: LogQuery, identity: Identity) -> LogPage:
         limit = self._settings.max_page
         size = limit if query.size < 0 else min(query.size, limit)
-        return self._pages.get(
-            _PageKey(execution.number, execution.log_counts, execution.status,
-                     execution.log_complete, query.levels, query.start, size)
+        total, owner = count(execution.log_counts, query.levels), f"{identity.username} page"
+        first = StretchKey(
+            execution.number, execution.log_counts, query.levels, query.start, within=True,
+            owner=owner,
         )  # fmt: skip
-
-    def _make_page(self, key: _PageKey) -> LogPage:
-        entries: list[LogEntry] = []
-        characters = 0
-        for batch in self._batches(key):
-            entries += batch
-            characters += sum(len(entry.content) for entry in batch)
-            if characters > _PAGE_CHARACTERS:
-                break
-        return LogPage(entries, key.start, count(key.counts, key.levels), key.status, key.complete)
-
-    def _batches(self, key: _PageKey) -> Iterator[list[LogEntry]]:
-        """Read the entries of a page, so many at a time that others have their turns."""
-        left, asked = key.size, min(key.size, _PAGE_BATCH)
-        batch = self._journal.page(key.number, key.counts, key.levels, key.start, asked)
-        while batch:
-            yield batch
-            left -= len(batch)
-            if len(batch) < asked or not left:
-                return
-            breathe()
-            place, asked = batch[-1].sequence + 1, min(left, _PAGE_BATCH)
-            batch = self._journal.since(key.number, key.counts, key.levels, place, asked)
+        stretches = partial(self._stretches.all, first, min(size, total - query.start))
+        return LogPage(
+            stretches, query.start, total, execution.status, execution.log_complete, owner
+        )

@@ -13,17 +13,10 @@ from app.store.execution_rows import now
 from app.store.executions import Executions
 
 _NOTE_SECONDS = 10.0
-# Not 0: the hub would run this reader many times before it looks at sockets again.
-_BREATH_SECONDS = 0.0001
 _SHARED_BYTES = 16 * 1024 * 1024
 _EXECUTIONS_BYTES = 16 * 1024 * 1024
 _TASKS_BYTES = 8 * 1024 * 1024
 _ENTRY_BYTES = 300
-
-
-def breathe() -> None:
-    """Let everybody else have a turn, in the middle of something long."""
-    time.sleep(_BREATH_SECONDS)
 
 
 class _HasEntries(Protocol):

@@ -16,13 +16,14 @@ from typing import Any, NamedTuple
 
 from sqlalchemy import Connection, bindparam, select, text
 
-from app.domain import ALL_LEVELS, Level, LogEntry, NewLogEntry, log_line_bytes
+from app.domain import Level, LogEntry, NewLogEntry, log_line_bytes
 from app.store.database import Database
 from app.store.names import fitted, storable
 from app.store.schema import log_entries
 
 BLOCK = 256
 _NAME_LENGTH = 255
+_UNLIMITED = 1 << 62
 LEVELS = (Level.DEBUG, Level.INFO, Level.WARN, Level.ERROR)
 _COLUMNS = ("execution", "sequence", "level", "timestamp", "task", "content", "upstream_id")
 _COUNTERS = ("n_debug", "n_info", "n_warn", "n_error")
@@ -99,14 +100,31 @@ def append(
     )
 
 
+def _all_pass(counts: Counts, levels: Level) -> bool:
+    """Tell whether a filter lets everything through that there is: then it need not be applied."""
+    return count(counts, levels) == sum(counts)
+
+
 class Journal:
     """Reads the journals of executions."""
 
     def __init__(self, database: Database) -> None:
         self._database = database
 
+    @property
+    def blocks(self) -> bool:
+        """Whether all of the process waits while something is read, as it does with SQLite."""
+        return self._database.is_sqlite
+
     def page(
-        self, number: int, counts: Counts, levels: Level, start: int, size: int
+        self,
+        number: int,
+        counts: Counts,
+        levels: Level,
+        start: int,
+        size: int,
+        *,
+        most_bytes: int = _UNLIMITED,
     ) -> list[LogEntry]:
         """Read entries of some levels.
 
@@ -116,27 +134,33 @@ class Journal:
             levels: Bits of the levels to let through.
             start: Index of the first entry, counted within those let through.
             size: Most entries to read.
+            most_bytes: Contents that are enough: the entry that reaches it is the last. What lies
+                behind is not read from the database either.
         """
         size = min(size, count(counts, levels) - start)
         if size <= 0:
             return []
         with self._database.read() as connection:
-            if levels == ALL_LEVELS:
-                return self._range(connection, number, start, size)
+            if _all_pass(counts, levels):
+                return self._range(connection, number, start, size, most_bytes)
             blocks = -(-sum(counts) // BLOCK)
             block, before = _seek(
                 connection, _BISECT_COUNTS, number=number, blocks=blocks, levels=levels, start=start
             )
-            statement, parameters = _filtered(levels, connection.dialect.name)
-            rows = connection.execute(
-                statement,
-                {**parameters, "execution": number, "sequence": block * BLOCK, "size": size,
-                 "skip": start - before, "reach": start - before + size},
+            return self._merged(
+                connection, number, levels, most_bytes, sequence=block * BLOCK, size=size,
+                skip=start - before,
             )  # fmt: skip
-            return [LogEntry(*row) for row in rows]
 
     def since(
-        self, number: int, counts: Counts, levels: Level, sequence: int, size: int
+        self,
+        number: int,
+        counts: Counts,
+        levels: Level,
+        sequence: int,
+        size: int,
+        *,
+        most_bytes: int = _UNLIMITED,
     ) -> list[LogEntry]:
         """Read entries of some levels from a place in the journal on.
 
@@ -146,20 +170,21 @@ class Journal:
             levels: Bits of the levels to let through.
             sequence: The place; entries before it are left out.
             size: Most entries to read.
+            most_bytes: As in :meth:`page`.
         """
         total = sum(counts)
         if sequence >= total or size <= 0:
             return []
         with self._database.read() as connection:
-            if levels == ALL_LEVELS:
-                return self._range(connection, number, sequence, min(size, total - sequence))
-            statement, parameters = _filtered(levels, connection.dialect.name)
-            rows = connection.execute(
-                statement,
-                {**parameters, "execution": number, "sequence": sequence, "size": size, "skip": 0,
-                 "reach": size},
-            )  # fmt: skip
-            return [entry for row in rows if (entry := LogEntry(*row)).sequence < total]
+            if _all_pass(counts, levels):
+                size = min(size, total - sequence)
+                return self._range(connection, number, sequence, size, most_bytes)
+            found = self._merged(
+                connection, number, levels, most_bytes, sequence=sequence, size=size, skip=0
+            )
+        while found and found[-1].sequence >= total:
+            found.pop()
+        return found
 
     def find_byte(self, number: int, totals: Totals, levels: Level, offset: int) -> tuple[int, int]:
         """Find where to begin writing the log as text to reach a byte of it soon.
@@ -190,7 +215,7 @@ class Journal:
             sequence: Place in the journal.
         """
         sequence = min(sequence, sum(counts))
-        if levels == ALL_LEVELS:
+        if _all_pass(counts, levels):
             return sequence
         block = sequence // BLOCK
         with self._database.read() as connection:
@@ -215,11 +240,45 @@ class Journal:
         return before + int(within)
 
     @staticmethod
-    def _range(connection: Connection, number: int, start: int, size: int) -> list[LogEntry]:
-        rows = connection.execute(
-            _RANGE, {"execution": number, "first": start, "last": start + size}
-        )
-        return [LogEntry(*row) for row in rows]
+    def _range(
+        connection: Connection, number: int, start: int, size: int, most_bytes: int
+    ) -> list[LogEntry]:
+        statement, parameters = _bounded(_RANGE, connection.dialect.name, most_bytes)
+        values = {"execution": number, "first": start, "last": start + size}
+        return _take(connection.execute(statement, {**values, **parameters}), most_bytes)
+
+    @staticmethod
+    def _merged(
+        connection: Connection, number: int, levels: Level, most_bytes: int, **place: int
+    ) -> list[LogEntry]:
+        dialect = connection.dialect.name
+        page, wanted = _filtered(levels, dialect)
+        statement, parameters = _bounded(page, dialect, most_bytes)
+        values = {"execution": number, "reach": place["skip"] + place["size"], **place}
+        rows = connection.execute(statement, {**values, **wanted, **parameters})
+        return _take(rows, most_bytes)
+
+
+def content_bytes(entries: Iterable[LogEntry]) -> int:
+    """Give the size of what some entries say, in UTF-8."""
+    return sum(map(_size, entries))
+
+
+def _size(entry: LogEntry) -> int:
+    content = entry.content
+    return len(content) if content.isascii() else len(content.encode())
+
+
+def _take(rows: Iterable[Any], most_bytes: int) -> list[LogEntry]:
+    """Take rows up to the one with which there is enough; SQLite reads no further than asked."""
+    taken: list[LogEntry] = []
+    for row in rows:
+        entry = LogEntry(*row)
+        taken.append(entry)
+        most_bytes -= _size(entry)
+        if most_bytes <= 0:
+            break
+    return taken
 
 
 def _seek(
@@ -235,10 +294,29 @@ def _seek(
 
 
 _ENTRY = "sequence, level, timestamp, task, content"
-_RANGE = text(
+_RANGE = (
     f"SELECT {_ENTRY} FROM log_entries"
     " WHERE execution = :execution AND sequence >= :first AND sequence < :last ORDER BY sequence"
 )
+
+
+def _bounded(page: str, dialect: str, most_bytes: int) -> tuple[Any, dict[str, int]]:
+    """Build a query of a page that ends with the entry that reaches a number of bytes.
+
+    PostgreSQL would send the whole page; it knows the sizes of long values without reading them.
+    """
+    if dialect == "sqlite" or most_bytes >= _UNLIMITED:
+        return _statement(page), {}
+    return _statement(
+        f"SELECT {_ENTRY} FROM (SELECT {_ENTRY}, sum(octet_length(content))"
+        " OVER (ORDER BY sequence ROWS UNBOUNDED PRECEDING) - octet_length(content) AS before"
+        f" FROM ({page}) AS page) AS summed WHERE before < :most_bytes ORDER BY sequence"
+    ), {"most_bytes": most_bytes}
+
+
+@cache
+def _statement(sql: str) -> Any:
+    return text(sql)
 
 
 def _bisect(columns: Sequence[str]) -> Any:
@@ -269,7 +347,7 @@ _BISECT_SIZES = _bisect(_SIZES)
 
 
 @cache
-def _filtered(levels: Level, dialect: str) -> tuple[Any, dict[str, int]]:
+def _filtered(levels: Level, dialect: str) -> tuple[str, dict[str, int]]:
     """Build the query for a page of some levels: one index range for each, merged.
 
     A test of the bits could not seek in the index, and would read past every rare line. Of ranges
@@ -292,10 +370,11 @@ def _filtered(levels: Level, dialect: str) -> tuple[Any, dict[str, int]]:
         page = f"SELECT * FROM ({merged}) AS merged ORDER BY sequence LIMIT :size OFFSET :skip"
     if late:
         page = (
-            f"SELECT {_ENTRY} FROM ({page}) AS page JOIN log_entries USING (sequence)"
-            " WHERE execution = :execution ORDER BY sequence"
+            # Contents are read one by one, in the order of the page: nothing is sorted any more.
+            f"SELECT {_ENTRY} FROM ({page}) AS page CROSS JOIN log_entries USING (sequence)"
+            " WHERE execution = :execution"
         )
-    return text(page), {f"level_{int(level)}": int(level) for level in wanted}
+    return page, {f"level_{int(level)}": int(level) for level in wanted}
 
 
 def _fitting(entry: NewLogEntry) -> NewLogEntry:

@@ -1,6 +1,7 @@
 import json
 import threading
 import time
+from threading import Semaphore
 
 import pytest
 
@@ -116,9 +117,54 @@ class TestPage:
             seen = Observation(ExecutionStatus.RUNNING, None, entries=new[start : start + 800])
             service.record(execution, seen)
         path = f"/executions/{execution.id}/logs?levels={levels}&size="
-        body = service.client.get(f"{path}-1").json
-        assert (places(body), body["total_results"]) == (list(range(1_000)), 1_600)
-        assert places(service.client.get(f"{path}-1&from=1000").json) == list(range(1_000, 1_600))
+        answer = service.client.get(f"{path}-1")
+        assert len(answer.data) < 5 << 20
+        assert int(answer.headers["Content-Length"]) == len(answer.data)
+        assert (places(answer.json), answer.json["total_results"]) == (list(range(64)), 1_600)
+        read = []
+        while len(read) < 200:
+            read += places(service.client.get(f"{path}{200 - len(read)}&from={len(read)}").json)
+        assert read == list(range(200))
+
+    def test_an_entry_larger_than_any_page_is_one_of_its_own(self, service):
+        execution = service.add_execution()
+        new = tuple(NewLogEntry(I, 1_666_269_149_774, text) for text in ("a", "b" * 6_000_000, "c"))
+        service.record(execution, Observation(ExecutionStatus.RUNNING, None, entries=new))
+        path = f"/executions/{execution.id}/logs?size=-1"
+        first = service.client.get(path).json
+        assert places(first) == [0, 1]
+        assert first["logs"][1]["content"] == "b" * 6_000_000
+        assert places(service.client.get(f"{path}&from=2").json) == [2]
+
+    @pytest.mark.parametrize("kept", [True, False])
+    def test_a_long_page_is_the_same_whether_it_is_kept_or_read_again(
+        self, service, kept, monkeypatch
+    ):
+        execution = service.add_execution()
+        seen = Observation(ExecutionStatus.RUNNING, None, entries=entries([I, D] * 1_500))
+        service.record(execution, seen)
+        monkeypatch.setattr("app.resources.logs._KEPT_PAGES", Semaphore(int(kept)))
+        for query, expected in {"levels=15": range(3_000), "levels=2": range(0, 3_000, 2)}.items():
+            address = f"/executions/{execution.id}/logs?{query}"
+            answer = service.client.get(address, buffered=True)
+            assert int(answer.headers["Content-Length"]) == len(answer.data)
+            assert places(answer.json) == list(expected)
+            assert answer.json["total_results"] == len(expected)
+        assert not service.services.places._open
+
+    def test_a_long_page_holds_a_place_until_it_is_taken(self, make_service, assert_problem):
+        service = make_service(streams__max_total=1)
+        execution = service.add_execution()
+        seen = Observation(ExecutionStatus.RUNNING, None, entries=entries([I] * 1_500))
+        service.record(execution, seen)
+        path = f"/executions/{execution.id}/logs"
+        page = service.client.get(path, buffered=False)
+        assert_problem(service.client.get(path), 429, "limit_exceeded")
+        assert places(service.client.get(f"{path}?size=500").json) == list(range(500))
+        page.close()
+        assert service.client.head(path, buffered=True).status_code == 200
+        assert places(service.client.get(path, buffered=True).json) == list(range(1_500))
+        assert not service.services.places._open
 
     def test_a_page_is_read_in_batches_and_has_no_gap(self, service):
         execution = service.add_execution()

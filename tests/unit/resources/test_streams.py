@@ -24,9 +24,11 @@ from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 from service_kit import PASSWORDS, basic, users
 from werkzeug.test import EnvironBuilder
+from wsproto.frame_protocol import FrameProtocol
 
 from app.domain import ExecutionStatus, Level, NewLogEntry, TaskStatus
 from app.domain import Task as DomainTask
+from app.resources._websocket import text_frame
 from app.services.tickets import _digest
 from app.store.execution_rows import now
 from app.store.tickets import Tickets
@@ -618,6 +620,14 @@ class TestMetrics:
             log.see(entries=(entry,))
             stream.read_until(lambda got: b"now" in got)
         assert self.value(service, name) == before + 1
+
+
+@pytest.mark.parametrize("size", [0, 1, 125, 126, 127, 65_535, 65_536, 200_000])
+def test_a_message_is_one_frame_as_the_protocol_writes_it(size):
+    """The reference is wsproto, which takes long for the same."""
+    message = b"x" * size
+    expected = FrameProtocol(client=False, extensions=[]).send_data(message.decode(), fin=True)
+    assert text_frame(message) == bytes(expected)
 
 
 class ClientSocket:

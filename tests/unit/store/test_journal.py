@@ -5,7 +5,7 @@ from sqlalchemy import text
 from store_kit import entries
 
 from app.domain import ALL_LEVELS, DEFAULT_LEVELS, Level, NewLogEntry
-from app.store.journal import BLOCK, LEVELS, count
+from app.store.journal import BLOCK, LEVELS, content_bytes, count
 
 # Each example has a journal of its own in the one database of the test.
 in_one_database = settings(
@@ -67,6 +67,24 @@ def test_what_a_reader_saw_never_changes_when_the_log_grows(kit, log, more, leve
     # Whoever still knows the old totals sees the old end.
     old_end = kit.journal.page(execution.number, execution.log_counts, levels, start, 10**6)
     assert [e.sequence for e in old_end] == let_through(log, levels)[start:]
+
+
+@in_one_database
+@given(log=LOGS, levels=MASKS, data=st.data())
+def test_a_read_ends_with_the_entry_that_makes_it_enough(kit, log, levels, data):
+    execution = kit.append(kit.held(), entries(log))
+    start, most = data.draw(st.integers(0, len(log))), data.draw(st.integers(1, 3_000))
+    more = {"most_bytes": most}
+    pages = [
+        kit.journal.page(execution.number, execution.log_counts, levels, start, 300, **more),
+        kit.journal.since(execution.number, execution.log_counts, levels, start, 300, **more),
+    ]
+    places = let_through(log, levels)
+    for got, all_ in zip(pages, (places[start:], [p for p in places if p >= start]), strict=True):
+        assert [entry.sequence for entry in got] == all_[: len(got)]
+        assert content_bytes(got[:-1]) < most
+        if len(got) < min(300, len(all_)):
+            assert content_bytes(got) >= most
 
 
 @in_one_database

@@ -1,0 +1,102 @@
+"""Stretches: parts of journals, each small enough to be read and written in one turn.
+
+Whatever reads a log (a page, a stream, a download) goes from stretch to stretch. What many readers
+get is read once.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from contextlib import nullcontext
+from dataclasses import dataclass, field, replace
+
+from app.domain import Level, LogEntry
+from app.services.readers import Shared
+from app.services.turns import Turns
+from app.store.journal import Counts, Journal, content_bytes
+
+STRETCH = 500
+"""Most entries of a stretch."""
+
+_STRETCH_BYTES = 128 * 1024
+
+
+@dataclass(frozen=True, slots=True, weakref_slot=True, eq=False)
+class Stretch:
+    """Log entries that many readers may share, so it is its own key for caches.
+
+    Attributes:
+        next: Place in the journal to go on from.
+    """
+
+    entries: list[LogEntry]
+    next: int
+
+
+@dataclass(frozen=True, slots=True)
+class StretchKey:
+    """All that a stretch depends on; entries never change, so it can be kept.
+
+    Attributes:
+        number: Number of the execution.
+        counts: Entries of each level; nothing behind them is read.
+        levels: Levels to let through.
+        place: Where it begins.
+        size: Most entries.
+        within: ``place`` is an index among the entries let through, and not in the whole journal.
+        owner: Who takes the turn if it has to be read.
+    """
+
+    number: int
+    counts: Counts
+    levels: Level
+    place: int
+    size: int = STRETCH
+    within: bool = False
+    owner: str = field(default="", compare=False)
+
+
+class Stretches:
+    """Reads stretches.
+
+    Args:
+        journal: Reads entries.
+        turns: Lets others act between two stretches.
+    """
+
+    def __init__(self, journal: Journal, turns: Turns) -> None:
+        self.journal = journal
+        self.turns = turns
+        self._shared = Shared(self.read)
+
+    def get(self, key: StretchKey) -> Stretch:
+        """Give a stretch that others may want as well."""
+        return self._shared.get(key)
+
+    def read(self, key: StretchKey) -> Stretch:
+        """Read a stretch that nobody else will want."""
+        read = self.journal.page if key.within else self.journal.since
+        # Where the process does not wait for the database, nobody needs to wait for a turn to ask.
+        with self.turns.turn(key.owner) if self.journal.blocks else nullcontext():
+            entries = read(
+                key.number, key.counts, key.levels, key.place, key.size, most_bytes=_STRETCH_BYTES
+            )
+        whole = len(entries) == key.size or content_bytes(entries) >= _STRETCH_BYTES
+        return Stretch(entries, entries[-1].sequence + 1 if entries and whole else sum(key.counts))
+
+    def all(self, key: StretchKey, size: int, *, shared: bool = True) -> Iterator[Stretch]:
+        """Give one stretch after the other, so many entries together at the most.
+
+        Args:
+            key: The first.
+            size: Most entries.
+            shared: Others may want the same.
+        """
+        get, end = self.get if shared else self.read, sum(key.counts)
+        while size > 0 and (key.within or key.place < end):
+            stretch = get(replace(key, size=min(size, STRETCH)))
+            if not stretch.entries:
+                return
+            yield stretch
+            size -= len(stretch.entries)
+            key = replace(key, place=stretch.next, within=False)
