@@ -3,14 +3,17 @@
 from __future__ import annotations
 
 import json
+import math
 import re
 from typing import NoReturn
 
+from app.documents import HALF_PAIR, MAX_DEPTH, TOO_DEEP
 from app.domain import JSON
 from app.errors import InvalidRequest
 
 MAX_OUTPUTS_BYTES = 1024 * 1024
 
+_HALF_PAIR = re.compile("[\ud800-\udfff]")
 _NAME = re.compile(r"[A-Za-z_][A-Za-z0-9_-]*")
 
 
@@ -57,30 +60,43 @@ def _parse_line(line: str) -> dict[str, JSON]:
 
 
 def parse_json(text: str) -> JSON:
-    """Read JSON that any store can keep: RFC 8259, without what Python's own reader lets through.
+    """Read JSON that any store can keep and any reader takes.
 
-    NaN, infinite numbers and lone surrogates are refused; NUL becomes U+FFFD.
+    That is RFC 8259, without what Python's own reader lets through: NaN, infinite numbers and
+    halves of surrogate pairs are refused, as is nesting of more than 64 levels. NUL becomes U+FFFD.
 
     Raises:
         ValueError: The text is not such JSON; the message is fit for a user.
     """
     try:
-        value = _without_nul(json.loads(text, parse_constant=_refuse))
-        json.dumps(value, ensure_ascii=False, allow_nan=False).encode()
-    except (ValueError, RecursionError) as exc:
+        return _kept(json.loads(text, parse_constant=_refuse))
+    except _NotKept as exc:
+        raise ValueError(f"not valid JSON: it {exc}") from exc
+    except RecursionError as exc:
+        raise ValueError(f"not valid JSON: it {TOO_DEEP}") from exc
+    except ValueError as exc:
         raise ValueError("not valid JSON") from exc
-    return value
+
+
+class _NotKept(ValueError):
+    """What is valid JSON for Python's reader only."""
 
 
 def _refuse(constant: str) -> NoReturn:
-    raise ValueError(constant)
+    raise _NotKept(f"holds {constant}")
 
 
-def _without_nul(value: JSON) -> JSON:
+def _kept(value: JSON, depth: int = 0) -> JSON:
+    if depth > MAX_DEPTH:
+        raise _NotKept(TOO_DEEP)
     if isinstance(value, str):
+        if _HALF_PAIR.search(value):
+            raise _NotKept(HALF_PAIR)
         return value.replace("\0", "\ufffd")
     if isinstance(value, list):
-        return [_without_nul(item) for item in value]
+        return [_kept(item, depth + 1) for item in value]
     if isinstance(value, dict):
-        return {_without_nul(name): _without_nul(item) for name, item in value.items()}
+        return {_kept(name): _kept(item, depth + 1) for name, item in value.items()}
+    if isinstance(value, float) and not math.isfinite(value):
+        raise _NotKept("holds a number that is not finite")
     return value

@@ -79,7 +79,27 @@ def test_at_most_1_mib():
         parse_outputs(content + b"x")
 
 
-@pytest.mark.parametrize("text", ["", "nope", "[Infinity]", '"\\udfff"', "[" * 100_000])
-def test_json_that_cannot_be_kept_is_refused(text):
-    with pytest.raises(ValueError, match="not valid JSON"):
+@pytest.mark.parametrize(
+    ("text", "reason"),
+    [
+        ("", ""),
+        ("nope", ""),
+        ("9" * 5000, ""),
+        ("[Infinity]", "holds Infinity"),
+        ("[-Infinity]", "holds -Infinity"),
+        ('{"a": NaN}', "holds NaN"),
+        ("[1e999]", "holds a number that is not finite"),
+        ('"\\udfff"', "half of a surrogate pair"),
+        ('{"\\ud83d": 1}', "half of a surrogate pair"),
+        ('["\\ude00\\ud83d"]', "half of a surrogate pair"),
+        ("[" * 66 + "]" * 66, "nested more than 64 levels deep"),
+        ("[" * 100_000 + "]" * 100_000, "nested more than 64 levels deep"),
+    ],
+)
+def test_json_that_cannot_be_kept_is_refused(text, reason):
+    with pytest.raises(ValueError, match=f"not valid JSON.*{reason}"):
         parse_json(text)
+
+
+def test_a_whole_surrogate_pair_is_a_character():
+    assert parse_json('["\\ud83d\\ude00", "\\u0000"]') == ["\U0001f600", "\ufffd"]
