@@ -64,7 +64,7 @@ class Limits:
         bodies_bytes: What all bodies beyond the small ones may take together.
     """
 
-    connections: int = 10_000
+    connections: int = 100_000
     idle_seconds: float = 75.0
     head_seconds: float = 10.0
     body_seconds: float = 10.0
@@ -108,6 +108,8 @@ class Connection(WSGIHandler):  # type: ignore[misc]
     """
 
     server: Server
+    environ: Any
+    wsgi_input: Any
 
     def __init__(self, sock: Any, address: Any, server: Server) -> None:
         # Not the stock one, which reads through a file of its own.
@@ -127,7 +129,8 @@ class Connection(WSGIHandler):  # type: ignore[misc]
                 if self.close_connection:
                     break
         except Refused as refused:
-            self._refuse(refused)
+            with suppress(OSError):
+                self._refuse(refused)
         except OSError:
             pass  # the client is gone
         finally:
@@ -184,6 +187,8 @@ class Connection(WSGIHandler):  # type: ignore[misc]
             self.application = self.server.application
             self.handle_one_response()
         finally:
+            # An idle connection must not keep the body.
+            self.environ = self.wsgi_input = None
             self.server.bodies_bytes -= self._charged
             self._charged = 0
             self.server.active -= 1

@@ -44,6 +44,7 @@ class Server(WSGIServer):  # type: ignore[misc]
         limits: What clients may ask of it.
 
     Attributes:
+        open: Connections.
         active: Requests that are being read or answered.
         idle: Connections that wait for a request or its head, those that wait longest first.
         reading: Connections that send a body, likewise.
@@ -66,7 +67,7 @@ class Server(WSGIServer):  # type: ignore[misc]
         self.bodies_bytes = 0
         self.turn = Semaphore()
         self.stopping = False
-        self._open = 0
+        self.open = 0
 
     def do_read(self) -> Any:
         """Accept a connection; where that takes more than there is, make room and wait."""
@@ -75,7 +76,7 @@ class Server(WSGIServer):  # type: ignore[misc]
         except OSError as exc:
             if exc.errno not in _EXHAUSTED:
                 raise
-            log.warning("no connection can be accepted", error=str(exc), open=self._open)
+            log.warning("no connection can be accepted", error=str(exc), open=self.open)
             self._make_room()
             # The socket stays readable, and the loop would do nothing but ask again.
             self.stop_accepting()
@@ -85,8 +86,8 @@ class Server(WSGIServer):  # type: ignore[misc]
 
     def do_handle(self, *args: Any) -> None:
         """Serve a new connection, in place of one that does nothing if there are too many."""
-        self._open += 1
-        if self._open > self.limits.connections and not self._make_room():
+        self.open += 1
+        if self.open > self.limits.connections and not self._make_room():
             with suppress(OSError):
                 args[0].send(_TURNED_AWAY)
             self.do_close(*args)
@@ -95,7 +96,7 @@ class Server(WSGIServer):  # type: ignore[misc]
 
     def do_close(self, *args: Any) -> None:
         """Close a connection."""
-        self._open -= 1
+        self.open -= 1
         super().do_close(*args)
 
     def _make_room(self) -> bool:

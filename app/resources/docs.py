@@ -10,7 +10,7 @@ from flask import Blueprint, Response, send_from_directory
 blueprint = Blueprint("docs", __name__)
 
 _ASSETS = Path(flask_swagger_ui.__file__).parent / "dist"
-_POLICY = "default-src 'none'; connect-src 'self'; img-src 'self' data:; script-src 'self'; style-src 'self' 'unsafe-inline'"  # noqa: E501
+_POLICY = "default-src 'none'; connect-src 'self'; img-src 'self' data:; script-src 'self'; style-src 'self' 'unsafe-inline'; frame-ancestors 'none'; base-uri 'none'; form-action 'none'"  # noqa: E501
 _PAGE = """<!doctype html>
 <html lang="en">
 <head>

@@ -6,6 +6,7 @@ import errno
 import json
 import select
 import socket
+import struct
 import threading
 from collections.abc import Callable, Iterable, Iterator
 from contextlib import ExitStack, suppress
@@ -14,6 +15,7 @@ from typing import Any, Self
 import gevent
 import pytest
 
+from app.cli import _connection
 from app.cli._connection import Connection, Limits
 from app.cli._http1 import HeadReader
 from app.cli._server import Server, listen
@@ -30,11 +32,13 @@ class Running:
     Attributes:
         seen: Method, path and body of each request that reached the application.
         turns: How often something else in the loop had its turn.
+        faults: What the server did not expect.
     """
 
     def __init__(self, limits: Limits) -> None:
         self.seen: list[tuple[str, str, bytes]] = []
         self.turns = 0
+        self.faults: list[object] = []
         self._listener = listen("127.0.0.1", 0)
         self._listener.setblocking(False)  # as it is in a patched process
         self.address = self._listener.getsockname()
@@ -52,8 +56,10 @@ class Running:
         self._connections.close()
         self._stop.set()
         self._thread.join(PATIENCE_SECONDS)
+        assert self.faults == []
 
     def _run(self) -> None:
+        gevent.get_hub().handle_error = lambda *fault: self.faults.append(fault)
         self.server = Server(self._listener, self._application, self._limits)
         self.server.start()
         self._ready.set()
@@ -255,6 +261,27 @@ def test_who_does_not_read_the_answer_is_cut_off(run: Callable[..., Running]) ->
     await_that(lambda: running.seen)
     await_that(lambda: running.server.active == 0)
     assert len(read_all(connection)) < 20_000_000
+
+
+def test_an_idle_connection_keeps_no_body(running: Running) -> None:
+    connection = running.connect(POST + b"Content-Length: 100000\r\n\r\n" + b"x" * 100_000)
+    assert read_answer(connection)[0] == 200
+    await_that(lambda: running.server.idle)
+    [idle] = running.server.idle
+    assert (idle.environ, idle.wsgi_input, running.server.bodies_bytes) == (None, None, 0)
+
+
+def test_who_does_not_go_after_he_was_refused_is_left_alone(
+    running: Running, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(_connection, "_LINGER_SECONDS", 0.05)
+    stubborn = running.connect(b"rubbish\r\n\r\n")
+    assert read_all(stubborn).startswith(b"HTTP/1.1 400 ")
+    await_that(lambda: running.server.open == 0)
+    vanished = running.connect(b"rubbish\r\n\r\n")
+    vanished.setsockopt(socket.SOL_SOCKET, socket.SO_LINGER, struct.pack("ii", 1, 0))
+    vanished.close()
+    assert read_answer(running.connect(GET)) == (200, b"")
 
 
 def test_a_body_that_is_cut_off_reaches_nobody(running: Running) -> None:

@@ -174,6 +174,13 @@ def test_a_page_from_elsewhere_may_ask_and_its_browser_keeps_the_answer_from_it(
         assert not [name for name in answer.headers if name[0].startswith("Access-Control")]
 
 
+def test_no_page_can_put_the_documentation_into_a_frame_and_have_it_clicked(
+    client: FlaskClient,
+) -> None:
+    policy = send(client, "GET", "/docs").headers["Content-Security-Policy"]
+    assert "frame-ancestors 'none'" in policy.split("; ")
+
+
 def test_no_answer_leads_to_another_host(client: FlaskClient) -> None:
     for path in (
         "//evil.example/workflows/ok", "///evil.example", "//evil.example", "/\\evil.example/docs",

@@ -1,0 +1,52 @@
+"""How the descriptors of a process are shared out, and what is said at the start."""
+
+from __future__ import annotations
+
+import resource
+from collections.abc import Callable
+
+import pytest
+from structlog.testing import capture_logs
+
+from app.cli._limits import most_connections, warn_of_any_host
+from app.services.places import places_within
+from app.settings import Settings
+
+
+@pytest.mark.parametrize("descriptors", [64, 300, 1024, 20_000, 1_000_000])
+def test_short_requests_get_connections_that_held_ones_cannot_take(
+    monkeypatch: pytest.MonkeyPatch, descriptors: int
+) -> None:
+    monkeypatch.setattr(resource, "getrlimit", lambda _: (descriptors, descriptors))
+    connections = most_connections()
+    assert places_within(descriptors) + 10 <= connections
+    assert connections + 10 <= descriptors, "the store and the log need some"
+
+
+def test_without_a_limit_there_is_one_all_the_same(monkeypatch: pytest.MonkeyPatch) -> None:
+    endless = resource.RLIM_INFINITY
+    monkeypatch.setattr(resource, "getrlimit", lambda _: (endless, endless))
+    assert most_connections() >= 100_000
+
+
+AUTH = {"type": "basic", "users": [{"username": "ada", "password": "x"}]}
+
+
+@pytest.mark.parametrize(
+    ("api", "warned"),
+    [
+        ({}, False),
+        ({"host": "::1"}, False),
+        ({"host": "0.0.0.0", "auth": AUTH}, True),
+        ({"host": "0.0.0.0", "insecure": True}, True),
+        ({"host": "0.0.0.0", "auth": AUTH, "allowed_hosts": ["a.example"]}, False),
+        ({"host": "0.0.0.0", "auth": AUTH, "allowed_hosts": ["*"]}, False),
+    ],
+)
+def test_who_answers_for_any_host_is_told_so(
+    make_settings: Callable[..., Settings], api: dict[str, object], warned: bool
+) -> None:
+    settings = make_settings(**{f"api__{name}": value for name, value in api.items()})
+    with capture_logs() as logged:
+        warn_of_any_host(settings)
+    assert [entry["remedy"] for entry in logged] == ["api.allowed_hosts"] * warned
