@@ -16,7 +16,7 @@ import threading
 import time
 import uuid
 from collections.abc import Collection, Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from datetime import timedelta
 from pathlib import Path
 
@@ -26,13 +26,16 @@ from app.clients.orchestrator import LostLaunch, Orchestrator, bound_to_node
 from app.domain import Execution, ExecutionStatus, Identity, Observation, Role
 from app.engine.launchers.shim.records import boot_id
 from app.errors import (
+    Conflict,
     NotFound,
     SlipwayError,
     StoreUnavailable,
+    UpstreamError,
     UpstreamTimeout,
     UpstreamUnreachable,
 )
 from app.files import read_or_make
+from app.giving_up import LastResort, Trial
 from app.settings import ConductorSettings
 from app.store.changes import open_feed
 from app.store.conductors import Conductors, Node
@@ -51,6 +54,9 @@ _LONGEST_PAUSE_FOLLOWED_SECONDS = 5.0
 _SHORTEST_REST = 0.1
 _TOUCH_SECONDS = 5.0
 _FIRST_IN_A_ROW = 3
+_SUSPECT_SECONDS = 0.1
+_FORESEEN = (UpstreamError, StoreUnavailable, NotFound, Conflict)
+"""What an orchestrator or the store may say any number of times, until it says something else."""
 
 
 @dataclass(eq=False, slots=True)
@@ -68,6 +74,7 @@ class _Driver:
         held_at: When the lease was last known to hold, on the monotonic clock.
         failures: Looks that failed in a row.
         cut_off: The last one did not get through to the orchestrator.
+        trial: Whether looks at it failed as nobody foresaw.
     """
 
     execution: Execution
@@ -81,6 +88,7 @@ class _Driver:
     held_at: float = 0.0
     failures: int = 0
     cut_off: bool = False
+    trial: Trial = field(default_factory=Trial)
 
     @property
     def followed(self) -> bool:
@@ -95,10 +103,15 @@ class _Lane:
 
     Each orchestrator has threads of its own, so that one which hangs holds up no other. Where more
     are due than the threads can look at, those that go first leave every fourth look to the others.
+
+    Attributes:
+        suspects: Held while a suspect is looked at: one at a time, so that when the process dies of
+            it, no other is suspected for it.
     """
 
     def __init__(self, lock: threading.Lock) -> None:
         self.ready = threading.Condition(lock)
+        self.suspects = threading.Lock()
         self._first: _Queue = []
         self._others: _Queue = []
         self._turns = itertools.count()
@@ -161,6 +174,7 @@ class Conductor:
         self._conductors = Conductors(database)
         self._id = f"{os.getpid()}-{uuid.uuid4().hex[:12]}"
         self._bound = bound_to_node(orchestrators)
+        self._last_resort = LastResort(self._executions, orchestrators, self._id)
         self._stranded = StrandedExecutions(database, self._bound, settings.lease)
         self._drivers: dict[str, _Driver] = {}
         self._lock = threading.Lock()
@@ -234,7 +248,7 @@ class Conductor:
             gone = other.node == self._node.name and not Path(f"/proc/{other.pid}").exists()
             silent = now() - other.beat_at > timedelta(seconds=10 * self._settings.lease)
             if gone or silent:
-                self._executions.release(other.id)
+                self._executions.release(other.id, dead=True)
                 self._conductors.remove(other.id)
 
     def _keep_alive(self) -> None:
@@ -278,7 +292,9 @@ class Conductor:
             for execution in claimed:
                 known = self._drivers.get(execution.id)
                 if known is None:
-                    driver = self._drivers[execution.id] = _Driver(execution, held_at=moment)
+                    trial = Trial(suspect=execution.tries > 0)
+                    driver = _Driver(execution, held_at=moment, trial=trial)
+                    self._drivers[execution.id] = driver
                     self._schedule(driver, 0.0, first=driver.followed)
                 else:
                     # Its lease ran out unnoticed, such as while the machine slept: a second driver
@@ -322,7 +338,7 @@ class Conductor:
     def _work(self, lane: _Lane) -> None:
         while (driver := self._next(lane)) is not None:
             cut_off = driver.cut_off
-            due = self._look(driver)
+            due = self._take_a_look(driver, lane)
             with self._lock:
                 driver.busy = False
                 if due is None:
@@ -355,6 +371,20 @@ class Conductor:
                 lane.wait()
         return None
 
+    def _take_a_look(self, driver: _Driver, lane: _Lane) -> float | None:
+        """Look at one execution; whatever happens, its thread goes on."""
+        try:
+            if not driver.trial.suspect:
+                return self._look(driver)
+            if not lane.suspects.acquire(blocking=False):
+                return time.monotonic() + _SUSPECT_SECONDS
+            try:
+                return self._look(driver)
+            finally:
+                lane.suspects.release()
+        except BaseException:  # noqa: BLE001  (such as a lack of memory for a line of the log)
+            return time.monotonic() + _LONGEST_PAUSE_SECONDS
+
     def _look(self, driver: _Driver) -> float | None:
         """Observe one execution once.
 
@@ -367,7 +397,7 @@ class Conductor:
             if driver.stale or driver.failures:
                 driver.stale = False
                 driver.execution = self._executions.get(driver.execution.id)
-            pause = self._advance(driver)
+            pause = self._advance_or_end(driver)
         except NotHeld as exc:
             log.warning("execution lost", execution=driver.execution.id, error=exc.message)
             return None
@@ -378,14 +408,29 @@ class Conductor:
                 "observation failed", execution=driver.execution.id, failures=driver.failures + 1,
                 error=exc.message, detail=exc.detail,
             )  # fmt: skip
+            if not isinstance(exc, _FORESEEN):
+                self._last_resort.suspect(driver.execution, driver.trial, exc)
+            elif driver.trial.suspect:
+                self._last_resort.clear(driver.execution, driver.trial)
             return _failed(driver, exc)
-        except Exception as exc:
+        except BaseException as exc:
+            self._last_resort.suspect(driver.execution, driver.trial, exc)
             log.exception("observation failed", execution=driver.execution.id)
             return _failed(driver, exc)
         driver.failures, driver.cut_off = 0, False
         # What a look took is part of the pause; some rest must be, however long it took.
         rest = time.monotonic() + _SHORTEST_REST * (pause or 0.0)
         return None if pause is None else max(began + pause, rest)
+
+    def _advance_or_end(self, driver: _Driver) -> float | None:
+        """As :meth:`_advance`, but end a suspect that had enough looks."""
+        if not driver.trial.suspect:
+            return self._advance(driver)
+        if not self._last_resort.may_look(driver.execution):
+            return self._last_resort.end(driver.execution, driver.trial)
+        pause = self._advance(driver)
+        self._last_resort.clear(driver.execution, driver.trial)
+        return pause
 
     def _advance(self, driver: _Driver) -> float | None:
         """Do what is due for one execution.
@@ -458,7 +503,7 @@ def _is_news(before: Execution, seen: Observation) -> bool:
     )
 
 
-def _failed(driver: _Driver, exc: Exception) -> float:
+def _failed(driver: _Driver, exc: BaseException) -> float:
     """Note that a look failed, and give when to try again, on the monotonic clock."""
     driver.failures += 1
     asked_seconds = exc.retry_after_seconds if isinstance(exc, SlipwayError) else None

@@ -278,6 +278,7 @@ class Execution:
         followed_until: Until when somebody waits for news of it, as far as is known.
         changed: Number of its last change that readers can see, its tasks' among them.
         upstream_id: Id under which the upstream's own users know it; None where there is none.
+        tries: Looks at it that began, and of which none was stored since.
     """
 
     number: int
@@ -304,6 +305,7 @@ class Execution:
     followed_until: datetime | None = None
     changed: int = 0
     upstream_id: str | None = None
+    tries: int = field(default=0, compare=False)
 
     @property
     def log_total(self) -> int:

@@ -25,7 +25,7 @@ from app.domain import (
     Workflow,
     WorkflowDescription,
 )
-from app.errors import CapabilityMissing
+from app.errors import CapabilityMissing, SlipwayError
 
 
 class Capability(StrEnum):
@@ -151,6 +151,18 @@ class Orchestrator(ABC):
             Conflict: The upstream refused, with its reason.
             UpstreamError: The upstream failed.
         """
+
+    def abandon(self, execution: Execution) -> str | None:
+        """End what still runs of an execution that cannot be observed, before it is given up.
+
+        Returns:
+            What became of it, as sentences for its owner; None while it is being ended: ask again.
+        """
+        try:
+            self.cancel(execution)
+        except SlipwayError as exc:
+            return f"It could not be cancelled ({exc.message.rstrip('.')}), and may still run."
+        return "Its orchestrator was asked to cancel it."
 
     @abstractmethod
     def health(self) -> None:

@@ -22,6 +22,7 @@ from app.domain import (
 from app.engine import definition as definitions
 from app.engine.catalogue import Catalogue
 from app.engine.compiled import SECONDS, Compiled, Compiler, Faulty
+from app.engine.ending import end_all
 from app.engine.launchers.registry import create_launcher
 from app.engine.model import Definition
 from app.engine.run import Machine, Run
@@ -117,6 +118,15 @@ class EngineOrchestrator(Orchestrator):
 
     def cancel(self, execution: Execution) -> None:
         """Accept; the next observation acts on the desired state."""
+
+    def abandon(self, execution: Execution) -> str | None:
+        """End all jobs of an execution; see the contract."""
+        machine = self._machine
+        if not end_all(execution, machine.executions_dir, machine.launcher):
+            return None
+        for name in (execution.cursor or {}).get("tasks", {}):
+            machine.slots.give_back(execution.id, name)
+        return "Nothing of it runs any more."
 
     def pause(self, execution: Execution) -> None:
         """Accept; the next observation acts on the desired state."""

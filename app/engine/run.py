@@ -31,6 +31,7 @@ from app.domain import (
 )
 from app.durations import format_duration
 from app.engine.command import build_job, environment
+from app.engine.ending import job_folder
 from app.engine.expressions import evaluate
 from app.engine.header_fields import HeaderFields
 from app.engine.launchers.base import JobPhase, JobState, Launcher
@@ -386,7 +387,7 @@ class Run:
                 yield step, task
 
     def _job_folder(self, step: StepDefinition, task: TaskState) -> Path:
-        return self._folder / "tasks" / step.id / str(task.attempt)
+        return job_folder(self._folder, step.id, task)
 
     def _remark(self, level: Level, text: str, step: StepDefinition | None = None) -> None:
         now = datetime.now(UTC)

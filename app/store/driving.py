@@ -3,10 +3,10 @@
 from __future__ import annotations
 
 from collections.abc import Collection
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from datetime import timedelta
 
-from sqlalchemy import Connection, select, update
+from sqlalchemy import Connection, case, select, update
 
 from app.domain import JSON, Execution, ExecutionStatus, Observation
 from app.errors import Conflict
@@ -79,6 +79,10 @@ class DrivenExecutions:
             limit: Most to take.
             heritage: Other names of the machine, whose executions it takes over.
             again: Take its own, too: the last call may have taken some without being told.
+
+        Returns:
+            The executions, oldest first. Those whose ``tries`` are not 0 were claimed before, and
+            no look at them was stored since.
         """
         moment = now()
         is_free = executions.c.lease_until.is_(None) | (executions.c.lease_until < moment)
@@ -87,7 +91,7 @@ class DrivenExecutions:
 
         def work(connection: Connection) -> list[Execution]:
             free = (
-                select(executions.c.number)
+                select(executions.c.number, executions.c.tries)
                 .where(
                     executions.c.log_complete.is_(False),
                     executions.c.reference.is_not(None)
@@ -107,22 +111,47 @@ class DrivenExecutions:
             )
             if connection.dialect.name == "postgresql":
                 free = free.with_for_update(skip_locked=True)
-            numbers = connection.execute(free).scalars().all()
-            if not numbers:
+            tries = {row.number: row.tries for row in connection.execute(free)}
+            if not tries:
                 return []
             rows = connection.execute(
                 update(executions)
-                .where(executions.c.number.in_(numbers))
+                .where(executions.c.number.in_(list(tries)))
                 .values(
+                    # Whoever dies at its first look leaves this behind.
+                    tries=case((executions.c.tries == 0, 1), else_=executions.c.tries),
                     lease_owner=owner,
                     lease_until=moment + timedelta(seconds=lease_seconds),
                     node=node,
                 )
                 .returning(executions)
             )
-            return sorted((to_execution(row) for row in rows), key=lambda e: e.number)
+            claimed = [replace(to_execution(row), tries=tries[row.number]) for row in rows]
+            return sorted(claimed, key=lambda e: e.number)
 
         return self._database.write(work, durable=False)
+
+    def count_try(self, execution: Execution, owner: str) -> int:
+        """Count one more look, and give the number of those since one was stored.
+
+        Raises:
+            NotHeld: Another conductor holds the execution.
+        """
+
+        def work(connection: Connection) -> int:
+            row = held(connection, execution.number, owner)
+            tries = int(row.tries) + 1
+            mine = update(executions).where(executions.c.number == execution.number)
+            connection.execute(mine.values(tries=tries))
+            return tries
+
+        return self._database.write(work, durable=False)
+
+    def clear_tries(self, execution: Execution, owner: str) -> None:
+        """Note that a look came to its end, whatever it saw."""
+        mine = (executions.c.number == execution.number) & (executions.c.lease_owner == owner)
+        statement = update(executions).where(mine).values(tries=0)
+        self._database.write(lambda c: c.execute(statement), durable=False, idempotent=True)
 
     def renew(self, owner: str, lease_seconds: float) -> None:
         """Keep all executions of a conductor for some time more."""
@@ -137,13 +166,26 @@ class DrivenExecutions:
             idempotent=True,
         )
 
-    def release(self, owner: str) -> None:
-        """Let go of all executions of a conductor."""
+    def close_log(self, execution: Execution, owner: str) -> None:
+        """Note that no entry of an execution can come any more; its status stays."""
+        mine = (executions.c.number == execution.number) & (executions.c.lease_owner == owner)
+        statement = update(executions).where(mine).values(log_complete=True)
+        self._database.write(lambda c: change(c, statement, execution.number, ("changed",)))
+
+    def release(self, owner: str, *, dead: bool = False) -> None:
+        """Let go of all executions of a conductor.
+
+        Args:
+            owner: Its id.
+            dead: It died, perhaps of what it did for one of them.
+        """
+        tries = executions.c.tries
+        kept = tries if dead else case((tries == 1, 0), else_=tries)
         self._database.write(
             lambda c: c.execute(
                 update(executions)
                 .where(executions.c.lease_owner == owner)
-                .values(lease_owner=None, lease_until=None)
+                .values(lease_owner=None, lease_until=None, tries=kept)
             )
         )
 
@@ -228,7 +270,7 @@ class DrivenExecutions:
             lambda c: c.execute(
                 update(executions)
                 .where(executions.c.number == execution.number, executions.c.lease_owner == owner)
-                .values(as_of=now(), cursor=cursor)
+                .values(as_of=now(), cursor=cursor, tries=0)
             ),
             durable=False,
         )

@@ -98,6 +98,7 @@ def observed(row: Any, seen: Observation) -> dict[str, Any]:
         "as_of": now(),
         "cursor": seen.cursor,
         "log_complete": seen.log_complete,
+        "tries": 0,
     }
     if ExecutionStatus(row.status).final:
         return values

@@ -112,6 +112,7 @@ executions = Table(
     Column("b_error", BigInteger, nullable=False, server_default=text("0")),
     Column("log_complete", Boolean, nullable=False, server_default=false()),
     Column("followed_until", Instant),
+    Column("tries", Integer, nullable=False, server_default=text("0")),
     # SQLite has no notifications: readers look for rows whose number went up; see `counters`.
     Column("changed", BigInteger, nullable=False, server_default=text("0")),
     Column("wanted", BigInteger, nullable=False, server_default=text("0")),

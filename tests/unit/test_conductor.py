@@ -20,6 +20,7 @@ from typing import Any, ClassVar
 import pytest
 from fakes.orchestrators import EndlessOrchestrator, ForgetfulOrchestrator, ObedientOrchestrator
 from sqlalchemy import update
+from structlog.testing import capture_logs
 
 from app.clients.orchestrator import Orchestrator
 from app.conductor import Conductor, this_node
@@ -36,7 +37,8 @@ from app.domain import (
     Task,
     TaskStatus,
 )
-from app.errors import Conflict, UpstreamError, UpstreamTimeout, UpstreamUnreachable
+from app.errors import Conflict, InvalidRequest, UpstreamError, UpstreamTimeout, UpstreamUnreachable
+from app.giving_up import MOST_TRIES
 from app.settings import ConductorSettings
 from app.store import migrate
 from app.store.conductors import Conductors, Node
@@ -114,7 +116,7 @@ class FailingOrchestrator(CountingOrchestrator):
         failures: The errors to come, the last one first.
     """
 
-    def __init__(self, *failures: Exception) -> None:
+    def __init__(self, *failures: BaseException) -> None:
         super().__init__()
         self.failures = list(failures)
 
@@ -410,6 +412,166 @@ def test_nothing_is_done_while_the_lease_is_in_doubt(stage, monkeypatch):
     renewed.set()
     stage.ended(execution)
     assert 3 not in orchestrator.done
+
+
+# What nobody foresaw
+
+
+@pytest.fixture
+def impatient(monkeypatch):
+    """Failures in a row are not paid for with ever longer pauses, nor with tracebacks."""
+    monkeypatch.setattr("app.conductor._LONGEST_PAUSE_SECONDS", 0.05)
+    with capture_logs():
+        yield
+
+
+class AbandonedOrchestrator(FailingOrchestrator):
+    """Ends what runs when it is asked to for the second time.
+
+    Attributes:
+        abandoned: The executions whose end was asked for.
+    """
+
+    def __init__(self, *failures: BaseException) -> None:
+        super().__init__(*failures)
+        self.abandoned: list[str] = []
+
+    def abandon(self, execution: Execution) -> str | None:
+        self.abandoned.append(execution.id)
+        return "Nothing of it runs any more." if len(self.abandoned) > 1 else None
+
+
+@pytest.mark.parametrize(
+    ("failure", "cause"),
+    [
+        (RuntimeError("It broke.\nBadly."), "RuntimeError: It broke"),
+        (MemoryError(), "MemoryError"),
+        (RecursionError("too deep"), "RecursionError: too deep"),
+        (SystemExit(3), "SystemExit: 3"),
+        (InvalidRequest("The definition is damaged."), "InvalidRequest: The definition is damaged"),
+    ],
+)
+def test_what_nobody_foresaw_ends_after_a_few_tries(stage, impatient, failure, cause):
+    orchestrator = AbandonedOrchestrator(*[failure] * 50)
+    execution = stage.launch()
+    stage.conduct(orchestrator)
+    ended = stage.ended(execution)
+    assert ended.status is ExecutionStatus.FAILED
+    assert ended.error == (
+        f"The service cannot go on with this execution: {cause}. Nothing of it runs any more."
+    )
+    assert 1 < len(orchestrator.looks[execution]) <= MOST_TRIES
+    assert len(orchestrator.abandoned) == 2
+    assert [entry.content for entry in stage.log(execution)] == [ended.error]
+
+
+def test_what_the_database_refuses_ends_after_a_few_tries(stage, impatient):
+    class Refused(CountingOrchestrator):
+        def look(self, execution):
+            return replace(super().look(execution), cursor=object())
+
+    orchestrator = Refused()
+    execution = stage.launch()
+    stage.conduct(orchestrator)
+    ended = stage.ended(execution)
+    assert "TypeError: Object of type object is not JSON serializable" in ended.error
+    assert orchestrator.cancelled == [execution]
+    assert "Its orchestrator was asked to cancel it." in ended.error
+
+
+def test_an_end_that_fails_itself_is_an_end(stage, impatient):
+    class Hopeless(FailingOrchestrator):
+        def abandon(self, execution):
+            raise RuntimeError("This, too.")
+
+    execution = stage.launch()
+    stage.conduct(Hopeless(*[ValueError("x")] * 50))
+    assert "could not be ended and may still run" in stage.ended(execution).error
+
+
+def test_a_success_in_between_clears_the_count(stage, impatient):
+    orchestrator = FailingOrchestrator()
+    broken = [ValueError("x")] * (MOST_TRIES - 2)
+    orchestrator.failures = [*broken]
+    orchestrator.end_at = 2
+    look = orchestrator.look
+
+    def look_and_break(execution):
+        seen = look(execution)
+        orchestrator.failures = [*broken]
+        return seen
+
+    orchestrator.look = look_and_break
+    execution = stage.launch()
+    stage.conduct(orchestrator)
+    assert stage.ended(execution).status is ExecutionStatus.SUCCESS
+    assert len(orchestrator.looks[execution]) == 2 * len(broken) + 2
+
+
+def test_what_an_upstream_says_is_no_reason_to_give_up(stage, impatient):
+    orchestrator = FailingOrchestrator(*[UpstreamUnreachable("Away.")] * (2 * MOST_TRIES))
+    orchestrator.end_at = 1
+    execution = stage.launch()
+    stage.conduct(orchestrator)
+    wait_until(lambda: stage.put(execution, followed_until=FAR) or not orchestrator.failures)
+    assert stage.ended(execution).status is ExecutionStatus.SUCCESS
+
+
+def test_the_count_survives_conductors_that_die_of_a_look(stage, impatient):
+    """What dying conductors leave is what they wrote before the look."""
+    poison, innocent = stage.launch(), stage.launch()
+    for number in range(MOST_TRIES + 2):
+        claimed = stage.store.claim(f"dead-{number}", NODE.name, 60, [], 10)
+        assert [execution.id for execution in claimed] == [poison, innocent]
+        if number > 0:
+            stage.store.count_try(claimed[0], f"dead-{number}")
+        stage.store.release(f"dead-{number}", dead=True)
+    orchestrator = CountingOrchestrator()
+    orchestrator.end_at = 1
+    stage.conduct(orchestrator)
+    ended = stage.ended(poison)
+    assert "each process that looked at it ended before it was done" in ended.error
+    assert poison not in orchestrator.looks
+    assert stage.ended(innocent).status is ExecutionStatus.SUCCESS
+    assert stage.get(innocent).tries == 0
+
+
+def test_suspects_are_looked_at_one_at_a_time(stage, impatient):
+    class Watching(CountingOrchestrator):
+        at_once = most = 0
+
+        def look(self, execution):
+            self.at_once += 1
+            self.most = max(self.most, self.at_once)
+            time.sleep(0.03)
+            self.at_once -= 1
+            return super().look(execution)
+
+    suspects = [stage.launch() for _ in range(5)]
+    for id_ in suspects:
+        stage.put(id_, tries=1)
+    orchestrator = Watching()
+    orchestrator.end_at = 1
+    stage.conduct(orchestrator)
+    for id_ in suspects:
+        assert stage.ended(id_).status is ExecutionStatus.SUCCESS
+    assert orchestrator.most == 1
+
+
+def test_a_conductor_that_is_stopped_leaves_no_suspects(stage, impatient):
+    execution = stage.launch()
+    orchestrator = FailingOrchestrator(*[UpstreamUnreachable("Away.")] * 50)
+    conductor = stage.conduct(orchestrator)
+    wait_until(lambda: orchestrator.looks)
+    stage.stop(conductor)
+    assert stage.get(execution).tries == 0
+
+
+def test_a_log_that_cannot_be_read_to_its_end_is_closed(stage, impatient):
+    execution = stage.launch()
+    stage.put(execution, status=ExecutionStatus.SUCCESS)
+    stage.conduct(FailingOrchestrator(*[ValueError("x")] * 50))
+    assert stage.ended(execution).status is ExecutionStatus.SUCCESS
 
 
 # Driving
