@@ -40,7 +40,7 @@ class PostgresqlServer:
         self._user = "postgres" if os.geteuid() == 0 else None
         # pytest's own folders are closed to other users, and too long for a socket's name.
         self._folder = Path(tempfile.mkdtemp(prefix="slipway-postgresql-"))
-        self._port = free_port()
+        self.port = free_port()
         try:
             self._initialise(programs)
             self._process = self._start(programs)
@@ -50,17 +50,17 @@ class PostgresqlServer:
 
     def url(self, database: str = "postgres") -> str:
         """Give the URL of a database, for SQLAlchemy and psycopg 3."""
-        return f"postgresql+psycopg://{_SUPERUSER}@127.0.0.1:{self._port}/{database}"
+        return f"postgresql+psycopg://{_SUPERUSER}@127.0.0.1:{self.port}/{database}"
 
     @contextmanager
     def database(self) -> Iterator[str]:
         """Make an empty database, give its URL, and drop it afterwards."""
         name = f"test_{uuid4().hex}"
-        self._execute(sql.SQL("CREATE DATABASE {}").format(sql.Identifier(name)))
+        self.execute(sql.SQL("CREATE DATABASE {}").format(sql.Identifier(name)))
         try:
             yield self.url(name)
         finally:
-            self._execute(sql.SQL("DROP DATABASE {} WITH (FORCE)").format(sql.Identifier(name)))
+            self.execute(sql.SQL("DROP DATABASE {} WITH (FORCE)").format(sql.Identifier(name)))
 
     def stop(self) -> None:
         """End the server and remove its data."""
@@ -90,7 +90,7 @@ class PostgresqlServer:
                 str(programs / "postgres"),
                 f"-D{self._folder / 'data'}",
                 "-h127.0.0.1",
-                f"-p{self._port}",
+                f"-p{self.port}",
                 f"-k{self._folder}",
                 *settings,
             ],
@@ -102,12 +102,13 @@ class PostgresqlServer:
 
     def _is_ready(self) -> bool:
         try:
-            self._execute(sql.SQL("SELECT 1"))
+            self.execute(sql.SQL("SELECT 1"))
         except psycopg.OperationalError:
             return False
         return True
 
-    def _execute(self, statement: sql.SQL | sql.Composed) -> None:
-        conninfo = f"host=127.0.0.1 port={self._port} user={_SUPERUSER} dbname=postgres"
+    def execute(self, statement: sql.SQL | sql.Composed) -> None:
+        """Run a statement as the superuser, outside a transaction."""
+        conninfo = f"host=127.0.0.1 port={self.port} user={_SUPERUSER} dbname=postgres"
         with psycopg.connect(conninfo, autocommit=True) as connection:
             connection.execute(statement)
