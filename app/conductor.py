@@ -15,6 +15,7 @@ import random
 import threading
 import time
 import uuid
+from collections import deque
 from collections.abc import Collection, Mapping
 from dataclasses import dataclass, field
 from datetime import timedelta
@@ -95,14 +96,59 @@ class _Driver:
         return self.execution.is_followed(time.time())
 
 
-_Queue = list[tuple[float, int, _Driver]]
+class _Queue:
+    """Drivers by when they are due; of those that are due, each owner has one in turn."""
+
+    def __init__(self) -> None:
+        self._later: list[tuple[float, int, _Driver]] = []
+        self._ripe: dict[str, deque[tuple[int, _Driver]]] = {}
+
+    def put(self, driver: _Driver) -> None:
+        """Queue a driver up."""
+        heapq.heappush(self._later, (driver.due, driver.turn, driver))
+
+    def due_at(self) -> float:
+        """Give when the next is due; the past when one is due already."""
+        self._ripen()
+        if self._ripe:
+            return -math.inf
+        return self._later[0][0] if self._later else math.inf
+
+    def take(self) -> _Driver:
+        """Take the next of those that are due, of which there is one."""
+        owner, mine = next(iter(self._ripe.items()))
+        del self._ripe[owner]
+        _, driver = mine.popleft()
+        if mine:  # behind all others
+            self._ripe[owner] = mine
+        return driver
+
+    def _ripen(self) -> None:
+        """Let those that are due wait for their turn, and drop places that are void."""
+        moment = time.monotonic()
+        while self._later and (_is_void(*self._later[0][1:]) or self._later[0][0] <= moment):
+            _, turn, driver = heapq.heappop(self._later)
+            if not _is_void(turn, driver):
+                self._ripe.setdefault(driver.execution.owner, deque()).append((turn, driver))
+        while self._ripe:
+            owner, mine = next(iter(self._ripe.items()))
+            while mine and _is_void(*mine[0]):
+                mine.popleft()
+            if mine:
+                return
+            del self._ripe[owner]
+
+
+def _is_void(turn: int, driver: _Driver) -> bool:
+    return turn != driver.turn
 
 
 class _Lane:
-    """The drivers of one orchestrator, by when they are due.
+    """The drivers of one orchestrator, by when they are due, in turns by owner.
 
     Each orchestrator has threads of its own, so that one which hangs holds up no other. Where more
-    are due than the threads can look at, those that go first leave every fourth look to the others.
+    are due than the threads can look at, those that go first leave every fourth look to the others,
+    and each owner has one look in turn.
 
     Attributes:
         suspects: Held while a suspect is looked at: one at a time, so that when the process dies of
@@ -112,41 +158,33 @@ class _Lane:
     def __init__(self, lock: threading.Lock) -> None:
         self.ready = threading.Condition(lock)
         self.suspects = threading.Lock()
-        self._first: _Queue = []
-        self._others: _Queue = []
+        self._first = _Queue()
+        self._others = _Queue()
         self._turns = itertools.count()
         self._in_a_row = 0
 
     def put(self, driver: _Driver) -> None:
         """Queue a driver up; the caller holds the lock. An older place becomes void."""
         driver.turn = next(self._turns)
-        queue = self._first if driver.first else self._others
-        heapq.heappush(queue, (driver.due, driver.turn, driver))
+        (self._first if driver.first else self._others).put(driver)
         self.ready.notify()
 
     def take(self) -> _Driver | None:
         """Take the driver to look at next, if one is due; the caller holds the lock."""
         moment = time.monotonic()
-        first, others = (_due_at(queue) <= moment for queue in (self._first, self._others))
+        first, others = (queue.due_at() <= moment for queue in (self._first, self._others))
         if not first and not others:
             return None
         if first and not (others and self._in_a_row >= _FIRST_IN_A_ROW):
             self._in_a_row += 1
-            return heapq.heappop(self._first)[2]
+            return self._first.take()
         self._in_a_row = 0
-        return heapq.heappop(self._others)[2]
+        return self._others.take()
 
     def wait(self) -> None:
         """Wait until a driver is due, or the queue changes; the caller holds the lock."""
-        due = min(_due_at(self._first), _due_at(self._others))
+        due = min(self._first.due_at(), self._others.due_at())
         self.ready.wait(None if due == math.inf else max(0.0, due - time.monotonic()))
-
-
-def _due_at(queue: _Queue) -> float:
-    """Give when the first in a queue is due, and drop places that are void."""
-    while queue and queue[0][1] != queue[0][2].turn:
-        heapq.heappop(queue)
-    return queue[0][0] if queue else math.inf
 
 
 class Conductor:

@@ -100,7 +100,14 @@ class Run:
             if self._execution.desired is DesiredState.RUN:
                 self._start_ready()
                 self._skip()
+            else:
+                self._wait_no_more()
         return self._observation()
+
+    def _wait_no_more(self) -> None:
+        """Let others have the turns of the tasks that are not to begin for now."""
+        for step, _ in self._tasks(TaskStatus.PENDING):
+            self._machine.slots.give_back(self._execution.id, step.id)
 
     def _begin(self) -> None:
         if self._progress.begun_at is not None:
@@ -231,6 +238,7 @@ class Run:
         for step, task in self._tasks(TaskStatus.PENDING, TaskStatus.RUNNING, TaskStatus.PAUSED):
             if task.status is TaskStatus.PENDING:
                 task.status = TaskStatus.CANCELLED
+                self._machine.slots.give_back(self._execution.id, step.id)
             elif task.lost_at is None:
                 self._launcher.cancel(self._job_folder(step, task))
 
@@ -273,8 +281,13 @@ class Run:
             if task.retry_at is not None and task.retry_at > now:
                 self._wait = min(self._wait, task.retry_at - now)
                 continue
-            slots = self._machine.slots
-            if slots.take(self._execution.id, step.id, step.resources, running=False):
+            if self._machine.slots.take(
+                self._execution.id,
+                step.id,
+                step.resources,
+                running=False,
+                owner=self._execution.owner,
+            ):
                 self._start(step, task)
             if time.monotonic() > until:  # expressions took long; others have their turn
                 self._wait = 0.0

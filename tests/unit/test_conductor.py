@@ -231,14 +231,19 @@ class Stage:
         self._working: dict[Conductor, threading.Thread] = {}
 
     def launch(
-        self, orchestrator: str = "remote", *, accepted: bool = True, workflow: str = "flow"
+        self,
+        orchestrator: str = "remote",
+        *,
+        accepted: bool = True,
+        workflow: str = "flow",
+        owner: str = "ada",
     ) -> str:
         """Write a launch down, as its orchestrator accepted it or before that."""
         self._number += 1
         execution, _ = self.store.create(
             Intent(
                 execution_id=f"execution-{self._number}", orchestrator=orchestrator,
-                workflow_id=workflow, workflow_name="Flow", owner="ada", inputs={"n": 1},
+                workflow_id=workflow, workflow_name="Flow", owner=owner, inputs={"n": 1},
                 steps=["only"],
             )
         )  # fmt: skip
@@ -690,6 +695,19 @@ def test_those_that_are_followed_go_first_and_the_others_have_their_turn(stage):
     looks = [len(remote.looks[e]) for e in others]
     assert len(remote.looks[followed]) > 2 * sum(looks)
     assert max(looks) - min(looks) <= 1
+
+
+def test_each_owner_has_one_look_in_turn(stage):
+    """One thread, and one user's executions in great number before the other's."""
+    remote = LaboriousOrchestrator(look_seconds=0.002, poll_after=0.0)
+    many = [stage.launch() for _ in range(200)]
+    few = [stage.launch(owner="bob") for _ in range(2)]
+    conductor = stage.conduct(remote, threads=1)
+    wait_until(lambda: len(remote.looks) > 40)
+    stage.stop(conductor)
+    assert set(few) <= set(list(remote.looks)[:10])
+    looks = [len(remote.looks.get(e, ())) for e in few]
+    assert sum(looks) >= sum(len(remote.looks.get(e, ())) for e in many) - 2
 
 
 def test_one_that_somebody_begins_to_follow_goes_first_at_once(stage):

@@ -13,8 +13,8 @@ from app.engine.slots import Slots
 ONE = Resources(cpus=1)
 
 
-def take(slots, task, wanted=ONE, *, execution="e1", running=False):
-    return slots.take(execution, task, wanted, running=running)
+def take(slots, task, wanted=ONE, *, execution="e1", running=False, owner=""):
+    return slots.take(execution, task, wanted, running=running, owner=owner)
 
 
 def test_processors_are_handed_out_until_none_is_left():
@@ -76,7 +76,7 @@ def test_what_runs_already_has_what_it_takes_even_if_that_is_too_much():
     assert take(slots, "c")
 
 
-def test_who_waits_is_woken_once_when_something_is_given_back():
+def test_only_who_gets_it_is_woken_when_something_is_given_back():
     slots, woken = Slots(1, None), []
     slots.listen(woken.append)
     take(slots, "a")
@@ -85,9 +85,71 @@ def test_who_waits_is_woken_once_when_something_is_given_back():
     take(slots, "d", execution="e3")
     assert woken == []
     slots.give_back("e1", "a")
-    assert woken == ["e2", "e3"]
+    assert woken == ["e2"]
     slots.give_back("e1", "a")
-    assert woken == ["e2", "e3"], "giving back twice gives nothing back"
+    assert woken == ["e2"], "giving back twice gives nothing back"
+    assert not take(slots, "d", execution="e3"), "it is offered to another"
+    for task in "bc":
+        assert take(slots, task, execution="e2")
+        slots.give_back("e2", task)
+    assert woken == ["e2", "e2", "e3"]
+
+
+def served(slots, number, held):
+    """Give back what is held, so many times; tell the executions that get it, in order."""
+    order = []
+    slots.listen(order.append)
+    for _ in range(number):
+        slots.give_back(*held)
+        held = (order[-1], "task")
+        assert take(slots, "task", execution=order[-1])
+    return order
+
+
+def test_owners_get_their_turns_however_many_tasks_one_of_them_has():
+    slots = Slots(1, None)
+    take(slots, "task", execution="ada-0", owner="ada")
+    for i in range(1, 2000):
+        assert not take(slots, "task", execution=f"ada-{i}", owner="ada")
+    for owner in ("bob", "cyd"):
+        for i in range(2):
+            assert not take(slots, "task", execution=f"{owner}-{i}", owner=owner)
+    order = served(slots, 7, ("ada-0", "task"))
+    assert order == ["ada-1", "bob-0", "cyd-0", "ada-2", "bob-1", "cyd-1", "ada-3"]
+
+
+def test_what_does_not_fit_keeps_nobody_elses_turn():
+    slots = Slots(2, None)
+    take(slots, "long")
+    assert not take(slots, "large", Resources(cpus=2), owner="ada")
+    assert take(slots, "small", owner="bob")
+
+
+def test_who_waits_no_more_is_offered_nothing():
+    slots, woken = Slots(1, None), []
+    slots.listen(woken.append)
+    take(slots, "a")
+    take(slots, "b", execution="e2")
+    take(slots, "c", execution="e3")
+    slots.give_back("e2", "b")
+    slots.give_back("e1", "a")
+    assert woken == ["e3"]
+    slots.give_back("e3", "c")
+    assert take(slots, "d"), "what was offered and not taken is free again"
+
+
+def test_an_offer_that_nobody_takes_goes_to_the_next(monkeypatch):
+    moment = [1000.0]
+    monkeypatch.setattr(time, "monotonic", lambda: moment[0])
+    slots, woken = Slots(1, None), []
+    slots.listen(woken.append)
+    take(slots, "a")
+    take(slots, "b", execution="gone")
+    take(slots, "c", execution="here")
+    slots.give_back("e1", "a")
+    moment[0] += 6
+    assert take(slots, "c", execution="here")
+    assert woken == ["gone"]
 
 
 def test_giving_back_what_was_never_taken_wakes_nobody():
@@ -134,7 +196,7 @@ def test_many_threads_never_hold_more_than_there_is():
                     holding.add(name)
                     most.append(len(holding))
                     holding.discard(name)
-                slots.give_back("e1", name)
+            slots.give_back("e1", name)
 
     threads = [threading.Thread(target=work, args=(str(i),)) for i in range(8)]
     for thread in threads:
