@@ -14,12 +14,13 @@ from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
 from email.message import Message
 from typing import Any, Final, TypedDict
-from urllib.parse import urljoin, urlsplit
+from urllib.parse import unquote, urljoin, urlsplit
 
 import requests
 import urllib3
 from requests.adapters import HTTPAdapter
-from requests.utils import get_auth_from_url, requote_uri, urldefragauth
+from requests.auth import HTTPBasicAuth
+from requests.utils import requote_uri, urldefragauth
 
 from app.domain import JSON
 
@@ -140,7 +141,7 @@ class _Target:
 
     method: str
     url: str
-    auth: tuple[str, str] | None
+    auth: HTTPBasicAuth | None
     headers: Mapping[str, str]
     payload: Mapping[str, Any]
 
@@ -169,11 +170,14 @@ def _first_target(request: Request) -> _Target:
     payload = {} if body is None else {"json": body}
     if isinstance(body, str):
         payload = {"data": body.encode()}
-    user, password = get_auth_from_url(url)
+    parts, auth = urlsplit(url), None
+    if "@" in parts.netloc:  # in UTF-8 (RFC 7617); one without a password is a token, often
+        user, password = (unquote(part or "") for part in (parts.username, parts.password))
+        auth = HTTPBasicAuth(user.encode(), password.encode())
     return _Target(
         method=request["method"],
-        url=urldefragauth(url) if user or password else url,
-        auth=(user, password) if user or password else None,
+        url=urldefragauth(url) if auth else url,
+        auth=auth,
         headers=request.get("headers") or {},
         payload=payload,
     )
@@ -185,8 +189,7 @@ def _redirected(target: _Target, status: int, location: str) -> _Target:
     new = replace(target, url=url)
     becomes_get = status in _POST_MAY_BECOME_GET and target.method == "POST"
     if becomes_get or (status == _SEE_OTHER and target.method != "HEAD"):
-        about_body = [name for name in target.headers if name.lower().startswith("content-")]
-        kept = {name: target.headers[name] for name in target.headers if name not in about_body}
+        kept = {k: v for k, v in new.headers.items() if not k.lower().startswith("content-")}
         new = replace(new, method="GET", headers=kept, payload={})
     if not _same_server(target.url, url):
         kept = {k: v for k, v in new.headers.items() if k.lower().startswith(_FOR_EVERYBODY)}

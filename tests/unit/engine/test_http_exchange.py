@@ -7,7 +7,9 @@ import signal
 import socket
 import socketserver
 import ssl
+import struct
 import threading
+from contextlib import contextmanager, suppress
 from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
 
@@ -172,10 +174,19 @@ class TestRedirects:
         assert [seen.headers.get("authorization") for seen in server.seen] == ["Bearer t", None]
         assert "authorization" not in other.seen[0].headers
 
-    def test_the_same_server_gets_them_again(self, server):
+    @pytest.mark.parametrize(
+        ("user", "sent"),
+        [
+            ("ann:s3%20cret", "ann:s3 cret"),
+            ("token", "token:"),
+            ("é:%E2%82%AC", "é:€"),
+            (":p", ":p"),
+        ],
+    )
+    def test_the_same_server_gets_them_again(self, server, user, sent):
         server.answers["/old"] = redirect(302, "/new")
-        send(server.url.replace("//", "//ann:s3%20cret@") + "/old", headers={"X-Api-Key": "k"})
-        basic = "Basic " + base64.b64encode(b"ann:s3 cret").decode()
+        send(server.url.replace("//", f"//{user}@") + "/old", headers={"X-Api-Key": "k"})
+        basic = "Basic " + base64.b64encode(sent.encode()).decode()
         for seen in server.seen:
             assert seen.headers["authorization"] == basic
             assert seen.headers["x-api-key"] == "k"
@@ -287,58 +298,37 @@ class TestFailures:
         assert "s3cret" not in caught.value.message
 
     def test_a_connection_that_is_reset(self):
-        with socket.create_server(("127.0.0.1", 0)) as listener:
+        def reset(connection):
+            connection.recv(65536)
+            connection.setsockopt(socket.SOL_SOCKET, socket.SO_LINGER, struct.pack("ii", 1, 0))
 
-            def reset():
-                connection, _ = listener.accept()
-                connection.recv(65536)
-                linger = b"\x01\x00\x00\x00\x00\x00\x00\x00"
-                connection.setsockopt(socket.SOL_SOCKET, socket.SO_LINGER, linger)
-                connection.close()
-
-            thread = threading.Thread(target=reset)
-            thread.start()
-            with pytest.raises(ExchangeFailed, match="broke the connection off: ") as caught:
-                send(f"http://127.0.0.1:{listener.getsockname()[1]}/")
-            thread.join()
+        with accepting(reset) as place, pytest.raises(ExchangeFailed) as caught:
+            send(f"http://{place}/")
         assert caught.value.code == 56
+        assert caught.value.message.startswith("the server broke the connection off: ")
 
-    def test_a_server_without_tls(self, server):
-        server.answers["/"] = b"nothing that TLS knows\r\n"
-        with socket.create_server(("127.0.0.1", 0)) as listener:
+    def test_a_server_without_tls(self):
+        def answer(connection):
+            connection.sendall(b"HTTP/1.1 400 Bad Request\r\n\r\n")
+            connection.recv(65536)
 
-            def answer():
-                connection, _ = listener.accept()
-                connection.sendall(b"HTTP/1.1 400 Bad Request\r\n\r\n")
-                connection.recv(65536)
-                connection.close()
-
-            thread = threading.Thread(target=answer)
-            thread.start()
-            with pytest.raises(ExchangeFailed, match="no TLS connection") as caught:
-                send(f"https://127.0.0.1:{listener.getsockname()[1]}/")
-            thread.join()
+        with accepting(answer) as place, pytest.raises(ExchangeFailed) as caught:
+            send(f"https://{place}/")
         assert caught.value.code == 35
+        assert caught.value.message.startswith("no TLS connection: ")
 
     def test_a_certificate_that_nobody_knows(self, tmp_path):
-        certificate = self_signed(tmp_path)
         context = ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER)
-        context.load_cert_chain(certificate)
-        with socket.create_server(("127.0.0.1", 0)) as listener:
+        context.load_cert_chain(self_signed(tmp_path))
 
-            def shake_hands():
-                connection, _ = listener.accept()
-                with pytest.raises(ssl.SSLError):
-                    context.wrap_socket(connection, server_side=True)
-                connection.close()
+        def shake_hands(connection):
+            with suppress(ssl.SSLError):
+                context.wrap_socket(connection, server_side=True)
 
-            thread = threading.Thread(target=shake_hands)
-            thread.start()
-            with pytest.raises(ExchangeFailed, match="certificate is not accepted: ") as caught:
-                send(f"https://127.0.0.1:{listener.getsockname()[1]}/")
-            thread.join()
+        with accepting(shake_hands) as place, pytest.raises(ExchangeFailed) as caught:
+            send(f"https://{place}/")
         assert caught.value.code == 60
-        assert "self-signed certificate" in caught.value.message
+        assert caught.value.message == "its certificate is not accepted: self-signed certificate"
 
     @pytest.mark.parametrize(
         ("url", "headers"),
@@ -365,6 +355,22 @@ class TestFailures:
         monkeypatch.setattr(HTTPAdapter, "send", spying)
         send(server.url)
         assert limits == [(None, alarm)]
+
+
+@contextmanager
+def accepting(handle):
+    """Accept one connection and close it when it was handled; gives the host and the port."""
+    with socket.create_server(("127.0.0.1", 0)) as listener:
+
+        def accept():
+            connection, _ = listener.accept()
+            handle(connection)
+            connection.close()
+
+        thread = threading.Thread(target=accept)
+        thread.start()
+        yield f"127.0.0.1:{listener.getsockname()[1]}"
+        thread.join()
 
 
 def self_signed(folder):
