@@ -25,6 +25,8 @@ import click
 F = TypeVar("F", bound=Callable[..., Any])
 
 BEAT_SECONDS = 1.0
+STARTING, AT_WORK = b"s", b"w"
+"""What a sign of life says."""
 START_SECONDS = 60.0
 """Longest time from the start of a process to its first sign of life."""
 _MARGIN_SECONDS = 5.0
@@ -48,6 +50,7 @@ class Lifeline:
 
     def __init__(self, descriptor: int | None) -> None:
         self._socket: socket.socket | None = None
+        self._says = STARTING
         if descriptor is not None:
             self._socket = socket.socket(fileno=descriptor)
             self._socket.settimeout(BEAT_SECONDS)
@@ -65,7 +68,6 @@ class Lifeline:
             stop_seconds: How long it may take to stop.
         """
         if self._socket is None:
-            notify_systemd("READY=1")
             if "WATCHDOG_USEC" in os.environ:
                 _begin(_beat_systemd)
             return
@@ -80,11 +82,17 @@ class Lifeline:
 
         _begin(beat)
 
+    def tell_at_work(self) -> None:
+        """Say from now on that the start is done: nothing was wrong with the settings."""
+        self._says = AT_WORK
+        if self._socket is None:
+            notify_systemd("READY=1")
+
     def _beat(self) -> bool:
         """Give a sign of life and wait until the next is due; False when the supervisor is gone."""
         assert self._socket is not None  # noqa: S101  (the caller's condition)
         try:
-            self._socket.send(b".")
+            self._socket.send(self._says)
             return bool(self._socket.recv(1))
         except TimeoutError:
             return True  # it has nothing to say, or is stopped itself and does not listen

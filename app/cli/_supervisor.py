@@ -16,7 +16,7 @@ from dataclasses import dataclass, field
 
 import structlog
 
-from app.cli._lifeline import BEAT_SECONDS, START_SECONDS, notify_systemd
+from app.cli._lifeline import AT_WORK, BEAT_SECONDS, START_SECONDS, notify_systemd
 from app.cli._signals import catch_stop_signals
 from app.files import inherited_umask
 
@@ -44,7 +44,7 @@ class Child:
             in its queue, and are not refused, while the process is started again.
         lifeline: Our end of the socket by which it gives signs of life, and sees that we are gone.
         proven: It, or one before it, has been at work: the settings were right once.
-        at_work: It has given a sign of life.
+        heard: It has given a sign of life.
         silent_seconds: Since the last one, as far as we were awake ourselves.
     """
 
@@ -60,7 +60,7 @@ class Child:
     start_at: float = 0.0
     failures: int = 0
     proven: bool = False
-    at_work: bool = False
+    heard: bool = False
     silent_seconds: float = 0.0
 
     def start(self) -> None:
@@ -73,7 +73,7 @@ class Child:
         if self.listener is not None:
             descriptors.append(self.listener.fileno())
             arguments += ["--listener-fd", str(self.listener.fileno())]
-        self.started_at, self.at_work, self.silent_seconds = time.monotonic(), False, 0.0
+        self.started_at, self.heard, self.silent_seconds = time.monotonic(), False, 0.0
         if self.secret is not None:
             reading, writing = os.pipe()
             os.write(writing, self.secret.encode())
@@ -98,19 +98,19 @@ class Child:
         """
         assert self.lifeline is not None  # noqa: S101  (it is started)
         try:
-            heard = bool(self.lifeline.recv(4096))
+            signs = self.lifeline.recv(4096)
         except OSError:
-            heard = False
-        if heard:
-            self.at_work = self.proven = True
-            self.silent_seconds = 0.0
+            signs = b""
+        self.proven |= AT_WORK in signs
+        if signs:
+            self.heard, self.silent_seconds = True, 0.0
         else:
             self.silent_seconds += passed_seconds
 
     @property
     def is_silent(self) -> bool:
         """Whether no sign of life has come for too long."""
-        longest = max(self.silence_seconds, 2 * BEAT_SECONDS) if self.at_work else START_SECONDS
+        longest = max(self.silence_seconds, 2 * BEAT_SECONDS) if self.heard else START_SECONDS
         return self.silent_seconds > longest
 
     def put_down(self) -> int:

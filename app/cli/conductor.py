@@ -48,6 +48,7 @@ def command(config: Path | None, data_dir: Path | None, lifeline_fd: int | None)
         conductor = create_conductor(settings)
     on_stop_signal(conductor.stop)
     lifeline.hold(conductor.stop, settings.conductor.silence_timeout, _STOP_SECONDS)
+    lifeline.tell_at_work()
     threading.Thread(target=_watch, args=(conductor,), name="watchdog", daemon=True).start()
     freeze_start_up()
     with start_or_exit():

@@ -53,6 +53,7 @@ def main(
     for number in (signal.SIGTERM, signal.SIGINT):
         gevent.signal_handler(number, stop.set)
     settings = settings_or_exit(config, {"data_dir": data_dir}, master_key=_read_all(master_key_fd))
+    lifeline.hold(stop.set, settings.web.silence_timeout, settings.web.shutdown_timeout)
     configure_logging(settings.observability.log_level, settings.observability.log_format)
     check_limits(settings)
     with start_or_exit():
@@ -69,7 +70,7 @@ def main(
         warn_of_any_host(settings)
     server = Server(_listener(settings, listener_fd), web.app, _limits(settings))
     server.start()
-    lifeline.hold(stop.set, settings.web.silence_timeout, settings.web.shutdown_timeout)
+    lifeline.tell_at_work()
     log.info("web process started", address=server.address)
     stop.wait()
     server.shut_down(web.changes.close, settings.web.shutdown_timeout)

@@ -29,7 +29,9 @@ import sys, threading, time
 def main(lifeline_fd):
     guard_process()
     stop = threading.Event()
-    Lifeline(lifeline_fd).hold(stop.set, 60, 1)
+    lifeline = Lifeline(lifeline_fd)
+    lifeline.tell_at_work()
+    lifeline.hold(stop.set, 60, 1)
     stop.wait()
 
 main()
@@ -72,7 +74,7 @@ def tend_until(supervisor: Supervisor, child: Child, condition: Callable[[], obj
 
 def test_a_child_that_gives_signs_of_life_is_not_silent(child, supervisor):
     one = child(GIVES_SIGNS)
-    tend_until(supervisor(one), one, lambda: one.at_work)
+    tend_until(supervisor(one), one, lambda: one.heard)
     assert one.silent_seconds == 0.0
     assert one.proven
     one.listen(59.0)
@@ -81,7 +83,7 @@ def test_a_child_that_gives_signs_of_life_is_not_silent(child, supervisor):
 
 def test_one_that_is_stopped_is_killed_and_another_takes_its_place(child, supervisor):
     one = child(GIVES_SIGNS)
-    tend_until(supervisor(one), one, lambda: one.at_work)
+    tend_until(supervisor(one), one, lambda: one.heard)
     first = one.process
     first.send_signal(signal.SIGSTOP)
     os.waitid(os.P_PID, first.pid, os.WSTOPPED | os.WNOWAIT)
@@ -89,13 +91,13 @@ def test_one_that_is_stopped_is_killed_and_another_takes_its_place(child, superv
     one.silent_seconds = 61.0
     tend_until(supervisor(one), one, lambda: one.process not in (None, first))
     assert first.returncode == -signal.SIGKILL
-    assert not one.at_work
-    tend_until(supervisor(one), one, lambda: one.at_work)
+    assert not one.heard
+    tend_until(supervisor(one), one, lambda: one.heard)
 
 
 def test_one_that_is_stuck_says_where(child, supervisor, capfd):
     one = child(GIVES_SIGNS)
-    tend_until(supervisor(one), one, lambda: one.at_work)
+    tend_until(supervisor(one), one, lambda: one.heard)
     assert one.put_down() == -signal.SIGABRT
     assert "in main" in capfd.readouterr().err
 
@@ -130,14 +132,24 @@ def test_settings_that_are_wrong_at_the_first_start_end_the_service(child, super
     assert tend_until(supervisor(one), one, lambda: False) == 2
 
 
+def test_settings_that_are_wrong_after_a_long_start_end_the_service_too(child, supervisor):
+    one = child(
+        GIVES_SIGNS.replace("    lifeline.tell_at_work()\n", "").replace(
+            "stop.wait()", "time.sleep(0.5); sys.exit(2)"
+        )
+    )
+    assert tend_until(supervisor(one), one, lambda: False) == 2
+    assert one.heard
+
+
 def test_settings_that_became_wrong_end_nothing_and_are_tried_again(child, supervisor):
     one = child(GIVES_SIGNS)
-    tend_until(supervisor(one), one, lambda: one.at_work)
+    tend_until(supervisor(one), one, lambda: one.heard)
     child("raise SystemExit(2)")
     one.process.terminate()
     assert tend_until(supervisor(one), one, lambda: one.failures >= 3) == 0
     child(GIVES_SIGNS)
-    assert tend_until(supervisor(one), one, lambda: one.at_work) == 0
+    assert tend_until(supervisor(one), one, lambda: one.heard) == 0
 
 
 def test_children_have_the_time_to_stop_that_they_are_given(child):
@@ -226,7 +238,7 @@ print(stop.wait(20))
         pass_fds=[theirs.fileno()],
     )
     theirs.close()
-    assert ours.recv(1) == b"."
+    assert ours.recv(1) == b"s"
     ours.close()
     assert process.communicate(timeout=PATIENCE_SECONDS)[0] == "True\n"
 
@@ -240,7 +252,9 @@ def test_a_process_alone_gives_its_signs_of_life_to_systemd(tmp_path, monkeypatc
             """
 import time
 from app.cli._lifeline import Lifeline
-Lifeline(None).hold(print, 60, 60)
+lifeline = Lifeline(None)
+lifeline.hold(print, 60, 60)
+lifeline.tell_at_work()
 time.sleep(20)
 """,
             env={**os.environ, "NOTIFY_SOCKET": str(address), "WATCHDOG_USEC": "2000000"},
