@@ -28,7 +28,7 @@ BEAT_SECONDS = 1.0
 STARTING, AT_WORK = b"s", b"w"
 """What a sign of life says."""
 START_SECONDS = 60.0
-"""Longest time from the start of a process to its first sign of life."""
+"""Longest silence of a process that is not at work yet: it is busy, and may wait for others."""
 _MARGIN_SECONDS = 5.0
 """By how much the supervisor comes before the kernel."""
 _LIBC = ctypes.CDLL(None, use_errno=True)
@@ -51,20 +51,20 @@ class Lifeline:
     def __init__(self, descriptor: int | None) -> None:
         self._socket: socket.socket | None = None
         self._says = STARTING
+        self._silence_seconds = START_SECONDS
         if descriptor is not None:
             self._socket = socket.socket(fileno=descriptor)
             self._socket.settimeout(BEAT_SECONDS)
             self._timer = _KillTimer()
-            self._timer.wind(START_SECONDS + _MARGIN_SECONDS)
+            self._wind()
 
-    def hold(self, stop: Callable[[], None], silence_seconds: float, stop_seconds: float) -> None:
+    def hold(self, stop: Callable[[], None], stop_seconds: float) -> None:
         """Give signs of life from now on, and notice the end of the supervisor.
 
         In a process that is patched by gevent they come from the event loop.
 
         Args:
             stop: Called when the supervisor is gone.
-            silence_seconds: After so long without a sign of life the process is replaced.
             stop_seconds: How long it may take to stop.
         """
         if self._socket is None:
@@ -75,18 +75,29 @@ class Lifeline:
         def beat() -> None:
             there = True
             while there:
-                self._timer.wind(silence_seconds + _MARGIN_SECONDS)
+                self._wind()
                 there = self._beat()
             self._timer.wind(stop_seconds + _MARGIN_SECONDS)
             stop()
 
         _begin(beat)
 
-    def tell_at_work(self) -> None:
-        """Say from now on that the start is done: nothing was wrong with the settings."""
-        self._says = AT_WORK
+    def tell_at_work(self, silence_seconds: float) -> None:
+        """Say from now on that the start is done, and that nothing was wrong with the settings.
+
+        Args:
+            silence_seconds: After so long without a sign of life the process is replaced.
+        """
+        self._says, self._silence_seconds = AT_WORK, silence_seconds
         if self._socket is None:
             notify_systemd("READY=1")
+            return
+        self._wind()
+        with suppress(OSError):  # the supervisor is gone, which is noticed elsewhere
+            self._socket.send(AT_WORK)
+
+    def _wind(self) -> None:
+        self._timer.wind(self._silence_seconds + _MARGIN_SECONDS)
 
     def _beat(self) -> bool:
         """Give a sign of life and wait until the next is due; False when the supervisor is gone."""

@@ -169,3 +169,10 @@ def listen(host: str, port: int, *, shared: bool = False) -> socket.socket:
         listener.close()
         raise
     return listener
+
+
+def take_over(descriptor: int) -> socket.socket:
+    """Take a listening socket over; one that was shut meanwhile listens again."""
+    listener = socket.socket(fileno=descriptor)
+    listener.listen(_BACKLOG)
+    return listener

@@ -12,6 +12,7 @@ import sys
 import threading
 import time
 from collections.abc import Callable, Mapping, Sequence
+from contextlib import suppress
 from dataclasses import dataclass, field
 
 import structlog
@@ -27,6 +28,8 @@ _LONGEST_LOOK_SECONDS = 0.5
 _ABORT_SECONDS = 1.0
 _LONGEST_PAUSE_SECONDS = 10.0
 _STEADY_SECONDS = 10.0
+_HOPELESS = 3
+"""Deaths in a row after which nobody should wait for a process."""
 _USAGE_ERROR = 2
 
 
@@ -44,7 +47,7 @@ class Child:
             in its queue, and are not refused, while the process is started again.
         lifeline: Our end of the socket by which it gives signs of life, and sees that we are gone.
         proven: It, or one before it, has been at work: the settings were right once.
-        heard: It has given a sign of life.
+        at_work: This one is.
         silent_seconds: Since the last one, as far as we were awake ourselves.
     """
 
@@ -60,7 +63,7 @@ class Child:
     start_at: float = 0.0
     failures: int = 0
     proven: bool = False
-    heard: bool = False
+    at_work: bool = False
     silent_seconds: float = 0.0
 
     def start(self) -> None:
@@ -73,7 +76,7 @@ class Child:
         if self.listener is not None:
             descriptors.append(self.listener.fileno())
             arguments += ["--listener-fd", str(self.listener.fileno())]
-        self.started_at, self.heard, self.silent_seconds = time.monotonic(), False, 0.0
+        self.started_at, self.at_work, self.silent_seconds = time.monotonic(), False, 0.0
         if self.secret is not None:
             reading, writing = os.pipe()
             os.write(writing, self.secret.encode())
@@ -101,16 +104,17 @@ class Child:
             signs = self.lifeline.recv(4096)
         except OSError:
             signs = b""
-        self.proven |= AT_WORK in signs
+        if AT_WORK in signs:
+            self.at_work = self.proven = True
         if signs:
-            self.heard, self.silent_seconds = True, 0.0
+            self.silent_seconds = 0.0
         else:
             self.silent_seconds += passed_seconds
 
     @property
     def is_silent(self) -> bool:
         """Whether no sign of life has come for too long."""
-        longest = max(self.silence_seconds, 2 * BEAT_SECONDS) if self.heard else START_SECONDS
+        longest = max(self.silence_seconds, 2 * BEAT_SECONDS) if self.at_work else START_SECONDS
         return self.silent_seconds > longest
 
     def put_down(self) -> int:
@@ -185,14 +189,28 @@ class Supervisor:
             code = child.put_down()
         if code is None:
             return 0
+        child.listen(0.0)  # what it said last
         child.bury()
         if code == _USAGE_ERROR and not child.proven:
             return code
         child.failures = 1 if now - child.started_at > _STEADY_SECONDS else child.failures + 1
         pause = min(_LONGEST_PAUSE_SECONDS, 0.1 * 2.0 ** (child.failures - 1))
         child.start_at = now + pause
+        if code == _USAGE_ERROR or child.failures >= _HOPELESS:
+            self._spare_clients(child)
         _tell_end(child.name, code, pause)
         return 0
+
+    def _spare_clients(self, child: Child) -> None:
+        """Let no more clients wait for a process that may not come back soon, if others answer.
+
+        Each process has a socket of its own on the same port, and the kernel spreads connections
+        over those that listen. The next process listens again when it is ready.
+        """
+        others = [one for one in self._children if one is not child and one.listener is not None]
+        if child.listener is not None and any(one.process and one.at_work for one in others):
+            with suppress(OSError):  # it is shut already
+                child.listener.shutdown(socket.SHUT_RDWR)
 
     def _end(self) -> None:
         running = [child.process for child in self._children if child.process is not None]

@@ -24,7 +24,7 @@ from app.cli._limits import (  # noqa: E402
 from app.cli._options import config_option, settings_or_exit, start_or_exit  # noqa: E402
 from app.cli._private import keep_private  # noqa: E402
 from app.cli._process import guard_process  # noqa: E402
-from app.cli._server import Server, listen  # noqa: E402
+from app.cli._server import Server, listen, take_over  # noqa: E402
 from app.errors import UpstreamError  # noqa: E402
 from app.factory import create_web  # noqa: E402
 from app.observability import configure_logging  # noqa: E402
@@ -53,7 +53,7 @@ def main(
     for number in (signal.SIGTERM, signal.SIGINT):
         gevent.signal_handler(number, stop.set)
     settings = settings_or_exit(config, {"data_dir": data_dir}, master_key=_read_all(master_key_fd))
-    lifeline.hold(stop.set, settings.web.silence_timeout, settings.web.shutdown_timeout)
+    lifeline.hold(stop.set, settings.web.shutdown_timeout)
     configure_logging(settings.observability.log_level, settings.observability.log_format)
     check_limits(settings)
     with start_or_exit():
@@ -70,7 +70,7 @@ def main(
         warn_of_any_host(settings)
     server = Server(_listener(settings, listener_fd), web.app, _limits(settings))
     server.start()
-    lifeline.tell_at_work()
+    lifeline.tell_at_work(settings.web.silence_timeout)
     log.info("web process started", address=server.address)
     stop.wait()
     server.shut_down(web.changes.close, settings.web.shutdown_timeout)
@@ -100,7 +100,7 @@ def _read_all(descriptor: int | None) -> str | None:
 
 def _listener(settings: Settings, descriptor: int | None) -> socket.socket:
     if descriptor is not None:
-        return socket.socket(fileno=descriptor)
+        return take_over(descriptor)
     return listen(settings.api.host, settings.api.port, shared=True)
 
 

@@ -30,8 +30,8 @@ def main(lifeline_fd):
     guard_process()
     stop = threading.Event()
     lifeline = Lifeline(lifeline_fd)
-    lifeline.tell_at_work()
-    lifeline.hold(stop.set, 60, 1)
+    lifeline.tell_at_work(60)
+    lifeline.hold(stop.set, 1)
     stop.wait()
 
 main()
@@ -74,7 +74,7 @@ def tend_until(supervisor: Supervisor, child: Child, condition: Callable[[], obj
 
 def test_a_child_that_gives_signs_of_life_is_not_silent(child, supervisor):
     one = child(GIVES_SIGNS)
-    tend_until(supervisor(one), one, lambda: one.heard)
+    tend_until(supervisor(one), one, lambda: one.at_work)
     assert one.silent_seconds == 0.0
     assert one.proven
     one.listen(59.0)
@@ -83,7 +83,7 @@ def test_a_child_that_gives_signs_of_life_is_not_silent(child, supervisor):
 
 def test_one_that_is_stopped_is_killed_and_another_takes_its_place(child, supervisor):
     one = child(GIVES_SIGNS)
-    tend_until(supervisor(one), one, lambda: one.heard)
+    tend_until(supervisor(one), one, lambda: one.at_work)
     first = one.process
     first.send_signal(signal.SIGSTOP)
     os.waitid(os.P_PID, first.pid, os.WSTOPPED | os.WNOWAIT)
@@ -91,13 +91,13 @@ def test_one_that_is_stopped_is_killed_and_another_takes_its_place(child, superv
     one.silent_seconds = 61.0
     tend_until(supervisor(one), one, lambda: one.process not in (None, first))
     assert first.returncode == -signal.SIGKILL
-    assert not one.heard
-    tend_until(supervisor(one), one, lambda: one.heard)
+    assert not one.at_work
+    tend_until(supervisor(one), one, lambda: one.at_work)
 
 
 def test_one_that_is_stuck_says_where(child, supervisor, capfd):
     one = child(GIVES_SIGNS)
-    tend_until(supervisor(one), one, lambda: one.heard)
+    tend_until(supervisor(one), one, lambda: one.at_work)
     assert one.put_down() == -signal.SIGABRT
     assert "in main" in capfd.readouterr().err
 
@@ -134,22 +134,22 @@ def test_settings_that_are_wrong_at_the_first_start_end_the_service(child, super
 
 def test_settings_that_are_wrong_after_a_long_start_end_the_service_too(child, supervisor):
     one = child(
-        GIVES_SIGNS.replace("    lifeline.tell_at_work()\n", "").replace(
+        GIVES_SIGNS.replace("    lifeline.tell_at_work(60)\n", "").replace(
             "stop.wait()", "time.sleep(0.5); sys.exit(2)"
         )
     )
     assert tend_until(supervisor(one), one, lambda: False) == 2
-    assert one.heard
+    assert not one.proven
 
 
 def test_settings_that_became_wrong_end_nothing_and_are_tried_again(child, supervisor):
     one = child(GIVES_SIGNS)
-    tend_until(supervisor(one), one, lambda: one.heard)
+    tend_until(supervisor(one), one, lambda: one.at_work)
     child("raise SystemExit(2)")
     one.process.terminate()
     assert tend_until(supervisor(one), one, lambda: one.failures >= 3) == 0
     child(GIVES_SIGNS)
-    assert tend_until(supervisor(one), one, lambda: one.heard) == 0
+    assert tend_until(supervisor(one), one, lambda: one.at_work) == 0
 
 
 def test_children_have_the_time_to_stop_that_they_are_given(child):
@@ -232,7 +232,7 @@ def test_a_child_stops_when_its_supervisor_is_gone():
 import threading
 from app.cli._lifeline import Lifeline
 stop = threading.Event()
-Lifeline({theirs.fileno()}).hold(stop.set, 60, 60)
+Lifeline({theirs.fileno()}).hold(stop.set, 60)
 print(stop.wait(20))
 """,
         pass_fds=[theirs.fileno()],
@@ -253,8 +253,8 @@ def test_a_process_alone_gives_its_signs_of_life_to_systemd(tmp_path, monkeypatc
 import time
 from app.cli._lifeline import Lifeline
 lifeline = Lifeline(None)
-lifeline.hold(print, 60, 60)
-lifeline.tell_at_work()
+lifeline.hold(print, 60)
+lifeline.tell_at_work(60)
 time.sleep(20)
 """,
             env={**os.environ, "NOTIFY_SOCKET": str(address), "WATCHDOG_USEC": "2000000"},
