@@ -15,6 +15,7 @@ from __future__ import annotations
 import json
 import re
 from collections.abc import Callable, Iterator, Mapping
+from functools import cache
 from typing import Any, Final
 
 from jsonschema_rs import Draft202012Validator, FancyRegexOptions, ValidationError
@@ -46,16 +47,13 @@ def violations(
         path: Where the value stands.
         formats: What ``format`` means, if not what JSON Schema says.
     """
-    validator = _validator(schema, formats)
-    if validator.is_valid(value):
-        return
-    errors = validator.iter_errors(value)
-    yield from dict.fromkeys(fault for error in errors for fault in _explain(error, path, schema))
+    yield from _violations(_validator(schema, formats), schema, value, path)
 
 
 def schema_violations(schema: Schema, path: Path = ()) -> Iterator[Fault]:
     """Find what in a schema is not draft 2020-12 of JSON Schema."""
-    faults = list(violations({"$ref": _META}, schema, path))
+    meta = {"$ref": _META}
+    faults = list(_violations(_meta_validator(), meta, schema, path))
     yield from faults
     if not faults:
         yield from (Fault((*path, *at), why) for at, why in _pattern_faults(schema, ()))
@@ -81,6 +79,20 @@ def type_name(value: JSON) -> str:
 
 def _other(value: JSON) -> str:
     return "null" if value is None else f"a {type(value).__name__}"
+
+
+def _violations(
+    validator: Draft202012Validator, schema: Schema, value: JSON, path: Path
+) -> Iterator[Fault]:
+    if validator.is_valid(value):
+        return
+    errors = validator.iter_errors(value)
+    yield from dict.fromkeys(fault for error in errors for fault in _explain(error, path, schema))
+
+
+@cache
+def _meta_validator() -> Draft202012Validator:
+    return _validator({"$ref": _META}, None)
 
 
 def _validator(schema: Schema, formats: Formats | None) -> Draft202012Validator:

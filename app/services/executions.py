@@ -124,7 +124,7 @@ class ExecutionService:
             LimitExceeded: Too many wait for launches with keys of theirs.
             UpstreamError: It surely did not start.
         """
-        digest = _digest(reference, orchestrator, inputs)
+        digest = "" if key is None else _digest(reference, orchestrator, inputs)
         if key is not None:
             # Looked for first: the workflow may have changed since, or be gone.
             earlier = self._executions.launched_with(identity.username, key, digest)

@@ -71,10 +71,10 @@ class InputChecker:
             message = f"must be an object, got {json_schema.type_name(given)}"
             raise _invalid([Fault(("inputs",), message)])
         known = {parameter.name for parameter in parameters}
+        stray = [name for name in given if name not in known]
         faults = [
             Fault(("inputs", str(name)), "is not an input of this workflow")
-            for name in given
-            if name not in known
+            for name in stray[:MAX_FIELDS]
         ]
         values, found = self._checked(
             [Given(p, given[p.name]) for p in parameters if p.name in given], owner
@@ -88,7 +88,7 @@ class InputChecker:
             elif parameter.required:
                 faults.append(Fault(("inputs", parameter.name), "is required"))
         if faults:
-            raise _invalid(faults)
+            raise _invalid(faults, more=len(stray[MAX_FIELDS:]))
         return {p.name: values[p.name] for p in parameters if p.name in values}
 
     def _checked(self, given: list[Given], owner: str) -> tuple[dict[str, JSON], list[Fault]]:
@@ -203,7 +203,7 @@ def _value_faults(parameter: Parameter, value: JSON) -> Iterator[Fault]:
         yield from json_schema.violations(schema, value, path)
 
 
-def _invalid(faults: Sequence[Fault]) -> InvalidRequest:
+def _invalid(faults: Sequence[Fault], more: int = 0) -> InvalidRequest:
     fields = [to_field_error(fault) for fault in faults[:MAX_FIELDS]]
     message = "The inputs are not those that the workflow takes."
-    return InvalidRequest(message, fields=fields, more=len(faults) - len(fields))
+    return InvalidRequest(message, fields=fields, more=more + len(faults) - len(fields))
