@@ -89,11 +89,14 @@ def build(source: Mapping[str, JSON]) -> Definition:
 
 def _input(name: str, words: Mapping[str, JSON]) -> Parameter:
     value_schema = checks.input_schema(words)
+    default = words.get("default")
+    if value_schema["type"] == "integer" and isinstance(default, float):
+        default = int(default)  # 10.0 is one to JSON Schema, but to few commands
     return Parameter(
         name=name,
         type=value_schema["type"],
         required=words.get("required", True) and "default" not in words,
-        default=words.get("default"),
+        default=default,
         description=words.get("description", ""),
         schema=value_schema,
     )

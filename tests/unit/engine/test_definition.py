@@ -202,6 +202,11 @@ steps: [{id: a, type: http, config: {url: "http://host", body: [3.10, 1e3, 0.1, 
 """
         assert parse(text).steps[0].config["body"] == [3.1, 1000.0, 0.1, 10, 5e-324]
 
+    def test_the_default_of_an_integer_is_one(self):
+        text = "id: w\ninputs: {n: {type: integer, default: 1e3}}\n"
+        (parameter,) = parse(text + "steps: [{id: a, type: script, config: {script: x}}]").inputs
+        assert repr(parameter.default) == "1000"
+
     def test_the_name_is_the_id_by_default(self):
         assert load(minimal()).name == "w"
 
