@@ -189,7 +189,13 @@ def _services(
         follow=FollowService(
             service, readers, stretches, changes, settings.streams, recheck_seconds=recheck
         ),
-        events=EventService(records, changes, settings.streams.heartbeat, recheck),
+        events=EventService(
+            records,
+            changes,
+            turns,
+            heartbeat_seconds=settings.streams.heartbeat,
+            recheck_seconds=recheck,
+        ),
         places=places,
         turns=turns,
         tickets=TicketService(Tickets(database), service, users, settings.streams.ticket_lifetime),

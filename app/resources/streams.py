@@ -155,7 +155,6 @@ class Messages:
     def __init__(self, tasks: Callable[[Execution], list[Task]], turn: Turn) -> None:
         self._tasks = tasks
         self._turn = turn
-        self._execution: Execution | None = None
         self._shown: dict[str, Task] = {}
 
     def of(self, event: Event) -> Iterator[bytes]:
@@ -163,12 +162,10 @@ class Messages:
         if isinstance(event, Batch):
             yield written(_as_frames, event, self._turn)
             return
-        if isinstance(event, StatusChanged):
-            self._execution = event.execution
         if not isinstance(event, Changed | Heartbeat):
             yield _frame(*event_json(event))
-        if self._execution is not None and isinstance(event, StatusChanged | Changed):
-            yield from self._changes(self._execution)
+        if isinstance(event, StatusChanged | Changed):
+            yield from self._changes(event.execution)
 
     def _changes(self, execution: Execution) -> Iterator[bytes]:
         tasks = self._tasks(execution)

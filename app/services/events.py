@@ -11,11 +11,14 @@ from app.domain import Execution, ExecutionStatus, Identity
 from app.errors import NotAuthenticated
 from app.services.access import sees_everything
 from app.services.follow import Caller, Event, Expired, Heartbeat, Moved, Rhythm, StatusChanged
+from app.services.turns import Turns
 from app.store.changes import Changes
 from app.store.executions import Executions
 
 _TOPIC = "statuses"
 _REMEMBERED = 10_000
+_READ = 50
+"""How many executions are read in one turn."""
 
 
 class EventService:
@@ -26,6 +29,7 @@ class EventService:
     Args:
         executions: The executions in the store.
         changes: Wakes who waits.
+        turns: Lets others act where there is much to tell.
         heartbeat_seconds: Longest silence.
         recheck_seconds: How often it is checked that a reader may still read.
     """
@@ -34,11 +38,14 @@ class EventService:
         self,
         executions: Executions,
         changes: Changes,
+        turns: Turns,
+        *,
         heartbeat_seconds: float,
         recheck_seconds: float,
     ) -> None:
         self._executions = executions
         self._changes = changes
+        self._turns = turns
         self._rhythm = (heartbeat_seconds, recheck_seconds)
         self._lock = Lock()
         self._recent: deque[Execution] = deque(maxlen=_REMEMBERED)
@@ -58,11 +65,13 @@ class EventService:
         with self._changes.subscribe(_TOPIC) as subscription:
             position: int | None = self._count
             for execution in self._open_executions(identity):
+                self._take_turn(identity)
                 yield StatusChanged(execution)
             while not self._changes.closing and position is not None:
                 fresh, position = self._since(position)
                 for execution in fresh:
                     if sees_everything(identity) or execution.owner == identity.username:
+                        self._take_turn(identity)
                         yield StatusChanged(execution)
                         rhythm.spoke()
                 if rhythm.check_is_due():
@@ -77,8 +86,18 @@ class EventService:
                     rhythm.spoke()
         yield Moved(0)
 
-    def _open_executions(self, identity: Identity) -> list[Execution]:
-        return self._executions.open(None if sees_everything(identity) else identity.username)
+    def _take_turn(self, identity: Identity) -> None:
+        """Let others act, now and then, since each event is written at once."""
+        with self._turns.turn(identity.username):
+            pass
+
+    def _open_executions(self, identity: Identity) -> Iterator[Execution]:
+        owner, after, full = None if sees_everything(identity) else identity.username, 0, True
+        while full:
+            some = self._executions.open(owner, after, _READ)
+            yield from some
+            full = len(some) == _READ
+            after = some[-1].number if some else after
 
     def _since(self, position: int) -> tuple[list[Execution], int | None]:
         """Give the changes from a position on, and the next position; None when some are lost."""

@@ -57,6 +57,8 @@ class Dropped:
 class Changed:
     """Something of the execution changed, perhaps its tasks."""
 
+    execution: Execution
+
 
 @dataclass(frozen=True, slots=True)
 class Heartbeat:
@@ -254,7 +256,7 @@ class _Follower:
                 shown = execution.status
                 yield StatusChanged(execution)
             elif woken:
-                yield Changed()
+                yield Changed(execution)
             last = self._last(execution)
             if last is not None:
                 yield last

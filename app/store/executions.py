@@ -16,6 +16,8 @@ from sqlalchemy import (
     delete,
     func,
     insert,
+    literal,
+    null,
     select,
     update,
 )
@@ -46,9 +48,19 @@ from app.store.execution_rows import (
 )
 from app.store.memo import Memo
 from app.store.names import fitted, storable
-from app.store.schema import executions, launch_keys, tasks
+from app.store.schema import Json, executions, launch_keys, tasks
 from app.store.stranded import abandon
 from app.store.task_rows import TASK_FIELDS
+
+_BRIEF = [
+    literal({}, Json).label(column.name)
+    if column.name in {"inputs", "outputs"}
+    else null().label(column.name)
+    if column.name in {"reference", "cursor"}
+    else column
+    for column in executions.c
+]
+"""The columns of executions, without the values of those that may be large."""
 
 _CREATE_ATTEMPTS = 10
 _LIMITS = {
@@ -300,21 +312,27 @@ class Executions(DrivenExecutions):
             )
             return [to_execution(row) for row in rows], total
 
-    def open(self, owner: str | None) -> list[Execution]:
-        """List the executions of a user, or of all, that have not ended, oldest first."""
-        conditions: list[ColumnElement[bool]] = [executions.c.log_complete.is_(False)]
+    def open(self, owner: str | None, after: int, limit: int) -> list[Execution]:
+        """List executions that have not ended, oldest first, without what may be large of them.
+
+        Args:
+            owner: Whose; None for all.
+            after: Number of the execution behind which to begin.
+            limit: Most executions.
+        """
+        conditions: list[ColumnElement[bool]] = [
+            executions.c.log_complete.is_(False), executions.c.number > after,
+        ]  # fmt: skip
         if owner is not None:
             conditions.append(executions.c.owner == owner)
+        statement = select(*_BRIEF).where(*conditions).order_by(executions.c.number).limit(limit)
         with self._database.read() as connection:
-            rows = connection.execute(
-                select(executions).where(*conditions).order_by(executions.c.number)
-            )
-            return [to_execution(row) for row in rows]
+            return [to_execution(row) for row in connection.execute(statement)]
 
     def get_many(self, ids: Collection[str]) -> list[Execution]:
-        """Get those of some executions that exist."""
+        """Get those of some executions that exist, without what may be large of them."""
         with self._database.read() as connection:
-            rows = connection.execute(select(executions).where(executions.c.id.in_(ids)))
+            rows = connection.execute(select(*_BRIEF).where(executions.c.id.in_(ids)))
             return [to_execution(row) for row in rows]
 
     def tasks(self, execution: Execution) -> list[Task]:

@@ -45,6 +45,14 @@ def test_it_begins_with_what_has_not_ended(make_service):
     assert statuses(seen) == [(pending.id, PENDING), (running.id, RUNNING)]
 
 
+def test_however_many_have_not_ended_all_are_told_and_nothing_large_is_kept_of_them(make_service):
+    service = make_service(start=False, streams__heartbeat="100ms")
+    many = [service.add_execution(inputs={"text": "x" * 1000}).id for _ in range(120)]
+    _, seen = settled(service)
+    assert [id_ for id_, _ in statuses(seen)] == many
+    assert {str(e.execution.inputs) for e in seen if isinstance(e, StatusChanged)} == {"{}"}
+
+
 def test_each_change_is_told_in_its_order(service):
     one, two = Log(service), Log(service)
     events, _ = settled(service)

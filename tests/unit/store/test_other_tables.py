@@ -11,6 +11,7 @@ from app.errors import NotFound, StoreUnavailable
 from app.store.conductors import Conductors, Node
 from app.store.database import Database
 from app.store.definitions import DefinitionSnapshots
+from app.store.ends import EndsTold
 from app.store.execution_rows import now
 from app.store.executions import Executions
 from app.store.keys import Sealed, SealedKeys, SshKeys
@@ -128,3 +129,16 @@ def test_a_transaction_that_fails_leaves_nothing(kit):
     with pytest.raises(ValueError, match="half way"):
         kit.database.write(work)
     assert Conductors(kit.database).all() == []
+
+
+def test_who_was_told_of_an_end_is_known_to_every_process_until_the_note_is_old(kit):
+    ends, elsewhere = EndsTold(kit.database), EndsTold(Database(kit.database.url))
+    later, past = now() + timedelta(hours=1), now() - timedelta(seconds=1)
+    assert not ends.note(1, "ada", later)
+    assert elsewhere.note(1, "ada", later)
+    assert not elsewhere.note(2, "ada", later)
+    assert not elsewhere.note(1, "bob", past)
+    assert not ends.note(1, "bob", later)
+    assert ends.note(1, "bob", past)
+    assert not ends.note(1, "bob", past)
+    elsewhere._database.dispose()
