@@ -293,7 +293,7 @@ class Conductor:
         while not self._stopping.wait(self._settings.lease / 3):
             moment = self._turned_at["heartbeat"] = time.monotonic()
             try:
-                self._conductors.beat(self._id, self._node)
+                self._conductors.beat(self._id, self._node, os.getpid())
                 self._executions.renew(self._id, self._settings.lease)
                 self._renewed_at = moment
                 self._tell_of_the_stranded()

@@ -61,21 +61,24 @@ class Conductors:
 
     def register(self, conductor_id: str, node: Node, pid: int) -> None:
         """Enter a conductor that begins its work."""
-        moment = now()
-        values = {"node": node.name, "pid": pid, "started_at": moment, "beat_at": moment}
 
         def work(connection: Connection) -> None:
-            connection.execute(insert(conductors).values(id=conductor_id, **values))
+            _enter(connection, conductor_id, node, pid)
             _see(connection, node)
 
         self._database.write(work)
 
-    def beat(self, conductor_id: str, node: Node) -> None:
-        """Give a sign of life."""
+    def beat(self, conductor_id: str, node: Node, pid: int) -> None:
+        """Give a sign of life.
+
+        One that was taken out for dead, or that a restored database does not know, enters itself
+        again.
+        """
 
         def work(connection: Connection) -> None:
             own = update(conductors).where(conductors.c.id == conductor_id)
-            connection.execute(own.values(beat_at=now()))
+            if not connection.execute(own.values(beat_at=now())).rowcount:
+                _enter(connection, conductor_id, node, pid)
             _see(connection, node)
 
         self._database.write(work, durable=False, idempotent=True)
@@ -119,6 +122,12 @@ def served(lease_seconds: float) -> Select[tuple[str]]:
     """Select the nodes that a living conductor serves."""
     oldest = now() - timedelta(seconds=SILENT_LEASES * lease_seconds)
     return select(conductors.c.node).where(conductors.c.beat_at >= oldest)
+
+
+def _enter(connection: Connection, conductor_id: str, node: Node, pid: int) -> None:
+    moment = now()
+    values = {"node": node.name, "pid": pid, "started_at": moment, "beat_at": moment}
+    connection.execute(insert(conductors).values(id=conductor_id, **values))
 
 
 def _see(connection: Connection, node: Node) -> None:

@@ -29,13 +29,23 @@ def test_a_conductor_is_alive_while_it_gives_signs_of_life(kit):
     old = update(table).values(beat_at=now() - timedelta(hours=1))
     kit.database.write(lambda c: c.execute(old))
     assert not conductors.alive(60)
-    conductors.beat("c1", NODE)
+    conductors.beat("c1", NODE, 42)
     assert conductors.alive(60)
     [conductor] = conductors.all()
     assert (conductor.id, conductor.node, conductor.pid) == ("c1", NODE.name, 42)
     assert conductor.beat_at >= conductor.started_at
     conductors.remove("c1")
     assert conductors.all() == []
+
+
+def test_a_conductor_that_the_store_has_forgotten_enters_itself_again(kit):
+    conductors = Conductors(kit.database)
+    conductors.register("c1", NODE, 42)
+    conductors.remove("c1")
+    for _ in range(2):
+        conductors.beat("c1", NODE, 42)
+    assert conductors.alive(60)
+    assert [(c.id, c.pid) for c in conductors.all()] == [("c1", 42)]
 
 
 def test_a_definition_is_kept_once_whatever_the_order_of_its_names(kit):
