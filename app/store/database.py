@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import os
 import sqlite3
+import threading
 import time
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
@@ -12,7 +13,7 @@ from typing import TypeVar
 
 import psycopg
 import structlog
-from sqlalchemy import Connection, Engine, make_url
+from sqlalchemy import Connection, Engine, make_url, text
 from sqlalchemy.exc import DBAPIError, OperationalError, SQLAlchemyError
 
 from app.errors import StoreUnavailable
@@ -24,6 +25,8 @@ T = TypeVar("T")
 _ATTEMPTS = 3
 _REST_SECONDS = 0.05
 _RETRY_SECONDS = 2.0
+_PROBE_SECONDS = 2.0
+_PROBE_BYTES = 64 * 1024
 
 log = structlog.get_logger(__name__)
 
@@ -43,6 +46,9 @@ class Database:
         self.timeout_seconds = timeout_seconds
         self.dialect = make_url(url).get_backend_name()
         self.is_sqlite = self.dialect == "sqlite"
+        self._probe_lock = threading.Lock()
+        self._probe_again_at = 0.0
+        self._probe_failure: StoreUnavailable | None = None
         self._troubles: dict[str, set[str]] = {"read": set(), "write": set()}
         if self.is_sqlite:
             self._prepare_file()
@@ -98,12 +104,24 @@ class Database:
         return result
 
     def probe(self) -> None:
-        """Find out whether the database takes a change, by one that changes nothing.
+        """Find out whether the database takes as much as a launch, and take it back.
+
+        Less could still fit where the disk is full. It is tried every few seconds at most.
 
         Raises:
             StoreUnavailable: It does not.
         """
-        self.write(lambda c: c.exec_driver_sql("UPDATE counters SET value = value"), durable=False)
+        with self._probe_lock:
+            if time.monotonic() >= self._probe_again_at:
+                try:
+                    self.write(_put_probe, durable=False, idempotent=True)
+                    self.write(_remove_probe, durable=False, idempotent=True)
+                    self._probe_failure = None
+                except StoreUnavailable as exc:
+                    self._probe_failure = exc
+                self._probe_again_at = time.monotonic() + _PROBE_SECONDS
+            if self._probe_failure is not None:
+                raise self._probe_failure.again()
 
     @property
     def troubled(self) -> bool:
@@ -144,11 +162,11 @@ class Database:
 
     def _doubt(self, exc: DBAPIError) -> StoreUnavailable:
         self._explained(exc, "write")
-        text = (
+        sentence = (
             "The store went away while it was asked to keep this; nobody knows whether it did. "
             "Look before you repeat it."
         )
-        return StoreUnavailable(text, detail=_words(exc), retry_after_seconds=_RETRY_SECONDS)
+        return StoreUnavailable(sentence, detail=_words(exc), retry_after_seconds=_RETRY_SECONDS)
 
     def _unavailable(self, meaning: str, exc: Exception, attempt: str) -> StoreUnavailable:
         """Say in the log what is wrong, once until it is well again."""
@@ -156,8 +174,8 @@ class Database:
         if meaning not in known:
             known.add(meaning)
             log.error("store unavailable", attempt=attempt, problem=meaning, detail=_words(exc))
-        text = f"The store does not answer at the moment: {meaning}."
-        return StoreUnavailable(text, detail=_words(exc), retry_after_seconds=_RETRY_SECONDS)
+        sentence = f"The store does not answer at the moment: {meaning}."
+        return StoreUnavailable(sentence, detail=_words(exc), retry_after_seconds=_RETRY_SECONDS)
 
     def _is_well(self, *attempts: str) -> None:
         for attempt in attempts:
@@ -227,6 +245,18 @@ class _InDoubt(Exception):
     def __init__(self, cause: DBAPIError) -> None:
         super().__init__(str(cause))
         self.cause = cause
+
+
+def _put_probe(connection: Connection) -> None:
+    statement = text(
+        "INSERT INTO definitions (digest, document) VALUES ('probe', :document)"
+        " ON CONFLICT (digest) DO UPDATE SET document = excluded.document"
+    )
+    connection.execute(statement, {"document": f'"{"x" * _PROBE_BYTES}"'})
+
+
+def _remove_probe(connection: Connection) -> None:
+    connection.execute(text("DELETE FROM definitions WHERE digest = 'probe'"))
 
 
 def _words(exc: Exception) -> str:

@@ -78,8 +78,26 @@ def test_a_fault_of_ours_is_none_of_the_store_s(database):
     assert not database.troubled
 
 
-def test_a_probe_changes_nothing_and_finds_what_reading_does_not(database):
+@pytest.mark.parametrize("break_it", [fill_the_disk, forbid_writing])
+def test_a_probe_finds_what_reading_does_not_and_leaves_nothing(database, monkeypatch, break_it):
+    monkeypatch.setattr("app.store.database._PROBE_SECONDS", 0.0)
     database.probe()
-    forbid_writing(database)
+    with database.read() as connection:
+        assert connection.execute(text("SELECT count(*) FROM definitions")).scalar_one() == 0
+    # What the first probe has used and left is room again.
+    database.write(keep)
+    mend = break_it(database)
     with pytest.raises(StoreUnavailable):
         database.probe()
+    pragma(database, mend)
+    database.probe()
+
+
+def test_a_probe_is_not_repeated_at_once_whoever_asks(database):
+    forbid_writing(database)
+    with pytest.raises(StoreUnavailable) as first:
+        database.probe()
+    pragma(database, "PRAGMA query_only=0")
+    with pytest.raises(StoreUnavailable) as second:
+        database.probe()
+    assert second.value.message == first.value.message
