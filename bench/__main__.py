@@ -12,12 +12,13 @@ import time
 from collections.abc import Iterator
 from pathlib import Path
 
-from bench import abuse, alien4cloud, engine, follow, http, journal, streams
+from bench import abuse, alien4cloud, durability, engine, follow, http, journal, streams
 from bench._client import raise_descriptor_limit
 from bench._report import Figure, load, machine, markdown, text_row
 
 _PARTS = {
     "journal": journal,
+    "durability": durability,
     "follow": follow,
     "streams": streams,
     "engine": engine,
