@@ -7,10 +7,15 @@ conductor and the tools are plain threaded programs, where a call is simply made
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections import Counter, deque
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from threading import Event, Lock
 from typing import Any, ParamSpec, Protocol, TypeVar, cast
 
 from gevent import monkey
+
+from app.errors import LimitExceeded
 
 P = ParamSpec("P")
 T = TypeVar("T")
@@ -59,3 +64,81 @@ def cooperative() -> bool:
 def make_pool(size: int) -> Pool:
     """Make a pool of so many real threads; without gevent, calls run where they are made."""
     return _GeventPool(size) if cooperative() else _Inline()
+
+
+class Turns:
+    """Gives places to those who wait for one, in turns by owner.
+
+    Whoever asks for many waits behind whoever asks for one, and never holds the last place. What
+    one owner asks for may come from several sides, which have turns among themselves.
+
+    Args:
+        places: How many may hold one at the same time.
+        waiting: Most callers of one side of one owner that may wait.
+        sides: Most sides of one owner of which callers may wait.
+    """
+
+    def __init__(self, places: int, waiting: int, sides: int = 32) -> None:
+        self._free = places
+        self._each = max(1, places - 1)
+        self._most_waiting = waiting
+        self._most_sides = sides
+        self._lock = Lock()
+        self._held: Counter[str] = Counter()
+        self._queues: dict[str, dict[str, deque[Event]]] = {}
+
+    @contextmanager
+    def turn(self, owner: str, side: str = "") -> Iterator[None]:
+        """Wait for a place, and hold it.
+
+        Raises:
+            LimitExceeded: Too many calls of this owner wait already.
+        """
+        granted = Event()
+        with self._lock:
+            self._queue_up(owner, side, granted)
+            self._grant()
+        try:
+            granted.wait()
+            yield
+        finally:
+            with self._lock:
+                if granted.is_set():
+                    self._held -= Counter([owner])  # forgets whoever holds none
+                    self._free += 1
+                    if owner in self._queues:  # he had his turn, whenever he came back
+                        self._queues[owner] = self._queues.pop(owner)
+                else:  # the caller was ended while he waited
+                    self._queues[owner][side].remove(granted)
+                    self._tidy(owner, side)
+                self._grant()
+
+    def _queue_up(self, owner: str, side: str, granted: Event) -> None:
+        sides = self._queues.get(owner, {})
+        full = len(sides.get(side, ())) >= self._most_waiting
+        if full or (side not in sides and len(sides) >= self._most_sides):
+            text = "Too many of your requests wait already; try again when they are done."
+            raise LimitExceeded(text, retry_after_seconds=5)
+        self._queues.setdefault(owner, {}).setdefault(side, deque()).append(granted)
+
+    def _grant(self) -> None:
+        """Give the free places to those whose turn it is; the lock is held."""
+        for owner in list(self._queues):
+            if not self._free:
+                return
+            if self._held[owner] < self._each:
+                self._free -= 1
+                self._held[owner] += 1
+                # Who got one goes behind all others, his side behind his other sides.
+                sides = self._queues[owner] = self._queues.pop(owner)
+                side, queue = next(iter(sides.items()))
+                queue.popleft().set()
+                sides[side] = sides.pop(side)
+                self._tidy(owner, side)
+
+    def _tidy(self, owner: str, side: str) -> None:
+        sides = self._queues[owner]
+        if not sides[side]:
+            del sides[side]
+        if not sides:
+            del self._queues[owner]

@@ -13,6 +13,7 @@ from typing import Any
 import structlog
 from flask import Flask, Response, current_app, g, request
 from werkzeug.exceptions import HTTPException
+from werkzeug.middleware.proxy_fix import ProxyFix
 
 from app import __version__
 from app.clients.embedded_keys import EmbeddedKeyStore, load_master_key
@@ -200,7 +201,13 @@ def _services(
         turns=turns,
         tickets=TicketService(Tickets(database), service, users, settings.streams.ticket_lifetime),
         ssh_keys=SshKeyService(
-            SshKeys(database), key_store, settings.ssh_keys.algorithm, make_pool(_KEY_THREADS)
+            SshKeys(database),
+            key_store,
+            settings.ssh_keys.algorithm,
+            make_pool(_KEY_THREADS),
+            _KEY_THREADS,
+            max_per_user=settings.ssh_keys.max_per_user,
+            max_metadata_bytes=settings.ssh_keys.max_metadata_bytes,
         ),
         health=HealthService(
             Conductors(database),
@@ -231,11 +238,15 @@ def _users(settings: Settings) -> Users | None:
     auth = settings.api.auth
     if auth.type == "none":
         return None
-    return Users(auth.users, auth.cache, make_pool(_HASHING_THREADS))
+    return Users(auth.users, auth.cache, make_pool(_HASHING_THREADS), _HASHING_THREADS)
 
 
 def _flask(settings: Settings) -> Flask:
     app = Flask("slipway", static_folder=None)
+    if settings.api.proxies:
+        app.wsgi_app = ProxyFix(  # type: ignore[method-assign]
+            app.wsgi_app, x_for=settings.api.proxies, x_proto=0, x_host=0
+        )
     app.config.update(
         MAX_CONTENT_LENGTH=settings.api.max_body_bytes,
         API_TITLE="Slipway",

@@ -19,19 +19,14 @@ import subprocess
 import sys
 import time
 import traceback
-from collections import Counter, deque
-from collections.abc import Iterator
-from contextlib import contextmanager
 from importlib import import_module
 from pathlib import Path
-from threading import Event, Lock
 from typing import Any, BinaryIO, Final
 
 import structlog
 from gevent import monkey
 
-from app.concurrency import make_pool
-from app.errors import LimitExceeded
+from app.concurrency import Turns, make_pool
 
 log = structlog.get_logger(__name__)
 
@@ -46,62 +41,6 @@ _ENVIRONMENT: Final = ("PATH", "PYTHONPATH", "PYTHONHOME", "LANG", "LC_ALL", "TZ
 
 class OverBudget(Exception):
     """A call took more time or memory than it may."""
-
-
-class Turns:
-    """Gives places to those who wait for one, in turns by owner.
-
-    Whoever asks for many waits behind whoever asks for one, and never holds the last place.
-
-    Args:
-        places: How many may hold one at the same time.
-        waiting: Most callers of one owner that may wait.
-    """
-
-    def __init__(self, places: int, waiting: int) -> None:
-        self._free = places
-        self._each = max(1, places - 1)
-        self._most_waiting = waiting
-        self._lock = Lock()
-        self._held: Counter[str] = Counter()
-        self._queues: dict[str, deque[Event]] = {}
-
-    @contextmanager
-    def turn(self, owner: str) -> Iterator[None]:
-        """Wait for a place, and hold it.
-
-        Raises:
-            LimitExceeded: Too many calls of this owner wait already.
-        """
-        granted = Event()
-        with self._lock:
-            queue = self._queues.setdefault(owner, deque())
-            if len(queue) >= self._most_waiting:
-                text = "Too many of your requests wait to be checked; try again when they are done."
-                raise LimitExceeded(text, retry_after_seconds=5)
-            queue.append(granted)
-            self._grant()
-        granted.wait()
-        try:
-            yield
-        finally:
-            with self._lock:
-                self._held -= Counter([owner])  # forgets whoever holds none
-                self._free += 1
-                self._grant()
-
-    def _grant(self) -> None:
-        """Give the free places to those whose turn it is; the lock is held."""
-        for owner in list(self._queues):
-            if not self._free:
-                return
-            if self._held[owner] < self._each:
-                self._free -= 1
-                self._held[owner] += 1
-                queue = self._queues.pop(owner)
-                queue.popleft().set()
-                if queue:  # behind all others
-                    self._queues[owner] = queue
 
 
 class Isolated:

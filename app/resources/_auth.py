@@ -49,7 +49,9 @@ def _password_check(users: Users) -> Callable[[], None]:
 
     @auth.verify_password  # type: ignore[untyped-decorator]
     def verify(username: str, password: str) -> Identity | None:
-        return users.authenticate(username, password) if username else None
+        if not username:
+            return None
+        return users.authenticate(username, password, request.remote_addr)
 
     @auth.error_handler  # type: ignore[untyped-decorator]
     def refuse(_status: int) -> None:

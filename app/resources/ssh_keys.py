@@ -72,7 +72,7 @@ class SshKeyListSchema(ma.Schema):
 @blueprint.route("/ssh_keys", methods=["POST"])
 @blueprint.arguments(NewSshKeySchema, required=False)
 @blueprint.response(201, CreatedSshKeySchema)
-@document_errors(blueprint, 400, 401, 413, 415, 422, *UPSTREAM)
+@document_errors(blueprint, 400, 401, 409, 413, 415, 422, 429, *UPSTREAM)
 @blueprint.doc(security=SECURITY)
 def create_ssh_key(body: dict[str, Any]) -> Any:
     """Make a key pair; keep the id and the public key, they are not shown again."""

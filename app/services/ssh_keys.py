@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import base64
 import hashlib
+import json
 import uuid
 from collections.abc import Callable, Mapping
 from contextlib import suppress
@@ -18,7 +19,7 @@ from cryptography.hazmat.primitives.serialization import (
 )
 
 from app.clients.key_store import KeyPair, KeyStore, shown
-from app.concurrency import Pool
+from app.concurrency import Pool, Turns
 from app.domain import JSON, Identity, SshKey
 from app.errors import Ambiguous, FieldError, InvalidRequest, NotFound, UpstreamError
 from app.store.execution_rows import now
@@ -40,6 +41,9 @@ ALGORITHMS: Mapping[str, Callable[[], PrivateKeyTypes]] = {
     "ecdsa-p256": lambda: ec.generate_private_key(ec.SECP256R1()),
 }
 
+_SLOW = frozenset(name for name in ALGORITHMS if name.startswith("rsa-"))
+_MOST_WAITING = 4
+
 
 class SshKeyService:
     """Makes, lists and revokes key pairs.
@@ -48,14 +52,30 @@ class SshKeyService:
         keys: Public records.
         store: Where the private halves go.
         default_algorithm: One of ``ALGORITHMS``.
-        pool: Where keys are computed, since an RSA key takes most of a second.
+        pool: Where RSA keys are computed, each of which may take seconds; users have their turns.
+        threads: How many it computes at the same time.
+        max_per_user: Most keys of one user.
+        max_metadata_bytes: Largest metadata of a key, as JSON.
     """
 
-    def __init__(self, keys: SshKeys, store: KeyStore, default_algorithm: str, pool: Pool) -> None:
+    def __init__(
+        self,
+        keys: SshKeys,
+        store: KeyStore,
+        default_algorithm: str,
+        pool: Pool,
+        threads: int = 1,
+        *,
+        max_per_user: int = 100,
+        max_metadata_bytes: int = 16 * 1024,
+    ) -> None:
         self._keys = keys
         self._store = store
         self._default_algorithm = default_algorithm
         self._pool = pool
+        self._turns = Turns(threads, _MOST_WAITING)
+        self._max_per_user = max_per_user
+        self._max_metadata_bytes = max_metadata_bytes
 
     def create(
         self, metadata: Mapping[str, JSON], identity: Identity, algorithm: str | None = None
@@ -74,7 +94,9 @@ class SshKeyService:
             The id and the public key in ``authorized_keys`` format.
 
         Raises:
-            InvalidRequest: There is no such algorithm.
+            InvalidRequest: There is no such algorithm, or the metadata are too large.
+            Conflict: The user has as many keys as he may.
+            LimitExceeded: Too many keys of this user are being made.
             UpstreamError: The key could not be stored.
         """
         algorithm = algorithm or self._default_algorithm
@@ -82,17 +104,35 @@ class SshKeyService:
             fault = FieldError("algorithm", f"must be one of {', '.join(ALGORITHMS)}")
             raise InvalidRequest("There is no such algorithm.", fields=(fault,))
         kept = {name: value for name, value in metadata.items() if name not in RESERVED}
+        self._require_room(kept, identity)
         key_id = str(uuid.uuid4())
-        pair = self._pool.run(_generate, algorithm, f"slipway-{shown(key_id)}")
+        pair = self._generate(algorithm, f"slipway-{shown(key_id)}", identity)
         fingerprint = _fingerprint(pair.public_key)
         self._store.put(key_id, pair, kept)
         try:
-            self._keys.add(SshKey(key_id, identity.username, algorithm, fingerprint, kept, now()))
+            key = SshKey(key_id, identity.username, algorithm, fingerprint, kept, now())
+            self._keys.add(key, self._max_per_user)
         except Exception:
             with suppress(UpstreamError):
                 self._store.delete(key_id)
             raise
         return key_id, pair.public_key
+
+    def _require_room(self, metadata: Mapping[str, JSON], identity: Identity) -> None:
+        size = len(json.dumps(metadata, separators=(",", ":")))
+        if size > self._max_metadata_bytes:
+            text = f"must be at most {self._max_metadata_bytes} bytes as JSON, got {size}"
+            raise InvalidRequest(
+                "The metadata are too large.", fields=(FieldError("metadata", text),)
+            )
+        # Before seconds are spent on a key; what counts is the check when it is stored.
+        self._keys.require_room(identity.username, self._max_per_user)
+
+    def _generate(self, algorithm: str, comment: str, identity: Identity) -> KeyPair:
+        if algorithm not in _SLOW:
+            return _generate(algorithm, comment)
+        with self._turns.turn(identity.username):
+            return self._pool.run(_generate, algorithm, comment)
 
     def of(self, identity: Identity) -> list[SshKey]:
         """List a user's own keys, newest first, their ids cut to a prefix.

@@ -106,6 +106,12 @@ class ApiSettings:
         "what a browser sends for any other page is refused with 403.",
     )
     auth: AuthSettings = setting(section(AuthSettings), "Authentication.")
+    proxies: int = setting(
+        WholeNumber(load_default=0, validate=validate.Range(0, 8)),
+        "Proxies in front of the service, each of which adds whoever called it to "
+        "`X-Forwarded-For`. Wrong logins are slowed down by the address that this tells; with 0, "
+        "by that of the connection.",
+    )
     max_body_bytes: int = setting(
         WholeNumber(load_default=_MIB, validate=validate.Range(min=1024)),
         "Largest request body; a larger one is refused with 413.",
@@ -337,6 +343,14 @@ class SshKeySettings:
         "File with the key that encrypts the embedded store; made at the first start, mode 0600. "
         "`SLIPWAY_MASTER_KEY` takes its place.",
         convert=Path,
+    )
+    max_per_user: int = setting(
+        WholeNumber(load_default=100, validate=validate.Range(1, 100_000)),
+        "Most keys of one user; who has so many must revoke one first.",
+    )
+    max_metadata_bytes: int = setting(
+        WholeNumber(load_default=16 * 1024, validate=validate.Range(0, _MIB)),
+        "Largest metadata of one key, as JSON.",
     )
     vault: VaultSettings | None = setting(
         section(VaultSettings, load_default=None), "The Vault server, for `store: vault`."

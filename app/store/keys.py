@@ -5,9 +5,10 @@ from __future__ import annotations
 from dataclasses import asdict
 from typing import NamedTuple
 
-from sqlalchemy import delete, insert, select
+from sqlalchemy import Connection, delete, func, insert, select
 
 from app.domain import SshKey
+from app.errors import Conflict
 from app.store.database import Database
 from app.store.schema import ssh_key_secrets, ssh_keys
 
@@ -25,9 +26,31 @@ class SshKeys:
     def __init__(self, database: Database) -> None:
         self._database = database
 
-    def add(self, key: SshKey) -> None:
-        """Store the public record of a key."""
-        self._database.write(lambda c: c.execute(insert(ssh_keys).values(asdict(key))))
+    def add(self, key: SshKey, most: int) -> None:
+        """Store the public record of a key.
+
+        Args:
+            key: The key.
+            most: How many its owner may have.
+
+        Raises:
+            Conflict: He has so many already.
+        """
+
+        def work(connection: Connection) -> None:
+            _require_room(connection, key.owner, most)
+            connection.execute(insert(ssh_keys).values(asdict(key)))
+
+        self._database.write(work)
+
+    def require_room(self, owner: str, most: int) -> None:
+        """Make sure that a user may have one more key.
+
+        Raises:
+            Conflict: He has as many as he may.
+        """
+        with self._database.read() as connection:
+            _require_room(connection, owner, most)
 
     def of(self, owner: str) -> list[SshKey]:
         """List a user's keys, newest first."""
@@ -42,6 +65,12 @@ class SshKeys:
     def remove(self, key_id: str) -> None:
         """Forget the public record of a key; idempotent."""
         self._database.write(lambda c: c.execute(delete(ssh_keys).where(ssh_keys.c.id == key_id)))
+
+
+def _require_room(connection: Connection, owner: str, most: int) -> None:
+    own = select(func.count()).select_from(ssh_keys).where(ssh_keys.c.owner == owner)
+    if connection.execute(own).scalar_one() >= most:
+        raise Conflict(f"You have {most} SSH keys, which is the most; revoke one first.")
 
 
 class SealedKeys:

@@ -1,14 +1,11 @@
 import os
 import signal
-import threading
 import time
-from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 
 import pytest
 
-from app.errors import LimitExceeded
-from app.isolation import Isolated, OverBudget, Turns
+from app.isolation import Isolated, OverBudget
 
 PATIENCE = 30.0
 HERE = str(Path(__file__).parent)
@@ -113,55 +110,3 @@ def test_a_process_that_somebody_ended_is_replaced(isolated):
     os.kill(first, signal.SIGKILL)
     wait_for(lambda: not isolated._idle[0].alive)
     assert int(call(isolated, process_id)) != first
-
-
-class TestTurns:
-    @staticmethod
-    def served(turns, owners, order):
-        """Let one hold the place until all others wait, and note the order of the others."""
-
-        def take(owner):
-            with turns.turn(owner):
-                order.append(owner)
-
-        with ThreadPoolExecutor(32) as pool, turns.turn("first"):
-            for number, owner in enumerate(owners, 1):
-                pool.submit(take, owner)
-                wait_for(lambda n=number: sum(map(len, turns._queues.values())) == n)
-        return order
-
-    def test_go_round_by_owner(self):
-        order = self.served(Turns(1, 10), ["ada", "ada", "ada", "bob", "ada", "cyd"], [])
-        assert order == ["ada", "bob", "cyd", "ada", "ada", "ada"]
-
-    def test_one_owner_never_holds_the_last_place(self):
-        turns = Turns(2, 10)
-        entered = threading.Event()
-
-        def take_second():
-            with turns.turn("ada"):
-                entered.set()
-
-        with turns.turn("ada"):
-            thread = threading.Thread(target=take_second)
-            thread.start()
-            wait_for(lambda: turns._queues)
-            with turns.turn("bob"):
-                assert not entered.is_set()
-        thread.join(PATIENCE)
-        assert entered.is_set()
-
-    def test_who_waits_too_often_is_refused(self):
-        turns = Turns(1, 1)
-        with ThreadPoolExecutor(1) as pool, turns.turn("ada"):
-            pool.submit(self.served_one, turns)
-            wait_for(lambda: turns._queues)
-            with pytest.raises(LimitExceeded), turns.turn("ada"):
-                pass
-        with turns.turn("ada"):
-            pass
-
-    @staticmethod
-    def served_one(turns):
-        with turns.turn("ada"):
-            pass

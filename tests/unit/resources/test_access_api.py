@@ -4,7 +4,7 @@ import base64
 import json
 
 import pytest
-from service_kit import open_service, users
+from service_kit import basic, open_service, users
 
 from app.domain import ExecutionStatus, Observation
 
@@ -221,3 +221,29 @@ class TestRoles:
             assert guarded.client.get("/workflows", headers=headers).json["workflows"]
             assert guarded.client.get("/workflows/flow", headers=headers).status_code == 200
             assert guarded.client.post("/workflows/flow", headers=headers).status_code == 201
+
+
+def test_wrong_logins_are_slowed_down_by_the_address_that_trusted_proxies_tell(
+    make_service, as_user
+):
+    service = make_service(api__auth=users(), api__proxies=1)
+
+    def answer(headers, client):
+        forwarded = {"X-Forwarded-For": f"203.0.113.9, {client}"}
+        return service.client.get("/workflows", headers={**headers, **forwarded})
+
+    for i in range(5):
+        assert answer(basic("ada", f"wrong {i}"), "10.0.0.1").status_code == 401
+    refused = answer(as_user("ada"), "10.0.0.1")
+    assert refused.status_code == 429
+    assert int(refused.headers["Retry-After"]) >= 1
+    assert answer(as_user("ada"), "10.0.0.2").status_code == 200
+
+
+def test_without_proxies_what_they_would_tell_counts_for_nothing(make_service, as_user):
+    service = make_service(api__auth=users())
+    for i in range(5):
+        headers = {**basic("ada", f"wrong {i}"), "X-Forwarded-For": f"10.0.0.{i}"}
+        assert service.client.get("/workflows", headers=headers).status_code == 401
+    headers = {**as_user("ada"), "X-Forwarded-For": "10.0.0.99"}
+    assert service.client.get("/workflows", headers=headers).status_code == 429

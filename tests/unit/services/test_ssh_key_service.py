@@ -3,6 +3,9 @@ import logging
 import re
 import shutil
 import subprocess
+import threading
+import time
+from concurrent.futures import ThreadPoolExecutor
 
 import pytest
 from cryptography.hazmat.primitives.serialization import (
@@ -17,7 +20,9 @@ from app.domain import Identity, Role
 from app.errors import (
     Ambiguous,
     ConfigError,
+    Conflict,
     InvalidRequest,
+    LimitExceeded,
     NotFound,
     UpstreamGarbled,
     UpstreamUnreachable,
@@ -207,7 +212,7 @@ class TestRevoke:
         keys.create({}, ADA)
         [one] = records.of("ada")
         twin = one.id[:8] + "-0000-4000-8000-000000000000"
-        records.add(type(one)(twin, "ada", "ed25519", "SHA256:x", {}, one.created_at))
+        records.add(type(one)(twin, "ada", "ed25519", "SHA256:x", {}, one.created_at), 10)
         with pytest.raises(Ambiguous):
             keys.revoke(one.id[:8], ADA)
         keys.revoke(one.id, ADA)
@@ -264,7 +269,7 @@ def test_a_key_that_cannot_be_written_down_is_not_left_in_the_store(service, key
         stored.append(key_id)
         put(key_id, *rest)
 
-    def fail(key):
+    def fail(key, most):
         raise UpstreamUnreachable("The store does not answer at the moment.")
 
     monkeypatch.setattr(service.web.key_store, "put", remember)
@@ -299,3 +304,83 @@ def quiet_again():
     yield
     logging.root.handlers[:] = handlers
     logging.root.setLevel(level)
+
+
+class TestBounds:
+    @pytest.fixture
+    def keys(self, service):
+        return SshKeyService(
+            SshKeys(service.web.database), service.web.key_store, "ed25519", InlinePool(),
+            max_per_user=3, max_metadata_bytes=20,
+        )  # fmt: skip
+
+    def test_who_has_as_many_keys_as_he_may_must_revoke_one_first(self, keys):
+        ids = [keys.create({}, ADA)[0] for _ in range(3)]
+        for algorithm in ("ed25519", "rsa-4096"):
+            with pytest.raises(Conflict, match="revoke one"):
+                keys.create({}, ADA, algorithm)
+        keys.create({}, BOB)
+        keys.revoke(ids[0], ADA)
+        keys.create({}, ADA)
+
+    def test_one_too_many_leaves_nothing_in_the_store(self, service, keys, monkeypatch):
+        for _ in range(3):
+            keys.create({}, ADA)
+        monkeypatch.setattr(keys._keys, "require_room", lambda *_: None)
+        stored, put = [], service.web.key_store.put
+        monkeypatch.setattr(
+            service.web.key_store, "put", lambda id_, *rest: (stored.append(id_), put(id_, *rest))
+        )
+        with pytest.raises(Conflict):
+            keys.create({}, ADA)
+        with pytest.raises(NotFound):
+            private_key(service, stored[0])
+
+    def test_metadata_have_a_largest_size(self, keys):
+        keys.create({"a": "x" * 12}, ADA)
+        keys.create({"a": "x" * 12, "privateKey": "is left out" * 100}, ADA)
+        for metadata in ({"a": "x" * 13}, {"a": "\u00e9" * 3}, {"a" * 16: 1}):
+            with pytest.raises(InvalidRequest) as caught:
+                keys.create(metadata, ADA)
+            assert caught.value.fields[0].path == "metadata"
+
+
+def test_users_have_turns_at_keys_that_take_long(service):
+    """One user asks for many; another's is made next, and one that takes no time at once."""
+    began, go_on = threading.Event(), threading.Event()
+    made = []
+
+    class SlowPool:
+        def run(self, function, algorithm, comment):
+            made.append(threading.current_thread().name)
+            began.set()
+            assert go_on.wait(30)
+            return function("ed25519", comment)
+
+    keys = SshKeyService(
+        SshKeys(service.web.database), service.web.key_store, "ed25519", SlowPool()
+    )  # fmt: skip
+    with ThreadPoolExecutor(10) as pool:
+        many = [pool.submit(keys.create, {}, ADA, "rsa-4096") for _ in range(5)]
+        assert began.wait(30)
+        while waiting(keys) < 4:
+            time.sleep(0.005)
+        with pytest.raises(LimitExceeded):
+            keys.create({}, ADA, "rsa-4096")
+        keys.create({}, BOB, "ed25519")
+        keys.create({}, ADA, "ecdsa-p256")
+        one = pool.submit(
+            lambda: (setattr(threading.current_thread(), "name", "bob"),
+                     keys.create({}, BOB, "rsa-2048"))
+        )  # fmt: skip
+        while waiting(keys) < 5:
+            time.sleep(0.005)
+        go_on.set()
+        one.result(30)
+        for each in many:
+            each.result(30)
+    assert made.index("bob") == 1
+
+
+def waiting(keys):
+    return sum(len(q) for sides in keys._turns._queues.values() for q in sides.values())

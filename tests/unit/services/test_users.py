@@ -1,10 +1,14 @@
+import threading
+import time
+from concurrent.futures import ThreadPoolExecutor
+
 import pytest
 from argon2 import PasswordHasher, extract_parameters
 from argon2.profiles import RFC_9106_LOW_MEMORY
 from thrift_kit import cheap_hasher
 
 from app.domain import Role
-from app.errors import NotAuthenticated
+from app.errors import LimitExceeded, NotAuthenticated, SlipwayError
 from app.services.users import Users, hash_password
 from app.settings import UserSettings
 
@@ -122,3 +126,100 @@ def test_hashes_are_as_strong_as_the_rfc_asks(pool, monkeypatch):
 
 def test_two_hashes_of_one_password_differ():
     assert hash_password("x") != hash_password("x")
+
+
+class HeldPool(CountingPool):
+    """Computes nothing until it is let."""
+
+    def __init__(self):
+        super().__init__()
+        self.go_on = threading.Event()
+
+    def run(self, function, *args):
+        self.calls.append(args)
+        assert self.go_on.wait(30)
+        return function(*args)
+
+
+@pytest.fixture
+def held():
+    pool = HeldPool()
+    yield pool
+    pool.go_on.set()
+
+
+def waiting(users):
+    return sum(len(q) for sides in users._turns._queues.values() for q in sides.values())
+
+
+def outcome(users, *login):
+    try:
+        return users.authenticate(*login).username
+    except SlipwayError as exc:
+        return type(exc).__name__
+
+
+def begin(pool, users, logins):
+    """Begin logins one after the other, and wait until each is computed, waits or is refused."""
+    futures = []
+    for login in logins:
+        before = waiting(users), len(users._pool.calls)
+        futures.append(pool.submit(outcome, users, *login))
+        while not futures[-1].done() and (waiting(users), len(users._pool.calls)) == before:
+            time.sleep(0.001)
+    return futures
+
+
+def test_guesses_keep_nobody_else_waiting(held):
+    """However many names are made up, and from however many addresses, they have one turn."""
+    users = Users([ADA, BOB], 60.0, held)
+    guesses = [(f"eve{i}", f"guess {i}", f"10.0.0.{i % 50}") for i in range(100)]
+    with ThreadPoolExecutor(120) as pool:
+        guessed = begin(pool, users, guesses)
+        right = begin(pool, users, [("ada", "a", "10.0.0.1")])[0]
+        while len(held.calls) < 2:
+            time.sleep(0.001)
+        assert held.calls[1] == (ADA.password_hash, "a"), (
+            "there is a place that guesses cannot hold"
+        )
+        held.go_on.set()
+        assert right.result(30) == "ada"
+        assert {future.result(30) for future in guessed} <= {"NotAuthenticated", "LimitExceeded"}
+    assert len(held.calls) < 100
+
+
+def test_who_guesses_at_a_name_keeps_its_user_elsewhere_from_nothing(held):
+    users = Users([ADA, BOB], 60.0, held)
+    with ThreadPoolExecutor(60) as pool:
+        guessed = begin(pool, users, [("ada", f"guess {i}", "10.0.0.1") for i in range(50)])
+        right = begin(pool, users, [("ada", "a", "10.0.0.2")])[0]
+        held.go_on.set()
+        assert right.result(30) == "ada"
+        assert "LimitExceeded" in {future.result(30) for future in guessed}
+    place = [password for _, password in held.calls].index("a")
+    assert place <= 2, "addresses have turns within a name"
+
+
+def test_a_password_that_many_send_at_once_is_computed_once(held):
+    users = Users([ADA, BOB], 60.0, held)
+    with ThreadPoolExecutor(50) as pool:
+        first = pool.submit(outcome, users, "ada", "a")
+        while not held.calls:
+            time.sleep(0.001)
+        others = [pool.submit(outcome, users, "ada", "a") for _ in range(49)]
+        held.go_on.set()
+        assert {f.result(30) for f in [first, *others]} == {"ada"}
+    assert len(held.calls) == 1
+
+
+def test_wrong_passwords_are_slowed_down_where_they_come_from(users, pool):
+    for i in range(5):
+        with pytest.raises(NotAuthenticated):
+            users.authenticate("ada", f"wrong {i}", "10.0.0.1")
+    with pytest.raises(LimitExceeded) as caught:
+        users.authenticate("ada", "a", "10.0.0.1")
+    assert 0 < caught.value.retry_after_seconds <= 1
+    assert len(pool.calls) == 5, "what is refused costs no hash"
+    assert users.authenticate("bob", "b", "10.0.0.1").username == "bob"
+    assert users.authenticate("ada", "a", "10.0.0.2").username == "ada"
+    assert users.authenticate("ada", "a", "10.0.0.1").username == "ada", "it is known by now"

@@ -7,7 +7,7 @@ import pytest
 from sqlalchemy import func, select, update
 
 from app.domain import SshKey
-from app.errors import NotFound, StoreUnavailable
+from app.errors import Conflict, NotFound, StoreUnavailable
 from app.store.conductors import Conductors, Node
 from app.store.database import Database
 from app.store.definitions import DefinitionSnapshots
@@ -91,7 +91,13 @@ def test_keys_are_listed_to_their_owner_newest_first(kit):
     keys = SshKeys(kit.database)
     old, new = key("1", created_at=now() - timedelta(days=1)), key("2")
     for each in (old, new, key("3", owner="bob")):
-        keys.add(each)
+        keys.add(each, 2)
+    assert keys.of("ada") == [new, old]
+    with pytest.raises(Conflict):
+        keys.add(key("4"), 2)
+    with pytest.raises(Conflict):
+        keys.require_room("ada", 2)
+    keys.require_room("bob", 2)
     assert keys.of("ada") == [new, old]
     assert [k.id for k in keys.of("bob")] == ["3"]
     keys.remove("1")
