@@ -1,5 +1,6 @@
 """What only the local launcher and its shim promise."""
 
+import errno
 import fcntl
 import json
 import os
@@ -425,6 +426,20 @@ def test_a_full_disk_costs_output_and_nothing_else(bench):
     assert "bytes of output found no place on the disk" in texts[-1]
     numbers = [int(text) for text in bench.texts(folder, Stream.STDOUT)[1:]]
     assert numbers == sorted(numbers)
+
+
+def test_a_disk_that_takes_no_request_keeps_nothing_from_its_end(bench, launcher, monkeypatch):
+    folder = bench.bash("echo ran; sleep 60")
+    bench.await_text(folder, "ran")
+
+    def touch(path, *args):
+        raise OSError(errno.ENOSPC, "No space left on device")
+
+    monkeypatch.setattr(Path, "touch", touch)
+    launcher.cancel(folder)
+    assert bench.end(folder).exit_code == 143
+    with pytest.raises(UpstreamUnreachable):
+        launcher.pause(folder)
 
 
 def test_the_shim_imports_nothing_slow():

@@ -200,7 +200,11 @@ class LocalLauncher(Launcher):
     @_disk_errors()
     def cancel(self, folder: Path) -> None:
         """Leave the request to end the job, and wake its shim."""
-        _request(folder, records.CANCEL)
+        try:
+            _request(folder, records.CANCEL)
+        except OSError:  # a full or broken disk takes no request, but must not keep it from its end
+            if not _notify(folder, signal.SIGTERM):
+                raise
 
     @_disk_errors()
     def end(self, folder: Path, process: JSON, *, force: bool) -> None:
@@ -330,8 +334,8 @@ def _request(folder: Path, name: str) -> None:
     _notify(folder)
 
 
-def _notify(folder: Path) -> None:
-    """Tell the shim of a request; one that has not taken its job yet looks by itself.
+def _notify(folder: Path, number: int = signal.SIGUSR1) -> bool:
+    """Send the shim a signal; False if none has the job. One that comes later looks by itself.
 
     Raises:
         UpstreamUnreachable: The job belongs to another machine.
@@ -339,9 +343,10 @@ def _notify(folder: Path) -> None:
     try:
         claim = read_claim(folder)
     except Damaged:
-        return
+        return False
     if claim is None or claim.process is None:
-        return
+        return False
     if is_elsewhere(claim.process):
         raise UpstreamUnreachable(f"Only the launcher on {claim.process.hostname} reaches the job.")
-    notify(claim.process, signal.SIGUSR1)
+    notify(claim.process, number)
+    return True
