@@ -86,6 +86,7 @@ class ExecutionService:
         self._inputs = inputs
         self._stale_after = timedelta(seconds=stale_after_seconds)
         self._orchestrators = orchestrators
+        self._adopters = [o for o in orchestrators.values() if Capability.ADOPT in o.capabilities]
         self._access = Access(orchestrators)
         self._workflows = workflows
         self._executions = executions
@@ -226,6 +227,8 @@ class ExecutionService:
             known = self._executions.known_upstream_as(execution_id)
         if known:
             return self._visible(known, identity)
+        if not self._adopters:
+            raise NotFound("There is no such execution.")
         find = partial(self._adopt, execution_id, identity)
         return self._unknown.look(identity.username, execution_id, find)
 
@@ -242,9 +245,7 @@ class ExecutionService:
     def _adopt(self, execution_id: str, identity: Identity) -> Execution:
         """Take over an execution that an orchestrator knows by this id."""
         failure: UpstreamError | None = None
-        for orchestrator in self._orchestrators.values():
-            if Capability.ADOPT not in orchestrator.capabilities:
-                continue
+        for orchestrator in self._adopters:
             try:
                 found = adopter(orchestrator).adopt(execution_id, identity)
             except UpstreamError as exc:

@@ -29,10 +29,11 @@ from app.domain import (
 from app.errors import Conflict, NotFound
 from app.store import journal
 from app.store.changes import Kind
-from app.store.names import storable
+from app.store.names import fitted, storable
 from app.store.schema import counters, executions
 
 FINAL = tuple(FINAL_STATUSES)
+UPSTREAM_ID_LENGTH = 100
 UNSETTLED = executions.c.reference.is_(None) & executions.c.status.not_in(FINAL)
 """What a launch began, if anything, is not known yet."""
 _ENUMS = {"status": ExecutionStatus, "desired": DesiredState}
@@ -88,7 +89,7 @@ def settled(row: Any, reference: JSON, upstream_id: str | None) -> dict[str, Any
         "error": None,
         "as_of": now(),
         "reference": reference,
-        "upstream_id": upstream_id,
+        "upstream_id": upstream_id and fitted(upstream_id, UPSTREAM_ID_LENGTH),
     }
 
 

@@ -39,6 +39,7 @@ from app.store.database import Database
 from app.store.driving import DrivenExecutions
 from app.store.execution_rows import (
     FINAL,
+    UPSTREAM_ID_LENGTH,
     change,
     claims,
     may_have_begun,
@@ -239,7 +240,8 @@ class Executions(DrivenExecutions):
             reference: Under which the orchestrator finds it.
             upstream_id: The upstream's own id, where it has one.
         """
-        self._want(execution.number, {"reference": reference, "upstream_id": upstream_id})
+        shown = upstream_id and fitted(upstream_id, UPSTREAM_ID_LENGTH)
+        self._want(execution.number, {"reference": reference, "upstream_id": shown})
 
     def withdraw(self, execution: Execution) -> None:
         """Take back a launch that surely did not happen; its key may be used again."""

@@ -3,9 +3,16 @@
 import threading
 
 import pytest
+from fakes.orchestrators import ObedientOrchestrator
 
+from app.clients.orchestrator import Capability
+from app.domain import Identity, Role
 from app.errors import LimitExceeded, NotFound, UpstreamTimeout
+from app.services.executions import ExecutionService
+from app.services.inputs import InputChecker
+from app.services.readers import Readers
 from app.services.unknown import UnknownIds
+from app.services.workflows import WorkflowService
 
 
 class Upstream:
@@ -106,3 +113,44 @@ def test_requests_for_the_same_at_the_same_time_cost_one_call(upstream):
     for thread in threads:
         thread.join(30)
     assert (len(calls), len(outcomes)) == (1, 20)
+
+
+class AdoptingOrchestrator(ObedientOrchestrator):
+    """Knows nothing that was begun elsewhere, and counts how often it is asked."""
+
+    capabilities = frozenset({Capability.ADOPT})
+    asked = 0
+
+    def adopt(self, upstream_id, identity):
+        self.asked += 1
+
+    def lets_in(self, workflow_id, identity):
+        return False
+
+
+def executions_over(service, orchestrator):
+    orchestrators = {"remote": orchestrator}
+    return ExecutionService(
+        orchestrators, WorkflowService(orchestrators), service.store, service.web.changes,
+        readers=Readers(service.store), inputs=InputChecker(), places=service.services.places,
+        stale_after_seconds=60.0,
+    )  # fmt: skip
+
+
+def test_an_orchestrator_is_asked_for_few_of_the_unknown_ids_of_a_user(make_service):
+    orchestrator = AdoptingOrchestrator()
+    executions = executions_over(make_service(fake="Obedient"), orchestrator)
+    answers = []
+    for i in range(50):
+        with pytest.raises((NotFound, LimitExceeded)) as caught:
+            executions.get(f"unknown-{i}", Identity("ada", frozenset({Role.USER})))
+        answers.append(type(caught.value))
+    assert orchestrator.asked == answers.count(NotFound) >= 10
+    assert answers[:10] == [NotFound] * 10
+
+
+def test_where_nothing_can_be_adopted_unknown_ids_are_just_not_found(make_service):
+    executions = executions_over(make_service(fake="Obedient"), ObedientOrchestrator())
+    for i in range(50):
+        with pytest.raises(NotFound):
+            executions.get(f"unknown-{i}", Identity("ada", frozenset({Role.USER})))

@@ -69,6 +69,17 @@ def test_what_executions_are_found_by_is_refused_by_name_where_it_cannot_be_kept
     assert kit.executions.create(kit.intent(**{field: "n" * limit}))[1]
 
 
+def test_a_long_id_of_the_upstream_is_cut_for_show(kit):
+    execution = kit.create()
+    kit.executions.launched(execution, {"job": 1}, LONG)
+    assert len(kit.executions.get(execution.id).upstream_id) == 100
+    doubtful = kit.create()
+    kit.executions.doubt(doubtful, "?")
+    kit.claim()
+    kit.executions.settle(doubtful, "conductor-1", {"job": 2}, upstream_id=LONG)
+    assert len(kit.executions.get(doubtful.id).upstream_id) == 100
+
+
 def test_a_long_name_of_a_workflow_is_cut_for_show(kit):
     assert len(kit.create(workflow_name="n" * 600).workflow_name) == 512
 

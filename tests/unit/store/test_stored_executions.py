@@ -233,6 +233,12 @@ class TestClaim:
         assert kit.claim() == []
         assert kit.claim(owner="other") == []
 
+    def test_what_was_taken_without_being_told_is_taken_again(self, kit):
+        mine, other = kit.held().id, kit.launched().id
+        assert kit.claim(owner="other") == [other]
+        again = kit.executions.claim(OWNER, NODE, 60.0, [], 10, again=True)
+        assert [execution.id for execution in again] == [mine]
+
     def test_no_more_are_taken_than_asked_for(self, kit):
         ids = [kit.launched().id for _ in range(3)]
         assert kit.claim(limit=2) == ids[:2]
