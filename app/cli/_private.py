@@ -20,6 +20,8 @@ _OURS = frozenset(
     {"doorbell", "executions", "lost+found", "master.key", "node-id", "slipway.db",
      "slipway.db-journal", "slipway.db-shm", "slipway.db-wal", "workflows"}
 )  # fmt: skip
+_REFUSED = frozenset({"lost+found", "master.key"})
+"""Not closed: the first is the machine's; who left the second open is told, and must think."""
 _MARKS = frozenset({"master.key", "node-id", "slipway.db"})
 
 
@@ -35,11 +37,8 @@ def keep_private(settings: Settings, config: Path | None) -> None:
     """
     faults = [
         *_data_folder(settings.data_dir),
-        *(fault for path in _database_files(settings) for fault in _tighten(path, PRIVATE_FILE)),
+        *(fault for path in _kept(settings) for fault in _tighten(path)),
     ]
-    if settings.executions_dir.is_dir():
-        for folder in (settings.executions_dir, *settings.executions_dir.iterdir()):
-            faults += _tighten(folder, PRIVATE_FOLDER)
     if config is not None and settings.secrets_in_file:
         faults += _settings_file(config, settings.secrets_in_file)
     if faults:
@@ -50,6 +49,7 @@ def _data_folder(folder: Path) -> Iterator[FieldError]:
     """See to the data folder, unless it is plainly not ours alone, such as ``/tmp``."""
     try:
         make_private_folder(folder)
+        folder = folder.resolve()
     except OSError as exc:
         yield FieldError("data_dir", f"{folder} cannot be made: {exc.strerror}")
         return
@@ -60,7 +60,16 @@ def _data_folder(folder: Path) -> Iterator[FieldError]:
             text = f"{folder} is shared with other users (mode {mode & 0o7777:04o}) and holds more"
             yield FieldError("data_dir", f"{text} than this service's data: give it its own folder")
             return
-    yield from _tighten(folder, PRIVATE_FOLDER)
+    yield from _tighten(folder)
+
+
+def _kept(settings: Settings) -> Iterator[Path]:
+    """Give what is for nobody else, as far as it is there; a link of ours leads where it likes."""
+    yield from _database_files(settings)
+    for name in sorted(_OURS - _REFUSED):
+        yield settings.data_dir / name
+    if settings.executions_dir.is_dir():
+        yield from settings.executions_dir.iterdir()
 
 
 def _database_files(settings: Settings) -> Iterator[Path]:
@@ -72,21 +81,25 @@ def _database_files(settings: Settings) -> Iterator[Path]:
 
 def _settings_file(config: Path, secrets: Sequence[str]) -> Iterator[FieldError]:
     """See to a file with secrets; one that root made may be read by the service's group."""
-    allowed = PRIVATE_FILE
-    if config.stat().st_uid != os.geteuid():
-        allowed |= stat.S_IRGRP
-    for fault in _tighten(config, allowed):
+    foreign = config.stat().st_uid != os.geteuid()
+    allowed = PRIVATE_FILE | stat.S_IRGRP if foreign else PRIVATE_FILE
+    for fault in _tighten(config.resolve(), allowed):
         yield FieldError(secrets[0], f"stands in a file that everybody may read: {fault.message}")
 
 
-def _tighten(path: Path, allowed: int) -> Iterator[FieldError]:
-    """Take what others may do beyond what is allowed; say why where that fails."""
+def _tighten(path: Path, allowed: int | None = None) -> Iterator[FieldError]:
+    """Take what others may do beyond what is allowed, by default all; say why where that fails."""
     try:
-        mode = stat.S_IMODE(path.stat().st_mode)
+        status = path.lstat()
     except FileNotFoundError:
         return
-    wanted = mode & (allowed | ~0o777)
-    if not mode & ~wanted & 0o077:
+    if stat.S_ISLNK(status.st_mode):
+        return
+    if allowed is None:
+        allowed = PRIVATE_FOLDER if stat.S_ISDIR(status.st_mode) else PRIVATE_FILE
+    mode = stat.S_IMODE(status.st_mode)
+    wanted = mode & (allowed | ~0o077)
+    if mode == wanted:
         return
     try:
         path.chmod(wanted)

@@ -12,7 +12,7 @@ import sys
 import threading
 import time
 from collections.abc import Callable, Mapping, Sequence
-from contextlib import suppress
+from contextlib import ExitStack, suppress
 from dataclasses import dataclass, field
 
 import structlog
@@ -68,30 +68,24 @@ class Child:
 
     def start(self) -> None:
         """Start a process."""
-        # A socket each: what one child sets on its end must not show on another's.
-        self.lifeline, inherited = socket.socketpair()
-        self.lifeline.setblocking(False)
-        descriptors = [inherited.fileno()]
-        arguments = ["--lifeline-fd", str(inherited.fileno())]
-        if self.listener is not None:
-            descriptors.append(self.listener.fileno())
-            arguments += ["--listener-fd", str(self.listener.fileno())]
         self.started_at, self.at_work, self.silent_seconds = time.monotonic(), False, 0.0
-        if self.secret is not None:
-            reading, writing = os.pipe()
-            os.write(writing, self.secret.encode())
-            os.close(writing)
-            descriptors.append(reading)
-            arguments += ["--master-key-fd", str(reading)]
-        # In a session of its own: Ctrl-C in the terminal is for the supervisor to pass on.
-        self.process = subprocess.Popen(
-            [sys.executable, "-P", "-m", self.module, *arguments],
-            env=self.env, pass_fds=descriptors, stdin=subprocess.DEVNULL, start_new_session=True,
-            umask=inherited_umask(),
-        )  # fmt: skip
-        inherited.close()
-        if self.secret is not None:
-            os.close(reading)
+        with ExitStack() as inherited:
+            # A socket each: what one child sets on its end must not show on another's.
+            self.lifeline, theirs = socket.socketpair()
+            self.lifeline.setblocking(False)
+            descriptors = {"--lifeline-fd": inherited.enter_context(theirs).fileno()}
+            if self.listener is not None:
+                descriptors["--listener-fd"] = self.listener.fileno()
+            if self.secret is not None:
+                descriptors["--master-key-fd"] = _pipe_with(self.secret)
+                inherited.callback(os.close, descriptors["--master-key-fd"])
+            arguments = [str(word) for pair in descriptors.items() for word in pair]
+            # In a session of its own: Ctrl-C in the terminal is for the supervisor to pass on.
+            self.process = subprocess.Popen(
+                [sys.executable, "-P", "-m", self.module, *arguments],
+                env=self.env, pass_fds=tuple(descriptors.values()), stdin=subprocess.DEVNULL,
+                start_new_session=True, umask=inherited_umask(),
+            )  # fmt: skip
 
     def listen(self, passed_seconds: float) -> None:
         """Take in the signs of life that have come.
@@ -126,6 +120,13 @@ class Child:
         except subprocess.TimeoutExpired:
             self.process.kill()
             return self.process.wait()
+
+    def put_off(self) -> float:
+        """Wait before the next start, the longer the more have failed; give the seconds."""
+        self.failures += 1
+        pause = min(_LONGEST_PAUSE_SECONDS, 0.1 * 2.0 ** min(self.failures - 1, 10))
+        self.start_at = time.monotonic() + pause
+        return pause
 
     def bury(self) -> None:
         """Forget the process, which has ended."""
@@ -179,7 +180,7 @@ class Supervisor:
         now = time.monotonic()
         if child.process is None:
             if now >= child.start_at:
-                child.start()
+                self._start(child)
             return 0
         child.listen(passed_seconds)
         code = child.process.poll()
@@ -193,13 +194,24 @@ class Supervisor:
         child.bury()
         if code == _USAGE_ERROR and not child.proven:
             return code
-        child.failures = 1 if now - child.started_at > _STEADY_SECONDS else child.failures + 1
-        pause = min(_LONGEST_PAUSE_SECONDS, 0.1 * 2.0 ** (child.failures - 1))
-        child.start_at = now + pause
+        if now - child.started_at > _STEADY_SECONDS:
+            child.failures = 0
+        pause = child.put_off()
         if code == _USAGE_ERROR or child.failures >= _HOPELESS:
             self._spare_clients(child)
         _tell_end(child.name, code, pause)
         return 0
+
+    def _start(self, child: Child) -> None:
+        try:
+            child.start()
+        except OSError as exc:  # such as when the machine has no more processes
+            child.bury()
+            pause = child.put_off()
+            log.error(
+                "process cannot be started", name=child.name, error=str(exc),
+                next_try_in_seconds=pause,
+            )  # fmt: skip
 
     def _spare_clients(self, child: Child) -> None:
         """Let no more clients wait for a process that may not come back soon, if others answer.
@@ -253,3 +265,11 @@ def _tell_end(name: str, code: int, pause: float) -> None:
     # Somebody may end one process by SIGTERM to have it replaced.
     say, event = (log.error, "process died") if code else (log.info, "process ended")
     say(event, name=name, exit_code=code, restart_in_seconds=pause)
+
+
+def _pipe_with(text: str) -> int:
+    """Give the reading end of a pipe that holds a short text, and then ends."""
+    reading, writing = os.pipe()
+    os.write(writing, text.encode())
+    os.close(writing)
+    return reading

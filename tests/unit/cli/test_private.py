@@ -102,6 +102,18 @@ def test_the_folders_of_executions_are_closed(data):
     assert mode(data / "executions") == mode(data / "executions" / "one") == 0o700
 
 
+def test_what_lies_in_the_data_folder_is_closed_and_links_are_not_followed(data, tmp_path):
+    (data / "workflows").mkdir(parents=True)
+    (data / "executions").mkdir()
+    (data / "node-id").touch(0o644)
+    (data / "executions" / "link").symlink_to(tmp_path)
+    tmp_path.chmod(0o755)
+    keep_private(*settings_of(data))
+    assert mode(data / "workflows") == 0o700
+    assert mode(data / "node-id") == 0o600
+    assert mode(tmp_path) == 0o755
+
+
 @pytest.mark.parametrize(
     ("text", "wanted"),
     [

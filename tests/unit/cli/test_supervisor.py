@@ -152,6 +152,18 @@ def test_settings_that_became_wrong_end_nothing_and_are_tried_again(child, super
     assert tend_until(supervisor(one), one, lambda: one.at_work) == 0
 
 
+def test_a_machine_without_room_for_a_process_is_asked_again(child, supervisor, monkeypatch):
+    def full(*args, **kwargs):
+        raise BlockingIOError(11, "Resource temporarily unavailable")
+
+    one = child(GIVES_SIGNS)
+    with monkeypatch.context() as patch:
+        patch.setattr("app.cli._supervisor.subprocess.Popen", full)
+        assert tend_until(supervisor(one), one, lambda: one.failures == 2) == 0
+        assert one.process is None
+    assert tend_until(supervisor(one), one, lambda: one.at_work) == 0
+
+
 def test_children_have_the_time_to_stop_that_they_are_given(child):
     slow = (
         "import signal, time\nsignal.signal(15, lambda *_: (time.sleep({}), exit(0)))\nprint(1)\n"
