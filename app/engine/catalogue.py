@@ -228,9 +228,11 @@ class Catalogue:
             for name in changed:
                 self._reading[name] = threading.Event()
             self._awaited |= {name: self._reading[name] for name in now}
-        if later:
-            threading.Thread(target=self._read_all, args=(later,), daemon=True).start()
-        self._read_all(now)
+        try:
+            if later:
+                threading.Thread(target=self._read_all, args=(later,), daemon=True).start()
+        finally:
+            self._read_all(now)
         others = [*self._awaited.values(), self._reading.get(awaited)]
         _await([reading for reading in others if reading is not None])
 
@@ -271,14 +273,23 @@ class Catalogue:
             self._records.forget(name)
 
     def _read_all(self, stamps: Mapping[str, Stamp]) -> None:
-        for name, stamp in stamps.items():
-            try:
-                self._read(name, stamp)
-            except SlipwayError as exc:  # the store, or a full queue: the next look tries again
-                log.warning("a workflow file was not read", file=shown(name), error=exc.message)
-            finally:
-                self._awaited.pop(name, None)
-                self._reading.pop(name).set()
+        left = list(stamps)
+        try:
+            while left:
+                try:
+                    self._read(left[0], stamps[left[0]])
+                except SlipwayError as exc:  # the store, or a full queue: the next look tries again
+                    file = shown(left[0])
+                    log.warning("a workflow file was not read", file=file, error=exc.message)
+                self._is_read(left.pop(0))
+        finally:
+            # Whoever reads is ended in the middle when its client goes away; others wait for it.
+            for name in left:
+                self._is_read(name)
+
+    def _is_read(self, name: str) -> None:
+        self._awaited.pop(name, None)
+        self._reading.pop(name).set()
 
     def _read(self, name: str, stamp: Stamp) -> None:
         """Read a file that has changed, and note what it holds now."""

@@ -415,3 +415,20 @@ def eventually(look):
         assert time.monotonic() < deadline
         time.sleep(0.01)
     return seen
+
+
+def test_a_reader_that_is_ended_in_the_middle_holds_up_no_other(catalogue, tmp_path, monkeypatch):
+    for name in ("a", "b", "c"):
+        put(tmp_path, f"{name}.json", source(name))
+
+    class Ended(BaseException):
+        """As gevent ends the greenlet of a request whose client went away."""
+
+    def end(*args):
+        raise Ended
+
+    with monkeypatch.context() as patch:
+        patch.setattr(catalogue, "_read", end)
+        with pytest.raises(Ended):
+            catalogue.all()
+    assert [found.id for found in catalogue.all()] == ["a", "b", "c"]
