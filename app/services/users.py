@@ -30,10 +30,14 @@ _MOST_WAITING = 4
 
 @dataclass(slots=True)
 class _Check:
-    """A password that is being checked."""
+    """A password that is being checked.
+
+    Attributes:
+        right: None when nobody found out: who checked was ended, since their client went away.
+    """
 
     done: Event = field(default_factory=Event)
-    right: bool = False
+    right: bool | None = None
     error: SlipwayError | None = None
 
 
@@ -108,9 +112,11 @@ class Users:
             check.done.wait()
             if check.error is not None:
                 raise check.error.again()
+            if check.right is None:
+                return self._check(digest, username, password, side)
             return check.right
         try:
-            check.right = self._check_alone(username, password, side)
+            check.right = right = self._check_alone(username, password, side)
         except SlipwayError as exc:
             check.error = exc
             raise
@@ -118,7 +124,7 @@ class Users:
             with self._lock:
                 del self._under_way[digest, side]
             check.done.set()
-        return check.right
+        return right
 
     def _check_alone(self, username: str, password: str, side: str) -> bool:
         # All names that do not exist are one, so that making them up gains nobody a turn.

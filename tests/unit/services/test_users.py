@@ -212,6 +212,29 @@ def test_a_password_that_many_send_at_once_is_computed_once(held):
     assert len(held.calls) == 1
 
 
+def test_who_is_ended_while_they_check_leaves_the_others_their_right():
+    class Ended(BaseException):
+        """As gevent ends the greenlet of a request whose client went away."""
+
+    class Leaving(HeldPool):
+        def run(self, function, *args):
+            right = super().run(function, *args)
+            if len(self.calls) == 1:
+                raise Ended
+            return right
+
+    leaving = Leaving()
+    users = Users([ADA, BOB], 60.0, leaving)
+    with ThreadPoolExecutor(10) as pool:
+        first = pool.submit(users.authenticate, "ada", "a")
+        while not leaving.calls:
+            time.sleep(0.001)
+        others = [pool.submit(outcome, users, "ada", "a") for _ in range(5)]
+        leaving.go_on.set()
+        assert isinstance(first.exception(30), Ended)
+        assert {future.result(30) for future in others} == {"ada"}
+
+
 def test_wrong_passwords_are_slowed_down_where_they_come_from(users, pool):
     for i in range(5):
         with pytest.raises(NotAuthenticated):
