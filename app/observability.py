@@ -24,12 +24,15 @@ class Metrics:
             "slipway_requests_total", "Requests answered.", ["method", "status"],
             registry=self.registry,
         )  # fmt: skip
+        self.held = Gauge(
+            "slipway_held_requests", "Requests that hold a place.", ["kind"], registry=self.registry
+        )
         self.streams_open = Gauge(
-            "slipway_streams_open", "Streams and long polls open now.", ["transport"],
+            "slipway_streams_open", "Streams open now.", ["transport"],
             registry=self.registry,
         )  # fmt: skip
         self.streams_opened = Counter(
-            "slipway_streams_opened_total", "Streams and long polls opened.", ["transport"],
+            "slipway_streams_opened_total", "Streams opened.", ["transport"],
             registry=self.registry,
         )  # fmt: skip
         self.delivery_lag = Histogram(

@@ -17,7 +17,6 @@ from app.services.logs import LogText
 from app.services.turns import Turn
 
 _CONTENT_TYPE = f"{TEXT}; charset=utf-8"
-_TRANSPORT = "download"
 
 
 def download(execution_id: str, levels: Level) -> Response:
@@ -44,7 +43,7 @@ def download(execution_id: str, levels: Level) -> Response:
     else:
         headers["Content-Length"] = str(log.size)
         body = _bytes(log, 0, log.size, turn)
-    return Response(held(body, _TRANSPORT, caller()), content_type=_CONTENT_TYPE, headers=headers)
+    return Response(_held(body), content_type=_CONTENT_TYPE, headers=headers)
 
 
 def _part(log: LogText, start: int, stop: int | None, headers: dict[str, str]) -> Response:
@@ -57,13 +56,18 @@ def _part(log: LogText, start: int, stop: int | None, headers: dict[str, str]) -
         "Content-Range": f"bytes {start}-{stop - 1}/{log.size}",
         "Content-Length": str(stop - start),
     }
-    body = held(_bytes(log, start, stop, _turn(log)), _TRANSPORT, caller())
+    body = _held(_bytes(log, start, stop, _turn(log)))
     return Response(body, status=206, content_type=_CONTENT_TYPE, headers=headers)
 
 
 def _if_range_holds(log: LogText) -> bool:
     given = request.headers.get("If-Range")
     return given is None or given == f'"{log.etag}"'
+
+
+def _held(body: Iterator[bytes]) -> Iterator[bytes]:
+    identity = caller()
+    return held(body, identity, partial(services().places.place, identity, "download"))
 
 
 def _turn(log: LogText) -> Turn:

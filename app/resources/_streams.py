@@ -6,6 +6,7 @@ import random
 import time
 import zlib
 from collections.abc import Callable, Iterable, Iterator
+from contextlib import AbstractContextManager
 from functools import partial
 from typing import Any, Protocol
 
@@ -29,7 +30,6 @@ from app.services.follow import (
     Moved,
     StatusChanged,
 )
-from app.services.places import Places
 from app.services.turns import Turn
 
 SSE = "text/event-stream"
@@ -44,6 +44,9 @@ _NOTHING_PACKED = b"\x00\x00\x00\xff\xff"
 """A block of no bytes in compressed data (RFC 1951, 3.2.4), where one begins at a byte."""
 _PACKED_BYTES = 32 * 1024
 """What is compressed in one turn."""
+
+Place = Callable[[], AbstractContextManager[None]]
+"""Takes a place among the requests that are held."""
 
 Encoder = Callable[[Event, Turn], bytes]
 """Writes an event, in turns where that takes time."""
@@ -164,25 +167,23 @@ def stream(
             headers["Content-Encoding"] = "gzip"
             encode = PackedText()
     turn = partial(bundle.turns.turn, identity.username)
-    body = held(_write(bundle.metrics, events, encode, turn), content_type, identity)
+    place = partial(bundle.places.stream, identity, content_type)
+    body = held(_write(bundle.metrics, events, encode, turn), identity, place)
     return Response(body, content_type=f"{content_type}; charset=utf-8", headers=headers)
 
 
-def held(body: Iterator[bytes], transport: str, identity: Identity) -> Iterator[bytes]:
+def held(body: Iterator[bytes], identity: Identity, place: Place) -> Iterator[bytes]:
     """Give a body that holds a place while it is written.
 
     Raises:
         LimitExceeded: As many requests are held as may be.
     """
-    places = services().places
-    places.check(identity)  # now, while an error can still be answered
-    return _in_place(places, body, transport, identity)
+    services().places.check(identity)  # now, while an error can still be answered
+    return _in_place(body, place)
 
 
-def _in_place(
-    places: Places, body: Iterator[bytes], transport: str, identity: Identity
-) -> Iterator[bytes]:
-    with places.place(identity, transport):
+def _in_place(body: Iterator[bytes], place: Place) -> Iterator[bytes]:
+    with place():
         yield from body
 
 

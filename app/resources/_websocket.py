@@ -135,7 +135,7 @@ class WebSocket:
     def _read(self) -> None:
         """Read until the end; then the held request is let go by hanging up on it."""
         try:
-            while data := self._socket.recv(_RECEIVE_BYTES):
+            while data := self._receive():
                 with self._turn():
                     self._protocol.receive_data(data)
                     events = list(self._protocol.events())
@@ -146,6 +146,14 @@ class WebSocket:
         self._open = False
         with suppress(OSError):
             self._socket.shutdown(socket.SHUT_RDWR)
+
+    def _receive(self) -> bytes:
+        """Wait for something from the client; the socket's time limit is there for writing."""
+        while True:
+            with suppress(TimeoutError):
+                return self._socket.recv(_RECEIVE_BYTES)
+            if not self._open:
+                return b""
 
     def _take(self, event: Event) -> None:
         if isinstance(event, Pong):

@@ -107,7 +107,7 @@ def follow_websocket(args: dict[str, Any], execution_id: str) -> Response:
     query = FollowQuery(levels_of(args["levels"]), args["start"], args.get("after"))
     events = services().follow.open(execution_id, caller_by_now(), query)
     turn = partial(services().turns.turn, identity.username)
-    with services().places.place(identity, "websocket"):
+    with services().places.stream(identity, "websocket"):
         messages, opened_at = Messages(services().follow.tasks, turn), time.time()
         try:
             ws = WebSocket(request.environ, turn)

@@ -48,17 +48,21 @@ class Places:
         self._open: Counter[str] = Counter()
 
     @contextmanager
-    def place(self, identity: Identity, transport: str) -> Iterator[None]:
+    def place(self, identity: Identity, kind: str) -> Iterator[None]:
         """Hold a place for one request.
+
+        Args:
+            identity: Whose it is.
+            kind: What it waits for, as the metrics call it.
 
         Raises:
             LimitExceeded: There is none.
         """
+        held = self._metrics.held.labels(kind)
         with self._lock:
             self.check(identity)
             self._open[identity.username] += 1
-        self._metrics.streams_opened.labels(transport).inc()
-        self._metrics.streams_open.labels(transport).inc()
+        held.inc()
         try:
             yield
         finally:
@@ -66,7 +70,22 @@ class Places:
                 self._open[identity.username] -= 1
                 if not self._open[identity.username]:
                     del self._open[identity.username]
-            self._metrics.streams_open.labels(transport).dec()
+            held.dec()
+
+    @contextmanager
+    def stream(self, identity: Identity, transport: str) -> Iterator[None]:
+        """Hold a place for a stream.
+
+        Raises:
+            LimitExceeded: There is none.
+        """
+        with self.place(identity, "stream"):
+            self._metrics.streams_opened.labels(transport).inc()
+            self._metrics.streams_open.labels(transport).inc()
+            try:
+                yield
+            finally:
+                self._metrics.streams_open.labels(transport).dec()
 
     def check(self, identity: Identity) -> None:
         """Make sure that there is a place.

@@ -668,6 +668,7 @@ class ClientSocket:
         environ = EnvironBuilder(route, query_string=query, headers=headers).get_environ()
         if has_socket:
             environ["slipway.socket"] = end
+        end.settimeout(self._key.get("limit"))
         started = []
         answer = service.web.app(environ, lambda *given: started.extend(given))
         if started:
@@ -804,6 +805,15 @@ class TestWebSocket:
             ws.raw.recv(10)
             assert ws._done.wait(PATIENCE)
         assert log.id not in service.web.changes._topics
+
+    def test_who_has_nothing_to_say_stays(self, service, log):
+        """The server gives the socket a limit, for what it writes."""
+        log.see().write(1)
+        with web_socket(service, f"/executions/{log.id}/ws", limit=0.02) as client:
+            client.until("log")
+            time.sleep(0.1)
+            log.write(1)
+            assert client.until("log")[-1]["index"] == 1
 
     def test_a_ping_is_answered(self, connect):
         with connect() as ws:

@@ -85,9 +85,9 @@ def test_a_refused_stream_takes_no_place(limits, opened):
 
 
 def test_the_metrics_tell_what_is_open_and_what_was_opened(limits, metrics, opened):
-    opened.enter_context(limits.place(ADA, "sse"))
-    opened.enter_context(limits.place(BOB, "sse"))
-    with limits.place(ADA, "websocket"):
+    opened.enter_context(limits.stream(ADA, "sse"))
+    opened.enter_context(limits.stream(BOB, "sse"))
+    with limits.stream(ADA, "websocket"):
         assert number(metrics, "slipway_streams_open", "websocket") == 1
     assert number(metrics, "slipway_streams_open") == 2
     assert number(metrics, "slipway_streams_open", "websocket") == 0
@@ -97,12 +97,24 @@ def test_the_metrics_tell_what_is_open_and_what_was_opened(limits, metrics, open
     assert number(metrics, "slipway_streams_opened_total") == 2
 
 
+def test_the_metrics_tell_what_is_held_and_polls_are_no_streams(limits, metrics, opened):
+    def held(kind):
+        return metrics.registry.get_sample_value("slipway_held_requests", {"kind": kind})
+
+    opened.enter_context(limits.stream(ADA, "sse"))
+    opened.enter_context(limits.place(ADA, "poll"))
+    assert (held("stream"), held("poll")) == (1, 1)
+    assert number(metrics, "slipway_streams_open", "poll") is None
+    opened.close()
+    assert (held("stream"), held("poll")) == (0, 0)
+
+
 def test_streams_that_come_and_go_at_the_same_time_are_counted_right(metrics):
     limits = Places(StreamSettings(max_total=100, max_per_user=100), metrics)
 
     def come_and_go():
         for _ in range(200):
-            with limits.place(ADA, "sse"):
+            with limits.stream(ADA, "sse"):
                 pass
 
     threads = [threading.Thread(target=come_and_go) for _ in range(8)]
