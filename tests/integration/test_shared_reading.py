@@ -41,7 +41,8 @@ def web(tmp_path, postgresql_database) -> Iterator[Any]:
 
 def by_page(services: Any, id_: str, levels: Level) -> None:
     page = services.logs.page(id_, ADA, LogQuery(0, 100, levels, PATIENCE))
-    assert [entry.content for entry in page.entries] == ["news"]
+    entries = [entry for stretch in page.stretches() for entry in stretch.entries]
+    assert [entry.content for entry in entries] == ["news"]
 
 
 def by_wait(services: Any, id_: str, _levels: Level) -> None:
