@@ -33,6 +33,9 @@ _LONGEST_TICK_NS: Final = 1_000_000_000
 _AWAITED_BYTES: Final = 32 * 1024
 _PATIENCE_SECONDS: Final = 30.0
 _FOLDER: Final = "."
+# Who has files checked: turns go by owner, and no user's name has a colon.
+_NOW: Final = ":small files"
+_LATER: Final = ":large files"
 
 Stamp = tuple[int, ...]
 
@@ -213,14 +216,14 @@ class Catalogue:
             awaited: Name of one that is read at once, whatever its size.
         """
         with self._lock:
-            stamps = self._stamps()
-            if stamps is None:
+            seen = self._stamps()
+            if seen is None:
                 return
-            for name in [name for name in self._files if name not in stamps]:
+            for name in [name for name in self._files if name not in seen]:
                 self._forget(name)
             changed = {
                 name: stamp
-                for name, stamp in stamps.items()
+                for name, stamp in seen.items()
                 if name not in self._reading
                 and (name not in self._files or self._files[name].stamp != stamp)
             }
@@ -228,13 +231,10 @@ class Catalogue:
             for name in changed:
                 self._reading[name] = threading.Event()
             self._awaited |= {name: self._reading[name] for name in now}
-        try:
-            if later:
-                threading.Thread(target=self._read_all, args=(later,), daemon=True).start()
-        finally:
-            self._read_all(now)
-        others = [*self._awaited.values(), self._reading.get(awaited)]
-        _await([reading for reading in others if reading is not None])
+        if changed:  # never by the caller himself, who is ended when his client goes away
+            threading.Thread(target=self._read_both, args=(now, later), daemon=True).start()
+        readings = [*self._awaited.values(), self._reading.get(awaited)]
+        _await([reading for reading in readings if reading is not None])
 
     def _stamps(self) -> dict[str, Stamp] | None:
         """Look at the folder; None if that cannot be done."""
@@ -272,28 +272,26 @@ class Catalogue:
         with suppress(SlipwayError):  # the store does not answer, and is asked for more than this
             self._records.forget(name)
 
-    def _read_all(self, stamps: Mapping[str, Stamp]) -> None:
-        left = list(stamps)
-        try:
-            while left:
-                try:
-                    self._read(left[0], stamps[left[0]])
-                except SlipwayError as exc:  # the store, or a full queue: the next look tries again
-                    file = shown(left[0])
-                    log.warning("a workflow file was not read", file=file, error=exc.message)
-                self._is_read(left.pop(0))
-        finally:
-            # Whoever reads is ended in the middle when its client goes away; others wait for it.
-            for name in left:
-                self._is_read(name)
+    def _read_both(self, now: Mapping[str, Stamp], later: Mapping[str, Stamp]) -> None:
+        if later:
+            args = (later, _LATER)
+            threading.Thread(target=self._read_all, args=args, daemon=True).start()
+        self._read_all(now, _NOW)
 
-    def _is_read(self, name: str) -> None:
-        self._awaited.pop(name, None)
-        self._reading.pop(name).set()
+    def _read_all(self, stamps: Mapping[str, Stamp], owner: str) -> None:
+        for name, stamp in stamps.items():
+            try:
+                self._read(name, stamp, owner)
+            except Exception as exc:
+                known = isinstance(exc, SlipwayError)  # the store, or a queue that is full
+                log.warning("a workflow file was not read", file=shown(name), exc_info=not known)
+            finally:
+                self._awaited.pop(name, None)
+                self._reading.pop(name).set()
 
-    def _read(self, name: str, stamp: Stamp) -> None:
+    def _read(self, name: str, stamp: Stamp, owner: str) -> None:
         """Read a file that has changed, and note what it holds now."""
-        file = self._current(name, stamp)
+        file = self._current(name, stamp, owner)
         if file is None:
             self._files.pop(name, None)
             return
@@ -306,7 +304,7 @@ class Catalogue:
         else:
             self._files[name] = self._with_last_good(name, file)
 
-    def _current(self, name: str, stamp: Stamp) -> _File | None:
+    def _current(self, name: str, stamp: Stamp, owner: str) -> _File | None:
         """Tell what a file holds; None if it is gone."""
         if len(stamp) == 1:
             return _unreadable(stamp, stamp[0])
@@ -317,7 +315,7 @@ class Catalogue:
         except OSError as exc:
             return _unreadable(None, exc.errno or 0)
         settled = time.time_ns() - stamp[1] > _LONGEST_TICK_NS
-        outcome = self._compiler.compile(text)
+        outcome = self._compiler.compile(text, owner)
         trusted = stamp if settled else None
         if isinstance(outcome, Faulty):
             return _File(trusted, outcome.key, None, outcome.error, outcome.id)

@@ -34,6 +34,7 @@ from app.store.compiled import CompiledDefinitions, WorkflowFiles
 from app.store.definitions import DefinitionSnapshots
 
 _COMPILED_BYTES = 64 * 1024 * 1024
+_CHECKING_PROCESSES = 2
 
 
 @dataclass(frozen=True)
@@ -82,7 +83,7 @@ class EngineOrchestrator(Orchestrator):
             base_env={key: os.environ[key] for key in engine.pass_env if key in os.environ},
         )
         snapshots = DefinitionSnapshots(context.database)
-        isolated = Isolated(seconds=SECONDS)
+        isolated = Isolated(_CHECKING_PROCESSES, seconds=SECONDS)
         compiler = Compiler(CompiledDefinitions(context.database), snapshots, isolated)
         folder = settings.workflows_dir.absolute()
         catalogue = Catalogue(folder, compiler, WorkflowFiles(context.database, str(folder)))

@@ -417,18 +417,32 @@ def eventually(look):
     return seen
 
 
-def test_a_reader_that_is_ended_in_the_middle_holds_up_no_other(catalogue, tmp_path, monkeypatch):
+def test_what_cannot_be_read_for_now_is_tried_again(catalogue, tmp_path, monkeypatch):
+    put(tmp_path, "a.yaml", source("a"))
+    put(tmp_path, "b.yaml", source("b"))
+    original = module._content
+
+    def fail(path):
+        raise RuntimeError(path.name)
+
+    monkeypatch.setattr(module, "_content", fail)
+    assert catalogue.all() == []
+    monkeypatch.setattr(module, "_content", original)
+    assert [w.id for w in catalogue.all()] == ["a", "b"]
+
+
+def test_a_caller_who_is_ended_in_the_middle_holds_up_no_other(catalogue, tmp_path, monkeypatch):
     for name in ("a", "b", "c"):
         put(tmp_path, f"{name}.json", source(name))
 
     class Ended(BaseException):
         """As gevent ends the greenlet of a request whose client went away."""
 
-    def end(*args):
+    def end(_):
         raise Ended
 
     with monkeypatch.context() as patch:
-        patch.setattr(catalogue, "_read", end)
+        patch.setattr(module, "_await", end)
         with pytest.raises(Ended):
             catalogue.all()
     assert [found.id for found in catalogue.all()] == ["a", "b", "c"]
