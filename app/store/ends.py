@@ -34,7 +34,7 @@ class EndsTold:
             Whether there was such a note already.
 
         Raises:
-            UpstreamUnreachable: The database does not answer.
+            StoreUnavailable: The database cannot be used.
         """
         table = ends_told.c
 
