@@ -6,6 +6,7 @@ from threading import Semaphore
 import pytest
 
 from app.domain import ExecutionStatus, Level, NewLogEntry, Observation
+from app.resources.logs import LogArgsSchema
 
 D, I, W, E = Level.DEBUG, Level.INFO, Level.WARN, Level.ERROR  # noqa: E741
 LOG = [I, D, W, I, E, D, I]
@@ -432,3 +433,7 @@ def test_a_log_that_was_never_written_is_empty(service, client):
     page = client.get(f"/executions/{execution.id}/logs?timeout=0").json
     assert (page["logs"], page["total_results"], page["from"]) == ([], 0, 0)
     assert (page["execution_status"], page["execution_state"]) == ("RUNNING", "PENDING")
+
+
+def test_a_poll_that_names_no_time_ends_before_clients_of_a_minute_give_up():
+    assert 50 < LogArgsSchema().load({})["timeout"] < 60
