@@ -87,7 +87,7 @@ def test_what_is_in_a_body_is_never_the_next_request(
         + last
     )
     answers = read_all(connection)
-    assert answers.count(b"HTTP/1.1 201 Created") == 3
+    assert answers.count(b"HTTP/1.1 201 Created") == 4
     assert answers.count(b"HTTP/1.1 ") == 6
     assert answers.rstrip().endswith(b'"version":"0.1.0"}')
-    assert framed() == [42, 42, 42, *before]
+    assert framed() == [7, 42, 42, 42, *before]
