@@ -144,14 +144,14 @@ def executions_by_node(settings: Settings) -> tuple[Executions, StrandedExecutio
     return Executions(database), StrandedExecutions(database, bound, settings.conductor.lease)
 
 
-def check_secrets(settings: Settings) -> None:
+def check_secrets(settings: Settings, database: Database) -> None:
     """Make sure of the master key, and make it if there is none.
 
     Raises:
-        ConfigError: It cannot be used.
+        ConfigError: It cannot be used, or is lost.
     """
     if settings.ssh_keys.store == "embedded":
-        load_master_key(settings.master_key_file, settings.master_key)
+        _embedded_keys(settings, database)
 
 
 def _services(
@@ -230,8 +230,13 @@ def _key_store(settings: Settings, database: Database) -> KeyStore:
         from app.clients.vault import VaultKeyStore  # noqa: PLC0415
 
         return VaultKeyStore(settings.ssh_keys.vault)
-    master_key = load_master_key(settings.master_key_file, settings.master_key)
-    return EmbeddedKeyStore(SealedKeys(database), master_key)
+    return _embedded_keys(settings, database)
+
+
+def _embedded_keys(settings: Settings, database: Database) -> KeyStore:
+    sealed = SealedKeys(database)
+    master_key = load_master_key(settings.master_key_file, settings.master_key, sealed.any)
+    return EmbeddedKeyStore(sealed, master_key)
 
 
 def _users(settings: Settings) -> Users | None:

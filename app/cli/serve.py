@@ -60,8 +60,9 @@ def command(
     processes = settings.web.processes
     try:
         keep_private(settings, config)
-        check_secrets(settings)
-        migrate.upgrade(Database(settings.database_url))
+        database = Database(settings.database_url)
+        check_secrets(settings, database)
+        migrate.upgrade(database)
         first = listen(settings.api.host, settings.api.port, shared=processes > 1)
         port = first.getsockname()[1]
         more = [listen(settings.api.host, port, shared=True) for _ in range(processes - 1)]

@@ -6,7 +6,7 @@ import base64
 import binascii
 import json
 import os
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from contextlib import suppress
 from pathlib import Path
 
@@ -66,15 +66,18 @@ class EmbeddedKeyStore(KeyStore):
         """Return: where the store answers, keys can be stored."""
 
 
-def load_master_key(file: Path, from_environment: str | None) -> bytes:
+def load_master_key(
+    file: Path, from_environment: str | None, in_use: Callable[[], bool] = lambda: False
+) -> bytes:
     """Find the master key, or make one at the first start.
 
     Args:
         file: Holds 32 bytes in base64; readable by its owner only.
         from_environment: The same text, which wins over the file.
+        in_use: Whether anything is encrypted already, so that another key would be of no use.
 
     Raises:
-        ConfigError: The key is unusable, or others may read the file.
+        ConfigError: The key is unusable or lost, or others may read the file.
         OSError: The file can be neither read nor made.
     """
     if from_environment is not None:
@@ -84,12 +87,15 @@ def load_master_key(file: Path, from_environment: str | None) -> bytes:
         if file.stat().st_mode & 0o077:
             raise _fault(path, f"{file} must be readable by its owner only (mode 0600)")
     try:
-        return _decode(read_or_make(file, _make_key), path)
+        return _decode(read_or_make(file, lambda: _make_key(file, in_use)), path)
     except UnicodeDecodeError:
         return _decode("", path)
 
 
-def _make_key() -> str:
+def _make_key(file: Path, in_use: Callable[[], bool]) -> str:
+    if in_use():
+        text = f"{file} is missing or empty, and SSH keys are encrypted with it: restore it"
+        raise _fault("ssh_keys.master_key_file", text)
     return base64.b64encode(os.urandom(_KEY_BYTES)).decode()
 
 

@@ -5,7 +5,7 @@ from __future__ import annotations
 from dataclasses import asdict
 from typing import NamedTuple
 
-from sqlalchemy import Connection, delete, func, insert, select
+from sqlalchemy import Connection, delete, func, insert, inspect, select
 
 from app.domain import SshKey
 from app.errors import Conflict
@@ -91,6 +91,13 @@ class SealedKeys:
                 select(ssh_key_secrets).where(ssh_key_secrets.c.id == key_id)
             ).one_or_none()
         return None if row is None else Sealed(row.nonce, row.ciphertext)
+
+    def any(self) -> bool:
+        """Tell whether there is any, and so a master key that it was encrypted with."""
+        with self._database.read() as connection:
+            if not inspect(connection).has_table(ssh_key_secrets.name):
+                return False  # nothing was ever written
+            return connection.execute(select(ssh_key_secrets.c.id).limit(1)).first() is not None
 
     def delete(self, key_id: str) -> None:
         """Remove an encrypted key; idempotent."""

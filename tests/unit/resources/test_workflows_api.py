@@ -244,6 +244,19 @@ class TestLaunch:
         assert_problem(response, 400, "malformed_request")
 
     @pytest.mark.parametrize(
+        ("body", "name"),
+        [
+            ('{"inputs": {"n": 42}, "inputs": {}}', "inputs"),
+            ('{"inputs": {"n": 42, "n": 43}}', "n"),
+            ('{"inputs": {"n": 42, "\\u006e": 43}}', "n"),
+            ('{"inputs": {"v": [{"a": {"b": 1, "c": 2, "b": 1}}]}}', "b"),
+        ],
+    )
+    def test_a_name_that_stands_twice_is_named(self, quiet, assert_problem, body, name):
+        response = quiet.client.post("/workflows/flow", data=body, content_type="application/json")
+        assert_problem(response, 422, "invalid_request", name)
+
+    @pytest.mark.parametrize(
         "content_type", ["application/yaml", "application/x-yaml", "text/yaml", "text/x-yaml"]
     )
     def test_another_content_type_is_415(self, quiet, assert_problem, content_type):

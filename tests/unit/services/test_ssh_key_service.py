@@ -30,6 +30,7 @@ from app.errors import (
 from app.factory import check_secrets
 from app.observability import configure_logging
 from app.services.ssh_keys import ALGORITHMS, SshKeyService
+from app.store.database import Database
 from app.store.keys import SealedKeys, SshKeys
 
 ADA = Identity("ada", frozenset({Role.USER}))
@@ -224,7 +225,7 @@ class TestMasterKey:
         file = service.settings.master_key_file
         assert file.stat().st_mode & 0o777 == 0o600
         before = file.read_text()
-        check_secrets(service.settings)
+        check_secrets(service.settings, service.web.database)
         assert file.read_text() == before
         assert len(base64.b64decode(before)) == 32
 
@@ -232,14 +233,14 @@ class TestMasterKey:
         file = service.settings.master_key_file
         file.chmod(0o640)
         with pytest.raises(ConfigError) as caught:
-            check_secrets(service.settings)
+            check_secrets(service.settings, service.web.database)
         assert caught.value.fields[0].path == "ssh_keys.master_key_file"
 
     @pytest.mark.parametrize("text", ["short", "!" * 44, base64.b64encode(b"x" * 31).decode()])
     def test_a_key_that_is_none_is_refused_and_not_repeated(self, make_settings, text):
         settings = make_settings(environ={"SLIPWAY_MASTER_KEY": text})
         with pytest.raises(ConfigError) as caught:
-            check_secrets(settings)
+            check_secrets(settings, Database(settings.database_url))
         assert caught.value.fields[0].path == "SLIPWAY_MASTER_KEY"
         assert text not in str(caught.value.fields)
 
@@ -250,6 +251,23 @@ class TestMasterKey:
         )
         with pytest.raises(UpstreamGarbled):
             other.private_key(key_id)
+
+    @pytest.mark.parametrize("content", [None, ""])
+    def test_one_that_is_lost_is_not_made_anew_where_keys_depend_on_it(
+        self, service, keys, content
+    ):
+        file = service.settings.master_key_file
+        file.unlink()
+        if content is not None:
+            file.write_text(content)
+            file.chmod(0o600)
+        key_id, _ = keys.create({}, ADA)
+        with pytest.raises(ConfigError) as caught:
+            check_secrets(service.settings, service.web.database)
+        assert "restore it" in caught.value.fields[0].message
+        assert not file.exists() or not file.read_text()
+        SealedKeys(service.web.database).delete(key_id)
+        check_secrets(service.settings, service.web.database)
 
     def test_rows_cannot_be_swapped(self, service, keys):
         one, two = keys.create({}, ADA)[0], keys.create({}, BOB)[0]
