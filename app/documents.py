@@ -176,8 +176,8 @@ def read_number(text: str) -> int | float:
     value = float(text)
     if not math.isfinite(value):
         raise ValueError(NOT_FINITE)
-    shortest = repr(value)
-    if shortest != text and not _same(shortest, text):
+    # The fewest digits that give it back, or the 17 that programs in C print to be sure of it.
+    if repr(value) != text and not any(_same(own, text) for own in (repr(value), f"{value:.17g}")):
         raise ValueError(INEXACT)
     return value
 

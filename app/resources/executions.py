@@ -133,7 +133,8 @@ def list_executions(args: dict[str, Any]) -> Any:
     page = Page(args.get("page", 1), args.get("page_size", 50))
     wanted = ExecutionFilter(args.get("owner"), args.get("workflow"), _states(args))
     found, total = services().executions.find(wanted, caller(), page.offset, page.size)
-    return {"executions": [_view(execution) for execution in found]}, page.header(total)
+    body = write_json({"executions": [_summary(execution) for execution in found]})
+    return Response(body, content_type="application/json", headers=page.header(total))
 
 
 @blueprint.route("/executions/<string:execution_id>", methods=["GET"])
@@ -222,6 +223,16 @@ def _states(args: dict[str, Any]) -> frozenset[ExecutionStatus] | None:
 def _document(execution: Execution, tasks: list[Task]) -> dict[str, Any]:
     """Give an execution as JSON, past marshmallow: this is what clients ask for most."""
     return {
+        **_summary(execution),
+        "inputs": execution.inputs,
+        "outputs": execution.outputs,
+        "tasks": [task_document(task) for task in tasks],
+    }
+
+
+def _summary(execution: Execution) -> dict[str, Any]:
+    """Give an execution as JSON, as lists show it."""
+    return {
         "id": execution.id,
         **status_and_state(execution.status),
         "workflow": execution.workflow_id,
@@ -236,9 +247,6 @@ def _document(execution: Execution, tasks: list[Task]) -> dict[str, Any]:
         "error": execution.error,
         "as_of": iso(execution.as_of),
         "stale": services().executions.is_stale(execution),
-        "inputs": execution.inputs,
-        "outputs": execution.outputs,
-        "tasks": [task_document(task) for task in tasks],
     }
 
 
@@ -258,10 +266,3 @@ def task_document(task: Task) -> dict[str, Any]:
 
 def _iso(moment: datetime | None) -> str | None:
     return None if moment is None else iso(moment)
-
-
-def _view(execution: Execution) -> dict[str, Any]:
-    view = {name: getattr(execution, name) for name in execution.__dataclass_fields__}
-    view |= status_and_state(execution.status)
-    view["stale"] = services().executions.is_stale(execution)
-    return view

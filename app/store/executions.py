@@ -286,7 +286,7 @@ class Executions(DrivenExecutions):
     def find(
         self, wanted: ExecutionFilter, offset: int = 0, limit: int | None = None
     ) -> tuple[list[Execution], int]:
-        """List executions, newest first.
+        """List executions, newest first, without what may be large of them.
 
         Returns:
             The asked-for stretch of them, and the number of all.
@@ -306,7 +306,7 @@ class Executions(DrivenExecutions):
                 select(func.count()).select_from(executions).where(*conditions)
             ).scalar_one()
             rows = connection.execute(
-                select(executions)
+                select(*_BRIEF)
                 .where(*conditions)
                 .order_by(executions.c.number.desc())
                 .offset(offset)

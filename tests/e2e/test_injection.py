@@ -253,7 +253,7 @@ def test_commands_see_nothing_of_the_services_own_settings(
 
 
 def test_metadata_of_ssh_keys_comes_back_unchanged(client: Client, canary: Path) -> None:
-    texts = attacks(canary)
+    texts = [text for text in attacks(canary) if len(text) < 1000]
     metadata = {f"m{i}": text for i, text in enumerate(texts)}
     metadata |= {text[:200]: "as a name" for text in texts if text}
     answer = client.send("POST", "/ssh_keys", json={"metadata": {**metadata, "privateKey": "mine"}})

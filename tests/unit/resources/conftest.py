@@ -36,7 +36,8 @@ def quiet(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Service]:
     (service.settings.workflows_dir / "flow.yaml").write_text(FLOW, encoding="utf-8")
     execution = service.add_execution()
     yield service
-    assert service.store.find(ExecutionFilter()) == ([execution], 1)
+    assert [e.id for e in service.store.find(ExecutionFilter())[0]] == [execution.id]
+    assert service.store.get(execution.id) == execution
     assert service.client.get("/ssh_keys").json == {"ssh_keys": []}
     assert [p.name for p in service.settings.workflows_dir.iterdir()] == ["flow.yaml"]
     assert (service.settings.workflows_dir / "flow.yaml").read_text(encoding="utf-8") == FLOW

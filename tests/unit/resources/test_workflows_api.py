@@ -20,7 +20,7 @@ YAML = "id: new\nsteps:\n  - {id: a, type: script, config: {script: 'true'}}\n"
 
 
 def launched(service):
-    return service.store.find(ExecutionFilter())[0]
+    return [service.store.get(found.id) for found in service.store.find(ExecutionFilter())[0]]
 
 
 class TestList:
@@ -622,6 +622,7 @@ class TestNumbers:
             ("i", "9007199254740992.0", 2**53),
             ("n", "9007199254740993", 2**53 + 1),
             ("n", "0.1", 0.1),
+            ("n", "0.10000000000000001", 0.1),  # as "%.17g" of C prints it
             ("n", "1e22", 1e22),
             ("n", "1.7976931348623157e308", 1.7976931348623157e308),
         ],

@@ -448,6 +448,13 @@ class TestFind:
         assert total == 5
         assert kit.executions.find(ExecutionFilter(), 10, 2) == ([], 5)
 
+    def test_what_may_be_large_is_not_read(self, kit):
+        execution = kit.held(inputs={"text": "x" * 1000})
+        kit.see(execution, ExecutionStatus.SUCCESS, cursor={"large": 1}, outputs={"text": "y"})
+        [found], _ = kit.executions.find(ExecutionFilter())
+        assert (found.inputs, found.outputs, found.cursor, found.reference) == ({}, {}, None, None)
+        assert found.status is ExecutionStatus.SUCCESS
+
     @pytest.mark.parametrize(
         ("wanted", "expected"),
         [
