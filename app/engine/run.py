@@ -40,7 +40,6 @@ from app.engine.model import Definition, StepDefinition, StepType
 from app.engine.progress import Progress, TaskState, moment
 from app.engine.slots import Slots
 from app.errors import InvalidRequest, UpstreamError, UpstreamRefused
-from app.files import make_private_folder, write_whole
 
 _READ_BYTES = 1024 * 1024
 _TAIL_LINES = 5
@@ -118,12 +117,11 @@ class Run:
         self._remark(Level.INFO, f"Execution of '{self._definition.name}' began, {count} task(s)")
 
     def _make_work_folder(self) -> None:
-        work = self._folder / "work"
-        if work.is_dir() and self._progress.begun_at is not None:
-            return  # a file that is missing there was taken away by a command
-        make_private_folder(work)
-        for name, content in self._definition.files.items():
-            _write_once(work / name, content)
+        self._launcher.make_work_folder(
+            self._folder / "work",
+            self._definition.files,
+            begun=self._progress.begun_at is not None,
+        )
 
     def _look(self, step: StepDefinition, task: TaskState) -> None:
         """Read what a running task wrote, and note its end once all of it is read."""
@@ -444,14 +442,6 @@ def _do_all(actions: Sequence[Callable[[], None]]) -> None:
             failure = failure or exc
     if failure is not None:
         raise failure
-
-
-def _write_once(path: Path, content: str) -> None:
-    """Write a file, whole or not at all; one that is there may be in a command's hands already."""
-    if path.exists():
-        return
-    make_private_folder(path.parent)
-    write_whole(path, content.encode())
 
 
 def _reason(step: StepDefinition, task: TaskState, state: JobState, took: str) -> str:

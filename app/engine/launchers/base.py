@@ -6,6 +6,7 @@ it needs for that lies in the job's folder, so any later process can take over.
 
 from __future__ import annotations
 
+import os
 from abc import ABC, abstractmethod
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
@@ -15,6 +16,7 @@ from typing import Self
 
 from app.domain import JSON
 from app.engine.model import Resources
+from app.files import make_private_folder, write_whole
 
 
 class JobPhase(StrEnum):
@@ -123,6 +125,28 @@ class Launcher(ABC):
     def create(cls, data_dir: Path) -> Self:
         """Build a launcher for a service that keeps its data in this folder."""
 
+    def may_use(self, folder: Path) -> bool:
+        """Tell whether it could work in the folder of executions, as far as this process sees."""
+        return not folder.exists() or os.access(folder, os.W_OK)
+
+    def make_work_folder(self, folder: Path, files: Mapping[str, str], *, begun: bool) -> None:
+        """Make the folder in which the commands of an execution work, with its files; idempotent.
+
+        Args:
+            folder: The folder.
+            files: What it holds at first, by path below it; what is there already is left alone.
+            begun: Commands may have been there: a file that is missing was taken away by them, as
+                long as there is the folder.
+
+        Raises:
+            OSError: It cannot be made.
+        """
+        if begun and folder.is_dir():
+            return
+        make_private_folder(folder)
+        for name, content in files.items():
+            _write_once(folder / name, content)
+
     @abstractmethod
     def prepare(self, job: Job) -> None:
         """Write down that a job may be begun, without beginning it; idempotent.
@@ -214,3 +238,11 @@ class Launcher(ABC):
 
     def listen(self, wake: Callable[[str], None]) -> None:  # noqa: B027
         """Call ``wake(execution_id)`` from any thread when a job wrote or ended, if possible."""
+
+
+def _write_once(path: Path, content: str) -> None:
+    """Write a file, whole or not at all; one that is there may be in a command's hands already."""
+    if path.exists():
+        return
+    make_private_folder(path.parent)
+    write_whole(path, content.encode())

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from app.engine.launchers.base import OutputLine, Stream
+from app.engine.launchers.job_records import is_moment
 from app.engine.launchers.shim.records import HEADER, MAX_PAYLOAD, REMARK, STDERR, STDOUT
 
 MAX_FRAME = HEADER.size + MAX_PAYLOAD
@@ -28,7 +29,7 @@ def parse_frames(data: bytes) -> tuple[list[OutputLine], int]:
         code, timestamp, length = HEADER.unpack_from(data, offset)
         begin = offset + HEADER.size
         stream = _STREAMS.get(code)
-        if stream is None or begin + length > len(data):
+        if stream is None or begin + length > len(data) or not is_moment(timestamp):
             break
         offset = begin + length
         text = data[begin:offset].decode("utf-8", "replace")

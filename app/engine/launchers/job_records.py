@@ -9,6 +9,7 @@ from __future__ import annotations
 import errno
 import json
 import os
+import re
 import stat
 from collections.abc import Mapping
 from dataclasses import asdict, dataclass
@@ -20,6 +21,7 @@ from app.engine.launchers.shim import records
 
 _MAX_RECORD_BYTES = 64 * 1024
 _PIDS = 2**22  # proc_pid_max(5): the kernel gives no higher one
+_UNFIT = re.compile("[\0\ud800-\udfff]")
 _GONE = {errno.ENOENT, errno.ENOTDIR}
 _DAMAGED = {errno.EACCES, errno.EPERM, errno.ELOOP, errno.EISDIR, errno.ENXIO, errno.ENAMETOOLONG}
 _RESULT_TYPES: Mapping[str, tuple[type, ...]] = {
@@ -30,6 +32,9 @@ _RESULT_TYPES: Mapping[str, tuple[type, ...]] = {
     "cancelled": (bool,),
     "reason": (str, type(None)),
 }
+MAX_EXIT_CODE = 255
+_MAX_TEXT = 1000
+_MAX_NAME = 255
 _END_OF_TIME = 253_402_300_799.0
 """The last second of the year 9999; later moments have no date."""
 
@@ -97,7 +102,7 @@ def read_claim(folder: Path) -> Claim | None:
     if content.get("refused") is True:
         return Claim(None, cancelled=content.get("cancelled") is True)
     started_at = content.get("started_at")
-    if not _is_moment(started_at):
+    if not is_moment(started_at):
         raise Damaged(f"{records.CLAIM} is damaged")
     return Claim(_process(content), started_at)
 
@@ -113,9 +118,23 @@ def read_result(folder: Path) -> dict[str, Any] | None:
         return None
     result = {name: content.get(name) for name in _RESULT_TYPES}
     whole = all(type(result[name]) in types for name, types in _RESULT_TYPES.items())
-    if not (whole and _is_moment(result["started_at"]) and _is_moment(result["finished_at"])):
+    in_range = whole and 0 <= content["exit_code"] <= MAX_EXIT_CODE
+    if not (in_range and is_moment(result["started_at"]) and is_moment(result["finished_at"])):
         raise Damaged(f"{records.EXIT} is damaged")
+    result["reason"] = result["reason"] and clean_text(result["reason"])
     return result
+
+
+def clean_text(text: str) -> str:
+    """Make a text that somebody may have made up fit for any store and reader; it may be cut."""
+    return _UNFIT.sub("\ufffd", text[:_MAX_TEXT])
+
+
+def is_moment(value: JSON) -> bool:
+    """Tell whether something is seconds since the epoch that have a date, or None."""
+    if value is None:
+        return True
+    return type(value) in (int, float) and 0 <= value <= _END_OF_TIME
 
 
 def open_regular(path: Path, *, follow: bool = False) -> int | None:
@@ -165,13 +184,8 @@ def _process(content: Mapping[str, JSON]) -> Process:
         name if isinstance(name := content.get(key), str) else ""
         for key in ("start_time", "boot_id", "hostname")
     )
-    named = start_time and boot_id and hostname
+    names = (start_time, boot_id, hostname)
+    named = all(name and len(name) <= _MAX_NAME and clean_text(name) == name for name in names)
     if not isinstance(pid, int) or not 0 < pid < _PIDS or not named:
         raise Damaged(f"{records.CLAIM} is damaged")
     return Process(pid, start_time, boot_id, hostname)
-
-
-def _is_moment(value: JSON) -> bool:
-    if value is None:
-        return True
-    return type(value) in (int, float) and 0 <= value <= _END_OF_TIME

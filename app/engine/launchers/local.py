@@ -11,6 +11,7 @@ import time
 from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager, suppress
 from dataclasses import replace
+from functools import partial
 from pathlib import Path
 from threading import Thread
 from typing import Self
@@ -47,6 +48,7 @@ _START_SECONDS = 10.0
 _NEVER = 0
 """The time of a specification upon which no shim was set yet."""
 
+_MAX_RING = 1024
 _ERRORS = "shim.err"
 _APPEND = os.O_WRONLY | os.O_CREAT | os.O_APPEND
 _RESERVED = {
@@ -170,21 +172,34 @@ class LocalLauncher(Launcher):
     @_disk_errors()
     def read(self, folder: Path, offset: int, limit: int) -> tuple[list[OutputLine], int]:
         """Read whole frames: up to 64 KiB more than ``limit``, never half a frame."""
+        lines, size = parse_frames(self.read_frames(folder, offset, limit))
+        return lines, offset + size
+
+    @_disk_errors()
+    def read_frames(self, folder: Path, offset: int, limit: int) -> bytes:
+        """Read about as many bytes of output as :meth:`read` would, as the shim wrote them."""
         try:
             fd = open_regular(folder / records.FRAMES)
         except Damaged:
             fd = None
         if fd is None:
-            return [], offset
+            return b""
         with os.fdopen(fd, "rb", buffering=0) as file:
             file.seek(offset)
-            data = file.read(max(limit, MAX_FRAME))
-        lines, size = parse_frames(data)
-        return lines, offset + size
+            return file.read(max(limit, MAX_FRAME))
 
     @_disk_errors()
     def outputs(self, folder: Path) -> Mapping[str, JSON]:
         """Parse the command's results; none if it wrote no file."""
+        return parse_outputs(self.read_outputs(folder))
+
+    @_disk_errors()
+    def read_outputs(self, folder: Path) -> bytes:
+        """Read the command's results as it wrote them, up to one byte more than there may be.
+
+        Raises:
+            InvalidRequest: They are not in a file.
+        """
         path = folder / records.OUTPUTS
         try:
             fd = open_regular(path, follow=True)
@@ -192,10 +207,10 @@ class LocalLauncher(Launcher):
             raise InvalidRequest(f"The outputs are not a regular file: {exc}.") from exc
         if fd is not None:
             with os.fdopen(fd, "rb") as file:
-                return parse_outputs(file.read(MAX_OUTPUTS_BYTES + 1))
+                return file.read(MAX_OUTPUTS_BYTES + 1)
         if path.is_symlink():
             raise InvalidRequest("The outputs are not a regular file.")
-        return {}
+        return b""
 
     @_disk_errors()
     def cancel(self, folder: Path) -> None:
@@ -227,20 +242,36 @@ class LocalLauncher(Launcher):
         """Answer the doorbell, in a thread that ends with the process."""
         if self._doorbell is None:
             return
-        if not self._doorbell.is_fifo():
-            self._doorbell.unlink(missing_ok=True)
-            os.mkfifo(self._doorbell, 0o600)
-        # For writing as well: a pipe that has a writer never comes to its end (fifo(7)).
-        fd = os.open(self._doorbell, os.O_RDWR)
-        Thread(target=_answer, args=(fd, wake), name="doorbell", daemon=True).start()
+        ring = partial(os.read, open_doorbell(self._doorbell), 65536)
+        Thread(target=wake_for_each, args=(ring, wake), name="doorbell", daemon=True).start()
 
 
-def _answer(doorbell: int, wake: Callable[[str], None]) -> None:
+def open_doorbell(path: Path) -> int:
+    """Open the named pipe that shims write to, and make it, if there is none.
+
+    Raises:
+        OSError: It can be neither opened nor made.
+    """
+    if not path.is_fifo():
+        path.unlink(missing_ok=True)
+        os.mkfifo(path, 0o600)
+    # For writing as well: a pipe that has a writer never comes to its end (fifo(7)).
+    return os.open(path, os.O_RDWR)
+
+
+def wake_for_each(ring: Callable[[], bytes], wake: Callable[[str], None]) -> None:
+    """Call ``wake`` for each execution whose id comes in, until nothing does any more.
+
+    Args:
+        ring: Waits for bytes; lines of them are ids.
+        wake: What to call.
+    """
     rest = b""
-    while True:
-        *rings, rest = (rest + os.read(doorbell, 65536)).split(b"\n")
+    while more := ring():
+        *rings, rest = (rest + more).split(b"\n")
         for execution_id in dict.fromkeys(rings):
             wake(execution_id.decode("utf-8", "replace"))
+        rest = rest[-_MAX_RING:]  # commands can write there, too
 
 
 def _make_folder(folder: Path) -> list[Path]:

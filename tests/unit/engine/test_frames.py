@@ -122,3 +122,12 @@ def test_a_pipe_keeps_back_what_is_not_a_line_yet(tmp_path, monkeypatch):
     assert not pipe.read()
     assert pipe.closed
     assert texts((tmp_path / "frames").read_bytes()) == ["one", "two, in parts"]
+
+
+@pytest.mark.parametrize("moment", [float("nan"), float("inf"), -1.0, 1e300])
+def test_a_frame_of_no_moment_is_damaged_and_so_is_what_follows(moment):
+    whole = frames(b"one\n")
+    damaged = HEADER.pack(STDOUT, moment, 4) + b"two\n"
+    lines, size = parse_frames(whole + damaged + whole)
+    assert [line.text for line in lines] == ["one"]
+    assert size == len(whole)

@@ -31,7 +31,7 @@ def write(path, content):
         *NO_RECORDS,
         *({**CLAIM, "pid": pid} for pid in (0, -1, 1.5, "1", None, 10**30, float("inf"))),
         *({**CLAIM, name: value} for name in ("start_time", "boot_id", "hostname")
-          for value in ("", None, 1)),
+          for value in ("", None, 1, "x" * 256, "a\0", "\ud800")),
         *({**CLAIM, "started_at": moment} for moment in MOMENTS),
         *({k: v for k, v in CLAIM.items() if k != name} for name in CLAIM if name != "started_at"),
     ],
@@ -47,7 +47,7 @@ def test_a_damaged_claim_is_named(tmp_path, content):
     [
         *NO_RECORDS,
         *({k: v for k, v in RESULT.items() if k != name} for name in ("exit_code", "cancelled")),
-        *({**RESULT, "exit_code": code} for code in ("0", None, 0.5, True)),
+        *({**RESULT, "exit_code": code} for code in ("0", None, 0.5, True, -1, 10**30)),
         *({**RESULT, name: moment} for name in ("started_at", "finished_at") for moment in MOMENTS),
         *({**RESULT, name: 1} for name in ("timed_out", "cancelled", "reason")),
     ],
@@ -85,3 +85,8 @@ def test_whole_records_are_read(tmp_path):
 @pytest.mark.parametrize("stored", [None, {}, [], "x", {"pid": "x"}])
 def test_a_process_that_was_not_stored_well_is_none(stored):
     assert Process.load(stored) is None
+
+
+def test_a_reason_is_made_fit_to_be_kept(tmp_path):
+    write(tmp_path / records.EXIT, {**RESULT, "reason": "a\0\ud800" + "x" * 60_000})
+    assert read_result(tmp_path)["reason"] == "a\ufffd\ufffd" + "x" * 997
