@@ -65,14 +65,15 @@ def _data_folder(folder: Path) -> Iterator[FieldError]:
 
 def _kept(settings: Settings) -> Iterator[Path]:
     """Give what is for nobody else, as far as it is there; a link of ours leads where it likes."""
-    yield from _database_files(settings)
+    yield from kept_database_files(settings)
     for name in sorted(_OURS - _REFUSED):
         yield settings.data_dir / name
     if settings.executions_dir.is_dir():
         yield from settings.executions_dir.iterdir()
 
 
-def _database_files(settings: Settings) -> Iterator[Path]:
+def kept_database_files(settings: Settings) -> Iterator[Path]:
+    """Give the files of the database, where it has some; not all of them need be there."""
     url = make_url(settings.database_url)
     if url.get_backend_name() == "sqlite" and url.database:
         for suffix in ("", "-wal", "-shm", "-journal"):

@@ -6,7 +6,8 @@ from pathlib import Path
 
 import click
 
-from app.cli._options import config_option, settings_or_exit
+from app.cli._options import config_option, settings_or_exit, start_or_exit
+from app.cli._run_as import check_run_as
 
 
 @click.command("check-config")
@@ -16,5 +17,7 @@ def command(config: Path | None, data_dir: Path | None) -> None:
 
     Every fault is told with its place, and the exit status is 2; without one it is 0.
     """
-    settings_or_exit(config, {"data_dir": data_dir})
+    settings = settings_or_exit(config, {"data_dir": data_dir})
+    with start_or_exit():
+        check_run_as(settings, config)
     click.echo(f"{config or 'The settings'}: no fault")

@@ -16,6 +16,7 @@ from app.cli._limits import freeze_start_up
 from app.cli._options import WEB_ALONE, config_option, settings_or_exit, start_or_exit
 from app.cli._private import keep_private
 from app.cli._process import guard_process
+from app.cli._run_as import check_run_as
 from app.cli._signals import on_stop_signal
 from app.conductor import Conductor
 from app.factory import create_conductor
@@ -44,6 +45,7 @@ def command(config: Path | None, data_dir: Path | None, lifeline_fd: int | None)
     configure_logging(settings.observability.log_level, settings.observability.log_format)
     with start_or_exit():
         keep_private(settings, config)
+        check_run_as(settings, config)
         migrate.check(Database(settings.database_url, timeout_seconds=settings.conductor.lease))
         conductor = create_conductor(settings)
     on_stop_signal(conductor.stop)

@@ -14,6 +14,7 @@ from app.cli._limits import freeze_start_up, warn_of_any_host
 from app.cli._options import WEB_ALONE, config_option, environment, explain, settings_or_exit
 from app.cli._private import keep_private
 from app.cli._process import guard_process
+from app.cli._run_as import check_run_as
 from app.cli._server import listen
 from app.cli._supervisor import Child, Supervisor
 from app.errors import ConfigError, SlipwayError, StoreUnavailable
@@ -60,6 +61,7 @@ def command(
     processes = settings.web.processes
     try:
         keep_private(settings, config)
+        check_run_as(settings, config)
         database = Database(settings.database_url)
         check_secrets(settings, database)
         migrate.upgrade(database)

@@ -24,6 +24,7 @@ from app.engine.catalogue import Catalogue
 from app.engine.compiled import SECONDS, Compiled, Compiler, Faulty
 from app.engine.ending import end_all
 from app.engine.launchers.registry import create_launcher
+from app.engine.launchers.run_as import find_account
 from app.engine.model import Definition
 from app.engine.run import Machine, Run
 from app.engine.slots import Slots
@@ -75,12 +76,14 @@ class EngineOrchestrator(Orchestrator):
         """Build one from the settings."""
         settings = context.settings
         engine = settings.engine
+        account = find_account(engine.run_as, engine.run_as_dir)
+        base_env = {key: os.environ[key] for key in engine.pass_env if key in os.environ}
         machine = Machine(
-            launcher=create_launcher(options.launcher, settings.data_dir),
+            launcher=create_launcher(options.launcher, settings.data_dir, account),
             slots=Slots(engine.max_parallel_tasks, engine.max_memory_bytes),
-            executions_dir=settings.executions_dir,
+            executions_dir=account.executions_dir if account else settings.executions_dir,
             kill_grace_seconds=engine.kill_grace,
-            base_env={key: os.environ[key] for key in engine.pass_env if key in os.environ},
+            base_env=account.environment(base_env) if account else base_env,
         )
         snapshots = DefinitionSnapshots(context.database)
         isolated = Isolated(_CHECKING_PROCESSES, seconds=SECONDS)
@@ -142,7 +145,7 @@ class EngineOrchestrator(Orchestrator):
             UpstreamUnreachable: It cannot.
         """
         folder = self._machine.executions_dir
-        if folder.exists() and not os.access(folder, os.W_OK):
+        if not self._machine.launcher.may_use(folder):
             raise UpstreamUnreachable("The engine cannot write to its folder.", detail=str(folder))
 
     def listen(self, wake: Callable[[str], None]) -> None:

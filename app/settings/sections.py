@@ -258,6 +258,20 @@ class EngineSettings:
         ),
         "Variables of the service's own environment that commands inherit; no others do.",
     )
+    run_as: str | None = setting(
+        fields.String(
+            load_default=None,
+            validate=validate.Length(1, 255),
+            metadata={"default_text": "the service's own user"},
+        ),
+        "User as whom commands run, by `sudo`; see docs/security.md for what it takes. Change it "
+        "while no execution is open.",
+    )
+    run_as_dir: Path | None = setting(
+        fields.String(load_default=None, metadata={"default_text": "home folder of that user"}),
+        "Folder of the work folders of executions under `run_as`; it belongs to that user alone.",
+        convert=Path,
+    )
 
 
 @dataclass(frozen=True)

@@ -1,6 +1,8 @@
 """One suite over every launcher: what the engine relies on."""
 
+import os
 import random
+import shutil
 import signal
 import subprocess
 import sys
@@ -210,6 +212,27 @@ def test_a_folder_that_cannot_be_made(bench):
         bench.launcher.start(bench.job("true", folder=bench.root / "file" / "job"))
 
 
+# The work folder
+
+
+def test_files_are_given_once(bench):
+    work = bench.root / "work"
+    bench.launcher.make_work_folder(work, {"a": "one"}, begun=False)
+    work.joinpath("a").unlink()
+    bench.launcher.make_work_folder(work, {"a": "two"}, begun=True)
+    assert not work.joinpath("a").exists(), "a command took it away"
+    shutil.rmtree(work)
+    bench.launcher.make_work_folder(work, {"a": "three"}, begun=True)
+    bench.launcher.make_work_folder(work, {"a": "four"}, begun=False)
+    assert work.joinpath("a").read_text() == "three"
+
+
+def test_a_work_folder_that_cannot_be_made(bench):
+    bench.root.joinpath("file").touch()
+    with pytest.raises(OSError, match="file"):
+        bench.launcher.make_work_folder(bench.root / "file" / "work", {}, begun=False)
+
+
 # What may be begun
 
 
@@ -334,7 +357,8 @@ os.killpg(0, signal.SIGKILL)
 
 def starter(launcher_name, root, count):
     argv = (str(Path(__file__).parent), launcher_name, str(root), str(count))
-    return subprocess.Popen([sys.executable, "-c", STARTER, *argv], start_new_session=True)
+    env = {**os.environ, "PYTHONPATH": str(Path(__file__).parents[1])}
+    return subprocess.Popen([sys.executable, "-c", STARTER, *argv], env=env, start_new_session=True)
 
 
 def test_the_command_outlives_a_starter_that_is_killed_at_once(bench, launcher_name):

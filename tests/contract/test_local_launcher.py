@@ -19,20 +19,21 @@ from job_bench import JobBench, wait_until
 from app.engine.launchers.base import JobPhase, JobState, Stream
 from app.engine.launchers.job_processes import shim_command
 from app.engine.launchers.local import LocalLauncher
+from app.engine.launchers.registry import create_launcher
 from app.engine.launchers.shim import records
 from app.errors import InvalidRequest, UpstreamUnreachable
 
 
 @pytest.fixture
-def launcher(tmp_path):
-    return LocalLauncher(tmp_path / "doorbell")
+def launcher(launcher_name, root):
+    return create_launcher(launcher_name, root)
 
 
 @pytest.fixture
-def bench(launcher, tmp_path):
-    with JobBench(launcher, tmp_path) as bench:
+def bench(launcher, root):
+    with JobBench(launcher, root) as bench:
         yield bench
-    assert not any(path.read_text() for path in tmp_path.rglob("shim.err"))
+    assert not any(path.read_text() for path in root.rglob("shim.err"))
 
 
 def claim_of(folder: Path) -> dict:
@@ -44,9 +45,14 @@ def read_claim(folder: Path) -> str:
 
 
 def change_claim(folder: Path, **fields) -> None:
-    records.write_atomically(
-        str(folder / records.CLAIM), json.dumps({**claim_of(folder), **fields}).encode()
-    )
+    content = json.dumps({**claim_of(folder), **fields}).encode()
+    records.write_atomically(str(folder / records.CLAIM), content)
+    give(folder / records.CLAIM, folder)
+
+
+def give(path: Path, folder: Path) -> None:
+    """Give a path to the owner of a folder."""
+    os.chown(path, folder.stat().st_uid, -1)
 
 
 def kill(pid: int) -> None:
@@ -120,6 +126,7 @@ def test_killed_before_the_specification_it_was_never_started(bench, launcher):
     job = bench.job("cat", str(job.folder / "script"), folder=job.folder, files={"script": "new"})
     job.folder.mkdir(parents=True)
     job.folder.joinpath("script").write_text("exit")
+    give(job.folder, bench.root)
     assert launcher.state(job.folder).phase is JobPhase.ABSENT
     launcher.start(job)
     assert bench.end(job.folder).exit_code == 0
@@ -414,6 +421,7 @@ def test_a_line_without_an_end_takes_no_memory(bench):
     assert status_kib(pid, "VmHWM") < 20_000
 
 
+@pytest.mark.parametrize("launcher_name", ["local"])  # whose shim may be given a limit
 def test_a_full_disk_costs_output_and_nothing_else(bench):
     folder = bench.bash("echo ready; until [ -e go ]; do sleep 0.01; done; seq 50000; exit 6")
     bench.await_text(folder, "ready")
@@ -428,6 +436,7 @@ def test_a_full_disk_costs_output_and_nothing_else(bench):
     assert numbers == sorted(numbers)
 
 
+@pytest.mark.parametrize("launcher_name", ["local"])  # which works in this process
 def test_a_disk_that_takes_no_request_keeps_nothing_from_its_end(bench, launcher, monkeypatch):
     folder = bench.bash("echo ran; sleep 60")
     bench.await_text(folder, "ran")
