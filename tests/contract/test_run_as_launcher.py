@@ -5,6 +5,7 @@ import pwd
 import signal
 import subprocess
 import sys
+import threading
 from contextlib import suppress
 from pathlib import Path
 
@@ -94,6 +95,28 @@ def test_a_helper_that_hangs_is_ended_and_replaced(bench, commands_user, monkeyp
     assert bench.launcher.state(folder).phase is JobPhase.RUNNING
     wait_until(lambda: first not in helpers(commands_user))
     assert len(helpers(commands_user)) == 1
+
+
+@pytest.fixture
+def listener():
+    """A bench and the user of its commands; who listens does so until the process ends."""
+    for name in user_of_rig("-listener"):
+        folder = Path(pwd.getpwnam(name).pw_dir)
+        with JobBench(create_launcher("other_user:Rig", folder), folder) as bench:
+            yield bench, name
+
+
+def test_a_helper_that_listens_and_hangs_is_ended_and_replaced(listener, monkeypatch):
+    bench, user = listener
+    woken = threading.Event()
+    with monkeypatch.context() as patch:
+        patch.setattr(broker_link, "_CALL_SECONDS", 0.5)
+        bench.launcher.listen(lambda _: woken.set())
+        (first,) = helpers(user)
+        os.kill(first, signal.SIGSTOP)
+        wait_until(lambda: first not in helpers(user))
+    bench.bash("until false; do echo line; sleep 0.1; done")
+    assert woken.wait(60)
 
 
 def test_a_command_can_end_the_helper_and_gains_nothing(bench, commands_user):

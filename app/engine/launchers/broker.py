@@ -39,6 +39,7 @@ MAX_REQUEST = 256 * 1024 * 1024
 _STDIN, _STDOUT = 0, 1
 _RIGHTS = (os.R_OK, os.W_OK, os.X_OK)
 _DOORBELL = "doorbell"
+_BEAT_MILLISECONDS = 10_000
 _PR_SET_DUMPABLE = 4
 _OF_JOB = frozenset({"prepare", "start"})
 _OF_FOLDER = {
@@ -142,8 +143,12 @@ def _pass_rings_on(doorbell: Path) -> None:
     poll = select.poll()
     poll.register(fd, select.POLLIN)
     poll.register(_STDIN, select.POLLIN)
-    while all(ready != _STDIN for ready, _ in poll.poll()):
-        _write(os.read(fd, 65536))
+    while True:
+        ready = {each for each, _ in poll.poll(_BEAT_MILLISECONDS)}
+        if _STDIN in ready:
+            return
+        # An empty line is a sign of life.
+        _write(os.read(fd, 65536) if ready else b"\n")
 
 
 def _read(count: int) -> bytes:

@@ -114,9 +114,12 @@ class Helper:
         return reply, body
 
     def rings(self) -> bytes:
-        """Wait for what comes through the doorbell, once it listens; nothing at the end."""
-        self._socket.settimeout(None)
-        with suppress(ConnectionResetError):
+        """Wait for what comes through the doorbell, once it listens; nothing at the end.
+
+        It gives a sign of life every 10 s; one that is silent for longer has come to its end.
+        """
+        self._socket.settimeout(_CALL_SECONDS)
+        with suppress(OSError):
             return self._socket.recv(65536)
         return b""
 

@@ -269,7 +269,7 @@ def wake_for_each(ring: Callable[[], bytes], wake: Callable[[str], None]) -> Non
     rest = b""
     while more := ring():
         *rings, rest = (rest + more).split(b"\n")
-        for execution_id in dict.fromkeys(rings):
+        for execution_id in filter(None, dict.fromkeys(rings)):
             wake(execution_id.decode("utf-8", "replace"))
         rest = rest[-_MAX_RING:]  # commands can write there, too
 

@@ -93,7 +93,7 @@ def check_account(
     """
     program = [Path(__file__).parents[2], Path(sys.prefix), Path(sys.executable).parent]
     above = dict.fromkeys(folder for path in (*secret, *program) for folder in path.parents)
-    paths = {"secret": list(map(str, secret)), "program": list(map(str, [*program, *above]))}
+    asked = {"secret": list(map(str, secret)), "program": list(map(str, [*program, *above]))}
     command = " ".join(HELPER)
     try:
         helper = Helper(through or by_sudo(account.name), account.folder)
@@ -101,14 +101,17 @@ def check_account(
         text = f"the helper '{command}' cannot be run as {account.name} by sudo: {exc}"
         raise _fault(text) from exc
     try:
-        found, _ = helper.call({"verb": "access", **paths})
-    except (OSError, EOFError, ValueError, UpstreamError) as exc:
+        found, _ = helper.call({"verb": "access", **asked})
+    except (OSError, EOFError, ValueError, RuntimeError, UpstreamError) as exc:
         raise _fault(f"the helper of {account.name} does not answer: {exc!r}") from exc
     finally:
         helper.close()
     for right, verb in (("readable", "read"), ("writable", "change")):
-        for path in (found if isinstance(found, dict) else {}).get(right) or ():
-            raise _fault(f"{account.name} must not be able to {verb} {path}")
+        paths = found.get(right) if isinstance(found, dict) else None
+        if not isinstance(paths, list):
+            raise _fault(f"the helper of {account.name} does not say what it can {verb}")
+        if paths:
+            raise _fault(f"{account.name} must not be able to {verb} {paths[0]}")
 
 
 def _fault(text: str) -> ConfigError:
@@ -204,10 +207,10 @@ class RunAsLauncher(Launcher):
         )
         thread.start()
 
-    def _listener(self) -> Helper | None:
+    def _listener(self, hung: Process | None = None) -> Helper | None:
         helper = None
         try:
-            helper = Helper(self._through, self._folder)
+            helper = Helper(self._through, self._folder, hung)
             helper.call({"verb": "listen"})
         except (NotStarted, OSError, EOFError, ValueError, UpstreamError):
             if helper is not None:
@@ -216,15 +219,16 @@ class RunAsLauncher(Launcher):
         return helper
 
     def _hear(self, helper: Helper | None, wake: Callable[[str], None]) -> None:
-        pause = _LISTEN_AGAIN_SECONDS
+        pause, hung = _LISTEN_AGAIN_SECONDS, None
         while True:
             if helper is not None:
                 pause = _LISTEN_AGAIN_SECONDS
                 wake_for_each(helper.rings, wake)
                 helper.close()
+                hung = helper.process
             time.sleep(pause)
             pause = min(2 * pause, _LISTEN_LATEST_SECONDS)
-            helper = self._listener()
+            helper = self._listener(hung)
 
 
 def _job(job: Job) -> dict[str, Any]:

@@ -200,7 +200,7 @@ def test_messages_come_back_as_they_were():
 
 
 def test_a_doorbell_full_of_rubbish_wakes_who_is_named_and_fills_no_memory():
-    rings = iter([b"a\nb\na\nc", b"d\n", *[b"x" * 65536] * 50, b"\ne\n\xff\n", b""])
+    rings = iter([b"a\nb\na\nc", b"d\n\n", b"\n", *[b"x" * 65536] * 50, b"\ne\n\xff\n", b""])
     woken = []
     wake_for_each(lambda: next(rings), woken.append)
     assert woken[:3] == ["a", "b", "cd"]
