@@ -66,7 +66,7 @@ def make_pool(size: int) -> Pool:
     return _GeventPool(size) if cooperative() else _Inline()
 
 
-class Turns:
+class FairPlaces:
     """Gives places to those who wait for one, in turns by owner.
 
     Whoever asks for many waits behind whoever asks for one, and never holds the last place. What
@@ -88,7 +88,7 @@ class Turns:
         self._queues: dict[str, dict[str, deque[Event]]] = {}
 
     @contextmanager
-    def turn(self, owner: str, side: str = "") -> Iterator[None]:
+    def place(self, owner: str, side: str = "") -> Iterator[None]:
         """Wait for a place, and hold it.
 
         Raises:

@@ -26,7 +26,7 @@ from typing import Any, BinaryIO, Final
 import structlog
 from gevent import monkey
 
-from app.concurrency import Turns, make_pool
+from app.concurrency import FairPlaces, make_pool
 
 log = structlog.get_logger(__name__)
 
@@ -65,7 +65,7 @@ class Isolated:
     ) -> None:
         self._seconds = seconds
         self._memory_bytes = memory_bytes
-        self._turns = Turns(processes, waiting)
+        self._places = FairPlaces(processes, waiting)
         self._pool = make_pool(processes)
         self._idle: list[_Worker] = []
 
@@ -82,7 +82,7 @@ class Isolated:
             LimitExceeded: Too many calls of this owner wait already.
             RuntimeError: It failed; the worker printed why to its standard error.
         """
-        with self._turns.turn(owner):
+        with self._places.place(owner):
             worker = self._idle.pop() if self._idle else None
             worker, reply = self._pool.run(self._call, worker, function, argument)
             if worker is not None:

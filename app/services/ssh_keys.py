@@ -19,7 +19,7 @@ from cryptography.hazmat.primitives.serialization import (
 )
 
 from app.clients.key_store import KeyPair, KeyStore, shown
-from app.concurrency import Pool, Turns
+from app.concurrency import FairPlaces, Pool
 from app.domain import JSON, Identity, SshKey
 from app.errors import Ambiguous, FieldError, InvalidRequest, NotFound, UpstreamError
 from app.store.execution_rows import now
@@ -73,7 +73,7 @@ class SshKeyService:
         self._store = store
         self._default_algorithm = default_algorithm
         self._pool = pool
-        self._turns = Turns(threads, _MOST_WAITING)
+        self._places = FairPlaces(threads, _MOST_WAITING)
         self._max_per_user = max_per_user
         self._max_metadata_bytes = max_metadata_bytes
 
@@ -131,7 +131,7 @@ class SshKeyService:
     def _generate(self, algorithm: str, comment: str, identity: Identity) -> KeyPair:
         if algorithm not in _SLOW:
             return _generate(algorithm, comment)
-        with self._turns.turn(identity.username):
+        with self._places.place(identity.username):
             return self._pool.run(_generate, algorithm, comment)
 
     def of(self, identity: Identity) -> list[SshKey]:

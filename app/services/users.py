@@ -13,7 +13,7 @@ import structlog
 from argon2 import PasswordHasher
 from argon2.exceptions import Argon2Error, InvalidHashError
 
-from app.concurrency import Pool, Turns
+from app.concurrency import FairPlaces, Pool
 from app.domain import Identity, Role
 from app.errors import NotAuthenticated, SlipwayError
 from app.services.attempts import Attempts, side_of
@@ -68,7 +68,7 @@ class Users:
     ) -> None:
         self._hasher = PasswordHasher()
         self._pool = pool
-        self._turns = Turns(threads, _MOST_WAITING)
+        self._places = FairPlaces(threads, _MOST_WAITING)
         self._attempts = Attempts()
         self._lock = Lock()
         self._under_way: dict[tuple[bytes, str], _Check] = {}
@@ -130,7 +130,7 @@ class Users:
         # All names that do not exist are one, so that making them up gains nobody a turn.
         name = username if username in self._hashes else ""
         self._attempts.check(name, side)
-        with self._turns.turn(name, side):
+        with self._places.place(name, side):
             self._attempts.check(name, side)  # others may have been wrong meanwhile
             known = self._hashes.get(username, self._nobody)
             right = self._pool.run(self._verify, known, password) and username in self._hashes

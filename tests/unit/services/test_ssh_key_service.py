@@ -401,4 +401,4 @@ def test_users_have_turns_at_keys_that_take_long(service):
 
 
 def waiting(keys):
-    return sum(len(q) for sides in keys._turns._queues.values() for q in sides.values())
+    return sum(len(q) for sides in keys._places._queues.values() for q in sides.values())

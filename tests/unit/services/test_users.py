@@ -149,7 +149,7 @@ def held():
 
 
 def waiting(users):
-    return sum(len(q) for sides in users._turns._queues.values() for q in sides.values())
+    return sum(len(q) for sides in users._places._queues.values() for q in sides.values())
 
 
 def outcome(users, *login):
