@@ -11,7 +11,7 @@ from pathlib import Path
 
 import pytest
 from definitions import script, workflow
-from service import Service, run_slipway, slipway
+from service import Service, clean_environment, run_slipway, slipway
 
 
 @pytest.fixture(params=[0o000, 0o022])
@@ -129,7 +129,7 @@ def test_a_first_start_on_a_full_disk_hinders_no_later_one(
         filler.write_bytes(b"x" * 100_000)
     for _ in range(2):
         started = subprocess.run(
-            slipway("serve", "--data-dir", data, "--port", "0"),
+            slipway("serve", "--data-dir", data, "--port", "0"), env=clean_environment(),
             capture_output=True, text=True, timeout=90, check=False,
         )  # fmt: skip
         assert started.returncode in (1, 2)
