@@ -7,6 +7,8 @@ conductor and the tools are plain threaded programs, where a call is simply made
 
 from __future__ import annotations
 
+import os
+from _thread import get_native_id  # the calling thread's own, also under gevent
 from collections import Counter, deque
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
@@ -19,6 +21,8 @@ from app.errors import LimitExceeded
 
 P = ParamSpec("P")
 T = TypeVar("T")
+
+_MODEST = 5
 
 
 class Pool(Protocol):
@@ -34,14 +38,15 @@ class _Inline:
 
 
 class _GeventPool:
-    def __init__(self, size: int) -> None:
+    def __init__(self, size: int, modest: bool) -> None:
         from gevent.threadpool import ThreadPool  # noqa: PLC0415  (needs a patched process)
 
         self._pool = ThreadPool(size)
+        self._call = _caught_modestly if modest else _caught
 
     def run(self, function: Callable[P, T], *args: P.args, **kwargs: P.kwargs) -> T:
         # The pool prints what a call raises; only its caller knows whether that is worth a word.
-        result, error = self._pool.apply(_caught, (function, args, kwargs))
+        result, error = self._pool.apply(self._call, (function, args, kwargs))
         if error is not None:
             raise error
         return cast(T, result)
@@ -56,14 +61,26 @@ def _caught(
         return None, exc
 
 
+def _caught_modestly(*call: Any) -> tuple[Any, BaseException | None]:
+    """Give way to the event loop: on Linux a thread has a nice value of its own (sched(7))."""
+    os.setpriority(os.PRIO_PROCESS, get_native_id(), _MODEST)
+    return _caught(*call)
+
+
 def cooperative() -> bool:
     """Tell whether this process is patched by gevent."""
     return bool(monkey.is_module_patched("threading"))
 
 
-def make_pool(size: int) -> Pool:
-    """Make a pool of so many real threads; without gevent, calls run where they are made."""
-    return _GeventPool(size) if cooperative() else _Inline()
+def make_pool(size: int, *, modest: bool = False) -> Pool:
+    """Make a pool of so many real threads; without gevent, calls run where they are made.
+
+    Args:
+        size: Number of threads.
+        modest: They have the processor when nothing else wants it: for what computes long, outside
+            of Python's own lock.
+    """
+    return _GeventPool(size, modest) if cooperative() else _Inline()
 
 
 class FairPlaces:

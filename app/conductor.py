@@ -15,8 +15,8 @@ import random
 import threading
 import time
 import uuid
-from collections import deque
-from collections.abc import Collection, Mapping
+from collections import Counter, deque
+from collections.abc import Callable, Collection, Mapping
 from dataclasses import dataclass, field
 from datetime import timedelta
 from pathlib import Path
@@ -108,16 +108,21 @@ class _Queue:
         heapq.heappush(self._later, (driver.due, driver.turn, driver))
 
     def due_at(self) -> float:
-        """Give when the next is due; the past when one is due already."""
-        self._ripen()
-        if self._ripe:
-            return -math.inf
+        """Give when the next one is due that is not due yet."""
         return self._later[0][0] if self._later else math.inf
 
-    def take(self) -> _Driver:
-        """Take the next of those that are due, of which there is one."""
-        owner, mine = next(iter(self._ripe.items()))
-        del self._ripe[owner]
+    def next_owner(self, is_full: Callable[[str], bool]) -> str | None:
+        """Tell whose turn it is among those who have one that is due.
+
+        Args:
+            is_full: Whether an owner must wait for the end of a look of his.
+        """
+        self._ripen()
+        return next((owner for owner in self._ripe if not is_full(owner)), None)
+
+    def take(self, owner: str) -> _Driver:
+        """Take the next one of an owner's that are due, of which there is one."""
+        mine = self._ripe.pop(owner)
         _, driver = mine.popleft()
         if mine:  # behind all others
             self._ripe[owner] = mine
@@ -130,13 +135,20 @@ class _Queue:
             _, turn, driver = heapq.heappop(self._later)
             if not _is_void(turn, driver):
                 self._ripe.setdefault(driver.execution.owner, deque()).append((turn, driver))
-        while self._ripe:
-            owner, mine = next(iter(self._ripe.items()))
+        for owner, mine in list(self._ripe.items()):
             while mine and _is_void(*mine[0]):
                 mine.popleft()
-            if mine:
-                return
-            del self._ripe[owner]
+            if not mine:
+                del self._ripe[owner]
+
+
+def _share(orchestrator: Orchestrator, threads: int) -> int:
+    """Choose how many threads one owner may have where others want some, too.
+
+    Looks at our own engine compute, and threads that do so only slow each other down; those at
+    another one wait for its answers.
+    """
+    return 1 if orchestrator.bound_to_node else max(1, threads - 1)
 
 
 def _is_void(turn: int, driver: _Driver) -> bool:
@@ -148,16 +160,25 @@ class _Lane:
 
     Each orchestrator has threads of its own, so that one which hangs holds up no other. Where more
     are due than the threads can look at, those that go first leave every fourth look to the others,
-    and each owner has one look in turn.
+    and each owner has one look in turn. While several owners have executions here, none has more
+    than his share of the threads: a look is not interrupted, however long it takes.
+
+    Args:
+        lock: The conductor's.
+        share: Most looks at executions of one owner at the same time, while there are others'.
 
     Attributes:
+        owners: Number of executions by owner.
         suspects: Held while a suspect is looked at: one at a time, so that when the process dies of
             it, no other is suspected for it.
     """
 
-    def __init__(self, lock: threading.Lock) -> None:
+    def __init__(self, lock: threading.Lock, share: int) -> None:
         self.ready = threading.Condition(lock)
         self.suspects = threading.Lock()
+        self.owners: Counter[str] = Counter()
+        self._share = share
+        self._looking: Counter[str] = Counter()
         self._first = _Queue()
         self._others = _Queue()
         self._turns = itertools.count()
@@ -171,15 +192,25 @@ class _Lane:
 
     def take(self) -> _Driver | None:
         """Take the driver to look at next, if one is due; the caller holds the lock."""
-        moment = time.monotonic()
-        first, others = (queue.due_at() <= moment for queue in (self._first, self._others))
-        if not first and not others:
-            return None
-        if first and not (others and self._in_a_row >= _FIRST_IN_A_ROW):
+        first = self._first.next_owner(self._is_full)
+        other = self._others.next_owner(self._is_full)
+        if first is not None and not (other is not None and self._in_a_row >= _FIRST_IN_A_ROW):
             self._in_a_row += 1
-            return self._first.take()
+            self._looking[first] += 1
+            return self._first.take(first)
+        if other is None:
+            return None
         self._in_a_row = 0
-        return self._others.take()
+        self._looking[other] += 1
+        return self._others.take(other)
+
+    def looked(self, driver: _Driver) -> None:
+        """Note the end of a look; the caller holds the lock."""
+        self._looking -= Counter([driver.execution.owner])
+        self.ready.notify()
+
+    def _is_full(self, owner: str) -> bool:
+        return self._looking[owner] >= self._share and len(self.owners) > 1
 
     def wait(self) -> None:
         """Wait until a driver is due, or the queue changes; the caller holds the lock."""
@@ -216,7 +247,10 @@ class Conductor:
         self._stranded = StrandedExecutions(database, self._bound, settings.lease)
         self._drivers: dict[str, _Driver] = {}
         self._lock = threading.Lock()
-        self._lanes = {name: _Lane(self._lock) for name in orchestrators}
+        self._lanes = {
+            name: _Lane(self._lock, _share(behind, settings.threads))
+            for name, behind in orchestrators.items()
+        }
         self._renewed_at = 0.0
         self._claim = threading.Event()
         self._in_doubt = False  # whether the store took the last claim
@@ -333,6 +367,7 @@ class Conductor:
                     trial = Trial(suspect=execution.tries > 0)
                     driver = _Driver(execution, held_at=moment, trial=trial)
                     self._drivers[execution.id] = driver
+                    self._lane_of(driver).owners[execution.owner] += 1
                     self._schedule(driver, 0.0, first=driver.followed)
                 else:
                     # Its lease ran out unnoticed, such as while the machine slept: a second driver
@@ -369,9 +404,11 @@ class Conductor:
     def _schedule(self, driver: _Driver, due: float, *, first: bool) -> None:
         """Set when to look again, on the monotonic clock; the caller holds the lock."""
         driver.due, driver.first = due, first
+        self._lane_of(driver).put(driver)
+
+    def _lane_of(self, driver: _Driver) -> _Lane:
         # One whose orchestrator is not configured any more waits in any lane.
-        lane = self._lanes.get(driver.execution.orchestrator) or next(iter(self._lanes.values()))
-        lane.put(driver)
+        return self._lanes.get(driver.execution.orchestrator) or next(iter(self._lanes.values()))
 
     def _work(self, lane: _Lane) -> None:
         while (driver := self._next(lane)) is not None:
@@ -379,9 +416,11 @@ class Conductor:
             due = self._take_a_look(driver, lane)
             with self._lock:
                 driver.busy = False
+                lane.looked(driver)
                 if due is None:
                     if self._drivers.get(driver.execution.id) is driver:
                         del self._drivers[driver.execution.id]
+                        self._lane_of(driver).owners -= Counter([driver.execution.owner])
                 else:
                     # After a failure only what a user wants is worth another look at once.
                     again = driver.again and (driver.stale or not driver.failures)

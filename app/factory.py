@@ -204,7 +204,7 @@ def _services(
             SshKeys(database),
             key_store,
             settings.ssh_keys.algorithm,
-            make_pool(_KEY_THREADS),
+            make_pool(_KEY_THREADS, modest=True),
             _KEY_THREADS,
             max_per_user=settings.ssh_keys.max_per_user,
             max_metadata_bytes=settings.ssh_keys.max_metadata_bytes,
@@ -243,7 +243,8 @@ def _users(settings: Settings) -> Users | None:
     auth = settings.api.auth
     if auth.type == "none":
         return None
-    return Users(auth.users, auth.cache, make_pool(_HASHING_THREADS), _HASHING_THREADS)
+    pool = make_pool(_HASHING_THREADS, modest=True)
+    return Users(auth.users, auth.cache, pool, _HASHING_THREADS)
 
 
 def _flask(settings: Settings) -> Flask:

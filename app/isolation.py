@@ -33,6 +33,7 @@ log = structlog.get_logger(__name__)
 _HEADER: Final = struct.Struct("!I")
 _CHUNK: Final = 1 << 20
 _SPENT_BYTES: Final = 256 * 2**20
+_MODEST: Final = 5
 _DONE: Final = "done"
 _OVER: Final = "over"
 _FAILED: Final = "failed"
@@ -177,6 +178,7 @@ def main() -> None:
     """Be a worker: take requests from standard input until it ends."""
     signal.signal(signal.SIGINT, signal.SIG_IGN)  # the service decides when this ends
     memory_bytes = int(sys.argv[1])
+    os.nice(_MODEST)  # the event loop goes first
     resource.setrlimit(resource.RLIMIT_AS, (memory_bytes, memory_bytes))
     resource.setrlimit(resource.RLIMIT_CORE, (0, 0))
     output = os.dup(1)

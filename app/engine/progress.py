@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
-from dataclasses import asdict, dataclass, field, replace
+from dataclasses import asdict, dataclass, field
 from datetime import UTC, datetime
 
 from app.domain import JSON, Task, TaskStatus
@@ -66,12 +66,10 @@ class Progress:
 
     def __init__(self, names: Sequence[str], cursor: JSON) -> None:
         cursor = cursor or {}
-        stored = cursor.get("tasks", {})
+        self._stored: JSON = cursor.get("tasks", {})
         self.begun_at: float | None = cursor.get("begun_at")
         self.paused: bool = cursor.get("paused", False)
-        self._tasks = {name: _load(stored.get(name, {})) for name in names}
-        self._before = {name: replace(task) for name, task in self._tasks.items()}
-        self._fresh = not cursor
+        self._tasks = {name: _load(self._stored.get(name, {})) for name in names}
 
     def __getitem__(self, name: str) -> TaskState:
         return self._tasks[name]
@@ -85,13 +83,12 @@ class Progress:
         }
 
     def changed(self) -> Iterator[Task]:
-        """Give the tasks that are not as they were, for the store."""
+        """Give the tasks that are not as they were, for the store, where they began as pending."""
         for name, task in self._tasks.items():
-            before = self._before[name]
-            if not self._fresh and task == before:
-                continue
-            shown = _shown(name, task)
-            if self._fresh or shown != _shown(name, before):
+            stored = self._stored.get(name, {})
+            if _dump(task) != stored and (shown := _shown(name, task)) != _shown(
+                name, _load(stored)
+            ):
                 yield shown
 
     def all_final(self) -> bool:

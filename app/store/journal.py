@@ -17,6 +17,7 @@ from typing import Any, NamedTuple
 from sqlalchemy import Connection, bindparam, select, text
 
 from app.domain import Level, LogEntry, NewLogEntry, log_line_bytes
+from app.store.bulk import insert_rows
 from app.store.database import Database
 from app.store.names import fitted, storable
 from app.store.schema import log_entries
@@ -92,9 +93,9 @@ def append(
         counts[column] += 1
         sizes[column] += log_line_bytes(entry.task, content)
         sequence += 1
-    _insert(connection, "log_entries", _COLUMNS, rows)
+    insert_rows(connection, "log_entries", _COLUMNS, rows)
     names = ("execution", "block", *_COUNTERS, *_SIZES)
-    _insert(connection, "log_checkpoints", names, checkpoints)
+    insert_rows(connection, "log_checkpoints", names, checkpoints)
     return Totals(
         (counts[0], counts[1], counts[2], counts[3]), (sizes[0], sizes[1], sizes[2], sizes[3])
     )
@@ -407,21 +408,3 @@ def _unknown(
             known.add(entry.upstream_id)
             fresh.append(entry)
     return fresh
-
-
-def _insert(
-    connection: Connection, table: str, columns: Sequence[str], rows: list[tuple[Any, ...]]
-) -> None:
-    """Insert rows the fast way of each database; names are constants of this module."""
-    if not rows:
-        return
-    names = ", ".join(columns)
-    if connection.dialect.name == "sqlite":
-        marks = ", ".join("?" * len(columns))
-        connection.exec_driver_sql(f"INSERT INTO {table} ({names}) VALUES ({marks})", rows)
-        return
-    driver = connection.connection.driver_connection
-    assert driver is not None  # noqa: S101  (a live connection always has one)
-    with driver.cursor() as cursor, cursor.copy(f"COPY {table} ({names}) FROM STDIN") as copy:
-        for row in rows:
-            copy.write_row(row)

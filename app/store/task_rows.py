@@ -10,6 +10,7 @@ from sqlalchemy import Connection, func, select
 from sqlalchemy.dialects import postgresql, sqlite
 
 from app.domain import Task, TaskStatus
+from app.store.bulk import insert_rows
 from app.store.names import fitted, storable
 from app.store.schema import tasks
 
@@ -20,14 +21,9 @@ _FEW = 100
 
 def add(connection: Connection, number: int, names: Sequence[str]) -> None:
     """Write the tasks of a new execution down, in order."""
-    _upsert(
-        connection,
-        [
-            {"execution": number, "name": fitted(name, NAME_LENGTH), "position": position,
-             **_state(Task(name, TaskStatus.PENDING))}
-            for position, name in enumerate(names)
-        ],
-    )  # fmt: skip
+    pending = str(TaskStatus.PENDING)
+    rows = [(number, fitted(name, NAME_LENGTH), i, pending) for i, name in enumerate(names)]
+    insert_rows(connection, "tasks", ("execution", "name", "position", "status"), rows)
 
 
 def store(connection: Connection, number: int, seen: Sequence[Task]) -> None:

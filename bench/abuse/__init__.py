@@ -2,10 +2,10 @@
 
 Each case has a service of its own with authentication, a fresh data folder, and two processes of
 clients. The *attacker* does one thing for some seconds, as fast as one process can. The *other
-user* asks for ``/health`` a hundred times a second, lists executions, launches, and runs ``echo``
-to its end, each on a connection of its own. The figure is the longest of these delays in ms; of
-``echo`` it is the time above that of a quiet service, since starting a command is work of its own.
-Client and server share the machine, so it must be quiet.
+user* asks for ``/health`` a hundred times a second, lists executions, launches, and runs ``echo``,
+each on a connection of its own. The figure is the longest of these delays in ms; of ``echo`` it is
+the time from its launch until its command began, above that of a quiet service. Clients and server
+share the machine, so it must be quiet; the attacker gets the processor when nothing else wants it.
 """
 
 from __future__ import annotations

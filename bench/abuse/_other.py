@@ -6,6 +6,7 @@ import json
 import threading
 import time
 from collections.abc import Callable
+from datetime import datetime
 from http.client import HTTPConnection, HTTPException
 from multiprocessing.connection import Connection as Pipe
 
@@ -27,7 +28,7 @@ class _Visitor:
     """Asks for one kind of thing again and again, on one connection."""
 
     def __init__(self, port: int, kind: str) -> None:
-        self._ask: Callable[[], None] = getattr(self, f"_{kind}")
+        self._ask: Callable[[], float | None] = getattr(self, f"_{kind}")
         self._pause = _EVERY_SECONDS[kind]
         self._connection = HTTPConnection("127.0.0.1", port, timeout=_PATIENCE_SECONDS)
         self._delays: list[float] = []
@@ -45,8 +46,8 @@ class _Visitor:
         due = time.monotonic()
         while not self._done.is_set():
             try:
-                self._ask()
-                took = time.monotonic() - due
+                waited = self._ask()
+                took = time.monotonic() - due if waited is None else waited
             except (OSError, HTTPException, AssertionError):
                 took = _PATIENCE_SECONDS  # as bad as an answer that does not come
                 self._connection.close()
@@ -72,12 +73,14 @@ class _Visitor:
     def _launch(self) -> None:
         self._send("POST", "/workflows/nothing", 201)
 
-    def _echo(self) -> None:
+    def _echo(self) -> float:
+        """Give the seconds from the launch until the command began."""
         location = self._send("POST", "/workflows/echo", 201)[1]
         while True:
-            body, _ = self._send("GET", f"{location}?wait=30s", 200)
-            if json.loads(body)["finished_at"] is not None:
-                return
+            ended = json.loads(self._send("GET", f"{location}?wait=30s", 200)[0])
+            if ended["finished_at"] is not None:
+                began = datetime.fromisoformat(ended["tasks"][0]["started_at"])
+                return (began - datetime.fromisoformat(ended["created_at"])).total_seconds()
 
 
 def live(pipe: Pipe, port: int) -> None:

@@ -78,6 +78,13 @@ def _listed(attacker: Attacker) -> str:
     seen: list[int] = []
     while attacker.goes_on:
         seen.append(attacker.call("GET", "/workflows")[0])
+        seen.extend(attacker.call("GET", f"/workflows/large-{number}")[0] for number in range(5))
+    return statuses(seen)
+
+
+def _launched(attacker: Attacker) -> str:
+    seen: list[int] = []
+    while attacker.goes_on:
         seen.append(attacker.launch("large-0")[0])
     return statuses(seen)
 
@@ -86,6 +93,7 @@ CASES = (
     Case("definitions of 3,000 chained steps, in JSON", _uploaded(lambda: _chain(3_000))),
     Case("definitions of 3,000 chained steps, in YAML", _uploaded(_chain_in_yaml)),
     Case("five large definitions after a restart", _listed, _large_ones),
+    Case("launches of 2,500 steps, one after the other", _launched, _large_ones),
     Case("definitions of 60,000 unknown keys", _uploaded(_unknown_keys)),
     Case("an expression of 200 KB", _uploaded(_long_expression)),
     Case("a definition of 100,000 brackets", _uploaded(_nested)),

@@ -697,6 +697,22 @@ def test_those_that_are_followed_go_first_and_the_others_have_their_turn(stage):
     assert max(looks) - min(looks) <= 1
 
 
+@pytest.mark.parametrize(("bound", "share"), [(True, 1), (False, 3)])
+def test_looks_that_take_long_leave_threads_for_those_of_other_owners(stage, bound, share):
+    remote = BlockingOrchestrator()
+    if bound:
+        remote.bound_to_node = True  # type: ignore[misc]
+    for _ in range(8):
+        stage.launch("slow", owner="mallory")
+    stage.launch("slow", owner="ada")
+    stage.conduct(remote, threads=4)
+    wait_until(lambda: len(remote.looks) == share + 1)
+    time.sleep(0.05)  # for one more, which must not come
+    owners = Counter(stage.get(execution).owner for execution in remote.looks)
+    assert owners == {"mallory": share, "ada": 1}
+    remote.allowed.set()
+
+
 def test_each_owner_has_one_look_in_turn(stage):
     """One thread, and one user's executions in great number before the other's."""
     remote = LaboriousOrchestrator(look_seconds=0.002, poll_after=0.0)
