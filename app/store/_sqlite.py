@@ -6,6 +6,7 @@ all, as PostgreSQL does by itself.
 
 from __future__ import annotations
 
+import sqlite3
 import threading
 import time
 from collections import deque
@@ -13,6 +14,7 @@ from collections.abc import Callable
 from dataclasses import dataclass
 from typing import Any, Generic, TypeVar, cast
 
+from gevent import monkey
 from sqlalchemy import Connection, Engine, create_engine, event
 from sqlalchemy.exc import DBAPIError, IntegrityError
 from sqlalchemy.pool import StaticPool
@@ -26,6 +28,11 @@ _READ_BUSY_SECONDS = (
     2.0  # only a crash's repair keeps readers out, and under gevent all wait for it
 )
 _MOST_TOGETHER = 64
+_BEGIN = "BEGIN IMMEDIATE"
+_ASK_SECONDS = 0.001
+_LONG_SECONDS = 0.005
+_PAUSE_SECONDS = 1.5 * _ASK_SECONDS
+_sleep = monkey.get_original("time", "sleep")  # writers are real threads under gevent, too
 
 
 def make_reader(url: str) -> Engine:
@@ -168,6 +175,7 @@ class Writer:
         with self.engine.connect() as connection:
             _prepare(connection, any(job.durable for job in jobs), patience)
             with connection.begin():
+                began = time.monotonic()
                 if len(jobs) == 1:
                     jobs[0].error, jobs[0].result = None, jobs[0].work(connection)
                 else:
@@ -175,6 +183,8 @@ class Writer:
                         _attempt(connection, job)
         for job in jobs:
             job.done = True
+        if time.monotonic() - began > _LONG_SECONDS:
+            _sleep(_PAUSE_SECONDS)  # a process that waits for the lock asks for it meanwhile
 
 
 def _attempt(connection: Connection, job: _Job[Any]) -> None:
@@ -192,12 +202,33 @@ def _attempt(connection: Connection, job: _Job[Any]) -> None:
 
 
 def _begin(connection: Connection) -> None:
-    # A transaction that starts as a reader cannot always become a writer.
-    connection.exec_driver_sql("BEGIN IMMEDIATE")
+    """Begin as a writer, since one that begins as a reader cannot always become one.
+
+    The lock of another process is asked for every millisecond: SQLite itself sleeps for up to
+    100 ms at a time, while others come and go.
+    """
+    driver = connection.connection.driver_connection
+    assert driver is not None  # noqa: S101  (a live connection always has one)
+    (patience_ms,) = driver.execute("PRAGMA busy_timeout").fetchone()
+    deadline = time.monotonic() + patience_ms / 1000
+    driver.execute("PRAGMA busy_timeout=0")
+    try:
+        while time.monotonic() < deadline:
+            try:
+                driver.execute(_BEGIN)
+            except sqlite3.OperationalError as exc:
+                if exc.sqlite_errorcode & 0xFF != sqlite3.SQLITE_BUSY:
+                    break
+                _sleep(_ASK_SECONDS)
+            else:
+                return
+        connection.exec_driver_sql(_BEGIN)  # it raises what SQLAlchemy makes of it
+    finally:
+        driver.execute(f"PRAGMA busy_timeout={patience_ms}")
 
 
 def _never_began(exc: DBAPIError) -> bool:
-    return exc.statement == "BEGIN IMMEDIATE"
+    return exc.statement == _BEGIN
 
 
 def _prepare(connection: Connection, durable: bool, patience_seconds: float) -> None:
