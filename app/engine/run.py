@@ -144,7 +144,13 @@ class Run:
         elif state.phase is not JobPhase.RUNNING:
             self._end(step, task, state)
         if task.status in (TaskStatus.RUNNING, TaskStatus.PAUSED):
-            self._machine.slots.take(self._execution.id, step.id, step.resources, running=True)
+            self._machine.slots.take(
+                self._execution.id,
+                step.id,
+                step.resources,
+                running=True,
+                owner=self._execution.owner,
+            )
             self._pause_or_resume(step, task, state)
 
     def _read(self, step: StepDefinition, task: TaskState, folder: Path) -> bool:

@@ -12,6 +12,7 @@ from typing import Final
 from app.engine.model import Resources
 
 _FORGET_SECONDS: Final = 60.0
+_EXPECT_SECONDS: Final = 60.0
 _OFFER_SECONDS: Final = 5.0
 _LOOK_AHEAD: Final = 16
 """How many of an owner's waiting tasks are tried, so that a large one does not keep the small."""
@@ -21,6 +22,7 @@ _Key = tuple[str, str]
 
 @dataclass(slots=True)
 class _Held:
+    owner: str
     resources: Resources
     until: float
 
@@ -30,6 +32,8 @@ class Slots:
 
     Who has to wait queues up behind his own tasks only: each owner gets one task's share in turn.
     A share that becomes free is offered to the task whose turn it is, whose execution is woken.
+    While somebody who had a task lately has none, nobody who has one takes the last processor: the
+    next task of the other need not wait for the end of a stranger's.
 
     It holds nothing that cannot be rebuilt from the running tasks. A reservation must be confirmed
     by taking it again while its task runs. One that nobody confirms for a minute is dropped, and an
@@ -45,6 +49,7 @@ class Slots:
         self._memory_bytes = memory_bytes
         self._held: dict[_Key, _Held] = {}
         self._queues: dict[str, dict[_Key, Resources]] = {}
+        self._asked_at: dict[str, float] = {}
         self._lock = threading.Lock()
         self._wake: Callable[[str], None] = lambda _id: None
 
@@ -72,11 +77,12 @@ class Slots:
             offered: list[_Key] = []
             if running:
                 self._leave(key)
-                self._held[key] = _Held(wanted, moment)
+                self._held[key] = _Held(owner, wanted, moment)
             elif key not in self._held:
                 self._queues.setdefault(owner, {})[key] = wanted
                 offered = self._offer(moment)
             held = self._held.get(key)
+            self._asked_at[owner] = moment
             if held is not None:
                 held.until = moment + _FORGET_SECONDS
         self._tell(offered, but=key)
@@ -106,11 +112,13 @@ class Slots:
     def _offer(self, moment: float) -> list[_Key]:
         """Reserve for those who wait what is free, in turns by owner; the lock is held."""
         self._held = {key: held for key, held in self._held.items() if held.until >= moment}
+        oldest = moment - _EXPECT_SECONDS
+        self._asked_at = {owner: at for owner, at in self._asked_at.items() if at >= oldest}
         offered = []
         while (found := self._next()) is not None:
             owner, key = found
             queue = self._queues.pop(owner)
-            self._held[key] = _Held(queue.pop(key), moment + _OFFER_SECONDS)
+            self._held[key] = _Held(owner, queue.pop(key), moment + _OFFER_SECONDS)
             if queue:  # behind all others
                 self._queues[owner] = queue
             offered.append(key)
@@ -121,9 +129,12 @@ class Slots:
         cpus = self._cpus - sum(held.resources.cpus for held in self._held.values())
         if cpus <= 0:
             return None
+        busy = {held.owner for held in self._held.values()}
         for owner, queue in self._queues.items():
+            expected = self._asked_at.keys() - busy - {owner}
+            free = cpus - 1 if expected and owner in busy else cpus
             for key, wanted in islice(queue.items(), _LOOK_AHEAD):
-                if min(wanted.cpus, self._cpus) <= cpus and self._has_memory(wanted):
+                if min(wanted.cpus, self._cpus) <= free and self._has_memory(wanted):
                     return owner, key
         return None
 

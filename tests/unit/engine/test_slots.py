@@ -205,3 +205,34 @@ def test_many_threads_never_hold_more_than_there_is():
         thread.join(30)
     assert max(most) <= 3
     assert all(take(slots, name) for name in ("x", "y", "z"))
+
+
+def test_the_last_processor_is_kept_for_who_had_a_task_lately(monkeypatch):
+    slots = Slots(3, None)
+    assert take(slots, "short", execution="ada", owner="ada")
+    slots.give_back("ada", "short")
+    assert take(slots, "a", execution="m", owner="mallory")
+    assert take(slots, "b", execution="m", owner="mallory")
+    assert not take(slots, "c", execution="m", owner="mallory")
+    assert take(slots, "again", execution="ada", owner="ada")
+    # Both have something now, so what becomes free is for whoever wants it.
+    slots.give_back("m", "b")
+    assert take(slots, "c", execution="m", owner="mallory")
+    slots.give_back("ada", "again")
+    assert not take(slots, "d", execution="m", owner="mallory")
+    monkeypatch.setattr("app.engine.slots._EXPECT_SECONDS", 0.0)
+    assert take(slots, "d", execution="m", owner="mallory"), "ada has not come back"
+
+
+def test_one_who_has_nothing_may_take_all_that_is_free():
+    slots = Slots(2, None)
+    for owner in ("ada", "bob"):
+        assert take(slots, "short", execution=owner, owner=owner)
+        slots.give_back(owner, "short")
+    assert take(slots, "large", Resources(cpus=2), execution="cyd", owner="cyd")
+
+
+def test_somebody_alone_has_all_of_them():
+    slots = Slots(2, None)
+    assert take(slots, "a", owner="ada")
+    assert take(slots, "b", owner="ada")
