@@ -25,12 +25,13 @@ from app.conductor import Conductor, this_node
 from app.errors import SlipwayError
 from app.isolation import Isolated
 from app.observability import Metrics, request_id
-from app.resources import docs, executions, health, logs, ssh_keys, streams, workflows
+from app.resources import docs
 from app.resources._api import SlipwayApi
 from app.resources._auth import authenticator
 from app.resources._browsers import browser_guard, keep_here
 from app.resources._context import EXTENSION
 from app.resources._errors import on_crash, on_slipway_error
+from app.resources.root import executions, health, logs, ssh_keys, streams, workflows
 from app.services.bundle import Services
 from app.services.events import EventService
 from app.services.executions import ExecutionService

@@ -1,1 +1,1 @@
-"""HTTP: one file an API, and what they share in the files that begin with an underscore."""
+"""HTTP: a folder for each API; the files that begin with an underscore are shared."""

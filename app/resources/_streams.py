@@ -17,8 +17,8 @@ from app.domain import Execution, Identity
 from app.observability import Metrics
 from app.resources._api import iso
 from app.resources._context import services
-from app.resources._statuses import status_and_state
 from app.resources._written import as_ndjson, as_sse, as_text, written
+from app.resources.root.statuses import status_and_state
 from app.services.follow import (
     Batch,
     Changed,

@@ -30,10 +30,10 @@ from app.resources._arguments import ArgumentsSchema
 from app.resources._auth import SECURITY, caller, caller_by_now
 from app.resources._context import services
 from app.resources._download import download
-from app.resources._levels import levels_field, levels_of
-from app.resources._statuses import state_field, status_field, status_word
 from app.resources._streams import NDJSON, SSE, TEXT, ndjson, sse, stream, text
 from app.resources._written import as_items, written
+from app.resources.root.levels import levels_field, levels_of
+from app.resources.root.statuses import state_field, status_field, status_word
 from app.services.follow import FollowQuery
 from app.services.logs import LogPage, LogQuery
 from app.settings.schema import Duration, WholeNumber

@@ -27,7 +27,7 @@ from app.resources._api import (
 from app.resources._arguments import ArgumentsSchema
 from app.resources._auth import SECURITY, caller
 from app.resources._context import services
-from app.resources._statuses import (
+from app.resources.root.statuses import (
     STATES,
     STATUSES,
     WordsField,

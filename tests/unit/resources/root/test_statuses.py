@@ -1,7 +1,7 @@
 import pytest
 
 from app.domain import ExecutionStatus
-from app.resources._statuses import STATES, STATUSES, states_of, status_and_state, status_word
+from app.resources.root.statuses import STATES, STATUSES, states_of, status_and_state, status_word
 
 DOCUMENTED = {"RUNNING", "SUCCESS", "FAILED", "CANCELLING", "CANCELLED"}
 

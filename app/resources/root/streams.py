@@ -18,11 +18,11 @@ from app.resources._api import LARGEST_INDEX, UPSTREAM, Blueprint, document_erro
 from app.resources._arguments import ArgumentsSchema
 from app.resources._auth import SECURITY, caller, caller_by_now
 from app.resources._context import services
-from app.resources._levels import levels_field, levels_of
 from app.resources._streams import SSE, event_json, observe_lag, sse, stream
 from app.resources._websocket import Closed, Hijacked, WebSocket, text_frame
 from app.resources._written import entry_json, written
-from app.resources.executions import task_document
+from app.resources.root.executions import task_document
+from app.resources.root.levels import levels_field, levels_of
 from app.services.follow import (
     Batch,
     Changed,

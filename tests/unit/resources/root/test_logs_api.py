@@ -6,7 +6,7 @@ from threading import Semaphore
 import pytest
 
 from app.domain import ExecutionStatus, Level, NewLogEntry, Observation
-from app.resources.logs import LogArgsSchema
+from app.resources.root.logs import LogArgsSchema
 
 D, I, W, E = Level.DEBUG, Level.INFO, Level.WARN, Level.ERROR  # noqa: E741
 LOG = [I, D, W, I, E, D, I]
@@ -144,7 +144,7 @@ class TestPage:
         execution = service.add_execution()
         seen = Observation(ExecutionStatus.RUNNING, None, entries=entries([I, D] * 1_500))
         service.record(execution, seen)
-        monkeypatch.setattr("app.resources.logs._KEPT_PAGES", Semaphore(int(kept)))
+        monkeypatch.setattr("app.resources.root.logs._KEPT_PAGES", Semaphore(int(kept)))
         for query, expected in {"levels=15": range(3_000), "levels=2": range(0, 3_000, 2)}.items():
             address = f"/executions/{execution.id}/logs?{query}"
             answer = service.client.get(address, buffered=True)

@@ -1,0 +1,1 @@
+"""The root API: workflows, executions, logs and SSH keys, at addresses without a prefix."""
