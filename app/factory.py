@@ -32,18 +32,22 @@ from app.resources._browsers import browser_guard, keep_here
 from app.resources._context import EXTENSION
 from app.resources._errors import on_crash, on_slipway_error
 from app.resources.root import executions, health, logs, ssh_keys, streams, workflows
+from app.services.access import Access
+from app.services.adoption import AdoptionService
 from app.services.bundle import Services
 from app.services.events import EventService
 from app.services.executions import ExecutionService
 from app.services.follow import FollowService
 from app.services.health import HealthService
 from app.services.inputs import SECONDS, InputChecker
+from app.services.launching import LaunchService
 from app.services.logs import LogService
 from app.services.numbers import NumberChecker
 from app.services.places import Places
 from app.services.readers import Readers
 from app.services.repeats import Repeats
 from app.services.ssh_keys import SshKeyService
+from app.services.steering import SteeringService
 from app.services.stretches import Stretches
 from app.services.tickets import TicketService
 from app.services.turns import Turns
@@ -166,11 +170,11 @@ def _services(
     isolated = Isolated(_CHECKING_PROCESSES, seconds=SECONDS)
     users, metrics, recheck = _users(settings), Metrics(), settings.api.auth.recheck
     places = Places(settings.streams, metrics)
+    access = Access(orchestrators)
     service = ExecutionService(
-        orchestrators, workflow_service, records, changes,
+        records, access, AdoptionService(orchestrators, records, access), changes,
         readers=readers,
         places=places,
-        inputs=InputChecker(isolated),
         stale_after_seconds=settings.conductor.stale_after,
     )  # fmt: skip
     metrics.waiting.set_function(lambda: changes.waiting)
@@ -179,6 +183,10 @@ def _services(
         settings=settings,
         workflows=workflow_service,
         executions=service,
+        launching=LaunchService(
+            workflow_service, records, changes, places=places, inputs=InputChecker(isolated)
+        ),
+        steering=SteeringService(orchestrators, records, service),
         logs=LogService(
             service,
             readers,

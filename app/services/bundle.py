@@ -9,10 +9,12 @@ from app.services.events import EventService
 from app.services.executions import ExecutionService
 from app.services.follow import FollowService
 from app.services.health import HealthService
+from app.services.launching import LaunchService
 from app.services.logs import LogService
 from app.services.numbers import NumberChecker
 from app.services.places import Places
 from app.services.ssh_keys import SshKeyService
+from app.services.steering import SteeringService
 from app.services.tickets import TicketService
 from app.services.turns import Turns
 from app.services.users import Users
@@ -31,6 +33,8 @@ class Services:
     settings: Settings
     workflows: WorkflowService
     executions: ExecutionService
+    launching: LaunchService
+    steering: SteeringService
     logs: LogService
     follow: FollowService
     events: EventService

@@ -49,7 +49,7 @@ class Service:
         return self.web.app.test_client()
 
     def orchestrator(self, name: str) -> Any:
-        return self.services.executions._orchestrators[name]
+        return self.services.steering._orchestrators[name]
 
     def add_execution(
         self, owner: str = "anonymous", *, accepted: bool = True, **more: Any

@@ -159,7 +159,7 @@ def get_execution(args: dict[str, Any], execution_id: str) -> Any:
 @blueprint.doc(security=SECURITY)
 def cancel_execution(execution_id: str) -> Response:
     """Cancel an execution; asking twice is fine."""
-    services().executions.cancel(execution_id, caller())
+    services().steering.cancel(execution_id, caller())
     return empty(202)
 
 
@@ -169,7 +169,7 @@ def cancel_execution(execution_id: str) -> Response:
 @blueprint.doc(security=SECURITY)
 def pause_execution(execution_id: str) -> Response:
     """Pause an execution; asking twice is fine."""
-    services().executions.pause(execution_id, caller())
+    services().steering.pause(execution_id, caller())
     return empty(202)
 
 
@@ -179,7 +179,7 @@ def pause_execution(execution_id: str) -> Response:
 @blueprint.doc(security=SECURITY)
 def resume_execution(execution_id: str) -> Response:
     """Resume a paused execution."""
-    services().executions.resume(execution_id, caller())
+    services().steering.resume(execution_id, caller())
     return empty(202)
 
 
@@ -189,7 +189,7 @@ def resume_execution(execution_id: str) -> Response:
 @blueprint.doc(security=SECURITY)
 def abandon_execution(execution_id: str) -> Response:
     """End an execution that nothing else ends, whatever still runs of it (role operator)."""
-    services().executions.abandon(execution_id, caller())
+    services().steering.abandon(execution_id, caller())
     return empty(204)
 
 

@@ -233,7 +233,7 @@ def launch_workflow(
     args: dict[str, Any], headers: dict[str, Any], body: dict[str, Any], reference: str
 ) -> Response:
     """Launch a workflow, by id or name."""
-    execution = services().executions.launch(
+    execution = services().launching.launch(
         reference,
         body.get("inputs"),
         caller(),

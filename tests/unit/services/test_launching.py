@@ -18,9 +18,8 @@ from app.errors import (
     UpstreamRefused,
     UpstreamUnreachable,
 )
-from app.services.executions import ExecutionService
 from app.services.inputs import InputChecker
-from app.services.readers import Readers
+from app.services.launching import LaunchService
 from app.services.workflows import WorkflowService
 from app.store.conductors import Node
 from app.store.execution_rows import now
@@ -36,7 +35,7 @@ def conduct():
     running = []
 
     def start(service):
-        orchestrators = service.services.executions._orchestrators
+        orchestrators = service.services.steering._orchestrators
         conductor = Conductor(
             service.web.database, orchestrators, service.settings.conductor, Node("host/mark", "")
         )
@@ -52,7 +51,7 @@ def conduct():
 
 
 def launch(service, inputs=None, key=None, reference="remote"):
-    return service.services.executions.launch(reference, inputs, ADA, key=key)
+    return service.services.launching.launch(reference, inputs, ADA, key=key)
 
 
 def number_of_executions(service):
@@ -215,15 +214,13 @@ def test_many_requests_with_one_key_at_the_same_moment_launch_once(make_service)
 
 
 class Slow:
-    """An execution service in front of a slow orchestrator, and launches under way in threads."""
+    """A launch service in front of a slow orchestrator, and launches under way in threads."""
 
     def __init__(self, service, *, fails):
         self.orchestrator = SlowOrchestrator(fails=fails)
-        orchestrators = {"remote": self.orchestrator}
-        self.service = ExecutionService(
-            orchestrators, WorkflowService(orchestrators), service.store, service.web.changes,
-            readers=Readers(service.store),
-            inputs=InputChecker(), places=service.services.places, stale_after_seconds=60.0,
+        self.service = LaunchService(
+            WorkflowService({"remote": self.orchestrator}), service.store, service.web.changes,
+            inputs=InputChecker(), places=service.services.places,
         )  # fmt: skip
         self._pool = ThreadPoolExecutor(2)
 

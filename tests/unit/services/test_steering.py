@@ -82,7 +82,7 @@ class TestAccess:
 
 class TestCancel:
     def test_the_wish_is_passed_on_and_shown_at_once(self, pausing, execution):
-        pausing.services.executions.cancel(execution.id, ADA)
+        pausing.services.steering.cancel(execution.id, ADA)
         stored = pausing.store.get(execution.id)
         assert stored.status is ExecutionStatus.CANCELLING
         assert stored.desired is DesiredState.CANCEL
@@ -90,12 +90,12 @@ class TestCancel:
 
     def test_cancelling_twice_is_fine(self, pausing, execution):
         for _ in range(2):
-            pausing.services.executions.cancel(execution.id, ADA)
+            pausing.services.steering.cancel(execution.id, ADA)
         assert pausing.store.get(execution.id).status is ExecutionStatus.CANCELLING
 
     def test_cancelling_what_was_cancelled_is_fine(self, pausing, execution):
         show(pausing, execution, ExecutionStatus.CANCELLED)
-        pausing.services.executions.cancel(execution.id, ADA)
+        pausing.services.steering.cancel(execution.id, ADA)
         assert pausing.orchestrator("remote").cancelled == []
 
     def test_an_end_that_crosses_a_cancel_is_seen(self, pausing, execution, monkeypatch):
@@ -107,20 +107,20 @@ class TestCancel:
 
             monkeypatch.setattr(pausing.orchestrator("remote"), "cancel", end)
             with pytest.raises(Conflict) if refused else nullcontext():
-                pausing.services.executions.cancel(fresh.id, ADA)
+                pausing.services.steering.cancel(fresh.id, ADA)
 
     @pytest.mark.parametrize("status", sorted(set(FINAL) - {ExecutionStatus.CANCELLED}))
     def test_what_has_ended_cannot_be_cancelled(self, pausing, execution, status):
         show(pausing, execution, status)
         with pytest.raises(Conflict, match=status):
-            pausing.services.executions.cancel(execution.id, ADA)
+            pausing.services.steering.cancel(execution.id, ADA)
         assert pausing.orchestrator("remote").cancelled == []
 
     def test_a_refusal_changes_nothing(self, make_service):
         service = make_service(fake="Refusing")
         execution = service.add_execution(owner="ada")
         with pytest.raises(Conflict, match="refused to cancel"):
-            service.services.executions.cancel(execution.id, ADA)
+            service.services.steering.cancel(execution.id, ADA)
         stored = service.store.get(execution.id)
         assert (stored.status, stored.desired) == (ExecutionStatus.PENDING, DesiredState.RUN)
 
@@ -129,26 +129,26 @@ class TestCancel:
             def cancel(self, execution):
                 raise UpstreamError("No connection.")
 
-        pausing.services.executions._orchestrators["remote"] = Unreachable()
-        pausing.services.executions.cancel(execution.id, ADA)
+        pausing.services.steering._orchestrators["remote"] = Unreachable()
+        pausing.services.steering.cancel(execution.id, ADA)
         assert pausing.store.get(execution.id).desired is DesiredState.CANCEL
 
     def test_a_launch_in_doubt_can_be_cancelled(self, pausing):
         execution = pausing.add_execution(owner="ada", accepted=False)
         pausing.store.doubt(execution, "?")
-        pausing.services.executions.cancel(execution.id, ADA)
+        pausing.services.steering.cancel(execution.id, ADA)
         assert pausing.store.get(execution.id).desired is DesiredState.CANCEL
         assert pausing.orchestrator("remote").cancelled == []
 
     def test_an_orchestrator_that_is_not_configured_any_more_is_a_conflict(self, pausing):
         execution = pausing.add_execution(owner="ada", orchestrator="gone")
         with pytest.raises(Conflict, match="'gone' is not configured"):
-            pausing.services.executions.cancel(execution.id, ADA)
+            pausing.services.steering.cancel(execution.id, ADA)
 
 
 class TestAbandon:
     def test_an_operator_can_end_whatever_has_not_ended(self, pausing, execution):
-        pausing.services.executions.abandon(execution.id, OPERATOR)
+        pausing.services.steering.abandon(execution.id, OPERATOR)
         ended = pausing.store.get(execution.id)
         assert (ended.status, ended.log_complete) == (ExecutionStatus.FAILED, True)
         assert ended.error.startswith("Abandoned by 'ops'")
@@ -158,52 +158,52 @@ class TestAbandon:
     def test_a_launch_in_doubt_too(self, pausing):
         doubtful = pausing.add_execution(accepted=False)
         pausing.store.doubt(doubtful, "who knows")
-        pausing.services.executions.abandon(doubtful.id, OPERATOR)
+        pausing.services.steering.abandon(doubtful.id, OPERATOR)
         pausing.store.launched(doubtful, {"late": True})
         assert pausing.store.get(doubtful.id).status is ExecutionStatus.FAILED
 
     @pytest.mark.parametrize(("identity", "error"), [(ADA, NotAllowed), (BOB, NotFound)])
     def test_nobody_else_may(self, pausing, execution, identity, error):
         with pytest.raises(error):
-            pausing.services.executions.abandon(execution.id, identity)
+            pausing.services.steering.abandon(execution.id, identity)
         assert not pausing.store.get(execution.id).status.final
 
     @pytest.mark.parametrize("status", FINAL)
     def test_what_has_ended_stays_as_it_is(self, pausing, execution, status):
         show(pausing, execution, status, log_complete=True)
         with pytest.raises(Conflict):
-            pausing.services.executions.abandon(execution.id, OPERATOR)
+            pausing.services.steering.abandon(execution.id, OPERATOR)
         assert pausing.store.get(execution.id).status is status
 
 
 class TestPause:
     def test_pause_and_resume(self, pausing, execution):
-        executions = pausing.services.executions
+        steering = pausing.services.steering
         show(pausing, execution, ExecutionStatus.RUNNING)
-        executions.pause(execution.id, ADA)
-        executions.pause(execution.id, ADA)
+        steering.pause(execution.id, ADA)
+        steering.pause(execution.id, ADA)
         stored = pausing.store.get(execution.id)
         assert (stored.status, stored.desired) == (ExecutionStatus.PAUSED, DesiredState.PAUSE)
-        executions.resume(execution.id, ADA)
+        steering.resume(execution.id, ADA)
         stored = pausing.store.get(execution.id)
         assert (stored.status, stored.desired) == (ExecutionStatus.RUNNING, DesiredState.RUN)
 
     def test_what_is_not_paused_cannot_be_resumed(self, pausing, execution):
         with pytest.raises(Conflict, match="not paused"):
-            pausing.services.executions.resume(execution.id, ADA)
+            pausing.services.steering.resume(execution.id, ADA)
 
     @pytest.mark.parametrize("status", FINAL)
     @pytest.mark.parametrize("verb", ["pause", "resume"])
     def test_what_has_ended_stays_so(self, pausing, execution, status, verb):
         show(pausing, execution, status)
         with pytest.raises(Conflict, match=status):
-            getattr(pausing.services.executions, verb)(execution.id, ADA)
+            getattr(pausing.services.steering, verb)(execution.id, ADA)
 
     @pytest.mark.parametrize("verb", ["pause", "resume"])
     def test_what_is_being_cancelled_is_not_held_up(self, pausing, execution, verb):
-        pausing.services.executions.cancel(execution.id, ADA)
+        pausing.services.steering.cancel(execution.id, ADA)
         with pytest.raises(Conflict):
-            getattr(pausing.services.executions, verb)(execution.id, ADA)
+            getattr(pausing.services.steering, verb)(execution.id, ADA)
         assert pausing.store.get(execution.id).desired is DesiredState.CANCEL
 
     @pytest.mark.parametrize("verb", ["pause", "resume"])
@@ -211,7 +211,7 @@ class TestPause:
         service = make_service(fake="Obedient")
         execution = service.add_execution(owner="ada")
         with pytest.raises(CapabilityMissing, match="'remote' cannot pause"):
-            getattr(service.services.executions, verb)(execution.id, ADA)
+            getattr(service.services.steering, verb)(execution.id, ADA)
         assert service.store.get(execution.id).desired is DesiredState.RUN
 
 

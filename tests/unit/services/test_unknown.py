@@ -8,11 +8,11 @@ from fakes.orchestrators import ObedientOrchestrator
 from app.clients.orchestrator import Capability
 from app.domain import Identity, Role
 from app.errors import LimitExceeded, NotFound, UpstreamTimeout
+from app.services.access import Access
+from app.services.adoption import AdoptionService
 from app.services.executions import ExecutionService
-from app.services.inputs import InputChecker
 from app.services.readers import Readers
 from app.services.unknown import UnknownIds
-from app.services.workflows import WorkflowService
 
 
 class Upstream:
@@ -129,11 +129,11 @@ class AdoptingOrchestrator(ObedientOrchestrator):
 
 
 def executions_over(service, orchestrator):
-    orchestrators = {"remote": orchestrator}
+    access = Access({"remote": orchestrator})
+    adoption = AdoptionService({"remote": orchestrator}, service.store, access)
     return ExecutionService(
-        orchestrators, WorkflowService(orchestrators), service.store, service.web.changes,
-        readers=Readers(service.store), inputs=InputChecker(), places=service.services.places,
-        stale_after_seconds=60.0,
+        service.store, access, adoption, service.web.changes,
+        readers=Readers(service.store), places=service.services.places, stale_after_seconds=60.0,
     )  # fmt: skip
 
 

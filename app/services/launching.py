@@ -1,0 +1,199 @@
+"""Launching workflows, exactly once."""
+
+from __future__ import annotations
+
+import hashlib
+import json
+import time
+import uuid
+from collections.abc import Collection, Mapping
+from dataclasses import replace
+
+import structlog
+
+from app.clients.orchestrator import Orchestrator
+from app.domain import (
+    JSON,
+    Execution,
+    ExecutionStatus,
+    Identity,
+    Launch,
+    WorkflowDescription,
+)
+from app.errors import Conflict, NotFound, SlipwayError, UpstreamGarbled, UpstreamTimeout
+from app.services.inputs import InputChecker, refuse_astray
+from app.services.places import Places
+from app.services.workflows import WorkflowService
+from app.store.changes import Changes
+from app.store.executions import Executions, Intent
+
+log = structlog.get_logger(__name__)
+
+_LAUNCH_SECONDS = 30.0
+_LAUNCH_LOOK_SECONDS = 0.25
+
+
+class LaunchService:
+    """Launches workflows of all orchestrators.
+
+    Args:
+        workflows: Finds what is launched.
+        executions: The executions in the store.
+        changes: Wakes who waits.
+        places: Bounds how many wait.
+        inputs: Checks the inputs of launches.
+    """
+
+    def __init__(
+        self,
+        workflows: WorkflowService,
+        executions: Executions,
+        changes: Changes,
+        *,
+        places: Places,
+        inputs: InputChecker,
+    ) -> None:
+        self._workflows = workflows
+        self._executions = executions
+        self._changes = changes
+        self._places = places
+        self._inputs = inputs
+
+    def launch(
+        self,
+        reference: str,
+        inputs: JSON,
+        identity: Identity,
+        *,
+        key: str | None = None,
+        orchestrator: str | None = None,
+        beside: Collection[str] = (),
+    ) -> Execution:
+        """Launch a workflow, once.
+
+        The launch is written down before the orchestrator is asked. When nobody knows whether the
+        orchestrator got it, the execution exists with status ``UNKNOWN`` until that is settled.
+
+        Args:
+            reference: Id or name of the workflow.
+            inputs: Value of each input.
+            identity: Who launches it, and will own the execution.
+            key: The same key with the same request gives the same execution again.
+            orchestrator: Where to look for the workflow only.
+            beside: Other names that the request holds; none of them may be an input's.
+
+        Raises:
+            NotFound, Ambiguous: The workflow cannot be told.
+            InvalidRequest: Every fault of the inputs.
+            Conflict: The key was used for another request, or for one that is still under way.
+            LimitExceeded: Too many wait for launches with keys of theirs.
+            UpstreamError: It surely did not start.
+        """
+        digest = "" if key is None else _digest(reference, orchestrator, inputs)
+        if key is not None:
+            # Looked for first: the workflow may have changed since, or be gone.
+            earlier = self._executions.launched_with(identity.username, key, digest)
+            if earlier is not None and self._stands(earlier, identity):
+                return earlier
+        behind, workflow = self._workflows.resolve(reference, identity, orchestrator)
+        description = behind.describe(workflow.id, identity)
+        refuse_astray(description.inputs, beside)
+        values = self._inputs.check(
+            description.inputs, {} if inputs is None else inputs, identity.username
+        )
+        intent = replace(
+            _intent(behind, description, values, identity), key=key, request_digest=digest
+        )
+        while True:
+            execution, new = self._executions.create(intent)
+            if new:
+                self._ask(behind, execution, identity)
+                return execution
+            if self._stands(execution, identity):
+                return execution
+
+    def _stands(self, execution: Execution, identity: Identity) -> bool:
+        """Wait until a launch that another request makes with the same key is certain.
+
+        Until then it may be withdrawn, and an id that was told must never vanish.
+
+        Returns:
+            False when it was withdrawn.
+
+        Raises:
+            Conflict: It is not certain for long.
+            LimitExceeded: Too many wait already.
+        """
+        stands = self._is_certain(execution.id)
+        if stands is not None:
+            return stands
+        deadline = time.monotonic() + _LAUNCH_SECONDS
+        with (
+            self._places.place(identity, "launch"),
+            self._changes.subscribe(execution.id) as subscription,
+        ):
+            while True:
+                stands = self._is_certain(execution.id)
+                if stands is not None:
+                    return stands
+                if time.monotonic() > deadline or self._changes.closing:
+                    text = "A launch with this Idempotency-Key is still under way."
+                    raise Conflict(text, retry_after_seconds=_LAUNCH_SECONDS)
+                # Nobody is told of a withdrawal, so it is looked for now and then.
+                subscription.wait(_LAUNCH_LOOK_SECONDS)
+
+    def _is_certain(self, execution_id: str) -> bool | None:
+        """Tell whether a launch stands; None as long as nobody knows."""
+        try:
+            current = self._executions.get(execution_id)
+        except NotFound:
+            return False
+        unknown = current.status is ExecutionStatus.UNKNOWN
+        return True if current.reference is not None or unknown or current.status.final else None
+
+    def _ask(self, orchestrator: Orchestrator, execution: Execution, identity: Identity) -> None:
+        launch = Launch(
+            execution_id=execution.id,
+            workflow_id=execution.workflow_id,
+            inputs=execution.inputs,
+            identity=identity,
+            created_at=execution.created_at,
+        )
+        try:
+            reference = orchestrator.trigger(launch)
+        except (UpstreamTimeout, UpstreamGarbled) as exc:
+            log.warning("launch in doubt", execution=execution.id, error=exc.message)
+            why = (
+                "It is not known yet whether the orchestrator received the launch "
+                f"({exc.message}) It is being looked up; do not launch again."
+            )
+            self._executions.doubt(execution, why)
+        except SlipwayError:
+            self._executions.withdraw(execution)
+            raise
+        else:
+            self._executions.launched(execution, reference, orchestrator.upstream_id(reference))
+
+
+def _intent(
+    orchestrator: Orchestrator,
+    description: WorkflowDescription,
+    inputs: Mapping[str, JSON],
+    identity: Identity,
+) -> Intent:
+    workflow = description.workflow
+    return Intent(
+        execution_id=str(uuid.uuid4()),
+        orchestrator=orchestrator.name,
+        workflow_id=workflow.id,
+        workflow_name=workflow.name,
+        owner=identity.username,
+        inputs=inputs,
+        steps=[step.name for step in description.steps],
+    )
+
+
+def _digest(reference: str, orchestrator: str | None, inputs: JSON) -> str:
+    """Digest what was asked, as it was asked."""
+    asked = json.dumps([orchestrator, reference, inputs or {}], sort_keys=True)
+    return hashlib.sha256(asked.encode()).hexdigest()

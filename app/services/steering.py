@@ -1,0 +1,120 @@
+"""Steering executions: what users want of them is written down, and the conductor makes it so."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+
+import structlog
+
+from app.clients.orchestrator import Orchestrator, pauser
+from app.domain import DesiredState, Execution, ExecutionStatus, Identity, Role
+from app.errors import Conflict, UpstreamError
+from app.services.access import require_role
+from app.services.executions import ExecutionService
+from app.store.executions import Executions
+from app.store.stranded import abandoned_by
+
+log = structlog.get_logger(__name__)
+
+_STEERABLE = {ExecutionStatus.PENDING, ExecutionStatus.RUNNING, ExecutionStatus.PAUSED}
+
+
+class SteeringService:
+    """Cancels, pauses, resumes and abandons executions.
+
+    Args:
+        orchestrators: The orchestrators by name.
+        executions: The executions in the store.
+        known: Finds the executions that somebody may know of.
+    """
+
+    def __init__(
+        self,
+        orchestrators: Mapping[str, Orchestrator],
+        executions: Executions,
+        known: ExecutionService,
+    ) -> None:
+        self._orchestrators = orchestrators
+        self._executions = executions
+        self._known = known
+
+    def cancel(self, execution_id: str, identity: Identity) -> None:
+        """Ask for the end of an execution; asking twice is fine.
+
+        Raises:
+            Conflict: It has ended already, or the orchestrator refused.
+        """
+        execution = self._known.get(execution_id, identity)
+        if execution.status is ExecutionStatus.CANCELLED:
+            return
+        if execution.status.final:
+            raise Conflict(f"The execution has ended already, with status {execution.status}.")
+        if execution.reference is not None:
+            self._ask_to_cancel(execution)
+        if not self._executions.desire(execution, DesiredState.CANCEL, ExecutionStatus.CANCELLING):
+            self.cancel(execution_id, identity)  # it has ended meanwhile, one way or the other
+
+    def _ask_to_cancel(self, execution: Execution) -> None:
+        """Pass the wish on at once, to hear of a refusal; a silent upstream hears of it later."""
+        try:
+            self._orchestrator(execution).cancel(execution)
+        except UpstreamError as exc:
+            log.warning("cancel is put off", execution=execution.id, error=exc.message)
+
+    def pause(self, execution_id: str, identity: Identity) -> None:
+        """Stop an execution for a while; asking twice is fine.
+
+        Raises:
+            Conflict: It has ended, or is being cancelled.
+            CapabilityMissing: Its orchestrator cannot pause.
+        """
+        execution = self._steerable(execution_id, identity, "paused")
+        pauser(self._orchestrator(execution)).pause(execution)
+        self._desire(execution, DesiredState.PAUSE, ExecutionStatus.PAUSED)
+
+    def resume(self, execution_id: str, identity: Identity) -> None:
+        """Let a paused execution go on.
+
+        Raises:
+            Conflict: It is not paused.
+            CapabilityMissing: Its orchestrator cannot pause.
+        """
+        execution = self._steerable(execution_id, identity, "resumed")
+        behind = pauser(self._orchestrator(execution))
+        if execution.desired is not DesiredState.PAUSE:
+            raise Conflict("The execution is not paused.")
+        behind.resume(execution)
+        self._desire(execution, DesiredState.RUN, ExecutionStatus.RUNNING)
+
+    def abandon(self, execution_id: str, identity: Identity) -> None:
+        """End an execution by decree: it has failed, whatever becomes of what it began.
+
+        For executions whose machine is gone for good, or that nothing else ends. Nothing is asked
+        of the orchestrator, so what still runs goes on, unobserved: cancel first.
+
+        Raises:
+            NotAllowed: The caller is no operator.
+            Conflict: It has ended already.
+        """
+        execution = self._known.get(execution_id, identity)
+        require_role(identity, Role.OPERATOR)
+        if not self._executions.abandon(execution, abandoned_by(identity.username)):
+            raise Conflict("The execution has ended already.")
+        log.warning("execution abandoned", execution=execution.id, by=identity.username)
+
+    def _steerable(self, execution_id: str, identity: Identity, verb: str) -> Execution:
+        execution = self._known.get(execution_id, identity)
+        if execution.status not in _STEERABLE:
+            raise Conflict(f"An execution in state {execution.status} cannot be {verb}.")
+        return execution
+
+    def _desire(self, execution: Execution, desired: DesiredState, shown: ExecutionStatus) -> None:
+        if not self._executions.desire(execution, desired, shown):
+            raise Conflict("The execution has ended, or is being cancelled, meanwhile.")
+
+    def _orchestrator(self, execution: Execution) -> Orchestrator:
+        try:
+            return self._orchestrators[execution.orchestrator]
+        except KeyError:
+            text = f"The orchestrator '{execution.orchestrator}' is not configured any more."
+            raise Conflict(text) from None
