@@ -30,7 +30,7 @@ check: .venv/.installed-dev ## formatting, lint, types, import rules, generated 
 	$(BIN)/ruff check .
 	$(BIN)/mypy
 	$(BIN)/lint-imports
-	$(BIN)/slipway openapi | diff -u openapi/root.json - || (echo 'openapi/root.json is stale: make docs'; exit 1)
+	$(BIN)/slipway openapi --check openapi || (echo 'openapi/ is stale: make docs'; exit 1)
 	$(BIN)/slipway config-docs | diff -u docs/configuration.md - || (echo 'docs/configuration.md is stale: make docs'; exit 1)
 
 format: .venv/.installed-dev ## format the code
@@ -38,7 +38,7 @@ format: .venv/.installed-dev ## format the code
 	$(BIN)/ruff format .
 
 docs: .venv/.installed ## write the generated documents again
-	$(BIN)/slipway openapi > openapi/root.json
+	$(BIN)/slipway openapi --write openapi
 	$(BIN)/slipway config-docs > docs/configuration.md
 
 bench: .venv/.installed-dev ## print the figures of docs/performance.md

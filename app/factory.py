@@ -7,31 +7,28 @@ import secrets
 import time
 from collections.abc import Collection, Mapping
 from dataclasses import dataclass
+from importlib import import_module
 from pathlib import Path
 from typing import Any
 
 import structlog
 from flask import Flask, Response, current_app, g, request
-from werkzeug.exceptions import HTTPException
 from werkzeug.middleware.proxy_fix import ProxyFix
 
-from app import __version__
 from app.clients.embedded_keys import EmbeddedKeyStore, load_master_key
 from app.clients.key_store import KeyStore
 from app.clients.orchestrator import bound_to_node
 from app.clients.registry import Context, create_orchestrators, options_class
 from app.concurrency import make_pool
 from app.conductor import Conductor, this_node
-from app.errors import SlipwayError
+from app.errors import ConfigError
 from app.isolation import Isolated
 from app.observability import Metrics, request_id
-from app.resources import docs
-from app.resources._api import SlipwayApi
 from app.resources._auth import authenticator
 from app.resources._browsers import browser_guard, keep_here
 from app.resources._context import EXTENSION
-from app.resources._errors import on_crash, on_slipway_error
-from app.resources.root import executions, health, logs, ssh_keys, streams, workflows
+from app.resources._dialect import Dialect
+from app.resources._dialects import Dialects
 from app.services.access import Access
 from app.services.adoption import AdoptionService
 from app.services.bundle import Services
@@ -67,10 +64,11 @@ from app.store.tickets import Tickets
 log = structlog.get_logger(__name__)
 _LOGGER = logging.getLogger(__name__)  # asked before anything is made to be logged
 
-_DESCRIPTION = (
-    "Launch workflows on high-performance computers, follow them live, read what comes out, and "
-    "make the SSH keys that they need. Errors are problem documents (RFC 9457)."
-)
+DIALECTS = {
+    "root": "app.resources.root:DIALECT",
+}
+"""The APIs that there are, by name; each is imported where it is spoken."""
+
 _HASHING_THREADS = 2
 _CHECKING_PROCESSES = 2
 _KEY_THREADS = 1
@@ -88,8 +86,43 @@ def read_settings(
         ConfigError: With every fault.
     """
     return load_settings(
-        options_class, file=file, overrides=overrides, environ=environ, without=without
+        options_class,
+        check_dialect=check_dialect,
+        file=file,
+        overrides=overrides,
+        environ=environ,
+        without=without,
     )
+
+
+def check_dialect(name: str) -> None:
+    """Make sure that there is a dialect of a name.
+
+    Raises:
+        ConfigError: There is none.
+    """
+    if name not in DIALECTS:
+        import_dialect(name)
+
+
+def import_dialect(name: str) -> Dialect:
+    """Import a dialect.
+
+    Args:
+        name: A name from the table, or ``package.module:NAME``.
+
+    Raises:
+        ConfigError: There is none of this name.
+    """
+    module_name, _, variable = DIALECTS.get(name, name).partition(":")
+    try:
+        found = getattr(import_module(module_name), variable)
+    except (ImportError, AttributeError, ValueError) as exc:
+        text = f"must be one of {', '.join(DIALECTS)}, or package.module:NAME"
+        raise ConfigError(text, detail=str(exc)) from exc
+    if not isinstance(found, Dialect):
+        raise ConfigError(f"must name a Dialect, and '{name}' is none")
+    return found
 
 
 @dataclass(frozen=True, slots=True)
@@ -98,10 +131,12 @@ class Web:
 
     Attributes:
         app: The WSGI application.
+        dialects: Answers the requests that the server does not pass on to the application.
         changes: Wakes its readers; to be started before, and closed after, requests are served.
     """
 
     app: Flask
+    dialects: Dialects
     changes: Changes
     database: Database
     key_store: KeyStore
@@ -128,8 +163,9 @@ def create_web(settings: Settings) -> Web:
     key_store = _key_store(settings, database)
     services = _services(settings, database, changes, key_store)
     app.extensions[EXTENSION] = services
-    _register(app, services)
-    return Web(app, changes, database, key_store, services.metrics)
+    dialects = Dialects([import_dialect(name) for name in settings.api.dialects or DIALECTS])
+    dialects.mount(app, authenticator(services.users, services.tickets))
+    return Web(app, dialects, changes, database, key_store, services.metrics)
 
 
 def create_conductor(settings: Settings) -> Conductor:
@@ -262,18 +298,7 @@ def _flask(settings: Settings) -> Flask:
         app.wsgi_app = ProxyFix(  # type: ignore[method-assign]
             app.wsgi_app, x_for=settings.api.proxies, x_proto=0, x_host=0
         )
-    app.config.update(
-        MAX_CONTENT_LENGTH=settings.api.max_body_bytes,
-        API_TITLE="Slipway",
-        API_VERSION=__version__,
-        OPENAPI_VERSION="3.0.3",
-        OPENAPI_URL_PREFIX="/",
-        OPENAPI_JSON_PATH="openapi.json",
-        API_SPEC_OPTIONS={
-            "info": {"description": _DESCRIPTION, "license": {"name": "Apache-2.0"}},
-            "components": {"securitySchemes": {"basic": {"type": "http", "scheme": "basic"}}},
-        },
-    )
+    app.config["MAX_CONTENT_LENGTH"] = settings.api.max_body_bytes
     app.url_map.strict_slashes = False  # a redirect would lose the body
     app.json.sort_keys = False  # type: ignore[attr-defined]
     # An address with '//' in it is none of ours, and would be redirected to.
@@ -282,19 +307,6 @@ def _flask(settings: Settings) -> Flask:
     app.before_request(browser_guard(settings.api))
     app.after_request(_end_request)
     return app
-
-
-def _register(app: Flask, services: Services) -> None:
-    api = SlipwayApi(app)
-    check = authenticator(services.users, services.tickets)
-    for module in (workflows, executions, logs, streams, ssh_keys):
-        app.before_request_funcs.setdefault(module.blueprint.name, []).append(check)
-        api.register_blueprint(module.blueprint)
-    api.register_blueprint(health.blueprint)
-    app.register_blueprint(docs.blueprint)
-    app.register_error_handler(SlipwayError, on_slipway_error)
-    app.register_error_handler(HTTPException, api.handle_http_exception)
-    app.register_error_handler(Exception, on_crash)
 
 
 def _begin_request() -> None:

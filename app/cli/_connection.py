@@ -23,7 +23,7 @@ import structlog
 from gevent.pywsgi import WSGIHandler
 
 from app.cli._http1 import Content, Head, HeadReader, Refused, content_of
-from app.resources._errors import refusal
+from app.errors import SlipwayError
 from app.resources._websocket import HIJACKED
 
 if TYPE_CHECKING:
@@ -117,6 +117,7 @@ class Connection(WSGIHandler):  # type: ignore[misc]
         self.client_address = address
         self.server = server
         self._ahead = b""
+        self._path = "/"
         self._charged = 0
         self._tiny = 0
         self._ended = False
@@ -171,6 +172,7 @@ class Connection(WSGIHandler):  # type: ignore[misc]
                 data = self._receive(deadline, "The head of the request", _RECEIVE_HEAD_BYTES)
             return None
         finally:
+            self._path = reader.path
             self.server.idle.pop(self, None)
 
     def _answer(self, head: Head) -> None:
@@ -270,7 +272,9 @@ class Connection(WSGIHandler):  # type: ignore[misc]
             "request refused", status=refused.status.value, detail=refused.detail,
             client=self.client_address[0] if isinstance(self.client_address, tuple) else None,
         )  # fmt: skip
-        answer = refusal(refused.status, refused.detail, refused.retry_after_seconds)
+        answer = self.server.answers.refuse(
+            self._path, refused.status, refused.detail, refused.retry_after_seconds
+        )
         self.socket.settimeout(_LINGER_SECONDS)
         self.socket.sendall(_bytes_of(answer))
         self.socket.shutdown(socket.SHUT_WR)
@@ -307,6 +311,20 @@ class Connection(WSGIHandler):  # type: ignore[misc]
                 server.hangups.release(descriptor)
             # What came over a WebSocket is no request.
             self.close_connection |= HIJACKED in self.environ
+
+    def handle_error(self, kind: Any, error: Any, trace: Any) -> None:
+        """Answer for an application that failed after it had returned, if nothing was sent yet."""
+        if not isinstance(error, SlipwayError):
+            self._log_error(kind, error, trace)
+        self.close_connection = True
+        if self.headers_sent or not isinstance(error, Exception):
+            return
+        answer = self.server.answers.fail(self._path, error)
+        try:
+            self.start_response(answer.status, answer.headers.to_wsgi_list())
+            self.write(b"" if self.command == "HEAD" else answer.get_data())
+        except OSError:
+            pass  # the client is gone
 
     def process_result(self) -> None:
         """Send what the application yields; the head at once, even if that is nothing yet."""

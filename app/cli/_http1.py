@@ -97,6 +97,15 @@ class HeadReader:
         self._keep_alive: bool | None = None
         self.head: Head | None = None
 
+    @property
+    def path(self) -> str:
+        """The address that is asked for, as far as it is known; ``/`` before that."""
+        words = self._raw[:_LONGEST_TARGET].decode("latin-1").partition("\r")[0].split(" ")
+        target = words[1] if len(words) > 1 else ""
+        absolute = _ABSOLUTE.fullmatch(target)
+        path, _, _ = ((absolute["rest"] or "") if absolute else target).partition("?")
+        return _decoded(path) if path.startswith("/") else "/"
+
     def feed(self, data: bytes) -> bytes | None:
         """Take the next bytes of the connection.
 
@@ -364,7 +373,11 @@ def _aim(target: str, method: str, variables: dict[str, str]) -> None:
     if "#" in target:
         raise _bad("the target must have no fragment")
     path, _, variables["QUERY_STRING"] = target.partition("?")
-    variables["PATH_INFO"] = unquote_to_bytes(path).decode("latin-1") if "%" in path else path
+    variables["PATH_INFO"] = _decoded(path)
+
+
+def _decoded(path: str) -> str:
+    return unquote_to_bytes(path).decode("latin-1") if "%" in path else path
 
 
 def _length(variables: dict[str, str], may_be_chunked: bool) -> int | None:

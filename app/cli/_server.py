@@ -19,6 +19,7 @@ from gevent.pywsgi import WSGIServer
 
 from app.cli._connection import Connection, Limits
 from app.cli._hangups import Hangups
+from app.resources._dialects import Dialects
 
 log = structlog.get_logger(__name__)
 
@@ -42,6 +43,7 @@ class Server(WSGIServer):  # type: ignore[misc]
         listener: A socket that listens already.
         application: The WSGI application.
         limits: What clients may ask of it.
+        dialects: Put what goes wrong outside the application into words.
 
     Attributes:
         open: Connections.
@@ -56,10 +58,15 @@ class Server(WSGIServer):  # type: ignore[misc]
     max_accept = 10
 
     def __init__(
-        self, listener: socket.socket, application: Application, limits: Limits | None = None
+        self,
+        listener: socket.socket,
+        application: Application,
+        limits: Limits | None = None,
+        dialects: Dialects | None = None,
     ) -> None:
         super().__init__(listener, application, log=None, handler_class=Connection)
         self.limits = limits or Limits()
+        self.answers = dialects or Dialects(())
         self.hangups = Hangups()
         self.active = 0
         self.idle: dict[Connection, None] = {}

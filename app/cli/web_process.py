@@ -68,7 +68,8 @@ def main(
     gevent.spawn(measure_loop_lag, web.metrics.loop_lag)
     if listener_fd is None:  # else whoever opened it has said so
         warn_of_any_host(settings)
-    server = Server(_listener(settings, listener_fd), web.app, _limits(settings))
+    listener = _listener(settings, listener_fd)
+    server = Server(listener, web.app, _limits(settings), web.dialects)
     server.start()
     lifeline.tell_at_work(settings.web.silence_timeout)
     log.info("web process started", address=server.address)

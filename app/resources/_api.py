@@ -15,14 +15,12 @@ import flask_smorest
 import marshmallow as ma
 import orjson
 from flask import Request, Response, g, request
-from flask_smorest import Api
 from flask_smorest.pagination import PaginationMetadataSchema
 from marshmallow import fields, validate
 from webargs.flaskparser import FlaskParser
 from webargs.multidictproxy import MultiDictProxy
 from werkzeug.exceptions import (
     BadRequest,
-    HTTPException,
     RequestEntityTooLarge,
     UnsupportedMediaType,
 )
@@ -30,13 +28,13 @@ from werkzeug.exceptions import (
 from app.errors import FieldError, InvalidRequest
 from app.resources._arguments import ArgumentsSchema
 from app.resources._context import services
-from app.resources._errors import CONTENT_TYPE, on_http_exception
 from app.settings.schema import WholeNumber
 
 T = TypeVar("T")
 V = TypeVar("V", bound=Callable[..., Any])
 
 YAML_TYPES = ("application/yaml", "application/x-yaml", "text/yaml", "text/x-yaml")
+_ERRORS = "errors"
 UPSTREAM = (502, 503, 504)
 """The errors that each orchestrator and key store may cause."""
 
@@ -164,10 +162,45 @@ class Blueprint(flask_smorest.Blueprint):  # type: ignore[misc]
 
     ARGUMENTS_PARSER = Parser()
 
+    def __init__(self, *args: Any, **kwargs: Any) -> None:
+        super().__init__(*args, **kwargs)
+        self._prepare_doc_cbks.insert(0, self._prepare_errors_doc)
+
     def arguments(self, schema: type[ma.Schema], **kwargs: Any) -> Callable[[V], V]:
         """Parse arguments by a schema, which is made once and not for each request."""
         decorator: Callable[[V], V] = super().arguments(schema(), **kwargs)
         return decorator
+
+    def errors(self, *statuses: int) -> Callable[[V], V]:
+        """Document the errors that an endpoint may answer, in the form of its dialect."""
+
+        def decorate(view: V) -> V:
+            known = vars(view).get("_apidoc", {})
+            vars(view)["_apidoc"] = {**known, _ERRORS: statuses}
+            return view
+
+        return decorate
+
+    def _store_endpoint_docs(
+        self, endpoint: str, obj: Any, parameters: Any, tags: Any, **options: Any
+    ) -> None:
+        """Tag operations with the name that the group has here, not in the application."""
+        super()._store_endpoint_docs(endpoint, obj, parameters, tags or [self.name], **options)
+
+    @staticmethod
+    def _prepare_errors_doc(
+        doc: dict[str, Any], doc_info: dict[str, Any], *, api: Any, **_: Any
+    ) -> dict[str, Any]:
+        form = api.dialect.errors
+        responses = doc_info.setdefault("response", {}).setdefault("responses", {})
+        for status in doc_info.get(_ERRORS, ()):
+            response = {
+                "schema": form.schema(),
+                "description": HTTPStatus(status).phrase,
+                "content_type": form.content_type,
+            }
+            responses.setdefault(status, []).append(response)
+        return doc
 
     if TYPE_CHECKING:  # the library's decorators have no types
 
@@ -195,52 +228,6 @@ class Name(fields.String):
     def __init__(self, **kwargs: Any) -> None:
         kwargs.setdefault("validate", validate.Regexp(r"^[^\x00]{0,512}\Z"))
         super().__init__(**kwargs)
-
-
-class FieldFaultSchema(ma.Schema):
-    """One fault of the input."""
-
-    path = fields.String(metadata={"description": "Where, such as `inputs.n`"})
-    message = fields.String(metadata={"description": "What was expected there"})
-
-
-class WaasErrorSchema(ma.Schema):
-    """The error in the form that the `waas` client reads."""
-
-    id = fields.String()
-    status = fields.Integer()
-    title = fields.String()
-    detail = fields.String()
-
-
-class ProblemSchema(ma.Schema):
-    """An error (RFC 9457)."""
-
-    type = fields.String(required=True)
-    title = fields.String(required=True)
-    status = fields.Integer(required=True)
-    detail = fields.String(required=True)
-    code = fields.String(required=True, metadata={"description": "Stable, for programs"})
-    errors = fields.List(fields.Nested(WaasErrorSchema), required=True)
-    fields_ = fields.List(
-        fields.Nested(FieldFaultSchema), data_key="fields", metadata={"description": "Each fault"}
-    )
-
-
-class SlipwayApi(Api):  # type: ignore[misc]
-    """Flask-smorest's API, but errors keep their headers and are problem+json."""
-
-    def handle_http_exception(self, error: HTTPException) -> Response:
-        """Answer an HTTP error."""
-        return on_http_exception(error)
-
-    def _register_responses(self) -> None:
-        """Document the errors that the library adds by itself in the form that they have here."""
-        content = {CONTENT_TYPE: {"schema": ProblemSchema}}
-        descriptions = {status.name: status.phrase for status in HTTPStatus}
-        for name, text in {**descriptions, "DEFAULT_ERROR": "Any other error"}.items():
-            response = {"description": text, "content": content}
-            self.spec.components.response(name, response, lazy=True)
 
 
 class PageArgsSchema(ArgumentsSchema):
@@ -311,16 +298,6 @@ def only_document(*decorators: Callable[[V], V]) -> Callable[[V], V]:
         return view
 
     return decorate
-
-
-def document_errors(blueprint: Blueprint, *statuses: int) -> Callable[[V], V]:
-    """Document the errors that an endpoint may answer."""
-    return only_document(
-        *(
-            blueprint.alt_response(status, schema=ProblemSchema, content_type=CONTENT_TYPE)
-            for status in reversed(statuses)
-        )
-    )
 
 
 def empty(status: int, headers: Mapping[str, str] | None = None) -> Response:

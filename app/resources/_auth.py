@@ -3,9 +3,9 @@
 from __future__ import annotations
 
 from collections.abc import Callable
-from typing import cast
+from typing import Any, TypeVar, cast
 
-from flask import g, request
+from flask import current_app, g, request
 from flask_httpauth import HTTPBasicAuth
 
 from app.domain import Identity
@@ -14,10 +14,20 @@ from app.resources._context import services
 from app.services.tickets import EVENTS, TicketService
 from app.services.users import EVERYBODY, Users
 
-STREAMS = frozenset({"logs.get_logs", "streams.follow_events", "streams.follow_websocket"})
-"""The endpoints that take a ticket."""
-
 SECURITY: list[dict[str, list[str]]] = [{"basic": []}]
+
+
+V = TypeVar("V", bound=Callable[..., Any])
+
+
+def takes_ticket(view: V) -> V:
+    """Let an endpoint take a ticket (``?ticket=``) in place of credentials.
+
+    It stands directly at the function; the ticket is for the execution that the address names as
+    ``execution_id``, or for the events of all.
+    """
+    vars(view)["takes_ticket"] = True
+    return view
 
 
 def authenticator(users: Users | None, tickets: TicketService) -> Callable[[], None]:
@@ -31,7 +41,8 @@ def authenticator(users: Users | None, tickets: TicketService) -> Callable[[], N
 
     def check() -> None:
         ticket = request.args.get("ticket")
-        if ticket is None or request.endpoint not in STREAMS:
+        view = current_app.view_functions.get(request.endpoint or "")
+        if ticket is None or not getattr(view, "takes_ticket", False):
             by_password()
             return
         subject = (request.view_args or {}).get("execution_id", EVENTS)

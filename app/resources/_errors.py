@@ -1,15 +1,19 @@
-"""Errors on the wire: the one place that knows which error has which HTTP status."""
+"""What can go wrong with a request: the one place that knows which error has which HTTP status.
+
+A :class:`Failure` says it without the form of any API; the dialect that answers gives it one.
+"""
 
 from __future__ import annotations
 
 import math
 import random
 from collections.abc import Mapping
+from dataclasses import dataclass, field, replace
 from http import HTTPStatus
 from typing import Any
 
 import structlog
-from flask import Response, json, request
+from flask import request
 from werkzeug.exceptions import HTTPException
 
 from app import errors
@@ -18,7 +22,6 @@ from app.settings.schema import WORDS, flatten
 
 log = structlog.get_logger(__name__)
 
-CONTENT_TYPE = "application/problem+json"
 AUTHENTICATE = 'Basic realm="Slipway", charset="UTF-8"'
 
 _STATUSES: Mapping[type[SlipwayError], HTTPStatus] = {
@@ -46,9 +49,6 @@ _HTTP_CODES = {
     HTTPStatus.UNPROCESSABLE_ENTITY: "invalid_request",
 }
 
-_VERBS = frozenset({"must", "is", "are", "has", "holds", "lies", "needs", "cannot", "stands"})
-"""What messages begin with that go on with the path as their subject."""
-
 _WORDS = {
     **WORDS,
     "Unknown field.": "is not known here",
@@ -58,92 +58,84 @@ _WORDS = {
 }
 
 
-def status_of(error: SlipwayError) -> HTTPStatus:
-    """Give the HTTP status of an error, by the nearest class in the table."""
-    return next(_STATUSES[cls] for cls in type(error).__mro__ if cls in _STATUSES)
+@dataclass(frozen=True, slots=True)
+class Failure:
+    """Why a request fails, before a dialect has put it into its own form.
 
-
-def problem(
-    status: HTTPStatus,
-    code: str,
-    detail: str,
-    fields: tuple[FieldError, ...] = (),
-    headers: Mapping[str, str] | None = None,
-) -> Response:
-    """Build an error response (RFC 9457).
-
-    ``errors`` repeats it in the form that the existing ``waas`` command-line client reads, which
-    shows the ``detail`` of each and nothing else: so that is a whole sentence, with the field.
+    Attributes:
+        status: The status that RFC 9110, 15 has for it.
+        code: Stable word for programs, such as ``not_found``.
+        detail: Sentence for people.
+        fields: The single faults of the input, if that is at fault.
+        headers: Header fields that belong to the answer in any form, such as ``Retry-After``.
+        cause: The error, where there is one; None if the server refused the request.
     """
-    sentences = [_sentence(fault) for fault in fields]
-    body: dict[str, Any] = {
-        "type": f"urn:slipway:error:{code}",
-        "title": status.phrase,
-        "status": status.value,
-        "detail": _summary(detail, sentences),
-        "code": code,
-        "errors": [
-            {"id": code, "status": status.value, "title": status.phrase, "detail": text}
-            for text in sentences or [detail]
-        ],
-    }
-    if fields:
-        body["fields"] = [{"path": f.path, "message": f.message} for f in fields]
-    response = Response(json.dumps(body), status.value, content_type=CONTENT_TYPE)
-    response.headers.update(headers or {})
-    return response
+
+    status: HTTPStatus
+    code: str
+    detail: str
+    fields: tuple[FieldError, ...] = ()
+    headers: Mapping[str, str] = field(default_factory=dict)
+    cause: Exception | None = None
 
 
-def refusal(status: HTTPStatus, detail: str, retry_after_seconds: int | None = None) -> Response:
-    """Build the answer to a request that the server does not pass on to the application."""
-    retry = {} if retry_after_seconds is None else {"Retry-After": str(retry_after_seconds)}
-    return problem(status, _code_of(status), detail, headers=retry)
+CRASHED = Failure(
+    HTTPStatus.INTERNAL_SERVER_ERROR, "internal_error", "Something went wrong on our side."
+)
+"""A fault of the program."""
+
+
+def status_of(error: SlipwayError) -> HTTPStatus:
+    """Return the HTTP status of an error, by the nearest class in the table."""
+    return next(_STATUSES[cls] for cls in type(error).__mro__ if cls in _STATUSES)
 
 
 def _code_of(status: HTTPStatus) -> str:
     return _HTTP_CODES.get(status, status.phrase.lower().replace(" ", "_"))
 
 
-def on_slipway_error(error: SlipwayError) -> Response:
-    """Answer an error of ours."""
+def of_slipway_error(error: SlipwayError, path: str) -> Failure:
+    """Describe an error of ours."""
     status = status_of(error)
     if status >= HTTPStatus.INTERNAL_SERVER_ERROR:
         log.warning(
             "request failed", code=error.code, error=error.message, detail=error.detail,
-            path=request.path,
+            path=path,
         )  # fmt: skip
     headers = {}
     if status is HTTPStatus.UNAUTHORIZED:
         headers["WWW-Authenticate"] = AUTHENTICATE
     if error.retry_after_seconds is not None or status in _RETRY:
         headers["Retry-After"] = str(_retry_after(error.retry_after_seconds or _RETRY_SECONDS))
-    return problem(status, error.code, error.message, error.fields, headers)
+    return Failure(status, error.code, error.message, error.fields, headers, error)
 
 
-def on_http_exception(error: HTTPException) -> Response:
-    """Answer an error of Flask, Werkzeug or webargs in our own form."""
-    if error.response is not None and error.code is None:
-        return Response(error.response.response, error.response.status)  # type: ignore[attr-defined]
+def of_http_exception(error: HTTPException) -> Failure:
+    """Describe an error of Flask, Werkzeug or webargs."""
     status = HTTPStatus(error.code or 500)
     data = getattr(error, "data", None) or {}
     faults = _field_errors(data.get("messages", {}))
     detail = "The request has faults." if faults else str(error.description)
     detail, fields = told(detail, faults)
-    code = _code_of(status)
     kept = {
         name: value
         for name, value in error.get_headers(request.environ)
         if name.lower() not in ("content-type", "content-length")
     }
-    return problem(status, code, detail, fields, {**kept, **(data.get("headers") or {})})
+    headers = {**kept, **(data.get("headers") or {})}
+    return Failure(status, _code_of(status), detail, fields, headers, error)
 
 
-def on_crash(error: Exception) -> Response:
-    """Answer a fault of the program; what it was stands in the log only."""
-    log.error("request crashed", path=request.path, method=request.method, exc_info=error)
-    return problem(
-        HTTPStatus.INTERNAL_SERVER_ERROR, "internal_error", "Something went wrong on our side."
-    )
+def of_crash(error: Exception, path: str) -> Failure:
+    """Describe a fault of the program; what it was stands in the log only."""
+    log.error("request crashed", path=path, exc_info=error)
+    return replace(CRASHED, cause=error)
+
+
+def of_refusal(status: HTTPStatus, detail: str, retry_after_seconds: int | None = None) -> Failure:
+    """Describe why the server does not pass a request on to the application."""
+    retry = {} if retry_after_seconds is None else {"Retry-After": str(retry_after_seconds)}
+    return Failure(status, _code_of(status), detail, headers=retry)
 
 
 def _field_errors(messages: Mapping[str, Any]) -> list[FieldError]:
@@ -153,24 +145,6 @@ def _field_errors(messages: Mapping[str, Any]) -> list[FieldError]:
         path = "" if isinstance(found, Mapping) else location
         faults += flatten(found, path, _WORDS, root="body" if location == "json" else location)
     return faults
-
-
-def _sentence(fault: FieldError) -> str:
-    """Say a fault as a sentence, such as ``inputs.n must be an integer, got text``."""
-    text = fault.message.rstrip(".") + ("" if fault.message.endswith("?") else ".")
-    if not fault.path:
-        return text[:1].upper() + text[1:]
-    predicate = fault.message.partition(" ")[0] in _VERBS
-    return f"{fault.path} {text}" if predicate else f"{fault.path}: {text}"
-
-
-def _summary(detail: str, sentences: list[str]) -> str:
-    """Say what is wrong in one text: the first fault, and how many more there are."""
-    if not sentences:
-        return detail
-    more = len(sentences) - 1
-    rest = f" (and {more} more)" if more else ""
-    return f"{detail} {sentences[0]}{rest}"
 
 
 def _retry_after(seconds: float) -> int:

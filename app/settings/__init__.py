@@ -65,6 +65,7 @@ OptionsOf = Callable[[str], type]
 def load_settings(
     options_of: OptionsOf,
     *,
+    check_dialect: Callable[[str], None],
     file: Path | None = None,
     overrides: Mapping[str, Any] | None = None,
     environ: Mapping[str, str] | None = None,
@@ -74,6 +75,7 @@ def load_settings(
 
     Args:
         options_of: Gives the options class of an orchestrator type.
+        check_dialect: Raises ConfigError if there is no dialect of a name.
         file: YAML file; defaults alone when None.
         overrides: Leaves by dotted path, such as ``{"api.port": 0}``; they win over all else.
         environ: Environment to expand and override from; the process's own when None.
@@ -91,7 +93,7 @@ def load_settings(
     orchestrators, more = _orchestrators(raw if isinstance(raw, list) else [], options_of)
     faults += more
     if settings is not None:
-        faults += _cross_checks(settings)
+        faults += _cross_checks(settings) + _dialect_checks(settings.api, check_dialect)
     if faults or settings is None:
         where = f" in {file}" if file else ""
         raise ConfigError(f"The settings{where} have {len(faults)} fault(s).", fields=tuple(faults))
@@ -166,6 +168,20 @@ def _cross_checks(settings: Settings) -> list[FieldError]:
             faults.append(FieldError("ssh_keys.vault", "is needed with 'store: vault'"))
         else:
             faults += _vault_checks(keys.vault)
+    return faults
+
+
+def _dialect_checks(api: ApiSettings, check_dialect: Callable[[str], None]) -> list[FieldError]:
+    faults, names = [], api.dialects or []
+    for index, name in enumerate(names):
+        path = f"api.dialects[{index}]"
+        if name in names[:index]:
+            faults.append(FieldError(path, f"'{name}' stands twice"))
+            continue
+        try:
+            check_dialect(name)
+        except ConfigError as exc:
+            faults.append(FieldError(path, exc.message))
     return faults
 
 

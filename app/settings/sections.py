@@ -105,6 +105,15 @@ class ApiSettings:
         "Origins of other pages that may change something, such as `https://portal.example.org`; "
         "what a browser sends for any other page is refused with 403.",
     )
+    dialects: list[str] | None = setting(
+        fields.List(
+            fields.String(),
+            load_default=None,
+            validate=validate.Length(min=1, error="must name at least one"),
+            metadata={"default_text": "all of them"},
+        ),
+        "The APIs that are served, by name: `root`; one of your own as `package.module:NAME`.",
+    )
     auth: AuthSettings = setting(section(AuthSettings), "Authentication.")
     proxies: int = setting(
         WholeNumber(load_default=0, validate=validate.Range(0, 8)),

@@ -14,7 +14,8 @@ import pytest
 from argon2 import PasswordHasher
 from sqlalchemy import URL, Engine, create_engine
 
-from app.resources._api import Blueprint, SlipwayApi
+from app.resources._api import Blueprint
+from app.resources._openapi import DialectApi
 from app.store import migrate
 from app.store.database import Database
 
@@ -75,28 +76,28 @@ def described_when_asked() -> Iterator[None]:
 
     The description takes longer than all else that a web process is made of, and few tests ask.
     """
-    describe, answer = Blueprint.register_views_in_doc, SlipwayApi._openapi_json
-    respond = SlipwayApi._register_responses
+    describe, answer = Blueprint.register_views_in_doc, DialectApi._openapi_json
+    respond = DialectApi._register_responses
 
-    def put_off(blueprint: Blueprint, api: SlipwayApi, *args: Any, **more: Any) -> None:
+    def put_off(blueprint: Blueprint, api: DialectApi, *args: Any, **more: Any) -> None:
         _waiting(api).append(functools.partial(describe, blueprint, api, *args, **more))
 
-    def put_off_responses(api: SlipwayApi) -> None:
+    def put_off_responses(api: DialectApi) -> None:
         _waiting(api).append(functools.partial(respond, api))
 
-    def answer_now(api: SlipwayApi) -> Any:
+    def answer_now(api: DialectApi) -> Any:
         while waiting := _waiting(api):
             waiting.pop(0)()
         return answer(api)
 
     with pytest.MonkeyPatch.context() as patch:
         patch.setattr(Blueprint, "register_views_in_doc", put_off)
-        patch.setattr(SlipwayApi, "_register_responses", put_off_responses)
-        patch.setattr(SlipwayApi, "_openapi_json", answer_now)
+        patch.setattr(DialectApi, "_register_responses", put_off_responses)
+        patch.setattr(DialectApi, "_openapi_json", answer_now)
         yield
 
 
-def _waiting(api: SlipwayApi) -> list[Callable[[], None]]:
+def _waiting(api: DialectApi) -> list[Callable[[], None]]:
     return vars(api).setdefault("put_off", [])
 
 

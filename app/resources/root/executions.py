@@ -19,7 +19,6 @@ from app.resources._api import (
     Page,
     PageArgsSchema,
     Timestamp,
-    document_errors,
     empty,
     iso,
     write_json,
@@ -126,7 +125,7 @@ class WaitArgsSchema(ArgumentsSchema):
 @blueprint.route("/executions", methods=["GET"])
 @blueprint.arguments(ExecutionArgsSchema, location="query")
 @blueprint.response(200, ExecutionListSchema, headers=PAGINATION_HEADER)
-@document_errors(blueprint, 401, 503)
+@blueprint.errors(401, 503)
 @blueprint.doc(security=SECURITY)
 def list_executions(args: dict[str, Any]) -> Any:
     """List executions, newest first."""
@@ -140,7 +139,7 @@ def list_executions(args: dict[str, Any]) -> Any:
 @blueprint.route("/executions/<string:execution_id>", methods=["GET"])
 @blueprint.arguments(WaitArgsSchema, location="query")
 @blueprint.response(200, ExecutionSchema)
-@document_errors(blueprint, 401, 404, 429, *UPSTREAM)
+@blueprint.errors(401, 404, 429, *UPSTREAM)
 @blueprint.doc(security=SECURITY)
 def get_execution(args: dict[str, Any], execution_id: str) -> Any:
     """Get an execution, at once or when its state changes."""
@@ -155,7 +154,7 @@ def get_execution(args: dict[str, Any], execution_id: str) -> Any:
 
 @blueprint.route("/executions/<string:execution_id>", methods=["DELETE"])
 @blueprint.response(202, description="The end was asked for")
-@document_errors(blueprint, 401, 404, 409, *UPSTREAM)
+@blueprint.errors(401, 404, 409, *UPSTREAM)
 @blueprint.doc(security=SECURITY)
 def cancel_execution(execution_id: str) -> Response:
     """Cancel an execution; asking twice is fine."""
@@ -165,7 +164,7 @@ def cancel_execution(execution_id: str) -> Response:
 
 @blueprint.route("/executions/<string:execution_id>/pause", methods=["POST"])
 @blueprint.response(202, description="The pause was asked for")
-@document_errors(blueprint, 401, 404, 409, 501, *UPSTREAM)
+@blueprint.errors(401, 404, 409, 501, *UPSTREAM)
 @blueprint.doc(security=SECURITY)
 def pause_execution(execution_id: str) -> Response:
     """Pause an execution; asking twice is fine."""
@@ -175,7 +174,7 @@ def pause_execution(execution_id: str) -> Response:
 
 @blueprint.route("/executions/<string:execution_id>/resume", methods=["POST"])
 @blueprint.response(202, description="The end of the pause was asked for")
-@document_errors(blueprint, 401, 404, 409, 501, *UPSTREAM)
+@blueprint.errors(401, 404, 409, 501, *UPSTREAM)
 @blueprint.doc(security=SECURITY)
 def resume_execution(execution_id: str) -> Response:
     """Resume a paused execution."""
@@ -185,7 +184,7 @@ def resume_execution(execution_id: str) -> Response:
 
 @blueprint.route("/executions/<string:execution_id>/abandon", methods=["POST"])
 @blueprint.response(204, description="It has failed, by decree")
-@document_errors(blueprint, 401, 403, 404, 409, *UPSTREAM)
+@blueprint.errors(401, 403, 404, 409, *UPSTREAM)
 @blueprint.doc(security=SECURITY)
 def abandon_execution(execution_id: str) -> Response:
     """End an execution that nothing else ends, whatever still runs of it (role operator)."""
@@ -195,7 +194,7 @@ def abandon_execution(execution_id: str) -> Response:
 
 @blueprint.route("/executions/<string:execution_id>/tasks", methods=["GET"])
 @blueprint.response(200, TaskListSchema)
-@document_errors(blueprint, 401, 404, *UPSTREAM)
+@blueprint.errors(401, 404, *UPSTREAM)
 @blueprint.doc(security=SECURITY)
 def list_tasks(execution_id: str) -> Any:
     """List the tasks of an execution, in the order of the workflow."""
@@ -204,7 +203,7 @@ def list_tasks(execution_id: str) -> Any:
 
 @blueprint.route("/executions/<string:execution_id>/tasks/<string:name>", methods=["GET"])
 @blueprint.response(200, TaskSchema)
-@document_errors(blueprint, 401, 404, *UPSTREAM)
+@blueprint.errors(401, 404, *UPSTREAM)
 @blueprint.doc(security=SECURITY)
 def get_task(execution_id: str, name: str) -> Any:
     """Get one task of an execution."""

@@ -22,12 +22,11 @@ from app.resources._api import (
     LARGEST_INDEX,
     UPSTREAM,
     Blueprint,
-    document_errors,
     empty,
     only_document,
 )
 from app.resources._arguments import ArgumentsSchema
-from app.resources._auth import SECURITY, caller, caller_by_now
+from app.resources._auth import SECURITY, caller, caller_by_now, takes_ticket
 from app.resources._context import services
 from app.resources._download import download
 from app.resources._streams import NDJSON, SSE, TEXT, ndjson, sse, stream, text
@@ -124,9 +123,10 @@ class LogPageSchema(ma.Schema):
     blueprint.alt_response(200, schema={"type": "string"}, content_type=TEXT),
     blueprint.alt_response(204, description="Server-sent events: you have got all there was"),
     blueprint.alt_response(206, schema={"type": "string"}, content_type=TEXT),
-    document_errors(blueprint, 401, 404, 406, 416, 429, *UPSTREAM),
+    blueprint.errors(401, 404, 406, 416, 429, *UPSTREAM),
     blueprint.doc(security=SECURITY),
 )
+@takes_ticket
 def get_logs(args: dict[str, Any], execution_id: str) -> Response:
     """Read log entries; `Accept` chooses how.
 

@@ -12,7 +12,6 @@ from app.resources._api import (
     UPSTREAM,
     Blueprint,
     Timestamp,
-    document_errors,
     empty,
     extent,
 )
@@ -72,7 +71,7 @@ class SshKeyListSchema(ma.Schema):
 @blueprint.route("/ssh_keys", methods=["POST"])
 @blueprint.arguments(NewSshKeySchema, required=False)
 @blueprint.response(201, CreatedSshKeySchema)
-@document_errors(blueprint, 400, 401, 409, 413, 415, 422, 429, *UPSTREAM)
+@blueprint.errors(400, 401, 409, 413, 415, 422, 429, *UPSTREAM)
 @blueprint.doc(security=SECURITY)
 def create_ssh_key(body: dict[str, Any]) -> Any:
     """Make a key pair; keep the id and the public key, they are not shown again."""
@@ -84,7 +83,7 @@ def create_ssh_key(body: dict[str, Any]) -> Any:
 
 @blueprint.route("/ssh_keys", methods=["GET"])
 @blueprint.response(200, SshKeyListSchema)
-@document_errors(blueprint, 401, 503)
+@blueprint.errors(401, 503)
 @blueprint.doc(security=SECURITY)
 def list_ssh_keys() -> Any:
     """List your keys, newest first."""
@@ -93,7 +92,7 @@ def list_ssh_keys() -> Any:
 
 @blueprint.route("/ssh_keys/<string:key_id>", methods=["DELETE"])
 @blueprint.response(204)
-@document_errors(blueprint, 401, 404, 409, *UPSTREAM)
+@blueprint.errors(401, 404, 409, *UPSTREAM)
 @blueprint.doc(security=SECURITY)
 def revoke_ssh_key(key_id: str) -> Response:
     """Revoke a key of yours, by its id or the prefix that the list shows."""

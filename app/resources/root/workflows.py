@@ -15,11 +15,9 @@ from app.resources._api import (
     UPSTREAM,
     YAML_TYPES,
     Blueprint,
-    FieldFaultSchema,
     Name,
     PageArgsSchema,
     cut,
-    document_errors,
     empty,
     read_json,
     text_body,
@@ -28,6 +26,7 @@ from app.resources._api import (
 from app.resources._arguments import ArgumentsSchema
 from app.resources._auth import SECURITY, caller
 from app.resources._context import services
+from app.resources._problem import FieldFaultSchema
 
 _JSON = "application/json"
 _DEFINITION = {
@@ -179,7 +178,7 @@ class LaunchHeadersSchema(ma.Schema):
 @blueprint.route("/workflows", methods=["GET"])
 @blueprint.arguments(WorkflowArgsSchema, location="query")
 @blueprint.response(200, WorkflowListSchema, headers=PAGINATION_HEADER)
-@document_errors(blueprint, 401, *UPSTREAM)
+@blueprint.errors(401, *UPSTREAM)
 @blueprint.doc(security=SECURITY)
 def list_workflows(args: dict[str, Any]) -> Any:
     """List the workflows that you may launch; all of them unless a page is asked for."""
@@ -195,7 +194,7 @@ def list_workflows(args: dict[str, Any]) -> Any:
 
 @blueprint.route("/workflows", methods=["POST"])
 @blueprint.response(201, WorkflowSchema, headers={"Location": {"schema": {"type": "string"}}})
-@document_errors(blueprint, 400, 401, 403, 409, 413, 415, 422, 501, *UPSTREAM)
+@blueprint.errors(400, 401, 403, 409, 413, 415, 422, 501, *UPSTREAM)
 @blueprint.doc(
     security=SECURITY,
     requestBody=_DEFINITION,
@@ -210,7 +209,7 @@ def upload_workflow() -> Any:
 @blueprint.route("/workflows/<string:reference>", methods=["GET"])
 @blueprint.arguments(OrchestratorArgsSchema, location="query")
 @blueprint.response(200, WorkflowDescriptionSchema)
-@document_errors(blueprint, 401, 404, 409, *UPSTREAM)
+@blueprint.errors(401, 404, 409, *UPSTREAM)
 @blueprint.doc(security=SECURITY)
 def describe_workflow(args: dict[str, Any], reference: str) -> Any:
     """Tell the inputs, outputs and steps of a workflow, by id or name."""
@@ -227,7 +226,7 @@ def describe_workflow(args: dict[str, Any], reference: str) -> Any:
     description="Launched; `Location` names the execution",
     headers={"Location": {"schema": {"type": "string"}}},
 )
-@document_errors(blueprint, 400, 401, 404, 409, 413, 415, 422, 429, *UPSTREAM)
+@blueprint.errors(400, 401, 404, 409, 413, 415, 422, 429, *UPSTREAM)
 @blueprint.doc(security=SECURITY)
 def launch_workflow(
     args: dict[str, Any], headers: dict[str, Any], body: dict[str, Any], reference: str
@@ -247,7 +246,7 @@ def launch_workflow(
 @blueprint.route("/workflows/<string:reference>", methods=["PUT"])
 @blueprint.response(200, WorkflowSchema)
 @blueprint.alt_response(201, schema=WorkflowSchema, description="There was none before")
-@document_errors(blueprint, 400, 401, 403, 409, 413, 415, 422, 501, *UPSTREAM)
+@blueprint.errors(400, 401, 403, 409, 413, 415, 422, 501, *UPSTREAM)
 @blueprint.doc(
     security=SECURITY,
     requestBody=_DEFINITION,
@@ -261,7 +260,7 @@ def replace_workflow(reference: str) -> Any:
 
 @blueprint.route("/workflows/<string:reference>", methods=["DELETE"])
 @blueprint.response(204)
-@document_errors(blueprint, 401, 403, 404, 409, 501, *UPSTREAM)
+@blueprint.errors(401, 403, 404, 409, 501, *UPSTREAM)
 @blueprint.doc(security=SECURITY)
 def remove_workflow(reference: str) -> Response:
     """Remove a definition; executions of it go on (role developer)."""

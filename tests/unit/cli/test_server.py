@@ -19,6 +19,8 @@ from app.cli import _connection
 from app.cli._connection import Connection, Limits
 from app.cli._http1 import HeadReader
 from app.cli._server import Server, listen
+from app.resources._dialects import Dialects
+from app.resources.root import DIALECT
 
 PATIENCE_SECONDS = 30.0
 GET = b"GET /seen HTTP/1.1\r\nHost: localhost\r\n\r\n"
@@ -62,7 +64,7 @@ class Running:
 
     def _run(self) -> None:
         gevent.get_hub().handle_error = lambda *fault: self.faults.append(fault)
-        self.server = Server(self._listener, self._application, self._limits)
+        self.server = Server(self._listener, self._application, self._limits, Dialects([DIALECT]))
         self.server.start()
         self._ready.set()
         while not self._stop.is_set():

@@ -9,7 +9,7 @@ from service_kit import basic, open_service, users
 from app.domain import ExecutionStatus, Observation
 
 OPEN = {
-    "api-docs.openapi_json", "health.get_health", "health.get_ready", "health.get_version",
+    "openapi", "health.get_health", "health.get_ready", "health.get_version",
     "health.get_metrics", "docs.page", "docs.start", "docs.asset",
 }  # fmt: skip
 """The endpoints that anybody may call."""
@@ -27,7 +27,7 @@ def endpoints(app):
     """Give each endpoint with its methods, as (method, endpoint, rule)."""
     for rule in app.url_map.iter_rules():
         for method in sorted(rule.methods - {"HEAD", "OPTIONS"}):
-            yield method, rule.endpoint, rule.rule
+            yield method, rule.endpoint.removeprefix("root."), rule.rule
 
 
 def fill(rule, **values):

@@ -1,0 +1,97 @@
+"""What a dialect is: one API of the service, with addresses, words and forms of its own."""
+
+from __future__ import annotations
+
+import re
+from abc import ABC, abstractmethod
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field
+from typing import TYPE_CHECKING, Any, ClassVar
+
+import marshmallow as ma
+from flask import Response
+
+from app.resources._errors import Failure
+
+if TYPE_CHECKING:
+    from app.resources._api import Blueprint
+
+_PREFIX = re.compile(r"(/[A-Za-z0-9_~.-]+)+")
+
+
+class ErrorRenderer(ABC):
+    """Gives errors the form that they have in a dialect.
+
+    It is asked for whatever goes wrong below the prefix of the dialect: in its views, at addresses
+    that nobody knows, and where the HTTP server refuses a request before the application sees it.
+
+    Attributes:
+        content_type: Media type of the form.
+        schema: What the OpenAPI document says of it.
+    """
+
+    content_type: ClassVar[str] = "application/json"
+    schema: ClassVar[type[ma.Schema]]
+
+    @abstractmethod
+    def render(self, failure: Failure) -> Response:
+        """Return the answer to a request that fails.
+
+        The status may be another one than that of the failure, where the dialect says so. The
+        header fields of the failure are added by the caller. There may be no request context.
+        """
+
+
+@dataclass(frozen=True, slots=True)
+class Document:
+    """What the OpenAPI document of a dialect says beside what follows from its endpoints.
+
+    Attributes:
+        title: Of the API.
+        description: Of the API, as CommonMark.
+        security_schemes: Security Scheme Objects by name (OpenAPI 3.0.3, 4.8.27).
+        content_type: Media type of bodies, where an endpoint does not say another.
+    """
+
+    title: str
+    description: str
+    security_schemes: Mapping[str, Mapping[str, Any]] = field(default_factory=dict)
+    content_type: str = "application/json"
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Dialect:
+    """One API of the service.
+
+    Attributes:
+        name: In the setting ``api.dialects``; the OpenAPI document is ``openapi/<name>.json``.
+        prefix: What all of its addresses begin with, such as ``/api/v1``; empty for none.
+        blueprints: Its endpoints for callers who have signed in.
+        open_blueprints: Its endpoints for everybody.
+        errors: The form of its errors.
+        document: Its OpenAPI document, which is served at ``<prefix>/openapi.json``; None where
+            there is none, as for pages.
+        names_challenges: Whether a 401 says how to sign in (``WWW-Authenticate``). Browsers ask for
+            a password then, which pages with a form of their own have no use for.
+    """
+
+    name: str
+    prefix: str
+    errors: ErrorRenderer
+    blueprints: Sequence[Blueprint]
+    open_blueprints: Sequence[Blueprint] = ()
+    document: Document | None = None
+    names_challenges: bool = True
+
+    def __post_init__(self) -> None:
+        if self.prefix and not _PREFIX.fullmatch(self.prefix):
+            raise ValueError(f"the prefix of {self.name} must be empty, or such as '/api/v1'")
+
+    @property
+    def document_path(self) -> str:
+        """Where the OpenAPI document is served."""
+        return f"{self.prefix}/openapi.json"
+
+    def owns(self, path: str) -> bool:
+        """Return whether an address lies below the prefix."""
+        return not self.prefix or path == self.prefix or path.startswith(f"{self.prefix}/")

@@ -1,0 +1,131 @@
+"""The dialects of one web process: where each is mounted, and which one answers an error."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator, Sequence
+from http import HTTPStatus
+from itertools import combinations
+
+import structlog
+from flask import Flask, Response, request
+from werkzeug.exceptions import HTTPException
+
+from app.errors import ConfigError, SlipwayError
+from app.resources import _errors
+from app.resources._dialect import Dialect, ErrorRenderer
+from app.resources._docs import make_docs
+from app.resources._errors import Failure
+from app.resources._health import blueprint as health
+from app.resources._openapi import DialectApi
+from app.resources._problem import ProblemRenderer
+
+log = structlog.get_logger(__name__)
+
+_FALLBACK = ProblemRenderer()
+_CHALLENGE = "WWW-Authenticate"
+
+
+class Dialects:
+    """The dialects that a web process speaks.
+
+    Args:
+        dialects: Those.
+
+    Raises:
+        ConfigError: Two of them have the same prefix.
+    """
+
+    def __init__(self, dialects: Sequence[Dialect]) -> None:
+        self._dialects = tuple(dialects)
+        for one, other in combinations(dialects, 2):
+            if one.prefix == other.prefix:
+                text = f"The dialects '{one.name}' and '{other.name}' have the same prefix."
+                raise ConfigError(text)
+        self._longest_first = sorted(dialects, key=lambda dialect: -len(dialect.prefix))
+
+    def __iter__(self) -> Iterator[Dialect]:
+        return iter(self._dialects)
+
+    def mount(self, app: Flask, check: Callable[[], None]) -> None:
+        """Add every endpoint and every form of error to an application.
+
+        Args:
+            app: The application.
+            check: Finds out who is calling; it runs before each request to an endpoint that is not
+                open to everybody.
+        """
+        for dialect in self._dialects:
+            _mount(app, dialect, check)
+        if not any(health in dialect.open_blueprints for dialect in self._dialects):
+            app.register_blueprint(health)
+        app.register_blueprint(make_docs(self._dialects))
+        app.register_error_handler(Exception, self._on_error)
+        app.register_error_handler(HTTPException, self._on_http_exception)
+
+    def refuse(
+        self,
+        path: str,
+        status: HTTPStatus,
+        detail: str,
+        retry_after_seconds: int | None = None,
+    ) -> Response:
+        """Build the answer to a request that the server does not pass on to the application.
+
+        Args:
+            path: Its address, as far as that is known.
+            status: Status of the answer.
+            detail: What is wrong.
+            retry_after_seconds: When it may be tried again.
+        """
+        return self._answer(path, _errors.of_refusal(status, detail, retry_after_seconds))
+
+    def fail(self, path: str, error: Exception) -> Response:
+        """Build the answer to a request whose handling failed.
+
+        Args:
+            path: Its address.
+            error: What was raised.
+        """
+        if isinstance(error, SlipwayError):
+            return self._answer(path, _errors.of_slipway_error(error, path))
+        return self._answer(path, _errors.of_crash(error, path))
+
+    def _on_error(self, error: Exception) -> Response:
+        return self.fail(request.path, error)
+
+    def _on_http_exception(self, error: HTTPException) -> Response:
+        if error.response is not None and error.code is None:
+            found = error.response
+            return Response(found.response, found.status)  # type: ignore[attr-defined]
+        return self._answer(request.path, _errors.of_http_exception(error))
+
+    def _answer(self, path: str, failure: Failure) -> Response:
+        """Answer in the form of the dialect with the longest prefix of an address."""
+        owners = (dialect for dialect in self._longest_first if dialect.owns(path))
+        dialect = next(owners, None)
+        response = _render(dialect.errors if dialect else _FALLBACK, failure)
+        response.headers.update(failure.headers)
+        if dialect is not None and not dialect.names_challenges:
+            response.headers.pop(_CHALLENGE, None)
+        return response
+
+
+def _render(renderer: ErrorRenderer, failure: Failure) -> Response:
+    try:
+        return renderer.render(failure)
+    except Exception as exc:
+        log.error("an error could not be rendered", code=failure.code, exc_info=exc)
+        return _FALLBACK.render(failure)
+
+
+def _mount(app: Flask, dialect: Dialect, check: Callable[[], None]) -> None:
+    api = DialectApi(app, dialect, dialect.document) if dialect.document else None
+    for blueprint in (*dialect.blueprints, *dialect.open_blueprints):
+        name = f"{dialect.name}.{blueprint.name}"
+        if blueprint in dialect.blueprints:
+            app.before_request_funcs.setdefault(name, []).append(check)
+        prefix = dialect.prefix + (blueprint.url_prefix or "")
+        if api is None:
+            app.register_blueprint(blueprint, name=name, url_prefix=prefix)
+        else:
+            api.mount(blueprint, name, prefix)

@@ -1,0 +1,78 @@
+"""``/docs``: the interactive documentation of every dialect, with all of its assets from here."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Sequence
+from pathlib import Path
+
+import flask_swagger_ui
+from flask import Blueprint, Response, send_from_directory
+
+from app.resources._dialect import Dialect
+
+_ASSETS = Path(flask_swagger_ui.__file__).parent / "dist"
+_POLICY = "default-src 'none'; connect-src 'self'; img-src 'self' data:; script-src 'self'; style-src 'self' 'unsafe-inline'; frame-ancestors 'none'; base-uri 'none'; form-action 'none'"  # noqa: E501
+_PAGE = """<!doctype html>
+<html lang="en">
+<head>
+<meta charset="utf-8">
+<title>Slipway API</title>
+<link rel="stylesheet" href="/docs/assets/swagger-ui.css">
+<link rel="icon" href="/docs/assets/favicon-32x32.png">
+</head>
+<body>
+<div id="swagger-ui"></div>
+<script src="/docs/assets/swagger-ui-bundle.js"></script>
+<script src="/docs/assets/swagger-ui-standalone-preset.js"></script>
+<script src="/docs/start.js"></script>
+</body>
+</html>
+"""
+_ONE = 'SwaggerUIBundle({{url: {url}, dom_id: "#swagger-ui", deepLinking: true}});\n'
+_SEVERAL = """\
+SwaggerUIBundle({{
+  urls: {urls},
+  dom_id: "#swagger-ui",
+  deepLinking: true,
+  presets: [SwaggerUIBundle.presets.apis, SwaggerUIStandalonePreset],
+  layout: "StandaloneLayout",
+}});
+"""
+
+
+def make_docs(dialects: Sequence[Dialect]) -> Blueprint:
+    """Make the page, which offers the document of each dialect that has one."""
+    blueprint = Blueprint("docs", __name__)
+    script = _start(dialects)
+
+    @blueprint.get("/docs")
+    def page() -> Response:
+        """Show the page."""
+        response = Response(_PAGE, content_type="text/html; charset=utf-8")
+        response.headers["Content-Security-Policy"] = _POLICY
+        return response
+
+    @blueprint.get("/docs/start.js")
+    def start() -> Response:
+        """Return the script that starts the page."""
+        return Response(script, content_type="text/javascript; charset=utf-8")
+
+    @blueprint.get("/docs/assets/<path:name>")
+    def asset(name: str) -> Response:
+        """Return a file of Swagger UI."""
+        return send_from_directory(_ASSETS, name, max_age=86_400)
+
+    return blueprint
+
+
+def _start(dialects: Sequence[Dialect]) -> str:
+    """Write the script: with a choice of documents where there are several."""
+    urls = [
+        {"url": dialect.document_path, "name": dialect.document.title}
+        for dialect in dialects
+        if dialect.document
+    ]
+    if len(urls) == 1:
+        return _ONE.format(url=json.dumps(urls[0]["url"]))
+    return _SEVERAL.format(urls=json.dumps(urls))

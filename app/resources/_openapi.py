@@ -1,0 +1,66 @@
+"""The OpenAPI document of a dialect, made from its endpoints."""
+
+from __future__ import annotations
+
+from http import HTTPStatus
+
+import flask_smorest
+from flask import Flask
+
+from app import __version__
+from app.resources._api import Blueprint
+from app.resources._dialect import Dialect, Document
+
+_OPENAPI_VERSION = "3.0.3"
+
+
+class DialectApi(flask_smorest.Api):  # type: ignore[misc]
+    """The endpoints of one dialect in an application, and their document.
+
+    Args:
+        app: The application.
+        dialect: A dialect.
+        document: What its document says of the whole.
+    """
+
+    def __init__(self, app: Flask, dialect: Dialect, document: Document) -> None:
+        self.dialect = dialect
+        self.DEFAULT_RESPONSE_CONTENT_TYPE = document.content_type
+        info = {"description": document.description, "license": {"name": "Apache-2.0"}}
+        components = {"securitySchemes": dict(document.security_schemes)}
+        super().__init__(
+            app,
+            config_prefix=dialect.name,
+            spec_kwargs={
+                "title": document.title,
+                "version": __version__,
+                "openapi_version": _OPENAPI_VERSION,
+                "info": info,
+                "components": components,
+            },
+        )
+        app.add_url_rule(dialect.document_path, f"{dialect.name}.openapi", self._openapi_json)
+
+    def mount(self, blueprint: Blueprint, name: str, prefix: str) -> None:
+        """Add a group of endpoints to the application and the document.
+
+        Args:
+            blueprint: The group.
+            name: What it is called in the application, where each name is used once.
+            prefix: What its addresses begin with.
+        """
+        self._app.register_blueprint(blueprint, name=name, url_prefix=prefix)
+        blueprint.register_views_in_doc(self, self._app, self.spec, name=name, parameters=None)
+        self.spec.tag({"name": blueprint.name, "description": blueprint.description})
+
+    def _register_error_handlers(self) -> None:
+        """Leave errors to the dialects, of which each answers below its prefix."""
+
+    def _register_responses(self) -> None:
+        """Document the errors that the library adds by itself in the form of the dialect."""
+        errors = self.dialect.errors
+        content = {errors.content_type: {"schema": errors.schema}}
+        descriptions = {status.name: status.phrase for status in HTTPStatus}
+        for name, text in {**descriptions, "DEFAULT_ERROR": "Any other error"}.items():
+            response = {"description": text, "content": content}
+            self.spec.components.response(name, response, lazy=True)
