@@ -18,6 +18,7 @@ from app.engine.launchers.base import JobPhase
 from app.engine.launchers.broker_link import Helper
 from app.engine.launchers.registry import create_launcher
 from app.engine.launchers.run_as import Account, check_account
+from app.engine.launchers.shim.records import process_stat
 from app.errors import ConfigError, UpstreamUnreachable
 
 
@@ -81,6 +82,22 @@ def test_one_helper_serves_all_calls_and_is_replaced_when_it_is_killed(bench, co
     bench.launcher.cancel(folder)
     assert bench.end(folder).cancelled
     assert helpers(commands_user) == [second]
+
+
+def test_shims_are_forks_of_a_server_of_that_user_which_ends_with_the_helper(bench, commands_user):
+    folder = bench.bash("echo ran; sleep 60")
+    bench.await_text(folder, "ran")
+    (helper,) = helpers(commands_user)
+    (server,) = processes_of(commands_user, b"shim.fork_server")
+    (shim,) = processes_of(commands_user, b"shim.supervisor")
+    assert process_stat(server)[1] == str(helper)
+    assert process_stat(shim)[1] == str(server)
+    peeking = bench.bash(f"cat /proc/{server}/environ /proc/{server}/mem; ls /proc/{server}/fd")
+    assert bench.end(peeking).exit_code != 0
+    assert sum("Permission denied" in text for text in bench.texts(peeking)) == 3
+    os.kill(helper, signal.SIGKILL)
+    wait_until(lambda: not processes_of(commands_user, b"shim.fork_server"))
+    assert bench.launcher.state(folder).phase is JobPhase.RUNNING
 
 
 def test_a_helper_that_hangs_is_ended_and_replaced(bench, commands_user, monkeypatch):

@@ -203,7 +203,8 @@ def helpers(user: str) -> list[int]:
 
 def commands(user: str) -> list[str]:
     """What runs as a user beside helpers."""
-    return [command for command in running(user).values() if "launchers.broker" not in command]
+    helpers = ("launchers.broker", "shim.fork_server")
+    return [text for text in running(user).values() if not any(name in text for name in helpers)]
 
 
 @pytest.mark.parametrize(

@@ -15,12 +15,21 @@ from app.engine.launchers.shim import records
 
 # The folder is imported as a package of its own: that keeps its bytecode, and -I everything else.
 _SHIM = "import sys; sys.path.append(sys.argv[1]); from shim.supervisor import main; main()"
+_FORK_SERVER = _SHIM.replace("supervisor", "fork_server")
+_PATH_MAX = 4096  # limits.h of Linux
 
 
 def shim_command(folder: Path) -> tuple[str, ...]:
     """Give the command line of a job's shim; it names the job to whoever looks for its shim."""
     launchers = str(Path(__file__).parent)
     return (sys.executable, "-I", "-S", "-c", _SHIM, launchers, str(folder))
+
+
+def fork_server_command() -> tuple[str, ...]:
+    """Give the command line of a fork server; its last argument reserves memory for a shim's."""
+    longest = shim_command(Path("/"))
+    room = sum(len(os.fsencode(part)) + 1 for part in longest) + _PATH_MAX
+    return (*longest[:-3], _FORK_SERVER, longest[-2], "-" * room)
 
 
 def is_alive(process: Process) -> bool:
@@ -50,11 +59,13 @@ def remains(folder: Path) -> tuple[list[int], list[int]]:
         The pids of its shims, and of all other processes.
     """
     shims, others = [], []
-    shim = [*map(os.fsencode, shim_command(folder)[1:]), b""]
+    shim = [*map(os.fsencode, shim_command(folder)[1:])]
     variable = b"SLIPWAY_OUTPUT=" + os.fsencode(folder / records.OUTPUTS)
     for pid in _pids():
         with suppress(OSError):  # it has ended, or is somebody else's
-            if Path(f"/proc/{pid}/cmdline").read_bytes().split(b"\0")[1:] == shim:
+            # Behind what a fork of the fork server shows there are more zero bytes.
+            command = Path(f"/proc/{pid}/cmdline").read_bytes().rstrip(b"\0")
+            if command.split(b"\0")[1:] == shim:
                 shims.append(pid)
             elif variable in Path(f"/proc/{pid}/environ").read_bytes().split(b"\0"):
                 others.append(pid)

@@ -26,7 +26,6 @@ from app.engine.launchers.job_processes import (
     is_of_this_boot,
     notify,
     remains,
-    shim_command,
 )
 from app.engine.launchers.job_records import (
     REFUSAL,
@@ -39,6 +38,7 @@ from app.engine.launchers.job_records import (
 )
 from app.engine.launchers.outputs import MAX_OUTPUTS_BYTES, parse_outputs
 from app.engine.launchers.shim import records
+from app.engine.launchers.starter import ERRORS, ShimStarter
 from app.errors import InvalidRequest, UpstreamRefused, UpstreamUnreachable
 from app.files import PRIVATE_FILE, inherited_umask
 
@@ -49,16 +49,11 @@ _NEVER = 0
 """The time of a specification upon which no shim was set yet."""
 
 _MAX_RING = 1024
-_ERRORS = "shim.err"
-_APPEND = os.O_WRONLY | os.O_CREAT | os.O_APPEND
 _RESERVED = {
     *("", ".", ".."),
     *(records.SPEC, records.CLAIM, records.EXIT, records.FRAMES, records.OUTPUTS),
-    *(records.CANCEL, records.PAUSE, _ERRORS),
+    *(records.CANCEL, records.PAUSE, ERRORS),
 }
-# The shell ends at once, so that the shim is nobody's child and becomes nobody's zombie. By itself
-# it would give what it leaves in the background an empty standard input.
-_DETACH = ("/bin/sh", "-c", 'exec 3<&0; "$@" <&3 3<&- &', "sh")
 _NO_FOLDER = {errno.ENOTDIR, errno.EEXIST, errno.ELOOP, errno.ENAMETOOLONG}
 
 
@@ -87,6 +82,7 @@ class LocalLauncher(Launcher):
 
     def __init__(self, doorbell: Path | None = None) -> None:
         self._doorbell = doorbell and doorbell.absolute()
+        self._shims = ShimStarter()
 
     @classmethod
     def create(cls, data_dir: Path) -> Self:
@@ -99,6 +95,8 @@ class LocalLauncher(Launcher):
         folder = job.folder.absolute()
         if (folder / records.SPEC).exists():
             return
+        with suppress(OSError):  # the start will tell
+            self._shims.warm_up()
         for path in _make_folder(folder):
             records.sync(str(path))
         for name, text in job.files.items():
@@ -107,8 +105,10 @@ class LocalLauncher(Launcher):
             mode = 0o700 if text.startswith("#!") else 0o600
             records.write_atomically(str(folder / name), text.encode("utf-8", "replace"), mode)
         kept = {"execution_id": job.execution_id, "working_dir": str(job.working_dir.absolute())}
-        records.write_atomically(str(folder / records.SPEC), json.dumps(kept).encode())
-        os.utime(folder / records.SPEC, (_NEVER, _NEVER))
+        # That it is there counts, and what it says is for people.
+        spec = str(folder / records.SPEC)
+        records.write_atomically(spec, json.dumps(kept).encode(), synced=False)
+        os.utime(spec, (_NEVER, _NEVER))
         records.sync(str(folder))
 
     @_disk_errors()
@@ -119,7 +119,7 @@ class LocalLauncher(Launcher):
             return
         self.prepare(job)
         os.utime(folder / records.SPEC)
-        _spawn_shim(folder, self._specification(job, folder))
+        self._shims.start(folder, json.dumps(self._specification(job, folder)).encode())
 
     def _specification(self, job: Job, folder: Path) -> JSON:
         return {
@@ -283,28 +283,6 @@ def _make_folder(folder: Path) -> list[Path]:
     return [*holders, folder.parent]
 
 
-def _spawn_shim(folder: Path, specification: JSON) -> None:
-    # Python itself may need this one, where it comes from an environment module.
-    env = {name: value for name, value in os.environ.items() if name == "LD_LIBRARY_PATH"}
-    # A file in memory, which a shim reads when it gets to it: no secret of it is on any disk.
-    with (
-        os.fdopen(os.memfd_create("specification"), "w+b") as memory,
-        os.fdopen(os.open(folder / _ERRORS, _APPEND, PRIVATE_FILE), "ab") as errors,
-    ):
-        memory.write(json.dumps(specification).encode())
-        memory.seek(0)
-        subprocess.run(  # noqa: S603 - a fixed program
-            (*_DETACH, *shim_command(folder)),
-            cwd=folder,
-            env=env,
-            stdin=memory,
-            stdout=subprocess.DEVNULL,
-            stderr=errors,
-            start_new_session=True,
-            check=True,
-        )
-
-
 def _claim(folder: Path, seen: Process | None) -> tuple[Claim | None, str]:
     """Read who has a job, and what is wrong with that, if anything."""
     try:
@@ -327,16 +305,14 @@ def _unfinished(folder: Path, claim: Claim | None, seen: Process | None, fault: 
         return _damaged(fault) if fault else _unclaimed(folder)
     state = JobState(JobPhase.RUNNING, node=process.hostname, process=process.dump())
     state = replace(state, started_at=claim.started_at if claim else None)
-    if fault:
-        return replace(state, phase=JobPhase.LOST, reason=fault, lingers=is_alive(process))
     if is_alive(process):
-        return state
-    if is_elsewhere(process):
+        return replace(state, phase=JobPhase.LOST, reason=fault, lingers=True) if fault else state
+    if is_elsewhere(process) and not fault:
         reason = f"only a launcher on {process.hostname} can tell whether it still runs"
         return replace(state, reason=reason)
-    restarted = not is_of_this_boot(process)
-    reason = "its machine was restarted" if restarted else "its supervisor is gone"
-    return replace(state, phase=JobPhase.LOST, reason=reason)
+    if not is_elsewhere(process) and not is_of_this_boot(process):
+        fault = "its machine was restarted"  # and so may have lost what was not on the disk
+    return replace(state, phase=JobPhase.LOST, reason=fault or "its supervisor is gone")
 
 
 def _damaged(fault: str) -> JobState:

@@ -24,6 +24,9 @@ A request is a file, and SIGUSR1 says no more than that there may be a new one. 
 that was made before the shim was up, and a pause and a resume cannot overtake each other, as two
 signals can. SIGTERM ends the command, too: a machine that shuts down sends it.
 
+It is a fork of a fork server (``fork_server.py``), which has loaded all of this already, and looks
+like the program that can be executed in its place (``job_processes.shim_command``).
+
 The folder stands for itself: it needs the standard library only, of that no slow part (it runs for
 every step of every workflow), and nothing of ``app``, hence the relative imports.
 """

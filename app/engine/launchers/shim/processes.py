@@ -1,7 +1,7 @@
 """The processes of a job: how signals are caught, the command begun, and its tree signalled."""
 
 # pathlib alone would add a fifth to the time that the shim takes to start.
-# ruff: noqa: PTH103, PTH123, PTH208
+# ruff: noqa: PTH103, PTH208
 
 from __future__ import annotations
 
@@ -17,8 +17,18 @@ if TYPE_CHECKING:
     from typing import Any, NoReturn
 
 _LIBC = ctypes.CDLL(None)
-_PR_SET_PDEATHSIG, _PR_SET_CHILD_SUBREAPER = 1, 36
+_PR_SET_PDEATHSIG, _PR_SET_DUMPABLE, _PR_SET_CHILD_SUBREAPER = 1, 4, 36
 _NOT_EXECUTABLE, _NOT_FOUND = 126, 127
+_MAX_FAILURE = 65536  # what a pipe takes at once
+_CAUGHT = (
+    *(signal.SIGCHLD, signal.SIGTERM, signal.SIGUSR1),
+    *(signal.SIGHUP, signal.SIGINT, signal.SIGQUIT),  # which a terminal sends
+)
+_CHANGED = {
+    *_CAUGHT,
+    *(n for n in signal.valid_signals() if signal.getsignal(n) is not signal.SIG_DFL),
+}
+"""Signals that do not have their default effect in this process, by Python or by who began it."""
 
 
 def catch_signals() -> int:
@@ -32,9 +42,14 @@ def catch_signals() -> int:
     signal.pthread_sigmask(signal.SIG_SETMASK, [])
     reading, writing = os.pipe2(os.O_NONBLOCK | os.O_CLOEXEC)
     signal.set_wakeup_fd(writing, warn_on_full_buffer=False)
-    for number in (signal.SIGCHLD, signal.SIGHUP, signal.SIGTERM, signal.SIGUSR1):
+    for number in _CAUGHT:
         signal.signal(number, lambda _number, _frame: None)
     return reading
+
+
+def set_dumpable(dumpable: bool) -> None:
+    """Let others of the same user look into this process, or not: prctl(2)."""
+    _LIBC.prctl(_PR_SET_DUMPABLE, int(dumpable), 0, 0, 0)
 
 
 def adopt_orphans() -> None:
@@ -67,8 +82,9 @@ def spawn(spec: dict[str, Any], stdout: int, stderr: int) -> tuple[int, str | No
     if pid == 0:
         _become_command(spec, shim, stdout, stderr, report)
     os.close(report)
-    with open(reading, encoding="utf-8", errors="replace") as file:
-        return pid, file.read() or None  # comes to its end when the command is executed
+    failure = os.read(reading, _MAX_FAILURE)  # nothing, once the command is executed
+    os.close(reading)
+    return pid, failure.decode("utf-8", "replace") or None
 
 
 def _become_command(
@@ -83,7 +99,7 @@ def _become_command(
         _LIBC.prctl(_PR_SET_PDEATHSIG, signal.SIGKILL, 0, 0, 0)
         if os.getppid() != shim:
             os._exit(code)
-        for number in signal.valid_signals() - {signal.SIGKILL, signal.SIGSTOP}:
+        for number in _CHANGED:
             signal.signal(number, signal.SIG_DFL)
         os.makedirs(place, exist_ok=True)
         os.chdir(place)

@@ -1,7 +1,7 @@
 """The records in a job's folder, as the shim and its launcher both know them."""
 
 # pathlib alone would add a fifth to the time that the shim takes to start.
-# ruff: noqa: PTH104, PTH108, PTH118, PTH123
+# ruff: noqa: PTH104, PTH108, PTH118
 
 from __future__ import annotations
 
@@ -24,6 +24,7 @@ STDOUT, STDERR, REMARK = 1, 2, 3
 MAX_LINE = 64 * 1024
 """Longest line, in bytes without its line feed; a longer one becomes several."""
 MAX_PAYLOAD = MAX_LINE + 1
+_MAX_KERNEL_BYTES = 4096
 
 
 def identity() -> dict[str, Any]:
@@ -72,8 +73,7 @@ def sync(path: str) -> None:
 
 def boot_id() -> str:
     """Give the kernel's id of the time since the machine was started: random(4)."""
-    with open("/proc/sys/kernel/random/boot_id", encoding="ascii") as file:
-        return file.read().strip()
+    return _read_kernel("/proc/sys/kernel/random/boot_id").strip()
 
 
 def process_stat(pid: int) -> list[str]:
@@ -87,27 +87,45 @@ def process_stat(pid: int) -> list[str]:
         OSError: There is no such process.
     """
     # The second field is the program's name in brackets, and may hold anything.
-    with open(f"/proc/{pid}/stat", encoding="utf-8", errors="replace") as file:
-        return file.read().rpartition(")")[2].split()
+    return _read_kernel(f"/proc/{pid}/stat").rpartition(")")[2].split()
 
 
-def write_atomically(path: str, content: bytes, mode: int = 0o600) -> None:
-    """Write a file that nobody ever sees in part, not even after SIGKILL or a loss of power.
+def _read_kernel(path: str) -> str:
+    """Read a short file that the kernel makes at each look: proc(5)."""
+    fd = os.open(path, os.O_RDONLY | os.O_CLOEXEC)
+    try:
+        return os.read(fd, _MAX_KERNEL_BYTES).decode("utf-8", "replace")
+    finally:
+        os.close(fd)
+
+
+def write_atomically(path: str, content: bytes, mode: int = 0o600, *, synced: bool = True) -> None:
+    """Write a file that nobody ever sees in part.
+
+    Args:
+        path: Its place.
+        content: All of it.
+        mode: Its mode, as the umask allows.
+        synced: Not even after a loss of power.
 
     Raises:
         OSError: It could not be written.
     """
-    os.rename(_write_temporary(path, content, mode), path)
+    os.rename(_write_temporary(path, content, mode, synced=synced), path)
 
 
-def _write_temporary(path: str, content: bytes, mode: int) -> str:
+def _write_temporary(path: str, content: bytes, mode: int, *, synced: bool = True) -> str:
     temporary = f"{path}.{os.urandom(6).hex()}"
-    with open(os.open(temporary, os.O_WRONLY | os.O_CREAT | os.O_EXCL, mode), "wb") as file:
-        try:
-            file.write(content)
-            file.flush()
-            os.fsync(file.fileno())  # a name must never reach the disk before what it names
-        except OSError:
-            os.unlink(temporary)
-            raise
+    fd = os.open(temporary, os.O_WRONLY | os.O_CREAT | os.O_EXCL | os.O_CLOEXEC, mode)
+    try:
+        rest = memoryview(content)
+        while rest:
+            rest = rest[os.write(fd, rest) :]
+        if synced:  # a name must never reach the disk before what it names
+            os.fsync(fd)
+    except OSError:
+        os.unlink(temporary)
+        raise
+    finally:
+        os.close(fd)
     return temporary
