@@ -35,13 +35,14 @@ from app.services.bundle import Services
 from app.services.events import EventService
 from app.services.executions import ExecutionService
 from app.services.follow import FollowService
+from app.services.follow_notes import FollowNotes
 from app.services.health import HealthService
 from app.services.inputs import SECONDS, InputChecker
 from app.services.launching import LaunchService
 from app.services.logs import LogService
 from app.services.numbers import NumberChecker
 from app.services.places import Places
-from app.services.readers import Readers
+from app.services.reads import ExecutionReads
 from app.services.repeats import Repeats
 from app.services.ssh_keys import SshKeyService
 from app.services.steering import SteeringService
@@ -200,7 +201,7 @@ def _services(
 ) -> Services:
     orchestrators = create_orchestrators(Context(settings, database))
     records = Executions(database)
-    readers, turns = Readers(records), Turns()
+    reads, notes, turns = ExecutionReads(records, changes), FollowNotes(records), Turns()
     stretches = Stretches(Journal(database), turns)
     workflow_service = WorkflowService(orchestrators)
     isolated = Isolated(_CHECKING_PROCESSES, seconds=SECONDS)
@@ -209,7 +210,7 @@ def _services(
     access = Access(orchestrators)
     service = ExecutionService(
         records, access, AdoptionService(orchestrators, records, access), changes,
-        readers=readers,
+        reads=reads,
         places=places,
         stale_after_seconds=settings.conductor.stale_after,
     )  # fmt: skip
@@ -225,15 +226,22 @@ def _services(
         steering=SteeringService(orchestrators, records, service),
         logs=LogService(
             service,
-            readers,
+            reads,
             stretches,
             changes,
+            notes=notes,
             places=places,
             repeats=Repeats(EndsTold(database)),
             settings=settings.logs,
         ),
         follow=FollowService(
-            service, readers, stretches, changes, settings.streams, recheck_seconds=recheck
+            service,
+            reads,
+            stretches,
+            changes,
+            settings.streams,
+            notes=notes,
+            recheck_seconds=recheck,
         ),
         events=EventService(
             records,

@@ -16,7 +16,7 @@ from functools import cache
 from pathlib import Path
 from typing import Any, Final
 
-from app.caching import Shared
+from app.caching import SharedReads
 from app.domain import JSON, Output, Parameter, Step
 from app.engine import definition, document
 from app.engine.faults import Fault, invalid_definition
@@ -99,7 +99,9 @@ class Compiler:
         self._known = known
         self._snapshots = snapshots
         self._isolated = isolated
-        self._details = Shared(self._read_details, _KEPT_BYTES, lambda details: details.size_bytes)
+        self._details = SharedReads(
+            self._read_details, _KEPT_BYTES, weigh=lambda details: details.size_bytes
+        )
 
     def compile(self, text: bytes, owner: str = "") -> Compiled | Faulty:
         """Check a definition, unless that was done.

@@ -6,7 +6,7 @@ import os
 from collections.abc import Callable
 from dataclasses import dataclass
 
-from app.caching import Shared
+from app.caching import SharedReads
 from app.clients.orchestrator import Capability, Orchestrator
 from app.clients.registry import Context
 from app.domain import (
@@ -69,7 +69,7 @@ class EngineOrchestrator(Orchestrator):
         self._compiler = compiler
         self._machine = machine
         self._snapshots = snapshots
-        self._compiled = Shared(self._compile, _COMPILED_BYTES)
+        self._compiled = SharedReads(self._compile, _COMPILED_BYTES)
 
     @classmethod
     def create(cls, name: str, options: EngineOptions, context: Context) -> EngineOrchestrator:

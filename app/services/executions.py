@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import re
 import time
+from collections.abc import Sequence
 from contextlib import suppress
 from dataclasses import replace
 from datetime import timedelta
@@ -13,7 +14,7 @@ from app.errors import NotFound
 from app.services.access import Access, sees_everything
 from app.services.adoption import AdoptionService
 from app.services.places import Places
-from app.services.readers import Readers
+from app.services.reads import ExecutionReads
 from app.store.changes import Changes
 from app.store.execution_rows import now
 from app.store.executions import Executions
@@ -30,7 +31,7 @@ class ExecutionService:
         access: Who may know of an execution.
         adoption: Takes over what was started elsewhere.
         changes: Wakes who waits.
-        readers: What the readers of an execution share.
+        reads: Reads executions once for all.
         places: Bounds how many wait.
         stale_after_seconds: Age of a status from which it may be wrong by now.
     """
@@ -42,7 +43,7 @@ class ExecutionService:
         adoption: AdoptionService,
         changes: Changes,
         *,
-        readers: Readers,
+        reads: ExecutionReads,
         places: Places,
         stale_after_seconds: float,
     ) -> None:
@@ -50,7 +51,7 @@ class ExecutionService:
         self._access = access
         self._adoption = adoption
         self._changes = changes
-        self._readers = readers
+        self._reads = reads
         self._places = places
         self._stale_after = timedelta(seconds=stale_after_seconds)
 
@@ -66,7 +67,7 @@ class ExecutionService:
         if not _ID.fullmatch(execution_id):
             raise NotFound("There is no such execution.")
         try:
-            known = [self._executions.get(execution_id)]
+            known = [self._reads.get(execution_id)]
         except NotFound:
             known = self._executions.known_upstream_as(execution_id)
         if known:
@@ -99,12 +100,12 @@ class ExecutionService:
             self._changes.subscribe(first.id) as subscription,
         ):
             # Again, since only from the subscription on nothing is missed.
-            execution = self._executions.get(first.id)
+            execution = self._reads.get(first.id)
             while execution.status is first.status and not execution.status.final:
                 left = deadline - time.monotonic()
                 if left <= 0 or not subscription.wait(left):
-                    return self._executions.get(first.id)  # the time is over, or the process stops
-                execution = self._readers.latest(first.id, subscription.seen)
+                    return self._reads.get(first.id)  # the time is over, or the process stops
+                execution = self._reads.latest(first.id)
             return execution
 
     def is_stale(self, execution: Execution) -> bool:
@@ -125,13 +126,13 @@ class ExecutionService:
             wanted = replace(wanted, owner=identity.username)
         return self._executions.find(wanted, offset, limit)
 
-    def tasks(self, execution_id: str, identity: Identity) -> list[Task]:
+    def tasks(self, execution_id: str, identity: Identity) -> Sequence[Task]:
         """List the tasks of an execution, in the order of the workflow."""
         return self.tasks_of(self.get(execution_id, identity))
 
-    def tasks_of(self, execution: Execution) -> list[Task]:
+    def tasks_of(self, execution: Execution) -> Sequence[Task]:
         """List the tasks of an execution that somebody may see."""
-        return self._readers.tasks(execution)
+        return self._reads.tasks(execution)
 
     def task(self, execution_id: str, name: str, identity: Identity) -> Task:
         """Get one task of an execution.

@@ -8,7 +8,7 @@ entry's place in the whole journal, whatever the filter; it resumes exactly on e
 from __future__ import annotations
 
 import time
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
 
 import structlog
@@ -16,7 +16,8 @@ import structlog
 from app.domain import Execution, ExecutionStatus, Identity, Level, Task
 from app.errors import NotAuthenticated, NotFound, UpstreamError
 from app.services.executions import ExecutionService
-from app.services.readers import Readers
+from app.services.follow_notes import FollowNotes
+from app.services.reads import ExecutionReads
 from app.services.stretches import STRETCH, Stretch, Stretches, StretchKey
 from app.settings import StreamSettings
 from app.store.changes import Changes, Subscription
@@ -144,25 +145,28 @@ class FollowService:
 
     Args:
         service: Finds executions and says who may see them.
-        readers: What the readers of an execution share.
+        reads: Reads executions once for all.
         stretches: Reads entries.
         changes: Wakes who waits.
         settings: Heartbeat and limits.
+        notes: Notes who follows.
         recheck_seconds: How often it is checked that a reader may still read.
     """
 
     def __init__(
         self,
         service: ExecutionService,
-        readers: Readers,
+        reads: ExecutionReads,
         stretches: Stretches,
         changes: Changes,
         settings: StreamSettings,
         *,
+        notes: FollowNotes,
         recheck_seconds: float,
     ) -> None:
         self._service = service
-        self.readers = readers
+        self.reads = reads
+        self.notes = notes
         self.stretches = stretches
         self.changes = changes
         self.settings = settings
@@ -189,9 +193,9 @@ class FollowService:
 
         return _Follower(self, query, look).events()
 
-    def tasks(self, execution: Execution) -> list[Task]:
+    def tasks(self, execution: Execution) -> Sequence[Task]:
         """List the tasks of an execution that is being followed."""
-        return self.readers.tasks(execution)
+        return self.reads.tasks(execution)
 
     def has_ended(self, execution_id: str, identity: Identity, after: int) -> bool:
         """Tell whether a reader who got the event with this cursor has got everything."""
@@ -265,11 +269,11 @@ class _Follower:
             if not self._rhythm.silence_left() and not self._changes.closing:
                 yield Heartbeat()
             if woken or self._changes.closing:
-                execution = self._service.readers.latest(execution.id, subscription.seen)
+                execution = self._service.reads.latest(execution.id)
 
     def _note(self, execution: Execution) -> None:
         if not execution.status.final:
-            self._service.readers.note(execution, self._settings.heartbeat)
+            self._service.notes.note(execution, self._settings.heartbeat)
 
     def _log(self, execution: Execution) -> Iterator[Event]:
         """Give the entries up to now."""

@@ -10,8 +10,9 @@ from functools import partial
 from app.domain import ALL_LEVELS, Execution, ExecutionStatus, Identity, Level
 from app.errors import FieldError, InvalidRequest
 from app.services.executions import ExecutionService
+from app.services.follow_notes import FollowNotes
 from app.services.places import Places
-from app.services.readers import Readers
+from app.services.reads import ExecutionReads
 from app.services.repeats import Repeats
 from app.services.stretches import Stretch, Stretches, StretchKey
 from app.settings import LogSettings
@@ -103,9 +104,10 @@ class LogService:
 
     Args:
         service: Finds executions and says who may see them.
-        readers: What the readers of an execution share.
+        reads: Reads executions once for all.
         stretches: Reads entries.
         changes: Wakes who waits.
+        notes: Notes who follows.
         places: Bounds how many wait.
         repeats: Knows who polls beyond the end again and again.
         settings: Limits.
@@ -114,16 +116,18 @@ class LogService:
     def __init__(
         self,
         service: ExecutionService,
-        readers: Readers,
+        reads: ExecutionReads,
         stretches: Stretches,
         changes: Changes,
         *,
+        notes: FollowNotes,
         places: Places,
         repeats: Repeats,
         settings: LogSettings,
     ) -> None:
         self._service = service
-        self._readers = readers
+        self._reads = reads
+        self._notes = notes
         self._stretches = stretches
         self._changes = changes
         self._places = places
@@ -167,10 +171,11 @@ class LogService:
                     if left <= 0 or self._changes.closing:
                         break
                     if not execution.log_complete:
-                        self._readers.note(execution, left)
+                        self._notes.note(execution, left)
                     del execution  # ten thousand who wait must not hold a copy each
-                    subscription.wait(left)
-                    execution = self._readers.latest(execution_id, subscription.seen)
+                    woken = subscription.wait(left) or self._changes.closing
+                    read = self._reads.latest if woken else self._reads.get
+                    execution = read(execution_id)
             return self._read(execution, query, identity)
 
     def text(self, execution_id: str, identity: Identity, levels: Level) -> LogText:

@@ -10,8 +10,8 @@ from collections.abc import Iterator
 from contextlib import nullcontext
 from dataclasses import dataclass, field, replace
 
+from app.caching import SharedReads
 from app.domain import Level, LogEntry
-from app.services.readers import Shared
 from app.services.turns import Turns
 from app.store.journal import Counts, Journal, content_bytes
 
@@ -19,6 +19,8 @@ STRETCH = 500
 """Most entries of a stretch."""
 
 _STRETCH_BYTES = 128 * 1024
+_KEPT_BYTES = 16 * 1024 * 1024
+_ENTRY_BYTES = 300
 
 
 @dataclass(frozen=True, slots=True, weakref_slot=True, eq=False)
@@ -67,7 +69,10 @@ class Stretches:
     def __init__(self, journal: Journal, turns: Turns) -> None:
         self.journal = journal
         self.turns = turns
-        self._shared = Shared(self.read)
+        # Whoever reads a long log from its start shares with nobody, and must not fill the memory.
+        self._shared: SharedReads[StretchKey, Stretch] = SharedReads(
+            self.read, _KEPT_BYTES, weigh=_weight
+        )
 
     def get(self, key: StretchKey) -> Stretch:
         """Give a stretch that others may want as well."""
@@ -100,3 +105,8 @@ class Stretches:
             yield stretch
             size -= len(stretch.entries)
             key = replace(key, place=stretch.next, within=False)
+
+
+def _weight(stretch: Stretch) -> int:
+    """Estimate the bytes of a stretch, without a look at each part of each entry."""
+    return _ENTRY_BYTES + sum(_ENTRY_BYTES + len(entry.content) for entry in stretch.entries)

@@ -6,30 +6,38 @@ Nothing here asks the database anything while nothing happens, whatever the numb
 
 from __future__ import annotations
 
+import os
+import select as select_
 import threading
 import time
 from abc import ABC, abstractmethod
 from collections import deque
-from collections.abc import Callable, Collection, Iterator
-from contextlib import contextmanager
+from collections.abc import Callable, Collection, Hashable, Iterator
+from concurrent.futures import Future
+from contextlib import contextmanager, suppress
+from functools import partial
 from itertools import count
 from typing import Literal
 
 import structlog
 from sqlalchemy import Connection, select
 
-from app.store._postgresql import bounded
+from app.store._postgresql import BoundedConnection, bounded
 from app.store.database import Database
 from app.store.schema import counters, executions
 
-Kind = Literal["changed", "wanted"]
-"""``changed``: what readers see; ``wanted``: what the conductor must act on."""
+Kind = Literal["changed", "wanted", "touched"]
+"""``changed``: what readers wait for; ``wanted``: what the conductor must act on; ``touched``: what
+readers see and nobody waits for, such as the moment at which a status was last true."""
+
+Publish = Callable[[Collection[str] | None], None]
 
 _LOOK_SECONDS = 0.01
 _SILENCE_SECONDS = 2.0
 _CHECK_SECONDS = 3.0
 _RETRY_SECONDS = 1.0
 _BLOCK = 64
+_MOST_STAMPS = 100_000
 
 log = structlog.get_logger(__name__)
 
@@ -40,33 +48,56 @@ class ChangeFeed(ABC):
     Args:
         database: The store.
         kind: Which changes to tell.
-        publish: Called from a thread of the feed's own. It gets None when changes may have been
-            missed, so that everybody must look.
+        publish: Gets the ids; None when changes may have been missed, so that everybody must look.
+            One call comes after the other, from a thread of the feed's own or from one that calls
+            :meth:`prove`.
+        refresh: Gets the ids of executions of which something else was changed, that nobody waits
+            for; None when that may be any. Without it that is not looked for.
     """
 
     def __init__(
-        self, database: Database, kind: Kind, publish: Callable[[Collection[str] | None], None]
+        self, database: Database, kind: Kind, publish: Publish, refresh: Publish | None = None
     ) -> None:
         self._database = database
         self._kind = kind
         self._publish = publish
+        self._refresh = refresh
+        self._lock = threading.Lock()
+        self._sound = False
         self._closed = threading.Event()
         self._thread = threading.Thread(target=self._run, name=f"{kind}-feed", daemon=True)
 
     def start(self) -> None:
         """Begin to listen; on return no later change is missed."""
         self._open()
+        self._sound = True
         self._thread.start()
 
     def close(self) -> None:
         """Stop listening."""
+        self._sound = False
         self._closed.set()
+
+    def prove(self) -> bool:
+        """Make sure that every change was told whose writer knew of its commit before this call.
+
+        Returns:
+            False when that cannot be said: the feed has lost its connection, or is closed.
+        """
+        if not self._sound:
+            return False
+        try:
+            self._catch_up()
+        except Exception:  # noqa: BLE001  (the feed opens again; until then each reads for himself)
+            return False
+        return self._sound
 
     def _run(self) -> None:
         while not self._closed.is_set():
             try:
                 self._listen()
             except Exception as exc:  # noqa: BLE001  (a feed that dies would freeze every reader)
+                self._sound = False
                 log.warning("change feed interrupted", kind=self._kind, error=str(exc))
                 self._reopen()
 
@@ -84,99 +115,196 @@ class ChangeFeed(ABC):
                     log.warning("change feed cannot be opened", kind=self._kind, error=str(exc))
             else:
                 log.info("change feed opened again", kind=self._kind)
-                self._publish(None)
+                with self._lock:
+                    self._publish(None)
+                self._sound = True  # not before: what was missed has to be told first
                 return
 
     @abstractmethod
-    def _open(self) -> None: ...
+    def _open(self) -> None:
+        """Connect; what is committed from now on is heard."""
 
     @abstractmethod
-    def _listen(self) -> None: ...
+    def _listen(self) -> None:
+        """Tell changes until the feed is closed."""
+
+    @abstractmethod
+    def _catch_up(self) -> None:
+        """Tell all changes of before the call, in the thread of the caller."""
 
 
 class SqliteFeed(ChangeFeed):
     """Watches SQLite's data version, which grows when any other connection commits."""
 
     def _open(self) -> None:
+        connection = self._database.watch()
+        driver = connection.connection.driver_connection
+        assert driver is not None  # noqa: S101  (a live connection always has one)
+        self._look = partial(driver.execute, "PRAGMA data_version")
         self._version = -1
-        with self._database.read() as connection:
-            self._last = self._counted(connection)
+        self._last = self._counted(connection)
+        self._connection = connection
+        self._fault: Exception | None = None
 
     def _listen(self) -> None:
-        with self._database.read() as connection:
-            driver = connection.connection.driver_connection
-            assert driver is not None  # noqa: S101  (a live connection always has one)
-            look = driver.cursor()
+        with self._connection:
             while not self._closed.is_set():
-                version = look.execute("PRAGMA data_version").fetchone()[0]
-                if version != self._version:
-                    self._version = version
-                    self._tell(connection)
+                self._catch_up()
                 time.sleep(_LOOK_SECONDS)
 
-    def _tell(self, connection: Connection) -> None:
+    def _catch_up(self) -> None:
+        with self._lock:
+            if self._fault is not None:
+                raise self._fault
+            try:
+                version = self._look().fetchone()[0]
+                if version != self._version:
+                    self._tell()
+                    self._version = version
+            except Exception as exc:
+                self._fault = exc  # something may be left untold, so the feed has to open again
+                raise
+
+    def _tell(self) -> None:
         """Publish the executions whose number went beyond the last one that was told."""
-        number = executions.c[self._kind]
-        counted = self._counted(connection)
-        if counted < self._last:
+        counted = self._counted(self._connection)
+        if counted[self._kind] < self._last[self._kind]:
             # An older database was put in the place of this one, under the running service.
             self._last = counted
             self._publish(None)
             return
-        if counted == self._last:
-            return
-        changes = select(executions.c.id, number).where(number > self._last).order_by(number)
-        rows = connection.execute(changes).all()
-        # Rows may be gone, or have gone further since the counter was read.
-        self._last = max([counted, *(row[1] for row in rows[-1:])])
-        if rows:
-            self._publish([row[0] for row in rows])
+        changed = self._beyond(self._kind, counted)
+        touched = self._beyond("touched", counted) if self._refresh is not None else []
+        withdrawn = counted["withdrawn"] != self._last["withdrawn"]
+        self._last = counted
+        if self._refresh is not None and (touched or withdrawn):
+            self._refresh(None if withdrawn else touched)  # of what is gone no row says what it was
+        if changed:
+            self._publish(changed)
 
-    def _counted(self, connection: Connection) -> int:
-        statement = select(counters.c.value).where(counters.c.name == self._kind)
-        counted: int = connection.execute(statement).scalar_one()
-        return counted
+    def _beyond(self, kind: Kind, counted: dict[str, int]) -> list[str]:
+        """List what was changed since the last look; ``counted`` is brought up to it."""
+        last = self._last[kind]
+        if counted[kind] == last:
+            return []
+        number = executions.c[kind]
+        beyond = select(executions.c.id, number).where(number > last).order_by(number)
+        rows = self._connection.execute(beyond).all()
+        # Rows may be gone, or have gone further since the counter was read.
+        counted[kind] = max([counted[kind], *(row[1] for row in rows[-1:])])
+        return [row[0] for row in rows]
+
+    @staticmethod
+    def _counted(connection: Connection) -> dict[str, int]:
+        rows = connection.execute(select(counters.c.name, counters.c.value))
+        return {row[0]: row[1] for row in rows}
 
 
 class PostgresFeed(ChangeFeed):
     """Listens to PostgreSQL's notifications, whose payload is an execution's id.
 
+    The server signals a notification before it tells the writer that the commit is done, and sends
+    what was signalled before it is ready for more on the listening connection. So whatever it
+    answers there proves that all is told; one answer serves all who asked before the question.
+
     A connection that died silently, or whose server was demoted, tells nothing for ever. So one
-    that was silent for a while is asked whether it still stands where changes are made.
+    that was silent for a while is asked whether it still stands where changes are made, and that
+    is what is asked whenever something is to be proved.
     """
 
+    def __init__(
+        self, database: Database, kind: Kind, publish: Publish, refresh: Publish | None = None
+    ) -> None:
+        super().__init__(database, kind, publish, refresh)
+        self._heard: list[tuple[str, str]] = []
+        self._bell = -1
+        self._answer: Future[None] | None = None
+
     def _open(self) -> None:
-        self._connection = self._database.connect()
+        connection = self._database.connect()
         try:
-            self._check()
-            self._connection.execute(f"LISTEN slipway_{self._kind}")
+            connection.add_notify_handler(lambda n: self._heard.append((n.channel, n.payload)))
+            self._ask(connection)
+            connection.execute(f"LISTEN slipway_{self._kind}")
+            if self._refresh is not None:
+                connection.execute("LISTEN slipway_touched")
         except BaseException:
-            self._connection.close()
+            connection.close()
             raise
+        self._connection = connection
 
     def _listen(self) -> None:
-        with self._connection:
+        poll = select_.poll()
+        with self._connection, self._listening():
+            poll.register(self._connection.fileno(), select_.POLLIN)
+            poll.register(self._bell, select_.POLLIN)
             while not self._closed.is_set():
-                # All that came in one packet; the generator holds the connection until its end.
-                notes = self._connection.notifies(timeout=_SILENCE_SECONDS, stop_after=1)
-                ids = {note.payload for note in notes}
-                if ids:
-                    self._publish(ids)
-                else:
-                    self._check()
+                poll.poll(_SILENCE_SECONDS * 1000)
+                self._look()
 
-    def _check(self) -> None:
+    @contextmanager
+    def _listening(self) -> Iterator[None]:
+        """Hear the questions of others while the block runs."""
+        with self._lock:
+            self._bell = os.eventfd(0, os.EFD_NONBLOCK | os.EFD_CLOEXEC)
+            self._answer = Future()
+        try:
+            yield
+        finally:
+            with self._lock:
+                answer, self._answer = self._answer, None
+                os.close(self._bell)
+            answer.set_exception(ConnectionError("the feed has lost its connection"))
+
+    def _look(self) -> None:
+        """Hear what there is, and tell it; then answer those who asked before."""
+        with self._lock:
+            with suppress(BlockingIOError):
+                os.eventfd_read(self._bell)
+            answer, self._answer = self._answer, Future()
+        assert answer is not None  # noqa: S101  (this is the thread that listens)
+        try:
+            self._ask(self._connection)
+            with self._lock:
+                self._tell()
+        except BaseException as exc:
+            answer.set_exception(exc)
+            raise
+        answer.set_result(None)
+
+    def _catch_up(self) -> None:
+        # Only the thread of the feed speaks on the connection: a request may be cut off at any
+        # moment, and would leave half a question there.
+        with self._lock:
+            if self._answer is None:
+                raise ConnectionError("the feed is not listening")
+            answer = self._answer
+            os.eventfd_write(self._bell, 1)
+        answer.result()
+
+    def _tell(self) -> None:
+        heard, self._heard = self._heard, []
+        touched = {id_ for channel, id_ in heard if channel == "slipway_touched"}
+        changed = {id_ for channel, id_ in heard if channel != "slipway_touched"}
+        if touched and self._refresh is not None:
+            self._refresh(touched)
+        if changed:
+            self._publish(changed)
+
+    @staticmethod
+    def _ask(connection: BoundedConnection) -> None:
         with bounded(_CHECK_SECONDS):
-            row = self._connection.execute("SHOW transaction_read_only").fetchone()
+            row = connection.execute("SHOW transaction_read_only").fetchone()
         if row != ("off",):
             raise ConnectionError("the server is read-only, such as a standby")
 
 
 def open_feed(
-    database: Database, kind: Kind, publish: Callable[[Collection[str] | None], None]
+    database: Database, kind: Kind, publish: Publish, refresh: Publish | None = None
 ) -> ChangeFeed:
-    """Start the feed of a database's kind."""
-    feed = (SqliteFeed if database.is_sqlite else PostgresFeed)(database, kind, publish)
+    """Start the feed of a database's kind; see :class:`ChangeFeed`."""
+    make = SqliteFeed if database.is_sqlite else PostgresFeed
+    feed = make(database, kind, publish, refresh)
     feed.start()
     return feed
 
@@ -262,12 +390,14 @@ class Changes:
         self._queue: deque[threading.Event] = deque()
         self._work = threading.Event()
         self._feed: ChangeFeed | None = None
-        self._observers: list[Callable[[Collection[str] | None], None]] = []
+        self._observers: list[Publish] = []
+        self._stamps: dict[str, int] = {}
+        self._epoch = 0
         self.closing = False
 
     def start(self) -> None:
         """Begin to follow the store."""
-        self._feed = open_feed(self._database, "changed", self._changed)
+        self._feed = open_feed(self._database, "changed", self._changed, self._outdate)
         threading.Thread(target=self._dispatch, name="wake-ups", daemon=True).start()
 
     def close(self) -> None:
@@ -278,7 +408,18 @@ class Changes:
         self.publish(None)
         self._work.set()
 
-    def observe(self, observer: Callable[[Collection[str] | None], None]) -> None:
+    def prove(self) -> bool:
+        """Make sure that all is told that was committed before; see :meth:`ChangeFeed.prove`."""
+        return self._feed is not None and self._feed.prove()
+
+    def stamp(self, topic: str) -> Hashable:
+        """Return a value that is another one once anything of an execution was changed.
+
+        A change counts before the readers are woken who wait for it.
+        """
+        return self._epoch, self._stamps.get(topic, 0)
+
+    def observe(self, observer: Publish) -> None:
         """Call a function for each batch of changes, before the readers are woken.
 
         Args:
@@ -286,7 +427,15 @@ class Changes:
         """
         self._observers.append(observer)
 
+    def _outdate(self, ids: Collection[str] | None) -> None:
+        if ids is None or len(self._stamps) > _MOST_STAMPS:
+            self._epoch += 1
+            self._stamps = {}
+        for id_ in ids or ():
+            self._stamps[id_] = self._stamps.get(id_, 0) + 1
+
     def _changed(self, ids: Collection[str] | None) -> None:
+        self._outdate(ids)
         for observer in self._observers:
             observer(ids)
         self.publish(ids)

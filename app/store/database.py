@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import os
-import sqlite3
 import threading
 import time
 from collections.abc import Callable, Iterator
@@ -14,7 +13,7 @@ from typing import TypeVar
 import psycopg
 import structlog
 from sqlalchemy import Connection, Engine, make_url, text
-from sqlalchemy.exc import DBAPIError, OperationalError, SQLAlchemyError
+from sqlalchemy.exc import DBAPIError, SQLAlchemyError
 
 from app.errors import StoreUnavailable
 from app.files import make_private_file, make_private_folder
@@ -53,7 +52,6 @@ class Database:
         if self.is_sqlite:
             self._prepare_file()
             self._reader = _sqlite.make_reader(url)
-            self._watcher: Connection | None = None
             self._sqlite_writer = _sqlite.Writer(url, timeout_seconds)
             self._writer = self._sqlite_writer.engine
         else:
@@ -199,25 +197,16 @@ class Database:
         except psycopg.Error as exc:
             raise self._explained(exc, "read") from exc
 
-    def version(self) -> int | None:
-        """Give a number that is another one after each commit of any process.
+    def watch(self) -> Connection:
+        """Open a connection to SQLite that stays open, for statements that change nothing.
 
-        Returns:
-            None where that cannot be told for less than a read (PostgreSQL).
-
-        Source: SQLite's ``PRAGMA data_version``, on a connection that never writes.
+        Raises:
+            StoreUnavailable: It cannot be opened.
         """
-        if not self.is_sqlite:
-            return None
         try:
-            if self._watcher is None:
-                self._watcher = self._reader.connect()
-            driver = self._watcher.connection.driver_connection
-            assert driver is not None  # noqa: S101  (a live connection always has one)
-            version: int = driver.execute("PRAGMA data_version").fetchone()[0]
-        except (OperationalError, sqlite3.OperationalError):
-            return None  # whoever reads now is told why
-        return version
+            return self._reader.connect()
+        except SQLAlchemyError as exc:
+            raise self._explained(exc, "read") from exc
 
     def engine(self) -> Engine:
         """Give the engine that writes, for migrations."""
@@ -225,9 +214,6 @@ class Database:
 
     def dispose(self) -> None:
         """Close all connections."""
-        if self.is_sqlite and self._watcher is not None:
-            self._watcher.close()
-            self._watcher = None
         self._reader.dispose()
         self._writer.dispose()
 

@@ -266,13 +266,10 @@ class DrivenExecutions:
 
     def touch(self, execution: Execution, owner: str, cursor: JSON) -> None:
         """Note that an observation found nothing new; wakes nobody."""
+        mine = (executions.c.number == execution.number) & (executions.c.lease_owner == owner)
+        statement = update(executions).where(mine).values(as_of=now(), cursor=cursor, tries=0)
         self._database.write(
-            lambda c: c.execute(
-                update(executions)
-                .where(executions.c.number == execution.number, executions.c.lease_owner == owner)
-                .values(as_of=now(), cursor=cursor, tries=0)
-            ),
-            durable=False,
+            lambda c: change(c, statement, execution.number, ("touched",)), durable=False
         )
 
 

@@ -130,11 +130,24 @@ def change(connection: Connection, statement: Update, number: int, kinds: Sequen
     return bool(connection.execute(statement.values(**counted)).rowcount)
 
 
-def _next(connection: Connection, kind: Kind) -> int:
-    """Give the next number of a kind of change; the writer lock keeps the order of commits."""
+def count_withdrawal(connection: Connection, execution_id: str) -> None:
+    """Let the feeds know of an execution whose row is gone."""
+    if connection.dialect.name == "postgresql":
+        _notify(connection, "touched", execution_id)
+    else:
+        _next(connection, "withdrawn")
+
+
+def _notify(connection: Connection, kind: Kind, execution_id: str) -> None:
+    statement = text("SELECT pg_notify(:channel, :id)")
+    connection.execute(statement, {"channel": f"slipway_{kind}", "id": execution_id})
+
+
+def _next(connection: Connection, counter: str) -> int:
+    """Give the next number of a counter; the writer lock keeps the order of commits."""
     statement = (
         update(counters)
-        .where(counters.c.name == kind)
+        .where(counters.c.name == counter)
         .values(value=counters.c.value + 1)
         .returning(counters.c.value)
     )

@@ -35,19 +35,18 @@ from app.domain import (
 from app.errors import Conflict, FieldError, InvalidRequest, NotFound
 from app.store import task_rows
 from app.store.changes import Kind
-from app.store.database import Database
 from app.store.driving import DrivenExecutions
 from app.store.execution_rows import (
     FINAL,
     UPSTREAM_ID_LENGTH,
     change,
     claims,
+    count_withdrawal,
     may_have_begun,
     now,
     one,
     to_execution,
 )
-from app.store.memo import Memo
 from app.store.names import fitted, storable
 from app.store.schema import Json, executions, launch_keys, tasks
 from app.store.stranded import abandon
@@ -93,11 +92,6 @@ class Intent:
 
 class Executions(DrivenExecutions):
     """The executions in the store, as users and conductors see them."""
-
-    def __init__(self, database: Database) -> None:
-        super().__init__(database)
-        self._recent = Memo(database, self._read)
-        self._recent_tasks = Memo(database, self._read_tasks)
 
     def create(self, intent: Intent) -> tuple[Execution, bool]:
         """Write a launch down.
@@ -250,6 +244,7 @@ class Executions(DrivenExecutions):
             unsettled = (executions.c.number == execution.number) & executions.c.reference.is_(None)
             if not connection.execute(delete(executions).where(unsettled)).rowcount:
                 return
+            count_withdrawal(connection, execution.id)
             connection.execute(delete(tasks).where(tasks.c.execution == execution.number))
             connection.execute(
                 delete(launch_keys).where(launch_keys.c.execution_id == execution.id)
@@ -267,7 +262,8 @@ class Executions(DrivenExecutions):
         Raises:
             NotFound: There is none with this id.
         """
-        return self._recent.get(execution_id)
+        with self._database.read() as connection:
+            return one(connection, executions.c.id == execution_id)
 
     def known_upstream_as(self, upstream_id: str) -> list[Execution]:
         """List the executions that the upstream's own users know by an id; hardly ever several."""
@@ -278,10 +274,6 @@ class Executions(DrivenExecutions):
                 .order_by(executions.c.number)
             )
             return [to_execution(row) for row in rows]
-
-    def _read(self, execution_id: str) -> Execution:
-        with self._database.read() as connection:
-            return one(connection, executions.c.id == execution_id)
 
     def find(
         self, wanted: ExecutionFilter, offset: int = 0, limit: int | None = None
@@ -343,9 +335,6 @@ class Executions(DrivenExecutions):
 
     def tasks_of(self, number: int) -> list[Task]:
         """List the tasks of the execution with a number."""
-        return list(self._recent_tasks.get(number))
-
-    def _read_tasks(self, number: int) -> list[Task]:
         with self._database.read() as connection:
             rows = connection.execute(
                 select(*(tasks.c[name] for name in TASK_FIELDS))

@@ -116,6 +116,7 @@ executions = Table(
     # SQLite has no notifications: readers look for rows whose number went up; see `counters`.
     Column("changed", BigInteger, nullable=False, server_default=text("0")),
     Column("wanted", BigInteger, nullable=False, server_default=text("0")),
+    Column("touched", BigInteger, nullable=False, server_default=text("0")),
     Column("lease_owner", String(100)),
     Column("lease_until", Instant),
     Column("node", String(255)),
@@ -123,6 +124,7 @@ executions = Table(
     Index("ix_executions_upstream_id", "upstream_id"),
     Index("ix_executions_changed", "changed"),
     Index("ix_executions_wanted", "wanted"),
+    Index("ix_executions_touched", "touched"),
     Index(
         "ix_executions_active",
         "number",
@@ -135,8 +137,9 @@ executions = Table(
 counters = Table(
     "counters",
     metadata,
-    # "changed" and "wanted": the last number that was given out. What is given out never falls,
-    # also when the row that holds the highest is deleted, so no feed can have passed it already.
+    # "changed", "wanted" and "touched": the last number that was given out. What is given out never
+    # falls, also when the row that holds the highest is deleted, so no feed can have passed it
+    # already. "withdrawn" counts those rows.
     Column("name", String(16), primary_key=True),
     Column("value", BigInteger, nullable=False),
     sqlite_with_rowid=False,

@@ -10,8 +10,8 @@ from dataclasses import dataclass
 
 import structlog
 
+from app.caching import UpstreamReads
 from app.clients.alien4cloud.api import Alien4CloudApi, if_known
-from app.clients.alien4cloud.cache import TtlCache
 from app.clients.alien4cloud.model import Application, Environment
 from app.domain import Identity, Workflow
 from app.errors import NotFound, UpstreamError, UpstreamTimeout, UpstreamUnreachable
@@ -62,7 +62,9 @@ class Catalogue:
         self._orchestrator = orchestrator
         self._api = api
         self._clock = clock
-        self._cache: TtlCache[str, Mapping[str, _Exposed]] = TtlCache(ttl_seconds, clock=clock)
+        self._cache: UpstreamReads[str, Mapping[str, _Exposed]] = UpstreamReads(
+            ttl_seconds, clock=clock
+        )
 
     def workflows(self, identity: Identity) -> list[Workflow]:
         """List what a user may launch, from memory where that is fresh enough.

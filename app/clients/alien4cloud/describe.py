@@ -5,8 +5,8 @@ from __future__ import annotations
 import time
 from collections.abc import Callable
 
+from app.caching import UpstreamReads
 from app.clients.alien4cloud.api import Alien4CloudApi, if_known
-from app.clients.alien4cloud.cache import TtlCache
 from app.clients.alien4cloud.catalogue import Catalogue, Place
 from app.clients.alien4cloud.topology import Topology, WorkflowRecord
 from app.domain import Identity, WorkflowDescription
@@ -29,7 +29,9 @@ class Topologies:
         clock: Callable[[], float] = time.monotonic,
     ) -> None:
         self._api = api
-        self._cache: TtlCache[tuple[str, str], Topology] = TtlCache(ttl_seconds, clock=clock)
+        self._cache: UpstreamReads[tuple[str, str], Topology] = UpstreamReads(
+            ttl_seconds, clock=clock
+        )
 
     def get(self, application: str, environment: str, version: str) -> Topology:
         """Give what is deployed in an environment.

@@ -10,9 +10,9 @@ from functools import partial
 
 import structlog
 
+from app.caching import UpstreamReads
 from app.clients.alien4cloud import inline, logs, tasks, verdict
 from app.clients.alien4cloud.api import Alien4CloudApi, if_known
-from app.clients.alien4cloud.cache import TtlCache
 from app.clients.alien4cloud.cancel import request
 from app.clients.alien4cloud.cursor import Cursor, LogCursor
 from app.clients.alien4cloud.describe import Topologies
@@ -116,7 +116,7 @@ class Observer:
         self._pace = pace
         self._grace_seconds = grace_seconds
         self._clock = clock
-        self._deployments: TtlCache[str, Deployment | None] = TtlCache(
+        self._deployments: UpstreamReads[str, Deployment | None] = UpstreamReads(
             _DEPLOYMENT_TTL_SECONDS, clock=clock
         )
 

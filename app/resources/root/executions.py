@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from datetime import datetime
 from typing import Any
 
@@ -219,7 +220,7 @@ def _states(args: dict[str, Any]) -> frozenset[ExecutionStatus] | None:
     return exact if by_status is None else exact & by_status
 
 
-def _document(execution: Execution, tasks: list[Task]) -> dict[str, Any]:
+def _document(execution: Execution, tasks: Sequence[Task]) -> dict[str, Any]:
     """Give an execution as JSON, past marshmallow: this is what clients ask for most."""
     return {
         **_summary(execution),

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import time
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Sequence
 from functools import partial
 from typing import Any
 
@@ -154,7 +154,7 @@ class Messages:
         turn: Taken where there is much to write.
     """
 
-    def __init__(self, tasks: Callable[[Execution], list[Task]], turn: Turn) -> None:
+    def __init__(self, tasks: Callable[[Execution], Sequence[Task]], turn: Turn) -> None:
         self._tasks = tasks
         self._turn = turn
         self._shown: dict[str, Task] = {}

@@ -9,7 +9,7 @@ from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 from sqlalchemy import update
 
-from app.domain import ALL_LEVELS, ExecutionStatus, Identity, Level, LogEntry, Role, TaskStatus
+from app.domain import ALL_LEVELS, ExecutionStatus, Identity, Level, Role, TaskStatus
 from app.domain import Task as DomainTask
 from app.errors import NotAuthenticated, NotFound, UpstreamUnreachable
 from app.services.follow import (
@@ -24,8 +24,8 @@ from app.services.follow import (
     Moved,
     StatusChanged,
 )
-from app.services.readers import Shared
 from app.services.users import EVERYBODY
+from app.store.execution_rows import change
 from app.store.schema import executions
 
 D, I, W, E = Level.DEBUG, Level.INFO, Level.WARN, Level.ERROR  # noqa: E741
@@ -347,7 +347,8 @@ class TestExpired:
         events = follow(service, log, caller=lambda: ADA)
         next(events)
         taken = update(executions).where(executions.c.id == log.id).values(owner="bob")
-        service.web.database.write(lambda c: c.execute(taken))
+        number = service.store.get(log.id).number
+        service.web.database.write(lambda c: change(c, taken, number, ("changed",)))
         assert until(events, Expired)[-1] == Expired("There is no such execution.")
 
     def test_who_loses_a_role_reads_no_more(self, service, log):
@@ -383,37 +384,6 @@ class TestExpired:
         for _ in range(5):
             until(events, Heartbeat)
         assert len(calls) == 2
-
-
-class TestShared:
-    @staticmethod
-    def part(entries: int, size: int) -> Batch:
-        return Batch([LogEntry(i, 2, 0, "", "x" * size) for i in range(entries)], entries)
-
-    def test_what_is_wanted_twice_is_read_once(self):
-        reads = []
-        shared = Shared(lambda key: reads.append(key) or self.part(1, 1))
-        assert shared.get(1) is shared.get(1)
-        assert reads == [1]
-
-    def test_what_is_kept_has_a_bound_in_bytes(self):
-        reads = []
-        shared = Shared(lambda key: reads.append(key) or self.part(100, 10_000))
-        for key in range(100):
-            shared.get(key)
-        assert shared._kept.size <= 16 << 20
-        assert len(shared._kept) > 5
-        shared.get(99)
-        assert len(reads) == 100
-        shared.get(0)
-        assert reads[-1] == 0
-
-    def test_one_that_is_too_large_is_kept_until_the_next(self):
-        shared = Shared(lambda key: self.part(20, 1 << 20))
-        assert shared.get(1) is shared.get(1)
-        shared.get(2)
-        assert shared._kept.get(1) is None
-        assert shared._kept.get(2) is not None
 
 
 def test_whether_all_was_got_counts_the_whole_journal(service, log):

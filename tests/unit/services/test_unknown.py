@@ -11,7 +11,7 @@ from app.errors import LimitExceeded, NotFound, UpstreamTimeout
 from app.services.access import Access
 from app.services.adoption import AdoptionService
 from app.services.executions import ExecutionService
-from app.services.readers import Readers
+from app.services.reads import ExecutionReads
 from app.services.unknown import UnknownIds
 
 
@@ -133,7 +133,8 @@ def executions_over(service, orchestrator):
     adoption = AdoptionService({"remote": orchestrator}, service.store, access)
     return ExecutionService(
         service.store, access, adoption, service.web.changes,
-        readers=Readers(service.store), places=service.services.places, stale_after_seconds=60.0,
+        reads=ExecutionReads(service.store, service.web.changes), places=service.services.places,
+        stale_after_seconds=60.0,
     )  # fmt: skip
 
 

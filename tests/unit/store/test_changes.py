@@ -237,24 +237,128 @@ def test_a_change_after_a_withdrawal_is_told_whatever_its_number(kit, elsewhere,
     feed.close()
 
 
+@pytest.mark.parametrize(
+    "change",
+    [
+        lambda kit, e: kit.executions.desire(e, DesiredState.CANCEL, ExecutionStatus.CANCELLING),
+        lambda kit, e: kit.executions.doubt(e, "?"),
+        lambda kit, e: kit.executions.launched(e, {"job": 2}),
+        lambda kit, e: kit.see(e, ExecutionStatus.SUCCESS, log_complete=True),
+        lambda kit, e: kit.executions.touch(e, OWNER, None),
+        lambda kit, e: kit.executions.abandon(e, "why"),
+        lambda kit, e: kit.executions.close_log(e, OWNER),
+    ],
+    ids=["desire", "doubt", "launched", "end", "touch", "abandon", "close"],
+)
+def test_what_was_committed_anywhere_is_told_once_that_is_asked_for(
+    kit, elsewhere, execution, changes, change
+):
+    for writer in (elsewhere, kit):
+        assert changes.prove()
+        before = changes.stamp(execution.id)
+        change(writer, execution)
+        assert changes.prove()
+        assert changes.stamp(execution.id) != before
+        execution = kit.held()
+
+
+def test_a_withdrawal_is_told_although_no_row_is_left(kit, elsewhere, changes):
+    launch = kit.create()
+    assert changes.prove()
+    before = changes.stamp(launch.id)
+    elsewhere.executions.withdraw(launch)
+    assert changes.prove()
+    assert changes.stamp(launch.id) != before
+
+
+def test_what_changes_of_one_execution_leaves_the_others_as_they_were(
+    kit, elsewhere, execution, changes
+):
+    other = kit.held()
+    assert changes.prove()
+    before = changes.stamp(execution.id)
+    elsewhere.append(other, entries([Level.INFO]))
+    elsewhere.executions.touch(other, OWNER, None)
+    elsewhere.executions.renew(OWNER, 60.0)
+    assert changes.prove()
+    assert changes.stamp(execution.id) == before
+
+
+def test_stamps_are_bounded_and_never_come_back(kit, elsewhere, execution, changes, monkeypatch):
+    monkeypatch.setattr("app.store.changes._MOST_STAMPS", 3)
+    others = [kit.held() for _ in range(10)]
+    seen = set()
+    for other in [*others, execution, *others, execution]:
+        elsewhere.append(other, entries([Level.INFO]))
+        assert changes.prove()
+        seen.add(changes.stamp(execution.id))
+        assert len(changes._stamps) <= 5
+    changes._outdate(None)
+    assert changes.stamp(execution.id) not in seen
+
+
+def test_nothing_is_proved_before_the_start_nor_after_the_end(kit):
+    changes = Changes(kit.database)
+    assert not changes.prove()
+    changes.start()
+    assert changes.prove()
+    changes.close()
+    assert not changes.prove()
+
+
 class InterruptedFeed(ChangeFeed):
-    """Loses its connection at once, and works again afterwards."""
+    """Loses its connection at once, and works again when it may."""
 
     interruptions = 0
 
+    def __init__(self, *args):
+        super().__init__(*args)
+        self.interrupted, self.may_open = threading.Event(), threading.Event()
+
     def _open(self):
-        pass
+        if self.interrupted.is_set() and not self.may_open.is_set():
+            raise ConnectionError("still gone")
 
     def _listen(self):
         if not self.interruptions:
             self.interruptions = 1
+            self.interrupted.set()
             raise ConnectionError("gone")
         self._closed.wait()
 
+    def _catch_up(self):
+        if not self.may_open.is_set():
+            raise ConnectionError("gone")
 
-def test_after_an_interruption_everybody_is_told_to_look(kit):
-    heard = Heard()
-    feed = InterruptedFeed(kit.database, "changed", heard)
+
+def test_after_an_interruption_everybody_is_told_to_look(kit, monkeypatch):
+    monkeypatch.setattr("app.store.changes._RETRY_SECONDS", 0.05)
+    heard, proved_when_told = Heard(), []
+
+    def publish(ids):
+        proved_when_told.append(feed.prove())
+        heard(ids)
+
+    feed = InterruptedFeed(kit.database, "changed", publish)
     feed.start()
+    assert feed.interrupted.wait(PATIENCE)
+    assert not feed.prove()
+    assert not heard.all.is_set()
+    feed.may_open.set()
     assert heard.all.wait(PATIENCE)
+    assert proved_when_told == [False]
+    until(feed.prove)
+    feed.close()
+
+
+def test_a_feed_of_sqlite_that_fails_for_one_who_asks_opens_again(kit, execution, monkeypatch):
+    monkeypatch.setattr("app.store.changes._RETRY_SECONDS", 0.05)
+    heard = Heard()
+    feed = open_feed(kit.database, "changed", heard)
+    with monkeypatch.context() as patch:
+        patch.setattr(feed, "_counted", lambda _: 1 / 0)
+        kit.append(execution, entries([Level.INFO]))
+        assert not feed.prove()
+    assert heard.all.wait(PATIENCE)
+    until(feed.prove)
     feed.close()

@@ -8,7 +8,7 @@ import time
 import pytest
 from fakes.alien4cloud.driver import ManualClock
 
-from app.clients.alien4cloud.cache import SingleFlight, TtlCache
+from app.caching import SingleFlight, UpstreamReads
 from app.clients.alien4cloud.options import PollOptions
 from app.clients.alien4cloud.pace import Budget, Pace
 from app.errors import UpstreamError
@@ -162,7 +162,7 @@ def test_an_interrupted_call_is_made_again_by_the_next():
 
 
 def test_while_one_asks_again_the_others_get_the_old_answer(clock):
-    cache = TtlCache(10, clock=clock)
+    cache = UpstreamReads(10, clock=clock)
     cache.get("key", lambda: "old")
     clock.advance(11)
     entered, leave = threading.Event(), threading.Event()
@@ -182,7 +182,7 @@ def test_while_one_asks_again_the_others_get_the_old_answer(clock):
 
 
 def test_a_cache_keeps_no_more_than_it_should(clock):
-    cache = TtlCache(10, max_bytes=25_000, clock=clock)
+    cache = UpstreamReads(10, max_bytes=25_000, clock=clock)
     for key in "abc":
         cache.get(key, lambda: key * 10_000)  # noqa: B023
     assert [cache.peek(key) and key for key in "abc"] == [None, "b", "c"]
