@@ -32,7 +32,12 @@ def command(dialect: str, target: Path | None, published: Path | None) -> None:
     elif published is not None:
         sys.exit(_check(published))
     else:
-        click.echo(_documents()[f"{dialect}.json"], nl=False)
+        made = _documents()
+        if f"{dialect}.json" not in made:
+            raise click.BadParameter(
+                f"must be one of {', '.join(Path(name).stem for name in made)}"
+            )
+        click.echo(made[f"{dialect}.json"], nl=False)
 
 
 def _check(folder: Path) -> int:

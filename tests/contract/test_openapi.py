@@ -6,6 +6,7 @@ import base64
 import json
 import re
 from collections.abc import Callable, Iterator
+from dataclasses import dataclass
 from datetime import UTC, datetime
 from http import HTTPStatus
 from pathlib import Path
@@ -19,29 +20,51 @@ from werkzeug.test import TestResponse
 
 from app.cli.openapi import command
 from app.domain import Execution, ExecutionStatus, Level, NewLogEntry, Observation
-from app.factory import Web, create_web, read_settings
+from app.factory import DIALECTS, Web, create_web, import_dialect, read_settings
 from app.store import migrate
 from app.store.executions import Executions, Intent
 
 ROOT = Path(__file__).parents[2]
-PUBLISHED = json.loads((ROOT / "openapi" / "root.json").read_text(encoding="utf-8"))
+SPOKEN = {name: import_dialect(name) for name in DIALECTS}
+DOCUMENTS = {
+    name: json.loads((ROOT / "openapi" / f"{name}.json").read_text(encoding="utf-8"))
+    for name, dialect in SPOKEN.items()
+    if dialect.document
+}
+PUBLISHED = DOCUMENTS["root"]
 PROBLEM = "application/problem+json"
-PROBLEM_REFERENCE = {"$ref": "#/components/schemas/Problem"}
 
-UNDOCUMENTED = {
-    "/openapi.json", "/docs", "/docs/start.js", "/docs/assets/{name}",
-}  # fmt: skip
-"""What serves the documentation is no part of the API."""
+UNDOCUMENTED = {"/docs", "/docs/start.js", "/docs/assets/{name}"} | {
+    SPOKEN[name].document_path for name in DOCUMENTS
+}
+"""What serves the documentation is no part of an API."""
+
+
+@dataclass(frozen=True)
+class Operation:
+    """An operation of a dialect, as its document has it."""
+
+    dialect: str
+    method: str
+    path: str
+    said: dict[str, Any]
+
+    @property
+    def document(self) -> dict[str, Any]:
+        return DOCUMENTS[self.dialect]
+
+    def __str__(self) -> str:
+        return f"{self.method} {self.path}"
+
 
 OPERATIONS = [
-    (method, path, operation)
-    for path, item in PUBLISHED["paths"].items()
+    Operation(name, method, path, operation)
+    for name, document in DOCUMENTS.items()
+    for path, item in document["paths"].items()
     for method, operation in item.items()
     if method != "parameters"
 ]
-BY_NAME = pytest.mark.parametrize(
-    ("method", "path", "operation"), OPERATIONS, ids=[f"{m} {p}" for m, p, _ in OPERATIONS]
-)
+EACH = pytest.mark.parametrize("operation", OPERATIONS, ids=str)
 
 
 def component(name: str) -> Draft202012Validator:
@@ -50,11 +73,11 @@ def component(name: str) -> Draft202012Validator:
     return Draft202012Validator(schemas)
 
 
-def resolved(response: dict[str, Any]) -> dict[str, Any]:
+def resolved(document: dict[str, Any], response: dict[str, Any]) -> dict[str, Any]:
     reference = response.get("$ref")
     if reference is None:
         return response
-    return PUBLISHED["components"]["responses"][reference.rpartition("/")[2]]
+    return document["components"]["responses"][reference.rpartition("/")[2]]
 
 
 # The document
@@ -72,47 +95,61 @@ def test_every_route_and_method_is_documented_and_nothing_else(make_web):
         for rule in make_web().app.url_map.iter_rules()
         for method in rule.methods - {"HEAD", "OPTIONS"}
     }
-    documented = {(method, path) for method, path, _ in OPERATIONS}
+    documented = {(operation.method, operation.path) for operation in OPERATIONS}
     assert {path for _, path in served - documented} == UNDOCUMENTED
     assert documented <= served
 
 
-@BY_NAME
-def test_every_documented_error_is_a_problem_document(method, path, operation):
+def test_what_a_dialect_documents_lies_below_its_prefix():
+    for operation in OPERATIONS:
+        assert SPOKEN[operation.dialect].owns(operation.path), str(operation)
+
+
+@EACH
+def test_every_documented_error_has_the_form_of_the_dialect(operation):
+    form = SPOKEN[operation.dialect].errors
+    reference = f"#/components/schemas/{form.schema.__name__.removesuffix('Schema')}"
     errors = {
-        status: resolved(response)
-        for status, response in operation["responses"].items()
+        status: resolved(operation.document, response)
+        for status, response in operation.said["responses"].items()
         if status == "default" or int(status) >= 400
     }
-    if path == "/ready":
+    if operation.path == "/ready":
         del errors["503"]  # tells what is missing, in the same form as 200
     assert "default" in errors
     for status, response in errors.items():
-        assert list(response["content"]) == [PROBLEM], status
-        assert response["content"][PROBLEM]["schema"] == PROBLEM_REFERENCE, status
+        assert list(response["content"]) == [form.content_type], status
+        assert response["content"][form.content_type]["schema"] == {"$ref": reference}, status
 
 
-@BY_NAME
-def test_what_follows_from_the_form_of_an_operation_is_documented(method, path, operation):
-    responses = operation["responses"].keys()
-    if "security" in operation:
+@EACH
+def test_what_follows_from_the_form_of_an_operation_is_documented(operation):
+    path, said = operation.path, operation.said
+    responses = said["responses"].keys()
+    placeholders = set(re.findall(r"{(\w+)}", path))
+    described = operation.document["paths"][path].get("parameters", [])
+    assert {p["name"] for p in described if p["in"] == "path"} == placeholders
+    assert said["summary"]
+    if "security" in said:
         assert {"401", "503"} <= responses, "the store may not answer, either"
+    if "{" in path and "put" not in operation.method:
+        assert "404" in responses, "what the path names may not exist"
+
+
+@pytest.mark.parametrize("operation", [op for op in OPERATIONS if op.dialect == "root"], ids=str)
+def test_what_may_go_wrong_at_the_root_api_is_documented(operation):
+    path, said = operation.path, operation.said
+    responses = said["responses"].keys()
     if "{" in path and "{key_id}" not in path:
         assert {"502", "503", "504"} <= responses, "an orchestrator may have to be asked"
-    if "{" in path and "put" not in method:
-        assert "404" in responses, "what the path names may not exist"
-    if operation.get("parameters"):
+    if said.get("parameters"):
         assert "422" in responses, "a parameter may be rubbish"
-    if operation.get("requestBody"):
+    if said.get("requestBody"):
         assert {"400", "413", "415", "422"} <= responses
-    placeholders = set(re.findall(r"{(\w+)}", path))
-    described = PUBLISHED["paths"][path].get("parameters", [])
-    assert {p["name"] for p in described if p["in"] == "path"} == placeholders
-    assert operation["summary"]
 
 
 def test_who_is_asked_for_a_password_is_documented():
-    open_to_all = {path for _, path, operation in OPERATIONS if "security" not in operation}
+    open_to_all = {op.path for op in OPERATIONS if "security" not in op.said}
     assert open_to_all == {"/health", "/ready", "/version", "/metrics"}
     assert PUBLISHED["components"]["securitySchemes"]["basic"]["scheme"] == "basic"
 

@@ -14,13 +14,15 @@ from typing import Any, Self
 
 import gevent
 import pytest
+from toy_dialect import DIALECT as TOY
 
 from app.cli import _connection
 from app.cli._connection import Connection, Limits
 from app.cli._http1 import HeadReader
 from app.cli._server import Server, listen
+from app.errors import StoreUnavailable
 from app.resources._dialects import Dialects
-from app.resources.root import DIALECT
+from app.resources.root import DIALECT as ROOT
 
 PATIENCE_SECONDS = 30.0
 GET = b"GET /seen HTTP/1.1\r\nHost: localhost\r\n\r\n"
@@ -41,6 +43,7 @@ class Running:
     def __init__(self, limits: Limits) -> None:
         self.seen: list[tuple[str, str, bytes]] = []
         self.is_eager = False
+        self.breaks_late = False
         self.turns = 0
         self.faults: list[object] = []
         self._listener = listen("127.0.0.1", 0)
@@ -64,7 +67,7 @@ class Running:
 
     def _run(self) -> None:
         gevent.get_hub().handle_error = lambda *fault: self.faults.append(fault)
-        self.server = Server(self._listener, self._application, self._limits, Dialects([DIALECT]))
+        self.server = Server(self._listener, self._application, self._limits, Dialects([ROOT, TOY]))
         self.server.start()
         self._ready.set()
         while not self._stop.is_set():
@@ -80,12 +83,20 @@ class Running:
         self.seen.append((environ["REQUEST_METHOD"], path, body))
         while path == "/held" and not self._stop.is_set():
             gevent.sleep(0.005)
+        if path.endswith("/broken"):
+            start_response("200 OK", [])
+            return self._break(StoreUnavailable("It is away.") if body else ValueError("secret"))
         if path == "/stream":
             start_response("200 OK", [])
             return iter([b"one ", b"two"])
         answer = b"x" * 20_000_000 if path == "/large" else body
         start_response("200 OK", [("Content-Length", str(len(answer)))])
         return [answer]
+
+    def _break(self, error: Exception) -> Iterator[bytes]:
+        if self.breaks_late:
+            yield b"something"
+        raise error
 
     def connect(self, data: bytes = b"") -> socket.socket:
         made = socket.create_connection(self.address, PATIENCE_SECONDS)
@@ -189,6 +200,61 @@ def test_a_refused_request_ends_the_connection_and_nothing_behind_it_is_read(
     problem = json.loads(body)
     assert (problem["status"], problem["code"], problem["errors"][0]["id"]) == (status, code, code)
     assert running.seen == []
+
+
+@pytest.mark.parametrize(
+    "target",
+    [b"/toy", b"/toy/x?y=1", b"/%74oy/x", b"http://localhost/toy/x", b"/toy/" + b"x" * 9000],
+)
+@pytest.mark.parametrize(
+    ("fields", "status", "word"),
+    [
+        (b"Host: a\r\nContent-Length: 99999999\r\n\r\n", 413, "BODY_TOO_LARGE"),
+        (b"Host: a\r\nContent-Length: x\r\n\r\n", 400, "MALFORMED_REQUEST"),
+        (b"Host: a\r\nX: " + b"a" * 20_000, 431, "REQUEST_HEADER_FIELDS_TOO_LARGE"),
+        (b"Host: a\r\nExpect: magic\r\n\r\n", 417, "EXPECTATION_FAILED"),
+        (b"Host: a\r\nTransfer-Encoding: gzip, chunked\r\n\r\n", 501, "NOT_IMPLEMENTED"),
+        (b"\r\n", 400, "MALFORMED_REQUEST"),
+    ],
+)
+def test_a_request_is_refused_in_the_form_of_the_dialect_that_it_is_for(
+    running: Running, target: bytes, fields: bytes, status: int, word: str
+) -> None:
+    if len(target) > 8192:
+        status, word = 414, "REQUEST-URI_TOO_LONG"
+    head, _, body = running.ask(b"POST " + target + b" HTTP/1.1\r\n" + fields).partition(
+        b"\r\n\r\n"
+    )
+    assert head.startswith(b"HTTP/1.1 %d " % status)
+    assert b"\r\nContent-Type: application/vnd.toy+json" in head
+    assert json.loads(body)["word"] == word
+
+
+@pytest.mark.parametrize(("path", "form"), [(b"/toy/broken", b"vnd.toy+json"),
+                                            (b"/broken", b"problem+json")])  # fmt: skip
+@pytest.mark.parametrize(("content", "status"), [(b"", 500), (b"store", 503)])
+def test_an_answer_that_fails_before_its_first_byte_is_an_error_in_the_right_form(
+    running: Running, path: bytes, form: bytes, content: bytes, status: int
+) -> None:
+    head, _, body = running.ask(
+        b"POST %b HTTP/1.1\r\nHost: a\r\nContent-Length: %d\r\n\r\n%b"
+        % (path, len(content), content)
+    ).partition(b"\r\n\r\n")
+    assert head.startswith(b"HTTP/1.1 %d " % status)
+    assert b"\r\nContent-Type: application/" + form in head
+    assert b"\r\nConnection: close" in head
+    assert (b"\r\nRetry-After: " in head) is (status == 503)
+    assert b"secret" not in body
+    assert json.loads(body)
+    assert len(running.faults) == (status == 500), "it is told with its traceback"
+    running.faults.clear()
+
+
+def test_an_answer_that_fails_later_is_cut_off(running: Running) -> None:
+    running.breaks_late = True
+    answer = running.ask(b"GET /toy/broken HTTP/1.1\r\nHost: a\r\n\r\n")
+    assert answer.endswith(b"\r\n9\r\nsomething\r\n"), "without the end of the last chunk"
+    running.faults.clear()
 
 
 def test_a_client_that_waits_is_told_to_go_on(running: Running) -> None:
