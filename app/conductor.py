@@ -35,7 +35,7 @@ from app.errors import (
     UpstreamTimeout,
     UpstreamUnreachable,
 )
-from app.files import read_or_make
+from app.files import data_mark
 from app.giving_up import LastResort, Trial
 from app.settings import ConductorSettings
 from app.store.changes import open_feed
@@ -623,5 +623,4 @@ def this_node(data_dir: Path) -> Node:
     Jobs live in the data folder, so only conductors that share both can find them. The mark belongs
     to a backup of the folder.
     """
-    mark = read_or_make(data_dir / "node-id", lambda: uuid.uuid4().hex[:12])
-    return Node(f"{os.uname().nodename}/{mark}", boot_id())
+    return Node(f"{os.uname().nodename}/{data_mark(data_dir)}", boot_id())

@@ -21,6 +21,8 @@ from app.clients.orchestrator import bound_to_node
 from app.clients.registry import Context, create_orchestrators, options_class
 from app.concurrency import make_pool
 from app.conductor import Conductor, this_node
+from app.engine.compiled import make_compiler
+from app.engine.importing import DefinitionImporter
 from app.errors import ConfigError
 from app.isolation import Isolated
 from app.observability import Metrics, request_id
@@ -61,6 +63,7 @@ from app.store.journal import Journal
 from app.store.keys import SealedKeys, SshKeys
 from app.store.stranded import StrandedExecutions
 from app.store.tickets import Tickets
+from app.store.uploads import UploadedDefinitions
 
 log = structlog.get_logger(__name__)
 _LOGGER = logging.getLogger(__name__)  # asked before anything is made to be logged
@@ -184,6 +187,13 @@ def executions_by_node(settings: Settings) -> tuple[Executions, StrandedExecutio
     orchestrators = create_orchestrators(Context(settings, database))
     bound = bound_to_node(orchestrators)
     return Executions(database), StrandedExecutions(database, bound, settings.conductor.lease)
+
+
+def definition_importer(settings: Settings) -> tuple[DefinitionImporter, Database]:
+    """Open the store for definitions that are in files."""
+    database = Database(settings.database_url)
+    importer = DefinitionImporter(make_compiler(database), UploadedDefinitions(database))
+    return importer, database
 
 
 def check_secrets(settings: Settings, database: Database) -> None:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import fcntl
 import os
+import uuid
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager, suppress
 from pathlib import Path
@@ -119,6 +120,15 @@ def read_or_make(path: Path, make: Callable[[], str]) -> str:
         text = _text(path) or make()
         write_whole(path, f"{text}\n".encode("ascii"))
     return text
+
+
+def data_mark(data_dir: Path) -> str:
+    """Read the mark that tells a data folder from all others; it belongs to a backup of it.
+
+    Raises:
+        OSError, UnicodeDecodeError: It can be neither read nor made.
+    """
+    return read_or_make(data_dir / "node-id", lambda: uuid.uuid4().hex[:12])
 
 
 def _text(path: Path) -> str:

@@ -16,6 +16,7 @@ _COMMANDS = {
     "conductor": "Drive executions; as many as you like, on as many machines.",
     "demo": "Show the main job from end to end, on a service of its own.",
     "hash-password": "Hash a password for the configuration.",
+    "import-workflows": "Move workflow definitions from files into the store.",
     "init": "Write a commented configuration and example workflows.",
     "migrate": "Bring the database to this version.",
     "openapi": "Print the OpenAPI document.",

@@ -24,6 +24,7 @@ from app.engine.model import Definition
 from app.errors import FieldError, InvalidDefinition
 from app.isolation import Isolated, OverBudget
 from app.store.compiled import CompiledDefinitions
+from app.store.database import Database
 from app.store.definitions import DefinitionSnapshots, digest_of
 
 MAX_BYTES: Final = 1024 * 1024
@@ -32,6 +33,7 @@ MAX_BYTES: Final = 1024 * 1024
 SECONDS: Final = 20.0
 """Longest time that checking a definition may take."""
 
+_PROCESSES: Final = 2
 _INLINE_BYTES: Final = 2048
 _REWRITTEN_BYTES: Final = 64 * 1024
 _KEPT_BYTES: Final = 64 * 1024 * 1024
@@ -158,6 +160,12 @@ class Compiler:
         if len(text) <= _INLINE_BYTES:  # takes less than starting a process
             return function(text)
         return self._isolated.run(owner, f"{__name__}:{function.__name__}", text)
+
+
+def make_compiler(database: Database) -> Compiler:
+    """Make a compiler that keeps what it makes in a store, and works in processes of its own."""
+    isolated = Isolated(_PROCESSES, seconds=SECONDS)
+    return Compiler(CompiledDefinitions(database), DefinitionSnapshots(database), isolated)
 
 
 def check(text: bytes) -> bytes:

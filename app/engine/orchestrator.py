@@ -5,6 +5,8 @@ from __future__ import annotations
 import os
 from collections.abc import Callable
 from dataclasses import dataclass
+from functools import partial
+from pathlib import Path
 
 from app.caching import SharedReads
 from app.clients.orchestrator import Capability, Orchestrator
@@ -21,21 +23,22 @@ from app.domain import (
 )
 from app.engine import definition as definitions
 from app.engine.catalogue import Catalogue
-from app.engine.compiled import SECONDS, Compiled, Compiler, Faulty
+from app.engine.compiled import Compiled, Compiler, Faulty, make_compiler
 from app.engine.ending import end_all
+from app.engine.folder import DefinitionFolder
 from app.engine.launchers.registry import create_launcher
 from app.engine.launchers.run_as import find_account
 from app.engine.model import Definition
 from app.engine.run import Machine, Run
 from app.engine.slots import Slots
-from app.errors import Conflict, FieldError, InvalidDefinition, UpstreamUnreachable
-from app.isolation import Isolated
+from app.errors import FieldError, InvalidDefinition, UpstreamUnreachable
+from app.files import data_mark
 from app.settings.schema import Text, setting
-from app.store.compiled import CompiledDefinitions, WorkflowFiles
+from app.store.compiled import WorkflowFiles
 from app.store.definitions import DefinitionSnapshots
+from app.store.uploads import Quota, UploadedDefinitions
 
 _COMPILED_BYTES = 64 * 1024 * 1024
-_CHECKING_PROCESSES = 2
 
 
 @dataclass(frozen=True)
@@ -86,10 +89,14 @@ class EngineOrchestrator(Orchestrator):
             base_env=account.environment(base_env) if account else base_env,
         )
         snapshots = DefinitionSnapshots(context.database)
-        isolated = Isolated(_CHECKING_PROCESSES, seconds=SECONDS)
-        compiler = Compiler(CompiledDefinitions(context.database), snapshots, isolated)
+        compiler = make_compiler(context.database)
         folder = settings.workflows_dir.absolute()
-        catalogue = Catalogue(folder, compiler, WorkflowFiles(context.database, str(folder)))
+        files = WorkflowFiles(context.database, str(folder), partial(_mark, settings.data_dir))
+        catalogue = Catalogue(
+            UploadedDefinitions(context.database),
+            DefinitionFolder(folder, compiler, files),
+            Quota(engine.max_uploads_per_user, engine.max_upload_bytes_per_user),
+        )
         return cls(name, catalogue, compiler, snapshots, machine)
 
     def workflows(self, identity: Identity) -> list[Workflow]:
@@ -163,12 +170,10 @@ class EngineOrchestrator(Orchestrator):
         if workflow_id not in (None, compiled.id, compiled.name):
             fault = FieldError("id", f"must be '{workflow_id}', as in the address")
             raise InvalidDefinition("The definition is for another workflow.", fields=(fault,))
-        new = all(known.id != compiled.id for known in self._catalogue.all())
-        if workflow_id is None and not new:
-            raise Conflict(f"There is a workflow '{compiled.id}' already; PUT replaces it.")
         written = self._compiler.rewritten(text, owner)
         compiled = self._valid(written, owner)
-        self._catalogue.save(compiled, written)
+        replace = workflow_id is not None
+        new = self._catalogue.add(compiled, written.decode(), owner, replace=replace)
         return self._workflow(compiled), new
 
     def remove(self, workflow_id: str) -> None:
@@ -206,3 +211,11 @@ class EngineOrchestrator(Orchestrator):
             description=compiled.description,
             stale=compiled.stale,
         )
+
+
+def _mark(data_dir: Path) -> str:
+    """Tell this machine from others, also where it may write nothing into its data folder."""
+    try:
+        return data_mark(data_dir)
+    except (OSError, UnicodeDecodeError):
+        return os.uname().nodename

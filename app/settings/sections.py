@@ -252,8 +252,17 @@ class EngineSettings:
     )
     workflows_dir: Path | None = setting(
         fields.String(load_default=None, metadata={"default_text": "<data_dir>/workflows"}),
-        "Folder of the workflow definitions.",
+        "Folder of workflow definitions that operators put there by hand. It is only read; what "
+        "users upload is in the database.",
         convert=Path,
+    )
+    max_uploads_per_user: int = setting(
+        WholeNumber(load_default=200, validate=validate.Range(min=0)),
+        "Workflow definitions that one user may have uploaded.",
+    )
+    max_upload_bytes_per_user: int = setting(
+        WholeNumber(load_default=32 * 1024 * 1024, validate=validate.Range(min=0)),
+        "Size of those definitions together, in bytes.",
     )
     kill_grace: float = setting(
         Duration(load_default="10s", at_least=0),
@@ -451,7 +460,7 @@ class Settings:
 
     @property
     def workflows_dir(self) -> Path:
-        """Folder of the workflow definitions."""
+        """Folder of the workflow definitions that operators put there."""
         return self.engine.workflows_dir or self.data_dir / "workflows"
 
     @property

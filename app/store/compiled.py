@@ -3,18 +3,20 @@
 from __future__ import annotations
 
 import hashlib
+from collections.abc import Callable
 from contextlib import suppress
 from dataclasses import dataclass
 from datetime import timedelta
+from functools import cached_property
 from typing import Final
 
-from sqlalchemy import delete, insert, select, update
+from sqlalchemy import delete, insert, select, union_all, update
 from sqlalchemy.exc import IntegrityError
 
 from app.domain import JSON
 from app.store.database import Database
 from app.store.execution_rows import now
-from app.store.schema import compiled_definitions, workflow_files
+from app.store.schema import compiled_definitions, uploaded_definitions, workflow_files
 
 _KEPT: Final = timedelta(days=30)
 
@@ -27,7 +29,7 @@ def shown(name: str) -> str:
 class CompiledDefinitions:
     """Keeps the outcome of checking a definition, so that each content is checked once.
 
-    An outcome that no file is known for goes after 30 days; it can be made again.
+    An outcome that no file and no upload is known for goes after 30 days; it can be made again.
     """
 
     def __init__(self, database: Database) -> None:
@@ -47,7 +49,10 @@ class CompiledDefinitions:
 
     def keep(self, key: str, summary: JSON, details: str) -> None:
         """Store an outcome, once."""
-        in_use = select(workflow_files.c.good).where(workflow_files.c.good.is_not(None))
+        in_use = union_all(
+            select(workflow_files.c.good).where(workflow_files.c.good.is_not(None)),
+            select(uploaded_definitions.c.key),
+        )
         old = delete(compiled_definitions).where(
             compiled_definitions.c.made_at < now() - _KEPT,
             compiled_definitions.c.key.not_in(in_use),
@@ -79,25 +84,39 @@ class WorkflowFiles:
     Args:
         database: The store.
         folder: Path of the folder.
+        mark: Tells the machine from others, which may have another folder of the same path.
     """
 
-    def __init__(self, database: Database, folder: str) -> None:
+    def __init__(self, database: Database, folder: str, mark: Callable[[], str]) -> None:
         self._database = database
-        self._folder = hashlib.sha256(folder.encode(errors="surrogateescape")).hexdigest()
+        self._path = folder
+        self._mark = mark
+        self._shared = _digest(folder)  # under which all machines kept theirs, once
+
+    @cached_property
+    def _folder(self) -> str:
+        return _digest(f"{self._mark()}:{self._path}")
 
     def all(self) -> dict[str, FileRecord]:
         """Read what is remembered, by file name."""
         table = workflow_files.c
-        query = select(table.name, table.good, table.fault).where(table.folder == self._folder)
+        query = select(table.name, table.good, table.fault)
         with self._database.read() as connection:
-            return {row.name: FileRecord(row.good, row.fault) for row in connection.execute(query)}
+            rows = [
+                row
+                for folder in (self._shared, self._folder)
+                for row in connection.execute(query.where(table.folder == folder))
+            ]
+        return {row.name: FileRecord(row.good, row.fault) for row in rows}
 
     def get(self, name: str) -> FileRecord:
         """Read what is remembered of a file."""
-        query = select(workflow_files.c.good, workflow_files.c.fault)
+        table = workflow_files.c
+        ids = self._id(name), _digest(f"{self._shared}/{name}")
+        query = select(table.id, table.good, table.fault).where(table.id.in_(ids))
         with self._database.read() as connection:
-            row = connection.execute(query.where(workflow_files.c.id == self._id(name))).first()
-        return FileRecord() if row is None else FileRecord(row.good, row.fault)
+            records = {row.id: FileRecord(row.good, row.fault) for row in connection.execute(query)}
+        return next((records[id_] for id_ in ids if id_ in records), FileRecord())
 
     def note(self, name: str, record: FileRecord) -> bool:
         """Remember something of a file.
@@ -122,9 +141,13 @@ class WorkflowFiles:
 
     def forget(self, name: str) -> None:
         """Forget a file that was removed."""
-        gone = delete(workflow_files).where(workflow_files.c.id == self._id(name))
+        ids = self._id(name), _digest(f"{self._shared}/{name}")
+        gone = delete(workflow_files).where(workflow_files.c.id.in_(ids))
         self._database.write(lambda c: c.execute(gone), idempotent=True)
 
     def _id(self, name: str) -> str:
-        text = f"{self._folder}/{name}"
-        return hashlib.sha256(text.encode(errors="surrogateescape")).hexdigest()
+        return _digest(f"{self._folder}/{name}")
+
+
+def _digest(text: str) -> str:
+    return hashlib.sha256(text.encode(errors="surrogateescape")).hexdigest()

@@ -288,3 +288,15 @@ workflow_files = Table(
     Column("good", String(64)),
     Column("fault", String(64)),
 )
+
+uploaded_definitions = Table(
+    "uploaded_definitions",
+    metadata,
+    Column("workflow_id", String(100), primary_key=True),
+    Column("text", Text, nullable=False),
+    Column("size_bytes", Integer, nullable=False),
+    Column("key", String(64), nullable=False),
+    Column("summary", Json, nullable=False),
+    Column("uploaded_by", String(100), nullable=False, index=True),
+    Column("uploaded_at", Instant, nullable=False),
+)

@@ -2,10 +2,12 @@
 
 from __future__ import annotations
 
+import json
 import signal
 import socket
 import time
 from collections import Counter
+from collections.abc import Mapping
 from concurrent.futures import Future, ThreadPoolExecutor
 from contextlib import suppress
 from datetime import datetime
@@ -277,6 +279,28 @@ def test_ctrl_c_ends_the_service_as_sigterm_does(service: Service) -> None:
     assert not any(map(is_alive, family))
 
 
+def test_an_upload_whose_web_process_is_killed_is_whole_or_not_there(service: Service) -> None:
+    before = {**workflow("whole", script("old", "true")), "description": "x" * 30_000}
+    after = {**workflow("whole", script("new", "true")), "description": "y" * 30_000}
+    service.client().upload(before)
+    # From "not even read" to "answered": the definition takes a moment to be checked.
+    for delay in (0.0, 0.01, 0.05, 0.2, 0.5):
+        put_and_leave(service, after, delay)
+        service.replaced("web", service.kill("web"))
+        client = client_of(service)
+        found = client.get("/workflows/whole")
+        steps = [step["name"] for step in found["steps"]]
+        assert (found["description"][0], steps) in (("x", ["old"]), ("y", ["new"]))
+        execution = client.launch("whole")
+        assert list(client.tasks(execution)) == steps
+        assert client.wait(execution)["status"] == "SUCCESS"
+        client.upload(before)
+    put_and_leave(service, after, 0.0, answered=True)
+    service.replaced("web", service.kill("web"))
+    assert client_of(service).get("/workflows/whole")["steps"][0]["name"] == "new"
+    assert list(service.workflows_dir.iterdir()) == []
+
+
 def test_a_launch_whose_web_process_is_killed_happens_once_under_its_key(
     service: Service, tmp_path: Path
 ) -> None:
@@ -341,12 +365,29 @@ def client_of(service: Service) -> Client:
 
 def post_and_leave(service: Service, key: str, delay: float) -> None:
     """Send a launch and give no attention to the answer."""
-    address = urlsplit(service.url)
     body = f'{{"inputs": {{"key": "{key}"}}}}'
+    send_and_leave(service, "POST /workflows/once", body, delay, f"Idempotency-Key: {key}\r\n")
+
+
+def put_and_leave(
+    service: Service, definition: Mapping[str, Any], delay: float, *, answered: bool = False
+) -> None:
+    """Upload a definition and give no attention to more than the first bytes of the answer."""
+    target = f"PUT /workflows/{definition['id']}"
+    send_and_leave(service, target, json.dumps(definition), delay, answered=answered)
+
+
+def send_and_leave(
+    service: Service, target: str, body: str, delay: float, headers: str = "", *,
+    answered: bool = False,
+) -> None:  # fmt: skip
+    address = urlsplit(service.url)
     request = (
-        f"POST /workflows/once HTTP/1.1\r\nHost: {address.netloc}\r\nIdempotency-Key: {key}\r\n"
+        f"{target} HTTP/1.1\r\nHost: {address.netloc}\r\n{headers}"
         f"Content-Type: application/json\r\nContent-Length: {len(body)}\r\n\r\n{body}"
     )
     with socket.create_connection((address.hostname, address.port)) as connection:
         connection.sendall(request.encode())
+        if answered:
+            assert connection.recv(12) == b"HTTP/1.1 200"
         time.sleep(delay)

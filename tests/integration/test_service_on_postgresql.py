@@ -83,6 +83,27 @@ def test_a_conductor_that_is_killed_loses_no_line_and_runs_nothing_twice(
     assert ran.read_text().split() == ["one", "two"]
 
 
+def test_machines_that_share_no_folder_offer_the_same_uploads(
+    tmp_path: Path, postgresql_database: str
+) -> None:
+    env = {"SLIPWAY_DATABASE__URL": postgresql_database}
+    services = [Service(tmp_path / name, env=env) for name in ("one", "two")]
+    try:
+        one, two = (service.start().client() for service in services)
+        one.upload(workflow("shared", script("first", "true")))
+        assert two.get("/workflows")["workflows"] == one.get("/workflows")["workflows"]
+        assert two.wait(two.launch("shared"))["status"] == "SUCCESS"
+        two.upload(workflow("shared", script("second", "true")))
+        assert [step["name"] for step in one.get("/workflows/shared")["steps"]] == ["second"]
+        assert one.wait(one.launch("shared"))["status"] == "SUCCESS"
+        assert one.send("DELETE", "/workflows/shared").status_code == 204
+        assert two.send("POST", "/workflows/shared").status_code == 404
+        assert [list(service.workflows_dir.iterdir()) for service in services] == [[], []]
+    finally:
+        for service in services:
+            service.end()
+
+
 def test_a_driver_that_stood_still_begins_nothing_that_was_cancelled(
     tmp_path: Path, postgresql_database: str
 ) -> None:

@@ -22,9 +22,9 @@ kit = import_module("store_kit").kit
 
 _MODULES = (
     "test_journal", "test_stored_executions", "test_changes", "test_other_tables",
-    "test_migrations", "test_names_and_tasks",
+    "test_migrations", "test_names_and_tasks", "test_uploads",
 )  # fmt: skip
-_FIXTURES = {"changes", "elsewhere", "empty", "execution"}
+_FIXTURES = {"changes", "elsewhere", "empty", "execution", "uploads"}
 _WITHOUT_A_SERVER = {"test_a_store_that_cannot_be_reached_says_so_and_no_more"}
 
 for _module in map(import_module, _MODULES):

@@ -186,7 +186,7 @@ class TestOwnership:
 
 
 class TestRoles:
-    CALLS = (("POST", "/workflows"), ("PUT", "/workflows/new"), ("DELETE", "/workflows/flow"))
+    CALLS = (("POST", "/workflows"), ("PUT", "/workflows/new"), ("DELETE", "/workflows/new"))
 
     @staticmethod
     def call(service, method, path, headers):

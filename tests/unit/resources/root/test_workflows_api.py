@@ -327,6 +327,7 @@ class TestIdempotencyKey:
         again = self.post(client, "k")
         assert (again.status_code, again.headers["Location"]) == (201, first.headers["Location"])
         assert client.delete("/workflows/flow").status_code == 204
+        (service.settings.workflows_dir / "flow.yaml").unlink()
         again = self.post(client, "k")
         assert (again.status_code, again.headers["Location"]) == (201, first.headers["Location"])
         assert self.post(client, "l").status_code == 404
@@ -494,20 +495,45 @@ class TestReplace:
 
 
 class TestRemove:
-    @pytest.mark.parametrize("reference", ["flow", "The%20Flow"])
+    @pytest.mark.parametrize("reference", ["new", "The%20New"])
     def test_by_id_or_name(self, client, settings, reference):
+        client.post("/workflows", json={**NEW, "name": "The New"})
         response = client.delete(f"/workflows/{reference}")
         assert (response.status_code, response.data) == (204, b"")
         assert "Content-Type" not in response.headers
-        assert client.get("/workflows/flow").status_code == 404
-        assert list(settings.workflows_dir.iterdir()) == []
+        assert client.get("/workflows/new").status_code == 404
+        assert [path.name for path in settings.workflows_dir.iterdir()] == ["flow.yaml"]
+
+    @pytest.mark.parametrize("reference", ["flow", "The%20Flow"])
+    def test_a_file_is_not_touched(self, client, settings, assert_problem, reference):
+        response = client.delete(f"/workflows/{reference}")
+        assert_problem(response, 409, "conflict")
+        assert "was not uploaded" in response.json["detail"]
+        assert "(flow.yaml)" in response.json["detail"]
+        assert client.get("/workflows/flow").status_code == 200
+        assert [path.name for path in settings.workflows_dir.iterdir()] == ["flow.yaml"]
+
+    def test_what_it_stood_in_front_of_is_offered_again(self, client):
+        assert client.put("/workflows/flow", json={**NEW, "id": "flow"}).status_code == 200
+        assert client.get("/workflows/flow").json["name"] == "flow"
+        (shadowed,) = client.get("/workflows").json["faulty"]
+        assert (shadowed["file"], shadowed["id"], shadowed["offered"]) == (
+            "flow.yaml", "flow", False,
+        )  # fmt: skip
+        assert shadowed["faults"] == [
+            {"path": "id", "message": "is the id of an uploaded definition too"}
+        ]
+        assert client.delete("/workflows/flow").status_code == 204
+        assert client.get("/workflows/flow").json["name"] == "The Flow"
+        assert "faulty" not in client.get("/workflows").json
 
     def test_what_is_not_there_is_not_found(self, client, assert_problem):
         assert_problem(client.delete("/workflows/none"), 404, "not_found")
 
     def test_an_execution_of_it_is_still_there(self, service, client):
-        location = client.post("/workflows/flow", json={"inputs": {"colour": "red"}}).location
-        client.delete("/workflows/flow")
+        client.post("/workflows", json=NEW)
+        location = client.post("/workflows/new").location
+        assert client.delete("/workflows/new").status_code == 204
         assert client.get(location).status_code == 200
 
 
@@ -579,11 +605,33 @@ class TestFaultyFiles:
             "is faulty; its last good version is offered"
         )
 
-    def test_are_mended_by_an_upload_and_removed_by_their_id(self, broken):
-        assert broken.client.delete("/workflows/flow").status_code == 204
-        assert [f["file"] for f in broken.client.get("/workflows").json["faulty"]] == ["loop.yaml"]
-        assert upload(broken.client, {"id": "loop", "steps": [STEP]}).status_code == 201
-        assert "faulty" not in broken.client.get("/workflows").json
+    def test_stay_as_they_are_until_an_operator_mends_them(self, broken):
+        assert broken.client.delete("/workflows/flow").status_code == 409
+        for id_ in ("flow", "loop"):
+            definition = {"id": id_, "steps": [STEP]}
+            assert broken.client.put(f"/workflows/{id_}", json=definition).status_code < 300
+            assert broken.client.get(f"/workflows/{id_}").json["stale"] is False
+        faulty = broken.client.get("/workflows").json["faulty"]
+        assert [(f["file"], f["offered"]) for f in faulty] == [
+            ("flow.yaml", False), ("loop.yaml", False),
+        ]  # fmt: skip
+
+
+class TestRoom:
+    def test_more_than_one_may_upload_is_a_conflict(self, make_service, assert_problem):
+        service = make_service(engine__max_uploads_per_user=1)
+        assert upload(service.client, NEW).status_code == 201
+        for method, path in (("POST", "/workflows"), ("PUT", "/workflows/more")):
+            response = service.client.open(path, method=method, json={**NEW, "id": "more"})
+            assert_problem(response, 409, "conflict")
+            assert "1 is the most" in response.json["detail"]
+        assert service.client.put("/workflows/new", json=NEW).status_code == 200
+
+    def test_and_so_are_more_bytes(self, make_service, assert_problem):
+        service = make_service(engine__max_upload_bytes_per_user=100)
+        response = upload(service.client, {**NEW, "description": "x" * 100})
+        assert_problem(response, 409, "conflict")
+        assert service.client.get("/workflows/new").status_code == 404
 
 
 GOOD = """

@@ -1,0 +1,176 @@
+"""Definitions that users uploaded, as every machine offers them."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+from datetime import datetime
+from typing import Any, Final
+
+from sqlalchemy import Connection, delete, func, insert, select, text
+
+from app.domain import JSON
+from app.errors import Conflict
+from app.store.database import Database
+from app.store.memo import Memo
+from app.store.schema import uploaded_definitions
+
+MAX_UPLOADS: Final = 1000
+"""Most uploaded definitions of all users together; each list shows them all."""
+
+_LOCK: Final = 0x55504C44  # any number that nothing else in the database locks
+_TABLE: Final = uploaded_definitions.c
+_SHOWN: Final = (
+    _TABLE.workflow_id, _TABLE.key, _TABLE.summary, _TABLE.uploaded_by, _TABLE.uploaded_at,
+)  # fmt: skip
+
+
+@dataclass(frozen=True, slots=True)
+class Upload:
+    """An uploaded definition without its text.
+
+    Attributes:
+        key: Names the outcome of checking the text; see :class:`app.store.compiled`.
+        summary: What a list needs of that outcome.
+        uploaded_by: Username of who uploaded it.
+    """
+
+    workflow_id: str
+    key: str
+    summary: Mapping[str, JSON]
+    uploaded_by: str
+    uploaded_at: datetime
+
+
+@dataclass(frozen=True, slots=True)
+class Quota:
+    """How much one user may have uploaded.
+
+    Attributes:
+        number: Most definitions.
+        size_bytes: Most bytes of their texts together.
+    """
+
+    number: int
+    size_bytes: int
+
+
+class UploadedDefinitions:
+    """The definitions that users uploaded; of each workflow the last one."""
+
+    def __init__(self, database: Database) -> None:
+        self._database = database
+        self._all: Memo[None, tuple[Upload, ...]] = Memo(database, self._read_all)
+        self._one: Memo[str, tuple[Upload, ...]] = Memo(database, self._read)
+
+    def all(self) -> tuple[Upload, ...]:
+        """Read all, by id."""
+        return self._all.get(None)
+
+    def get(self, workflow_id: str) -> Upload | None:
+        """Read one; None if there is none."""
+        return next(iter(self._one.get(workflow_id)), None)
+
+    def text(self, workflow_id: str) -> str | None:
+        """Read the text of one, as it was uploaded; None if there is none."""
+        query = select(_TABLE.text).where(_TABLE.workflow_id == workflow_id)
+        with self._database.read() as connection:
+            return connection.execute(query).scalar()
+
+    def put(
+        self, upload: Upload, document: str, quota: Quota | None, *, replace: bool = True
+    ) -> None:
+        """Store a definition, all of it or nothing; on return the disk has it.
+
+        Args:
+            upload: The definition.
+            document: Its text.
+            quota: How much its uploader may have in the end; None for no bound of his own.
+            replace: Take the place of one of the same id.
+
+        Raises:
+            Conflict: There is one, and it is not to be replaced; or there are too many, or its
+                uploader has too many or too much.
+        """
+        size = len(document.encode())
+
+        def work(connection: Connection) -> None:
+            _take_turn(connection)
+            before = connection.execute(_one(upload.workflow_id)).first()
+            if before is not None and not replace:
+                if _upload(before) == upload:
+                    return  # the answer to the first attempt was lost
+                raise Conflict(f"There is a workflow '{upload.workflow_id}' already.")
+            _require_room(connection, upload, size, quota)
+            _delete(connection, upload.workflow_id)
+            values = {
+                "workflow_id": upload.workflow_id,
+                "text": document,
+                "size_bytes": size,
+                "key": upload.key,
+                "summary": dict(upload.summary),
+                "uploaded_by": upload.uploaded_by,
+                "uploaded_at": upload.uploaded_at,
+            }
+            connection.execute(insert(uploaded_definitions).values(values))
+
+        self._database.write(work, idempotent=True)
+
+    def remove(self, workflow_id: str) -> bool:
+        """Remove a definition.
+
+        Returns:
+            False when there is none.
+        """
+        return self._database.write(lambda c: _delete(c, workflow_id))
+
+    def _read_all(self, _: None) -> tuple[Upload, ...]:
+        query = select(*_SHOWN).order_by(_TABLE.workflow_id)
+        with self._database.read() as connection:
+            return tuple(_upload(row) for row in connection.execute(query))
+
+    def _read(self, workflow_id: str) -> tuple[Upload, ...]:
+        with self._database.read() as connection:
+            return tuple(_upload(row) for row in connection.execute(_one(workflow_id)))
+
+
+def _one(workflow_id: str) -> Any:
+    return select(*_SHOWN).where(_TABLE.workflow_id == workflow_id)
+
+
+def _upload(row: Any) -> Upload:
+    return Upload(*row)
+
+
+def _delete(connection: Connection, workflow_id: str) -> bool:
+    gone = delete(uploaded_definitions).where(_TABLE.workflow_id == workflow_id)
+    return bool(connection.execute(gone).rowcount)
+
+
+def _take_turn(connection: Connection) -> None:
+    """Let uploads follow each other, so that each counts the others; on SQLite they do."""
+    if connection.dialect.name == "postgresql":
+        connection.execute(text("SELECT pg_advisory_xact_lock(:key)"), {"key": _LOCK})
+
+
+def _require_room(connection: Connection, upload: Upload, size: int, quota: Quota | None) -> None:
+    others = select(func.count(), func.coalesce(func.sum(_TABLE.size_bytes), 0)).where(
+        _TABLE.workflow_id != upload.workflow_id
+    )
+    number, _ = connection.execute(others).one()
+    if number >= MAX_UPLOADS:
+        raise Conflict(f"There are {MAX_UPLOADS} uploaded workflows already; remove one first.")
+    if quota is None:
+        return
+    own = others.where(_TABLE.uploaded_by == upload.uploaded_by)
+    number, total = connection.execute(own).one()
+    if number >= quota.number:
+        raise Conflict(
+            f"You have uploaded {number} workflows, and {quota.number} is the most; "
+            "remove one first."
+        )
+    if (total := int(total) + size) > quota.size_bytes:
+        raise Conflict(
+            f"Your uploaded workflows would take {total} bytes together, and "
+            f"{quota.size_bytes} is the most; remove one first, or make this one smaller."
+        )

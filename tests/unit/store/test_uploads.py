@@ -1,0 +1,128 @@
+from concurrent.futures import ThreadPoolExecutor
+from dataclasses import replace
+
+import pytest
+
+from app.errors import Conflict
+from app.store import uploads as module
+from app.store.execution_rows import now
+from app.store.uploads import Quota, Upload, UploadedDefinitions
+
+ROOM = Quota(100, 10**6)
+
+
+@pytest.fixture
+def uploads(database):
+    return UploadedDefinitions(database)
+
+
+def made(workflow_id="w", username="dev", **summary):
+    words = {"id": workflow_id, "name": workflow_id, "description": "", "digest": "d"}
+    return Upload(workflow_id, "key", words | summary, username, now())
+
+
+def put(uploads, upload, document="text", quota=ROOM, **more):
+    uploads.put(upload, document, quota, **more)
+
+
+def test_they_are_kept_whole(uploads):
+    upload = made(description="NUL \0 and \N{SNOWMAN}")
+    put(uploads, upload, "id: w # \N{SNOWMAN}\n")
+    put(uploads, made("a"))
+    assert uploads.get("w") == upload
+    assert uploads.text("w") == "id: w # \N{SNOWMAN}\n"
+    assert [found.workflow_id for found in uploads.all()] == ["a", "w"]
+
+
+def test_what_is_not_there_is_none(uploads):
+    assert uploads.all() == ()
+    assert uploads.get("w") is None
+    assert uploads.text("w") is None
+    assert uploads.remove("w") is False
+
+
+def test_the_next_takes_the_place_of_the_last(uploads):
+    put(uploads, made(name="first"))
+    put(uploads, second := made(name="second", username="ada"), "longer")
+    assert uploads.all() == (second,)
+    assert uploads.get("w").uploaded_by == "ada"
+    assert uploads.text("w") == "longer"
+    assert uploads.remove("w") is True
+    assert uploads.all() == ()
+
+
+def test_a_new_one_takes_nobodys_place(uploads):
+    put(uploads, first := made())
+    with pytest.raises(Conflict, match="There is a workflow 'w' already"):
+        put(uploads, made(name="second"), replace=False)
+    assert uploads.all() == (first,)
+
+
+def test_one_whose_answer_was_lost_may_be_sent_again(uploads):
+    put(uploads, first := made(), replace=False)
+    put(uploads, first, replace=False)
+    assert uploads.all() == (first,)
+
+
+class TestRoom:
+    def test_one_user_has_so_many_at_most(self, uploads):
+        two = Quota(2, 10**6)
+        for name in "ab":
+            put(uploads, made(name), quota=two)
+        with pytest.raises(Conflict, match="You have uploaded 2 workflows, and 2 is the most"):
+            put(uploads, made("c"), quota=two)
+        put(uploads, made("b", name="replaced"), quota=two)
+        put(uploads, made("c", "ada"), quota=two)
+        with pytest.raises(Conflict, match="2 is the most"):
+            put(uploads, made("c"), quota=two)  # it would be theirs then
+        uploads.remove("a")
+        put(uploads, made("c"), quota=two)
+        assert [found.uploaded_by for found in uploads.all()] == ["dev", "dev"]
+
+    def test_and_so_many_bytes(self, uploads):
+        little = Quota(100, 20)
+        put(uploads, made("a"), "x" * 10, little)
+        put(uploads, made("b"), "x" * 10, little)
+        with pytest.raises(Conflict, match=r"would take 21 bytes together, and 20 is the most"):
+            put(uploads, made("c"), "x", little)
+        with pytest.raises(Conflict, match="make this one smaller"):
+            put(uploads, made("b"), "x" * 11, little)
+        put(uploads, made("c", "ada"), "\N{SNOWMAN}" * 6, little)
+        with pytest.raises(Conflict, match="21 bytes"):
+            put(uploads, made("c", "ada"), "\N{SNOWMAN}" * 7, little)
+
+    def test_an_operator_has_none_but_that_of_all(self, uploads, monkeypatch):
+        monkeypatch.setattr(module, "MAX_UPLOADS", 2)
+        put(uploads, made("a"), quota=None)
+        put(uploads, made("b", "ada"), quota=None)
+        with pytest.raises(Conflict, match="There are 2 uploaded workflows already"):
+            put(uploads, made("c", "bob"), quota=None)
+        put(uploads, made("b", "bob"), quota=None)
+
+    def test_it_is_counted_at_the_same_moment_too(self, uploads, database):
+        def try_it(number):
+            try:
+                put(UploadedDefinitions(database), made(f"w{number}"), quota=Quota(3, 10**6))
+            except Conflict:
+                return False
+            return True
+
+        with ThreadPoolExecutor(8) as pool:
+            assert list(pool.map(try_it, range(8))).count(True) == 3
+        assert len(uploads.all()) == 3
+
+
+def test_of_several_that_are_new_at_the_same_moment_one_is(uploads, database):
+    each = [replace(made(), uploaded_by=str(number)) for number in range(8)]
+
+    def try_it(upload):
+        try:
+            put(UploadedDefinitions(database), upload, replace=False)
+        except Conflict:
+            return None
+        return upload
+
+    with ThreadPoolExecutor(8) as pool:
+        stored = [upload for upload in pool.map(try_it, each) if upload is not None]
+    assert list(uploads.all()) == stored
+    assert len(stored) == 1
