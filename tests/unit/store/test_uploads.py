@@ -2,6 +2,7 @@ from concurrent.futures import ThreadPoolExecutor
 from dataclasses import replace
 
 import pytest
+from sqlalchemy import event
 
 from app.errors import Conflict
 from app.store import uploads as module
@@ -62,6 +63,29 @@ def test_one_whose_answer_was_lost_may_be_sent_again(uploads):
     put(uploads, first := made(), replace=False)
     put(uploads, first, replace=False)
     assert uploads.all() == (first,)
+
+
+def test_reading_them_is_one_statement_at_most(uploads, database):
+    for name in "abc":
+        put(uploads, made(name))
+    reader, statements = UploadedDefinitions(database), []
+
+    def note(*args):
+        statements.append(args[2])
+
+    event.listen(database._reader, "before_cursor_execute", note)
+    try:
+        for _ in range(3):
+            del statements[:]
+            assert len(reader.all()) == 3
+            assert len(statements) <= 1
+            del statements[:]
+            assert reader.get("b") is not None
+            assert len(statements) <= 1
+    finally:
+        event.remove(database._reader, "before_cursor_execute", note)
+    if database.is_sqlite:
+        assert statements == []  # nothing was written since
 
 
 class TestRoom:
