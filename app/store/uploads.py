@@ -12,7 +12,6 @@ from sqlalchemy import Connection, delete, func, insert, select, text
 from app.domain import JSON
 from app.errors import Conflict
 from app.store.database import Database
-from app.store.memo import Memo
 from app.store.schema import uploaded_definitions
 
 MAX_UPLOADS: Final = 1000
@@ -60,16 +59,18 @@ class UploadedDefinitions:
 
     def __init__(self, database: Database) -> None:
         self._database = database
-        self._all: Memo[None, tuple[Upload, ...]] = Memo(database, self._read_all)
-        self._one: Memo[str, tuple[Upload, ...]] = Memo(database, self._read)
 
     def all(self) -> tuple[Upload, ...]:
         """Read all, by id."""
-        return self._all.get(None)
+        query = select(*_SHOWN).order_by(_TABLE.workflow_id)
+        with self._database.read() as connection:
+            return tuple(_upload(row) for row in connection.execute(query))
 
     def get(self, workflow_id: str) -> Upload | None:
         """Read one; None if there is none."""
-        return next(iter(self._one.get(workflow_id)), None)
+        with self._database.read() as connection:
+            row = connection.execute(_one(workflow_id)).first()
+        return None if row is None else _upload(row)
 
     def text(self, workflow_id: str) -> str | None:
         """Read the text of one, as it was uploaded; None if there is none."""
@@ -123,15 +124,6 @@ class UploadedDefinitions:
             False when there is none.
         """
         return self._database.write(lambda c: _delete(c, workflow_id))
-
-    def _read_all(self, _: None) -> tuple[Upload, ...]:
-        query = select(*_SHOWN).order_by(_TABLE.workflow_id)
-        with self._database.read() as connection:
-            return tuple(_upload(row) for row in connection.execute(query))
-
-    def _read(self, workflow_id: str) -> tuple[Upload, ...]:
-        with self._database.read() as connection:
-            return tuple(_upload(row) for row in connection.execute(_one(workflow_id)))
 
 
 def _one(workflow_id: str) -> Any:
