@@ -351,6 +351,9 @@ class Observation:
 
     Attributes:
         tasks: The tasks that changed since the last observation.
+        task_cursors: Bookmarks of tasks, by name, where they changed since the last observation:
+            what the cursor would hold of each. An orchestrator whose executions have thousands of
+            tasks reads them again from the store, see :class:`app.store.task_cursors.TaskCursors`.
         entries: The log entries that are new since the last observation, in order.
         cursor: Bookmark that the next observation gets.
         poll_after_seconds: When looking again makes sense.
@@ -363,6 +366,7 @@ class Observation:
     status: ExecutionStatus
     cursor: JSON
     tasks: tuple[Task, ...] = ()
+    task_cursors: Mapping[str, JSON] = field(default_factory=dict)
     entries: tuple[NewLogEntry, ...] = ()
     outputs: Mapping[str, JSON] | None = None
     error: str | None = None

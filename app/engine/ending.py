@@ -1,22 +1,23 @@
-"""Ending all that runs of an execution, by nothing but its cursor and the folders of its jobs."""
+"""Ending all that runs of an execution, by nothing but its cursors and the folders of its jobs."""
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from pathlib import Path
 
-from app.domain import Execution, TaskStatus
+from app.domain import TaskStatus
 from app.engine.launchers.base import JobPhase, Launcher
-from app.engine.progress import Progress, TaskState
+from app.engine.task_state import TaskState
 
 _BEGUN = (TaskStatus.RUNNING, TaskStatus.PAUSED)
 
 
-def end_all(execution: Execution, executions_dir: Path, launcher: Launcher) -> bool:
+def end_all(tasks: Mapping[str, TaskState], execution_folder: Path, launcher: Launcher) -> bool:
     """Ask for the end of all jobs of an execution; it needs no definition and no expression.
 
     Args:
-        execution: The execution.
-        executions_dir: Where the folders of executions are.
+        tasks: Its tasks, by name.
+        execution_folder: Its folder.
         launcher: Where its commands run.
 
     Returns:
@@ -25,14 +26,10 @@ def end_all(execution: Execution, executions_dir: Path, launcher: Launcher) -> b
     Raises:
         UpstreamError: The launcher cannot work now.
     """
-    names = list((execution.cursor or {}).get("tasks", {}))
-    progress = Progress(names, execution.cursor)
     ended = True
-    for name in names:
-        task = progress[name]
+    for name, task in tasks.items():
         if task.status in _BEGUN:
-            folder = job_folder(executions_dir / execution.id, name, task)
-            ended &= _end(folder, task, launcher)
+            ended &= _end(job_folder(execution_folder, name, task), task, launcher)
     return ended
 
 

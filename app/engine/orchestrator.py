@@ -28,7 +28,8 @@ from app.engine.ending import end_all
 from app.engine.folder import DefinitionFolder
 from app.engine.launchers.registry import create_launcher
 from app.engine.launchers.run_as import find_account
-from app.engine.model import Definition
+from app.engine.plan import Plan
+from app.engine.recollection import Recollection
 from app.engine.run import Machine, Run
 from app.engine.slots import Slots
 from app.errors import FieldError, InvalidDefinition, UpstreamUnreachable
@@ -36,6 +37,7 @@ from app.files import data_mark
 from app.settings.schema import Text, setting
 from app.store.compiled import WorkflowFiles
 from app.store.definitions import DefinitionSnapshots
+from app.store.task_cursors import TaskCursors
 from app.store.uploads import Quota, UploadedDefinitions
 
 _COMPILED_BYTES = 64 * 1024 * 1024
@@ -65,6 +67,8 @@ class EngineOrchestrator(Orchestrator):
         catalogue: Catalogue,
         compiler: Compiler,
         snapshots: DefinitionSnapshots,
+        *,
+        recollection: Recollection,
         machine: Machine,
     ) -> None:
         super().__init__(name)
@@ -72,7 +76,8 @@ class EngineOrchestrator(Orchestrator):
         self._compiler = compiler
         self._machine = machine
         self._snapshots = snapshots
-        self._compiled = SharedReads(self._compile, _COMPILED_BYTES)
+        self._recollection = recollection
+        self._plans = SharedReads(self._plan, _COMPILED_BYTES)
 
     @classmethod
     def create(cls, name: str, options: EngineOptions, context: Context) -> EngineOrchestrator:
@@ -97,7 +102,14 @@ class EngineOrchestrator(Orchestrator):
             DefinitionFolder(folder, compiler, files),
             Quota(engine.max_uploads_per_user, engine.max_upload_bytes_per_user),
         )
-        return cls(name, catalogue, compiler, snapshots, machine)
+        return cls(
+            name,
+            catalogue,
+            compiler,
+            snapshots,
+            recollection=Recollection(TaskCursors(context.database)),
+            machine=machine,
+        )
 
     def workflows(self, identity: Identity) -> list[Workflow]:
         """List the definitions; every user may launch them all."""
@@ -124,8 +136,12 @@ class EngineOrchestrator(Orchestrator):
 
     def observe(self, execution: Execution) -> Observation:
         """Do what can be done now for an execution, and tell what happened."""
-        definition = self._compiled.get(execution.reference["definition"])
-        return Run(execution, definition, self._machine).advance()
+        plan = self._plans.get(execution.reference["definition"])
+        progress = self._recollection.take(execution, plan)
+        seen = Run(execution, progress, self._machine).advance()
+        if not seen.log_complete:
+            self._recollection.keep(execution, progress)
+        return seen
 
     def cancel(self, execution: Execution) -> None:
         """Accept; the next observation acts on the desired state."""
@@ -133,10 +149,10 @@ class EngineOrchestrator(Orchestrator):
     def abandon(self, execution: Execution) -> str | None:
         """End all jobs of an execution; see the contract."""
         machine = self._machine
-        if not end_all(execution, machine.executions_dir, machine.launcher):
+        tasks = self._recollection.tasks(execution)
+        if not end_all(tasks, machine.executions_dir / execution.id, machine.launcher):
             return None
-        for name in (execution.cursor or {}).get("tasks", {}):
-            machine.slots.give_back(execution.id, name)
+        machine.slots.keep_only(execution.id, ())
         return "Nothing of it runs any more."
 
     def pause(self, execution: Execution) -> None:
@@ -197,8 +213,8 @@ class EngineOrchestrator(Orchestrator):
             raise outcome.error.again()
         return outcome
 
-    def _compile(self, digest: str) -> Definition:
-        return definitions.build(self._snapshots.get(digest))
+    def _plan(self, digest: str) -> Plan:
+        return Plan.of(definitions.build(self._snapshots.get(digest)))
 
     def _workflow(self, compiled: Compiled) -> Workflow:
         return Workflow(

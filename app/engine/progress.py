@@ -1,139 +1,279 @@
-"""What the engine remembers of an execution between two observations: its cursor."""
+"""How far an execution came, and what follows from that: which tasks may begin, which never will.
+
+It is stored in pieces: a small cursor for the execution, and one for each task that is not as it
+was launched. A look changes few tasks, so indices are kept, and nothing goes through all of them.
+"""
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Sequence
-from dataclasses import asdict, dataclass, field
-from datetime import UTC, datetime
+import heapq
+import secrets
+from collections.abc import Iterator, Mapping
+from dataclasses import dataclass, field
 
 from app.domain import JSON, Task, TaskStatus
+from app.engine.model import Resources
+from app.engine.plan import Plan
+from app.engine.task_state import TaskState
+from app.errors import UpstreamError
+
+_VERSION = 2
+_TOKEN_BYTES = 8
+_OPEN = (TaskStatus.PENDING, TaskStatus.RUNNING, TaskStatus.PAUSED)
 
 
-@dataclass(slots=True)
-class TaskState:
-    """One task, as far as it came.
+@dataclass(frozen=True, slots=True)
+class Changes:
+    """What the store does not know yet.
 
     Attributes:
-        attempt: Number of attempts begun.
-        starts: How often the start of this attempt had to be repeated.
-        offset: How far the output of this attempt was read, as the launcher counts.
-        begun_at: When it was decided to begin this attempt, seconds since the epoch.
-        process: The launcher's name for the process that has the job, once it was seen.
-        lost_at: When it was seen that the records are of no use, though the job still runs.
-        outputs: Number of outputs that a success left.
-        started_at: When the command itself began, seconds since the epoch.
-        retry_at: When the next attempt may begin, seconds since the epoch.
-        tail: The last lines of output, for the reason of a failure.
+        cursor: The execution's cursor, the same as before where nothing changed.
+        tasks: Tasks that look different to readers now, in the order of the definition.
+        task_cursors: Cursors of the tasks that changed in any respect.
     """
 
-    status: TaskStatus = TaskStatus.PENDING
-    attempt: int = 0
-    starts: int = 0
-    offset: int = 0
-    begun_at: float | None = None
-    started_at: float | None = None
-    finished_at: float | None = None
-    retry_at: float | None = None
-    exit_code: int | None = None
-    node: str | None = None
-    error: str | None = None
-    tail: list[str] = field(default_factory=list)
-    process: JSON = None
-    lost_at: float | None = None
-    outputs: int | None = None
-
-    def begin_attempt(self, now: float) -> None:
-        """Forget what the attempt before left."""
-        self.status = TaskStatus.RUNNING
-        self.attempt += 1
-        self.starts = self.offset = 0
-        self.begun_at = now
-        self.started_at = self.finished_at = self.retry_at = None
-        self.exit_code = self.error = self.process = self.lost_at = None
-        self.tail = []
+    cursor: JSON
+    tasks: tuple[Task, ...]
+    task_cursors: Mapping[str, JSON]
 
 
-_DEFAULTS = asdict(TaskState())
+@dataclass(frozen=True, slots=True)
+class Stored:
+    """What the store has of an execution's progress.
+
+    Attributes:
+        cursor: The execution's cursor.
+        tasks: Those of its tasks.
+        to_be_moved: The first version kept the tasks in the execution's cursor.
+    """
+
+    cursor: Mapping[str, JSON] = field(default_factory=dict)
+    tasks: Mapping[str, JSON] = field(default_factory=dict)
+    to_be_moved: bool = False
+
+
+def version_of(cursor: JSON) -> int:
+    """Give the version of an execution's cursor.
+
+    Raises:
+        UpstreamError: It is later than this program's.
+    """
+    version = int(cursor.get("version", 1))
+    if version > _VERSION:
+        raise UpstreamError(
+            "A later version of the service drove this execution; only one like it can go on.",
+            detail=f"cursor of version {version}, known is {_VERSION}",
+        )
+    return version
+
+
+def token_of(cursor: JSON) -> str | None:
+    """Give the token of the look that an execution's cursor comes from; None if it has none."""
+    return (cursor or {}).get("look")
 
 
 class Progress:
-    """The states of all tasks of an execution.
+    """The states of all tasks of an execution, and what follows from them.
+
+    Whoever changes a task takes it from :meth:`changing`; a status is changed by :meth:`move`,
+    :meth:`begin` and :meth:`retry` only.
+
+    Args:
+        plan: The definition.
+        stored: What the store has.
 
     Attributes:
         begun_at: When the first observation was made, seconds since the epoch.
         paused: Whether the commands were told to stop for a while.
+        first_start: When the first task began, seconds since the epoch.
     """
 
-    def __init__(self, names: Sequence[str], cursor: JSON) -> None:
-        cursor = cursor or {}
-        self._stored: JSON = cursor.get("tasks", {})
-        self.begun_at: float | None = cursor.get("begun_at")
-        self.paused: bool = cursor.get("paused", False)
-        self._tasks = {name: _load(self._stored.get(name, {})) for name in names}
+    def __init__(self, plan: Plan, stored: Stored) -> None:
+        self.plan = plan
+        self.begun_at: float | None = stored.cursor.get("begun_at")
+        self.paused: bool = stored.cursor.get("paused", False)
+        self.first_start: float | None = stored.cursor.get("first_start")
+        self.token = token_of(stored.cursor)
+        self._own = self._own_cursor()
+        known = {name: kept for name, kept in stored.tasks.items() if name in plan.steps}
+        self._tasks = {name: TaskState.load(kept) for name, kept in known.items()}
+        self._stored: dict[str, JSON] = {} if stored.to_be_moved else known
+        self._changing = set(known) if stored.to_be_moved else set()
+        self._names = tuple(plan.steps)
+        self._by_status: dict[TaskStatus, set[str]] = {status: set() for status in TaskStatus}
+        self._waits_for = dict(plan.needed)
+        self._ready: dict[str, Resources] = {}
+        self._fresh: set[str] = set()
+        self._later: list[tuple[float, str]] = []
+        self._doomed: list[int] = []
+        self._index()
 
     def __getitem__(self, name: str) -> TaskState:
-        return self._tasks[name]
+        """Give a task to be read."""
+        task = self._tasks.get(name)
+        if task is None:
+            task = self._tasks[name] = TaskState()
+        return task
 
-    def dump(self) -> JSON:
-        """Give the cursor; what holds its default is left out."""
-        return {
-            "begun_at": self.begun_at,
-            "paused": self.paused,
-            "tasks": {name: _dump(task) for name, task in self._tasks.items()},
-        }
+    @property
+    def bytes(self) -> int:
+        """About how much memory it takes."""
+        return 300 * len(self._names) + 2000 * len(self._tasks)
 
-    def changed(self) -> Iterator[Task]:
-        """Give the tasks that are not as they were, for the store, where they began as pending."""
-        for name, task in self._tasks.items():
-            stored = self._stored.get(name, {})
-            if _dump(task) != stored and (shown := _shown(name, task)) != _shown(
-                name, _load(stored)
-            ):
-                yield shown
+    def changing(self, name: str) -> TaskState:
+        """Give a task to be changed, but for its status."""
+        self._changing.add(name)
+        return self[name]
+
+    def move(self, name: str, status: TaskStatus) -> TaskState:
+        """Change the status of a task that is not final."""
+        task = self.changing(name)
+        before, task.status = task.status, status
+        if before is not status:
+            self._by_status[before].discard(name)
+            self._by_status[status].add(name)
+            self._ready.pop(name, None)
+            if status.final:
+                self._close(name)
+        return task
+
+    def begin(self, name: str, now: float) -> TaskState:
+        """Begin the next attempt of a task.
+
+        Args:
+            name: The task.
+            now: Seconds since the epoch.
+        """
+        task = self.move(name, TaskStatus.RUNNING)
+        task.begin_attempt(now)
+        self.first_start = min(self.first_start or now, now)
+        return task
+
+    def retry(self, name: str, at: float) -> None:
+        """Let a task begin again.
+
+        Args:
+            name: The task.
+            at: Not before then, seconds since the epoch.
+        """
+        self.move(name, TaskStatus.PENDING).retry_at = at
+        heapq.heappush(self._later, (at, name))
+
+    def having(self, *statuses: TaskStatus) -> list[str]:
+        """List the tasks that have one of these statuses, in the order of the definition."""
+        found = set().union(*(self._by_status[status] for status in statuses))
+        return sorted(found, key=self.plan.positions.__getitem__)
+
+    def ready(self, now: float) -> Mapping[str, Resources]:
+        """Give what the tasks want that can begin.
+
+        Those that are new among them stand last, and in the order of the definition.
+
+        Args:
+            now: Seconds since the epoch.
+        """
+        while self._later and self._later[0][0] <= now:
+            at, name = heapq.heappop(self._later)
+            if self._is_pending(name) and self[name].retry_at == at:
+                self._fresh.add(name)
+        for name in sorted(self._fresh, key=self.plan.positions.__getitem__):
+            if self._is_pending(name):
+                self._ready[name] = self.plan.steps[name].resources
+        self._fresh.clear()
+        return self._ready
+
+    def next_retry(self) -> float | None:
+        """Give when the next task may begin again, seconds since the epoch."""
+        while self._later and not self._is_pending(self._later[0][1]):
+            heapq.heappop(self._later)
+        return self._later[0][0] if self._later else None
+
+    def doomed(self) -> Iterator[tuple[str, str]]:
+        """Give the tasks that can never begin, in the order of the definition.
+
+        Whoever asks must move each one before the next, so that those behind it come as well.
+
+        Yields:
+            The task, and one that it needs and that did not succeed.
+        """
+        while self._doomed:
+            name = self._names[heapq.heappop(self._doomed)]
+            if self._is_pending(name):
+                yield name, next(n for n in self.plan.steps[name].needs if self._blocks(n))
 
     def all_final(self) -> bool:
         """Tell whether no task can change any more."""
-        return all(task.status.final for task in self._tasks.values())
+        return self._count_open() == 0
 
     def share_done(self) -> float:
         """Give the share of tasks that are final, 0 to 1."""
-        return sum(task.status.final for task in self._tasks.values()) / len(self._tasks)
+        return (len(self._names) - self._count_open()) / len(self._names)
 
-    def first_start(self) -> float | None:
-        """Give the moment when the first task began, seconds since the epoch."""
-        return min((t.begun_at for t in self._tasks.values() if t.begun_at), default=None)
+    def take_changes(self) -> Changes:
+        """Give what the store does not know yet, and from now on take it for stored.
 
+        Where it could not be stored, this must be read again from there.
+        """
+        cursors: dict[str, JSON] = {}
+        shown: list[Task] = []
+        for name in sorted(self._changing, key=self.plan.positions.__getitem__):
+            task, before = self[name], self._stored.get(name, {})
+            after = task.dump()
+            if after == before:
+                continue
+            cursors[name] = self._stored[name] = after
+            now = task.shown(name)
+            if now != TaskState.load(before).shown(name):
+                shown.append(now)
+        self._changing.clear()
+        own = self._own_cursor()
+        if cursors or own != self._own or self.token is None:
+            self._own, self.token = own, secrets.token_hex(_TOKEN_BYTES)
+        cursor = {"version": _VERSION, **own, "look": self.token}
+        return Changes(cursor, tuple(shown), cursors)
 
-def _load(stored: JSON) -> TaskState:
-    task = TaskState(**{key: value for key, value in stored.items() if key in _DEFAULTS})
-    task.status = TaskStatus(task.status)
-    task.tail = list(task.tail)
-    return task
+    def _own_cursor(self) -> JSON:
+        return {
+            "begun_at": self.begun_at, "paused": self.paused, "first_start": self.first_start,
+        }  # fmt: skip
 
+    def _index(self) -> None:
+        """Compute all that follows from the states of the tasks."""
+        self._by_status[TaskStatus.PENDING] = self.plan.steps.keys() - self._tasks.keys()
+        for name, task in self._tasks.items():
+            self._by_status[task.status].add(name)
+        for name, task in self._tasks.items():
+            if task.status.final:
+                self._close(name)
+            elif task.status is TaskStatus.PENDING and task.retry_at is not None:
+                heapq.heappush(self._later, (task.retry_at, name))
+        begun = (task.begun_at for task in self._tasks.values() if task.begun_at is not None)
+        self.first_start = self.first_start or min(begun, default=None)
+        waiting = {name for _, name in self._later}
+        self._fresh = {
+            name
+            for name in self._by_status[TaskStatus.PENDING] - waiting
+            if not self._waits_for[name]
+        }
 
-def _dump(task: TaskState) -> JSON:
-    return {
-        name: value
-        for name, default in _DEFAULTS.items()
-        if (value := getattr(task, name)) != default
-    }
+    def _close(self, name: str) -> None:
+        """Draw the conclusions from the end of a task for those that need it."""
+        blocks = self._blocks(name)
+        for follower in self.plan.followers[name]:
+            self._waits_for[follower] -= 1
+            if blocks:
+                heapq.heappush(self._doomed, self.plan.positions[follower])
+            elif not self._waits_for[follower]:
+                self._fresh.add(follower)
 
+    def _blocks(self, name: str) -> bool:
+        """Tell whether a task has ended in a way that lets none begin which needs it."""
+        status = self[name].status
+        forgiven = self.plan.steps[name].allow_failure and status is TaskStatus.FAILED
+        return status.final and status is not TaskStatus.SUCCESS and not forgiven
 
-def _shown(name: str, task: TaskState) -> Task:
-    return Task(
-        name=name,
-        status=task.status,
-        started_at=moment(task.started_at or task.begun_at),
-        finished_at=moment(task.finished_at),
-        exit_code=task.exit_code,
-        attempts=task.attempt,
-        node=task.node,
-        error=task.error,
-    )
+    def _is_pending(self, name: str) -> bool:
+        return name in self._by_status[TaskStatus.PENDING]
 
-
-def moment(seconds: float | None) -> datetime | None:
-    """Give the moment of so many seconds since the epoch, in whole milliseconds."""
-    if seconds is None:
-        return None
-    return datetime.fromtimestamp(int(seconds * 1000) / 1000, UTC)
+    def _count_open(self) -> int:
+        return sum(len(self._by_status[status]) for status in _OPEN)

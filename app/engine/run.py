@@ -1,8 +1,9 @@
 """One look at one execution of the engine: what happened, and what can be begun now.
 
-A :class:`Run` lives for one observation. All it knows of the past is the cursor that the last one
-gave back, and the records in the jobs' folders. Whatever it did before a crash it finds again
-there: starting a job is idempotent, and output is read from where the cursor says.
+A :class:`Run` lives for one observation. All it knows of the past is the progress that is stored
+with the last one, and the records in the jobs' folders. Whatever it did before a crash it finds
+again there: starting a job is idempotent, and output is read from where the progress says. What it
+does is in proportion to what happened, and not to the number of steps.
 
 It begins, pauses and resumes nothing itself. What is to be done it prepares and hands out with the
 observation, to be done once that is stored: a driver that lost its execution to another one cannot
@@ -36,11 +37,13 @@ from app.engine.expressions import evaluate
 from app.engine.header_fields import HeaderFields
 from app.engine.launchers.base import JobPhase, JobState, Launcher
 from app.engine.levels import level_of
-from app.engine.model import Definition, StepDefinition, StepType
-from app.engine.progress import Progress, TaskState, moment
+from app.engine.model import StepDefinition, StepType
+from app.engine.progress import Progress
 from app.engine.slots import Slots
+from app.engine.task_state import TaskState, moment
 from app.errors import InvalidRequest, UpstreamError, UpstreamRefused
 
+_BEGUN = (TaskStatus.RUNNING, TaskStatus.PAUSED)
 _READ_BYTES = 1024 * 1024
 _TAIL_LINES = 5
 _TAIL_CHARACTERS = 400
@@ -70,14 +73,14 @@ class Machine:
 class Run:
     """Advances one execution by one observation."""
 
-    def __init__(self, execution: Execution, definition: Definition, machine: Machine) -> None:
+    def __init__(self, execution: Execution, progress: Progress, machine: Machine) -> None:
         self._execution = execution
-        self._definition = definition
+        self._progress = progress
+        self._definition = progress.plan.definition
+        self._steps = progress.plan.steps
         self._machine = machine
         self._launcher = machine.launcher
         self._folder = machine.executions_dir / execution.id
-        self._steps = {step.id: step for step in definition.steps}
-        self._progress = Progress(list(self._steps), execution.cursor)
         self._entries: list[NewLogEntry] = []
         self._wait = _SAFETY_SECONDS
         self._actions: list[Callable[[], None]] = []
@@ -89,8 +92,7 @@ class Run:
             UpstreamError: The launcher cannot work now; what was done is found again next time.
         """
         self._begin()
-        for step, task in self._tasks(TaskStatus.RUNNING, TaskStatus.PAUSED):
-            self._look(step, task)
+        self._look_at_running()
         if self._execution.desired is DesiredState.CANCEL:
             self._cancel()
         else:
@@ -105,8 +107,7 @@ class Run:
 
     def _wait_no_more(self) -> None:
         """Let others have the turns of the tasks that are not to begin for now."""
-        for step, _ in self._tasks(TaskStatus.PENDING):
-            self._machine.slots.give_back(self._execution.id, step.id)
+        self._machine.slots.keep_only(self._execution.id, self._progress.having(*_BEGUN))
 
     def _begin(self) -> None:
         if self._progress.begun_at is not None:
@@ -121,6 +122,16 @@ class Run:
             self._folder / "work",
             self._definition.files,
             begun=self._progress.begun_at is not None,
+        )
+
+    def _look_at_running(self) -> None:
+        names = self._progress.having(*_BEGUN)
+        for name in names:
+            self._look(self._steps[name], self._progress.changing(name))
+        self._machine.slots.confirm(
+            self._execution.id,
+            {name: self._steps[name].resources for name in self._progress.having(*_BEGUN)},
+            owner=self._execution.owner,
         )
 
     def _look(self, step: StepDefinition, task: TaskState) -> None:
@@ -143,15 +154,8 @@ class Run:
                 self._wait = 0.0
         elif state.phase is not JobPhase.RUNNING:
             self._end(step, task, state)
-        if task.status in (TaskStatus.RUNNING, TaskStatus.PAUSED):
-            self._machine.slots.take(
-                self._execution.id,
-                step.id,
-                step.resources,
-                running=True,
-                owner=self._execution.owner,
-            )
-            self._pause_or_resume(step, task, state)
+        if task.status in _BEGUN:
+            self._pause_or_resume(step, state)
 
     def _read(self, step: StepDefinition, task: TaskState, folder: Path) -> bool:
         before = task.offset
@@ -211,7 +215,7 @@ class Run:
         if state.phase is JobPhase.EXITED and state.exit_code == 0 and not told_to_end:
             self._succeed(step, task, took)
         elif state.cancelled:
-            task.status = TaskStatus.CANCELLED
+            self._progress.move(step.id, TaskStatus.CANCELLED)
             task.error = f"cancelled after {took}"
             self._remark(Level.WARN, f"Task '{step.id}' was cancelled after {took}", step)
         else:
@@ -223,35 +227,35 @@ class Run:
         except InvalidRequest as exc:
             self._fail(step, task, f"its outputs cannot be read: {exc.message}")
             return
-        task.status = TaskStatus.SUCCESS
+        self._progress.move(step.id, TaskStatus.SUCCESS)
         self._remark(Level.INFO, f"Task '{step.id}' succeeded after {took}", step)
 
     def _fail(self, step: StepDefinition, task: TaskState, reason: str) -> None:
         self._remark(Level.ERROR, f"Task '{step.id}' failed: {reason}", step)
         task.error = reason
         if task.attempt > step.retries or self._execution.desired is DesiredState.CANCEL:
-            task.status = TaskStatus.FAILED
+            self._progress.move(step.id, TaskStatus.FAILED)
             return
-        task.status = TaskStatus.PENDING
-        task.retry_at = time.time() + step.retry_delay_seconds
+        self._progress.retry(step.id, time.time() + step.retry_delay_seconds)
         delay = format_duration(step.retry_delay_seconds)
         text = f"Task '{step.id}': retry {task.attempt} of {step.retries} in {delay}"
         self._remark(Level.WARN, text, step)
 
     def _cancel(self) -> None:
-        for step, task in self._tasks(TaskStatus.PENDING, TaskStatus.RUNNING, TaskStatus.PAUSED):
-            if task.status is TaskStatus.PENDING:
-                task.status = TaskStatus.CANCELLED
-                self._machine.slots.give_back(self._execution.id, step.id)
-            elif task.lost_at is None:
-                self._launcher.cancel(self._job_folder(step, task))
+        self._wait_no_more()
+        for name in self._progress.having(TaskStatus.PENDING):
+            self._progress.move(name, TaskStatus.CANCELLED)
+        for name in self._progress.having(*_BEGUN):
+            task = self._progress[name]
+            if task.lost_at is None:
+                self._launcher.cancel(self._job_folder(self._steps[name], task))
 
-    def _pause_or_resume(self, step: StepDefinition, task: TaskState, state: JobState) -> None:
+    def _pause_or_resume(self, step: StepDefinition, state: JobState) -> None:
         """Stop or continue a command, where its last request was another one."""
         paused = self._execution.desired is DesiredState.PAUSE
         if state.phase is not JobPhase.RUNNING or self._execution.desired is DesiredState.CANCEL:
             return
-        task.status = TaskStatus.PAUSED if paused else TaskStatus.RUNNING
+        task = self._progress.move(step.id, TaskStatus.PAUSED if paused else TaskStatus.RUNNING)
         if state.pause_asked != paused:
             request = self._launcher.pause if paused else self._launcher.resume
             self._actions.append(partial(request, self._job_folder(step, task)))
@@ -264,41 +268,27 @@ class Run:
 
     def _skip(self) -> None:
         """Give up the tasks that need one which did not succeed."""
-        for step, task in self._tasks(TaskStatus.PENDING):
-            failed = next((need for need in step.needs if self._blocks(need)), None)
-            if failed is not None:
-                task.status = TaskStatus.SKIPPED
-                task.error = f"needs '{failed}', which did not succeed"
-                self._remark(Level.WARN, f"Task '{step.id}' is skipped: it {task.error}", step)
-
-    def _blocks(self, need: str) -> bool:
-        status = self._progress[need].status
-        forgiven = self._steps[need].allow_failure and status is TaskStatus.FAILED
-        return status.final and status is not TaskStatus.SUCCESS and not forgiven
+        for name, failed in self._progress.doomed():
+            task = self._progress.move(name, TaskStatus.SKIPPED)
+            task.error = f"needs '{failed}', which did not succeed"
+            text = f"Task '{name}' is skipped: it {task.error}"
+            self._remark(Level.WARN, text, self._steps[name])
 
     def _start_ready(self) -> None:
-        now = time.time()
-        until = time.monotonic() + _STARTING_SECONDS
-        for step, task in self._tasks(TaskStatus.PENDING):
-            if not all(self._progress[need].status.final for need in step.needs):
-                continue
-            if task.retry_at is not None and task.retry_at > now:
-                self._wait = min(self._wait, task.retry_at - now)
-                continue
-            if self._machine.slots.take(
-                self._execution.id,
-                step.id,
-                step.resources,
-                running=False,
-                owner=self._execution.owner,
-            ):
-                self._start(step, task)
+        now, until = time.time(), time.monotonic() + _STARTING_SECONDS
+        ready = self._progress.ready(now)
+        granted = self._machine.slots.take(self._execution.id, ready, owner=self._execution.owner)
+        next_retry = self._progress.next_retry()
+        if next_retry is not None:
+            self._wait = min(self._wait, max(0.0, next_retry - now))
+        for name in granted:
+            self._start(self._steps[name])
             if time.monotonic() > until:  # expressions took long; others have their turn
                 self._wait = 0.0
                 return
 
-    def _start(self, step: StepDefinition, task: TaskState) -> None:
-        task.begin_attempt(time.time())
+    def _start(self, step: StepDefinition) -> None:
+        task = self._progress.begin(step.id, time.time())
         attempt = f", attempt {task.attempt}" if task.attempt > 1 else ""
         self._remark(Level.INFO, f"Task '{step.id}' started{attempt}", step)
         self._launch(step, task)
@@ -323,6 +313,7 @@ class Run:
             self._machine.slots.give_back(self._execution.id, step.id)
             task.finished_at = time.time()
             self._fail(step, task, exc.message)
+            self._wait = 0.0  # what may fail lets others begin, which were not asked for
         else:
             self._actions.append(partial(self._launcher.start, job))
 
@@ -334,15 +325,17 @@ class Run:
             self._remark(level, text)
         # Tasks are read one after the other; their lines belong in the order of their writing.
         self._entries.sort(key=lambda entry: entry.timestamp_ms)
+        changes = self._progress.take_changes()
         return Observation(
             status=status,
-            cursor=self._progress.dump(),
-            tasks=tuple(self._progress.changed()),
+            cursor=changes.cursor,
+            tasks=changes.tasks,
+            task_cursors=changes.task_cursors,
             entries=tuple(self._entries),
             outputs=outputs,
             error=error,
             progress=self._progress.share_done(),
-            started_at=moment(self._progress.first_start()),
+            started_at=moment(self._progress.first_start),
             finished_at=moment(time.time()) if status.final else None,
             poll_after_seconds=self._wait,
             log_complete=status.final,
@@ -353,10 +346,11 @@ class Run:
         """Tell the status, the reason of a failure, and the outputs of a success."""
         if not self._progress.all_final():
             return self._open_status(), None, None
-        for step, task in self._tasks(TaskStatus.FAILED):
-            if not step.allow_failure:
-                return ExecutionStatus.FAILED, f"Task '{step.id}' failed: {task.error}", None
-        if any(True for _ in self._tasks(TaskStatus.CANCELLED)):
+        for name in self._progress.having(TaskStatus.FAILED):
+            if not self._steps[name].allow_failure:
+                error = f"Task '{name}' failed: {self._progress[name].error}"
+                return ExecutionStatus.FAILED, error, None
+        if self._progress.having(TaskStatus.CANCELLED):
             return ExecutionStatus.CANCELLED, None, None
         values = self._values()
         try:
@@ -368,7 +362,7 @@ class Run:
     def _open_status(self) -> ExecutionStatus:
         if self._progress.paused:
             return ExecutionStatus.PAUSED
-        begun = self._progress.first_start() is not None
+        begun = self._progress.first_start is not None
         return ExecutionStatus.RUNNING if begun else ExecutionStatus.PENDING
 
     def _values(self) -> Mapping[str, Any]:
@@ -396,12 +390,6 @@ class Run:
         if task.outputs not in (None, len(outputs)):
             raise InvalidRequest(f"The outputs of step '{step.id}' were removed from its folder.")
         return outputs
-
-    def _tasks(self, *statuses: TaskStatus) -> Iterator[tuple[StepDefinition, TaskState]]:
-        for step in self._definition.steps:
-            task = self._progress[step.id]
-            if task.status in statuses:
-                yield step, task
 
     def _job_folder(self, step: StepDefinition, task: TaskState) -> Path:
         return job_folder(self._folder, step.id, task)

@@ -2,10 +2,12 @@
 
 from __future__ import annotations
 
+import math
 import threading
 import time
-from collections.abc import Callable
-from dataclasses import dataclass
+from collections import Counter
+from collections.abc import Callable, Collection, Mapping
+from dataclasses import dataclass, field
 from itertools import islice
 from typing import Final
 
@@ -27,6 +29,18 @@ class _Held:
     until: float
 
 
+@dataclass(slots=True)
+class _Part:
+    """What one execution holds, and what it waits for, by task.
+
+    Attributes:
+        waiting: Owners in whose queue the tasks are.
+    """
+
+    held: dict[str, _Held] = field(default_factory=dict)
+    waiting: dict[str, str] = field(default_factory=dict)
+
+
 class Slots:
     """Hands out what tasks reserve, in turns by owner.
 
@@ -36,8 +50,8 @@ class Slots:
     next task of the other need not wait for the end of a stranger's.
 
     It holds nothing that cannot be rebuilt from the running tasks. A reservation must be confirmed
-    by taking it again while its task runs. One that nobody confirms for a minute is dropped, and an
-    offer after seconds, so an execution that moved elsewhere leaves nothing behind.
+    while its task runs. One that nobody confirms for a minute is dropped, and an offer after
+    seconds, so an execution that moved elsewhere leaves nothing behind.
 
     Args:
         cpus: Processors to share.
@@ -47,9 +61,12 @@ class Slots:
     def __init__(self, cpus: int, memory_bytes: int | None) -> None:
         self._cpus = cpus
         self._memory_bytes = memory_bytes
-        self._held: dict[_Key, _Held] = {}
+        self._parts: dict[str, _Part] = {}
         self._queues: dict[str, dict[_Key, Resources]] = {}
         self._asked_at: dict[str, float] = {}
+        self._used = Resources(cpus=0, memory_bytes=0)
+        self._busy: Counter[str] = Counter()
+        self._next_end = math.inf  # no reservation ends before
         self._lock = threading.Lock()
         self._wake: Callable[[str], None] = lambda _id: None
 
@@ -58,81 +75,178 @@ class Slots:
         self._wake = wake
 
     def take(
-        self, execution_id: str, task: str, wanted: Resources, *, running: bool, owner: str = ""
-    ) -> bool:
-        """Reserve, or confirm a reservation.
+        self, execution_id: str, wanted: Mapping[str, Resources], *, owner: str = ""
+    ) -> list[str]:
+        """Reserve what there is room for; what is not reserved waits, in the order given.
 
         Args:
             execution_id: The execution.
-            task: Name of its task.
-            wanted: What the task takes; more than there is counts as all there is.
-            running: The task runs already, so it has what it takes.
-            owner: Whose turn it takes to get it.
+            wanted: What its tasks that can begin take, all of them, by name; more than there is
+                counts as all there is.
+            owner: Whose turn they take to get it.
 
         Returns:
-            False when it must wait; ``wake`` tells when to ask again.
+            The tasks that have what they take. The others must wait; ``wake`` tells when to ask
+            again.
         """
-        key, moment = (execution_id, task), time.monotonic()
+        if not wanted:
+            return []
+        moment = time.monotonic()
         with self._lock:
-            offered: list[_Key] = []
-            if running:
-                self._leave(key)
-                self._held[key] = _Held(owner, wanted, moment)
-            elif key not in self._held:
-                self._queues.setdefault(owner, {})[key] = wanted
-                offered = self._offer(moment)
-            held = self._held.get(key)
+            part = self._parts.setdefault(execution_id, _Part())
+            self._queue(execution_id, part, wanted, owner)
+            offered = self._offer(moment) if part.waiting else []
             self._asked_at[owner] = moment
-            if held is not None:
-                held.until = moment + _FORGET_SECONDS
-        self._tell(offered, but=key)
-        return held is not None
+            granted = [task for task in part.held if task in wanted]
+            for task in granted:
+                part.held[task].until = moment + _FORGET_SECONDS
+        self._tell(offered, but=execution_id)
+        return granted
+
+    def confirm(
+        self, execution_id: str, running: Mapping[str, Resources], *, owner: str = ""
+    ) -> None:
+        """Keep what running tasks take; they have it, whether it was reserved or not.
+
+        Args:
+            execution_id: The execution.
+            running: What its running tasks take, by name.
+            owner: Whose they are.
+        """
+        if not running:
+            return
+        moment = time.monotonic()
+        with self._lock:
+            known = self._parts.setdefault(execution_id, _Part()).held
+            for task, resources in running.items():
+                if task in known:
+                    known[task].until = moment + _FORGET_SECONDS
+                else:
+                    self._leave(execution_id, task)
+                    self._hold(
+                        execution_id, task, _Held(owner, resources, moment + _FORGET_SECONDS)
+                    )
+            self._asked_at[owner] = moment
 
     def give_back(self, execution_id: str, task: str) -> None:
         """End a reservation, or the wait for one; idempotent."""
-        key = (execution_id, task)
+        self._give_back(execution_id, (task,))
+
+    def keep_only(self, execution_id: str, running: Collection[str]) -> None:
+        """End the reservations of an execution, and its waits, but for those of some tasks."""
         with self._lock:
-            self._leave(key)
-            if self._held.pop(key, None) is None:
-                return
-            offered = self._offer(time.monotonic())
+            part = self._parts.get(execution_id) or _Part()
+            others = [*part.waiting, *(task for task in part.held if task not in running)]
+        self._give_back(execution_id, others)
+
+    def _give_back(self, execution_id: str, names: Collection[str]) -> None:
+        with self._lock:
+            released = False
+            for task in names:
+                self._leave(execution_id, task)
+                released |= self._release(execution_id, task)
+            self._forget_if_empty(execution_id)
+            offered = self._offer(time.monotonic()) if released else []
         self._tell(offered)
 
-    def _tell(self, offered: list[_Key], but: _Key | None = None) -> None:
-        for execution_id in dict.fromkeys(key[0] for key in offered if key != but):
-            self._wake(execution_id)
+    def _tell(self, offered: list[_Key], but: str | None = None) -> None:
+        for execution_id in dict.fromkeys(key[0] for key in offered):
+            if execution_id != but:
+                self._wake(execution_id)
 
-    def _leave(self, key: _Key) -> None:
-        for owner, queue in self._queues.items():
-            if queue.pop(key, None) is not None:
-                if not queue:
-                    del self._queues[owner]
-                return
+    def _queue(
+        self, execution_id: str, part: _Part, wanted: Mapping[str, Resources], owner: str
+    ) -> None:
+        """Queue the tasks up that neither hold nor wait; the lock is held."""
+        new = wanted.keys() - part.waiting.keys() - part.held.keys()
+        if not new:
+            return
+        queue = self._queues.setdefault(owner, {})
+        for task in filter(new.__contains__, wanted):
+            part.waiting[task] = owner
+            queue[execution_id, task] = wanted[task]
+
+    def _leave(self, execution_id: str, task: str) -> None:
+        """Take a task out of the queue, if it is in one; the lock is held."""
+        part = self._parts.get(execution_id)
+        owner = part.waiting.pop(task, None) if part else None
+        if owner is not None:
+            queue = self._queues[owner]
+            del queue[execution_id, task]
+            if not queue:
+                del self._queues[owner]
+
+    def _hold(self, execution_id: str, task: str, held: _Held) -> None:
+        """Note a reservation; the lock is held."""
+        self._parts.setdefault(execution_id, _Part()).held[task] = held
+        self._count(held, 1)
+        self._next_end = min(self._next_end, held.until)
+
+    def _release(self, execution_id: str, task: str) -> bool:
+        """End a reservation, if there is one; the lock is held."""
+        part = self._parts.get(execution_id)
+        held = part.held.pop(task, None) if part else None
+        if held is None:
+            return False
+        self._count(held, -1)
+        return True
+
+    def _forget_if_empty(self, execution_id: str) -> None:
+        part = self._parts.get(execution_id)
+        if part is not None and not part.held and not part.waiting:
+            del self._parts[execution_id]
+
+    def _count(self, held: _Held, sign: int) -> None:
+        self._used = Resources(
+            self._used.cpus + sign * held.resources.cpus,
+            self._used.memory_bytes + sign * held.resources.memory_bytes,
+        )
+        self._busy[held.owner] += sign
+        if not self._busy[held.owner]:
+            del self._busy[held.owner]
+
+    def _end_old(self, moment: float) -> None:
+        """Drop what nobody confirmed in time; the lock is held."""
+        if self._next_end >= moment:
+            return
+        old = [
+            (execution_id, task)
+            for execution_id, part in self._parts.items()
+            for task, held in part.held.items()
+            if held.until < moment
+        ]
+        for execution_id, task in old:
+            self._release(execution_id, task)
+            self._forget_if_empty(execution_id)
+        ends = (held.until for part in self._parts.values() for held in part.held.values())
+        self._next_end = min(ends, default=math.inf)
 
     def _offer(self, moment: float) -> list[_Key]:
         """Reserve for those who wait what is free, in turns by owner; the lock is held."""
-        self._held = {key: held for key, held in self._held.items() if held.until >= moment}
+        self._end_old(moment)
         oldest = moment - _EXPECT_SECONDS
         self._asked_at = {owner: at for owner, at in self._asked_at.items() if at >= oldest}
         offered = []
         while (found := self._next()) is not None:
             owner, key = found
             queue = self._queues.pop(owner)
-            self._held[key] = _Held(owner, queue.pop(key), moment + _OFFER_SECONDS)
+            held = _Held(owner, queue.pop(key), moment + _OFFER_SECONDS)
             if queue:  # behind all others
                 self._queues[owner] = queue
+            execution_id, task = key
+            del self._parts[execution_id].waiting[task]
+            self._hold(execution_id, task, held)
             offered.append(key)
         return offered
 
     def _next(self) -> tuple[str, _Key] | None:
         """Find whose turn it is, of those for whom there is enough."""
-        cpus = self._cpus - sum(held.resources.cpus for held in self._held.values())
+        cpus = self._cpus - self._used.cpus
         if cpus <= 0:
             return None
-        busy = {held.owner for held in self._held.values()}
         for owner, queue in self._queues.items():
-            expected = self._asked_at.keys() - busy - {owner}
-            free = cpus - 1 if expected and owner in busy else cpus
+            expected = self._asked_at.keys() - self._busy.keys() - {owner}
+            free = cpus - 1 if expected and owner in self._busy else cpus
             for key, wanted in islice(queue.items(), _LOOK_AHEAD):
                 if min(wanted.cpus, self._cpus) <= free and self._has_memory(wanted):
                     return owner, key
@@ -142,5 +256,4 @@ class Slots:
         limit = self._memory_bytes
         if limit is None:
             return True
-        held = sum(held.resources.memory_bytes for held in self._held.values())
-        return held + min(wanted.memory_bytes, limit) <= limit
+        return self._used.memory_bytes + min(wanted.memory_bytes, limit) <= limit

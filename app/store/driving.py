@@ -10,7 +10,7 @@ from sqlalchemy import Connection, case, select, update
 
 from app.domain import JSON, Execution, ExecutionStatus, Observation
 from app.errors import Conflict
-from app.store import journal, task_rows
+from app.store import execution_rows, journal, task_rows
 from app.store.database import Database
 from app.store.execution_rows import (
     UNSETTLED,
@@ -18,9 +18,7 @@ from app.store.execution_rows import (
     claims,
     held,
     now,
-    observed,
     of_workflow,
-    one,
     settled,
     to_execution,
 )
@@ -255,11 +253,8 @@ class DrivenExecutions:
             totals = journal.append(
                 connection, execution.number, journal.Totals.of(row), seen.entries
             )
-            task_rows.store(connection, execution.number, seen.tasks)
-            values = observed(row, seen) | totals.columns()
-            statement = update(executions).where(executions.c.number == execution.number)
-            change(connection, statement.values(**values), execution.number, ("changed",))
-            return one(connection, executions.c.number == execution.number)
+            task_rows.store(connection, execution.number, seen.tasks, seen.task_cursors)
+            return execution_rows.record(connection, execution, row, seen, totals)
 
         lasting = bool(seen.tasks) or seen.log_complete or seen.status is not execution.status
         return self._database.write(work, durable=lasting)

@@ -3,15 +3,15 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import fields
+from dataclasses import fields, replace
 from datetime import UTC, datetime, timedelta
 from typing import Any
 
 from sqlalchemy import (
     ColumnElement,
     Connection,
-    Select,
     Update,
+    bindparam,
     select,
     text,
     update,
@@ -30,18 +30,35 @@ from app.errors import Conflict, NotFound
 from app.store import journal
 from app.store.changes import Kind
 from app.store.names import fitted, storable
-from app.store.schema import counters, executions
+from app.store.schema import counters, executions, from_ms, to_ms
 
 FINAL = tuple(FINAL_STATUSES)
 UPSTREAM_ID_LENGTH = 100
 UNSETTLED = executions.c.reference.is_(None) & executions.c.status.not_in(FINAL)
 """What a launch began, if anything, is not known yet."""
+_LARGE = frozenset({"inputs", "outputs", "cursor"})
 _ENUMS = {"status": ExecutionStatus, "desired": DesiredState}
 _PLAIN = tuple(
     f.name
     for f in fields(Execution)
     if f.name not in {"log_counts", "log_bytes", "outputs", *_ENUMS}
 )
+
+_HELD = select(*(column for column in executions.c if column.name not in _LARGE)).where(
+    executions.c.number == bindparam("of_number"), executions.c.lease_owner == bindparam("of_owner")
+)
+_LOCKED = _HELD.with_for_update()
+_ONE = update(executions).where(executions.c.number == bindparam("of_number"))
+"""What is set are the other parameters."""
+
+_NEXT = (
+    update(counters)
+    .where(counters.c.name == bindparam("counter"))
+    .values(value=counters.c.value + 1)
+    .returning(counters.c.value)
+)
+_NOTIFY = text("SELECT pg_notify(:channel, :id)")
+_NOTIFY_OF = text("SELECT pg_notify(:channel, id) FROM executions WHERE number = :of_number")
 
 
 def now() -> datetime:
@@ -57,15 +74,13 @@ class NotHeld(Conflict):
 def held(connection: Connection, number: int, owner: str) -> Any:
     """Read the row of an execution that a conductor holds, and keep others from changing it.
 
+    What may be large is not read: inputs, outputs and cursor.
+
     Raises:
         NotHeld: Another conductor holds it.
     """
-    statement: Select[Any] = select(executions).where(
-        executions.c.number == number, executions.c.lease_owner == owner
-    )
-    if connection.dialect.name == "postgresql":
-        statement = statement.with_for_update()
-    row = connection.execute(statement).one_or_none()
+    statement = _LOCKED if connection.dialect.name == "postgresql" else _HELD
+    row = connection.execute(statement, {"of_number": number, "of_owner": owner}).one_or_none()
     if row is None:
         raise NotHeld("Another conductor drives this execution.")
     return row
@@ -93,28 +108,77 @@ def settled(row: Any, reference: JSON, upstream_id: str | None) -> dict[str, Any
     }
 
 
-def observed(row: Any, seen: Observation) -> dict[str, Any]:
-    """Choose the columns that an observation changes; a final status stays as it is."""
+def record(
+    connection: Connection,
+    execution: Execution,
+    row: Any,
+    seen: Observation,
+    totals: journal.Totals,
+) -> Execution:
+    """Store what an observation says of an execution itself, and let its readers know.
+
+    Args:
+        connection: A transaction that holds the execution's row.
+        execution: The execution as it was before.
+        row: That row, as :func:`held` gives it.
+        seen: The observation.
+        totals: What the journal holds now.
+
+    Returns:
+        The execution as it is now.
+    """
+    values = _observed(row, seen) | {"changed": _count_change(connection, row)}
+    connection.execute(_ONE, {"of_number": row.number, **values, **totals.columns()})
+    if connection.dialect.name == "postgresql":
+        _notify(connection, "changed", execution.id)
+    return replace(
+        execution,
+        **values,
+        desired=DesiredState(row.desired),
+        followed_until=row.followed_until,
+        log_counts=totals.counts,
+        log_bytes=totals.sizes,
+    )
+
+
+def _observed(row: Any, seen: Observation) -> dict[str, Any]:
+    """Choose what an observation changes; a final status stays as it is."""
     values: dict[str, Any] = {
         "as_of": now(),
         "cursor": seen.cursor,
         "log_complete": seen.log_complete,
         "tries": 0,
+        "status": ExecutionStatus(row.status),
+        "error": row.error,
+        "progress": row.progress,
+        "started_at": row.started_at,
+        "finished_at": row.finished_at,
     }
-    if ExecutionStatus(row.status).final:
+    if values["status"].final:
         return values
-    status = seen.status
-    if row.desired == DesiredState.CANCEL and not status.final:
-        status = ExecutionStatus.CANCELLING
+    cancelled = row.desired == DesiredState.CANCEL and not seen.status.final
     values.update(
-        status=status, error=_storable(seen.error), progress=seen.progress,
-        finished_at=seen.finished_at,
-    )  # fmt: skip
-    if seen.started_at is not None:
-        values["started_at"] = seen.started_at
+        status=ExecutionStatus.CANCELLING if cancelled else seen.status,
+        error=_storable(seen.error),
+        progress=seen.progress,
+        started_at=_whole(seen.started_at) or row.started_at,
+        finished_at=_whole(seen.finished_at),
+    )
     if seen.outputs is not None:
         values["outputs"] = dict(seen.outputs)
     return values
+
+
+def _whole(moment: datetime | None) -> datetime | None:
+    """Give a moment as it is when it was stored."""
+    return None if moment is None else from_ms(to_ms(moment))
+
+
+def _count_change(connection: Connection, row: Any) -> int:
+    """Give the number of a change of a row that the transaction holds; see :func:`change`."""
+    if connection.dialect.name == "postgresql":
+        return int(row.changed) + 1
+    return _next(connection, "changed")
 
 
 def _storable(text_: str | None) -> str | None:
@@ -139,19 +203,12 @@ def count_withdrawal(connection: Connection, execution_id: str) -> None:
 
 
 def _notify(connection: Connection, kind: Kind, execution_id: str) -> None:
-    statement = text("SELECT pg_notify(:channel, :id)")
-    connection.execute(statement, {"channel": f"slipway_{kind}", "id": execution_id})
+    connection.execute(_NOTIFY, {"channel": f"slipway_{kind}", "id": execution_id})
 
 
 def _next(connection: Connection, counter: str) -> int:
     """Give the next number of a counter; the writer lock keeps the order of commits."""
-    statement = (
-        update(counters)
-        .where(counters.c.name == counter)
-        .values(value=counters.c.value + 1)
-        .returning(counters.c.value)
-    )
-    number: int = connection.execute(statement).scalar_one()
+    number: int = connection.execute(_NEXT, {"counter": counter}).scalar_one()
     return number
 
 
@@ -163,10 +220,7 @@ def _change_and_notify(
     if not connection.execute(statement.values(**counted)).rowcount:
         return False
     for kind in kinds:
-        connection.execute(
-            text("SELECT pg_notify(:channel, id) FROM executions WHERE number = :number"),
-            {"channel": f"slipway_{kind}", "number": number},
-        )
+        connection.execute(_NOTIFY_OF, {"channel": f"slipway_{kind}", "of_number": number})
     return True
 
 

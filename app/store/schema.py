@@ -158,6 +158,9 @@ tasks = Table(
     Column("attempts", Integer, nullable=False, server_default=text("0")),
     Column("node", String(255)),
     Column("error", Text),
+    # What its orchestrator remembers of it between two looks, as executions have one; no list and
+    # no reader loads it.
+    Column("cursor", Json),
     sqlite_with_rowid=False,
 )
 

@@ -2,14 +2,15 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import fields
+from types import MappingProxyType
 from typing import Any
 
-from sqlalchemy import Connection, func, select
+from sqlalchemy import Connection, bindparam, func, select, update
 from sqlalchemy.dialects import postgresql, sqlite
 
-from app.domain import Task, TaskStatus
+from app.domain import JSON, Task, TaskStatus
 from app.store.bulk import insert_rows
 from app.store.names import fitted, storable
 from app.store.schema import tasks
@@ -17,6 +18,11 @@ from app.store.schema import tasks
 TASK_FIELDS = tuple(f.name for f in fields(Task))
 NAME_LENGTH = 255
 _FEW = 100
+_STATE_FIELDS = tuple(name for name in TASK_FIELDS if name != "name")
+_ONE = update(tasks).where(
+    tasks.c.execution == bindparam("of_execution"), tasks.c.name == bindparam("of_name")
+)
+"""What is set are the other parameters."""
 
 
 def add(connection: Connection, number: int, names: Sequence[str]) -> None:
@@ -26,12 +32,53 @@ def add(connection: Connection, number: int, names: Sequence[str]) -> None:
     insert_rows(connection, "tasks", ("execution", "name", "position", "status"), rows)
 
 
-def store(connection: Connection, number: int, seen: Sequence[Task]) -> None:
-    """Store the states of tasks; those that are new stand behind the others.
+def store(
+    connection: Connection,
+    number: int,
+    seen: Sequence[Task],
+    cursors: Mapping[str, JSON] = MappingProxyType({}),
+) -> None:
+    """Store the states and the cursors of tasks; those that are new stand behind the others.
 
-    What is stored already is not written again, and all else in one statement.
+    A task with a cursor has changed, so it is written without a look at what is stored. Of the
+    others, what is stored already is not written again. One statement writes all of a kind.
+
+    Args:
+        connection: A transaction that holds the execution's row.
+        number: Number of the execution.
+        seen: The tasks, as readers see them.
+        cursors: What their orchestrator remembers of some, by name.
+
+    Raises:
+        ValueError: A cursor belongs to a task that was never seen.
     """
     states = {fitted(task.name, NAME_LENGTH): _state(task) for task in seen}
+    kept = {fitted(name, NAME_LENGTH): {"cursor": cursor} for name, cursor in cursors.items()}
+    both = {name: state | kept[name] for name, state in states.items() if name in kept}
+    alone = {name: cursor for name, cursor in kept.items() if name not in states}
+    known = _set(connection, number, both)
+    _store_others(
+        connection,
+        number,
+        {name: state for name, state in states.items() if name not in kept or not known},
+    )
+    if not known:  # some were new, and are there now
+        alone = kept
+    if not _set(connection, number, alone):
+        raise ValueError("a cursor of a task that was never seen")
+
+
+def _set(connection: Connection, number: int, rows: Mapping[str, dict[str, Any]]) -> bool:
+    """Set the same columns of some tasks; False when one of them is not there."""
+    if not rows:
+        return True
+    values = [{"of_execution": number, "of_name": name, **row} for name, row in rows.items()]
+    return connection.execute(_ONE, values).rowcount == len(rows)
+
+
+def _store_others(
+    connection: Connection, number: int, states: Mapping[str, dict[str, Any]]
+) -> None:
     if not states:
         return
     known = _known(connection, number, list(states))
@@ -53,14 +100,15 @@ def store(connection: Connection, number: int, seen: Sequence[Task]) -> None:
 
 
 def _state(task: Task) -> dict[str, Any]:
-    state = {name: getattr(task, name) for name in TASK_FIELDS if name != "name"}
+    state = {name: getattr(task, name) for name in _STATE_FIELDS}
     state["error"] = None if task.error is None else storable(task.error)
     state["node"] = None if task.node is None else fitted(task.node, NAME_LENGTH)
     return state
 
 
 def _known(connection: Connection, number: int, names: list[str]) -> dict[str, Any]:
-    statement = select(tasks).where(tasks.c.execution == number)
+    columns = (tasks.c[name] for name in ("position", *TASK_FIELDS))
+    statement = select(*columns).where(tasks.c.execution == number)
     if len(names) <= _FEW:
         statement = statement.where(tasks.c.name.in_(names))
     return {row["name"]: row for row in connection.execute(statement).mappings()}
@@ -77,7 +125,7 @@ def _upsert(connection: Connection, rows: list[dict[str, Any]]) -> None:
     statement = dialect.insert(tasks)
     statement = statement.on_conflict_do_update(
         index_elements=[tasks.c.execution, tasks.c.name],
-        set_={name: statement.excluded[name] for name in TASK_FIELDS if name != "name"},
+        set_={name: statement.excluded[name] for name in _STATE_FIELDS},
     )
     # What returns something, SQLAlchemy sends as one statement with many rows.
     connection.execute(statement.returning(tasks.c.position), rows)

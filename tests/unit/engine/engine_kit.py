@@ -24,6 +24,8 @@ from app.domain import (
 from app.engine.definition import load
 from app.engine.launchers.base import Job, JobPhase, JobState, Launcher, OutputLine, Stream
 from app.engine.model import Definition
+from app.engine.plan import Plan
+from app.engine.recollection import Recollection
 from app.engine.run import Machine, Run
 from app.engine.slots import Slots
 from app.errors import SlipwayError, UpstreamUnreachable
@@ -223,11 +225,32 @@ def diamond(**of_step: Any) -> Definition:
     )
 
 
+class StoredCursors(dict[str, JSON]):
+    """Cursors of the tasks of one execution, as the store keeps them.
+
+    Attributes:
+        reads: How often they were read.
+    """
+
+    reads = 0
+
+    def of(self, execution: Execution) -> Mapping[str, JSON]:
+        self.reads += 1
+        return stored(dict(self))
+
+
+def stored(value: JSON) -> JSON:
+    """Give a value as the store does: after a way through JSON."""
+    return json.loads(json.dumps(value))
+
+
 @dataclass
 class Bench:
     """One execution, observed as the conductor does it: each answer is stored as JSON.
 
     Attributes:
+        forgetful: Nothing is remembered between two looks, as when each is another conductor's.
+        cursors: The cursors of the tasks.
         statuses: The statuses that were shown, each change once.
         shares: The progress that was shown.
     """
@@ -240,12 +263,16 @@ class Bench:
     id: str = "e1"
     base_env: Mapping[str, str] = field(default_factory=dict)
     tasks: dict[str, Task] = field(default_factory=dict)
+    forgetful: bool = False
+    cursors: StoredCursors = field(default_factory=StoredCursors)
     log: list[NewLogEntry] = field(default_factory=list)
     statuses: list[ExecutionStatus] = field(default_factory=list)
     shares: list[float] = field(default_factory=list)
     seen: Observation | None = None
 
     def __post_init__(self) -> None:
+        self.plan = Plan.of(self.definition)
+        self.recollection = Recollection(self.cursors)
         moment = datetime.now(UTC)
         self.execution = Execution(
             number=1, id=self.id, orchestrator="local", workflow_id="flow", workflow_name="Flow",
@@ -256,7 +283,11 @@ class Bench:
     def observe(self) -> Observation:
         """Look once; what was seen is lost, as when the conductor is killed before it stores."""
         machine = Machine(self.launcher, self.slots, self.root, 1.0, self.base_env)
-        return Run(self.execution, self.definition, machine).advance()
+        progress = self.recollection.take(self.execution, self.plan)
+        seen = Run(self.execution, progress, machine).advance()
+        if not self.forgetful:
+            self.recollection.keep(self.execution, progress)
+        return seen
 
     def look(self, *, dies: bool = False) -> Observation:
         """Look once, store what was seen, and do what was to be done then.
@@ -270,8 +301,8 @@ class Bench:
         self.shares.append(seen.progress)
         if self.statuses[-1:] != [seen.status]:
             self.statuses.append(seen.status)
-        cursor = json.loads(json.dumps(seen.cursor))
-        self.execution = replace(self.execution, cursor=cursor, status=seen.status)
+        self.cursors.update(stored(seen.task_cursors))
+        self.execution = replace(self.execution, cursor=stored(seen.cursor), status=seen.status)
         self.seen = seen
         if seen.once_stored is not None and not dies:
             seen.once_stored()

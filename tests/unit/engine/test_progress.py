@@ -1,24 +1,40 @@
-"""What the engine remembers between two observations."""
+"""How far an execution came, and what follows from that."""
 
 from __future__ import annotations
 
 import json
-from datetime import UTC, datetime
+
+import pytest
+from engine_kit import steps, stored
 
 from app.domain import TaskStatus
-from app.engine.progress import Progress, moment
+from app.engine.model import Resources
+from app.engine.plan import Plan
+from app.engine.progress import Progress, Stored, token_of, version_of
+from app.errors import UpstreamError
+
+RUNNING, SUCCESS, FAILED = TaskStatus.RUNNING, TaskStatus.SUCCESS, TaskStatus.FAILED
+SKIPPED, CANCELLED, PENDING = TaskStatus.SKIPPED, TaskStatus.CANCELLED, TaskStatus.PENDING
 
 
-def stored(progress):
-    return json.loads(json.dumps(progress.dump()))
+def fresh(*described):
+    """Begin an execution of some steps."""
+    return Progress(Plan.of(steps(*described)), Stored())
+
+
+def again(progress, *more):
+    """Read it as the store has it after some looks."""
+    cursors = {}
+    for changes in (*more, progress.take_changes()):
+        cursors |= stored(dict(changes.task_cursors))
+    return Progress(progress.plan, Stored(stored(changes.cursor), cursors))
 
 
 def worked_on():
-    progress = Progress(["a", "b"], None)
+    progress = fresh("a", "b")
     progress.begun_at = 5.0
     progress.paused = True
-    task = progress["a"]
-    task.begin_attempt(10.5)
+    task = progress.begin("a", 10.5)
     task.offset, task.started_at, task.node = 77, 11.0, "machine-1"
     task.tail = ["last", "words"]
     return progress
@@ -26,82 +42,198 @@ def worked_on():
 
 def test_it_is_the_same_after_a_way_through_json():
     progress = worked_on()
-    again = Progress(["a", "b"], stored(progress))
-    assert again["a"] == progress["a"]
-    assert again["b"] == progress["b"]
-    assert (again.begun_at, again.paused) == (5.0, True)
-    assert again.dump() == progress.dump()
+    read = again(progress)
+    assert read["a"] == progress["a"]
+    assert read["b"] == progress["b"]
+    assert (read.begun_at, read.paused, read.first_start) == (5.0, True, 10.5)
+    assert read.take_changes() == progress.take_changes()
 
 
 def test_what_holds_its_default_takes_no_room():
-    names = [f"step-{i}" for i in range(500)]
-    assert len(json.dumps(Progress(names, None).dump())) < 15_000
+    changes = fresh(*(f"step-{i}" for i in range(500))).take_changes()
+    assert len(json.dumps(changes.cursor)) < 200
+    assert changes.task_cursors == {}
 
 
 def test_what_is_pending_as_it_was_launched_is_not_told_and_then_those_are_that_changed():
-    progress = Progress(["a", "b"], None)
-    assert list(progress.changed()) == []
-    again = Progress(["a", "b"], stored(progress))
-    assert list(again.changed()) == []
-    again["b"].status = TaskStatus.SKIPPED
-    assert [(task.name, task.status) for task in again.changed()] == [("b", TaskStatus.SKIPPED)]
+    progress = fresh("a", "b")
+    assert progress.take_changes().tasks == ()
+    read = again(progress)
+    assert read.take_changes().tasks == ()
+    read.move("b", SKIPPED)
+    changes = read.take_changes()
+    assert [(task.name, task.status) for task in changes.tasks] == [("b", SKIPPED)]
+    assert list(changes.task_cursors) == ["b"]
+    assert read.take_changes().tasks == (), "they are stored by now"
 
 
-def test_output_that_was_read_is_no_change_of_the_task():
-    again = Progress(["a", "b"], stored(worked_on()))
-    again["a"].offset = 99
-    again["a"].tail.append("more")
-    assert list(again.changed()) == []
-    assert again.dump()["tasks"]["a"]["offset"] == 99
+def test_output_that_was_read_is_no_change_that_readers_see():
+    read = again(worked_on())
+    task = read.changing("a")
+    task.offset = 99
+    task.tail.append("more")
+    changes = read.take_changes()
+    assert changes.tasks == ()
+    assert changes.task_cursors["a"]["offset"] == 99
+    assert changes.task_cursors["a"]["tail"] == ["last", "words", "more"]
+
+
+def test_the_cursor_stays_the_same_as_long_as_nothing_changes():
+    progress = worked_on()
+    cursor = progress.take_changes().cursor
+    progress.changing("a")
+    assert progress.take_changes().cursor == cursor
+    progress.changing("a").offset += 1
+    changed = progress.take_changes().cursor
+    assert {**changed, "look": None} == {**cursor, "look": None}
+    assert token_of(changed) != token_of(cursor)
 
 
 def test_a_new_attempt_forgets_the_one_before():
-    task = worked_on()["a"]
+    progress = worked_on()
+    task = progress["a"]
     task.exit_code, task.error, task.retry_at, task.starts = 3, "it failed", 20.0, 2
-    task.begin_attempt(30.0)
+    progress.begin("a", 30.0)
     assert task.attempt == 2
-    assert task.status is TaskStatus.RUNNING
+    assert task.status is RUNNING
     assert (task.offset, task.starts, task.tail) == (0, 0, [])
     assert task.exit_code is task.error is task.retry_at is task.started_at is None
+    assert progress.first_start == 10.5
 
 
 def test_it_is_done_when_all_tasks_have_ended():
-    progress = Progress(["a", "b", "c", "d"], None)
+    progress = fresh("a", "b", "c", "d")
     assert progress.share_done() == 0.0
-    ends = TaskStatus.SUCCESS, TaskStatus.FAILED, TaskStatus.SKIPPED, TaskStatus.CANCELLED
+    ends = SUCCESS, FAILED, SKIPPED, CANCELLED
     for done, (name, end) in enumerate(zip("abcd", ends, strict=True), start=1):
         assert not progress.all_final()
-        progress[name].status = end
+        progress.move(name, end)
         assert progress.share_done() == done / 4
     assert progress.all_final()
 
 
 def test_the_execution_started_with_its_first_task():
-    progress = Progress(["a", "b"], None)
-    assert progress.first_start() is None
-    progress["b"].begin_attempt(20.0)
-    progress["a"].begin_attempt(10.0)
-    assert progress.first_start() == 10.0
+    progress = fresh("a", "b")
+    assert progress.first_start is None
+    progress.begin("b", 20.0)
+    progress.begin("a", 10.0)
+    assert progress.first_start == 10.0
+    assert again(progress).first_start == 10.0
 
 
-def test_a_cursor_of_another_version_is_read_as_far_as_it_is_known():
-    cursor = {"begun_at": 1.0, "tasks": {"a": {"attempt": 1, "hue": "red"}, "gone": {}}, "more": 1}
-    progress = Progress(["a", "new"], cursor)
+def test_a_task_that_is_not_in_the_definition_is_left_out():
+    progress = Progress(Plan.of(steps("a", "new")), Stored({}, {"a": {"attempt": 1}, "gone": {}}))
     assert progress["a"].attempt == 1
-    assert progress["new"].status is TaskStatus.PENDING
-    assert not progress.paused
+    assert progress["new"].status is PENDING
+    assert progress.take_changes().task_cursors == {}
 
 
-def test_a_task_shows_when_it_was_asked_for_until_it_is_known_when_it_began():
-    progress = Progress(["a"], None)
-    progress["a"].begin_attempt(10.0)
-    (shown,) = progress.changed()
-    assert shown.started_at == datetime.fromtimestamp(10, UTC)
-    progress["a"].started_at = 12.0
-    (shown,) = progress.changed()
-    assert shown.started_at == datetime.fromtimestamp(12, UTC)
+OLD = {
+    "begun_at": 1.0, "more": 1,
+    "tasks": {
+        "a": {"status": "SUCCESS", "attempt": 1, "begun_at": 3.0, "hue": "red"},
+        "b": {"status": "RUNNING", "attempt": 1, "begun_at": 2.0},
+        "c": {}, "gone": {},
+    },
+}  # fmt: skip
 
 
-def test_moments_are_whole_milliseconds_in_utc():
-    assert moment(None) is None
-    assert moment(1.2345678) == datetime(1970, 1, 1, 0, 0, 1, 234000, UTC)
+class TestVersions:
+    def test_the_first_one_held_all_tasks_which_move_over(self):
+        plan = Plan.of(steps("a", "b", {"id": "c", "needs": ["a"]}))
+        progress = Progress(plan, Stored(OLD, OLD["tasks"], to_be_moved=True))
+        assert (progress.begun_at, progress.paused, progress.first_start) == (1.0, False, 2.0)
+        assert progress["a"].status is SUCCESS
+        assert list(progress.ready(0.0)) == ["c"]
+        changes = progress.take_changes()
+        assert changes.cursor["version"] == 2
+        assert "tasks" not in changes.cursor
+        assert list(changes.task_cursors) == ["a", "b"]
+        read = Progress(plan, Stored(stored(changes.cursor), stored(changes.task_cursors)))
+        assert [read[name] for name in "abc"] == [progress[name] for name in "abc"]
+
+    def test_a_later_one_is_left_to_a_later_program(self):
+        assert version_of({"tasks": {}}) == 1
+        assert version_of(fresh("a").take_changes().cursor) == 2
+        with pytest.raises(UpstreamError, match="later version"):
+            version_of({"version": 3})
+
+
+class TestWhatMayBegin:
+    def test_what_needs_nothing_may_in_the_order_of_the_definition(self):
+        progress = fresh("c", "a", {"id": "last", "needs": ["a"]}, "b")
+        assert list(progress.ready(0.0)) == ["c", "a", "b"]
+
+    def test_what_needs_others_may_when_all_of_them_have_ended(self):
+        progress = fresh("a", "b", {"id": "both", "needs": ["a", "b"]})
+        assert list(progress.ready(0.0)) == ["a", "b"]
+        progress.begin("a", 1.0)
+        assert list(progress.ready(0.0)) == ["b"]
+        progress.move("a", SUCCESS)
+        assert list(progress.ready(0.0)) == ["b"]
+        progress.begin("b", 1.0)
+        progress.move("b", SUCCESS)
+        assert list(again(progress).ready(0.0)) == list(progress.ready(0.0)) == ["both"]
+
+    def test_what_comes_later_stands_behind_what_waits(self):
+        progress = fresh("first", {"id": "second", "needs": ["first"]}, "third")
+        assert list(progress.ready(0.0)) == ["first", "third"]
+        progress.move("first", SUCCESS)
+        assert list(progress.ready(0.0)) == ["third", "second"]
+
+    def test_with_what_it_takes(self):
+        progress = fresh({"id": "wide", "resources": {"cpus": 2, "memory": "1K"}})
+        assert progress.ready(0.0) == {"wide": Resources(2, 1024)}
+
+    def test_a_retry_may_when_its_time_has_come(self):
+        progress = fresh("a", "b")
+        progress.ready(0.0)
+        progress.begin("a", 1.0)
+        progress.retry("a", 100.0)
+        for each in (progress, again(progress)):
+            assert each.next_retry() == 100.0
+            assert list(each.ready(99.0)) == ["b"]
+            assert list(each.ready(100.0)) == ["b", "a"]
+            assert each.next_retry() is None
+            each.begin("a", 100.0)
+            assert list(each.ready(200.0)) == ["b"]
+
+    def test_a_retry_that_is_cancelled_is_waited_for_no_more(self):
+        progress = fresh("a")
+        progress.begin("a", 1.0)
+        progress.retry("a", 100.0)
+        progress.move("a", CANCELLED)
+        assert progress.next_retry() is None
+        assert list(progress.ready(200.0)) == []
+
+
+class TestWhatNeverBegins:
+    def doomed(self, progress):
+        found = []
+        for name, need in progress.doomed():
+            found.append((name, need))
+            progress.move(name, SKIPPED)
+        return found
+
+    def test_it_is_all_that_stands_behind_a_failure(self):
+        progress = fresh(
+            "bad", "good", {"id": "after", "needs": ["good"]},
+            {"id": "child", "needs": ["good", "bad"]}, {"id": "grandchild", "needs": ["child"]},
+        )  # fmt: skip
+        progress.move("bad", FAILED)
+        expected = [("child", "bad"), ("grandchild", "child")]
+        assert self.doomed(again(progress)) == self.doomed(progress) == expected
+        assert self.doomed(progress) == []
+        assert list(progress.ready(0.0)) == ["good"]
+
+    def test_a_failure_that_is_allowed_holds_nobody_up(self):
+        progress = fresh({"id": "shaky", "allow_failure": True}, {"id": "next", "needs": ["shaky"]})
+        progress.move("shaky", FAILED)
+        assert self.doomed(progress) == []
+        assert list(progress.ready(0.0)) == ["next"]
+
+    @pytest.mark.parametrize("end", [SKIPPED, CANCELLED])
+    def test_what_was_skipped_or_cancelled_is_never_forgiven(self, end):
+        progress = fresh({"id": "shaky", "allow_failure": True}, {"id": "next", "needs": ["shaky"]})
+        progress.move("shaky", end)
+        assert self.doomed(progress) == [("next", "shaky")]

@@ -102,3 +102,19 @@ def test_ids_of_the_upstream_are_found_in_what_was_kept_before(kit):
     migrate.upgrade(kit.database)
     found = [execution.id for execution in kit.executions.known_upstream_as("there")]
     assert found == [executions[0].id]
+
+
+def test_cursors_of_tasks_go_back_to_where_the_program_before_looks_for_them(kit):
+    cursors = {"first": {"status": "SUCCESS"}, "second": {"offset": 5}}
+    execution = kit.see(kit.held(), cursor={"version": 2, "look": "x"}, task_cursors=cursors)
+    other = kit.see(kit.held(), cursor=7)
+
+    def back(connection):
+        command.downgrade(migrate.alembic_config(connection), "0008")
+
+    kit.database.write(back)
+    assert "cursor" not in {c["name"] for c in inspect(kit.database.engine()).get_columns("tasks")}
+    assert kit.executions.get(execution.id).cursor["tasks"] == cursors
+    assert kit.executions.get(other.id).cursor == 7
+    migrate.upgrade(kit.database)
+    assert kit.executions.get(execution.id).cursor["tasks"] == cursors

@@ -1,0 +1,43 @@
+"""What the looks at all executions of a definition need to know of its graph."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+from typing import Self
+
+from app.engine.model import Definition, StepDefinition
+
+
+@dataclass(frozen=True, slots=True)
+class Plan:
+    """A definition and its graph, computed once.
+
+    Attributes:
+        definition: The definition.
+        steps: Its steps by id, each behind those that it needs.
+        positions: The place of each step in that order, from 0.
+        followers: The steps that need each step directly, in that order.
+        needed: How many other steps each step needs directly.
+    """
+
+    definition: Definition
+    steps: Mapping[str, StepDefinition]
+    positions: Mapping[str, int]
+    followers: Mapping[str, tuple[str, ...]]
+    needed: Mapping[str, int]
+
+    @classmethod
+    def of(cls, definition: Definition) -> Self:
+        """Compute it."""
+        followers: dict[str, list[str]] = {step.id: [] for step in definition.steps}
+        for step in definition.steps:
+            for need in step.needs:
+                followers[need].append(step.id)
+        return cls(
+            definition=definition,
+            steps={step.id: step for step in definition.steps},
+            positions={step.id: place for place, step in enumerate(definition.steps)},
+            followers={name: tuple(behind) for name, behind in followers.items()},
+            needed={step.id: len(step.needs) for step in definition.steps},
+        )

@@ -1,0 +1,88 @@
+"""What the engine knows of executions between two looks: from the store, or still in memory."""
+
+from __future__ import annotations
+
+import threading
+from collections import OrderedDict
+from collections.abc import Mapping
+from typing import Protocol
+
+from app.domain import JSON, Execution
+from app.engine.plan import Plan
+from app.engine.progress import Progress, Stored, token_of, version_of
+from app.engine.task_state import TaskState
+
+_MOST_BYTES = 32 * 1024 * 1024
+
+
+class Cursors(Protocol):
+    """Where the cursors of tasks are stored; see :class:`app.store.task_cursors.TaskCursors`."""
+
+    def of(self, execution: Execution) -> Mapping[str, JSON]:
+        """Read the cursors of an execution's tasks by name."""
+
+
+class Recollection:
+    """Gives the progress of executions, and keeps what the last looks left.
+
+    What is kept is used only while the stored cursor carries the token of the very look that left
+    it. So after a record that failed, or a look of another conductor, all is read again. The token
+    is random: two conductors that count would come to the same number.
+
+    Args:
+        cursors: Where the cursors of tasks are stored.
+        most_bytes: About how much may be kept; what was not used for longest makes room.
+    """
+
+    def __init__(self, cursors: Cursors, most_bytes: int = _MOST_BYTES) -> None:
+        self._cursors = cursors
+        self._most_bytes = most_bytes
+        self._bytes = 0
+        self._kept: OrderedDict[str, tuple[Progress, int]] = OrderedDict()
+        self._lock = threading.Lock()
+
+    def take(self, execution: Execution, plan: Plan) -> Progress:
+        """Give the progress of an execution as it is stored, for one look to change it.
+
+        Raises:
+            UpstreamError: Only a later version of this program can read it.
+            ValueError: It cannot be read.
+        """
+        kept = self._forget(execution.id)
+        token = token_of(execution.cursor)
+        if kept is not None and token is not None and kept.token == token and kept.plan is plan:
+            return kept
+        return Progress(plan, self._stored(execution))
+
+    def keep(self, execution: Execution, progress: Progress) -> None:
+        """Keep what a look left, whose changes are about to be stored."""
+        size = progress.bytes
+        with self._lock:
+            self._kept[execution.id] = progress, size
+            self._bytes += size
+            while self._bytes > self._most_bytes:
+                _, (_, freed) = self._kept.popitem(last=False)
+                self._bytes -= freed
+
+    def tasks(self, execution: Execution) -> dict[str, TaskState]:
+        """Read the tasks of an execution that are not as they were launched, without a definition.
+
+        Raises:
+            UpstreamError, ValueError: As :meth:`take`.
+        """
+        stored = self._stored(execution).tasks
+        return {name: TaskState.load(cursor) for name, cursor in stored.items()}
+
+    def _stored(self, execution: Execution) -> Stored:
+        cursor = execution.cursor
+        if cursor is None:  # nobody has looked at it yet
+            return Stored()
+        if version_of(cursor) == 1 or "tasks" in cursor:
+            return Stored(cursor, cursor.get("tasks", {}), to_be_moved=True)
+        return Stored(cursor, self._cursors.of(execution))
+
+    def _forget(self, execution_id: str) -> Progress | None:
+        with self._lock:
+            progress, size = self._kept.pop(execution_id, (None, 0))
+            self._bytes -= size
+            return progress

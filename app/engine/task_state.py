@@ -1,0 +1,102 @@
+"""One task of an execution of the engine, as far as it came."""
+
+from __future__ import annotations
+
+from dataclasses import asdict, dataclass, field
+from datetime import UTC, datetime
+
+from app.domain import JSON, Task, TaskStatus
+
+
+@dataclass(slots=True)
+class TaskState:
+    """One task, as far as it came.
+
+    Attributes:
+        attempt: Number of attempts begun.
+        starts: How often the start of this attempt had to be repeated.
+        offset: How far the output of this attempt was read, as the launcher counts.
+        begun_at: When it was decided to begin this attempt, seconds since the epoch.
+        process: The launcher's name for the process that has the job, once it was seen.
+        lost_at: When it was seen that the records are of no use, though the job still runs.
+        outputs: Number of outputs that a success left.
+        started_at: When the command itself began, seconds since the epoch.
+        retry_at: When the next attempt may begin, seconds since the epoch.
+        tail: The last lines of output, for the reason of a failure.
+    """
+
+    status: TaskStatus = TaskStatus.PENDING
+    attempt: int = 0
+    starts: int = 0
+    offset: int = 0
+    begun_at: float | None = None
+    started_at: float | None = None
+    finished_at: float | None = None
+    retry_at: float | None = None
+    exit_code: int | None = None
+    node: str | None = None
+    error: str | None = None
+    tail: list[str] = field(default_factory=list)
+    process: JSON = None
+    lost_at: float | None = None
+    outputs: int | None = None
+
+    @classmethod
+    def load(cls, stored: JSON) -> TaskState:
+        """Read what :meth:`dump` gave; what is not known is left out.
+
+        Raises:
+            ValueError: It was not given by any version of this.
+        """
+        task = cls(**{key: value for key, value in stored.items() if key in _DEFAULTS})
+        task.status = TaskStatus(task.status)
+        task.tail = list(task.tail)
+        return task
+
+    def dump(self) -> JSON:
+        """Give it for the store; what holds its default is left out."""
+        return {
+            name: list(value) if name == "tail" else value
+            for name, default in _DEFAULTS.items()
+            if (value := getattr(self, name)) != default
+        }
+
+    def shown(self, name: str) -> Task:
+        """Give it as readers see it.
+
+        Args:
+            name: Name of the task.
+        """
+        return Task(
+            name=name,
+            status=self.status,
+            started_at=moment(self.started_at or self.begun_at),
+            finished_at=moment(self.finished_at),
+            exit_code=self.exit_code,
+            attempts=self.attempt,
+            node=self.node,
+            error=self.error,
+        )
+
+    def begin_attempt(self, now: float) -> None:
+        """Forget what the attempt before left.
+
+        Args:
+            now: Seconds since the epoch.
+        """
+        self.attempt += 1
+        self.starts = self.offset = 0
+        self.begun_at = now
+        self.started_at = self.finished_at = self.retry_at = None
+        self.exit_code = self.error = self.process = self.lost_at = None
+        self.tail = []
+
+
+_DEFAULTS = asdict(TaskState())
+
+
+def moment(seconds: float | None) -> datetime | None:
+    """Give the moment of so many seconds since the epoch, in whole milliseconds."""
+    if seconds is None:
+        return None
+    return datetime.fromtimestamp(int(seconds * 1000) / 1000, UTC)
