@@ -51,11 +51,18 @@ def test_a_definition_that_cannot_be_read_any_more(
     assert service.client().wait(other)["state"] == "SUCCESS"
 
 
-def test_a_cursor_that_cannot_be_read_any_more(service: Service, running: tuple[str, int]) -> None:
+@pytest.mark.parametrize("of", ["the execution", "a task"])
+def test_a_cursor_that_cannot_be_read_any_more(
+    service: Service, running: tuple[str, int], of: str
+) -> None:
     execution, pid = running
     service.stop()
-    cursor = {"tasks": {"only": {"status": "DANCING"}}}
-    put(service, "UPDATE executions SET cursor = ? WHERE id = ?", json.dumps(cursor), execution)
+    task = {"status": "DANCING"}
+    if of == "a task":
+        put(service, "UPDATE tasks SET cursor = ? WHERE name = 'only'", json.dumps(task))
+    else:  # as earlier versions wrote it
+        cursor = json.dumps({"tasks": {"only": task}})
+        put(service, "UPDATE executions SET cursor = ? WHERE id = ?", cursor, execution)
     service.start()
     error = ended(service, execution)
     assert error.startswith("ValueError: 'DANCING' is not a valid TaskStatus")

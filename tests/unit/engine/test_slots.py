@@ -239,3 +239,79 @@ def test_somebody_alone_has_all_of_them():
     slots = Slots(2, None)
     assert take(slots, "a", owner="ada")
     assert take(slots, "b", owner="ada")
+
+
+def many(*names):
+    return dict.fromkeys(names, ONE)
+
+
+def test_of_many_those_get_something_for_which_there_is_room_in_the_order_given():
+    slots = Slots(3, None)
+    wanted = {**many("b", "a"), "wide": Resources(cpus=2), **many("c")}
+    assert slots.take("e1", wanted) == ["b", "a", "c"]
+    slots.give_back("e1", "b")
+    slots.give_back("e1", "a")
+    assert slots.take("e1", {"wide": Resources(cpus=2)}) == ["wide"]
+
+
+def test_many_that_wait_are_offered_something_in_turns_with_others():
+    slots, woken = Slots(1, None), []
+    take(slots, "long", owner="cyd", execution="c")
+    assert slots.take("a", many("1", "2", "3"), owner="ada") == []
+    assert slots.take("b", many("1"), owner="bob") == []
+    slots.listen(woken.append)
+    for given_back in (("c", "long"), ("a", "1"), ("b", "1"), ("a", "2")):
+        slots.give_back(*given_back)
+    assert woken == ["a", "b", "a", "a"]
+
+
+def test_asking_again_for_many_keeps_their_place_in_the_queue():
+    slots, woken = Slots(1, None), []
+    take(slots, "long", execution="c")
+    assert slots.take("e1", many("a", "b")) == []
+    assert slots.take("e2", many("x")) == []
+    assert slots.take("e1", many("a", "b", "new")) == []
+    slots.listen(woken.append)
+    for given_back in (("c", "long"), ("e1", "a"), ("e1", "b"), ("e2", "x")):
+        slots.give_back(*given_back)
+    assert woken == ["e1", "e1", "e2", "e1"]
+    assert slots.take("e1", many("new")) == ["new"]
+
+
+def test_who_asks_for_many_is_not_woken_for_what_it_gets_there():
+    slots, woken = Slots(2, None), []
+    slots.listen(woken.append)
+    assert slots.take("e1", many("a", "b", "c")) == ["a", "b"]
+    assert woken == []
+
+
+def test_an_execution_can_give_up_all_but_what_runs():
+    slots = Slots(2, None)
+    assert slots.take("e1", many("runs", "offered", "waits")) == ["runs", "offered"]
+    slots.keep_only("e1", ["runs"])
+    assert slots.take("e2", many("a", "b")) == ["a"]
+    slots.keep_only("e1", [])
+    assert slots.take("e2", many("a", "b")) == ["a", "b"]
+    slots.keep_only("nobody", [])
+
+
+def test_many_are_taken_with_one_offer_and_what_waits_already_is_not_queued_again(monkeypatch):
+    slots, offers = Slots(1, None), []
+    offer = slots._offer
+    monkeypatch.setattr(slots, "_offer", lambda moment: offers.append(moment) or offer(moment))
+    names = [f"t{i}" for i in range(2000)]
+    for _ in range(3):
+        assert slots.take("e1", many(*names)) == ["t0"]
+    assert len(offers) == 3
+    assert sum(len(queue) for queue in slots._queues.values()) == 1999
+
+
+def test_nothing_is_left_of_what_has_ended():
+    slots = Slots(2, None)
+    slots.take("e1", many("a", "b", "c"), owner="ada")
+    slots.confirm("e1", many("a", "b"), owner="ada")
+    slots.confirm("e1", many("found", "c"), owner="ada")
+    for name in ("a", "b", "c", "found"):
+        slots.give_back("e1", name)
+    assert (slots._parts, slots._queues, dict(slots._busy)) == ({}, {}, {})
+    assert slots._used == Resources(0, 0)
