@@ -42,7 +42,7 @@ def test_an_execution_under_way_goes_on_where_its_cursor_held_all_tasks(service:
     execution = client.run(workflow("gated", *steps))
     await_marks(service, execution, 2)
     service.stop()
-    downgrade(service.data_dir, "0007")
+    downgrade(service.data_dir, "0009")
     service.start()
     client = service.client()
     (work_folder(service, execution) / "gate").touch()

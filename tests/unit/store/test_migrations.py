@@ -110,7 +110,7 @@ def test_cursors_of_tasks_go_back_to_where_the_program_before_looks_for_them(kit
     other = kit.see(kit.held(), cursor=7)
 
     def back(connection):
-        command.downgrade(migrate.alembic_config(connection), "0008")
+        command.downgrade(migrate.alembic_config(connection), "0009")
 
     kit.database.write(back)
     assert "cursor" not in {c["name"] for c in inspect(kit.database.engine()).get_columns("tasks")}
