@@ -77,7 +77,7 @@ DEFAULT_LEVELS = Level.INFO | Level.WARN | Level.ERROR
 
 
 class Role(StrEnum):
-    """What a user may do beside running workflows of his own."""
+    """What somebody is to the service; `app.identity.permissions` says what each role may do."""
 
     USER = "user"
     DEVELOPER = "developer"
@@ -85,16 +85,54 @@ class Role(StrEnum):
     ADMIN = "admin"
 
 
+class Permission(StrEnum):
+    """One thing that the service can be asked for; each endpoint declares which."""
+
+    WORKFLOWS_READ = "workflows:read"
+    WORKFLOWS_DEFINE = "workflows:define"
+    WORKFLOWS_FAULTS = "workflows:faults"
+    EXECUTIONS_LAUNCH = "executions:launch"
+    EXECUTIONS_READ = "executions:read"
+    EXECUTIONS_CONTROL = "executions:control"
+    EXECUTIONS_ABANDON = "executions:abandon"
+    EXECUTIONS_SHARED = "executions:shared"
+    EXECUTIONS_ALL = "executions:all"
+    SSH_KEYS_READ = "ssh_keys:read"
+    SSH_KEYS_MANAGE = "ssh_keys:manage"
+
+
+@dataclass(frozen=True, slots=True)
+class Credential:
+    """What somebody signed in with; never the secret itself.
+
+    Attributes:
+        authenticator: Name of the authenticator that verified it, and can do so again.
+        id: What the authenticator knows it by, such as the user name or the id of a key.
+        expires_at: When it ends by itself; None where it does not.
+    """
+
+    authenticator: str
+    id: str
+    expires_at: datetime | None = None
+
+
 @dataclass(frozen=True, slots=True)
 class Identity:
-    """Who is asking."""
+    """Who is asking, and with what.
+
+    Attributes:
+        scopes: The permissions that the credential is restricted to; None where the roles alone
+            decide. A scope never adds a permission that the roles do not give.
+        shared: Everybody who calls has this identity, so limits of one user do not apply to it.
+        credential: What to ask about when a request lasts. It does not count when two identities
+            are compared: a user with the same rights is the same, whatever they sign in with.
+    """
 
     username: str
     roles: frozenset[Role]
-
-    def has(self, role: Role) -> bool:
-        """Whether the user holds a role; an admin holds them all."""
-        return role in self.roles or Role.ADMIN in self.roles
+    scopes: frozenset[Permission] | None = None
+    shared: bool = False
+    credential: Credential = field(default=Credential("", ""), compare=False)
 
 
 @dataclass(frozen=True, slots=True)

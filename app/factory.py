@@ -24,9 +24,11 @@ from app.conductor import Conductor, this_node
 from app.engine.compiled import make_compiler
 from app.engine.importing import DefinitionImporter
 from app.errors import ConfigError
+from app.identity import port as identity_port
+from app.identity.registry import authenticator_class, create_authenticators
 from app.isolation import Isolated
 from app.observability import Metrics, request_id
-from app.resources._auth import authenticator
+from app.resources._auth import check
 from app.resources._browsers import browser_guard, keep_here
 from app.resources._context import EXTENSION
 from app.resources._dialect import Dialect
@@ -51,7 +53,6 @@ from app.services.steering import SteeringService
 from app.services.stretches import Stretches
 from app.services.tickets import TicketService
 from app.services.turns import Turns
-from app.services.users import Users
 from app.services.workflows import WorkflowService
 from app.settings import Settings, load_settings
 from app.store.changes import Changes
@@ -73,7 +74,6 @@ DIALECTS = {
 }
 """The APIs that there are, by name; each is imported where it is spoken."""
 
-_HASHING_THREADS = 2
 _CHECKING_PROCESSES = 2
 _KEY_THREADS = 1
 
@@ -91,6 +91,7 @@ def read_settings(
     """
     return load_settings(
         options_class,
+        authenticator_class,
         check_dialect=check_dialect,
         file=file,
         overrides=overrides,
@@ -168,7 +169,7 @@ def create_web(settings: Settings) -> Web:
     services = _services(settings, database, changes, key_store)
     app.extensions[EXTENSION] = services
     dialects = Dialects([import_dialect(name) for name in settings.api.dialects or DIALECTS])
-    dialects.mount(app, authenticator(services.users, services.tickets))
+    dialects.mount(app, check)
     return Web(app, dialects, changes, database, key_store, services.metrics)
 
 
@@ -215,9 +216,10 @@ def _services(
     stretches = Stretches(Journal(database), turns)
     workflow_service = WorkflowService(orchestrators)
     isolated = Isolated(_CHECKING_PROCESSES, seconds=SECONDS)
-    users, metrics, recheck = _users(settings), Metrics(), settings.api.auth.recheck
+    metrics = Metrics()
     places = Places(settings.streams, metrics)
-    access = Access(orchestrators)
+    authenticators = create_authenticators(identity_port.Context(settings, database))
+    access = Access(orchestrators, authenticators, settings.api.auth.recheck)
     service = ExecutionService(
         records, access, AdoptionService(orchestrators, records, access), changes,
         reads=reads,
@@ -240,6 +242,7 @@ def _services(
             stretches,
             changes,
             notes=notes,
+            access=access,
             places=places,
             repeats=Repeats(EndsTold(database)),
             settings=settings.logs,
@@ -251,18 +254,18 @@ def _services(
             changes,
             settings.streams,
             notes=notes,
-            recheck_seconds=recheck,
+            access=access,
         ),
         events=EventService(
             records,
             changes,
             turns,
             heartbeat_seconds=settings.streams.heartbeat,
-            recheck_seconds=recheck,
+            access=access,
         ),
         places=places,
         turns=turns,
-        tickets=TicketService(Tickets(database), service, users, settings.streams.ticket_lifetime),
+        tickets=TicketService(Tickets(database), service, access, settings.streams.ticket_lifetime),
         ssh_keys=SshKeyService(
             SshKeys(database),
             key_store,
@@ -282,7 +285,8 @@ def _services(
             beat_seconds=settings.conductor.lease,
         ),
         numbers=NumberChecker(isolated),
-        users=users,
+        authenticators=authenticators,
+        access=access,
         metrics=metrics,
     )
 
@@ -300,14 +304,6 @@ def _embedded_keys(settings: Settings, database: Database) -> KeyStore:
     sealed = SealedKeys(database)
     master_key = load_master_key(settings.master_key_file, settings.master_key, sealed.any)
     return EmbeddedKeyStore(sealed, master_key)
-
-
-def _users(settings: Settings) -> Users | None:
-    auth = settings.api.auth
-    if auth.type == "none":
-        return None
-    pool = make_pool(_HASHING_THREADS, modest=True)
-    return Users(auth.users, auth.cache, pool, _HASHING_THREADS)
 
 
 def _flask(settings: Settings) -> Flask:

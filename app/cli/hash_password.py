@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import click
 
-from app.services.users import hash_password
+from app.identity.basic import hash_password
 
 
 @click.command("hash-password")

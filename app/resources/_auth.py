@@ -1,18 +1,16 @@
-"""Who is calling: HTTP Basic (RFC 7617), a ticket on streams, or everybody."""
+"""Who is calling, and with what: the authenticators of the service, or a ticket on streams."""
 
 from __future__ import annotations
 
 from collections.abc import Callable
-from typing import Any, TypeVar, cast
+from typing import Any, TypeVar
 
 from flask import current_app, g, request
-from flask_httpauth import HTTPBasicAuth
 
 from app.domain import Identity
-from app.errors import NotAuthenticated
+from app.identity.port import Challenge
 from app.resources._context import services
-from app.services.tickets import EVENTS, TicketService
-from app.services.users import EVERYBODY, Users
+from app.services.tickets import EVENTS
 
 SECURITY: list[dict[str, list[str]]] = [{"basic": []}]
 
@@ -30,58 +28,62 @@ def takes_ticket(view: V) -> V:
     return view
 
 
-def authenticator(users: Users | None, tickets: TicketService) -> Callable[[], None]:
-    """Make the check that runs before each request of a protected API.
+class FlaskRequest:
+    """The current request, as authenticators see it."""
 
-    Args:
-        users: Who may call; None lets everybody in.
-        tickets: What opens a stream in place of credentials.
+    __slots__ = ()
+
+    @property
+    def address(self) -> str | None:
+        """The address of the caller."""
+        return request.remote_addr
+
+    def header(self, name: str) -> str | None:
+        """Return the value of a header field."""
+        return request.headers.get(name)
+
+    def cookie(self, name: str) -> str | None:
+        """Return the value of a cookie."""
+        return request.cookies.get(name)
+
+
+_REQUEST = FlaskRequest()
+
+
+def check() -> None:
+    """Find out who sends the current request.
+
+    Raises:
+        NotAuthenticated: They do not say, or not rightly.
+        LimitExceeded: Too many wrong credentials came before.
     """
-    by_password = _let_in if users is None else _password_check(users)
-
-    def check() -> None:
-        ticket = request.args.get("ticket")
-        view = current_app.view_functions.get(request.endpoint or "")
-        if ticket is None or not getattr(view, "takes_ticket", False):
-            by_password()
-            return
+    ticket = request.args.get("ticket")
+    view = current_app.view_functions.get(request.endpoint or "")
+    if ticket is None or not getattr(view, "takes_ticket", False):
+        g.identity = services().authenticators.authenticate(_REQUEST)
+    else:
         subject = (request.view_args or {}).get("execution_id", EVENTS)
-        g.identity = tickets.take(ticket, subject)
-
-    return check
-
-
-def _let_in() -> None:
-    g.identity = EVERYBODY
-
-
-def _password_check(users: Users) -> Callable[[], None]:
-    auth = HTTPBasicAuth(realm="Slipway")
-
-    @auth.verify_password  # type: ignore[untyped-decorator]
-    def verify(username: str, password: str) -> Identity | None:
-        if not username:
-            return None
-        return users.authenticate(username, password, request.remote_addr)
-
-    @auth.error_handler  # type: ignore[untyped-decorator]
-    def refuse(_status: int) -> None:
-        raise NotAuthenticated("A user name and a password are needed.")
-
-    @auth.login_required  # type: ignore[untyped-decorator]
-    def check() -> None:
-        g.identity = auth.current_user()
-
-    return cast(Callable[[], None], check)
+        g.identity = services().tickets.take(ticket, subject)
 
 
 def caller() -> Identity:
-    """Give the user of the current request."""
+    """Return the user of the current request."""
     identity: Identity = g.identity
     return identity
 
 
 def caller_by_now() -> Callable[[], Identity]:
-    """Give what tells who the caller is while his request lasts, by the users of that moment."""
-    users, identity = services().users, caller()
-    return lambda: identity if users is None else users.identity(identity.username)
+    """Return what tells who the caller is by now, while the request lasts."""
+    return services().access.caller(caller())
+
+
+def challenge_text(challenge: Challenge) -> str:
+    """Write a challenge as a header field holds it (RFC 9110, 11.6.1)."""
+    params = ", ".join(f"{name}={_quoted(value)}" for name, value in challenge.params.items())
+    return f"{challenge.scheme} {params}".rstrip()
+
+
+def _quoted(text: str) -> str:
+    """Write a quoted-string (RFC 9110, 5.6.4)."""
+    escaped = text.replace("\\", "\\\\").replace('"', '\\"')
+    return f'"{escaped}"'

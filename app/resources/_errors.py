@@ -7,7 +7,7 @@ from __future__ import annotations
 
 import math
 import random
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from http import HTTPStatus
 from typing import Any
@@ -18,11 +18,12 @@ from werkzeug.exceptions import HTTPException
 
 from app import errors
 from app.errors import FieldError, SlipwayError, told
+from app.identity.port import Challenge, SignInNeeded
+from app.resources._auth import challenge_text
+from app.resources._context import services
 from app.settings.schema import WORDS, flatten
 
 log = structlog.get_logger(__name__)
-
-AUTHENTICATE = 'Basic realm="Slipway", charset="UTF-8"'
 
 _STATUSES: Mapping[type[SlipwayError], HTTPStatus] = {
     errors.InvalidRequest: HTTPStatus.UNPROCESSABLE_ENTITY,
@@ -75,7 +76,7 @@ class Failure:
     code: str
     detail: str
     fields: tuple[FieldError, ...] = ()
-    headers: Mapping[str, str] = field(default_factory=dict)
+    headers: Mapping[str, str | list[str]] = field(default_factory=dict)
     cause: Exception | None = None
 
 
@@ -102,12 +103,19 @@ def of_slipway_error(error: SlipwayError, path: str) -> Failure:
             "request failed", code=error.code, error=error.message, detail=error.detail,
             path=path,
         )  # fmt: skip
-    headers = {}
-    if status is HTTPStatus.UNAUTHORIZED:
-        headers["WWW-Authenticate"] = AUTHENTICATE
+    headers: dict[str, str | list[str]] = {}
+    if isinstance(error, errors.NotAuthenticated):
+        headers["WWW-Authenticate"] = [challenge_text(each) for each in _challenges(error)]
     if error.retry_after_seconds is not None or status in _RETRY:
         headers["Retry-After"] = str(_retry_after(error.retry_after_seconds or _RETRY_SECONDS))
     return Failure(status, error.code, error.message, error.fields, headers, error)
+
+
+def _challenges(error: errors.NotAuthenticated) -> Sequence[Challenge]:
+    """Return how one can sign in; a 401 must say so (RFC 9110, 15.5.2), whoever raised it."""
+    if isinstance(error, SignInNeeded):
+        return error.challenges
+    return services().authenticators.challenges()
 
 
 def of_http_exception(error: HTTPException) -> Failure:

@@ -1,61 +1,156 @@
-"""Who may do what."""
+"""Who sees what: the one place that knows, for single executions, lists and event streams."""
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+import time
+from collections.abc import Callable, Mapping
+from dataclasses import replace
+from datetime import UTC, datetime
+from functools import partial
 
 from app.clients.orchestrator import Capability, Orchestrator, adopter
-from app.domain import Execution, Identity, Role
-from app.errors import NotAllowed, NotFound
+from app.domain import Execution, ExecutionFilter, Identity, Permission
+from app.errors import NotFound
+from app.identity.authenticators import Authenticators
+from app.identity.permissions import is_allowed
 
 NOBODY = ""
 """Owner of an execution that was started elsewhere."""
 
-
-def require_role(identity: Identity, role: Role) -> None:
-    """Make sure that somebody holds a role.
-
-    Raises:
-        NotAllowed: He does not.
-    """
-    if not identity.has(role):
-        raise NotAllowed(f"This needs the role '{role}'.")
-
-
-def sees_everything(identity: Identity) -> bool:
-    """Tell whether somebody sees the executions of all users."""
-    return identity.has(Role.OPERATOR)
+Caller = Callable[[], Identity]
+"""Returns who a reader is by now; raises NotAuthenticated when their credential does not hold."""
 
 
 class Access:
-    """Who may know of an execution.
+    """Who may know of which execution, and whether a credential still holds.
 
-    It belongs to who started it, and operators see all. Where the orchestrator says for each
-    application who may use it, those whom it lets in also see what nobody here started, and
+    An execution belongs to who started it, and operators see all. Where the orchestrator says for
+    each application who may use it, those whom it lets in also see what nobody here started, and
     developers among them see everybody's.
 
     Args:
         orchestrators: The orchestrators by name.
+        authenticators: Know whether a credential still holds.
+        recheck_seconds: How often they are asked while a request lasts.
     """
 
-    def __init__(self, orchestrators: Mapping[str, Orchestrator]) -> None:
+    def __init__(
+        self,
+        orchestrators: Mapping[str, Orchestrator],
+        authenticators: Authenticators,
+        recheck_seconds: float,
+    ) -> None:
         self._orchestrators = orchestrators
+        self._authenticators = authenticators
+        self._recheck_seconds = recheck_seconds
+
+    def recheck(self, identity: Identity) -> Identity:
+        """Return who somebody is by now, by the credential that they signed in with.
+
+        Raises:
+            NotAuthenticated: The credential does not hold any more.
+        """
+        return self._authenticators.recheck(identity)
+
+    def caller(self, identity: Identity) -> Caller:
+        """Return what tells a long request who its caller is by now."""
+        return partial(self.recheck, identity)
+
+    def watch(self, identity: Identity, caller: Caller | None = None) -> Watch:
+        """Return what tells a long request when its caller must be checked again.
+
+        Args:
+            identity: Who the caller is now.
+            caller: Checks them; by the credential of the identity unless given.
+        """
+        return Watch(identity, caller or self.caller(identity), self._recheck_seconds)
 
     def require_visible(self, execution: Execution, identity: Identity) -> None:
         """Make sure that somebody may know of an execution.
 
         Raises:
-            NotFound: He may not, so to him there is none.
+            NotFound: They may not, so to them there is none.
             UpstreamError: Its orchestrator would have to be asked, and does not answer.
         """
-        if execution.owner == identity.username or sees_everything(identity):
+        if self.lists(execution, identity):
             return
-        shared = execution.owner == NOBODY or identity.has(Role.DEVELOPER)
+        shared = execution.owner == NOBODY or is_allowed(identity, Permission.EXECUTIONS_SHARED)
         if not shared or not self._lets_in(execution, identity):
             raise NotFound("There is no such execution.")
+
+    def lists(self, execution: Execution, identity: Identity) -> bool:
+        """Return whether an execution stands in somebody's lists and event streams.
+
+        Those hold what the store alone can tell: no orchestrator is asked for each execution.
+        """
+        owner = self.owner_listed(identity)
+        return owner is None or execution.owner == owner
+
+    def owner_listed(self, identity: Identity) -> str | None:
+        """Return whose executions somebody's lists hold; None for everybody's."""
+        return None if is_allowed(identity, Permission.EXECUTIONS_ALL) else identity.username
+
+    def within(self, wanted: ExecutionFilter, identity: Identity) -> ExecutionFilter | None:
+        """Restrict a list to what somebody may see; None if that is nothing."""
+        owner = self.owner_listed(identity)
+        if owner is None:
+            return wanted
+        return replace(wanted, owner=owner) if wanted.owner in (None, owner) else None
 
     def _lets_in(self, execution: Execution, identity: Identity) -> bool:
         orchestrator = self._orchestrators.get(execution.orchestrator)
         if orchestrator is None or Capability.ADOPT not in orchestrator.capabilities:
             return False
         return adopter(orchestrator).lets_in(execution.workflow_id, identity)
+
+
+class Watch:
+    """Checks now and then that the caller of a long request may go on with it.
+
+    Args:
+        identity: Who the caller is at the beginning.
+        caller: Returns who they are by now.
+        every_seconds: Time from one check to the next; one is made when the credential expires,
+            too.
+    """
+
+    __slots__ = ("_caller", "_due_at", "_every_seconds", "identity")
+
+    def __init__(self, identity: Identity, caller: Caller, every_seconds: float) -> None:
+        self._caller = caller
+        self._every_seconds = every_seconds
+        self._plan(identity)
+
+    def seconds_left(self) -> float:
+        """Return the seconds until the next check; 0 when it is due."""
+        return max(0.0, self._due_at - time.monotonic())
+
+    def check(self) -> bool:
+        """Check the caller if that is due; ``identity`` is who they are then.
+
+        Returns:
+            Whether it was due, so that what they may see should be looked at again.
+
+        Raises:
+            NotAuthenticated: The credential does not hold any more.
+        """
+        if self.seconds_left():
+            return False
+        self.renew()
+        return True
+
+    def renew(self) -> None:
+        """Check the caller now.
+
+        Raises:
+            NotAuthenticated: The credential does not hold any more.
+        """
+        self._due_at = time.monotonic() + self._every_seconds  # also where the check fails
+        self._plan(self._caller())
+
+    def _plan(self, identity: Identity) -> None:
+        self.identity, left = identity, self._every_seconds
+        expires_at = identity.credential.expires_at
+        if expires_at is not None:
+            left = min(left, (expires_at - datetime.now(UTC)).total_seconds())
+        self._due_at = time.monotonic() + left

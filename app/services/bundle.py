@@ -4,7 +4,9 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 
+from app.identity.authenticators import Authenticators
 from app.observability import Metrics
+from app.services.access import Access
 from app.services.events import EventService
 from app.services.executions import ExecutionService
 from app.services.follow import FollowService
@@ -17,18 +19,13 @@ from app.services.ssh_keys import SshKeyService
 from app.services.steering import SteeringService
 from app.services.tickets import TicketService
 from app.services.turns import Turns
-from app.services.users import Users
 from app.services.workflows import WorkflowService
 from app.settings import Settings
 
 
 @dataclass(frozen=True, slots=True)
 class Services:
-    """The services.
-
-    Attributes:
-        users: None when the API runs without authentication.
-    """
+    """The services."""
 
     settings: Settings
     workflows: WorkflowService
@@ -44,5 +41,6 @@ class Services:
     ssh_keys: SshKeyService
     health: HealthService
     numbers: NumberChecker
-    users: Users | None
+    authenticators: Authenticators
+    access: Access
     metrics: Metrics

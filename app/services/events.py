@@ -9,8 +9,8 @@ from threading import Lock
 
 from app.domain import Execution, ExecutionStatus, Identity
 from app.errors import NotAuthenticated
-from app.services.access import sees_everything
-from app.services.follow import Caller, Event, Expired, Heartbeat, Moved, Rhythm, StatusChanged
+from app.services.access import Access, Caller
+from app.services.follow import Event, Expired, Heartbeat, Moved, Rhythm, StatusChanged
 from app.services.turns import Turns
 from app.store.changes import Changes
 from app.store.executions import Executions
@@ -31,7 +31,7 @@ class EventService:
         changes: Wakes who waits.
         turns: Lets others act where there is much to tell.
         heartbeat_seconds: Longest silence.
-        recheck_seconds: How often it is checked that a reader may still read.
+        access: Says what a reader may see, and checks now and then that they may still read.
     """
 
     def __init__(
@@ -41,12 +41,13 @@ class EventService:
         turns: Turns,
         *,
         heartbeat_seconds: float,
-        recheck_seconds: float,
+        access: Access,
     ) -> None:
         self._executions = executions
         self._changes = changes
         self._turns = turns
-        self._rhythm = (heartbeat_seconds, recheck_seconds)
+        self._heartbeat_seconds = heartbeat_seconds
+        self._access = access
         self._lock = Lock()
         self._recent: deque[Execution] = deque(maxlen=_REMEMBERED)
         self._count = 0
@@ -56,31 +57,30 @@ class EventService:
     def open(self, caller: Caller) -> Iterator[Event]:
         """Tell the status of every execution that has not ended, then each change.
 
-        A reader who may have missed a change gets ``Moved``: he must begin again.
+        A reader who may have missed a change gets ``Moved``: they must begin again.
 
         Args:
             caller: Who reads; asked again now and then.
         """
-        identity, rhythm = caller(), Rhythm(*self._rhythm)
+        watch, rhythm = self._access.watch(caller(), caller), Rhythm(self._heartbeat_seconds)
         with self._changes.subscribe(_TOPIC) as subscription:
             position: int | None = self._count
-            for execution in self._open_executions(identity):
-                self._take_turn(identity)
+            for execution in self._open_executions(watch.identity):
+                self._take_turn(watch.identity)
                 yield StatusChanged(execution)
             while not self._changes.closing and position is not None:
                 fresh, position = self._since(position)
                 for execution in fresh:
-                    if sees_everything(identity) or execution.owner == identity.username:
-                        self._take_turn(identity)
+                    if self._access.lists(execution, watch.identity):
+                        self._take_turn(watch.identity)
                         yield StatusChanged(execution)
                         rhythm.spoke()
-                if rhythm.check_is_due():
-                    try:
-                        identity = caller()
-                    except NotAuthenticated as exc:
-                        yield Expired(exc.message)
-                        return
-                subscription.wait(rhythm.silence_left())
+                try:
+                    watch.check()
+                except NotAuthenticated as exc:
+                    yield Expired(exc.message)
+                    return
+                subscription.wait(min(rhythm.silence_left(), watch.seconds_left()))
                 if not rhythm.silence_left() and not self._changes.closing:
                     yield Heartbeat()
                     rhythm.spoke()
@@ -92,7 +92,7 @@ class EventService:
             pass
 
     def _open_executions(self, identity: Identity) -> Iterator[Execution]:
-        owner, after, full = None if sees_everything(identity) else identity.username, 0, True
+        owner, after, full = self._access.owner_listed(identity), 0, True
         while full:
             some = self._executions.open(owner, after, _READ)
             yield from some

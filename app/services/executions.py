@@ -6,12 +6,11 @@ import re
 import time
 from collections.abc import Sequence
 from contextlib import suppress
-from dataclasses import replace
 from datetime import timedelta
 
 from app.domain import Execution, ExecutionFilter, Identity, Task
 from app.errors import NotFound
-from app.services.access import Access, sees_everything
+from app.services.access import Access
 from app.services.adoption import AdoptionService
 from app.services.places import Places
 from app.services.reads import ExecutionReads
@@ -89,6 +88,7 @@ class ExecutionService:
 
         Raises:
             NotFound: There is no such execution for this user.
+            NotAuthenticated: The credential ceased to hold while the request waited.
             LimitExceeded: Too many wait already.
         """
         deadline = time.monotonic() + timeout_seconds
@@ -100,11 +100,14 @@ class ExecutionService:
             self._changes.subscribe(first.id) as subscription,
         ):
             # Again, since only from the subscription on nothing is missed.
-            execution = self._reads.get(first.id)
+            execution, watch = self._reads.get(first.id), self._access.watch(identity)
             while execution.status is first.status and not execution.status.final:
                 left = deadline - time.monotonic()
-                if left <= 0 or not subscription.wait(left):
-                    return self._reads.get(first.id)  # the time is over, or the process stops
+                if left <= 0 or self._changes.closing:
+                    return self._reads.get(first.id)
+                subscription.wait(min(left, watch.seconds_left()))
+                if watch.check():
+                    self.get(first.id, watch.identity)
                 execution = self._reads.latest(first.id)
             return execution
 
@@ -115,16 +118,13 @@ class ExecutionService:
     def find(
         self, wanted: ExecutionFilter, identity: Identity, offset: int, limit: int
     ) -> tuple[list[Execution], int]:
-        """List executions, newest first; users without the role see their own only.
+        """List executions, newest first, among those that somebody may see.
 
         Returns:
             The asked-for stretch of them, and the number of all.
         """
-        if not sees_everything(identity):
-            if wanted.owner not in (None, identity.username):
-                return [], 0
-            wanted = replace(wanted, owner=identity.username)
-        return self._executions.find(wanted, offset, limit)
+        visible = self._access.within(wanted, identity)
+        return ([], 0) if visible is None else self._executions.find(visible, offset, limit)
 
     def tasks(self, execution_id: str, identity: Identity) -> Sequence[Task]:
         """List the tasks of an execution, in the order of the workflow."""

@@ -10,11 +10,13 @@ from __future__ import annotations
 import time
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
+from functools import partial
 
 import structlog
 
 from app.domain import Execution, ExecutionStatus, Identity, Level, Task
 from app.errors import NotAuthenticated, NotFound, UpstreamError
+from app.services.access import Access, Caller, Watch
 from app.services.executions import ExecutionService
 from app.services.follow_notes import FollowNotes
 from app.services.reads import ExecutionReads
@@ -27,9 +29,6 @@ log = structlog.get_logger(__name__)
 
 Batch = Stretch
 """Log entries, as the event that there are some."""
-
-Caller = Callable[[], Identity]
-"""Tells who the reader is by now; raises NotAuthenticated when he may not call any more."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -111,17 +110,14 @@ class FollowQuery:
 
 
 class Rhythm:
-    """When a stream must speak again, and when it must be asked whether it may go on.
+    """When a stream must speak again.
 
     Args:
         heartbeat_seconds: Longest silence.
-        recheck_seconds: Time from one check to the next.
     """
 
-    def __init__(self, heartbeat_seconds: float, recheck_seconds: float) -> None:
+    def __init__(self, heartbeat_seconds: float) -> None:
         self._heartbeat_seconds = heartbeat_seconds
-        self._recheck_seconds = recheck_seconds
-        self._checked_at = time.monotonic()
         self.spoke()
 
     def spoke(self) -> None:
@@ -129,15 +125,8 @@ class Rhythm:
         self._spoke_at = time.monotonic()
 
     def silence_left(self) -> float:
-        """Give the seconds until the stream must speak; 0 when it must do so now."""
+        """Return the seconds until the stream must speak; 0 when it must do so now."""
         return max(0.0, self._spoke_at + self._heartbeat_seconds - time.monotonic())
-
-    def check_is_due(self) -> bool:
-        """Tell whether it is time to check the reader again; the next time is set then."""
-        if time.monotonic() - self._checked_at < self._recheck_seconds:
-            return False
-        self._checked_at = time.monotonic()
-        return True
 
 
 class FollowService:
@@ -150,7 +139,7 @@ class FollowService:
         changes: Wakes who waits.
         settings: Heartbeat and limits.
         notes: Notes who follows.
-        recheck_seconds: How often it is checked that a reader may still read.
+        access: Checks now and then that a reader may still read.
     """
 
     def __init__(
@@ -162,7 +151,7 @@ class FollowService:
         settings: StreamSettings,
         *,
         notes: FollowNotes,
-        recheck_seconds: float,
+        access: Access,
     ) -> None:
         self._service = service
         self.reads = reads
@@ -170,7 +159,7 @@ class FollowService:
         self.stretches = stretches
         self.changes = changes
         self.settings = settings
-        self.recheck_seconds = recheck_seconds
+        self.access = access
 
     def open(self, execution_id: str, caller: Caller, query: FollowQuery) -> Iterator[Event]:
         """Begin to follow; what cannot be followed fails here, before the first event.
@@ -186,12 +175,8 @@ class FollowService:
         Raises:
             NotFound: There is no such execution for this user.
         """
-
-        def look() -> tuple[Execution, Identity]:
-            identity = caller()
-            return self._service.get(execution_id, identity), identity
-
-        return _Follower(self, query, look).events()
+        get = partial(self._service.get, execution_id)
+        return _Follower(self, query, get, self.access.watch(caller(), caller)).events()
 
     def tasks(self, execution: Execution) -> Sequence[Task]:
         """List the tasks of an execution that is being followed."""
@@ -210,7 +195,8 @@ class _Follower:
         self,
         service: FollowService,
         query: FollowQuery,
-        look: Callable[[], tuple[Execution, Identity]],
+        get: Callable[[Identity], Execution],
+        watch: Watch,
     ) -> None:
         self._service = service
         self._stretches = service.stretches
@@ -218,10 +204,11 @@ class _Follower:
         self._changes = service.changes
         self._settings = service.settings
         self._levels = query.levels
-        self._look = look
-        self._rhythm = Rhythm(service.settings.heartbeat, service.recheck_seconds)
-        self._execution, identity = look()
-        self._owner = identity.username
+        self._get = get
+        self._watch = watch
+        self._rhythm = Rhythm(service.settings.heartbeat)
+        self._execution = get(watch.identity)
+        self._owner = watch.identity.username
         self._position, self._skip = self._begin(query)
         self._caught_up = False
 
@@ -250,7 +237,9 @@ class _Follower:
                 yield Moved(self._position)
 
     def _happenings(self, subscription: Subscription) -> Iterator[Event]:
-        execution, _ = self._look()  # again, since only from the subscription on nothing is missed
+        # Again, since only from the subscription on nothing is missed.
+        self._watch.renew()
+        execution = self._get(self._watch.identity)
         yield StatusChanged(execution)
         shown, woken = execution.status, False
         while True:
@@ -265,7 +254,8 @@ class _Follower:
             if last is not None:
                 yield last
                 return
-            woken = subscription.wait(self._rhythm.silence_left())
+            silence = min(self._rhythm.silence_left(), self._watch.seconds_left())
+            woken = subscription.wait(silence)
             if not self._rhythm.silence_left() and not self._changes.closing:
                 yield Heartbeat()
             if woken or self._changes.closing:
@@ -324,11 +314,13 @@ class _Follower:
             return Ended(execution.status, execution.log_total)
         if self._changes.closing:
             return Moved(self._position)
-        return self._expired() if self._rhythm.check_is_due() else None
+        return self._expired()
 
     def _expired(self) -> Expired | None:
+        """Check the reader if that is due; return the end of the stream if they must go."""
         try:
-            self._look()
+            if self._watch.check():
+                self._get(self._watch.identity)
         except (NotFound, NotAuthenticated) as exc:
             return Expired(exc.message)
         except UpstreamError as exc:

@@ -9,6 +9,7 @@ from functools import partial
 
 from app.domain import ALL_LEVELS, Execution, ExecutionStatus, Identity, Level
 from app.errors import FieldError, InvalidRequest
+from app.services.access import Access
 from app.services.executions import ExecutionService
 from app.services.follow_notes import FollowNotes
 from app.services.places import Places
@@ -108,6 +109,7 @@ class LogService:
         stretches: Reads entries.
         changes: Wakes who waits.
         notes: Notes who follows.
+        access: Checks now and then that whoever waits may still read.
         places: Bounds how many wait.
         repeats: Knows who polls beyond the end again and again.
         settings: Limits.
@@ -121,6 +123,7 @@ class LogService:
         changes: Changes,
         *,
         notes: FollowNotes,
+        access: Access,
         places: Places,
         repeats: Repeats,
         settings: LogSettings,
@@ -130,6 +133,7 @@ class LogService:
         self._notes = notes
         self._stretches = stretches
         self._changes = changes
+        self._access = access
         self._places = places
         self._repeats = repeats
         self._settings = settings
@@ -139,16 +143,17 @@ class LogService:
     ) -> LogPage:
         """Read a page; wait until it holds something, or nothing can come any more.
 
-        Who was told already that nothing can come any more waits all the same.
+        Whoever was told already that nothing can come any more waits all the same.
 
         Args:
             execution_id: The execution.
             identity: Who reads.
-            query: What he wants.
-            address: Where he calls from.
+            query: What they want.
+            address: Where they call from.
 
         Raises:
             NotFound: There is no such execution for this user.
+            NotAuthenticated: The credential ceased to hold while the request waited.
             InvalidRequest: The wait is longer than the service allows.
             LimitExceeded: Too many wait already.
         """
@@ -166,6 +171,7 @@ class LogService:
             if query.timeout_seconds <= 0 or (self._answers(execution, query) and not again):
                 return self._read(execution, query, identity)
             with self._places.place(identity, "poll"):
+                watch = self._access.watch(identity)
                 while again or not self._answers(execution, query):
                     left = deadline - time.monotonic()
                     if left <= 0 or self._changes.closing:
@@ -173,8 +179,10 @@ class LogService:
                     if not execution.log_complete:
                         self._notes.note(execution, left)
                     del execution  # ten thousand who wait must not hold a copy each
-                    woken = subscription.wait(left) or self._changes.closing
-                    read = self._reads.latest if woken else self._reads.get
+                    woken = subscription.wait(min(left, watch.seconds_left()))
+                    if watch.check():
+                        self._service.get(execution_id, watch.identity)
+                    read = self._reads.latest if woken or self._changes.closing else self._reads.get
                     execution = read(execution_id)
             return self._read(execution, query, identity)
 

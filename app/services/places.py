@@ -15,7 +15,6 @@ from threading import Lock
 from app.domain import Identity
 from app.errors import LimitExceeded
 from app.observability import Metrics
-from app.services.users import EVERYBODY
 from app.settings import StreamSettings
 
 SPARE_DESCRIPTORS = 256
@@ -94,7 +93,7 @@ class Places:
             LimitExceeded: There is none.
         """
         limit = self._most_of_one
-        if identity is not EVERYBODY and self._open[identity.username] >= limit:
+        if not identity.shared and self._open[identity.username] >= limit:
             raise LimitExceeded(
                 f"You have {limit} streams or long polls open, which is the most for one user.",
                 retry_after_seconds=_RETRY_SECONDS,

@@ -7,9 +7,9 @@ from collections.abc import Mapping
 import structlog
 
 from app.clients.orchestrator import Orchestrator, pauser
-from app.domain import DesiredState, Execution, ExecutionStatus, Identity, Role
+from app.domain import DesiredState, Execution, ExecutionStatus, Identity, Permission
 from app.errors import Conflict, UpstreamError
-from app.services.access import require_role
+from app.identity.permissions import require
 from app.services.executions import ExecutionService
 from app.store.executions import Executions
 from app.store.stranded import abandoned_by
@@ -93,11 +93,11 @@ class SteeringService:
         of the orchestrator, so what still runs goes on, unobserved: cancel first.
 
         Raises:
-            NotAllowed: The caller is no operator.
+            NotAllowed: The caller lacks the permission.
             Conflict: It has ended already.
         """
         execution = self._known.get(execution_id, identity)
-        require_role(identity, Role.OPERATOR)
+        require(identity, Permission.EXECUTIONS_ABANDON)
         if not self._executions.abandon(execution, abandoned_by(identity.username)):
             raise Conflict("The execution has ended already.")
         log.warning("execution abandoned", execution=execution.id, by=identity.username)

@@ -3,13 +3,14 @@
 from __future__ import annotations
 
 import hashlib
+import json
 import secrets
-from datetime import timedelta
+from datetime import datetime, timedelta
 
-from app.domain import Identity
+from app.domain import Credential, Identity, Permission, Role
 from app.errors import NotAuthenticated
+from app.services.access import Access
 from app.services.executions import ExecutionService
-from app.services.users import EVERYBODY, Users
 from app.store.execution_rows import now
 from app.store.tickets import Tickets
 
@@ -23,7 +24,7 @@ class TicketService:
     Args:
         tickets: Those that were not used yet.
         service: Says who may see an execution.
-        users: Who may call; None when everybody may.
+        access: Says whether the credential behind a ticket still holds.
         lifetime_seconds: How long a ticket can be used.
     """
 
@@ -31,12 +32,12 @@ class TicketService:
         self,
         tickets: Tickets,
         service: ExecutionService,
-        users: Users | None,
+        access: Access,
         lifetime_seconds: float,
     ) -> None:
         self._tickets = tickets
         self._service = service
-        self._users = users
+        self._access = access
         self._lifetime = timedelta(seconds=lifetime_seconds)
 
     def give(self, subject: str, identity: Identity) -> tuple[str, float]:
@@ -55,20 +56,60 @@ class TicketService:
         if subject != EVENTS:
             self._service.get(subject, identity)
         ticket = secrets.token_urlsafe(32)
-        self._tickets.add(_digest(ticket), identity.username, subject, now() + self._lifetime)
+        self._tickets.add(
+            _digest(ticket), identity.username, subject, now() + self._lifetime, _written(identity)
+        )
         return ticket, self._lifetime.total_seconds()
 
     def take(self, ticket: str, subject: str) -> Identity:
         """Use a ticket up.
 
+        Returns:
+            Who the user is by now that it was given to.
+
         Raises:
-            NotAuthenticated: It is wrong, too old, used, or for something else.
+            NotAuthenticated: It is wrong, too old, used, or for something else; or the credential
+                with which it was asked for does not hold any more.
         """
-        username = self._tickets.take(_digest(ticket), subject)
-        if username is None:
+        written = self._tickets.take(_digest(ticket), subject)
+        if written is None:
             raise NotAuthenticated("The ticket is wrong, too old, or was used already.")
-        return EVERYBODY if self._users is None else self._users.identity(username)
+        return self._access.recheck(_read(written))
 
 
 def _digest(ticket: str) -> str:
     return hashlib.sha256(ticket.encode()).hexdigest()
+
+
+def _written(identity: Identity) -> str:
+    """Write down who somebody is, and with which credential."""
+    credential, expires_at = identity.credential, identity.credential.expires_at
+    return json.dumps(
+        {
+            "username": identity.username,
+            "roles": sorted(identity.roles),
+            "scopes": None if identity.scopes is None else sorted(identity.scopes),
+            "authenticator": credential.authenticator,
+            "id": credential.id,
+            "expires_at": None if expires_at is None else expires_at.isoformat(),
+        }
+    )
+
+
+def _read(written: str) -> Identity:
+    """Read what :func:`_written` wrote; a ticket of an older version stands for nobody."""
+    try:
+        kept = json.loads(written)
+        scopes, expires_at = kept["scopes"], kept["expires_at"]
+        return Identity(
+            kept["username"],
+            frozenset(map(Role, kept["roles"])),
+            scopes=None if scopes is None else frozenset(map(Permission, scopes)),
+            credential=Credential(
+                kept["authenticator"],
+                kept["id"],
+                None if expires_at is None else datetime.fromisoformat(expires_at),
+            ),
+        )
+    except (KeyError, ValueError) as exc:
+        raise NotAuthenticated("The ticket is of another version of the service.") from exc

@@ -8,9 +8,9 @@ from dataclasses import dataclass, field
 import structlog
 
 from app.clients.orchestrator import Capability, Orchestrator, Uploader, uploader
-from app.domain import FaultyWorkflow, Identity, Role, Workflow, WorkflowDescription
+from app.domain import FaultyWorkflow, Identity, Permission, Workflow, WorkflowDescription
 from app.errors import Ambiguous, CapabilityMissing, FieldError, NotFound, UpstreamError
-from app.services.access import require_role
+from app.identity.permissions import is_allowed, require
 
 log = structlog.get_logger(__name__)
 
@@ -60,8 +60,8 @@ class WorkflowService:
             if (name is None or w.name == name)
             and text in f"{w.id}\n{w.name}\n{w.description}".casefold()
         ]
-        mends = identity.has(Role.DEVELOPER) or identity.has(Role.OPERATOR)
-        return WorkflowList(workflows, found.unavailable, self._faulty() if mends else [])
+        shown = is_allowed(identity, Permission.WORKFLOWS_FAULTS)
+        return WorkflowList(workflows, found.unavailable, self._faulty() if shown else [])
 
     def _faulty(self) -> list[FaultyWorkflow]:
         return [workflow for taker in self._uploaders() for workflow in taker.faulty()]
@@ -135,11 +135,11 @@ class WorkflowService:
             The workflow, and whether it is new.
 
         Raises:
-            NotAllowed: The user is no developer.
+            NotAllowed: The user lacks the permission.
             InvalidDefinition: With every fault of the definition.
             Conflict: There is one with this id already, or the id is another one.
         """
-        require_role(identity, Role.DEVELOPER)
+        require(identity, Permission.WORKFLOWS_DEFINE)
         for taker in self._uploaders():
             return taker.upload(document, replace, identity)
         raise CapabilityMissing("No configured orchestrator takes uploads.")
@@ -148,11 +148,11 @@ class WorkflowService:
         """Remove a definition; what runs goes on.
 
         Raises:
-            NotAllowed: The user is no developer.
+            NotAllowed: The user lacks the permission.
             NotFound: There is none.
             CapabilityMissing: It is not an uploaded definition.
         """
-        require_role(identity, Role.DEVELOPER)
+        require(identity, Permission.WORKFLOWS_DEFINE)
         orchestrator, workflow = self.resolve(reference, identity)
         uploader(orchestrator).remove(workflow.id)
 

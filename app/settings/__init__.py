@@ -34,6 +34,7 @@ from app.settings.sections import (
     VaultSettings,
     WebSettings,
 )
+from app.settings.sign_in import SignInOf, auth_checks, sign_in_secrets, take_options
 from app.settings.source import MASTER_KEY, read_source
 
 __all__ = [
@@ -48,6 +49,7 @@ __all__ = [
     "OptionsOf",
     "OrchestratorSettings",
     "Settings",
+    "SignInOf",
     "SshKeySettings",
     "StreamSettings",
     "UserSettings",
@@ -64,6 +66,7 @@ OptionsOf = Callable[[str], type]
 
 def load_settings(
     options_of: OptionsOf,
+    sign_in_of: SignInOf,
     *,
     check_dialect: Callable[[str], None],
     file: Path | None = None,
@@ -75,6 +78,7 @@ def load_settings(
 
     Args:
         options_of: Gives the options class of an orchestrator type.
+        sign_in_of: Gives the way to sign in of a type.
         check_dialect: Raises ConfigError if there is no dialect of a name.
         file: YAML file; defaults alone when None.
         overrides: Leaves by dotted path, such as ``{"api.port": 0}``; they win over all else.
@@ -87,7 +91,9 @@ def load_settings(
     """
     environ = os.environ if environ is None else environ
     source = read_source(file, environ, overrides or {}, without)
+    sign_in_options, sign_in_faults = take_options(source.tree, sign_in_of)
     settings, faults = load_section(Settings, source.tree, "")
+    faults += sign_in_faults
     faults = source.faults + _elsewhere(faults, source.faults)
     raw: Any = source.tree.get("orchestrators") if settings is None else settings.orchestrators
     orchestrators, more = _orchestrators(raw if isinstance(raw, list) else [], options_of)
@@ -101,10 +107,13 @@ def load_settings(
     in_clear = (
         *written_secrets(Settings, source.written),
         *orchestrator_secrets(options_of, source.written.get("orchestrators")),
+        *sign_in_secrets(source.written, sign_in_of),
     )
+    auth = dataclasses.replace(settings.api.auth, options=sign_in_options)
     return dataclasses.replace(
         settings,
         data_dir=(base / _data_dir(settings, environ)).absolute(),
+        api=dataclasses.replace(settings.api, auth=auth),
         orchestrators=orchestrators,
         master_key=(environ.get(MASTER_KEY) or None) if "ssh_keys" not in without else None,
         secrets_in_file=in_clear,
@@ -158,7 +167,7 @@ def _orchestrators(
 
 
 def _cross_checks(settings: Settings) -> list[FieldError]:
-    faults = _auth_checks(settings.api)
+    faults = auth_checks(settings.api, is_loopback(settings.api.host))
     keys = settings.ssh_keys
     if keys.vault is not None and keys.vault.is_secret_wrapped and settings.web.processes > 1:
         text = "a wrapped secret id can be used once, so there can be only one web process"
@@ -182,27 +191,6 @@ def _dialect_checks(api: ApiSettings, check_dialect: Callable[[str], None]) -> l
             check_dialect(name)
         except ConfigError as exc:
             faults.append(FieldError(path, exc.message))
-    return faults
-
-
-def _auth_checks(api: ApiSettings) -> list[FieldError]:
-    faults = []
-    if api.auth.type == "none" and not api.insecure and not is_loopback(api.host):
-        text = "without authentication only a loopback address is served, unless --insecure is set"
-        faults.append(FieldError("api.host", text))
-    if api.auth.type == "basic" and not api.auth.users:
-        faults.append(FieldError("api.auth.users", "must name at least one user"))
-    seen: set[str] = set()
-    for index, user in enumerate(api.auth.users):
-        path = f"api.auth.users[{index}]"
-        if (user.password is None) == (user.password_hash is None):
-            faults.append(FieldError(path, "needs either 'password_hash' or 'password'"))
-        if user.password_hash is not None and not user.password_hash.startswith("$argon2"):
-            text = "must be an Argon2 hash, as 'slipway hash-password' prints it"
-            faults.append(FieldError(f"{path}.password_hash", text))
-        if user.username in seen:
-            faults.append(FieldError(f"{path}.username", f"'{user.username}' is used twice"))
-        seen.add(user.username)
     return faults
 
 

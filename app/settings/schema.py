@@ -66,6 +66,16 @@ class WholeNumber(fields.Integer):
         return int(super()._deserialize(value, attr, data, **kwargs))
 
 
+class OneOrMore(fields.Field[str | list[str]]):
+    """A name, or a list of names, as it stands in the file."""
+
+    def _deserialize(self, value: Any, attr: Any, data: Any, **kwargs: Any) -> str | list[str]:
+        names = value if isinstance(value, list) else [value]
+        if not names or not all(isinstance(name, str) and name for name in names):
+            raise ValidationError("must be a name, or a list of names")
+        return value  # type: ignore[no-any-return]
+
+
 def setting(
     field: fields.Field[Any],
     help_text: str,

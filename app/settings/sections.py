@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+from collections.abc import Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
@@ -10,7 +11,7 @@ from typing import Any
 from marshmallow import fields, validate
 
 from app.domain import Role
-from app.settings.schema import Duration, WholeNumber, section, setting
+from app.settings.schema import Duration, OneOrMore, WholeNumber, section, setting
 
 _MIB = 1024 * 1024
 
@@ -45,9 +46,11 @@ class UserSettings:
 class AuthSettings:
     """Who may use the API."""
 
-    type: str = setting(
-        fields.String(load_default="none", validate=validate.OneOf(["none", "basic"])),
-        "`none` (everybody is an admin, loopback only) or `basic`.",
+    type: str | list[str] = setting(
+        OneOrMore(load_default="none"),
+        "`none` (everybody is an admin, loopback only) or `basic`; a list offers several ways to "
+        "sign in, of which the first that knows the credential of a request decides. "
+        "`package.module:Class` is one of your own (`docs/guides/extending.md`).",
     )
     users: list[UserSettings] = setting(
         fields.List(section(UserSettings), load_default=list), "The users, for `basic`."
@@ -58,8 +61,15 @@ class AuthSettings:
     )
     recheck: float = setting(
         Duration(load_default="5m", at_least=0.05),
-        "How often it is checked that the reader may still read.",
+        "How often it is checked, while a request lasts, that its credential still holds.",
     )
+    options: Mapping[str, Any] = field(default_factory=dict)
+    """Validated options of each configured way to sign in, by its name."""
+
+    @property
+    def types(self) -> tuple[str, ...]:
+        """The ways to sign in, in their order."""
+        return (self.type,) if isinstance(self.type, str) else tuple(self.type)
 
 
 @dataclass(frozen=True)

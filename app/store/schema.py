@@ -224,6 +224,7 @@ tickets = Table(
     metadata,
     Column("digest", String(64), primary_key=True),
     Column("username", String(100), nullable=False),
+    Column("identity", Text, nullable=False, server_default=text("'{}'")),
     Column("subject", String(64), nullable=False),
     Column("expires_at", Instant, nullable=False),
 )

@@ -17,14 +17,33 @@ class Tickets:
     def __init__(self, database: Database) -> None:
         self._database = database
 
-    def add(self, digest: str, username: str, subject: str, expires_at: datetime) -> None:
-        """Keep a ticket, and forget those that are too old."""
+    def add(
+        self,
+        digest: str,
+        username: str,
+        subject: str,
+        expires_at: datetime,
+        identity: str,
+    ) -> None:
+        """Keep a ticket, and forget those that are too old.
+
+        Args:
+            digest: What is kept of the ticket itself.
+            username: The user that it is given to.
+            subject: What it opens.
+            expires_at: Until when it can be used.
+            identity: Who they are, and with which credential, as the service writes it.
+        """
 
         def work(connection: Connection) -> None:
             connection.execute(delete(tickets).where(tickets.c.expires_at < now()))
             connection.execute(
                 insert(tickets).values(
-                    digest=digest, username=username, subject=subject, expires_at=expires_at
+                    digest=digest,
+                    username=username,
+                    subject=subject,
+                    expires_at=expires_at,
+                    identity=identity,
                 )
             )
 
@@ -34,7 +53,7 @@ class Tickets:
         """Use a ticket up.
 
         Returns:
-            The name of the user that it was given to; None when there is no such ticket.
+            Who it was given to, as :meth:`add` got it; None when there is no such ticket.
         """
         statement = (
             delete(tickets)
@@ -43,7 +62,7 @@ class Tickets:
                 tickets.c.subject == subject,
                 tickets.c.expires_at >= now(),
             )
-            .returning(tickets.c.username)
+            .returning(tickets.c.identity)
         )
         return self._database.write(
             lambda c: c.execute(statement).scalar_one_or_none(), durable=False

@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import base64
+from collections.abc import Iterator
+from contextlib import contextmanager
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
@@ -123,6 +125,17 @@ def users() -> dict[str, Any]:
         for name, roles in ROLES.items()
     ]
     return {"type": "basic", "users": known}
+
+
+@contextmanager
+def gone(service: Service, username: str) -> Iterator[None]:
+    """Let a user of basic authentication be none for a while."""
+    known = service.services.authenticators._authenticators["basic"]._identities
+    identity = known.pop(username)
+    try:
+        yield
+    finally:
+        known[username] = identity
 
 
 def basic(username: str, password: str) -> dict[str, str]:

@@ -45,7 +45,7 @@ def _migrated() -> bytes:
 def cheap_hashes() -> Iterator[None]:
     """Hash passwords with hardly any strength."""
     with pytest.MonkeyPatch.context() as patch:
-        patch.setattr("app.services.users.PasswordHasher", cheap_hasher)
+        patch.setattr("app.identity.basic.PasswordHasher", cheap_hasher)
         yield
 
 

@@ -7,8 +7,8 @@ from follow_kit import Log, await_that, until
 
 from app.domain import ExecutionStatus, Identity, Role
 from app.errors import NotAuthenticated
+from app.identity.anonymous import EVERYBODY
 from app.services.follow import Expired, Heartbeat, Moved, StatusChanged
-from app.services.users import EVERYBODY
 
 PENDING, RUNNING, PAUSED, SUCCESS, FAILED = (
     ExecutionStatus[name] for name in ("PENDING", "RUNNING", "PAUSED", "SUCCESS", "FAILED")

@@ -12,6 +12,7 @@ from sqlalchemy import update
 from app.domain import ALL_LEVELS, ExecutionStatus, Identity, Level, Role, TaskStatus
 from app.domain import Task as DomainTask
 from app.errors import NotAuthenticated, NotFound, UpstreamUnreachable
+from app.identity.anonymous import EVERYBODY
 from app.services.follow import (
     Batch,
     Changed,
@@ -24,7 +25,6 @@ from app.services.follow import (
     Moved,
     StatusChanged,
 )
-from app.services.users import EVERYBODY
 from app.store.execution_rows import change
 from app.store.schema import executions
 

@@ -8,9 +8,9 @@ import pytest
 
 from app.domain import Identity, Role
 from app.errors import LimitExceeded
+from app.identity.anonymous import EVERYBODY
 from app.observability import Metrics
 from app.services.places import SPARE_DESCRIPTORS, Places, places_within
-from app.services.users import EVERYBODY
 from app.settings import StreamSettings
 
 ADA, BOB = (Identity(name, frozenset({Role.USER})) for name in ("ada", "bob"))

@@ -8,7 +8,6 @@ from fakes.orchestrators import ObedientOrchestrator
 from app.clients.orchestrator import Capability
 from app.domain import Identity, Role
 from app.errors import LimitExceeded, NotFound, UpstreamTimeout
-from app.services.access import Access
 from app.services.adoption import AdoptionService
 from app.services.executions import ExecutionService
 from app.services.reads import ExecutionReads
@@ -129,7 +128,7 @@ class AdoptingOrchestrator(ObedientOrchestrator):
 
 
 def executions_over(service, orchestrator):
-    access = Access({"remote": orchestrator})
+    access = service.services.access
     adoption = AdoptionService({"remote": orchestrator}, service.store, access)
     return ExecutionService(
         service.store, access, adoption, service.web.changes,

@@ -22,7 +22,7 @@ from follow_kit import (
 )
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
-from service_kit import PASSWORDS, basic, users
+from service_kit import PASSWORDS, basic, gone, users
 from werkzeug.test import EnvironBuilder
 from wsproto.frame_protocol import FrameProtocol
 
@@ -398,31 +398,23 @@ class TestWhoMayRead:
             assert response.headers["WWW-Authenticate"].startswith("Basic")
 
     def test_who_is_no_user_any_more_is_told_and_sent_away(self, guarded, log):
-        users = guarded.services.users._identities
         with (
             open_stream(guarded.client, path(log), **as_user("ada")) as stream,
             open_stream(guarded.client, "/executions/events", **as_user("ada")) as events,
         ):
             stream.read_until(lambda got: b"id: 1\n" in got)
             events.read_until(lambda got: b"event: status" in got)
-            ada = users.pop("ada")
-            try:
+            with gone(guarded, "ada"):
                 for end in (stream.read(), events.read()):
                     assert end.endswith(
                         b'event: expired\ndata: {"reason":"There is no such user any more."}\n\n'
                     )
-            finally:
-                users["ada"] = ada
 
     def test_the_text_says_so_as_well(self, guarded, log):
-        users = guarded.services.users._identities
         with open_stream(guarded.client, path(log, "follow=1"), TEXT, **as_user("ada")) as text:
             text.chunk()
-            ada = users.pop("ada")
-            try:
+            with gone(guarded, "ada"):
                 assert text.read().endswith(b"--- There is no such user any more. ---\n")
-            finally:
-                users["ada"] = ada
 
 
 class TestTickets:
@@ -478,7 +470,7 @@ class TestTickets:
 
     def test_one_that_is_too_old_opens_nothing(self, guarded, log, assert_problem):
         store = Tickets(guarded.web.database)
-        store.add(_digest("old"), "ada", log.id, now() - timedelta(milliseconds=2))
+        store.add(_digest("old"), "ada", log.id, now() - timedelta(milliseconds=2), "{}")
         response = guarded.client.get(path(log, "ticket=old"), headers={"Accept": SSE})
         assert_problem(response, 401, "not_authenticated")
 
@@ -781,15 +773,11 @@ class TestWebSocket:
 
     def test_who_is_no_user_any_more_is_sent_away_with_the_reason(self, guarded):
         log = Log(guarded, owner="ada")
-        users = guarded.services.users._identities
         address = f"/executions/{log.id}/ws"
         with web_socket(guarded, address, header=as_user("ada")) as ws:
             ws.until("status")
-            ada = users.pop("ada")
-            try:
+            with gone(guarded, "ada"):
                 assert ws.messages()[-1]["type"] == "expired"
-            finally:
-                users["ada"] = ada
             assert ws.closed == (1008, "There is no such user any more.")
 
     def test_silence_is_broken_by_pings_and_an_answer_keeps_it_open(self, connect):

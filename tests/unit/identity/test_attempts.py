@@ -3,8 +3,8 @@ import time
 import pytest
 
 from app.errors import LimitExceeded
-from app.services import attempts as module
-from app.services.attempts import Attempts, side_of
+from app.identity import attempts as module
+from app.identity.attempts import Attempts, side_of
 
 
 @pytest.fixture

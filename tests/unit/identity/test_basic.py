@@ -1,6 +1,8 @@
+import base64
 import threading
 import time
 from concurrent.futures import ThreadPoolExecutor
+from types import SimpleNamespace
 
 import pytest
 from argon2 import PasswordHasher, extract_parameters
@@ -9,19 +11,50 @@ from thrift_kit import cheap_hasher
 
 from app.domain import Role
 from app.errors import LimitExceeded, NotAuthenticated, SlipwayError
-from app.services.users import Users, hash_password
+from app.identity.authenticators import Authenticators
+from app.identity.basic import Basic, hash_password
+from app.identity.checking import Checker
 from app.settings import UserSettings
 
 
 class CountingPool:
-    """Runs calls where they are made, and keeps what they got."""
+    """Runs calls where they are made, and keeps the hash and the password of each."""
 
     def __init__(self):
         self.calls = []
 
+    def note(self, verify, claim):
+        hashes = verify.__self__
+        self.calls.append((hashes._hashes.get(claim.subject, hashes._nobody), claim.secret))
+
     def run(self, function, *args):
-        self.calls.append(args)
+        self.note(function, *args)
         return function(*args)
+
+
+class Asked:
+    """A request with a user name and a password."""
+
+    def __init__(self, username, password, address=None):
+        text = base64.b64encode(f"{username}:{password}".encode()).decode()
+        self.fields = {"authorization": f"Basic {text}"}
+        self.address = address
+
+    def header(self, name):
+        return self.fields.get(name.lower())
+
+
+class Users:
+    """Basic authentication and what all ways to sign in share."""
+
+    def __init__(self, users, remember_seconds, pool):
+        self.basic = Basic(users)
+        self.checker = Checker(remember_seconds, pool)
+        self.all = Authenticators([self.basic], self.checker)
+        self.pool = pool
+
+    def authenticate(self, *login):
+        return self.all.authenticate(Asked(*login))
 
 
 ADA = UserSettings(username="ada", password_hash=cheap_hasher().hash("a"), roles=[Role.USER])
@@ -60,12 +93,16 @@ def test_anything_else_is_refused_without_saying_why(users, username, password):
 
 @pytest.mark.parametrize(("username", "password"), WRONG)
 def test_whoever_is_refused_cost_exactly_one_hash_of_the_same_strength(
-    users, pool, username, password
+    users, pool, username, password, monkeypatch
 ):
+    hashes, verify = [], users.basic._hasher.verify
+    noting = SimpleNamespace(verify=lambda *args: hashes.append(args) or verify(*args))
+    monkeypatch.setattr(users.basic, "_hasher", noting)
     with pytest.raises(NotAuthenticated):
         users.authenticate(username, password)
     [(hashed, given)] = pool.calls
     assert given == password
+    assert hashes == [(hashed, given)]
     assert extract_parameters(hashed) == extract_parameters(ADA.password_hash)
 
 
@@ -112,14 +149,14 @@ def test_a_hash_of_another_kind_lets_nobody_in(pool):
 
 def test_passwords_are_not_kept_in_clear(users):
     users.authenticate("ada", "a")
-    assert b"ada" not in b"".join(users._remembered)
-    assert all(hashed.startswith("$argon2id$") for hashed in users._hashes.values())
+    assert b"ada" not in b"".join(users.checker._remembered)
+    assert all(hashed.startswith("$argon2id$") for hashed in users.basic._hashes.values())
 
 
 def test_hashes_are_as_strong_as_the_rfc_asks(pool, monkeypatch):
-    monkeypatch.setattr("app.services.users.PasswordHasher", PasswordHasher)
+    monkeypatch.setattr("app.identity.basic.PasswordHasher", PasswordHasher)
     users = Users([BOB], 60.0, pool)
-    for hashed in (hash_password("a"), users._hashes["bob"], users._nobody):
+    for hashed in (hash_password("a"), users.basic._hashes["bob"], users.basic._nobody):
         assert extract_parameters(hashed) == RFC_9106_LOW_MEMORY
     assert users.authenticate("bob", "b").username == "bob"
 
@@ -136,7 +173,7 @@ class HeldPool(CountingPool):
         self.go_on = threading.Event()
 
     def run(self, function, *args):
-        self.calls.append(args)
+        self.note(function, *args)
         assert self.go_on.wait(30)
         return function(*args)
 
@@ -149,12 +186,14 @@ def held():
 
 
 def waiting(users):
-    return sum(len(q) for sides in users._places._queues.values() for q in sides.values())
+    return sum(len(q) for sides in users.checker._places._queues.values() for q in sides.values())
 
 
 def outcome(users, *login):
     try:
         return users.authenticate(*login).username
+    except NotAuthenticated:
+        return "NotAuthenticated"
     except SlipwayError as exc:
         return type(exc).__name__
 
@@ -163,9 +202,9 @@ def begin(pool, users, logins):
     """Begin logins one after the other, and wait until each is computed, waits or is refused."""
     futures = []
     for login in logins:
-        before = waiting(users), len(users._pool.calls)
+        before = waiting(users), len(users.pool.calls)
         futures.append(pool.submit(outcome, users, *login))
-        while not futures[-1].done() and (waiting(users), len(users._pool.calls)) == before:
+        while not futures[-1].done() and (waiting(users), len(users.pool.calls)) == before:
             time.sleep(0.001)
     return futures
 

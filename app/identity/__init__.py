@@ -1,0 +1,1 @@
+"""Who is calling, whatever way they sign in, and what they may do."""

@@ -1,0 +1,81 @@
+"""What each role may do: the one place that says so."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from typing import Final
+
+from app.domain import Identity, Permission, Role
+from app.errors import NotAllowed
+
+_USER: Final = frozenset(
+    {
+        Permission.WORKFLOWS_READ,
+        Permission.EXECUTIONS_LAUNCH,
+        Permission.EXECUTIONS_READ,
+        Permission.EXECUTIONS_CONTROL,
+        Permission.SSH_KEYS_READ,
+        Permission.SSH_KEYS_MANAGE,
+    }
+)
+
+PERMISSIONS: Final[Mapping[Role, frozenset[Permission]]] = {
+    Role.USER: _USER,
+    Role.DEVELOPER: _USER
+    | {
+        Permission.WORKFLOWS_DEFINE,
+        Permission.WORKFLOWS_FAULTS,
+        Permission.EXECUTIONS_SHARED,
+    },
+    Role.OPERATOR: _USER
+    | {
+        Permission.WORKFLOWS_FAULTS,
+        Permission.EXECUTIONS_ALL,
+        Permission.EXECUTIONS_ABANDON,
+    },
+    Role.ADMIN: frozenset(Permission),
+}
+"""The permissions that each role gives."""
+
+MEANINGS: Final[Mapping[Permission, str]] = {
+    Permission.WORKFLOWS_READ: "List and describe workflows.",
+    Permission.WORKFLOWS_DEFINE: "Upload, replace and remove definitions, which run commands.",
+    Permission.WORKFLOWS_FAULTS: "See what is wrong with definitions.",
+    Permission.EXECUTIONS_LAUNCH: "Launch workflows.",
+    Permission.EXECUTIONS_READ: "Read executions, their tasks, outputs and logs.",
+    Permission.EXECUTIONS_CONTROL: "Cancel, pause and resume executions.",
+    Permission.EXECUTIONS_ABANDON: "End an execution by decree that nothing else ends.",
+    Permission.EXECUTIONS_SHARED: "See the executions of others of a workflow whose orchestrator "
+    "says that the caller may use it (Alien4Cloud).",
+    Permission.EXECUTIONS_ALL: "See the executions of all users.",
+    Permission.SSH_KEYS_READ: "List one's own SSH keys.",
+    Permission.SSH_KEYS_MANAGE: "Make and revoke SSH keys of one's own.",
+}
+
+
+def is_allowed(identity: Identity, permission: Permission) -> bool:
+    """Return whether somebody has a permission, by their roles and within their scopes.
+
+    Somebody without any role is a user: they have signed in.
+    """
+    if identity.scopes is not None and permission not in identity.scopes:
+        return False
+    return any(permission in PERMISSIONS[role] for role in identity.roles or (Role.USER,))
+
+
+def require(identity: Identity, permission: Permission) -> None:
+    """Make sure that somebody has a permission.
+
+    Raises:
+        NotAllowed: They do not have it.
+    """
+    if is_allowed(identity, permission):
+        return
+    if is_allowed(Identity(identity.username, identity.roles), permission):
+        raise NotAllowed(f"The credential is restricted, and does not allow '{permission}'.")
+    raise NotAllowed(f"This needs the role '{roles_with(permission)[0]}'.")
+
+
+def roles_with(permission: Permission) -> tuple[Role, ...]:
+    """Return the roles that give a permission, the least one first."""
+    return tuple(role for role, given in PERMISSIONS.items() if permission in given)

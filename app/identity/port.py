@@ -1,0 +1,154 @@
+"""What an authenticator is: one way to sign in, such as a password or a token.
+
+An authenticator reads a credential off a request, verifies it, and says later whether it still
+holds. What all of them need is done once, in :mod:`app.identity.checking` and
+:mod:`app.identity.authenticators`: wrong credentials are slowed down, slow checks have their turns
+in a pool, expired credentials are refused.
+"""
+
+from __future__ import annotations
+
+from abc import ABC, abstractmethod
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from typing import Any, ClassVar, Protocol, Self
+
+from app.domain import Credential, Identity
+from app.errors import NotAuthenticated
+from app.settings import Settings
+from app.store.database import Database
+
+
+class RequestView(Protocol):
+    """What an authenticator may know of a request, whatever protocol brought it."""
+
+    @property
+    def address(self) -> str | None:
+        """The address of the caller, behind the proxies that the settings name."""
+
+    def header(self, name: str) -> str | None:
+        """Return the value of a header field, whatever the case of its name; None without it."""
+
+    def cookie(self, name: str) -> str | None:
+        """Return the value of a cookie; None without it."""
+
+
+@dataclass(frozen=True, slots=True)
+class Challenge:
+    """How a client may sign in, for an answer that refuses it (RFC 9110, 11.3).
+
+    Attributes:
+        scheme: Name of the scheme, such as ``Basic``.
+        params: Its parameters, unquoted, such as ``{"realm": "Slipway"}``.
+    """
+
+    scheme: str
+    params: Mapping[str, str] = field(default_factory=dict)
+
+
+@dataclass(frozen=True, slots=True)
+class Claim:
+    """A credential that a request carries, before it is verified.
+
+    Attributes:
+        subject: Whom it claims to be: a user name, or the public part of a key. Wrong credentials
+            count against the subject, so it must not be the secret itself. Empty if there is none.
+        secret: What proves the claim; None where there is nothing that could be guessed.
+        known: Whether there is such a subject. All that do not exist count as one, so that nobody
+            gains by making subjects up.
+    """
+
+    subject: str
+    secret: str | None = field(repr=False)
+    known: bool = True
+
+
+@dataclass(frozen=True, slots=True)
+class Context:
+    """What an authenticator may be built with, beside its own options."""
+
+    settings: Settings
+    database: Database
+
+
+class SignInNeeded(NotAuthenticated):
+    """Nobody is signed in; says how that can be done.
+
+    Args:
+        message: What is wrong, for the caller.
+        challenges: The ways to sign in.
+    """
+
+    def __init__(self, message: str, challenges: tuple[Challenge, ...]) -> None:
+        super().__init__(message)
+        self.challenges = challenges
+
+
+class Authenticator(ABC):
+    """One way to sign in.
+
+    Attributes:
+        Options: A dataclass of settings, declared by :func:`app.settings.schema.setting`; they
+            stand in the settings as ``api.auth.<name>``.
+        name: Name of the way, which credentials carry; its name in the registry, if it has one.
+        needs: What a caller must send, in words that fit behind "this needs".
+        slow: Verifying takes long on purpose, as the hash of a password does: it is then done in a
+            pool, in turns, and what was right is remembered for ``api.auth.cache``.
+        scheme: Security scheme object of OpenAPI (3.0.3, 4.7.23); None where nothing is sent.
+    """
+
+    @dataclass(frozen=True)
+    class Options:
+        """No settings."""
+
+    name: ClassVar[str]
+    needs: ClassVar[str]
+    slow: ClassVar[bool] = False
+    scheme: ClassVar[Mapping[str, str] | None] = None
+
+    @classmethod
+    @abstractmethod
+    def create(cls, options: Any, context: Context) -> Self:
+        """Build one from its own validated options."""
+
+    @abstractmethod
+    def claim(self, request: RequestView) -> Claim | None:
+        """Read the credential of this kind off a request; None if it carries none.
+
+        This must be quick, and ask nobody: it runs for every request.
+
+        Raises:
+            NotAuthenticated: There is one of this kind, and it cannot be read.
+        """
+
+    @abstractmethod
+    def verify(self, claim: Claim) -> Identity:
+        """Return who it is that the claim belongs to, with the credential.
+
+        Raises:
+            NotAuthenticated: The credential is wrong, or was revoked. That it expired need not be
+                looked at here.
+        """
+
+    @abstractmethod
+    def recheck(self, identity: Identity) -> Identity:
+        """Return who somebody is by now who signed in before; their rights may have changed.
+
+        It is asked now and then while a request lasts, and when a ticket is used.
+
+        Raises:
+            NotAuthenticated: The credential does not hold any more.
+        """
+
+    @abstractmethod
+    def challenge(self, refused: NotAuthenticated | None) -> Challenge | None:
+        """Return how to sign in this way; None if there is nothing that a client could send.
+
+        Args:
+            refused: Why the credential of this kind was refused; None if there was none.
+        """
+
+
+def credential_of(authenticator: type[Authenticator], id_: str) -> Credential:
+    """Make the credential of one who signed in this way, and that does not expire by itself."""
+    return Credential(authenticator.name, id_)
