@@ -5,11 +5,11 @@ from pathlib import Path
 
 import pytest
 from job_bench import JobBench
-from other_user import user_of_rig
+from kit.other_user import user_of_rig
 
 from app.engine.launchers.registry import create_launcher
 
-LAUNCHERS = {"local": "local", "run_as": "other_user:Rig"}
+LAUNCHERS = {"local": "local", "run_as": "kit.other_user:Rig"}
 
 
 @pytest.fixture(scope="session")

@@ -6,18 +6,10 @@ import time
 from contextlib import suppress
 from pathlib import Path
 
+from kit.patience import PATIENCE_SECONDS
+from kit.patience import await_that as wait_until
+
 from app.engine.launchers.base import Job, JobPhase, JobState, Launcher, OutputLine, Stream
-
-PATIENCE_SECONDS = 60.0
-
-
-def wait_until(condition, timeout=PATIENCE_SECONDS):
-    """Wait for a condition; return its value."""
-    give_up_at = time.monotonic() + timeout
-    while not (value := condition()):
-        assert time.monotonic() < give_up_at, "it did not happen in time"
-        time.sleep(0.01)
-    return value
 
 
 class JobBench:

@@ -13,6 +13,7 @@ from pathlib import Path
 
 import pytest
 from job_bench import JobBench, wait_until
+from kit.patience import PATIENCE_SECONDS
 
 from app.engine.launchers.base import JobPhase, JobState, Stream
 from app.engine.launchers.registry import create_launcher
@@ -396,10 +397,10 @@ def test_who_listens_is_woken(bench):
 
     bench.launcher.listen(wake)
     folder = bench.bash("sleep 0.3; echo line; sleep 0.3", execution_id="ä-1")
-    assert bell.wait(5)
+    assert bell.wait(PATIENCE_SECONDS)
     (line,) = bench.lines(folder)
     assert woken[0][0] == "ä-1"
     assert woken[0][1] - line.timestamp < 0.25
     bell.clear()
-    assert bell.wait(5)
+    assert bell.wait(PATIENCE_SECONDS)
     assert bench.launcher.state(folder).phase is JobPhase.EXITED

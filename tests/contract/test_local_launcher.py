@@ -15,6 +15,7 @@ from pathlib import Path
 
 import pytest
 from job_bench import JobBench, wait_until
+from kit.patience import PATIENCE_SECONDS
 
 from app.engine.launchers.base import JobPhase, JobState, Stream
 from app.engine.launchers.job_processes import shim_command
@@ -146,7 +147,9 @@ def test_a_frame_cut_off_by_a_kill_is_never_read(bench, launcher):
 def test_a_second_shim_exits_at_once(bench):
     folder = bench.bash("echo ran; sleep 60")
     bench.await_text(folder, "ran")
-    subprocess.run(shim_command(folder), cwd=folder, input=b"{}", timeout=5, check=True)
+    subprocess.run(
+        shim_command(folder), cwd=folder, input=b"{}", timeout=PATIENCE_SECONDS, check=True
+    )
     assert bench.texts(folder) == ["ran"]
     assert not list(folder.glob("claim.json.*"))
 
@@ -482,7 +485,7 @@ def listen():
             bell.release()
 
         launcher.listen(wake)
-        return lambda: bell.acquire(timeout=5) and rings[-1]
+        return lambda: bell.acquire(timeout=PATIENCE_SECONDS) and rings[-1]
 
     return listen
 

@@ -11,7 +11,8 @@ from pathlib import Path
 
 import pytest
 from job_bench import JobBench, wait_until
-from other_user import by_sudo, user_of_rig, within_reach
+from kit.other_user import by_sudo, user_of_rig, within_reach
+from kit.patience import PATIENCE_SECONDS
 
 from app.engine.launchers import broker_link
 from app.engine.launchers.base import JobPhase
@@ -30,7 +31,7 @@ def commands_user():
 
 @pytest.fixture
 def launcher_name(commands_user):
-    return "other_user:Rig"
+    return "kit.other_user:Rig"
 
 
 def processes_of(user, word):
@@ -119,7 +120,7 @@ def listener():
     """A bench and the user of its commands; who listens does so until the process ends."""
     for name in user_of_rig("-listener"):
         folder = Path(pwd.getpwnam(name).pw_dir)
-        with JobBench(create_launcher("other_user:Rig", folder), folder) as bench:
+        with JobBench(create_launcher("kit.other_user:Rig", folder), folder) as bench:
             yield bench, name
 
 
@@ -133,7 +134,7 @@ def test_a_helper_that_listens_and_hangs_is_ended_and_replaced(listener, monkeyp
         os.kill(first, signal.SIGSTOP)
         wait_until(lambda: first not in helpers(user))
     bench.bash("until false; do echo line; sleep 0.1; done")
-    assert woken.wait(60)
+    assert woken.wait(PATIENCE_SECONDS)
 
 
 def test_a_command_can_end_the_helper_and_gains_nothing(bench, commands_user):
@@ -151,7 +152,7 @@ from pathlib import Path
 from job_bench import JobBench
 from app.engine.launchers.registry import create_launcher
 root = Path(sys.argv[1])
-bench = JobBench(create_launcher("other_user:Rig", root), root)
+bench = JobBench(create_launcher("kit.other_user:Rig", root), root)
 bench.launcher.listen(print)
 bench.bash("echo ran; until [ -e go ]; do sleep 0.05; done; exit 7")
 print("begun", flush=True)

@@ -8,10 +8,10 @@ from collections.abc import Callable, Iterator
 from pathlib import Path
 
 import pytest
-from browser import Chromium
-from client import Client
-from following import Relay
-from service import Service
+from kit.browser import Chromium
+from kit.client import Client
+from kit.following import Relay
+from kit.service import Service
 
 EXAMPLES = Path(__file__).parents[2] / "app" / "cli" / "examples" / "workflows"
 SETTINGS = {

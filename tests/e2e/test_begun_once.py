@@ -10,10 +10,11 @@ from collections.abc import Callable
 from pathlib import Path
 
 import pytest
-from client import Client
-from definitions import script, workflow
-from fencing import LEASE, assert_a_stopped_driver_begins_nothing
-from service import Service, await_that
+from kit.client import Client
+from kit.definitions import script, workflow
+from kit.fencing import LEASE, assert_a_stopped_driver_begins_nothing
+from kit.patience import await_that
+from kit.service import Service
 
 
 @pytest.fixture

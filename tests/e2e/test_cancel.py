@@ -7,9 +7,10 @@ from collections.abc import Callable
 from pathlib import Path
 
 import pytest
-from client import Client
-from definitions import script, workflow
-from service import Service, await_that, is_alive
+from kit.client import Client
+from kit.definitions import script, workflow
+from kit.patience import await_that
+from kit.service import Service, is_alive
 
 TREE = r"""
 echo $$ > parent.pid
@@ -24,16 +25,12 @@ wait
 TICKING = "for ((i = 0; i < 6000; i++)); do echo $i >> ticks; echo tick $i; sleep 0.05; done\n"
 
 
-def work_folder(service: Service, execution: str) -> Path:
-    return service.data_dir / "executions" / execution / "work"
-
-
 def read_pid(service: Service, execution: str) -> int:
-    return int((work_folder(service, execution) / "pid").read_text(encoding="utf-8"))
+    return int((service.work(execution) / "pid").read_text(encoding="utf-8"))
 
 
 def ticks(service: Service, execution: str) -> int:
-    file = work_folder(service, execution) / "ticks"
+    file = service.work(execution) / "ticks"
     return len(file.read_text(encoding="utf-8").split()) if file.exists() else 0
 
 
@@ -58,7 +55,7 @@ def codes(client: Client, execution: str) -> dict[str, int]:
 def test_a_cancel_ends_the_whole_process_tree(shared_service: Service, client: Client) -> None:
     execution = client.run(workflow("tree", script("grow", TREE)))
     await_that(lambda: client.page(execution, levels=2)["total_results"] >= 3, "the tree stands")
-    files = work_folder(shared_service, execution).glob("*.pid")
+    files = shared_service.work(execution).glob("*.pid")
     pids = {file.stem: int(file.read_text(encoding="utf-8")) for file in files}
     assert set(pids) == {"parent", "child", "daemon", "stubborn", "orphan"}
     assert all(map(is_alive, pids.values()))
@@ -81,7 +78,7 @@ def test_a_cancel_is_polite_and_lasting(new_service: Callable[..., Service]) -> 
     assert client.cancel(execution).status_code == 202
     assert client.cancel(execution).status_code == 202, "twice is fine"
     assert client.execution(execution)["status"] == "CANCELLING"
-    (work_folder(service, execution) / "gate").touch()
+    (service.work(execution) / "gate").touch()
     assert client.wait(execution)["status"] == "CANCELLED"
     tasks = client.tasks(execution)
     assert (tasks["polite"]["status"], tasks["polite"]["exit_code"]) == ("CANCELLED", 9)
@@ -175,7 +172,7 @@ def test_no_step_begins_while_an_execution_is_paused(
     await_that(lambda: client.tasks(execution)["gated"]["started_at"], "the first step runs")
     client.pause(execution)
     client.wait(execution, "PAUSED")
-    folder = work_folder(shared_service, execution)
+    folder = shared_service.work(execution)
     (folder / "gate").touch()
     assert client.execution(execution, wait="1s")["state"] == "PAUSED"
     assert not (folder / "begun").exists()

@@ -11,9 +11,10 @@ from contextlib import suppress
 from pathlib import Path
 
 import pytest
-from definitions import script, workflow
-from other_user import HELPER, made_user, user_of_rig, within_reach
-from service import Service, await_that, run_slipway
+from kit.definitions import script, workflow
+from kit.other_user import HELPER, made_user, user_of_rig, within_reach
+from kit.patience import await_that
+from kit.service import Service, run_slipway
 
 SUDOERS = Path("/etc/sudoers.d")
 

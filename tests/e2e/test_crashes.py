@@ -16,11 +16,12 @@ from typing import Any
 from urllib.parse import urlsplit
 
 import requests
-from client import Client
-from definitions import script, workflow
-from service import Service, await_that, is_alive
+from kit.client import Client
+from kit.definitions import script, workflow
+from kit.patience import PATIENCE_SECONDS, await_that
+from kit.service import Service, is_alive
+from kit.work import MARK, await_marks, marks, wait_for_gate
 
-MARK = 'echo "$SLIPWAY_TASK" >> marks\n'
 LONG_SECONDS = 600.0
 READERS = 20
 
@@ -35,23 +36,6 @@ def count(lines: int, pause: float = 0.01) -> str:
 
 def numbered(lines: int) -> list[str]:
     return [f"line {i}" for i in range(lines)]
-
-
-def wait_for_gate(name: str) -> str:
-    return f"until [ -e {name} ]; do sleep 0.02; done\n"
-
-
-def work_folder(service: Service, execution: str) -> Path:
-    return service.data_dir / "executions" / execution / "work"
-
-
-def marks(service: Service, execution: str) -> list[str]:
-    file = work_folder(service, execution) / "marks"
-    return file.read_text(encoding="utf-8").split() if file.exists() else []
-
-
-def await_marks(service: Service, execution: str, number: int) -> None:
-    await_that(lambda: len(marks(service, execution)) >= number, f"{number} steps have begun")
 
 
 def await_waiting_readers(client: Client, number: int) -> None:
@@ -141,7 +125,7 @@ def test_readers_whose_web_process_is_killed_go_on_from_their_cursors(service: S
     client = service.client()
     text = "".join(f"echo line {i}\n" + wait_for_gate(f"gate-{i}") for i in range(4))
     execution = client.run(workflow("gated", script("write", text)))
-    work = work_folder(service, execution)
+    work = service.work(execution)
 
     def read() -> tuple[list[str], int]:
         reader, entries, cuts = service.client(), [], 0
@@ -164,7 +148,7 @@ def test_readers_whose_web_process_is_killed_go_on_from_their_cursors(service: S
         service.replaced("web", old)
         for gate in ("gate-1", "gate-2", "gate-3"):
             (work / gate).touch()
-        results = [reader.result(60) for reader in readers]
+        results = [reader.result(PATIENCE_SECONDS) for reader in readers]
     journal = [e["content"] for e in assert_whole_journal(service.client(), execution)]
     assert [line for line in journal if line.startswith("line")] == numbered(4)
     assert [entries for entries, _ in results] == [journal] * READERS
@@ -191,7 +175,7 @@ def test_after_everything_was_killed_running_commands_are_adopted(service: Servi
     await_that(lambda: client.page(execution)["total_results"] >= 20, "lines are read")
     service.kill_all()
     assert len(service.jobs()) == 2, "the commands must go on"
-    (work_folder(service, execution) / "gate").touch()
+    (service.work(execution) / "gate").touch()
     await_that(lambda: len(service.jobs()) < 2, "a command has ended while nobody watched")
     time.sleep(1)
     restarted_at = time.time()
@@ -228,9 +212,9 @@ def test_children_of_a_killed_supervisor_end_by_themselves(service: Service) -> 
     children = service.children()
     assert len(children) == 2
     service.kill("supervisor")
-    await_that(lambda: not any(map(is_alive, children)), "the children have ended", 15)
+    await_that(lambda: not any(map(is_alive, children)), "the children have ended")
     assert len(service.jobs()) <= 1
-    (work_folder(service, execution) / "gate").touch()
+    (service.work(execution) / "gate").touch()
     client = service.start().client()
     assert client.wait(execution)["status"] == "SUCCESS"
     assert client.lines(execution, "write") == numbered(5)
@@ -258,12 +242,12 @@ def test_a_stop_answers_the_waiting_at_once_and_lets_commands_go_on(service: Ser
         ]
         await_waiting_readers(client, READERS)
         service.stop()
-        answers = [future.result(60) for future in polls]
+        answers = [future.result(PATIENCE_SECONDS) for future in polls]
     assert not any(map(is_alive, family))
     assert all(body.get("logs", []) == [] for body in answers)
     assert {body.get("execution_status", body.get("status")) for body in answers} == {"RUNNING"}
     assert len(service.jobs()) == 1, "the command must go on"
-    (work_folder(service, execution) / "gate").touch()
+    (service.work(execution) / "gate").touch()
     await_that(lambda: not service.jobs(), "the command ends while nobody watches")
     client = service.start().client()
     assert client.wait(execution)["status"] == "SUCCESS"

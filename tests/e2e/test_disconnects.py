@@ -7,7 +7,7 @@ from collections.abc import Callable
 from pathlib import Path
 
 import pytest
-from following import (
+from kit.following import (
     OPEN,
     SSE,
     WAITING,
@@ -23,7 +23,8 @@ from following import (
     sockets_of,
     vanish,
 )
-from service import Service, await_that
+from kit.patience import await_that
+from kit.service import Service
 
 pytestmark = pytest.mark.usefixtures("no_faults")
 

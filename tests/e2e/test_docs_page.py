@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import re
 
-from browser import Chromium
+from kit.browser import Chromium
 
 
 def test_the_page_shows_every_endpoint(service_url: str, chromium: Chromium) -> None:

@@ -12,8 +12,8 @@ from pathlib import Path
 
 import pytest
 import websocket
-from definitions import script, workflow
-from following import (
+from kit.definitions import script, workflow
+from kit.following import (
     OPEN,
     SSE,
     EventStream,
@@ -27,7 +27,8 @@ from following import (
     vanish,
     web_socket,
 )
-from service import Service, await_that
+from kit.patience import await_that
+from kit.service import Service
 
 pytestmark = pytest.mark.usefixtures("no_faults")
 
@@ -121,7 +122,7 @@ def test_a_long_log_that_is_read_holds_up_nobody_and_stays_nowhere(
     relay = Relay(client, tmp_path)
     lines = 150_000
     threading.Thread(target=lambda: (relay.write(lines, "y" * 60), relay.end())).start()
-    client.wait(relay.id, seconds=90)
+    client.wait(relay.id)
     await_that(lambda: client.page(relay.id, size=0)["complete"], "all is stored")
     pid = service.child("web")
     before = rss_mib(pid)

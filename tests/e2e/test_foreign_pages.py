@@ -8,11 +8,11 @@ from collections.abc import Callable
 from urllib.parse import urlsplit
 
 import pytest
-from browser import FOREIGN_NAME, Chromium, ForeignSite
-from client import Client
-from definitions import script as step
-from definitions import workflow
-from service import Service
+from kit.browser import FOREIGN_NAME, Chromium, ForeignSite
+from kit.client import Client
+from kit.definitions import script as step
+from kit.definitions import workflow
+from kit.service import Service
 
 # A form cannot send JSON as such, but text that is JSON.
 FORM = """<form method="post" enctype="text/plain" action="{url}/workflows/hello">

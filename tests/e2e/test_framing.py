@@ -6,9 +6,9 @@ import json
 from collections.abc import Callable
 
 import pytest
-from definitions import script, workflow
-from following import connect, read_all
-from service import Service
+from kit.definitions import script, workflow
+from kit.following import connect, read_all
+from kit.service import Service
 
 BODY = b'{"inputs": {"n": 42}}'
 CHUNKS = b"%x\r\n%b\r\n0\r\n\r\n" % (len(BODY), BODY)

@@ -10,9 +10,11 @@ from typing import Any
 
 import pytest
 import schemathesis
-from client import Client
-from definitions import script, workflow
 from hypothesis import HealthCheck, settings
+from kit.client import Client
+from kit.definitions import script, workflow
+from kit.patience import PATIENCE_SECONDS
+from kit.service import Service
 from schemathesis import Case
 from schemathesis.checks import (
     content_type_conformance,
@@ -20,7 +22,6 @@ from schemathesis.checks import (
     response_headers_conformance,
     response_schema_conformance,
 )
-from service import Service
 
 from app.durations import parse_duration
 
@@ -49,7 +50,7 @@ _LONGEST_WAIT_SECONDS = 0.05
 def send(case: Case, url: str) -> None:
     """Send a case, and check that the answer is one of the documented ones."""
     hurry(case)
-    response = case.call(base_url=url, timeout=30)
+    response = case.call(base_url=url, timeout=PATIENCE_SECONDS)
     if case.method.lower() != case.operation.method.lower():
         # What an address answers to methods that it does not have is not documented.
         assert response.status_code in {*range(200, 500), 501}, response.text

@@ -7,8 +7,9 @@ import sqlite3
 from pathlib import Path
 
 import pytest
-from definitions import script, workflow
-from service import Service, await_that
+from kit.definitions import script, workflow
+from kit.patience import await_that
+from kit.service import Service
 
 PREFIX = "The service cannot go on with this execution: "
 
@@ -33,7 +34,7 @@ def put(service: Service, statement: str, *values: str) -> None:
 
 def ended(service: Service, execution: str) -> str:
     """Wait for the end, which takes a few looks with pauses between them."""
-    seen = service.client().wait(execution, "FAILED", seconds=180)
+    seen = service.client().wait(execution, "FAILED")
     assert seen["error"].startswith(PREFIX)
     return str(seen["error"].removeprefix(PREFIX))
 

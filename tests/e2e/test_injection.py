@@ -12,9 +12,10 @@ from typing import Any
 from urllib.parse import quote, urlsplit
 
 import pytest
-from client import Client
-from definitions import script, workflow
-from service import Service
+from kit.client import Client
+from kit.definitions import script, workflow
+from kit.patience import PATIENCE_SECONDS
+from kit.service import Service
 
 KIB = 1024
 
@@ -64,14 +65,12 @@ def attacks(canary: Path) -> list[str]:
     ]  # fmt: skip
 
 
-def work_folder(service: Service, execution: str) -> Path:
-    return service.data_dir / "executions" / execution / "work"
-
-
 def ask(client: Client, method: str, target: str, **headers: str) -> tuple[int, str]:
     """Send a request whose target nobody tidies up before."""
     address = urlsplit(client.url)
-    connection = http.client.HTTPConnection(address.hostname or "", address.port, timeout=30)
+    connection = http.client.HTTPConnection(
+        address.hostname or "", address.port, timeout=PATIENCE_SECONDS
+    )
     try:
         connection.putrequest(method, target, skip_accept_encoding=True)
         for name, value in headers.items():
@@ -138,7 +137,7 @@ def test_inputs_reach_commands_unchanged_and_unread(
     for execution, text in launched.items():
         ended = client.wait(execution)
         assert ended["status"] == "SUCCESS", (text[:200], ended["error"])
-        folder = work_folder(shared_service, execution)
+        folder = shared_service.work(execution)
         assert ended["inputs"]["value"] == text
         assert ended["outputs"] == {"direct": text, "handed": text}
         written = {
@@ -243,7 +242,7 @@ def test_commands_see_nothing_of_the_services_own_settings(
     client.wait(execution)
     names = {
         pair.partition("=")[0]
-        for pair in (work_folder(shared_service, execution) / "env").read_text().split("\0")
+        for pair in (shared_service.work(execution) / "env").read_text().split("\0")
     }
     own = {name for name in names if name.startswith("SLIPWAY_")}
     assert own == {

@@ -7,9 +7,10 @@ import shutil
 import subprocess
 
 import pytest
-from definitions import script, workflow
-from service import Service, await_that, run_slipway
-from test_crashes import MARK, await_marks, marks, wait_for_gate, work_folder
+from kit.definitions import script, workflow
+from kit.patience import await_that
+from kit.service import Service, run_slipway
+from kit.work import MARK, await_marks, marks, wait_for_gate
 
 _AS = 'hostname "$0" && exec "$@"'
 _ELSEWHERE = 'mount --bind "$0" /proc/sys/kernel/random/boot_id && hostname box-b && exec "$@"'
@@ -52,7 +53,7 @@ def test_what_ran_under_the_old_name_is_taken_over(service):
     client = service.client()
     client.cancel(cancelled)
     client.wait(cancelled, "CANCELLED")
-    (work_folder(service, goes_on) / "gate").touch()
+    (service.work(goes_on) / "gate").touch()
     client.wait(goes_on, "SUCCESS")
     assert marks(service, goes_on) == ["only"]
 

@@ -10,8 +10,9 @@ from collections.abc import Callable, Iterator
 from pathlib import Path
 
 import pytest
-from definitions import script, workflow
-from service import Service, clean_environment, run_slipway, slipway
+from kit.definitions import script, workflow
+from kit.patience import PATIENCE_SECONDS
+from kit.service import Service, clean_environment, run_slipway, slipway
 
 
 @pytest.fixture(params=[0o000, 0o022])
@@ -130,7 +131,7 @@ def test_a_first_start_on_a_full_disk_hinders_no_later_one(
     for _ in range(2):
         started = subprocess.run(
             slipway("serve", "--data-dir", data, "--port", "0"), env=clean_environment(),
-            capture_output=True, text=True, timeout=90, check=False,
+            capture_output=True, text=True, timeout=PATIENCE_SECONDS, check=False,
         )  # fmt: skip
         assert started.returncode in (1, 2)
         assert "Traceback" not in started.stderr

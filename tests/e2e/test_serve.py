@@ -9,9 +9,10 @@ from contextlib import closing
 from pathlib import Path
 
 import yaml
-from client import Client
-from definitions import script, workflow
-from service import Service, await_that, run_slipway
+from kit.client import Client
+from kit.definitions import script, workflow
+from kit.patience import await_that
+from kit.service import Service, run_slipway
 
 USAGE_ERROR = 2
 

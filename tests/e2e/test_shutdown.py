@@ -13,7 +13,7 @@ from typing import Any
 from urllib.parse import urlsplit
 
 import pytest
-from following import (
+from kit.following import (
     WAITING,
     CrowdProcess,
     EventStream,
@@ -29,7 +29,8 @@ from following import (
     sockets_of,
     web_socket,
 )
-from service import PATIENCE_SECONDS, Service, await_that
+from kit.patience import PATIENCE_SECONDS, await_that
+from kit.service import Service
 
 pytestmark = pytest.mark.usefixtures("no_faults")
 

@@ -8,8 +8,8 @@ from collections.abc import Iterator
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 
 import pytest
-from client import Client
-from definitions import script, workflow
+from kit.client import Client
+from kit.definitions import script, workflow
 
 DEFINITION = """
 id: written

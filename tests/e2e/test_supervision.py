@@ -9,9 +9,10 @@ import time
 from collections.abc import Callable
 from pathlib import Path
 
-from definitions import script, workflow
-from following import EventStream, Relay, is_stuck
-from service import Service, await_that, is_alive
+from kit.definitions import script, workflow
+from kit.following import EventStream, Relay, is_stuck
+from kit.patience import await_that
+from kit.service import Service, is_alive
 
 SILENCE = {"SLIPWAY_WEB__SILENCE_TIMEOUT": "2s", "SLIPWAY_CONDUCTOR__SILENCE_TIMEOUT": "2s"}
 
@@ -36,7 +37,7 @@ def test_a_stopped_conductor_is_replaced_and_its_work_goes_on(
     client.wait(execution, "RUNNING")
     stopped = service.child("conductor")
     os.kill(stopped, signal.SIGSTOP)
-    (service.data_dir / "executions" / execution / "work" / "go").touch()
+    (service.work(execution) / "go").touch()
     assert client.wait(execution)["status"] == "SUCCESS"
     assert not is_alive(stopped)
 

@@ -12,8 +12,9 @@ from urllib.parse import urlsplit
 
 import pytest
 import yaml
-from client import Client
-from service import Service
+from kit.client import Client
+from kit.patience import PATIENCE_SECONDS
+from kit.service import Service
 
 QUICK = {
     "id": "quick",
@@ -36,7 +37,7 @@ def ask(
         f"{first_line} HTTP/1.1", f"Host: {place.netloc}", "User-Agent: Go-http-client/1.1",
         *length, "Accept: application/json", *more, "Accept-Encoding: gzip", "", "",
     ]  # fmt: skip
-    with socket.create_connection((place.hostname, place.port), 60) as connection:
+    with socket.create_connection((place.hostname, place.port), PATIENCE_SECONDS) as connection:
         connection.sendall("\r\n".join(lines).encode() + body)
         answer = connection.makefile("rb")
         status = int(answer.readline().split()[1])

@@ -9,9 +9,9 @@ from pathlib import Path
 
 import pytest
 import websocket
-from client import Client
-from definitions import script, workflow
-from following import (
+from kit.client import Client
+from kit.definitions import script, workflow
+from kit.following import (
     OPEN,
     WAITING,
     Relay,
@@ -24,7 +24,8 @@ from following import (
     vanish,
     web_socket,
 )
-from service import Service, await_that
+from kit.patience import await_that
+from kit.service import Service
 
 pytestmark = pytest.mark.usefixtures("no_faults")
 

@@ -10,8 +10,8 @@ from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
-from servers.postgresql import PostgresqlServer
-from servers.vault import DevVault, SealableVault
+from kit.servers.postgresql import PostgresqlServer
+from kit.servers.vault import DevVault, SealableVault
 
 
 @pytest.fixture(scope="session")

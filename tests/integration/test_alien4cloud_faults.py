@@ -19,6 +19,7 @@ from fakes.alien4cloud.driver import (
     make_execution,
     make_launch,
 )
+from kit.patience import await_that, join
 
 from app.clients.alien4cloud import Alien4CloudOptions, Alien4CloudOrchestrator
 from app.domain import ExecutionStatus, Launch
@@ -31,7 +32,6 @@ from app.errors import (
 )
 from app.settings.schema import load_section
 
-PATIENCE_SECONDS = 60.0
 HOURS = 4 * 3600.0
 ROOT = Path(__file__).parents[2]
 READING = [
@@ -115,14 +115,6 @@ def drive(environment, clock) -> Callable[..., Driver]:
     return launch
 
 
-def await_that(condition: Callable[[], bool]) -> None:
-    """Wait until something is true."""
-    give_up_at = time.monotonic() + PATIENCE_SECONDS
-    while not condition():
-        assert time.monotonic() < give_up_at, "it did not happen"
-        time.sleep(0.01)
-
-
 def together(functions: list[Callable[[], object]]) -> list[object]:
     """Call functions in threads, and give what they returned or raised."""
     results: list[object] = []
@@ -136,8 +128,7 @@ def together(functions: list[Callable[[], object]]) -> list[object]:
     threads = [threading.Thread(target=call, args=(f,)) for f in functions]
     for thread in threads:
         thread.start()
-    for thread in threads:
-        thread.join(PATIENCE_SECONDS)
+    join(*threads)
     assert len(results) == len(functions)
     return results
 
@@ -183,8 +174,7 @@ def test_a_server_that_is_away_for_a_minute_costs_no_status_and_no_line(
     await_that(lambda: all(d.failures for d in drivers))
     assert all(d.status is ExecutionStatus.RUNNING for d in drivers)
     server.up()
-    for thread in threads:
-        thread.join(PATIENCE_SECONDS)
+    join(*threads)
     for driver in drivers:
         assert driver.execution.log_complete
         assert driver.statuses[-2:] == [ExecutionStatus.RUNNING, ExecutionStatus.SUCCESS]

@@ -10,19 +10,16 @@ import re
 import shutil
 import signal
 import subprocess
-import sys
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from pathlib import Path
 
 import pytest
-from servers.processes import unavailable
-
-sys.path.insert(0, str(Path(__file__).parents[1] / "e2e"))
-
-from client import Client
-from definitions import script, workflow
-from service import Service, await_that
+from kit.client import Client
+from kit.definitions import script, workflow
+from kit.patience import PATIENCE_SECONDS, await_that
+from kit.servers.processes import unavailable
+from kit.service import Service
 
 WRITE, SYNC, ANSWER = "write", "sync", "answer"
 _CALLS = (
@@ -53,13 +50,13 @@ def traced(pid: int, file: Path) -> Iterator[Callable[[], list[str]]]:
     assert tracer.stderr is not None
     line = tracer.stderr.readline()
     if "attached" not in line:
-        tracer.wait(10)
+        tracer.wait(PATIENCE_SECONDS)
         unavailable(f"strace may not trace: {line.strip()}")
     try:
         yield lambda: list(_calls(file.read_text(errors="replace")))
     finally:
         tracer.send_signal(signal.SIGINT)
-        tracer.wait(10)
+        tracer.wait(PATIENCE_SECONDS)
 
 
 def _calls(text: str) -> Iterator[str]:

@@ -7,10 +7,7 @@ does by itself is proved in ``test_alien4cloud_faults.py``.
 from __future__ import annotations
 
 import json
-import os
 import re
-import subprocess
-import sys
 import threading
 import time
 from collections import Counter
@@ -26,11 +23,10 @@ from fakes.alien4cloud import Alien4Cloud, CancelMode, Kind, Log, Script, Status
 from fakes.alien4cloud.replies import failed
 from fakes.alien4cloud.run import Run
 from fakes.alien4cloud.world import Environment
+from kit.patience import PATIENCE_SECONDS, await_that
+from kit.service import Service
 
-_READY = re.compile(r"Slipway is ready at (http://127\.0\.0\.1:\d+)")
-_SECONDS = 160.0
 _OUTAGE_SECONDS = 60.0
-_CAP_SECONDS = 5.0
 _ROLES = {
     "ada": ["user"],
     "bob": ["user"],
@@ -51,7 +47,9 @@ class User:
 
     def call(self, method: str, path: str, **options: Any) -> requests.Response:
         auth = (self.name, f"{self.name}'s password")
-        return requests.request(method, self.url + path, auth=auth, timeout=60, **options)
+        return requests.request(
+            method, self.url + path, auth=auth, timeout=PATIENCE_SECONDS, **options
+        )
 
     def get(self, path: str, **options: Any) -> requests.Response:
         return self.call("GET", path, **options)
@@ -82,11 +80,12 @@ class User:
 
     def watch(self, execution: str, holds: Callable[[dict[str, Any]], bool]) -> dict[str, Any]:
         """Watch an execution until something holds."""
-        end = time.monotonic() + _SECONDS
-        while not holds(view := self.execution(execution)):
-            assert time.monotonic() < end, view
-            time.sleep(0.05)
-        return view
+
+        def looked() -> dict[str, Any] | None:
+            view = self.execution(execution)
+            return view if holds(view) else None
+
+        return await_that(looked, "the execution is as expected")  # type: ignore[return-value]
 
     def page(self, execution: str, query: str = "timeout=0s&levels=15") -> dict[str, Any]:
         answer = self.get(f"/executions/{execution}/logs?{query}")
@@ -94,7 +93,7 @@ class User:
         return answer.json()
 
     def follow(
-        self, execution: str, wait: str = "5s", seconds: float = 2 * _SECONDS
+        self, execution: str, wait: str = "5s", seconds: float = PATIENCE_SECONDS
     ) -> list[dict[str, Any]]:
         """Follow a log by long poll until it is complete."""
         entries: list[dict[str, Any]] = []
@@ -133,30 +132,17 @@ class Gateway:
         config.write_text(
             json.dumps({"api": {"auth": auth}, "orchestrators": self.orchestrators, **self.more})
         )
-        output = self.folder / "serve.log"
-        command = [sys.executable, "-P", "-m", "app.cli", "serve", "--config", str(config),
-                   "--port", "0", "--data-dir", str(self.folder / "data")]  # fmt: skip
-        env = {k: v for k, v in os.environ.items() if not k.startswith("SLIPWAY_")}
-        with output.open("wb") as stream:
-            self._process = subprocess.Popen(
-                command, env=env, stdin=subprocess.DEVNULL, stdout=stream, stderr=stream
-            )
-        end = time.monotonic() + 60
-        while not (found := _READY.search(output.read_text())):
-            if time.monotonic() > end or self._process.poll() is not None:
-                self.__exit__()
-                raise AssertionError(output.read_text())
-            time.sleep(0.05)
-        self.url = found[1]
+        arguments = ["--config", config, "--data-dir", self.folder / "data"]
+        self._service = Service(self.folder, arguments=arguments)
+        try:
+            self.url = self._service.start().url
+        except BaseException:
+            self._service.end()
+            raise
         return self
 
     def __exit__(self, *exc_info: object) -> None:
-        self._process.terminate()
-        try:
-            self._process.wait(15)
-        except subprocess.TimeoutExpired:
-            self._process.kill()
-            self._process.wait()
+        self._service.end()
 
     def __getattr__(self, name: str) -> User:
         """Give a user by name."""
@@ -388,7 +374,7 @@ def test_a_launch_that_does_not_show_yet_is_pending_and_never_unknown(gateway, p
     finally:
         server.world.start_delay = 0.05
     seen = []
-    end = time.monotonic() + _SECONDS
+    end = time.monotonic() + PATIENCE_SECONDS
     while not seen or seen[-1] not in FINAL:
         assert time.monotonic() < end
         seen.append(gateway.ada.execution(id_)["state"])
@@ -634,7 +620,7 @@ def test_what_a_lost_launch_began_is_not_adopted_under_its_id_on_alien4cloud(
     server.fault(Kind.DROP_AFTER, "launch", times=1)
     execution = gateway.ada.launch(environment.workflow_id("job"))
     run = server.runs[-1]
-    end = time.monotonic() + _SECONDS
+    end = time.monotonic() + PATIENCE_SECONDS
     while (answer := gateway.ada.get(f"/executions/{run.id}")).status_code == 404:
         assert time.monotonic() < end, "it never began"
     assert (answer.status_code, "Retry-After" in answer.headers) == (503, True)
@@ -715,7 +701,7 @@ def test_an_outage_under_twenty_followed_executions_loses_no_status_and_no_line(
     id_ = simple_place(server, script.simple(17, lines)).workflow_id("job")
     executions = [gateway.ada.launch(id_) for _ in range(20)]
     logs: dict[str, list[dict[str, Any]]] = {}
-    patience = _OUTAGE_SECONDS + 2 * _SECONDS
+    patience = _OUTAGE_SECONDS + PATIENCE_SECONDS
 
     def follow(execution: str) -> None:
         logs[execution] = gateway.ada.follow(execution, wait="2s", seconds=patience)

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import json
 import re
-import sys
 import threading
 import time
 from collections.abc import Iterator
@@ -15,14 +14,12 @@ from typing import Self
 import pytest
 import requests
 import websocket
-from servers.nginx import NginxServer
+from kit.client import Client
+from kit.following import Relay, each_exactly_once, metric
+from kit.patience import PATIENCE_SECONDS, await_that
+from kit.servers.nginx import NginxServer
+from kit.service import Service
 from urllib3.exceptions import ProtocolError
-
-sys.path.insert(0, str(Path(__file__).parents[1] / "e2e"))
-
-from client import Client
-from following import Relay, each_exactly_once, metric
-from service import PATIENCE_SECONDS, Service, await_that
 
 OPERATIONS = Path(__file__).parents[2] / "docs" / "operations.md"
 SSE, NDJSON, TEXT = "text/event-stream", "application/x-ndjson", "text/plain"

@@ -8,17 +8,16 @@ from __future__ import annotations
 import os
 import signal
 import threading
-import time
 from collections.abc import Iterator
-from concurrent.futures import ThreadPoolExecutor
 from contextlib import contextmanager
 from typing import Any
 
 import psycopg
 import pytest
+from kit.patience import PATIENCE_SECONDS, await_that, in_time
+from kit.servers.cable import Cable
+from kit.servers.postgresql import PostgresqlServer
 from psycopg import sql
-from servers.cable import Cable
-from servers.postgresql import PostgresqlServer
 from sqlalchemy import make_url, text
 from structlog.testing import capture_logs
 
@@ -29,7 +28,6 @@ from app.store.conductors import Conductors, Node
 from app.store.database import Database
 from app.store.executions import Executions, Intent
 
-PATIENCE = 60.0
 NODE = Node("host/mark", "boot")
 
 
@@ -69,12 +67,6 @@ def one(connection: Any) -> int:
     return connection.execute(text("UPDATE counters SET value = value")).rowcount
 
 
-def in_time(function: Any) -> Any:
-    """Run a function that must answer, one way or the other, and give its answer."""
-    with ThreadPoolExecutor(1) as pool:
-        return pool.submit(function).result(PATIENCE)
-
-
 def refusal(function: Any) -> str:
     with pytest.raises(StoreUnavailable) as caught:
         in_time(function)
@@ -83,14 +75,14 @@ def refusal(function: Any) -> str:
 
 
 def await_refusal(function: Any) -> None:
-    deadline = time.monotonic() + PATIENCE
-    while time.monotonic() < deadline:
+    def refused() -> bool:
         try:
             function()
         except StoreUnavailable:
-            return
-        time.sleep(0.05)
-    pytest.fail("it was never refused")
+            return True
+        return False
+
+    await_that(refused, "it is refused")
 
 
 class Heard:
@@ -131,9 +123,9 @@ def test_a_feed_that_died_silently_is_noticed_and_misses_nothing(url, cable, fau
             os.kill(row[0], signal.SIGSTOP)
         try:
             launched(url, "meanwhile")
-            assert heard.look.wait(PATIENCE), "everybody is told to look"
+            assert heard.look.wait(PATIENCE_SECONDS), "everybody is told to look"
             launched(url, "later")
-            assert heard.told.wait(PATIENCE)
+            assert heard.told.wait(PATIENCE_SECONDS)
             assert heard.ids == {"later"}
             feed.close()
         finally:
@@ -301,10 +293,10 @@ def test_after_a_failover_everything_goes_on_at_the_new_primary(pair):
         conductors = Conductors(database)
         conductors.register("before", NODE, 1)
         with demoted(first):
-            assert heard.look.wait(PATIENCE), "the feed has moved"
+            assert heard.look.wait(PATIENCE_SECONDS), "the feed has moved"
             conductors.register("after", NODE, 2)
             launched(second.url(), "at-the-second")
-            assert heard.told.wait(PATIENCE)
+            assert heard.told.wait(PATIENCE_SECONDS)
             assert [c.id for c in conductors.all()] == ["after"]
         feed.close()
     with opened(first.url()) as old:

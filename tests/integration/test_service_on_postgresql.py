@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import sys
 import threading
 import time
 from collections.abc import Iterator
@@ -10,12 +9,10 @@ from pathlib import Path
 from statistics import median
 
 import pytest
-
-sys.path.insert(0, str(Path(__file__).parents[1] / "e2e"))
-
-from definitions import script, workflow
-from fencing import LEASE, assert_a_stopped_driver_begins_nothing
-from service import Service, await_that
+from kit.definitions import script, workflow
+from kit.fencing import LEASE, assert_a_stopped_driver_begins_nothing
+from kit.patience import await_that, join
+from kit.service import Service
 
 GO_ON = "until [ -e go ]; do sleep 0.05; done; echo second"
 
@@ -41,8 +38,8 @@ def test_a_line_wakes_who_waits_for_it_and_a_wish_the_conductor(over_postgresql:
     reader.start()
     reader.join(0.5)
     assert reader.is_alive()
-    (service.data_dir / "executions" / execution / "work" / "go").touch()
-    reader.join(60)  # ten minutes unless it was woken
+    (service.work(execution) / "go").touch()
+    join(reader)  # ten minutes unless it was woken
     assert [entry["content"] for entry in pages[0]["logs"]][:1] == ["second"]
     assert client.wait(execution)["status"] == "SUCCESS"
     endless = client.run(workflow("endless", script("only", "sleep 1000")))
@@ -79,7 +76,7 @@ def test_a_conductor_that_is_killed_loses_no_line_and_runs_nothing_twice(
     assert client.wait(execution)["status"] == "SUCCESS"
     for task in ("one", "two"):
         assert client.lines(execution, task) == [f"line {i}" for i in range(1, 61)]
-    ran = service.data_dir / "executions" / execution / "work" / "ran"
+    ran = service.work(execution) / "ran"
     assert ran.read_text().split() == ["one", "two"]
 
 

@@ -8,6 +8,7 @@ from collections.abc import Iterator
 from typing import Any
 
 import pytest
+from kit.patience import PATIENCE_SECONDS, await_that, join
 from sqlalchemy import event
 
 from app.domain import ALL_LEVELS, ExecutionStatus, Identity, Level, NewLogEntry, Observation, Role
@@ -20,7 +21,6 @@ from app.store.database import Database
 from app.store.executions import Executions, Intent
 
 READERS = 200
-PATIENCE = 120.0
 ADA = Identity("ada", frozenset({Role.ADMIN}))
 FEW = 5
 
@@ -40,13 +40,13 @@ def web(tmp_path, postgresql_database) -> Iterator[Any]:
 
 
 def by_page(services: Any, id_: str, levels: Level) -> None:
-    page = services.logs.page(id_, ADA, LogQuery(0, 100, levels, PATIENCE))
+    page = services.logs.page(id_, ADA, LogQuery(0, 100, levels, PATIENCE_SECONDS))
     entries = [entry for stretch in page.stretches() for entry in stretch.entries]
     assert [entry.content for entry in entries] == ["news"]
 
 
 def by_wait(services: Any, id_: str, _levels: Level) -> None:
-    execution = services.executions.wait(id_, ADA, PATIENCE)
+    execution = services.executions.wait(id_, ADA, PATIENCE_SECONDS)
     assert execution.status is ExecutionStatus.RUNNING
     assert services.executions.tasks_of(execution)
 
@@ -78,11 +78,8 @@ def test_two_hundred_readers_of_one_change_cost_a_few_statements(web, read, leve
     threads = [threading.Thread(target=run) for _ in range(READERS)]
     for thread in threads:
         thread.start()
-    deadline = time.monotonic() + PATIENCE
-    while web.changes.waiting < READERS:
-        assert time.monotonic() < deadline
-        assert not faults
-        time.sleep(0.01)
+    await_that(lambda: faults or web.changes.waiting == READERS, "all of them wait")
+    assert faults == []
     time.sleep(1)  # a few of them may still be on the way from their first look to the wait
     statements: list[str] = []
 
@@ -94,8 +91,6 @@ def test_two_hundred_readers_of_one_change_cost_a_few_statements(web, read, leve
     executions.record(
         execution, "conductor", Observation(ExecutionStatus.RUNNING, None, entries=(entry,))
     )
-    for thread in threads:
-        thread.join(PATIENCE)
-        assert not thread.is_alive()
+    join(*threads)
     assert faults == []
     assert len(statements) <= FEW, statements

@@ -10,6 +10,7 @@ from pathlib import Path
 
 import psycopg
 import pytest
+from kit.patience import PATIENCE_SECONDS
 from sqlalchemy import make_url
 
 from app.store import migrate
@@ -67,8 +68,8 @@ def test_a_feed_whose_connection_is_cut_comes_back_and_has_everybody_look(kit, d
             "SELECT pg_terminate_backend(pid) FROM pg_stat_activity"
             " WHERE datname = current_database() AND query LIKE 'LISTEN%'"
         )
-    assert look.wait(30)
+    assert look.wait(PATIENCE_SECONDS)
     kit.see(execution)
-    assert told.wait(30)
+    assert told.wait(PATIENCE_SECONDS)
     assert ids == {execution.id}
     feed.close()

@@ -13,7 +13,8 @@ from uuid import uuid4
 
 import hvac
 import pytest
-from servers.vault import AppRole, DevVault, SealableVault, VaultServer
+from kit.patience import PATIENCE_SECONDS
+from kit.servers.vault import AppRole, DevVault, SealableVault, VaultServer
 
 from app.clients.key_store import KeyPair
 from app.clients.vault import VaultKeyStore
@@ -351,7 +352,7 @@ def test_it_works_in_a_process_that_gevent_patched(vault_server: DevVault) -> No
         [sys.executable, "-c", GEVENT_PROGRAM, vault_server.address, role.role_id, role.secret_id],
         capture_output=True,
         text=True,
-        timeout=60,
+        timeout=PATIENCE_SECONDS,
         check=False,
     )
 

@@ -13,8 +13,9 @@ from pathlib import Path
 from uuid import uuid4
 
 import psycopg
+from kit.ports import free_port
+from kit.servers.processes import ServerProcess, unavailable
 from psycopg import sql
-from servers.processes import ServerProcess, free_port, unavailable
 
 _SUPERUSER = "slipway"
 _FAST = {"fsync": "off", "full_page_writes": "off", "synchronous_commit": "off"}

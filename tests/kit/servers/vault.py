@@ -5,14 +5,15 @@ from __future__ import annotations
 import os
 import shutil
 import signal
-import time
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
 import hvac
 import requests
-from servers.processes import ServerProcess, free_port, unavailable
+from kit.patience import PATIENCE_SECONDS, await_that
+from kit.ports import free_port
+from kit.servers.processes import ServerProcess, unavailable
 
 _CONFIG = """\
 storage "raft" {{
@@ -108,7 +109,7 @@ class VaultServer:
     _READY = frozenset({200})
 
     def _probe(self) -> requests.Response:
-        return requests.get(f"{self.address}/v1/sys/health", timeout=5)
+        return requests.get(f"{self.address}/v1/sys/health", timeout=PATIENCE_SECONDS)
 
 
 class DevVault(VaultServer):
@@ -140,7 +141,7 @@ class DevVault(VaultServer):
         return requests.get(
             f"{self.address}/v1/sys/internal/ui/mounts/secret",
             headers={"X-Vault-Token": self.root.token},
-            timeout=5,
+            timeout=PATIENCE_SECONDS,
             verify=self.ca_file or True,
         )
 
@@ -182,7 +183,4 @@ class SealableVault(VaultServer):
     def unseal(self) -> None:
         """Unseal it, and wait until it has made itself the active node."""
         self.root.sys.submit_unseal_key(self._unseal_key)
-        deadline = time.monotonic() + 30
-        while self._probe().status_code != 200:
-            assert time.monotonic() < deadline, "Vault did not become active"
-            time.sleep(0.05)
+        await_that(lambda: self._probe().status_code == 200, "Vault is active")

@@ -9,7 +9,8 @@ import socket
 import tempfile
 from pathlib import Path
 
-from servers.processes import ServerProcess, free_port, unavailable
+from kit.ports import free_port
+from kit.servers.processes import ServerProcess, unavailable
 
 _KINDS_OF_TEMPORARY_FILES = ("client_body", "proxy", "fastcgi", "uwsgi", "scgi")
 _CONFIG = """\

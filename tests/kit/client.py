@@ -7,8 +7,8 @@ from collections.abc import Mapping
 from typing import Any
 
 import requests
+from kit.patience import PATIENCE_SECONDS
 
-_TIMEOUT_SECONDS = 240.0
 _FINAL = {"SUCCESS", "FAILED", "CANCELLED"}
 
 ALL_LEVELS = 15
@@ -30,7 +30,7 @@ class Client:
 
     def send(self, method: str, path: str, **more: Any) -> requests.Response:
         """Send any request; every answer is fine."""
-        more.setdefault("timeout", _TIMEOUT_SECONDS)
+        more.setdefault("timeout", PATIENCE_SECONDS)
         return self._session.request(method, self.url + path, **more)
 
     def get(self, path: str, **params: Any) -> Any:
@@ -67,7 +67,7 @@ class Client:
         """Get an execution."""
         return self.get(f"/executions/{execution}", wait=wait)
 
-    def wait(self, execution: str, *states: str, seconds: float = 240.0) -> Any:
+    def wait(self, execution: str, *states: str, seconds: float = PATIENCE_SECONDS) -> Any:
         """Wait until an execution is in one of some states, or else has ended.
 
         Returns:
@@ -103,7 +103,7 @@ class Client:
         return self.get(f"/executions/{execution}/logs", **params)
 
     def follow(
-        self, execution: str, start: int = 0, seconds: float = 240.0
+        self, execution: str, start: int = 0, seconds: float = PATIENCE_SECONDS
     ) -> list[dict[str, Any]]:
         """Follow the log by long polling until no entry can come any more."""
         deadline = time.monotonic() + seconds

@@ -9,12 +9,12 @@ import signal
 import subprocess
 import sys
 import tempfile
-import time
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager, suppress
 from pathlib import Path
 
 import pytest
+from kit.patience import await_that
 
 import app
 from app.engine.launchers.broker_link import HELPER, by_sudo
@@ -114,13 +114,14 @@ def user_of_rig(suffix: str = "") -> Iterator[str]:
 
 
 def _end_processes(uid: int) -> None:
-    give_up_at = time.monotonic() + 20
-    while pids := [int(p.name) for p in Path("/proc").glob("[0-9]*") if _is_of(p, uid)]:
-        assert time.monotonic() < give_up_at, pids
+    def none_is_left() -> bool:
+        pids = [int(p.name) for p in Path("/proc").glob("[0-9]*") if _is_of(p, uid)]
         for pid in pids:
             with suppress(ProcessLookupError):
                 os.kill(pid, signal.SIGKILL)
-        time.sleep(0.02)
+        return not pids
+
+    await_that(none_is_left, "the processes of the user have ended")
 
 
 def _is_of(process: Path, uid: int) -> bool:

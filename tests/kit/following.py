@@ -20,9 +20,9 @@ from urllib.parse import urlsplit
 
 import pytest
 import websocket
-from client import Client
-from definitions import script, workflow
-from service import PATIENCE_SECONDS, await_that
+from kit.client import Client
+from kit.definitions import script, workflow
+from kit.patience import PATIENCE_SECONDS, await_that
 
 SSE = "text/event-stream"
 OPEN = "slipway_streams_open"
@@ -189,8 +189,8 @@ class CrowdProcess:
     def __init__(self, url: str, execution: str, streams: int, polls: int) -> None:
         arguments = [url, f"/executions/{execution}/logs?levels=15", str(streams), str(polls)]
         self._process = subprocess.Popen(
-            [sys.executable, Path(__file__).with_name("crowd.py"), *arguments],
-            stdin=subprocess.DEVNULL, stdout=subprocess.PIPE,
+            [sys.executable, "-m", "kit.crowd", *arguments],
+            cwd=Path(__file__).parents[1], stdin=subprocess.DEVNULL, stdout=subprocess.PIPE,
         )  # fmt: skip
 
     def __enter__(self) -> Self:

@@ -8,8 +8,9 @@ import time
 from pathlib import Path
 from typing import Any
 
-from definitions import script, workflow
-from service import Service, await_that
+from kit.definitions import script, workflow
+from kit.patience import await_that
+from kit.service import Service
 
 LEASE = "1s"
 _DELAY_SECONDS = 6

@@ -15,8 +15,8 @@ import sys  # noqa: E402
 from typing import Any, BinaryIO  # noqa: E402
 
 import gevent  # noqa: E402
-from following import EventStream, connect, raise_descriptor_limit  # noqa: E402
 from gevent.event import Event  # noqa: E402
+from kit.following import EventStream, connect, raise_descriptor_limit  # noqa: E402
 
 _GIVE_UP_SECONDS = 280.0
 _LONGEST_PAUSE_SECONDS = 0.5

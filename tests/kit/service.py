@@ -9,17 +9,13 @@ import signal
 import subprocess
 import sys
 import time
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from contextlib import suppress
 from pathlib import Path
-from typing import Any, TypeVar
+from typing import Any
 
-from client import Client
-
-T = TypeVar("T")
-
-PATIENCE_SECONDS = 240.0
-"""For what surely comes on a machine with nothing else to do, and on any other."""
+from kit.client import Client
+from kit.patience import PATIENCE_SECONDS, await_that
 
 _ROLES = {"conductor": "app.cli.conductor", "web": "app.cli.web_process"}
 _CLAIM = "claim.json"
@@ -42,17 +38,8 @@ def run_slipway(
     """Run a ``slipway`` command that ends by itself."""
     return subprocess.run(
         slipway(*arguments), env=clean_environment(env), cwd=cwd, capture_output=True, text=True,
-        timeout=90, check=False, stdin=subprocess.DEVNULL,
+        timeout=PATIENCE_SECONDS, check=False, stdin=subprocess.DEVNULL,
     )  # fmt: skip
-
-
-def await_that(condition: Callable[[], T], what: str, seconds: float = PATIENCE_SECONDS) -> T:
-    """Wait until something is true, and give it."""
-    deadline = time.monotonic() + seconds
-    while not (found := condition()):
-        assert time.monotonic() < deadline, f"{what}: not within {seconds} s"
-        time.sleep(0.02)
-    return found
 
 
 def is_alive(pid: int) -> bool:
@@ -187,16 +174,20 @@ class Service:
             family = [self.pid, *self.children()]
             self._process.terminate()
             with suppress(subprocess.TimeoutExpired):
-                self._process.wait(10)
+                self._process.wait(30)
             for pid in filter(is_alive, family):
                 os.kill(pid, signal.SIGKILL)
-            self._process.wait(10)
+            self._process.wait(PATIENCE_SECONDS)
         for shim in self.jobs():
             os.kill(shim, signal.SIGTERM)
         with suppress(AssertionError):
             await_that(lambda: not self.jobs(), "the jobs have ended", 10)
         for shim in self.jobs():
             os.kill(shim, signal.SIGKILL)
+
+    def work(self, execution: str) -> Path:
+        """The folder in which the commands of an execution work."""
+        return self.data_dir / "executions" / execution / "work"
 
     def jobs(self) -> list[int]:
         """Pids of the shims of this data folder that still run."""

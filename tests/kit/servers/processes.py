@@ -5,7 +5,6 @@ from __future__ import annotations
 import os
 import shutil
 import signal
-import socket
 import subprocess
 import time
 from collections.abc import Callable, Sequence
@@ -13,6 +12,7 @@ from pathlib import Path
 from typing import NoReturn
 
 import pytest
+from kit.patience import PATIENCE_SECONDS
 
 
 def unavailable(reason: str) -> NoReturn:
@@ -20,13 +20,6 @@ def unavailable(reason: str) -> NoReturn:
     if os.environ.get("SLIPWAY_REQUIRE_SERVERS") == "1":
         pytest.fail(f"{reason}, and SLIPWAY_REQUIRE_SERVERS=1 demands it", pytrace=False)
     pytest.skip(f"{reason}: run .ci/install-servers")
-
-
-def free_port() -> int:
-    """Give a TCP port of 127.0.0.1 on which nobody listens now."""
-    with socket.socket() as probe:
-        probe.bind(("127.0.0.1", 0))
-        return int(probe.getsockname()[1])
 
 
 class ServerProcess:
@@ -48,7 +41,7 @@ class ServerProcess:
         ready: Callable[[], bool],
         stop_signal: signal.Signals,
         user: str | None = None,
-        start_seconds: float = 30.0,
+        start_seconds: float = PATIENCE_SECONDS,
     ) -> None:
         self._name = Path(command[0]).name
         self._log = log
@@ -77,7 +70,7 @@ class ServerProcess:
         if self._process.poll() is None:
             self._process.send_signal(self._stop_signal)
         try:
-            self._process.wait(15)
+            self._process.wait(PATIENCE_SECONDS)
         except subprocess.TimeoutExpired:
             self._process.kill()
             self._process.wait()

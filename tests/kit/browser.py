@@ -9,11 +9,12 @@ from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from pathlib import Path
 from typing import Self
 
+from kit.patience import PATIENCE_SECONDS
+
 _FLAGS = [
     "--headless", "--no-sandbox", "--disable-gpu", "--disable-quic", "--no-first-run",
     "--disable-background-networking", "--disable-component-update", "--disable-sync",
 ]  # fmt: skip
-_SECONDS = 90
 
 FOREIGN_NAME = "evil.example"
 """A name that the browser takes for this machine."""
@@ -35,7 +36,7 @@ class Chromium:
         """Open a page, let it do what it does, and give what it is then, as HTML."""
         return subprocess.run(
             [*self._command, "--virtual-time-budget=10000", "--dump-dom", url],
-            capture_output=True, text=True, timeout=_SECONDS, check=True,
+            capture_output=True, text=True, timeout=PATIENCE_SECONDS, check=True,
         ).stdout  # fmt: skip
 
     def visit(self, site: ForeignSite) -> str:
@@ -43,10 +44,10 @@ class Chromium:
         command = [*self._command, "--remote-debugging-port=0", site.url]
         browser = subprocess.Popen(command, stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL)
         try:
-            return site.reports.get(timeout=_SECONDS)
+            return site.reports.get(timeout=PATIENCE_SECONDS)
         finally:
             browser.terminate()
-            browser.wait(_SECONDS)
+            browser.wait(PATIENCE_SECONDS)
 
 
 class ForeignSite:

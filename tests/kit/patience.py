@@ -1,0 +1,49 @@
+"""Waiting in tests: as long as a slow and busy machine may need, and no longer than necessary."""
+
+from __future__ import annotations
+
+import threading
+import time
+from collections.abc import Callable
+from concurrent.futures import ThreadPoolExecutor
+from typing import TypeVar
+
+T = TypeVar("T")
+
+PATIENCE_SECONDS = 240.0
+"""For what surely comes, on a machine with nothing else to do and on any other.
+
+It is below the time that a test may take, so that the test itself says what did not come.
+"""
+
+
+def await_that(
+    condition: Callable[[], T], what: str = "it happens", seconds: float = PATIENCE_SECONDS
+) -> T:
+    """Wait until something is true, and return it.
+
+    Raises:
+        AssertionError: It did not become true.
+    """
+    deadline = time.monotonic() + seconds
+    while not (found := condition()):
+        assert time.monotonic() < deadline, f"{what}: not within {seconds} s"
+        time.sleep(0.02)
+    return found
+
+
+def join(*threads: threading.Thread) -> None:
+    """Wait for the end of threads.
+
+    Raises:
+        AssertionError: One of them does not end.
+    """
+    for thread in threads:
+        thread.join(PATIENCE_SECONDS)
+        assert not thread.is_alive(), f"{thread.name} does not end"
+
+
+def in_time(function: Callable[[], T]) -> T:
+    """Call a function that must come back, one way or the other, in a thread of its own."""
+    with ThreadPoolExecutor(1) as pool:
+        return pool.submit(function).result(PATIENCE_SECONDS)
