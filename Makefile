@@ -2,11 +2,13 @@
 
 PYTHON ?= python3
 N ?= 1000000
+# Most tests beside the unit tests wait for processes, so there may be more of them than cores.
+WORKERS ?= $(shell echo $$((2 * $$(getconf _NPROCESSORS_ONLN))))
 BIN := .venv/bin
 PIP := $(BIN)/python -m pip install --quiet --disable-pip-version-check --constraint constraints.txt
 
 .DEFAULT_GOAL := help
-.PHONY: help demo serve setup test check format docs bench clean
+.PHONY: help demo serve setup test stress check format docs bench clean
 
 help: ## this list
 	@sed -n 's/^\([a-z]*\):.*## /\1\t/p' $(MAKEFILE_LIST) | expand -t 10
@@ -22,8 +24,12 @@ setup: .venv/.installed ## make .venv/bin/slipway
 test: .venv/.installed-dev ## every test that needs no external server, and those whose server is there
 	status=0; \
 	$(BIN)/python -m pytest --numprocesses auto tests/unit || status=$$?; \
-	$(BIN)/python -m pytest --ignore tests/unit || status=$$?; \
+	$(BIN)/python -m pytest --numprocesses $(WORKERS) --dist worksteal --ignore tests/unit || status=$$?; \
 	exit $$status
+
+stress: export SLIPWAY_STRESS ?= 1
+stress: .venv/.installed-dev ## the long runs: kills, crowds, floods; SLIPWAY_STRESS=0.1 is a tenth
+	$(BIN)/python -m pytest --timeout 3000 tests/stress tests/e2e/test_fuzz.py
 
 check: .venv/.installed-dev ## formatting, lint, types, import rules, generated files
 	$(BIN)/ruff format --check .

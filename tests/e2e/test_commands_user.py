@@ -25,7 +25,7 @@ def jobs_user() -> Iterator[str]:
     yield from user_of_rig("-jobs")
 
 
-@pytest.fixture(params=["root", "a user named in sudoers"])
+@pytest.fixture(scope="module", params=["root", "a user named in sudoers"])
 def owner(request: pytest.FixtureRequest, jobs_user: str) -> Iterator[str]:
     """The user of the service."""
     if request.param == "root":
@@ -41,14 +41,16 @@ def owner(request: pytest.FixtureRequest, jobs_user: str) -> Iterator[str]:
             rule.unlink()
 
 
-@pytest.fixture
-def place(owner: str, tmp_path: Path) -> Path:
+@pytest.fixture(scope="module")
+def place(owner: str, tmp_path_factory: pytest.TempPathFactory) -> Path:
     """A folder of the service's user."""
-    return tmp_path if owner == "root" else Path(pwd.getpwnam(owner).pw_dir)
+    if owner == "root":
+        return tmp_path_factory.mktemp("of-root")
+    return Path(pwd.getpwnam(owner).pw_dir)
 
 
-@pytest.fixture
-def service(owner: str, jobs_user: str, place: Path) -> Iterator[Service]:
+@pytest.fixture(scope="module")
+def service_for_another(owner: str, jobs_user: str, place: Path) -> Iterator[Service]:
     """A service whose commands run as another user."""
     config = place / "slipway.yaml"
     config.write_text(
@@ -63,10 +65,18 @@ def service(owner: str, jobs_user: str, place: Path) -> Iterator[Service]:
     made = Service(place, arguments=["--config", config])
     become = ("setpriv", f"--reuid={user.pw_uid}", f"--regid={user.pw_gid}", "--clear-groups", "--")
     made.within = [*within_reach(), *(become if owner != "root" else ())]
-    try:
-        yield made.start()
-    finally:
-        made.end()
+    made.user = "ada", "hunter2"
+    yield made
+    made.end()
+
+
+@pytest.fixture
+def service(service_for_another: Service) -> Iterator[Service]:
+    """That service with nothing to do, which reports no fault in the test."""
+    service_for_another.heal()
+    before = len(service_for_another.log)
+    yield service_for_another
+    assert "Traceback" not in service_for_another.log[before:]
 
 
 LOOK = """
@@ -90,11 +100,10 @@ echo problem >&2
 """
 
 
-@pytest.mark.usefixtures("no_faults")
 def test_a_command_reads_nothing_of_the_service(
     service: Service, jobs_user: str, place: Path
 ) -> None:
-    client = service.client("ada", "hunter2")
+    client = service.client()
     assert client.send("POST", "/ssh_keys").status_code == 201
     assert (place / "data" / "master.key").exists()
     pids = [service.pid, *service.children()]
@@ -124,12 +133,11 @@ def test_a_command_reads_nothing_of_the_service(
     assert not (place / "data" / "executions").exists()
 
 
-@pytest.mark.usefixtures("no_faults")
 def test_nothing_is_lost_or_begun_twice_when_the_conductor_is_killed(
     service: Service, jobs_user: str
 ) -> None:
     text = "echo ran >> ran; for i in $(seq 60); do echo line $i; sleep 0.05; done"
-    client = service.client("ada", "hunter2")
+    client = service.client()
     execution = client.run(
         workflow("lines", script("a", text), script("b", "cat ran", needs=["a"]))
     )
@@ -142,9 +150,8 @@ def test_nothing_is_lost_or_begun_twice_when_the_conductor_is_killed(
     await_that(lambda: not helpers(jobs_user), "the helpers have ended with the service")
 
 
-@pytest.mark.usefixtures("no_faults")
 def test_a_whole_tree_is_paused_cancelled_and_missed(service: Service, jobs_user: str) -> None:
-    client = service.client("ada", "hunter2")
+    client = service.client()
     text = "setsid sleep 300 &\nwhile :; do echo tick >> ticks; sleep 0.05; done\n"
     execution = client.run(workflow("tree", script("a", text)))
     ticks = work_of(jobs_user, execution) / "ticks"
@@ -167,9 +174,8 @@ def test_a_whole_tree_is_paused_cancelled_and_missed(service: Service, jobs_user
     assert commands(jobs_user) == []
 
 
-@pytest.mark.usefixtures("no_faults")
 def test_helpers_that_are_killed_are_replaced(service: Service, jobs_user: str) -> None:
-    client = service.client("ada", "hunter2")
+    client = service.client()
     text = "echo begun; until [ -e go ]; do sleep 0.02; done; echo on"
     execution = client.run(workflow("one", script("a", text)))
     work = work_of(jobs_user, execution)

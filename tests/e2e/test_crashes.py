@@ -210,7 +210,7 @@ def test_children_of_a_killed_supervisor_end_by_themselves(service: Service) -> 
     execution = client.run(workflow("go-on", script("write", wait_for_gate("gate") + count(5))))
     client.wait(execution, "RUNNING")
     children = service.children()
-    assert len(children) == 2
+    assert len(children) >= 2
     service.kill("supervisor")
     await_that(lambda: not any(map(is_alive, children)), "the children have ended")
     assert len(service.jobs()) <= 1

@@ -15,6 +15,7 @@ from kit.client import Client
 from kit.definitions import script, workflow
 from kit.patience import PATIENCE_SECONDS
 from kit.service import Service
+from kit.stress import scaled
 from schemathesis import Case
 from schemathesis.checks import (
     content_type_conformance,
@@ -41,7 +42,7 @@ CHECKS = [
 ]  # fmt: skip
 
 FEW = settings(
-    max_examples=20, derandomize=True, deadline=None, database=None,
+    max_examples=scaled(200, 20), derandomize=True, deadline=None, database=None,
     suppress_health_check=list(HealthCheck),
 )  # fmt: skip
 _LONGEST_WAIT_SECONDS = 0.05

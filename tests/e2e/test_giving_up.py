@@ -3,7 +3,10 @@
 from __future__ import annotations
 
 import json
+import os
+import signal
 import sqlite3
+from contextlib import closing
 from pathlib import Path
 
 import pytest
@@ -26,10 +29,24 @@ def running(service: Service, tmp_path: Path) -> tuple[str, int]:
 
 
 def put(service: Service, statement: str, *values: str) -> None:
-    """Damage the store while nobody works with it."""
-    with sqlite3.connect(service.data_dir / "slipway.db") as connection:
-        connection.execute(statement, values)
-    connection.close()
+    """Damage the store while no conductor works with it; the next one finds it like that."""
+    os.kill(service.pid, signal.SIGSTOP)  # or it would put another one in its place
+    try:
+        service.kill("conductor")
+        with closing(sqlite3.connect(service.data_dir / "slipway.db", timeout=60)) as connection:
+            connection.execute(statement, values)
+            connection.commit()
+    finally:
+        os.kill(service.pid, signal.SIGCONT)
+
+
+def damage_definition(service: Service, execution: str) -> None:
+    """Make something of the definition of an execution that cannot be read as one."""
+    chosen = (
+        "digest = (SELECT json_extract(reference, '$.definition') FROM executions WHERE id = ?)"
+    )
+    document = json.dumps({"steps": "none"})
+    put(service, f"UPDATE definitions SET document = ? WHERE {chosen}", document, execution)
 
 
 def ended(service: Service, execution: str) -> str:
@@ -43,9 +60,7 @@ def test_a_definition_that_cannot_be_read_any_more(
     service: Service, running: tuple[str, int]
 ) -> None:
     execution, pid = running
-    service.stop()
-    put(service, "UPDATE definitions SET document = ?", json.dumps({"steps": "none"}))
-    service.start()
+    damage_definition(service, execution)
     assert ended(service, execution).endswith(". Nothing of it runs any more.")
     assert not Path(f"/proc/{pid}").exists()
     other = service.client().run(workflow("other", script("only", "true")))
@@ -57,14 +72,13 @@ def test_a_cursor_that_cannot_be_read_any_more(
     service: Service, running: tuple[str, int], of: str
 ) -> None:
     execution, pid = running
-    service.stop()
     task = {"status": "DANCING"}
     if of == "a task":
-        put(service, "UPDATE tasks SET cursor = ? WHERE name = 'only'", json.dumps(task))
+        of_it = "execution = (SELECT number FROM executions WHERE id = ?)"
+        put(service, f"UPDATE tasks SET cursor = ? WHERE {of_it}", json.dumps(task), execution)
     else:  # as earlier versions wrote it
         cursor = json.dumps({"tasks": {"only": task}})
         put(service, "UPDATE executions SET cursor = ? WHERE id = ?", cursor, execution)
-    service.start()
     error = ended(service, execution)
     assert error.startswith("ValueError: 'DANCING' is not a valid TaskStatus")
     assert error.endswith("may still run.")
@@ -76,9 +90,7 @@ def test_it_can_be_cancelled_or_abandoned_meanwhile(
     service: Service, running: tuple[str, int]
 ) -> None:
     execution, _ = running
-    service.stop()
-    put(service, "UPDATE definitions SET document = ?", json.dumps({"steps": "none"}))
-    service.start()
+    damage_definition(service, execution)
     client = service.client()
     assert client.cancel(execution).status_code == 202
     assert client.send("POST", f"/executions/{execution}/abandon").status_code == 204
@@ -89,9 +101,7 @@ def test_the_count_survives_conductors_that_are_killed(
     service: Service, running: tuple[str, int]
 ) -> None:
     execution, _ = running
-    service.stop()
-    put(service, "UPDATE definitions SET document = ?", json.dumps({"steps": "none"}))
-    service.start()
+    damage_definition(service, execution)
     for number in range(3):
         await_that(lambda n=number: tries(service, execution) > n, "a look was counted")  # type: ignore[misc]
         service.replaced("conductor", service.kill("conductor"))

@@ -5,32 +5,24 @@ from __future__ import annotations
 import json
 import os
 import signal
-import threading
-from collections.abc import Callable
 from http.client import HTTPConnection
-from pathlib import Path
 from typing import Any
 from urllib.parse import urlsplit
 
 import pytest
 from kit.following import (
-    WAITING,
-    CrowdProcess,
     EventStream,
     Relay,
     close_frame,
     connect,
-    each_exactly_once,
     indices,
     is_stuck,
-    metric,
     read_all,
     request,
-    sockets_of,
     web_socket,
 )
 from kit.patience import PATIENCE_SECONDS, await_that
-from kit.service import Service
+from kit.service import WAITING, Service, metric
 
 pytestmark = pytest.mark.usefixtures("no_faults")
 
@@ -117,43 +109,3 @@ def readiness(connection: HTTPConnection) -> tuple[int, str | None, Any]:
     connection.request("GET", "/ready")
     answer = connection.getresponse()
     return answer.status, answer.getheader("Connection"), json.loads(answer.read())
-
-
-def test_a_rolling_restart_under_two_thousand_followers_loses_and_repeats_nothing(
-    start: Callable[..., Service], tmp_path: Path
-) -> None:
-    service = start(WEB__PROCESSES=2, WEB__SHUTDOWN_TIMEOUT="2m")
-    relay = Relay(service.client(), tmp_path)
-    with CrowdProcess(service.url, relay.id, 1000, 1000) as crowd:
-        assert crowd.receive() == "there"
-        stop = threading.Event()
-
-        def write() -> None:
-            while not stop.wait(0.25):
-                relay.write(1)
-
-        writer = threading.Thread(target=write)
-        writer.start()
-        try:
-            for old in service.children("web"):
-                before = relay.written
-                await_that(lambda before=before: relay.written > before + 4, "lines are written")
-                others = set(service.children("web"))
-                os.kill(old, signal.SIGTERM)
-                [new] = await_that(
-                    lambda others=others: set(service.children("web")) - others, "a new process"
-                )
-                await_that(lambda new=new: sockets_of(new) > 10, "readers come to it")
-        finally:
-            stop.set()
-            writer.join()
-        relay.write(3)
-        relay.end()
-        got, moves, reconnects = crowd.receive()
-    assert len(got) == 2000
-    total = relay.written + 4
-    wrong = [entries for entries in got if not each_exactly_once(entries, total)]
-    assert not wrong, f"{len(wrong)} followers, such as {wrong[0]}"
-    assert moves >= 1000
-    assert reconnects >= 1000
-    assert "cut off" not in service.log

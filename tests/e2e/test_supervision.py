@@ -6,10 +6,12 @@ import os
 import signal
 import sqlite3
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from pathlib import Path
 
+import pytest
 from kit.definitions import script, workflow
+from kit.fixtures import SETTINGS
 from kit.following import EventStream, Relay, is_stuck
 from kit.patience import await_that
 from kit.service import Service, is_alive
@@ -17,8 +19,25 @@ from kit.service import Service, is_alive
 SILENCE = {"SLIPWAY_WEB__SILENCE_TIMEOUT": "2s", "SLIPWAY_CONDUCTOR__SILENCE_TIMEOUT": "2s"}
 
 
-def test_a_stopped_web_process_is_replaced(new_service: Callable[..., Service]) -> None:
-    service = new_service(env={**SILENCE, "SLIPWAY_WEB__PROCESSES": "2"}).start()
+@pytest.fixture(scope="module")
+def impatient_service(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Service]:
+    """A service of two web processes that bears with no silence."""
+    env = {**SETTINGS, **SILENCE, "SLIPWAY_WEB__PROCESSES": "2"}
+    made = Service(tmp_path_factory.mktemp("impatient"), env=env)
+    yield made
+    made.end()
+
+
+@pytest.fixture
+def impatient(impatient_service: Service) -> Service:
+    """That service, with all of its processes and nothing to do."""
+    impatient_service.heal()
+    await_that(lambda: len(impatient_service.children("web")) == 2, "both web processes")
+    return impatient_service
+
+
+def test_a_stopped_web_process_is_replaced(impatient: Service) -> None:
+    service = impatient
     stopped, other = service.children("web")
     os.kill(stopped, signal.SIGSTOP)
     await_that(lambda: not is_alive(stopped), "the stopped one is killed")
@@ -28,10 +47,8 @@ def test_a_stopped_web_process_is_replaced(new_service: Callable[..., Service]) 
     assert "process gives no sign of life" in service.log
 
 
-def test_a_stopped_conductor_is_replaced_and_its_work_goes_on(
-    new_service: Callable[..., Service],
-) -> None:
-    service = new_service(env=SILENCE).start()
+def test_a_stopped_conductor_is_replaced_and_its_work_goes_on(impatient: Service) -> None:
+    service = impatient
     client = service.client()
     execution = client.run(workflow("w", script("a", "until [ -e go ]; do sleep 0.02; done")))
     client.wait(execution, "RUNNING")
@@ -42,10 +59,7 @@ def test_a_stopped_conductor_is_replaced_and_its_work_goes_on(
     assert not is_alive(stopped)
 
 
-def test_a_stopped_writer_leaves_launches_with_an_answer(
-    new_service: Callable[..., Service],
-) -> None:
-    service = new_service().start()
+def test_a_stopped_writer_leaves_launches_with_an_answer(service: Service) -> None:
     client = service.client()
     client.run(workflow("w", script("a", "true")))
     writer = sqlite3.connect(service.data_dir / "slipway.db", isolation_level=None)
@@ -60,15 +74,13 @@ def test_a_stopped_writer_leaves_launches_with_an_answer(
     assert client.send("POST", "/workflows/w").status_code == 201
 
 
-def test_stuck_children_do_not_outlive_their_supervisor(
-    new_service: Callable[..., Service],
-) -> None:
-    service = new_service(env=SILENCE).start()
+def test_stuck_children_do_not_outlive_their_supervisor(impatient: Service) -> None:
+    service = impatient
     client = service.client()
     execution = client.run(workflow("w", script("a", "sleep 600")))
     client.wait(execution, "RUNNING")
     children = service.children()
-    assert len(children) == 2
+    assert len(children) >= 3
     for pid in children:
         os.kill(pid, signal.SIGSTOP)
     service.kill("supervisor")

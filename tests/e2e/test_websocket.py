@@ -12,20 +12,17 @@ import websocket
 from kit.client import Client
 from kit.definitions import script, workflow
 from kit.following import (
-    OPEN,
-    WAITING,
     Relay,
     close_frame,
     connect,
     each_exactly_once,
     handshake,
-    metric,
     sockets_of,
     vanish,
     web_socket,
 )
 from kit.patience import await_that
-from kit.service import Service
+from kit.service import OPEN, WAITING, Service, metric
 
 pytestmark = pytest.mark.usefixtures("no_faults")
 

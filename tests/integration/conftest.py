@@ -34,6 +34,13 @@ def postgresql_database(postgresql_server: PostgresqlServer) -> Iterator[str]:
         yield url
 
 
+@pytest.fixture
+def migrated_database(postgresql_server: PostgresqlServer) -> Iterator[str]:
+    """URL of a database with all tables and no rows, which the next test gets as well."""
+    with postgresql_server.migrated_database() as url:
+        yield url
+
+
 @pytest.fixture(scope="session")
 def vault_server(tmp_path_factory: pytest.TempPathFactory) -> Iterator[DevVault]:
     """A Vault in development mode, shared by all tests: each makes roles of its own."""

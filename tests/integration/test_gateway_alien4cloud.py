@@ -6,157 +6,22 @@ does by itself is proved in ``test_alien4cloud_faults.py``.
 
 from __future__ import annotations
 
-import json
 import re
-import threading
 import time
-from collections import Counter
 from collections.abc import Callable, Iterator
-from contextlib import ExitStack
-from dataclasses import dataclass, field
+from contextlib import contextmanager
 from pathlib import Path
-from typing import Any, Self
+from typing import Any
 
 import pytest
-import requests
 from fakes.alien4cloud import Alien4Cloud, CancelMode, Kind, Log, Script, Status, script
 from fakes.alien4cloud.replies import failed
 from fakes.alien4cloud.run import Run
 from fakes.alien4cloud.world import Environment
-from kit.patience import PATIENCE_SECONDS, await_that
-from kit.service import Service
+from kit.gateway import FINAL, Gateway, User, alien4cloud, assert_each_once, simple_place
+from kit.patience import PATIENCE_SECONDS
 
-_OUTAGE_SECONDS = 60.0
-_ROLES = {
-    "ada": ["user"],
-    "bob": ["user"],
-    "dev": ["user", "developer"],
-    "eve": ["user", "developer"],
-    "ops": ["operator"],
-}
-FINAL = ("SUCCESS", "FAILED", "CANCELLED")
 TEAM = "ada, dev ,, bob,"
-
-
-@dataclass
-class User:
-    """Somebody who calls the API, with a connection for each call."""
-
-    url: str
-    name: str
-
-    def call(self, method: str, path: str, **options: Any) -> requests.Response:
-        auth = (self.name, f"{self.name}'s password")
-        return requests.request(
-            method, self.url + path, auth=auth, timeout=PATIENCE_SECONDS, **options
-        )
-
-    def get(self, path: str, **options: Any) -> requests.Response:
-        return self.call("GET", path, **options)
-
-    def cancel(self, execution: str) -> requests.Response:
-        return self.call("DELETE", f"/executions/{execution}")
-
-    def try_launch(
-        self, workflow: str, inputs: Any = None, *, key: str | None = None, where: str = ""
-    ) -> requests.Response:
-        headers = {"Idempotency-Key": key} if key else {}
-        path = f"/workflows/{workflow}" + (f"?orchestrator={where}" if where else "")
-        return self.call("POST", path, json={"inputs": inputs or {}}, headers=headers)
-
-    def launch(self, workflow: str, inputs: Any = None, **options: Any) -> str:
-        answer = self.try_launch(workflow, inputs, **options)
-        assert answer.status_code == 201, answer.text
-        return answer.headers["Location"].rpartition("/")[2]
-
-    def execution(self, execution: str) -> dict[str, Any]:
-        answer = self.get(f"/executions/{execution}")
-        assert answer.status_code == 200, answer.text
-        return answer.json()
-
-    def until(self, execution: str, *wanted: str) -> dict[str, Any]:
-        """Watch an execution until it is in one of some states."""
-        return self.watch(execution, lambda view: view["state"] in wanted)
-
-    def watch(self, execution: str, holds: Callable[[dict[str, Any]], bool]) -> dict[str, Any]:
-        """Watch an execution until something holds."""
-
-        def looked() -> dict[str, Any] | None:
-            view = self.execution(execution)
-            return view if holds(view) else None
-
-        return await_that(looked, "the execution is as expected")  # type: ignore[return-value]
-
-    def page(self, execution: str, query: str = "timeout=0s&levels=15") -> dict[str, Any]:
-        answer = self.get(f"/executions/{execution}/logs?{query}")
-        assert answer.status_code == 200, answer.text
-        return answer.json()
-
-    def follow(
-        self, execution: str, wait: str = "5s", seconds: float = PATIENCE_SECONDS
-    ) -> list[dict[str, Any]]:
-        """Follow a log by long poll until it is complete."""
-        entries: list[dict[str, Any]] = []
-        end = time.monotonic() + seconds
-        while time.monotonic() < end:
-            page = self.page(execution, f"from={len(entries)}&timeout={wait}&levels=15")
-            entries += page["logs"]
-            if page["complete"] and len(entries) == page["total_results"]:
-                return entries
-        raise AssertionError(f"the log is not complete: {entries}")
-
-    def workflows(self) -> dict[str, dict[str, Any]]:
-        answer = self.get("/workflows")
-        assert answer.status_code == 200, answer.text
-        return {w["id"]: w for w in answer.json()["workflows"]}
-
-    def executions(self) -> list[str]:
-        return [e["id"] for e in self.get("/executions?page_size=100").json()["executions"]]
-
-
-@dataclass
-class Gateway:
-    """A running ``slipway serve`` before some orchestrators."""
-
-    folder: Path
-    orchestrators: list[dict[str, Any]]
-    more: dict[str, Any] = field(default_factory=dict)
-
-    def __enter__(self) -> Self:
-        users = [
-            {"username": name, "password": f"{name}'s password", "roles": roles}
-            for name, roles in _ROLES.items()
-        ]
-        config = self.folder / "slipway.yaml"
-        auth = {"type": "basic", "users": users}
-        config.write_text(
-            json.dumps({"api": {"auth": auth}, "orchestrators": self.orchestrators, **self.more})
-        )
-        arguments = ["--config", config, "--data-dir", self.folder / "data"]
-        self._service = Service(self.folder, arguments=arguments)
-        try:
-            self.url = self._service.start().url
-        except BaseException:
-            self._service.end()
-            raise
-        return self
-
-    def __exit__(self, *exc_info: object) -> None:
-        self._service.end()
-
-    def __getattr__(self, name: str) -> User:
-        """Give a user by name."""
-        if name not in _ROLES:
-            raise AttributeError(name)
-        return User(self.url, name)
-
-
-def alien4cloud(server: Alien4Cloud, name: str = "hpc", **more: Any) -> dict[str, Any]:
-    """Configure an orchestrator; everything that takes time takes less of it."""
-    poll = {"min": "100ms", "max": "400ms", "budget_per_second": 400}
-    return {"name": name, "type": "alien4cloud", "url": server.url, "user": "admin",
-            "password": "secret", "timeout": "1s", "grace": "3s", "launch_limit": "0s",
-            "cache_ttl": "0s", "poll": poll, **more}  # fmt: skip
 
 
 @pytest.fixture(scope="module")
@@ -193,31 +58,30 @@ def place(server, request) -> Iterator[Callable[..., Environment]]:
         server.world.applications[name].tags.clear()
 
 
+@pytest.fixture(scope="module")
+def pair(tmp_path_factory) -> Iterator[tuple[Gateway, Alien4Cloud]]:
+    folder = tmp_path_factory.mktemp("alone")
+    with (
+        Alien4Cloud(start_delay=0.05) as server,
+        Gateway(folder, [alien4cloud(server)], {"conductor": {"stale_after": "1s"}}) as gateway,
+    ):
+        yield gateway, server
+
+
 @pytest.fixture
-def alone(tmp_path) -> Iterator[Callable[..., tuple[Gateway, Alien4Cloud]]]:
-    """Make a gateway with an emulator of its own, which may go away."""
-    with ExitStack() as stack:
-
-        def make(**more: Any) -> tuple[Gateway, Alien4Cloud]:
-            server = stack.enter_context(Alien4Cloud(start_delay=0.05))
-            settings = {"conductor": {"stale_after": "1s"}, **more}
-            gateway = Gateway(tmp_path, [alien4cloud(server)], settings)
-            return stack.enter_context(gateway), server
-
-        yield make
+def alone(pair) -> Iterator[tuple[Gateway, Alien4Cloud]]:
+    """A gateway with an emulator that no other test needs meanwhile: it may go away."""
+    gateway, server = pair
+    yield gateway, server
+    restore(server)
 
 
-def simple_place(server: Alien4Cloud, run: Script, name: str = "covid") -> Environment:
-    application = server.application(name, tags={"hpcwaas-workflows": "job"})
-    return application.environment("prod").workflow("job", script=run)
-
-
-def assert_each_once(entries: list[dict[str, Any]], lines: list[str]) -> None:
-    """Check that lines came once each, and that every entry has the place that it was read at."""
-    contents = Counter(entry["content"] for entry in entries)
-    assert {line: contents[line] for line in lines} == dict.fromkeys(lines, 1)
-    assert [entry["index"] for entry in entries] == list(range(len(entries)))
-    assert contents.most_common(1)[0][1] == 1
+def restore(server: Alien4Cloud) -> None:
+    """Bring an emulator back, without what it offered and without the faults of a test."""
+    server.up()
+    server.faults.clear()
+    for application in server.world.applications.values():
+        application.tags.clear()
 
 
 # Who may see what.
@@ -451,8 +315,8 @@ def test_a_launch_that_alien4cloud_refuses_gives_its_reason_and_leaves_nothing(
 
 
 def test_a_stack_trace_of_alien4cloud_reaches_no_caller(alone):
-    gateway, server = alone()
-    id_ = simple_place(server, script.simple()).workflow_id("job")
+    gateway, server = alone
+    id_ = simple_place(server, script.simple(), "traced").workflow_id("job")
     for endpoint in ("launch", "get_environment", "runtime_topology", "search_applications"):
         server.stack_trace(endpoint)
         answers = [gateway.ada.try_launch(id_), gateway.ada.get(f"/workflows/{id_}"),
@@ -679,65 +543,21 @@ def test_of_two_lost_launches_the_one_that_arrived_runs_and_the_other_may_be_rep
 
 
 def test_a_launch_while_alien4cloud_is_down_is_refused_and_leaves_nothing(alone):
-    gateway, server = alone()
-    id_ = simple_place(server, script.simple(0.2)).workflow_id("job")
+    gateway, server = alone
+    id_ = simple_place(server, script.simple(0.2), "away").workflow_id("job")
+    listed, runs = gateway.ada.executions(), len(server.runs)
     assert id_ in gateway.ada.workflows()
     server.down()
     answer = gateway.ada.try_launch(id_, key="while-down")
     assert (answer.status_code, "Retry-After" in answer.headers) == (503, True)
-    assert gateway.ada.executions() == []
+    assert gateway.ada.executions() == listed
     server.up()
     execution = gateway.ada.launch(id_, key="while-down")
     assert gateway.ada.until(execution, *FINAL)["status"] == "SUCCESS"
-    assert len(server.runs) == 1
+    assert len(server.runs) == runs + 1
 
 
 # Alien4Cloud goes away, and what comes late.
-
-
-def test_an_outage_under_twenty_followed_executions_loses_no_status_and_no_line(alone):
-    gateway, server = alone()
-    lines = [f"line {index}" for index in range(60)]
-    id_ = simple_place(server, script.simple(17, lines)).workflow_id("job")
-    executions = [gateway.ada.launch(id_) for _ in range(20)]
-    logs: dict[str, list[dict[str, Any]]] = {}
-    patience = _OUTAGE_SECONDS + PATIENCE_SECONDS
-
-    def follow(execution: str) -> None:
-        logs[execution] = gateway.ada.follow(execution, wait="2s", seconds=patience)
-
-    followers = [threading.Thread(target=follow, args=(e,)) for e in executions]
-    for follower in followers:
-        follower.start()
-    try:
-        for execution in executions:
-            gateway.ada.until(execution, "RUNNING")
-        server.down()
-        down_at = time.monotonic()
-        time.sleep(3)
-        views = [gateway.ada.execution(execution) for execution in executions]
-        assert {(view["status"], view["stale"]) for view in views} == {("RUNNING", True)}
-        total = gateway.ada.page(executions[0])["total_results"]
-        page = gateway.ada.page(executions[0], f"from={total}&timeout=1s&levels=15")
-        assert (page["logs"], page["complete"]) == ([], False)
-        assert gateway.ada.workflows()[id_]["stale"] is True
-        ready = gateway.ada.get("/ready")
-        problems = {c["name"]: c["problem"] for c in ready.json()["checks"] if not c["ok"]}
-        assert (ready.status_code, list(problems)) == (503, ["orchestrator:hpc"])
-        assert "hpc" in problems["orchestrator:hpc"]
-        time.sleep(down_at + _OUTAGE_SECONDS - time.monotonic())
-        server.up()
-        for execution in executions:
-            gateway.ada.watch(execution, lambda view: not view["stale"])
-    finally:
-        for follower in followers:
-            follower.join(patience + 10)
-    assert len(logs) == len(executions)
-    for execution in executions:
-        assert_each_once(logs[execution], lines)
-        view = gateway.ada.execution(execution)
-        assert (view["status"], view["stale"]) == ("SUCCESS", False)
-    assert gateway.ada.get("/ready").status_code == 200
 
 
 def test_late_tied_and_disordered_lines_come_once_and_keep_their_places(gateway, place):
@@ -800,25 +620,43 @@ steps: [{id: hello, type: command, config: {command: echo, args: [hello]}}]
 """
 
 
-@pytest.fixture
-def fleet(tmp_path) -> Iterator[tuple[Gateway, Alien4Cloud, Alien4Cloud]]:
-    """Two Alien4Clouds, and the engine."""
-    (tmp_path / "data" / "workflows").mkdir(parents=True)
-    (tmp_path / "data" / "workflows" / "hello.yaml").write_text(_HELLO)
+Fleet = tuple[Gateway, Alien4Cloud, Alien4Cloud]
+
+
+@contextmanager
+def fleet_in(folder: Path) -> Iterator[Fleet]:
+    """Two Alien4Clouds, and the engine, behind one gateway."""
+    (folder / "data" / "workflows").mkdir(parents=True)
+    (folder / "data" / "workflows" / "hello.yaml").write_text(_HELLO)
     with Alien4Cloud(start_delay=0.05) as north, Alien4Cloud(start_delay=0.05) as south:
         orchestrators = [
             alien4cloud(north, "north"),
             alien4cloud(south, "south"),
             {"name": "local", "type": "engine", "launcher": "local"},
         ]
-        with Gateway(tmp_path, orchestrators, {"conductor": {"threads": 4}}) as gateway:
+        with Gateway(folder, orchestrators, {"conductor": {"threads": 4}}) as gateway:
             yield gateway, north, south
+
+
+@pytest.fixture(scope="module")
+def shared_fleet(tmp_path_factory) -> Iterator[Fleet]:
+    with fleet_in(tmp_path_factory.mktemp("fleet")) as fleet:
+        yield fleet
+
+
+@pytest.fixture
+def fleet(shared_fleet) -> Iterator[Fleet]:
+    """The fleet that tests share, and that offers nothing but ``hello`` at first."""
+    yield shared_fleet
+    for server in shared_fleet[1:]:
+        restore(server)
 
 
 def test_two_alien4clouds_and_the_engine_work_side_by_side(fleet):
     gateway, north, south = fleet
     run = script.simple(0.3)
-    ids = [simple_place(server, run).workflow_id("job") for server in (north, south)]
+    places = [simple_place(server, run, "both") for server in (north, south)]
+    before = len(north.runs), len(south.runs)
     assert {w["orchestrator"] for w in gateway.ada.workflows().values()} == {
         "north",
         "south",
@@ -827,29 +665,34 @@ def test_two_alien4clouds_and_the_engine_work_side_by_side(fleet):
     assert gateway.ada.try_launch("job").status_code == 409
     launched = [
         gateway.ada.launch("job", where="south"),
-        gateway.ada.launch(ids[0]),
+        gateway.ada.launch(places[0].workflow_id("job")),
         gateway.ada.launch("hello"),
     ]
     for execution in launched:
         assert gateway.ada.until(execution, *FINAL)["status"] == "SUCCESS"
         assert len(gateway.ada.follow(execution)) > 0
-    assert (len(north.runs), len(south.runs)) == (1, 1)
-    elsewhere = south.world.launch(*_place_of(south), {})
+    assert (len(north.runs), len(south.runs)) == (before[0] + 1, before[1] + 1)
+    elsewhere = south.world.launch(places[1], places[1].workflows["job"], {})
     time.sleep(0.2)
     assert gateway.ada.execution(elsewhere.id)["orchestrator"] == "south"
 
 
-def test_an_alien4cloud_that_is_down_does_not_disturb_its_neighbours(fleet):
-    gateway, north, south = fleet
-    id_ = simple_place(south, script.simple(0.3)).workflow_id("job")
-    north.down()
+def test_an_alien4cloud_that_is_down_does_not_disturb_its_neighbours(tmp_path):
+    with fleet_in(tmp_path) as (gateway, north, south):
+        north.down()
+        assert_south_and_engine_work(gateway, south)
+
+
+def assert_south_and_engine_work(gateway: Gateway, south: Alien4Cloud) -> None:
+    place = simple_place(south, script.simple(0.3))
+    id_ = place.workflow_id("job")
     answer = gateway.ada.get("/workflows").json()
     assert answer["unavailable"] == ["north"]
     assert {w["id"] for w in answer["workflows"]} == {id_, "hello"}
     for workflow in (id_, "hello"):
         execution = gateway.ada.launch(workflow)
         assert gateway.ada.until(execution, *FINAL)["status"] == "SUCCESS"
-    elsewhere = south.world.launch(*_place_of(south), {})
+    elsewhere = south.world.launch(place, place.workflows["job"], {})
     time.sleep(0.2)
     assert gateway.ada.execution(elsewhere.id)["orchestrator"] == "south"
     ready = gateway.ada.get("/ready")
@@ -860,8 +703,8 @@ def test_an_alien4cloud_that_is_down_does_not_disturb_its_neighbours(fleet):
 def test_an_alien4cloud_that_hangs_does_not_stop_the_executions_of_its_neighbours(fleet):
     """Its own executions outnumber the conductor's threads, each look takes the whole timeout."""
     gateway, north, south = fleet
-    held = simple_place(north, script.endless()).workflow_id("job")
-    id_ = simple_place(south, script.simple(0.3)).workflow_id("job")
+    held = simple_place(north, script.endless(), "held").workflow_id("job")
+    id_ = simple_place(south, script.simple(0.3), "free").workflow_id("job")
     executions = [gateway.ada.launch(held) for _ in range(30)]
     for execution in executions:
         gateway.ada.until(execution, "RUNNING")
@@ -873,9 +716,3 @@ def test_an_alien4cloud_that_hangs_does_not_stop_the_executions_of_its_neighbour
     for execution in launched:
         assert gateway.ada.until(execution, *FINAL)["status"] == "SUCCESS"
     assert {gateway.ada.execution(e)["status"] for e in executions} == {"RUNNING"}
-
-
-def _place_of(server: Alien4Cloud) -> tuple[Environment, Any]:
-    application = next(iter(server.world.applications.values()))
-    environment = next(iter(application.environments.values()))
-    return environment, environment.workflows["job"]

@@ -15,10 +15,10 @@ import pytest
 import requests
 import websocket
 from kit.client import Client
-from kit.following import Relay, each_exactly_once, metric
+from kit.following import Relay, each_exactly_once
 from kit.patience import PATIENCE_SECONDS, await_that
 from kit.servers.nginx import NginxServer
-from kit.service import Service
+from kit.service import Service, metric
 from urllib3.exceptions import ProtocolError
 
 OPERATIONS = Path(__file__).parents[2] / "docs" / "operations.md"

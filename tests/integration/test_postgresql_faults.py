@@ -41,10 +41,8 @@ def opened(url: Any, **more: Any) -> Iterator[Database]:
 
 
 @pytest.fixture
-def url(postgresql_database: str) -> str:
-    with opened(postgresql_database, timeout_seconds=None) as database:
-        migrate.upgrade(database)
-    return postgresql_database
+def url(migrated_database: str) -> str:
+    return migrated_database
 
 
 @pytest.fixture

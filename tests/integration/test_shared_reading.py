@@ -16,7 +16,6 @@ from app.factory import create_web, read_settings
 from app.resources._context import EXTENSION
 from app.services.follow import Batch, FollowQuery
 from app.services.logs import LogQuery
-from app.store import migrate
 from app.store.database import Database
 from app.store.executions import Executions, Intent
 
@@ -26,10 +25,9 @@ FEW = 5
 
 
 @pytest.fixture
-def web(tmp_path, postgresql_database) -> Iterator[Any]:
-    migrate.upgrade(Database(postgresql_database))
+def web(tmp_path, migrated_database) -> Iterator[Any]:
     overrides = {
-        "data_dir": str(tmp_path), "database.url": postgresql_database, "database.timeout": "1m",
+        "data_dir": str(tmp_path), "database.url": migrated_database, "database.timeout": "1m",
         "streams.max_per_user": 1000,
     }  # fmt: skip
     made = create_web(read_settings(None, overrides, {}))

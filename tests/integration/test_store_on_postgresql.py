@@ -13,7 +13,6 @@ import pytest
 from kit.patience import PATIENCE_SECONDS
 from sqlalchemy import make_url
 
-from app.store import migrate
 from app.store.changes import open_feed
 from app.store.database import Database
 
@@ -37,14 +36,16 @@ for _module in map(import_module, _MODULES):
 
 
 @pytest.fixture
-def database_url(postgresql_database: str) -> str:
-    return postgresql_database
+def database_url(request: pytest.FixtureRequest) -> str:
+    """URL of a database, with all tables where the test needs a store and empty otherwise."""
+    ready = "database" in request.fixturenames
+    url: str = request.getfixturevalue("migrated_database" if ready else "postgresql_database")
+    return url
 
 
 @pytest.fixture
 def database(database_url: str) -> Iterator[Database]:
     made = Database(database_url)
-    migrate.upgrade(made)
     yield made
     made.dispose()
 

@@ -5,7 +5,6 @@ from __future__ import annotations
 import errno
 import json
 import os
-import re
 import resource
 import socket
 import struct
@@ -25,8 +24,6 @@ from kit.definitions import script, workflow
 from kit.patience import PATIENCE_SECONDS, await_that
 
 SSE = "text/event-stream"
-OPEN = "slipway_streams_open"
-WAITING = "slipway_waiting_readers"
 
 _RECEIVE_BYTES = 1 << 18
 _MIB = 1 << 20
@@ -280,12 +277,6 @@ def _unsent(connection: socket.socket) -> int:
         if [int(address.partition(":")[2], 16) for address in addresses] == ports:
             return int(queues.partition(":")[0], 16)
     return 0
-
-
-def metric(client: Client, name: str) -> float:
-    """Add up what the web process that answers says of a metric."""
-    text = client.send("GET", "/metrics").text
-    return sum(map(float, re.findall(rf"^{name}(?:{{.*}})? (\S+)$", text, re.MULTILINE)))
 
 
 def sockets_of(pid: int) -> int:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import gc
 import json
 import os
 import re
@@ -14,11 +15,16 @@ from contextlib import suppress
 from pathlib import Path
 from typing import Any
 
+import requests
 from kit.client import Client
 from kit.patience import PATIENCE_SECONDS, await_that
 
 _ROLES = {"conductor": "app.cli.conductor", "web": "app.cli.web_process"}
 _CLAIM = "claim.json"
+_ACTIVE = ["PENDING", "RUNNING", "PAUSED", "CANCELLING", "UNKNOWN"]
+
+OPEN = "slipway_streams_open"
+WAITING = "slipway_waiting_readers"
 
 
 def slipway(*arguments: str | Path) -> list[str]:
@@ -51,6 +57,12 @@ def is_alive(pid: int) -> bool:
     return stat.rpartition(")")[2].split()[0] not in "ZX"
 
 
+def metric(client: Client, name: str) -> float:
+    """Add up what the web process that answers says of a metric."""
+    text = client.send("GET", "/metrics").text
+    return sum(map(float, re.findall(rf"^{name}(?:{{.*}})? (\S+)$", text, re.MULTILINE)))
+
+
 class Service:
     """One service with its data folder; it can be killed and started again.
 
@@ -62,6 +74,7 @@ class Service:
 
     Attributes:
         within: A command that runs another one, such as in a namespace of its own.
+        user: Name and password of the user who looks after it, where it has users.
     """
 
     def __init__(
@@ -75,6 +88,7 @@ class Service:
         self.workflows_dir = self.data_dir / "workflows"
         self.url = ""
         self.within: Sequence[str] = ()
+        self.user: tuple[str, str] | None = None
         self._env = clean_environment(env)
         self._arguments = [*(arguments or ["--data-dir", self.data_dir]), "--port", "0"]
         self._cwd = cwd
@@ -165,8 +179,8 @@ class Service:
         return self._stderr.read_text(encoding="utf-8") if self._stderr.exists() else ""
 
     def client(self, user: str | None = None, password: str = "") -> Client:
-        """A user of the API, as the service is now."""
-        return Client(self.url, (user, password) if user else None)
+        """A user of the API, as the service is now; :attr:`user` unless told otherwise."""
+        return Client(self.url, (user, password) if user else self.user)
 
     def end(self) -> None:
         """End whatever is left of it: its processes, and the jobs that it began."""
@@ -184,6 +198,39 @@ class Service:
             await_that(lambda: not self.jobs(), "the jobs have ended", 10)
         for shim in self.jobs():
             os.kill(shim, signal.SIGKILL)
+
+    def heal(self) -> None:
+        """Bring it back to how it was after its start, whatever a test did to it.
+
+        All of its processes are there and answer, nothing runs, and nobody follows anything.
+        """
+        if self._process is None or self._process.poll() is not None:
+            self.end()
+            self.start()
+        for role in _ROLES:
+            self.child(role)
+        await_that(self._is_ready, "the service is ready again")
+        self._cancel_all()
+        gc.collect()  # closes the connections that tests left open
+        await_that(self._is_left_alone, "all connections are noticed to be closed")
+
+    def _is_ready(self) -> bool:
+        with suppress(requests.RequestException):
+            return self.client().send("GET", "/ready").ok
+        return False
+
+    def _cancel_all(self) -> None:
+        client = self.client()
+        active = {"state": _ACTIVE, "page_size": 1000}
+        for execution in client.get("/executions", **active)["executions"]:
+            client.cancel(execution["id"])
+        await_that(
+            lambda: not client.get("/executions", **active)["executions"], "nothing runs any more"
+        )
+
+    def _is_left_alone(self) -> bool:
+        client = self.client()
+        return not any(metric(client, name) for name in (OPEN, WAITING))
 
     def work(self, execution: str) -> Path:
         """The folder in which the commands of an execution work."""

@@ -17,7 +17,11 @@ from kit.ports import free_port
 from kit.servers.processes import ServerProcess, unavailable
 from psycopg import sql
 
+from app.store import migrate
+from app.store.database import Database
+
 _SUPERUSER = "slipway"
+_MIGRATED = "migrated"
 _FAST = {"fsync": "off", "full_page_writes": "off", "synchronous_commit": "off"}
 
 
@@ -42,6 +46,7 @@ class PostgresqlServer:
         # pytest's own folders are closed to other users, and too long for a socket's name.
         self._folder = Path(tempfile.mkdtemp(prefix="slipway-postgresql-"))
         self.port = free_port()
+        self._migrated: MigratedDatabase | None = None
         try:
             self._initialise(programs)
             self._process = self._start(programs)
@@ -62,6 +67,20 @@ class PostgresqlServer:
             yield self.url(name)
         finally:
             self.execute(sql.SQL("DROP DATABASE {} WITH (FORCE)").format(sql.Identifier(name)))
+
+    @contextmanager
+    def migrated_database(self) -> Iterator[str]:
+        """Lend a database that has all tables and no rows of others, and give its URL.
+
+        It is one for all, and emptied in between: that is ten times as fast as a new one.
+        """
+        if self._migrated is None:
+            self.execute(sql.SQL("CREATE DATABASE {}").format(sql.Identifier(_MIGRATED)))
+            self._migrated = MigratedDatabase(self.url(_MIGRATED))
+        try:
+            yield self._migrated.url
+        finally:
+            self._migrated.empty()
 
     def stop(self) -> None:
         """End the server and remove its data."""
@@ -113,3 +132,44 @@ class PostgresqlServer:
         conninfo = f"host=127.0.0.1 port={self.port} user={_SUPERUSER} dbname=postgres"
         with psycopg.connect(conninfo, autocommit=True) as connection:
             connection.execute(statement)
+
+
+class MigratedDatabase:
+    """A database with all tables, which can be brought back to how the migrations leave it.
+
+    Args:
+        url: URL of an empty database.
+    """
+
+    def __init__(self, url: str) -> None:
+        self.url = url
+        database = Database(url)
+        migrate.upgrade(database)
+        database.dispose()
+        self._conninfo = url.replace("postgresql+psycopg", "postgresql", 1)
+        with psycopg.connect(self._conninfo, autocommit=True) as connection:
+            rows = connection.execute(
+                "SELECT tablename FROM pg_tables WHERE schemaname = 'public'"
+                " AND tablename <> 'alembic_version'"
+            ).fetchall()
+            self._tables = [sql.Identifier(name) for (name,) in rows]
+            connection.execute("CREATE SCHEMA seeds")
+            for table in self._tables:
+                copy = sql.SQL("CREATE TABLE seeds.{} AS SELECT * FROM public.{}")
+                connection.execute(copy.format(table, table))
+
+    def empty(self) -> None:
+        """Bring it back, whoever still works with it."""
+        all_tables = sql.SQL(", ").join(self._tables)
+        with psycopg.connect(self._conninfo, autocommit=True) as connection:
+            connection.execute(
+                "SELECT pg_terminate_backend(pid, 60000) FROM pg_stat_activity"
+                " WHERE datname = current_database() AND pid <> pg_backend_pid()"
+            )
+            with connection.transaction():
+                connection.execute(
+                    sql.SQL("TRUNCATE {} RESTART IDENTITY CASCADE").format(all_tables)
+                )
+                for table in self._tables:
+                    seed = sql.SQL("INSERT INTO public.{} SELECT * FROM seeds.{}")
+                    connection.execute(seed.format(table, table))
