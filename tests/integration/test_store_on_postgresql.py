@@ -13,6 +13,7 @@ import pytest
 from kit.patience import PATIENCE_SECONDS
 from sqlalchemy import make_url
 
+from app.store import migrate
 from app.store.changes import open_feed
 from app.store.database import Database
 
@@ -37,15 +38,16 @@ for _module in map(import_module, _MODULES):
 
 @pytest.fixture
 def database_url(request: pytest.FixtureRequest) -> str:
-    """URL of a database, with all tables where the test needs a store and empty otherwise."""
-    ready = "database" in request.fixturenames
-    url: str = request.getfixturevalue("migrated_database" if ready else "postgresql_database")
+    """URL of a database, which has all tables already where the test only works with them."""
+    lent = "database" in request.fixturenames and request.function.__module__ != "test_migrations"
+    url: str = request.getfixturevalue("migrated_database" if lent else "postgresql_database")
     return url
 
 
 @pytest.fixture
 def database(database_url: str) -> Iterator[Database]:
     made = Database(database_url)
+    migrate.upgrade(made)
     yield made
     made.dispose()
 
