@@ -77,8 +77,7 @@ def alone(pair) -> Iterator[tuple[Gateway, Alien4Cloud]]:
 
 
 def restore(server: Alien4Cloud) -> None:
-    """Bring an emulator back, without what it offered and without the faults of a test."""
-    server.up()
+    """Take away what an emulator offered in a test, and its faults."""
     server.faults.clear()
     for application in server.world.applications.values():
         application.tags.clear()
@@ -548,10 +547,12 @@ def test_a_launch_while_alien4cloud_is_down_is_refused_and_leaves_nothing(alone)
     listed, runs = gateway.ada.executions(), len(server.runs)
     assert id_ in gateway.ada.workflows()
     server.down()
-    answer = gateway.ada.try_launch(id_, key="while-down")
-    assert (answer.status_code, "Retry-After" in answer.headers) == (503, True)
-    assert gateway.ada.executions() == listed
-    server.up()
+    try:
+        answer = gateway.ada.try_launch(id_, key="while-down")
+        assert (answer.status_code, "Retry-After" in answer.headers) == (503, True)
+        assert gateway.ada.executions() == listed
+    finally:
+        server.up()
     execution = gateway.ada.launch(id_, key="while-down")
     assert gateway.ada.until(execution, *FINAL)["status"] == "SUCCESS"
     assert len(server.runs) == runs + 1

@@ -10,24 +10,18 @@ from dataclasses import dataclass, field
 from typing import Any
 
 import pytest
+from kit.patience import PATIENCE_SECONDS as PATIENCE
+from kit.patience import await_that
 from service_kit import Service, open_service
 from werkzeug.test import TestResponse
 
 from app.domain import Execution, ExecutionStatus, Level, NewLogEntry, Observation, Task
 from app.services.follow import Batch, Changed, Event, Heartbeat
 
-PATIENCE = 30.0
-"""Longest wait for what must happen; it takes milliseconds."""
+__all__ = ["PATIENCE", "await_that"]
 
 ALL = 15
 MOMENT = 1_666_269_149_774
-
-
-def await_that(condition: Callable[[], Any]) -> None:
-    deadline = time.monotonic() + PATIENCE
-    while not condition():
-        assert time.monotonic() < deadline, "it did not happen"
-        time.sleep(0.005)
 
 
 @contextmanager

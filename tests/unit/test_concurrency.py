@@ -1,20 +1,11 @@
 import threading
-import time
 from concurrent.futures import ThreadPoolExecutor
 
 import pytest
+from kit.patience import PATIENCE_SECONDS, await_that
 
 from app.concurrency import FairPlaces
 from app.errors import LimitExceeded
-
-PATIENCE = 30.0
-
-
-def wait_for(condition):
-    deadline = time.monotonic() + PATIENCE
-    while not condition():
-        assert time.monotonic() < deadline
-        time.sleep(0.01)
 
 
 def waiting(places):
@@ -33,7 +24,7 @@ class TestFairPlaces:
         with ThreadPoolExecutor(32) as pool, places.place("first"):
             for number, owner in enumerate(owners, 1):
                 pool.submit(take, owner)
-                wait_for(lambda n=number: waiting(places) == n)
+                await_that(lambda n=number: waiting(places) == n)
         return order
 
     def test_go_round_by_owner(self):
@@ -50,7 +41,7 @@ class TestFairPlaces:
         with ThreadPoolExecutor(2) as pool, places.place("first"):
             for number, side in enumerate("xy", 1):
                 pool.submit(self.served_one, places, side)
-                wait_for(lambda n=number: waiting(places) == n)
+                await_that(lambda n=number: waiting(places) == n)
             with pytest.raises(LimitExceeded), places.place("ada", "z"):
                 pass
         assert self.served(places, ["bob"], order) == ["bob"]
@@ -77,17 +68,17 @@ class TestFairPlaces:
         with places.place("ada"):
             thread = threading.Thread(target=take_second)
             thread.start()
-            wait_for(lambda: places._queues)
+            await_that(lambda: places._queues)
             with places.place("bob"):
                 assert not entered.is_set()
-        thread.join(PATIENCE)
+        thread.join(PATIENCE_SECONDS)
         assert entered.is_set()
 
     def test_who_waits_too_often_is_refused(self):
         places = FairPlaces(1, 1)
         with ThreadPoolExecutor(1) as pool, places.place("ada"):
             pool.submit(self.served_one, places)
-            wait_for(lambda: places._queues)
+            await_that(lambda: places._queues)
             with pytest.raises(LimitExceeded), places.place("ada"):
                 pass
         with places.place("ada"):

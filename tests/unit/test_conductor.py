@@ -19,6 +19,8 @@ from typing import Any, ClassVar
 
 import pytest
 from fakes.orchestrators import EndlessOrchestrator, ForgetfulOrchestrator, ObedientOrchestrator
+from kit.patience import PATIENCE_SECONDS
+from kit.patience import await_that as wait_until
 from sqlalchemy import update
 from structlog.testing import capture_logs
 
@@ -49,7 +51,6 @@ from app.store.journal import Journal
 from app.store.schema import executions as table
 from app.store.stranded import StrandedExecutions
 
-PATIENCE_SECONDS = 30.0
 FAR = now() + timedelta(hours=1)
 NODE = Node("box-a/mark", "kernel-1")
 RENAMED_NODE = Node("box-b/mark", "kernel-1")
@@ -57,14 +58,6 @@ OTHER_NODE = Node("box-c/another", "kernel-2")
 LONG = 3600.0
 FIRST_PAUSE_SECONDS = 0.1
 """The pause after a first failure, much shorter than it is; it varies by a fifth."""
-
-
-def wait_until(condition: Callable[[], Any]) -> Any:
-    give_up_at = time.monotonic() + PATIENCE_SECONDS
-    while not (value := condition()):
-        assert time.monotonic() < give_up_at, "it did not happen in time"
-        time.sleep(0.01)
-    return value
 
 
 class CountingOrchestrator(ObedientOrchestrator):

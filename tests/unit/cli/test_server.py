@@ -14,6 +14,7 @@ from typing import Any, Self
 
 import gevent
 import pytest
+from kit.patience import PATIENCE_SECONDS, await_that
 from toy_dialect import DIALECT as TOY
 
 from app.cli import _connection
@@ -24,7 +25,6 @@ from app.errors import StoreUnavailable
 from app.resources._dialects import Dialects
 from app.resources.root import DIALECT as ROOT
 
-PATIENCE_SECONDS = 30.0
 GET = b"GET /seen HTTP/1.1\r\nHost: localhost\r\n\r\n"
 POST = b"POST /seen HTTP/1.1\r\nHost: localhost\r\n"
 HELD = b"GET /held HTTP/1.1\r\nHost: localhost\r\n\r\n"
@@ -146,14 +146,6 @@ def run() -> Iterator[Callable[..., Running]]:
 @pytest.fixture
 def running(run: Callable[..., Running]) -> Running:
     return run()
-
-
-def await_that(condition: Callable[[], object]) -> None:
-    for _ in range(3000):
-        if condition():
-            return
-        threading.Event().wait(0.01)
-    raise AssertionError("it does not come")
 
 
 @pytest.mark.parametrize(

@@ -13,10 +13,9 @@ from collections.abc import Callable, Iterator
 from pathlib import Path
 
 import pytest
+from kit.patience import PATIENCE_SECONDS
 
 from app.cli._supervisor import Child, Supervisor
-
-PATIENCE_SECONDS = 30.0
 
 GIVES_SIGNS = """
 import click

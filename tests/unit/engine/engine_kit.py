@@ -11,6 +11,8 @@ from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any, Self
 
+from kit.patience import PATIENCE_SECONDS
+
 from app.domain import (
     JSON,
     DesiredState,
@@ -323,7 +325,7 @@ class Bench:
                 return self.seen
         raise AssertionError(f"not done after {most} looks: {self.shown}")
 
-    def wait_for(self, condition: Callable[[], bool], seconds: float = 20) -> None:
+    def wait_for(self, condition: Callable[[], bool], seconds: float = PATIENCE_SECONDS) -> None:
         """Look, with a pause between two looks, until something is so."""
         give_up_at = time.monotonic() + seconds
         while not condition():

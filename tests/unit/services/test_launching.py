@@ -7,6 +7,7 @@ from datetime import timedelta
 
 import pytest
 from fakes.orchestrators import SlowOrchestrator
+from kit.patience import PATIENCE_SECONDS
 from sqlalchemy import update
 
 from app.conductor import Conductor
@@ -26,7 +27,6 @@ from app.store.execution_rows import now
 from app.store.schema import executions as table
 
 ADA = Identity("ada", frozenset({Role.USER}))
-PATIENCE = 30.0
 
 
 @pytest.fixture
@@ -46,7 +46,7 @@ def conduct():
     yield start
     for conductor, thread in running:
         conductor.stop()
-        thread.join(PATIENCE)
+        thread.join(PATIENCE_SECONDS)
         assert not thread.is_alive()
 
 
@@ -60,7 +60,7 @@ def number_of_executions(service):
 
 def ended(service, execution):
     """Wait for the end of an execution."""
-    deadline = time.monotonic() + PATIENCE
+    deadline = time.monotonic() + PATIENCE_SECONDS
     while True:
         current = service.services.executions.wait(execution.id, ADA, 5.0)
         if current.status.final:
@@ -231,22 +231,22 @@ class Slow:
 def test_a_repetition_waits_until_the_launch_is_certain(service):
     slow = Slow(service, fails=False)
     first = slow.launch()
-    assert slow.orchestrator.asked.wait(PATIENCE)
+    assert slow.orchestrator.asked.wait(PATIENCE_SECONDS)
     again = slow.launch()
     time.sleep(0.2)
     assert not again.done()
     slow.orchestrator.answer.set()
-    assert again.result(PATIENCE).id == first.result(PATIENCE).id
+    assert again.result(PATIENCE_SECONDS).id == first.result(PATIENCE_SECONDS).id
     assert len(slow.orchestrator.launched) == 1
 
 
 def test_a_repetition_never_gets_the_id_of_a_launch_that_is_withdrawn(service):
     slow = Slow(service, fails=True)
     first = slow.launch()
-    assert slow.orchestrator.asked.wait(PATIENCE)
+    assert slow.orchestrator.asked.wait(PATIENCE_SECONDS)
     again = slow.launch()
     slow.orchestrator.answer.set()
     for attempt in (first, again):
         with pytest.raises(UpstreamUnreachable):
-            attempt.result(PATIENCE)
+            attempt.result(PATIENCE_SECONDS)
     assert number_of_executions(service) == 0

@@ -6,11 +6,10 @@ import threading
 from collections import Counter
 
 import pytest
+from kit.patience import PATIENCE_SECONDS
 
 from app.services import turns as module
 from app.services.turns import Turns
-
-PATIENCE = 30.0
 
 
 @pytest.fixture
@@ -51,7 +50,7 @@ class Queue:
 
     def serve(self):
         for thread in self._threads:
-            thread.join(PATIENCE)
+            thread.join(PATIENCE_SECONDS)
         return self.served
 
 
@@ -69,7 +68,7 @@ def test_one_piece_of_work_is_done_at_a_time(turns):
     for thread in threads:
         thread.start()
     for thread in threads:
-        thread.join(PATIENCE)
+        thread.join(PATIENCE_SECONDS)
     assert (len(most), max(most)) == (400, 1)
 
 
@@ -161,5 +160,5 @@ def test_nobody_waits_for_ever_when_all_come_at_once(turns):
     for thread in threads:
         thread.start()
     for thread in threads:
-        thread.join(PATIENCE)
+        thread.join(PATIENCE_SECONDS)
     assert served == dict.fromkeys("01234", 80)

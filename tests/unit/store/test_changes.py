@@ -1,20 +1,18 @@
 """Wake-ups. No test here relies on how fast one comes, only on that it comes."""
 
 import threading
-import time
 from collections.abc import Iterator
 from datetime import timedelta
 
 import pytest
+from kit.patience import PATIENCE_SECONDS as PATIENCE
+from kit.patience import await_that as until
 from store_kit import OWNER, StoreKit, entries
 
 from app.domain import DesiredState, ExecutionStatus, Level
 from app.store.changes import ChangeFeed, Changes, open_feed
 from app.store.database import Database
 from app.store.execution_rows import now
-
-PATIENCE = 30.0
-"""Longest wait for what must happen; it takes milliseconds."""
 
 
 @pytest.fixture
@@ -37,13 +35,6 @@ def elsewhere(kit) -> Iterator[StoreKit]:
     database = Database(kit.database.url)
     yield StoreKit(database)
     database.dispose()
-
-
-def until(condition):
-    deadline = time.monotonic() + PATIENCE
-    while not condition():
-        assert time.monotonic() < deadline, "it did not happen"
-        time.sleep(0.005)
 
 
 class Heard:

@@ -3,13 +3,12 @@
 import threading
 from contextlib import contextmanager
 
+from kit.patience import PATIENCE_SECONDS
 from sqlalchemy import event, text
 from sqlalchemy.exc import IntegrityError
 
 from app.errors import StoreUnavailable
 from app.store.database import Database
-
-PATIENCE = 30.0
 
 
 def insert(name):
@@ -43,7 +42,7 @@ class Crowd:
 
     def join(self):
         for thread in self._threads:
-            thread.join(PATIENCE)
+            thread.join(PATIENCE_SECONDS)
             assert not thread.is_alive()
         return self.outcomes
 
@@ -55,10 +54,10 @@ def busy_writer(database):
 
     def work(_connection):
         begun.set()
-        assert go_on.wait(PATIENCE)
+        assert go_on.wait(PATIENCE_SECONDS)
 
     with_it = Crowd(database, [work])
-    assert begun.wait(PATIENCE)
+    assert begun.wait(PATIENCE_SECONDS)
     yield
     go_on.set()
     with_it.join()
@@ -119,7 +118,7 @@ def test_while_another_process_holds_the_lock_all_are_refused_in_the_time_of_one
             answered.set()
 
         threading.Thread(target=give_up).start()
-        assert answered.wait(PATIENCE)  # one after the other they would take 20 s and more
+        assert answered.wait(PATIENCE_SECONDS)  # one after the other they would take 20 s and more
     assert {type(outcome) for outcome in crowd.outcomes} == {StoreUnavailable}
     assert stored(database) == []
     assert patient.write(insert("later")) == 1

@@ -7,6 +7,7 @@ import time
 
 import pytest
 from fakes.alien4cloud.driver import ManualClock
+from kit.patience import PATIENCE_SECONDS
 
 from app.caching import SingleFlight, UpstreamReads
 from app.clients.alien4cloud.options import PollOptions
@@ -29,7 +30,7 @@ def in_threads(count, function):
     for thread in threads:
         thread.start()
     for thread in threads:
-        thread.join(5)
+        thread.join(PATIENCE_SECONDS)
     return results
 
 
@@ -96,7 +97,7 @@ def test_some_go_first_and_leave_every_fourth_turn_to_the_others():
     served, ready = [], threading.Barrier(13)
 
     def take(kind):
-        ready.wait(5)
+        ready.wait(PATIENCE_SECONDS)
         with budget.going_first(kind == "first"):
             budget.take()
         served.append(kind)
@@ -107,9 +108,9 @@ def test_some_go_first_and_leave_every_fourth_turn_to_the_others():
         budget.take()  # what may pass at once has passed
     for thread in threads:
         thread.start()
-    ready.wait(5)
+    ready.wait(PATIENCE_SECONDS)
     for thread in threads:
-        thread.join(5)
+        thread.join(PATIENCE_SECONDS)
     assert served[1:].index("other") <= 4
     assert served[:9].count("first") == 6
 
@@ -156,7 +157,7 @@ def test_an_interrupted_call_is_made_again_by_the_next():
 
     leader = threading.Thread(target=lead)
     leader.start()
-    entered.wait(5)
+    entered.wait(PATIENCE_SECONDS)
     assert flights.do("key", lambda: 5) == 5
     leader.join()
 
@@ -169,12 +170,12 @@ def test_while_one_asks_again_the_others_get_the_old_answer(clock):
 
     def load():
         entered.set()
-        leave.wait(5)
+        leave.wait(PATIENCE_SECONDS)
         return "new"
 
     leader = threading.Thread(target=cache.get, args=("key", load))
     leader.start()
-    entered.wait(5)
+    entered.wait(PATIENCE_SECONDS)
     assert cache.get("key", lambda: "other").value == "old"
     leave.set()
     leader.join()

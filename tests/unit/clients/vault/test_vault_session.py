@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import threading
-import time
 import traceback
 from concurrent.futures import ThreadPoolExecutor
 from typing import Any
@@ -11,6 +10,7 @@ from typing import Any
 import pytest
 import requests
 import responses
+from kit.patience import await_that
 from scripted_vault import (
     ADDRESS,
     WRAPPING_TOKEN,
@@ -147,10 +147,7 @@ def test_the_thread_renews_by_itself_and_ends(mock: responses.RequestsMock) -> N
     threads = [thread for thread in threading.enumerate() if thread.name == "vault-token"]
     assert len(threads) == 1
 
-    deadline = time.monotonic() + 10
-    while not vault.count("POST auth/token/renew-self"):
-        assert time.monotonic() < deadline
-        time.sleep(0.02)
+    await_that(lambda: vault.count("POST auth/token/renew-self"), "it is renewed")
     store.stop()
 
     assert not threads[0].is_alive()
