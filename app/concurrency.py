@@ -23,6 +23,7 @@ P = ParamSpec("P")
 T = TypeVar("T")
 
 _MODEST = 5
+_NICEST = 19
 
 
 class Pool(Protocol):
@@ -62,8 +63,14 @@ def _caught(
 
 
 def _caught_modestly(*call: Any) -> tuple[Any, BaseException | None]:
-    """Give way to the event loop: on Linux a thread has a nice value of its own (sched(7))."""
-    os.setpriority(os.PRIO_PROCESS, get_native_id(), _MODEST)
+    """Give way to the event loop: on Linux a thread has a nice value of its own (sched(7)).
+
+    It is never lowered, which only root may do, whatever the process was started with.
+    """
+    thread = get_native_id()
+    wanted = min(_NICEST, os.getpriority(os.PRIO_PROCESS, os.getpid()) + _MODEST)
+    if os.getpriority(os.PRIO_PROCESS, thread) < wanted:
+        os.setpriority(os.PRIO_PROCESS, thread, wanted)
     return _caught(*call)
 
 

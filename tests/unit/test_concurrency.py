@@ -1,3 +1,6 @@
+import os
+import subprocess
+import sys
 import threading
 from concurrent.futures import ThreadPoolExecutor
 
@@ -88,3 +91,27 @@ class TestFairPlaces:
     def served_one(places, side=""):
         with places.place("ada", side):
             pass
+
+
+MODEST = """
+from gevent import monkey; monkey.patch_all()
+import os
+from app.concurrency import make_pool
+
+pool = make_pool(1, modest=True)
+make_pool(1).run(int)  # which imports what another user may not read
+os.nice(12)
+if os.geteuid() == 0:
+    os.setresuid(65534, 65534, 65534)  # only root may lower it again
+thread = monkey.get_original("threading", "get_native_id")
+nice = lambda: os.getpriority(os.PRIO_PROCESS, thread())
+print([pool.run(nice) for _ in range(2)])
+"""
+
+
+def test_modest_threads_are_nicer_than_their_process_whatever_that_is():
+    said = subprocess.run(
+        [sys.executable, "-c", MODEST], capture_output=True, text=True, check=False
+    )
+    before = os.getpriority(os.PRIO_PROCESS, 0)
+    assert said.stdout == f"{[min(19, before + 17)] * 2}\n", said.stderr
