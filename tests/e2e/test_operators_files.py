@@ -3,10 +3,11 @@
 from __future__ import annotations
 
 import json
+from collections.abc import Callable
 from pathlib import Path
 
-from definitions import script, workflow
-from service import Service, run_slipway
+from kit.definitions import script, workflow
+from kit.service import Service, run_slipway
 
 
 def put(folder: Path, name: str, content: object) -> Path:
@@ -14,7 +15,8 @@ def put(folder: Path, name: str, content: object) -> Path:
     return folder / name
 
 
-def test_an_operator_hands_files_over_to_a_developer(service: Service) -> None:
+def test_an_operator_hands_files_over_to_a_developer(start: Callable[..., Service]) -> None:
+    service = start()
     client, folder = service.client(), service.workflows_dir
     good = put(folder, "good.yaml", workflow("good", script("a", "true")))
     faulty = put(folder, "faulty.yaml", {"id": "faulty"})

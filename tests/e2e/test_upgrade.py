@@ -3,13 +3,14 @@
 from __future__ import annotations
 
 import json
+from collections.abc import Callable
 from pathlib import Path
 
 from alembic import command
-from definitions import script, workflow
-from service import Service
+from kit.definitions import script, workflow
+from kit.service import Service
+from kit.work import MARK, await_marks, marks, wait_for_gate
 from sqlalchemy import Connection, text
-from test_crashes import MARK, await_marks, marks, wait_for_gate, work_folder
 
 from app.store import migrate
 from app.store.database import Database
@@ -30,7 +31,10 @@ def downgrade(data_dir: Path, revision: str) -> None:
     database.dispose()
 
 
-def test_an_execution_under_way_goes_on_where_its_cursor_held_all_tasks(service: Service) -> None:
+def test_an_execution_under_way_goes_on_where_its_cursor_held_all_tasks(
+    start: Callable[..., Service],
+) -> None:
+    service = start()
     client = service.client()
     steps = [
         script("first", MARK + "echo first"),
@@ -45,7 +49,7 @@ def test_an_execution_under_way_goes_on_where_its_cursor_held_all_tasks(service:
     downgrade(service.data_dir, "0009")
     service.start()
     client = service.client()
-    (work_folder(service, execution) / "gate").touch()
+    (service.work(execution) / "gate").touch()
     client.wait(execution, "SUCCESS")
     assert marks(service, execution) == ["first", "second", "third"]
     assert client.lines(execution, "first") == ["first"]
