@@ -101,6 +101,11 @@ class LruCache(Generic[K, V]):
             while self._bytes > self._max_bytes and len(self._kept) > 1:
                 self._drop(next(iter(self._kept)))
 
+    def drop(self, key: K) -> None:
+        """Keep the value of a key no longer."""
+        with self._lock:
+            self._drop(key)
+
     def clear(self) -> None:
         """Keep nothing any more."""
         with self._lock:
@@ -330,6 +335,21 @@ class UpstreamReads(Generic[K, V]):
         if kept is not None and (self._clock() < kept.refresh_at or self._flights.busy(key)):
             return kept
         return self._flights.do(key, lambda: self._ask(key, ask))
+
+    def is_fresh(self, key: K) -> bool:
+        """Tell whether there is an answer for a key that need not be asked for again."""
+        kept = self._kept.get(key)
+        return kept is not None and self._clock() < kept.refresh_at
+
+    def expire(self, key: K) -> None:
+        """Have a key asked for again the next time; until then the old answer stands in for it."""
+        kept = self._kept.get(key)
+        if kept is not None:
+            self._kept.put(key, dataclasses.replace(kept, refresh_at=self._clock()))
+
+    def forget(self, key: K) -> None:
+        """Drop the answer for a key."""
+        self._kept.drop(key)
 
     def peek(self, key: K) -> V | None:
         """Return the last answer, however old."""

@@ -218,6 +218,40 @@ class WorkflowDescription:
 
 
 @dataclass(frozen=True, slots=True)
+class FoundWorkflow:
+    """A workflow that a user named.
+
+    Attributes:
+        id: Unique within its orchestrator.
+        orchestrator: Name of the orchestrator that offers it.
+        origin: What the orchestrator read to find it; only the orchestrator looks inside.
+    """
+
+    id: str
+    orchestrator: str
+    origin: Any = field(default=None, compare=False, repr=False)
+
+
+@dataclass(frozen=True, slots=True)
+class ResolvedWorkflow:
+    """A workflow as it is validated and launched: both use this, so nothing changes in between.
+
+    Attributes:
+        origin: What the orchestrator needs to launch exactly this; only the orchestrator looks
+            inside.
+        reference: Under which the orchestrator finds each execution of it, where that is known
+            before the launch. Then writing the launch down is all that it takes, and nobody asks
+            the orchestrator to trigger it.
+        kept: The orchestrator may have read part of it before this request, so it may have changed.
+    """
+
+    description: WorkflowDescription
+    origin: Any = field(default=None, compare=False, repr=False)
+    reference: JSON = None
+    kept: bool = False
+
+
+@dataclass(frozen=True, slots=True)
 class NewLogEntry:
     """A log entry that is not in the journal yet.
 
@@ -374,6 +408,7 @@ class Launch:
 
     Attributes:
         execution_id: Our own id, the correlation mark for the upstream.
+        workflow: What the inputs were checked against; None for a launch that was taken up again.
     """
 
     execution_id: str
@@ -381,6 +416,7 @@ class Launch:
     inputs: Mapping[str, JSON]
     identity: Identity
     created_at: datetime
+    workflow: ResolvedWorkflow | None = field(default=None, compare=False, repr=False)
 
 
 @dataclass(frozen=True, slots=True)

@@ -19,9 +19,11 @@ from app.domain import (
     Execution,
     ExecutionStatus,
     FaultyWorkflow,
+    FoundWorkflow,
     Identity,
     Launch,
     Observation,
+    ResolvedWorkflow,
     Workflow,
     WorkflowDescription,
 )
@@ -100,15 +102,57 @@ class Orchestrator(ABC):
             UpstreamError: The upstream failed.
         """
 
+    def look_up(
+        self, reference: str, identity: Identity, *, anew: bool = False
+    ) -> list[FoundWorkflow]:
+        """Find what a user may launch by an id, or else by a name.
+
+        By default it looks through the whole list; override it where less is enough.
+
+        Args:
+            reference: The id or name.
+            identity: Who looks for it.
+            anew: No orchestrator found it from memory, so look again, as far as that is bounded:
+                whoever makes names up gets here each time.
+
+        Raises:
+            UpstreamError: The upstream failed, and nothing is known from before.
+        """
+        if anew:  # nothing was kept
+            return []
+        offered = self.workflows(identity)
+        hits = [w for w in offered if w.id == reference]
+        hits = hits or [w for w in offered if w.name == reference]
+        return [FoundWorkflow(workflow.id, self.name) for workflow in hits]
+
+    def resolve(
+        self, found: FoundWorkflow, identity: Identity, *, anew: bool = False
+    ) -> ResolvedWorkflow:
+        """Read all that validating and launching a workflow takes.
+
+        Args:
+            found: As :meth:`look_up` gave it.
+            identity: Who launches it. What this user may do is never told from memory.
+            anew: Use nothing that was read before this request.
+
+        Raises:
+            NotFound: There is no such workflow for this user any more.
+            UpstreamError: The upstream failed.
+        """
+        return ResolvedWorkflow(self.describe(found.id, identity))
+
     @abstractmethod
     def trigger(self, launch: Launch) -> JSON:
         """Start a workflow; on return the upstream has accepted it, not begun it.
+
+        What starts is ``launch.workflow``, whose inputs were checked. It is not called for one that
+        has its reference already; see :class:`ResolvedWorkflow`.
 
         Returns:
             The reference under which :meth:`observe` and :meth:`cancel` find it again.
 
         Raises:
-            NotFound, InvalidRequest, UpstreamRefused: It did not start, and never will.
+            NotFound, InvalidRequest, Conflict, UpstreamRefused: It did not start, and never will.
             UpstreamUnreachable: It surely did not start; trying again is safe.
             UpstreamTimeout, UpstreamGarbled: It may have started; :meth:`find` will tell.
         """

@@ -45,6 +45,17 @@ class Catalogue:
             raise NotFound(f"There is no workflow '{workflow_id}'.")
         return found
 
+    def search(self, reference: str) -> list[Compiled]:
+        """Find definitions by id, or else by name, in one look at the folder at most."""
+        upload = self._uploads.get(reference)
+        if upload is not None:
+            return [_compiled(upload)]
+        offered = {compiled.id: compiled for compiled in self._folder.all()}
+        if reference in offered:
+            return [offered[reference]]
+        offered |= {upload.workflow_id: _compiled(upload) for upload in self._uploads.all()}
+        return [compiled for _, compiled in sorted(offered.items()) if compiled.name == reference]
+
     def faults(self) -> list[FaultyFile]:
         """Tell which files are not offered as they are, and why."""
         return self._folder.faults({upload.workflow_id for upload in self._uploads.all()})

@@ -15,9 +15,11 @@ from app.domain import (
     JSON,
     Execution,
     FaultyWorkflow,
+    FoundWorkflow,
     Identity,
     Launch,
     Observation,
+    ResolvedWorkflow,
     Workflow,
     WorkflowDescription,
 )
@@ -117,7 +119,29 @@ class EngineOrchestrator(Orchestrator):
 
     def describe(self, workflow_id: str, identity: Identity) -> WorkflowDescription:
         """Tell the inputs, outputs and steps of a definition."""
-        compiled = self._catalogue.get(workflow_id)
+        return self._description(self._catalogue.get(workflow_id))
+
+    def look_up(
+        self, reference: str, identity: Identity, *, anew: bool = False
+    ) -> list[FoundWorkflow]:
+        """Find definitions by id, or else by name, in one look at the folder."""
+        if anew and not self._catalogue.settle():
+            return []
+        found = self._catalogue.search(reference)
+        return [FoundWorkflow(compiled.id, self.name, compiled) for compiled in found]
+
+    def resolve(
+        self, found: FoundWorkflow, identity: Identity, *, anew: bool = False
+    ) -> ResolvedWorkflow:
+        """Describe a definition as it was found; the digest of its content is what is launched.
+
+        The store holds that content already, so nothing is left to ask for at the launch.
+        """
+        compiled: Compiled = found.origin
+        reference = {"definition": compiled.digest}
+        return ResolvedWorkflow(self._description(compiled), reference=reference)
+
+    def _description(self, compiled: Compiled) -> WorkflowDescription:
         details = self._compiler.details(compiled)
         return WorkflowDescription(
             workflow=self._workflow(compiled),

@@ -7,7 +7,7 @@ import json
 import time
 import uuid
 from collections.abc import Collection, Mapping
-from dataclasses import replace
+from dataclasses import dataclass, replace
 
 import structlog
 
@@ -16,11 +16,19 @@ from app.domain import (
     JSON,
     Execution,
     ExecutionStatus,
+    FoundWorkflow,
     Identity,
     Launch,
-    WorkflowDescription,
+    ResolvedWorkflow,
 )
-from app.errors import Conflict, NotFound, SlipwayError, UpstreamGarbled, UpstreamTimeout
+from app.errors import (
+    Conflict,
+    InvalidRequest,
+    NotFound,
+    SlipwayError,
+    UpstreamGarbled,
+    UpstreamTimeout,
+)
 from app.services.inputs import InputChecker, refuse_astray
 from app.services.places import Places
 from app.services.workflows import WorkflowService
@@ -95,22 +103,40 @@ class LaunchService:
             earlier = self._executions.launched_with(identity.username, key, digest)
             if earlier is not None and self._stands(earlier, identity):
                 return earlier
-        behind, workflow = self._workflows.resolve(reference, identity, orchestrator)
-        description = behind.describe(workflow.id, identity)
-        refuse_astray(description.inputs, beside)
-        values = self._inputs.check(
-            description.inputs, {} if inputs is None else inputs, identity.username
-        )
+        behind, found = self._workflows.look_up(reference, identity, orchestrator)
+        request = _Request({} if inputs is None else inputs, beside, identity)
+        workflow, values = self._checked(behind, found, request)
         intent = replace(
-            _intent(behind, description, values, identity), key=key, request_digest=digest
+            _intent(behind, workflow, values, identity), key=key, request_digest=digest
         )
         while True:
             execution, new = self._executions.create(intent)
             if new:
-                self._ask(behind, execution, identity)
+                if workflow.reference is None:
+                    self._ask(behind, execution, workflow, identity)
                 return execution
             if self._stands(execution, identity):
                 return execution
+
+    def _checked(
+        self, behind: Orchestrator, found: FoundWorkflow, request: _Request
+    ) -> tuple[ResolvedWorkflow, dict[str, JSON]]:
+        """Resolve a workflow and check the inputs against it.
+
+        What was kept of it refuses nothing: it may have changed, so it is read anew before.
+        """
+        workflow = behind.resolve(found, request.identity)
+        if workflow.kept:
+            try:
+                return workflow, self._values(workflow, request)
+            except InvalidRequest:
+                workflow = behind.resolve(found, request.identity, anew=True)
+        return workflow, self._values(workflow, request)
+
+    def _values(self, workflow: ResolvedWorkflow, request: _Request) -> dict[str, JSON]:
+        parameters = workflow.description.inputs
+        refuse_astray(parameters, request.beside)
+        return self._inputs.check(parameters, request.inputs, request.identity.username)
 
     def _stands(self, execution: Execution, identity: Identity) -> bool:
         """Wait until a launch that another request makes with the same key is certain.
@@ -151,13 +177,20 @@ class LaunchService:
         unknown = current.status is ExecutionStatus.UNKNOWN
         return True if current.reference is not None or unknown or current.status.final else None
 
-    def _ask(self, orchestrator: Orchestrator, execution: Execution, identity: Identity) -> None:
+    def _ask(
+        self,
+        orchestrator: Orchestrator,
+        execution: Execution,
+        workflow: ResolvedWorkflow,
+        identity: Identity,
+    ) -> None:
         launch = Launch(
             execution_id=execution.id,
             workflow_id=execution.workflow_id,
             inputs=execution.inputs,
             identity=identity,
             created_at=execution.created_at,
+            workflow=workflow,
         )
         try:
             reference = orchestrator.trigger(launch)
@@ -175,13 +208,22 @@ class LaunchService:
             self._executions.launched(execution, reference, orchestrator.upstream_id(reference))
 
 
+@dataclass(frozen=True, slots=True)
+class _Request:
+    """What somebody asks a workflow to be launched with; see :meth:`LaunchService.launch`."""
+
+    inputs: JSON
+    beside: Collection[str]
+    identity: Identity
+
+
 def _intent(
     orchestrator: Orchestrator,
-    description: WorkflowDescription,
+    resolved: ResolvedWorkflow,
     inputs: Mapping[str, JSON],
     identity: Identity,
 ) -> Intent:
-    workflow = description.workflow
+    workflow = resolved.description.workflow
     return Intent(
         execution_id=str(uuid.uuid4()),
         orchestrator=orchestrator.name,
@@ -189,7 +231,8 @@ def _intent(
         workflow_name=workflow.name,
         owner=identity.username,
         inputs=inputs,
-        steps=[step.name for step in description.steps],
+        steps=[step.name for step in resolved.description.steps],
+        reference=resolved.reference,
     )
 
 

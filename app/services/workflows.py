@@ -2,17 +2,27 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass, field
+from typing import TypeVar
 
 import structlog
 
 from app.clients.orchestrator import Capability, Orchestrator, Uploader, uploader
-from app.domain import FaultyWorkflow, Identity, Permission, Workflow, WorkflowDescription
+from app.domain import (
+    FaultyWorkflow,
+    FoundWorkflow,
+    Identity,
+    Permission,
+    Workflow,
+    WorkflowDescription,
+)
 from app.errors import Ambiguous, CapabilityMissing, FieldError, NotFound, UpstreamError
 from app.identity.permissions import is_allowed, require
 
 log = structlog.get_logger(__name__)
+
+T = TypeVar("T")
 
 
 @dataclass(frozen=True, slots=True)
@@ -52,29 +62,25 @@ class WorkflowService:
         Raises:
             UpstreamError: Not one orchestrator answers.
         """
-        found = self._all(identity)
+        offered, silent = self._ask_each(self._orchestrators, lambda o: o.workflows(identity))
         text = (query or "").casefold()
         workflows = [
             w
-            for w in found.workflows
+            for w in offered
             if (name is None or w.name == name)
             and text in f"{w.id}\n{w.name}\n{w.description}".casefold()
         ]
         shown = is_allowed(identity, Permission.WORKFLOWS_FAULTS)
-        return WorkflowList(workflows, found.unavailable, self._faulty() if shown else [])
+        return WorkflowList(workflows, silent, self._faulty() if shown else [])
 
     def _faulty(self) -> list[FaultyWorkflow]:
         return [workflow for taker in self._uploaders() for workflow in taker.faulty()]
 
-    def _settled(self, only: str | None) -> bool:
-        """Wait for definitions that are being read; tell whether there were any."""
-        return any(taker.settle() for taker in self._uploaders(only))
-
-    def _uploaders(self, only: str | None = None) -> list[Uploader]:
+    def _uploaders(self) -> list[Uploader]:
         return [
             uploader(orchestrator)
-            for name, orchestrator in self._orchestrators.items()
-            if Capability.UPLOAD in orchestrator.capabilities and only in (None, name)
+            for orchestrator in self._orchestrators.values()
+            if Capability.UPLOAD in orchestrator.capabilities
         ]
 
     def describe(
@@ -92,30 +98,32 @@ class WorkflowService:
             Ambiguous: The name fits several.
             UpstreamError: The orchestrator failed.
         """
-        behind, workflow = self.resolve(reference, identity, orchestrator)
-        return behind.describe(workflow.id, identity)
+        behind, found = self.look_up(reference, identity, orchestrator)
+        return behind.describe(found.id, identity)
 
-    def resolve(
+    def look_up(
         self, reference: str, identity: Identity, orchestrator: str | None = None
-    ) -> tuple[Orchestrator, Workflow]:
+    ) -> tuple[Orchestrator, FoundWorkflow]:
         """Find a workflow by id, or else by name; see :meth:`describe`."""
-        found = self._all(identity, orchestrator)
-        hits = _hits(found.workflows, reference)
-        if not hits and self._settled(orchestrator):
-            found = self._all(identity, orchestrator)
-            hits = _hits(found.workflows, reference)
+        asked = [n for n in self._orchestrators if orchestrator in (None, n)]
+        found, silent = self._ask_each(asked, lambda o: o.look_up(reference, identity))
+        if not found:
+            rest = [name for name in asked if name not in silent]
+            found, more = self._ask_each(rest, lambda o: o.look_up(reference, identity, anew=True))
+            silent += more
+        hits = [w for w in found if w.id == reference] or found
         if len(hits) == 1:
             return self._orchestrators[hits[0].orchestrator], hits[0]
         if hits:
             raise Ambiguous(
-                f"'{reference}' names {len(hits)} workflows; use the id, or ?orchestrator=",
+                f"'{reference}' names {len(hits)} workflows; use the id, or name the orchestrator",
                 fields=tuple(
                     FieldError(w.id, f"on the orchestrator '{w.orchestrator}'") for w in hits
                 ),
             )
-        if found.unavailable:
+        if silent:
             # It may well be there: "not found" would be a lie.
-            names = ", ".join(found.unavailable)
+            names = ", ".join(silent)
             raise UpstreamError(
                 f"The orchestrator does not answer: {names}.", retry_after_seconds=5
             )
@@ -153,25 +161,29 @@ class WorkflowService:
             CapabilityMissing: It is not an uploaded definition.
         """
         require(identity, Permission.WORKFLOWS_DEFINE)
-        orchestrator, workflow = self.resolve(reference, identity)
-        uploader(orchestrator).remove(workflow.id)
+        orchestrator, found = self.look_up(reference, identity)
+        uploader(orchestrator).remove(found.id)
 
-    def _all(self, identity: Identity, only: str | None = None) -> WorkflowList:
-        asked = {n: o for n, o in self._orchestrators.items() if only in (None, n)}
-        workflows: list[Workflow] = []
+    def _ask_each(
+        self, names: Iterable[str], ask: Callable[[Orchestrator], list[T]]
+    ) -> tuple[list[T], list[str]]:
+        """Ask some orchestrators the same.
+
+        Returns:
+            The answers, and the names of those that gave none.
+
+        Raises:
+            UpstreamError: Not one answers.
+        """
+        asked = {name: self._orchestrators[name] for name in names}
+        answers: list[T] = []
         failures: dict[str, UpstreamError] = {}
         for name, orchestrator in asked.items():
             try:
-                workflows += orchestrator.workflows(identity)
+                answers += ask(orchestrator)
             except UpstreamError as exc:
                 log.warning("workflows cannot be listed", orchestrator=name, error=exc.message)
                 failures[name] = exc
         if failures and len(failures) == len(asked):
             raise next(iter(failures.values()))
-        return WorkflowList(workflows, list(failures))
-
-
-def _hits(workflows: Sequence[Workflow], reference: str) -> list[Workflow]:
-    return [w for w in workflows if w.id == reference] or [
-        w for w in workflows if w.name == reference
-    ]
+        return answers, list(failures)

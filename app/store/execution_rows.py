@@ -187,11 +187,29 @@ def _storable(text_: str | None) -> str | None:
 
 def change(connection: Connection, statement: Update, number: int, kinds: Sequence[Kind]) -> bool:
     """Run an update of one execution and let the feeds know."""
-    if connection.dialect.name == "postgresql":
-        return _change_and_notify(connection, statement, number, kinds)
     # Counted before: numbers that nothing was changed with are only skipped.
-    counted = {kind: _next(connection, kind) for kind in kinds}
-    return bool(connection.execute(statement.values(**counted)).rowcount)
+    counted: dict[str, Any] = next_numbers(connection, kinds)
+    if not counted:
+        # Nobody looks for the highest number here: each row counts its own changes.
+        counted = {kind: executions.c[kind] + 1 for kind in kinds}
+    if not connection.execute(statement.values(**counted)).rowcount:
+        return False
+    notify(connection, number, kinds)
+    return True
+
+
+def next_numbers(connection: Connection, kinds: Sequence[Kind]) -> dict[str, int]:
+    """Give the next number of each kind of change where all rows count together: on SQLite only."""
+    if connection.dialect.name == "postgresql":
+        return {}
+    return {kind: _next(connection, kind) for kind in kinds}
+
+
+def notify(connection: Connection, number: int, kinds: Sequence[Kind]) -> None:
+    """Let who listens know of a change once it is committed: on PostgreSQL only."""
+    if connection.dialect.name == "postgresql":
+        for kind in kinds:
+            connection.execute(_NOTIFY_OF, {"channel": f"slipway_{kind}", "of_number": number})
 
 
 def count_withdrawal(connection: Connection, execution_id: str) -> None:
@@ -210,18 +228,6 @@ def _next(connection: Connection, counter: str) -> int:
     """Give the next number of a counter; the writer lock keeps the order of commits."""
     number: int = connection.execute(_NEXT, {"counter": counter}).scalar_one()
     return number
-
-
-def _change_and_notify(
-    connection: Connection, statement: Update, number: int, kinds: Sequence[Kind]
-) -> bool:
-    # Nobody looks for the highest number here: each row counts its own changes.
-    counted = {kind: executions.c[kind] + 1 for kind in kinds}
-    if not connection.execute(statement.values(**counted)).rowcount:
-        return False
-    for kind in kinds:
-        connection.execute(_NOTIFY_OF, {"channel": f"slipway_{kind}", "of_number": number})
-    return True
 
 
 def one(connection: Connection, condition: Any) -> Execution:

@@ -43,6 +43,8 @@ from app.store.execution_rows import (
     claims,
     count_withdrawal,
     may_have_begun,
+    next_numbers,
+    notify,
     now,
     one,
     to_execution,
@@ -77,6 +79,8 @@ class Intent:
         steps: Names of the steps, in order.
         key: The caller's ``Idempotency-Key``, if any.
         request_digest: Digest of what was asked, to tell a repetition from another request.
+        reference: Under which the orchestrator finds it, where that is known before it is asked:
+            then the launch is accepted by being written down.
     """
 
     execution_id: str
@@ -88,6 +92,7 @@ class Intent:
     steps: Sequence[str] = ()
     key: str | None = None
     request_digest: str = ""
+    reference: JSON = None
 
 
 class Executions(DrivenExecutions):
@@ -186,9 +191,12 @@ class Executions(DrivenExecutions):
                     created_at=created_at,
                 )
             )
-        number = connection.execute(
+        accepted = intent.reference is not None
+        kinds: tuple[Kind, ...] = ("wanted", "changed") if accepted else ()
+        row = connection.execute(
             insert(executions)
             .values(
+                **next_numbers(connection, kinds),
                 id=intent.execution_id,
                 orchestrator=intent.orchestrator,
                 workflow_id=intent.workflow_id,
@@ -197,13 +205,15 @@ class Executions(DrivenExecutions):
                 inputs=dict(intent.inputs),
                 status=ExecutionStatus.PENDING,
                 desired=DesiredState.RUN,
+                reference=intent.reference,
                 created_at=created_at,
                 as_of=created_at,
             )
-            .returning(executions.c.number)
-        ).scalar_one()
-        task_rows.add(connection, number, intent.steps)
-        return one(connection, executions.c.number == number)
+            .returning(executions)
+        ).one()
+        task_rows.add(connection, row.number, intent.steps)
+        notify(connection, row.number, kinds)
+        return to_execution(row)
 
     def launched_with(self, owner: str, key: str, request_digest: str) -> Execution | None:
         """Find what a user launched with an ``Idempotency-Key``.

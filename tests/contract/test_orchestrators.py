@@ -146,6 +146,26 @@ def test_what_is_listed_can_be_described(rig):
             assert set(step.needs) <= set(names[:index])
 
 
+def test_what_is_listed_can_be_looked_up_by_id_and_by_name(rig):
+    for workflow in rig.orchestrator.workflows(rig.identity):
+        for reference in (workflow.id, workflow.name):
+            for anew in (False, True):
+                found = rig.orchestrator.look_up(reference, rig.identity, anew=anew)
+                assert [(f.id, f.orchestrator) for f in found] == [(workflow.id, "hpc")]
+    assert rig.orchestrator.look_up("none", rig.identity) == []
+
+
+def test_what_was_resolved_is_described_alike_and_launched(rig):
+    [found] = rig.orchestrator.look_up("quick", rig.identity)
+    for anew in (False, True):
+        resolved = rig.orchestrator.resolve(found, rig.identity, anew=anew)
+        assert resolved.description == rig.orchestrator.describe(found.id, rig.identity)
+    wanted = dataclasses.replace(rig.wanted("quick"), workflow=resolved)
+    reference = resolved.reference or rig.orchestrator.trigger(wanted)
+    driver = rig.driver(make_execution(wanted, _stored(reference)))
+    assert driver.until_complete(PATIENCE_SECONDS).status is ExecutionStatus.SUCCESS
+
+
 def test_inputs_are_described_by_their_schema(rig):
     n, note = rig.orchestrator.describe(rig.workflows["picky"], rig.identity).inputs
     assert (n.name, n.type, n.required) == ("n", "integer", True)

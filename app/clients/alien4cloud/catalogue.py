@@ -4,9 +4,10 @@ from __future__ import annotations
 
 import re
 import time
-from collections.abc import Callable, Iterable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
+from typing import Final, Generic, TypeVar
 
 import structlog
 
@@ -18,10 +19,14 @@ from app.errors import NotFound, UpstreamError, UpstreamTimeout, UpstreamUnreach
 
 log = structlog.get_logger(__name__)
 
+V = TypeVar("V")
+
+_ALL: Final = "all"
 _ENVIRONMENT_READERS = 16
 _LONGEST_LOAD_SECONDS = 15.0
 # Spring cuts a name at its last dot: "a.b" would launch "a" (Alien4Cloud 3.8 REST, section 5).
-_NAME = re.compile(r"[\w-]+")
+NAME = re.compile(r"[\w-]+")
+"""What each part of an id can be."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -34,21 +39,41 @@ class Place:
 
 
 @dataclass(frozen=True, slots=True)
-class _Exposed:
-    """An application with the environments in which its workflows can run."""
+class Applications:
+    """The applications that expose workflows, by id.
 
-    application: Application
-    environments: tuple[Environment, ...]
+    Attributes:
+        asked_at: When they were asked for, on the catalogue's clock.
+    """
+
+    by_id: Mapping[str, Application]
+    asked_at: float
+
+
+@dataclass(frozen=True, slots=True)
+class Read(Generic[V]):
+    """Something of Alien4Cloud's.
+
+    Attributes:
+        stale: Alien4Cloud did not answer, and this is what it said last.
+        just_now: It was asked for by this very call.
+    """
+
+    value: V
     stale: bool = False
+    just_now: bool = False
 
 
 class Catalogue:
     """The workflows that Alien4Cloud's applications expose by their tags.
 
+    The applications are kept, and for each of them its environments: whoever looks one workflow up
+    pays for the environments of one application.
+
     Args:
         orchestrator: Name of the orchestrator, for the records.
         api: The calls.
-        ttl_seconds: How long the list is kept.
+        ttl_seconds: How long they are kept.
         clock: Seconds that never run backwards.
     """
 
@@ -62,7 +87,10 @@ class Catalogue:
         self._orchestrator = orchestrator
         self._api = api
         self._clock = clock
-        self._cache: UpstreamReads[str, Mapping[str, _Exposed]] = UpstreamReads(
+        self._applications: UpstreamReads[str, Applications] = UpstreamReads(
+            ttl_seconds, clock=clock
+        )
+        self._environments: UpstreamReads[str, tuple[Environment, ...]] = UpstreamReads(
             ttl_seconds, clock=clock
         )
 
@@ -72,15 +100,14 @@ class Catalogue:
         Raises:
             UpstreamError: Alien4Cloud failed, and nothing is known from before.
         """
-        cached = self._cache.get("exposed", self._load)
+        applications = self.applications()
+        mine = [a for a in applications.value.by_id.values() if a.allows(identity.username)]
         found = []
-        for exposed in cached.value.values():
-            if not exposed.application.allows(identity.username):
-                continue
-            for environment in exposed.environments:
-                stale = cached.stale or exposed.stale or environment.uncertain
-                for name in filter(_NAME.fullmatch, exposed.application.workflows):
-                    place = Place(exposed.application, environment, name)
+        for application, environments in self._with_environments(mine, applications.stale):
+            for environment in environments.value:
+                stale = applications.stale or environments.stale or environment.uncertain
+                for name in filter(NAME.fullmatch, application.workflows):
+                    place = Place(application, environment, name)
                     found.append(self.record(place, stale=stale))
         return found
 
@@ -96,7 +123,7 @@ class Catalogue:
         """
         missing = NotFound(f"There is no workflow '{workflow_id}'.")
         parts = workflow_id.split("@")
-        if len(parts) != 3 or not all(map(_NAME.fullmatch, parts)):
+        if len(parts) != 3 or not all(map(NAME.fullmatch, parts)):
             raise missing
         application = self.visible(parts[0], identity)
         if application is None or parts[2] not in application.workflows:
@@ -108,7 +135,7 @@ class Catalogue:
 
     def visible(self, application_id: str, identity: Identity) -> Application | None:
         """Look an application up; None unless it exposes workflows to this user."""
-        if not _NAME.fullmatch(application_id):
+        if not NAME.fullmatch(application_id):
             return None
         application = if_known(self._api.application, application_id)
         if application is None or not application.workflows:
@@ -121,8 +148,43 @@ class Catalogue:
         Raises:
             UpstreamError: Alien4Cloud failed, and nothing is known from before.
         """
-        exposed = self._cache.get("exposed", self._load).value.get(application_id)
-        return exposed is not None and exposed.application.allows(identity.username)
+        application = self.applications().value.by_id.get(application_id)
+        return application is not None and application.allows(identity.username)
+
+    def applications(self) -> Read[Applications]:
+        """Give the applications that expose workflows, from memory where that is fresh enough.
+
+        Raises:
+            UpstreamError: Alien4Cloud failed, and nothing is known from before.
+        """
+
+        def load() -> Applications:
+            asked_at = self._clock()
+            found = self._api.applications()
+            return Applications({a.id: a for a in found if a.workflows}, asked_at)
+
+        return _read(self._applications, _ALL, load)
+
+    def environments(self, application: Application) -> Read[tuple[Environment, ...]]:
+        """Give the environments of an application in which its workflows can run, likewise.
+
+        Raises:
+            UpstreamError: Alien4Cloud failed, and nothing is known from before.
+        """
+
+        def load() -> tuple[Environment, ...]:
+            found = self._api.environments(application.id)
+            return tuple(e for e in found if e.runnable and e.application == application.id)
+
+        return _read(self._environments, application.id, load)
+
+    def expire(self, age_seconds: float) -> None:
+        """Have all asked for again that is older."""
+        kept = self._applications.peek(_ALL)
+        if kept is not None and self._clock() - kept.asked_at > age_seconds:
+            self._applications.expire(_ALL)
+            for application in kept.by_id:
+                self._environments.expire(application)
 
     def record(self, place: Place, *, stale: bool = False) -> Workflow:
         """Describe a place as lists show it."""
@@ -138,20 +200,39 @@ class Catalogue:
             stale=stale,
         )
 
-    def _load(self) -> Mapping[str, _Exposed]:
-        applications = [a for a in self._api.applications() if a.workflows]
-        workers = max(1, min(_ENVIRONMENT_READERS, len(applications)))
-        deadline = self._clock() + _LONGEST_LOAD_SECONDS
-        with ThreadPoolExecutor(workers, thread_name_prefix="a4c-environments") as pool:
-            exposed = pool.map(lambda a: self._expose(a, deadline), applications)
-            return {e.application.id: e for e in exposed if e is not None}
+    def _with_environments(
+        self, applications: Sequence[Application], away: bool
+    ) -> list[tuple[Application, Read[tuple[Environment, ...]]]]:
+        """Give applications with their environments, which are asked for side by side.
 
-    def _expose(self, application: Application, deadline: float) -> _Exposed | None:
+        Args:
+            applications: The applications.
+            away: Alien4Cloud does not answer, so it is not asked for each of them.
+        """
+        if away:
+            read = [self._known(application) for application in applications]
+        elif all(self._environments.is_fresh(application.id) for application in applications):
+            read = [self.environments(application) for application in applications]
+        else:
+            deadline = self._clock() + _LONGEST_LOAD_SECONDS
+            workers = min(_ENVIRONMENT_READERS, len(applications))
+            with ThreadPoolExecutor(workers, thread_name_prefix="a4c-environments") as pool:
+                read = list(pool.map(lambda a: self._or_known(a, deadline), applications))
+        pairs = zip(applications, read, strict=True)
+        return [(application, found) for application, found in pairs if found is not None]
+
+    def _known(self, application: Application) -> Read[tuple[Environment, ...]] | None:
+        known = self._environments.peek(application.id)
+        return None if known is None else Read(known, stale=True)
+
+    def _or_known(
+        self, application: Application, deadline: float
+    ) -> Read[tuple[Environment, ...]] | None:
         """Read the environments; one application that cannot be read must not hide the others."""
         try:
             if self._clock() > deadline:
                 raise UpstreamTimeout("There was no time left to ask.")
-            environments = self._api.environments(application.id)
+            return self.environments(application)
         except UpstreamUnreachable:
             raise
         except UpstreamError as exc:
@@ -162,15 +243,19 @@ class Catalogue:
                 error=exc.message,
                 detail=exc.detail,
             )
-            known = (self._cache.peek("exposed") or {}).get(application.id)
-            return known and _Exposed(application, known.environments, stale=True)
-        return _Exposed(application, tuple(_runnable(application, environments)))
+            return self._known(application)
 
 
-def _runnable(
-    application: Application, environments: Iterable[Environment]
-) -> Iterable[Environment]:
-    return (e for e in environments if e.runnable and e.application == application.id)
+def _read(cache: UpstreamReads[str, V], key: str, load: Callable[[], V]) -> Read[V]:
+    asked = False
+
+    def noting() -> V:
+        nonlocal asked
+        asked = True
+        return load()
+
+    cached = cache.get(key, noting)
+    return Read(cached.value, cached.stale, asked and not cached.stale)
 
 
 def workflow_id(application: str, environment: str, workflow: str) -> str:

@@ -9,8 +9,7 @@ from datetime import datetime
 from itertools import takewhile
 
 from app.clients.alien4cloud.api import Alien4CloudApi, if_known
-from app.clients.alien4cloud.catalogue import Catalogue, Place
-from app.clients.alien4cloud.describe import Describer
+from app.clients.alien4cloud.describe import Describer, Launchable
 from app.clients.alien4cloud.inputs import Input, encode, normal
 from app.clients.alien4cloud.lost import SameInputs, may_have_begun, share_out
 from app.clients.alien4cloud.model import CLOCK_SLACK_MS, Run
@@ -20,11 +19,13 @@ from app.clients.alien4cloud.session import (
     ILLEGAL_PARAMETER,
     NOT_FOUND,
     PROPERTY_CONSTRAINT_VIOLATION,
+    InternalFailure,
     Rejection,
 )
 from app.clients.orchestrator import LostLaunch
 from app.domain import JSON, Launch
 from app.errors import (
+    Conflict,
     InvalidRequest,
     NotFound,
     SlipwayError,
@@ -50,8 +51,7 @@ class Launches:
     """Launches workflows.
 
     Args:
-        catalogue: Decides who may launch what.
-        describer: Tells what inputs are expected.
+        describer: Tells who may launch what, and what inputs are expected.
         api: The calls.
         grace_seconds: How long a launch may take to show, once it was accepted.
         launch_seconds: How long it may take to be accepted.
@@ -61,14 +61,12 @@ class Launches:
     def __init__(
         self,
         *,
-        catalogue: Catalogue,
         describer: Describer,
         api: Alien4CloudApi,
         grace_seconds: float,
         launch_seconds: float,
         clock: Callable[[], float] = time.time,
     ) -> None:
-        self._catalogue = catalogue
         self._describer = describer
         self._api = api
         self._grace_seconds = grace_seconds
@@ -81,27 +79,68 @@ class Launches:
         Raises:
             NotFound: There is no such workflow for this user, or it is not deployed.
             InvalidRequest: The inputs are wrong, by our checks or by Alien4Cloud's.
+            Conflict: The workflow was changed after the inputs were checked against it.
             UpstreamRefused: Alien4Cloud or its orchestrator said no.
             UpstreamUnreachable: It surely did not start.
             UpstreamTimeout, UpstreamGarbled: It may have started.
         """
-        try:
-            place = self._catalogue.find(launch.workflow_id, launch.identity)
-            inputs = self._encoded(launch, place)
-        except (UpstreamTimeout, UpstreamGarbled) as exc:
-            # Only a look so far: whatever happened to it, nothing was launched.
-            raise UpstreamUnreachable(exc.message, detail=exc.detail) from exc
+        launchable, inputs = self._prepared(launch)
+        place = launchable.place
         application, environment = place.application.id, place.environment.id
         try:
             run = self._api.launch(application, environment, place.workflow, inputs)
-        except Rejection as exc:
-            kind = _REFUSALS.get(exc.error_code)
-            if kind is None:
+        except SlipwayError as exc:
+            # What was kept of the workflow may be what is wrong, so the next launch looks again.
+            self._describer.forget(place)
+            meaning = self._explained(exc, launch, inputs)
+            if meaning is exc:
                 raise
-            raise kind(f"Alien4Cloud refused the launch: {exc.reason}") from exc
+            raise meaning from exc
         if run is None:
             raise UpstreamRefused("Alien4Cloud took the launch, but made no execution of it.")
         return Reference(application, environment, place.workflow, run).dump()
+
+    def _prepared(self, launch: Launch) -> tuple[Launchable, dict[str, JSON]]:
+        """Give what to launch with which inputs; what was resolved was checked by them already."""
+        if launch.workflow is not None:
+            launchable: Launchable = launch.workflow.origin
+            return launchable, encode(launchable.inputs, launch.inputs)
+        try:
+            launchable = self._look_up(launch)
+        except (UpstreamTimeout, UpstreamGarbled) as exc:
+            # Only a look so far: whatever happened to it, nothing was launched.
+            raise UpstreamUnreachable(exc.message, detail=exc.detail) from exc
+        return launchable, encode(launchable.inputs, launch.inputs)
+
+    def _look_up(self, launch: Launch) -> Launchable:
+        place, deployed = self._describer.look_up(launch.workflow_id, launch.identity)
+        return Launchable(place, deployed.workflow(place.workflow).inputs)
+
+    def _explained(
+        self, exc: SlipwayError, launch: Launch, inputs: Mapping[str, JSON]
+    ) -> SlipwayError:
+        """Say what a failed launch means.
+
+        An internal error leaves it open whether anything began, but for one: Alien4Cloud fails like
+        that, before it asks its orchestrator, where what it gets does not fit the workflow
+        (section 6). That happens when the workflow was changed after it was read.
+        """
+        if isinstance(exc, Rejection) and exc.error_code in _REFUSALS:
+            return _REFUSALS[exc.error_code](f"Alien4Cloud refused the launch: {exc.reason}")
+        kept = launch.workflow is not None and launch.workflow.kept
+        if isinstance(exc, InternalFailure) and kept and not self._fits(launch, inputs):
+            return Conflict("The workflow has just been changed; launch it again.")
+        return exc
+
+    def _fits(self, launch: Launch, inputs: Mapping[str, JSON]) -> bool:
+        """Tell whether a workflow takes some inputs as it is now; if in doubt, it does."""
+        try:
+            known = {item.parameter.name for item in self._look_up(launch).inputs}
+        except NotFound:
+            return False
+        except UpstreamError:
+            return True
+        return inputs.keys() <= known
 
     def find(self, launch: LostLaunch) -> JSON:
         """Look for what a launch with unknown outcome began; see :meth:`Orchestrator.find`.
@@ -155,9 +194,6 @@ class Launches:
         age_seconds = self._clock() - launch.created_at.timestamp() - held_back_seconds
         return min(age_seconds, self._api.up_seconds) >= self._grace_seconds
 
-    def _encoded(self, launch: Launch, place: Place) -> dict[str, JSON]:
-        return encode(self._describer.look_up(place)[1].inputs, launch.inputs)
-
     def _runs(
         self, application: str, environment: str, workflow: str, since: datetime
     ) -> list[Run]:
@@ -179,8 +215,7 @@ class Launches:
     def _expected(self, launch: Launch) -> Sequence[Input] | None:
         """Tell what inputs a workflow takes; None where it was changed since."""
         try:
-            place = self._catalogue.find(launch.workflow_id, launch.identity)
-            return self._describer.look_up(place)[1].inputs
+            return self._look_up(launch).inputs
         except NotFound:
             return None
 

@@ -49,6 +49,10 @@ class Application:
         """Tell whether a user may see and launch the workflows."""
         return self.users is None or username in self.users
 
+    def offers(self, workflow: str, username: str) -> bool:
+        """Tell whether it exposes a workflow to a user."""
+        return workflow in self.workflows and self.allows(username)
+
 
 @dataclass(frozen=True, slots=True)
 class Environment:

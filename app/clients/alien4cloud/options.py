@@ -52,8 +52,9 @@ class Alien4CloudOptions:
     )
     poll: PollOptions = setting(section(PollOptions), "Watching executions.")
     cache_ttl: float = setting(
-        Duration(load_default="30s", at_least=0),
-        "How long the list of workflows, and what they take, is kept.",
+        Duration(load_default="1m", at_least=0),
+        "How long the list of workflows, and what they take, is kept. Who may see them is asked "
+        "for at each launch, and what is kept refuses no inputs.",
     )
     grace: float = setting(
         Duration(load_default="1m", at_least=0),

@@ -11,6 +11,7 @@ from app.clients.alien4cloud.cancel import cancel
 from app.clients.alien4cloud.catalogue import Catalogue
 from app.clients.alien4cloud.describe import Describer, Topologies
 from app.clients.alien4cloud.launch import Launches
+from app.clients.alien4cloud.lookup import Lookups
 from app.clients.alien4cloud.observe import Observer
 from app.clients.alien4cloud.options import Alien4CloudOptions
 from app.clients.alien4cloud.pace import Budget, Pace
@@ -20,9 +21,11 @@ from app.clients.orchestrator import Adoption, Capability, LostLaunch, Orchestra
 from app.domain import (
     JSON,
     Execution,
+    FoundWorkflow,
     Identity,
     Launch,
     Observation,
+    ResolvedWorkflow,
     Workflow,
     WorkflowDescription,
 )
@@ -57,9 +60,9 @@ class Alien4CloudOrchestrator(Orchestrator):
         self._budget = Budget(options.poll.budget_per_second)
         polled = Alien4CloudApi(session, self._budget.take)
         self._catalogue = Catalogue(name, self._api, options.cache_ttl)
-        self._describer = Describer(self._catalogue, Topologies(self._api, options.cache_ttl))
+        self._lookups = Lookups(name, self._catalogue)
+        self._describer = Describer(self._catalogue, self._api, options.cache_ttl)
         self._launches = Launches(
-            catalogue=self._catalogue,
             describer=self._describer,
             api=self._api,
             grace_seconds=options.grace,
@@ -98,6 +101,26 @@ class Alien4CloudOrchestrator(Orchestrator):
         Upstream: GET /applications/{id}, .../environments/{id}, .../runtime-topology -> 200.
         """
         return self._describer.describe(workflow_id, identity)
+
+    def look_up(
+        self, reference: str, identity: Identity, *, anew: bool = False
+    ) -> list[FoundWorkflow]:
+        """Find workflows by id or name.
+
+        Upstream, once in ``cache_ttl``: POST /applications/search -> 200, and for a name POST
+        /applications/{id}/environments/search of the applications that expose it.
+        """
+        return self._lookups.look_up(reference, identity, anew=anew)
+
+    def resolve(
+        self, found: FoundWorkflow, identity: Identity, *, anew: bool = False
+    ) -> ResolvedWorkflow:
+        """Read what a launch takes.
+
+        Upstream: GET /applications/{id} -> 200, which says who may launch what; and once in
+        ``cache_ttl`` GET .../environments/{id} and .../runtime-topology -> 200.
+        """
+        return self._describer.resolve(found, identity, anew=anew)
 
     def trigger(self, launch: Launch) -> JSON:
         """Launch a workflow.

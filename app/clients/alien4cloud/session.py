@@ -30,6 +30,7 @@ AUTHENTICATION_REQUIRED = 100
 AUTHENTICATION_FAILED = 101
 UNAUTHORIZED = 102
 CLOUD_DISABLED = 370
+UNCATEGORIZED = 500
 ILLEGAL_PARAMETER = 501
 NOT_FOUND = 504
 RUNTIME_WORKFLOW_ERROR = 619
@@ -56,6 +57,10 @@ class Rejection(UpstreamRefused):
         super().__init__(f"{upstream} refused: {reason}" if reason else f"{upstream} refused.")
         self.error_code = error_code
         self.reason = reason or "no reason given"
+
+
+class InternalFailure(UpstreamGarbled):
+    """Alien4Cloud itself answered that it failed, with an error that it has no code for."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -268,7 +273,8 @@ class Alien4CloudSession:
             return UpstreamTimeout(f"A proxy gave up on {self.upstream}.", detail=f"HTTP {status}")
         if envelope is not None:
             text = f"{self.upstream} failed with its internal error {envelope.error_code}."
-            return UpstreamGarbled(text, detail=f"HTTP {status}: {envelope.message[:1000]}")
+            kind = InternalFailure if envelope.error_code == UNCATEGORIZED else UpstreamGarbled
+            return kind(text, detail=f"HTTP {status}: {envelope.message[:1000]}")
         text = f"{self.upstream} gave an answer that is not its protocol."
         return UpstreamGarbled(text, detail=f"HTTP {status}, {len(response.content)} bytes")
 

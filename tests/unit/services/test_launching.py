@@ -3,15 +3,24 @@
 import threading
 import time
 from concurrent.futures import ThreadPoolExecutor
+from dataclasses import replace
 from datetime import timedelta
 
 import pytest
-from fakes.orchestrators import SlowOrchestrator
+from fakes.orchestrators import ObedientOrchestrator, SlowOrchestrator
 from kit.patience import PATIENCE_SECONDS
-from sqlalchemy import update
+from sqlalchemy import event, update
 
 from app.conductor import Conductor
-from app.domain import ExecutionFilter, ExecutionStatus, Identity, Role
+from app.domain import (
+    ExecutionFilter,
+    ExecutionStatus,
+    Identity,
+    Parameter,
+    ResolvedWorkflow,
+    Role,
+)
+from app.engine.folder import DefinitionFolder
 from app.errors import (
     Conflict,
     InvalidRequest,
@@ -23,6 +32,7 @@ from app.services.inputs import InputChecker
 from app.services.launching import LaunchService
 from app.services.workflows import WorkflowService
 from app.store.conductors import Node
+from app.store.database import Database
 from app.store.execution_rows import now
 from app.store.schema import executions as table
 
@@ -211,6 +221,108 @@ def test_many_requests_with_one_key_at_the_same_moment_launch_once(make_service)
         ids = {e.id for e in pool.map(lambda _: launch(service, key="k"), range(8))}
     assert len(ids) == 1
     assert len(service.orchestrator("remote").launched) == 1
+
+
+class Remembering(ObedientOrchestrator):
+    """Remembers what its workflow takes until it is asked to read that anew."""
+
+    def __init__(self):
+        super().__init__()
+        self.now = self.kept = Parameter("old", "string", required=False)
+        self.read = []
+
+    def resolve(self, found, identity, *, anew=False):
+        self.read.append(anew)
+        description = super().resolve(found, identity).description
+        takes = self.now if anew else self.kept
+        return ResolvedWorkflow(
+            replace(description, inputs=(takes,)), origin=takes.name, kept=not anew
+        )
+
+
+@pytest.fixture
+def remembering(service):
+    """A launch service in front of an orchestrator that remembers."""
+    orchestrator = Remembering()
+    launching = LaunchService(
+        WorkflowService({"remote": orchestrator}), service.store, service.web.changes,
+        inputs=InputChecker(), places=service.services.places,
+    )  # fmt: skip
+    return orchestrator, launching
+
+
+def test_what_was_checked_is_what_is_launched(remembering):
+    orchestrator, launching = remembering
+    launching.launch("remote", {"old": "x"}, ADA)
+    [asked] = orchestrator.launched
+    assert (asked.workflow.origin, orchestrator.read) == ("old", [False])
+
+
+def test_nothing_that_is_remembered_refuses_inputs(remembering):
+    orchestrator, launching = remembering
+    orchestrator.now = Parameter("new", "string", required=True)
+    launching.launch("remote", {"new": "x"}, ADA)
+    [asked] = orchestrator.launched
+    assert (asked.workflow.origin, orchestrator.read) == ("new", [False, True])
+    with pytest.raises(InvalidRequest) as caught:
+        launching.launch("remote", {"newer": "x"}, ADA)
+    assert [f.path for f in caught.value.fields] == ["inputs.newer", "inputs.new"]
+
+
+def test_inputs_that_went_astray_are_judged_by_the_workflow_as_it_is(remembering):
+    orchestrator, launching = remembering
+    orchestrator.now = Parameter("new", "string", required=False)
+    launching.launch("remote", {}, ADA, beside=["old"])
+    with pytest.raises(InvalidRequest):
+        launching.launch("remote", {"new": 1}, ADA, beside=["new"])
+
+
+FLOW = "{id: flow, name: Flow, steps: [{id: first, type: script, config: {script: 'true'}}]}"
+
+
+@pytest.mark.parametrize("reference", ["flow", "Flow"])
+def test_a_launch_on_the_engine_is_one_transaction_and_one_look_at_the_folder(
+    service, write_workflow, monkeypatch, reference
+):
+    write_workflow(FLOW)
+    launch(service, reference=reference)
+    writes, looks = [], []
+    write, look = Database.write, DefinitionFolder._stamps
+    monkeypatch.setattr(
+        Database, "write", lambda self, *a, **k: (writes.append(1), write(self, *a, **k))[1]
+    )
+    monkeypatch.setattr(DefinitionFolder, "_stamps", lambda self: (looks.append(1), look(self))[1])
+    launch(service, reference=reference)
+    assert (len(writes), len(looks)) == (1, 1)
+
+
+def test_a_launch_on_the_engine_takes_few_statements(service, write_workflow):
+    write_workflow(FLOW)
+    launch(service, reference="flow")
+    statements = []
+
+    def note(_connection, _cursor, statement, *_):
+        statements.append(statement)
+
+    for engine in (service.web.database._reader, service.web.database.engine()):
+        event.listen(engine, "before_cursor_execute", note)
+    launch(service, reference="flow")
+    written = [s for s in statements if not s.startswith("SELECT")]
+    assert [s.split()[:3] for s in written] == [
+        ["UPDATE", "counters", "SET"], ["UPDATE", "counters", "SET"],
+        ["INSERT", "INTO", "executions"], ["INSERT", "INTO", "tasks"],
+    ]  # fmt: skip
+    assert not [s for s in statements if s.startswith("SELECT") and "FROM executions" in s]
+
+
+def test_a_launch_on_the_engine_is_accepted_by_being_written_down(service, write_workflow):
+    write_workflow(FLOW)
+    execution = launch(service, reference="flow", key="k")
+    digest = service.store.get(execution.id).reference["definition"]
+    write_workflow(FLOW.replace("'true'", "'false'"))
+    assert launch(service, reference="flow", key="k").id == execution.id
+    other = launch(service, reference="flow")
+    assert service.store.get(other.id).reference["definition"] != digest
 
 
 class Slow:

@@ -117,6 +117,15 @@ def test_a_launch_that_is_settled_wakes_its_reader(kit, elsewhere):
     changes.close()
 
 
+def test_a_launch_that_is_accepted_at_once_is_told_to_conductors(kit, elsewhere):
+    heard = Heard()
+    feed = open_feed(kit.database, "wanted", heard)
+    execution = elsewhere.create(reference={"definition": "x"})
+    until(lambda: execution.id in heard.ids)
+    feed.close()
+    assert elsewhere.claim() == [execution.id]
+
+
 def test_changes_of_other_executions_wake_nobody(kit, elsewhere, execution, changes):
     other = kit.held()
     heard = Heard()

@@ -82,12 +82,15 @@ def test_only_where_workflows_can_run(server, catalogue, status, listed):
     assert bool(catalogue.workflows(ALICE)) is listed
 
 
-def test_an_environment_whose_status_cannot_be_computed_is_shown_as_such(server, catalogue):
+def test_an_environment_whose_status_cannot_be_computed_is_shown_as_such(
+    server, catalogue, seconds
+):
     environment = server.application("covid", tags=WORKFLOWS).environment(status="UNKNOWN")
     assert [w.stale for w in catalogue.workflows(ALICE)] == [True]
     environment.undeploy()
     environment.status = "UNKNOWN"
-    catalogue._cache._entries.clear()
+    seconds.advance(1)
+    catalogue.expire(0.0)
     assert catalogue.workflows(ALICE) == []
 
 
