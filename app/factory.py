@@ -28,7 +28,6 @@ from app.identity import port as identity_port
 from app.identity.registry import authenticator_class, create_authenticators
 from app.isolation import Isolated
 from app.observability import Metrics, request_id
-from app.resources._auth import check
 from app.resources._browsers import browser_guard, keep_here
 from app.resources._context import EXTENSION
 from app.resources._dialect import Dialect
@@ -169,7 +168,7 @@ def create_web(settings: Settings) -> Web:
     services = _services(settings, database, changes, key_store)
     app.extensions[EXTENSION] = services
     dialects = Dialects([import_dialect(name) for name in settings.api.dialects or DIALECTS])
-    dialects.mount(app, check)
+    dialects.mount(app)
     return Web(app, dialects, changes, database, key_store, services.metrics)
 
 

@@ -28,6 +28,7 @@ from werkzeug.exceptions import (
 from app.errors import FieldError, InvalidRequest
 from app.resources._arguments import ArgumentsSchema
 from app.resources._context import services
+from app.resources._permissions import DECLARATION, document, errors_of
 from app.settings.schema import WholeNumber
 
 T = TypeVar("T")
@@ -165,6 +166,7 @@ class Blueprint(flask_smorest.Blueprint):  # type: ignore[misc]
     def __init__(self, *args: Any, **kwargs: Any) -> None:
         super().__init__(*args, **kwargs)
         self._prepare_doc_cbks.insert(0, self._prepare_errors_doc)
+        self._prepare_doc_cbks.append(self._prepare_permission_doc)
 
     def arguments(self, schema: type[ma.Schema], **kwargs: Any) -> Callable[[V], V]:
         """Parse arguments by a schema, which is made once and not for each request."""
@@ -172,7 +174,10 @@ class Blueprint(flask_smorest.Blueprint):  # type: ignore[misc]
         return decorator
 
     def errors(self, *statuses: int) -> Callable[[V], V]:
-        """Document the errors that an endpoint may answer, in the form of its dialect."""
+        """Document the errors that an endpoint may answer, in the form of its dialect.
+
+        Those with which callers are refused follow from its permission.
+        """
 
         def decorate(view: V) -> V:
             known = vars(view).get("_apidoc", {})
@@ -193,7 +198,8 @@ class Blueprint(flask_smorest.Blueprint):  # type: ignore[misc]
     ) -> dict[str, Any]:
         form = api.dialect.errors
         responses = doc_info.setdefault("response", {}).setdefault("responses", {})
-        for status in doc_info.get(_ERRORS, ()):
+        refusals = errors_of(doc_info.get(DECLARATION))
+        for status in (*refusals, *doc_info.get(_ERRORS, ())):
             response = {
                 "schema": form.schema(),
                 "description": HTTPStatus(status).phrase,
@@ -201,6 +207,14 @@ class Blueprint(flask_smorest.Blueprint):  # type: ignore[misc]
             }
             responses.setdefault(status, []).append(response)
         return doc
+
+    @staticmethod
+    def _prepare_permission_doc(
+        doc: dict[str, Any], doc_info: dict[str, Any], *, api: Any, **_: Any
+    ) -> dict[str, Any]:
+        schemes = api.dialect.document.security_schemes
+        declared = document(doc_info.get(DECLARATION), doc.get("description", ""), schemes)
+        return {**doc, **declared}
 
     if TYPE_CHECKING:  # the library's decorators have no types
 

@@ -3,29 +3,16 @@
 from __future__ import annotations
 
 from collections.abc import Callable
-from typing import Any, TypeVar
 
 from flask import current_app, g, request
 
 from app.domain import Identity
+from app.errors import NotAllowed
+from app.identity.permissions import require
 from app.identity.port import Challenge
 from app.resources._context import services
+from app.resources._permissions import declaration_of
 from app.services.tickets import EVENTS
-
-SECURITY: list[dict[str, list[str]]] = [{"basic": []}]
-
-
-V = TypeVar("V", bound=Callable[..., Any])
-
-
-def takes_ticket(view: V) -> V:
-    """Let an endpoint take a ticket (``?ticket=``) in place of credentials.
-
-    It stands directly at the function; the ticket is for the execution that the address names as
-    ``execution_id``, or for the events of all.
-    """
-    vars(view)["takes_ticket"] = True
-    return view
 
 
 class FlaskRequest:
@@ -51,19 +38,33 @@ _REQUEST = FlaskRequest()
 
 
 def check() -> None:
-    """Find out who sends the current request.
+    """Find out who sends the current request, and whether they may.
+
+    It runs before every request; one to an address that nobody knows goes on to its 404.
 
     Raises:
-        NotAuthenticated: They do not say, or not rightly.
+        NotAuthenticated: They do not say who they are, or not rightly.
+        NotAllowed: They lack the permission that the endpoint declares.
+        NotFound: They lack it, and may not know either that there is what they ask for.
         LimitExceeded: Too many wrong credentials came before.
     """
-    ticket = request.args.get("ticket")
-    view = current_app.view_functions.get(request.endpoint or "")
-    if ticket is None or not getattr(view, "takes_ticket", False):
+    if request.endpoint is None:
+        return
+    declared = declaration_of(current_app.view_functions[request.endpoint])
+    if declared.permission is None:
+        return
+    ticket = request.args.get("ticket") if declared.takes_ticket else None
+    subject = (request.view_args or {}).get("execution_id", EVENTS)
+    if ticket is None:
         g.identity = services().authenticators.authenticate(_REQUEST)
     else:
-        subject = (request.view_args or {}).get("execution_id", EVENTS)
         g.identity = services().tickets.take(ticket, subject)
+    try:
+        require(g.identity, declared.permission)
+    except NotAllowed:
+        if subject != EVENTS:
+            services().executions.get(subject, g.identity)
+        raise
 
 
 def caller() -> Identity:

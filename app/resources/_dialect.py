@@ -66,8 +66,7 @@ class Dialect:
     Attributes:
         name: In the setting ``api.dialects``; the OpenAPI document is ``openapi/<name>.json``.
         prefix: What all of its addresses begin with, such as ``/api/v1``; empty for none.
-        blueprints: Its endpoints for callers who have signed in.
-        open_blueprints: Its endpoints for everybody.
+        blueprints: Its endpoints, each of which declares who may call it.
         errors: The form of its errors.
         document: Its OpenAPI document, which is served at ``<prefix>/openapi.json``; None where
             there is none, as for pages.
@@ -79,7 +78,6 @@ class Dialect:
     prefix: str
     errors: ErrorRenderer
     blueprints: Sequence[Blueprint]
-    open_blueprints: Sequence[Blueprint] = ()
     document: Document | None = None
     names_challenges: bool = True
 

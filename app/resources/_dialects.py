@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Iterator, Sequence
 from http import HTTPStatus
 from itertools import combinations
 
@@ -12,11 +12,13 @@ from werkzeug.exceptions import HTTPException
 
 from app.errors import ConfigError, SlipwayError
 from app.resources import _errors
+from app.resources._auth import check
 from app.resources._dialect import Dialect, ErrorRenderer
 from app.resources._docs import make_docs
 from app.resources._errors import Failure
 from app.resources._health import blueprint as health
 from app.resources._openapi import DialectApi
+from app.resources._permissions import require_declarations
 from app.resources._problem import ProblemRenderer
 
 log = structlog.get_logger(__name__)
@@ -46,21 +48,21 @@ class Dialects:
     def __iter__(self) -> Iterator[Dialect]:
         return iter(self._dialects)
 
-    def mount(self, app: Flask, check: Callable[[], None]) -> None:
+    def mount(self, app: Flask) -> None:
         """Add every endpoint and every form of error to an application.
 
-        Args:
-            app: The application.
-            check: Finds out who is calling; it runs before each request to an endpoint that is not
-                open to everybody.
+        Raises:
+            TypeError: An endpoint does not declare who may call it.
         """
         for dialect in self._dialects:
-            _mount(app, dialect, check)
-        if not any(health in dialect.open_blueprints for dialect in self._dialects):
+            _mount(app, dialect)
+        if not any(health in dialect.blueprints for dialect in self._dialects):
             app.register_blueprint(health)
         app.register_blueprint(make_docs(self._dialects))
         app.register_error_handler(Exception, self._on_error)
         app.register_error_handler(HTTPException, self._on_http_exception)
+        require_declarations(app)
+        app.before_request(check)
 
     def refuse(
         self,
@@ -118,12 +120,10 @@ def _render(renderer: ErrorRenderer, failure: Failure) -> Response:
         return _FALLBACK.render(failure)
 
 
-def _mount(app: Flask, dialect: Dialect, check: Callable[[], None]) -> None:
+def _mount(app: Flask, dialect: Dialect) -> None:
     api = DialectApi(app, dialect, dialect.document) if dialect.document else None
-    for blueprint in (*dialect.blueprints, *dialect.open_blueprints):
+    for blueprint in dialect.blueprints:
         name = f"{dialect.name}.{blueprint.name}"
-        if blueprint in dialect.blueprints:
-            app.before_request_funcs.setdefault(name, []).append(check)
         prefix = dialect.prefix + (blueprint.url_prefix or "")
         if api is None:
             app.register_blueprint(blueprint, name=name, url_prefix=prefix)

@@ -10,6 +10,7 @@ import flask_swagger_ui
 from flask import Blueprint, Response, send_from_directory
 
 from app.resources._dialect import Dialect
+from app.resources._permissions import public
 
 _ASSETS = Path(flask_swagger_ui.__file__).parent / "dist"
 _POLICY = "default-src 'none'; connect-src 'self'; img-src 'self' data:; script-src 'self'; style-src 'self' 'unsafe-inline'; frame-ancestors 'none'; base-uri 'none'; form-action 'none'"  # noqa: E501
@@ -47,6 +48,7 @@ def make_docs(dialects: Sequence[Dialect]) -> Blueprint:
     script = _start(dialects)
 
     @blueprint.get("/docs")
+    @public
     def page() -> Response:
         """Show the page."""
         response = Response(_PAGE, content_type="text/html; charset=utf-8")
@@ -54,11 +56,13 @@ def make_docs(dialects: Sequence[Dialect]) -> Blueprint:
         return response
 
     @blueprint.get("/docs/start.js")
+    @public
     def start() -> Response:
         """Return the script that starts the page."""
         return Response(script, content_type="text/javascript; charset=utf-8")
 
     @blueprint.get("/docs/assets/<path:name>")
+    @public
     def asset(name: str) -> Response:
         """Return a file of Swagger UI."""
         return send_from_directory(_ASSETS, name, max_age=86_400)

@@ -13,6 +13,7 @@ from prometheus_client import CONTENT_TYPE_LATEST
 from app import __version__
 from app.resources._api import Blueprint, iso
 from app.resources._context import services
+from app.resources._permissions import public
 
 blueprint = Blueprint("health", __name__, description="Whether the service works")
 
@@ -59,6 +60,7 @@ def _now() -> str:
 
 @blueprint.route("/health", methods=["GET"])
 @blueprint.response(200, HealthSchema)
+@public
 def get_health() -> Any:
     """Tell that the process answers."""
     return {"status": "healthy", "timestamp": _now()}
@@ -67,6 +69,7 @@ def get_health() -> Any:
 @blueprint.route("/ready", methods=["GET"])
 @blueprint.response(200, ReadySchema)
 @blueprint.alt_response(503, schema=ReadySchema, description="Something vital is missing")
+@public
 def get_ready() -> Any:
     """Tell whether the service can do its work, and what is missing."""
     checks = services().health.checks()
@@ -83,6 +86,7 @@ def get_ready() -> Any:
 
 @blueprint.route("/version", methods=["GET"])
 @blueprint.response(200, VersionSchema)
+@public
 def get_version() -> Any:
     """Tell which program this is."""
     return {"name": "slipway", "version": __version__}
@@ -90,6 +94,7 @@ def get_version() -> Any:
 
 @blueprint.route("/metrics", methods=["GET"])
 @blueprint.response(200, {"type": "string"}, content_type="text/plain")
+@public
 def get_metrics() -> Response:
     """Give the numbers of this web process, for Prometheus."""
     return Response(services().metrics.text(), content_type=CONTENT_TYPE_LATEST)

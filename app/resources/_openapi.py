@@ -5,11 +5,12 @@ from __future__ import annotations
 from http import HTTPStatus
 
 import flask_smorest
-from flask import Flask
+from flask import Flask, Response
 
 from app import __version__
 from app.resources._api import Blueprint
 from app.resources._dialect import Dialect, Document
+from app.resources._permissions import public
 
 _OPENAPI_VERSION = "3.0.3"
 
@@ -39,7 +40,13 @@ class DialectApi(flask_smorest.Api):  # type: ignore[misc]
                 "components": components,
             },
         )
-        app.add_url_rule(dialect.document_path, f"{dialect.name}.openapi", self._openapi_json)
+
+        @public
+        def openapi() -> Response:
+            response: Response = self._openapi_json()
+            return response
+
+        app.add_url_rule(dialect.document_path, f"{dialect.name}.openapi", openapi)
 
     def mount(self, blueprint: Blueprint, name: str, prefix: str) -> None:
         """Add a group of endpoints to the application and the document.

@@ -9,13 +9,15 @@ import marshmallow as ma
 from flask import Response
 from marshmallow import fields, validate
 
-from app.domain import ExecutionFilter
+from app.domain import ExecutionFilter, Permission
+from app.identity.registry import security_schemes
 from app.resources._api import Blueprint, Name, write_json
 from app.resources._arguments import ArgumentsSchema
-from app.resources._auth import SECURITY, caller
+from app.resources._auth import caller
 from app.resources._context import services
 from app.resources._dialect import Dialect, Document, ErrorRenderer
 from app.resources._errors import Failure
+from app.resources._permissions import permission
 
 MOST = 100
 
@@ -63,8 +65,8 @@ class TallySchema(ma.Schema):
 @blueprint.route("/executions", methods=["POST"])
 @blueprint.arguments(WantedSchema)
 @blueprint.response(200, TallySchema)
-@blueprint.errors(400, 401, 413, 415, 503)
-@blueprint.doc(security=SECURITY)
+@blueprint.errors(400, 413, 415, 503)
+@permission(Permission.EXECUTIONS_READ)
 def count(wanted: dict[str, Any]) -> Any:
     """Count executions by their state."""
     chosen = ExecutionFilter(None, wanted.get("workflow"), None)
@@ -80,6 +82,6 @@ DIALECT = Dialect(
     document=Document(
         title="Tallies",
         description="Counts executions.",
-        security_schemes={"basic": {"type": "http", "scheme": "basic"}},
+        security_schemes=security_schemes(),
     ),
 )

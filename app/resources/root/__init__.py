@@ -1,5 +1,6 @@
 """The root API: workflows, executions, logs and SSH keys, at addresses without a prefix."""
 
+from app.identity.registry import security_schemes
 from app.resources._dialect import Dialect, Document
 from app.resources._health import blueprint as health
 from app.resources.root import executions, logs, ssh_keys, streams, workflows
@@ -14,13 +15,13 @@ DIALECT = Dialect(
         logs.blueprint,
         streams.blueprint,
         ssh_keys.blueprint,
+        health,
     ),
-    open_blueprints=(health,),
     errors=RootErrors(),
     document=Document(
         title="Slipway",
         description="Launch workflows on high-performance computers, follow them live, read what "
         "comes out, and make the SSH keys that they need. Errors are problem documents (RFC 9457).",
-        security_schemes={"basic": {"type": "http", "scheme": "basic"}},
+        security_schemes=security_schemes(),
     ),
 )

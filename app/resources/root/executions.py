@@ -10,7 +10,7 @@ import marshmallow as ma
 from flask import Response
 from marshmallow import fields
 
-from app.domain import Execution, ExecutionFilter, ExecutionStatus, Task
+from app.domain import Execution, ExecutionFilter, ExecutionStatus, Permission, Task
 from app.errors import FieldError, InvalidRequest
 from app.resources._api import (
     PAGINATION_HEADER,
@@ -25,8 +25,9 @@ from app.resources._api import (
     write_json,
 )
 from app.resources._arguments import ArgumentsSchema
-from app.resources._auth import SECURITY, caller
+from app.resources._auth import caller
 from app.resources._context import services
+from app.resources._permissions import permission
 from app.resources.root.statuses import (
     STATES,
     STATUSES,
@@ -126,8 +127,8 @@ class WaitArgsSchema(ArgumentsSchema):
 @blueprint.route("/executions", methods=["GET"])
 @blueprint.arguments(ExecutionArgsSchema, location="query")
 @blueprint.response(200, ExecutionListSchema, headers=PAGINATION_HEADER)
-@blueprint.errors(401, 503)
-@blueprint.doc(security=SECURITY)
+@blueprint.errors(503)
+@permission(Permission.EXECUTIONS_READ)
 def list_executions(args: dict[str, Any]) -> Any:
     """List executions, newest first."""
     page = Page(args.get("page", 1), args.get("page_size", 50))
@@ -140,8 +141,8 @@ def list_executions(args: dict[str, Any]) -> Any:
 @blueprint.route("/executions/<string:execution_id>", methods=["GET"])
 @blueprint.arguments(WaitArgsSchema, location="query")
 @blueprint.response(200, ExecutionSchema)
-@blueprint.errors(401, 404, 429, *UPSTREAM)
-@blueprint.doc(security=SECURITY)
+@blueprint.errors(404, 429, *UPSTREAM)
+@permission(Permission.EXECUTIONS_READ)
 def get_execution(args: dict[str, Any], execution_id: str) -> Any:
     """Get an execution, at once or when its state changes."""
     longest = services().settings.logs.max_timeout
@@ -155,8 +156,8 @@ def get_execution(args: dict[str, Any], execution_id: str) -> Any:
 
 @blueprint.route("/executions/<string:execution_id>", methods=["DELETE"])
 @blueprint.response(202, description="The end was asked for")
-@blueprint.errors(401, 404, 409, *UPSTREAM)
-@blueprint.doc(security=SECURITY)
+@blueprint.errors(404, 409, *UPSTREAM)
+@permission(Permission.EXECUTIONS_CONTROL)
 def cancel_execution(execution_id: str) -> Response:
     """Cancel an execution; asking twice is fine."""
     services().steering.cancel(execution_id, caller())
@@ -165,8 +166,8 @@ def cancel_execution(execution_id: str) -> Response:
 
 @blueprint.route("/executions/<string:execution_id>/pause", methods=["POST"])
 @blueprint.response(202, description="The pause was asked for")
-@blueprint.errors(401, 404, 409, 501, *UPSTREAM)
-@blueprint.doc(security=SECURITY)
+@blueprint.errors(404, 409, 501, *UPSTREAM)
+@permission(Permission.EXECUTIONS_CONTROL)
 def pause_execution(execution_id: str) -> Response:
     """Pause an execution; asking twice is fine."""
     services().steering.pause(execution_id, caller())
@@ -175,8 +176,8 @@ def pause_execution(execution_id: str) -> Response:
 
 @blueprint.route("/executions/<string:execution_id>/resume", methods=["POST"])
 @blueprint.response(202, description="The end of the pause was asked for")
-@blueprint.errors(401, 404, 409, 501, *UPSTREAM)
-@blueprint.doc(security=SECURITY)
+@blueprint.errors(404, 409, 501, *UPSTREAM)
+@permission(Permission.EXECUTIONS_CONTROL)
 def resume_execution(execution_id: str) -> Response:
     """Resume a paused execution."""
     services().steering.resume(execution_id, caller())
@@ -185,18 +186,18 @@ def resume_execution(execution_id: str) -> Response:
 
 @blueprint.route("/executions/<string:execution_id>/abandon", methods=["POST"])
 @blueprint.response(204, description="It has failed, by decree")
-@blueprint.errors(401, 403, 404, 409, *UPSTREAM)
-@blueprint.doc(security=SECURITY)
+@blueprint.errors(404, 409, *UPSTREAM)
+@permission(Permission.EXECUTIONS_ABANDON)
 def abandon_execution(execution_id: str) -> Response:
-    """End an execution that nothing else ends, whatever still runs of it (role operator)."""
+    """End an execution that nothing else ends, whatever still runs of it."""
     services().steering.abandon(execution_id, caller())
     return empty(204)
 
 
 @blueprint.route("/executions/<string:execution_id>/tasks", methods=["GET"])
 @blueprint.response(200, TaskListSchema)
-@blueprint.errors(401, 404, *UPSTREAM)
-@blueprint.doc(security=SECURITY)
+@blueprint.errors(404, *UPSTREAM)
+@permission(Permission.EXECUTIONS_READ)
 def list_tasks(execution_id: str) -> Any:
     """List the tasks of an execution, in the order of the workflow."""
     return {"tasks": services().executions.tasks(execution_id, caller())}
@@ -204,8 +205,8 @@ def list_tasks(execution_id: str) -> Any:
 
 @blueprint.route("/executions/<string:execution_id>/tasks/<string:name>", methods=["GET"])
 @blueprint.response(200, TaskSchema)
-@blueprint.errors(401, 404, *UPSTREAM)
-@blueprint.doc(security=SECURITY)
+@blueprint.errors(404, *UPSTREAM)
+@permission(Permission.EXECUTIONS_READ)
 def get_task(execution_id: str, name: str) -> Any:
     """Get one task of an execution."""
     return services().executions.task(execution_id, name, caller())

@@ -17,7 +17,7 @@ from werkzeug.datastructures import MIMEAccept
 from werkzeug.exceptions import NotAcceptable
 from werkzeug.http import parse_accept_header
 
-from app.domain import Identity, Level
+from app.domain import Identity, Level, Permission
 from app.resources._api import (
     LARGEST_INDEX,
     UPSTREAM,
@@ -26,9 +26,10 @@ from app.resources._api import (
     only_document,
 )
 from app.resources._arguments import ArgumentsSchema
-from app.resources._auth import SECURITY, caller, caller_by_now, takes_ticket
+from app.resources._auth import caller, caller_by_now
 from app.resources._context import services
 from app.resources._download import download
+from app.resources._permissions import permission
 from app.resources._streams import NDJSON, SSE, TEXT, ndjson, sse, stream, text
 from app.resources._written import as_items, written
 from app.resources.root.levels import levels_field, levels_of
@@ -123,10 +124,9 @@ class LogPageSchema(ma.Schema):
     blueprint.alt_response(200, schema={"type": "string"}, content_type=TEXT),
     blueprint.alt_response(204, description="Server-sent events: you have got all there was"),
     blueprint.alt_response(206, schema={"type": "string"}, content_type=TEXT),
-    blueprint.errors(401, 404, 406, 416, 429, *UPSTREAM),
-    blueprint.doc(security=SECURITY),
+    blueprint.errors(404, 406, 416, 429, *UPSTREAM),
 )
-@takes_ticket
+@permission(Permission.EXECUTIONS_READ, ticket=True)
 def get_logs(args: dict[str, Any], execution_id: str) -> Response:
     """Read log entries; `Accept` chooses how.
 

@@ -8,6 +8,7 @@ import marshmallow as ma
 from flask import Response
 from marshmallow import fields, validate
 
+from app.domain import Permission
 from app.resources._api import (
     UPSTREAM,
     Blueprint,
@@ -16,8 +17,9 @@ from app.resources._api import (
     extent,
 )
 from app.resources._arguments import ArgumentsSchema
-from app.resources._auth import SECURITY, caller
+from app.resources._auth import caller
 from app.resources._context import services
+from app.resources._permissions import permission
 from app.services.ssh_keys import ALGORITHMS
 
 blueprint = Blueprint("ssh_keys", __name__, description="SSH key pairs")
@@ -71,8 +73,8 @@ class SshKeyListSchema(ma.Schema):
 @blueprint.route("/ssh_keys", methods=["POST"])
 @blueprint.arguments(NewSshKeySchema, required=False)
 @blueprint.response(201, CreatedSshKeySchema)
-@blueprint.errors(400, 401, 409, 413, 415, 422, 429, *UPSTREAM)
-@blueprint.doc(security=SECURITY)
+@blueprint.errors(400, 409, 413, 415, 422, 429, *UPSTREAM)
+@permission(Permission.SSH_KEYS_MANAGE)
 def create_ssh_key(body: dict[str, Any]) -> Any:
     """Make a key pair; keep the id and the public key, they are not shown again."""
     key_id, public_key = services().ssh_keys.create(
@@ -83,8 +85,8 @@ def create_ssh_key(body: dict[str, Any]) -> Any:
 
 @blueprint.route("/ssh_keys", methods=["GET"])
 @blueprint.response(200, SshKeyListSchema)
-@blueprint.errors(401, 503)
-@blueprint.doc(security=SECURITY)
+@blueprint.errors(503)
+@permission(Permission.SSH_KEYS_READ)
 def list_ssh_keys() -> Any:
     """List your keys, newest first."""
     return {"ssh_keys": services().ssh_keys.of(caller())}
@@ -92,8 +94,8 @@ def list_ssh_keys() -> Any:
 
 @blueprint.route("/ssh_keys/<string:key_id>", methods=["DELETE"])
 @blueprint.response(204)
-@blueprint.errors(401, 404, 409, *UPSTREAM)
-@blueprint.doc(security=SECURITY)
+@blueprint.errors(404, 409, *UPSTREAM)
+@permission(Permission.SSH_KEYS_MANAGE)
 def revoke_ssh_key(key_id: str) -> Response:
     """Revoke a key of yours, by its id or the prefix that the list shows."""
     services().ssh_keys.revoke(key_id, caller())

@@ -13,11 +13,12 @@ from flask import Response, request
 from flask.blueprints import BlueprintSetupState
 from marshmallow import fields, validate
 
-from app.domain import Execution, Task, TaskStatus
+from app.domain import Execution, Permission, Task, TaskStatus
 from app.resources._api import LARGEST_INDEX, UPSTREAM, Blueprint
 from app.resources._arguments import ArgumentsSchema
-from app.resources._auth import SECURITY, caller, caller_by_now, takes_ticket
+from app.resources._auth import caller, caller_by_now
 from app.resources._context import services
+from app.resources._permissions import permission
 from app.resources._streams import SSE, event_json, observe_lag, sse, stream
 from app.resources._websocket import Closed, Hijacked, WebSocket, text_frame
 from app.resources._written import entry_json, written
@@ -72,9 +73,8 @@ class TicketSchema(ma.Schema):
 @blueprint.route("/executions/events", methods=["GET"])
 @blueprint.arguments(EventArgsSchema, location="query")
 @blueprint.response(200, {"type": "string"}, content_type=SSE)
-@blueprint.errors(401, 429, 503)
-@blueprint.doc(security=SECURITY)
-@takes_ticket
+@blueprint.errors(429, 503)
+@permission(Permission.EXECUTIONS_READ, ticket=True)
 def follow_events(_args: dict[str, Any]) -> Response:
     """Follow the statuses of all executions that you may see, as server-sent events.
 
@@ -85,8 +85,8 @@ def follow_events(_args: dict[str, Any]) -> Response:
 
 @blueprint.route("/executions/<string:execution_id>/tickets", methods=["POST"])
 @blueprint.response(201, TicketSchema)
-@blueprint.errors(401, 404, *UPSTREAM)
-@blueprint.doc(security=SECURITY)
+@blueprint.errors(404, *UPSTREAM)
+@permission(Permission.EXECUTIONS_READ)
 def create_ticket(execution_id: str) -> Any:
     """Get a ticket, for `?ticket=` on streams: a browser cannot set headers on those.
 
@@ -100,9 +100,8 @@ def create_ticket(execution_id: str) -> Any:
 @blueprint.route(_WS, methods=["GET"])
 @blueprint.arguments(WebSocketArgsSchema, location="query")
 @blueprint.response(101, description="A WebSocket: JSON messages with a `type`")
-@blueprint.errors(400, 401, 404, 429, 501, *UPSTREAM)
-@blueprint.doc(security=SECURITY)
-@takes_ticket
+@blueprint.errors(400, 404, 429, 501, *UPSTREAM)
+@permission(Permission.EXECUTIONS_READ, ticket=True)
 def follow_websocket(args: dict[str, Any], execution_id: str) -> Response:
     """Follow an execution over a WebSocket: log, status, tasks and metrics."""
     identity = caller()

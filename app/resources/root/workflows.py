@@ -9,7 +9,7 @@ import marshmallow as ma
 from flask import Response, request
 from marshmallow import fields, validate
 
-from app.domain import WorkflowDescription
+from app.domain import Permission, WorkflowDescription
 from app.resources._api import (
     PAGINATION_HEADER,
     UPSTREAM,
@@ -24,8 +24,9 @@ from app.resources._api import (
     write_json,
 )
 from app.resources._arguments import ArgumentsSchema
-from app.resources._auth import SECURITY, caller
+from app.resources._auth import caller
 from app.resources._context import services
+from app.resources._permissions import permission
 from app.resources._problem import FieldFaultSchema
 
 _JSON = "application/json"
@@ -178,8 +179,8 @@ class LaunchHeadersSchema(ma.Schema):
 @blueprint.route("/workflows", methods=["GET"])
 @blueprint.arguments(WorkflowArgsSchema, location="query")
 @blueprint.response(200, WorkflowListSchema, headers=PAGINATION_HEADER)
-@blueprint.errors(401, *UPSTREAM)
-@blueprint.doc(security=SECURITY)
+@blueprint.errors(*UPSTREAM)
+@permission(Permission.WORKFLOWS_READ)
 def list_workflows(args: dict[str, Any]) -> Any:
     """List the workflows that you may launch; all of them unless a page is asked for."""
     found = services().workflows.find(caller(), name=args.get("name"), query=args.get("q"))
@@ -194,13 +195,13 @@ def list_workflows(args: dict[str, Any]) -> Any:
 
 @blueprint.route("/workflows", methods=["POST"])
 @blueprint.response(201, WorkflowSchema, headers={"Location": {"schema": {"type": "string"}}})
-@blueprint.errors(400, 401, 403, 409, 413, 415, 422, 501, *UPSTREAM)
+@blueprint.errors(400, 409, 413, 415, 422, 501, *UPSTREAM)
 @blueprint.doc(
-    security=SECURITY,
     requestBody=_DEFINITION,
 )
+@permission(Permission.WORKFLOWS_DEFINE)
 def upload_workflow() -> Any:
-    """Upload a workflow definition, YAML or JSON (role developer)."""
+    """Upload a workflow definition, YAML or JSON."""
     document = _definition_body()
     workflow, _ = services().workflows.upload(document, caller())
     return workflow, {"Location": f"/workflows/{workflow.id}"}
@@ -209,8 +210,8 @@ def upload_workflow() -> Any:
 @blueprint.route("/workflows/<string:reference>", methods=["GET"])
 @blueprint.arguments(OrchestratorArgsSchema, location="query")
 @blueprint.response(200, WorkflowDescriptionSchema)
-@blueprint.errors(401, 404, 409, *UPSTREAM)
-@blueprint.doc(security=SECURITY)
+@blueprint.errors(404, 409, *UPSTREAM)
+@permission(Permission.WORKFLOWS_READ)
 def describe_workflow(args: dict[str, Any], reference: str) -> Any:
     """Tell the inputs, outputs and steps of a workflow, by id or name."""
     described = services().workflows.describe(reference, caller(), args.get("orchestrator"))
@@ -226,8 +227,8 @@ def describe_workflow(args: dict[str, Any], reference: str) -> Any:
     description="Launched; `Location` names the execution",
     headers={"Location": {"schema": {"type": "string"}}},
 )
-@blueprint.errors(400, 401, 404, 409, 413, 415, 422, 429, *UPSTREAM)
-@blueprint.doc(security=SECURITY)
+@blueprint.errors(400, 404, 409, 413, 415, 422, 429, *UPSTREAM)
+@permission(Permission.EXECUTIONS_LAUNCH)
 def launch_workflow(
     args: dict[str, Any], headers: dict[str, Any], body: dict[str, Any], reference: str
 ) -> Response:
@@ -246,13 +247,13 @@ def launch_workflow(
 @blueprint.route("/workflows/<string:reference>", methods=["PUT"])
 @blueprint.response(200, WorkflowSchema)
 @blueprint.alt_response(201, schema=WorkflowSchema, description="There was none before")
-@blueprint.errors(400, 401, 403, 409, 413, 415, 422, 501, *UPSTREAM)
+@blueprint.errors(400, 409, 413, 415, 422, 501, *UPSTREAM)
 @blueprint.doc(
-    security=SECURITY,
     requestBody=_DEFINITION,
 )
+@permission(Permission.WORKFLOWS_DEFINE)
 def replace_workflow(reference: str) -> Any:
-    """Upload a definition in the place of the one of this id or name (role developer)."""
+    """Upload a definition in the place of the one of this id or name."""
     document = _definition_body()
     workflow, new = services().workflows.upload(document, caller(), replace=reference)
     return workflow, 201 if new else 200
@@ -260,10 +261,10 @@ def replace_workflow(reference: str) -> Any:
 
 @blueprint.route("/workflows/<string:reference>", methods=["DELETE"])
 @blueprint.response(204)
-@blueprint.errors(401, 403, 404, 409, 501, *UPSTREAM)
-@blueprint.doc(security=SECURITY)
+@blueprint.errors(404, 409, 501, *UPSTREAM)
+@permission(Permission.WORKFLOWS_DEFINE)
 def remove_workflow(reference: str) -> Response:
-    """Remove a definition; executions of it go on (role developer)."""
+    """Remove a definition; executions of it go on."""
     services().workflows.remove(reference, caller())
     return empty(204)
 
