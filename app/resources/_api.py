@@ -227,8 +227,13 @@ class Blueprint(flask_smorest.Blueprint):  # type: ignore[misc]
 class Timestamp(fields.Field[datetime]):
     """A moment, as ISO 8601 in UTC with milliseconds."""
 
-    def _serialize(self, value: Any, attr: str | None, obj: Any, **kwargs: Any) -> str | None:
+    @staticmethod
+    def write(value: datetime | None) -> str | None:
+        """Write a moment, if there is one."""
         return None if value is None else iso(value)
+
+    def _serialize(self, value: Any, attr: str | None, obj: Any, **kwargs: Any) -> str | None:
+        return self.write(value)
 
 
 def iso(moment: datetime) -> str:

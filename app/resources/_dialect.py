@@ -15,6 +15,7 @@ from app.resources._errors import Failure
 
 if TYPE_CHECKING:
     from app.resources._api import Blueprint
+    from app.resources._encoders import Encoder
 
 _PREFIX = re.compile(r"(/[A-Za-z0-9_~.-]+)+")
 
@@ -68,6 +69,7 @@ class Dialect:
         prefix: What all of its addresses begin with, such as ``/api/v1``; empty for none.
         blueprints: Its endpoints, each of which declares who may call it.
         errors: The form of its errors.
+        encoders: The ways to follow an execution over it, by media type.
         document: Its OpenAPI document, which is served at ``<prefix>/openapi.json``; None where
             there is none, as for pages.
         names_challenges: Whether a 401 says how to sign in (``WWW-Authenticate``). Browsers ask for
@@ -78,6 +80,7 @@ class Dialect:
     prefix: str
     errors: ErrorRenderer
     blueprints: Sequence[Blueprint]
+    encoders: Mapping[str, type[Encoder]] = field(default_factory=dict)
     document: Document | None = None
     names_challenges: bool = True
 

@@ -11,12 +11,13 @@ from werkzeug.exceptions import RequestedRangeNotSatisfiable
 from app.domain import Level
 from app.resources._auth import caller
 from app.resources._context import services
-from app.resources._streams import TEXT, compress, held
-from app.resources._written import as_text
+from app.resources._encoders import TextEncoder
+from app.resources._packing import compress
+from app.resources._streams import held
 from app.services.logs import LogText
 from app.services.turns import Turn
 
-_CONTENT_TYPE = f"{TEXT}; charset=utf-8"
+_CONTENT_TYPE = f"{TextEncoder.content_type}; charset=utf-8"
 
 
 def download(execution_id: str, levels: Level) -> Response:
@@ -79,7 +80,7 @@ def _bytes(log: LogText, start: int, stop: int, turn: Turn) -> Iterator[bytes]:
     position, stretches = log.open_at(start)
     for stretch in stretches:
         with turn():
-            chunk = as_text(stretch)
+            chunk = TextEncoder.entries(stretch)
         following = position + len(chunk)
         if following > start:
             yield chunk[max(0, start - position) : stop - position]

@@ -4,6 +4,7 @@ from app.identity.registry import security_schemes
 from app.resources._dialect import Dialect, Document
 from app.resources._health import blueprint as health
 from app.resources.root import executions, logs, ssh_keys, streams, workflows
+from app.resources.root.encoders import ENCODERS
 from app.resources.root.errors import RootErrors
 
 DIALECT = Dialect(
@@ -18,6 +19,7 @@ DIALECT = Dialect(
         health,
     ),
     errors=RootErrors(),
+    encoders=ENCODERS,
     document=Document(
         title="Slipway",
         description="Launch workflows on high-performance computers, follow them live, read what "

@@ -2,15 +2,13 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
-from datetime import datetime
 from typing import Any
 
 import marshmallow as ma
 from flask import Response
 from marshmallow import fields
 
-from app.domain import Execution, ExecutionFilter, ExecutionStatus, Permission, Task
+from app.domain import ExecutionFilter, ExecutionStatus, Permission
 from app.errors import FieldError, InvalidRequest
 from app.resources._api import (
     PAGINATION_HEADER,
@@ -19,81 +17,34 @@ from app.resources._api import (
     Name,
     Page,
     PageArgsSchema,
-    Timestamp,
     empty,
-    iso,
     write_json,
 )
 from app.resources._arguments import ArgumentsSchema
 from app.resources._auth import caller
 from app.resources._context import services
 from app.resources._permissions import permission
+from app.resources.root.serialisers.executions import (
+    ExecutionSchema,
+    ExecutionSummarySchema,
+    execution_json,
+    summary_json,
+)
+from app.resources.root.serialisers.tasks import TaskSchema
 from app.resources.root.statuses import (
     STATES,
     STATUSES,
     WordsField,
-    state_field,
     states_of,
-    status_and_state,
-    status_field,
 )
 from app.settings.schema import Duration
 
 blueprint = Blueprint("executions", __name__, description="What was launched")
 
 
-class TaskSchema(ma.Schema):
-    """One task of an execution."""
-
-    name = fields.String(required=True)
-    status = fields.String(required=True)
-    started_at = Timestamp(allow_none=True, metadata={"type": "string", "format": "date-time"})
-    finished_at = Timestamp(allow_none=True, metadata={"type": "string", "format": "date-time"})
-    exit_code = fields.Integer(allow_none=True)
-    attempts = fields.Integer()
-    node = fields.String(allow_none=True)
-    error = fields.String(allow_none=True)
-
-
 class TaskListSchema(ma.Schema):
     """Tasks."""
 
-    tasks = fields.List(fields.Nested(TaskSchema), required=True)
-
-
-class ExecutionSummarySchema(ma.Schema):
-    """An execution, as lists show it."""
-
-    id = fields.String(required=True)
-    status = status_field()
-    state = state_field()
-    workflow = fields.String(attribute="workflow_id", metadata={"description": "Its id"})
-    workflow_name = fields.String()
-    orchestrator = fields.String()
-    owner = fields.String()
-    upstream_id = fields.String(
-        allow_none=True,
-        metadata={"description": "The orchestrator's own id, which finds the execution, too"},
-    )
-    created_at = Timestamp(metadata={"type": "string", "format": "date-time"})
-    started_at = Timestamp(allow_none=True, metadata={"type": "string", "format": "date-time"})
-    finished_at = Timestamp(allow_none=True, metadata={"type": "string", "format": "date-time"})
-    progress = fields.Float(metadata={"description": "Share of the work that is done, 0 to 1"})
-    error = fields.String(allow_none=True)
-    as_of = Timestamp(
-        metadata={
-            "type": "string", "format": "date-time",
-            "description": "When the status was last known to be true",
-        }
-    )  # fmt: skip
-    stale = fields.Boolean(metadata={"description": "The orchestrator has been silent for long"})
-
-
-class ExecutionSchema(ExecutionSummarySchema):
-    """An execution."""
-
-    inputs = fields.Dict(required=True)
-    outputs = fields.Dict(required=True)
     tasks = fields.List(fields.Nested(TaskSchema), required=True)
 
 
@@ -134,7 +85,7 @@ def list_executions(args: dict[str, Any]) -> Any:
     page = Page(args.get("page", 1), args.get("page_size", 50))
     wanted = ExecutionFilter(args.get("owner"), args.get("workflow"), _states(args))
     found, total = services().executions.find(wanted, caller(), page.offset, page.size)
-    body = write_json({"executions": [_summary(execution) for execution in found]})
+    body = write_json({"executions": [summary_json(execution) for execution in found]})
     return Response(body, content_type="application/json", headers=page.header(total))
 
 
@@ -151,7 +102,7 @@ def get_execution(args: dict[str, Any], execution_id: str) -> Any:
         raise InvalidRequest("The wait is too long.", fields=(fault,))
     execution = services().executions.wait(execution_id, caller(), args["wait"])
     tasks = services().executions.tasks_of(execution)
-    return Response(write_json(_document(execution, tasks)), content_type="application/json")
+    return Response(write_json(execution_json(execution, tasks)), content_type="application/json")
 
 
 @blueprint.route("/executions/<string:execution_id>", methods=["DELETE"])
@@ -213,57 +164,9 @@ def get_task(execution_id: str, name: str) -> Any:
 
 
 def _states(args: dict[str, Any]) -> frozenset[ExecutionStatus] | None:
-    """Give the states that a list is restricted to."""
+    """Return the states that a list is restricted to."""
     by_status = states_of(args["status"]) if "status" in args else None
     if "state" not in args:
         return by_status
     exact = frozenset(ExecutionStatus(word) for word in args["state"])
     return exact if by_status is None else exact & by_status
-
-
-def _document(execution: Execution, tasks: Sequence[Task]) -> dict[str, Any]:
-    """Give an execution as JSON, past marshmallow: this is what clients ask for most."""
-    return {
-        **_summary(execution),
-        "inputs": execution.inputs,
-        "outputs": execution.outputs,
-        "tasks": [task_document(task) for task in tasks],
-    }
-
-
-def _summary(execution: Execution) -> dict[str, Any]:
-    """Give an execution as JSON, as lists show it."""
-    return {
-        "id": execution.id,
-        **status_and_state(execution.status),
-        "workflow": execution.workflow_id,
-        "workflow_name": execution.workflow_name,
-        "orchestrator": execution.orchestrator,
-        "owner": execution.owner,
-        "upstream_id": execution.upstream_id,
-        "created_at": iso(execution.created_at),
-        "started_at": _iso(execution.started_at),
-        "finished_at": _iso(execution.finished_at),
-        "progress": float(execution.progress),
-        "error": execution.error,
-        "as_of": iso(execution.as_of),
-        "stale": services().executions.is_stale(execution),
-    }
-
-
-def task_document(task: Task) -> dict[str, Any]:
-    """Give a task as JSON."""
-    return {
-        "name": task.name,
-        "status": task.status,
-        "started_at": _iso(task.started_at),
-        "finished_at": _iso(task.finished_at),
-        "exit_code": task.exit_code,
-        "attempts": task.attempts,
-        "node": task.node,
-        "error": task.error,
-    }
-
-
-def _iso(moment: datetime | None) -> str | None:
-    return None if moment is None else iso(moment)

@@ -12,14 +12,15 @@ from app.domain import Permission
 from app.resources._api import (
     UPSTREAM,
     Blueprint,
-    Timestamp,
     empty,
     extent,
+    write_json,
 )
 from app.resources._arguments import ArgumentsSchema
 from app.resources._auth import caller
 from app.resources._context import services
 from app.resources._permissions import permission
+from app.resources.root.serialisers.ssh_keys import SshKeySchema, key_json
 from app.services.ssh_keys import ALGORITHMS
 
 blueprint = Blueprint("ssh_keys", __name__, description="SSH key pairs")
@@ -54,16 +55,6 @@ class CreatedSshKeySchema(ma.Schema):
     public_key = fields.String(required=True)
 
 
-class SshKeySchema(ma.Schema):
-    """A key of yours."""
-
-    id = fields.String(required=True, metadata={"description": "The first characters of it"})
-    algorithm = fields.String(required=True)
-    fingerprint = fields.String(required=True)
-    metadata = fields.Dict(required=True)
-    created_at = Timestamp(required=True, metadata={"type": "string", "format": "date-time"})
-
-
 class SshKeyListSchema(ma.Schema):
     """Keys."""
 
@@ -89,7 +80,9 @@ def create_ssh_key(body: dict[str, Any]) -> Any:
 @permission(Permission.SSH_KEYS_READ)
 def list_ssh_keys() -> Any:
     """List your keys, newest first."""
-    return {"ssh_keys": services().ssh_keys.of(caller())}
+    found = services().ssh_keys.of(caller())
+    body = write_json({"ssh_keys": [key_json(key) for key in found]})
+    return Response(body, content_type="application/json")
 
 
 @blueprint.route("/ssh_keys/<string:key_id>", methods=["DELETE"])

@@ -9,7 +9,7 @@ import marshmallow as ma
 from flask import Response, request
 from marshmallow import fields, validate
 
-from app.domain import Permission, WorkflowDescription
+from app.domain import Permission
 from app.resources._api import (
     PAGINATION_HEADER,
     UPSTREAM,
@@ -27,7 +27,14 @@ from app.resources._arguments import ArgumentsSchema
 from app.resources._auth import caller
 from app.resources._context import services
 from app.resources._permissions import permission
-from app.resources._problem import FieldFaultSchema
+from app.resources.root.serialisers.workflows import (
+    FaultyWorkflowSchema,
+    WorkflowDescriptionSchema,
+    WorkflowSchema,
+    description_json,
+    faulty_json,
+    workflow_json,
+)
 
 _JSON = "application/json"
 _DEFINITION = {
@@ -40,42 +47,6 @@ _DEFINITION = {
 }
 
 blueprint = Blueprint("workflows", __name__, description="What can be launched")
-
-
-class WorkflowSchema(ma.Schema):
-    """A workflow that can be launched."""
-
-    id = fields.String(required=True)
-    name = fields.String(required=True)
-    application_id = fields.String(required=True)
-    environment_id = fields.String(required=True)
-    environment_name = fields.String(required=True)
-    orchestrator = fields.String(required=True)
-    description = fields.String(required=True)
-    stale = fields.Boolean(
-        metadata={
-            "description": "The orchestrator is silent, or the definition faulty by now; this is "
-            "what it said last"
-        }
-    )
-
-
-class FaultyWorkflowSchema(ma.Schema):
-    """A definition that is not offered as it is."""
-
-    file = fields.String(
-        required=True, metadata={"description": "Name of its file; `.` is the folder of them all"}
-    )
-    id = fields.String(
-        attribute="workflow_id",
-        required=True,
-        allow_none=True,
-        metadata={"description": "The workflow that it is about, as far as that is known"},
-    )
-    faults = fields.List(fields.Nested(FieldFaultSchema), required=True)
-    offered = fields.Boolean(
-        required=True, metadata={"description": "Its last good version goes on being offered"}
-    )
 
 
 class WorkflowListSchema(ma.Schema):
@@ -96,42 +67,6 @@ class WorkflowArgsSchema(PageArgsSchema):
 
     name = Name(metadata={"description": "Exactly this name"})
     q = Name(metadata={"description": "Text in the id, name or description"})
-
-
-class ParameterSchema(ma.Schema):
-    """One input."""
-
-    name = fields.String(required=True)
-    type = fields.String(required=True)
-    required = fields.Boolean(required=True)
-    default = fields.Raw(allow_none=True)
-    description = fields.String()
-    allowed_values = fields.List(fields.Raw(), allow_none=True)
-    schema = fields.Dict(metadata={"description": "JSON Schema of the value"})
-
-
-class OutputSchema(ma.Schema):
-    """One result."""
-
-    name = fields.String(required=True)
-    description = fields.String()
-
-
-class StepSchema(ma.Schema):
-    """One step."""
-
-    name = fields.String(required=True)
-    type = fields.String(required=True)
-    needs = fields.List(fields.String(), required=True)
-    description = fields.String()
-
-
-class WorkflowDescriptionSchema(WorkflowSchema):
-    """A workflow with its inputs, outputs and steps."""
-
-    inputs = fields.List(fields.Nested(ParameterSchema), required=True)
-    outputs = fields.List(fields.Nested(OutputSchema), required=True)
-    steps = fields.List(fields.Nested(StepSchema), required=True)
 
 
 class OrchestratorArgsSchema(ArgumentsSchema):
@@ -185,12 +120,12 @@ def list_workflows(args: dict[str, Any]) -> Any:
     """List the workflows that you may launch; all of them unless a page is asked for."""
     found = services().workflows.find(caller(), name=args.get("name"), query=args.get("q"))
     page, headers = cut(found.workflows, args.get("page"), args.get("page_size"))
-    body: dict[str, Any] = {"workflows": page}
+    body: dict[str, Any] = {"workflows": [workflow_json(workflow) for workflow in page]}
     if found.unavailable:
         body["unavailable"] = found.unavailable
     if found.faulty:
-        body["faulty"] = found.faulty
-    return body, headers
+        body["faulty"] = [faulty_json(faulty) for faulty in found.faulty]
+    return Response(write_json(body), content_type=_JSON, headers=headers)
 
 
 @blueprint.route("/workflows", methods=["POST"])
@@ -215,7 +150,7 @@ def upload_workflow() -> Any:
 def describe_workflow(args: dict[str, Any], reference: str) -> Any:
     """Tell the inputs, outputs and steps of a workflow, by id or name."""
     described = services().workflows.describe(reference, caller(), args.get("orchestrator"))
-    return Response(write_json(_described(described)), content_type=_JSON)
+    return Response(write_json(description_json(described)), content_type=_JSON)
 
 
 @blueprint.route("/workflows/<string:reference>", methods=["POST"])
@@ -275,28 +210,3 @@ def _definition_body() -> str:
     if request.mimetype == _JSON:
         read_json(text.encode())
     return text
-
-
-def _described(described: WorkflowDescription) -> dict[str, Any]:
-    """Give the fields of ``WorkflowDescriptionSchema``, which would take long for 10,000 steps."""
-    workflow = described.workflow
-    return {
-        **{name: getattr(workflow, name) for name in workflow.__dataclass_fields__},
-        "inputs": [
-            {
-                "name": parameter.name,
-                "type": parameter.type,
-                "required": parameter.required,
-                "default": parameter.default,
-                "description": parameter.description,
-                "allowed_values": parameter.schema.get("enum"),
-                "schema": parameter.schema,
-            }
-            for parameter in described.inputs
-        ],
-        "outputs": [{"name": o.name, "description": o.description} for o in described.outputs],
-        "steps": [
-            {"name": s.name, "type": s.type, "needs": s.needs, "description": s.description}
-            for s in described.steps
-        ],
-    }

@@ -5,8 +5,13 @@ from contextlib import contextmanager, nullcontext
 import pytest
 
 from app.domain import LogEntry
-from app.resources._written import Written, as_items, as_ndjson, as_sse, as_text
+from app.resources._written import Written
+from app.resources.root.encoders import RootMessages, RootNdjson, RootPage, RootSse, RootText
 from app.services.stretches import Stretch
+
+FORMS = [
+    RootText.entries, RootPage.entries, RootSse.entries, RootNdjson.entries, RootMessages.entries,
+]  # fmt: skip
 
 
 def stretch(characters=10, number=1):
@@ -28,7 +33,7 @@ def turn():
     return Turns()
 
 
-@pytest.mark.parametrize("write", [as_text, as_items, as_sse, as_ndjson])
+@pytest.mark.parametrize("write", FORMS)
 def test_it_is_written_once_for_all(turn, write):
     written, one = Written(), stretch()
     first = written.get(write, one, turn)
@@ -55,24 +60,26 @@ def test_who_had_to_wait_for_his_turn_gets_what_another_wrote_meanwhile(turn):
 
 def test_each_form_of_each_stretch_is_one_of_its_own(turn):
     written, one = Written(), stretch()
-    forms = {written.get(write, one, turn) for write in (as_text, as_items, as_sse, as_ndjson)}
-    assert len(forms) == 4
-    assert written.get(as_text, stretch(), turn) == written.get(as_text, stretch(), turn)
-    assert turn.taken == 6
+    forms = {written.get(write, one, turn) for write in FORMS}
+    assert len(forms) == len(FORMS)
+    assert written.get(RootText.entries, stretch(), turn) == written.get(
+        RootText.entries, stretch(), turn
+    )
+    assert turn.taken == len(FORMS) + 2
 
 
 def test_what_is_kept_is_bounded_by_its_bytes(turn):
     written = Written(most_bytes=10_000)
     stretches = [stretch(900) for _ in range(100)]
     for each in stretches:
-        written.get(as_text, each, turn)
+        written.get(RootText.entries, each, turn)
         assert written._kept.size <= 10_000
-    assert written.get(as_text, stretches[-1], turn)
+    assert written.get(RootText.entries, stretches[-1], turn)
     assert turn.taken == 100
-    written.get(as_text, stretches[0], turn)
+    written.get(RootText.entries, stretches[0], turn)
     assert turn.taken == 101
 
 
 def test_the_newest_is_kept_however_large(turn):
     written, large = Written(most_bytes=10), stretch(1_000)
-    assert written.get(as_text, large, turn) is written.get(as_text, large, turn)
+    assert written.get(RootText.entries, large, turn) is written.get(RootText.entries, large, turn)

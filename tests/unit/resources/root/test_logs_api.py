@@ -144,7 +144,7 @@ class TestPage:
         execution = service.add_execution()
         seen = Observation(ExecutionStatus.RUNNING, None, entries=entries([I, D] * 1_500))
         service.record(execution, seen)
-        monkeypatch.setattr("app.resources.root.logs._KEPT_PAGES", Semaphore(int(kept)))
+        monkeypatch.setattr("app.resources._log_page._KEPT_PAGES", Semaphore(int(kept)))
         for query, expected in {"levels=15": range(3_000), "levels=2": range(0, 3_000, 2)}.items():
             address = f"/executions/{execution.id}/logs?{query}"
             answer = service.client.get(address, buffered=True)

@@ -1,0 +1,130 @@
+"""What the root API writes for log entries and events, on each transport."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterable, Iterator, Sequence
+from typing import Any
+
+import orjson
+
+from app.domain import Execution, LogEntry, Task, TaskStatus
+from app.resources._encoders import (
+    Encoder,
+    NdjsonEncoder,
+    PageEncoder,
+    SseEncoder,
+    TextEncoder,
+    Told,
+    WebSocketEncoder,
+)
+from app.resources.root.serialisers.entries import entry_json
+from app.resources.root.serialisers.executions import status_json
+from app.resources.root.serialisers.tasks import task_json
+from app.resources.root.statuses import status_and_state, status_word
+from app.services.follow import Changed, Dropped, Ended, Event, Expired, Moved, StatusChanged
+from app.services.logs import LogPage
+from app.services.turns import Turn
+
+_TASKS = 100
+"""How many are written in one turn."""
+
+
+class _RootWords:
+    """The names and fields of the root API."""
+
+    def entry(self, entry: LogEntry) -> dict[str, Any]:
+        return entry_json(entry)
+
+    def event(self, event: Told) -> tuple[str, dict[str, Any]]:
+        match event:
+            case StatusChanged(execution):
+                return "status", status_json(execution)
+            case Dropped(number, first, following):
+                return "dropped", {"count": number, "after": first - 1, "next": following}
+            case Ended(status, total):
+                return "end", {**status_and_state(status), "total": total}
+            case Moved(following):
+                return "moved", {"after": following - 1}
+            case Expired(reason):
+                return "expired", {"reason": reason}
+
+
+_WORDS = _RootWords()
+
+
+class RootSse(SseEncoder):
+    """Server-sent events of the root API."""
+
+    words = _WORDS
+
+
+class RootNdjson(NdjsonEncoder):
+    """Lines of JSON of the root API."""
+
+    words = _WORDS
+
+
+class RootText(TextEncoder):
+    """The log as text."""
+
+    words = _WORDS
+
+
+ENCODERS: dict[str, type[Encoder]] = {
+    encoder.content_type: encoder for encoder in (RootSse, RootNdjson, RootText)
+}
+"""The ways to follow a log, by what a client names in ``Accept``."""
+
+
+class RootPage(PageEncoder):
+    """A page of a log, as JSON."""
+
+    words = _WORDS
+    prelude = b'{"logs":['
+
+    @classmethod
+    def epilogue(cls, page: LogPage) -> bytes:
+        """Write what follows the entries."""
+        rest = {
+            "total_results": page.total,
+            "from": page.start,
+            "execution_status": status_word(page.status),
+            "execution_state": page.status,
+            "complete": page.complete,
+        }
+        return b"]," + orjson.dumps(rest)[1:]
+
+
+class RootMessages(WebSocketEncoder):
+    """Messages of the root API, with what changed of the tasks.
+
+    Args:
+        tasks: Returns the tasks of an execution as they are now.
+    """
+
+    words = _WORDS
+
+    def __init__(self, tasks: Callable[[Execution], Sequence[Task]]) -> None:
+        self._tasks = tasks
+        self._shown: dict[str, Task] = {}
+
+    def encode(self, event: Event, turn: Turn) -> Iterable[bytes]:
+        """Write an event, and the tasks that have changed."""
+        yield from super().encode(event, turn)
+        if isinstance(event, StatusChanged | Changed):
+            yield from self._changes(event.execution, turn)
+
+    def _changes(self, execution: Execution, turn: Turn) -> Iterator[bytes]:
+        tasks = self._tasks(execution)
+        changed = [task for task in tasks if self._shown.get(task.name) != task]
+        for start in range(0, len(changed), _TASKS):
+            with turn():
+                some = changed[start : start + _TASKS]
+                self._shown.update((task.name, task) for task in some)
+                frames = b"".join(self.message("task", task_json(task)) for task in some)
+            yield frames
+        if changed:
+            done = sum(task.status.final for task in tasks)
+            running = sum(task.status is TaskStatus.RUNNING for task in tasks)
+            numbers = {"tasks": len(tasks), "tasks_done": done, "tasks_running": running}
+            yield self.message("metrics", numbers)

@@ -1,0 +1,1 @@
+"""What the root API says of each kind of thing: fields, declared once, and how to write them."""

@@ -1,0 +1,35 @@
+"""Log entries on the wire."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import marshmallow as ma
+from marshmallow import fields, validate
+
+from app.domain import Level, LogEntry, log_timestamp
+
+_LEVEL_NAMES = {int(level): level.name for level in Level}
+
+
+class LogEntrySchema(ma.Schema):
+    """One entry."""
+
+    level = fields.String(required=True, validate=validate.OneOf([str(lv.name) for lv in Level]))
+    timestamp = fields.DateTime(required=True)
+    content = fields.String(required=True)
+    task = fields.String(required=True, metadata={"description": "Empty for the execution itself"})
+    index = fields.Integer(
+        required=True, metadata={"description": "Place in the whole log; never changes"}
+    )
+
+
+def entry_json(entry: LogEntry) -> dict[str, Any]:
+    """Write a log entry; by hand, since there are hundreds in a page."""
+    return {
+        "level": _LEVEL_NAMES[entry.level],
+        "timestamp": log_timestamp(entry.timestamp_ms),
+        "content": entry.content,
+        "task": entry.task,
+        "index": entry.sequence,
+    }

@@ -1,0 +1,22 @@
+"""SSH keys on the wire."""
+
+from __future__ import annotations
+
+import marshmallow as ma
+from marshmallow import fields
+
+from app.resources._api import Timestamp
+from app.resources._serialiser import Serialiser
+
+
+class SshKeySchema(ma.Schema):
+    """A key of yours."""
+
+    id = fields.String(required=True, metadata={"description": "The first characters of it"})
+    algorithm = fields.String(required=True)
+    fingerprint = fields.String(required=True)
+    metadata = fields.Dict(required=True)
+    created_at = Timestamp(required=True, metadata={"type": "string", "format": "date-time"})
+
+
+key_json = Serialiser(SshKeySchema)

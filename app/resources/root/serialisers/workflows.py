@@ -1,0 +1,105 @@
+"""Workflows on the wire: as lists show them, described, and those that are not offered."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import marshmallow as ma
+from marshmallow import fields
+
+from app.domain import Parameter, WorkflowDescription
+from app.resources._problem import FieldFaultSchema
+from app.resources._serialiser import Serialiser
+
+
+class WorkflowSchema(ma.Schema):
+    """A workflow that can be launched."""
+
+    id = fields.String(required=True)
+    name = fields.String(required=True)
+    application_id = fields.String(required=True)
+    environment_id = fields.String(required=True)
+    environment_name = fields.String(required=True)
+    orchestrator = fields.String(required=True)
+    description = fields.String(required=True)
+    stale = fields.Boolean(
+        metadata={
+            "description": "The orchestrator is silent, or the definition faulty by now; this is "
+            "what it said last"
+        }
+    )
+
+
+class FaultyWorkflowSchema(ma.Schema):
+    """A definition that is not offered as it is."""
+
+    file = fields.String(
+        required=True, metadata={"description": "Name of its file; `.` is the folder of them all"}
+    )
+    id = fields.String(
+        attribute="workflow_id",
+        required=True,
+        allow_none=True,
+        metadata={"description": "The workflow that it is about, as far as that is known"},
+    )
+    faults = fields.List(fields.Nested(FieldFaultSchema), required=True)
+    offered = fields.Boolean(
+        required=True, metadata={"description": "Its last good version goes on being offered"}
+    )
+
+
+class ParameterSchema(ma.Schema):
+    """One input."""
+
+    name = fields.String(required=True)
+    type = fields.String(required=True)
+    required = fields.Boolean(required=True)
+    default = fields.Raw(allow_none=True)
+    description = fields.String()
+    allowed_values = fields.List(fields.Raw(), allow_none=True)
+    schema = fields.Dict(metadata={"description": "JSON Schema of the value"})
+
+
+class OutputSchema(ma.Schema):
+    """One result."""
+
+    name = fields.String(required=True)
+    description = fields.String()
+
+
+class StepSchema(ma.Schema):
+    """One step."""
+
+    name = fields.String(required=True)
+    type = fields.String(required=True)
+    needs = fields.List(fields.String(), required=True)
+    description = fields.String()
+
+
+class WorkflowDescriptionSchema(WorkflowSchema):
+    """A workflow with its inputs, outputs and steps."""
+
+    inputs = fields.List(fields.Nested(ParameterSchema), required=True)
+    outputs = fields.List(fields.Nested(OutputSchema), required=True)
+    steps = fields.List(fields.Nested(StepSchema), required=True)
+
+
+def _allowed_values(parameter: Parameter) -> Any:
+    return parameter.schema.get("enum")
+
+
+workflow_json = Serialiser(WorkflowSchema)
+faulty_json = Serialiser(FaultyWorkflowSchema)
+_input_json = Serialiser(ParameterSchema, allowed_values=_allowed_values)
+_output_json = Serialiser(OutputSchema)
+_step_json = Serialiser(StepSchema)
+
+
+def description_json(described: WorkflowDescription) -> dict[str, Any]:
+    """Write a workflow with its inputs, outputs and steps."""
+    return {
+        **workflow_json(described.workflow),
+        "inputs": [_input_json(parameter) for parameter in described.inputs],
+        "outputs": [_output_json(output) for output in described.outputs],
+        "steps": [_step_json(step) for step in described.steps],
+    }
