@@ -9,6 +9,7 @@ from collections.abc import Collection, Mapping
 from dataclasses import dataclass
 from importlib import import_module
 from pathlib import Path
+from pkgutil import resolve_name
 from typing import Any
 
 import structlog
@@ -118,7 +119,9 @@ def import_dialect(name: str) -> Dialect:
     Raises:
         ConfigError: There is none of this name.
     """
-    module_name, _, variable = DIALECTS.get(name, name).partition(":")
+    if name in DIALECTS:
+        return resolve_name(DIALECTS[name])  # type: ignore[no-any-return]
+    module_name, _, variable = name.partition(":")
     try:
         found = getattr(import_module(module_name), variable)
     except (ImportError, AttributeError, ValueError) as exc:

@@ -25,6 +25,9 @@ class Serialiser:
         schema: The schema.
         only: The fields to write; None for all.
         computed: What makes the value of a field out of the object, where no attribute holds it.
+
+    Raises:
+        ValueError: The schema has no such field.
     """
 
     def __init__(
@@ -34,8 +37,12 @@ class Serialiser:
         only: Collection[str] | None = None,
         **computed: Callable[[Any], Any],
     ) -> None:
+        known = schema().dump_fields
+        for name in {*computed, *(only or ())}:
+            if name not in known:
+                raise ValueError(f"{schema.__name__} has no field '{name}'")
         self._fields: list[tuple[str, Callable[[Any], Any], Convert | None]] = []
-        for name, field in schema().dump_fields.items():
+        for name, field in known.items():
             if only is None or name in only:
                 get = computed.get(name) or attrgetter(field.attribute or name)
                 convert = None if name in computed else _converter(field)
