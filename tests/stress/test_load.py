@@ -56,7 +56,7 @@ def test_a_service_under_work_keeps_nothing_of_it(
     service: Service, tmp_path: Path, did: Did
 ) -> None:
     """Users launch, follow, cancel and ask, all the time; afterwards nothing of it is left."""
-    ran, seconds = tmp_path / "ran", scaled(900, 4)
+    ran, seconds = tmp_path / "ran", scaled(600, 4)
     client = service.client()
     client.upload(quick(ran))
     client.upload(LONG)
