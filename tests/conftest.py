@@ -7,6 +7,8 @@ import pathlib
 import pytest
 from hypothesis import HealthCheck, settings
 
+pytest_plugins = ["kit.fixtures"]
+
 # How fast examples are made says nothing of the code, and a machine may be busy. The same examples
 # each time: a run that fails must fail again.
 settings.register_profile(

@@ -8,21 +8,6 @@ from pathlib import Path
 
 import pytest
 from kit.browser import Chromium
-from kit.fixtures import (
-    client,
-    new_service,
-    no_faults,
-    relay,
-    service,
-    service_url,
-    shared_service,
-    start,
-)
-
-__all__ = [
-    "client", "new_service", "no_faults", "relay", "service", "service_url", "shared_service",
-    "start",
-]  # fmt: skip
 
 
 @pytest.fixture

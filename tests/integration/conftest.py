@@ -10,35 +10,7 @@ from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
-from kit.servers.postgresql import PostgresqlServer
 from kit.servers.vault import DevVault, SealableVault
-
-
-@pytest.fixture(scope="session")
-def postgresql_server() -> Iterator[PostgresqlServer]:
-    server = PostgresqlServer()
-    yield server
-    server.stop()
-
-
-@pytest.fixture(scope="session")
-def postgresql_url(postgresql_server: PostgresqlServer) -> str:
-    """URL of a database that all tests share; for a test's own take ``postgresql_database``."""
-    return postgresql_server.url()
-
-
-@pytest.fixture
-def postgresql_database(postgresql_server: PostgresqlServer) -> Iterator[str]:
-    """URL of an empty database."""
-    with postgresql_server.database() as url:
-        yield url
-
-
-@pytest.fixture
-def migrated_database(postgresql_server: PostgresqlServer) -> Iterator[str]:
-    """URL of a database with all tables and no rows, which the next test gets as well."""
-    with postgresql_server.migrated_database() as url:
-        yield url
 
 
 @pytest.fixture(scope="session")

@@ -1,4 +1,4 @@
-"""Fixtures of real services, for the conftest files of several folders."""
+"""Fixtures of real services and servers, which there are once for all folders of the tests."""
 
 from __future__ import annotations
 
@@ -9,6 +9,7 @@ from pathlib import Path
 import pytest
 from kit.client import Client
 from kit.following import Relay
+from kit.servers.postgresql import PostgresqlServer
 from kit.service import Service
 
 EXAMPLES = Path(__file__).parents[2] / "app" / "cli" / "examples" / "workflows"
@@ -94,3 +95,24 @@ def no_faults(request: pytest.FixtureRequest, tmp_path: Path) -> Iterator[None]:
     for log in logs:
         assert "Traceback" not in log
         assert "crashed" not in log
+
+
+@pytest.fixture(scope="session")
+def postgresql_server() -> Iterator[PostgresqlServer]:
+    server = PostgresqlServer()
+    yield server
+    server.stop()
+
+
+@pytest.fixture
+def postgresql_database(postgresql_server: PostgresqlServer) -> Iterator[str]:
+    """URL of an empty database."""
+    with postgresql_server.database() as url:
+        yield url
+
+
+@pytest.fixture
+def migrated_database(postgresql_server: PostgresqlServer) -> Iterator[str]:
+    """URL of a database with all tables and no rows, which the next test gets as well."""
+    with postgresql_server.migrated_database() as url:
+        yield url
