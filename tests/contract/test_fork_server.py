@@ -126,6 +126,7 @@ def test_one_that_ended_or_hangs_is_replaced_and_its_shims_go_on(bench, number):
     assert bench.end(folder).exit_code == 7
 
 
+IMPORTED_FROM = [str(folder) for folder in Path(__file__).parents[:2]]
 STARTER = """
 import os, signal, sys
 from pathlib import Path
@@ -141,7 +142,7 @@ signal.pause()
 
 @pytest.mark.parametrize("stopped", [False, True])
 def test_it_ends_with_whoever_started_it_and_the_shims_do_not(bench, stopped):
-    env = {**os.environ, "PYTHONPATH": str(Path(__file__).parent)}
+    env = {**os.environ, "PYTHONPATH": os.pathsep.join(IMPORTED_FROM)}
     command = [sys.executable, "-c", STARTER, str(bench.root)]
     with subprocess.Popen(command, env=env, stdout=subprocess.PIPE) as process:
         assert process.stdout.readline() == b"started\n"

@@ -266,6 +266,7 @@ def test_ctrl_c_ends_the_service_as_sigterm_does(service: Service) -> None:
 def test_an_upload_whose_web_process_is_killed_is_whole_or_not_there(service: Service) -> None:
     before = {**workflow("whole", script("old", "true")), "description": "x" * 30_000}
     after = {**workflow("whole", script("new", "true")), "description": "y" * 30_000}
+    files = list(service.workflows_dir.iterdir())
     service.client().upload(before)
     # From "not even read" to "answered": the definition takes a moment to be checked.
     for delay in (0.0, 0.01, 0.05, 0.2, 0.5):
@@ -282,7 +283,7 @@ def test_an_upload_whose_web_process_is_killed_is_whole_or_not_there(service: Se
     put_and_leave(service, after, 0.0, answered=True)
     service.replaced("web", service.kill("web"))
     assert client_of(service).get("/workflows/whole")["steps"][0]["name"] == "new"
-    assert list(service.workflows_dir.iterdir()) == []
+    assert list(service.workflows_dir.iterdir()) == files
 
 
 def test_a_launch_whose_web_process_is_killed_happens_once_under_its_key(
@@ -291,7 +292,7 @@ def test_a_launch_whose_web_process_is_killed_happens_once_under_its_key(
     client = service.client()
     ran = tmp_path / "ran"
     text = f'echo "$INPUT_KEY" >> {ran}\n'
-    client.upload(workflow("once", script("mark", text), inputs={"key": {}}))
+    client.upload(workflow("under-a-key", script("mark", text), inputs={"key": {}}))
     known: dict[str, str | None] = {}
     # From "not even read" to "answered": each moment must be safe.
     for number, delay in enumerate((0.0, 0.004, 0.012)):
@@ -303,7 +304,7 @@ def test_a_launch_whose_web_process_is_killed_happens_once_under_its_key(
         assert len(answers) <= 1
         known[key] = answers.pop() if answers else None
     client = service.client()
-    executions = client.get("/executions", workflow="once")["executions"]
+    executions = client.get("/executions", workflow="under-a-key")["executions"]
     assert len(executions) == len(known)
     assert len({id_ for id_ in known.values() if id_} - {e["id"] for e in executions}) == 0
     settled = {key: id_ for key, id_ in known.items() if id_ is not None}
@@ -326,7 +327,7 @@ def launch_again(service: Service, key: str) -> str | None:
     client = client_of(service)
     try:
         answer = client.send(
-            "POST", "/workflows/once", json={"inputs": {"key": key}},
+            "POST", "/workflows/under-a-key", json={"inputs": {"key": key}},
             headers={"Idempotency-Key": key}, timeout=5,
         )  # fmt: skip
     except requests.ReadTimeout:
@@ -350,7 +351,9 @@ def client_of(service: Service) -> Client:
 def post_and_leave(service: Service, key: str, delay: float) -> None:
     """Send a launch and give no attention to the answer."""
     body = f'{{"inputs": {{"key": "{key}"}}}}'
-    send_and_leave(service, "POST /workflows/once", body, delay, f"Idempotency-Key: {key}\r\n")
+    send_and_leave(
+        service, "POST /workflows/under-a-key", body, delay, f"Idempotency-Key: {key}\r\n"
+    )
 
 
 def put_and_leave(

@@ -62,7 +62,9 @@ def admin(url: str) -> psycopg.Connection[Any]:
 
 
 def one(connection: Any) -> int:
-    return connection.execute(text("UPDATE counters SET value = value")).rowcount
+    return connection.execute(
+        text("UPDATE counters SET value = value WHERE name = 'changed'")
+    ).rowcount
 
 
 def refusal(function: Any) -> str:
@@ -140,7 +142,7 @@ def test_a_server_that_hangs_is_given_up_and_works_again_afterwards(url, cable, 
         assert "did not answer in time" in refusal(lambda: database.write(one))
         assert "did not answer in time" in refusal(lambda: Conductors(database).all())
         cable.mend()
-        assert in_time(lambda: database.write(one)) == 2
+        assert in_time(lambda: database.write(one)) == 1
 
 
 def test_what_somebody_has_locked_is_not_waited_for_long(url):
@@ -222,7 +224,7 @@ class Interrupted:
 def test_a_transaction_that_lost_its_connection_is_repeated_on_a_new_one(url):
     work = Interrupted(url, before_the_end=True)
     with opened(url, timeout_seconds=20.0) as database:
-        assert database.write(work) == 2
+        assert database.write(work) == 1
     assert work.runs == 2
 
 
@@ -233,7 +235,7 @@ def test_a_commit_without_an_answer_is_repeated_only_where_twice_is_as_good_as_o
     work = Interrupted(url, before_the_end=False)
     with opened(url, timeout_seconds=20.0) as database:
         if idempotent:
-            assert database.write(work, idempotent=True) == 2
+            assert database.write(work, idempotent=True) == 1
         else:
             assert "nobody knows" in refusal(lambda: database.write(work))
     assert work.runs == (2 if idempotent else 1)

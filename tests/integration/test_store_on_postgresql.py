@@ -26,13 +26,17 @@ _MODULES = (
     "test_migrations", "test_names_and_tasks", "test_uploads",
 )  # fmt: skip
 _FIXTURES = {"changes", "elsewhere", "empty", "execution", "uploads"}
-_WITHOUT_A_SERVER = {"test_a_store_that_cannot_be_reached_says_so_and_no_more"}
+_ELSEWHERE = {
+    "test_a_store_that_cannot_be_reached_says_so_and_no_more",
+    "test_a_feed_of_sqlite_that_fails_for_one_who_asks_opens_again",
+}
+"""What says nothing of PostgreSQL."""
 
 for _module in map(import_module, _MODULES):
     for _name, _value in vars(_module).items():
         if _name.startswith(("test_", "Test")) or _name in _FIXTURES:
             assert _name not in globals(), f"two tests are called {_name}"
-            if _name not in _WITHOUT_A_SERVER:
+            if _name not in _ELSEWHERE:
                 globals()[_name] = _value
 
 
