@@ -24,7 +24,8 @@ setup: .venv/.installed ## make .venv/bin/slipway
 test: .venv/.installed-dev ## every test that needs no external server, and those whose server is there
 	status=0; \
 	$(BIN)/python -m pytest --numprocesses auto tests/unit || status=$$?; \
-	$(BIN)/python -m pytest --numprocesses $(WORKERS) --dist worksteal --ignore tests/unit || status=$$?; \
+	$(BIN)/python -m pytest --numprocesses $(WORKERS) --dist worksteal --ignore tests/unit \
+		--ignore tests/stress || status=$$?; \
 	exit $$status
 
 stress: export SLIPWAY_STRESS ?= 1

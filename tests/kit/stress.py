@@ -1,7 +1,7 @@
 """How long the long runs are: the same tests at any scale.
 
-``SLIPWAY_STRESS=1`` is the whole of it, as ``make stress`` runs it; CI runs a tenth, and ``make
-test`` the least that still proves something.
+``SLIPWAY_STRESS=1`` is the whole of it, as ``make stress`` runs it; CI runs a tenth. Without the
+variable it is the least that still proves something.
 """
 
 from __future__ import annotations
