@@ -254,6 +254,8 @@ class Conductor:
         self._renewed_at = 0.0
         self._claim = threading.Event()
         self._in_doubt = False  # whether the store took the last claim
+        self._heritage: Collection[str] = ()
+        self._heritage_due = -math.inf
         self._stopping = threading.Event()
         self._turned_at = dict.fromkeys(("claim round", "heartbeat"), math.inf)
 
@@ -350,7 +352,7 @@ class Conductor:
                 lease,
                 self._bound,
                 _CLAIM_AT_ONCE,
-                heritage=self._conductors.heritage(self._node, lease),
+                heritage=self._find_heritage(moment),
                 again=self._in_doubt,
             )
         except StoreUnavailable:
@@ -376,6 +378,17 @@ class Conductor:
                     self._hurry(known)
         if len(claimed) == _CLAIM_AT_ONCE:
             self._claim.set()
+
+    def _find_heritage(self, moment: float) -> Collection[str]:
+        """Give the other names of this machine, asked for a few times a lease: they hardly change.
+
+        Args:
+            moment: Now, on the monotonic clock.
+        """
+        if moment >= self._heritage_due:
+            self._heritage = self._conductors.heritage(self._node, self._settings.lease)
+            self._heritage_due = moment + self._settings.lease / 3
+        return self._heritage
 
     def _wanted(self, ids: Collection[str] | None) -> None:
         """Hear of launches, and of what users want of executions."""

@@ -246,10 +246,13 @@ class DrivenExecutions:
 
         Raises:
             NotHeld: Another conductor holds the execution.
+            Conflict: Another one held it since, and has stored what it saw.
         """
 
         def work(connection: Connection) -> Execution:
             row = held(connection, execution.number, owner)
+            if row.cursor != execution.cursor:
+                raise Conflict("Another conductor looked at this execution in between.")
             totals = journal.append(
                 connection, execution.number, journal.Totals.of(row), seen.entries
             )

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 from collections.abc import Sequence
 from dataclasses import fields, replace
 from datetime import UTC, datetime, timedelta
@@ -36,7 +37,7 @@ FINAL = tuple(FINAL_STATUSES)
 UPSTREAM_ID_LENGTH = 100
 UNSETTLED = executions.c.reference.is_(None) & executions.c.status.not_in(FINAL)
 """What a launch began, if anything, is not known yet."""
-_LARGE = frozenset({"inputs", "outputs", "cursor"})
+_LARGE = frozenset({"inputs", "outputs"})
 _ENUMS = {"status": ExecutionStatus, "desired": DesiredState}
 _PLAIN = tuple(
     f.name
@@ -74,7 +75,7 @@ class NotHeld(Conflict):
 def held(connection: Connection, number: int, owner: str) -> Any:
     """Read the row of an execution that a conductor holds, and keep others from changing it.
 
-    What may be large is not read: inputs, outputs and cursor.
+    What may be large is not read: inputs and outputs.
 
     Raises:
         NotHeld: Another conductor holds it.
@@ -133,7 +134,7 @@ def record(
         _notify(connection, "changed", execution.id)
     return replace(
         execution,
-        **values,
+        **{**values, "cursor": json.loads(json.dumps(seen.cursor))},
         desired=DesiredState(row.desired),
         followed_until=row.followed_until,
         log_counts=totals.counts,

@@ -1059,6 +1059,20 @@ def test_what_another_drove_meanwhile_is_taken_up_where_that_one_left_it(stage):
     assert_counted(stage.log(execution), 5)
 
 
+def test_other_names_of_the_machine_are_asked_for_a_few_times_a_lease_only(stage, monkeypatch):
+    asked, claimed = [], []
+    heritage, claim = Conductors.heritage, Executions.claim
+    monkeypatch.setattr(Conductors, "heritage", lambda *a: asked.append(a) or heritage(*a))
+    monkeypatch.setattr(Executions, "claim", lambda *a, **m: claimed.append(m) or claim(*a, **m))
+    stage.conduct(CountingOrchestrator(), lease=LONG)
+    for _ in range(5):
+        execution = stage.launch()
+        wait_until(lambda id_=execution: stage.log(id_))
+    assert len(claimed) >= 5
+    assert len(asked) == 1
+    assert all(more["heritage"] == [] for more in claimed)
+
+
 def test_executions_stay_on_the_machine_that_began_them_where_they_must(stage):
     bound, free = BoundOrchestrator("bound"), CountingOrchestrator("free")
     mine, yours = stage.launch("bound"), stage.launch("free")

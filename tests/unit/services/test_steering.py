@@ -238,9 +238,9 @@ class TestWait:
     def test_other_changes_do_not(self, pausing, execution):
         execution = show(pausing, execution, ExecutionStatus.RUNNING)
         thread, result = self.wait(pausing, execution, 60.0)
-        show(pausing, execution, ExecutionStatus.RUNNING, progress=0.5, cursor=1)
+        execution = show(pausing, execution, ExecutionStatus.RUNNING, progress=0.5, cursor=1)
         task = Task("first", TaskStatus.RUNNING)
-        show(pausing, execution, ExecutionStatus.RUNNING, progress=0.5, tasks=(task,))
+        execution = show(pausing, execution, ExecutionStatus.RUNNING, progress=0.5, tasks=(task,))
         thread.join(0.3)
         assert thread.is_alive()
         show(pausing, execution, ExecutionStatus.SUCCESS, progress=1.0)

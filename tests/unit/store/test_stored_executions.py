@@ -19,7 +19,7 @@ from app.domain import (
 )
 from app.errors import Conflict, NotFound
 from app.store.database import Database
-from app.store.execution_rows import now
+from app.store.execution_rows import NotHeld, now
 from app.store.schema import executions as table
 
 FINAL = sorted(FINAL_STATUSES)
@@ -348,6 +348,25 @@ class TestRecord:
         with pytest.raises(Conflict):
             kit.see(execution, entries=tuple(entries([Level.INFO])))
         assert kit.executions.get(execution.id) == before
+
+    def test_a_look_from_before_another_conductor_had_its_turn_is_not_stored(self, kit):
+        """It would read the same output twice, although the execution is its own again."""
+        mine = kit.see(kit.held(), cursor={"at": 1})
+        kit.executions.release(OWNER)
+        kit.claim(owner="other")
+        kit.executions.record(mine, "other", Observation(ExecutionStatus.RUNNING, {"at": 2}))
+        kit.executions.release("other")
+        kit.claim()
+        with pytest.raises(Conflict) as caught:
+            kit.see(mine, cursor={"at": 2}, entries=tuple(entries([Level.INFO])))
+        assert not isinstance(caught.value, NotHeld), "it goes on, from what is stored"
+        assert kit.executions.get(mine.id).log_total == 0
+        kit.see(kit.executions.get(mine.id), cursor={"at": 3})
+
+    def test_a_cursor_that_json_changes_is_given_back_as_it_is_stored(self, kit):
+        execution = kit.see(kit.held(), cursor={"pair": (1, 2), 3: "three"})
+        assert execution.cursor == {"pair": [1, 2], "3": "three"}
+        kit.see(execution, cursor=None)
 
     def test_a_task_that_the_workflow_did_not_announce_comes_last(self, kit):
         execution = kit.see(kit.held(), tasks=(Task("extra", TaskStatus.RUNNING),))
