@@ -24,7 +24,7 @@ import sys
 from contextlib import suppress
 
 from . import supervisor
-from .processes import set_dumpable
+from .processes import let_signals_through, set_dumpable
 from .records import identity
 from .title import Title
 
@@ -42,7 +42,7 @@ _FILES = 3
 def main() -> None:
     """Serve one launcher, until it is gone."""
     launcher = socket.socket(fileno=0)
-    signal.pthread_sigmask(signal.SIG_SETMASK, [])
+    let_signals_through()
     signal.signal(signal.SIGCHLD, signal.SIG_IGN)  # the kernel itself buries them: wait(2)
     title = _title()
     _warm_up()
@@ -103,7 +103,7 @@ def _become_shim(command: bytes, files: list[int], title: Title) -> NoReturn:
         os.dup2(errors, 2)
         for fd in files:
             os.close(fd)
-        supervisor.main()
+        supervisor.supervise()
         code = 0
     except BaseException:
         sys.excepthook(*sys.exc_info())

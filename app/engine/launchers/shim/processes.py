@@ -17,6 +17,7 @@ if TYPE_CHECKING:
     from typing import Any, NoReturn
 
 _LIBC = ctypes.CDLL(None)
+_SIG_DFL = None  # a null pointer: signal(2)
 _PR_SET_PDEATHSIG, _PR_SET_DUMPABLE, _PR_SET_CHILD_SUBREAPER = 1, 4, 36
 _NOT_EXECUTABLE, _NOT_FOUND = 126, 127
 _MAX_FAILURE = 65536  # what a pipe takes at once
@@ -31,6 +32,11 @@ _CHANGED = {
 """Signals that do not have their default effect in this process, by Python or by who began it."""
 
 
+def let_signals_through() -> None:
+    """Unblock all signals, whoever began this process may have blocked."""
+    signal.pthread_sigmask(signal.SIG_SETMASK, [])
+
+
 def catch_signals() -> int:
     """Catch the signals that the shim acts upon or must survive.
 
@@ -39,7 +45,6 @@ def catch_signals() -> int:
     Returns:
         A pipe from which the numbers of the signals can be read.
     """
-    signal.pthread_sigmask(signal.SIG_SETMASK, [])
     reading, writing = os.pipe2(os.O_NONBLOCK | os.O_CLOEXEC)
     signal.set_wakeup_fd(writing, warn_on_full_buffer=False)
     for number in _CAUGHT:
@@ -100,9 +105,8 @@ def _become_command(
         if os.getppid() != shim:
             os._exit(code)
         for number in _CHANGED:
-            signal.signal(number, signal.SIG_DFL)
-        os.makedirs(place, exist_ok=True)
-        os.chdir(place)
+            _LIBC.signal(int(number), _SIG_DFL)  # several times faster than Python's own
+        _enter(place)
         os.dup2(_stdin(spec["stdin"]), 0)
         os.dup2(stdout, 1)
         os.dup2(stderr, 2)
@@ -115,6 +119,15 @@ def _become_command(
         os.write(report, f"{place}: {getattr(exc, 'strerror', None) or exc}".encode())
     finally:
         os._exit(code)
+
+
+def _enter(folder: str) -> None:
+    """Make a folder the working directory, and make it first where it is missing."""
+    try:
+        os.chdir(folder)
+    except OSError:
+        os.makedirs(folder, exist_ok=True)
+        os.chdir(folder)
 
 
 def _stdin(text: str | None) -> int:

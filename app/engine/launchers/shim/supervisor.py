@@ -15,7 +15,7 @@ import time
 from contextlib import suppress
 
 from .output import Output, Pipe, ring
-from .processes import adopt_orphans, catch_signals, signal_tree, spawn
+from .processes import adopt_orphans, catch_signals, let_signals_through, signal_tree, spawn
 from .records import (
     CANCEL,
     CLAIM,
@@ -36,6 +36,8 @@ TYPE_CHECKING = False
 if TYPE_CHECKING:
     from typing import Any
 
+_DECODER = json.JSONDecoder()  # by itself it leaves regular expressions out
+_CHUNK_BYTES = 1 << 20
 _LINGER_SECONDS = 0.5
 """For what the command left behind to end by itself, such as the tee of ``> >(tee log)``."""
 _LEFTOVER_GRACE_SECONDS = 1.0
@@ -52,7 +54,13 @@ _PASSING_ERRORS = {
 
 
 def main() -> None:
-    """Run the job of the current folder, unless another process has it; see the package."""
+    """Be a program that runs the job of the current folder; see the package."""
+    let_signals_through()
+    supervise()
+
+
+def supervise() -> None:
+    """Run the job of the current folder, unless another process has it."""
     os.umask(0o077)  # what the shim itself writes is for nobody else
     if os.getpgrp() != os.getpid():
         os.setsid()
@@ -69,12 +77,13 @@ def main() -> None:
 
 def _take_specification() -> Any:
     """Read what to run, which may hold secrets, and let nobody read it again."""
-    with open(0, "rb", buffering=0, closefd=False) as file:
-        spec = json.loads(file.read())
+    content = bytearray()
+    while chunk := os.read(0, _CHUNK_BYTES):
+        content += chunk
     nothing = os.open(os.devnull, os.O_RDONLY)
     os.dup2(nothing, 0)
     os.close(nothing)
-    return spec
+    return _DECODER.raw_decode(content.decode())[0]
 
 
 class Supervisor:
