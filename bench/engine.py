@@ -1,21 +1,27 @@
 """The engine: what it costs to run commands that do nothing.
 
-All times are seen by a client: from before ``POST /workflows/<id>`` is sent until an answer says
-SUCCESS, in ms or s. The commands are ``true``; what is left is our own work, and the start of the
-processes that each command needs (a shim, and the command itself). The peer is the least that a
-program can do to run a command: ``subprocess.run``, with nothing kept of it.
+Times are seen by a client: from before ``POST /workflows/<id>`` is sent until an answer says
+SUCCESS, in ms or s; those of the launcher alone from before the start of a command until its result
+is known. The commands are ``true``; what is left is our own work, and the start of the processes
+that each command needs (a shim, and the command itself). The peer is the least that a program can
+do to run a command: ``subprocess.run``, with nothing kept of it.
 """
 
 from __future__ import annotations
 
+import itertools
+import os
 import subprocess
 import tempfile
+import threading
 import time
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from pathlib import Path
 
 import orjson
 
+from app.engine.launchers.base import Job, JobPhase
+from app.engine.launchers.local import LocalLauncher
 from bench._report import Figure, median
 from bench._service import Service, cpu_seconds
 
@@ -34,8 +40,35 @@ def run(*, quick: bool) -> Iterator[Figure]:
         _write(workflows, "diamond", diamond)
         _write(workflows, "lattice", _lattice(steps))
         with Service(Path(folder)) as service:
+            yield from _launcher(Path(folder) / "jobs", 10 * repetitions)
             yield from _short(service, repetitions)
             yield from _long(service, steps)
+
+
+def _launcher(folder: Path, repetitions: int) -> Iterator[Figure]:
+    """Run commands by the launcher, with neither a service nor a store."""
+    launcher = LocalLauncher(folder / "doorbell")
+    folder.mkdir()
+    rung = threading.Event()
+    launcher.listen(lambda _: rung.set())
+    numbers = itertools.count()
+
+    def one() -> None:
+        job = Job(
+            execution_id="bench", folder=folder / str(next(numbers)), argv=("true",),
+            working_dir=folder, env={"PATH": os.environ["PATH"]},
+        )  # fmt: skip
+        launcher.start(job)
+        while launcher.state(job.folder).phase is not JobPhase.EXITED:
+            rung.wait(0.1)
+            rung.clear()
+
+    bare = _median_ms(lambda: subprocess.run(["true"], check=True), repetitions)
+    shim = _median_ms(one, repetitions)
+    yield Figure(
+        "one command by the launcher alone, begin to result on the disk", shim, "ms",
+        ratio=shim / bare, beside="subprocess.run",
+    )  # fmt: skip
 
 
 def _short(service: Service, repetitions: int) -> Iterator[Figure]:
