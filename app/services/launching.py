@@ -205,7 +205,18 @@ class LaunchService:
             self._executions.withdraw(execution)
             raise
         else:
-            self._executions.launched(execution, reference, orchestrator.upstream_id(reference))
+            self._note(orchestrator, execution, reference)
+
+    def _note(self, orchestrator: Orchestrator, execution: Execution, reference: JSON) -> None:
+        """Write down what an orchestrator gave for a launch that it accepted."""
+        upstream_id, own = orchestrator.upstream_id(reference), orchestrator.own_references
+        try:
+            self._executions.launched(execution, reference, upstream_id, own=own)
+        except Conflict as exc:
+            # A launch in doubt was taken for what this one began: what that one began is looked for
+            # in its place.
+            log.warning("reference held by another", execution=execution.id, error=exc.message)
+            self._executions.doubt(execution, f"{exc.message} Its own is being looked up.")
 
 
 @dataclass(frozen=True, slots=True)

@@ -7,6 +7,7 @@ from dataclasses import dataclass, replace
 from datetime import timedelta
 
 from sqlalchemy import Connection, case, select, update
+from sqlalchemy.exc import IntegrityError
 
 from app.domain import JSON, Execution, ExecutionStatus, Observation
 from app.errors import Conflict
@@ -225,10 +226,13 @@ class DrivenExecutions:
             if among is not None and reference is not None:
                 _require_free(reference, among, _siblings(connection, execution))
             statement = update(executions).where(executions.c.number == execution.number)
-            values = settled(row, reference, upstream_id)
+            values = settled(row, reference, upstream_id, own=among is not None)
             change(connection, statement.values(**values), execution.number, ("changed",))
 
-        self._database.write(work)
+        try:
+            self._database.write(work)
+        except IntegrityError:  # it was given to another one at the same time
+            raise Conflict("What was found belongs to another execution.") from None
 
     def record(self, execution: Execution, owner: str, seen: Observation) -> Execution:
         """Store an observation: status, tasks, journal and cursor, all or nothing.

@@ -30,6 +30,7 @@ from app.domain import (
 from app.errors import Conflict, NotFound
 from app.store import journal
 from app.store.changes import Kind
+from app.store.definitions import digest_of
 from app.store.names import fitted, storable
 from app.store.schema import counters, executions, from_ms, to_ms
 
@@ -87,8 +88,31 @@ def held(connection: Connection, number: int, owner: str) -> Any:
     return row
 
 
-def settled(row: Any, reference: JSON, upstream_id: str | None) -> dict[str, Any]:
-    """Choose the columns that the outcome of a launch changes."""
+def accepted(
+    orchestrator: str, reference: JSON, upstream_id: str | None, own: bool
+) -> dict[str, Any]:
+    """Choose the columns that say where a launch is found upstream.
+
+    Args:
+        orchestrator: Name of the orchestrator.
+        reference: What it gave.
+        upstream_id: The upstream's own id, where it has one.
+        own: No other execution may hold the reference.
+    """
+    return {
+        "reference": reference,
+        "reference_key": reference_key(orchestrator, reference) if own else None,
+        "upstream_id": upstream_id and fitted(upstream_id, UPSTREAM_ID_LENGTH),
+    }
+
+
+def reference_key(orchestrator: str, reference: JSON) -> str:
+    """Make what the database compares of a reference that no other execution may hold."""
+    return digest_of([orchestrator, reference])
+
+
+def settled(row: Any, reference: JSON, upstream_id: str | None, own: bool) -> dict[str, Any]:
+    """Choose the columns that the outcome of a launch changes; see :func:`accepted`."""
     if reference is None:
         text_ = "The orchestrator never received the launch; it is safe to launch again."
         return {
@@ -104,8 +128,7 @@ def settled(row: Any, reference: JSON, upstream_id: str | None) -> dict[str, Any
         "status": status,
         "error": None,
         "as_of": now(),
-        "reference": reference,
-        "upstream_id": upstream_id and fitted(upstream_id, UPSTREAM_ID_LENGTH),
+        **accepted(row.orchestrator, reference, upstream_id, own),
     }
 
 
@@ -259,16 +282,36 @@ def claims(
     Returns:
         Those that are not settled yet, oldest first, and the references by number.
     """
-    mine = of_workflow(orchestrator, workflow_id)
-    unsettled = connection.execute(
-        select(executions).where(mine, UNSETTLED).order_by(executions.c.number)
-    )
+    unsettled = unsettled_launches(connection, orchestrator, workflow_id)
     columns = executions.c.number, executions.c.reference
+    mine = of_workflow(orchestrator, workflow_id)
     settled_ = select(*columns).where(mine, executions.c.reference.is_not(None))
-    return (
-        [to_execution(row) for row in unsettled],
-        {row.number: row.reference for row in connection.execute(settled_)},
-    )
+    return unsettled, {row.number: row.reference for row in connection.execute(settled_)}
+
+
+def unsettled_launches(
+    connection: Connection, orchestrator: str, workflow_id: str
+) -> list[Execution]:
+    """Read the launches of a workflow of which nobody knows yet what they began, oldest first."""
+    mine = of_workflow(orchestrator, workflow_id)
+    statement = select(executions).where(mine, UNSETTLED).order_by(executions.c.number)
+    return [to_execution(row) for row in connection.execute(statement)]
+
+
+def holder(
+    connection: Connection, orchestrator: str, workflow_id: str, reference: JSON
+) -> Execution | None:
+    """Find the execution of a workflow that holds a reference, which is its own; None if none."""
+    key = reference_key(orchestrator, reference)
+    statement = select(executions).where(executions.c.reference_key == key)
+    row = connection.execute(statement).one_or_none()
+    if row is not None:
+        return to_execution(row)
+    # References that were stored before there were keys, of orchestrators that nobody knew then.
+    keyless = of_workflow(orchestrator, workflow_id) & executions.c.reference_key.is_(None)
+    statement = select(executions).where(keyless, executions.c.reference == reference)
+    row = connection.execute(statement.order_by(executions.c.number)).first()
+    return None if row is None else to_execution(row)
 
 
 def may_have_begun(execution: Execution, started_at: datetime | None) -> bool:

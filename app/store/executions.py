@@ -19,6 +19,7 @@ from sqlalchemy import (
     literal,
     null,
     select,
+    union,
     update,
 )
 from sqlalchemy.exc import IntegrityError
@@ -38,16 +39,17 @@ from app.store.changes import Kind
 from app.store.driving import DrivenExecutions
 from app.store.execution_rows import (
     FINAL,
-    UPSTREAM_ID_LENGTH,
+    accepted,
     change,
-    claims,
     count_withdrawal,
+    holder,
     may_have_begun,
     next_numbers,
     notify,
     now,
     one,
     to_execution,
+    unsettled_launches,
 )
 from app.store.names import fitted, storable
 from app.store.schema import Json, executions, launch_keys, tasks
@@ -155,19 +157,18 @@ class Executions(DrivenExecutions):
         _require_names(intent)
 
         def work(connection: Connection) -> Execution:
-            # What it is was looked up before: a launch that began it is written down by now.
-            unsettled, held = claims(connection, intent.orchestrator, intent.workflow_id)
-            for number, other in held.items():
-                if other == reference:
-                    return one(connection, executions.c.number == number)
+            # What it is was looked up before: a launch that began it is written down by now. One
+            # that is settled in between is found as its holder.
+            of_workflow = intent.orchestrator, intent.workflow_id
+            unsettled = unsettled_launches(connection, *of_workflow)
+            known = holder(connection, *of_workflow, reference)
+            if known is not None:
+                return known
             if any(may_have_begun(launch, started_at) for launch in unsettled):
                 raise Conflict("A launch that is not settled yet may have begun it.")
             execution = self._create(connection, intent)
-            values = {
-                "reference": reference,
-                "upstream_id": intent.execution_id,
-                "started_at": started_at,
-            }
+            values = accepted(intent.orchestrator, reference, intent.execution_id, own=True)
+            values["started_at"] = started_at
             # A final status is for the conductor to record, together with the log.
             values["status"] = ExecutionStatus.RUNNING if status.final else status
             statement = update(executions).where(executions.c.number == execution.number)
@@ -176,8 +177,8 @@ class Executions(DrivenExecutions):
 
         try:
             return self._database.write(work)
-        except IntegrityError:  # somebody else asked at the same time
-            return self.get(intent.execution_id)
+        except IntegrityError:  # somebody else asked, or a launch was settled, at the same time
+            return self._database.write(work)
 
     def _create(self, connection: Connection, intent: Intent) -> Execution:
         created_at = now()
@@ -235,7 +236,12 @@ class Executions(DrivenExecutions):
         return to_execution(row)
 
     def launched(
-        self, execution: Execution, reference: JSON, upstream_id: str | None = None
+        self,
+        execution: Execution,
+        reference: JSON,
+        upstream_id: str | None = None,
+        *,
+        own: bool = False,
     ) -> None:
         """Note that the orchestrator accepted a launch; the conductor takes it from here.
 
@@ -243,9 +249,16 @@ class Executions(DrivenExecutions):
             execution: The launch.
             reference: Under which the orchestrator finds it.
             upstream_id: The upstream's own id, where it has one.
+            own: No other execution may hold the reference.
+
+        Raises:
+            Conflict: Another one does.
         """
-        shown = upstream_id and fitted(upstream_id, UPSTREAM_ID_LENGTH)
-        self._want(execution.number, {"reference": reference, "upstream_id": shown})
+        values = accepted(execution.orchestrator, reference, upstream_id, own)
+        try:
+            self._want(execution.number, values)
+        except IntegrityError:
+            raise Conflict("What the orchestrator gave belongs to another execution.") from None
 
     def withdraw(self, execution: Execution) -> None:
         """Take back a launch that surely did not happen; its key may be used again."""
@@ -293,27 +306,19 @@ class Executions(DrivenExecutions):
         Returns:
             The asked-for stretch of them, and the number of all.
         """
-        conditions = []
-        if wanted.owner is not None:
-            conditions.append(executions.c.owner == wanted.owner)
-        if wanted.states is not None:
-            conditions.append(executions.c.status.in_(sorted(wanted.states)))
-        if wanted.workflow is not None:
-            conditions.append(
-                (executions.c.workflow_id == wanted.workflow)
-                | (executions.c.workflow_name == wanted.workflow)
-            )
+        matching = _matching(wanted)
         with self._database.read() as connection:
             total = connection.execute(
-                select(func.count()).select_from(executions).where(*conditions)
+                select(func.count()).select_from(executions).where(*matching)
             ).scalar_one()
-            rows = connection.execute(
-                select(*_BRIEF)
-                .where(*conditions)
-                .order_by(executions.c.number.desc())
-                .offset(offset)
-                .limit(limit)
-            )
+            statement = select(*_BRIEF).order_by(executions.c.number.desc())
+            if limit is None:
+                rows = connection.execute(statement.where(*matching).offset(offset))
+            else:  # what is skipped is counted in an index, without a look at the rows
+                numbers = select(executions.c.number).where(*matching)
+                numbers = numbers.order_by(executions.c.number.desc()).offset(offset).limit(limit)
+                page = connection.execute(numbers).scalars().all()
+                rows = connection.execute(statement.where(executions.c.number.in_(page)))
             return [to_execution(row) for row in rows], total
 
     def open(self, owner: str | None, after: int, limit: int) -> list[Execution]:
@@ -401,6 +406,22 @@ class Executions(DrivenExecutions):
             return change(connection, statement.values(**values), number, kinds)
 
         return self._database.write(work, durable=not quiet, idempotent=True)
+
+
+def _matching(wanted: ExecutionFilter) -> list[ColumnElement[bool]]:
+    conditions: list[ColumnElement[bool]] = []
+    if wanted.owner is not None:
+        conditions.append(executions.c.owner == wanted.owner)
+    if wanted.states is not None:
+        conditions.append(executions.c.status.in_(sorted(wanted.states)))
+    if wanted.workflow is not None:
+        number = select(executions.c.number)
+        either = union(  # an OR would make each database look at all rows of the owner
+            number.where(executions.c.workflow_id == wanted.workflow),
+            number.where(executions.c.workflow_name == wanted.workflow),
+        )
+        conditions.append(executions.c.number.in_(either))
+    return conditions
 
 
 def _require_names(intent: Intent) -> None:

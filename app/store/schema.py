@@ -96,6 +96,8 @@ executions = Table(
     Column("error", Text),
     Column("progress", Float, nullable=False, server_default=text("0")),
     Column("reference", Json),
+    # Digest of a reference that no other execution may hold; see `execution_rows.reference_key`.
+    Column("reference_key", String(64)),
     Column("upstream_id", String(100)),
     Column("cursor", Json),
     Column("created_at", Instant, nullable=False),
@@ -120,7 +122,13 @@ executions = Table(
     Column("lease_owner", String(100)),
     Column("lease_until", Instant),
     Column("node", String(255)),
+    # Lists filter by these and are ordered by number.
     Index("ix_executions_owner", "owner", "number"),
+    Index("ix_executions_owner_status", "owner", "status", "number"),
+    Index("ix_executions_status", "status", "number"),
+    Index("ix_executions_workflow_id", "workflow_id", "number"),
+    Index("ix_executions_workflow_name", "workflow_name", "number"),
+    Index("ix_executions_reference_key", "reference_key", unique=True),
     Index("ix_executions_upstream_id", "upstream_id"),
     Index("ix_executions_changed", "changed"),
     Index("ix_executions_wanted", "wanted"),

@@ -23,7 +23,7 @@ kit = import_module("store_kit").kit
 
 _MODULES = (
     "test_journal", "test_stored_executions", "test_changes", "test_other_tables",
-    "test_migrations", "test_names_and_tasks", "test_uploads",
+    "test_migrations", "test_names_and_tasks", "test_uploads", "test_references_and_lists",
 )  # fmt: skip
 _FIXTURES = {"changes", "elsewhere", "empty", "execution", "uploads"}
 _ELSEWHERE = {

@@ -143,6 +143,17 @@ def test_a_launch_without_an_answer_exists_and_says_what_is_done_about_it(make_s
     assert "do not launch again" in execution.error
 
 
+def test_a_launch_whose_reference_another_one_was_given_is_looked_up(make_service, monkeypatch):
+    service = make_service(fake="Obedient")
+    orchestrator = service.orchestrator("remote")
+    monkeypatch.setattr(type(orchestrator), "own_references", True)
+    monkeypatch.setattr(orchestrator, "trigger", lambda launch: {"job": 1})
+    first, second = launch(service), launch(service)
+    assert first.reference == {"job": 1}
+    assert (second.reference, second.status) == (None, ExecutionStatus.UNKNOWN)
+    assert "belongs to another execution" in second.error
+
+
 def test_a_launch_without_an_answer_is_found_and_was_done_once(make_service, conduct):
     service = make_service(fake="TimingOut")
     execution = launch(service)

@@ -1,3 +1,4 @@
+import json
 import subprocess
 import sys
 
@@ -114,7 +115,12 @@ def test_cursors_of_tasks_go_back_to_where_the_program_before_looks_for_them(kit
 
     kit.database.write(back)
     assert "cursor" not in {c["name"] for c in inspect(kit.database.engine()).get_columns("tasks")}
-    assert kit.executions.get(execution.id).cursor["tasks"] == cursors
-    assert kit.executions.get(other.id).cursor == 7
+    kept = text("SELECT cursor FROM executions WHERE number = :number")  # as it was then
+    with kit.database.read() as connection:
+        found = [
+            json.loads(connection.execute(kept, {"number": each.number}).scalar_one())
+            for each in (execution, other)
+        ]
+    assert (found[0]["tasks"], found[1]) == (cursors, 7)
     migrate.upgrade(kit.database)
     assert kit.executions.get(execution.id).cursor["tasks"] == cursors
