@@ -11,11 +11,11 @@ import secrets
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, field
 
+from app.clients import cursors
 from app.domain import JSON, Task, TaskStatus
 from app.engine.model import Resources
 from app.engine.plan import Plan
 from app.engine.task_state import TaskState
-from app.errors import UpstreamError
 
 _VERSION = 2
 _TOKEN_BYTES = 8
@@ -58,13 +58,7 @@ def version_of(cursor: JSON) -> int:
     Raises:
         UpstreamError: It is later than this program's.
     """
-    version = int(cursor.get("version", 1))
-    if version > _VERSION:
-        raise UpstreamError(
-            "A later version of the service drove this execution; only one like it can go on.",
-            detail=f"cursor of version {version}, known is {_VERSION}",
-        )
-    return version
+    return cursors.version_of(cursor, _VERSION)
 
 
 def token_of(cursor: JSON) -> str | None:

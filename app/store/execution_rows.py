@@ -88,27 +88,25 @@ def held(connection: Connection, number: int, owner: str) -> Any:
     return row
 
 
-def accepted(
-    orchestrator: str, reference: JSON, upstream_id: str | None, own: bool
-) -> dict[str, Any]:
+def accepted(launch: Any, reference: JSON, upstream_id: str | None, own: bool) -> dict[str, Any]:
     """Choose the columns that say where a launch is found upstream.
 
     Args:
-        orchestrator: Name of the orchestrator.
-        reference: What it gave.
+        launch: Whatever names its orchestrator and its workflow.
+        reference: What the orchestrator gave.
         upstream_id: The upstream's own id, where it has one.
         own: No other execution may hold the reference.
     """
     return {
         "reference": reference,
-        "reference_key": reference_key(orchestrator, reference) if own else None,
+        "reference_key": _reference_key(launch, reference) if own else None,
         "upstream_id": upstream_id and fitted(upstream_id, UPSTREAM_ID_LENGTH),
     }
 
 
-def reference_key(orchestrator: str, reference: JSON) -> str:
+def _reference_key(launch: Any, reference: JSON) -> str:
     """Make what the database compares of a reference that no other execution may hold."""
-    return digest_of([orchestrator, reference])
+    return digest_of([launch.orchestrator, launch.workflow_id, reference])
 
 
 def settled(row: Any, reference: JSON, upstream_id: str | None, own: bool) -> dict[str, Any]:
@@ -128,7 +126,7 @@ def settled(row: Any, reference: JSON, upstream_id: str | None, own: bool) -> di
         "status": status,
         "error": None,
         "as_of": now(),
-        **accepted(row.orchestrator, reference, upstream_id, own),
+        **accepted(row, reference, upstream_id, own),
     }
 
 
@@ -298,20 +296,26 @@ def unsettled_launches(
     return [to_execution(row) for row in connection.execute(statement)]
 
 
-def holder(
-    connection: Connection, orchestrator: str, workflow_id: str, reference: JSON
-) -> Execution | None:
-    """Find the execution of a workflow that holds a reference, which is its own; None if none."""
-    key = reference_key(orchestrator, reference)
-    statement = select(executions).where(executions.c.reference_key == key)
-    row = connection.execute(statement).one_or_none()
-    if row is not None:
-        return to_execution(row)
+def holder(connection: Connection, launch: Any, reference: JSON) -> Execution | None:
+    """Find the execution that holds a reference, which is its own; None if there is none.
+
+    Args:
+        connection: A transaction.
+        launch: Whatever names its orchestrator and its workflow.
+        reference: The reference.
+    """
+    statement = select(executions).order_by(executions.c.number)
+    key = executions.c.reference_key
     # References that were stored before there were keys, of orchestrators that nobody knew then.
-    keyless = of_workflow(orchestrator, workflow_id) & executions.c.reference_key.is_(None)
-    statement = select(executions).where(keyless, executions.c.reference == reference)
-    row = connection.execute(statement.order_by(executions.c.number)).first()
-    return None if row is None else to_execution(row)
+    keyless = of_workflow(launch.orchestrator, launch.workflow_id) & key.is_(None)
+    for condition in (
+        key == _reference_key(launch, reference),
+        keyless & (executions.c.reference == reference),
+    ):
+        row = connection.execute(statement.where(condition)).first()
+        if row is not None:
+            return to_execution(row)
+    return None
 
 
 def may_have_begun(execution: Execution, started_at: datetime | None) -> bool:

@@ -159,15 +159,14 @@ class Executions(DrivenExecutions):
         def work(connection: Connection) -> Execution:
             # What it is was looked up before: a launch that began it is written down by now. One
             # that is settled in between is found as its holder.
-            of_workflow = intent.orchestrator, intent.workflow_id
-            unsettled = unsettled_launches(connection, *of_workflow)
-            known = holder(connection, *of_workflow, reference)
+            unsettled = unsettled_launches(connection, intent.orchestrator, intent.workflow_id)
+            known = holder(connection, intent, reference)
             if known is not None:
                 return known
             if any(may_have_begun(launch, started_at) for launch in unsettled):
                 raise Conflict("A launch that is not settled yet may have begun it.")
             execution = self._create(connection, intent)
-            values = accepted(intent.orchestrator, reference, intent.execution_id, own=True)
+            values = accepted(intent, reference, intent.execution_id, own=True)
             values["started_at"] = started_at
             # A final status is for the conductor to record, together with the log.
             values["status"] = ExecutionStatus.RUNNING if status.final else status
@@ -254,7 +253,7 @@ class Executions(DrivenExecutions):
         Raises:
             Conflict: Another one does.
         """
-        values = accepted(execution.orchestrator, reference, upstream_id, own)
+        values = accepted(execution, reference, upstream_id, own)
         try:
             self._want(execution.number, values)
         except IntegrityError:

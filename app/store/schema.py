@@ -96,7 +96,7 @@ executions = Table(
     Column("error", Text),
     Column("progress", Float, nullable=False, server_default=text("0")),
     Column("reference", Json),
-    # Digest of a reference that no other execution may hold; see `execution_rows.reference_key`.
+    # Digest of a reference that no other execution may hold; see `execution_rows.accepted`.
     Column("reference_key", String(64)),
     Column("upstream_id", String(100)),
     Column("cursor", Json),

@@ -5,10 +5,13 @@ A look that finds nothing new gives back an equal cursor, so that the store has 
 
 from __future__ import annotations
 
-from collections.abc import Mapping
 from dataclasses import asdict, dataclass, field
+from typing import Final
 
+from app.clients.cursors import version_of
 from app.domain import JSON
+
+_VERSION: Final = 1
 
 
 @dataclass(slots=True)
@@ -53,12 +56,17 @@ class Cursor:
 
     @classmethod
     def load(cls, raw: JSON, now: float) -> Cursor:
-        """Read a cursor that :meth:`dump` made; without one, begin at the moment ``now``."""
+        """Read a cursor that :meth:`dump` made; without one, begin at the moment ``now``.
+
+        Raises:
+            UpstreamError: A later version of the service made it.
+        """
         if raw is None:
             return cls(changed_at=now, checked_at=now)
-        values: Mapping[str, JSON] = {**raw, "log": LogCursor(**raw["log"])}
-        return cls(**values)
+        version_of(raw, _VERSION)
+        values = {name: value for name, value in raw.items() if name != "version"}
+        return cls(**{**values, "log": LogCursor(**raw["log"])})
 
     def dump(self) -> JSON:
         """Give it as JSON."""
-        return asdict(self)
+        return {"version": _VERSION, **asdict(self)}

@@ -148,7 +148,7 @@ def test_a_launch_whose_reference_another_one_was_given_is_looked_up(make_servic
     orchestrator = service.orchestrator("remote")
     monkeypatch.setattr(type(orchestrator), "own_references", True)
     monkeypatch.setattr(orchestrator, "trigger", lambda launch: {"job": 1})
-    first, second = launch(service), launch(service)
+    first, second = (service.store.get(launch(service).id) for _ in range(2))
     assert first.reference == {"job": 1}
     assert (second.reference, second.status) == (None, ExecutionStatus.UNKNOWN)
     assert "belongs to another execution" in second.error

@@ -91,7 +91,12 @@ def filters():
                 yield ExecutionFilter(owner=owner, workflow=workflow, states=chosen)
 
 
-@pytest.mark.parametrize("wanted", list(filters()), ids=str)
+def named(wanted):
+    states = "_".join(sorted(wanted.states or ()))
+    return f"{wanted.owner}-{wanted.workflow}-{states}"
+
+
+@pytest.mark.parametrize("wanted", list(filters()), ids=named)
 def test_lists_give_what_they_are_asked_for(kit, wanted):
     made = []
     for number in range(24):
@@ -116,7 +121,7 @@ def test_lists_give_what_they_are_asked_for(kit, wanted):
         assert [execution.id for execution in found] == expected[offset:end]
 
 
-@pytest.mark.parametrize("wanted", [f for f in filters() if f != ExecutionFilter()], ids=str)
+@pytest.mark.parametrize("wanted", [f for f in filters() if f != ExecutionFilter()], ids=named)
 def test_what_lists_skip_is_counted_in_an_index(kit, wanted):
     statements = []
 

@@ -41,23 +41,24 @@ def _fill(connection: sa.Connection) -> None:
     """Give each reference to the oldest execution that holds it; others keep it without a key."""
     executions = sa.table(
         "executions", sa.column("number"), sa.column("id"), sa.column("orchestrator"),
-        sa.column("reference"), sa.column("reference_key"),
+        sa.column("workflow_id"), sa.column("reference"), sa.column("reference_key"),
     )  # fmt: skip
-    columns = (executions.c.number, executions.c.id, executions.c.orchestrator)
+    table = executions.c
+    columns = (table.number, table.id, table.orchestrator, table.workflow_id, table.reference)
     seen: set[str] = set()
     last = 0
     while True:
         rows = connection.execute(
-            sa.select(*columns, executions.c.reference)
+            sa.select(*columns)
             .where(executions.c.number > last, executions.c.reference.is_not(None))
             .order_by(executions.c.number)
             .limit(_ROWS)
         ).all()
-        for number, id_, orchestrator, reference in rows:
+        for number, id_, orchestrator, workflow_id, reference in rows:
             parts = json.loads(reference)
             if not isinstance(parts, dict) or set(parts) != _REFERENCE:
                 continue
-            key = _key(orchestrator, parts)
+            key = _key(orchestrator, workflow_id, parts)
             if key in seen:
                 message = "execution %s has the same reference as an older one, and keeps it"
                 logging.getLogger("alembic").warning(message, id_)
@@ -70,6 +71,7 @@ def _fill(connection: sa.Connection) -> None:
         last = rows[-1].number
 
 
-def _key(orchestrator: str, reference: dict[str, str]) -> str:
-    text = json.dumps([orchestrator, reference], sort_keys=True, separators=(",", ":"))
+def _key(orchestrator: str, workflow_id: str, reference: dict[str, str]) -> str:
+    whole = [orchestrator, workflow_id, reference]
+    text = json.dumps(whole, sort_keys=True, separators=(",", ":"))
     return hashlib.sha256(text.encode()).hexdigest()
