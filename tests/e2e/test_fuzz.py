@@ -26,15 +26,29 @@ from schemathesis.checks import (
 
 from app.durations import parse_duration
 
-DOCUMENT = json.loads(
-    (Path(__file__).parents[2] / "openapi" / "root.json").read_text(encoding="utf-8")
-)
-ENDLESS = ["/executions/events", "/executions/{execution_id}/ws"]
-"""They speak until the client goes away."""
+DOCUMENTS = {
+    file.stem: json.loads(file.read_text(encoding="utf-8"))
+    for file in sorted((Path(__file__).parents[2] / "openapi").glob("*.json"))
+}
 
-SCHEMA = schemathesis.openapi.from_dict(DOCUMENT).exclude(path=ENDLESS)
-ADDRESSED = SCHEMA.include(path_regex="{")
-"""The operations on one thing."""
+
+def endless(document: dict[str, Any]) -> list[str]:
+    """The addresses that speak until the client goes away, in whatever form is asked for."""
+    return [
+        path
+        for path, item in document["paths"].items()
+        if "101" in item.get("get", {}).get("responses", {})
+        or list(item.get("get", {}).get("responses", {}).get("200", {}).get("content", {}))
+        == ["text/event-stream"]
+    ]
+
+
+SCHEMAS = {
+    name: schemathesis.openapi.from_dict(document).exclude(path=endless(document))
+    for name, document in DOCUMENTS.items()
+}
+ADDRESSED = SCHEMAS["root"].include(path_regex="{")
+"""The operations of the root API on one thing."""
 
 CHECKS = [
     not_a_server_error, content_type_conformance, response_headers_conformance,
@@ -82,10 +96,19 @@ def is_long(given: Any) -> bool:
     return False
 
 
-@SCHEMA.parametrize()
-@FEW
-def test_no_request_breaks_the_service(case: Case, service_url: str) -> None:
-    send(case, service_url)
+def fuzz(schema: Any) -> Any:
+    """Make a test that throws requests at every operation of a document."""
+
+    @schema.parametrize()
+    @FEW
+    def test(case: Case, service_url: str) -> None:
+        send(case, service_url)
+
+    return test
+
+
+for _name, _schema in SCHEMAS.items():
+    globals()[f"test_no_request_to_{_name}_breaks_the_service"] = fuzz(_schema)
 
 
 def aim(case: Case, known: dict[str, str]) -> None:
