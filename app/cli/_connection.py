@@ -75,7 +75,7 @@ class Limits:
 
 
 class _Pace:
-    """Tells until when more of a body must come."""
+    """Until when more of a body must come, by the least rate."""
 
     def __init__(self, limits: Limits) -> None:
         self._limits = limits

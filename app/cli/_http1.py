@@ -214,7 +214,7 @@ class Content(Protocol):
         ...
 
     def take(self) -> bytes:
-        """Give all of it."""
+        """Return all of it."""
         ...
 
 
@@ -381,7 +381,7 @@ def _decoded(path: str) -> str:
 
 
 def _length(variables: dict[str, str], may_be_chunked: bool) -> int | None:
-    """Tell how long the content is (RFC 9112, 6.3)."""
+    """Return how long the content is (RFC 9112, 6.3)."""
     coding = variables.pop("HTTP_TRANSFER_ENCODING", None)
     if coding is None:
         return int(variables.pop("CONTENT_LENGTH", "0"))

@@ -140,7 +140,7 @@ def _single(pairs: list[tuple[str, Any]]) -> None:
 
 
 def extent(value: Any) -> tuple[int, int]:
-    """Tell how deep lists and objects are nested in JSON, and how many values are in them."""
+    """Return how deep lists and objects are nested in JSON, and how many values are in them."""
     depth = number = 0
     level = [value]
     while level := [item for item in level if isinstance(item, list | dict)]:

@@ -34,7 +34,7 @@ class ArgumentsSchema(ma.Schema):
         unknown = ma.EXCLUDE
 
     def strays(self, original: Any) -> list[str]:
-        """Give the names among some arguments that are not known."""
+        """Return the names among some arguments that are not known."""
         return [str(name) for name in original if name not in self._known()]
 
     @ma.validates_schema(pass_original=True, skip_on_field_errors=False)
@@ -54,7 +54,7 @@ class ArgumentsSchema(ma.Schema):
         return {**data, "strays": self.strays(original)} if self.keeps_strays else data
 
     def _fault_of(self, name: str, original: Mapping[str, Any]) -> str | None:
-        """Tell why a name that is not known cannot be left out."""
+        """Return why a name that is not known cannot be left out."""
         meant = lookalike(name, self._known())
         return f"is not known here; did you mean '{meant}'?" if meant else None
 

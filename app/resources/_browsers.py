@@ -3,7 +3,7 @@
 A browser sends the credentials that it knows, and reaches the addresses of its own machine, for any
 page that asks for it. It tells whose page that is in ``Origin`` (RFC 6454, 7) or ``Sec-Fetch-Site``
 (Fetch Metadata), and where it believes to be in ``Host``. A name that somebody else's DNS has led
-here (DNS rebinding) makes his page the same origin as the service, so the name itself is checked.
+here (DNS rebinding) makes their page the same origin as the service, so the name is checked.
 """
 
 from __future__ import annotations
@@ -29,7 +29,7 @@ Place = tuple[str, int]
 
 
 def takes_any_host(settings: ApiSettings) -> bool:
-    """Tell whether requests for any host are answered, since nobody has said for which."""
+    """Return whether requests for any host are answered, since nobody has said for which."""
     return not settings.allowed_hosts and not is_loopback(settings.host)
 
 
@@ -90,7 +90,7 @@ def _host_check(settings: ApiSettings) -> Callable[[str], bool]:
 
 
 def _is_own(origin: str, host: str | None) -> bool:
-    """Tell whether a page comes from the service itself; a proxy may have added TLS."""
+    """Return whether a page comes from the service itself; a proxy may have added TLS."""
     known = _origin(origin)
     if known is None or host is None:
         return False

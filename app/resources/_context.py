@@ -12,5 +12,5 @@ EXTENSION = "slipway"
 
 
 def services() -> Services:
-    """Give the services of the current application."""
+    """Return the services of the current application."""
     return cast(Services, current_app.extensions[EXTENSION])

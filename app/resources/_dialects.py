@@ -34,7 +34,7 @@ class Dialects:
         dialects: Those.
 
     Raises:
-        ConfigError: Two of them have the same prefix.
+        ConfigError: Two of them have the same prefix, or the same name.
     """
 
     def __init__(self, dialects: Sequence[Dialect]) -> None:
@@ -43,6 +43,8 @@ class Dialects:
             if one.prefix == other.prefix:
                 text = f"The dialects '{one.name}' and '{other.name}' have the same prefix."
                 raise ConfigError(text)
+            if one.name == other.name:
+                raise ConfigError(f"Two dialects have the name '{one.name}'.")
         self._longest_first = sorted(dialects, key=lambda dialect: -len(dialect.prefix))
 
     def __iter__(self) -> Iterator[Dialect]:

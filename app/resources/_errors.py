@@ -156,5 +156,5 @@ def _field_errors(messages: Mapping[str, Any]) -> list[FieldError]:
 
 
 def _retry_after(seconds: float) -> int:
-    """Give whole seconds, spread so that not everybody comes back at once."""
+    """Return whole seconds, spread so that not everybody comes back at once."""
     return max(1, math.ceil(seconds * random.uniform(1.0, 1.5)))  # noqa: S311

@@ -58,7 +58,7 @@ def answer_page(page: LogPage, encoder: type[PageEncoder], identity: Identity) -
 
 
 def _measure(parts: Iterable[bytes], kept: list[bytes] | None) -> list[int]:
-    """Give the sizes of the parts that make up a page, and keep the parts where there is room."""
+    """Return the sizes of the parts that make up a page, and keep the parts where there is room."""
     sizes: list[int] = []
     for part in parts:
         sizes.append(len(part))

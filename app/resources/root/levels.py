@@ -26,5 +26,5 @@ def levels_field() -> WholeNumber:
 
 
 def levels_of(mask: int) -> Level:
-    """Give the levels that a mask lets through."""
+    """Return the levels that a mask lets through."""
     return Level(mask) & ALL_LEVELS or DEFAULT_LEVELS

@@ -27,17 +27,17 @@ STATES: Final = tuple(str(state) for state in ExecutionStatus)
 
 
 def status_word(state: ExecutionStatus) -> str:
-    """Give the word of the document for an exact state; what has not ended never reads as ended."""
+    """Return the document's word for an exact state; what has not ended never reads as ended."""
     return _SHOWN_AS[state]
 
 
 def status_and_state(state: ExecutionStatus) -> dict[str, str]:
-    """Give both words, as objects of the root API carry them."""
+    """Return both words, as objects of the root API carry them."""
     return {"status": _SHOWN_AS[state], "state": str(state)}
 
 
 def states_of(words: Iterable[str]) -> frozenset[ExecutionStatus]:
-    """Give the exact states that any of some words stands for, whichever kind each is of.
+    """Return the exact states that any of some words stands for, whichever kind each is of.
 
     A word of the document stands for every state that is shown by it.
     """

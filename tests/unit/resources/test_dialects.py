@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 from collections.abc import Callable
+from dataclasses import replace
 from http import HTTPStatus
 from pathlib import Path
 from typing import Any
@@ -135,6 +136,8 @@ def test_of_two_prefixes_the_longer_one_answers() -> None:
 def test_there_is_one_dialect_at_each_prefix() -> None:
     with pytest.raises(ConfigError, match="same prefix"):
         Dialects([ROOT, with_prefix("/a"), with_prefix("/a")])
+    with pytest.raises(ConfigError, match="the name 'toy'"):
+        Dialects([TOY, replace(TOY, prefix="/other")])
 
 
 @pytest.mark.parametrize("prefix", ["api", "/api/", "/", "/a b", "/a//b", "/<x>"])
