@@ -53,10 +53,10 @@ class _Table:
 class Attempts:
     """Slows wrong logins down, by address and by name.
 
-    Only who was wrong himself has to wait: a name from an address where it never was is let
-    through, so nobody can lock another out by guessing his password. How long depends on the wrong
-    logins with this name from this address, and, beyond a larger number, on those of the address
-    and of the name. It is kept in memory, by each web process for itself.
+    Only a name from an address where it was wrong has to wait. From elsewhere it is let through, so
+    nobody can lock somebody out by guessing their password. How long the wait is depends on the
+    wrong logins with this name from this address, and, beyond a larger number, on those of the
+    address and of the name. It is kept in memory, by each web process for itself.
     """
 
     def __init__(self) -> None:
@@ -94,7 +94,7 @@ class Attempts:
 
 
 def side_of(address: str | None) -> str:
-    """Tell which addresses are one client: a host of IPv4, a network of IPv6.
+    """Return which addresses are one client: a host of IPv4, a network of IPv6.
 
     A client of IPv6 chooses among all addresses of its network (RFC 4291, 2.5.4).
     """

@@ -31,16 +31,20 @@ master key of the embedded key store (32 bytes in base64) in place of its file.
 """
 
 
-def manual(options: Mapping[str, type]) -> str:
+def manual(options: Mapping[str, type], sign_in: Mapping[str, type]) -> str:
     """Write the manual as Markdown.
 
     Args:
         options: Options class of each orchestrator type.
+        sign_in: Options class of each way to sign in; those without any are left out.
     """
     parts = [_HEAD, *_section(Settings, "", "Settings")]
     for type_, cls in sorted(options.items()):
         title = f"Orchestrators of type `{type_}`"
         parts += _section(cls, "orchestrators[].", title)
+    for name, cls in sorted(sign_in.items()):
+        if dataclasses.fields(cls):
+            parts += _section(cls, f"api.auth.{name}.", f"Signing in by `{name}`")
     return "\n".join(parts)
 
 

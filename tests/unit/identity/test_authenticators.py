@@ -17,10 +17,12 @@ from app.domain import Credential, Identity, Role
 from app.errors import ConfigError, LimitExceeded, NotAuthenticated
 from app.factory import read_settings
 from app.identity.authenticators import Authenticators
+from app.identity.basic import Basic
 from app.identity.checking import Checker
 from app.identity.port import Challenge, Claim
 from app.resources._auth import challenge_text
 from app.services.access import Watch
+from app.settings.manual import manual
 
 TOY = "toy_authenticator:StaticTokens"
 BASIC = 'Basic realm="Slipway", charset="UTF-8"'
@@ -400,3 +402,10 @@ class TestAlone:
         with pytest.raises(LimitExceeded):
             watch.check()
         assert watch.seconds_left() == 60
+
+
+def test_the_manual_shows_the_options_of_each_way_that_has_some():
+    text = manual({}, {"static": StaticTokens.Options, "basic": Basic.Options})
+    assert "## Signing in by `static`" in text
+    assert "| `api.auth.static.pepper` | text | none | Goes into each digest. Secret. |" in text
+    assert "Signing in by `basic`" not in text
