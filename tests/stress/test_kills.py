@@ -112,7 +112,7 @@ def test_kills_at_random_moments_lose_nothing_and_repeat_nothing(
 ) -> None:
     service, seed = killed_service, random.SystemRandom().randrange(1_000_000)
     print(f"seed {seed}")  # noqa: T201  (shown when it fails)
-    chance, kills = random.Random(seed), scaled(60, 2)
+    chance, kills = random.Random(seed), scaled(120, 2)
     service.client().upload(CHAIN)
     done: Counter[str] = Counter()
     enough = threading.Event()
