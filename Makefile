@@ -2,8 +2,9 @@
 
 PYTHON ?= python3
 N ?= 1000000
-# Most tests beside the unit tests wait for processes, so there may be more of them than cores.
-WORKERS ?= $(shell echo $$((2 * $$(getconf _NPROCESSORS_ONLN))))
+# Most tests beside the unit tests wait for processes, so there may be more of them than cores; but
+# each worker starts services and servers of its own.
+WORKERS ?= $(shell cores=$$(getconf _NPROCESSORS_ONLN); echo $$((cores < 4 ? 2 * cores : 8)))
 BIN := .venv/bin
 PIP := $(BIN)/python -m pip install --quiet --disable-pip-version-check --constraint constraints.txt
 
