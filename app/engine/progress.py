@@ -112,7 +112,7 @@ class Progress:
     @property
     def bytes(self) -> int:
         """About how much memory it takes."""
-        return 300 * len(self._names) + 2000 * len(self._tasks)
+        return 4000 + 300 * len(self._names) + 2000 * len(self._tasks)
 
     def changing(self, name: str) -> TaskState:
         """Give a task to be changed, but for its status."""

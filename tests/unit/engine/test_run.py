@@ -276,6 +276,33 @@ def test_what_a_skipped_task_was_needed_for_is_skipped_though_failures_are_allow
     assert flow.shown["middle"] is flow.shown["last"] is SKIPPED
 
 
+def test_what_needs_a_task_that_cannot_be_launched_is_never_begun(bench):
+    wrong = {"id": "wrong", "env": {"X": "${{ 1 / 0 }}"}}
+    flow = bench(steps(wrong, {"id": "child", "needs": ["wrong"]}, "other"))
+    flow.look()
+    assert flow.shown["wrong"] is FAILED
+    assert flow.shown["child"] is SKIPPED
+    flow.launcher.finish("other")
+    assert flow.finish().status is ExecutionStatus.FAILED
+    assert flow.launcher.begun == ["other/1"]
+
+
+def test_what_needs_a_task_that_may_fail_begins_though_that_cannot_be_launched(bench):
+    wrong = {"id": "wrong", "env": {"X": "${{ 1 / 0 }}"}, "allow_failure": True}
+    flow = bench(steps(wrong, {"id": "child", "needs": ["wrong"]}))
+    assert flow.look().poll_after_seconds == 0.0
+    flow.look()
+    assert flow.launcher.running == {"child"}
+
+
+def test_an_execution_began_with_its_first_attempt_whatever_comes_later(bench):
+    flow = bench(steps({"id": "shaky", "retries": 1, "retry_delay": "0s"}))
+    first = flow.look().started_at
+    flow.launcher.finish("shaky", 1)
+    flow.wait_for(lambda: len(flow.launcher.begun) == 2)
+    assert flow.seen.started_at == first
+
+
 def test_a_failed_task_is_tried_again_in_a_folder_of_its_own(bench):
     flow = bench(steps({"id": "shaky", "retries": 2, "retry_delay": "0s"}))
     for attempt in (1, 2):
