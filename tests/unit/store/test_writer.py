@@ -1,6 +1,7 @@
 """The one writer of SQLite: what waits is committed together, and each has its own outcome."""
 
 import threading
+import time
 from contextlib import contextmanager
 
 from kit.patience import PATIENCE_SECONDS
@@ -8,6 +9,7 @@ from sqlalchemy import event, text
 from sqlalchemy.exc import IntegrityError
 
 from app.errors import StoreUnavailable
+from app.store import _sqlite
 from app.store.database import Database
 
 
@@ -75,11 +77,29 @@ def run_together(database, works):
     return outcomes, len(commits) - 1
 
 
-def test_transactions_that_wait_for_each_other_are_committed_together(database):
+def test_transactions_that_wait_for_each_other_are_committed_together(database, monkeypatch):
+    monkeypatch.setattr(_sqlite, "_TURN_SECONDS", PATIENCE_SECONDS)
     names = [f"{i:03}" for i in range(50)]
     outcomes, commits = run_together(database, [insert(name) for name in names])
     assert outcomes == [1] * 50
     assert commits == 1
+    assert stored(database) == names
+
+
+def test_many_that_take_long_leave_the_lock_to_others_in_between(database, monkeypatch):
+    monkeypatch.setattr(_sqlite, "_TURN_SECONDS", 0.0)
+
+    def slow(name):
+        def work(connection):
+            time.sleep(0.02)
+            return insert(name)(connection)
+
+        return work
+
+    names = [f"{i:03}" for i in range(20)]
+    outcomes, commits = run_together(database, [slow(name) for name in names])
+    assert outcomes == [1] * 20
+    assert commits > 1
     assert stored(database) == names
 
 
