@@ -144,10 +144,11 @@ class Writer:
                 return
         job.fail(TimeoutError())
 
-    def _take(self) -> list[_Job[Any]]:
+    def _take(self, most: int = _MOST_TOGETHER, *, durable: bool = True) -> list[_Job[Any]]:
+        """Take what waits, up to the first that must be on the disk where nothing will be."""
         jobs: list[_Job[Any]] = []
         moment = time.monotonic()
-        while self._waiting and len(jobs) < _MOST_TOGETHER:
+        while self._waiting and len(jobs) < most and (durable or not self._waiting[0].durable):
             job = self._waiting.popleft()
             if job.deadline < moment:
                 job.fail(TimeoutError())
@@ -156,30 +157,39 @@ class Writer:
         return jobs
 
     def _run(self, jobs: list[_Job[Any]]) -> None:
-        if len(jobs) > 1:
-            try:
-                self._transact(jobs)
-            except DBAPIError as exc:
-                if not _never_began(exc):
-                    for job in jobs:  # one of them is to blame, or each is
-                        self._run([job])
-                    return
+        if not jobs:
+            return
+        try:
+            self._transact(jobs, alone=False)
+        except Exception as exc:
+            if len(jobs) == 1 or _never_began(exc):
                 for job in jobs:
-                    job.fail(exc)
-        for job in jobs:
+                    job.fail(exc)  # whoever waits for it raises it
+            elif not isinstance(exc, DBAPIError):
+                raise
+        for job in jobs:  # one of them is to blame, or each is
             if not job.done:
                 try:
-                    self._transact([job])
+                    self._transact([job], alone=True)
                 except Exception as exc:  # noqa: BLE001  (whoever waits for it raises it)
                     job.fail(exc)
 
-    def _transact(self, jobs: list[_Job[Any]]) -> None:
-        """Run some of the jobs, at least the first, in one transaction; the rest wait on."""
+    def _transact(self, jobs: list[_Job[Any]], *, alone: bool) -> None:
+        """Run jobs in one transaction.
+
+        Args:
+            jobs: Changed to those that were run: what came while the lock was held by others joins
+                them, and what would take too long waits on.
+            alone: Nothing may join.
+        """
         patience = min(job.deadline for job in jobs) - time.monotonic()
+        durable = any(job.durable for job in jobs)
         with self.engine.connect() as connection:
-            _prepare(connection, any(job.durable for job in jobs), patience)
+            _prepare(connection, durable, patience)
             with connection.begin() as transaction:
                 began = time.monotonic()
+                if not alone:
+                    jobs += self._take(_MOST_TOGETHER - len(jobs), durable=durable)
                 if len(jobs) == 1:
                     jobs[0].error, jobs[0].result = None, jobs[0].work(connection)
                 else:
@@ -244,8 +254,8 @@ def _begin(connection: Connection) -> None:
         driver.execute(f"PRAGMA busy_timeout={patience_ms}")
 
 
-def _never_began(exc: DBAPIError) -> bool:
-    return exc.statement == _BEGIN
+def _never_began(exc: Exception) -> bool:
+    return isinstance(exc, DBAPIError) and exc.statement == _BEGIN
 
 
 def _prepare(connection: Connection, durable: bool, patience_seconds: float) -> None:

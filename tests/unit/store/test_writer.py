@@ -103,6 +103,24 @@ def test_many_that_take_long_leave_the_lock_to_others_in_between(database, monke
     assert stored(database) == names
 
 
+def test_what_comes_while_another_process_has_the_lock_joins_in(database, monkeypatch):
+    monkeypatch.setattr(_sqlite, "_TURN_SECONDS", PATIENCE_SECONDS)
+    elsewhere = Database(database.url)
+    commits = []
+    event.listen(database.engine(), "commit", lambda _connection: commits.append(1))
+    with busy_writer(elsewhere):
+        first = Crowd(database, [insert("a")])
+        while database._sqlite_writer._waiting or not database._sqlite_writer._lock.locked():
+            pass  # until it asks for the lock
+        others = Crowd(database, [insert("b"), insert("c")])
+        while len(database._sqlite_writer._waiting) < 2:
+            pass
+    assert first.join() + others.join() == [1, 1, 1]
+    assert len(commits) == 1
+    assert stored(database) == ["a", "b", "c"]
+    elsewhere.dispose()
+
+
 def test_one_that_fails_takes_back_nothing_of_the_others(database):
     def broken(connection):
         insert("of the broken one")(connection)
