@@ -94,7 +94,8 @@ class Writer:
         self.engine = _engine(url, self._timeout_seconds, poolclass=StaticPool)
         event.listen(self.engine, "begin", _begin)
         self._pool = make_pool(1)
-        self._lock = None if cooperative() else threading.Lock()
+        self._turn = None if cooperative() else threading.Condition()
+        self._busy = False
         self._waiting: deque[_Job[Any]] = deque()
         self._commit_seconds = 0.0
 
@@ -114,16 +115,35 @@ class Writer:
         return job.outcome()
 
     def _serve(self, mine: _Job[Any]) -> None:
-        """Run what waits, until a job of the caller's is done; others may have run it already."""
-        if self._lock is None:
+        """Run what waits, until a job of the caller's is done; others may run it meanwhile."""
+        if self._turn is None:
             self._serve_alone(mine)
-        elif self._lock.acquire(timeout=max(0.0, mine.deadline - time.monotonic())):
+        elif self._await_turn(mine, self._turn):
             try:
                 self._serve_alone(mine)
             finally:
-                self._lock.release()
-        else:
-            self._give_up(mine, self._lock)
+                with self._turn:
+                    self._busy = False
+                    self._turn.notify_all()
+
+    def _await_turn(self, mine: _Job[Any], turn: threading.Condition) -> bool:
+        """Wait until the caller may run what waits; False when its own job is done before."""
+        with turn:
+            while self._busy and not mine.done:
+                left = mine.deadline - time.monotonic()
+                if left > 0 or not self._take_back(mine):
+                    turn.wait(left if left > 0 else None)
+            self._busy |= not mine.done
+            return not mine.done
+
+    def _take_back(self, job: _Job[Any]) -> bool:
+        """Refuse a job whose time is over; one that is being run cannot be taken back."""
+        try:
+            self._waiting.remove(job)
+        except ValueError:
+            return False
+        job.fail(TimeoutError())
+        return True
 
     def _serve_alone(self, mine: _Job[Any]) -> None:
         while not mine.done:
@@ -134,15 +154,9 @@ class Writer:
                 for job in jobs:
                     if not job.done:  # nobody else would ever run it
                         job.fail(RuntimeError("the transaction was broken off"))
-
-    def _give_up(self, job: _Job[Any], lock: threading.Lock) -> None:
-        """Take a job back; one that is being run already cannot be taken back."""
-        try:
-            self._waiting.remove(job)
-        except ValueError:
-            with lock:
-                return
-        job.fail(TimeoutError())
+                if self._turn is not None:
+                    with self._turn:
+                        self._turn.notify_all()
 
     def _take(self, most: int = _MOST_TOGETHER, *, durable: bool = True) -> list[_Job[Any]]:
         """Take what waits, up to the first that must be on the disk where nothing will be."""

@@ -110,7 +110,7 @@ def test_what_comes_while_another_process_has_the_lock_joins_in(database, monkey
     event.listen(database.engine(), "commit", lambda _connection: commits.append(1))
     with busy_writer(elsewhere):
         first = Crowd(database, [insert("a")])
-        while database._sqlite_writer._waiting or not database._sqlite_writer._lock.locked():
+        while database._sqlite_writer._waiting or not database._sqlite_writer._busy:
             pass  # until it asks for the lock
         others = Crowd(database, [insert("b"), insert("c")])
         while len(database._sqlite_writer._waiting) < 2:
