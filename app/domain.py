@@ -179,6 +179,7 @@ class Parameter:
     Attributes:
         type: JSON Schema's name of the type.
         schema: JSON Schema of the value, with bounds and allowed values.
+        refusal: Why no value but the default can be given; empty where one can.
     """
 
     name: str
@@ -187,6 +188,7 @@ class Parameter:
     default: JSON = None
     description: str = ""
     schema: Mapping[str, JSON] = field(default_factory=dict)
+    refusal: str = ""
 
 
 @dataclass(frozen=True, slots=True)

@@ -38,7 +38,7 @@ _INLINE_BYTES: Final = 2048
 _REWRITTEN_BYTES: Final = 64 * 1024
 _KEPT_BYTES: Final = 64 * 1024 * 1024
 _BYTES_A_CHARACTER: Final = 10  # of JSON, when it is objects
-_CHECKED_BY: Final = ("engine", "documents.py", "json_schema.py", "durations.py")
+_CHECKED_BY: Final = ("engine", "documents.py", "json_schema.py", "durations.py", "values.py")
 
 
 @dataclass(frozen=True, slots=True)

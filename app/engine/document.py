@@ -2,18 +2,18 @@
 
 from __future__ import annotations
 
-import math
 import re
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable
 from typing import Any, Final
 
 import yaml
 
 from app import documents
-from app.documents import HALF_PAIR, MAX_DEPTH, SCALAR, TOO_DEEP, TOO_LONG, lines
+from app.documents import MAX_DEPTH, SCALAR, lines
 from app.domain import JSON
 from app.engine.faults import Fault, Path
 from app.errors import InvalidDefinition
+from app.values import not_json
 
 __all__ = ["MAX_DEPTH", "lines", "not_json", "read", "write"]
 
@@ -43,50 +43,6 @@ def write(document: JSON) -> str:
     return yaml.dump(
         document, Dumper=_Dumper, sort_keys=False, allow_unicode=True, width=_NEVER_FOLD
     )
-
-
-def not_json(value: JSON, path: Path = ()) -> Iterator[Fault]:
-    """Find what cannot be stored, handed to a command, or read by other programs.
-
-    That is: NUL, broken Unicode, numbers that are not finite or have more than 64 bits, nesting
-    deeper than :data:`MAX_DEPTH`, and objects that JSON does not know.
-    """
-    if len(path) > MAX_DEPTH:
-        yield Fault(path, TOO_DEEP)
-    elif isinstance(value, Mapping):
-        for key, item in value.items():
-            if isinstance(key, str):
-                yield from (Fault(path, f"holds a name that {why}") for why in _text_faults(key))
-                yield from not_json(item, (*path, key))
-            else:
-                yield Fault(path, "holds a name that is not a string")
-    elif isinstance(value, list):
-        for index, item in enumerate(value):
-            yield from not_json(item, (*path, index))
-    elif isinstance(value, str):
-        yield from (Fault(path, why) for why in _text_faults(value))
-    else:
-        yield from (Fault(path, why) for why in _scalar_faults(value))
-
-
-def _text_faults(text: str) -> Iterator[str]:
-    if "\0" in text:
-        yield "holds a NUL character"
-    try:
-        text.encode()
-    except UnicodeEncodeError:
-        yield HALF_PAIR
-
-
-def _scalar_faults(value: JSON) -> Iterator[str]:
-    if value is None or isinstance(value, bool):
-        return
-    if not isinstance(value, int | float):
-        yield f"is a {type(value).__name__}, which JSON does not know"
-    elif not math.isfinite(value):
-        yield "is not a finite number"
-    elif isinstance(value, int) and not -(2**63) <= value < 2**63:
-        yield TOO_LONG
 
 
 _YAML_1_1_BREAK: Final = re.compile("[\x85\u2028\u2029]")  # PyYAML would write them as breaks

@@ -29,7 +29,8 @@ from app.errors import (
     UpstreamGarbled,
     UpstreamTimeout,
 )
-from app.services.inputs import InputChecker, refuse_astray
+from app.inputs import refuse_astray
+from app.services.inputs import InputChecker
 from app.services.places import Places
 from app.services.workflows import WorkflowService
 from app.store.changes import Changes

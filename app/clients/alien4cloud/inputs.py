@@ -7,15 +7,15 @@ from __future__ import annotations
 
 import json
 import re
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
 from app import json_schema
 from app.clients.alien4cloud.model import unwrap
-from app.documents import to_field_error, write_number
+from app.documents import write_number
 from app.domain import JSON, Parameter
-from app.errors import FieldError, InvalidRequest
+from app.inputs import check_inputs
 
 _TYPES: Mapping[str, str] = {
     "string": "string",
@@ -43,11 +43,6 @@ class Input:
     parameter: Parameter
     tosca_type: str
 
-    @property
-    def is_data_type(self) -> bool:
-        """Whether it has a structure of its own, which Alien4Cloud 3.8 cannot launch with."""
-        return _json_type(self.tosca_type) == "object" and self.tosca_type != "map"
-
 
 def parse_input(name: str, raw: Mapping[str, Any]) -> Input:
     """Read a property definition.
@@ -56,15 +51,19 @@ def parse_input(name: str, raw: Mapping[str, Any]) -> Input:
         LookupError, TypeError, AttributeError, ValueError: It has another shape.
     """
     tosca_type = str(raw["type"])
-    default = _typed(_json_type(tosca_type), unwrap(raw.get("default")))
+    type_ = _json_type(tosca_type)
+    default = _typed(type_, unwrap(raw.get("default")))
+    is_data_type = type_ == "object" and tosca_type != "map"
     required = raw.get("required") is not False
     parameter = Parameter(
         name=name,
-        type=_json_type(tosca_type),
+        type=type_,
         required=required and default is None,
         default=default,
         description=str(raw.get("description") or ""),
         schema=_schema(raw),
+        # Alien4Cloud 3.8 fails to launch with one (section 6).
+        refusal=f"Alien4Cloud takes no {tosca_type} here" if is_data_type else "",
     )
     return Input(parameter, tosca_type)
 
@@ -155,32 +154,33 @@ def _typed(type_: str, value: JSON) -> JSON:
 
 
 def encode(inputs: Sequence[Input], values: Mapping[str, JSON]) -> dict[str, JSON]:
-    """Check the values for a launch, and write them in the way that Alien4Cloud accepts.
+    """Check the values for a launch as every orchestrator's are, and write them for Alien4Cloud.
 
-    Text that reads as a number or a boolean will do for one, and structured values for text: they
-    become JSON. ``None`` is left out. Alien4Cloud itself checks no missing input, and fails with
-    an internal error on an unknown one.
+    ``None`` is left out. Structured values will do for text: they become JSON.
 
     Raises:
         InvalidRequest: With every fault in ``fields``.
     """
-    given = {name: value for name, value in values.items() if value is not None}
     known = {item.parameter.name: item for item in inputs}
-    faults = [FieldError(f"inputs.{n}", "is not an input") for n in given if n not in known]
-    result: dict[str, JSON] = {}
-    for name, item in known.items():
-        if name not in given:
-            if item.parameter.required:
-                faults.append(FieldError(f"inputs.{name}", "is required"))
-            continue
-        value = normal(item, given[name])
-        if item.is_data_type and value == item.parameter.default:
-            continue  # it cannot be sent, and need not be
-        faults += _faults(item, value)
-        result[name] = _on_the_wire(value)
-    if faults:
-        raise InvalidRequest("The inputs do not fit the workflow.", fields=tuple(faults))
-    return result
+    given = {
+        name: normal(known[name], value) if name in known else value
+        for name, value in values.items()
+        if value is not None
+    }
+    checked = check_inputs([item.parameter for item in inputs], given)
+    return to_wire(inputs, {name: value for name, value in checked.items() if name in given})
+
+
+def to_wire(inputs: Sequence[Input], values: Mapping[str, JSON]) -> dict[str, JSON]:
+    """Write values that were checked in the way that Alien4Cloud accepts.
+
+    What cannot be sent, and has its default, is left out.
+    """
+    return {
+        item.parameter.name: _on_the_wire(values[item.parameter.name])
+        for item in inputs
+        if values.get(item.parameter.name) is not None and not item.parameter.refusal
+    }
 
 
 def normal(item: Input, value: JSON) -> JSON:
@@ -188,16 +188,6 @@ def normal(item: Input, value: JSON) -> JSON:
     if item.parameter.type == "string" and isinstance(value, list | dict):
         return json.dumps(value, ensure_ascii=False)
     return _typed(item.parameter.type, value)
-
-
-def _faults(item: Input, value: JSON) -> Iterator[FieldError]:
-    path = f"inputs.{item.parameter.name}"
-    if item.is_data_type:
-        yield FieldError(path, f"cannot be given: Alien4Cloud takes no {item.tosca_type} here")
-        return
-    place = ("inputs", item.parameter.name)
-    for fault in json_schema.violations(item.parameter.schema, value, place):
-        yield to_field_error(fault)
 
 
 def _on_the_wire(value: JSON) -> JSON:

@@ -10,7 +10,7 @@ from itertools import takewhile
 
 from app.clients.alien4cloud.api import Alien4CloudApi, if_known
 from app.clients.alien4cloud.describe import Describer, Launchable
-from app.clients.alien4cloud.inputs import Input, encode, normal
+from app.clients.alien4cloud.inputs import Input, encode, normal, to_wire
 from app.clients.alien4cloud.lost import SameInputs, may_have_begun, share_out
 from app.clients.alien4cloud.model import CLOCK_SLACK_MS, Run
 from app.clients.alien4cloud.reference import Reference
@@ -104,7 +104,7 @@ class Launches:
         """Give what to launch with which inputs; what was resolved was checked by them already."""
         if launch.workflow is not None:
             launchable: Launchable = launch.workflow.origin
-            return launchable, encode(launchable.inputs, launch.inputs)
+            return launchable, to_wire(launchable.inputs, launch.inputs)
         try:
             launchable = self._look_up(launch)
         except (UpstreamTimeout, UpstreamGarbled) as exc:

@@ -2,46 +2,23 @@
 
 from __future__ import annotations
 
-import json
 import math
 import re
 from typing import Any, Final
 
 from jinja2 import StrictUndefined
 
-from app.documents import write_number
-from app.domain import JSON
+from app.values import to_json, to_text
 
 _MAX_QUOTED: Final = 200
 _NO_CHARACTER: Final = re.compile("[\0\ud800-\udfff]")
 
 
+__all__ = ["EvaluationError", "finite", "get_item", "readable", "storable", "to_json", "to_text"]
+
+
 class EvaluationError(Exception):
     """An expression has no value; the message is for its author."""
-
-
-def to_text(value: JSON) -> str:
-    """Write a value as text, as templates and environment variables hold it.
-
-    Returns:
-        ``true`` or ``false``; nothing for None; JSON of lists and objects; a number in plain
-        digits, never with an exponent; a string as it is.
-    """
-    if value is None:
-        return ""
-    if isinstance(value, float):
-        return write_number(value)
-    return to_json(value) if isinstance(value, bool | list | tuple | dict) else str(value)
-
-
-def to_json(value: JSON) -> str:
-    """Write a value as JSON, whose numbers may have exponents.
-
-    Raises:
-        ValueError: It holds a number that is not finite.
-        UndefinedError: It holds a value that is undefined.
-    """
-    return json.dumps(value, ensure_ascii=False, allow_nan=False, default=str)
 
 
 def finite(value: float) -> float:

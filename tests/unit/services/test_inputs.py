@@ -6,8 +6,9 @@ from hypothesis import strategies as st
 
 from app.domain import Parameter
 from app.errors import InvalidRequest
+from app.inputs import MAX_TEXT_BYTES
 from app.isolation import Isolated
-from app.services.inputs import MAX_TEXT_BYTES, InputChecker
+from app.services.inputs import InputChecker
 
 N = Parameter("n", "integer", required=False, default=10, schema={"minimum": 1, "maximum": 99})
 NAME = Parameter("name", "string", required=True)

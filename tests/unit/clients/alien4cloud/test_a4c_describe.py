@@ -6,10 +6,11 @@ import pytest
 from fakes.alien4cloud.driver import ALICE
 from jsonschema import Draft202012Validator
 
-from app.clients.alien4cloud.inputs import Input, encode, parse_input
+from app.clients.alien4cloud.inputs import encode, parse_input
 from app.clients.alien4cloud.topology import Topology
 from app.domain import Output, Parameter, Step
 from app.errors import InvalidRequest, NotFound
+from app.services.inputs import InputChecker
 
 
 def schema_of(type_, *constraints, **more):
@@ -214,7 +215,7 @@ def test_nothing_is_sent_for_none():
         ("float", "nan", "must be a number, got a string"),
         ("boolean", 1, "must be a boolean, got an integer"),
         ("string", 5, "must be a string, got an integer"),
-        ("list", "a", "must be an array, got a string"),
+        ("list", "a", "must be an array, got a string that is none in JSON"),
         ("acme.Place", {}, "cannot be given: Alien4Cloud takes no acme.Place here"),
     ],
 )
@@ -242,7 +243,7 @@ def test_all_faults_are_told_at_once_and_none_repeats_a_value():
         "inputs.needed": "is required",
         "inputs.choice": 'must be one of "a", "b"',
         "inputs.numbers[1]": "must be an integer, got a string",
-        "inputs.stray": "is not an input",
+        "inputs.stray": "is not an input of this workflow",
     }
 
 
@@ -289,7 +290,24 @@ def test_outputs_come_from_properties_capabilities_and_attributes():
     }
 
 
-def test_an_input_tells_whether_it_is_a_data_type():
-    parameter = Parameter("x", "object", required=True)
-    assert Input(parameter, "org.acme.Place").is_data_type
-    assert not Input(parameter, "map").is_data_type
+@pytest.mark.parametrize(
+    ("type_", "refused"),
+    [("org.acme.Place", True), ("map", False), ("string", False), ("scalar-unit.size", False)],
+)
+def test_only_a_data_type_is_refused_whatever_its_value(type_, refused):
+    assert bool(parse_input("x", {"type": type_}).parameter.refusal) is refused
+
+
+@pytest.mark.parametrize(
+    ("type_", "value"),
+    [
+        ("integer", "five"), ("integer", 0.5), ("float", "nan"), ("boolean", "maybe"),
+        ("string", 5), ("list", "a"), ("list", "{}"), ("map", "[1]"), ("map", [1]),
+        ("string", "x" * 200_000), ("string", "nul \0"), ("list", ["\ud800"]),
+    ],
+)  # fmt: skip
+def test_faults_are_told_as_for_every_other_orchestrator(type_, value):
+    item = parse_input("x", {"type": type_})
+    with pytest.raises(InvalidRequest) as ours:
+        InputChecker().check([item.parameter], {"x": value})
+    assert faults(("x", {"type": type_}), x=value) == {f.path: f.message for f in ours.value.fields}
