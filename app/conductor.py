@@ -49,6 +49,7 @@ from app.store.stranded import StrandedExecutions
 log = structlog.get_logger(__name__)
 
 _CLAIM_AT_ONCE = 1000
+_OTHERS_ALIVE_LEASES = 2.0
 _FIRST_PAUSE_SECONDS = 1.0
 _LONGEST_PAUSE_SECONDS = 15.0
 _LONGEST_PAUSE_FOLLOWED_SECONDS = 5.0
@@ -346,14 +347,16 @@ class Conductor:
     def _take_over(self) -> None:
         lease, moment = self._settings.lease, time.monotonic()
         try:
+            most, left_seconds = self._room()
             claimed = self._executions.claim(
                 self._id,
                 self._node.name,
                 lease,
                 self._bound,
-                _CLAIM_AT_ONCE,
+                most,
                 heritage=self._find_heritage(moment),
                 again=self._in_doubt,
+                left_seconds=left_seconds,
             )
         except StoreUnavailable:
             self._in_doubt = True
@@ -376,7 +379,7 @@ class Conductor:
                     # would read the same output twice, and another conductor may have read on.
                     known.stale, known.held_at = True, moment
                     self._hurry(known)
-        if len(claimed) == _CLAIM_AT_ONCE:
+        if len(claimed) == most:
             self._claim.set()
 
     def _find_heritage(self, moment: float) -> Collection[str]:
@@ -389,6 +392,22 @@ class Conductor:
             self._heritage = self._conductors.heritage(self._node, self._settings.lease)
             self._heritage_due = moment + self._settings.lease / 3
         return self._heritage
+
+    def _room(self) -> tuple[int, float]:
+        """Choose how many executions to take, and for how many seconds nobody must have had them.
+
+        With as many as its capacity a conductor leaves the rest to others, while there are any, and
+        takes only what those have left for a lease.
+        """
+        room = self._settings.capacity - len(self._drivers)
+        if room > 0:
+            return min(room, _CLAIM_AT_ONCE), 0.0
+        return _CLAIM_AT_ONCE, self._settings.lease if self._has_company() else 0.0
+
+    def _has_company(self) -> bool:
+        alive = timedelta(seconds=_OTHERS_ALIVE_LEASES * self._settings.lease)
+        others = (other for other in self._conductors.all() if other.id != self._id)
+        return any(now() - other.beat_at < alive for other in others)
 
     def _wanted(self, ids: Collection[str] | None) -> None:
         """Hear of launches, and of what users want of executions."""
@@ -628,6 +647,15 @@ def _lost_launch(execution: Execution, siblings: Siblings) -> LostLaunch:
         under_way=tuple(_lost_launch(other, Siblings()) for other in siblings.under_way),
         taken=siblings.references,
     )
+
+
+def connections_for(orchestrators: int, threads: int) -> int:
+    """Give the connections to the store that a conductor uses at the same time.
+
+    Each thread of each orchestrator's lane has one, and so have the heartbeat, the claim round,
+    whoever stops the conductor, and one that an orchestrator uses beside its looks.
+    """
+    return max(1, orchestrators) * threads + 4
 
 
 def this_node(data_dir: Path) -> Node:

@@ -18,10 +18,10 @@ from werkzeug.middleware.proxy_fix import ProxyFix
 
 from app.clients.embedded_keys import EmbeddedKeyStore, load_master_key
 from app.clients.key_store import KeyStore
-from app.clients.orchestrator import bound_to_node
-from app.clients.registry import Context, create_orchestrators, options_class
+from app.clients.orchestrator import Context, bound_to_node
+from app.clients.registry import create_orchestrators, options_class
 from app.concurrency import make_pool
-from app.conductor import Conductor, this_node
+from app.conductor import Conductor, connections_for, this_node
 from app.engine.compiled import make_compiler
 from app.engine.importing import DefinitionImporter
 from app.errors import ConfigError
@@ -177,10 +177,13 @@ def create_web(settings: Settings) -> Web:
 
 def create_conductor(settings: Settings) -> Conductor:
     """Build a conductor; nothing of it runs yet."""
+    looks = settings.conductor.threads
     database = Database(
-        settings.database_url, settings.conductor.threads + 4, settings.conductor.lease
+        settings.database_url,
+        connections_for(len(settings.orchestrators), looks),
+        settings.conductor.lease,
     )
-    orchestrators = create_orchestrators(Context(settings, database))
+    orchestrators = create_orchestrators(Context(settings, database, connections=looks))
     return Conductor(database, orchestrators, settings.conductor, this_node(settings.data_dir))
 
 

@@ -12,10 +12,11 @@ from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from datetime import datetime
 from enum import StrEnum
-from typing import ClassVar, Protocol, cast
+from typing import Any, ClassVar, Protocol, Self, cast
 
 from app.domain import (
     JSON,
+    DesiredState,
     Execution,
     ExecutionStatus,
     FaultyWorkflow,
@@ -28,6 +29,8 @@ from app.domain import (
     WorkflowDescription,
 )
 from app.errors import CapabilityMissing, SlipwayError
+from app.settings import Settings
+from app.store.database import Database
 
 
 class Capability(StrEnum):
@@ -36,6 +39,21 @@ class Capability(StrEnum):
     PAUSE = "pause"
     UPLOAD = "upload"
     ADOPT = "adopt"
+    TASK_CONTROL = "control tasks"
+
+
+@dataclass(frozen=True, slots=True)
+class Context:
+    """What an orchestrator may be built with, beside its own options.
+
+    Attributes:
+        connections: Most requests that threads of this process make of it at the same time, so
+            many connections are worth keeping.
+    """
+
+    settings: Settings
+    database: Database
+    connections: int = 32
 
 
 @dataclass(frozen=True, slots=True)
@@ -57,6 +75,7 @@ _METHODS: Mapping[Capability, tuple[str, ...]] = {
     Capability.PAUSE: ("pause", "resume"),
     Capability.UPLOAD: ("upload", "remove", "faulty", "settle"),
     Capability.ADOPT: ("adopt", "lets_in"),
+    Capability.TASK_CONTROL: ("control_task",),
 }
 
 
@@ -64,6 +83,8 @@ class Orchestrator(ABC):
     """Something that runs workflows.
 
     Attributes:
+        Options: A dataclass whose fields are the settings of one orchestrator of this type; see
+            :func:`app.settings.schema.setting`.
         name: Name from the configuration, unique within the service.
         capabilities: What it can do beside the contract. Each one stands for methods, which are
             checked when the class is defined: a flag without them, or they without it, is an error.
@@ -72,6 +93,7 @@ class Orchestrator(ABC):
             then checked against all others when it is stored.
     """
 
+    Options: ClassVar[type]
     capabilities: ClassVar[frozenset[Capability]] = frozenset()
     bound_to_node: ClassVar[bool] = False
     own_references: ClassVar[bool] = False
@@ -84,6 +106,20 @@ class Orchestrator(ABC):
 
     def __init__(self, name: str) -> None:
         self.name = name
+
+    @classmethod
+    @abstractmethod
+    def create(cls, name: str, options: Any, context: Context) -> Self:
+        """Build one from the settings; nothing of it runs yet, and nothing is asked for.
+
+        Args:
+            name: Its name.
+            options: An instance of ``Options``, validated.
+            context: What else there is.
+
+        Raises:
+            ConfigError: It cannot be built like this.
+        """
 
     @abstractmethod
     def workflows(self, identity: Identity) -> list[Workflow]:
@@ -329,6 +365,22 @@ class Adopter(Protocol):
         """
 
 
+class TaskController(Protocol):
+    """What :attr:`Capability.TASK_CONTROL` adds."""
+
+    def control_task(self, execution: Execution, task: str, desired: DesiredState) -> None:
+        """Ask for a state of one task; on return the request is accepted, not carried out.
+
+        It is what a user wants from now on, not a step: asking twice is as good as once, and what
+        is asked for last holds.
+
+        Raises:
+            NotFound: The execution has no such task.
+            Conflict: The task can never come to that state, with the reason.
+            UpstreamError: The upstream failed.
+        """
+
+
 def bound_to_node(orchestrators: Mapping[str, Orchestrator]) -> list[str]:
     """Name those whose executions stay on the machine that began them."""
     return [name for name, behind in orchestrators.items() if behind.bound_to_node]
@@ -342,6 +394,16 @@ def pauser(orchestrator: Orchestrator) -> Pauser:
     """
     orchestrator.require(Capability.PAUSE)
     return cast(Pauser, orchestrator)
+
+
+def task_controller(orchestrator: Orchestrator) -> TaskController:
+    """Give the orchestrator as one whose tasks can be controlled one by one.
+
+    Raises:
+        CapabilityMissing: They cannot.
+    """
+    orchestrator.require(Capability.TASK_CONTROL)
+    return cast(TaskController, orchestrator)
 
 
 def uploader(orchestrator: Orchestrator) -> Uploader:

@@ -78,7 +78,7 @@ class Catalogue:
         """
         new = self._find(compiled.id) is None
         if not new and not replace:
-            raise Conflict(f"There is a workflow '{compiled.id}' already; PUT replaces it.")
+            raise Conflict(f"There is a workflow '{compiled.id}' already; replace it instead.")
         self._uploads.put(as_upload(compiled, username), document, self._quota, replace=replace)
         return new
 

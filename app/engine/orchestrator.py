@@ -9,8 +9,7 @@ from functools import partial
 from pathlib import Path
 
 from app.caching import SharedReads
-from app.clients.orchestrator import Capability, Orchestrator
-from app.clients.registry import Context
+from app.clients.orchestrator import Capability, Context, Orchestrator
 from app.domain import (
     JSON,
     Execution,
@@ -208,7 +207,7 @@ class EngineOrchestrator(Orchestrator):
         text = document.encode()
         compiled = self._valid(text, owner)
         if workflow_id not in (None, compiled.id, compiled.name):
-            fault = FieldError("id", f"must be '{workflow_id}', as in the address")
+            fault = FieldError("id", f"must be '{workflow_id}', which it is to replace")
             raise InvalidDefinition("The definition is for another workflow.", fields=(fault,))
         written = self._compiler.rewritten(text, owner)
         compiled = self._valid(written, owner)

@@ -164,7 +164,7 @@ class LaunchService:
                 if stands is not None:
                     return stands
                 if time.monotonic() > deadline or self._changes.closing:
-                    text = "A launch with this Idempotency-Key is still under way."
+                    text = "A launch with this idempotency key is still under way."
                     raise Conflict(text, retry_after_seconds=_LAUNCH_SECONDS)
                 # Nobody is told of a withdrawal, so it is looked for now and then.
                 subscription.wait(_LAUNCH_LOOK_SECONDS)

@@ -48,10 +48,10 @@ class NumberChecker:
             try:
                 reply = self._isolated.run(owner, f"{__name__}:find_pickled", text)
             except OverBudget:
-                raise InvalidRequest("The body holds too many numbers to look at.") from None
+                raise InvalidRequest("There are too many numbers to look at.") from None
             faults, more = pickle.loads(reply)  # noqa: S301  (from a process of ours)
         if faults:
-            message = "The body holds numbers that cannot be kept as they are."
+            message = "There are numbers that cannot be kept as they are."
             raise InvalidRequest(message, fields=map(to_field_error, faults), more=more)
 
 

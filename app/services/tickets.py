@@ -1,4 +1,4 @@
-"""Tickets: how a browser, which cannot set headers on a stream, says who it is."""
+"""Tickets: how a browser, which cannot send credentials with a stream, says who it is."""
 
 from __future__ import annotations
 

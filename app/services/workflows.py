@@ -101,13 +101,6 @@ class WorkflowService:
         behind, found = self.look_up(reference, identity, orchestrator)
         return behind.describe(found.id, identity)
 
-    def _is_there(self, found: FoundWorkflow, identity: Identity) -> bool:
-        try:
-            self._orchestrators[found.orchestrator].resolve(found, identity)
-        except NotFound:
-            return False
-        return True
-
     def look_up(
         self, reference: str, identity: Identity, orchestrator: str | None = None
     ) -> tuple[Orchestrator, FoundWorkflow]:
@@ -119,9 +112,6 @@ class WorkflowService:
             found, more = self._ask_each(rest, lambda o: o.look_up(reference, identity, anew=True))
             silent += more
         hits = [w for w in found if w.id == reference] or found
-        if len(hits) > 1 and hits[0].id == reference:
-            # An id is found by its application alone, and two orchestrators may have such a one.
-            hits = [w for w in hits if self._is_there(w, identity)]
         if len(hits) == 1:
             return self._orchestrators[hits[0].orchestrator], hits[0]
         if hits:

@@ -314,6 +314,11 @@ class ConductorSettings:
         Duration(load_default="15s", at_least=1),
         "How long an execution stays with a conductor that gives no sign of life.",
     )
+    capacity: int = setting(
+        WholeNumber(load_default=500, validate=validate.Range(min=1)),
+        "Executions that a conductor takes before it leaves the rest to others. What nobody takes "
+        "within a lease it takes all the same.",
+    )
     stale_after: float = setting(
         Duration(load_default="1m", at_least=1),
         "Age of a status from which it is marked as stale.",

@@ -6,7 +6,7 @@ from collections.abc import Collection
 from dataclasses import dataclass, replace
 from datetime import timedelta
 
-from sqlalchemy import Connection, case, select, update
+from sqlalchemy import Connection, case, false, select, update
 from sqlalchemy.exc import IntegrityError
 
 from app.domain import JSON, Execution, ExecutionStatus, Observation
@@ -66,6 +66,7 @@ class DrivenExecutions:
         *,
         heritage: Collection[str] = (),
         again: bool = False,
+        left_seconds: float = 0.0,
     ) -> list[Execution]:
         """Take over executions that nobody drives.
 
@@ -78,13 +79,16 @@ class DrivenExecutions:
             limit: Most to take.
             heritage: Other names of the machine, whose executions it takes over.
             again: Take its own, too: the last call may have taken some without being told.
+            left_seconds: Take only what could have been taken for so long, and was not.
 
         Returns:
             The executions, oldest first. Those whose ``tries`` are not 0 were claimed before, and
             no look at them was stored since.
         """
         moment = now()
-        is_free = executions.c.lease_until.is_(None) | (executions.c.lease_until < moment)
+        left = moment - timedelta(seconds=left_seconds)
+        fresh = executions.c.created_at > left if left_seconds else false()
+        is_free = (executions.c.lease_until.is_(None) & ~fresh) | (executions.c.lease_until < left)
         if again:
             is_free |= executions.c.lease_owner == owner
 

@@ -66,6 +66,10 @@ _BRIEF = [
 ]
 """The columns of executions, without the values of those that may be large."""
 
+# Made once, since SQLAlchemy takes longer to make one than SQLite to run it.
+_ADD = insert(executions).returning(executions)
+_USE_KEY = insert(launch_keys)
+
 _CREATE_ATTEMPTS = 10
 _LIMITS = {
     "execution_id": 64, "orchestrator": 64, "workflow_id": 512, "owner": 100, "key": 255,
@@ -79,7 +83,7 @@ class Intent:
 
     Attributes:
         steps: Names of the steps, in order.
-        key: The caller's ``Idempotency-Key``, if any.
+        key: The key with which the caller repeats a launch, if any.
         request_digest: Digest of what was asked, to tell a repetition from another request.
         reference: Under which the orchestrator finds it, where that is known before it is asked:
             then the launch is accepted by being written down.
@@ -182,41 +186,37 @@ class Executions(DrivenExecutions):
     def _create(self, connection: Connection, intent: Intent) -> Execution:
         created_at = now()
         if intent.key is not None:
-            connection.execute(
-                insert(launch_keys).values(
-                    owner=intent.owner,
-                    key=intent.key,
-                    request_digest=intent.request_digest,
-                    execution_id=intent.execution_id,
-                    created_at=created_at,
-                )
-            )
+            used = {
+                "owner": intent.owner,
+                "key": intent.key,
+                "request_digest": intent.request_digest,
+                "execution_id": intent.execution_id,
+                "created_at": created_at,
+            }
+            connection.execute(_USE_KEY, used)
         accepted = intent.reference is not None
         kinds: tuple[Kind, ...] = ("wanted", "changed") if accepted else ()
-        row = connection.execute(
-            insert(executions)
-            .values(
-                **next_numbers(connection, kinds),
-                id=intent.execution_id,
-                orchestrator=intent.orchestrator,
-                workflow_id=intent.workflow_id,
-                workflow_name=fitted(intent.workflow_name, _LIMITS["workflow_id"]),
-                owner=intent.owner,
-                inputs=dict(intent.inputs),
-                status=ExecutionStatus.PENDING,
-                desired=DesiredState.RUN,
-                reference=intent.reference,
-                created_at=created_at,
-                as_of=created_at,
-            )
-            .returning(executions)
-        ).one()
+        values = {
+            **next_numbers(connection, kinds),
+            "id": intent.execution_id,
+            "orchestrator": intent.orchestrator,
+            "workflow_id": intent.workflow_id,
+            "workflow_name": fitted(intent.workflow_name, _LIMITS["workflow_id"]),
+            "owner": intent.owner,
+            "inputs": dict(intent.inputs),
+            "status": ExecutionStatus.PENDING,
+            "desired": DesiredState.RUN,
+            "reference": intent.reference,
+            "created_at": created_at,
+            "as_of": created_at,
+        }
+        row = connection.execute(_ADD, values).one()
         task_rows.add(connection, row.number, intent.steps)
         notify(connection, row.number, kinds)
         return to_execution(row)
 
     def launched_with(self, owner: str, key: str, request_digest: str) -> Execution | None:
-        """Find what a user launched with an ``Idempotency-Key``.
+        """Find what a user launched with a key of theirs.
 
         Raises:
             Conflict: The key was used for another request.
@@ -231,7 +231,7 @@ class Executions(DrivenExecutions):
         if row is None:
             return None
         if row.request_digest != request_digest:
-            raise Conflict("This Idempotency-Key was used for another request.")
+            raise Conflict("This idempotency key was used for another request.")
         return to_execution(row)
 
     def launched(

@@ -7,7 +7,7 @@ from dataclasses import dataclass
 from datetime import datetime
 from typing import Any, Final
 
-from sqlalchemy import Connection, delete, func, insert, select, text
+from sqlalchemy import Connection, bindparam, delete, func, insert, select, text
 
 from app.domain import JSON
 from app.errors import Conflict
@@ -22,6 +22,7 @@ _TABLE: Final = uploaded_definitions.c
 _SHOWN: Final = (
     _TABLE.workflow_id, _TABLE.key, _TABLE.summary, _TABLE.uploaded_by, _TABLE.uploaded_at,
 )  # fmt: skip
+_ONE: Final = select(*_SHOWN).where(_TABLE.workflow_id == bindparam("of_workflow"))
 
 
 @dataclass(frozen=True, slots=True)
@@ -69,7 +70,7 @@ class UploadedDefinitions:
     def get(self, workflow_id: str) -> Upload | None:
         """Read one; None if there is none."""
         with self._database.read() as connection:
-            row = connection.execute(_one(workflow_id)).first()
+            row = connection.execute(_ONE, {"of_workflow": workflow_id}).first()
         return None if row is None else _upload(row)
 
     def text(self, workflow_id: str) -> str | None:
@@ -97,7 +98,7 @@ class UploadedDefinitions:
 
         def work(connection: Connection) -> None:
             _take_turn(connection)
-            before = connection.execute(_one(upload.workflow_id)).first()
+            before = connection.execute(_ONE, {"of_workflow": upload.workflow_id}).first()
             if before is not None and not replace:
                 if _upload(before) == upload:
                     return  # the answer to the first attempt was lost
@@ -124,10 +125,6 @@ class UploadedDefinitions:
             False when there is none.
         """
         return self._database.write(lambda c: _delete(c, workflow_id))
-
-
-def _one(workflow_id: str) -> Any:
-    return select(*_SHOWN).where(_TABLE.workflow_id == workflow_id)
 
 
 def _upload(row: Any) -> Upload:

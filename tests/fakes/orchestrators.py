@@ -9,8 +9,7 @@ import threading
 from dataclasses import dataclass
 from typing import ClassVar, Self
 
-from app.clients.orchestrator import Capability, Orchestrator
-from app.clients.registry import Context
+from app.clients.orchestrator import Capability, Context, Orchestrator
 from app.domain import (
     JSON,
     Execution,

@@ -24,6 +24,7 @@ from kit.patience import await_that as wait_until
 from sqlalchemy import update
 from structlog.testing import capture_logs
 
+import app.factory
 from app.clients.orchestrator import Orchestrator
 from app.conductor import Conductor, this_node
 from app.domain import (
@@ -251,11 +252,13 @@ class Stage:
         threads: int = 4,
         lease: float = 15.0,
         look_timeout: float = 600.0,
+        capacity: int = 500,
     ) -> Conductor:
         """Let a conductor work until the end of the test."""
         settings = ConductorSettings(
-            threads=threads, lease=lease, stale_after=60.0, look_timeout=look_timeout
-        )
+            threads=threads, lease=lease, stale_after=60.0, look_timeout=look_timeout,
+            capacity=capacity,
+        )  # fmt: skip
         conductor = Conductor(self.database, {o.name: o for o in orchestrators}, settings, node)
         self._working[conductor] = threading.Thread(target=conductor.run)
         self._working[conductor].start()
@@ -992,6 +995,49 @@ def test_two_conductors_share_the_executions_and_none_is_driven_twice(stage):
         stage.ended(execution)
         assert len(remote.looks[execution]) == 10
         assert_counted(stage.log(execution), 10)
+
+
+def held_by(stage, executions):
+    return Counter(stage.lease(execution)["lease_owner"] for execution in executions)
+
+
+def test_a_conductor_with_enough_executions_leaves_the_rest_to_others(stage):
+    remote = EndlessOrchestrator()
+    stage.conduct(remote, capacity=3, lease=LONG)
+    stage.conduct(remote, node=OTHER_NODE, capacity=1000, lease=LONG)
+    wait_until(lambda: len(stage.conductors.all()) == 2)
+    executions = [stage.launch() for _ in range(20)]
+    wait_until(lambda: held_by(stage, executions)[None] == 0)
+    assert all(number <= 3 or number >= 17 for number in held_by(stage, executions).values())
+
+
+def test_what_nobody_takes_is_taken_by_one_that_has_enough(stage):
+    """The other one is alive, and full or unable to take more."""
+    stage.conductors.register("other", OTHER_NODE, 1)
+    executions = [stage.launch() for _ in range(5)]
+    stage.conduct(EndlessOrchestrator(), capacity=2, lease=1.0)
+    wait_until(lambda: held_by(stage, executions)[None] == 0)
+
+
+def test_a_conductor_without_company_takes_all_at_once(stage):
+    executions = [stage.launch() for _ in range(5)]
+    stage.conduct(EndlessOrchestrator(), capacity=2, lease=LONG)
+    wait_until(lambda: held_by(stage, executions)[None] == 0)
+
+
+def test_there_is_a_connection_for_every_thread(monkeypatch, tmp_path):
+    opened = []
+    database = app.factory.Database
+    monkeypatch.setattr(
+        app.factory, "Database", lambda url, size, *rest: (opened.append(size), database(url))[1]
+    )
+    type_ = "fakes.orchestrators:ObedientOrchestrator"
+    overrides = {
+        "data_dir": str(tmp_path), "conductor.threads": 40,
+        "orchestrators": [{"name": name, "type": type_} for name in ("a", "b", "c")],
+    }  # fmt: skip
+    app.factory.create_conductor(app.factory.read_settings(None, overrides, {}))
+    assert opened[0] >= 3 * 40 + 2
 
 
 def test_the_execution_of_a_conductor_that_fell_silent_is_taken_over_when_its_lease_ends(stage):

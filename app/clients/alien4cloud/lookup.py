@@ -14,14 +14,10 @@ _AGAIN_SECONDS = 2.0
 
 @dataclass(frozen=True, slots=True)
 class Seen:
-    """What was read of a workflow's place in this very request, and need not be read again.
-
-    Attributes:
-        environment: None where only its application was read.
-    """
+    """What was read of a workflow's place in this very request, and need not be read again."""
 
     application: Application
-    environment: Environment | None = None
+    environment: Environment
 
 
 class Lookups:
@@ -55,24 +51,32 @@ class Lookups:
             return []
         if anew:
             self._catalogue.expire(_AGAIN_SECONDS)
-        seen = (
-            self._with_id(parts, identity) if len(parts) == 3 else self._named(parts[0], identity)
-        )
+        by_id = len(parts) == 3
+        seen = self._with_id(parts, identity) if by_id else self._named(reference, identity)
         return [FoundWorkflow(id_, self._orchestrator, origin) for id_, origin in seen]
 
     def _with_id(self, parts: list[str], identity: Identity) -> Iterator[tuple[str, Seen | None]]:
+        """Find an id; two servers may have an application of the same name, but no environment."""
+        id_ = "@".join(parts)
         applications = self._catalogue.applications()
         application = applications.value.by_id.get(parts[0])
-        if application is not None and application.offers(parts[2], identity.username):
-            yield "@".join(parts), Seen(application) if applications.just_now else None
+        if application is None or not application.offers(parts[2], identity.username):
+            return
+        for found, seen in self._within(application, parts[2], applications.just_now):
+            if found == id_:
+                yield found, seen
 
     def _named(self, name: str, identity: Identity) -> Iterator[tuple[str, Seen | None]]:
         applications = self._catalogue.applications()
         for application in applications.value.by_id.values():
-            if not application.offers(name, identity.username):
-                continue
-            environments = self._catalogue.environments(application)
-            fresh = applications.just_now and environments.just_now
-            for environment in environments.value:
-                id_ = workflow_id(application.id, environment.id, name)
-                yield id_, Seen(application, environment) if fresh else None
+            if application.offers(name, identity.username):
+                yield from self._within(application, name, applications.just_now)
+
+    def _within(
+        self, application: Application, name: str, just_now: bool
+    ) -> Iterator[tuple[str, Seen | None]]:
+        environments = self._catalogue.environments(application)
+        fresh = just_now and environments.just_now
+        for environment in environments.value:
+            seen = Seen(application, environment) if fresh else None
+            yield workflow_id(application.id, environment.id, name), seen

@@ -11,6 +11,7 @@ from functools import partial
 import structlog
 
 from app.caching import UpstreamReads
+from app.clients._pace import Pace
 from app.clients.alien4cloud import inline, logs, tasks, verdict
 from app.clients.alien4cloud.api import Alien4CloudApi, if_known
 from app.clients.alien4cloud.cancel import request
@@ -24,7 +25,6 @@ from app.clients.alien4cloud.model import (
     Run,
     moment,
 )
-from app.clients.alien4cloud.pace import Pace
 from app.clients.alien4cloud.reference import Reference
 from app.clients.alien4cloud.statuses import LEVEL, execution_status
 from app.clients.alien4cloud.topology import Topology, WorkflowRecord

@@ -4,34 +4,15 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 
+from app.clients._pace import PollOptions
 from app.settings.schema import (
     Duration,
     Flag,
-    Range,
     ServerUrl,
     Text,
-    WholeNumber,
     section,
     setting,
 )
-
-
-@dataclass(frozen=True)
-class PollOptions:
-    """How often active executions are looked at."""
-
-    min: float = setting(
-        Duration(load_default="500ms", at_least=0.05),
-        "Interval while somebody follows an execution, or something has just happened.",
-    )
-    max: float = setting(
-        Duration(load_default="15s", at_least=0.05),
-        "Interval that a quiet execution, which nobody follows, grows to.",
-    )
-    budget_per_second: int = setting(
-        WholeNumber(load_default=20, validate=Range(min=1)),
-        "Most requests per second that one conductor makes to watch all its executions.",
-    )
 
 
 @dataclass(frozen=True)

@@ -5,6 +5,7 @@ from __future__ import annotations
 import time
 from collections.abc import Callable
 
+from app.clients._pace import Budget, Pace
 from app.clients.alien4cloud.adopt import adopt, is_id
 from app.clients.alien4cloud.api import Alien4CloudApi, if_known
 from app.clients.alien4cloud.cancel import cancel
@@ -14,10 +15,9 @@ from app.clients.alien4cloud.launch import Launches
 from app.clients.alien4cloud.lookup import Lookups
 from app.clients.alien4cloud.observe import Observer
 from app.clients.alien4cloud.options import Alien4CloudOptions
-from app.clients.alien4cloud.pace import Budget, Pace
 from app.clients.alien4cloud.reference import Reference
 from app.clients.alien4cloud.session import Alien4CloudSession
-from app.clients.orchestrator import Adoption, Capability, LostLaunch, Orchestrator
+from app.clients.orchestrator import Adoption, Capability, Context, LostLaunch, Orchestrator
 from app.domain import (
     JSON,
     Execution,
@@ -43,6 +43,7 @@ class Alien4CloudOrchestrator(Orchestrator):
     Args:
         name: Name from the configuration.
         options: Where the server is, and how to treat it.
+        connections: Connections to keep.
         clock: Seconds since the epoch.
     """
 
@@ -51,10 +52,17 @@ class Alien4CloudOrchestrator(Orchestrator):
     Options = Alien4CloudOptions
 
     def __init__(
-        self, name: str, options: Alien4CloudOptions, *, clock: Callable[[], float] = time.time
+        self,
+        name: str,
+        options: Alien4CloudOptions,
+        *,
+        connections: int = 32,
+        clock: Callable[[], float] = time.time,
     ) -> None:
         super().__init__(name)
-        session = Alien4CloudSession(f"The orchestrator '{name}'", options, clock)
+        session = Alien4CloudSession(
+            f"The orchestrator '{name}'", options, clock, connections=connections
+        )
         self._api = Alien4CloudApi(session)
         self._clock = clock
         self._budget = Budget(options.poll.budget_per_second)
@@ -82,10 +90,10 @@ class Alien4CloudOrchestrator(Orchestrator):
         cls,
         name: str,
         options: Alien4CloudOptions,
-        context: object,  # noqa: ARG003  (others need the store)
+        context: Context,
     ) -> Alien4CloudOrchestrator:
-        """Build one from the settings; it needs nothing else of the service."""
-        return cls(name, options)
+        """Build one from the settings."""
+        return cls(name, options, connections=context.connections)
 
     def workflows(self, identity: Identity) -> list[Workflow]:
         """List the workflows of the applications whose tags let this user in.
@@ -107,8 +115,8 @@ class Alien4CloudOrchestrator(Orchestrator):
     ) -> list[FoundWorkflow]:
         """Find workflows by id or name.
 
-        Upstream, once in ``cache_ttl``: POST /applications/search -> 200, and for a name POST
-        /applications/{id}/environments/search of the applications that expose it.
+        Upstream, once in ``cache_ttl``: POST /applications/search -> 200, and POST
+        /applications/{id}/environments/search of the applications that can be meant.
         """
         return self._lookups.look_up(reference, identity, anew=anew)
 

@@ -92,6 +92,7 @@ class Alien4CloudSession:
         upstream: What this is, as the start of a sentence.
         options: Where the server is, and who we are to it.
         clock: Seconds since the epoch.
+        connections: Connections to keep.
     """
 
     def __init__(
@@ -99,6 +100,8 @@ class Alien4CloudSession:
         upstream: str,
         options: Alien4CloudOptions,
         clock: Callable[[], float] = time.time,
+        *,
+        connections: int = 32,
     ) -> None:
         self.upstream = upstream
         self._clock = clock
@@ -107,7 +110,9 @@ class Alien4CloudSession:
         self._credentials = {"username": options.user, "password": options.password}
         verify = (options.ca_file or True) if options.verify else False
         timeout = options.timeout
-        self._kept = HttpSession(upstream, timeout_seconds=timeout, verify=verify)
+        self._kept = HttpSession(
+            upstream, timeout_seconds=timeout, verify=verify, pool_size=connections
+        )
         self._fresh = HttpSession(
             upstream, timeout_seconds=timeout, verify=verify, keep_alive=False
         )

@@ -60,7 +60,7 @@ def go(orchestrator, reference, inputs=None, identity=ALICE):
 
 def test_an_id_that_was_never_seen_takes_four_calls(orchestrator, others, id_, calls):
     assert calls(go, orchestrator, id_) == {
-        "search_applications": 1, "get_environment": 1, "runtime_topology": 1, "launch": 1,
+        "search_applications": 1, "search_environments": 1, "runtime_topology": 1, "launch": 1,
     }  # fmt: skip
 
 
@@ -76,6 +76,12 @@ def test_what_was_seen_takes_two_calls(orchestrator, others, id_, calls, by_name
     go(orchestrator, reference)
     for _ in range(3):
         assert calls(go, orchestrator, reference) == {"get_application": 1, "launch": 1}
+
+
+def test_an_application_of_another_server_is_not_taken_for_it(orchestrator, environment):
+    """Servers may have applications of the same name, but never the same environment."""
+    assert orchestrator.look_up(f"covid@{'0' * 8}@exec_job", ALICE) == []
+    assert orchestrator.look_up(f"covid@{environment.id}@exec_job", ALICE)
 
 
 def test_what_was_described_or_listed_counts_as_seen(orchestrator, others, id_, calls):

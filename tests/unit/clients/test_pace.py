@@ -10,8 +10,7 @@ from fakes.alien4cloud.driver import ManualClock
 from kit.patience import PATIENCE_SECONDS
 
 from app.caching import SingleFlight, UpstreamReads
-from app.clients.alien4cloud.options import PollOptions
-from app.clients.alien4cloud.pace import Budget, Pace
+from app.clients._pace import Budget, Pace, PollOptions
 from app.errors import UpstreamError
 
 

@@ -1,4 +1,4 @@
-"""How often executions are looked at, and how many requests that may take."""
+"""How often executions of an upstream are looked at, and how many requests that may take."""
 
 from __future__ import annotations
 
@@ -7,8 +7,9 @@ import time
 from collections import deque
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
+from dataclasses import dataclass
 
-from app.clients.alien4cloud.options import PollOptions
+from app.settings.schema import Duration, Range, WholeNumber, setting
 
 _REQUESTS_PER_LOOK = 2
 _GROWTH = 0.25
@@ -18,6 +19,24 @@ _USABLE = 0.95
 _LEAST_SHARE_OF_UNFOLLOWED = 0.25
 # Threads wake late, and an interval is to be kept as what it is called: the most.
 _PUNCTUAL = 0.97
+
+
+@dataclass(frozen=True)
+class PollOptions:
+    """How often active executions are looked at."""
+
+    min: float = setting(
+        Duration(load_default="500ms", at_least=0.05),
+        "Interval while somebody follows an execution, or something has just happened.",
+    )
+    max: float = setting(
+        Duration(load_default="15s", at_least=0.05),
+        "Interval that a quiet execution, which nobody follows, grows to.",
+    )
+    budget_per_second: int = setting(
+        WholeNumber(load_default=20, validate=Range(min=1)),
+        "Most requests per second that one conductor makes to watch all its executions.",
+    )
 
 
 class Budget:
