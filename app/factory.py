@@ -2,10 +2,11 @@
 
 from __future__ import annotations
 
+import itertools
 import logging
 import secrets
 import time
-from collections.abc import Collection, Mapping
+from collections.abc import Callable, Collection, Mapping
 from dataclasses import dataclass
 from importlib import import_module
 from pathlib import Path
@@ -13,7 +14,7 @@ from pkgutil import resolve_name
 from typing import Any
 
 import structlog
-from flask import Flask, Response, current_app, g, request
+from flask import Flask, Response, g, request
 from werkzeug.middleware.proxy_fix import ProxyFix
 
 from app.clients.embedded_keys import EmbeddedKeyStore, load_master_key
@@ -33,6 +34,7 @@ from app.resources._browsers import browser_guard, keep_here
 from app.resources._context import EXTENSION
 from app.resources._dialect import Dialect
 from app.resources._dialects import Dialects
+from app.resources._flask import LeanFlask
 from app.services.access import Access
 from app.services.adoption import AdoptionService
 from app.services.bundle import Services
@@ -67,6 +69,8 @@ from app.store.tickets import Tickets
 from app.store.uploads import UploadedDefinitions
 
 log = structlog.get_logger(__name__)
+_PROCESS = secrets.token_hex(8)
+_NUMBERS = itertools.count()
 _LOGGER = logging.getLogger(__name__)  # asked before anything is made to be logged
 
 DIALECTS = {
@@ -170,6 +174,7 @@ def create_web(settings: Settings) -> Web:
     key_store = _key_store(settings, database)
     services = _services(settings, database, changes, key_store)
     app.extensions[EXTENSION] = services
+    app.after_request(_finisher(services.metrics))
     dialects = Dialects([import_dialect(name) for name in settings.api.dialects or DIALECTS])
     dialects.mount(app)
     return Web(app, dialects, changes, database, key_store, services.metrics)
@@ -312,7 +317,7 @@ def _embedded_keys(settings: Settings, database: Database) -> KeyStore:
 
 
 def _flask(settings: Settings) -> Flask:
-    app = Flask("slipway", static_folder=None)
+    app = LeanFlask("slipway")
     if settings.api.proxies:
         app.wsgi_app = ProxyFix(  # type: ignore[method-assign]
             app.wsgi_app, x_for=settings.api.proxies, x_proto=0, x_host=0
@@ -324,29 +329,37 @@ def _flask(settings: Settings) -> Flask:
     app.url_map.merge_slashes = False
     app.before_request(_begin_request)
     app.before_request(browser_guard(settings.api))
-    app.after_request(_end_request)
     return app
 
 
 def _begin_request() -> None:
     given = request.headers.get("X-Request-ID", "")
-    g.request_id = given if 0 < len(given) <= 64 and given.isalnum() else secrets.token_hex(16)
+    g.request_id = given if 0 < len(given) <= 64 and given.isalnum() else _new_request_id()
     g.started = time.perf_counter()
     request_id.set(g.request_id)
 
 
-def _end_request(response: Response) -> Response:
-    response.headers["X-Request-ID"] = g.get("request_id", "")
-    response.headers["X-Content-Type-Options"] = "nosniff"
-    method, status = request.method, response.status_code
-    if 300 <= status < 400:
-        keep_here(response)
-    services: Services = current_app.extensions[EXTENSION]
-    services.metrics.requests.labels(method, status).inc()
-    noteworthy = method not in ("GET", "HEAD") or status >= 400
-    if noteworthy or _LOGGER.isEnabledFor(logging.DEBUG):
-        _log_request(method, status, logging.INFO if noteworthy else logging.DEBUG)
-    return response
+def _new_request_id() -> str:
+    """Return what no other request has: the process by chance, and a number within it."""
+    return f"{_PROCESS}{next(_NUMBERS):016x}"
+
+
+def _finisher(metrics: Metrics) -> Callable[[Response], Response]:
+    """Make what runs after each request."""
+
+    def end(response: Response) -> Response:
+        response.headers.add("X-Request-ID", g.get("request_id", ""))
+        response.headers.add("X-Content-Type-Options", "nosniff")
+        method, status = request.method, response.status_code
+        if 300 <= status < 400:
+            keep_here(response)
+        metrics.count_request(method, status)
+        noteworthy = method not in ("GET", "HEAD") or status >= 400
+        if noteworthy or _LOGGER.isEnabledFor(logging.DEBUG):
+            _log_request(method, status, logging.INFO if noteworthy else logging.DEBUG)
+        return response
+
+    return end
 
 
 def _log_request(method: str, status: int, level: int) -> None:

@@ -24,6 +24,7 @@ class Metrics:
             "slipway_requests_total", "Requests answered.", ["method", "status"],
             registry=self.registry,
         )  # fmt: skip
+        self._requests_by: dict[tuple[str, int], Counter] = {}
         self.held = Gauge(
             "slipway_held_requests", "Requests that hold a place.", ["kind"], registry=self.registry
         )
@@ -52,6 +53,13 @@ class Metrics:
         self.waiting = Gauge(
             "slipway_waiting_readers", "Readers that wait for a change.", registry=self.registry
         )
+
+    def count_request(self, method: str, status: int) -> None:
+        """Count an answered request."""
+        counter = self._requests_by.get((method, status))
+        if counter is None:  # looking one up by its labels takes longer than counting
+            counter = self._requests_by[method, status] = self.requests.labels(method, status)
+        counter.inc()
 
     def text(self) -> bytes:
         """Write all numbers in Prometheus' text format."""

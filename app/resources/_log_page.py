@@ -13,6 +13,7 @@ from flask import Response
 from app.domain import Identity
 from app.resources._context import services
 from app.resources._encoders import PageEncoder
+from app.resources._flask import Ready
 from app.resources._written import written
 from app.services.logs import LogPage
 
@@ -39,7 +40,7 @@ def answer_page(page: LogPage, encoder: type[PageEncoder], identity: Identity) -
     first, second = next(parts, b""), next(parts, None)
     head, tail = encoder.prelude, encoder.epilogue(page)
     if second is None:
-        return Response(head + first + tail, content_type=encoder.content_type)
+        return Ready(head + first + tail, content_type=encoder.content_type)
     with ExitStack() as until_written:
         until_written.enter_context(services().places.place(identity, "page"))
         kept: list[bytes] | None = None

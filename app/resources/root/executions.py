@@ -2,13 +2,15 @@
 
 from __future__ import annotations
 
+from dataclasses import dataclass
 from typing import Any
 
 import marshmallow as ma
 from flask import Response
 from marshmallow import fields
 
-from app.domain import ExecutionFilter, ExecutionStatus, Permission
+from app.caching import LruCache
+from app.domain import Execution, ExecutionFilter, ExecutionStatus, Permission
 from app.errors import FieldError, InvalidRequest
 from app.resources._api import (
     PAGINATION_HEADER,
@@ -18,11 +20,13 @@ from app.resources._api import (
     Page,
     PageArgsSchema,
     empty,
+    only_document,
     write_json,
 )
 from app.resources._arguments import ArgumentsSchema
 from app.resources._auth import caller
 from app.resources._context import services
+from app.resources._flask import Ready
 from app.resources._permissions import permission
 from app.resources.root.serialisers.executions import (
     ExecutionSchema,
@@ -40,6 +44,28 @@ from app.resources.root.statuses import (
 from app.settings.schema import Duration
 
 blueprint = Blueprint("executions", __name__, description="What was launched")
+
+_KEPT_BYTES = 16 * 1024 * 1024
+
+
+@dataclass(frozen=True, slots=True)
+class _Written:
+    """An execution as it was written last.
+
+    Attributes:
+        stale: Whether it says that its status may be wrong by now.
+    """
+
+    execution: Execution
+    stale: bool
+    document: bytes
+
+
+_kept: LruCache[str, _Written] = LruCache(
+    _KEPT_BYTES,
+    # The execution itself is kept for other readers, too, and is about as large.
+    lambda written: 2 * len(written.document),
+)
 
 
 class TaskListSchema(ma.Schema):
@@ -91,7 +117,7 @@ def list_executions(args: dict[str, Any]) -> Any:
 
 @blueprint.route("/executions/<string:execution_id>", methods=["GET"])
 @blueprint.arguments(WaitArgsSchema, location="query")
-@blueprint.response(200, ExecutionSchema)
+@only_document(blueprint.response(200, ExecutionSchema))
 @blueprint.errors(404, 429, *UPSTREAM)
 @permission(Permission.EXECUTIONS_READ)
 def get_execution(args: dict[str, Any], execution_id: str) -> Any:
@@ -101,8 +127,7 @@ def get_execution(args: dict[str, Any], execution_id: str) -> Any:
         fault = FieldError("wait", f"must be at most {longest:g} seconds")
         raise InvalidRequest("The wait is too long.", fields=(fault,))
     execution = services().executions.wait(execution_id, caller(), args["wait"])
-    tasks = services().executions.tasks_of(execution)
-    return Response(write_json(execution_json(execution, tasks)), content_type="application/json")
+    return Ready(_written(execution), content_type="application/json")
 
 
 @blueprint.route("/executions/<string:execution_id>", methods=["DELETE"])
@@ -170,3 +195,18 @@ def _states(args: dict[str, Any]) -> frozenset[ExecutionStatus] | None:
         return by_status
     exact = frozenset(ExecutionStatus(word) for word in args["state"])
     return exact if by_status is None else exact & by_status
+
+
+def _written(execution: Execution) -> bytes:
+    """Return an execution as JSON, written once for all who get the same.
+
+    What is read again once it changed is another object, and a change of a task is one of its
+    execution; the rest of what is written depends on the time.
+    """
+    stale = services().executions.is_stale(execution)
+    kept = _kept.get(execution.id)
+    if kept is not None and kept.execution is execution and kept.stale is stale:
+        return kept.document
+    document = write_json(execution_json(execution, services().executions.tasks_of(execution)))
+    _kept.put(execution.id, _Written(execution, stale, document))
+    return document

@@ -349,16 +349,3 @@ def test_after_an_interruption_everybody_is_told_to_look(kit, monkeypatch):
     assert proved_when_told == [False]
     until(feed.prove)
     feed.close()
-
-
-def test_a_feed_of_sqlite_that_fails_for_one_who_asks_opens_again(kit, execution, monkeypatch):
-    monkeypatch.setattr("app.store.changes._RETRY_SECONDS", 0.05)
-    heard = Heard()
-    feed = open_feed(kit.database, "changed", heard)
-    with monkeypatch.context() as patch:
-        patch.setattr(feed, "_counted", lambda _: 1 / 0)
-        kit.append(execution, entries([Level.INFO]))
-        assert not feed.prove()
-    assert heard.all.wait(PATIENCE)
-    until(feed.prove)
-    feed.close()

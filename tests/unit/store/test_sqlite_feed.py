@@ -1,6 +1,7 @@
 """What is peculiar to the feed of SQLite, which counts changes."""
 
 import threading
+import time
 
 from sqlalchemy import text
 
@@ -15,4 +16,19 @@ def test_an_older_database_in_the_place_of_this_one_has_everybody_look(kit):
     assert look.wait(30)
     kit.see(execution)
     assert told.wait(30)
+    feed.close()
+
+
+def test_a_feed_of_sqlite_that_fails_for_one_who_asks_opens_again(kit, monkeypatch):
+    monkeypatch.setattr("app.store.changes._RETRY_SECONDS", 0.05)
+    execution, told = kit.held(), threading.Event()
+    feed = open_feed(kit.database, "changed", lambda ids: told.set() if ids is None else None)
+    with monkeypatch.context() as patch:
+        patch.setattr(feed, "_counted", lambda _: 1 / 0)
+        kit.see(execution)
+        assert not feed.prove()
+    assert told.wait(30)
+    deadline = time.monotonic() + 30
+    while not feed.prove():
+        assert time.monotonic() < deadline
     feed.close()
