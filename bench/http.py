@@ -1,8 +1,9 @@
 """Plain requests: how many a second, and whether heavy work holds them up.
 
-*Throughput* is that of ``wrk`` (one thread, 64 keep-alive connections) against one web process, in
-requests a second. The peer is a Flask view on the same gevent server that gives a ready answer of
-the same size; it is measured before and after, and the mean of the two counts.
+*Throughput*, on SQLite and on PostgreSQL, is that of ``wrk`` (one thread, 64 keep-alive
+connections) against one web process, in requests a second. The peer is a Flask view on the same
+gevent server that gives a ready answer of the same size; it is measured before and after, and the
+mean of the two counts.
 
 *Latency* is that of ``GET /health`` asked 100 times a second while RSA-4096 keys are made without a
 pause, in ms, counted from when each request was due; beside it the same without the keys.
@@ -21,6 +22,7 @@ from contextlib import contextmanager
 from pathlib import Path
 
 from app.store.executions import Executions
+from bench import _postgresql
 from bench._client import Worker, probe
 from bench._peers import Peer
 from bench._report import Figure, percentile
@@ -36,23 +38,40 @@ _ERRORS = re.compile(r"Non-2xx or 3xx responses: (\d+)")
 
 def run(*, quick: bool) -> Iterator[Figure]:
     """Measure."""
+    seconds = 1 if quick else 4
+    with _service(None) as (service, view):
+        yield from _both(service, view, "", seconds)
+        yield from _beside_keys(service, 2 if quick else 12)
+    programs = _postgresql.programs()
+    if programs is None:
+        yield Figure("GET /executions/<id> on PostgreSQL", None, note="it is not installed")
+        return
+    with _postgresql.server(programs) as url, _service(url) as (service, view):
+        yield from _both(service, view, " on PostgreSQL", seconds)
+
+
+@contextmanager
+def _service(url: str | None) -> Iterator[tuple[Service, str]]:
+    """Run a service over one execution with 10,000 log entries; gives the address of that, too."""
     with tempfile.TemporaryDirectory(prefix="slipway-bench-") as name:
         folder = Path(name)
-        database = open_store(f"sqlite:///{folder / 'slipway.db'}")
+        database = open_store(url or f"sqlite:///{folder / 'slipway.db'}")
         execution = make_executions(database, 1)[0]
         for batch in batches(10_000, 1_000):
             execution = Executions(database).record(execution, OWNER, observation(batch))
         database.dispose()
-        with Service(folder) as service:
-            view = f"/executions/{execution.id}"
-            page = f"{view}/logs?from=5000&size=100"
-            seconds = 1 if quick else 4
-            yield _throughput(service, "GET /executions/<id>", view, seconds)
-            yield _throughput(service, "page of 100 log entries", page, seconds)
-            yield from _beside_keys(service, 2 if quick else 12)
+        env = {} if url is None else {"SLIPWAY_DATABASE__URL": url}
+        with Service(folder, env=env) as service:
+            yield service, f"/executions/{execution.id}"
 
 
-def _throughput(service: Service, name: str, path: str, seconds: int) -> Figure:
+def _both(service: Service, view: str, where: str, seconds: int) -> Iterator[Figure]:
+    yield _throughput(service, f"GET /executions/<id>{where}", view, seconds, 0.75)
+    page = f"{view}/logs?from=5000&size=100"
+    yield _throughput(service, f"page of 100 log entries{where}", page, seconds, 0.5)
+
+
+def _throughput(service: Service, name: str, path: str, seconds: int, least_ratio: float) -> Figure:
     title = f"{name}, {_CONNECTIONS} connections"
     if shutil.which("wrk") is None:
         return Figure(title, None, note="wrk is not installed (apt-get install wrk)")
@@ -64,7 +83,7 @@ def _throughput(service: Service, name: str, path: str, seconds: int) -> Figure:
         ours, p99_ms = _wrk(service.port, path, seconds)
         bare = (bare + _wrk(peer.port, "/executions/x", seconds)[0]) / 2
     return Figure(
-        title, ours, "/s", ratio=ours / bare, beside="bare Flask view", least_ratio=0.5,
+        title, ours, "/s", ratio=ours / bare, beside="bare Flask view", least_ratio=least_ratio,
         note=f"p99 {p99_ms:.3g} ms; {size:,} bytes; the bare view {bare:,.0f}/s",
     )  # fmt: skip
 
