@@ -15,6 +15,7 @@ from werkzeug.routing import MapAdapter
 
 _KEPT_ADDRESSES = 4096
 _LONGEST_ADDRESS = 256
+_AS_FLASK_ASKS = {"return_rule": True}
 
 
 class _NoSessions(SessionInterface):
@@ -44,6 +45,8 @@ class _Addresses(MapAdapter):
 
     def match(self, *args: Any, **kwargs: Any) -> Any:
         """Return the rule and its arguments, or raise what Werkzeug raises."""
+        if args or kwargs != _AS_FLASK_ASKS:  # for another method, as to find those that there are
+            return super().match(*args, **kwargs)
         key = self.default_method, self.path_info
         known = self._known.get(key)
         if known is None:
@@ -86,5 +89,7 @@ class Ready(Response):
 
     def __call__(self, environ: dict[str, Any], start_response: Any) -> Iterable[bytes]:
         """Answer a request (PEP 3333)."""
+        if environ["REQUEST_METHOD"] == "HEAD":
+            return super().__call__(environ, start_response)
         start_response(self.status, self.headers.to_wsgi_list())
         return self.response  # type: ignore[return-value]  # the list of the bytes it was made of
