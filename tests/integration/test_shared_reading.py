@@ -20,7 +20,7 @@ from app.domain import ALL_LEVELS, ExecutionStatus, Identity, Level, NewLogEntry
 from app.errors import NotFound
 from app.factory import create_web, read_settings
 from app.resources._context import EXTENSION
-from app.resources.root.streams import Messages
+from app.resources.root.encoders import RootMessages
 from app.services.follow import Batch, FollowQuery, StatusChanged
 from app.services.logs import LogQuery
 from app.store.database import Database
@@ -73,9 +73,9 @@ def by_events(services: Any, id_: str, _levels: Level) -> None:
 
 
 def by_websocket(services: Any, id_: str, levels: Level) -> None:
-    messages = Messages(services.follow.tasks, nullcontext)
+    messages = RootMessages(services.follow.tasks)
     for happening in services.follow.open(id_, lambda: ADA, FollowQuery(levels)):
-        frames = b"".join(messages.of(happening))
+        frames = b"".join(messages.encode(happening, nullcontext))
         if b'"news"' in frames:
             return
 
@@ -177,7 +177,7 @@ def test_what_another_process_committed_is_seen_by_every_request_that_begins_lat
             seen = Observation(ExecutionStatus.RUNNING, None, entries=(entry,))
             executions.record(execution, "conductor", seen)
         else:
-            executions.touch(execution, "conductor", n)
+            executions.touch(execution, "conductor", None)
         shown, stored = services.executions.get("id", ADA), executions.get("id")
         assert (shown.log_total, shown.as_of) == (stored.log_total, stored.as_of)
         proved += web.changes.prove()
