@@ -74,7 +74,7 @@ class LruCache(Generic[K, V]):
         self._bytes = 0
 
     def __len__(self) -> int:
-        """Give the number of values that are kept."""
+        """Return the number of values that are kept."""
         return len(self._kept)
 
     @property
@@ -83,7 +83,7 @@ class LruCache(Generic[K, V]):
         return self._bytes
 
     def get(self, key: K) -> V | None:
-        """Give the value of a key, if it is kept."""
+        """Return the value of a key, if it is kept."""
         with self._lock:
             found = self._kept.get(key)
             if found is None:
@@ -220,7 +220,7 @@ class SharedReads(Generic[K, V]):
 
     Without news, a key always stands for the same value, which is kept. With news, a value is kept
     until a change is told. While nobody can say whether all changes were told, a caller gets only
-    what is read from his call on; those who wait for the same then share that one reading.
+    what is read after their call began; those who wait for the same share that one reading.
 
     Args:
         read: Reads the value of a key. What it raises is raised in all who share the reading, and
@@ -337,12 +337,12 @@ class UpstreamReads(Generic[K, V]):
         return self._flights.do(key, lambda: self._ask(key, ask))
 
     def is_fresh(self, key: K) -> bool:
-        """Tell whether there is an answer for a key that need not be asked for again."""
+        """Return whether there is an answer for a key that is not out of date."""
         kept = self._kept.get(key)
         return kept is not None and self._clock() < kept.refresh_at
 
     def expire(self, key: K) -> None:
-        """Have a key asked for again the next time; until then the old answer stands in for it."""
+        """Mark an answer as out of date: the next call asks again; it stands in if that fails."""
         kept = self._kept.get(key)
         if kept is not None:
             self._kept.put(key, dataclasses.replace(kept, refresh_at=self._clock()))

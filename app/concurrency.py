@@ -75,7 +75,7 @@ def _caught_modestly(*call: Any) -> tuple[Any, BaseException | None]:
 
 
 def cooperative() -> bool:
-    """Tell whether this process is patched by gevent."""
+    """Return whether this process is patched by gevent."""
     return bool(monkey.is_module_patched("threading"))
 
 
@@ -91,7 +91,7 @@ def make_pool(size: int, *, modest: bool = False) -> Pool:
 
 
 class FairPlaces:
-    """Gives places to those who wait for one, in turns by owner.
+    """Hands out places to those who wait for one, in turns by owner.
 
     Whoever asks for many waits behind whoever asks for one, and never holds the last place. What
     one owner asks for may come from several sides, which have turns among themselves.
@@ -130,9 +130,9 @@ class FairPlaces:
                 if granted.is_set():
                     self._held -= Counter([owner])  # forgets whoever holds none
                     self._free += 1
-                    if owner in self._queues:  # he had his turn, whenever he came back
+                    if owner in self._queues:  # they had their turn, whenever they came back
                         self._queues[owner] = self._queues.pop(owner)
-                else:  # the caller was ended while he waited
+                else:  # the caller was ended while it waited
                     self._queues[owner][side].remove(granted)
                     self._tidy(owner, side)
                 self._grant()
@@ -146,14 +146,14 @@ class FairPlaces:
         self._queues.setdefault(owner, {}).setdefault(side, deque()).append(granted)
 
     def _grant(self) -> None:
-        """Give the free places to those whose turn it is; the lock is held."""
+        """Hand out the free places to those whose turn it is; the lock is held."""
         for owner in list(self._queues):
             if not self._free:
                 return
             if self._held[owner] < self._each:
                 self._free -= 1
                 self._held[owner] += 1
-                # Who got one goes behind all others, his side behind his other sides.
+                # Who got one goes behind all others, and their side behind their other sides.
                 sides = self._queues[owner] = self._queues.pop(owner)
                 side, queue = next(iter(sides.items()))
                 queue.popleft().set()

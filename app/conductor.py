@@ -54,9 +54,12 @@ _FIRST_PAUSE_SECONDS = 1.0
 _LONGEST_PAUSE_SECONDS = 15.0
 _LONGEST_PAUSE_FOLLOWED_SECONDS = 5.0
 _SHORTEST_REST = 0.1
+"""Share of the pause between two looks that is kept, however long the first one took."""
 _TOUCH_SECONDS = 5.0
+"""How old ``as_of`` gets while nothing else changes."""
 _FIRST_IN_A_ROW = 3
 _SUSPECT_SECONDS = 0.1
+"""How long a suspect waits while another one is looked at."""
 _FORESEEN = (UpstreamError, StoreUnavailable, NotFound, Conflict)
 """What an orchestrator or the store may say any number of times, until it says something else."""
 
@@ -109,20 +112,20 @@ class _Queue:
         heapq.heappush(self._later, (driver.due, driver.turn, driver))
 
     def due_at(self) -> float:
-        """Give when the next one is due that is not due yet."""
+        """Return when the next one is due that is not due yet."""
         return self._later[0][0] if self._later else math.inf
 
     def next_owner(self, is_full: Callable[[str], bool]) -> str | None:
-        """Tell whose turn it is among those who have one that is due.
+        """Return whose turn it is among the owners of drivers that are due.
 
         Args:
-            is_full: Whether an owner must wait for the end of a look of his.
+            is_full: Whether an owner must wait for the end of a look at one of theirs.
         """
         self._ripen()
         return next((owner for owner in self._ripe if not is_full(owner)), None)
 
     def take(self, owner: str) -> _Driver:
-        """Take the next one of an owner's that are due, of which there is one."""
+        """Take the next driver of an owner that is due; there is one."""
         mine = self._ripe.pop(owner)
         _, driver = mine.popleft()
         if mine:  # behind all others
@@ -130,7 +133,7 @@ class _Queue:
         return driver
 
     def _ripen(self) -> None:
-        """Let those that are due wait for their turn, and drop places that are void."""
+        """Move those that are due to the queues of their owners, and drop places that are void."""
         moment = time.monotonic()
         while self._later and (_is_void(*self._later[0][1:]) or self._later[0][0] <= moment):
             _, turn, driver = heapq.heappop(self._later)
@@ -162,7 +165,7 @@ class _Lane:
     Each orchestrator has threads of its own, so that one which hangs holds up no other. Where more
     are due than the threads can look at, those that go first leave every fourth look to the others,
     and each owner has one look in turn. While several owners have executions here, none has more
-    than his share of the threads: a look is not interrupted, however long it takes.
+    than their share of the threads: a look is not interrupted, however long it takes.
 
     Args:
         lock: The conductor's.
@@ -187,12 +190,15 @@ class _Lane:
 
     def put(self, driver: _Driver) -> None:
         """Queue a driver up; the caller holds the lock. An older place becomes void."""
+        # A heap cannot drop what stands in its middle: the old place stays, and is skipped later.
         driver.turn = next(self._turns)
         (self._first if driver.first else self._others).put(driver)
         self.ready.notify()
 
     def take(self) -> _Driver | None:
         """Take the driver to look at next, if one is due; the caller holds the lock."""
+        # A driver goes to the first queue because somebody waits for it, but a stream of such ones
+        # must not starve the others: after three of them one of the others goes.
         first = self._first.next_owner(self._is_full)
         other = self._others.next_owner(self._is_full)
         if first is not None and not (other is not None and self._in_a_row >= _FIRST_IN_A_ROW):
@@ -300,7 +306,7 @@ class Conductor:
                 lane.ready.notify_all()
 
     def stuck(self) -> str | None:
-        """Tell what hangs: a look, a round, or whoever holds the lock; None while all is well."""
+        """Return the name of what hangs (a look, a round, the lock); None while all is well."""
         longest = self._settings.look_timeout
         if not self._lock.acquire(timeout=longest):
             return "the lock of the drivers"
@@ -383,7 +389,7 @@ class Conductor:
             self._claim.set()
 
     def _find_heritage(self, moment: float) -> Collection[str]:
-        """Give the other names of this machine, asked for a few times a lease: they hardly change.
+        """Return the other names of this machine; they hardly change, so they are read seldom.
 
         Args:
             moment: Now, on the monotonic clock.
@@ -410,7 +416,7 @@ class Conductor:
         return any(now() - other.beat_at < alive for other in others)
 
     def _wanted(self, ids: Collection[str] | None) -> None:
-        """Hear of launches, and of what users want of executions."""
+        """Act on launches, and on what users want of executions; None stands for all of them."""
         with self._lock:
             for id_ in list(self._drivers) if ids is None else ids:
                 driver = self._drivers.get(id_)
@@ -428,6 +434,7 @@ class Conductor:
                 self._hurry(driver)
 
     def _hurry(self, driver: _Driver) -> None:
+        # One look at a time for each driver: what happens during one is left for the next.
         if driver.busy:
             driver.again = True
         elif driver.due > 0.0 or not driver.first:
@@ -532,7 +539,7 @@ class Conductor:
         return None if pause is None else max(began + pause, rest)
 
     def _advance_or_end(self, driver: _Driver) -> float | None:
-        """As :meth:`_advance`, but end a suspect that had enough looks."""
+        """Advance an execution, or end a suspect that had enough looks."""
         if not driver.trial.suspect:
             return self._advance(driver)
         if not self._last_resort.may_look(driver.execution):
@@ -588,7 +595,7 @@ class Conductor:
             driver.stale = True
 
     def _holds(self, driver: _Driver, held_at: float) -> bool:
-        """Tell whether an execution is ours beyond doubt: this process may have stood still.
+        """Return whether an execution is ours beyond doubt: this process may have stood still.
 
         That its row could be written a moment ago is not enough: its lease may be over since.
         """
@@ -613,14 +620,14 @@ def _is_news(before: Execution, seen: Observation) -> bool:
 
 
 def _failed(driver: _Driver, exc: BaseException) -> float:
-    """Note that a look failed, and give when to try again, on the monotonic clock."""
+    """Note that a look failed; return when to try again, on the monotonic clock."""
     driver.failures += 1
     asked_seconds = exc.retry_after_seconds if isinstance(exc, SlipwayError) else None
     unreachable = isinstance(exc, UpstreamUnreachable | UpstreamTimeout)
     driver.cut_off = unreachable and asked_seconds is None
     longest = _LONGEST_PAUSE_FOLLOWED_SECONDS if driver.followed else _LONGEST_PAUSE_SECONDS
     pause = min(longest, _FIRST_PAUSE_SECONDS * 2.0 ** min(driver.failures - 1, 10))
-    pause *= random.uniform(0.8, 1.2)  # noqa: S311
+    pause *= random.uniform(0.8, 1.2)  # noqa: S311  (so that not all come back at one moment)
     return time.monotonic() + max(asked_seconds or 0.0, pause)
 
 
@@ -650,7 +657,7 @@ def _lost_launch(execution: Execution, siblings: Siblings) -> LostLaunch:
 
 
 def connections_for(orchestrators: int, threads: int) -> int:
-    """Give the connections to the store that a conductor uses at the same time.
+    """Return the connections to the store that a conductor uses at the same time.
 
     Each thread of each orchestrator's lane has one, and so have the heartbeat, the claim round,
     whoever stops the conductor, and one that an orchestrator uses beside its looks.

@@ -125,7 +125,7 @@ def read_json(text: str) -> JSON:
 
 
 def lines(text: str | bytes) -> Mapping[Path, int]:
-    """Tell the line of every value of a text, counted from 1; nothing if it is not YAML."""
+    """Return the line of every value of a text, counted from 1; nothing if it is not YAML."""
     try:
         reader = _YamlReader(_decode(text))
         reader.read()
@@ -311,7 +311,7 @@ class _YamlReader:
         return self._mapping(path)
 
     def _items(self) -> Iterator[Any]:
-        """Give the events that begin an item of the collection, until it ends."""
+        """Return the events that begin an item of the collection, until it ends."""
         for event in self._events:
             if isinstance(event, yaml.CollectionEndEvent):
                 return

@@ -296,7 +296,7 @@ def log_line(timestamp_ms: int, level: int, task: str, content: str) -> str:
 
 
 def log_line_bytes(task: str, content: str) -> int:
-    """Give the size of :func:`log_line` in UTF-8 without writing it."""
+    """Return how many bytes of UTF-8 a line of :func:`log_line` takes, without making the line."""
     size = _LINE_BYTES + (len(task.encode()) + 2 if task else 0)
     return size + (len(content) if content.isascii() else len(content.encode()))
 
@@ -387,7 +387,7 @@ class Execution:
         return sum(self.log_counts)
 
     def is_followed(self, at_seconds: float) -> bool:
-        """Tell whether somebody waits for news of it at a moment, in seconds since the epoch."""
+        """Return whether somebody waits for news of it at a moment, in seconds since the epoch."""
         return self.followed_until is not None and self.followed_until.timestamp() > at_seconds
 
 
@@ -435,7 +435,7 @@ class Observation:
         poll_after_seconds: When looking again makes sense.
         log_complete: The status is final and no entry can come any more.
         once_stored: What must happen only after this observation was stored, by the one driver
-            that could store it, while the user still wants what he wanted. It may be left out or
+            that could store it, while the user still wants the same. It may be left out or
             fail: the next observation finds what was not done.
     """
 

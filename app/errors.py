@@ -106,7 +106,7 @@ class SlipwayError(Exception):
         self.retry_after_seconds = retry_after_seconds
 
     def again(self) -> Self:
-        """Give a fresh one that says the same.
+        """Return a new error that says the same.
 
         One that is kept must not be one that was raised: with its traceback it would keep whatever
         its frames held, such as a private key.

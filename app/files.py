@@ -23,7 +23,7 @@ def set_private_umask() -> None:
 
 
 def inherited_umask() -> int:
-    """Give the umask that this process was started with, which is also that of commands."""
+    """Return the umask that this process was started with; commands get it, too."""
     if not _inherited:
         _inherited.append(os.umask(_PRIVATE_UMASK))
         os.umask(_inherited[0])

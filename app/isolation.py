@@ -216,7 +216,7 @@ def _answer(function: str, argument: bytes) -> tuple[str, bytes, bool]:
 
 
 def _resident_bytes() -> int:
-    """Tell how much memory this process holds; source: proc_pid_statm(5)."""
+    """Return how much memory this process holds; source: proc_pid_statm(5)."""
     pages = Path("/proc/self/statm").read_text(encoding="ascii").split()[1]
     return int(pages) * resource.getpagesize()
 

@@ -60,7 +60,7 @@ def schema_violations(schema: Schema, path: Path = ()) -> Iterator[Fault]:
 
 
 def knows_pattern(pattern: str) -> bool:
-    """Tell whether a regular expression is one that values can be checked by."""
+    """Return whether a regular expression is one that values can be checked by."""
     try:
         _validator({"pattern": pattern}, None)
     except ValidationError:

@@ -208,7 +208,7 @@ def upstream_errors(upstream: str) -> Iterator[None]:
 
 
 def translate(exc: Exception, upstream: str) -> UpstreamError:
-    """Give our error for an exception of requests or urllib3.
+    """Return our error for an exception of requests or urllib3.
 
     Args:
         exc: An exception of a class below one in :data:`ERRORS`.
@@ -235,7 +235,7 @@ def _chain(exc: Any) -> Iterator[BaseException]:
 
 
 def dropped(exc: UpstreamError) -> bool:
-    """Tell whether the connection ended without an answer, as a kept one may that grew old."""
+    """Return whether the connection ended without an answer, as a kept one may that grew old."""
     return isinstance(exc, UpstreamTimeout) and isinstance(
         exc.__cause__, requests_errors.ConnectionError
     )

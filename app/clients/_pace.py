@@ -81,7 +81,7 @@ class Budget:
             self._changed.notify_all()
 
     def _seconds_for(self, me: object) -> float | None:
-        """Give the time until somebody may pass; None while it is the turn of another."""
+        """Return the time until somebody may pass; None while it is the turn of another."""
         wait_for_others = self._others and self._in_a_row >= _FIRST_IN_A_ROW
         queue = self._first if self._first and not wait_for_others else self._others
         return self._free_at - time.monotonic() if queue[0] is me else None
@@ -103,7 +103,7 @@ class Pace:
         self._followed: set[str] = set()
 
     def pause(self, execution: str, *, followed: bool, quiet_seconds: float) -> float:
-        """Give the seconds from this look at an execution to the next.
+        """Return the seconds from this look at an execution to the next.
 
         A quiet one is looked at the less often the longer it has been quiet. Where so many are
         watched that this would exceed the budget, those that nobody follows wait longer, and the

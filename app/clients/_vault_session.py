@@ -118,7 +118,7 @@ def _refusal(response: requests.Response) -> UpstreamError:
 
 
 def _retry_after(response: requests.Response) -> float:
-    """Give the seconds to wait; Vault names them only where the operator switched that on."""
+    """Return the seconds to wait; Vault names them only where the operator switched that on."""
     named = response.headers.get("Retry-After", "")
     if named.isdecimal():
         return min(float(named), _LONGEST_PAUSE_SECONDS)
@@ -127,7 +127,7 @@ def _retry_after(response: requests.Response) -> float:
 
 
 def _reasons(response: requests.Response) -> str:
-    """Give what Vault itself says; a page from anything between us and Vault is left out."""
+    """Return what Vault itself says; a page from anything between us and Vault is left out."""
     try:
         with expecting_shape("Vault"):
             return "; ".join(map(str, read_json(response, "Vault")["errors"]))[:500]
@@ -195,11 +195,11 @@ class TokenKeeper:
         return None if self._token is None else max(0.0, self._ends_at - self._clock())
 
     def current(self) -> Token:
-        """Give the token; log in when there is none yet."""
+        """Return the token; log in when there is none yet."""
         return self._token or self.replace(None)
 
     def replace(self, dead: Token | None) -> Token:
-        """Give a token other than the one that is dead.
+        """Return a token other than the one that is dead.
 
         Raises:
             UpstreamRefused: The credentials are refused.
@@ -225,7 +225,7 @@ class TokenKeeper:
             return self._token
 
     def verify(self) -> None:
-        """Return when the last login succeeded; try again when it did not.
+        """Check that the last login succeeded; log in again if it did not.
 
         Raises:
             UpstreamError: It fails still.
@@ -325,7 +325,7 @@ class TokenKeeper:
             return Token(client, float(data["ttl"]), bool(data.get("renewable")))
 
     def _unwrapped_secret_id(self) -> str:
-        """Give the secret id; a wrapping token can be used once, so what was in it is kept."""
+        """Return the secret id; a wrapping token can be used once, so what was in it is kept."""
         if self._secret_id is None:
             try:
                 answer = self._client(self._settings.secret_id or "").sys.unwrap()
@@ -344,7 +344,7 @@ class TokenKeeper:
 
 
 def is_alive(token: Token) -> bool:
-    """Tell whether Vault knows a token: ``GET /auth/token/lookup-self`` -> 200, or 403."""
+    """Return whether Vault knows a token: ``GET /auth/token/lookup-self`` -> 200, or 403."""
     try:
         token.client.auth.token.lookup_self()
     except UpstreamRefused:

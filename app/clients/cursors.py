@@ -9,7 +9,7 @@ from app.errors import UpstreamError
 
 
 def version_of(cursor: Mapping[str, JSON], known: int) -> int:
-    """Give the version of a cursor; one from before there were versions has 1.
+    """Return the version of a cursor; one from before there were versions has 1.
 
     Args:
         cursor: The cursor.

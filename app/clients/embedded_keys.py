@@ -63,7 +63,7 @@ class EmbeddedKeyStore(KeyStore):
         self._sealed.delete(key_id)
 
     def health(self) -> None:
-        """Return: where the store answers, keys can be stored."""
+        """Do nothing: keys can be stored while the store answers, which is checked by itself."""
 
 
 def load_master_key(

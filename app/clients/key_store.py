@@ -75,7 +75,7 @@ class KeyStore(ABC):
 
     @abstractmethod
     def health(self) -> None:
-        """Return when keys can be stored.
+        """Check that keys can be stored.
 
         Raises:
             UpstreamError: They cannot, and the message says why.

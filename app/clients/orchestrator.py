@@ -131,7 +131,7 @@ class Orchestrator(ABC):
 
     @abstractmethod
     def describe(self, workflow_id: str, identity: Identity) -> WorkflowDescription:
-        """Tell the inputs, outputs and steps of a workflow.
+        """Return the inputs, outputs and steps of a workflow.
 
         Raises:
             NotFound: There is no such workflow for this user.
@@ -209,7 +209,7 @@ class Orchestrator(ABC):
 
     @abstractmethod
     def observe(self, execution: Execution) -> Observation:
-        """Tell what changed since ``execution.cursor``, and work towards ``execution.desired``.
+        """Return what changed since ``execution.cursor``, and work towards ``execution.desired``.
 
         The conductor calls it for one execution from one thread at a time, and stores what it
         returns before it calls again; ``poll_after_seconds`` counts from the beginning of a call.
@@ -246,7 +246,7 @@ class Orchestrator(ABC):
 
     @abstractmethod
     def health(self) -> None:
-        """Return when the orchestrator can be used.
+        """Check that the orchestrator can be used.
 
         Raises:
             UpstreamError: It cannot, and the message says why.
@@ -260,7 +260,7 @@ class Orchestrator(ABC):
         """
 
     def upstream_id(self, reference: JSON) -> str | None:
-        """Give the id under which an execution is known to the upstream's own users, if it is.
+        """Return the id under which an execution is known to the upstream's own users, if it is.
 
         Args:
             reference: As :meth:`trigger` or :meth:`find` gave it.
@@ -317,7 +317,7 @@ class Uploader(Protocol):
         """
 
     def faulty(self) -> list[FaultyWorkflow]:
-        """Tell which definitions are not offered as they are, by file."""
+        """Return which definitions are not offered as they are, by file."""
 
     def settle(self) -> bool:
         """Wait for definitions that have changed and are being read.
@@ -358,7 +358,7 @@ class Adopter(Protocol):
         """
 
     def lets_in(self, workflow_id: str, identity: Identity) -> bool:
-        """Tell whether a user may see what runs of a workflow, offered at the moment or not.
+        """Return whether a user may see what runs of a workflow, offered at the moment or not.
 
         Raises:
             UpstreamError: The upstream failed, and nothing is known from before.
@@ -387,7 +387,7 @@ def bound_to_node(orchestrators: Mapping[str, Orchestrator]) -> list[str]:
 
 
 def pauser(orchestrator: Orchestrator) -> Pauser:
-    """Give the orchestrator as one that pauses.
+    """Return the orchestrator as one that pauses.
 
     Raises:
         CapabilityMissing: It cannot.
@@ -397,7 +397,7 @@ def pauser(orchestrator: Orchestrator) -> Pauser:
 
 
 def task_controller(orchestrator: Orchestrator) -> TaskController:
-    """Give the orchestrator as one whose tasks can be controlled one by one.
+    """Return the orchestrator as one whose tasks can be controlled one by one.
 
     Raises:
         CapabilityMissing: They cannot.
@@ -407,7 +407,7 @@ def task_controller(orchestrator: Orchestrator) -> TaskController:
 
 
 def uploader(orchestrator: Orchestrator) -> Uploader:
-    """Give the orchestrator as one that takes uploads.
+    """Return the orchestrator as one that takes uploads.
 
     Raises:
         CapabilityMissing: It does not.
@@ -417,7 +417,7 @@ def uploader(orchestrator: Orchestrator) -> Uploader:
 
 
 def adopter(orchestrator: Orchestrator) -> Adopter:
-    """Give the orchestrator as one whose executions can be adopted.
+    """Return the orchestrator as one whose executions can be adopted.
 
     Raises:
         CapabilityMissing: They cannot.

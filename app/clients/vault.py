@@ -106,7 +106,7 @@ class VaultKeyStore(KeyStore):
         )
 
     def health(self) -> None:
-        """Return when Vault takes requests, and neither login nor policy is known to fail.
+        """Check that Vault takes requests, and that neither login nor policy is known to fail.
 
         Upstream: ``GET /sys/health``, told to answer 200 in every state, and on a standby node
         ``GET /sys/leader`` (https://developer.hashicorp.com/vault/api-docs/system/health).

@@ -57,7 +57,7 @@ class Catalogue:
         return [compiled for _, compiled in sorted(offered.items()) if compiled.name == reference]
 
     def faults(self) -> list[FaultyFile]:
-        """Tell which files are not offered as they are, and why."""
+        """Return which files are not offered as they are, and why."""
         return self._folder.faults({upload.workflow_id for upload in self._uploads.all()})
 
     def add(self, compiled: Compiled, document: str, username: str, *, replace: bool) -> bool:

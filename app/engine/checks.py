@@ -118,7 +118,7 @@ def _expression_faults(document: Document) -> Iterator[Fault]:
 
 
 def _templates(document: Document) -> Iterator[tuple[Path, str, str]]:
-    """Give the texts in which expressions are evaluated, with their paths and steps."""
+    """Return the texts in which expressions are evaluated, with their paths and steps."""
     for index, step in _steps(document):
         for path, template in _step_templates(step, ("steps", index)):
             yield path, template, step["id"]
@@ -127,7 +127,7 @@ def _templates(document: Document) -> Iterator[tuple[Path, str, str]]:
 
 
 def _step_templates(step: Mapping[str, JSON], path: Path) -> Iterator[tuple[Path, str]]:
-    """Give the texts of a step in which expressions are evaluated, with their paths."""
+    """Return the texts of a step in which expressions are evaluated, with their paths."""
     yield from _strings(_mapping(step.get("env")), (*path, "env"))
     config = _mapping(step.get("config"))
     for field in TEMPLATES.get(str(step.get("type")), ()):

@@ -106,7 +106,7 @@ class Compiler:
         )
 
     def compile(self, text: bytes, owner: str = "") -> Compiled | Faulty:
-        """Check a definition, unless that was done.
+        """Check a definition, unless the same content was checked before.
 
         Args:
             text: YAML or JSON.
@@ -119,12 +119,12 @@ class Compiler:
         return self.find(key) or self._check(key, text, owner)
 
     def find(self, key: str) -> Compiled | Faulty | None:
-        """Give the outcome for a content that was checked; None if it was not."""
+        """Return the outcome for a content that was checked; None if it was not."""
         summary = self._known.summary(key)
         return None if summary is None else _outcome(key, summary)
 
     def details(self, compiled: Compiled) -> Details:
-        """Give the inputs, outputs and steps of a definition."""
+        """Return the inputs, outputs and steps of a definition."""
         return self._details.get(compiled)
 
     def _read_details(self, compiled: Compiled) -> Details:
@@ -198,7 +198,7 @@ def rewrite(text: bytes) -> bytes:
 
 @cache
 def _code() -> bytes:
-    """Give a digest of the code that decides what a definition is, and what it becomes."""
+    """Return a digest of the code that decides what a definition is, and what it becomes."""
     root = Path(__file__).parents[1]
     files = sorted(
         file

@@ -34,7 +34,7 @@ def end_all(tasks: Mapping[str, TaskState], execution_folder: Path, launcher: La
 
 
 def job_folder(execution_folder: Path, step: str, task: TaskState) -> Path:
-    """Give the folder of the present attempt of a step."""
+    """Return the folder of the present attempt of a step."""
     return execution_folder / "tasks" / step / str(task.attempt)
 
 

@@ -95,7 +95,7 @@ def _faults(
 
 
 def length(template: str) -> int:
-    """Tell how many characters of a text are expressions that are more than a reference."""
+    """Return how many characters of a text are expressions that are more than a reference."""
     sources = _split(template).sources
     return sum(len(source) for source in sources if not _REFERENCE.fullmatch(source))
 
@@ -281,7 +281,7 @@ def _unknown(
 
 
 def _references(node: nodes.Node) -> Iterator[tuple[JSON, ...]]:
-    """Give the names that are read, with their keys; None stands for a key that is computed."""
+    """Return the names that are read, with their keys; None stands for a key that is computed."""
     keys: list[JSON] = []
     while isinstance(node, nodes.Getattr | nodes.Getitem):
         if isinstance(node, nodes.Getattr):

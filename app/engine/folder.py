@@ -118,7 +118,7 @@ class DefinitionFolder:
         return [shown(n) for n, f in held if f.offered and f.offered.id == workflow_id]
 
     def faults(self, uploaded: Collection[str] = ()) -> list[FaultyFile]:
-        """Tell which files are not offered as they are, and why.
+        """Return which files are not offered as they are, and why.
 
         Args:
             uploaded: Ids of uploaded definitions, which are offered in the place of files.
@@ -178,7 +178,7 @@ class DefinitionFolder:
             for name in changed:
                 self._reading[name] = threading.Event()
             self._awaited |= {name: self._reading[name] for name in now}
-        if changed:  # never by the caller himself, who is ended when his client goes away
+        if changed:  # not in the caller's greenlet, which is ended when its client goes away
             threading.Thread(target=self._read_both, args=(now, later), daemon=True).start()
         _await(list(self._awaited.values()))
 
@@ -251,7 +251,7 @@ class DefinitionFolder:
             self._files[name] = self._with_last_good(name, file)
 
     def _current(self, name: str, stamp: Stamp, owner: str) -> _File | None:
-        """Tell what a file holds; None if it is gone."""
+        """Return what a file holds; None if it is gone."""
         if len(stamp) == 1:
             return _unreadable(stamp, stamp[0])
         try:
@@ -297,7 +297,7 @@ def _is_definition(name: str) -> bool:
 
 
 def _stamp(path: Path) -> Stamp | None:
-    """Tell what a file looks like, or the error of the file system; None if there is no file."""
+    """Return what a file looks like, or the error of the file system; None if there is no file."""
     try:
         status = path.stat()
     except OSError as exc:

@@ -49,7 +49,7 @@ def find_cycle(needs: Needs) -> list[str]:
 
 
 class Waiting:
-    """Tells which steps begin only when others have ended, directly or through others.
+    """Knows which steps begin only when others have ended, directly or through others.
 
     Building it takes one pass over the graph, and a bit of memory for each pair of steps.
     """
@@ -68,5 +68,5 @@ class Waiting:
             self._before[name] = before
 
     def waits_for(self, step: str, other: str) -> bool:
-        """Tell whether a step waits for another; of steps that need each other, all do."""
+        """Return whether a step waits for another; of steps that need each other, all do."""
         return not self._before or bool(self._before[step] & self._bits[other])

@@ -184,7 +184,7 @@ def _first_target(request: Request) -> _Target:
 
 
 def _redirected(target: _Target, status: int, location: str) -> _Target:
-    """Tell what is sent after a redirect (RFC 9110, 15.4)."""
+    """Return what is sent after a redirect (RFC 9110, 15.4)."""
     url = urldefragauth(urljoin(target.url, requote_uri(location)))
     new = replace(target, url=url)
     becomes_get = status in _POST_MAY_BECOME_GET and target.method == "POST"
@@ -234,7 +234,7 @@ def _read(response: requests.Response) -> Response:
 
 
 def _charset(name: str | None) -> str:
-    """Give a charset that can be decoded whatever the bytes are."""
+    """Return a charset that can be decoded whatever the bytes are."""
     try:
         b"\xff".decode(name or "", "replace")
     except (LookupError, ValueError):  # unknown, no charset of texts, or one that is for names
@@ -314,7 +314,7 @@ def _failure(exc: BaseException) -> ExchangeFailed:
 
 
 def _causes(exc: BaseException) -> Iterator[BaseException]:
-    """Give an exception and all that it was made from."""
+    """Return an exception and all that it was made from."""
     pending, seen = [exc], set[int]()
     while pending:
         cause = pending.pop()

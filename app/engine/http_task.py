@@ -77,7 +77,7 @@ def _encode(results: dict[str, JSON]) -> bytes:
 
 
 def _decode(response: Response) -> JSON:
-    """Give JSON as a value, and anything else, also what is no JSON after all, as text."""
+    """Return JSON as a value, and anything else, also what is no JSON after all, as text."""
     text = response.body.decode(response.charset, "replace")
     media_type = response.media_type
     if media_type == "application/json" or media_type.endswith("+json"):

@@ -27,7 +27,7 @@ _FIRST = frozenset(" \t[<") | {word[0] for word in _LEVELS} | {word[0].lower() f
 
 
 def level_of(line: OutputLine) -> Level:
-    """Tell the level of a line: by the word that it begins with, or else by its stream.
+    """Return the level of a line: by the word that it begins with, or else by its stream.
 
     ``ERROR disk full``, ``[error] disk full``, ``error: disk full`` are errors; ``error rates`` is
     a line like any other.

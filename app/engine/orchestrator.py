@@ -117,7 +117,7 @@ class EngineOrchestrator(Orchestrator):
         return [self._workflow(compiled) for compiled in self._catalogue.all()]
 
     def describe(self, workflow_id: str, identity: Identity) -> WorkflowDescription:
-        """Tell the inputs, outputs and steps of a definition."""
+        """Return the inputs, outputs and steps of a definition."""
         return self._description(self._catalogue.get(workflow_id))
 
     def look_up(
@@ -185,7 +185,7 @@ class EngineOrchestrator(Orchestrator):
         """Accept; the next observation acts on the desired state."""
 
     def health(self) -> None:
-        """Return when the folder of executions can be used.
+        """Check that the folder of executions can be used.
 
         Raises:
             UpstreamUnreachable: It cannot.
@@ -220,7 +220,7 @@ class EngineOrchestrator(Orchestrator):
         self._catalogue.remove(workflow_id)
 
     def faulty(self) -> list[FaultyWorkflow]:
-        """Tell which files are not offered as they are; see the contract."""
+        """Return which files are not offered as they are; see the contract."""
         return [
             FaultyWorkflow(file.name, file.id, file.error.fields, file.offered)
             for file in self._catalogue.faults()
@@ -253,7 +253,7 @@ class EngineOrchestrator(Orchestrator):
 
 
 def _mark(data_dir: Path) -> str:
-    """Tell this machine from others, also where it may write nothing into its data folder."""
+    """Return the mark of this machine, also where the data folder cannot be written to."""
     try:
         return data_mark(data_dir)
     except (OSError, UnicodeDecodeError):

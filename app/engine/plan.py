@@ -29,7 +29,7 @@ class Plan:
 
     @classmethod
     def of(cls, definition: Definition) -> Self:
-        """Compute it."""
+        """Compute the plan of a definition."""
         followers: dict[str, list[str]] = {step.id: [] for step in definition.steps}
         for step in definition.steps:
             for need in step.needs:

@@ -53,7 +53,7 @@ class Stored:
 
 
 def version_of(cursor: JSON) -> int:
-    """Give the version of an execution's cursor.
+    """Return the version of an execution's cursor.
 
     Raises:
         UpstreamError: It is later than this program's.
@@ -62,7 +62,7 @@ def version_of(cursor: JSON) -> int:
 
 
 def token_of(cursor: JSON) -> str | None:
-    """Give the token of the look that an execution's cursor comes from; None if it has none."""
+    """Return the token of the look that an execution's cursor comes from; None if it has none."""
     return (cursor or {}).get("look")
 
 
@@ -95,15 +95,18 @@ class Progress:
         self._changing = set(known) if stored.to_be_moved else set()
         self._names = tuple(plan.steps)
         self._by_status: dict[TaskStatus, set[str]] = {status: set() for status in TaskStatus}
-        self._waits_for = dict(plan.needed)
-        self._ready: dict[str, Resources] = {}
-        self._fresh: set[str] = set()
-        self._later: list[tuple[float, str]] = []
-        self._doomed: list[int] = []
+        # Indices of the tasks above, so that a look costs what changed and not the whole graph.
+        # Only `move`, `retry`, `ready` and `_close` change them. The heaps `_later` and `_doomed`
+        # may hold tasks that are PENDING no longer, which are skipped when they are popped.
+        self._waits_for = dict(plan.needed)  # how many needs of each task are not final
+        self._ready: dict[str, Resources] = {}  # can begin, in the order in which that was found
+        self._fresh: set[str] = set()  # became able to begin since the last call of `ready`
+        self._later: list[tuple[float, str]] = []  # begin again at a moment
+        self._doomed: list[int] = []  # positions in the definition
         self._index()
 
     def __getitem__(self, name: str) -> TaskState:
-        """Give a task to be read."""
+        """Return a task to be read."""
         task = self._tasks.get(name)
         if task is None:
             task = self._tasks[name] = TaskState()
@@ -115,7 +118,7 @@ class Progress:
         return 4000 + 300 * len(self._names) + 2000 * len(self._tasks)
 
     def changing(self, name: str) -> TaskState:
-        """Give a task to be changed, but for its status."""
+        """Return a task to be changed, but for its status."""
         self._changing.add(name)
         return self[name]
 
@@ -159,15 +162,16 @@ class Progress:
         return sorted(found, key=self.plan.positions.__getitem__)
 
     def ready(self, now: float) -> Mapping[str, Resources]:
-        """Give what the tasks want that can begin.
+        """Return what the tasks that can begin take of the machine, by name.
 
-        Those that are new among them stand last, and in the order of the definition.
+        Those that could not begin at the last call stand last, in the order of the definition.
 
         Args:
             now: Seconds since the epoch.
         """
         while self._later and self._later[0][0] <= now:
             at, name = heapq.heappop(self._later)
+            # A task that was retried once more stands in the heap twice; its last moment counts.
             if self._is_pending(name) and self[name].retry_at == at:
                 self._fresh.add(name)
         for name in sorted(self._fresh, key=self.plan.positions.__getitem__):
@@ -177,15 +181,16 @@ class Progress:
         return self._ready
 
     def next_retry(self) -> float | None:
-        """Give when the next task may begin again, seconds since the epoch."""
+        """Return when the next task may begin again, seconds since the epoch."""
         while self._later and not self._is_pending(self._later[0][1]):
             heapq.heappop(self._later)
         return self._later[0][0] if self._later else None
 
     def doomed(self) -> Iterator[tuple[str, str]]:
-        """Give the tasks that can never begin, in the order of the definition.
+        """Yield the tasks that can never begin, in the order of the definition.
 
-        Whoever asks must move each one before the next, so that those behind it come as well.
+        The caller must move each task to its final status before it takes the next: only that
+        dooms those that need it, which then come as well.
 
         Yields:
             The task, and one that it needs and that did not succeed.
@@ -196,17 +201,17 @@ class Progress:
                 yield name, next(n for n in self.plan.steps[name].needs if self._blocks(n))
 
     def all_final(self) -> bool:
-        """Tell whether no task can change any more."""
+        """Return whether no task can change any more."""
         return self._count_open() == 0
 
     def share_done(self) -> float:
-        """Give the share of tasks that are final, 0 to 1."""
+        """Return the share of tasks that are final, 0 to 1."""
         return (len(self._names) - self._count_open()) / len(self._names)
 
     def take_changes(self) -> Changes:
-        """Give what the store does not know yet, and from now on take it for stored.
+        """Return what the store does not know yet, and from now on count it as stored.
 
-        Where it could not be stored, this must be read again from there.
+        If it could not be stored after all, this object is wrong: make another from the store.
         """
         cursors: dict[str, JSON] = {}
         shown: list[Task] = []
@@ -221,6 +226,7 @@ class Progress:
                 shown.append(now)
         self._changing.clear()
         own = self._own_cursor()
+        # A look that changed nothing keeps its token, so that its cursor is not stored again.
         if cursors or own != self._own or self.token is None:
             self._own, self.token = own, secrets.token_hex(_TOKEN_BYTES)
         cursor = {"version": _VERSION, **own, "look": self.token}
@@ -251,7 +257,7 @@ class Progress:
         }
 
     def _close(self, name: str) -> None:
-        """Draw the conclusions from the end of a task for those that need it."""
+        """Update the tasks that need one which has ended: they may begin, or are doomed."""
         blocks = self._blocks(name)
         for follower in self.plan.followers[name]:
             self._waits_for[follower] -= 1
@@ -261,7 +267,7 @@ class Progress:
                 self._fresh.add(follower)
 
     def _blocks(self, name: str) -> bool:
-        """Tell whether a task has ended in a way that lets none begin which needs it."""
+        """Return whether a task ended such that the tasks which need it can never begin."""
         status = self[name].status
         forgiven = self.plan.steps[name].allow_failure and status is TaskStatus.FAILED
         return status.final and status is not TaskStatus.SUCCESS and not forgiven

@@ -23,7 +23,7 @@ class Cursors(Protocol):
 
 
 class Recollection:
-    """Gives the progress of executions, and keeps what the last looks left.
+    """Makes the progress of executions, and keeps what the last looks left.
 
     What is kept is used only while the stored cursor carries the token of the very look that left
     it. So after a record that failed, or a look of another conductor, all is read again. The token
@@ -42,7 +42,7 @@ class Recollection:
         self._lock = threading.Lock()
 
     def take(self, execution: Execution, plan: Plan) -> Progress:
-        """Give the progress of an execution as it is stored, for one look to change it.
+        """Return the progress of an execution as it is stored, for one look to change it.
 
         Raises:
             UpstreamError: Only a later version of this program can read it.

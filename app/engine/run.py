@@ -48,9 +48,12 @@ _READ_BYTES = 1024 * 1024
 _TAIL_LINES = 5
 _TAIL_CHARACTERS = 400
 _SAFETY_SECONDS = 1.0
+"""How long to wait at most for a launcher that should have rung."""
 _REMAINS_SECONDS = 0.2
+"""How often to look at what still runs of a lost job."""
 _MOST_STARTS = 3
 _STARTING_SECONDS = 1.0
+"""How long one look prepares tasks; those that are left begin with the next one."""
 _ENDING_SECONDS = 10.0
 """Beyond the grace of a kill, until what lingers is ended without politeness."""
 
@@ -106,7 +109,7 @@ class Run:
         return self._observation()
 
     def _wait_no_more(self) -> None:
-        """Let others have the turns of the tasks that are not to begin for now."""
+        """Leave the queue of the slots with tasks that are not to begin for now."""
         self._machine.slots.keep_only(self._execution.id, self._progress.having(*_BEGUN))
 
     def _begin(self) -> None:
@@ -343,7 +346,7 @@ class Run:
         )
 
     def _verdict(self) -> tuple[ExecutionStatus, str | None, Mapping[str, JSON] | None]:
-        """Tell the status, the reason of a failure, and the outputs of a success."""
+        """Return the status, the reason of a failure, and the outputs of a success."""
         if not self._progress.all_final():
             return self._open_status(), None, None
         for name in self._progress.having(TaskStatus.FAILED):
@@ -423,7 +426,7 @@ class _StepValues(Mapping[str, Any]):
 
 
 def _do_all(actions: Sequence[Callable[[], None]]) -> None:
-    """Do everything, though one thing may fail.
+    """Do everything, although one thing may fail.
 
     Raises:
         UpstreamError: The first that failed.

@@ -14,8 +14,11 @@ from typing import Final
 from app.engine.model import Resources
 
 _FORGET_SECONDS: Final = 60.0
+"""How long a reservation stands that nobody confirms."""
 _EXPECT_SECONDS: Final = 60.0
+"""How long after an owner last asked the last processor is kept for them."""
 _OFFER_SECONDS: Final = 5.0
+"""How long an offer stands until its task takes it; then it is the next one's."""
 _LOOK_AHEAD: Final = 16
 """How many of an owner's waiting tasks are tried, so that a large one does not keep the small."""
 
@@ -44,10 +47,10 @@ class _Part:
 class Slots:
     """Hands out what tasks reserve, in turns by owner.
 
-    Who has to wait queues up behind his own tasks only: each owner gets one task's share in turn.
-    A share that becomes free is offered to the task whose turn it is, whose execution is woken.
-    While somebody who had a task lately has none, nobody who has one takes the last processor: the
-    next task of the other need not wait for the end of a stranger's.
+    A task that waits stands behind tasks of its own owner only: each owner in turn gets the share
+    of one task. A share that becomes free is offered to the task whose turn it is, and its
+    execution is woken. While an owner who asked lately has no task, nobody who has one takes the
+    last processor, so the next task of the former need not wait for the end of somebody else's.
 
     It holds nothing that cannot be rebuilt from the running tasks. A reservation must be confirmed
     while its task runs. One that nobody confirms for a minute is dropped, and an offer after
@@ -246,6 +249,8 @@ class Slots:
             return None
         for owner, queue in self._queues.items():
             expected = self._asked_at.keys() - self._busy.keys() - {owner}
+            # The last processor is not for an owner who has a task while another, who asked
+            # lately and has none, is expected back.
             free = cpus - 1 if expected and owner in self._busy else cpus
             for key, wanted in islice(queue.items(), _LOOK_AHEAD):
                 if min(wanted.cpus, self._cpus) <= free and self._has_memory(wanted):

@@ -54,7 +54,7 @@ class TaskState:
         return task
 
     def dump(self) -> JSON:
-        """Give it for the store; what holds its default is left out."""
+        """Return the cursor of the task for the store; what holds its default is left out."""
         return {
             name: list(value) if name == "tail" else value
             for name, default in _DEFAULTS.items()
@@ -62,7 +62,7 @@ class TaskState:
         }
 
     def shown(self, name: str) -> Task:
-        """Give it as readers see it.
+        """Return the task as readers see it.
 
         Args:
             name: Name of the task.
@@ -96,7 +96,7 @@ _DEFAULTS = asdict(TaskState())
 
 
 def moment(seconds: float | None) -> datetime | None:
-    """Give the moment of so many seconds since the epoch, in whole milliseconds."""
+    """Return the moment of so many seconds since the epoch, in whole milliseconds."""
     if seconds is None:
         return None
     return datetime.fromtimestamp(int(seconds * 1000) / 1000, UTC)

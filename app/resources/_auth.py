@@ -74,7 +74,7 @@ def caller() -> Identity:
 
 
 def caller_by_now() -> Callable[[], Identity]:
-    """Return what tells who the caller is by now, while the request lasts."""
+    """Return a function that checks the credential of the caller again, while the request lasts."""
     return services().access.caller(caller())
 
 

@@ -62,7 +62,7 @@ def browser_guard(settings: ApiSettings) -> Callable[[], None]:
 
 
 def keep_here(response: Response) -> None:
-    """Let no redirect lead to another host, whatever the address was that was asked for."""
+    """Keep redirects on this host, whatever the address that was asked for."""
     location = response.headers.get("Location")
     if location is not None:
         parts = urlsplit(location.replace("\\", "/"))

@@ -21,7 +21,7 @@ _PREFIX = re.compile(r"(/[A-Za-z0-9_~.-]+)+")
 
 
 class ErrorRenderer(ABC):
-    """Gives errors the form that they have in a dialect.
+    """Renders errors in the form of a dialect.
 
     It is asked for whatever goes wrong below the prefix of the dialect: in its views, at addresses
     that nobody knows, and where the HTTP server refuses a request before the application sees it.

@@ -90,7 +90,7 @@ class Encoder(ABC):
         """Write an event that has a name; nothing leaves it out."""
 
     def heartbeat(self) -> bytes:
-        """Return what says nothing, and shows that the connection is alive."""
+        """Return the bytes that only show that the connection is alive."""
         return b""
 
     def encode(self, event: Event, turn: Turn) -> Iterable[bytes]:

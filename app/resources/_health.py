@@ -62,7 +62,7 @@ def _now() -> str:
 @blueprint.response(200, HealthSchema)
 @public
 def get_health() -> Any:
-    """Tell that the process answers."""
+    """Answer, which shows that the process is alive."""
     return {"status": "healthy", "timestamp": _now()}
 
 
@@ -71,7 +71,7 @@ def get_health() -> Any:
 @blueprint.alt_response(503, schema=ReadySchema, description="Something vital is missing")
 @public
 def get_ready() -> Any:
-    """Tell whether the service can do its work, and what is missing."""
+    """Return whether the service can do its work, and what is missing."""
     checks = services().health.checks()
     ready = all(check.ok for check in checks if check.vital)
     body = {
@@ -88,7 +88,7 @@ def get_ready() -> Any:
 @blueprint.response(200, VersionSchema)
 @public
 def get_version() -> Any:
-    """Tell which program this is."""
+    """Return which program this is."""
     return {"name": "slipway", "version": __version__}
 
 
@@ -96,5 +96,5 @@ def get_version() -> Any:
 @blueprint.response(200, {"type": "string"}, content_type="text/plain")
 @public
 def get_metrics() -> Response:
-    """Give the numbers of this web process, for Prometheus."""
+    """Return the numbers of this web process, for Prometheus."""
     return Response(services().metrics.text(), content_type=CONTENT_TYPE_LATEST)

@@ -45,7 +45,7 @@ class Access:
         self._recheck_seconds = recheck_seconds
 
     def recheck(self, identity: Identity) -> Identity:
-        """Return who somebody is by now, by the credential that they signed in with.
+        """Check the credential of a user again, and return who they are now.
 
         Raises:
             NotAuthenticated: The credential does not hold any more.
@@ -53,11 +53,11 @@ class Access:
         return self._authenticators.recheck(identity)
 
     def caller(self, identity: Identity) -> Caller:
-        """Return what tells a long request who its caller is by now."""
+        """Return a function that checks the credential of a user again; see :meth:`recheck`."""
         return partial(self.recheck, identity)
 
     def watch(self, identity: Identity, caller: Caller | None = None) -> Watch:
-        """Return what tells a long request when its caller must be checked again.
+        """Return a watch over the credential of the caller of a long request.
 
         Args:
             identity: Who the caller is now.
@@ -66,7 +66,7 @@ class Access:
         return Watch(identity, caller or self.caller(identity), self._recheck_seconds)
 
     def require_visible(self, execution: Execution, identity: Identity) -> None:
-        """Make sure that somebody may know of an execution.
+        """Check that a user may see an execution.
 
         Raises:
             NotFound: They may not, so to them there is none.
@@ -79,7 +79,7 @@ class Access:
             raise NotFound("There is no such execution.")
 
     def lists(self, execution: Execution, identity: Identity) -> bool:
-        """Return whether an execution stands in somebody's lists and event streams.
+        """Return whether a user's lists and event streams hold an execution.
 
         Those hold what the store alone can tell: no orchestrator is asked for each execution.
         """
@@ -87,11 +87,11 @@ class Access:
         return owner is None or execution.owner == owner
 
     def owner_listed(self, identity: Identity) -> str | None:
-        """Return whose executions somebody's lists hold; None for everybody's."""
+        """Return the owner whose executions alone a user's lists hold; None for everybody's."""
         return None if is_allowed(identity, Permission.EXECUTIONS_ALL) else identity.username
 
     def within(self, wanted: ExecutionFilter, identity: Identity) -> ExecutionFilter | None:
-        """Restrict a list to what somebody may see; None if that is nothing."""
+        """Restrict a list to what a user may see; None if that is nothing."""
         owner = self.owner_listed(identity)
         if owner is None:
             return wanted
@@ -145,11 +145,13 @@ class Watch:
         Raises:
             NotAuthenticated: The credential does not hold any more.
         """
-        self._due_at = time.monotonic() + self._every_seconds  # also where the check fails
+        # Set before the check: where that fails (the store is away), the next one is not at once.
+        self._due_at = time.monotonic() + self._every_seconds
         self._plan(self._caller())
 
     def _plan(self, identity: Identity) -> None:
         self.identity, left = identity, self._every_seconds
+        # Checked at the very end of the credential, too, so that nothing is held beyond it.
         expires_at = identity.credential.expires_at
         if expires_at is not None:
             left = min(left, (expires_at - datetime.now(UTC)).total_seconds())

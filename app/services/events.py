@@ -22,7 +22,7 @@ _READ = 50
 
 
 class EventService:
-    """Tells status changes as they happen.
+    """Streams status changes as they happen.
 
     The changes of the store are looked at once for all readers, and only while there are any.
 
@@ -55,7 +55,7 @@ class EventService:
         changes.observe(self._on_change)
 
     def open(self, caller: Caller) -> Iterator[Event]:
-        """Tell the status of every execution that has not ended, then each change.
+        """Stream the status of every execution that has not ended, then each change.
 
         A reader who may have missed a change gets ``Moved``: they must begin again.
 
@@ -87,7 +87,7 @@ class EventService:
         yield Moved(0)
 
     def _take_turn(self, identity: Identity) -> None:
-        """Let others act, now and then, since each event is written at once."""
+        """Take a turn now and then, so that a long list of events delays nobody else."""
         with self._turns.turn(identity.username):
             pass
 
@@ -100,7 +100,7 @@ class EventService:
             after = some[-1].number if some else after
 
     def _since(self, position: int) -> tuple[list[Execution], int | None]:
-        """Give the changes from a position on, and the next position; None when some are lost."""
+        """Return the changes from a position on, and the next position; None when some are lost."""
         with self._lock:
             number = self._count - position
             if number > len(self._recent):
@@ -118,7 +118,7 @@ class EventService:
             self._tell(self._executions.get_many(ids))
 
     def _lose(self) -> None:
-        """Let every reader begin again: what ended meanwhile can be told to nobody."""
+        """End all streams, so that readers begin again: changes were lost."""
         with self._lock:
             self._recent.clear()
             self._count += 1

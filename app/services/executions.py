@@ -23,7 +23,7 @@ _ID = re.compile(r"[A-Za-z0-9_-]{1,64}")
 
 
 class ExecutionService:
-    """Executions of all orchestrators, as those see them who may.
+    """Reads executions of all orchestrators, for the users who may see them.
 
     Args:
         executions: The executions in the store.
@@ -74,7 +74,7 @@ class ExecutionService:
         return self._adoption.adopt(execution_id, identity)
 
     def _visible(self, known: list[Execution], identity: Identity) -> Execution:
-        """Give the first of some executions that somebody may know of."""
+        """Return the first of some executions that the user may see."""
         *others, last = known
         for execution in others:
             with suppress(NotFound):
@@ -112,7 +112,7 @@ class ExecutionService:
             return execution
 
     def is_stale(self, execution: Execution) -> bool:
-        """Tell whether the orchestrator has been silent for longer than it should."""
+        """Return whether the orchestrator has been silent for longer than it should."""
         return not execution.status.final and now() - execution.as_of > self._stale_after
 
     def find(

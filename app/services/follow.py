@@ -1,6 +1,6 @@
 """Following an execution over one open connection, whatever the transport.
 
-The journal is the buffer: a reader pulls from it at his own speed, so a slow one costs no memory
+The journal is the buffer: a reader pulls from it at its own speed, so a slow one costs no memory
 and holds up nobody. What readers at the same place get is made once and shared. The cursor is an
 entry's place in the whole journal, whatever the filter; it resumes exactly on every transport.
 """
@@ -183,7 +183,7 @@ class FollowService:
         return self.reads.tasks(execution)
 
     def has_ended(self, execution_id: str, identity: Identity, after: int) -> bool:
-        """Tell whether a reader who got the event with this cursor has got everything."""
+        """Return whether a reader who got the event with this cursor has got everything."""
         execution = self._service.get(execution_id, identity)
         return execution.log_complete and after >= execution.log_total
 
@@ -225,7 +225,7 @@ class _Follower:
         return page[0].sequence, 0
 
     def events(self) -> Iterator[Event]:
-        """Give each event when it happens."""
+        """Yield each event when it happens."""
         with self._changes.subscribe(self._execution.id) as subscription:
             try:
                 for event in self._happenings(subscription):
@@ -254,6 +254,8 @@ class _Follower:
             if last is not None:
                 yield last
                 return
+            # Woken by a change, by the time of a heartbeat or of a check, or by the service's end.
+            # A change between the read above and this wait is not missed: the subscription counts.
             silence = min(self._rhythm.silence_left(), self._watch.seconds_left())
             woken = subscription.wait(silence)
             if not self._rhythm.silence_left() and not self._changes.closing:
@@ -266,7 +268,7 @@ class _Follower:
             self._service.notes.note(execution, self._settings.heartbeat)
 
     def _log(self, execution: Execution) -> Iterator[Event]:
-        """Give the entries up to now."""
+        """Yield the entries up to now, stretch by stretch."""
         behind = execution.log_total - self._position
         if self._caught_up and behind > self._settings.max_lag:
             dropped = self._drop(execution)
@@ -283,8 +285,10 @@ class _Follower:
                 yield batch
             if self._position < execution.log_total:
                 with self._stretches.turns.turn(self._owner):
-                    pass  # what others have read already has to be written all the same
-        # Who is still on his way through an old log is not too slow.
+                    # Reading takes a turn by itself, but writing has to be paid for as well, above
+                    # all where others had read the stretch already.
+                    pass
+        # A reader still on the way through an old log is not too slow, so none of it is dropped.
         self._caught_up |= behind <= STRETCH and not self._skip
 
     def _pass_over(self, batch: Batch) -> Batch:
@@ -309,7 +313,7 @@ class _Follower:
         return min(STRETCH, self._settings.max_lag)
 
     def _last(self, execution: Execution) -> Event | None:
-        """Give the event that ends the stream, if it is time for one."""
+        """Return the event that ends the stream, if it is time for one."""
         if execution.log_complete and self._position >= execution.log_total:
             return Ended(execution.status, execution.log_total)
         if self._changes.closing:

@@ -170,7 +170,7 @@ class LaunchService:
                 subscription.wait(_LAUNCH_LOOK_SECONDS)
 
     def _is_certain(self, execution_id: str) -> bool | None:
-        """Tell whether a launch stands; None as long as nobody knows."""
+        """Return whether a launch was accepted; None as long as nobody knows."""
         try:
             current = self._executions.get(execution_id)
         except NotFound:

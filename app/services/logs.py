@@ -48,7 +48,7 @@ class LogPage:
         stretches: Reads the entries, from the first on each time; no more than were asked for.
         total: Number of entries that the filter lets through so far.
         complete: No entry can come any more.
-        owner: Whose turns are taken; the pages of a user have turns beside those of his streams.
+        owner: Whose turns are taken; the pages of a user have turns beside those of their streams.
     """
 
     stretches: Callable[[], Iterator[Stretch]]
@@ -187,7 +187,7 @@ class LogService:
             return self._read(execution, query, identity)
 
     def text(self, execution_id: str, identity: Identity, levels: Level) -> LogText:
-        """Give the log as text.
+        """Return the log as text.
 
         Raises:
             NotFound: There is no such execution for this user.
@@ -207,7 +207,7 @@ class LogService:
     def _asks_again(
         self, execution: Execution, query: LogQuery, identity: Identity, address: str
     ) -> bool:
-        """Tell whether somebody polls beyond the end of a finished log once more."""
+        """Return whether a client that was told of the end of a log polls beyond it again."""
         beyond = execution.log_complete and query.start >= count(execution.log_counts, query.levels)
         if not beyond or query.size == 0 or query.timeout_seconds <= 0:
             return False

@@ -87,7 +87,7 @@ class Places:
                 self._metrics.streams_open.labels(transport).dec()
 
     def check(self, identity: Identity) -> None:
-        """Make sure that there is a place.
+        """Check that there is a place.
 
         Raises:
             LimitExceeded: There is none.
@@ -106,7 +106,7 @@ class Places:
 
 
 def places_within(descriptors: int) -> int:
-    """Give how many requests can be held where so many files may be open."""
+    """Return how many requests can be held where so many files may be open."""
     if descriptors == resource.RLIM_INFINITY:
         return 1_000_000
     return descriptors - min(SPARE_DESCRIPTORS, (descriptors + 1) // 2)

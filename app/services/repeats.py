@@ -46,12 +46,12 @@ class Repeats:
     def asks_again(
         self, execution: Execution, identity: Identity, address: str, wait_seconds: float
     ) -> bool:
-        """Tell whether a client was told before, not long ago; from now on it was.
+        """Return whether a client was told lately, and note that it is told now.
 
         Args:
             execution: The one whose log has ended.
             identity: The user.
-            address: Where he calls from; it tells apart those who have no name.
+            address: Where they call from; it tells apart those who have no name.
             wait_seconds: How long this poll may be held; the note outlasts it.
         """
         text = f"{identity.username} {address}"

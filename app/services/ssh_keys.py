@@ -95,7 +95,7 @@ class SshKeyService:
 
         Raises:
             InvalidRequest: There is no such algorithm, or the metadata are too large.
-            Conflict: The user has as many keys as he may.
+            Conflict: The user has as many keys as they may.
             LimitExceeded: Too many keys of this user are being made.
             UpstreamError: The key could not be stored.
         """
@@ -175,6 +175,6 @@ def _generate(algorithm: str, comment: str) -> KeyPair:
 
 
 def _fingerprint(public_key: str) -> str:
-    """Give the fingerprint as ``ssh-keygen -l`` shows it."""
+    """Return the fingerprint as ``ssh-keygen -l`` shows it."""
     digest = hashlib.sha256(base64.b64decode(public_key.split()[1])).digest()
     return "SHA256:" + base64.b64encode(digest).decode().rstrip("=")

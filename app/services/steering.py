@@ -55,7 +55,7 @@ class SteeringService:
             self.cancel(execution_id, identity)  # it has ended meanwhile, one way or the other
 
     def _ask_to_cancel(self, execution: Execution) -> None:
-        """Pass the wish on at once, to hear of a refusal; a silent upstream hears of it later."""
+        """Ask at once, so that a refusal is answered; the conductor asks a silent orchestrator."""
         try:
             self._orchestrator(execution).cancel(execution)
         except UpstreamError as exc:

@@ -75,7 +75,7 @@ class Stretches:
         )
 
     def get(self, key: StretchKey) -> Stretch:
-        """Give a stretch that others may want as well."""
+        """Return a stretch, read once for all readers who want the same."""
         return self._shared.get(key)
 
     def read(self, key: StretchKey) -> Stretch:
@@ -90,7 +90,7 @@ class Stretches:
         return Stretch(entries, entries[-1].sequence + 1 if entries and whole else sum(key.counts))
 
     def all(self, key: StretchKey, size: int, *, shared: bool = True) -> Iterator[Stretch]:
-        """Give one stretch after the other, so many entries together at the most.
+        """Yield one stretch after the other, so many entries together at the most.
 
         Args:
             key: The first.

@@ -19,7 +19,7 @@ EVENTS = "events"
 
 
 class TicketService:
-    """Gives tickets and takes them.
+    """Issues tickets, each of which opens one stream once in place of a credential.
 
     Args:
         tickets: Those that were not used yet.
@@ -55,6 +55,8 @@ class TicketService:
         """
         if subject != EVENTS:
             self._service.get(subject, identity)
+        # The store has a digest only, so who reads it can use no ticket; and beside the digest by
+        # which credential it was asked for, since it opens nothing once that has been revoked.
         ticket = secrets.token_urlsafe(32)
         self._tickets.add(
             _digest(ticket), identity.username, subject, now() + self._lifetime, _written(identity)
@@ -65,7 +67,7 @@ class TicketService:
         """Use a ticket up.
 
         Returns:
-            Who the user is by now that it was given to.
+            The user that it was given to, as they are now.
 
         Raises:
             NotAuthenticated: It is wrong, too old, used, or for something else; or the credential

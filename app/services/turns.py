@@ -85,7 +85,7 @@ class Turns:
             self._call_next()
 
     def _call_next(self) -> None:
-        """Let the next owner's first in: an owner who has had a turn goes to the end."""
+        """Give the turn to the first caller of the next owner; owners go round robin."""
         with self._lock:
             if not self._waiting:
                 self._taken = False

@@ -18,7 +18,7 @@ _BYTES = 1024 * 1024
 
 
 class UnknownIds(Generic[T]):
-    """Remembers for a while what was looked for in vain, and bounds how often a user may look.
+    """Remembers for a while which ids were looked for in vain, and bounds how often a user looks.
 
     A user may look for ten unknown ids at once, and for one more each second. What is found costs
     nothing of that: it is in the store from then on.

@@ -86,7 +86,7 @@ class WorkflowService:
     def describe(
         self, reference: str, identity: Identity, orchestrator: str | None = None
     ) -> WorkflowDescription:
-        """Tell the inputs, outputs and steps of a workflow.
+        """Return the inputs, outputs and steps of a workflow.
 
         Args:
             reference: Its id or its name.

@@ -61,7 +61,7 @@ __all__ = [
 
 _NAME = re.compile(r"[a-z0-9][a-z0-9_-]{0,62}")
 OptionsOf = Callable[[str], type]
-"""Gives the options class of an orchestrator type; raises ConfigError for an unknown type."""
+"""Returns the options class of an orchestrator type; raises ConfigError for an unknown type."""
 
 
 def load_settings(
@@ -77,8 +77,8 @@ def load_settings(
     """Read, merge and check the settings.
 
     Args:
-        options_of: Gives the options class of an orchestrator type.
-        sign_in_of: Gives the way to sign in of a type.
+        options_of: Returns the options class of an orchestrator type.
+        sign_in_of: Returns the way to sign in of a type.
         check_dialect: Raises ConfigError if there is no dialect of a name.
         file: YAML file; defaults alone when None.
         overrides: Leaves by dotted path, such as ``{"api.port": 0}``; they win over all else.
@@ -204,7 +204,7 @@ def _vault_checks(vault: VaultSettings) -> list[FieldError]:
 
 
 def is_loopback(host: str) -> bool:
-    """Tell whether an address to listen on can be reached from this machine only."""
+    """Return whether an address to listen on can be reached from this machine only."""
     if host == "localhost":
         return True
     try:

@@ -26,7 +26,7 @@ class SignIn(Protocol):
 
 
 SignInOf = Callable[[str], Any]
-"""Gives the :class:`SignIn` of a type; raises ConfigError for an unknown type."""
+"""Returns the :class:`SignIn` of a type; raises ConfigError for an unknown type."""
 
 
 def take_options(

@@ -97,7 +97,7 @@ def unneeded_variables(
 
 
 def _names(value: Any) -> Iterator[str]:
-    """Give the variables that a value names."""
+    """Return the variables that a value names."""
     if isinstance(value, str):
         yield from (match["name"] for match in _EXPANSION.finditer(value) if match["name"])
     elif isinstance(value, dict | list):

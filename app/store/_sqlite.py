@@ -24,16 +24,18 @@ from app.concurrency import cooperative, make_pool
 T = TypeVar("T")
 
 _BUSY_SECONDS = 10.0
-_READ_BUSY_SECONDS = (
-    2.0  # only a crash's repair keeps readers out, and under gevent all wait for it
-)
+_READ_BUSY_SECONDS = 2.0
+"""Only the repair after a crash keeps readers out, and under gevent the whole process waits."""
 _MOST_TOGETHER = 64
 _BEGIN = "BEGIN IMMEDIATE"
 _ASK_SECONDS = 0.001
+"""How often the lock of another process is asked for."""
 _LONG_SECONDS = 0.005
+"""A transaction longer than this is followed by a pause, in which another process gets the lock."""
 _TURN_SECONDS = 0.01
 """How long one process goes on with what waits, before it commits and lets others have the lock."""
 _PAUSE_SECONDS = 1.5 * _ASK_SECONDS
+"""Long enough that whoever waits asks once meanwhile: SQLite's lock has no queue."""
 _sleep = monkey.get_original("time", "sleep")  # writers are real threads under gevent, too
 
 
@@ -109,6 +111,8 @@ class Writer:
         Raises:
             TimeoutError: Its turn did not come in time.
         """
+        # Every caller puts its job in the queue; whoever gets the turn runs what it finds there,
+        # other callers' jobs too, and a caller whose job was run by another just returns.
         job = _Job(work, durable, time.monotonic() + self._timeout_seconds)
         self._waiting.append(job)
         self._pool.run(self._serve, job)
@@ -142,7 +146,7 @@ class Writer:
             self._waiting.remove(job)
         except ValueError:
             return False
-        job.fail(TimeoutError())
+        job.fail(TimeoutError())  # it is in no queue any more, so nobody runs it after all
         return True
 
     def _serve_alone(self, mine: _Job[Any]) -> None:
@@ -159,7 +163,7 @@ class Writer:
                         self._turn.notify_all()
 
     def _take(self, most: int = _MOST_TOGETHER, *, durable: bool = True) -> list[_Job[Any]]:
-        """Take what waits, up to the first that must be on the disk where nothing will be."""
+        """Take what waits; only up to the first durable one where the commit will not be."""
         jobs: list[_Job[Any]] = []
         moment = time.monotonic()
         while self._waiting and len(jobs) < most and (durable or not self._waiting[0].durable):
@@ -181,7 +185,9 @@ class Writer:
                     job.fail(exc)  # whoever waits for it raises it
             elif not isinstance(exc, DBAPIError):
                 raise
-        for job in jobs:  # one of them is to blame, or each is
+        # A failure of the whole transaction took back the others' work as well. Alone, each one
+        # succeeds or gets an error of its own.
+        for job in jobs:
             if not job.done:
                 try:
                     self._transact([job], alone=True)
@@ -203,6 +209,8 @@ class Writer:
             with connection.begin() as transaction:
                 began = time.monotonic()
                 if not alone:
+                    # BEGIN may have waited long. What came meanwhile joins, but nothing that must
+                    # be on the disk: how this commit waits was set before BEGIN.
                     jobs += self._take(_MOST_TOGETHER - len(jobs), durable=durable)
                 if len(jobs) == 1:
                     jobs[0].error, jobs[0].result = None, jobs[0].work(connection)
@@ -273,7 +281,7 @@ def _never_began(exc: Exception) -> bool:
 
 
 def _prepare(connection: Connection, durable: bool, patience_seconds: float) -> None:
-    """Let the next commit wait for the disk, or not, and bound the wait for another process.
+    """Set whether the next commit waits for the disk, and how long to wait for the lock.
 
     The log that SQLite writes ahead is one file: a commit that waits has the disk take all that
     was committed before, by whatever process (``PRAGMA synchronous``).

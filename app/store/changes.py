@@ -33,8 +33,11 @@ readers see and nobody waits for, such as the moment at which a status was last 
 Publish = Callable[[Collection[str] | None], None]
 
 _LOOK_SECONDS = 0.01
+"""How often SQLite's data version is read."""
 _SILENCE_SECONDS = 2.0
+"""After how long a silence PostgreSQL is asked whether the connection still stands."""
 _CHECK_SECONDS = 3.0
+"""How long its answer may take; then the connection counts as lost."""
 _RETRY_SECONDS = 1.0
 _BLOCK = 64
 _MOST_STAMPS = 100_000
@@ -43,7 +46,7 @@ log = structlog.get_logger(__name__)
 
 
 class ChangeFeed(ABC):
-    """Tells the ids of executions that were changed by any process.
+    """Publishes the ids of executions that were changed by any process.
 
     Args:
         database: The store.
@@ -79,7 +82,7 @@ class ChangeFeed(ABC):
         self._closed.set()
 
     def prove(self) -> bool:
-        """Make sure that every change was told whose writer knew of its commit before this call.
+        """Make sure that all changes are published of whose commit a writer knew before.
 
         Returns:
             False when that cannot be said: the feed has lost its connection, or is closed.
@@ -88,7 +91,7 @@ class ChangeFeed(ABC):
             return False
         try:
             self._catch_up()
-        except Exception:  # noqa: BLE001  (the feed opens again; until then each reads for himself)
+        except Exception:  # noqa: BLE001  (the feed opens again; until then each reads alone)
             return False
         return self._sound
 
@@ -122,15 +125,15 @@ class ChangeFeed(ABC):
 
     @abstractmethod
     def _open(self) -> None:
-        """Connect; what is committed from now on is heard."""
+        """Connect; no change that is committed from now on is missed."""
 
     @abstractmethod
     def _listen(self) -> None:
-        """Tell changes until the feed is closed."""
+        """Publish changes until the feed is closed."""
 
     @abstractmethod
     def _catch_up(self) -> None:
-        """Tell all changes of before the call, in the thread of the caller."""
+        """Publish all changes committed before the call, in the caller's thread."""
 
 
 class SqliteFeed(ChangeFeed):
@@ -203,13 +206,13 @@ class SqliteFeed(ChangeFeed):
 class PostgresFeed(ChangeFeed):
     """Listens to PostgreSQL's notifications, whose payload is an execution's id.
 
-    The server signals a notification before it tells the writer that the commit is done, and sends
-    what was signalled before it is ready for more on the listening connection. So whatever it
-    answers there proves that all is told; one answer serves all who asked before the question.
+    The server signals a notification before the writer learns that its commit is done, and sends
+    all that was signalled before it answers a statement on the listening connection. So any answer
+    there proves that earlier commits are known; one serves all who asked before the statement.
 
-    A connection that died silently, or whose server was demoted, tells nothing for ever. So one
-    that was silent for a while is asked whether it still stands where changes are made, and that
-    is what is asked whenever something is to be proved.
+    A connection that died silently, or whose server was demoted, stays silent for ever. So after a
+    while of silence it is asked whether its server still takes changes. The same statement is asked
+    whenever something is to be proved.
     """
 
     def __init__(
@@ -244,7 +247,7 @@ class PostgresFeed(ChangeFeed):
 
     @contextmanager
     def _listening(self) -> Iterator[None]:
-        """Hear the questions of others while the block runs."""
+        """Let other threads ask for proof while the block runs; what is unanswered then fails."""
         with self._lock:
             self._bell = os.eventfd(0, os.EFD_NONBLOCK | os.EFD_CLOEXEC)
             self._answer = Future()
@@ -257,10 +260,11 @@ class PostgresFeed(ChangeFeed):
             answer.set_exception(ConnectionError("the feed has lost its connection"))
 
     def _look(self) -> None:
-        """Hear what there is, and tell it; then answer those who asked before."""
+        """Publish the notifications that there are, then answer who asked for proof before."""
         with self._lock:
             with suppress(BlockingIOError):
                 os.eventfd_read(self._bell)
+            # Whoever asks from here on may have seen a commit that this statement does not cover.
             answer, self._answer = self._answer, Future()
         assert answer is not None  # noqa: S101  (this is the thread that listens)
         try:
@@ -339,7 +343,7 @@ class _Topic:
         return block
 
     def leave(self, block: _Block) -> None:
-        """Give a place back: of those who come and go while nothing happens, nothing stays."""
+        """Give a place back, so that readers who come and go in a silence leave nothing."""
         block.waiting -= 1
         if not block.waiting:
             self.blocks.pop(block, None)
@@ -409,11 +413,11 @@ class Changes:
         self._work.set()
 
     def prove(self) -> bool:
-        """Make sure that all is told that was committed before; see :meth:`ChangeFeed.prove`."""
+        """Make sure that all earlier commits are published; see :meth:`ChangeFeed.prove`."""
         return self._feed is not None and self._feed.prove()
 
     def stamp(self, topic: str) -> Hashable:
-        """Return a value that is another one once anything of an execution was changed.
+        """Return a value that differs from earlier ones once anything of an execution has changed.
 
         A change counts before the readers are woken who wait for it.
         """
@@ -441,7 +445,7 @@ class Changes:
         self.publish(ids)
 
     def watched(self, topic: str) -> bool:
-        """Tell whether any reader of this process is subscribed."""
+        """Return whether any reader of this process is subscribed."""
         return topic in self._topics
 
     @property

@@ -34,7 +34,7 @@ class Node:
 
 
 def host_of(node: str) -> str:
-    """Give the host's name of a node's."""
+    """Return the name of the host in the name of a node."""
     return node.rpartition("/")[0] or node
 
 
@@ -69,7 +69,7 @@ class Conductors:
         self._database.write(work)
 
     def beat(self, conductor_id: str, node: Node, pid: int) -> None:
-        """Give a sign of life.
+        """Store a sign of life.
 
         One that was taken out for dead, or that a restored database does not know, enters itself
         again.
@@ -111,7 +111,7 @@ class Conductors:
             return [Conductor(**row) for row in rows.mappings()]
 
     def alive(self, within_seconds: float) -> bool:
-        """Tell whether any conductor gave a sign of life lately."""
+        """Return whether any conductor gave a sign of life lately."""
         oldest = now() - timedelta(seconds=within_seconds)
         statement = select(conductors.c.id).where(conductors.c.beat_at >= oldest).limit(1)
         with self._database.read() as connection:

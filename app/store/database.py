@@ -60,7 +60,7 @@ class Database:
 
     @contextmanager
     def read(self) -> Iterator[Connection]:
-        """Give a connection for statements that change nothing; each sees the latest commits.
+        """Return a connection for statements that change nothing; each sees the latest commits.
 
         Raises:
             StoreUnavailable: The database cannot be used; the message says why.
@@ -102,7 +102,7 @@ class Database:
         return result
 
     def probe(self) -> None:
-        """Find out whether the database takes as much as a launch, and take it back.
+        """Try to store as much as a launch does, and roll it back.
 
         Less could still fit where the disk is full. It is tried every few seconds at most.
 
@@ -154,7 +154,7 @@ class Database:
         return result
 
     def _explained(self, exc: Exception, attempt: str) -> Exception:
-        """Give what to raise in the place of a driver's error: itself, where it is our fault."""
+        """Return what to raise for a driver's error: the error itself where the fault is ours."""
         meaning = faults.meaning(exc)
         return exc if meaning is None else self._unavailable(meaning, exc, attempt)
 
@@ -167,7 +167,7 @@ class Database:
         return StoreUnavailable(sentence, detail=_words(exc), retry_after_seconds=_RETRY_SECONDS)
 
     def _unavailable(self, meaning: str, exc: Exception, attempt: str) -> StoreUnavailable:
-        """Say in the log what is wrong, once until it is well again."""
+        """Log what is wrong with the database, once until it works again."""
         known = self._troubles[attempt]
         if meaning not in known:
             known.add(meaning)
@@ -209,7 +209,7 @@ class Database:
             raise self._explained(exc, "read") from exc
 
     def engine(self) -> Engine:
-        """Give the engine that writes, for migrations."""
+        """Return the engine that writes, for migrations."""
         return self._writer
 
     def dispose(self) -> None:
@@ -246,7 +246,7 @@ def _remove_probe(connection: Connection) -> None:
 
 
 def _words(exc: Exception) -> str:
-    """Give the driver's own words, without the values that a statement was run with."""
+    """Return the driver's own words, without the values that a statement was run with."""
     return str(exc.orig if isinstance(exc, DBAPIError) else exc)
 
 

@@ -16,7 +16,7 @@ from app.store.schema import definitions
 
 
 def digest_of(document: JSON) -> str:
-    """Give the SHA-256 digest of what a document says, however it is written."""
+    """Return the SHA-256 digest of what a document says, however it is written."""
     canonical = json.dumps(document, sort_keys=True, separators=(",", ":"))
     return hashlib.sha256(canonical.encode()).hexdigest()
 
@@ -53,7 +53,7 @@ class DefinitionSnapshots:
             )
 
     def has(self, digest: str) -> bool:
-        """Tell whether a document has this digest."""
+        """Return whether a document has this digest."""
         known = select(definitions.c.digest).where(definitions.c.digest == digest)
         with self._database.read() as connection:
             return connection.execute(known).first() is not None

@@ -64,7 +64,7 @@ _NOTIFY_OF = text("SELECT pg_notify(:channel, id) FROM executions WHERE number =
 
 
 def now() -> datetime:
-    """Give the present moment, in whole milliseconds as the store keeps it."""
+    """Return the present moment, in whole milliseconds as the store keeps it."""
     moment = datetime.now(UTC)
     return moment.replace(microsecond=moment.microsecond // 1000 * 1000)
 
@@ -89,7 +89,7 @@ def held(connection: Connection, number: int, owner: str) -> Any:
 
 
 def accepted(launch: Any, reference: JSON, upstream_id: str | None, own: bool) -> dict[str, Any]:
-    """Choose the columns that say where a launch is found upstream.
+    """Return the columns that say where a launch is found upstream.
 
     Args:
         launch: Whatever names its orchestrator and its workflow.
@@ -105,12 +105,12 @@ def accepted(launch: Any, reference: JSON, upstream_id: str | None, own: bool) -
 
 
 def _reference_key(launch: Any, reference: JSON) -> str:
-    """Make what the database compares of a reference that no other execution may hold."""
+    """Return the key by which the database keeps references apart, one execution each."""
     return digest_of([launch.orchestrator, launch.workflow_id, reference])
 
 
 def settled(row: Any, reference: JSON, upstream_id: str | None, own: bool) -> dict[str, Any]:
-    """Choose the columns that the outcome of a launch changes; see :func:`accepted`."""
+    """Return the columns that the outcome of a launch changes; see :func:`accepted`."""
     if reference is None:
         text_ = "The orchestrator never received the launch; it is safe to launch again."
         return {
@@ -164,7 +164,7 @@ def record(
 
 
 def _observed(row: Any, seen: Observation) -> dict[str, Any]:
-    """Choose what an observation changes; a final status stays as it is."""
+    """Return the columns that an observation changes; a final status stays as it is."""
     values: dict[str, Any] = {
         "as_of": now(),
         "cursor": seen.cursor,
@@ -192,12 +192,12 @@ def _observed(row: Any, seen: Observation) -> dict[str, Any]:
 
 
 def _whole(moment: datetime | None) -> datetime | None:
-    """Give a moment as it is when it was stored."""
+    """Round a moment to whole milliseconds, as the store keeps it."""
     return None if moment is None else from_ms(to_ms(moment))
 
 
 def _count_change(connection: Connection, row: Any) -> int:
-    """Give the number of a change of a row that the transaction holds; see :func:`change`."""
+    """Return the number of a change of a row that the transaction holds; see :func:`change`."""
     if connection.dialect.name == "postgresql":
         return int(row.changed) + 1
     return _next(connection, "changed")
@@ -208,7 +208,7 @@ def _storable(text_: str | None) -> str | None:
 
 
 def change(connection: Connection, statement: Update, number: int, kinds: Sequence[Kind]) -> bool:
-    """Run an update of one execution and let the feeds know."""
+    """Update one execution, and count the change for the feeds."""
     # Counted before: numbers that nothing was changed with are only skipped.
     counted: dict[str, Any] = next_numbers(connection, kinds)
     if not counted:
@@ -221,21 +221,21 @@ def change(connection: Connection, statement: Update, number: int, kinds: Sequen
 
 
 def next_numbers(connection: Connection, kinds: Sequence[Kind]) -> dict[str, int]:
-    """Give the next number of each kind of change where all rows count together: on SQLite only."""
+    """Return the next number of each kind of change, which all rows share: on SQLite only."""
     if connection.dialect.name == "postgresql":
         return {}
     return {kind: _next(connection, kind) for kind in kinds}
 
 
 def notify(connection: Connection, number: int, kinds: Sequence[Kind]) -> None:
-    """Let who listens know of a change once it is committed: on PostgreSQL only."""
+    """Notify the listeners of a change once it is committed: on PostgreSQL only."""
     if connection.dialect.name == "postgresql":
         for kind in kinds:
             connection.execute(_NOTIFY_OF, {"channel": f"slipway_{kind}", "of_number": number})
 
 
 def count_withdrawal(connection: Connection, execution_id: str) -> None:
-    """Let the feeds know of an execution whose row is gone."""
+    """Count a change of an execution whose row is gone, for the feeds."""
     if connection.dialect.name == "postgresql":
         _notify(connection, "touched", execution_id)
     else:
@@ -247,7 +247,7 @@ def _notify(connection: Connection, kind: Kind, execution_id: str) -> None:
 
 
 def _next(connection: Connection, counter: str) -> int:
-    """Give the next number of a counter; the writer lock keeps the order of commits."""
+    """Return the next number of a counter; the writer lock keeps the order of commits."""
     number: int = connection.execute(_NEXT, {"counter": counter}).scalar_one()
     return number
 
@@ -265,7 +265,7 @@ def one(connection: Connection, condition: Any) -> Execution:
 
 
 def of_workflow(orchestrator: str, workflow_id: str) -> ColumnElement[bool]:
-    """Choose the executions of one workflow."""
+    """Return the condition for the executions of one workflow."""
     return (executions.c.orchestrator == orchestrator) & (executions.c.workflow_id == workflow_id)
 
 
@@ -297,7 +297,7 @@ def unsettled_launches(
 
 
 def holder(connection: Connection, launch: Any, reference: JSON) -> Execution | None:
-    """Find the execution that holds a reference, which is its own; None if there is none.
+    """Find the one execution that holds a reference; None if there is none.
 
     Args:
         connection: A transaction.
@@ -319,7 +319,7 @@ def holder(connection: Connection, launch: Any, reference: JSON) -> Execution | 
 
 
 def may_have_begun(execution: Execution, started_at: datetime | None) -> bool:
-    """Tell whether what began at a moment may be what an unsettled launch asked for."""
+    """Return whether what began at a moment may be what an unsettled launch asked for."""
     reach = timedelta(seconds=LAUNCH_REACH_SECONDS)  # backwards, clocks differ by less
     return started_at is None or abs(started_at - execution.created_at) <= reach
 

@@ -74,7 +74,7 @@ _AGAIN_STATES = {"40001", "40P01"}
 
 
 def meaning(exc: Exception) -> str | None:
-    """Tell what is wrong with a database.
+    """Return what is wrong with a database.
 
     Returns:
         A clause such as "its disk is full"; None when the database is well, and the fault is in
@@ -91,7 +91,7 @@ def meaning(exc: Exception) -> str | None:
 
 
 def is_lost(exc: BaseException | None) -> bool:
-    """Tell whether a connection to PostgreSQL is of no more use after this.
+    """Return whether a connection to PostgreSQL is of no more use after this.
 
     One to a server that became read-only would go on refusing every write.
     """
@@ -99,13 +99,13 @@ def is_lost(exc: BaseException | None) -> bool:
 
 
 def is_worth_repeating(exc: DBAPIError) -> bool:
-    """Tell whether the same transaction may well succeed at once, on a new connection."""
+    """Return whether the same transaction may well succeed at once, on a new connection."""
     state = getattr(exc.orig, "sqlstate", None)
     return (exc.connection_invalidated and not is_silence(exc)) or state in _AGAIN_STATES
 
 
 def is_silence(exc: DBAPIError) -> bool:
-    """Tell whether time ran out, so that to repeat it would take as long again."""
+    """Return whether time ran out: another attempt would take as long again."""
     return meaning(exc) == _SILENT
 
 

@@ -54,7 +54,7 @@ class Totals(NamedTuple):
         )
 
     def columns(self) -> dict[str, int]:
-        """Give the columns of a row."""
+        """Return the columns of a row."""
         return dict(zip((*_COUNTERS, *_SIZES), (*self.counts, *self.sizes), strict=True))
 
 
@@ -102,7 +102,7 @@ def append(
 
 
 def _all_pass(counts: Counts, levels: Level) -> bool:
-    """Tell whether a filter lets everything through that there is: then it need not be applied."""
+    """Return whether a filter lets all entries through, so that it need not be applied."""
     return count(counts, levels) == sum(counts)
 
 
@@ -261,7 +261,7 @@ class Journal:
 
 
 def content_bytes(entries: Iterable[LogEntry]) -> int:
-    """Give the size of what some entries say, in UTF-8."""
+    """Return the size of what some entries say, in UTF-8."""
     return sum(map(_size, entries))
 
 
@@ -379,7 +379,7 @@ def _filtered(levels: Level, dialect: str) -> tuple[str, dict[str, int]]:
 
 
 def _fitting(entry: NewLogEntry) -> NewLogEntry:
-    """Give an entry whose names fit into the columns."""
+    """Return an entry whose names fit into the columns."""
     task, upstream_id = entry.task, entry.upstream_id
     fitting = fitted(task, _NAME_LENGTH), upstream_id and fitted(upstream_id, _NAME_LENGTH)
     if fitting == (task, upstream_id):

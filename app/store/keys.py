@@ -47,7 +47,7 @@ class SshKeys:
         """Make sure that a user may have one more key.
 
         Raises:
-            Conflict: He has as many as he may.
+            Conflict: They have as many as they may.
         """
         with self._database.read() as connection:
             _require_room(connection, owner, most)
@@ -93,7 +93,7 @@ class SealedKeys:
         return None if row is None else Sealed(row.nonce, row.ciphertext)
 
     def any(self) -> bool:
-        """Tell whether there is any, and so a master key that it was encrypted with."""
+        """Return whether any key is stored, which only the master key of its time can decrypt."""
         with self._database.read() as connection:
             if not inspect(connection).has_table(ssh_key_secrets.name):
                 return False  # nothing was ever written

@@ -36,12 +36,12 @@ _MILLISECOND = timedelta(milliseconds=1)
 
 
 def to_ms(moment: datetime) -> int:
-    """Give milliseconds since the epoch."""
+    """Return a moment as milliseconds since the epoch."""
     return (moment - _EPOCH) // _MILLISECOND
 
 
 def from_ms(milliseconds: int) -> datetime:
-    """Give the moment of so many milliseconds since the epoch."""
+    """Return the moment of so many milliseconds since the epoch."""
     return _EPOCH + milliseconds * _MILLISECOND
 
 

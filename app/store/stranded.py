@@ -87,7 +87,7 @@ class StrandedExecutions:
             return [row.id for row in rows if host in (row.node, host_of(row.node))]
 
     def tell(self) -> int:
-        """Write on each such execution why nothing is heard of it; returns how many are new."""
+        """Write on each such execution why there is no news of it; return how many are new."""
         told = 0
         for machine in self.machines():
             text = _for_owners(machine.node, machine.since)
@@ -129,7 +129,7 @@ class StrandedExecutions:
 def abandon(database: Database, execution: Execution, why: str) -> bool:
     """End an execution by decree: it has failed, whatever becomes of what it began.
 
-    Whoever drives it finds out when he next stores something, and lets go.
+    The conductor that drives it finds out when it next stores something, and lets go.
 
     Args:
         database: The store.

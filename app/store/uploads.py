@@ -87,7 +87,7 @@ class UploadedDefinitions:
         Args:
             upload: The definition.
             document: Its text.
-            quota: How much its uploader may have in the end; None for no bound of his own.
+            quota: How much its uploader may have in the end; None for no bound.
             replace: Take the place of one of the same id.
 
         Raises:
@@ -137,7 +137,7 @@ def _delete(connection: Connection, workflow_id: str) -> bool:
 
 
 def _take_turn(connection: Connection) -> None:
-    """Let uploads follow each other, so that each counts the others; on SQLite they do."""
+    """Wait for other uploads to end, so that each counts the others; SQLite does so by itself."""
     if connection.dialect.name == "postgresql":
         connection.execute(text("SELECT pg_advisory_xact_lock(:key)"), {"key": _LOCK})
 

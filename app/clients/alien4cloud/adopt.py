@@ -18,7 +18,7 @@ _ID = re.compile(r"(?=.*[0-9])[\w-]{1,100}")
 
 
 def is_id(text: str) -> bool:
-    """Tell whether something can be an execution's id."""
+    """Return whether something can be an execution's id."""
     return _ID.fullmatch(text) is not None
 
 

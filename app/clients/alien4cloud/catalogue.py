@@ -143,7 +143,7 @@ class Catalogue:
         return application if application.allows(identity.username) else None
 
     def lets_in(self, application_id: str, identity: Identity) -> bool:
-        """Tell from memory whether an application exposes workflows to a user, deployed or not.
+        """Return from memory whether an application exposes workflows to a user, deployed or not.
 
         Raises:
             UpstreamError: Alien4Cloud failed, and nothing is known from before.
@@ -152,7 +152,7 @@ class Catalogue:
         return application is not None and application.allows(identity.username)
 
     def applications(self) -> Read[Applications]:
-        """Give the applications that expose workflows, from memory where that is fresh enough.
+        """Return the applications that expose workflows, from memory where that is fresh enough.
 
         Raises:
             UpstreamError: Alien4Cloud failed, and nothing is known from before.
@@ -166,7 +166,7 @@ class Catalogue:
         return _read(self._applications, _ALL, load)
 
     def environments(self, application: Application) -> Read[tuple[Environment, ...]]:
-        """Give the environments of an application in which its workflows can run, likewise.
+        """Return the environments of an application in which its workflows can run, likewise.
 
         Raises:
             UpstreamError: Alien4Cloud failed, and nothing is known from before.
@@ -179,7 +179,7 @@ class Catalogue:
         return _read(self._environments, application.id, load)
 
     def expire(self, age_seconds: float) -> None:
-        """Have all asked for again that is older."""
+        """Have everything asked for again that is older than a moment."""
         kept = self._applications.peek(_ALL)
         if kept is not None and self._clock() - kept.asked_at > age_seconds:
             self._applications.expire(_ALL)
@@ -203,7 +203,7 @@ class Catalogue:
     def _with_environments(
         self, applications: Sequence[Application], away: bool
     ) -> list[tuple[Application, Read[tuple[Environment, ...]]]]:
-        """Give applications with their environments, which are asked for side by side.
+        """Return applications with their environments, which are asked for side by side.
 
         Args:
             applications: The applications.

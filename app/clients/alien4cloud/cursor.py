@@ -68,5 +68,5 @@ class Cursor:
         return cls(**{**values, "log": LogCursor(**raw["log"])})
 
     def dump(self) -> JSON:
-        """Give it as JSON."""
+        """Return it as JSON."""
         return {"version": _VERSION, **asdict(self)}

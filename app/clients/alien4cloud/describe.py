@@ -40,7 +40,7 @@ class Topologies:
         )
 
     def get(self, application: str, environment: str, version: str) -> Topology:
-        """Give what is deployed in an environment.
+        """Return what is deployed in an environment.
 
         Args:
             application: Id of the application.
@@ -70,7 +70,7 @@ class Deployed:
     topology: Topology
 
     def workflow(self, name: str) -> WorkflowRecord:
-        """Give a workflow of it.
+        """Return a workflow of it.
 
         Raises:
             NotFound: It has none of this name.
@@ -113,7 +113,7 @@ class Describer:
         )
 
     def describe(self, workflow_id: str, identity: Identity) -> WorkflowDescription:
-        """Tell inputs, outputs and steps.
+        """Return the inputs, outputs and steps of a workflow.
 
         Raises:
             NotFound: There is no such workflow for this user, or it is not deployed.
@@ -177,7 +177,7 @@ class Describer:
     def _kept_or_read(
         self, application: Application, environment_id: str, environment: Environment | None
     ) -> Deployed:
-        """Give what is deployed, as it was read a while ago at most.
+        """Return what is deployed, as it was read a while ago at most.
 
         Raises:
             NotFound: There is no such environment of this application, or nothing is deployed.

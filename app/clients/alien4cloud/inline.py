@@ -31,7 +31,7 @@ def due_steps(topology: Topology, workflow: str, tasks: Mapping[str, str]) -> li
 
 
 def _inline_steps(topology: Topology, workflow: str) -> Mapping[str, WorkflowStep]:
-    """Give the inline steps of a workflow by the workflow that each calls, when only one does."""
+    """Return the inline steps of a workflow by the workflow that each calls, when only one does."""
     record = topology.workflows.get(workflow)
     steps = [step for step in record.steps if step.kind == "inline"] if record else []
     names = [step.work for step in steps]

@@ -101,7 +101,7 @@ class Launches:
         return Reference(application, environment, place.workflow, run).dump()
 
     def _prepared(self, launch: Launch) -> tuple[Launchable, dict[str, JSON]]:
-        """Give what to launch with which inputs; what was resolved was checked by them already."""
+        """Return what to launch, and its inputs; those of a resolved workflow were checked."""
         if launch.workflow is not None:
             launchable: Launchable = launch.workflow.origin
             return launchable, to_wire(launchable.inputs, launch.inputs)
@@ -133,7 +133,7 @@ class Launches:
         return exc
 
     def _fits(self, launch: Launch, inputs: Mapping[str, JSON]) -> bool:
-        """Tell whether a workflow takes some inputs as it is now; if in doubt, it does."""
+        """Return whether a workflow takes some inputs as it is now; if in doubt, it does."""
         try:
             known = {item.parameter.name for item in self._look_up(launch).inputs}
         except NotFound:
@@ -190,7 +190,7 @@ class Launches:
         return None
 
     def _shows_by_now(self, launch: Launch, held_back_seconds: float = 0.0) -> bool:
-        """Tell whether what a launch began, at once or after a while, would be visible."""
+        """Return whether what a launch began, at once or after a while, would be visible."""
         age_seconds = self._clock() - launch.created_at.timestamp() - held_back_seconds
         return min(age_seconds, self._api.up_seconds) >= self._grace_seconds
 
@@ -213,7 +213,7 @@ class Launches:
         return sorted(runs, key=lambda run: (run.started_ms, run.id))
 
     def _expected(self, launch: Launch) -> Sequence[Input] | None:
-        """Tell what inputs a workflow takes; None where it was changed since."""
+        """Return what inputs a workflow takes; None where it was changed since."""
         try:
             return self._look_up(launch).inputs
         except NotFound:

@@ -36,7 +36,7 @@ class Shares:
 
 
 def share_out(launches: Sequence[Launch], runs: Sequence[Run], same: SameInputs) -> Shares:
-    """Give each launch the execution that it began, as far as that can be told.
+    """Assign to each launch the execution that it began, as far as that can be told.
 
     The answer does not depend on which of the launches it is asked for.
 
@@ -60,12 +60,12 @@ def share_out(launches: Sequence[Launch], runs: Sequence[Run], same: SameInputs)
 
 
 def _alike(launches: Sequence[Launch]) -> bool:
-    """Tell whether launches are interchangeable."""
+    """Return whether launches are interchangeable."""
     return all(launch.inputs == launches[0].inputs for launch in launches)
 
 
 def _in_sequence(launches: Sequence[Launch]) -> bool:
-    """Tell whether launches that differ came one after the other, and not at once."""
+    """Return whether launches that differ came one after the other, and not at once."""
     return all(
         earlier.inputs == later.inputs
         or (later.created_at - earlier.created_at).total_seconds() >= _IN_ORDER_SECONDS
@@ -74,14 +74,14 @@ def _in_sequence(launches: Sequence[Launch]) -> bool:
 
 
 def may_have_begun(launch: Launch, run: Run, same: SameInputs) -> bool:
-    """Tell whether neither time nor inputs say that another launch began an execution."""
+    """Return whether neither time nor inputs say that another launch began an execution."""
     written_down_ms = launch.created_at.timestamp() * 1000
     in_time = -CLOCK_SLACK_MS <= run.started_ms - written_down_ms <= LAUNCH_REACH_SECONDS * 1000
     return in_time and same(launch, run) is not False
 
 
 def _by_inputs(launches: Sequence[Launch], runs: Iterable[Run], same: SameInputs) -> dict[str, Run]:
-    """Give out the executions whose inputs are known.
+    """Assign the executions whose inputs are known.
 
     Only the latest one's are, so of several launches that fit the latest began it.
     """
@@ -98,7 +98,7 @@ def _by_inputs(launches: Sequence[Launch], runs: Iterable[Run], same: SameInputs
 
 
 def _in_order(launches: Iterable[Launch], runs: Sequence[Run], same: SameInputs) -> dict[str, Run]:
-    """Give each launch, the oldest first, the oldest execution that it may have begun."""
+    """Assign to each launch, the oldest first, the oldest execution that it may have begun."""
     placed: dict[str, Run] = {}
     for launch in launches:
         for run in _without(runs, placed):

@@ -46,11 +46,11 @@ class Application:
         return cls(_text(raw, "id"), str(raw.get("description") or ""), tuple(workflows), users)
 
     def allows(self, username: str) -> bool:
-        """Tell whether a user may see and launch the workflows."""
+        """Return whether a user may see and launch the workflows."""
         return self.users is None or username in self.users
 
     def offers(self, workflow: str, username: str) -> bool:
-        """Tell whether it exposes a workflow to a user."""
+        """Return whether it exposes a workflow to a user."""
         return workflow in self.workflows and self.allows(username)
 
 

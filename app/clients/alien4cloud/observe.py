@@ -121,7 +121,7 @@ class Observer:
         )
 
     def observe(self, execution: Execution) -> Observation:
-        """Tell what changed; see :meth:`Orchestrator.observe`.
+        """Return what changed; see :meth:`Orchestrator.observe`.
 
         Raises:
             NotFound: Alien4Cloud never began the execution, or has forgotten it.
@@ -221,7 +221,7 @@ class Observer:
                 request(self._api, look.reference)
 
     def _is_overdue(self, look: _Look, run: Run) -> bool:
-        """Tell whether to check for a lost end: its record is odd, or it has been silent."""
+        """Return whether to check for a lost end: its record is odd, or it has been silent."""
         silent_seconds = min(
             look.quiet_seconds, look.now - look.cursor.checked_at, self._api.up_seconds
         )
@@ -231,7 +231,7 @@ class Observer:
         return self._api.logs(look.runs, size=_LAST_LINES, ascending=False)
 
     def _state(self, look: _Look, run: Run, last: LogPage | None) -> Verdict:
-        """Give the status to believe: Alien4Cloud's, unless it is silent and has lost the end.
+        """Return the status to believe: Alien4Cloud's, unless it is silent and has lost the end.
 
         Args:
             look: The look, whose new log entries have been read.
@@ -255,7 +255,7 @@ class Observer:
         return Verdict(status)
 
     def _is_deployed(self, run: Run) -> bool:
-        """Tell whether the deployment of an execution lives; many share one, so it is kept."""
+        """Return whether the deployment of an execution lives; many share one, so it is kept."""
         load = partial(if_known, self._api.deployment, run.deployment)
         deployment = self._deployments.get(run.deployment, load).value
         return deployment is not None and deployment.ended_ms is None
@@ -357,7 +357,7 @@ class Observer:
         return workflows.get(look.reference.workflow, WorkflowRecord())
 
     def _topology(self, look: _Look) -> Topology:
-        """Give what is deployed; nothing where that cannot be told, which costs names only."""
+        """Return what is deployed; nothing where that cannot be told, which costs names only."""
         reference = look.reference
         try:
             return self._topologies.get(
@@ -368,10 +368,10 @@ class Observer:
 
 
 def _is_crossed(run: Run) -> bool:
-    """Tell whether a cancel has crossed the end: it is being cancelled, and has ended."""
+    """Return whether a cancel has crossed the end: it is being cancelled, and has ended."""
     return run.status == "CANCELLING" and run.ended_ms is not None
 
 
 def _is_known(last: LogPage, cursor: LogCursor) -> bool:
-    """Tell from the last entries of a log whether all of it has been given out."""
+    """Return whether the last entries of a log show that all of it has been returned."""
     return last.total == cursor.count and all(e.id in cursor.seen for e in last.entries[:1])

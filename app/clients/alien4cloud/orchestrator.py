@@ -104,7 +104,7 @@ class Alien4CloudOrchestrator(Orchestrator):
         return self._catalogue.workflows(identity)
 
     def describe(self, workflow_id: str, identity: Identity) -> WorkflowDescription:
-        """Tell inputs, steps, and the outputs of the deployment.
+        """Return the inputs, the steps, and the outputs of the deployment.
 
         Upstream: GET /applications/{id}, .../environments/{id}, .../runtime-topology -> 200.
         """
@@ -146,7 +146,7 @@ class Alien4CloudOrchestrator(Orchestrator):
         return self._launches.find(launch)
 
     def observe(self, execution: Execution) -> Observation:
-        """Tell what changed, within the budget of requests; what is followed goes first.
+        """Return what changed, within the budget of requests; what is followed goes first.
 
         Upstream: GET /executions/{id}, POST /deployment/logs/search -> 200, and after a change
         GET /workflow_execution/{id} or /tasks/search -> 200.
@@ -174,11 +174,11 @@ class Alien4CloudOrchestrator(Orchestrator):
         return adopt(self._api, self._catalogue, upstream_id, identity)
 
     def lets_in(self, workflow_id: str, identity: Identity) -> bool:
-        """Tell whether an application lets a user see what runs of it, by its tags as last read."""
+        """Return whether a user may see what runs of an application, by its tags as last read."""
         return self._catalogue.lets_in(workflow_id.partition("@")[0], identity)
 
     def health(self) -> None:
-        """Return when we can log in and executions can be asked for.
+        """Check that we can log in and that executions can be asked for.
 
         Upstream: GET /executions/{id} of none -> 200 with code 504; on a server that starts or
         stands by, where login works already, it is another 404 (section 1).

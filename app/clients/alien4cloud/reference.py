@@ -29,5 +29,5 @@ class Reference:
         return cls(**raw)
 
     def dump(self) -> JSON:
-        """Give it as JSON."""
+        """Return it as JSON."""
         return asdict(self)

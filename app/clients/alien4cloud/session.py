@@ -251,7 +251,7 @@ class Alien4CloudSession:
         return UpstreamRefused(f"{self.upstream} does not accept our user name and password.")
 
     def _data(self, response: requests.Response) -> JSON:
-        """Give the data of an answer, or raise what it says instead."""
+        """Return the data of an answer, or raise what it says instead."""
         self._up_since = self._up_since or self._clock()
         status = response.status_code
         envelope = _envelope(response)

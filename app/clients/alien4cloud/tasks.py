@@ -52,7 +52,7 @@ def _joint_status(records: Iterable[TaskRecord]) -> TaskStatus:
 
 
 def tasks_of(workflow: WorkflowRecord, steps: Steps, status: ExecutionStatus) -> tuple[Task, ...]:
-    """Give the tasks in the order of the workflow, then those that it does not know.
+    """Return the tasks in the order of the workflow, then those that it does not know.
 
     Args:
         workflow: The workflow; empty where the topology is gone.
@@ -106,5 +106,5 @@ def _closed(task: TaskStatus, execution: ExecutionStatus) -> TaskStatus:
 
 
 def progress_of(tasks: Sequence[Task]) -> float:
-    """Give the share of the tasks that have ended, 0 to 1."""
+    """Return the share of the tasks that have ended, 0 to 1."""
     return sum(task.status.final for task in tasks) / len(tasks) if tasks else 0.0

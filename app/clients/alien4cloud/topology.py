@@ -40,7 +40,7 @@ class WorkflowStep:
     needs: tuple[str, ...]
 
     def does(self, node: str, operation: str) -> bool:
-        """Tell whether an operation, perhaps with its interface in front, is this step's."""
+        """Return whether an operation, perhaps with its interface in front, is this step's."""
         return self.kind == "operation" and self.node == node and self.work == _last(operation)
 
 
@@ -53,7 +53,7 @@ class WorkflowRecord:
     steps: tuple[WorkflowStep, ...] = ()
 
     def domain_steps(self) -> tuple[Step, ...]:
-        """Give the steps as people see them."""
+        """Return the steps as people see them."""
         return tuple(
             Step(s.name, s.kind, s.needs, f"{s.node}: {s.work}" if s.node else s.work)
             for s in self.steps
@@ -99,7 +99,7 @@ class Topology:
         return cls(workflows, tuple(_outputs(topology)))
 
     def domain_outputs(self) -> tuple[Output, ...]:
-        """Give the outputs as people see them."""
+        """Return the outputs as people see them."""
         text = "Output of the deployment, which all executions in it share: {} of {}."
         return tuple(
             Output(o.name, text.format("attribute" if o.attribute else "property", o.node))
@@ -107,7 +107,7 @@ class Topology:
         )
 
     def output_values(self, instances: Mapping[str, Any]) -> dict[str, JSON]:
-        """Give the values of the outputs.
+        """Return the values of the outputs.
 
         Args:
             instances: Node to instance id to its state and attributes.

@@ -75,7 +75,7 @@ def _is_over(api: Alien4CloudApi, reference: Reference) -> bool:
 
 
 def failure(api: Alien4CloudApi, run: Run, failed_steps: list[str]) -> str:
-    """Tell why an execution failed: its record has no reason, only the log has.
+    """Return why an execution failed: its record has no reason, only the log has.
 
     Raises:
         UpstreamError: Alien4Cloud failed.

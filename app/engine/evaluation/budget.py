@@ -79,7 +79,7 @@ class Budget:
         self.spend(len(text) * min(len(wanted), 128) // 4096)
 
     def measure(self, value: Any, look: Callable[[Any], None] = lambda _: None) -> int:
-        """Tell how long the JSON of a value is, about, and count the walk through it.
+        """Return about how long the JSON of a value is, and count the walk through it.
 
         Args:
             value: What is walked through.
@@ -114,7 +114,7 @@ class Budget:
         return text
 
     def integer(self, value: Any) -> Any:
-        """Give a result of arithmetic back, unless it is too long."""
+        """Return a result of arithmetic unchanged, unless it is too long."""
         if isinstance(value, int) and value.bit_length() > _MAX_BITS:
             raise EvaluationError(f"it makes an integer of more than {MAX_DIGITS:,} digits")
         return value
@@ -131,7 +131,7 @@ def _is_collection(value: Any) -> bool:
 
 
 def _length(part: Any) -> int:
-    """Tell how many characters of JSON a value takes, without those of what is in it."""
+    """Return how many characters of JSON a value takes, without those of what is in it."""
     if isinstance(part, str):
         return len(part) + 2
     if isinstance(part, Mapping):

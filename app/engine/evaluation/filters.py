@@ -101,7 +101,7 @@ def _count_look_ups(budget: Budget, value: Any, attribute: Any) -> None:
 
 
 def _items(budget: Budget, value: Any, attribute: Any) -> list[Any]:
-    """Give the items of a collection, or what each has under the attribute."""
+    """Return the items of a collection, or what each has under the attribute."""
     budget.items(len(value))
     _count_look_ups(budget, value, attribute)
     items = list(value)

@@ -22,7 +22,7 @@ def add(budget: Budget, left: Any, right: Any) -> Any:
 
 
 def modulo(budget: Budget, left: Any, right: Any) -> Any:
-    """Give what remains of a division of numbers; of texts, ``%`` would be formatting."""
+    """Return what remains of a division of numbers; of texts, ``%`` would be formatting."""
     return _arithmetic("%", operator.mod)(budget, left, right)
 
 

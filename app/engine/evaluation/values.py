@@ -22,7 +22,7 @@ class EvaluationError(Exception):
 
 
 def finite(value: float) -> float:
-    """Give a number back.
+    """Return a number unchanged, if it is finite.
 
     Raises:
         EvaluationError: It is infinite or not a number, which JSON cannot say.
@@ -41,7 +41,7 @@ def get_item(container: Any, key: Any) -> Any:
 
 
 def storable(text: str) -> str:
-    """Give a text back.
+    """Return a text unchanged, if it can be stored.
 
     Raises:
         EvaluationError: It holds what no database, command or reader of JSON takes.

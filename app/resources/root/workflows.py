@@ -148,7 +148,7 @@ def upload_workflow() -> Any:
 @blueprint.errors(404, 409, *UPSTREAM)
 @permission(Permission.WORKFLOWS_READ)
 def describe_workflow(args: dict[str, Any], reference: str) -> Any:
-    """Tell the inputs, outputs and steps of a workflow, by id or name."""
+    """Return the inputs, outputs and steps of a workflow, by id or name."""
     described = services().workflows.describe(reference, caller(), args.get("orchestrator"))
     return Response(write_json(description_json(described)), content_type=_JSON)
 
