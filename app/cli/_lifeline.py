@@ -59,7 +59,7 @@ class Lifeline:
             self._wind()
 
     def hold(self, stop: Callable[[], None], stop_seconds: float) -> None:
-        """Give signs of life from now on, and notice the end of the supervisor.
+        """Send signs of life from now on, and notice the end of the supervisor.
 
         In a process that is patched by gevent they come from the event loop.
 
@@ -100,7 +100,7 @@ class Lifeline:
         self._timer.wind(self._silence_seconds + _MARGIN_SECONDS)
 
     def _beat(self) -> bool:
-        """Give a sign of life and wait until the next is due; False when the supervisor is gone."""
+        """Send a sign of life and wait until the next is due; False when the supervisor is gone."""
         assert self._socket is not None  # noqa: S101  (the caller's condition)
         try:
             self._socket.send(self._says)
@@ -112,7 +112,7 @@ class Lifeline:
 
 
 def notify_systemd(state: str) -> None:
-    """Tell the service manager something, if there is one that wants to know.
+    """Notify the service manager, if there is one that asks for it.
 
     Source: sd_notify(3).
     """

@@ -58,7 +58,7 @@ def warn_of_any_host(settings: Settings) -> None:
 
 
 def most_connections() -> int:
-    """Give how many connections a process may have.
+    """Return how many connections a process may have.
 
     Half of the descriptors that held requests leave is for short ones, the other half for the
     store, the log and other servers.
@@ -69,7 +69,7 @@ def most_connections() -> int:
 
 
 def file_system(folder: Path, mounts: Path = Path("/proc/mounts")) -> str:
-    """Give the type of the file system that a folder is on, as proc(5) names it."""
+    """Return the type of the file system that a folder is on, as proc(5) names it."""
     best, kind = -1, "unknown"
     try:
         lines = mounts.read_text(encoding="utf-8").splitlines()

@@ -64,7 +64,7 @@ def _data_folder(folder: Path) -> Iterator[FieldError]:
 
 
 def _kept(settings: Settings) -> Iterator[Path]:
-    """Give what is for nobody else, as far as it is there; a link of ours leads where it likes."""
+    """Yield the paths that only this user may open; those that do not exist are passed over."""
     yield from kept_database_files(settings)
     for name in sorted(_OURS - _REFUSED):
         yield settings.data_dir / name
@@ -73,7 +73,7 @@ def _kept(settings: Settings) -> Iterator[Path]:
 
 
 def kept_database_files(settings: Settings) -> Iterator[Path]:
-    """Give the files of the database, where it has some; not all of them need be there."""
+    """Yield the files of the database, where it has some; not all of them need exist."""
     url = make_url(settings.database_url)
     if url.get_backend_name() == "sqlite" and url.database:
         for suffix in ("", "-wal", "-shm", "-journal"):

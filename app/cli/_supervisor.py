@@ -268,7 +268,7 @@ def _tell_end(name: str, code: int, pause: float) -> None:
 
 
 def _pipe_with(text: str) -> int:
-    """Give the reading end of a pipe that holds a short text, and then ends."""
+    """Return the reading end of a pipe that holds a short text, and then ends."""
     reading, writing = os.pipe()
     os.write(writing, text.encode())
     os.close(writing)

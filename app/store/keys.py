@@ -34,7 +34,7 @@ class SshKeys:
             most: How many its owner may have.
 
         Raises:
-            Conflict: He has so many already.
+            Conflict: They has so many already.
         """
 
         def work(connection: Connection) -> None:

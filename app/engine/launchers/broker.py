@@ -124,7 +124,7 @@ def _do(launcher: LocalLauncher, verb: str, request: dict[str, Any]) -> Any:
 
 
 def _access(secret: Sequence[str], program: Sequence[str]) -> JSON:
-    """Tell what this user can read and change of what it should not."""
+    """Return what this user can read and change although it should not."""
     return {
         "readable": [path for path in secret if any(os.access(path, right) for right in _RIGHTS)],
         "writable": [path for path in program if _can_change(path)],

@@ -45,7 +45,7 @@ class NotStarted(Exception):
 
 
 def by_sudo(user: str) -> tuple[str, ...]:
-    """Give the command that runs another one as that user: sudo(8), which must not ask."""
+    """Return the command that runs another one as that user: sudo(8), which must not ask."""
     return (shutil.which("sudo") or "sudo", "-n", "-u", user, "--")
 
 
@@ -147,7 +147,7 @@ class Helper:
         return unpack(read, _MAX_REPLY)
 
     def _complaint(self) -> str:
-        """Give what it, or what should have started it, wrote on its standard error."""
+        """Return what the helper, or what should have started it, wrote to its standard error."""
         if self._child.stderr is None:
             return ""
         with suppress(subprocess.TimeoutExpired):

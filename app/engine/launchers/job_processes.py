@@ -20,30 +20,30 @@ _PATH_MAX = 4096  # limits.h of Linux
 
 
 def shim_command(folder: Path) -> tuple[str, ...]:
-    """Give the command line of a job's shim; it names the job to whoever looks for its shim."""
+    """Return the command line of a job's shim, by which the shim of a job is found."""
     launchers = str(Path(__file__).parent)
     return (sys.executable, "-I", "-S", "-c", _SHIM, launchers, str(folder))
 
 
 def fork_server_command() -> tuple[str, ...]:
-    """Give the command line of a fork server; its last argument reserves memory for a shim's."""
+    """Return the command line of a fork server; its last argument reserves memory for a shim's."""
     longest = shim_command(Path("/"))
     room = sum(len(os.fsencode(part)) + 1 for part in longest) + _PATH_MAX
     return (*longest[:-3], _FORK_SERVER, longest[-2], "-" * room)
 
 
 def is_alive(process: Process) -> bool:
-    """Tell whether the very process that took a job still runs, on this machine."""
+    """Return whether the very process that took a job still runs, on this machine."""
     return process.boot_id == _boot_id() and _has_started_at(process.pid, process.start_time)
 
 
 def is_elsewhere(process: Process) -> bool:
-    """Tell whether it is another machine's. One that was given another name is still the same."""
+    """Return whether a job is another machine's; one that was renamed is still the same."""
     return process.hostname != os.uname().nodename and not is_of_this_boot(process)
 
 
 def is_of_this_boot(process: Process) -> bool:
-    """Tell whether the machine was not started again since."""
+    """Return whether the machine was not started again since."""
     return process.boot_id == _boot_id()
 
 

@@ -66,7 +66,7 @@ class Process:
             return None
 
     def dump(self) -> JSON:
-        """Give it as a JSON value."""
+        """Return the record as a JSON value."""
         return asdict(self)
 
 
@@ -131,7 +131,7 @@ def clean_text(text: str) -> str:
 
 
 def is_moment(value: JSON) -> bool:
-    """Tell whether something is seconds since the epoch that have a date, or None."""
+    """Return whether something is seconds since the epoch that have a date, or None."""
     if value is None:
         return True
     return type(value) in (int, float) and 0 <= value <= _END_OF_TIME

@@ -196,5 +196,5 @@ def _specification(start: _Start) -> Iterator[int]:
 
 
 def _environment() -> dict[str, str]:
-    """Give the variable that Python itself may need, where it comes from an environment module."""
+    """Return the variable that Python may need, where it comes from an environment module."""
     return {name: value for name, value in os.environ.items() if name == "LD_LIBRARY_PATH"}

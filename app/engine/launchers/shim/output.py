@@ -96,7 +96,7 @@ def whole_lines(data: bytes, limit: int = MAX_LINE) -> tuple[bytes, bytes]:
 
 
 def ring(doorbell: str | None, execution_id: str) -> None:
-    """Tell whoever listens that something happened; never wait, never fail.
+    """Notify whoever listens that something happened; never wait, never fail.
 
     The doorbell is a named pipe: short writes are atomic (pipe(7)), and without a reader there is
     nothing to open (fifo(7)). A ring that is lost costs time only.

@@ -72,7 +72,7 @@ def sync(path: str) -> None:
 
 
 def boot_id() -> str:
-    """Give the kernel's id of the time since the machine was started: random(4)."""
+    """Return the kernel's id of this start of the machine; source: random(4)."""
     return _read_kernel("/proc/sys/kernel/random/boot_id").strip()
 
 

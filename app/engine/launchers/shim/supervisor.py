@@ -41,11 +41,15 @@ _CHUNK_BYTES = 1 << 20
 _LINGER_SECONDS = 0.5
 """For what the command left behind to end by itself, such as the tee of ``> >(tee log)``."""
 _LEFTOVER_GRACE_SECONDS = 1.0
+"""Between the polite end of what was left behind and its kill."""
 _KILL_INTERVAL_SECONDS = 0.5
+"""How often the tree is killed again: a process may have forked while it was walked through."""
 _ABANDON_SECONDS = 5.0
+"""How long after the first kill what does not die (it hangs in the kernel) is waited for."""
 _DRAIN_SECONDS = 1.0
 _RETRY_SECONDS = 1.0
 _RING_INTERVAL_SECONDS = 0.01
+"""At most so often the conductor is woken by a command that writes without end."""
 _LONGEST_WAIT_SECONDS = 3600.0
 _PASSING_ERRORS = {
     *(errno.ENOSPC, errno.EDQUOT, errno.EIO, errno.ENOMEM, errno.EMFILE, errno.ENFILE),
@@ -124,6 +128,7 @@ class Supervisor:
 
     def run(self) -> None:
         """Run the command, unless it is cancelled before, and leave its result."""
+        # A request may have been left before the claim, when there was nobody to signal.
         self._obey()
         while self._paused and not self._exited:
             self._turn()
@@ -202,7 +207,7 @@ class Supervisor:
 
     def _hear(self) -> None:
         signals = os.read(self._wakeup, 4096)
-        self._reap()
+        self._reap()  # whatever the signal: those of one kind that come together are one
         if signal.SIGTERM in signals:
             self._cancel()
         elif signal.SIGUSR1 in signals:
@@ -217,12 +222,15 @@ class Supervisor:
                 return
             if pid == 0:
                 return
+            # Others are orphans of the tree, which this process adopts as their subreaper.
             if pid == self._pid:
                 self._note_exit(os.waitstatus_to_exitcode(status))
 
     def _note_exit(self, code: int) -> None:
         self._result["exit_code"] = code if code >= 0 else 128 - code
         self._result["finished_at"] = time.time()
+        # The time limit was the command's. From here on the same deadline ends what it left behind,
+        # unless an end is under way, which goes on by its own times.
         if self._kill_at == math.inf:
             self._deadline = time.monotonic() + _LINGER_SECONDS
 
@@ -238,7 +246,7 @@ class Supervisor:
         if self._pid is None:
             return
         now = time.monotonic()
-        if paused:
+        if paused:  # time that the command stands still does not count for its limit
             self._time_left, self._deadline = self._deadline - now, math.inf
             signal_tree(signal.SIGSTOP)
         else:
