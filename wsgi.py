@@ -11,8 +11,9 @@ monkey.patch_all(subprocess=False)
 import os
 from pathlib import Path
 
+from app.assembly import read_settings
 from app.cli._process import forget_variable, guard_process
-from app.factory import create_app, read_settings
+from app.factory import create_app
 from app.settings import MASTER_KEY
 
 guard_process()

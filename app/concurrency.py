@@ -8,14 +8,14 @@ conductor and the tools are plain threaded programs, where a call is simply made
 from __future__ import annotations
 
 import os
+import sys
 from _thread import get_native_id  # the calling thread's own, also under gevent
 from collections import Counter, deque
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
+from importlib import import_module
 from threading import Event, Lock
 from typing import Any, ParamSpec, Protocol, TypeVar, cast
-
-from gevent import monkey
 
 from app.errors import LimitExceeded
 
@@ -76,7 +76,19 @@ def _caught_modestly(*call: Any) -> tuple[Any, BaseException | None]:
 
 def cooperative() -> bool:
     """Return whether this process is patched by gevent."""
-    return bool(monkey.is_module_patched("threading"))
+    monkey = sys.modules.get("gevent.monkey")  # who has not imported it has not been patched
+    return monkey is not None and bool(monkey.is_module_patched("threading"))
+
+
+def original(module: str, name: str) -> Any:
+    """Return what a module of the standard library holds under a name, as if gevent had not been.
+
+    Other processes than the web processes do without gevent, which is large.
+    """
+    monkey = sys.modules.get("gevent.monkey")
+    if monkey is None:
+        return getattr(import_module(module), name)
+    return monkey.get_original(module, name)
 
 
 def make_pool(size: int, *, modest: bool = False) -> Pool:

@@ -1,4 +1,4 @@
-"""The only file that knows every part."""
+"""What a web process is made of, besides what :mod:`app.assembly` knows of all processes."""
 
 from __future__ import annotations
 
@@ -6,33 +6,25 @@ import itertools
 import logging
 import secrets
 import time
-from collections.abc import Callable, Collection, Mapping
+from collections.abc import Callable
 from dataclasses import dataclass
-from importlib import import_module
-from pathlib import Path
-from pkgutil import resolve_name
-from typing import Any
 
 import structlog
 from flask import Flask, Response, g, request
 from werkzeug.middleware.proxy_fix import ProxyFix
 
-from app.clients.embedded_keys import EmbeddedKeyStore, load_master_key
+from app.assembly import DIALECTS, embedded_keys, import_dialect
 from app.clients.key_store import KeyStore
 from app.clients.orchestrator import Context, bound_to_node
-from app.clients.registry import create_orchestrators, options_class
+from app.clients.registry import create_orchestrators
 from app.concurrency import make_pool
-from app.conductor import Conductor, connections_for, this_node
-from app.engine.compiled import make_compiler
-from app.engine.importing import DefinitionImporter
-from app.errors import ConfigError
 from app.identity import port as identity_port
-from app.identity.registry import authenticator_class, create_authenticators
+from app.identity.registry import create_authenticators
 from app.isolation import Isolated
-from app.observability import Metrics, request_id
+from app.metrics import Metrics
+from app.observability import request_id
 from app.resources._browsers import browser_guard, keep_here
 from app.resources._context import EXTENSION
-from app.resources._dialect import Dialect
 from app.resources._dialects import Dialects
 from app.resources._flask import LeanFlask
 from app.services.access import Access
@@ -56,84 +48,24 @@ from app.services.stretches import Stretches
 from app.services.tickets import TicketService
 from app.services.turns import Turns
 from app.services.workflows import WorkflowService
-from app.settings import Settings, load_settings
+from app.settings import Settings
 from app.store.changes import Changes
 from app.store.conductors import Conductors
 from app.store.database import Database
 from app.store.ends import EndsTold
 from app.store.executions import Executions
 from app.store.journal import Journal
-from app.store.keys import SealedKeys, SshKeys
+from app.store.keys import SshKeys
 from app.store.stranded import StrandedExecutions
 from app.store.tickets import Tickets
-from app.store.uploads import UploadedDefinitions
 
 log = structlog.get_logger(__name__)
 _PROCESS = secrets.token_hex(8)
 _NUMBERS = itertools.count()
 _LOGGER = logging.getLogger(__name__)  # asked before anything is made to be logged
 
-DIALECTS = {
-    "root": "app.resources.root:DIALECT",
-}
-"""The APIs that there are, by name; each is imported where it is spoken."""
-
 _CHECKING_PROCESSES = 2
 _KEY_THREADS = 1
-
-
-def read_settings(
-    file: Path | None = None,
-    overrides: Mapping[str, Any] | None = None,
-    environ: Mapping[str, str] | None = None,
-    without: Collection[str] = (),
-) -> Settings:
-    """Load the settings, knowing every orchestrator type; see :func:`load_settings`.
-
-    Raises:
-        ConfigError: With every fault.
-    """
-    return load_settings(
-        options_class,
-        authenticator_class,
-        check_dialect=check_dialect,
-        file=file,
-        overrides=overrides,
-        environ=environ,
-        without=without,
-    )
-
-
-def check_dialect(name: str) -> None:
-    """Make sure that there is a dialect of a name.
-
-    Raises:
-        ConfigError: There is none.
-    """
-    if name not in DIALECTS:
-        import_dialect(name)
-
-
-def import_dialect(name: str) -> Dialect:
-    """Import a dialect.
-
-    Args:
-        name: A name from the table, or ``package.module:NAME``.
-
-    Raises:
-        ConfigError: There is none of this name.
-    """
-    if name in DIALECTS:
-        return resolve_name(DIALECTS[name])  # type: ignore[no-any-return]
-    module_name, _, variable = name.partition(":")
-    try:
-        found = getattr(import_module(module_name), variable)
-    except (ImportError, AttributeError, ValueError) as exc:
-        text = f"must be one of {', '.join(DIALECTS)}, or package.module:NAME"
-        raise ConfigError(text, detail=str(exc)) from exc
-    if not isinstance(found, Dialect):
-        raise ConfigError(f"must name a Dialect, and '{name}' is none")
-    return found
 
 
 @dataclass(frozen=True, slots=True)
@@ -178,43 +110,6 @@ def create_web(settings: Settings) -> Web:
     dialects = Dialects([import_dialect(name) for name in settings.api.dialects or DIALECTS])
     dialects.mount(app)
     return Web(app, dialects, changes, database, key_store, services.metrics)
-
-
-def create_conductor(settings: Settings) -> Conductor:
-    """Build a conductor; nothing of it runs yet."""
-    looks = settings.conductor.threads
-    database = Database(
-        settings.database_url,
-        connections_for(len(settings.orchestrators), looks),
-        settings.conductor.lease,
-    )
-    orchestrators = create_orchestrators(Context(settings, database, connections=looks))
-    return Conductor(database, orchestrators, settings.conductor, this_node(settings.data_dir))
-
-
-def executions_by_node(settings: Settings) -> tuple[Executions, StrandedExecutions]:
-    """Open the executions in the store, and those of machines that no conductor serves."""
-    database = Database(settings.database_url)
-    orchestrators = create_orchestrators(Context(settings, database))
-    bound = bound_to_node(orchestrators)
-    return Executions(database), StrandedExecutions(database, bound, settings.conductor.lease)
-
-
-def definition_importer(settings: Settings) -> tuple[DefinitionImporter, Database]:
-    """Open the store for definitions that are in files."""
-    database = Database(settings.database_url)
-    importer = DefinitionImporter(make_compiler(database), UploadedDefinitions(database))
-    return importer, database
-
-
-def check_secrets(settings: Settings, database: Database) -> None:
-    """Make sure of the master key, and make it if there is none.
-
-    Raises:
-        ConfigError: It cannot be used, or is lost.
-    """
-    if settings.ssh_keys.store == "embedded":
-        _embedded_keys(settings, database)
 
 
 def _services(
@@ -307,13 +202,7 @@ def _key_store(settings: Settings, database: Database) -> KeyStore:
         from app.clients.vault import VaultKeyStore  # noqa: PLC0415
 
         return VaultKeyStore(settings.ssh_keys.vault)
-    return _embedded_keys(settings, database)
-
-
-def _embedded_keys(settings: Settings, database: Database) -> KeyStore:
-    sealed = SealedKeys(database)
-    master_key = load_master_key(settings.master_key_file, settings.master_key, sealed.any)
-    return EmbeddedKeyStore(sealed, master_key)
+    return embedded_keys(settings, database)
 
 
 def _flask(settings: Settings) -> Flask:

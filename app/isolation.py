@@ -24,9 +24,8 @@ from pathlib import Path
 from typing import Any, BinaryIO, Final
 
 import structlog
-from gevent import monkey
 
-from app.concurrency import FairPlaces, make_pool
+from app.concurrency import FairPlaces, make_pool, original
 
 log = structlog.get_logger(__name__)
 
@@ -123,7 +122,7 @@ class _Worker:
             env={name: os.environ[name] for name in _ENVIRONMENT if name in os.environ},
         )
         # Under gevent, the module's own name stands for one that needs an event loop.
-        self._poll = monkey.get_original("select", "poll")()
+        self._poll = original("select", "poll")()
         assert self._process.stdin is not None  # noqa: S101  (asked for above)
         assert self._process.stdout is not None  # noqa: S101
         self._to, self._from = self._process.stdin.fileno(), self._process.stdout.fileno()

@@ -16,12 +16,13 @@ import json
 import re
 from collections.abc import Callable, Iterator, Mapping
 from functools import cache
-from typing import Any, Final
-
-from jsonschema_rs import Draft202012Validator, FancyRegexOptions, ValidationError
+from typing import TYPE_CHECKING, Any, Final
 
 from app.documents import Fault, Path
 from app.domain import JSON
+
+if TYPE_CHECKING:
+    from jsonschema_rs import Draft202012Validator, ValidationError
 
 Schema = Mapping[str, JSON]
 Formats = Mapping[str, Callable[[Any], None]]
@@ -32,7 +33,7 @@ MAX_PATTERN_LENGTH: Final = 1000
 
 _MAX_LISTED: Final = 25
 _MAX_QUOTED: Final = 100
-_PATTERNS: Final = FancyRegexOptions(backtrack_limit=100_000)
+_MOST_BACKTRACKING: Final = 100_000
 _META: Final = "https://json-schema.org/draft/2020-12/schema"
 
 
@@ -61,6 +62,8 @@ def schema_violations(schema: Schema, path: Path = ()) -> Iterator[Fault]:
 
 def knows_pattern(pattern: str) -> bool:
     """Return whether a regular expression is one that values can be checked by."""
+    from jsonschema_rs import ValidationError  # noqa: PLC0415
+
     try:
         _validator({"pattern": pattern}, None)
     except ValidationError:
@@ -96,13 +99,16 @@ def _meta_validator() -> Draft202012Validator:
 
 
 def _validator(schema: Schema, formats: Formats | None) -> Draft202012Validator:
+    # Large, and nothing is checked while nobody asks for anything.
+    from jsonschema_rs import Draft202012Validator, FancyRegexOptions  # noqa: PLC0415
+
     keywords: dict[str, Any] = {"enum": _Choice, "const": _Constant}
     if formats is not None:
         keywords["format"] = _format_keyword(formats)
     return Draft202012Validator(
         _in_our_dialect(schema),
         validate_formats=True,
-        pattern_options=_PATTERNS,
+        pattern_options=FancyRegexOptions(backtrack_limit=_MOST_BACKTRACKING),
         keywords=keywords,
         offline=True,
     )

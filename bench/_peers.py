@@ -13,7 +13,7 @@ import sys
 import time
 from typing import Literal, Self
 
-from app.cli._server import listen
+from app.cli._listener import listen
 from bench._service import cpu_seconds, cpu_share
 
 _QUIET_SHARE = 0.05

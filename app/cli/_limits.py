@@ -6,14 +6,16 @@ import gc
 import resource
 import time
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 import structlog
-from prometheus_client import Gauge
 from sqlalchemy import make_url
 
-from app.resources._browsers import takes_any_host
 from app.services.places import SPARE_DESCRIPTORS, places_within
-from app.settings import Settings
+from app.settings import Settings, takes_any_host
+
+if TYPE_CHECKING:
+    from prometheus_client import Gauge
 
 log = structlog.get_logger(__name__)
 

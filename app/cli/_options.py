@@ -11,9 +11,9 @@ from typing import Any, TypeVar
 
 import click
 
+from app.assembly import read_settings
 from app.cli._process import forget_variable
 from app.errors import ConfigError, StoreUnavailable
-from app.factory import read_settings
 from app.settings import MASTER_KEY, Settings
 from app.settings.source import unneeded_variables
 

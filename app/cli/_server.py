@@ -23,7 +23,6 @@ from app.resources._dialects import Dialects
 
 log = structlog.get_logger(__name__)
 
-_BACKLOG = 4096
 _FULL_COLLECTION = 1000
 """Collections of the middle generation before one of all objects; Python's own number is 10."""
 _EXHAUSTED = (errno.EMFILE, errno.ENFILE, errno.ENOBUFS, errno.ENOMEM)
@@ -147,39 +146,3 @@ def _calm_the_collector() -> None:
     """
     young, middle, _ = gc.get_threshold()
     gc.set_threshold(young, middle, _FULL_COLLECTION)
-
-
-def listen(host: str, port: int, *, shared: bool = False) -> socket.socket:
-    """Open a listening socket.
-
-    Args:
-        host: Address or name.
-        port: TCP port; 0 for any free one.
-        shared: Let other sockets listen on the same port, for several processes.
-
-    Raises:
-        OSError: The address cannot be had.
-    """
-    family, kind, protocol, _, address = socket.getaddrinfo(
-        host, port, type=socket.SOCK_STREAM, flags=socket.AI_PASSIVE
-    )[0]
-    listener = socket.socket(family, kind, protocol)
-    listener.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
-    if shared:
-        listener.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEPORT, 1)
-    # Inherited by each connection: headers and body leave in two writes.
-    listener.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
-    try:
-        listener.bind(address)
-        listener.listen(_BACKLOG)
-    except OSError:
-        listener.close()
-        raise
-    return listener
-
-
-def take_over(descriptor: int) -> socket.socket:
-    """Take a listening socket over; one that was shut meanwhile listens again."""
-    listener = socket.socket(fileno=descriptor)
-    listener.listen(_BACKLOG)
-    return listener

@@ -8,9 +8,9 @@ from pathlib import Path
 
 import click
 
+from app.assembly import executions_by_node
 from app.cli._options import config_option, settings_or_exit
 from app.errors import NotFound
-from app.factory import executions_by_node
 from app.store.executions import Executions
 from app.store.stranded import StrandedExecutions, abandoned_by
 

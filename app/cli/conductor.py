@@ -12,6 +12,7 @@ from pathlib import Path
 import click
 import structlog
 
+from app.assembly import create_conductor
 from app.cli._lifeline import Lifeline, lifeline_option
 from app.cli._limits import freeze_start_up
 from app.cli._options import WEB_ALONE, config_option, settings_or_exit, start_or_exit
@@ -20,7 +21,6 @@ from app.cli._process import guard_process
 from app.cli._run_as import check_run_as
 from app.cli._signals import on_stop_signal
 from app.conductor import Conductor
-from app.factory import create_conductor
 from app.observability import configure_logging
 from app.store import migrate
 from app.store.database import Database

@@ -7,10 +7,10 @@ from pathlib import Path
 
 import click
 
+from app.assembly import definition_importer
 from app.cli._options import config_option, settings_or_exit, start_or_exit
 from app.cli._process import guard_process
 from app.errors import SlipwayError
-from app.factory import definition_importer
 from app.store import migrate
 
 

@@ -10,7 +10,8 @@ from pathlib import Path
 
 import click
 
-from app.factory import create_web, read_settings
+from app.assembly import read_settings
+from app.factory import create_web
 from app.observability import configure_logging
 
 _FOLDER = click.Path(file_okay=False, path_type=Path)

@@ -10,15 +10,15 @@ from typing import Any
 
 import click
 
+from app.assembly import check_secrets
 from app.cli._limits import freeze_start_up, warn_of_any_host
+from app.cli._listener import listen
 from app.cli._options import WEB_ALONE, config_option, environment, explain, settings_or_exit
 from app.cli._private import keep_private
 from app.cli._process import guard_process
 from app.cli._run_as import check_run_as
-from app.cli._server import listen
 from app.cli._supervisor import Child, Supervisor
 from app.errors import ConfigError, SlipwayError, StoreUnavailable
-from app.factory import check_secrets
 from app.files import make_private_folder
 from app.observability import configure_logging
 from app.settings import Settings

@@ -21,10 +21,11 @@ from app.cli._limits import (  # noqa: E402
     most_connections,
     warn_of_any_host,
 )
+from app.cli._listener import listen, take_over  # noqa: E402
 from app.cli._options import config_option, settings_or_exit, start_or_exit  # noqa: E402
 from app.cli._private import keep_private  # noqa: E402
 from app.cli._process import guard_process  # noqa: E402
-from app.cli._server import Server, listen, take_over  # noqa: E402
+from app.cli._server import Server  # noqa: E402
 from app.errors import UpstreamError  # noqa: E402
 from app.factory import create_web  # noqa: E402
 from app.observability import configure_logging  # noqa: E402

@@ -8,16 +8,18 @@ import json
 import os
 from collections.abc import Callable, Mapping
 from contextlib import suppress
+from functools import cached_property
 from pathlib import Path
-
-from cryptography.exceptions import InvalidTag
-from cryptography.hazmat.primitives.ciphers.aead import AESGCM
+from typing import TYPE_CHECKING
 
 from app.clients.key_store import KeyPair, KeyStore
 from app.domain import JSON
 from app.errors import ConfigError, FieldError, NotFound, UpstreamGarbled
 from app.files import read_or_make
 from app.store.keys import Sealed, SealedKeys
+
+if TYPE_CHECKING:
+    from cryptography.hazmat.primitives.ciphers.aead import AESGCM
 
 _KEY_BYTES = 32
 _NONCE_BYTES = 12
@@ -33,7 +35,14 @@ class EmbeddedKeyStore(KeyStore):
 
     def __init__(self, sealed: SealedKeys, master_key: bytes) -> None:
         self._sealed = sealed
-        self._cipher = AESGCM(master_key)
+        self._master_key = master_key
+
+    @cached_property
+    def _cipher(self) -> AESGCM:
+        # Large, and idle services have no keys.
+        from cryptography.hazmat.primitives.ciphers.aead import AESGCM  # noqa: PLC0415
+
+        return AESGCM(self._master_key)
 
     def put(self, key_id: str, pair: KeyPair, metadata: Mapping[str, JSON]) -> None:
         """Encrypt a key pair and store it."""
@@ -49,6 +58,8 @@ class EmbeddedKeyStore(KeyStore):
             NotFound: There is none with this id.
             UpstreamGarbled: It was encrypted with another master key, or tampered with.
         """
+        from cryptography.exceptions import InvalidTag  # noqa: PLC0415
+
         sealed = self._sealed.get(key_id)
         if sealed is None:
             raise NotFound("There is no such SSH key.")

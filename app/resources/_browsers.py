@@ -15,7 +15,7 @@ from urllib.parse import urlsplit, urlunsplit
 from flask import Response, request
 
 from app.errors import ForeignOrigin, UnknownHost
-from app.settings import ApiSettings, is_loopback
+from app.settings import ApiSettings, is_loopback, takes_any_host
 
 _SAFE_METHODS = frozenset({"GET", "HEAD", "OPTIONS"})
 _OWN_SITES = frozenset({"same-origin", "none"})
@@ -26,11 +26,6 @@ _ANY = "*"
 
 Place = tuple[str, int]
 """Host and port."""
-
-
-def takes_any_host(settings: ApiSettings) -> bool:
-    """Return whether requests for any host are answered, since nobody has said for which."""
-    return not settings.allowed_hosts and not is_loopback(settings.host)
 
 
 def browser_guard(settings: ApiSettings) -> Callable[[], None]:

@@ -10,7 +10,7 @@ from functools import partial
 from flask import Response, request
 
 from app.domain import Identity
-from app.observability import Metrics
+from app.metrics import Metrics
 from app.resources._context import services
 from app.resources._encoders import Encoder, End, WebSocketEncoder
 from app.resources._websocket import Closed, Hijacked, WebSocket

@@ -5,7 +5,7 @@ from __future__ import annotations
 from dataclasses import dataclass
 
 from app.identity.authenticators import Authenticators
-from app.observability import Metrics
+from app.metrics import Metrics
 from app.services.access import Access
 from app.services.events import EventService
 from app.services.executions import ExecutionService

@@ -11,11 +11,14 @@ from collections import Counter
 from collections.abc import Iterator
 from contextlib import contextmanager
 from threading import Lock
+from typing import TYPE_CHECKING
 
 from app.domain import Identity
 from app.errors import LimitExceeded
-from app.observability import Metrics
 from app.settings import StreamSettings
+
+if TYPE_CHECKING:
+    from app.metrics import Metrics
 
 SPARE_DESCRIPTORS = 256
 """Descriptors that are not given to held requests: for short ones, the store, and the upstreams."""

@@ -6,17 +6,8 @@ import base64
 import hashlib
 import json
 import uuid
-from collections.abc import Callable, Mapping
+from collections.abc import Mapping
 from contextlib import suppress
-
-from cryptography.hazmat.primitives.asymmetric import ec, ed25519, rsa
-from cryptography.hazmat.primitives.asymmetric.types import PrivateKeyTypes
-from cryptography.hazmat.primitives.serialization import (
-    Encoding,
-    NoEncryption,
-    PrivateFormat,
-    PublicFormat,
-)
 
 from app.clients.key_store import KeyPair, KeyStore, shown
 from app.concurrency import FairPlaces, Pool
@@ -29,18 +20,7 @@ RESERVED = frozenset({"privateKey", "publicKey"})
 """Metadata under these names is left out, as the API document says."""
 
 
-def _rsa(bits: int) -> PrivateKeyTypes:
-    return rsa.generate_private_key(public_exponent=65537, key_size=bits)
-
-
-ALGORITHMS: Mapping[str, Callable[[], PrivateKeyTypes]] = {
-    "ed25519": ed25519.Ed25519PrivateKey.generate,
-    "rsa-2048": lambda: _rsa(2048),
-    "rsa-3072": lambda: _rsa(3072),
-    "rsa-4096": lambda: _rsa(4096),
-    "ecdsa-p256": lambda: ec.generate_private_key(ec.SECP256R1()),
-}
-
+ALGORITHMS = ("ed25519", "rsa-2048", "rsa-3072", "rsa-4096", "ecdsa-p256")
 _SLOW = frozenset(name for name in ALGORITHMS if name.startswith("rsa-"))
 _MOST_WAITING = 4
 
@@ -168,10 +148,10 @@ class SshKeyService:
 
 
 def _generate(algorithm: str, comment: str) -> KeyPair:
-    private = ALGORITHMS[algorithm]()
-    public = private.public_key().public_bytes(Encoding.OpenSSH, PublicFormat.OpenSSH)
-    pem = private.private_bytes(Encoding.PEM, PrivateFormat.OpenSSH, NoEncryption())
-    return KeyPair(private_key=pem.decode(), public_key=f"{public.decode()} {comment}")
+    # Brings cryptography along, which is large, and which services without keys do without.
+    from app.services.key_pairs import generate  # noqa: PLC0415
+
+    return generate(algorithm, comment)
 
 
 def _fingerprint(public_key: str) -> str:

@@ -203,6 +203,11 @@ def _vault_checks(vault: VaultSettings) -> list[FieldError]:
     ]
 
 
+def takes_any_host(settings: ApiSettings) -> bool:
+    """Return whether requests for any host are answered, since nobody has said for which."""
+    return not settings.allowed_hosts and not is_loopback(settings.host)
+
+
 def is_loopback(host: str) -> bool:
     """Return whether an address to listen on can be reached from this machine only."""
     if host == "localhost":

@@ -8,28 +8,25 @@ TCP_USER_TIMEOUT, RFC 5482), and each wait for an answer has an end on our side,
 from __future__ import annotations
 
 import time
-from collections.abc import Iterator, Mapping
-from contextlib import contextmanager
-from contextvars import ContextVar
+from collections.abc import Mapping
 from typing import Any
 
 import psycopg
 from psycopg.abc import RV, PQGen
 from sqlalchemy import URL, Engine, ExceptionContext, create_engine, event
 
+from app.store import _deadline
 from app.store.faults import is_lost
 
 CONNECT_SECONDS = 5
 _SILENCE_MS = 10_000
 _PROBES = {"keepalives": 1, "keepalives_idle": 5, "keepalives_interval": 2, "keepalives_count": 3}
 # The server's limits end first, since it can say more.
-_LOCK_SHARE, _OWN_SHARE = 0.8, 1.2
-
-_deadline: ContextVar[float | None] = ContextVar("deadline", default=None)
+_LOCK_SHARE = 0.8
 
 
 class BoundedConnection(psycopg.Connection[Any]):
-    """A connection whose every wait ends by the deadline of :func:`bounded`, if there is one."""
+    """A connection whose every wait ends by the deadline of its thread or greenlet, if any."""
 
     def wait(self, gen: PQGen[RV], interval: float = 0.1, timeout: float | None = None) -> RV:
         """Wait for an answer of the server.
@@ -37,7 +34,7 @@ class BoundedConnection(psycopg.Connection[Any]):
         Raises:
             psycopg.OperationalError: There was none in time; the connection is closed.
         """
-        deadline = _deadline.get()
+        deadline = _deadline.current()
         if timeout is not None or deadline is None:
             return super().wait(gen, interval, timeout)
         try:
@@ -47,16 +44,6 @@ class BoundedConnection(psycopg.Connection[Any]):
                 raise
             self.close()
             raise psycopg.OperationalError("the server did not answer in time") from exc
-
-
-@contextmanager
-def bounded(seconds: float | None) -> Iterator[None]:
-    """Bound what this thread, or greenlet, waits for PostgreSQL within the block."""
-    token = _deadline.set(None if seconds is None else time.monotonic() + seconds * _OWN_SHARE)
-    try:
-        yield
-    finally:
-        _deadline.reset(token)
 
 
 def make_engine(url: URL, pool_size: int, timeout_seconds: float | None) -> Engine:

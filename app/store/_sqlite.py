@@ -14,12 +14,11 @@ from collections.abc import Callable
 from dataclasses import dataclass
 from typing import Any, Generic, TypeVar, cast
 
-from gevent import monkey
 from sqlalchemy import Connection, Engine, create_engine, event
 from sqlalchemy.exc import DBAPIError, IntegrityError
 from sqlalchemy.pool import StaticPool
 
-from app.concurrency import cooperative, make_pool
+from app.concurrency import cooperative, make_pool, original
 
 T = TypeVar("T")
 
@@ -36,7 +35,7 @@ _TURN_SECONDS = 0.01
 """How long one process goes on with what waits, before it commits and lets others have the lock."""
 _PAUSE_SECONDS = 1.5 * _ASK_SECONDS
 """Long enough that whoever waits asks once meanwhile: SQLite's lock has no queue."""
-_sleep = monkey.get_original("time", "sleep")  # writers are real threads under gevent, too
+_sleep = original("time", "sleep")  # writers are real threads under gevent, too
 
 
 def make_reader(url: str) -> Engine:

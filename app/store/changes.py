@@ -17,14 +17,17 @@ from concurrent.futures import Future
 from contextlib import contextmanager, suppress
 from functools import partial
 from itertools import count
-from typing import Literal
+from typing import TYPE_CHECKING, Literal
 
 import structlog
 from sqlalchemy import Connection, select
 
-from app.store._postgresql import BoundedConnection, bounded
+from app.store._deadline import bounded
 from app.store.database import Database
 from app.store.schema import counters, executions
+
+if TYPE_CHECKING:
+    from app.store._postgresql import BoundedConnection
 
 Kind = Literal["changed", "wanted", "touched"]
 """``changed``: what readers wait for; ``wanted``: what the conductor must act on; ``touched``: what

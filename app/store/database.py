@@ -8,16 +8,19 @@ import time
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from pathlib import Path
-from typing import TypeVar
+from typing import TYPE_CHECKING, TypeVar
 
-import psycopg
 import structlog
 from sqlalchemy import Connection, Engine, make_url, text
 from sqlalchemy.exc import DBAPIError, SQLAlchemyError
 
 from app.errors import StoreUnavailable
 from app.files import make_private_file, make_private_folder
-from app.store import _postgresql, _sqlite, faults
+from app.store import _sqlite, faults
+from app.store._deadline import bounded
+
+if TYPE_CHECKING:
+    from app.store._postgresql import BoundedConnection
 
 T = TypeVar("T")
 
@@ -55,6 +58,8 @@ class Database:
             self._sqlite_writer = _sqlite.Writer(url, timeout_seconds)
             self._writer = self._sqlite_writer.engine
         else:
+            from app.store import _postgresql  # noqa: PLC0415  (SQLite needs no driver)
+
             self._writer = _postgresql.make_engine(make_url(url), pool_size, timeout_seconds)
             self._reader = self._writer.execution_options(isolation_level="AUTOCOMMIT")
 
@@ -66,7 +71,7 @@ class Database:
             StoreUnavailable: The database cannot be used; the message says why.
         """
         try:
-            with _postgresql.bounded(self.timeout_seconds), self._reader.connect() as connection:
+            with bounded(self.timeout_seconds), self._reader.connect() as connection:
                 yield connection
         except SQLAlchemyError as exc:
             raise self._explained(exc, "read") from exc
@@ -127,7 +132,7 @@ class Database:
         return any(self._troubles.values())
 
     def _transact(self, work: Callable[[Connection], T], *, idempotent: bool) -> T:
-        with _postgresql.bounded(self.timeout_seconds):
+        with bounded(self.timeout_seconds):
             for attempt in range(1, _ATTEMPTS + 1):
                 try:
                     return self._commit(work)
@@ -186,12 +191,16 @@ class Database:
         if not self.is_sqlite:
             self._writer.dispose()
 
-    def connect(self) -> _postgresql.BoundedConnection:
+    def connect(self) -> BoundedConnection:
         """Open a connection to PostgreSQL that is in no pool.
 
         Raises:
             StoreUnavailable: It cannot be opened.
         """
+        import psycopg  # noqa: PLC0415
+
+        from app.store import _postgresql  # noqa: PLC0415
+
         try:
             return _postgresql.connect(self._writer)
         except psycopg.Error as exc:

@@ -8,10 +8,14 @@ from __future__ import annotations
 
 import re
 import sqlite3
+import sys
+from typing import TYPE_CHECKING, TypeGuard
 
-import psycopg
 from sqlalchemy.exc import DBAPIError
 from sqlalchemy.exc import TimeoutError as NoFreeConnection
+
+if TYPE_CHECKING:
+    import psycopg
 
 _READ_ONLY = "it is read-only, such as a standby or a server that was demoted"
 _REFUSED = "it refuses the user or the password of 'database.url'"
@@ -85,7 +89,7 @@ def meaning(exc: Exception) -> str | None:
     error = exc.orig if isinstance(exc, DBAPIError) else exc
     if isinstance(error, sqlite3.Error):
         return _of_sqlite(error)
-    if isinstance(error, psycopg.Error):
+    if _is_of_psycopg(error):
         return _of_postgresql(error)
     return None
 
@@ -95,7 +99,7 @@ def is_lost(exc: BaseException | None) -> bool:
 
     One to a server that became read-only would go on refusing every write.
     """
-    return isinstance(exc, psycopg.Error) and bool(_LOST_STATES.fullmatch(exc.sqlstate or ""))
+    return _is_of_psycopg(exc) and bool(_LOST_STATES.fullmatch(exc.sqlstate or ""))
 
 
 def is_worth_repeating(exc: DBAPIError) -> bool:
@@ -107,6 +111,12 @@ def is_worth_repeating(exc: DBAPIError) -> bool:
 def is_silence(exc: DBAPIError) -> bool:
     """Return whether time ran out: another attempt would take as long again."""
     return meaning(exc) == _SILENT
+
+
+def _is_of_psycopg(exc: BaseException | None) -> TypeGuard[psycopg.Error]:
+    """Return whether an error is one of PostgreSQL's driver, which SQLite does without."""
+    driver = sys.modules.get("psycopg")
+    return driver is not None and isinstance(exc, driver.Error)
 
 
 def _of_sqlite(error: sqlite3.Error) -> str | None:
@@ -122,7 +132,8 @@ def _of_postgresql(error: psycopg.Error) -> str | None:
     state = error.sqlstate
     if state is not None:
         return _SQLSTATES.get(state) or _SQLSTATE_CLASSES.get(state[:2])
-    if not isinstance(error, psycopg.OperationalError | psycopg.InterfaceError):
+    driver = sys.modules["psycopg"]
+    if not isinstance(error, driver.OperationalError | driver.InterfaceError):
         return None
     text = str(error)
     return next((meaning for pattern, meaning in _CONNECTING if pattern.search(text)), _LOST)

@@ -18,9 +18,10 @@ from flask.testing import FlaskClient
 from jsonschema import Draft202012Validator
 from werkzeug.test import TestResponse
 
+from app.assembly import DIALECTS, import_dialect, read_settings
 from app.cli.openapi import command
 from app.domain import Execution, ExecutionStatus, Level, NewLogEntry, Observation
-from app.factory import DIALECTS, Web, create_web, import_dialect, read_settings
+from app.factory import Web, create_web
 from app.store import migrate
 from app.store.executions import Executions, Intent
 

@@ -18,8 +18,9 @@ import pytest
 from fakes.alien4cloud import Alien4Cloud, script
 from kit.patience import await_that, join
 
+from app.assembly import create_conductor, read_settings
 from app.clients.registry import ORCHESTRATORS
-from app.factory import Web, create_conductor, create_web, read_settings
+from app.factory import Web, create_web
 from app.store import migrate
 
 KINDS = ("integer", "number", "boolean", "array", "object", "string")

@@ -16,9 +16,10 @@ import pytest
 from kit.patience import PATIENCE_SECONDS, await_that, join
 from sqlalchemy import event
 
+from app.assembly import read_settings
 from app.domain import ALL_LEVELS, ExecutionStatus, Identity, Level, NewLogEntry, Observation, Role
 from app.errors import NotFound
-from app.factory import create_web, read_settings
+from app.factory import create_web
 from app.resources._context import EXTENSION
 from app.resources.root.encoders import RootMessages
 from app.services.follow import Batch, FollowQuery, StatusChanged

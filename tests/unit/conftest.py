@@ -13,8 +13,8 @@ from flask.testing import FlaskClient
 from service_kit import PASSWORDS, Service, basic, open_service, settings_in, users
 from thrift_kit import cheap_hashes, collect_less_garbage, compiled_once, described_when_asked
 
+from app.assembly import create_conductor
 from app.domain import DesiredState, ExecutionFilter
-from app.factory import create_conductor
 from app.settings import Settings
 
 ServiceMaker = Callable[..., Service]

@@ -12,8 +12,9 @@ from typing import Any
 from flask.testing import FlaskClient
 from thrift_kit import cheap_hasher, make_tables
 
+from app.assembly import read_settings
 from app.domain import Execution, ExecutionFilter, Observation
-from app.factory import Web, create_web, read_settings
+from app.factory import Web, create_web
 from app.services.bundle import Services
 from app.settings import Settings
 from app.store.executions import Executions, Intent

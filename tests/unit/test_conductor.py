@@ -24,7 +24,7 @@ from kit.patience import await_that as wait_until
 from sqlalchemy import update
 from structlog.testing import capture_logs
 
-import app.factory
+import app.assembly
 from app.clients.orchestrator import Orchestrator
 from app.conductor import Conductor, this_node
 from app.domain import (
@@ -1027,16 +1027,16 @@ def test_a_conductor_without_company_takes_all_at_once(stage):
 
 def test_there_is_a_connection_for_every_thread(monkeypatch, tmp_path):
     opened = []
-    database = app.factory.Database
+    database = app.assembly.Database
     monkeypatch.setattr(
-        app.factory, "Database", lambda url, size, *rest: (opened.append(size), database(url))[1]
+        app.assembly, "Database", lambda url, size, *rest: (opened.append(size), database(url))[1]
     )
     type_ = "fakes.orchestrators:ObedientOrchestrator"
     overrides = {
         "data_dir": str(tmp_path), "conductor.threads": 40,
         "orchestrators": [{"name": name, "type": type_} for name in ("a", "b", "c")],
     }  # fmt: skip
-    app.factory.create_conductor(app.factory.read_settings(None, overrides, {}))
+    app.assembly.create_conductor(app.assembly.read_settings(None, overrides, {}))
     assert opened[0] >= 3 * 40 + 2
 
 

@@ -3,9 +3,9 @@ from pathlib import Path
 
 import pytest
 
+from app.assembly import read_settings
 from app.domain import Role
 from app.errors import ConfigError
-from app.factory import read_settings
 from app.identity.basic import hash_password
 
 HASH = "$argon2id$v=19$m=65536,t=3,p=4$c29tZXNhbHQ$aGFzaA"

@@ -8,10 +8,10 @@ from pathlib import Path
 
 import pytest
 
+from app.assembly import read_settings
 from app.cli import _private
 from app.cli._private import keep_private
 from app.errors import ConfigError
-from app.factory import read_settings
 
 USERS = "api: {auth: {type: basic, users: [{username: ada, password: x}]}}\n"
 

@@ -20,7 +20,8 @@ from toy_dialect import DIALECT as TOY
 from app.cli import _connection
 from app.cli._connection import Connection, Limits
 from app.cli._http1 import HeadReader
-from app.cli._server import Server, listen
+from app.cli._listener import listen
+from app.cli._server import Server
 from app.errors import StoreUnavailable
 from app.resources._dialects import Dialects
 from app.resources.root import DIALECT as ROOT

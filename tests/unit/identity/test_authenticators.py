@@ -13,9 +13,9 @@ from follow_kit import PATIENCE, Log, await_that, open_stream
 from service_kit import PASSWORDS, basic, open_service, settings_in, users
 from toy_authenticator import StaticTokens, digest
 
+from app.assembly import read_settings
 from app.domain import Credential, Identity, Role
 from app.errors import ConfigError, LimitExceeded, NotAuthenticated
-from app.factory import read_settings
 from app.identity.authenticators import Authenticators
 from app.identity.basic import Basic
 from app.identity.checking import Checker

@@ -15,9 +15,9 @@ from service_kit import Service, basic, users
 from toy_dialect import DIALECT as TOY
 from werkzeug.test import TestResponse
 
+from app.assembly import DIALECTS
 from app.cli.openapi import command
 from app.errors import ConfigError, UpstreamUnreachable
-from app.factory import DIALECTS
 from app.resources._dialect import Dialect
 from app.resources._dialects import Dialects
 from app.resources.root import DIALECT as ROOT

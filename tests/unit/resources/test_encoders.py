@@ -9,8 +9,8 @@ from typing import Any
 import pytest
 from follow_kit import Log, service_in
 
+from app.assembly import DIALECTS, import_dialect
 from app.domain import ExecutionStatus, Level, LogEntry
-from app.factory import DIALECTS, import_dialect
 from app.resources._encoders import Encoder, Told
 from app.resources.root import logs
 from app.resources.root.encoders import ENCODERS, RootMessages

@@ -9,7 +9,7 @@ import pytest
 from app.domain import Identity, Role
 from app.errors import LimitExceeded
 from app.identity.anonymous import EVERYBODY
-from app.observability import Metrics
+from app.metrics import Metrics
 from app.services.places import SPARE_DESCRIPTORS, Places, places_within
 from app.settings import StreamSettings
 

@@ -14,6 +14,7 @@ from cryptography.hazmat.primitives.serialization import (
     load_ssh_private_key,
 )
 
+from app.assembly import check_secrets
 from app.clients.embedded_keys import EmbeddedKeyStore, load_master_key
 from app.clients.key_store import KeyStore
 from app.domain import Identity, Role
@@ -27,7 +28,6 @@ from app.errors import (
     UpstreamGarbled,
     UpstreamUnreachable,
 )
-from app.factory import check_secrets
 from app.observability import configure_logging
 from app.services.ssh_keys import ALGORITHMS, SshKeyService
 from app.store.database import Database

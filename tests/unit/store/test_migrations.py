@@ -6,6 +6,7 @@ import pytest
 from alembic import command
 from alembic.autogenerate import compare_metadata
 from alembic.migration import MigrationContext
+from alembic.script import ScriptDirectory
 from sqlalchemy import inspect, text
 
 from app.errors import ConfigError
@@ -43,6 +44,18 @@ def test_an_empty_database_is_refused_until_it_is_upgraded(empty):
         migrate.check(empty)
     migrate.upgrade(empty)
     migrate.check(empty)
+
+
+def test_the_number_of_the_last_file_is_the_revision_that_alembic_goes_to(database):
+    with database.read() as connection:
+        script = ScriptDirectory.from_config(migrate.alembic_config(connection))
+    assert migrate.head() == script.get_current_head()
+
+
+def test_tables_of_another_version_are_not_up_to_date(database):
+    database.write(lambda c: c.execute(text("UPDATE alembic_version SET version_num = '9999'")))
+    with pytest.raises(ConfigError, match="slipway migrate"):
+        migrate.check(database)
 
 
 def test_upgrading_twice_changes_nothing(database):

@@ -1,0 +1,140 @@
+"""What processes are made of; :mod:`app.factory` knows what a web process has besides.
+
+Nothing here imports HTTP, so that the other processes stay small.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Collection, Mapping
+from importlib import import_module
+from pathlib import Path
+from pkgutil import resolve_name
+from typing import TYPE_CHECKING, Any
+
+from app.clients.embedded_keys import EmbeddedKeyStore, load_master_key
+from app.clients.key_store import KeyStore
+from app.clients.orchestrator import Context, bound_to_node
+from app.clients.registry import create_orchestrators, options_class
+from app.conductor import Conductor, connections_for, this_node
+from app.engine.compiled import make_compiler
+from app.engine.importing import DefinitionImporter
+from app.errors import ConfigError
+from app.identity.registry import authenticator_class
+from app.settings import Settings, load_settings
+from app.store.database import Database
+from app.store.executions import Executions
+from app.store.keys import SealedKeys
+from app.store.stranded import StrandedExecutions
+from app.store.uploads import UploadedDefinitions
+
+if TYPE_CHECKING:
+    from app.resources._dialect import Dialect
+
+DIALECTS = {
+    "root": "app.resources.root:DIALECT",
+}
+"""The APIs that there are, by name; each is imported where it is spoken."""
+
+
+def read_settings(
+    file: Path | None = None,
+    overrides: Mapping[str, Any] | None = None,
+    environ: Mapping[str, str] | None = None,
+    without: Collection[str] = (),
+) -> Settings:
+    """Load the settings, knowing every orchestrator type; see :func:`load_settings`.
+
+    Raises:
+        ConfigError: With every fault.
+    """
+    return load_settings(
+        options_class,
+        authenticator_class,
+        check_dialect=check_dialect,
+        file=file,
+        overrides=overrides,
+        environ=environ,
+        without=without,
+    )
+
+
+def check_dialect(name: str) -> None:
+    """Make sure that there is a dialect of a name.
+
+    Raises:
+        ConfigError: There is none.
+    """
+    if name not in DIALECTS:
+        import_dialect(name)
+
+
+def import_dialect(name: str) -> Dialect:
+    """Import a dialect.
+
+    Args:
+        name: A name from the table, or ``package.module:NAME``.
+
+    Raises:
+        ConfigError: There is none of this name.
+    """
+    if name in DIALECTS:
+        return resolve_name(DIALECTS[name])  # type: ignore[no-any-return]
+    module_name, _, variable = name.partition(":")
+    try:
+        found = getattr(import_module(module_name), variable)
+    except (ImportError, AttributeError, ValueError) as exc:
+        text = f"must be one of {', '.join(DIALECTS)}, or package.module:NAME"
+        raise ConfigError(text, detail=str(exc)) from exc
+    from app.resources._dialect import Dialect  # noqa: PLC0415
+
+    if not isinstance(found, Dialect):
+        raise ConfigError(f"must name a Dialect, and '{name}' is none")
+    return found
+
+
+def create_conductor(settings: Settings) -> Conductor:
+    """Build a conductor; nothing of it runs yet."""
+    looks = settings.conductor.threads
+    database = Database(
+        settings.database_url,
+        connections_for(len(settings.orchestrators), looks),
+        settings.conductor.lease,
+    )
+    orchestrators = create_orchestrators(Context(settings, database, connections=looks))
+    return Conductor(database, orchestrators, settings.conductor, this_node(settings.data_dir))
+
+
+def executions_by_node(settings: Settings) -> tuple[Executions, StrandedExecutions]:
+    """Open the executions in the store, and those of machines that no conductor serves."""
+    database = Database(settings.database_url)
+    orchestrators = create_orchestrators(Context(settings, database))
+    bound = bound_to_node(orchestrators)
+    return Executions(database), StrandedExecutions(database, bound, settings.conductor.lease)
+
+
+def definition_importer(settings: Settings) -> tuple[DefinitionImporter, Database]:
+    """Open the store for definitions that are in files."""
+    database = Database(settings.database_url)
+    importer = DefinitionImporter(make_compiler(database), UploadedDefinitions(database))
+    return importer, database
+
+
+def check_secrets(settings: Settings, database: Database) -> None:
+    """Make sure of the master key, and make it if there is none.
+
+    Raises:
+        ConfigError: It cannot be used, or is lost.
+    """
+    if settings.ssh_keys.store == "embedded":
+        embedded_keys(settings, database)
+
+
+def embedded_keys(settings: Settings, database: Database) -> KeyStore:
+    """Open the key store that needs no server.
+
+    Raises:
+        ConfigError: The master key cannot be used, or is lost.
+    """
+    sealed = SealedKeys(database)
+    master_key = load_master_key(settings.master_key_file, settings.master_key, sealed.any)
+    return EmbeddedKeyStore(sealed, master_key)

@@ -1,0 +1,56 @@
+"""What a web process counts, for Prometheus."""
+
+from __future__ import annotations
+
+from prometheus_client import CollectorRegistry, Counter, Gauge, Histogram, generate_latest
+
+
+class Metrics:
+    """The numbers of one process."""
+
+    def __init__(self) -> None:
+        self.registry = CollectorRegistry()
+        self.requests = Counter(
+            "slipway_requests_total", "Requests answered.", ["method", "status"],
+            registry=self.registry,
+        )  # fmt: skip
+        self._requests_by: dict[tuple[str, int], Counter] = {}
+        self.held = Gauge(
+            "slipway_held_requests", "Requests that hold a place.", ["kind"], registry=self.registry
+        )
+        self.streams_open = Gauge(
+            "slipway_streams_open", "Streams open now.", ["transport"],
+            registry=self.registry,
+        )  # fmt: skip
+        self.streams_opened = Counter(
+            "slipway_streams_opened_total", "Streams opened.", ["transport"],
+            registry=self.registry,
+        )  # fmt: skip
+        self.delivery_lag = Histogram(
+            "slipway_delivery_lag_seconds",
+            "Time from the writing of a log entry to its delivery to a follower.",
+            buckets=(0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1, 2.5, 5, 10),
+            registry=self.registry,
+        )
+        self.loop_lag = Gauge(
+            "slipway_loop_lag_seconds", "How late the event loop runs what is due.",
+            registry=self.registry,
+        )  # fmt: skip
+        self.key_store_token = Gauge(
+            "slipway_key_store_token_seconds", "How long the key store's token is good for.",
+            registry=self.registry,
+        )  # fmt: skip
+        self.waiting = Gauge(
+            "slipway_waiting_readers", "Readers that wait for a change.", registry=self.registry
+        )
+
+    def count_request(self, method: str, status: int) -> None:
+        """Count an answered request."""
+        counter = self._requests_by.get((method, status))
+        if counter is None:  # looking one up by its labels takes longer than counting
+            counter = self._requests_by[method, status] = self.requests.labels(method, status)
+        counter.inc()
+
+    def text(self) -> bytes:
+        """Write all numbers in Prometheus' text format."""
+        return generate_latest(self.registry)
