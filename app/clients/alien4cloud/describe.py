@@ -16,8 +16,6 @@ from app.clients.alien4cloud.topology import Topology, WorkflowRecord
 from app.domain import FoundWorkflow, Identity, ResolvedWorkflow, WorkflowDescription
 from app.errors import NotFound, UpstreamUnreachable
 
-_AGAIN_SECONDS = 5.0
-
 
 class Topologies:
     """Reads topologies, which are large, and keeps what matters of them.
@@ -193,7 +191,7 @@ class Describer:
         cached = self._deployed.get((application.id, environment_id), load)
         if cached.stale:
             text = "Alien4Cloud does not tell what is deployed at the moment."
-            raise UpstreamUnreachable(text, retry_after_seconds=_AGAIN_SECONDS)
+            raise UpstreamUnreachable(text, retry_after_seconds=5.0)
         return cached.value
 
     def _load(self, place: Place) -> Deployed:

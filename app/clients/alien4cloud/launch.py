@@ -37,6 +37,7 @@ from app.errors import (
 )
 
 _FIND_AGAIN_SECONDS = 2.0
+"""How soon the conductor looks again for a launch of which it cannot be told what it began."""
 
 _REFUSALS: Mapping[int | None, type[SlipwayError]] = {
     ILLEGAL_PARAMETER: InvalidRequest,
@@ -152,6 +153,9 @@ class Launches:
             application, environment, workflow = launch.workflow_id.split("@")
         except ValueError:
             return None
+        # Alien4Cloud takes no mark of ours, so an execution is told by workflow, start and inputs.
+        # All launches in doubt are judged together: each must come to the same answer, so that no
+        # two of them take one execution.
         doubtful = sorted((launch, *launch.rivals), key=lambda x: (x.created_at, x.execution_id))
         runs = self._runs(application, environment, workflow, doubtful[0].created_at)
         taken = {Reference.load(reference).execution for reference in launch.taken}
@@ -160,6 +164,7 @@ class Launches:
             found = self._choose(launch, doubtful, free, runs[-1])
             if found is not None:
                 return Reference(application, environment, workflow, found.id).dump()
+        # Nothing found proves nothing at once: Alien4Cloud may hold a launch back for minutes.
         if not self._shows_by_now(launch, held_back_seconds=self._launch_seconds):
             raise _does_not_show()
         return None
@@ -183,6 +188,7 @@ class Launches:
         shares = share_out(doubtful, free, same)
         if launch.execution_id in shares.found:
             return shares.found[launch.execution_id]
+        # Better UNKNOWN for longer than a wrong execution, or a second launch of one that runs.
         rest = [run.id for run in shares.rest if may_have_begun(launch, run, same)]
         if rest:
             text = "Several executions of Alien4Cloud may be the one that was launched."
@@ -191,6 +197,7 @@ class Launches:
 
     def _shows_by_now(self, launch: Launch, held_back_seconds: float = 0.0) -> bool:
         """Return whether what a launch began, at once or after a while, would be visible."""
+        # A server that was away, or has just started, may not have shown it before.
         age_seconds = self._clock() - launch.created_at.timestamp() - held_back_seconds
         return min(age_seconds, self._api.up_seconds) >= self._grace_seconds
 

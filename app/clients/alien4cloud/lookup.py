@@ -10,6 +10,7 @@ from app.clients.alien4cloud.model import Application, Environment
 from app.domain import FoundWorkflow, Identity
 
 _AGAIN_SECONDS = 2.0
+"""Who names what nobody has seen makes us ask again, but not more often than this."""
 
 
 @dataclass(frozen=True, slots=True)

@@ -19,7 +19,7 @@ _IN_ORDER_SECONDS = 10.0
 """Launches that were written down this far apart begin in that order."""
 
 SameInputs = Callable[[Launch, Run], bool | None]
-"""Tells whether an execution has the inputs of a launch; None where they cannot be compared."""
+"""Returns whether an execution has the inputs of a launch; None where they cannot be compared."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -45,6 +45,9 @@ def share_out(launches: Sequence[Launch], runs: Sequence[Run], same: SameInputs)
         runs: Executions of it that belong to no other launch, oldest first.
         same: Compares inputs.
     """
+    # In three steps, the surest first: by known inputs; in the order of time, which is certain for
+    # launches that are alike or far apart, and only if nothing is left over; and otherwise nothing
+    # but what is known to have the same inputs.
     found = {} if _alike(launches) else _by_inputs(launches, runs, same)
     left = [launch for launch in launches if launch.execution_id not in found]
     rest = _without(runs, found)

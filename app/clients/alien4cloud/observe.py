@@ -45,7 +45,9 @@ from app.errors import Conflict, NotFound, UpstreamGarbled, UpstreamRefused
 log = structlog.get_logger(__name__)
 
 _LATELY_SECONDS = 5.0
+"""How long after news an execution counts as busy."""
 _SETTLE_SECONDS = 2.0
+"""How long a log must be silent after the end to be complete; entries come late (section 10)."""
 _SETTLE_PAUSE_SECONDS = 1.0
 _LAST_LINES = 20
 _DEPLOYMENT_TTL_SECONDS = 5.0
