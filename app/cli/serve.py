@@ -11,13 +11,13 @@ from typing import Any
 import click
 
 from app.assembly import check_secrets
-from app.cli._limits import freeze_start_up, warn_of_any_host
+from app.cli._limits import warn_of_any_host
 from app.cli._listener import listen
 from app.cli._options import WEB_ALONE, config_option, environment, explain, settings_or_exit
 from app.cli._private import keep_private
 from app.cli._process import guard_process
 from app.cli._run_as import check_run_as
-from app.cli._supervisor import Child, Supervisor
+from app.cli._supervise import ChildPlan, Plan, become_supervisor
 from app.errors import ConfigError, SlipwayError, StoreUnavailable
 from app.files import make_private_folder
 from app.observability import configure_logging
@@ -81,11 +81,16 @@ def command(
         sys.exit(1)
     warn_of_any_host(settings)
     make_private_folder(settings.workflows_dir)
-    children = _children(config, {**overrides, "api.port": port}, settings, [first, *more])
-    freeze_start_up()
     stop_seconds = max(_STOP_SECONDS, settings.web.shutdown_timeout + _STOP_MARGIN_SECONDS)
-    supervisor = Supervisor(children, first.getsockname()[:2], stop_seconds)
-    sys.exit(supervisor.run(lambda url: _announce(url, settings.data_dir)))
+    become_supervisor(
+        Plan(
+            _children(config, {**overrides, "api.port": port}, settings, [first, *more]),
+            first.getsockname()[:2],
+            stop_seconds,
+            str(settings.data_dir),
+            (settings.observability.log_level, settings.observability.log_format),
+        )
+    )
 
 
 def _children(
@@ -93,23 +98,18 @@ def _children(
     overrides: Mapping[str, Any],
     settings: Settings,
     listeners: list[socket.socket],
-) -> list[Child]:
+) -> list[ChildPlan]:
     overrides = {**overrides, "data_dir": settings.data_dir}
     env = environment(config, overrides, WEB_ALONE)
-    conductor = Child("conductor", "app.cli.conductor", settings.conductor.silence_timeout, env)
+    conductor = ChildPlan("conductor", "app.cli.conductor", settings.conductor.silence_timeout, env)
     env = environment(config, overrides)
     return [
         conductor,
         *(
-            Child(
+            ChildPlan(
                 f"web-{number}", "app.cli.web_process", settings.web.silence_timeout, env,
-                listener, settings.master_key,
+                listener.fileno(), settings.master_key,
             )
             for number, listener in enumerate(listeners, start=1)
         ),
     ]  # fmt: skip
-
-
-def _announce(url: str, data_dir: Path) -> None:
-    click.echo(f"Slipway is ready at {url} (documentation: {url}/docs; data: {data_dir})")
-    sys.stdout.flush()

@@ -25,6 +25,11 @@ OF_WEB_PROCESSES = {
     "webargs", "werkzeug", "app.factory", "app.resources",
 }  # fmt: skip
 
+OF_ALL_BUT_THE_SUPERVISOR = {
+    "jinja2", "marshmallow", "sqlalchemy", "sqlite3", "yaml", "app.assembly",
+    "app.conductor", "app.engine", "app.services", "app.settings", "app.store",
+}  # fmt: skip
+
 FORBIDDEN = {
     "app.cli.serve": OF_NOBODY | OF_WEB_PROCESSES,
     "app.cli.conductor": OF_NOBODY | OF_WEB_PROCESSES,
@@ -63,3 +68,9 @@ def run(folder, program):
     )  # fmt: skip
     assert done.returncode == 0, done.stderr
     return done.stdout
+
+
+def test_the_supervisor_imports_nothing_of_what_its_processes_do(tmp_path):
+    imported = set(run(tmp_path, "import app.cli._supervise, sys\nprint(*sys.modules)").split())
+    assert "app.cli._supervisor" in imported
+    assert imported & (OF_NOBODY | OF_WEB_PROCESSES | OF_ALL_BUT_THE_SUPERVISOR) == set()

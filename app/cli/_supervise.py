@@ -1,0 +1,107 @@
+"""The process that ``slipway serve`` becomes once all is prepared: a supervisor and nothing else.
+
+To check the settings and to bring the tables up to date takes most of the service's code; to look
+after its processes takes little. So the prepared process executes Python anew, under its own number
+(execve(2)), and keeps only what a supervisor needs. That travels in a file that has no name and
+lives in memory, since it holds secrets.
+"""
+
+from __future__ import annotations
+
+import os
+import pickle
+import socket
+import sys
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field
+from typing import NoReturn
+
+import click
+
+from app.cli._process import guard_process
+from app.cli._supervisor import Child, Supervisor
+from app.files import inherited_umask
+from app.observability import configure_logging
+
+
+@dataclass(frozen=True)
+class ChildPlan:
+    """One process to look after; see :class:`app.cli._supervisor.Child`.
+
+    Attributes:
+        listener: Descriptor of its socket.
+    """
+
+    name: str
+    module: str
+    silence_seconds: float
+    env: Mapping[str, str] = field(repr=False)
+    listener: int | None = None
+    secret: str | None = field(default=None, repr=False)
+
+    def child(self) -> Child:
+        """Make what the supervisor looks after."""
+        listener = None if self.listener is None else socket.socket(fileno=self.listener)
+        return Child(self.name, self.module, self.silence_seconds, self.env, listener, self.secret)
+
+
+@dataclass(frozen=True)
+class Plan:
+    """All that the supervisor is told.
+
+    Attributes:
+        address: Host and port that answer when all is well.
+        stop_seconds: How long the processes may take to stop.
+        data_dir: For the announcement.
+        log: Level and format of the log.
+        umask: With which ``slipway serve`` was started; commands get it.
+    """
+
+    children: Sequence[ChildPlan]
+    address: tuple[str, int]
+    stop_seconds: float
+    data_dir: str
+    log: tuple[str, str]
+    umask: int = field(default_factory=inherited_umask)
+
+
+def become_supervisor(plan: Plan) -> NoReturn:
+    """Replace this process by one that does nothing but supervise.
+
+    Args:
+        plan: What it is to do; the descriptors in it are inherited.
+    """
+    kept = os.memfd_create("plan", 0)
+    with open(kept, "wb", closefd=False) as file:
+        pickle.dump(plan, file)
+    os.lseek(kept, 0, os.SEEK_SET)
+    for child in plan.children:
+        if child.listener is not None:
+            os.set_inheritable(child.listener, True)
+    sys.stdout.flush()
+    sys.stderr.flush()
+    os.execv(sys.executable, [sys.executable, "-P", "-m", "app.cli._supervise", str(kept)])  # noqa: S606
+
+
+def main() -> None:
+    """Supervise as the plan says that the given descriptor holds."""
+    with open(int(sys.argv[1]), "rb") as file:  # noqa: PTH123
+        plan: Plan = pickle.load(file)  # noqa: S301  (it is this process's own)
+    os.umask(plan.umask)
+    guard_process()
+    configure_logging(*plan.log)
+    children = [child.child() for child in plan.children]
+    for child in children:
+        if child.listener is not None:
+            child.listener.set_inheritable(False)
+    supervisor = Supervisor(children, plan.address, plan.stop_seconds)
+    sys.exit(supervisor.run(lambda url: _announce(url, plan.data_dir)))
+
+
+def _announce(url: str, data_dir: str) -> None:
+    click.echo(f"Slipway is ready at {url} (documentation: {url}/docs; data: {data_dir})")
+    sys.stdout.flush()
+
+
+if __name__ == "__main__":
+    main()
