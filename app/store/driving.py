@@ -290,7 +290,7 @@ def _siblings(connection: Connection, execution: Execution) -> Siblings:
 
 
 def _in_doubt(execution: Execution) -> bool:
-    """Tell whether nobody can still be asking for a launch that has no reference."""
+    """Return whether nobody can still be asking for a launch that has no reference."""
     cut_short = execution.created_at < now() - _LAUNCH_TIME
     return cut_short or execution.status is ExecutionStatus.UNKNOWN
 

@@ -126,7 +126,7 @@ class Launcher(ABC):
         """Build a launcher for a service that keeps its data in this folder."""
 
     def may_use(self, folder: Path) -> bool:
-        """Tell whether it could work in the folder of executions, as far as this process sees."""
+        """Return whether it could work in the folder of executions, as far as this process sees."""
         return not folder.exists() or os.access(folder, os.W_OK)
 
     def make_work_folder(self, folder: Path, files: Mapping[str, str], *, begun: bool) -> None:

@@ -299,7 +299,7 @@ def _claim(folder: Path, seen: Process | None) -> tuple[Claim | None, str]:
 
 
 def _unfinished(folder: Path, claim: Claim | None, seen: Process | None, fault: str) -> JobState:
-    """Tell what is known of a job whose result is not known."""
+    """Return what is known of a job whose result is not known."""
     process = claim.process if claim else seen
     if process is None:
         return _damaged(fault) if fault else _unclaimed(folder)
@@ -320,7 +320,7 @@ def _damaged(fault: str) -> JobState:
 
 
 def _unclaimed(folder: Path) -> JobState:
-    """Tell whether a job that nobody has can be begun, or is on its way."""
+    """Return whether a job that nobody has can be begun, or is on its way."""
     try:
         moment = (folder / records.SPEC).lstat().st_mtime
     except (FileNotFoundError, NotADirectoryError, PermissionError):

@@ -46,7 +46,7 @@ class Account:
         return self.folder / "executions"
 
     def environment(self, base: Mapping[str, str]) -> dict[str, str]:
-        """Give the variables of commands, with those that name their user told right."""
+        """Return the variables of commands, with those that name their user set to that one."""
         own = {"HOME": self.home, "USER": self.name, "LOGNAME": self.name}
         return {name: own.get(name, value) for name, value in base.items()}
 
