@@ -149,10 +149,9 @@ class _Queue:
 def _share(orchestrator: Orchestrator, threads: int) -> int:
     """Choose how many threads one owner may have where others want some, too.
 
-    Looks at our own engine compute, and threads that do so only slow each other down; those at
-    another one wait for its answers.
+    Threads that compute only slow each other down; those that wait for an upstream do not.
     """
-    return 1 if orchestrator.bound_to_node else max(1, threads - 1)
+    return 1 if orchestrator.computes else max(1, threads - 1)
 
 
 def _is_void(turn: int, driver: _Driver) -> bool:

@@ -88,14 +88,18 @@ class Orchestrator(ABC):
         name: Name from the configuration, unique within the service.
         capabilities: What it can do beside the contract. Each one stands for methods, which are
             checked when the class is defined: a flag without them, or they without it, is an error.
-        bound_to_node: An execution can be observed only from the machine that began it.
+            An instance may have fewer than its class.
+        bound_to_node: An execution can be observed only from the machine that began it; an instance
+            may know it better than its class.
+        computes: Looks at its executions compute here, rather than wait for answers of an upstream.
         own_references: Each reference belongs to one execution only. What :meth:`find` gives is
             then checked against all others when it is stored.
     """
 
     Options: ClassVar[type]
-    capabilities: ClassVar[frozenset[Capability]] = frozenset()
-    bound_to_node: ClassVar[bool] = False
+    capabilities: frozenset[Capability] = frozenset()
+    bound_to_node: bool = False
+    computes: ClassVar[bool] = False
     own_references: ClassVar[bool] = False
 
     def __init_subclass__(cls) -> None:

@@ -27,7 +27,9 @@ from app.engine.catalogue import Catalogue
 from app.engine.compiled import Compiled, Compiler, Faulty, make_compiler
 from app.engine.ending import end_all
 from app.engine.folder import DefinitionFolder
-from app.engine.launchers.registry import create_launcher
+from app.engine.launchers.base import LauncherContext, can_pause
+from app.engine.launchers.registry import LAUNCHERS, create_launcher
+from app.engine.launchers.registry import options_class as launcher_options
 from app.engine.launchers.run_as import find_account
 from app.engine.plan import Plan
 from app.engine.recollection import Recollection
@@ -35,7 +37,7 @@ from app.engine.run import Machine, Run
 from app.engine.slots import Slots
 from app.errors import FieldError, InvalidDefinition, UpstreamUnreachable
 from app.files import data_mark
-from app.settings.schema import Text, setting
+from app.settings.schema import Choice, Chosen, setting
 from app.store.compiled import WorkflowFiles
 from app.store.definitions import DefinitionSnapshots
 from app.store.task_cursors import TaskCursors
@@ -48,18 +50,24 @@ _COMPILED_BYTES = 64 * 1024 * 1024
 class EngineOptions:
     """Options of an orchestrator of type ``engine``."""
 
-    launcher: str = setting(Text(load_default="local"), "Where commands run: `local`.")
+    launcher: Chosen = setting(
+        Choice(launcher_options, LAUNCHERS, load_default="local"),
+        "Where commands run: `local` (on the machine of the conductor), or one of your own as "
+        "`package.module:Class` (`docs/guides/extending.md`). Change it while no execution is "
+        "open.",
+    )
 
 
 class EngineOrchestrator(Orchestrator):
     """Runs the graph of a definition, one command at a time, through a launcher.
 
     Its side of an execution is a snapshot of the definition in the store, named by the reference,
-    and the folders of its jobs, which the launcher keeps.
+    and the folders of its jobs, which the launcher keeps. What it can do, and whether an execution
+    is bound to a machine, follows from the launcher.
     """
 
     capabilities = frozenset({Capability.PAUSE, Capability.UPLOAD})
-    bound_to_node = True
+    computes = True
     Options = EngineOptions
 
     def __init__(
@@ -73,6 +81,9 @@ class EngineOrchestrator(Orchestrator):
         machine: Machine,
     ) -> None:
         super().__init__(name)
+        self.bound_to_node = machine.launcher.bound_to_node
+        if not can_pause(machine.launcher):
+            self.capabilities -= {Capability.PAUSE}
         self._catalogue = catalogue
         self._compiler = compiler
         self._machine = machine
@@ -88,7 +99,7 @@ class EngineOrchestrator(Orchestrator):
         account = find_account(engine.run_as, engine.run_as_dir)
         base_env = {key: os.environ[key] for key in engine.pass_env if key in os.environ}
         machine = Machine(
-            launcher=create_launcher(options.launcher, settings.data_dir, account),
+            launcher=create_launcher(options.launcher, LauncherContext(settings.data_dir, account)),
             slots=Slots(engine.max_parallel_tasks, engine.max_memory_bytes),
             executions_dir=account.executions_dir if account else settings.executions_dir,
             kill_grace_seconds=engine.kill_grace,

@@ -35,7 +35,7 @@ from app.engine.command import build_job, environment
 from app.engine.ending import job_folder
 from app.engine.expressions import evaluate
 from app.engine.header_fields import HeaderFields
-from app.engine.launchers.base import JobPhase, JobState, Launcher
+from app.engine.launchers.base import JobPhase, JobState, Launcher, can_pause, pauser
 from app.engine.levels import level_of
 from app.engine.model import StepDefinition, StepType
 from app.engine.progress import Progress
@@ -83,6 +83,7 @@ class Run:
         self._steps = progress.plan.steps
         self._machine = machine
         self._launcher = machine.launcher
+        self._desired = _feasible(execution.desired, machine.launcher)
         self._folder = machine.executions_dir / execution.id
         self._entries: list[NewLogEntry] = []
         self._wait = _SAFETY_SECONDS
@@ -96,12 +97,12 @@ class Run:
         """
         self._begin()
         self._look_at_running()
-        if self._execution.desired is DesiredState.CANCEL:
+        if self._desired is DesiredState.CANCEL:
             self._cancel()
         else:
             self._skip()
             self._note_pause()
-            if self._execution.desired is DesiredState.RUN:
+            if self._desired is DesiredState.RUN:
                 self._start_ready()
                 self._skip()
             else:
@@ -175,7 +176,7 @@ class Run:
     def _start_again(self, step: StepDefinition, task: TaskState) -> None:
         """Begin a job whose start was cut short; the launcher begins nothing twice."""
         task.starts += 1
-        cancelled = self._execution.desired is DesiredState.CANCEL
+        cancelled = self._desired is DesiredState.CANCEL
         if not cancelled and task.starts <= _MOST_STARTS:
             self._launch(step, task)
         elif self._refuse(step, task, cancelled=cancelled):
@@ -236,7 +237,7 @@ class Run:
     def _fail(self, step: StepDefinition, task: TaskState, reason: str) -> None:
         self._remark(Level.ERROR, f"Task '{step.id}' failed: {reason}", step)
         task.error = reason
-        if task.attempt > step.retries or self._execution.desired is DesiredState.CANCEL:
+        if task.attempt > step.retries or self._desired is DesiredState.CANCEL:
             self._progress.move(step.id, TaskStatus.FAILED)
             return
         self._progress.retry(step.id, time.time() + step.retry_delay_seconds)
@@ -255,16 +256,17 @@ class Run:
 
     def _pause_or_resume(self, step: StepDefinition, state: JobState) -> None:
         """Stop or continue a command, where its last request was another one."""
-        paused = self._execution.desired is DesiredState.PAUSE
-        if state.phase is not JobPhase.RUNNING or self._execution.desired is DesiredState.CANCEL:
+        paused = self._desired is DesiredState.PAUSE
+        if state.phase is not JobPhase.RUNNING or self._desired is DesiredState.CANCEL:
             return
         task = self._progress.move(step.id, TaskStatus.PAUSED if paused else TaskStatus.RUNNING)
         if state.pause_asked != paused:
-            request = self._launcher.pause if paused else self._launcher.resume
+            launcher = pauser(self._launcher)
+            request = launcher.pause if paused else launcher.resume
             self._actions.append(partial(request, self._job_folder(step, task)))
 
     def _note_pause(self) -> None:
-        paused = self._execution.desired is DesiredState.PAUSE
+        paused = self._desired is DesiredState.PAUSE
         if paused != self._progress.paused:
             self._progress.paused = paused
             self._remark(Level.INFO, f"Execution {'paused' if paused else 'resumed'}")
@@ -423,6 +425,13 @@ class _StepValues(Mapping[str, Any]):
 
     def __len__(self) -> int:
         return len(self._names)
+
+
+def _feasible(desired: DesiredState, launcher: Launcher) -> DesiredState:
+    """Let an execution go on that was paused before its launcher was one that cannot pause."""
+    if desired is DesiredState.PAUSE and not can_pause(launcher):
+        return DesiredState.RUN
+    return desired
 
 
 def _do_all(actions: Sequence[Callable[[], None]]) -> None:

@@ -9,7 +9,7 @@ from typing import Any
 from marshmallow import fields
 
 from app.settings import Settings
-from app.settings.schema import Duration
+from app.settings.schema import Choice, Duration
 
 _HEAD = """# Configuration
 
@@ -51,6 +51,7 @@ def manual(options: Mapping[str, type], sign_in: Mapping[str, type]) -> str:
 def _section(cls: Any, prefix: str, title: str) -> Iterator[str]:
     leaves: list[str] = []
     nested: list[tuple[Any, str]] = []
+    choices: list[tuple[str, Choice]] = []
     for declared in dataclasses.fields(cls):
         if "field" not in declared.metadata:
             continue
@@ -60,6 +61,8 @@ def _section(cls: Any, prefix: str, title: str) -> Iterator[str]:
         if inner is not None:
             many = "[]." if isinstance(field, fields.List) else "."
             nested.append((inner, path + many))
+        if isinstance(field, Choice):
+            choices.append((path, field))
         if inner is None or isinstance(field, fields.List):
             leaves.append(_row(path, field))
     yield f"\n## {title}\n\n{(cls.__doc__ or '').strip().splitlines()[0]}\n"
@@ -68,6 +71,10 @@ def _section(cls: Any, prefix: str, title: str) -> Iterator[str]:
         yield from leaves
     for inner, path in nested:
         yield from _section(inner, path, f"`{path.rstrip('.')}`")
+    for path, choice in choices:
+        for type_ in sorted(choice.types):
+            title = f"`{path}` of type `{type_}`"
+            yield from _section(choice.options_of(type_), f"{path}.", title)
 
 
 def _nested(field: Any) -> Any:
@@ -91,6 +98,7 @@ _TYPES: Iterable[tuple[type, str]] = (
     (fields.List, "list"),
     (fields.Url, "URL"),
     (fields.String, "text"),
+    (Choice, "name, or mapping of `type` and its options"),
 )
 
 

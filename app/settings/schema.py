@@ -4,14 +4,14 @@ from __future__ import annotations
 
 import dataclasses
 import re
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Collection, Mapping
 from functools import cache
 from typing import Any, TypeVar
 
 from marshmallow import RAISE, Schema, ValidationError, fields, post_load, validate
 
 from app.durations import format_duration, parse_duration
-from app.errors import FieldError
+from app.errors import ConfigError, FieldError
 
 T = TypeVar("T")
 
@@ -74,6 +74,60 @@ class OneOrMore(fields.Field[str | list[str]]):
         if not names or not all(isinstance(name, str) and name for name in names):
             raise ValidationError("must be a name, or a list of names")
         return value  # type: ignore[no-any-return]
+
+
+@dataclasses.dataclass(frozen=True, slots=True)
+class Chosen:
+    """One type of several, and its options.
+
+    Attributes:
+        type: A name from a table, or ``package.module:Class``.
+        options: An instance of the options class of the type.
+    """
+
+    type: str
+    options: Any
+
+
+class Choice(fields.Field[Chosen]):
+    """One type of several: its name, or a mapping of ``type`` and the options of that type.
+
+    Args:
+        options_of: Gives the options class of a type; raises ConfigError for an unknown one.
+        types: The types that have a name, for the manual.
+    """
+
+    def __init__(
+        self, options_of: Callable[[str], type], types: Collection[str], **kwargs: Any
+    ) -> None:
+        default = kwargs.pop("load_default")
+        metadata = {"default_text": default, **kwargs.pop("metadata", {})}
+        super().__init__(
+            load_default=lambda: self.deserialize(default), metadata=metadata, **kwargs
+        )
+        self.options_of = options_of
+        self.types = types
+
+    def _deserialize(self, value: Any, attr: Any, data: Any, **kwargs: Any) -> Chosen:
+        if isinstance(value, str):
+            return Chosen(value, _schema(self._options(value))().load({}))
+        if not isinstance(value, Mapping):
+            raise ValidationError("must be a name, or a mapping of 'type' and its options")
+        type_ = value.get("type")
+        if not isinstance(type_, str):
+            raise ValidationError({"type": ["must be a name" if "type" in value else "is missing"]})
+        try:
+            options = self._options(type_)
+        except ValidationError as exc:
+            raise ValidationError({"type": exc.messages}) from exc
+        rest = {key: item for key, item in value.items() if key != "type"}
+        return Chosen(type_, _schema(options)().load(rest))
+
+    def _options(self, type_: str) -> type:
+        try:
+            return self.options_of(type_)
+        except ConfigError as exc:
+            raise ValidationError(exc.message) from exc
 
 
 def setting(

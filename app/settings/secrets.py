@@ -10,6 +10,7 @@ from typing import Any
 from marshmallow import fields
 
 from app.errors import ConfigError
+from app.settings.schema import Choice
 
 _URL = re.compile(r"\w[\w+.-]*://")
 _URL_WITH_PASSWORD = re.compile(r"\w[\w+.-]*://[^/@]*:[^/@]+@")
@@ -37,6 +38,8 @@ def written_secrets(cls: Any, written: Any, path: str = "") -> Iterator[str]:
         section = inner.metadata.get("section")
         if section is not None:
             yield from _in_sections(section, value, place)
+        elif isinstance(inner, Choice):
+            yield from _in_choice(inner, value, place)
         elif field.metadata.get("secret") and _is_secret(str(value)):
             yield place
 
@@ -58,6 +61,15 @@ def _in_sections(section: Any, value: Any, place: str) -> Iterator[str]:
             yield from written_secrets(section, item, f"{place}[{index}].")
     else:
         yield from written_secrets(section, value, f"{place}.")
+
+
+def _in_choice(field: Choice, value: Any, place: str) -> Iterator[str]:
+    if isinstance(value, Mapping):
+        try:
+            options = field.options_of(str(value.get("type")))
+        except ConfigError:
+            return
+        yield from written_secrets(options, value, f"{place}.")
 
 
 def _is_secret(text: str) -> bool:

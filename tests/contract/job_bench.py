@@ -9,7 +9,23 @@ from pathlib import Path
 from kit.patience import PATIENCE_SECONDS
 from kit.patience import await_that as wait_until
 
-from app.engine.launchers.base import Job, JobPhase, JobState, Launcher, OutputLine, Stream
+from app.engine.launchers.base import (
+    Job,
+    JobPhase,
+    JobState,
+    Launcher,
+    LauncherContext,
+    OutputLine,
+    Stream,
+)
+from app.engine.launchers.registry import LAUNCHERS, create_launcher, options_class
+from app.settings.schema import Choice
+
+
+def make_launcher(named: str, root: Path) -> Launcher:
+    """Make a launcher that the settings may name, with the options that it has by default."""
+    chosen = Choice(options_class, LAUNCHERS, load_default=named).load_default()
+    return create_launcher(chosen, LauncherContext(root))
 
 
 class JobBench:

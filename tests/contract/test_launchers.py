@@ -12,11 +12,10 @@ from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 
 import pytest
-from job_bench import JobBench, wait_until
+from job_bench import JobBench, make_launcher, wait_until
 from kit.patience import PATIENCE_SECONDS
 
 from app.engine.launchers.base import JobPhase, JobState, Stream
-from app.engine.launchers.registry import create_launcher
 from app.errors import InvalidRequest, UpstreamError
 
 # Output
@@ -161,6 +160,7 @@ def test_a_text_is_the_standard_input_of_the_command(bench):
     assert bench.texts(folder) == ["Grüße"] * 100_000
 
 
+@pytest.mark.shim
 def test_no_secret_of_a_job_is_in_a_file_or_an_argument_list(bench):
     secret = "hunter2-"
     job = bench.job(
@@ -257,7 +257,7 @@ def test_refused_it_never_begins_whoever_starts_it(bench, launcher_name, prepare
         bench.launcher.prepare(job)
     assert bench.launcher.refuse(job.folder, cancelled=cancelled)
     assert bench.launcher.refuse(job.folder, cancelled=not cancelled)
-    for launcher in (bench.launcher, create_launcher(launcher_name, bench.root)):
+    for launcher in (bench.launcher, make_launcher(launcher_name, bench.root)):
         launcher.start(job)
         launcher.cancel(job.folder)
     state = bench.launcher.state(job.folder)
@@ -268,7 +268,7 @@ def test_refused_it_never_begins_whoever_starts_it(bench, launcher_name, prepare
 
 def test_refused_and_started_at_once_it_is_one_of_the_two(bench, launcher_name):
     jobs = [bench.job("bash", "-c", f"echo ran >> {n}") for n in range(20)]
-    others = [create_launcher(launcher_name, bench.root) for _ in range(2)]
+    others = [make_launcher(launcher_name, bench.root) for _ in range(2)]
 
     def refuse(job):
         time.sleep(random.uniform(0, 0.06))
@@ -299,6 +299,7 @@ def test_what_has_begun_cannot_be_refused(bench):
 # What is left behind
 
 
+@pytest.mark.shim
 def test_what_the_command_left_behind_is_ended(bench):
     folder = bench.bash("(trap '' TERM; echo here; sleep 600) & setsid sleep 600 & echo done")
     state = bench.end(folder)
@@ -311,6 +312,7 @@ def test_what_the_command_left_behind_is_ended(bench):
     wait_until(lambda: not bench.processes())
 
 
+@pytest.mark.shim
 def test_what_is_just_finishing_is_waited_for(bench):
     # As with the usual "exec > >(tee log)", which bash does not wait for.
     folder = bench.bash("exec > >(sleep 0.2; cat); echo late")
@@ -323,7 +325,7 @@ def test_what_is_just_finishing_is_waited_for(bench):
 
 def test_started_many_times_it_runs_once(bench, launcher_name):
     job = bench.job("bash", "-c", "echo ran >> ran; sleep 0.3")
-    launchers = [create_launcher(launcher_name, bench.root) for _ in range(8)]
+    launchers = [make_launcher(launcher_name, bench.root) for _ in range(8)]
     with ThreadPoolExecutor(8) as pool:
         list(pool.map(lambda launcher: launcher.start(job), launchers * 2))
     bench.launcher.start(job)
@@ -336,7 +338,7 @@ def test_started_many_times_it_runs_once(bench, launcher_name):
 def test_another_launcher_takes_over(bench, launcher_name):
     folder = bench.bash("echo before; sleep 60")
     bench.await_text(folder, "before")
-    other = JobBench(create_launcher(launcher_name, bench.root), bench.root)
+    other = JobBench(make_launcher(launcher_name, bench.root), bench.root)
     assert other.launcher.state(folder) == bench.launcher.state(folder)
     assert other.texts(folder) == ["before"]
     other.launcher.cancel(folder)
@@ -347,10 +349,9 @@ STARTER = """
 import os, signal, sys
 from pathlib import Path
 sys.path.insert(0, sys.argv[1])
-from job_bench import JobBench
-from app.engine.launchers.registry import create_launcher
+from job_bench import JobBench, make_launcher
 root = Path(sys.argv[3])
-bench = JobBench(create_launcher(sys.argv[2], root), root)
+bench = JobBench(make_launcher(sys.argv[2], root), root)
 for n in range(int(sys.argv[4])):
     bench.bash(f"echo ran >> {n}; sleep 0.2; echo end; exit 7", execution_id=str(n))
 os.killpg(0, signal.SIGKILL)
@@ -389,6 +390,7 @@ def test_a_starter_killed_at_any_moment_loses_and_repeats_nothing(bench, launche
         assert job.working_dir.joinpath(str(n)).read_text() == "ran\n"
 
 
+@pytest.mark.shim
 def test_who_listens_is_woken(bench):
     woken, bell = [], threading.Event()
 

@@ -3,6 +3,7 @@
 import time
 from pathlib import Path
 
+import pytest
 from job_bench import wait_until
 
 from app.engine.launchers.base import JobPhase, Stream
@@ -16,6 +17,7 @@ report; echo ready; wait
 """
 
 
+@pytest.mark.shim
 def test_cancel_ends_the_whole_tree(bench):
     folder = bench.bash(TREE)
     wait_until(lambda: len(bench.texts(folder)) == 5)
@@ -69,6 +71,7 @@ def test_cancelled_at_any_moment_of_its_beginning(bench):
     assert all(bench.end(job.folder).cancelled for job in jobs)
 
 
+@pytest.mark.pausing
 def test_requests_after_the_end_change_nothing(bench):
     folder = bench.bash("exit 5")
     state = bench.end(folder)
@@ -92,6 +95,7 @@ def await_silence(bench, folder):
     return wait_until(silent, "the command stands still")
 
 
+@pytest.mark.pausing
 def test_pause_stops_all_of_it_and_resume_lets_it_go_on(bench):
     folder = bench.bash(f"setsid bash -c '{TICKS}' & {TICKS}")
     bench.await_text(folder, "tick 3")
@@ -102,6 +106,7 @@ def test_pause_stops_all_of_it_and_resume_lets_it_go_on(bench):
     wait_until(lambda: bench.texts(folder).count(f"tick {len(paused) // 2 + 5}") == 2)
 
 
+@pytest.mark.pausing
 def test_the_last_of_many_pauses_and_resumes_counts(bench):
     folder = bench.bash(TICKS)
     bench.await_text(folder, "tick 1")
@@ -112,6 +117,7 @@ def test_the_last_of_many_pauses_and_resumes_counts(bench):
     wait_until(lambda: len(bench.texts(folder)) > count + 3)
 
 
+@pytest.mark.pausing
 def test_paused_before_it_began(bench):
     job = bench.job("echo", "hello")
     bench.launcher.pause(job.folder)
@@ -123,6 +129,7 @@ def test_paused_before_it_began(bench):
     assert bench.end(job.folder).exit_code == 0
 
 
+@pytest.mark.pausing
 def test_a_paused_command_can_be_cancelled(bench):
     folder = bench.bash(TICKS, kill_grace_seconds=10.0)
     bench.await_text(folder, "tick 1")
@@ -140,6 +147,7 @@ def test_a_timeout_ends_the_command(bench):
     assert state.finished_at - state.started_at > 0.7
 
 
+@pytest.mark.pausing
 def test_paused_time_does_not_count(bench):
     folder = bench.bash("echo ready; for i in 1 2 3 4; do sleep 0.1; done", timeout_seconds=4.0)
     bench.await_text(folder, "ready")

@@ -14,20 +14,21 @@ import time
 from pathlib import Path
 
 import pytest
-from job_bench import JobBench, wait_until
+from job_bench import JobBench, make_launcher, wait_until
 from kit.patience import PATIENCE_SECONDS
 
 from app.engine.launchers.base import JobPhase, JobState, Stream
 from app.engine.launchers.job_processes import shim_command
 from app.engine.launchers.local import LocalLauncher
-from app.engine.launchers.registry import create_launcher
 from app.engine.launchers.shim import records
 from app.errors import InvalidRequest, UpstreamUnreachable
+
+pytestmark = pytest.mark.shim
 
 
 @pytest.fixture
 def launcher(launcher_name, root):
-    return create_launcher(launcher_name, root)
+    return make_launcher(launcher_name, root)
 
 
 @pytest.fixture

@@ -10,14 +10,13 @@ from contextlib import suppress
 from pathlib import Path
 
 import pytest
-from job_bench import JobBench, wait_until
+from job_bench import JobBench, make_launcher, wait_until
 from kit.other_user import by_sudo, user_of_rig, within_reach
 from kit.patience import PATIENCE_SECONDS
 
 from app.engine.launchers import broker_link
 from app.engine.launchers.base import JobPhase
 from app.engine.launchers.broker_link import Helper
-from app.engine.launchers.registry import create_launcher
 from app.engine.launchers.run_as import Account, check_account
 from app.engine.launchers.shim.records import process_stat
 from app.errors import ConfigError, UpstreamUnreachable
@@ -120,7 +119,7 @@ def listener():
     """A bench and the user of its commands; who listens does so until the process ends."""
     for name in user_of_rig("-listener"):
         folder = Path(pwd.getpwnam(name).pw_dir)
-        with JobBench(create_launcher("kit.other_user:Rig", folder), folder) as bench:
+        with JobBench(make_launcher("kit.other_user:Rig", folder), folder) as bench:
             yield bench, name
 
 
@@ -149,10 +148,9 @@ def test_a_command_can_end_the_helper_and_gains_nothing(bench, commands_user):
 STARTER = """
 import os, signal, sys
 from pathlib import Path
-from job_bench import JobBench
-from app.engine.launchers.registry import create_launcher
+from job_bench import JobBench, make_launcher
 root = Path(sys.argv[1])
-bench = JobBench(create_launcher("kit.other_user:Rig", root), root)
+bench = JobBench(make_launcher("kit.other_user:Rig", root), root)
 bench.launcher.listen(print)
 bench.bash("echo ran; until [ -e go ]; do sleep 0.05; done; exit 7")
 print("begun", flush=True)
@@ -171,7 +169,7 @@ def test_helpers_end_with_whoever_started_them_and_shims_do_not(launcher_name, r
     assert begun == b"begun\n"
     assert len(running) == 2
     wait_until(lambda: not helpers(commands_user))
-    with JobBench(create_launcher(launcher_name, root), root) as bench:
+    with JobBench(make_launcher(launcher_name, root), root) as bench:
         folder = root / "jobs" / "1"
         bench.await_text(folder, "ran")
         root.joinpath("work", "go").touch()

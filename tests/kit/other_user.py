@@ -17,6 +17,7 @@ import pytest
 from kit.patience import await_that
 
 import app
+from app.engine.launchers.base import LauncherContext, NoOptions
 from app.engine.launchers.broker_link import HELPER, by_sudo
 from app.engine.launchers.run_as import Account, RunAsLauncher
 
@@ -137,8 +138,9 @@ class Rig(RunAsLauncher):
     """The launcher of ``engine.run_as`` with that user, for any folder of that user."""
 
     @classmethod
-    def create(cls, data_dir: Path) -> Rig:
-        """Build one whose jobs are there."""
+    def create(cls, options: NoOptions, context: LauncherContext) -> Rig:
+        """Build one whose jobs are in the folder of the service."""
+        data_dir = context.data_dir
         name = os.environ[USER]
         through = (*within_reach(), *by_sudo(name))
         return cls(Account(name, data_dir, str(data_dir)), through)

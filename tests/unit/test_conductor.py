@@ -693,11 +693,11 @@ def test_those_that_are_followed_go_first_and_the_others_have_their_turn(stage):
     assert max(looks) - min(looks) <= 1
 
 
-@pytest.mark.parametrize(("bound", "share"), [(True, 1), (False, 3)])
-def test_looks_that_take_long_leave_threads_for_those_of_other_owners(stage, bound, share):
+@pytest.mark.parametrize(("computes", "share"), [(True, 1), (False, 3)])
+def test_looks_that_take_long_leave_threads_for_those_of_other_owners(stage, computes, share):
     remote = BlockingOrchestrator()
-    if bound:
-        remote.bound_to_node = True  # type: ignore[misc]
+    if computes:
+        remote.computes = True  # type: ignore[misc]
     for _ in range(8):
         stage.launch("slow", owner="mallory")
     stage.launch("slow", owner="ada")

@@ -47,7 +47,7 @@ class TestDefaults:
         assert (settings.logs.max_timeout, settings.logs.max_page) == (600.0, 10_000)
         assert settings.engine.kill_grace == 10.0
         assert [(o.name, o.type) for o in settings.orchestrators] == [("local", "engine")]
-        assert settings.orchestrators[0].options.launcher == "local"
+        assert settings.orchestrators[0].options.launcher.type == "local"
         assert (settings.ssh_keys.store, settings.ssh_keys.algorithm) == ("embedded", "ed25519")
 
     def test_everything_lies_in_the_data_folder(self):

@@ -1,7 +1,8 @@
 """The contract of a launcher: where and how the commands of the engine run.
 
 A launcher starts a command that outlives the process which started it, and can find it again. All
-it needs for that lies in the job's folder, so any later process can take over.
+it needs for that lies in the job's folder, so any later process can take over. What it promises,
+and how one is written, stands in ``docs/guides/extending.md``.
 """
 
 from __future__ import annotations
@@ -12,11 +13,15 @@ from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
 from enum import StrEnum
 from pathlib import Path
-from typing import Self
+from typing import TYPE_CHECKING, Any, ClassVar, Protocol, cast
 
 from app.domain import JSON
 from app.engine.model import Resources
+from app.errors import CapabilityMissing
 from app.files import make_private_folder, write_whole
+
+if TYPE_CHECKING:
+    from app.engine.launchers.run_as import Account
 
 
 class JobPhase(StrEnum):
@@ -83,7 +88,7 @@ class JobState:
         reason: Why the command could not be begun or was lost, in words for its owner.
         process: The launcher's own name for the process that has the job, to be kept by the caller
             and given to :meth:`Launcher.state` and :meth:`Launcher.end`; None until there is one.
-        pause_asked: Its last request was :meth:`Launcher.pause`.
+        pause_asked: Its last request was :meth:`PausingLauncher.pause`.
         lingers: It is ``ABSENT`` or ``LOST``, and something of it still runs.
     """
 
@@ -113,17 +118,72 @@ class OutputLine:
     text: str
 
 
+class LauncherCapability(StrEnum):
+    """What a launcher may be able to do beside the contract."""
+
+    PAUSE = "pause"
+
+
+_METHODS: Mapping[LauncherCapability, tuple[str, ...]] = {
+    LauncherCapability.PAUSE: ("pause", "resume"),
+}
+
+
+@dataclass(frozen=True)
+class NoOptions:
+    """It has no options."""
+
+
+@dataclass(frozen=True, slots=True)
+class LauncherContext:
+    """What a launcher may be built with, beside its own options.
+
+    Attributes:
+        data_dir: Folder of the service on this machine, for whatever the launcher keeps.
+        account: The user of the commands; None if it is the service's own.
+    """
+
+    data_dir: Path
+    account: Account | None = None
+
+
 class Launcher(ABC):
     """Runs commands somewhere.
 
     Every method raises UpstreamError when the launcher cannot work now (disk full, host not
-    reachable): nothing is known then, and the call may be repeated.
+    reachable): nothing is known then, and the call may be repeated. Instances are shared by
+    threads.
+
+    Attributes:
+        Options: A dataclass whose fields are the settings of this launcher; see
+            :func:`app.settings.schema.setting`.
+        capabilities: What it can do beside the contract. Each one stands for methods, which are
+            checked when the class is defined: a flag without them, or they without it, is an error.
+        bound_to_node: A job can be looked at only from the machine that began it.
     """
+
+    Options: ClassVar[type] = NoOptions
+    capabilities: ClassVar[frozenset[LauncherCapability]] = frozenset()
+    bound_to_node: ClassVar[bool] = True
+
+    def __init_subclass__(cls) -> None:
+        for capability, methods in _METHODS.items():
+            for method in methods:
+                if hasattr(cls, method) != (capability in cls.capabilities):
+                    raise TypeError(f"{cls.__name__}: {capability} and {method}() go together")
 
     @classmethod
     @abstractmethod
-    def create(cls, data_dir: Path) -> Self:
-        """Build a launcher for a service that keeps its data in this folder."""
+    def create(cls, options: Any, context: LauncherContext) -> Launcher:
+        """Build one from the settings; nothing of it runs yet, and nothing is asked for.
+
+        Args:
+            options: An instance of ``Options``, validated.
+            context: What else there is.
+
+        Raises:
+            ConfigError: It cannot be built like this.
+        """
 
     def may_use(self, folder: Path) -> bool:
         """Return whether it could work in the folder of executions, as far as this process sees."""
@@ -218,9 +278,10 @@ class Launcher(ABC):
     def cancel(self, folder: Path) -> None:
         """End the command and all that it started, politely first; idempotent, does not wait."""
 
-    @abstractmethod
-    def end(self, folder: Path, process: JSON, *, force: bool) -> None:
+    def end(self, folder: Path, process: JSON, *, force: bool) -> None:  # noqa: B027
         """End what lingers of a job whose records are of no use; does not wait.
+
+        It is called for states that say so. A launcher that gives none has nothing to do here.
 
         Args:
             folder: The job's folder.
@@ -228,16 +289,37 @@ class Launcher(ABC):
             force: Not politely.
         """
 
-    @abstractmethod
-    def pause(self, folder: Path) -> None:
-        """Stop the command and all that it started; idempotent, does not wait."""
+    def listen(self, wake: Callable[[str], None]) -> None:  # noqa: B027
+        """Call ``wake(execution_id)`` from any thread when a job wrote or ended, if possible."""
 
-    @abstractmethod
+
+class PausingLauncher(Protocol):
+    """What :attr:`LauncherCapability.PAUSE` adds."""
+
+    def pause(self, folder: Path) -> None:
+        """Stop the command and all that it started; idempotent, does not wait.
+
+        It may come before the command begins, which then begins paused.
+        """
+
     def resume(self, folder: Path) -> None:
         """Let a paused command go on; idempotent, does not wait."""
 
-    def listen(self, wake: Callable[[str], None]) -> None:  # noqa: B027
-        """Call ``wake(execution_id)`` from any thread when a job wrote or ended, if possible."""
+
+def can_pause(launcher: Launcher) -> bool:
+    """Tell whether a launcher pauses commands."""
+    return LauncherCapability.PAUSE in launcher.capabilities
+
+
+def pauser(launcher: Launcher) -> PausingLauncher:
+    """Return the launcher as one that pauses commands.
+
+    Raises:
+        CapabilityMissing: It cannot.
+    """
+    if not can_pause(launcher):
+        raise CapabilityMissing("The launcher cannot pause commands.")
+    return cast(PausingLauncher, launcher)
 
 
 def _write_once(path: Path, content: str) -> None:

@@ -2,23 +2,31 @@
 
 from __future__ import annotations
 
-import errno
 import json
 import os
 import signal
-import subprocess
 import time
-from collections.abc import Callable, Iterator, Mapping
-from contextlib import contextmanager, suppress
+from collections.abc import Callable, Mapping
+from contextlib import suppress
 from dataclasses import replace
 from functools import partial
 from pathlib import Path
 from threading import Thread
-from typing import Self
+from typing import ClassVar, Self
 
 from app.domain import JSON
-from app.engine.launchers.base import Job, JobPhase, JobState, Launcher, OutputLine
-from app.engine.launchers.frames import MAX_FRAME, parse_frames
+from app.engine.launchers.base import (
+    Job,
+    JobPhase,
+    JobState,
+    Launcher,
+    LauncherCapability,
+    LauncherContext,
+    NoOptions,
+    OutputLine,
+)
+from app.engine.launchers.disk import disk_errors, write_files
+from app.engine.launchers.frames import read_frames, read_lines
 from app.engine.launchers.job_processes import (
     end,
     is_alive,
@@ -32,14 +40,13 @@ from app.engine.launchers.job_records import (
     Claim,
     Damaged,
     Process,
-    open_regular,
     read_claim,
     read_result,
 )
-from app.engine.launchers.outputs import MAX_OUTPUTS_BYTES, parse_outputs
+from app.engine.launchers.outputs import parse_outputs, read_outputs
 from app.engine.launchers.shim import records
 from app.engine.launchers.starter import ERRORS, ShimStarter
-from app.errors import InvalidRequest, UpstreamRefused, UpstreamUnreachable
+from app.errors import UpstreamUnreachable
 from app.files import PRIVATE_FILE, inherited_umask
 
 _START_SECONDS = 10.0
@@ -50,23 +57,9 @@ _NEVER = 0
 
 _MAX_RING = 1024
 _RESERVED = {
-    *("", ".", ".."),
     *(records.SPEC, records.CLAIM, records.EXIT, records.FRAMES, records.OUTPUTS),
     *(records.CANCEL, records.PAUSE, ERRORS),
 }
-_NO_FOLDER = {errno.ENOTDIR, errno.EEXIST, errno.ELOOP, errno.ENAMETOOLONG}
-
-
-@contextmanager
-def _disk_errors() -> Iterator[None]:
-    try:
-        yield
-    except (OSError, subprocess.SubprocessError) as exc:
-        if isinstance(exc, OSError) and exc.errno in _NO_FOLDER:
-            message = f"The folder of the job cannot be made: {exc.strerror}."
-            raise UpstreamRefused(message, detail=str(exc)) from exc
-        message = "The folder of the job, or the machine, cannot be used now."
-        raise UpstreamUnreachable(message, detail=str(exc)) from exc
 
 
 class LocalLauncher(Launcher):
@@ -80,16 +73,18 @@ class LocalLauncher(Launcher):
             that listens.
     """
 
+    capabilities: ClassVar[frozenset[LauncherCapability]] = frozenset({LauncherCapability.PAUSE})
+
     def __init__(self, doorbell: Path | None = None) -> None:
         self._doorbell = doorbell and doorbell.absolute()
         self._shims = ShimStarter()
 
     @classmethod
-    def create(cls, data_dir: Path) -> Self:
-        """Build the launcher of a service that keeps its data there."""
-        return cls(data_dir / "doorbell")
+    def create(cls, options: NoOptions, context: LauncherContext) -> Self:
+        """Build the launcher of a service, whose doorbell is in its folder."""
+        return cls(context.data_dir / "doorbell")
 
-    @_disk_errors()
+    @disk_errors()
     def prepare(self, job: Job) -> None:
         """Write the records of a job, the one that counts last of all."""
         folder = job.folder.absolute()
@@ -99,11 +94,7 @@ class LocalLauncher(Launcher):
             self._shims.warm_up()
         for path in _make_folder(folder):
             records.sync(str(path))
-        for name, text in job.files.items():
-            if name in _RESERVED or "/" in name:
-                raise InvalidRequest(f"A file of a step cannot be named '{name}'.")
-            mode = 0o700 if text.startswith("#!") else 0o600
-            records.write_atomically(str(folder / name), text.encode("utf-8", "replace"), mode)
+        write_files(folder, job.files, _RESERVED)
         kept = {"execution_id": job.execution_id, "working_dir": str(job.working_dir.absolute())}
         # That it is there counts, and what it says is for people.
         spec = str(folder / records.SPEC)
@@ -111,7 +102,7 @@ class LocalLauncher(Launcher):
         os.utime(spec, (_NEVER, _NEVER))
         records.sync(str(folder))
 
-    @_disk_errors()
+    @disk_errors()
     def start(self, job: Job) -> None:
         """Set a shim upon a job, and give it the specification."""
         folder = job.folder.absolute()
@@ -135,7 +126,7 @@ class LocalLauncher(Launcher):
             "umask": inherited_umask(),
         }
 
-    @_disk_errors()
+    @disk_errors()
     def refuse(self, folder: Path, *, cancelled: bool) -> bool:
         """Take the job's claim, so that no shim can; see the contract."""
         _make_folder(folder)
@@ -147,7 +138,7 @@ class LocalLauncher(Launcher):
             return False
         return claim is not None and claim.process is None
 
-    @_disk_errors()
+    @disk_errors()
     def state(self, folder: Path, process: JSON = None) -> JobState:
         """Look at a job.
 
@@ -169,50 +160,31 @@ class LocalLauncher(Launcher):
             return replace(state, lingers=any(remains(folder)) or state.lingers)
         return replace(state, pause_asked=(folder / records.PAUSE).exists())
 
-    @_disk_errors()
+    @disk_errors()
     def read(self, folder: Path, offset: int, limit: int) -> tuple[list[OutputLine], int]:
         """Read whole frames: up to 64 KiB more than ``limit``, never half a frame."""
-        lines, size = parse_frames(self.read_frames(folder, offset, limit))
-        return lines, offset + size
+        return read_lines(folder / records.FRAMES, offset, limit)
 
-    @_disk_errors()
+    @disk_errors()
     def read_frames(self, folder: Path, offset: int, limit: int) -> bytes:
         """Read about as many bytes of output as :meth:`read` would, as the shim wrote them."""
-        try:
-            fd = open_regular(folder / records.FRAMES)
-        except Damaged:
-            fd = None
-        if fd is None:
-            return b""
-        with os.fdopen(fd, "rb", buffering=0) as file:
-            file.seek(offset)
-            return file.read(max(limit, MAX_FRAME))
+        return read_frames(folder / records.FRAMES, offset, limit)
 
-    @_disk_errors()
+    @disk_errors()
     def outputs(self, folder: Path) -> Mapping[str, JSON]:
         """Parse the command's results; none if it wrote no file."""
         return parse_outputs(self.read_outputs(folder))
 
-    @_disk_errors()
+    @disk_errors()
     def read_outputs(self, folder: Path) -> bytes:
         """Read the command's results as it wrote them, up to one byte more than there may be.
 
         Raises:
             InvalidRequest: They are not in a file.
         """
-        path = folder / records.OUTPUTS
-        try:
-            fd = open_regular(path, follow=True)
-        except Damaged as exc:
-            raise InvalidRequest(f"The outputs are not a regular file: {exc}.") from exc
-        if fd is not None:
-            with os.fdopen(fd, "rb") as file:
-                return file.read(MAX_OUTPUTS_BYTES + 1)
-        if path.is_symlink():
-            raise InvalidRequest("The outputs are not a regular file.")
-        return b""
+        return read_outputs(folder / records.OUTPUTS)
 
-    @_disk_errors()
+    @disk_errors()
     def cancel(self, folder: Path) -> None:
         """Leave the request to end the job, and wake its shim."""
         try:
@@ -221,23 +193,23 @@ class LocalLauncher(Launcher):
             if not _notify(folder, signal.SIGTERM):
                 raise
 
-    @_disk_errors()
+    @disk_errors()
     def end(self, folder: Path, process: JSON, *, force: bool) -> None:
         """End the shim, and all else that has the job's mark."""
         end(folder.absolute(), Process.load(process), force=force)
 
-    @_disk_errors()
+    @disk_errors()
     def pause(self, folder: Path) -> None:
         """Leave the request to stop the job, and wake its shim."""
         _request(folder, records.PAUSE)
 
-    @_disk_errors()
+    @disk_errors()
     def resume(self, folder: Path) -> None:
         """Take the request to stop the job back, and wake its shim."""
         (folder / records.PAUSE).unlink(missing_ok=True)
         _notify(folder)
 
-    @_disk_errors()
+    @disk_errors()
     def listen(self, wake: Callable[[str], None]) -> None:
         """Answer the doorbell, in a thread that ends with the process."""
         if self._doorbell is None:

@@ -3,37 +3,64 @@
 from __future__ import annotations
 
 from importlib import import_module
-from pathlib import Path
 
-from app.engine.launchers.base import Launcher
-from app.engine.launchers.run_as import Account, RunAsLauncher
+from app.engine.launchers.base import Launcher, LauncherContext
 from app.errors import ConfigError, FieldError
+from app.settings.schema import Chosen
 
 LAUNCHERS = {"local": "app.engine.launchers.local:LocalLauncher"}
 
+AS_ANOTHER_USER = {"local": "app.engine.launchers.run_as:RunAsLauncher"}
+"""Those that take the place of the ones above where ``engine.run_as`` is set."""
 
-def create_launcher(type_: str, data_dir: Path, account: Account | None = None) -> Launcher:
+
+def create_launcher(chosen: Chosen, context: LauncherContext) -> Launcher:
     """Build a launcher.
 
     Args:
-        type_: A name from the table, or ``package.module:Class``.
-        data_dir: The service's folder, for whatever the launcher keeps.
-        account: The user of the commands; None if it is the service's own.
+        chosen: Its type and its options.
+        context: What else it is built with.
 
     Raises:
         ConfigError: There is no such launcher, or it cannot run commands as another user.
     """
-    module_name, _, class_name = LAUNCHERS.get(type_, type_).partition(":")
-    try:
-        launcher = getattr(import_module(module_name), class_name)
-    except (ImportError, AttributeError, ValueError) as exc:
-        known = ", ".join(sorted(LAUNCHERS))
-        fault = FieldError("orchestrators[].launcher", f"'{type_}' is none of {known}")
-        raise ConfigError("There is no such launcher.", fields=(fault,)) from exc
-    if account is not None:
-        if type_ != "local":
+    type_ = chosen.type
+    if context.account is not None:
+        if type_ not in AS_ANOTHER_USER:
             fault = FieldError("engine.run_as", f"launcher '{type_}' runs nothing as another user")
             raise ConfigError("Commands cannot run as another user.", fields=(fault,))
-        return RunAsLauncher(account)
-    built: Launcher = launcher.create(data_dir)
-    return built
+        type_ = AS_ANOTHER_USER[type_]
+    return launcher_class(type_).create(chosen.options, context)
+
+
+def launcher_class(type_: str) -> type[Launcher]:
+    """Import the class of a launcher.
+
+    Args:
+        type_: A name from the table, or ``package.module:Class``.
+
+    Returns:
+        A subclass of :class:`app.engine.launchers.base.Launcher`.
+
+    Raises:
+        ConfigError: There is no such launcher.
+    """
+    module_name, _, class_name = LAUNCHERS.get(type_, type_).partition(":")
+    try:
+        found: type[Launcher] = getattr(import_module(module_name), class_name)
+        if not issubclass(found, Launcher):
+            raise TypeError(f"{class_name} is no Launcher")
+    except (ImportError, AttributeError, ValueError, TypeError) as exc:
+        known = ", ".join(sorted(LAUNCHERS))
+        text = f"must be one of {known}, or package.module:Class"
+        raise ConfigError(text, detail=str(exc)) from exc
+    return found
+
+
+def options_class(type_: str) -> type:
+    """Return the options class of a launcher, for the settings to validate with.
+
+    Raises:
+        ConfigError: There is no such launcher.
+    """
+    return launcher_class(type_).Options

@@ -10,10 +10,19 @@ import time
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
+from typing import Any, ClassVar, Self
 
 from app.domain import JSON
-from app.engine.launchers.base import Job, JobPhase, JobState, Launcher, OutputLine
+from app.engine.launchers.base import (
+    Job,
+    JobPhase,
+    JobState,
+    Launcher,
+    LauncherCapability,
+    LauncherContext,
+    NoOptions,
+    OutputLine,
+)
 from app.engine.launchers.broker_link import HELPER, Helper, Link, NotStarted, by_sudo
 from app.engine.launchers.frames import parse_frames
 from app.engine.launchers.job_records import MAX_EXIT_CODE, Process, clean_text, is_moment
@@ -129,15 +138,19 @@ class RunAsLauncher(Launcher):
         through: Command that runs another one as that user; sudo if None.
     """
 
+    capabilities: ClassVar[frozenset[LauncherCapability]] = frozenset({LauncherCapability.PAUSE})
+
     def __init__(self, account: Account, through: Sequence[str] | None = None) -> None:
         self._folder = account.folder
         self._through = through or by_sudo(account.name)
         self._link = Link(self._through, account.folder)
 
     @classmethod
-    def create(cls, data_dir: Path) -> RunAsLauncher:
-        """Refuse: whose folder a folder is, its path does not tell."""
-        raise ConfigError(f"Whose folder {data_dir} is, engine.run_as says.")
+    def create(cls, options: NoOptions, context: LauncherContext) -> Self:
+        """Build the launcher of the user whom ``engine.run_as`` names."""
+        if context.account is None:
+            raise _fault("must name the user as whom commands run")
+        return cls(context.account)
 
     def may_use(self, folder: Path) -> bool:
         """Suppose so: into that user's folder only the helper can look."""

@@ -24,7 +24,17 @@ from app.domain import (
     TaskStatus,
 )
 from app.engine.definition import load
-from app.engine.launchers.base import Job, JobPhase, JobState, Launcher, OutputLine, Stream
+from app.engine.launchers.base import (
+    Job,
+    JobPhase,
+    JobState,
+    Launcher,
+    LauncherCapability,
+    LauncherContext,
+    NoOptions,
+    OutputLine,
+    Stream,
+)
 from app.engine.model import Definition
 from app.engine.plan import Plan
 from app.engine.recollection import Recollection
@@ -64,6 +74,8 @@ class ScriptedLauncher(Launcher):
         deaf: Jobs do not end when they are cancelled.
     """
 
+    capabilities = frozenset({LauncherCapability.PAUSE})
+
     def __init__(self) -> None:
         self.jobs: dict[str, ScriptedJob] = {}
         self.prepared: set[str] = set()
@@ -80,7 +92,7 @@ class ScriptedLauncher(Launcher):
         self._stamps = itertools.count()
 
     @classmethod
-    def create(cls, data_dir: Path) -> Self:
+    def create(cls, options: NoOptions, context: LauncherContext) -> Self:
         return cls()
 
     # What the engine asks for

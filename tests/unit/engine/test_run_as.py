@@ -9,7 +9,7 @@ from pathlib import Path
 import pytest
 
 from app.engine.launchers import broker_link
-from app.engine.launchers.base import JobPhase
+from app.engine.launchers.base import JobPhase, LauncherContext, NoOptions
 from app.engine.launchers.broker_link import Helper, NotStarted
 from app.engine.launchers.local import wake_for_each
 from app.engine.launchers.messages import pack, unpack
@@ -17,6 +17,7 @@ from app.engine.launchers.registry import create_launcher
 from app.engine.launchers.run_as import Account, RunAsLauncher, find_account
 from app.engine.launchers.shim.records import HEADER, identity
 from app.errors import ConfigError, InvalidRequest, UpstreamError, UpstreamUnreachable
+from app.settings.schema import Chosen
 
 FOLDER = Path("/no/such/folder")
 ANSWERS = """
@@ -91,9 +92,10 @@ def test_an_account_and_its_variables():
 
 def test_only_the_local_launcher_runs_as_another_user(tmp_path):
     account = Account("nobody", tmp_path, "/")
-    assert isinstance(create_launcher("local", tmp_path, account), RunAsLauncher)
+    context = LauncherContext(tmp_path, account)
+    assert isinstance(create_launcher(Chosen("local", NoOptions()), context), RunAsLauncher)
     with pytest.raises(ConfigError):
-        create_launcher("app.engine.launchers.local:LocalLauncher", tmp_path, account)
+        create_launcher(Chosen("app.engine.launchers.local:LocalLauncher", NoOptions()), context)
 
 
 # The helper

@@ -1,0 +1,183 @@
+"""Which launcher is chosen, with which options, and what follows from it."""
+
+from dataclasses import dataclass
+
+import pytest
+from engine_kit import Bench, ScriptedLauncher, steps
+from kit.toy_launcher import ToyLauncher
+
+from app.assembly import read_settings
+from app.clients.orchestrator import Capability, Context, bound_to_node, pauser
+from app.domain import DesiredState, TaskStatus
+from app.engine.launchers.base import JobPhase, Launcher, LauncherCapability, LauncherContext
+from app.engine.launchers.local import LocalLauncher
+from app.engine.launchers.registry import LAUNCHERS, create_launcher
+from app.engine.launchers.run_as import Account, RunAsLauncher
+from app.engine.orchestrator import EngineOptions, EngineOrchestrator
+from app.errors import CapabilityMissing, ConfigError
+from app.settings.manual import manual
+from app.settings.schema import Text, load_section, setting
+from app.store.database import Database
+
+TOY = "kit.toy_launcher:ToyLauncher"
+HERE = f"{__name__}:"
+
+
+class Secretive(ScriptedLauncher):
+    @dataclass(frozen=True)
+    class Options:
+        """Has a secret."""
+
+        token: str = setting(Text(required=True), "A token.", secret=True)
+
+
+class Roaming(ScriptedLauncher):
+    bound_to_node = False
+
+
+@pytest.fixture
+def read(tmp_path):
+    """Read the settings of one engine with a launcher, as they stand in the file."""
+
+    def read(launcher):
+        file = tmp_path / "slipway.yaml"
+        file.write_text(f"orchestrators: [{{name: here, type: engine, launcher: {launcher}}}]")
+        return read_settings(file, {"data_dir": str(tmp_path)}, {})
+
+    return read
+
+
+@pytest.fixture
+def engine(read):
+    def engine(launcher):
+        settings = read(launcher)
+        context = Context(settings, Database("sqlite://"))
+        return EngineOrchestrator.create("here", settings.orchestrators[0].options, context)
+
+    return engine
+
+
+def test_without_a_word_it_is_the_local_one(tmp_path):
+    options, faults = load_section(EngineOptions, {}, "")
+    assert not faults
+    assert options.launcher.type == "local"
+    made = create_launcher(options.launcher, LauncherContext(tmp_path))
+    assert type(made) is LocalLauncher
+
+
+@pytest.mark.parametrize(
+    ("written", "nice"), [(TOY, 0), (f"{{type: '{TOY}'}}", 0), (f"{{type: '{TOY}', nice: 7}}", 7)]
+)
+def test_a_launcher_has_options_of_its_own(read, tmp_path, written, nice):
+    chosen = read(written).orchestrators[0].options.launcher
+    assert (chosen.type, chosen.options) == (TOY, ToyLauncher.Options(nice))
+    assert create_launcher(chosen, LauncherContext(tmp_path))._nice == nice
+
+
+@pytest.mark.parametrize(
+    ("written", "path", "message"),
+    [
+        ("slurm", "", "must be one of local, or package.module:Class"),
+        ("no.such.module:Launcher", "", "must be one of local, or package.module:Class"),
+        ("kit.toy_launcher", "", "must be one of local, or package.module:Class"),
+        ("kit.toy_launcher:run", "", "must be one of local, or package.module:Class"),
+        ("'pathlib:Path'", "", "must be one of local, or package.module:Class"),
+        ("''", "", "must be one of local, or package.module:Class"),
+        ("'.:'", "", "must be one of local, or package.module:Class"),
+        ("7", "", "must be a name, or a mapping of 'type' and its options"),
+        ("[local]", "", "must be a name, or a mapping of 'type' and its options"),
+        ("true", "", "must be a name, or a mapping of 'type' and its options"),
+        ("null", "", "must not be empty"),
+        ("{}", ".type", "is missing"),
+        ("{nice: 1}", ".type", "is missing"),
+        ("{type: 3}", ".type", "must be a name"),
+        ("{type: slurm, nice: 1}", ".type", "must be one of local, or package.module:Class"),
+        ("{type: local, nice: 1}", ".nice", "is not a setting"),
+        (f"{{type: '{TOY}', nice: high}}", ".nice", "must be a whole number"),
+        (f"{{type: '{TOY}', nice: 20}}", ".nice", "must be greater than or equal to 0 and less"),
+        (f"{{type: '{TOY}', niceness: 2}}", ".niceness", "is not a setting"),
+        (f"'{HERE}Secretive'", ".token", "is missing"),
+    ],
+)
+def test_what_is_wrong_with_a_launcher_is_named_by_its_path(read, written, path, message):
+    with pytest.raises(ConfigError) as caught:
+        read(written)
+    (fault,) = caught.value.fields
+    assert fault.path == f"orchestrators[0].launcher{path}"
+    assert fault.message.startswith(message)
+
+
+def test_several_faults_are_told_at_once(read):
+    with pytest.raises(ConfigError) as caught:
+        read(f"{{type: '{TOY}', nice: x, other: 1}}")
+    paths = {fault.path for fault in caught.value.fields}
+    assert paths == {"orchestrators[0].launcher.nice", "orchestrators[0].launcher.other"}
+
+
+def test_a_secret_option_is_not_shown_and_is_missed_in_the_file(read):
+    settings = read(f"{{type: '{HERE}Secretive', token: hunter2}}")
+    assert "hunter2" not in repr(settings)
+    assert settings.secrets_in_file == ("orchestrators[0].launcher.token",)
+
+
+def test_the_manual_lists_launchers_and_their_options(monkeypatch):
+    monkeypatch.setitem(LAUNCHERS, "toy", TOY)
+    text = manual({"engine": EngineOptions}, {})
+    assert "## `orchestrators[].launcher` of type `toy`\n\nHow commands run.\n" in text
+    assert "| `orchestrators[].launcher.nice` | integer | `0` | Their niceness. |" in text
+
+
+def test_only_a_launcher_that_can_runs_commands_as_another_user(read, tmp_path):
+    context = LauncherContext(tmp_path, Account("nobody", tmp_path, "/"))
+    local = read("local").orchestrators[0].options.launcher
+    assert type(create_launcher(local, context)) is RunAsLauncher
+    toy = read(TOY).orchestrators[0].options.launcher
+    with pytest.raises(ConfigError) as caught:
+        create_launcher(toy, context)
+    assert caught.value.fields[0].path == "engine.run_as"
+
+
+# What follows from it
+
+
+@pytest.mark.parametrize(
+    ("launcher", "bound"), [("local", True), (TOY, True), (f"'{HERE}Roaming'", False)]
+)
+def test_the_launcher_says_whether_executions_are_bound_to_a_machine(engine, launcher, bound):
+    assert bound_to_node({"here": engine(launcher)}) == (["here"] if bound else [])
+
+
+def test_an_engine_pauses_if_its_launcher_does(engine):
+    assert pauser(engine("local"))
+    cannot = engine(TOY)
+    assert cannot.capabilities == {Capability.UPLOAD}
+    with pytest.raises(CapabilityMissing, match="'here' cannot pause"):
+        pauser(cannot)
+    assert Capability.PAUSE in EngineOrchestrator.capabilities, "of others nothing was changed"
+
+
+def test_a_flag_and_its_methods_go_together():
+    with pytest.raises(TypeError, match=r"pause and pause\(\) go together"):
+
+        class Boaster(ToyLauncher):
+            capabilities = frozenset({LauncherCapability.PAUSE})
+
+    with pytest.raises(TypeError, match=r"pause and pause\(\) go together"):
+
+        class Modest(Launcher):
+            def pause(self, folder):
+                """Stop the command."""
+
+
+def test_what_was_paused_goes_on_where_the_launcher_cannot_pause(tmp_path):
+    """The settings named another launcher when the pause was asked for."""
+    launcher = ScriptedLauncher()
+    launcher.capabilities = frozenset()
+    bench = Bench(steps("one", {"id": "two", "needs": ["one"]}), tmp_path, launcher=launcher)
+    bench.look()
+    bench.want(DesiredState.PAUSE)
+    bench.launcher.finish("one")
+    bench.look()
+    assert bench.shown == {"one": TaskStatus.SUCCESS, "two": TaskStatus.RUNNING}
+    assert not {call for call, _ in bench.launcher.calls} & {"pause", "resume"}
+    assert bench.launcher["two"].state.phase is JobPhase.RUNNING
