@@ -149,6 +149,7 @@ def test_it_ends_with_whoever_started_it_and_the_shims_do_not(bench, stopped):
         (server,) = servers(process.pid)
         if stopped:
             os.kill(server, signal.SIGSTOP)
+            wait_until(lambda: records.process_stat(server)[0] == "T")
         process.kill()
     wait_until(lambda: not Path(f"/proc/{server}").exists())
     folder = bench.root / "jobs" / "1"
