@@ -59,6 +59,9 @@ def converse(
     with bundle.places.stream(identity, encoder.content_type):
         try:
             ws = WebSocket(request.environ, turn)
+        except Closed:
+            return Hijacked()
+        try:
             for event in events:
                 if isinstance(event, Heartbeat):
                     ws.ping()
@@ -70,7 +73,7 @@ def converse(
                 if isinstance(event, End):
                     ws.close(*encoder.closing(event))
         except Closed:
-            pass
+            ws.leave()
     return Hijacked()
 
 

@@ -122,14 +122,21 @@ class WebSocket:
             self._open = False
         self._reader.join(_GOODBYE_SECONDS)
 
+    def leave(self) -> None:
+        """Wait a moment for the answer to the client's goodbye to be sent, if it said one."""
+        if self._protocol.state is not ConnectionState.OPEN:
+            self._reader.join(_GOODBYE_SECONDS)
+
     def _write(self, event: Event) -> None:
         try:
             with self._lock:
                 if not self._open:
                     raise Closed
                 self._socket.sendall(self._protocol.send(event))
-        except (OSError, LocalProtocolError) as exc:
+        except OSError as exc:
             self._open = False
+            raise Closed from exc
+        except LocalProtocolError as exc:  # the client says goodbye, which the reader answers
             raise Closed from exc
 
     def _read(self) -> None:
