@@ -8,7 +8,7 @@ import time
 from contextlib import suppress
 from dataclasses import asdict, dataclass
 from pathlib import Path
-from signal import SIG_DFL, SIGINT, SIGKILL, SIGQUIT, SIGTERM, signal
+from signal import SIG_DFL, SIGHUP, SIGINT, SIGKILL, SIGQUIT, SIGTERM, signal
 from subprocess import PIPE, Popen
 
 from app.engine.launchers.base import JobPhase, JobState, Launcher
@@ -99,7 +99,7 @@ def supervise(nice):
     if os.fork():
         os._exit(0)
     os.setsid()
-    for number in (SIGINT, SIGQUIT):  # which a shell may have had ignored
+    for number in (SIGHUP, SIGINT, SIGQUIT):  # which a shell or nohup may have had ignored
         signal(number, SIG_DFL)
     with suppress(BlockingIOError, FileExistsError), Path("lock").open("ab") as lock:
         fcntl.flock(lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
