@@ -6,7 +6,6 @@ Nothing here imports HTTP, so that the other processes stay small.
 from __future__ import annotations
 
 from collections.abc import Collection, Mapping
-from importlib import import_module
 from pathlib import Path
 from pkgutil import resolve_name
 from typing import TYPE_CHECKING, Any
@@ -20,6 +19,7 @@ from app.engine.compiled import make_compiler
 from app.engine.importing import DefinitionImporter
 from app.errors import ConfigError
 from app.identity.registry import authenticator_class
+from app.registered import import_named
 from app.settings import Settings, load_settings
 from app.store.database import Database
 from app.store.executions import Executions
@@ -79,12 +79,8 @@ def import_dialect(name: str) -> Dialect:
     """
     if name in DIALECTS:
         return resolve_name(DIALECTS[name])  # type: ignore[no-any-return]
-    module_name, _, variable = name.partition(":")
-    try:
-        found = getattr(import_module(module_name), variable)
-    except (ImportError, AttributeError, ValueError) as exc:
-        text = f"must be one of {', '.join(DIALECTS)}, or package.module:NAME"
-        raise ConfigError(text, detail=str(exc)) from exc
+    expected = f"must be one of {', '.join(DIALECTS)}, or package.module:NAME"
+    found = import_named(name, {}, expected)
     from app.resources._dialect import Dialect  # noqa: PLC0415
 
     if not isinstance(found, Dialect):

@@ -2,10 +2,8 @@
 
 from __future__ import annotations
 
-from importlib import import_module
-
 from app.clients.orchestrator import Context, Orchestrator
-from app.errors import ConfigError
+from app.registered import import_class
 
 ORCHESTRATORS = {
     "alien4cloud": "app.clients.alien4cloud:Alien4CloudOrchestrator",
@@ -33,15 +31,8 @@ def orchestrator_class(type_: str) -> type[Orchestrator]:
     Raises:
         ConfigError: There is no such type, or it is no orchestrator.
     """
-    module_name, _, class_name = ORCHESTRATORS.get(type_, type_).partition(":")
-    try:
-        found: type[Orchestrator] = getattr(import_module(module_name), class_name)
-        if not issubclass(found, Orchestrator):
-            raise TypeError(f"{class_name} is no Orchestrator")
-    except (ImportError, AttributeError, ValueError, TypeError) as exc:
-        known = ", ".join(sorted(ORCHESTRATORS))
-        text = f"must be one of {known}, or package.module:Class"
-        raise ConfigError(text, detail=str(exc)) from exc
+    expected = f"must be one of {', '.join(sorted(ORCHESTRATORS))}, or package.module:Class"
+    found: type[Orchestrator] = import_class(type_, ORCHESTRATORS, Orchestrator, expected)
     return found
 
 

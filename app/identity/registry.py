@@ -3,13 +3,12 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from importlib import import_module
 
 from app.concurrency import make_pool
-from app.errors import ConfigError
 from app.identity.authenticators import Authenticators
 from app.identity.checking import HASHING_THREADS, Checker
 from app.identity.port import Authenticator, Context
+from app.registered import import_class
 
 AUTHENTICATORS = {
     "none": "app.identity.anonymous:Anonymous",
@@ -35,13 +34,8 @@ def authenticator_class(type_: str) -> type[Authenticator]:
     Raises:
         ConfigError: There is no such type.
     """
-    module_name, _, class_name = AUTHENTICATORS.get(type_, type_).partition(":")
-    try:
-        found = getattr(import_module(module_name), class_name)
-    except (ImportError, AttributeError, ValueError) as exc:
-        raise _unknown(str(exc)) from exc
-    if not isinstance(found, type) or not issubclass(found, Authenticator):
-        raise _unknown(f"{type_} is no Authenticator")
+    expected = f"must be one of: {', '.join(AUTHENTICATORS)}, or package.module:Class"
+    found: type[Authenticator] = import_class(type_, AUTHENTICATORS, Authenticator, expected)
     return found
 
 
@@ -49,8 +43,3 @@ def security_schemes() -> Mapping[str, Mapping[str, str]]:
     """Return the security schemes of OpenAPI of all types of the table, by name."""
     classes = map(authenticator_class, AUTHENTICATORS)
     return {cls.name: cls.scheme for cls in classes if cls.scheme is not None}
-
-
-def _unknown(detail: str) -> ConfigError:
-    known = ", ".join(AUTHENTICATORS)
-    return ConfigError(f"must be one of: {known}, or package.module:Class", detail=detail)

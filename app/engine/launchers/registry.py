@@ -2,10 +2,9 @@
 
 from __future__ import annotations
 
-from importlib import import_module
-
 from app.engine.launchers.base import Launcher, LauncherContext
 from app.errors import ConfigError, FieldError
+from app.registered import import_class
 from app.settings.schema import Chosen
 
 LAUNCHERS = {"local": "app.engine.launchers.local:LocalLauncher"}
@@ -45,15 +44,8 @@ def launcher_class(type_: str) -> type[Launcher]:
     Raises:
         ConfigError: There is no such launcher.
     """
-    module_name, _, class_name = LAUNCHERS.get(type_, type_).partition(":")
-    try:
-        found: type[Launcher] = getattr(import_module(module_name), class_name)
-        if not issubclass(found, Launcher):
-            raise TypeError(f"{class_name} is no Launcher")
-    except (ImportError, AttributeError, ValueError, TypeError) as exc:
-        known = ", ".join(sorted(LAUNCHERS))
-        text = f"must be one of {known}, or package.module:Class"
-        raise ConfigError(text, detail=str(exc)) from exc
+    expected = f"must be one of {', '.join(sorted(LAUNCHERS))}, or package.module:Class"
+    found: type[Launcher] = import_class(type_, LAUNCHERS, Launcher, expected)
     return found
 
 
