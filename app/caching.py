@@ -101,10 +101,14 @@ class LruCache(Generic[K, V]):
             while self._bytes > self._max_bytes and len(self._kept) > 1:
                 self._drop(next(iter(self._kept)))
 
+    def take(self, key: K) -> V | None:
+        """Return the value of a key, if it is kept, and keep it no longer."""
+        with self._lock:
+            return self._drop(key)
+
     def drop(self, key: K) -> None:
         """Keep the value of a key no longer."""
-        with self._lock:
-            self._drop(key)
+        self.take(key)
 
     def clear(self) -> None:
         """Keep nothing any more."""
@@ -112,10 +116,12 @@ class LruCache(Generic[K, V]):
             self._kept.clear()
             self._bytes = 0
 
-    def _drop(self, key: K) -> None:
+    def _drop(self, key: K) -> V | None:
         dropped = self._kept.pop(key, None)
-        if dropped is not None:
-            self._bytes -= dropped[1]
+        if dropped is None:
+            return None
+        self._bytes -= dropped[1]
+        return dropped[0]
 
 
 class _Flight(Future[V]):

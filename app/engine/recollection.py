@@ -2,11 +2,10 @@
 
 from __future__ import annotations
 
-import threading
-from collections import OrderedDict
 from collections.abc import Mapping
 from typing import Protocol
 
+from app.caching import LruCache
 from app.domain import JSON, Execution
 from app.engine.plan import Plan
 from app.engine.progress import Progress, Stored, token_of, version_of
@@ -36,10 +35,7 @@ class Recollection:
 
     def __init__(self, cursors: Cursors, most_bytes: int = _MOST_BYTES) -> None:
         self._cursors = cursors
-        self._most_bytes = most_bytes
-        self._bytes = 0
-        self._kept: OrderedDict[str, tuple[Progress, int]] = OrderedDict()
-        self._lock = threading.Lock()
+        self._kept: LruCache[str, Progress] = LruCache(most_bytes, lambda each: each.bytes)
 
     def take(self, execution: Execution, plan: Plan) -> Progress:
         """Return the progress of an execution as it is stored, for one look to change it.
@@ -48,7 +44,7 @@ class Recollection:
             UpstreamError: Only a later version of this program can read it.
             ValueError: It cannot be read.
         """
-        kept = self._forget(execution.id)
+        kept = self._kept.take(execution.id)
         token = token_of(execution.cursor)
         if kept is not None and token is not None and kept.token == token and kept.plan is plan:
             return kept
@@ -56,13 +52,7 @@ class Recollection:
 
     def keep(self, execution: Execution, progress: Progress) -> None:
         """Keep what a look left, whose changes are about to be stored."""
-        size = progress.bytes
-        with self._lock:
-            self._kept[execution.id] = progress, size
-            self._bytes += size
-            while self._bytes > self._most_bytes:
-                _, (_, freed) = self._kept.popitem(last=False)
-                self._bytes -= freed
+        self._kept.put(execution.id, progress)
 
     def tasks(self, execution: Execution) -> dict[str, TaskState]:
         """Read the tasks of an execution that are not as they were launched, without a definition.
@@ -80,9 +70,3 @@ class Recollection:
         if version_of(cursor) == 1 or "tasks" in cursor:
             return Stored(cursor, cursor.get("tasks", {}), to_be_moved=True)
         return Stored(cursor, self._cursors.of(execution))
-
-    def _forget(self, execution_id: str) -> Progress | None:
-        with self._lock:
-            progress, size = self._kept.pop(execution_id, (None, 0))
-            self._bytes -= size
-            return progress

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import replace
+from sys import getsizeof
 
 import pytest
 from engine_kit import Bench, diamond, steps, stored
@@ -141,7 +142,7 @@ def test_what_was_not_used_for_longest_makes_room(tmp_path):
     plan = flows[0].plan
     for flow in flows:
         flow.look()
-    size = flows[0].recollection.take(flows[0].execution, plan).bytes
+    size = flows[0].recollection.take(flows[0].execution, plan).bytes + getsizeof("e0")
     room = Recollection(flows[0].cursors, 2 * size)
     kept = []
     for flow in flows:
