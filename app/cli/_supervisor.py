@@ -192,7 +192,7 @@ class Supervisor:
             return 0
         child.listen(0.0)  # what it said last
         child.bury()
-        if code == _USAGE_ERROR and not child.proven:
+        if code == _USAGE_ERROR and not self._is_proven(child):
             return code
         if now - child.started_at > _STEADY_SECONDS:
             child.failures = 0
@@ -201,6 +201,10 @@ class Supervisor:
             self._spare_clients(child)
         _tell_end(child.name, code, pause)
         return 0
+
+    def _is_proven(self, child: Child) -> bool:
+        """Return whether one like a child has been at work: the settings were right once."""
+        return any(one.proven for one in self._children if one.module == child.module)
 
     def _start(self, child: Child) -> None:
         try:

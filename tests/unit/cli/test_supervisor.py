@@ -151,6 +151,17 @@ def test_settings_that_became_wrong_end_nothing_and_are_tried_again(child, super
     assert tend_until(supervisor(one), one, lambda: one.at_work) == 0
 
 
+def test_settings_that_became_wrong_end_nothing_where_one_of_several_alike_was_at_work(
+    child, supervisor
+):
+    one, other = child(GIVES_SIGNS), child(GIVES_SIGNS)
+    both = supervisor(one, other)
+    tend_until(both, one, lambda: one.at_work)
+    child("raise SystemExit(2)")
+    assert tend_until(both, other, lambda: other.failures >= 2) == 0
+    assert not other.proven
+
+
 def test_a_machine_without_room_for_a_process_is_asked_again(child, supervisor, monkeypatch):
     def full(*args, **kwargs):
         raise BlockingIOError(11, "Resource temporarily unavailable")
