@@ -52,10 +52,7 @@ class Topologies:
         """
 
         def load() -> Topology:
-            topology = if_known(self._api.topology, application, environment)
-            if topology is None:
-                raise NotFound("The environment is not deployed.")
-            return topology
+            return _read_topology(self._api, application, environment)
 
         return self._cache.get((environment, version), load).value
 
@@ -195,9 +192,7 @@ class Describer:
         return cached.value
 
     def _load(self, place: Place) -> Deployed:
-        topology = if_known(self._api.topology, place.application.id, place.environment.id)
-        if topology is None:
-            raise NotFound("The environment is not deployed.")
+        topology = _read_topology(self._api, place.application.id, place.environment.id)
         return Deployed(place.environment, topology)
 
     def _described(self, place: Place, deployed: Deployed) -> WorkflowDescription:
@@ -208,3 +203,16 @@ class Describer:
             outputs=deployed.topology.domain_outputs(),
             steps=workflow.domain_steps(),
         )
+
+
+def _read_topology(api: Alien4CloudApi, application: str, environment: str) -> Topology:
+    """Read what is deployed in an environment.
+
+    Raises:
+        NotFound: Nothing is.
+        UpstreamError: Alien4Cloud failed.
+    """
+    topology = if_known(api.topology, application, environment)
+    if topology is None:
+        raise NotFound("The environment is not deployed.")
+    return topology
