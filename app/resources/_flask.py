@@ -22,7 +22,7 @@ class _NoSessions(SessionInterface):
     """Opens the same empty session for each request: this service keeps none."""
 
     def __init__(self) -> None:
-        self._session = self.make_null_session(Flask(__name__))
+        self._session = self.null_session_class()
 
     def open_session(self, app: Flask, request: Request) -> SessionMixin:
         """Return the empty session."""
