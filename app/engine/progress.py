@@ -213,24 +213,24 @@ class Progress:
 
         If it could not be stored after all, this object is wrong: make another from the store.
         """
-        cursors: dict[str, JSON] = {}
+        changed: dict[str, JSON] = {}
         shown: list[Task] = []
         for name in sorted(self._changing, key=self.plan.positions.__getitem__):
             task, before = self[name], self._stored.get(name, {})
             after = task.dump()
             if after == before:
                 continue
-            cursors[name] = self._stored[name] = after
+            changed[name] = self._stored[name] = after
             now = task.shown(name)
             if now != TaskState.load(before).shown(name):
                 shown.append(now)
         self._changing.clear()
         own = self._own_cursor()
         # A look that changed nothing keeps its token, so that its cursor is not stored again.
-        if cursors or own != self._own or self.token is None:
+        if changed or own != self._own or self.token is None:
             self._own, self.token = own, secrets.token_hex(_TOKEN_BYTES)
         cursor = {"version": _VERSION, **own, "look": self.token}
-        return Changes(cursor, tuple(shown), cursors)
+        return Changes(cursor, tuple(shown), changed)
 
     def _own_cursor(self) -> JSON:
         return {
