@@ -7,8 +7,9 @@ from typing import Any, ClassVar
 import marshmallow as ma
 from marshmallow import fields
 
+from app.resources import _problem
 from app.resources._errors import Failure
-from app.resources._problem import FieldFaultSchema, ProblemRenderer, sentence
+from app.resources._problem import ProblemRenderer, sentence
 
 
 class WaasErrorSchema(ma.Schema):
@@ -20,18 +21,10 @@ class WaasErrorSchema(ma.Schema):
     detail = fields.String()
 
 
-class ProblemSchema(ma.Schema):
+class ProblemSchema(_problem.ProblemSchema):
     """An error (RFC 9457)."""
 
-    type = fields.String(required=True)
-    title = fields.String(required=True)
-    status = fields.Integer(required=True)
-    detail = fields.String(required=True)
-    code = fields.String(required=True, metadata={"description": "Stable, for programs"})
     errors = fields.List(fields.Nested(WaasErrorSchema), required=True)
-    fields_ = fields.List(
-        fields.Nested(FieldFaultSchema), data_key="fields", metadata={"description": "Each fault"}
-    )
 
 
 class RootErrors(ProblemRenderer):
