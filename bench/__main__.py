@@ -12,9 +12,21 @@ import time
 from collections.abc import Iterator
 from pathlib import Path
 
-from bench import abuse, alien4cloud, durability, engine, follow, http, journal, streams
+from bench import (
+    abuse,
+    alien4cloud,
+    durability,
+    engine,
+    follow,
+    gateway,
+    http,
+    journal,
+    launch,
+    streams,
+)
 from bench._client import raise_descriptor_limit
 from bench._report import Figure, load, machine, markdown, text_row
+from bench._target import PEER_ROWS, Peers, read_peers
 
 _PARTS = {
     "journal": journal,
@@ -22,11 +34,14 @@ _PARTS = {
     "follow": follow,
     "streams": streams,
     "engine": engine,
+    "launch": launch,
     "http": http,
+    "gateway": gateway,
     "alien4cloud": alien4cloud,
     "abuse": abuse,
 }
 _JUDGES = {"abuse"}
+_BESIDE_PEERS = {"launch", "gateway"}
 
 
 def main() -> None:
@@ -37,17 +52,32 @@ def main() -> None:
     parser.add_argument(
         "--markdown", type=Path, metavar="FILE", help="write the table there, too, as Markdown"
     )
+    rows = "; ".join(f"{name}: {what}" for name, what in PEER_ROWS.items())
+    parser.add_argument(
+        "--peer", action="append", default=[], metavar="NAME=URL",
+        help=f"address of a running service of another program, for one row ({rows}); "
+        "the row says 'not measured' without",
+    )  # fmt: skip
+    parser.add_argument(
+        "--peer-body", action="append", default=[], metavar="NAME=JSON",
+        help="what is sent to a peer that launches; default {}",
+    )  # fmt: skip
     parser.add_argument("parts", nargs="*", help=f"some of {', '.join(_PARTS)}; default all")
     arguments = parser.parse_args()
     unknown = set(arguments.parts) - set(_PARTS)
     if unknown:
         parser.error(f"there is no part '{unknown.pop()}'")
+    try:
+        peers = read_peers(arguments.peer, arguments.peer_body)
+    except argparse.ArgumentTypeError as exc:
+        parser.error(str(exc))
     raise_descriptor_limit()  # the service inherits it
     begun, before = time.monotonic(), load()
     head = [*machine(), f"Before: {before}"]
     print("\n".join(head), end="\n\n", flush=True)
     figures, failed = [], False
-    for part, figure in _measure(arguments.parts or list(_PARTS), quick=arguments.quick):
+    parts = arguments.parts or list(_PARTS)
+    for part, figure in _measure(parts, quick=arguments.quick, peers=peers):
         print(text_row(figure), flush=True)
         figures.append(figure)
         failed |= part in _JUDGES and figure.verdict != "ok"
@@ -63,11 +93,13 @@ def main() -> None:
     sys.exit(1 if failed else 0)
 
 
-def _measure(parts: list[str], *, quick: bool) -> Iterator[tuple[str, Figure]]:
+def _measure(parts: list[str], *, quick: bool, peers: Peers) -> Iterator[tuple[str, Figure]]:
     """Take the figures of some parts; what fails is a figure that is missing, with the reason."""
     for name in parts:
+        options = {"peers": peers} if name in _BESIDE_PEERS else {}
         try:
-            yield from ((name, figure) for figure in _PARTS[name].run(quick=quick))
+            for figure in _PARTS[name].run(quick=quick, **options):
+                yield name, figure
         except (RuntimeError, OSError) as exc:
             yield name, Figure(name, None, note=f"failed: {exc}".splitlines()[0])
 

@@ -21,6 +21,8 @@ from typing import Any, Self
 
 import orjson
 
+from bench._target import Target
+
 _LENGTH = re.compile(rb"\r\ncontent-length: *(\d+)", re.IGNORECASE)
 _TOTAL = re.compile(rb'"total_results":(\d+)')
 _RECEIVE_BYTES = 256 * 1024
@@ -41,28 +43,27 @@ class Answer:
 
 
 class Connection:
-    """One keep-alive connection to a server on 127.0.0.1.
+    """One keep-alive connection to a server.
 
     Args:
-        port: Where the server listens.
-        path: What to ask for, again and again; ``{}`` in it becomes ``start``.
+        target: What to ask for, again and again.
         start: Index of the first log entry to ask for.
     """
 
-    __slots__ = ("_path", "_received", "_wanted", "socket", "start")
+    __slots__ = ("_received", "_target", "_wanted", "socket", "start")
 
-    def __init__(self, port: int, path: str, start: int = 0) -> None:
-        self.socket = socket.create_connection(("127.0.0.1", port), timeout=_ANSWER_SECONDS)
+    def __init__(self, target: Target, start: int = 0) -> None:
+        address = target.host, target.port
+        self.socket = socket.create_connection(address, timeout=_ANSWER_SECONDS)
         self.socket.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
         self.start = start
-        self._path = path
+        self._target = target
         self._received = b""
         self._wanted = 0
 
     def ask(self) -> None:
         """Send the request."""
-        path = self._path.format(self.start)
-        self.socket.send(f"GET {path} HTTP/1.1\r\nHost: 127.0.0.1\r\n\r\n".encode())
+        self.socket.send(self._target.request(self.start))
 
     def receive(self) -> bytes | None:
         """Read what is there; give the body once it is complete.
@@ -79,7 +80,7 @@ class Connection:
             if head < 0:
                 return None
             length = _LENGTH.search(self._received, 0, head)
-            if length is None or not self._received.startswith(b"HTTP/1.1 200"):
+            if length is None or not self._received.startswith(b"HTTP/1.1 2"):
                 raise ConnectionError(self._received.decode("utf-8", "replace"))
             self._wanted = head + 4 + int(length[1])
         if len(self._received) < self._wanted:
@@ -177,7 +178,7 @@ def _open(port: int, paths: Sequence[str], start: int) -> tuple[select.epoll, Co
     epoll = select.epoll()
     connections: Connections = {}
     for number, path in enumerate(paths, start=1):
-        connection = Connection(port, path, start)
+        connection = Connection(Target(port, path), start)
         connection.ask()
         connections[connection.socket.fileno()] = connection
         epoll.register(connection.socket, select.EPOLLIN)
@@ -260,7 +261,7 @@ class Followed:
 
 def follow_to_the_end(pipe: Pipe, port: int, path: str) -> Followed:
     """Follow one log until it is complete, and check that numbered lines come without a gap."""
-    connection = Connection(port, path)
+    connection = Connection(Target(port, path))
     entries = due = wrong = 0
     pipe.send(None)
     while True:
@@ -284,7 +285,7 @@ def probe(_pipe: Pipe, port: int, path: str, per_second: float, seconds: float) 
     Times count from the moment when a request was due, not from when it could be sent: a server
     that stalls is charged for all who would have come meanwhile.
     """
-    connection = Connection(port, path)
+    connection = Connection(Target(port, path))
     took = []
     begun = time.monotonic()
     for number in range(round(per_second * seconds)):
@@ -293,4 +294,28 @@ def probe(_pipe: Pipe, port: int, path: str, per_second: float, seconds: float) 
         connection.ask()
         connection.answer()
         took.append((time.monotonic() - due) * 1000)
+    return took
+
+
+def in_turn(_pipe: Pipe, target: Target, connections: int, number: int) -> list[float]:
+    """Send a request again and again over some connections, each when the last one was answered.
+
+    Returns:
+        How long each answer took, in ms.
+    """
+    epoll = select.epoll()
+    open_ = {c.socket.fileno(): c for c in (Connection(target) for _ in range(connections))}
+    begun: dict[int, int] = {}
+    for descriptor, connection in open_.items():
+        epoll.register(descriptor, select.EPOLLIN)
+        begun[descriptor] = time.monotonic_ns()
+        connection.ask()
+    took: list[float] = []
+    while len(took) < number:
+        for descriptor, _ in epoll.poll(_ANSWER_SECONDS):
+            if open_[descriptor].receive() is not None:
+                now_ns = time.monotonic_ns()
+                took.append((now_ns - begun[descriptor]) / 1e6)
+                begun[descriptor] = now_ns
+                open_[descriptor].ask()
     return took

@@ -1,4 +1,4 @@
-"""One process of a peer: ``python -m bench._peer_process KIND BODY_BYTES LISTENER_FD``."""
+"""One process of a peer: ``python -m bench._peer_process KIND BODY_BYTES LISTENER_FD [STORE]``."""
 
 from gevent import monkey
 
@@ -6,18 +6,22 @@ monkey.patch_all(subprocess=False)
 
 import signal  # noqa: E402
 import socket  # noqa: E402
+import sqlite3  # noqa: E402
 import sys  # noqa: E402
 from collections.abc import Callable, Iterable  # noqa: E402
 from typing import Any  # noqa: E402
 
 import gevent  # noqa: E402
+import psycopg  # noqa: E402
 from flask import Flask, Response  # noqa: E402
 from gevent.event import Event  # noqa: E402
+from sqlalchemy import make_url  # noqa: E402
 
 from app.cli._limits import freeze_start_up  # noqa: E402
 from app.cli._server import Server  # noqa: E402
 
 _BLOCK = 64
+_TABLE = "CREATE TABLE IF NOT EXISTS bench_rows (moment TEXT, content TEXT)"
 
 
 class Held:
@@ -63,6 +67,43 @@ def _flask(body: bytes) -> Flask:
     return app
 
 
+def _row(commit: Callable[[], None]) -> Flask:
+    app = Flask("peer")
+
+    @app.post("/rows")
+    def view() -> Response:
+        commit()
+        return Response(status=201)
+
+    return app
+
+
+def _committer(url: str) -> Callable[[], None]:
+    """Return what commits one row, which the disk has on return."""
+    store = make_url(url)
+    values = "now", "x" * 200
+    if store.get_backend_name() == "sqlite":
+        file = sqlite3.connect(str(store.database), isolation_level=None)
+        file.execute("PRAGMA journal_mode=WAL")
+        file.execute("PRAGMA synchronous=FULL")
+        file.execute(_TABLE)
+
+        def insert() -> None:
+            file.execute("INSERT INTO bench_rows VALUES (?, ?)", values)
+
+        return insert
+    address = store.set(drivername="postgresql").render_as_string(hide_password=False)
+    idle = [psycopg.connect(address, autocommit=True)]
+    idle[0].execute(_TABLE)
+
+    def commit() -> None:
+        connection = idle.pop() if idle else psycopg.connect(address, autocommit=True)
+        connection.execute("INSERT INTO bench_rows VALUES (%s, %s)", values)
+        idle.append(connection)
+
+    return commit
+
+
 def main() -> None:
     kind, size, descriptor = sys.argv[1], int(sys.argv[2]), int(sys.argv[3])
     body = b"{" + b" " * (size - 2) + b"}"
@@ -70,7 +111,11 @@ def main() -> None:
     gevent.signal_handler(signal.SIGTERM, stop.set)
     held = Held(body)
     gevent.signal_handler(signal.SIGUSR1, lambda: gevent.spawn(held.release))
-    server = Server(socket.socket(fileno=descriptor), held if kind == "held" else _flask(body))
+    if kind == "row":
+        application: Any = _row(_committer(sys.argv[4]))
+    else:
+        application = held if kind == "held" else _flask(body)
+    server = Server(socket.socket(fileno=descriptor), application)
     freeze_start_up()
     server.start()
     stop.wait()

@@ -1,8 +1,8 @@
 """The least that a service like ours could be, on the same gevent server: what we compare with.
 
 ``held`` keeps every request until :meth:`Peer.release` and then answers with a constant body, in
-plain WSGI; ``flask`` answers at once, from a bare Flask view. Neither reads a parameter, asks a
-database, or knows a user.
+plain WSGI; ``flask`` answers at once, from a bare Flask view; ``row`` commits one row to a store
+before, through the bare driver, and sends no body. None reads a parameter, or knows a user.
 """
 
 from __future__ import annotations
@@ -26,13 +26,19 @@ class Peer:
         kind: What it does, see above.
         body_bytes: Size of each answer.
         processes: How many share the port.
+        store: URL of the store that ``row`` writes to.
 
     Attributes:
         port: Where it answers, on 127.0.0.1.
     """
 
     def __init__(
-        self, kind: Literal["held", "flask"], body_bytes: int, *, processes: int = 1
+        self,
+        kind: Literal["held", "flask", "row"],
+        body_bytes: int,
+        *,
+        processes: int = 1,
+        store: str | None = None,
     ) -> None:
         listeners = [listen("127.0.0.1", 0, shared=True)]
         self.port: int = listeners[0].getsockname()[1]
@@ -41,6 +47,7 @@ class Peer:
         for listener in listeners:
             descriptor = listener.fileno()
             command = ["-m", "bench._peer_process", kind, str(body_bytes), str(descriptor)]
+            command += [] if store is None else [store]
             self._processes.append(
                 subprocess.Popen([sys.executable, *command], pass_fds=[descriptor])
             )

@@ -25,7 +25,8 @@ class Figure:
         value: The measurement in ``unit``; None when it could not be taken, and ``note`` says why.
         most: Goal: not more than this.
         least: Goal: not less than this.
-        ratio: ``value`` divided by that of ``beside``, measured in the same run.
+        ratio: ``value`` divided by that of ``beside``, measured in the same run; None where that
+            was not measured.
         most_ratio: Goal for the ratio: not more than this.
         least_ratio: Goal for the ratio: not less than this.
     """
@@ -43,10 +44,10 @@ class Figure:
 
     @property
     def verdict(self) -> str:
-        """``ok`` or ``MISSED``; nothing where there is no goal."""
+        """``ok`` or ``MISSED``; nothing where there is no goal, or nothing to compare with."""
         if self.value is None:
             return "skipped"
-        if not self._goals():
+        if not self._goals() or (self.beside and self.ratio is None):
             return ""
         kept = _within(self.value, self.least, self.most)
         return "ok" if kept and _within(self.ratio, self.least_ratio, self.most_ratio) else "MISSED"
@@ -54,7 +55,9 @@ class Figure:
     def cells(self) -> tuple[str, ...]:
         """Give the columns of the table."""
         value = "-" if self.value is None else f"{_number(self.value)} {self.unit}".strip()
-        ratio = "" if self.ratio is None else f"{_number(self.ratio)} x {self.beside}"
+        ratio = f"{self.beside}: not measured" if self.beside else ""
+        if self.ratio is not None:
+            ratio = f"{_number(self.ratio)} x {self.beside}"
         goals = ", ".join(self._goals())
         return (self.name, value, goals, ratio, self.verdict, self.note)
 

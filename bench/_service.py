@@ -29,7 +29,7 @@ class Service:
 
     Args:
         folder: The data folder; definitions in ``folder/workflows`` are offered.
-        processes: Number of web processes.
+        processes: Number of web processes; None for the default.
         env: More settings, as ``SLIPWAY_...`` variables.
 
     Attributes:
@@ -39,11 +39,12 @@ class Service:
     """
 
     def __init__(
-        self, folder: Path, *, processes: int = 1, env: Mapping[str, str] | None = None
+        self, folder: Path, *, processes: int | None = 1, env: Mapping[str, str] | None = None
     ) -> None:
         self.folder = folder
         self._env = {k: v for k, v in os.environ.items() if not k.startswith("SLIPWAY_")}
-        self._env["SLIPWAY_WEB__PROCESSES"] = str(processes)
+        if processes is not None:
+            self._env["SLIPWAY_WEB__PROCESSES"] = str(processes)
         self._env["SLIPWAY_OBSERVABILITY__LOG_LEVEL"] = "WARNING"
         self._env.update(env or {})
         self._output = folder / "serve.log"

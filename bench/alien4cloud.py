@@ -9,11 +9,8 @@ after each line are a load of their own, which ``bench.follow`` measures.
 
 from __future__ import annotations
 
-import json
-import os
 import random
 import re
-import signal
 import tempfile
 import time
 from collections import Counter
@@ -21,21 +18,16 @@ from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from datetime import UTC, datetime
 from itertools import pairwise
-from multiprocessing.connection import Connection as Pipe
-from pathlib import Path
 from typing import Any
 
 from app.store.executions import Executions, Intent
+from bench._alien4cloud import WORKFLOW, Upstream, gateway, standing_still
 from bench._client import Answer, Worker, follow_logs
 from bench._report import Figure, median, percentile
 from bench._seed import OWNER, open_store
 from bench._service import Service
 from bench.streams import follow_events
-from tests.fakes.alien4cloud import Alien4Cloud, script
-from tests.fakes.alien4cloud.run import Run
 
-_LATENCY_SECONDS = 0.02
-_WORKFLOW = "exec_job"
 _INTERVAL_MS = 500
 _EXTRA_MS = 150
 _TOLERANCE = 1.05
@@ -56,104 +48,13 @@ def run(*, quick: bool) -> Iterator[Figure]:
     yield from _many(100 if quick else 500)
 
 
-class _Upstream:
-    """The emulator, in a process of its own.
-
-    Args:
-        applications: How many applications it has.
-    """
-
-    def __init__(self, applications: int = 1) -> None:
-        self._worker = Worker(emulate, applications)
-        self.url: str = self._worker.receive()
-
-    def __enter__(self) -> _Upstream:
-        return self
-
-    def __exit__(self, *exc_info: object) -> None:
-        self._worker.send(("stop",))
-        self._worker.__exit__()
-
-    def __getattr__(self, command: str) -> Callable[..., Any]:
-        def call(*arguments: Any) -> Any:
-            self._worker.send((command, *arguments))
-            return self._worker.receive()
-
-        return call
-
-
-def emulate(pipe: Pipe, applications: int) -> None:
-    """Serve, and do what the pipe says."""
-    server = Alien4Cloud(latency=_LATENCY_SECONDS, start_delay=0.05)
-    for index in range(applications):
-        application = server.application(f"app{index}", tags={"hpcwaas-workflows": _WORKFLOW})
-        application.environment().workflow(_WORKFLOW, script=script.endless())
-    commands = _Commands(server)
-    with server:
-        pipe.send(server.url)
-        while (message := pipe.recv())[0] != "stop":
-            pipe.send(getattr(commands, message[0])(*message[1:]))
-
-
-class _Commands:
-    """What the emulator does on demand."""
-
-    def __init__(self, server: Alien4Cloud) -> None:
-        self._server = server
-
-    def requests(self) -> int:
-        """Give the number of requests so far."""
-        return self._server.requests.total()
-
-    def looks(self, seconds: float) -> list[float]:
-        """Give the moments of the last seconds at which an execution was looked at."""
-        since = time.monotonic() - seconds
-        return [at for at, name in self._server.history if name == "get_execution" and at >= since]
-
-    def busiest(self, seconds: float, window: float) -> int:
-        """Give the most requests that came within any window of the last seconds."""
-        since = time.monotonic() - seconds
-        moments = [at for at, _ in self._server.history if at >= since]
-        first = most = 0
-        for index, at in enumerate(moments):
-            while moments[first] <= at - window:
-                first += 1
-            most = max(most, index - first + 1)
-        return most
-
-    def write(self) -> None:
-        """Write a line, with a stamp, that is visible at once."""
-        run: Run = self._server.runs[0]
-        run.log(self._server.now(), f"@{time.monotonic_ns()}")
-
-    def begin(self, number: int) -> list[dict[str, str]]:
-        """Begin executions; give what the gateway keeps to find each."""
-        world = self._server.world
-        environment = next(iter(world.applications["app0"].environments.values()))
-        runs = [
-            world.launch(environment, environment.workflows[_WORKFLOW], {}) for _ in range(number)
-        ]
-        place = {"application": "app0", "environment": environment.id, "workflow": _WORKFLOW}
-        return [{**place, "execution": run.id} for run in runs]
-
-
-@contextmanager
-def _service(folder: str, upstream: _Upstream) -> Iterator[Service]:
-    orchestrator = {"name": "hpc", "type": "alien4cloud", "url": upstream.url, "user": "admin",
-                    "password": "secret"}  # fmt: skip
-    config = Path(folder) / "slipway.yaml"
-    config.write_text(json.dumps({"orchestrators": [orchestrator]}))
-    with Service(Path(folder), env={"SLIPWAY_CONFIG": str(config)}) as service:
-        yield service
-
-
 def _followers(clients: int, lines: int) -> Iterator[Figure]:
     with (
         tempfile.TemporaryDirectory(prefix="slipway-bench-") as folder,
-        _Upstream() as upstream,
-        _service(folder, upstream) as service,
+        Upstream() as upstream,
+        gateway(folder, upstream) as service,
     ):
-        execution = service.launch(_WORKFLOW)
+        execution = service.launch(WORKFLOW)
         service.call("GET", f"/executions/{execution}/logs?from=1&timeout=30s")
         time.sleep(_CALM_SECONDS)  # just after something has happened it is asked for more
         with _following(service, execution, 1):
@@ -192,13 +93,13 @@ def _following(service: Service, execution: str, clients: int) -> Iterator[Worke
         yield worker
 
 
-def _rate(upstream: _Upstream, seconds: float) -> float:
+def _rate(upstream: Upstream, seconds: float) -> float:
     before, begun = upstream.requests(), time.monotonic()
     time.sleep(seconds)
     return float((upstream.requests() - before) / (time.monotonic() - begun))
 
 
-def _write(upstream: _Upstream, lines: int) -> list[float]:
+def _write(upstream: Upstream, lines: int) -> list[float]:
     """Have lines written at odd moments; give when the execution was looked at meanwhile."""
     begun = time.monotonic()
     for _ in range(lines):
@@ -237,25 +138,21 @@ def _deliveries(answers: list[Answer]) -> list[float]:
     ]
 
 
-def _calls_of_readers(service: Service, upstream: _Upstream, execution: str) -> int:
-    """Count the calls that readers cause, while the conductor of the execution stands still."""
-    os.kill(service.conductor, signal.SIGSTOP)
-    try:
-        time.sleep(0.5)
+def _calls_of_readers(service: Service, upstream: Upstream, execution: str) -> int:
+    """Count the calls that readers cause."""
+    with standing_still(service):
         before: int = upstream.requests()
         for _ in range(200):
             service.call("GET", f"/executions/{execution}")
             service.call("GET", f"/executions/{execution}/logs?size=10&timeout=0s")
         return int(upstream.requests()) - before
-    finally:
-        os.kill(service.conductor, signal.SIGCONT)
 
 
 def _list(applications: int) -> Iterator[Figure]:
     with (
         tempfile.TemporaryDirectory(prefix="slipway-bench-") as folder,
-        _Upstream(applications) as upstream,
-        _service(folder, upstream) as service,
+        Upstream(applications) as upstream,
+        gateway(folder, upstream) as service,
     ):
         before = upstream.requests()
         cold, found = _timed_list(service)
@@ -281,11 +178,11 @@ def _many(number: int) -> Iterator[Figure]:
     """Watch many, of which somebody follows one, with the budget that is the default."""
     with (
         tempfile.TemporaryDirectory(prefix="slipway-bench-") as folder,
-        _Upstream() as upstream,
+        Upstream() as upstream,
     ):
         references = upstream.begin(number)
         _write_down(folder, references)
-        with _service(folder, upstream) as service:
+        with gateway(folder, upstream) as service:
             begun = time.monotonic()
             _await_all_seen(service, number)
             first_round = time.monotonic() - begun
@@ -339,8 +236,8 @@ def _write_down(folder: str, references: list[dict[str, str]]) -> None:
     for reference in references:
         intent = Intent(
             execution_id=reference["execution"], orchestrator="hpc",
-            workflow_id=f"app0@{reference['environment']}@{_WORKFLOW}",
-            workflow_name=_WORKFLOW, owner=OWNER, inputs={},
+            workflow_id=f"app0@{reference['environment']}@{WORKFLOW}",
+            workflow_name=WORKFLOW, owner=OWNER, inputs={},
         )  # fmt: skip
         store.launched(store.create(intent)[0], reference)
     database.dispose()

@@ -3,7 +3,7 @@
 *Throughput*, on SQLite and on PostgreSQL, is that of ``wrk`` (one thread, 64 keep-alive
 connections) against one web process, in requests a second. The peer is a Flask view on the same
 gevent server that gives a ready answer of the same size; it is measured before and after, and the
-mean of the two counts.
+mean of the two counts. That is done on an idle machine, and beside two loops that take a core each.
 
 *Latency* is that of ``GET /health`` asked 100 times a second while RSA-4096 keys are made without a
 pause, in ms, counted from when each request was due; beside it the same without the keys.
@@ -11,9 +11,8 @@ pause, in ms, counted from when each request was due; beside it the same without
 
 from __future__ import annotations
 
-import re
-import shutil
 import subprocess
+import sys
 import tempfile
 import threading
 import time
@@ -28,12 +27,10 @@ from bench._peers import Peer
 from bench._report import Figure, percentile
 from bench._seed import OWNER, batches, make_executions, observation, open_store
 from bench._service import Service
+from bench._target import Target
+from bench._wrk import CONNECTIONS, MISSING, is_here, load
 
-_CONNECTIONS = 64
 _PROBES_PER_SECOND = 100
-_RATE = re.compile(r"Requests/sec: +([\d.]+)")
-_P99 = re.compile(r"99% +([\d.]+)(us|ms|s)")
-_ERRORS = re.compile(r"Non-2xx or 3xx responses: (\d+)")
 
 
 def run(*, quick: bool) -> Iterator[Figure]:
@@ -66,38 +63,44 @@ def _service(url: str | None) -> Iterator[tuple[Service, str]]:
 
 
 def _both(service: Service, view: str, where: str, seconds: int) -> Iterator[Figure]:
-    yield _throughput(service, f"GET /executions/<id>{where}", view, seconds, 0.75)
     page = f"{view}/logs?from=5000&size=100"
+    yield _throughput(service, f"GET /executions/<id>{where}", view, seconds, 0.75)
     yield _throughput(service, f"page of 100 log entries{where}", page, seconds, 0.5)
+    with _busy_loops(2):
+        name = f"GET /executions/<id>{where}, beside two busy loops"
+        yield _throughput(service, name, view, seconds, 0.75)
 
 
 def _throughput(service: Service, name: str, path: str, seconds: int, least_ratio: float) -> Figure:
-    title = f"{name}, {_CONNECTIONS} connections"
-    if shutil.which("wrk") is None:
-        return Figure(title, None, note="wrk is not installed (apt-get install wrk)")
+    title = f"{name}, {CONNECTIONS} connections"
+    if not is_here():
+        return Figure(title, None, note=MISSING)
     size = int(service.call("GET", path)[1]["Content-Length"])
+    mine = Target(service.port, path)
     with Peer("flask", size) as peer:
-        _wrk(peer.port, "/executions/x", 1)
-        bare = _wrk(peer.port, "/executions/x", seconds)[0]
-        _wrk(service.port, path, 1)
-        ours, p99_ms = _wrk(service.port, path, seconds)
-        bare = (bare + _wrk(peer.port, "/executions/x", seconds)[0]) / 2
+        theirs = Target(peer.port, "/executions/x")
+        load(theirs, 1)
+        bare = load(theirs, seconds).rate
+        load(mine, 1)
+        ours = load(mine, seconds)
+        bare = (bare + load(theirs, seconds).rate) / 2
     return Figure(
-        title, ours, "/s", ratio=ours / bare, beside="bare Flask view", least_ratio=least_ratio,
-        note=f"p99 {p99_ms:.3g} ms; {size:,} bytes; the bare view {bare:,.0f}/s",
+        title, ours.rate, "/s", ratio=ours.rate / bare, beside="bare Flask view",
+        least_ratio=least_ratio,
+        note=f"p99 {ours.p99_ms:.3g} ms; {size:,} bytes; the bare view {bare:,.0f}/s",
     )  # fmt: skip
 
 
-def _wrk(port: int, path: str, seconds: int) -> tuple[float, float]:
-    """Load a server; give requests a second, and the 99th percentile of the latency in ms."""
-    command = ["wrk", "-t1", f"-c{_CONNECTIONS}", f"-d{seconds}s", "--latency"]
-    done = subprocess.run(
-        [*command, f"http://127.0.0.1:{port}{path}"], check=True, capture_output=True, text=True
-    )
-    rate, p99 = _RATE.search(done.stdout), _P99.search(done.stdout)
-    if rate is None or p99 is None or _ERRORS.search(done.stdout):
-        raise RuntimeError(done.stdout)
-    return float(rate[1]), float(p99[1]) * {"us": 0.001, "ms": 1.0, "s": 1000.0}[p99[2]]
+@contextmanager
+def _busy_loops(number: int) -> Iterator[None]:
+    """Keep so many cores busy with something else while the block runs."""
+    loops = [subprocess.Popen([sys.executable, "-c", "while True: pass"]) for _ in range(number)]
+    try:
+        yield
+    finally:
+        for loop in loops:
+            loop.kill()
+            loop.wait()
 
 
 def _beside_keys(service: Service, seconds: float) -> Iterator[Figure]:
