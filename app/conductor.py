@@ -41,9 +41,8 @@ from app.settings import ConductorSettings
 from app.store.changes import open_feed
 from app.store.conductors import Conductors, Node
 from app.store.database import Database
-from app.store.driving import Siblings
+from app.store.driving import DrivenExecutions, Siblings
 from app.store.execution_rows import NotHeld, now
-from app.store.executions import Executions
 from app.store.stranded import StrandedExecutions
 
 log = structlog.get_logger(__name__)
@@ -245,7 +244,7 @@ class Conductor:
         self._settings = settings
         self._node = node
         self._database = database
-        self._executions = Executions(database)
+        self._executions = DrivenExecutions(database)
         self._conductors = Conductors(database)
         self._id = f"{os.getpid()}-{uuid.uuid4().hex[:12]}"
         self._bound = bound_to_node(orchestrators)

@@ -56,6 +56,8 @@ from app.store.ends import EndsTold
 from app.store.executions import Executions
 from app.store.journal import Journal
 from app.store.keys import SshKeys
+from app.store.launches import Launches
+from app.store.steering import SteeredExecutions
 from app.store.stranded import StrandedExecutions
 from app.store.tickets import Tickets
 
@@ -116,8 +118,10 @@ def _services(
     settings: Settings, database: Database, changes: Changes, key_store: KeyStore
 ) -> Services:
     orchestrators = create_orchestrators(Context(settings, database))
-    records = Executions(database)
-    reads, notes, turns = ExecutionReads(records, changes), FollowNotes(records), Turns()
+    records, launches, steered = (
+        Executions(database), Launches(database), SteeredExecutions(database),
+    )  # fmt: skip
+    reads, notes, turns = ExecutionReads(records, changes), FollowNotes(steered), Turns()
     stretches = Stretches(Journal(database), turns)
     workflow_service = WorkflowService(orchestrators)
     isolated = Isolated(_CHECKING_PROCESSES, seconds=SECONDS)
@@ -126,7 +130,7 @@ def _services(
     authenticators = create_authenticators(identity_port.Context(settings, database))
     access = Access(orchestrators, authenticators, settings.api.auth.recheck)
     service = ExecutionService(
-        records, access, AdoptionService(orchestrators, records, access), changes,
+        records, access, AdoptionService(orchestrators, launches, access), changes,
         reads=reads,
         places=places,
         stale_after_seconds=settings.conductor.stale_after,
@@ -138,9 +142,9 @@ def _services(
         workflows=workflow_service,
         executions=service,
         launching=LaunchService(
-            workflow_service, records, changes, places=places, inputs=InputChecker(isolated)
+            workflow_service, launches, changes, places=places, inputs=InputChecker(isolated)
         ),
-        steering=SteeringService(orchestrators, records, service),
+        steering=SteeringService(orchestrators, steered, service),
         logs=LogService(
             service,
             reads,

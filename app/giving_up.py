@@ -16,7 +16,7 @@ import structlog
 
 from app.clients.orchestrator import Orchestrator
 from app.domain import Execution
-from app.store.executions import Executions
+from app.store.driving import DrivenExecutions
 
 log = structlog.get_logger(__name__)
 
@@ -48,13 +48,13 @@ class LastResort:
     """Counts the looks at suspects before they are made, and ends who had enough of them.
 
     Args:
-        executions: The store.
+        executions: The executions in the store.
         orchestrators: The orchestrators by name.
         owner: Id of the conductor, which must hold the executions.
     """
 
     def __init__(
-        self, executions: Executions, orchestrators: Mapping[str, Orchestrator], owner: str
+        self, executions: DrivenExecutions, orchestrators: Mapping[str, Orchestrator], owner: str
     ) -> None:
         self._executions = executions
         self._orchestrators = orchestrators

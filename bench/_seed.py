@@ -9,7 +9,8 @@ from collections.abc import Iterator
 from app.domain import Execution, ExecutionStatus, Level, NewLogEntry, Observation
 from app.store import migrate
 from app.store.database import Database
-from app.store.executions import Executions, Intent
+from app.store.driving import DrivenExecutions
+from app.store.launches import Intent, Launches
 
 OWNER = "bench"
 """Holds the executions that it makes, so that no conductor takes them."""
@@ -37,11 +38,11 @@ def open_store(url: str) -> Database:
 
 def make_executions(database: Database, number: int) -> list[Execution]:
     """Make running executions that are held by :data:`OWNER`."""
-    executions = Executions(database)
+    launches, executions = Launches(database), DrivenExecutions(database)
     for _ in range(number):
         intent = Intent(str(uuid.uuid4()), "local", "bench", "Bench", "everybody", {}, ["step"])
-        execution, _ = executions.create(intent)
-        executions.launched(execution, {"bench": True})
+        execution, _ = launches.create(intent)
+        launches.launched(execution, {"bench": True})
     return executions.claim(OWNER, OWNER, _LEASE_SECONDS, (), number)
 
 

@@ -20,7 +20,7 @@ from datetime import UTC, datetime
 from itertools import pairwise
 from typing import Any
 
-from app.store.executions import Executions, Intent
+from app.store.launches import Intent, Launches
 from bench._alien4cloud import WORKFLOW, Upstream, gateway, standing_still
 from bench._client import Answer, Worker, follow_logs
 from bench._report import Figure, median, percentile
@@ -232,14 +232,14 @@ def _ages(
 def _write_down(folder: str, references: list[dict[str, str]]) -> None:
     """Store executions as launches would leave them."""
     database = open_store(f"sqlite:///{folder}/slipway.db")
-    store = Executions(database)
+    launches = Launches(database)
     for reference in references:
         intent = Intent(
             execution_id=reference["execution"], orchestrator="hpc",
             workflow_id=f"app0@{reference['environment']}@{WORKFLOW}",
             workflow_name=WORKFLOW, owner=OWNER, inputs={},
         )  # fmt: skip
-        store.launched(store.create(intent)[0], reference)
+        launches.launched(launches.create(intent)[0], reference)
     database.dispose()
 
 

@@ -17,7 +17,8 @@ from pathlib import Path
 from sqlalchemy import Connection
 
 from app.store.database import Database, T
-from app.store.executions import Executions, Intent
+from app.store.driving import DrivenExecutions
+from app.store.launches import Intent, Launches
 from bench._report import Figure
 from bench._seed import OWNER, batches, make_executions, observation, open_store
 
@@ -55,18 +56,18 @@ def run(*, quick: bool) -> Iterator[Figure]:
 
 
 def _launches(database: Database, number: int, threads: int) -> float:
-    executions, names = Executions(database), count()
+    launches, names = Launches(database), count()
 
     def launch(_: int) -> None:
         name = f"{threads}-{next(names)}"
         intent = Intent(name, "local", "flow", "Flow", "ada", {"n": 1}, steps=["only"])
-        executions.launched(executions.create(intent)[0], {"job": 1})
+        launches.launched(launches.create(intent)[0], {"job": 1})
 
     return _rate(launch, number, threads)
 
 
 def _batches(database: Database, number: int, threads: int) -> float:
-    executions = Executions(database)
+    executions = DrivenExecutions(database)
     made = make_executions(database, threads)
     share = number // threads
 

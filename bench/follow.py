@@ -7,8 +7,8 @@ resident memory of the web processes grew by, shared among the clients; *idle* i
 of the web processes while nothing happens, as a share of one core.
 
 Where a thousand executions are needed, a feeder writes to the store as the conductor does
-(``Executions.record``), since a thousand commands would not fit the machine; there the stamp is
-taken before the entry is stored.
+(``DrivenExecutions.record``), since a thousand commands would not fit the machine; there the stamp
+is taken before the entry is stored.
 """
 
 from __future__ import annotations
@@ -28,7 +28,7 @@ from typing import IO, Self
 
 from app.domain import Execution, Level, NewLogEntry
 from app.store.database import Database
-from app.store.executions import Executions
+from app.store.driving import DrivenExecutions
 from bench._client import (
     Answer,
     Followed,
@@ -277,7 +277,7 @@ def feed(
 
     Gives the number of lines, and the median of the ms that it took to store one.
     """
-    executions = Executions(Database(url))
+    executions = DrivenExecutions(Database(url))
     latest = list(held)
     took = []
     begun = time.monotonic()

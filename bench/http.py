@@ -20,7 +20,7 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
 
-from app.store.executions import Executions
+from app.store.driving import DrivenExecutions
 from bench import _postgresql
 from bench._client import Worker, probe
 from bench._peers import Peer
@@ -55,7 +55,7 @@ def _service(url: str | None) -> Iterator[tuple[Service, str]]:
         database = open_store(url or f"sqlite:///{folder / 'slipway.db'}")
         execution = make_executions(database, 1)[0]
         for batch in batches(10_000, 1_000):
-            execution = Executions(database).record(execution, OWNER, observation(batch))
+            execution = DrivenExecutions(database).record(execution, OWNER, observation(batch))
         database.dispose()
         env = {} if url is None else {"SLIPWAY_DATABASE__URL": url}
         with Service(folder, env=env) as service:

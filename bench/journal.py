@@ -1,8 +1,8 @@
 """The journal: how fast entries go in, and what a page costs at each of its ends.
 
-*Ingestion* is what the conductor does with each observation (``Executions.record``: lease, rows,
-checkpoints, counters and the wake-up, in one transaction), in entries a second; beside it the same
-rows go into the same table through the bare driver, as many a transaction, and nothing else is
+*Ingestion* is what the conductor does with each observation (``DrivenExecutions.record``: lease,
+rows, checkpoints, counters and the wake-up, in one transaction), in entries a second; beside it the
+same rows go into the same table through the bare driver, as many a transaction, and nothing else is
 written. *Pages* are ``Journal.page``, 100 entries, from the call to the list of entries, in ms; the
 peer is the query that everybody writes first, with ``OFFSET``.
 """
@@ -24,7 +24,7 @@ from sqlalchemy import make_url, text
 
 from app.domain import ALL_LEVELS, DEFAULT_LEVELS, Execution, Level, NewLogEntry
 from app.store.database import Database
-from app.store.executions import Executions
+from app.store.driving import DrivenExecutions
 from app.store.journal import Journal
 from bench import _postgresql
 from bench._report import Figure, median
@@ -81,7 +81,7 @@ def _measure(store: _Store, entries: int) -> Iterator[Figure]:
     yield _ingestion(store, "1 a transaction", 1, entries // 500)
     execution = make_executions(store.database, 1)[0]
     for batch in batches(entries, 10_000):
-        execution = Executions(store.database).record(execution, OWNER, observation(batch))
+        execution = DrivenExecutions(store.database).record(execution, OWNER, observation(batch))
     if not store.database.is_sqlite:  # PostgreSQL does it by itself, SQLite never
         with store.database.engine().begin() as connection:
             connection.execute(text("ANALYZE"))
@@ -91,7 +91,7 @@ def _measure(store: _Store, entries: int) -> Iterator[Figure]:
 def _ingestion(
     store: _Store, name: str, size: int, entries: int, least: float | None = None
 ) -> Figure:
-    executions = Executions(store.database)
+    executions = DrivenExecutions(store.database)
     load = list(batches(entries, size))
     ours, bare = [], []
     for number in range(_ROUNDS):

@@ -10,7 +10,7 @@ from app.domain import Execution, Identity
 from app.errors import Conflict, NotFound, UpstreamError
 from app.services.access import NOBODY, Access
 from app.services.unknown import UnknownIds
-from app.store.executions import Executions, Intent
+from app.store.launches import Intent, Launches
 
 _ADOPT_AGAIN_SECONDS = 2.0
 
@@ -20,15 +20,15 @@ class AdoptionService:
 
     Args:
         orchestrators: The orchestrators by name.
-        executions: The executions in the store.
+        launches: Writes down what was taken over.
         access: Who may know of an execution.
     """
 
     def __init__(
-        self, orchestrators: Mapping[str, Orchestrator], executions: Executions, access: Access
+        self, orchestrators: Mapping[str, Orchestrator], launches: Launches, access: Access
     ) -> None:
         self._adopters = [o for o in orchestrators.values() if Capability.ADOPT in o.capabilities]
-        self._executions = executions
+        self._launches = launches
         self._access = access
         self._unknown: UnknownIds[Execution] = UnknownIds()
 
@@ -76,7 +76,7 @@ class AdoptionService:
             inputs={},
         )
         try:
-            execution = self._executions.adopt(
+            execution = self._launches.adopt(
                 intent, found.reference, found.status, found.started_at
             )
         except Conflict as exc:

@@ -7,7 +7,7 @@ from datetime import timedelta
 
 from app.domain import Execution
 from app.store.execution_rows import now
-from app.store.executions import Executions
+from app.store.steering import SteeredExecutions
 
 _NOTE_SECONDS = 10.0
 
@@ -19,7 +19,7 @@ class FollowNotes:
         executions: The executions in the store.
     """
 
-    def __init__(self, executions: Executions) -> None:
+    def __init__(self, executions: SteeredExecutions) -> None:
         self._executions = executions
         self._noted: dict[str, float] = {}
 

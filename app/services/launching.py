@@ -15,7 +15,6 @@ from app.clients.orchestrator import Orchestrator
 from app.domain import (
     JSON,
     Execution,
-    ExecutionStatus,
     FoundWorkflow,
     Identity,
     Launch,
@@ -24,7 +23,6 @@ from app.domain import (
 from app.errors import (
     Conflict,
     InvalidRequest,
-    NotFound,
     SlipwayError,
     UpstreamGarbled,
     UpstreamTimeout,
@@ -34,7 +32,7 @@ from app.services.inputs import InputChecker
 from app.services.places import Places
 from app.services.workflows import WorkflowService
 from app.store.changes import Changes
-from app.store.executions import Executions, Intent
+from app.store.launches import Intent, Launches
 
 log = structlog.get_logger(__name__)
 
@@ -47,7 +45,7 @@ class LaunchService:
 
     Args:
         workflows: Finds what is launched.
-        executions: The executions in the store.
+        launches: Writes down what is launched.
         changes: Wakes who waits.
         places: Bounds how many wait.
         inputs: Checks the inputs of launches.
@@ -56,14 +54,14 @@ class LaunchService:
     def __init__(
         self,
         workflows: WorkflowService,
-        executions: Executions,
+        launches: Launches,
         changes: Changes,
         *,
         places: Places,
         inputs: InputChecker,
     ) -> None:
         self._workflows = workflows
-        self._executions = executions
+        self._launches = launches
         self._changes = changes
         self._places = places
         self._inputs = inputs
@@ -101,7 +99,7 @@ class LaunchService:
         digest = "" if key is None else _digest(reference, orchestrator, inputs)
         if key is not None:
             # Looked for first: the workflow may have changed since, or be gone.
-            earlier = self._executions.launched_with(identity.username, key, digest)
+            earlier = self._launches.launched_with(identity.username, key, digest)
             if earlier is not None and self._stands(earlier, identity):
                 return earlier
         behind, found = self._workflows.look_up(reference, identity, orchestrator)
@@ -111,7 +109,7 @@ class LaunchService:
             _intent(behind, workflow, values, identity), key=key, request_digest=digest
         )
         while True:
-            execution, new = self._executions.create(intent)
+            execution, new = self._launches.create(intent)
             if new:
                 if workflow.reference is None:
                     self._ask(behind, execution, workflow, identity)
@@ -151,7 +149,7 @@ class LaunchService:
             Conflict: It is not certain for long.
             LimitExceeded: Too many wait already.
         """
-        stands = self._is_certain(execution.id)
+        stands = self._launches.stands(execution.id)
         if stands is not None:
             return stands
         deadline = time.monotonic() + _LAUNCH_SECONDS
@@ -160,7 +158,7 @@ class LaunchService:
             self._changes.subscribe(execution.id) as subscription,
         ):
             while True:
-                stands = self._is_certain(execution.id)
+                stands = self._launches.stands(execution.id)
                 if stands is not None:
                     return stands
                 if time.monotonic() > deadline or self._changes.closing:
@@ -168,15 +166,6 @@ class LaunchService:
                     raise Conflict(text, retry_after_seconds=_LAUNCH_SECONDS)
                 # Nobody is told of a withdrawal, so it is looked for now and then.
                 subscription.wait(_LAUNCH_LOOK_SECONDS)
-
-    def _is_certain(self, execution_id: str) -> bool | None:
-        """Return whether a launch was accepted; None as long as nobody knows."""
-        try:
-            current = self._executions.get(execution_id)
-        except NotFound:
-            return False
-        unknown = current.status is ExecutionStatus.UNKNOWN
-        return True if current.reference is not None or unknown or current.status.final else None
 
     def _ask(
         self,
@@ -201,9 +190,9 @@ class LaunchService:
                 "It is not known yet whether the orchestrator received the launch "
                 f"({exc.message}) It is being looked up; do not launch again."
             )
-            self._executions.doubt(execution, why)
+            self._launches.doubt(execution, why)
         except SlipwayError:
-            self._executions.withdraw(execution)
+            self._launches.withdraw(execution)
             raise
         else:
             self._note(orchestrator, execution, reference)
@@ -212,12 +201,12 @@ class LaunchService:
         """Write down what an orchestrator gave for a launch that it accepted."""
         upstream_id, own = orchestrator.upstream_id(reference), orchestrator.own_references
         try:
-            self._executions.launched(execution, reference, upstream_id, own=own)
+            self._launches.launched(execution, reference, upstream_id, own=own)
         except Conflict as exc:
             # A launch in doubt was taken for what this one began: what that one began is looked for
             # in its place.
             log.warning("reference held by another", execution=execution.id, error=exc.message)
-            self._executions.doubt(execution, f"{exc.message} Its own is being looked up.")
+            self._launches.doubt(execution, f"{exc.message} Its own is being looked up.")
 
 
 @dataclass(frozen=True, slots=True)

@@ -11,7 +11,7 @@ from app.domain import DesiredState, Execution, ExecutionStatus, Identity, Permi
 from app.errors import Conflict, UpstreamError
 from app.identity.permissions import require
 from app.services.executions import ExecutionService
-from app.store.executions import Executions
+from app.store.steering import SteeredExecutions
 from app.store.stranded import abandoned_by
 
 log = structlog.get_logger(__name__)
@@ -31,7 +31,7 @@ class SteeringService:
     def __init__(
         self,
         orchestrators: Mapping[str, Orchestrator],
-        executions: Executions,
+        executions: SteeredExecutions,
         known: ExecutionService,
     ) -> None:
         self._orchestrators = orchestrators

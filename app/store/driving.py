@@ -20,10 +20,12 @@ from app.store.execution_rows import (
     held,
     now,
     of_workflow,
+    one,
     settled,
     to_execution,
 )
 from app.store.schema import executions
+from app.store.stranded import abandon
 
 # A launch whose web process was killed is taken up when no live one can still be at it.
 _LAUNCH_TIME = timedelta(seconds=90)
@@ -55,6 +57,19 @@ class DrivenExecutions:
 
     def __init__(self, database: Database) -> None:
         self._database = database
+
+    def get(self, execution_id: str) -> Execution:
+        """Get one execution.
+
+        Raises:
+            NotFound: There is none with this id.
+        """
+        with self._database.read() as connection:
+            return one(connection, executions.c.id == execution_id)
+
+    def abandon(self, execution: Execution, why: str) -> bool:
+        """End an execution by decree; see :func:`app.store.stranded.abandon`."""
+        return abandon(self._database, execution, why)
 
     def claim(
         self,

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import fields, replace
 from datetime import UTC, datetime, timedelta
 from typing import Any
@@ -30,6 +30,7 @@ from app.domain import (
 from app.errors import Conflict, NotFound
 from app.store import journal
 from app.store.changes import Kind
+from app.store.database import Database
 from app.store.definitions import digest_of
 from app.store.names import fitted, storable
 from app.store.schema import counters, executions, from_ms, to_ms
@@ -218,6 +219,36 @@ def change(connection: Connection, statement: Update, number: int, kinds: Sequen
         return False
     notify(connection, number, kinds)
     return True
+
+
+def want(
+    database: Database,
+    number: int,
+    values: Mapping[str, Any],
+    *conditions: ColumnElement[bool],
+    quiet: bool = False,
+) -> bool:
+    """Change an execution that has not ended, and let its conductor know.
+
+    Args:
+        database: The store.
+        number: The execution's number.
+        values: The columns to change.
+        conditions: What must hold beside.
+        quiet: No reader can see the change, and a loss of power may take it back.
+
+    Returns:
+        Whether it was changed.
+    """
+
+    def work(connection: Connection) -> bool:
+        statement = update(executions).where(
+            executions.c.number == number, executions.c.status.not_in(FINAL), *conditions
+        )
+        kinds: tuple[Kind, ...] = ("wanted",) if quiet else ("wanted", "changed")
+        return change(connection, statement.values(**values), number, kinds)
+
+    return database.write(work, durable=not quiet, idempotent=True)
 
 
 def next_numbers(connection: Connection, kinds: Sequence[Kind]) -> dict[str, int]:

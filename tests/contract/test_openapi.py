@@ -23,7 +23,8 @@ from app.cli.openapi import command
 from app.domain import Execution, ExecutionStatus, Level, NewLogEntry, Observation
 from app.factory import Web, create_web
 from app.store import migrate
-from app.store.executions import Executions, Intent
+from app.store.driving import DrivenExecutions
+from app.store.launches import Intent, Launches
 
 ROOT = Path(__file__).parents[2]
 SPOKEN = {name: import_dialect(name) for name in DIALECTS}
@@ -185,14 +186,14 @@ def make_web(tmp_path: Path) -> Iterator[Callable[..., Web]]:
 
 def add_execution(web: Web, *entries: NewLogEntry, ended: bool = True) -> Execution:
     """Write down an execution that has said something."""
-    store = Executions(web.database)
+    launches, store = Launches(web.database), DrivenExecutions(web.database)
     orchestrator = web.app.extensions["slipway"].settings.orchestrators[0].name
     intent = Intent(
         execution_id="e1", orchestrator=orchestrator, workflow_id="flow", workflow_name="Flow",
         owner="anonymous", inputs={}, steps=["only"],
     )  # fmt: skip
-    execution, _ = store.create(intent)
-    store.launched(execution, {"job": 1})
+    execution, _ = launches.create(intent)
+    launches.launched(execution, {"job": 1})
     (held,) = store.claim("test", "node", 3600.0, [], 1)
     status = ExecutionStatus.SUCCESS if ended else ExecutionStatus.RUNNING
     return store.record(held, "test", Observation(status, 1, entries=entries, log_complete=ended))

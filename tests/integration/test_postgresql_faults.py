@@ -26,7 +26,7 @@ from app.store import migrate
 from app.store.changes import open_feed
 from app.store.conductors import Conductors, Node
 from app.store.database import Database
-from app.store.executions import Executions, Intent
+from app.store.launches import Intent, Launches
 
 NODE = Node("host/mark", "boot")
 
@@ -100,9 +100,9 @@ class Heard:
 
 def launched(url: str, id_: str) -> None:
     with opened(url) as database:
-        executions = Executions(database)
+        launches = Launches(database)
         intent = Intent(id_, "local", "flow", "Flow", "ada", {})
-        executions.launched(executions.create(intent)[0], {"job": 1})
+        launches.launched(launches.create(intent)[0], {"job": 1})
 
 
 @pytest.mark.parametrize("fault", ["the way is silent", "the server is stopped"])
@@ -243,11 +243,11 @@ def test_a_commit_without_an_answer_is_repeated_only_where_twice_is_as_good_as_o
 
 def test_a_launch_that_is_written_down_twice_is_one(url):
     with opened(url) as database:
-        executions = Executions(database)
+        launches = Launches(database)
         for key in (None, "k"):
             intent = Intent(f"id-{key}", "local", "flow", "Flow", "ada", {}, key=key)
-            first, _ = executions.create(intent)
-            assert executions.create(intent) == (first, True)
+            first, _ = launches.create(intent)
+            assert launches.create(intent) == (first, True)
 
 
 @pytest.fixture(scope="module")

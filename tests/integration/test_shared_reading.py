@@ -25,7 +25,8 @@ from app.resources.root.encoders import RootMessages
 from app.services.follow import Batch, FollowQuery, StatusChanged
 from app.services.logs import LogQuery
 from app.store.database import Database
-from app.store.executions import Executions, Intent
+from app.store.driving import DrivenExecutions
+from app.store.launches import Intent, Launches
 
 READERS = 200
 ADA = Identity("ada", frozenset({Role.ADMIN}))
@@ -105,9 +106,10 @@ def counted(database: Database, feed: Any, monkeypatch: pytest.MonkeyPatch) -> I
 @pytest.mark.parametrize("read", [by_page, by_wait, by_stream, by_websocket, by_events])
 def test_two_hundred_readers_of_one_change_cost_a_few_statements(web, read, levels, monkeypatch):
     services = web.app.extensions[EXTENSION]
-    executions = Executions(Database(web.database.url))
+    database = Database(web.database.url)
+    launches, executions = Launches(database), DrivenExecutions(database)
     intent = Intent("id", "local", "flow", "Flow", "ada", {}, steps=["first"])
-    executions.launched(executions.create(intent)[0], {"job": 1})
+    launches.launched(launches.create(intent)[0], {"job": 1})
     [execution] = executions.claim("conductor", "node", 600.0, [], 10)
     faults: list[Exception] = []
 
@@ -135,9 +137,9 @@ def test_two_hundred_readers_of_one_change_cost_a_few_statements(web, read, leve
 
 def test_two_hundred_who_ask_at_the_same_moment_share_what_nothing_has_changed(web, monkeypatch):
     services = web.app.extensions[EXTENSION]
-    executions = Executions(Database(web.database.url))
+    launches = Launches(Database(web.database.url))
     intent = Intent("id", "local", "flow", "Flow", "ada", {}, steps=["first"])
-    executions.launched(executions.create(intent)[0], {"job": 1})
+    launches.launched(launches.create(intent)[0], {"job": 1})
     services.executions.tasks("id", ADA)
     start, got = threading.Barrier(READERS + 1), []
 
@@ -162,9 +164,10 @@ def test_what_another_process_committed_is_seen_by_every_request_that_begins_lat
     """Also while the connection that listens is cut, again and again."""
     monkeypatch.setattr("app.store.changes._RETRY_SECONDS", 0.05)
     services = web.app.extensions[EXTENSION]
-    executions = Executions(Database(web.database.url))
+    database = Database(web.database.url)
+    launches, executions = Launches(database), DrivenExecutions(database)
     intent = Intent("id", "local", "flow", "Flow", "ada", {}, steps=["first"])
-    executions.launched(executions.create(intent)[0], {"job": 1})
+    launches.launched(launches.create(intent)[0], {"job": 1})
     [execution] = executions.claim("conductor", "node", 600.0, [], 10)
     proved = 0
     for n in range(1, 301):
@@ -190,11 +193,11 @@ def test_what_another_process_committed_is_seen_by_every_request_that_begins_lat
 
 def test_a_launch_that_another_process_withdrew_is_gone_at_once(web):
     services = web.app.extensions[EXTENSION]
-    executions = Executions(Database(web.database.url))
+    launches = Launches(Database(web.database.url))
     for n in range(20):
         intent = Intent(f"id{n}", "local", "flow", "Flow", "ada", {}, steps=["first"])
-        launch, _ = executions.create(intent)
+        launch, _ = launches.create(intent)
         assert services.executions.get(launch.id, ADA).id == launch.id
-        executions.withdraw(launch)
+        launches.withdraw(launch)
         with pytest.raises(NotFound):
             services.executions.get(launch.id, ADA)

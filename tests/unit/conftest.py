@@ -111,6 +111,6 @@ def conducted(service: Service) -> Iterator[Service]:
 def _cancel_all(service: Service) -> None:
     for execution in service.store.find(ExecutionFilter())[0]:
         if not execution.status.final:
-            service.store.desire(execution, DesiredState.CANCEL)
+            service.steered.desire(execution, DesiredState.CANCEL)
             ended = service.client.get(f"/executions/{execution.id}?wait=60s").json
             assert ended["status"] in ("SUCCESS", "FAILED", "CANCELLED")

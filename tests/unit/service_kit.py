@@ -17,7 +17,10 @@ from app.domain import Execution, ExecutionFilter, Observation
 from app.factory import Web, create_web
 from app.services.bundle import Services
 from app.settings import Settings
-from app.store.executions import Executions, Intent
+from app.store.driving import DrivenExecutions
+from app.store.executions import Executions
+from app.store.launches import Intent, Launches
+from app.store.steering import SteeredExecutions
 
 CONDUCTOR = "conductor-of-the-test"
 
@@ -38,9 +41,15 @@ class Service:
     web: Web
     settings: Settings
     store: Executions = field(init=False)
+    launches: Launches = field(init=False)
+    steered: SteeredExecutions = field(init=False)
+    driving: DrivenExecutions = field(init=False)
 
     def __post_init__(self) -> None:
         self.store = Executions(self.web.database)
+        self.launches = Launches(self.web.database)
+        self.steered = SteeredExecutions(self.web.database)
+        self.driving = DrivenExecutions(self.web.database)
 
     @property
     def services(self) -> Services:
@@ -73,15 +82,15 @@ class Service:
             "inputs": {},
             "steps": ["first", "second"],
         }
-        execution, _ = self.store.create(Intent(owner=owner, **{**values, **more}))
+        execution, _ = self.launches.create(Intent(owner=owner, **{**values, **more}))
         if accepted:
-            self.store.launched(execution, {"definition": "none"})
+            self.launches.launched(execution, {"definition": "none"})
         return self.store.get(execution.id)
 
     def record(self, execution: Execution, seen: Observation) -> Execution:
         """Store an observation, as the conductor that holds the execution."""
-        self.store.claim(CONDUCTOR, "node", 3600.0, [], 1000)
-        return self.store.record(execution, CONDUCTOR, seen)
+        self.driving.claim(CONDUCTOR, "node", 3600.0, [], 1000)
+        return self.driving.record(execution, CONDUCTOR, seen)
 
     def close(self) -> None:
         """Wake who waits, and let go of the store."""

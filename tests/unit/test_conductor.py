@@ -46,10 +46,13 @@ from app.settings import ConductorSettings
 from app.store import migrate
 from app.store.conductors import Conductors, Node
 from app.store.database import Database
+from app.store.driving import DrivenExecutions
 from app.store.execution_rows import now
-from app.store.executions import Executions, Intent
+from app.store.executions import Executions
 from app.store.journal import Journal
+from app.store.launches import Intent, Launches
 from app.store.schema import executions as table
+from app.store.steering import SteeredExecutions
 from app.store.stranded import StrandedExecutions
 
 FAR = now() + timedelta(hours=1)
@@ -219,6 +222,9 @@ class Stage:
         self.database = Database(f"sqlite:///{folder / 'slipway.db'}")
         migrate.upgrade(self.database)
         self.store = Executions(self.database)
+        self.launches = Launches(self.database)
+        self.driving = DrivenExecutions(self.database)
+        self.steered = SteeredExecutions(self.database)
         self.conductors = Conductors(self.database)
         self.stranded = StrandedExecutions(self.database, ["bound"], 0.3)
         self._number = 0
@@ -234,7 +240,7 @@ class Stage:
     ) -> str:
         """Write a launch down, as its orchestrator accepted it or before that."""
         self._number += 1
-        execution, _ = self.store.create(
+        execution, _ = self.launches.create(
             Intent(
                 execution_id=f"execution-{self._number}", orchestrator=orchestrator,
                 workflow_id=workflow, workflow_name="Flow", owner=owner, inputs={"n": 1},
@@ -242,7 +248,7 @@ class Stage:
             )
         )  # fmt: skip
         if accepted:
-            self.store.launched(execution, {"job": self._number})
+            self.launches.launched(execution, {"job": self._number})
         return execution.id
 
     def conduct(
@@ -379,7 +385,7 @@ def test_nothing_is_done_that_is_not_wanted_any_more(stage):
 
     def cancel(execution):
         if execution.cursor is None:
-            stage.store.desire(execution, DesiredState.CANCEL)
+            stage.steered.desire(execution, DesiredState.CANCEL)
 
     orchestrator.before_stored = cancel
     orchestrator.end_at = 2
@@ -406,7 +412,7 @@ def test_nothing_is_done_while_the_lease_is_in_doubt(stage, monkeypatch):
         return work
 
     for name in ("renew", "claim"):
-        monkeypatch.setattr(Executions, name, once_renewed(getattr(Executions, name)))
+        monkeypatch.setattr(DrivenExecutions, name, once_renewed(getattr(DrivenExecutions, name)))
     execution = stage.launch()
     stage.conduct(orchestrator, lease=lease)
     wait_until(lambda: (stage.get(execution).cursor or 0) >= 3)
@@ -522,11 +528,11 @@ def test_the_count_survives_conductors_that_die_of_a_look(stage, impatient):
     """What dying conductors leave is what they wrote before the look."""
     poison, innocent = stage.launch(), stage.launch()
     for number in range(MOST_TRIES + 2):
-        claimed = stage.store.claim(f"dead-{number}", NODE.name, 60, [], 10)
+        claimed = stage.driving.claim(f"dead-{number}", NODE.name, 60, [], 10)
         assert [execution.id for execution in claimed] == [poison, innocent]
         if number > 0:
-            stage.store.count_try(claimed[0], f"dead-{number}")
-        stage.store.release(f"dead-{number}", dead=True)
+            stage.driving.count_try(claimed[0], f"dead-{number}")
+        stage.driving.release(f"dead-{number}", dead=True)
     orchestrator = CountingOrchestrator()
     orchestrator.end_at = 1
     stage.conduct(orchestrator)
@@ -619,7 +625,7 @@ def test_a_wish_is_passed_on_long_before_the_next_look_is_due(stage):
     execution = stage.launch()
     stage.conduct(remote)
     wait_until(lambda: remote.looks)
-    assert stage.store.desire(stage.get(execution), DesiredState.CANCEL)
+    assert stage.steered.desire(stage.get(execution), DesiredState.CANCEL)
     wait_until(lambda: DesiredState.CANCEL in remote.desired)
 
 
@@ -641,7 +647,7 @@ def test_two_looks_at_one_execution_never_overlap(stage):
     executions = [stage.launch() for _ in range(5)]
     conductor = stage.conduct(remote, threads=8)
     for i in range(200):
-        stage.store.follow(stage.get(executions[i % 5]), now())
+        stage.steered.follow(stage.get(executions[i % 5]), now())
     wait_until(lambda: all(len(remote.looks.get(e, ())) > 20 for e in executions))
     stage.stop(conductor)
     assert max(remote.most_at_once.values()) == 1
@@ -684,7 +690,7 @@ def test_those_that_are_followed_go_first_and_the_others_have_their_turn(stage):
     """One thread, and more to look at than it can."""
     remote = LaboriousOrchestrator(look_seconds=0.002, poll_after=0.0)
     followed, *others = [stage.launch() for _ in range(11)]
-    stage.store.follow(stage.get(followed), now() + timedelta(hours=1))
+    stage.steered.follow(stage.get(followed), now() + timedelta(hours=1))
     conductor = stage.conduct(remote, threads=1)
     wait_until(lambda: all(len(remote.looks.get(e, ())) > 5 for e in others))
     stage.stop(conductor)
@@ -728,7 +734,7 @@ def test_one_that_somebody_begins_to_follow_goes_first_at_once(stage):
     stage.conduct(remote, threads=1)
     wait_until(lambda: len(remote.looks) > 2)
     last = next(e for e in reversed(executions) if e not in remote.looks)
-    stage.store.follow(stage.get(last), now() + timedelta(hours=1))
+    stage.steered.follow(stage.get(last), now() + timedelta(hours=1))
     wait_until(lambda: last in remote.looks)
     assert len(remote.looks) < 50
 
@@ -738,7 +744,7 @@ def test_a_status_without_news_does_not_grow_old(stage):
     stage.conduct(EndlessOrchestrator())
     wait_until(lambda: stage.status(execution) is ExecutionStatus.RUNNING)
     stage.put(execution, as_of=now() - timedelta(hours=1))
-    stage.store.desire(stage.get(execution), DesiredState.RUN)  # has the row read again
+    stage.steered.desire(stage.get(execution), DesiredState.RUN)  # has the row read again
     wait_until(lambda: now() - stage.get(execution).as_of < timedelta(minutes=1))
 
 
@@ -786,7 +792,7 @@ def test_when_one_gets_through_again_the_others_do_not_wait_any_longer(stage, mo
     stage.conduct(remote)
     wait_until(lambda: all(remote.looks.get(e) for e in executions))
     remote.away = False
-    stage.store.desire(stage.get(executions[0]), DesiredState.PAUSE)  # has it looked at
+    stage.steered.desire(stage.get(executions[0]), DesiredState.PAUSE)  # has it looked at
     wait_until(lambda: len(remote.reached) == len(executions))
 
 
@@ -796,7 +802,7 @@ def test_pauses_grow_less_where_somebody_follows(stage, monkeypatch):
     monkeypatch.setattr("app.conductor._LONGEST_PAUSE_FOLLOWED_SECONDS", 0.05)
     remote = DistantOrchestrator()
     followed, other = stage.launch(), stage.launch()
-    stage.store.follow(stage.get(followed), now() + timedelta(hours=1))
+    stage.steered.follow(stage.get(followed), now() + timedelta(hours=1))
     stage.conduct(remote)
     wait_until(lambda: len(remote.looks.get(followed, ())) >= 6)
     assert len(remote.looks[other]) == 1
@@ -816,7 +822,7 @@ def test_a_wish_is_tried_at_once_although_looks_failed(stage):
     execution = stage.launch()
     stage.conduct(remote)
     wait_until(lambda: remote.looks)
-    stage.store.desire(stage.get(execution), DesiredState.CANCEL)
+    stage.steered.desire(stage.get(execution), DesiredState.CANCEL)
     wait_until(lambda: DesiredState.CANCEL in remote.desired)
 
 
@@ -848,7 +854,7 @@ def test_executions_of_an_orchestrator_that_is_not_configured_wait_for_it(stage)
 def doubtful(stage):
     """An execution of which nobody knows whether it was launched."""
     execution = stage.launch(accepted=False)
-    stage.store.doubt(stage.get(execution), "No answer in time.")
+    stage.launches.doubt(stage.get(execution), "No answer in time.")
     return execution
 
 
@@ -882,7 +888,7 @@ def test_a_launch_stays_unknown_until_the_upstream_can_tell(stage, doubtful):
 
 
 def test_a_launch_that_was_cancelled_in_doubt_is_cancelled_when_it_is_found(stage, doubtful):
-    stage.store.desire(stage.get(doubtful), DesiredState.CANCEL, ExecutionStatus.CANCELLING)
+    stage.steered.desire(stage.get(doubtful), DesiredState.CANCEL, ExecutionStatus.CANCELLING)
     stage.conduct(DoubtfulOrchestrator({"job": 7}))
     assert stage.ended(doubtful).status is ExecutionStatus.CANCELLED
 
@@ -907,7 +913,7 @@ def test_what_a_lost_launch_could_be_mistaken_for_is_told(stage, doubtful):
     settled = stage.launch(accepted=False)
     stage.put(settled, status=ExecutionStatus.FAILED, log_complete=True)
     under_way, rival, cut_short = (stage.launch(accepted=False) for _ in range(3))
-    stage.store.doubt(stage.get(rival), "No answer in time.")
+    stage.launches.doubt(stage.get(rival), "No answer in time.")
     stage.put(cut_short, created_at=now() - timedelta(hours=1))
     remote = DoubtfulOrchestrator(*[UpstreamTimeout("Still nothing.")] * 9)
     stage.conduct(remote)
@@ -943,7 +949,7 @@ def test_what_a_launch_may_have_begun_that_came_meanwhile_settles_nothing(stage,
 
 def test_two_launches_that_find_the_same_do_not_both_get_it(stage, doubtful):
     other = stage.launch(accepted=False)
-    stage.store.doubt(stage.get(other), "No answer in time.")
+    stage.launches.doubt(stage.get(other), "No answer in time.")
     both = Barrier(2)
 
     class Mistaken(ExclusiveOrchestrator):
@@ -1042,7 +1048,7 @@ def test_there_is_a_connection_for_every_thread(monkeypatch, tmp_path):
 
 def test_the_execution_of_a_conductor_that_fell_silent_is_taken_over_when_its_lease_ends(stage):
     execution = stage.launch()
-    assert stage.store.claim("silent", OTHER_NODE.name, LONG, [], 10)
+    assert stage.driving.claim("silent", OTHER_NODE.name, LONG, [], 10)
     stage.conduct(ObedientOrchestrator(), lease=0.3)
     stage.ended(stage.launch())
     assert stage.status(execution) is ExecutionStatus.PENDING, "it has a lease"
@@ -1096,8 +1102,8 @@ def test_what_another_drove_meanwhile_is_taken_up_where_that_one_left_it(stage):
     stage.put(execution, lease_owner="another")
     for _ in range(3):
         row = stage.get(execution)
-        stage.store.record(row, "another", CountingOrchestrator().observe(row))
-    stage.store.release("another")
+        stage.driving.record(row, "another", CountingOrchestrator().observe(row))
+    stage.driving.release("another")
     other = stage.launch()  # makes the conductor look for executions
     wait_until(lambda: stage.lease(other)["lease_owner"] and stage.lease(execution)["lease_owner"])
     remote.wake(execution)
@@ -1107,9 +1113,11 @@ def test_what_another_drove_meanwhile_is_taken_up_where_that_one_left_it(stage):
 
 def test_other_names_of_the_machine_are_asked_for_a_few_times_a_lease_only(stage, monkeypatch):
     asked, claimed = [], []
-    heritage, claim = Conductors.heritage, Executions.claim
+    heritage, claim = Conductors.heritage, DrivenExecutions.claim
     monkeypatch.setattr(Conductors, "heritage", lambda *a: asked.append(a) or heritage(*a))
-    monkeypatch.setattr(Executions, "claim", lambda *a, **m: claimed.append(m) or claim(*a, **m))
+    monkeypatch.setattr(
+        DrivenExecutions, "claim", lambda *a, **m: claimed.append(m) or claim(*a, **m)
+    )
     stage.conduct(CountingOrchestrator(), lease=LONG)
     for _ in range(5):
         execution = stage.launch()
@@ -1122,8 +1130,8 @@ def test_other_names_of_the_machine_are_asked_for_a_few_times_a_lease_only(stage
 def test_executions_stay_on_the_machine_that_began_them_where_they_must(stage):
     bound, free = BoundOrchestrator("bound"), CountingOrchestrator("free")
     mine, yours = stage.launch("bound"), stage.launch("free")
-    stage.store.claim("first", OTHER_NODE.name, LONG, ["bound"], 10)
-    stage.store.release("first")
+    stage.driving.claim("first", OTHER_NODE.name, LONG, ["bound"], 10)
+    stage.driving.release("first")
     conductor = stage.conduct(bound, free)
     wait_until(lambda: stage.log(yours))
     another = stage.launch("free")
@@ -1143,7 +1151,7 @@ def dead_pid() -> int:
 def test_a_dead_conductor_of_the_same_machine_is_buried_at_once(stage):
     execution = stage.launch()
     stage.conductors.register("killed", NODE, dead_pid())
-    stage.store.claim("killed", NODE.name, LONG, [], 10)
+    stage.driving.claim("killed", NODE.name, LONG, [], 10)
     stage.conduct(BoundOrchestrator(), lease=LONG)
     wait_until(lambda: stage.log(execution))
     assert "killed" not in [known.id for known in stage.conductors.all()]
@@ -1155,7 +1163,7 @@ def test_a_dead_conductor_of_the_same_machine_is_buried_at_once(stage):
 def test_a_conductor_that_may_live_keeps_what_it_holds(stage, node, alive):
     execution = stage.launch()
     stage.conductors.register("other", node, os.getpid() if alive else dead_pid())
-    stage.store.claim("other", node.name, LONG, [], 10)
+    stage.driving.claim("other", node.name, LONG, [], 10)
     stage.conduct(ObedientOrchestrator())
     stage.ended(stage.launch())
     assert stage.lease(execution)["lease_owner"] == "other"
@@ -1220,7 +1228,7 @@ def test_an_abandoned_execution_has_failed_and_its_driver_lets_go(stage):
     execution = stage.launch()
     stage.conduct(remote)
     wait_until(lambda: stage.log(execution))
-    assert stage.store.abandon(stage.get(execution), "Abandoned.")
+    assert stage.steered.abandon(stage.get(execution), "Abandoned.")
     ended = stage.get(execution)
     assert (ended.status, ended.error) == (ExecutionStatus.FAILED, "Abandoned.")
     entries = stage.log(execution)
@@ -1230,7 +1238,7 @@ def test_an_abandoned_execution_has_failed_and_its_driver_lets_go(stage):
     wait_until(lambda: len(stage.log(other)) > 5)
     assert len(remote.looks[execution]) <= looks + 1
     assert stage.log(execution) == entries
-    assert not stage.store.abandon(stage.get(execution), "Again.")
+    assert not stage.steered.abandon(stage.get(execution), "Again.")
 
 
 # Stopping
@@ -1310,7 +1318,7 @@ def test_what_a_user_wants_is_done_in_spite_of_failures(stage, monkeypatch):
     stage.conduct(remote)
     id_ = stage.launch()
     wait_until(lambda: remote.looks.get(id_))
-    stage.store.desire(stage.get(id_), DesiredState.CANCEL)
+    stage.steered.desire(stage.get(id_), DesiredState.CANCEL)
     wait_until(lambda: stage.get(id_).status is ExecutionStatus.CANCELLED)
 
 

@@ -256,7 +256,7 @@ def remembering(service):
     """A launch service in front of an orchestrator that remembers."""
     orchestrator = Remembering()
     launching = LaunchService(
-        WorkflowService({"remote": orchestrator}), service.store, service.web.changes,
+        WorkflowService({"remote": orchestrator}), service.launches, service.web.changes,
         inputs=InputChecker(), places=service.services.places,
     )  # fmt: skip
     return orchestrator, launching
@@ -343,7 +343,7 @@ class Slow:
     def __init__(self, service, *, fails):
         self.orchestrator = SlowOrchestrator(fails=fails)
         self.service = LaunchService(
-            WorkflowService({"remote": self.orchestrator}), service.store, service.web.changes,
+            WorkflowService({"remote": self.orchestrator}), service.launches, service.web.changes,
             inputs=InputChecker(), places=service.services.places,
         )  # fmt: skip
         self._pool = ThreadPoolExecutor(2)

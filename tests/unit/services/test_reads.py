@@ -42,26 +42,27 @@ def there(here, tmp_path):
     made.close()
 
 
-def see(store, execution, status=ExecutionStatus.RUNNING, **more):
-    store.claim(CONDUCTOR, "node", 3600.0, [], 1000, again=True)
-    store.record(execution, CONDUCTOR, Observation(status, None, **more))
+def see(service, execution, status=ExecutionStatus.RUNNING, **more):
+    service.driving.claim(CONDUCTOR, "node", 3600.0, [], 1000, again=True)
+    service.driving.record(execution, CONDUCTOR, Observation(status, None, **more))
 
 
 WRITES = {
-    "cancel": lambda s, e: s.desire(e, DesiredState.CANCEL, ExecutionStatus.CANCELLING),
-    "pause": lambda s, e: s.desire(e, DesiredState.PAUSE, ExecutionStatus.PAUSED),
-    "doubt": lambda s, e: s.doubt(e, "nobody knows"),
-    "accepted": lambda s, e: s.launched(e, {"job": 2}, "upstream"),
+    "cancel": lambda s, e: s.steered.desire(e, DesiredState.CANCEL, ExecutionStatus.CANCELLING),
+    "pause": lambda s, e: s.steered.desire(e, DesiredState.PAUSE, ExecutionStatus.PAUSED),
+    "doubt": lambda s, e: s.launches.doubt(e, "nobody knows"),
+    "accepted": lambda s, e: s.launches.launched(e, {"job": 2}, "upstream"),
     "log line": lambda s, e: see(s, e, entries=(NewLogEntry(Level.INFO, 1, "news", "first"),)),
     "task": lambda s, e: see(s, e, tasks=(Task("first", TaskStatus.RUNNING),)),
     "outputs": lambda s, e: see(s, e, outputs={"n": 1}),
     "end": lambda s, e: see(s, e, ExecutionStatus.SUCCESS, log_complete=True),
-    "abandon": lambda s, e: s.abandon(e, "why"),
+    "abandon": lambda s, e: s.steered.abandon(e, "why"),
     "end of the log": lambda s, e: (
-        s.claim(CONDUCTOR, "node", 3600.0, [], 1000), s.close_log(e, CONDUCTOR)
+        s.driving.claim(CONDUCTOR, "node", 3600.0, [], 1000), s.driving.close_log(e, CONDUCTOR)
     ),
     "still as it was": lambda s, e: (
-        s.claim(CONDUCTOR, "node", 3600.0, [], 1000), time.sleep(0.002), s.touch(e, CONDUCTOR, None)
+        s.driving.claim(CONDUCTOR, "node", 3600.0, [], 1000), time.sleep(0.002),
+        s.driving.touch(e, CONDUCTOR, None),
     ),
 }  # fmt: skip
 """Every write of the store that a reader can see."""
@@ -81,8 +82,8 @@ def test_what_is_committed_before_a_request_begins_is_seen_by_it(here, there, wr
     assert before == shown(there, execution.id)
     if not fed:
         there.web.changes._feed.close()
-    for writer in (here.store, there.store):
-        write(writer, writer.get(execution.id))
+    for writer in (here, there):
+        write(writer, writer.store.get(execution.id))
         seen = shown(there, execution.id)
         stored = there.store.get(execution.id)
         document, log = seen
@@ -107,7 +108,7 @@ def test_what_was_withdrawn_is_not_shown_any_more(here, there, fed):
     assert there.client.get(f"/executions/{execution.id}").status_code == 200
     if not fed:
         there.web.changes._feed.close()
-    here.store.withdraw(execution)
+    here.launches.withdraw(execution)
     assert there.client.get(f"/executions/{execution.id}").status_code == 404
 
 
@@ -120,19 +121,19 @@ def test_what_is_written_while_the_feed_is_lost_is_seen_also_when_it_is_back(
     feed = there.web.changes._feed
     with monkeypatch.context() as patch:
         patch.setattr(feed, "_counted", lambda _: 1 / 0)
-        see(here.store, execution, outputs={"n": 0})
+        see(here, execution, outputs={"n": 0})
         assert shown(there, execution.id)[0]["outputs"] == {"n": 0}
         for n in range(1, 20):
-            see(here.store, execution, outputs={"n": n})
+            see(here, execution, outputs={"n": n})
             assert shown(there, execution.id)[0]["outputs"] == {"n": n}
     deadline = time.monotonic() + PATIENCE
     n = 20
     while not feed.prove():
         assert time.monotonic() < deadline
-        see(here.store, execution, outputs={"n": n})
+        see(here, execution, outputs={"n": n})
         assert shown(there, execution.id)[0]["outputs"] == {"n": n}
         n += 1
-    see(here.store, execution, outputs={"n": n})
+    see(here, execution, outputs={"n": n})
     assert shown(there, execution.id)[0]["outputs"] == {"n": n}
 
 
@@ -155,7 +156,7 @@ def test_writers_and_readers_at_the_same_time_never_see_the_past(here, there):
     for reader in readers:
         reader.start()
     for n in range(1, 200):
-        see(here.store, execution, entries=(NewLogEntry(Level.INFO, n, str(n)),))
+        see(here, execution, entries=(NewLogEntry(Level.INFO, n, str(n)),))
         total = reads.get(execution.id).log_total
         if total != n:
             faults.append((n, total))
@@ -180,7 +181,7 @@ def test_an_execution_that_does_not_change_costs_no_statement_while_others_do(he
             statements.append(statement)
 
     for n in range(20):
-        see(here.store, other, entries=(NewLogEntry(Level.INFO, n, str(n)),))
+        see(here, other, entries=(NewLogEntry(Level.INFO, n, str(n)),))
         assert there.client.get(f"/executions/{execution.id}").status_code == 200
     assert statements == []
 
@@ -189,6 +190,6 @@ def test_what_was_read_and_is_gone_is_not_found(here):
     execution = here.add_execution(accepted=False)
     reads = ExecutionReads(here.store, here.web.changes)
     reads.get(execution.id)
-    here.store.withdraw(execution)
+    here.launches.withdraw(execution)
     with pytest.raises(NotFound):
         reads.get(execution.id)

@@ -135,7 +135,7 @@ class TestCancel:
 
     def test_a_launch_in_doubt_can_be_cancelled(self, pausing):
         execution = pausing.add_execution(owner="ada", accepted=False)
-        pausing.store.doubt(execution, "?")
+        pausing.launches.doubt(execution, "?")
         pausing.services.steering.cancel(execution.id, ADA)
         assert pausing.store.get(execution.id).desired is DesiredState.CANCEL
         assert pausing.orchestrator("remote").cancelled == []
@@ -157,9 +157,9 @@ class TestAbandon:
 
     def test_a_launch_in_doubt_too(self, pausing):
         doubtful = pausing.add_execution(accepted=False)
-        pausing.store.doubt(doubtful, "who knows")
+        pausing.launches.doubt(doubtful, "who knows")
         pausing.services.steering.abandon(doubtful.id, OPERATOR)
-        pausing.store.launched(doubtful, {"late": True})
+        pausing.launches.launched(doubtful, {"late": True})
         assert pausing.store.get(doubtful.id).status is ExecutionStatus.FAILED
 
     @pytest.mark.parametrize(("identity", "error"), [(ADA, NotAllowed), (BOB, NotFound)])

@@ -12,8 +12,11 @@ import pytest
 
 from app.domain import Execution, ExecutionStatus, Level, NewLogEntry, Observation
 from app.store.database import Database
-from app.store.executions import Executions, Intent
+from app.store.driving import DrivenExecutions
+from app.store.executions import Executions
 from app.store.journal import Journal
+from app.store.launches import Intent, Launches
+from app.store.steering import SteeredExecutions
 
 OWNER = "conductor-1"
 NODE = "node-1"
@@ -34,11 +37,17 @@ class StoreKit:
 
     database: Database
     executions: Executions = field(init=False)
+    launches: Launches = field(init=False)
+    steered: SteeredExecutions = field(init=False)
+    driving: DrivenExecutions = field(init=False)
     journal: Journal = field(init=False)
     ids: Any = field(default_factory=lambda: (str(uuid.UUID(int=i)) for i in itertools.count(1)))
 
     def __post_init__(self) -> None:
         self.executions = Executions(self.database)
+        self.launches = Launches(self.database)
+        self.steered = SteeredExecutions(self.database)
+        self.driving = DrivenExecutions(self.database)
         self.journal = Journal(self.database)
 
     def intent(self, **more: Any) -> Intent:
@@ -50,12 +59,12 @@ class StoreKit:
 
     def create(self, **more: Any) -> Execution:
         """Write a launch down that no orchestrator has accepted yet."""
-        return self.executions.create(self.intent(**more))[0]
+        return self.launches.create(self.intent(**more))[0]
 
     def launched(self, **more: Any) -> Execution:
         """Write a launch down that its orchestrator accepted."""
         execution = self.create(**more)
-        self.executions.launched(execution, {"job": 1})
+        self.launches.launched(execution, {"job": 1})
         return self.executions.get(execution.id)
 
     def claim(
@@ -67,7 +76,7 @@ class StoreKit:
         limit: int = 1000,
     ) -> list[str]:
         """Give the ids of what a conductor can take over."""
-        return [e.id for e in self.executions.claim(owner, node, lease, bound, limit)]
+        return [e.id for e in self.driving.claim(owner, node, lease, bound, limit)]
 
     def held(self, **more: Any) -> Execution:
         """Write down an execution that a conductor drives."""
@@ -79,7 +88,7 @@ class StoreKit:
         self, execution: Execution, status: ExecutionStatus = ExecutionStatus.RUNNING, **more: Any
     ) -> Execution:
         """Store an observation."""
-        return self.executions.record(
+        return self.driving.record(
             execution, OWNER, Observation(status, **{"cursor": None, **more})
         )
 

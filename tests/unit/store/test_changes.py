@@ -92,9 +92,9 @@ def test_a_change_made_by_the_same_process_wakes_as_well(kit, execution, changes
 @pytest.mark.parametrize(
     "change",
     [
-        lambda kit, e: kit.executions.desire(e, DesiredState.CANCEL, ExecutionStatus.CANCELLING),
-        lambda kit, e: kit.executions.doubt(e, "?"),
-        lambda kit, e: kit.executions.launched(e, {"job": 2}),
+        lambda kit, e: kit.steered.desire(e, DesiredState.CANCEL, ExecutionStatus.CANCELLING),
+        lambda kit, e: kit.launches.doubt(e, "?"),
+        lambda kit, e: kit.launches.launched(e, {"job": 2}),
         lambda kit, e: kit.see(e, ExecutionStatus.SUCCESS, log_complete=True),
     ],
     ids=["desire", "doubt", "launched", "end"],
@@ -107,12 +107,12 @@ def test_whatever_a_reader_can_see_wakes_him(execution, elsewhere, changes, chan
 
 def test_a_launch_that_is_settled_wakes_its_reader(kit, elsewhere):
     execution = kit.create()
-    kit.executions.doubt(execution, "?")
+    kit.launches.doubt(execution, "?")
     kit.claim()
     changes = Changes(kit.database)
     changes.start()
     readers = Readers(changes, execution.id, 1)
-    elsewhere.executions.settle(execution, OWNER, {"job": 1})
+    elsewhere.driving.settle(execution, OWNER, {"job": 1})
     assert readers.join() == [True]
     changes.close()
 
@@ -139,8 +139,8 @@ def test_changes_of_other_executions_wake_nobody(kit, elsewhere, execution, chan
 
 def test_an_observation_without_news_wakes_nobody(elsewhere, execution, changes):
     readers = Readers(changes, execution.id, 1, timeout=0.3)
-    elsewhere.executions.touch(execution, OWNER, None)
-    elsewhere.executions.follow(execution, now() + timedelta(minutes=1))
+    elsewhere.driving.touch(execution, OWNER, None)
+    elsewhere.steered.follow(execution, now() + timedelta(minutes=1))
     assert readers.join() == [False]
 
 
@@ -206,13 +206,13 @@ def test_each_feed_tells_what_is_its_own(kit, elsewhere, kind, told):
     held = {name: kit.held() for name in ("cancelled", "followed", "seen", "touched", "last")}
     heard = Heard()
     feed = open_feed(kit.database, kind, heard)
-    elsewhere.executions.launched(created["launched"], {"job": 1})
-    elsewhere.executions.doubt(created["doubted"], "?")
-    elsewhere.executions.desire(held["cancelled"], DesiredState.CANCEL)
-    elsewhere.executions.follow(held["followed"], now())
+    elsewhere.launches.launched(created["launched"], {"job": 1})
+    elsewhere.launches.doubt(created["doubted"], "?")
+    elsewhere.steered.desire(held["cancelled"], DesiredState.CANCEL)
+    elsewhere.steered.follow(held["followed"], now())
     elsewhere.see(held["seen"])
-    elsewhere.executions.touch(held["touched"], OWNER, None)
-    elsewhere.executions.desire(held["last"], DesiredState.PAUSE)
+    elsewhere.driving.touch(held["touched"], OWNER, None)
+    elsewhere.steered.desire(held["last"], DesiredState.PAUSE)
     until(lambda: held["last"].id in heard.ids)
     feed.close()
     names = {e.id: name for name, e in {**created, **held}.items()}
@@ -227,12 +227,12 @@ def test_a_change_after_a_withdrawal_is_told_whatever_its_number(kit, elsewhere,
     heard = Heard()
     feed = open_feed(kit.database, kind, heard)
     for launch in launches:
-        elsewhere.executions.desire(launch, DesiredState.CANCEL)
+        elsewhere.steered.desire(launch, DesiredState.CANCEL)
     until(lambda: heard.ids >= {launch.id for launch in launches})
     for launch in launches:
-        elsewhere.executions.withdraw(launch)
+        elsewhere.launches.withdraw(launch)
     heard.ids.clear()
-    elsewhere.executions.desire(execution, DesiredState.PAUSE)
+    elsewhere.steered.desire(execution, DesiredState.PAUSE)
     until(lambda: execution.id in heard.ids)
     feed.close()
 
@@ -240,13 +240,13 @@ def test_a_change_after_a_withdrawal_is_told_whatever_its_number(kit, elsewhere,
 @pytest.mark.parametrize(
     "change",
     [
-        lambda kit, e: kit.executions.desire(e, DesiredState.CANCEL, ExecutionStatus.CANCELLING),
-        lambda kit, e: kit.executions.doubt(e, "?"),
-        lambda kit, e: kit.executions.launched(e, {"job": 2}),
+        lambda kit, e: kit.steered.desire(e, DesiredState.CANCEL, ExecutionStatus.CANCELLING),
+        lambda kit, e: kit.launches.doubt(e, "?"),
+        lambda kit, e: kit.launches.launched(e, {"job": 2}),
         lambda kit, e: kit.see(e, ExecutionStatus.SUCCESS, log_complete=True),
-        lambda kit, e: kit.executions.touch(e, OWNER, None),
-        lambda kit, e: kit.executions.abandon(e, "why"),
-        lambda kit, e: kit.executions.close_log(e, OWNER),
+        lambda kit, e: kit.driving.touch(e, OWNER, None),
+        lambda kit, e: kit.steered.abandon(e, "why"),
+        lambda kit, e: kit.driving.close_log(e, OWNER),
     ],
     ids=["desire", "doubt", "launched", "end", "touch", "abandon", "close"],
 )
@@ -266,7 +266,7 @@ def test_a_withdrawal_is_told_although_no_row_is_left(kit, elsewhere, changes):
     launch = kit.create()
     assert changes.prove()
     before = changes.stamp(launch.id)
-    elsewhere.executions.withdraw(launch)
+    elsewhere.launches.withdraw(launch)
     assert changes.prove()
     assert changes.stamp(launch.id) != before
 
@@ -278,8 +278,8 @@ def test_what_changes_of_one_execution_leaves_the_others_as_they_were(
     assert changes.prove()
     before = changes.stamp(execution.id)
     elsewhere.append(other, entries([Level.INFO]))
-    elsewhere.executions.touch(other, OWNER, None)
-    elsewhere.executions.renew(OWNER, 60.0)
+    elsewhere.driving.touch(other, OWNER, None)
+    elsewhere.driving.renew(OWNER, 60.0)
     assert changes.prove()
     assert changes.stamp(execution.id) == before
 

@@ -107,7 +107,7 @@ def test_ids_of_the_upstream_are_found_in_what_was_kept_before(kit):
     kept = {"application": "a", "environment": "e", "workflow": "w", "execution": "there"}
     references = [kept, {"job": 7}, {**kept, "more": 1}]
     for execution, reference in zip(executions, references, strict=True):
-        kit.executions.launched(execution, reference)
+        kit.launches.launched(execution, reference)
 
     def back(connection):
         command.downgrade(migrate.alembic_config(connection), "0004")

@@ -62,21 +62,21 @@ def test_what_executions_are_found_by_is_refused_by_name_where_it_cannot_be_kept
 ):
     name = "n" * (limit + 1) if bad == "too long" else bad
     with pytest.raises(InvalidRequest) as caught:
-        kit.executions.create(kit.intent(**{field: name}))
+        kit.launches.create(kit.intent(**{field: name}))
     assert [(fault.path, str(limit) in fault.message) for fault in caught.value.fields] == [
         (field, True)
     ]
-    assert kit.executions.create(kit.intent(**{field: "n" * limit}))[1]
+    assert kit.launches.create(kit.intent(**{field: "n" * limit}))[1]
 
 
 def test_a_long_id_of_the_upstream_is_cut_for_show(kit):
     execution = kit.create()
-    kit.executions.launched(execution, {"job": 1}, LONG)
+    kit.launches.launched(execution, {"job": 1}, LONG)
     assert len(kit.executions.get(execution.id).upstream_id) == 100
     doubtful = kit.create()
-    kit.executions.doubt(doubtful, "?")
+    kit.launches.doubt(doubtful, "?")
     kit.claim()
-    kit.executions.settle(doubtful, "conductor-1", {"job": 2}, upstream_id=LONG)
+    kit.driving.settle(doubtful, "conductor-1", {"job": 2}, upstream_id=LONG)
     assert len(kit.executions.get(doubtful.id).upstream_id) == 100
 
 

@@ -11,9 +11,9 @@ from app.errors import Conflict, NotFound, StoreUnavailable
 from app.store.conductors import Conductors, Node
 from app.store.database import Database
 from app.store.definitions import DefinitionSnapshots
+from app.store.driving import DrivenExecutions
 from app.store.ends import EndsTold
 from app.store.execution_rows import now
-from app.store.executions import Executions
 from app.store.keys import Sealed, SealedKeys, SshKeys
 from app.store.schema import conductors as table
 from app.store.schema import definitions
@@ -124,7 +124,7 @@ def test_sealed_keys_come_back_byte_for_byte_until_they_are_deleted(kit):
     ],
 )
 def test_a_store_that_cannot_be_reached_says_so_and_no_more(url, why, tmp_path):
-    store = Executions(Database(url.format(folder=tmp_path)))
+    store = DrivenExecutions(Database(url.format(folder=tmp_path)))
     for attempt in (
         lambda: store.get("x"),
         lambda: store.renew("x", 1.0),

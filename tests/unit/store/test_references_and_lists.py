@@ -13,56 +13,56 @@ THERE = {"application": "a", "environment": "e", "workflow": "w", "execution": "
 class TestReferences:
     def test_one_of_its_own_is_no_other_executions(self, kit):
         first, second, elsewhere = kit.create(), kit.create(), kit.create(orchestrator="other")
-        kit.executions.launched(first, THERE, own=True)
+        kit.launches.launched(first, THERE, own=True)
         with pytest.raises(Conflict, match="belongs to another execution"):
-            kit.executions.launched(second, dict(reversed(THERE.items())), own=True)
+            kit.launches.launched(second, dict(reversed(THERE.items())), own=True)
         assert kit.executions.get(second.id) == second
-        kit.executions.launched(elsewhere, THERE, own=True)
+        kit.launches.launched(elsewhere, THERE, own=True)
         assert kit.executions.get(elsewhere.id).reference == THERE
 
     def test_one_that_several_may_hold_is(self, kit):
         for _ in range(2):
             execution = kit.create()
-            kit.executions.launched(execution, THERE)
+            kit.launches.launched(execution, THERE)
             assert kit.executions.get(execution.id).reference == THERE
 
     def test_noting_it_twice_is_as_good_as_once(self, kit):
         execution = kit.create()
         for _ in range(2):
-            kit.executions.launched(execution, THERE, "x", own=True)
+            kit.launches.launched(execution, THERE, "x", own=True)
         assert kit.executions.get(execution.id).upstream_id == "x"
 
     def test_what_is_settled_at_the_same_moment_does_not_get_it_either(self, kit, monkeypatch):
         execution, other = kit.create(), kit.create()
-        kit.executions.doubt(execution, "who knows?")
+        kit.launches.doubt(execution, "who knows?")
         assert execution.id in kit.claim()
-        siblings = kit.executions.siblings(execution)
+        siblings = kit.driving.siblings(execution)
         monkeypatch.setattr("app.store.driving._require_free", lambda *_: None)
-        kit.executions.launched(other, THERE, own=True)  # after it was found to be free
+        kit.launches.launched(other, THERE, own=True)  # after it was found to be free
         with pytest.raises(Conflict, match="belongs to another execution"):
-            kit.executions.settle(execution, "conductor-1", THERE, siblings)
+            kit.driving.settle(execution, "conductor-1", THERE, siblings)
         assert kit.executions.get(execution.id).status is ExecutionStatus.UNKNOWN
 
     def test_whoever_adopts_it_gets_its_holder(self, kit):
         execution = kit.create()
-        kit.executions.launched(execution, THERE, own=True)
+        kit.launches.launched(execution, THERE, own=True)
         intent = kit.intent(execution_id="x")
-        adopted = kit.executions.adopt(intent, THERE, ExecutionStatus.RUNNING, now())
+        adopted = kit.launches.adopt(intent, THERE, ExecutionStatus.RUNNING, now())
         assert adopted.id == execution.id
 
     def test_and_so_with_one_that_was_stored_before_there_were_keys(self, kit):
         execution = kit.create()
-        kit.executions.launched(execution, {"job": 7})
+        kit.launches.launched(execution, {"job": 7})
         intent = kit.intent(execution_id="x")
-        adopted = kit.executions.adopt(intent, {"job": 7}, ExecutionStatus.RUNNING, now())
+        adopted = kit.launches.adopt(intent, {"job": 7}, ExecutionStatus.RUNNING, now())
         assert adopted.id == execution.id
 
     def test_older_duplicates_stand_in_the_way_of_no_upgrade(self, kit):
         references = [THERE, {**THERE, "execution": "y"}, THERE, {"definition": "d"}]
         executions = [kit.create() for _ in range(5)]
         for execution, reference in zip(executions, references, strict=False):
-            kit.executions.launched(execution, reference)
-        kit.executions.desire(executions[2], DesiredState.CANCEL)
+            kit.launches.launched(execution, reference)
+        kit.steered.desire(executions[2], DesiredState.CANCEL)
 
         def back(connection):
             command.downgrade(migrate.alembic_config(connection), "0011")
@@ -77,7 +77,7 @@ class TestReferences:
         now_held = [kit.executions.get(execution.id).reference for execution in executions]
         assert now_held == [*references, None]
         with pytest.raises(Conflict):
-            kit.executions.launched(executions[4], THERE, own=True)
+            kit.launches.launched(executions[4], THERE, own=True)
         assert executions[2].id in kit.claim()  # what was under way goes on
         kit.see(kit.executions.get(executions[2].id))
 
@@ -103,7 +103,7 @@ def test_lists_give_what_they_are_asked_for(kit, wanted):
         owner, flow = "ada" if number % 2 else "bob", "flow" if number % 3 else "other"
         execution = kit.launched(owner=owner, workflow_id=flow, workflow_name=flow.title())
         if number % 4 == 0:
-            kit.executions.doubt(execution, "why")
+            kit.launches.doubt(execution, "why")
         made.append(kit.executions.get(execution.id))
 
     def fits(execution):

@@ -73,8 +73,8 @@ class TestIntent:
         assert kit.create().id != kit.create().id
 
     def test_the_same_key_and_request_give_the_first_execution_again(self, kit):
-        first, new = kit.executions.create(kit.intent(key="k", request_digest="d"))
-        again, renewed = kit.executions.create(kit.intent(key="k", request_digest="d"))
+        first, new = kit.launches.create(kit.intent(key="k", request_digest="d"))
+        again, renewed = kit.launches.create(kit.intent(key="k", request_digest="d"))
         assert (new, renewed) == (True, False)
         assert again == first
         assert kit.executions.find(ExecutionFilter())[1] == 1
@@ -92,32 +92,32 @@ class TestIntent:
 
     def test_many_launches_with_one_key_at_the_same_moment_are_one(self, kit):
         intents = [kit.intent(key="k", request_digest="d") for _ in range(8)]
-        results = together(8, lambda i: kit.executions.create(intents[i]))
+        results = together(8, lambda i: kit.launches.create(intents[i]))
         assert len({execution.id for execution, _ in results}) == 1
         assert sum(new for _, new in results) == 1
 
     def test_a_withdrawn_launch_leaves_nothing_and_frees_its_key(self, kit):
         execution = kit.create(key="k", request_digest="d")
-        kit.executions.withdraw(execution)
+        kit.launches.withdraw(execution)
         with pytest.raises(NotFound):
             kit.executions.get(execution.id)
         assert kit.executions.tasks(execution) == []
-        assert kit.executions.create(kit.intent(key="k", request_digest="other"))[1]
+        assert kit.launches.create(kit.intent(key="k", request_digest="other"))[1]
 
     def test_a_launch_that_was_accepted_cannot_be_withdrawn(self, kit):
         execution = kit.create(key="k", request_digest="d")
-        kit.executions.launched(execution, {"job": 1})
-        kit.executions.withdraw(execution)
+        kit.launches.launched(execution, {"job": 1})
+        kit.launches.withdraw(execution)
         assert kit.executions.get(execution.id).reference == {"job": 1}
         assert len(kit.executions.tasks(execution)) == 2
-        again, new = kit.executions.create(kit.intent(key="k", request_digest="d"))
+        again, new = kit.launches.create(kit.intent(key="k", request_digest="d"))
         assert (again.id, new) == (execution.id, False)
 
 
 class TestAdoption:
     def adopt(self, kit, id_="theirs", began_at=None, **more):
         intent = kit.intent(execution_id=id_, owner="", **more)
-        return kit.executions.adopt(intent, {"job": 7}, ExecutionStatus.RUNNING, began_at)
+        return kit.launches.adopt(intent, {"job": 7}, ExecutionStatus.RUNNING, began_at)
 
     def test_what_runs_already_is_written_down_once(self, kit):
         began_at = now()
@@ -130,13 +130,13 @@ class TestAdoption:
 
     def test_what_was_launched_here_is_given_as_it_is(self, kit):
         ours = kit.create()
-        kit.executions.launched(ours, {"job": 7})
+        kit.launches.launched(ours, {"job": 7})
         assert self.adopt(kit, began_at=now()).id == ours.id
         assert kit.executions.find(ExecutionFilter())[1] == 1
 
     def test_what_was_launched_here_and_had_ended_is_found_when_it_was_resumed(self, kit):
         ours = kit.create()
-        kit.executions.launched(ours, {"job": 7})
+        kit.launches.launched(ours, {"job": 7})
         long_ago = now() - timedelta(days=2)
         kit.database.write(
             lambda c: c.execute(
@@ -152,12 +152,12 @@ class TestAdoption:
     def test_nothing_is_adopted_that_an_unsettled_launch_may_have_begun(self, kit, in_doubt, began):
         launch = kit.create()
         if in_doubt:
-            kit.executions.doubt(launch, "?")
+            kit.launches.doubt(launch, "?")
         with pytest.raises(Conflict, match="not settled"):
             self.adopt(kit, began_at=now() if began else None)
         with pytest.raises(NotFound):
             kit.executions.get("theirs")
-        kit.executions.launched(launch, {"job": 8})
+        kit.launches.launched(launch, {"job": 8})
         assert self.adopt(kit, began_at=now()).id == "theirs"
 
     @pytest.mark.parametrize("days", [-1, 1])
@@ -172,16 +172,16 @@ class TestAdoption:
 class TestDoubt:
     def test_a_launch_in_doubt_is_unknown_and_says_why(self, kit):
         execution = kit.create()
-        kit.executions.doubt(execution, "It is being looked up.")
+        kit.launches.doubt(execution, "It is being looked up.")
         execution = kit.executions.get(execution.id)
         assert execution.status is ExecutionStatus.UNKNOWN
         assert execution.error == "It is being looked up."
 
     def test_found_it_goes_on(self, kit):
         execution = kit.create()
-        kit.executions.doubt(execution, "?")
+        kit.launches.doubt(execution, "?")
         assert kit.claim() == [execution.id]
-        kit.executions.settle(execution, OWNER, {"job": 7})
+        kit.driving.settle(execution, OWNER, {"job": 7})
         execution = kit.executions.get(execution.id)
         assert execution.status is ExecutionStatus.PENDING
         assert (execution.reference, execution.error) == ({"job": 7}, None)
@@ -189,9 +189,9 @@ class TestDoubt:
 
     def test_never_received_it_has_failed_and_may_be_launched_again(self, kit):
         execution = kit.create()
-        kit.executions.doubt(execution, "?")
+        kit.launches.doubt(execution, "?")
         kit.claim()
-        kit.executions.settle(execution, OWNER, None)
+        kit.driving.settle(execution, OWNER, None)
         execution = kit.executions.get(execution.id)
         assert execution.status is ExecutionStatus.FAILED
         assert "safe to launch again" in execution.error
@@ -200,10 +200,10 @@ class TestDoubt:
 
     def test_found_after_a_cancel_it_stays_on_its_way_to_the_end(self, kit):
         execution = kit.create()
-        kit.executions.doubt(execution, "?")
+        kit.launches.doubt(execution, "?")
         kit.claim()
-        kit.executions.desire(execution, DesiredState.CANCEL, ExecutionStatus.CANCELLING)
-        kit.executions.settle(execution, OWNER, {"job": 7})
+        kit.steered.desire(execution, DesiredState.CANCEL, ExecutionStatus.CANCELLING)
+        kit.driving.settle(execution, OWNER, {"job": 7})
         execution = kit.executions.get(execution.id)
         assert execution.status is ExecutionStatus.CANCELLING
         assert execution.desired is DesiredState.CANCEL
@@ -212,17 +212,17 @@ class TestDoubt:
         execution = kit.create()
         age(kit, execution, 3600)
         kit.claim()
-        kit.executions.launched(execution, {"job": 7})
-        kit.executions.settle(execution, OWNER, None)
+        kit.launches.launched(execution, {"job": 7})
+        kit.driving.settle(execution, OWNER, None)
         execution = kit.executions.get(execution.id)
         assert (execution.status, execution.reference) == (ExecutionStatus.PENDING, {"job": 7})
 
     def test_only_the_conductor_that_holds_it_can_settle_it(self, kit):
         execution = kit.create()
-        kit.executions.doubt(execution, "?")
+        kit.launches.doubt(execution, "?")
         kit.claim(owner="other")
         with pytest.raises(Conflict):
-            kit.executions.settle(execution, OWNER, None)
+            kit.driving.settle(execution, OWNER, None)
         assert kit.executions.get(execution.id).status is ExecutionStatus.UNKNOWN
 
 
@@ -236,7 +236,7 @@ class TestClaim:
     def test_what_was_taken_without_being_told_is_taken_again(self, kit):
         mine, other = kit.held().id, kit.launched().id
         assert kit.claim(owner="other") == [other]
-        again = kit.executions.claim(OWNER, NODE, 60.0, [], 10, again=True)
+        again = kit.driving.claim(OWNER, NODE, 60.0, [], 10, again=True)
         assert [execution.id for execution in again] == [mine]
 
     def test_no_more_are_taken_than_asked_for(self, kit):
@@ -263,7 +263,7 @@ class TestClaim:
     def test_a_renewed_lease_stays(self, kit):
         execution = kit.launched()
         kit.claim(lease=-1.0)
-        kit.executions.renew(OWNER, 3600.0)
+        kit.driving.renew(OWNER, 3600.0)
         assert kit.claim(owner="other") == []
         assert kit.see(execution).status is ExecutionStatus.RUNNING
 
@@ -271,32 +271,32 @@ class TestClaim:
         mine, other = kit.launched(), kit.launched()
         kit.claim(limit=1)
         kit.claim(owner="other", lease=-1.0)
-        kit.executions.renew(OWNER, 3600.0)
+        kit.driving.renew(OWNER, 3600.0)
         assert kit.claim(owner="third") == [other.id]
-        kit.executions.release(OWNER)
+        kit.driving.release(OWNER)
         assert kit.claim(owner="third") == [mine.id]
 
     def test_a_finished_execution_is_driven_by_nobody(self, kit):
         kit.see(kit.held(), ExecutionStatus.SUCCESS, log_complete=True)
-        kit.executions.release(OWNER)
+        kit.driving.release(OWNER)
         assert kit.claim() == []
 
     def test_an_ended_execution_whose_log_is_not_complete_is_driven_on(self, kit):
         execution = kit.see(kit.held(), ExecutionStatus.SUCCESS)
-        kit.executions.release(OWNER)
+        kit.driving.release(OWNER)
         assert kit.claim() == [execution.id]
 
     def test_an_execution_bound_to_a_machine_stays_there(self, kit):
         execution = kit.launched()
         kit.claim(bound=["local"])
-        kit.executions.release(OWNER)
+        kit.driving.release(OWNER)
         assert kit.claim(node="elsewhere", bound=["local"]) == []
         assert kit.claim(node=NODE, bound=["local"]) == [execution.id]
 
     def test_an_execution_of_another_orchestrator_goes_anywhere(self, kit):
         execution = kit.launched(orchestrator="remote")
         kit.claim(bound=["local"])
-        kit.executions.release(OWNER)
+        kit.driving.release(OWNER)
         assert kit.claim(node="elsewhere", bound=["local"]) == [execution.id]
 
     def test_conductors_that_claim_at_the_same_moment_share_and_take_nothing_twice(self, kit):
@@ -352,10 +352,10 @@ class TestRecord:
     def test_a_look_from_before_another_conductor_had_its_turn_is_not_stored(self, kit):
         """It would read the same output twice, although the execution is its own again."""
         mine = kit.see(kit.held(), cursor={"at": 1})
-        kit.executions.release(OWNER)
+        kit.driving.release(OWNER)
         kit.claim(owner="other")
-        kit.executions.record(mine, "other", Observation(ExecutionStatus.RUNNING, {"at": 2}))
-        kit.executions.release("other")
+        kit.driving.record(mine, "other", Observation(ExecutionStatus.RUNNING, {"at": 2}))
+        kit.driving.release("other")
         kit.claim()
         with pytest.raises(Conflict) as caught:
             kit.see(mine, cursor={"at": 2}, entries=tuple(entries([Level.INFO])))
@@ -397,23 +397,23 @@ class TestRecord:
     def test_no_other_way_changes_a_final_status(self, kit, final):
         ended = kit.see(kit.held(), final, error="why")
         for desired in DesiredState:
-            assert not kit.executions.desire(ended, desired, ExecutionStatus.RUNNING)
-        kit.executions.doubt(ended, "?")
-        kit.executions.launched(ended, {"job": 2})
-        kit.executions.settle(ended, OWNER, None)
+            assert not kit.steered.desire(ended, desired, ExecutionStatus.RUNNING)
+        kit.launches.doubt(ended, "?")
+        kit.launches.launched(ended, {"job": 2})
+        kit.driving.settle(ended, OWNER, None)
         after = kit.executions.get(ended.id)
         assert (after.status, after.desired, after.error) == (final, DesiredState.RUN, "why")
 
     @pytest.mark.parametrize("status", OPEN)
     def test_after_a_cancel_only_an_end_is_shown(self, kit, status):
         execution = kit.held()
-        kit.executions.desire(execution, DesiredState.CANCEL, ExecutionStatus.CANCELLING)
+        kit.steered.desire(execution, DesiredState.CANCEL, ExecutionStatus.CANCELLING)
         assert kit.see(execution, status).status is ExecutionStatus.CANCELLING
 
     @pytest.mark.parametrize("status", FINAL)
     def test_an_end_after_a_cancel_is_what_it_was(self, kit, status):
         execution = kit.held()
-        kit.executions.desire(execution, DesiredState.CANCEL, ExecutionStatus.CANCELLING)
+        kit.steered.desire(execution, DesiredState.CANCEL, ExecutionStatus.CANCELLING)
         assert kit.see(execution, status).status is status
 
     def test_what_no_database_keeps_is_replaced_in_errors_as_in_the_log(self, kit):
@@ -431,7 +431,7 @@ class TestRecord:
                 update(table).values(as_of=now() - timedelta(hours=1), changed=table.c.changed)
             )
         )
-        kit.executions.touch(execution, OWNER, {"at": 2})
+        kit.driving.touch(execution, OWNER, {"at": 2})
         touched = kit.executions.get(execution.id)
         assert now() - touched.as_of < timedelta(minutes=5)
         assert touched.cursor == {"at": 2}
@@ -440,15 +440,15 @@ class TestRecord:
 class TestDesire:
     def test_what_the_user_wants_is_written_down_and_shown(self, kit):
         execution = kit.launched()
-        assert kit.executions.desire(execution, DesiredState.PAUSE, ExecutionStatus.PAUSED)
+        assert kit.steered.desire(execution, DesiredState.PAUSE, ExecutionStatus.PAUSED)
         execution = kit.executions.get(execution.id)
         assert (execution.desired, execution.status) == (DesiredState.PAUSE, ExecutionStatus.PAUSED)
 
     @pytest.mark.parametrize("later", [DesiredState.PAUSE, DesiredState.RUN])
     def test_an_end_that_was_asked_for_is_not_taken_back_by_a_pause_or_a_resume(self, kit, later):
         execution = kit.launched()
-        assert kit.executions.desire(execution, DesiredState.CANCEL, ExecutionStatus.CANCELLING)
-        assert not kit.executions.desire(execution, later, ExecutionStatus.RUNNING)
+        assert kit.steered.desire(execution, DesiredState.CANCEL, ExecutionStatus.CANCELLING)
+        assert not kit.steered.desire(execution, later, ExecutionStatus.RUNNING)
         execution = kit.executions.get(execution.id)
         assert execution.desired is DesiredState.CANCEL
         assert execution.status is ExecutionStatus.CANCELLING
@@ -456,7 +456,7 @@ class TestDesire:
     def test_asking_for_the_end_twice_is_fine(self, kit):
         execution = kit.launched()
         for _ in range(2):
-            assert kit.executions.desire(execution, DesiredState.CANCEL, ExecutionStatus.CANCELLING)
+            assert kit.steered.desire(execution, DesiredState.CANCEL, ExecutionStatus.CANCELLING)
 
 
 class TestFind:
@@ -518,7 +518,7 @@ def test_many_writers_lose_nothing(kit):
 
 def test_moments_are_kept_to_the_millisecond(kit):
     at = now().replace(microsecond=774_000)
-    execution = kit.executions.record(
+    execution = kit.driving.record(
         kit.held(), OWNER, Observation(ExecutionStatus.RUNNING, cursor=None, started_at=at)
     )
     assert execution.started_at == at

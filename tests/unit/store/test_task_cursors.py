@@ -101,7 +101,7 @@ def test_lists_and_readers_do_not_load_them(kit, statements):
 
 def test_the_execution_that_is_given_back_is_the_one_that_is_stored(kit):
     execution = kit.held(inputs={"n": 1})
-    kit.executions.follow(execution, kit.executions.get(execution.id).as_of)
+    kit.steered.follow(execution, kit.executions.get(execution.id).as_of)
     for more in ({"outputs": {"a": [1]}}, {"error": "half \ud83d\x00"}, {"progress": 0.25}, {}):
         execution = kit.see(execution, cursor=more.get("outputs"), **more)
         assert execution == kit.executions.get(execution.id)

@@ -1,0 +1,283 @@
+"""Launches: written down before an orchestrator is asked, and never forgotten afterwards."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from contextlib import suppress
+from dataclasses import dataclass
+from datetime import datetime
+from functools import partial
+
+from sqlalchemy import Connection, delete, insert, select, update
+from sqlalchemy.exc import IntegrityError
+
+from app.domain import JSON, DesiredState, Execution, ExecutionStatus
+from app.errors import Conflict, FieldError, InvalidRequest, NotFound
+from app.store import task_rows
+from app.store.changes import Kind
+from app.store.database import Database
+from app.store.execution_rows import (
+    FINAL,
+    accepted,
+    change,
+    count_withdrawal,
+    holder,
+    may_have_begun,
+    next_numbers,
+    notify,
+    now,
+    one,
+    to_execution,
+    unsettled_launches,
+    want,
+)
+from app.store.names import fitted, storable
+from app.store.schema import executions, launch_keys, tasks
+
+# Made once, since SQLAlchemy takes longer to make one than SQLite to run it.
+_ADD = insert(executions).returning(executions)
+_USE_KEY = insert(launch_keys)
+
+_CREATE_ATTEMPTS = 10
+_LIMITS = {
+    "execution_id": 64, "orchestrator": 64, "workflow_id": 512, "owner": 100, "key": 255,
+}  # fmt: skip
+"""Most characters of what executions are found by, as the tables have them."""
+
+
+@dataclass(frozen=True, slots=True)
+class Intent:
+    """What is written down before an orchestrator is asked to launch.
+
+    Attributes:
+        steps: Names of the steps, in order.
+        key: The key with which the caller repeats a launch, if any.
+        request_digest: Digest of what was asked, to tell a repetition from another request.
+        reference: Under which the orchestrator finds it, where that is known before it is asked:
+            then the launch is accepted by being written down.
+    """
+
+    execution_id: str
+    orchestrator: str
+    workflow_id: str
+    workflow_name: str
+    owner: str
+    inputs: Mapping[str, JSON]
+    steps: Sequence[str] = ()
+    key: str | None = None
+    request_digest: str = ""
+    reference: JSON = None
+
+
+class Launches:
+    """Writes executions down that are launched, or taken over from where they were started."""
+
+    def __init__(self, database: Database) -> None:
+        self._database = database
+
+    def create(self, intent: Intent) -> tuple[Execution, bool]:
+        """Write a launch down.
+
+        Returns:
+            The execution, and True; or the one that the same key launched before, and False.
+
+        Raises:
+            InvalidRequest: A name is longer than can be kept.
+            Conflict: The key was used for another request.
+        """
+        _require_names(intent)
+        for attempt in range(1, _CREATE_ATTEMPTS + 1):
+            try:
+                create = partial(self._create, intent=intent)
+                return self._database.write(create, idempotent=True), True
+            except IntegrityError:
+                earlier = self._earlier(intent)
+                if earlier is not None:
+                    return earlier, earlier.id == intent.execution_id
+                # It was withdrawn since, and the key is free again.
+                if intent.key is None or attempt == _CREATE_ATTEMPTS:
+                    raise
+        raise AssertionError("unreachable")
+
+    def _earlier(self, intent: Intent) -> Execution | None:
+        """Find what the same key launched, or what the first of two attempts wrote down."""
+        if intent.key is not None:
+            return self.launched_with(intent.owner, intent.key, intent.request_digest)
+        with suppress(NotFound), self._database.read() as connection:
+            return one(connection, executions.c.id == intent.execution_id)
+        return None
+
+    def adopt(
+        self,
+        intent: Intent,
+        reference: JSON,
+        status: ExecutionStatus,
+        started_at: datetime | None,
+    ) -> Execution:
+        """Write down an execution that runs already; the conductor takes it from here.
+
+        Args:
+            intent: What it is.
+            reference: Under which its orchestrator finds it.
+            status: Its status there.
+            started_at: When it began.
+
+        Returns:
+            The execution; the one that has the reference already, where there is one.
+
+        Raises:
+            InvalidRequest: A name is longer than can be kept.
+            Conflict: A launch of which nobody knows yet what it began may have begun it.
+        """
+        _require_names(intent)
+
+        def work(connection: Connection) -> Execution:
+            # What it is was looked up before: a launch that began it is written down by now. One
+            # that is settled in between is found as its holder.
+            unsettled = unsettled_launches(connection, intent.orchestrator, intent.workflow_id)
+            known = holder(connection, intent, reference)
+            if known is not None:
+                return known
+            if any(may_have_begun(launch, started_at) for launch in unsettled):
+                raise Conflict("A launch that is not settled yet may have begun it.")
+            execution = self._create(connection, intent)
+            values = accepted(intent, reference, intent.execution_id, own=True)
+            values["started_at"] = started_at
+            # A final status is for the conductor to record, together with the log.
+            values["status"] = ExecutionStatus.RUNNING if status.final else status
+            statement = update(executions).where(executions.c.number == execution.number)
+            change(connection, statement.values(**values), execution.number, ("wanted",))
+            return one(connection, executions.c.number == execution.number)
+
+        try:
+            return self._database.write(work)
+        except IntegrityError:  # somebody else asked, or a launch was settled, at the same time
+            return self._database.write(work)
+
+    def _create(self, connection: Connection, intent: Intent) -> Execution:
+        created_at = now()
+        if intent.key is not None:
+            used = {
+                "owner": intent.owner,
+                "key": intent.key,
+                "request_digest": intent.request_digest,
+                "execution_id": intent.execution_id,
+                "created_at": created_at,
+            }
+            connection.execute(_USE_KEY, used)
+        accepted = intent.reference is not None
+        kinds: tuple[Kind, ...] = ("wanted", "changed") if accepted else ()
+        values = {
+            **next_numbers(connection, kinds),
+            "id": intent.execution_id,
+            "orchestrator": intent.orchestrator,
+            "workflow_id": intent.workflow_id,
+            "workflow_name": fitted(intent.workflow_name, _LIMITS["workflow_id"]),
+            "owner": intent.owner,
+            "inputs": dict(intent.inputs),
+            "status": ExecutionStatus.PENDING,
+            "desired": DesiredState.RUN,
+            "reference": intent.reference,
+            "created_at": created_at,
+            "as_of": created_at,
+        }
+        row = connection.execute(_ADD, values).one()
+        task_rows.add(connection, row.number, intent.steps)
+        notify(connection, row.number, kinds)
+        return to_execution(row)
+
+    def launched_with(self, owner: str, key: str, request_digest: str) -> Execution | None:
+        """Find what a user launched with a key of theirs.
+
+        Raises:
+            Conflict: The key was used for another request.
+        """
+        keys = launch_keys.c
+        with self._database.read() as connection:
+            row = connection.execute(
+                select(executions, keys.request_digest)
+                .join(launch_keys, keys.execution_id == executions.c.id)
+                .where(keys.owner == owner, keys.key == key)
+            ).one_or_none()
+        if row is None:
+            return None
+        if row.request_digest != request_digest:
+            raise Conflict("This idempotency key was used for another request.")
+        return to_execution(row)
+
+    def launched(
+        self,
+        execution: Execution,
+        reference: JSON,
+        upstream_id: str | None = None,
+        *,
+        own: bool = False,
+    ) -> None:
+        """Note that the orchestrator accepted a launch; the conductor takes it from here.
+
+        Args:
+            execution: The launch.
+            reference: Under which the orchestrator finds it.
+            upstream_id: The upstream's own id, where it has one.
+            own: No other execution may hold the reference.
+
+        Raises:
+            Conflict: Another one does.
+        """
+        values = accepted(execution, reference, upstream_id, own)
+        try:
+            want(self._database, execution.number, values)
+        except IntegrityError:
+            raise Conflict("What the orchestrator gave belongs to another execution.") from None
+
+    def stands(self, execution_id: str) -> bool | None:
+        """Tell whether a launch will not be withdrawn any more.
+
+        Returns:
+            True when it is accepted, in doubt or over; False when it was withdrawn; None as long as
+            nobody knows.
+        """
+        columns = executions.c.reference.is_(None).label("unanswered"), executions.c.status
+        with self._database.read() as connection:
+            row = connection.execute(
+                select(*columns).where(executions.c.id == execution_id)
+            ).one_or_none()
+        if row is None:
+            return False
+        open_ = row.status not in {ExecutionStatus.UNKNOWN, *FINAL}
+        return None if row.unanswered and open_ else True
+
+    def withdraw(self, execution: Execution) -> None:
+        """Take back a launch that surely did not happen; its key may be used again."""
+
+        def work(connection: Connection) -> None:
+            unsettled = (executions.c.number == execution.number) & executions.c.reference.is_(None)
+            if not connection.execute(delete(executions).where(unsettled)).rowcount:
+                return
+            count_withdrawal(connection, execution.id)
+            connection.execute(delete(tasks).where(tasks.c.execution == execution.number))
+            connection.execute(
+                delete(launch_keys).where(launch_keys.c.execution_id == execution.id)
+            )
+
+        self._database.write(work, idempotent=True)
+
+    def doubt(self, execution: Execution, why: str) -> None:
+        """Note that nobody knows whether a launch happened; the conductor finds out."""
+        want(self._database, execution.number, {"status": ExecutionStatus.UNKNOWN, "error": why})
+
+
+def _require_names(intent: Intent) -> None:
+    """Refuse what only SQLite would keep, and find again.
+
+    Raises:
+        InvalidRequest: With each name that is too long, or holds what no database keeps.
+    """
+    faults = []
+    for field, limit in _LIMITS.items():
+        name = getattr(intent, field) or ""
+        if len(name) > limit or storable(name) != name:
+            text = f"must have at most {limit} characters, none of them NUL or half a character"
+            faults.append(FieldError(field, text))
+    if faults:
+        raise InvalidRequest("The launch cannot be kept.", fields=tuple(faults))

@@ -1,0 +1,56 @@
+"""What users want of executions, written down for the conductor that drives them."""
+
+from __future__ import annotations
+
+from datetime import datetime
+from typing import Any
+
+from sqlalchemy import case
+
+from app.domain import DesiredState, Execution, ExecutionStatus
+from app.store.database import Database
+from app.store.execution_rows import want
+from app.store.schema import executions
+from app.store.stranded import abandon
+
+
+class SteeredExecutions:
+    """What users want of executions in the store, and until when somebody follows them."""
+
+    def __init__(self, database: Database) -> None:
+        self._database = database
+
+    def desire(
+        self, execution: Execution, desired: DesiredState, shown: ExecutionStatus | None = None
+    ) -> bool:
+        """Write down what the user wants of an execution that has not ended.
+
+        Args:
+            execution: The execution.
+            desired: The state to work towards.
+            shown: Status to show from now on, if it is known already. A launch with unknown outcome
+                stays ``UNKNOWN``: nobody can say yet whether there is anything to steer.
+
+        Returns:
+            False when it has ended in the meantime, or its end was asked for: that is not taken
+            back by a pause or a resume which looked at it before.
+        """
+        values: dict[str, Any] = {"desired": desired}
+        if shown is not None:
+            unsettled = (executions.c.status == ExecutionStatus.UNKNOWN) & (
+                executions.c.reference.is_(None)
+            )
+            values["status"] = case((unsettled, ExecutionStatus.UNKNOWN), else_=shown)
+        if desired is DesiredState.CANCEL:
+            return want(self._database, execution.number, values)
+        return want(
+            self._database, execution.number, values, executions.c.desired != DesiredState.CANCEL
+        )
+
+    def abandon(self, execution: Execution, why: str) -> bool:
+        """End an execution by decree; see :func:`app.store.stranded.abandon`."""
+        return abandon(self._database, execution, why)
+
+    def follow(self, execution: Execution, until: datetime) -> None:
+        """Note that somebody follows an execution, so that it is looked at more often."""
+        want(self._database, execution.number, {"followed_until": until}, quiet=True)
