@@ -6,8 +6,9 @@ from collections.abc import Mapping
 from pathlib import Path
 
 from app.domain import TaskStatus
-from app.engine.launchers.base import JobPhase, Launcher
+from app.engine.launchers.base import JobPhase, JobState, Launcher, Watched
 from app.engine.task_state import TaskState
+from app.engine.watch import ask
 
 _BEGUN = (TaskStatus.RUNNING, TaskStatus.PAUSED)
 
@@ -26,10 +27,15 @@ def end_all(tasks: Mapping[str, TaskState], execution_folder: Path, launcher: La
     Raises:
         UpstreamError: The launcher cannot work now.
     """
+    begun = {
+        job_folder(execution_folder, name, task): task
+        for name, task in tasks.items()
+        if task.status in _BEGUN
+    }
+    states = ask(launcher, [Watched(folder, task.process) for folder, task in begun.items()])
     ended = True
-    for name, task in tasks.items():
-        if task.status in _BEGUN:
-            ended &= _end(job_folder(execution_folder, name, task), task, launcher)
+    for folder, task in begun.items():
+        ended &= folder in states and _end(folder, task, states[folder], launcher)
     return ended
 
 
@@ -38,14 +44,14 @@ def job_folder(execution_folder: Path, step: str, task: TaskState) -> Path:
     return execution_folder / "tasks" / step / str(task.attempt)
 
 
-def _end(folder: Path, task: TaskState, launcher: Launcher) -> bool:
-    state = launcher.state(folder, task.process)
+def _end(folder: Path, task: TaskState, state: JobState, launcher: Launcher) -> bool:
     if state.lingers:
         launcher.end(folder, task.process, force=False)
         return False
     if state.phase is JobPhase.PREPARED:
         return launcher.refuse(folder, cancelled=True)
-    if state.phase is JobPhase.RUNNING:
-        launcher.cancel(folder)
+    if state.phase in (JobPhase.QUEUED, JobPhase.RUNNING):
+        if not state.cancel_asked:
+            launcher.cancel(folder)
         return False
     return True

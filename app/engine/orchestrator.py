@@ -35,6 +35,7 @@ from app.engine.plan import Plan
 from app.engine.recollection import Recollection
 from app.engine.run import Machine, Run
 from app.engine.slots import Slots
+from app.engine.watch import JobWatch
 from app.errors import FieldError, InvalidDefinition, UpstreamUnreachable
 from app.files import data_mark
 from app.settings.schema import Choice, Chosen, setting
@@ -98,8 +99,10 @@ class EngineOrchestrator(Orchestrator):
         engine = settings.engine
         account = find_account(engine.run_as, engine.run_as_dir)
         base_env = {key: os.environ[key] for key in engine.pass_env if key in os.environ}
+        launcher = create_launcher(options.launcher, LauncherContext(settings.data_dir, account))
         machine = Machine(
-            launcher=create_launcher(options.launcher, LauncherContext(settings.data_dir, account)),
+            launcher=launcher,
+            watch=JobWatch(launcher),
             slots=Slots(engine.max_parallel_tasks, engine.max_memory_bytes),
             executions_dir=account.executions_dir if account else settings.executions_dir,
             kill_grace_seconds=engine.kill_grace,
@@ -209,6 +212,7 @@ class EngineOrchestrator(Orchestrator):
         """Wake an execution when a job wrote or ended, or when there is room for its tasks."""
         self._machine.launcher.listen(wake)
         self._machine.slots.listen(wake)
+        self._machine.watch.listen(wake)
 
     def upload(
         self, document: str, workflow_id: str | None, identity: Identity

@@ -35,20 +35,24 @@ from app.engine.command import build_job, environment
 from app.engine.ending import job_folder
 from app.engine.expressions import evaluate
 from app.engine.header_fields import HeaderFields
-from app.engine.launchers.base import JobPhase, JobState, Launcher, can_pause, pauser
+from app.engine.launchers.base import JobPhase, JobState, Launcher, Watched, can_pause, pauser
 from app.engine.levels import level_of
 from app.engine.model import StepDefinition, StepType
 from app.engine.progress import Progress
 from app.engine.slots import Slots
 from app.engine.task_state import TaskState, moment
+from app.engine.watch import JobWatch
 from app.errors import InvalidRequest, UpstreamError, UpstreamRefused
 
 _BEGUN = (TaskStatus.RUNNING, TaskStatus.PAUSED)
+_ALIVE = (JobPhase.QUEUED, JobPhase.RUNNING)
 _READ_BYTES = 1024 * 1024
 _TAIL_LINES = 5
 _TAIL_CHARACTERS = 400
 _SAFETY_SECONDS = 1.0
 """How long to wait at most for a launcher that should have rung."""
+_LONGEST_SECONDS = 30.0
+"""How long to wait at most for the next round of questions: slots are to be confirmed meanwhile."""
 _REMAINS_SECONDS = 0.2
 """How often to look at what still runs of a lost job."""
 _MOST_STARTS = 3
@@ -67,6 +71,7 @@ class Machine:
     """
 
     launcher: Launcher
+    watch: JobWatch
     slots: Slots
     executions_dir: Path
     kill_grace_seconds: float
@@ -88,6 +93,7 @@ class Run:
         self._entries: list[NewLogEntry] = []
         self._wait = _SAFETY_SECONDS
         self._actions: list[Callable[[], None]] = []
+        self._told_to_end: Collection[str] = ()
 
     def advance(self) -> Observation:
         """Read output, note ends, follow the user's wish, and prepare what can begin.
@@ -129,31 +135,44 @@ class Run:
         )
 
     def _look_at_running(self) -> None:
-        names = self._progress.having(*_BEGUN)
-        for name in names:
-            self._look(self._steps[name], self._progress.changing(name))
+        for name, state in self._ask().items():
+            self._look(self._steps[name], self._progress.changing(name), state)
         self._machine.slots.confirm(
             self._execution.id,
             {name: self._steps[name].resources for name in self._progress.having(*_BEGUN)},
             owner=self._execution.owner,
         )
 
-    def _look(self, step: StepDefinition, task: TaskState) -> None:
+    def _ask(self) -> dict[str, JobState]:
+        """Ask where the jobs of running tasks stand; some may be missing."""
+        begun = {name: self._progress[name] for name in self._progress.having(*_BEGUN)}
+        folders = {name: self._job_folder(self._steps[name], task) for name, task in begun.items()}
+        seen = self._machine.watch.look(
+            self._execution.id,
+            [Watched(folders[name], task.process, task.offset) for name, task in begun.items()],
+            followed=self._execution.is_followed(time.time()),
+        )
+        if seen.again_seconds is not None:
+            self._wait = min(seen.again_seconds, _LONGEST_SECONDS)
+        states = {name: seen.states[at] for name, at in folders.items() if at in seen.states}
+        self._told_to_end = {name for name, state in states.items() if state.cancel_asked}
+        return states
+
+    def _look(self, step: StepDefinition, task: TaskState, state: JobState) -> None:
         """Read what a running task wrote, and note its end once all of it is read."""
-        folder = self._job_folder(step, task)
-        state = self._launcher.state(folder, task.process)
-        if state.phase is JobPhase.ABSENT:  # it was prepared before the store knew of it
-            state = replace(state, phase=JobPhase.LOST, reason="its folder was removed")
-        if task.lost_at is not None and not state.lingers:  # how we ended it says nothing
-            state = JobState(JobPhase.LOST, reason=task.error)
+        state = _judge(state, task)
         task.process = state.process or task.process
         task.started_at = state.started_at or task.started_at
         task.node = state.node or task.node
+        if state.phase is not JobPhase.QUEUED:
+            task.queued = None
         if state.phase is JobPhase.PREPARED:
             self._start_again(step, task)
         elif state.lingers:
             self._end_remains(step, task, state)
-        elif self._read(step, task, folder):
+        elif state.phase is JobPhase.QUEUED:
+            self._note_queue(step, task, state)
+        elif self._read(step, task, state):
             if state.phase is not JobPhase.RUNNING:
                 self._wait = 0.0
         elif state.phase is not JobPhase.RUNNING:
@@ -161,9 +180,18 @@ class Run:
         if task.status in _BEGUN:
             self._pause_or_resume(step, state)
 
-    def _read(self, step: StepDefinition, task: TaskState, folder: Path) -> bool:
+    def _note_queue(self, step: StepDefinition, task: TaskState, state: JobState) -> None:
+        """Note that a task waits for its turn where its launcher is, and why."""
+        reason = state.reason or "it has not had its turn yet"
+        if task.queued != reason:
+            task.queued = reason
+            self._remark(Level.INFO, f"Task '{step.id}' waits in the queue: {reason}", step)
+
+    def _read(self, step: StepDefinition, task: TaskState, state: JobState) -> bool:
         before = task.offset
-        lines, task.offset = self._launcher.read(folder, before, _READ_BYTES)
+        if state.output_end is not None and before >= state.output_end:
+            return False
+        lines, task.offset = self._launcher.read(self._job_folder(step, task), before, _READ_BYTES)
         for line in lines:
             stamp = int(line.timestamp * 1000)
             self._entries.append(NewLogEntry(level_of(line), stamp, line.text, step.id))
@@ -183,6 +211,7 @@ class Run:
             reason = "it could not be begun"
             self._end(step, task, JobState(JobPhase.LOST, cancelled=cancelled, reason=reason))
         else:
+            self._machine.watch.touched(self._execution.id, self._job_folder(step, task))
             self._wait = 0.0  # it has begun after all
 
     def _refuse(self, step: StepDefinition, task: TaskState, *, cancelled: bool) -> bool:
@@ -199,18 +228,20 @@ class Run:
             task.lost_at, task.error = now, state.reason
             text = f"Task '{step.id}' is lost: {state.reason}; what still runs of it is ended"
             self._remark(Level.ERROR, text, step)
-        self._read(step, task, self._job_folder(step, task))
+        self._read(step, task, state)
         patience = self._machine.kill_grace_seconds + _ENDING_SECONDS
         if now - task.lost_at > 2 * patience:
             reason = f"{task.error}; what still runs of it could not be ended"
             self._end(step, task, replace(state, phase=JobPhase.LOST, reason=reason))
             return
         force = now - task.lost_at > patience
-        self._launcher.end(self._job_folder(step, task), task.process, force=force)
+        folder = self._job_folder(step, task)
+        self._act(folder, partial(self._launcher.end, folder, task.process, force=force))
         self._wait = min(self._wait, _REMAINS_SECONDS)
 
     def _end(self, step: StepDefinition, task: TaskState, state: JobState) -> None:
         self._machine.slots.give_back(self._execution.id, step.id)
+        self._machine.watch.forget(self._execution.id, self._job_folder(step, task))
         task.exit_code = state.exit_code
         task.finished_at = state.finished_at or time.time()
         took = format_duration(round(task.finished_at - (task.started_at or task.finished_at), 3))
@@ -251,19 +282,20 @@ class Run:
             self._progress.move(name, TaskStatus.CANCELLED)
         for name in self._progress.having(*_BEGUN):
             task = self._progress[name]
-            if task.lost_at is None:
-                self._launcher.cancel(self._job_folder(self._steps[name], task))
+            if task.lost_at is None and name not in self._told_to_end:
+                folder = self._job_folder(self._steps[name], task)
+                self._act(folder, partial(self._launcher.cancel, folder))
 
     def _pause_or_resume(self, step: StepDefinition, state: JobState) -> None:
         """Stop or continue a command, where its last request was another one."""
         paused = self._desired is DesiredState.PAUSE
-        if state.phase is not JobPhase.RUNNING or self._desired is DesiredState.CANCEL:
+        if state.phase not in _ALIVE or self._desired is DesiredState.CANCEL:
             return
         task = self._progress.move(step.id, TaskStatus.PAUSED if paused else TaskStatus.RUNNING)
         if state.pause_asked != paused:
             launcher = pauser(self._launcher)
-            request = launcher.pause if paused else launcher.resume
-            self._actions.append(partial(request, self._job_folder(step, task)))
+            folder = self._job_folder(step, task)
+            self._do_later(folder, partial(launcher.pause if paused else launcher.resume, folder))
 
     def _note_pause(self) -> None:
         paused = self._desired is DesiredState.PAUSE
@@ -320,7 +352,20 @@ class Run:
             self._fail(step, task, exc.message)
             self._wait = 0.0  # what may fail lets others begin, which were not asked for
         else:
-            self._actions.append(partial(self._launcher.start, job))
+            self._do_later(job.folder, partial(self._launcher.start, job))
+
+    def _do_later(self, folder: Path, action: Callable[[], None]) -> None:
+        """Act upon a job once this look is stored."""
+        self._actions.append(partial(self._act, folder, action))
+        self._wait = min(self._wait, self._machine.watch.soonest_seconds)
+
+    def _act(self, folder: Path, action: Callable[[], None]) -> None:
+        """Act upon a job; what was known of it is then no more."""
+        try:
+            action()
+        finally:
+            self._machine.watch.touched(self._execution.id, folder)
+        self._wait = min(self._wait, self._machine.watch.soonest_seconds)
 
     def _observation(self) -> Observation:
         status, error, outputs = self._verdict()
@@ -425,6 +470,15 @@ class _StepValues(Mapping[str, Any]):
 
     def __len__(self) -> int:
         return len(self._names)
+
+
+def _judge(state: JobState, task: TaskState) -> JobState:
+    """Say what a state means for a job that was begun."""
+    if task.lost_at is not None and not state.lingers:  # how we ended it says nothing
+        return JobState(JobPhase.LOST, reason=task.error)
+    if state.phase is JobPhase.ABSENT:  # it was prepared before the store knew of it
+        return replace(state, phase=JobPhase.LOST, reason="its folder was removed")
+    return state
 
 
 def _feasible(desired: DesiredState, launcher: Launcher) -> DesiredState:

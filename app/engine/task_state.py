@@ -20,6 +20,7 @@ class TaskState:
         process: The launcher's name for the process that has the job, once it was seen.
         lost_at: When it was seen that the records are of no use, though the job still runs.
         outputs: Number of outputs that a success left.
+        queued: Why its job waits in a queue of the launcher; None if it does not.
         started_at: When the command itself began, seconds since the epoch.
         retry_at: When the next attempt may begin, seconds since the epoch.
         tail: The last lines of output, for the reason of a failure.
@@ -40,6 +41,7 @@ class TaskState:
     process: JSON = None
     lost_at: float | None = None
     outputs: int | None = None
+    queued: str | None = None
 
     @classmethod
     def load(cls, stored: JSON) -> TaskState:
@@ -67,10 +69,11 @@ class TaskState:
         Args:
             name: Name of the task.
         """
+        waits = self.queued is not None and self.status is TaskStatus.RUNNING
         return Task(
             name=name,
-            status=self.status,
-            started_at=moment(self.started_at or self.begun_at),
+            status=TaskStatus.PENDING if waits else self.status,
+            started_at=None if waits else moment(self.started_at or self.begun_at),
             finished_at=moment(self.finished_at),
             exit_code=self.exit_code,
             attempts=self.attempt,
@@ -88,7 +91,7 @@ class TaskState:
         self.starts = self.offset = 0
         self.begun_at = now
         self.started_at = self.finished_at = self.retry_at = None
-        self.exit_code = self.error = self.process = self.lost_at = None
+        self.exit_code = self.error = self.process = self.lost_at = self.queued = None
         self.tail = []
 
 

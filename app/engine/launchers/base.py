@@ -9,7 +9,7 @@ from __future__ import annotations
 
 import os
 from abc import ABC, abstractmethod
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
 from enum import StrEnum
 from pathlib import Path
@@ -17,7 +17,7 @@ from typing import TYPE_CHECKING, Any, ClassVar, Protocol, cast
 
 from app.domain import JSON
 from app.engine.model import Resources
-from app.errors import CapabilityMissing
+from app.errors import CapabilityMissing, UpstreamUnreachable
 from app.files import make_private_folder, write_whole
 
 if TYPE_CHECKING:
@@ -31,6 +31,8 @@ class JobPhase(StrEnum):
     """Nothing of it is there. It was never prepared, or what it left was removed."""
     PREPARED = "prepared"
     """It is written down, and surely did not begin: it may be started, again as well."""
+    QUEUED = "queued"
+    """Its start was accepted, and it waits for its turn, such as in a batch system."""
     RUNNING = "running"
     EXITED = "exited"
     LOST = "lost"
@@ -77,6 +79,41 @@ class Job:
 
 
 @dataclass(frozen=True, slots=True)
+class Watched:
+    """A job whose state is asked for.
+
+    Attributes:
+        folder: The job's folder.
+        process: What an earlier state said of the process that has the job.
+        offset: Up to where its output was read. Where a question takes long, what was written since
+            may be fetched along with the state, for :meth:`Launcher.read` to have it at hand.
+    """
+
+    folder: Path
+    process: JSON = None
+    offset: int = 0
+
+
+@dataclass(frozen=True, slots=True)
+class Polling:
+    """How a launcher is asked for states where each question costs something.
+
+    The questions of one process about all executions that it drives are one, then.
+
+    Attributes:
+        most_jobs: Most jobs in one call of :meth:`Launcher.states`.
+        followed_seconds: Shortest time between two rounds of calls, and the usual one while
+            somebody follows one of the executions.
+        quiet_seconds: Usual time between two rounds while nobody does. A job that was begun,
+            cancelled, paused or resumed since the last round does not wait for so long.
+    """
+
+    most_jobs: int = 500
+    followed_seconds: float = 1.0
+    quiet_seconds: float = 30.0
+
+
+@dataclass(frozen=True, slots=True)
 class JobState:
     """What is known of a job.
 
@@ -85,10 +122,12 @@ class JobState:
         timed_out: It was ended because ``timeout_seconds`` were over.
         cancelled: It was ended because :meth:`Launcher.cancel` asked for it.
         started_at: Seconds since the epoch, UTC; None until the command itself began.
-        reason: Why the command could not be begun or was lost, in words for its owner.
+        reason: Why the command waits, could not be begun, or was lost, in words for its owner.
         process: The launcher's own name for the process that has the job, to be kept by the caller
             and given to :meth:`Launcher.state` and :meth:`Launcher.end`; None until there is one.
         pause_asked: Its last request was :meth:`PausingLauncher.pause`.
+        cancel_asked: :meth:`Launcher.cancel` arrived, and need not be called again.
+        output_end: Offset up to which there is output; None if only :meth:`Launcher.read` can tell.
         lingers: It is ``ABSENT`` or ``LOST``, and something of it still runs.
     """
 
@@ -96,6 +135,8 @@ class JobState:
     node: str | None = None
     process: JSON = None
     pause_asked: bool = False
+    cancel_asked: bool = False
+    output_end: int | None = None
     lingers: bool = False
     exit_code: int | None = None
     timed_out: bool = False
@@ -160,17 +201,22 @@ class Launcher(ABC):
         capabilities: What it can do beside the contract. Each one stands for methods, which are
             checked when the class is defined: a flag without them, or they without it, is an error.
         bound_to_node: A job can be looked at only from the machine that began it.
+        polling: How it is asked for states; None where that costs next to nothing, and each look at
+            an execution asks for its jobs by itself. An instance may know it better than its class.
     """
 
     Options: ClassVar[type] = NoOptions
     capabilities: ClassVar[frozenset[LauncherCapability]] = frozenset()
     bound_to_node: ClassVar[bool] = True
+    polling: Polling | None = None
 
     def __init_subclass__(cls) -> None:
         for capability, methods in _METHODS.items():
             for method in methods:
                 if hasattr(cls, method) != (capability in cls.capabilities):
                     raise TypeError(f"{cls.__name__}: {capability} and {method}() go together")
+        if cls.state is Launcher.state and cls.states is Launcher.states:
+            raise TypeError(f"{cls.__name__}: it needs state(), or states() for many jobs at once")
 
     @classmethod
     @abstractmethod
@@ -241,17 +287,38 @@ class Launcher(ABC):
             False when it has begun.
         """
 
-    @abstractmethod
     def state(self, folder: Path, process: JSON = None) -> JobState:
         """Look at a job. ``EXITED`` is said only when all of its output can be read.
 
         Whatever became of the folder (removed in whole or in part, damaged, replaced by something
-        else) is a state of the job, and no error.
+        else) is a state of the job, and no error. Whoever overrides :meth:`states` need not
+        override this.
 
         Args:
             folder: The job's folder.
             process: What an earlier state said of the process that has the job.
+
+        Raises:
+            UpstreamUnreachable: Nothing is known of it now.
         """
+        found = self.states([Watched(folder, process)])
+        if folder not in found:
+            raise UpstreamUnreachable("Nothing is known of the job now.", detail=str(folder))
+        return found[folder]
+
+    def states(self, jobs: Sequence[Watched]) -> Mapping[Path, JobState]:
+        """Look at many jobs, of any executions; see :meth:`state`.
+
+        Override it, and set :attr:`polling`, where one question answers for all of them.
+
+        Args:
+            jobs: The jobs; no more than :attr:`polling` says.
+
+        Returns:
+            Their states by folder. A job of which nothing is known now, but may be later, is left
+            out: it stays as it is, and is asked for again.
+        """
+        return {job.folder: self.state(job.folder, job.process) for job in jobs}
 
     @abstractmethod
     def read(self, folder: Path, offset: int, limit: int) -> tuple[list[OutputLine], int]:

@@ -40,6 +40,7 @@ from app.engine.plan import Plan
 from app.engine.recollection import Recollection
 from app.engine.run import Machine, Run
 from app.engine.slots import Slots
+from app.engine.watch import JobWatch
 from app.errors import SlipwayError, UpstreamUnreachable
 
 NODE = "machine-1"
@@ -273,6 +274,7 @@ class Bench:
     root: Path
     launcher: ScriptedLauncher = field(default_factory=ScriptedLauncher)
     slots: Slots = field(default_factory=lambda: Slots(1000, None))
+    watch: JobWatch | None = None
     inputs: Mapping[str, JSON] = field(default_factory=dict)
     id: str = "e1"
     base_env: Mapping[str, str] = field(default_factory=dict)
@@ -287,6 +289,7 @@ class Bench:
     def __post_init__(self) -> None:
         self.plan = Plan.of(self.definition)
         self.recollection = Recollection(self.cursors)
+        self.watch = self.watch or JobWatch(self.launcher)
         moment = datetime.now(UTC)
         self.execution = Execution(
             number=1, id=self.id, orchestrator="local", workflow_id="flow", workflow_name="Flow",
@@ -296,7 +299,7 @@ class Bench:
 
     def observe(self) -> Observation:
         """Look once; what was seen is lost, as when the conductor is killed before it stores."""
-        machine = Machine(self.launcher, self.slots, self.root, 1.0, self.base_env)
+        machine = Machine(self.launcher, self.watch, self.slots, self.root, 1.0, self.base_env)
         progress = self.recollection.take(self.execution, self.plan)
         seen = Run(self.execution, progress, machine).advance()
         if not self.forgetful:
