@@ -19,6 +19,7 @@ from sqlalchemy.exc import DBAPIError, IntegrityError
 from sqlalchemy.pool import StaticPool
 
 from app.concurrency import cooperative, make_pool, original
+from app.store import _commits
 
 T = TypeVar("T")
 
@@ -99,6 +100,7 @@ class Writer:
         self._busy = False
         self._waiting: deque[_Job[Any]] = deque()
         self._commit_seconds = 0.0
+        self._log = _commits.log_of(url)
 
     def write(self, work: Callable[[Connection], T], *, durable: bool) -> T:
         """Run a function in a transaction.
@@ -219,6 +221,7 @@ class Writer:
                 transaction.commit()
                 ended = time.monotonic()
                 self._commit_seconds = ended - asked
+        _commits.tell(self._log)
         for job in jobs:
             job.done = True
         if ended - began > _LONG_SECONDS:

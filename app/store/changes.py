@@ -1,6 +1,7 @@
 """How a process learns that an execution changed, and wakes who waits for it.
 
-SQLite tells by ``PRAGMA data_version`` that another connection committed; PostgreSQL notifies.
+SQLite tells by ``PRAGMA data_version`` that another connection committed, and the kernel when to
+ask for it (``_commits.py``); PostgreSQL notifies.
 Nothing here asks the database anything while nothing happens, whatever the number of waiters.
 """
 
@@ -22,6 +23,7 @@ from typing import TYPE_CHECKING, Literal
 import structlog
 from sqlalchemy import Connection, select
 
+from app.store._commits import CommitWatch, log_of
 from app.store._deadline import bounded
 from app.store.database import Database
 from app.store.schema import counters, executions
@@ -35,8 +37,6 @@ readers see and nobody waits for, such as the moment at which a status was last 
 
 Publish = Callable[[Collection[str] | None], None]
 
-_LOOK_SECONDS = 0.01
-"""How often SQLite's data version is read."""
 _SILENCE_SECONDS = 2.0
 """After how long a silence PostgreSQL is asked whether the connection still stands."""
 _CHECK_SECONDS = 3.0
@@ -135,7 +135,7 @@ class ChangeFeed(ABC):
         """Publish changes until the feed is closed."""
 
     @abstractmethod
-    def _catch_up(self) -> None:
+    def _catch_up(self) -> object:
         """Publish all changes committed before the call, in the caller's thread."""
 
 
@@ -153,23 +153,28 @@ class SqliteFeed(ChangeFeed):
         self._fault: Exception | None = None
 
     def _listen(self) -> None:
-        with self._connection:
+        with self._connection, CommitWatch(log_of(self._database.url)) as watch:
+            heard = True  # what came before the log was watched
             while not self._closed.is_set():
-                self._catch_up()
-                time.sleep(_LOOK_SECONDS)
+                if self._catch_up() and not heard:
+                    watch.missed()
+                heard = watch.wait()
 
-    def _catch_up(self) -> None:
+    def _catch_up(self) -> bool:
+        """Publish what was committed; return whether that was anything."""
         with self._lock:
             if self._fault is not None:
                 raise self._fault
             try:
                 version = self._look().fetchone()[0]
-                if version != self._version:
-                    self._tell()
-                    self._version = version
+                if version == self._version:
+                    return False
+                self._tell()
+                self._version = version
             except Exception as exc:
                 self._fault = exc  # something may be left untold, so the feed has to open again
                 raise
+        return True
 
     def _tell(self) -> None:
         """Publish the executions whose number went beyond the last one that was told."""
