@@ -8,19 +8,30 @@ from pathlib import Path
 import click
 
 from app.engine.definition import parse
-from app.errors import InvalidDefinition
+from app.engine.launchers.registry import launcher_class
+from app.engine.model import Resource
+from app.engine.resources import asked_for, not_given
+from app.errors import ConfigError, InvalidDefinition
 
 
 @click.command("validate")
 @click.argument(
     "files", nargs=-1, required=True, type=click.Path(exists=True, dir_okay=False, path_type=Path)
 )
-def command(files: tuple[Path, ...]) -> None:
+@click.option(
+    "--launcher",
+    metavar="TYPE",
+    help="Check also that this launcher gives what the steps ask for, such as `local`.",
+)
+def command(files: tuple[Path, ...], launcher: str | None) -> None:
     """Check workflow definitions; every fault is told with its place."""
+    honours = _honours(launcher) if launcher else frozenset(Resource)
     faulty = False
     for file in files:
         try:
             definition = parse(file.read_bytes())
+            if faults := not_given(asked_for(definition.source), honours, launcher or ""):
+                raise InvalidDefinition("It asks for too much.", fields=faults)
         except InvalidDefinition as exc:
             faulty = True
             for fault in exc.fields:
@@ -28,3 +39,10 @@ def command(files: tuple[Path, ...]) -> None:
         else:
             click.echo(f"{file}: '{definition.id}' is valid, {len(definition.steps)} step(s)")
     sys.exit(1 if faulty else 0)
+
+
+def _honours(launcher: str) -> frozenset[Resource]:
+    try:
+        return launcher_class(launcher).honours
+    except ConfigError as exc:
+        raise click.BadParameter(exc.message, param_hint="--launcher") from exc

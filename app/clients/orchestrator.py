@@ -9,7 +9,7 @@ from __future__ import annotations
 
 from abc import ABC, abstractmethod
 from collections.abc import Callable, Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from datetime import datetime
 from enum import StrEnum
 from typing import Any, ClassVar, Protocol, Self, cast
@@ -49,11 +49,13 @@ class Context:
     Attributes:
         connections: Most requests that threads of this process make of it at the same time, so
             many connections are worth keeping.
+        shared: What the orchestrators of this process share, by the name that those know who do.
     """
 
     settings: Settings
     database: Database
     connections: int = 32
+    shared: dict[str, Any] = field(default_factory=dict)
 
 
 @dataclass(frozen=True, slots=True)

@@ -8,7 +8,7 @@ from app.errors import Conflict, NotFound
 from app.store.execution_rows import now
 from app.store.uploads import Quota, Upload, UploadedDefinitions
 
-_SUMMARY = ("id", "name", "description", "digest")
+_SUMMARY = ("id", "name", "description", "digest", "asks")
 
 
 class Catalogue:
@@ -119,4 +119,4 @@ def as_upload(compiled: Compiled, username: str) -> Upload:
 
 
 def _compiled(upload: Upload) -> Compiled:
-    return Compiled(upload.key, **upload.summary)
+    return Compiled.load(upload.key, upload.summary)

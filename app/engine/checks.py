@@ -13,7 +13,7 @@ from typing import Any, Final
 
 from app import json_schema
 from app.domain import JSON
-from app.engine import expressions, graph
+from app.engine import expressions, graph, resources
 from app.engine.faults import Fault, Path
 from app.engine.model import StepType
 from app.engine.schema import INPUT_TYPES
@@ -47,6 +47,10 @@ def violations(document: Document) -> Iterator[Fault]:
     yield from _input_faults(_mapping(document.get("inputs")))
     yield from _file_faults(_mapping(document.get("files")))
     yield from _step_faults(document)
+    for index, step in _steps(document):
+        yield from resources.violations(
+            _mapping(step.get("resources")), ("steps", index, "resources")
+        )
     yield from _expression_faults(document)
 
 

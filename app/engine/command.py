@@ -88,7 +88,7 @@ def build_job(
         stdin=program.stdin,
         env=env,
         working_dir=work / step.working_dir,
-        timeout_seconds=step.timeout_seconds,
+        timeout_seconds=step.limit_seconds,
         kill_grace_seconds=kill_grace_seconds,
         resources=step.resources,
     )

@@ -13,6 +13,7 @@ import pickle
 from collections.abc import Callable, Mapping
 from dataclasses import asdict, dataclass
 from functools import cache
+from itertools import islice
 from pathlib import Path
 from typing import Any, Final
 
@@ -21,7 +22,8 @@ from app.domain import JSON, Output, Parameter, Step
 from app.engine import definition, document
 from app.engine.faults import Fault, invalid_definition
 from app.engine.model import Definition
-from app.errors import FieldError, InvalidDefinition
+from app.engine.resources import asked_for
+from app.errors import MAX_FIELDS, FieldError, InvalidDefinition
 from app.isolation import Isolated, OverBudget
 from app.store.compiled import CompiledDefinitions
 from app.store.database import Database
@@ -48,6 +50,7 @@ class Compiled:
     Attributes:
         key: Names its content, and the code that checked it.
         digest: Under which the store has what the definition says.
+        asks: Paths of the resources that not every launcher gives; of very many the first.
         stale: Whether its file holds something else by now, which is faulty.
     """
 
@@ -56,7 +59,13 @@ class Compiled:
     name: str
     description: str
     digest: str
+    asks: tuple[str, ...] = ()
     stale: bool = False
+
+    @classmethod
+    def load(cls, key: str, summary: Mapping[str, Any]) -> Compiled:
+        """Make one from its key and a summary that was stored; an old one may lack ``asks``."""
+        return cls(key, **{**summary, "asks": tuple(summary.get("asks", ()))})
 
 
 @dataclass(frozen=True, slots=True)
@@ -186,6 +195,7 @@ def check(text: bytes) -> bytes:
         "name": found.name,
         "description": found.description,
         "digest": digest_of(source),
+        "asks": list(islice(asked_for(source), MAX_FIELDS)),
     }
     details, content = (json.dumps(v, separators=(",", ":")) for v in (_details(found), source))
     return pickle.dumps((summary, details, content))
@@ -219,7 +229,7 @@ def _faulty(key: str, message: str) -> Faulty:
 
 def _outcome(key: str, summary: Mapping[str, Any]) -> Compiled | Faulty:
     if "faults" not in summary:
-        return Compiled(key, **summary)
+        return Compiled.load(key, summary)
     faults = summary["faults"]
     fields = [FieldError(path, message) for path, message in faults["fields"]]
     return Faulty(key, summary["id"], InvalidDefinition(faults["message"], fields=fields))

@@ -7,11 +7,11 @@ from typing import Any, Final
 
 from app.domain import JSON, Parameter
 from app.durations import parse_duration
-from app.engine import checks, document, schema
+from app.engine import checks, document, resources, schema
 from app.engine.expressions import to_text
 from app.engine.faults import Fault, invalid_definition
 from app.engine.graph import topological_order
-from app.engine.model import Definition, OutputDefinition, Resources, StepDefinition, StepType
+from app.engine.model import Definition, OutputDefinition, StepDefinition, StepType
 from app.errors import InvalidDefinition
 
 
@@ -110,7 +110,6 @@ def _output(name: str, value: JSON) -> OutputDefinition:
 
 def _step(source: Mapping[str, Any]) -> StepDefinition:
     timeout = source.get("timeout")
-    resources = source.get("resources", {})
     step_type = StepType(source["type"])
     return StepDefinition(
         id=source["id"],
@@ -125,10 +124,7 @@ def _step(source: Mapping[str, Any]) -> StepDefinition:
         retry_delay_seconds=parse_duration(str(source.get("retry_delay", 0))),
         allow_failure=source.get("allow_failure", False),
         working_dir=source.get("working_dir", ""),
-        resources=Resources(
-            cpus=int(resources.get("cpus", 1)),
-            memory_bytes=schema.parse_memory(resources.get("memory", 0)),
-        ),
+        resources=resources.build(source.get("resources", {})),
     )
 
 

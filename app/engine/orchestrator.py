@@ -27,12 +27,13 @@ from app.engine.catalogue import Catalogue
 from app.engine.compiled import Compiled, Compiler, Faulty, make_compiler
 from app.engine.ending import end_all
 from app.engine.folder import DefinitionFolder
-from app.engine.launchers.base import LauncherContext, can_pause
+from app.engine.launchers.base import LauncherContext, Pool, can_pause
 from app.engine.launchers.registry import LAUNCHERS, create_launcher
 from app.engine.launchers.registry import options_class as launcher_options
 from app.engine.launchers.run_as import find_account
 from app.engine.plan import Plan
 from app.engine.recollection import Recollection
+from app.engine.resources import not_given
 from app.engine.run import Machine, Run
 from app.engine.slots import Slots
 from app.engine.watch import JobWatch
@@ -80,8 +81,10 @@ class EngineOrchestrator(Orchestrator):
         *,
         recollection: Recollection,
         machine: Machine,
+        launcher_type: str = "local",
     ) -> None:
         super().__init__(name)
+        self._launcher_type = launcher_type
         self.bound_to_node = machine.launcher.bound_to_node
         if not can_pause(machine.launcher):
             self.capabilities -= {Capability.PAUSE}
@@ -103,7 +106,7 @@ class EngineOrchestrator(Orchestrator):
         machine = Machine(
             launcher=launcher,
             watch=JobWatch(launcher),
-            slots=Slots(engine.max_parallel_tasks, engine.max_memory_bytes),
+            slots=_slots(launcher.pool, context),
             executions_dir=account.executions_dir if account else settings.executions_dir,
             kill_grace_seconds=engine.kill_grace,
             base_env=account.environment(base_env) if account else base_env,
@@ -124,6 +127,7 @@ class EngineOrchestrator(Orchestrator):
             snapshots,
             recollection=Recollection(TaskCursors(context.database)),
             machine=machine,
+            launcher_type=options.launcher.type,
         )
 
     def workflows(self, identity: Identity) -> list[Workflow]:
@@ -151,6 +155,7 @@ class EngineOrchestrator(Orchestrator):
         The store holds that content already, so nothing is left to ask for at the launch.
         """
         compiled: Compiled = found.origin
+        self._check_resources(compiled)
         reference = {"definition": compiled.digest}
         return ResolvedWorkflow(self._description(compiled), reference=reference)
 
@@ -249,7 +254,19 @@ class EngineOrchestrator(Orchestrator):
         outcome = self._compiler.compile(text, owner)
         if isinstance(outcome, Faulty):
             raise outcome.error.again()
+        self._check_resources(outcome)
         return outcome
+
+    def _check_resources(self, compiled: Compiled) -> None:
+        """Make sure that the launcher gives what the steps ask for.
+
+        Raises:
+            InvalidDefinition: It does not.
+        """
+        honours = self._machine.launcher.honours
+        if faults := not_given(compiled.asks, honours, self._launcher_type):
+            message = f"Workflow '{compiled.id}' asks for what its launcher does not give."
+            raise InvalidDefinition(message, fields=faults)
 
     def _plan(self, digest: str) -> Plan:
         return Plan.of(definitions.build(self._snapshots.get(digest)))
@@ -265,6 +282,20 @@ class EngineOrchestrator(Orchestrator):
             description=compiled.description,
             stale=compiled.stale,
         )
+
+
+def _slots(pool: Pool | None, context: Context) -> Slots:
+    """Return the slots of a pool, or of this machine, which all engines of this process share."""
+    known: dict[str | None, Slots] = context.shared.setdefault("slots", {})
+    name = pool.name if pool else None
+    if name not in known:
+        engine = context.settings.engine
+        known[name] = (
+            Slots(pool.most_jobs, None, by_job=True)
+            if pool
+            else Slots(engine.max_parallel_tasks, engine.max_memory_bytes)
+        )
+    return known[name]
 
 
 def _mark(data_dir: Path) -> str:

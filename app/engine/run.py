@@ -509,7 +509,7 @@ def _reason(step: StepDefinition, task: TaskState, state: JobState, took: str) -
     if state.phase is JobPhase.LOST:
         reason = state.reason or "its process is gone, and with it the exit code"
     elif state.timed_out:
-        reason = f"not done within {format_duration(step.timeout_seconds or 0)}"
+        reason = f"not done within {format_duration(step.limit_seconds or 0)}"
     elif state.reason:
         reason = f"{state.reason} (exit code {state.exit_code})"
     else:

@@ -15,7 +15,7 @@ from app.domain import JSON
 from app.durations import parse_duration
 from app.engine.expressions import OPENING
 from app.engine.faults import Fault, Path
-from app.engine.model import StepType
+from app.engine.model import Resource, StepType
 
 INPUT_TYPES: Final = ("string", "integer", "number", "boolean", "array", "object")
 INPUT_FORMATS: Final = ("date", "email", "ipv4", "ipv6", "uuid")
@@ -102,6 +102,22 @@ _named("header", r"[!#$%&'*+.^_`|~0-9A-Za-z-]+", "the name of an HTTP header")
 _named("not-blank", r"(?s).*\S.*", "text that is not blank")
 _named(
     "shell", r"(?a:\w[\w.+-]*|(?:/[\w.+-]+)+)", "a program's name or absolute path, without spaces"
+)
+_named(
+    "batch-name",
+    r"[A-Za-z0-9_][A-Za-z0-9_.,+@-]{0,99}",
+    "1 to 100 letters, digits and any of '_.,+@-', with a letter, digit or '_' first",
+)
+_named(
+    "constraint",
+    r"[A-Za-z0-9_(\[][A-Za-z0-9_.,:=&|*!()\[\]-]{0,199}",
+    "1 to 200 letters, digits and any of '_.,:=&|*!()[]-', without spaces",
+)
+_named(
+    "batch-option",
+    r"-(?:[A-Za-z]|-[A-Za-z][A-Za-z0-9-]{0,49})(?:=?[\x21-\x7e]{1,200})?",
+    "one option of the batch system, of at most 250 characters without spaces, such as "
+    "--mail-type=END",
 )
 _named("url", r"(?s)(?:https?://|\$\{\{).+", "an http:// or https:// URL")
 _named("method", f"(?i:{'|'.join(HTTP_METHODS)})", f"one of {', '.join(HTTP_METHODS)}")
@@ -199,6 +215,31 @@ _CONFIG: Final[dict[StepType, JSON]] = {
     ),
 }
 
+_COUNT: Final[dict[str, JSON]] = {"type": "integer", "minimum": 1, "maximum": 1_000_000}
+_BATCH_NAME: Final[dict[str, JSON]] = {"type": "string", "format": "batch-name"}
+_RESOURCES: Final = _object(
+    {
+        Resource.CPUS: {"type": "integer", "minimum": 1},
+        Resource.MEMORY: {"format": "memory"},
+        Resource.TIME: {"format": "time-limit"},
+        Resource.NODES: _COUNT,
+        Resource.TASKS: _COUNT,
+        Resource.TASKS_PER_NODE: _COUNT,
+        Resource.GPUS: {**_COUNT, "minimum": 0},
+        Resource.EXCLUSIVE: {"type": "boolean"},
+        Resource.PARTITION: _BATCH_NAME,
+        Resource.ACCOUNT: _BATCH_NAME,
+        Resource.QOS: _BATCH_NAME,
+        Resource.RESERVATION: _BATCH_NAME,
+        Resource.CONSTRAINT: {"type": "string", "format": "constraint"},
+        Resource.EXTRA: {
+            "type": "array",
+            "items": {"type": "string", "format": "batch-option"},
+            "maxItems": 50,
+        },
+    }
+)
+
 _STEP: Final = _object(
     {
         "id": {"type": "string", "format": "step-id"},
@@ -213,9 +254,7 @@ _STEP: Final = _object(
         "retry_delay": {"format": "duration"},
         "allow_failure": {"type": "boolean"},
         "working_dir": _LITERAL,
-        "resources": _object(
-            {"cpus": {"type": "integer", "minimum": 1}, "memory": {"format": "memory"}}
-        ),
+        "resources": _RESOURCES,
     },
     "id",
     "type",

@@ -59,11 +59,14 @@ class Slots:
     Args:
         cpus: Processors to share.
         memory_bytes: Memory to share; None for no limit.
+        by_job: Each task takes one processor and no memory, whatever it asks for: they run
+            elsewhere, and are merely counted.
     """
 
-    def __init__(self, cpus: int, memory_bytes: int | None) -> None:
+    def __init__(self, cpus: int, memory_bytes: int | None, *, by_job: bool = False) -> None:
         self._cpus = cpus
         self._memory_bytes = memory_bytes
+        self._by_job = by_job
         self._parts: dict[str, _Part] = {}
         self._queues: dict[str, dict[_Key, Resources]] = {}
         self._asked_at: dict[str, float] = {}
@@ -126,9 +129,8 @@ class Slots:
                     known[task].until = moment + _FORGET_SECONDS
                 else:
                     self._leave(execution_id, task)
-                    self._hold(
-                        execution_id, task, _Held(owner, resources, moment + _FORGET_SECONDS)
-                    )
+                    held = _Held(owner, self._share(resources), moment + _FORGET_SECONDS)
+                    self._hold(execution_id, task, held)
             self._asked_at[owner] = moment
 
     def give_back(self, execution_id: str, task: str) -> None:
@@ -167,7 +169,13 @@ class Slots:
         queue = self._queues.setdefault(owner, {})
         for task in filter(new.__contains__, wanted):
             part.waiting[task] = owner
-            queue[execution_id, task] = wanted[task]
+            queue[execution_id, task] = self._share(wanted[task])
+
+    def _share(self, wanted: Resources) -> Resources:
+        """Return what a task takes of what is shared here."""
+        if self._by_job:
+            return Resources(cpus=1)
+        return Resources(wanted.all_cpus, wanted.memory_bytes)
 
     def _leave(self, execution_id: str, task: str) -> None:
         """Take a task out of the queue, if it is in one; the lock is held."""

@@ -17,7 +17,14 @@ from app.domain import (
     Workflow,
     WorkflowDescription,
 )
-from app.errors import Ambiguous, CapabilityMissing, FieldError, NotFound, UpstreamError
+from app.errors import (
+    Ambiguous,
+    CapabilityMissing,
+    FieldError,
+    InvalidDefinition,
+    NotFound,
+    UpstreamError,
+)
 from app.identity.permissions import is_allowed, require
 
 log = structlog.get_logger(__name__)
@@ -148,9 +155,13 @@ class WorkflowService:
             Conflict: There is one with this id already, or the id is another one.
         """
         require(identity, Permission.WORKFLOWS_DEFINE)
+        refused: InvalidDefinition | None = None
         for taker in self._uploaders():
-            return taker.upload(document, replace, identity)
-        raise CapabilityMissing("No configured orchestrator takes uploads.")
+            try:
+                return taker.upload(document, replace, identity)
+            except InvalidDefinition as exc:  # another launcher may give what this one does not
+                refused = refused or exc
+        raise refused or CapabilityMissing("No configured orchestrator takes uploads.")
 
     def remove(self, reference: str, identity: Identity) -> None:
         """Remove a definition; what runs goes on.

@@ -16,7 +16,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any, ClassVar, Protocol, cast
 
 from app.domain import JSON
-from app.engine.model import Resources
+from app.engine.model import Resource, Resources
 from app.errors import CapabilityMissing, UpstreamUnreachable
 from app.files import make_private_folder, write_whole
 
@@ -64,6 +64,7 @@ class Job:
         working_dir: Existing folder, or one below the execution's own that is made.
         timeout_seconds: Longest time to run, not counting time paused.
         kill_grace_seconds: Time from the polite signal to the deadly one.
+        resources: What the step asks for; what the launcher honours is its to give.
     """
 
     execution_id: str
@@ -111,6 +112,20 @@ class Polling:
     most_jobs: int = 500
     followed_seconds: float = 1.0
     quiet_seconds: float = 30.0
+
+
+@dataclass(frozen=True, slots=True)
+class Pool:
+    """Room for jobs that is not this machine's, and that has its own scheduler.
+
+    Attributes:
+        name: Launchers of one process that name the same pool share it.
+        most_jobs: Most jobs that this process has there at the same time, whatever they ask for;
+            owners have turns among themselves.
+    """
+
+    name: str
+    most_jobs: int
 
 
 @dataclass(frozen=True, slots=True)
@@ -201,6 +216,11 @@ class Launcher(ABC):
         capabilities: What it can do beside the contract. Each one stands for methods, which are
             checked when the class is defined: a flag without them, or they without it, is an error.
         bound_to_node: A job can be looked at only from the machine that began it.
+        honours: What it gives to jobs that ask for it, beside what the engine sees to: processors
+            and memory (both are reserved) and time (a timeout of the job). Steps that ask for
+            anything else are refused.
+        pool: Where its jobs have room; None if they share the processors and the memory of this
+            machine with those of all launchers that say so. An instance may know it better.
         polling: How it is asked for states; None where that costs next to nothing, and each look at
             an execution asks for its jobs by itself. An instance may know it better than its class.
     """
@@ -208,6 +228,8 @@ class Launcher(ABC):
     Options: ClassVar[type] = NoOptions
     capabilities: ClassVar[frozenset[LauncherCapability]] = frozenset()
     bound_to_node: ClassVar[bool] = True
+    honours: frozenset[Resource] = frozenset()
+    pool: Pool | None = None
     polling: Polling | None = None
 
     def __init_subclass__(cls) -> None:

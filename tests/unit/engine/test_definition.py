@@ -319,7 +319,7 @@ class TestSchema:
             ({"resources": {"memory": "1X"}}, "resources.memory", "such as 512M or 2G"),
             ({"resources": {"memory": -1}}, "resources.memory", "such as 512M or 2G"),
             ({"resources": {"memory": True}}, "resources.memory", "such as 512M or 2G"),
-            ({"resources": {"gpus": 1}}, "resources.gpus", "known are: cpus, memory"),
+            ({"resources": {"gpu": 1}}, "resources.gpu", "known are: account, constraint, cpus"),
         ],
     )
     def test_faults_of_a_step(self, changes, place, message):

@@ -8,19 +8,29 @@ from kit.toy_launcher import ToyLauncher
 
 from app.assembly import read_settings
 from app.clients.orchestrator import Capability, Context, bound_to_node, pauser
-from app.domain import DesiredState, TaskStatus
-from app.engine.launchers.base import JobPhase, Launcher, LauncherCapability, LauncherContext
+from app.clients.registry import create_orchestrators
+from app.domain import DesiredState, Identity, Role, TaskStatus
+from app.engine.launchers.base import (
+    JobPhase,
+    Launcher,
+    LauncherCapability,
+    LauncherContext,
+    Pool,
+)
 from app.engine.launchers.local import LocalLauncher
 from app.engine.launchers.registry import LAUNCHERS, create_launcher
 from app.engine.launchers.run_as import Account, RunAsLauncher
+from app.engine.model import Resource, Resources
 from app.engine.orchestrator import EngineOptions, EngineOrchestrator
-from app.errors import CapabilityMissing, ConfigError
+from app.errors import CapabilityMissing, ConfigError, InvalidDefinition
 from app.settings.manual import manual
 from app.settings.schema import Text, load_section, setting
 from app.store.database import Database
+from app.store.migrate import upgrade
 
 TOY = "kit.toy_launcher:ToyLauncher"
 HERE = f"{__name__}:"
+ADA = Identity("ada", frozenset({Role.DEVELOPER}))
 
 
 class Secretive(ScriptedLauncher):
@@ -33,6 +43,11 @@ class Secretive(ScriptedLauncher):
 
 class Roaming(ScriptedLauncher):
     bound_to_node = False
+
+
+class Rack(ScriptedLauncher):
+    honours = frozenset({Resource.NODES, Resource.PARTITION})
+    pool = Pool("rack", most_jobs=3)
 
 
 @pytest.fixture
@@ -154,6 +169,83 @@ def test_an_engine_pauses_if_its_launcher_does(engine):
     with pytest.raises(CapabilityMissing, match="'here' cannot pause"):
         pauser(cannot)
     assert Capability.PAUSE in EngineOrchestrator.capabilities, "of others nothing was changed"
+
+
+WIDE = """
+id: wide
+steps:
+  - {id: a, type: command, config: {command: "true"}, resources: {nodes: 2, partition: main}}
+"""
+
+
+def launched(engine, definition):
+    """Upload a definition and resolve it, as a launch does."""
+    engine.upload(definition, None, ADA)
+    (found,) = engine.look_up("wide", ADA)
+    return engine.resolve(found, ADA)
+
+
+@pytest.fixture
+def engines(tmp_path):
+    """Build the engines of one process, with a launcher each."""
+
+    def engines(*launchers):
+        file = tmp_path / "slipway.yaml"
+        lines = [f"{{name: e{i}, type: engine, launcher: {it}}}" for i, it in enumerate(launchers)]
+        file.write_text(f"engine: {{max_parallel_tasks: 2}}\norchestrators: [{', '.join(lines)}]")
+        settings = read_settings(file, {"data_dir": str(tmp_path)}, {})
+        database = Database(settings.database_url)
+        upgrade(database)
+        made = create_orchestrators(Context(settings, database))
+        return list(made.values())
+
+    return engines
+
+
+def test_a_definition_that_its_launcher_cannot_give_is_refused_when_it_is_uploaded(engines):
+    (local,) = engines("local")
+    with pytest.raises(InvalidDefinition, match="'wide' asks for what its launcher") as caught:
+        local.upload(WIDE, None, ADA)
+    assert [fault.path for fault in caught.value.fields] == [
+        "steps[0].resources.nodes",
+        "steps[0].resources.partition",
+    ]
+    assert (
+        "the launcher 'local' gives; it gives cpus, memory, time" in caught.value.fields[0].message
+    )
+    assert local.look_up("wide", ADA) == []
+
+
+def test_a_launcher_that_gives_it_takes_the_definition_and_another_one_does_not_start_it(engines):
+    local, rack = engines("local", f"'{HERE}Rack'")
+    assert launched(rack, WIDE).reference
+    (found,) = local.look_up("wide", ADA)
+    with pytest.raises(InvalidDefinition, match="asks for what its launcher does not give"):
+        local.resolve(found, ADA)
+    assert local.describe("wide", ADA).steps, "it can be looked at"
+
+
+def test_a_file_of_the_folder_is_refused_at_the_launch(engines, tmp_path):
+    (local,) = engines("local")
+    (tmp_path / "workflows").mkdir()
+    (tmp_path / "workflows" / "wide.yaml").write_text(WIDE)
+    (found,) = local.look_up("wide", ADA)
+    with pytest.raises(InvalidDefinition):
+        local.resolve(found, ADA)
+
+
+def slots(engine):
+    return engine._machine.slots
+
+
+def test_engines_of_one_machine_share_its_processors_and_others_do_not_take_them(engines):
+    here, too, rack, same = engines("local", TOY, f"'{HERE}Rack'", f"'{HERE}Rack'")
+    assert slots(here) is slots(too)
+    assert slots(rack) is slots(same)
+    many = {f"t{i}": Resources(cpus=2) for i in range(5)}
+    assert len(slots(rack).take("e1", many, owner="ada")) == 3, "jobs of a pool are counted"
+    assert len(slots(here).take("e2", many, owner="ada")) == 1, "both processors of the machine"
+    assert slots(too).take("e3", many, owner="ada") == []
 
 
 def test_a_flag_and_its_methods_go_together():

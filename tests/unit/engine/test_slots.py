@@ -315,3 +315,19 @@ def test_nothing_is_left_of_what_has_ended():
         slots.give_back("e1", name)
     assert (slots._parts, slots._queues, dict(slots._busy)) == ({}, {}, {})
     assert slots._used == Resources(0, 0)
+
+
+def test_all_tasks_of_a_parallel_program_take_processors():
+    slots = Slots(8, None)
+    assert take(slots, "a", Resources(cpus=2, tasks=3))
+    assert not take(slots, "b", Resources(cpus=3))
+    assert take(slots, "c", Resources(cpus=2))
+
+
+def test_a_pool_elsewhere_counts_jobs_whatever_they_ask_for():
+    slots = Slots(2, None, by_job=True)
+    assert take(slots, "a", Resources(cpus=64, memory_bytes=10**15))
+    assert take(slots, "b", Resources(cpus=1), running=True)
+    assert not take(slots, "c", Resources(cpus=1))
+    slots.give_back("e1", "a")
+    assert take(slots, "c", Resources(cpus=1))

@@ -1,0 +1,90 @@
+"""What the steps of a definition ask for: its shape in a document, and who can give it."""
+
+from __future__ import annotations
+
+from collections.abc import Collection, Iterable, Iterator, Mapping
+from typing import Any, Final
+
+from app.documents import path_text
+from app.domain import JSON
+from app.durations import parse_duration
+from app.engine.faults import Fault, Path
+from app.engine.model import Resource, Resources
+from app.engine.schema import parse_memory
+from app.errors import FieldError
+
+_ASKS_FOR_NOTHING: Final[Mapping[str, tuple[JSON, ...]]] = {
+    Resource.NODES: (1,),
+    Resource.TASKS: (1,),
+    Resource.TASKS_PER_NODE: (1,),
+    Resource.GPUS: (0,),
+    Resource.EXCLUSIVE: (False,),
+    Resource.EXTRA: ([],),
+}
+"""Values that a command on any machine has by itself."""
+
+_ANYBODY: Final = frozenset({Resource.CPUS, Resource.MEMORY, Resource.TIME})
+"""What the engine gives by itself, whatever the launcher."""
+
+
+def build(source: Mapping[str, Any]) -> Resources:
+    """Make the resources of a step from what a valid document holds."""
+    time = source.get(Resource.TIME)
+    numbers = (Resource.NODES, Resource.TASKS, Resource.TASKS_PER_NODE)
+    return Resources(
+        cpus=int(source.get(Resource.CPUS, 1)),
+        memory_bytes=parse_memory(source.get(Resource.MEMORY, 0)),
+        time_seconds=None if time is None else parse_duration(time),
+        gpus=int(source.get(Resource.GPUS, 0)),
+        exclusive=source.get(Resource.EXCLUSIVE, False),
+        extra=tuple(source.get(Resource.EXTRA, ())),
+        **{str(name): int(source[name]) for name in numbers if name in source},
+        **{str(name): source[name] for name in _TEXTS if name in source},
+    )
+
+
+_TEXTS: Final = (
+    *(Resource.PARTITION, Resource.ACCOUNT, Resource.QOS),
+    *(Resource.RESERVATION, Resource.CONSTRAINT),
+)
+
+
+def violations(resources: Mapping[str, JSON], path: Path) -> Iterator[Fault]:
+    """Find numbers that cannot all be so; what has not the right shape is passed over."""
+    numbers = {name: number for name, number in resources.items() if _is_count(number)}
+    tasks, nodes = numbers.get(Resource.TASKS), numbers.get(Resource.NODES, 1)
+    if tasks is None:
+        return
+    if tasks < nodes:
+        yield Fault((*path, Resource.TASKS), f"must be at least one for each of {nodes} nodes")
+    most = numbers.get(Resource.TASKS_PER_NODE)
+    if most is not None and Resource.NODES in numbers and tasks > nodes * most:
+        text = f"must be at most nodes * tasks_per_node, which is {nodes * most}"
+        yield Fault((*path, Resource.TASKS), text)
+
+
+def _is_count(value: JSON) -> bool:
+    return type(value) in (int, float) and value == int(value) and value > 0
+
+
+def asked_for(source: Mapping[str, Any]) -> Iterator[str]:
+    """Yield the paths in a valid document of the resources that not every launcher gives."""
+    for index, step in enumerate(source["steps"]):
+        for name, value in step.get("resources", {}).items():
+            if name not in _ANYBODY and value not in _ASKS_FOR_NOTHING.get(name, ()):
+                yield path_text(("steps", index, "resources", name))
+
+
+def not_given(
+    paths: Iterable[str], honours: Collection[Resource], launcher: str
+) -> list[FieldError]:
+    """Say which resources a launcher does not give.
+
+    Args:
+        paths: As :func:`asked_for` gave them.
+        honours: What it gives.
+        launcher: Its type.
+    """
+    given = [str(resource) for resource in Resource if resource in _ANYBODY.union(honours)]
+    text = f"is not what the launcher '{launcher}' gives; it gives {', '.join(given)}"
+    return [FieldError(path, text) for path in paths if path.rpartition(".")[2] not in given]
