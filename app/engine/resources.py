@@ -30,23 +30,26 @@ _ANYBODY: Final = frozenset({Resource.CPUS, Resource.MEMORY, Resource.TIME})
 def build(source: Mapping[str, Any]) -> Resources:
     """Make the resources of a step from what a valid document holds."""
     time = source.get(Resource.TIME)
-    numbers = (Resource.NODES, Resource.TASKS, Resource.TASKS_PER_NODE)
     return Resources(
         cpus=int(source.get(Resource.CPUS, 1)),
         memory_bytes=parse_memory(source.get(Resource.MEMORY, 0)),
         time_seconds=None if time is None else parse_duration(time),
+        nodes=_count(source.get(Resource.NODES)),
+        tasks=_count(source.get(Resource.TASKS)),
+        tasks_per_node=_count(source.get(Resource.TASKS_PER_NODE)),
         gpus=int(source.get(Resource.GPUS, 0)),
         exclusive=source.get(Resource.EXCLUSIVE, False),
+        partition=source.get(Resource.PARTITION),
+        account=source.get(Resource.ACCOUNT),
+        qos=source.get(Resource.QOS),
+        reservation=source.get(Resource.RESERVATION),
+        constraint=source.get(Resource.CONSTRAINT),
         extra=tuple(source.get(Resource.EXTRA, ())),
-        **{str(name): int(source[name]) for name in numbers if name in source},
-        **{str(name): source[name] for name in _TEXTS if name in source},
     )
 
 
-_TEXTS: Final = (
-    *(Resource.PARTITION, Resource.ACCOUNT, Resource.QOS),
-    *(Resource.RESERVATION, Resource.CONSTRAINT),
-)
+def _count(value: Any) -> int | None:
+    return None if value is None else int(value)  # 2.0 is an integer to JSON Schema
 
 
 def violations(resources: Mapping[str, JSON], path: Path) -> Iterator[Fault]:
