@@ -22,8 +22,8 @@ from app.identity.registry import authenticator_class
 from app.registered import import_named
 from app.settings import Settings, load_settings
 from app.store.database import Database
-from app.store.driving import DrivenExecutions
 from app.store.keys import SealedKeys
+from app.store.steering import SteeredExecutions
 from app.store.stranded import StrandedExecutions
 from app.store.uploads import UploadedDefinitions
 
@@ -100,12 +100,14 @@ def create_conductor(settings: Settings) -> Conductor:
     return Conductor(database, orchestrators, settings.conductor, this_node(settings.data_dir))
 
 
-def executions_by_node(settings: Settings) -> tuple[DrivenExecutions, StrandedExecutions]:
+def executions_by_node(settings: Settings) -> tuple[SteeredExecutions, StrandedExecutions]:
     """Open the executions in the store, and those of machines that no conductor serves."""
     database = Database(settings.database_url)
     orchestrators = create_orchestrators(Context(settings, database))
     bound = bound_to_node(orchestrators)
-    return DrivenExecutions(database), StrandedExecutions(database, bound, settings.conductor.lease)
+    return SteeredExecutions(database), StrandedExecutions(
+        database, bound, settings.conductor.lease
+    )
 
 
 def definition_importer(settings: Settings) -> tuple[DefinitionImporter, Database]:

@@ -24,7 +24,7 @@ from pathlib import Path
 import structlog
 
 from app.clients.orchestrator import LostLaunch, Orchestrator, bound_to_node
-from app.domain import Execution, ExecutionStatus, Identity, Observation, Role
+from app.domain import DrivenExecution, Execution, ExecutionStatus, Identity, Observation, Role
 from app.engine.launchers.shim.records import boot_id
 from app.errors import (
     Conflict,
@@ -81,7 +81,7 @@ class _Driver:
         trial: Whether looks at it failed as nobody foresaw.
     """
 
-    execution: Execution
+    execution: DrivenExecution
     due: float = 0.0
     first: bool = False
     turn: int = -1
@@ -604,7 +604,7 @@ class Conductor:
         return False
 
 
-def _is_news(before: Execution, seen: Observation) -> bool:
+def _is_news(before: DrivenExecution, seen: Observation) -> bool:
     return bool(
         seen.entries
         or seen.tasks
@@ -629,7 +629,7 @@ def _failed(driver: _Driver, exc: BaseException) -> float:
     return time.monotonic() + max(asked_seconds or 0.0, pause)
 
 
-def _forgotten(execution: Execution, exc: NotFound) -> Observation:
+def _forgotten(execution: DrivenExecution, exc: NotFound) -> Observation:
     """End an execution that its orchestrator does not know any more."""
     return Observation(
         status=ExecutionStatus.FAILED,

@@ -336,23 +336,16 @@ class Task:
     error: str | None = None
 
 
-@dataclass(frozen=True, slots=True)
-class Execution:
-    """One run of a workflow, as the store knows it.
+@dataclass(frozen=True, slots=True, kw_only=True)
+class ExecutionSummary:
+    """One run of a workflow, as lists and streams of events show it; nothing of it is large.
 
     Attributes:
         number: Key within the store; never shown to callers.
-        reference: What the orchestrator needs to find its side again; None until it accepted.
-        cursor: The adapter's own bookmark, given back to it at each observation.
         as_of: When the status was last known to be true.
-        log_counts: Number of log entries by level, DEBUG to ERROR.
-        log_bytes: Size of those entries as text, by level; see :func:`log_line`.
-        log_complete: No entry can come any more.
         progress: Share of the work that is done, 0 to 1.
-        followed_until: Until when somebody waits for news of it, as far as is known.
-        changed: Number of its last change that readers can see, its tasks' among them.
         upstream_id: Id under which the upstream's own users know it; None where there is none.
-        tries: Looks at it that began, and of which none was stored since.
+        changed: Number of its last change that readers can see, its tasks' among them.
     """
 
     number: int
@@ -361,30 +354,56 @@ class Execution:
     workflow_id: str
     workflow_name: str
     owner: str
-    inputs: Mapping[str, JSON]
     status: ExecutionStatus
-    desired: DesiredState
     created_at: datetime
     as_of: datetime
     started_at: datetime | None = None
     finished_at: datetime | None = None
-    outputs: Mapping[str, JSON] = field(default_factory=dict)
     error: str | None = None
     progress: float = 0.0
-    reference: JSON = None
-    cursor: JSON = None
+    upstream_id: str | None = None
+    changed: int = 0
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Execution(ExecutionSummary):
+    """One run of a workflow, as those see it who read it and its log.
+
+    Attributes:
+        log_counts: Number of log entries by level, DEBUG to ERROR.
+        log_bytes: Size of those entries as text, by level; see :func:`log_line`.
+        log_complete: No entry can come any more.
+    """
+
+    inputs: Mapping[str, JSON]
+    outputs: Mapping[str, JSON] = field(default_factory=dict)
     log_counts: tuple[int, int, int, int] = (0, 0, 0, 0)
     log_bytes: tuple[int, int, int, int] = (0, 0, 0, 0)
     log_complete: bool = False
-    followed_until: datetime | None = None
-    changed: int = 0
-    upstream_id: str | None = None
-    tries: int = field(default=0, compare=False)
 
     @property
     def log_total(self) -> int:
         """Number of entries in the journal, of all levels."""
         return sum(self.log_counts)
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class DrivenExecution(Execution):
+    """One run of a workflow, as its conductor and its orchestrator know it.
+
+    Attributes:
+        desired: What its user wants of it.
+        reference: What the orchestrator needs to find its side again; None until it accepted.
+        cursor: The adapter's own bookmark, given back to it at each observation.
+        followed_until: Until when somebody waits for news of it, as far as is known.
+        tries: Looks at it that began, and of which none was stored since.
+    """
+
+    desired: DesiredState
+    reference: JSON = None
+    cursor: JSON = None
+    followed_until: datetime | None = None
+    tries: int = field(default=0, compare=False)
 
     def is_followed(self, at_seconds: float) -> bool:
         """Return whether somebody waits for news of it at a moment, in seconds since the epoch."""

@@ -15,7 +15,7 @@ from dataclasses import dataclass
 import structlog
 
 from app.clients.orchestrator import Orchestrator
-from app.domain import Execution
+from app.domain import DrivenExecution
 from app.store.driving import DrivenExecutions
 
 log = structlog.get_logger(__name__)
@@ -60,7 +60,7 @@ class LastResort:
         self._orchestrators = orchestrators
         self._owner = owner
 
-    def may_look(self, execution: Execution) -> bool:
+    def may_look(self, execution: DrivenExecution) -> bool:
         """Count a look at a suspect; False when it had enough of them.
 
         Raises:
@@ -68,7 +68,7 @@ class LastResort:
         """
         return self._executions.count_try(execution, self._owner) <= MOST_TRIES
 
-    def suspect(self, execution: Execution, trial: Trial, failure: BaseException) -> None:
+    def suspect(self, execution: DrivenExecution, trial: Trial, failure: BaseException) -> None:
         """Note that a look failed as nobody foresaw; never fails itself."""
         counted, trial.suspect = trial.suspect, True
         with suppress(Exception):
@@ -76,13 +76,13 @@ class LastResort:
             if not counted:
                 self._executions.count_try(execution, self._owner)
 
-    def clear(self, execution: Execution, trial: Trial) -> None:
+    def clear(self, execution: DrivenExecution, trial: Trial) -> None:
         """Note that a look at a suspect came to its end; never fails itself."""
         with suppress(Exception):
             self._executions.clear_tries(execution, self._owner)
             trial.suspect = False
 
-    def end(self, execution: Execution, trial: Trial) -> float | None:
+    def end(self, execution: DrivenExecution, trial: Trial) -> float | None:
         """End what still runs of an execution, and then the execution.
 
         Returns:
@@ -100,7 +100,7 @@ class LastResort:
         log.error("execution given up", execution=execution.id, cause=trial.cause, became=became)
         return None
 
-    def _abandon(self, execution: Execution) -> str | None:
+    def _abandon(self, execution: DrivenExecution) -> str | None:
         orchestrator = self._orchestrators.get(execution.orchestrator)
         if orchestrator is None or execution.reference is None:
             return "What it began, if anything, may still run."

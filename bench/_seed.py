@@ -6,7 +6,7 @@ import time
 import uuid
 from collections.abc import Iterator
 
-from app.domain import Execution, ExecutionStatus, Level, NewLogEntry, Observation
+from app.domain import DrivenExecution, ExecutionStatus, Level, NewLogEntry, Observation
 from app.store import migrate
 from app.store.database import Database
 from app.store.driving import DrivenExecutions
@@ -36,7 +36,7 @@ def open_store(url: str) -> Database:
     return database
 
 
-def make_executions(database: Database, number: int) -> list[Execution]:
+def make_executions(database: Database, number: int) -> list[DrivenExecution]:
     """Make running executions that are held by :data:`OWNER`."""
     launches, executions = Launches(database), DrivenExecutions(database)
     for _ in range(number):

@@ -26,7 +26,7 @@ from multiprocessing.connection import Connection as Pipe
 from pathlib import Path
 from typing import IO, Self
 
-from app.domain import Execution, Level, NewLogEntry
+from app.domain import DrivenExecution, Level, NewLogEntry
 from app.store.database import Database
 from app.store.driving import DrivenExecutions
 from bench._client import (
@@ -271,7 +271,7 @@ def _spread(clients: int, executions: int, seconds: int) -> Iterator[Figure]:
 
 
 def feed(
-    _pipe: Pipe, url: str, held: Sequence[Execution], per_second: float, seconds: float
+    _pipe: Pipe, url: str, held: Sequence[DrivenExecution], per_second: float, seconds: float
 ) -> tuple[int, float]:
     """Write lines to random executions at a fixed rate, each in a transaction of its own.
 

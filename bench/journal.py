@@ -22,7 +22,7 @@ from typing import Any
 import psycopg
 from sqlalchemy import make_url, text
 
-from app.domain import ALL_LEVELS, DEFAULT_LEVELS, Execution, Level, NewLogEntry
+from app.domain import ALL_LEVELS, DEFAULT_LEVELS, DrivenExecution, Level, NewLogEntry
 from app.store.database import Database
 from app.store.driving import DrivenExecutions
 from app.store.journal import Journal
@@ -144,7 +144,7 @@ def _psycopg(url: str, load: Sequence[Rows]) -> None:
             connection.commit()
 
 
-def _pages(store: _Store, execution: Execution) -> Iterator[Figure]:
+def _pages(store: _Store, execution: DrivenExecution) -> Iterator[Figure]:
     name = f"{store.name}: page of {_PAGE} of {execution.log_total:,}"
     took = _page_ms(store, execution)
     for mask, levels in _MASKS.items():
@@ -163,7 +163,7 @@ def _pages(store: _Store, execution: Execution) -> Iterator[Figure]:
     )  # fmt: skip
 
 
-def _page_ms(store: _Store, execution: Execution) -> dict[tuple[str, str], float]:
+def _page_ms(store: _Store, execution: DrivenExecution) -> dict[tuple[str, str], float]:
     """Take the median of each page; they are read in turns, as the machine has moods."""
     page = Journal(store.database).page
     reads = {
@@ -178,7 +178,7 @@ def _page_ms(store: _Store, execution: Execution) -> dict[tuple[str, str], float
     return {key: median(values) for key, values in took.items()}
 
 
-def _starts(execution: Execution, levels: Level) -> dict[str, int]:
+def _starts(execution: DrivenExecution, levels: Level) -> dict[str, int]:
     total = len(_matching(execution.log_counts, levels))
     return {"start": 0, "middle": total // 2, "end": total - _PAGE}
 
@@ -187,7 +187,7 @@ def _matching(counts: Sequence[int], levels: Level) -> range:
     return range(sum(n for bit, n in enumerate(counts) if levels & (1 << bit)))
 
 
-def _naive(store: _Store, execution: Execution, levels: Level, start: int) -> None:
+def _naive(store: _Store, execution: DrivenExecution, levels: Level, start: int) -> None:
     with store.database.read() as connection:
         rows = connection.execute(
             _NAIVE,

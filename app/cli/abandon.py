@@ -11,7 +11,7 @@ import click
 from app.assembly import executions_by_node
 from app.cli._options import config_option, settings_or_exit
 from app.errors import NotFound
-from app.store.driving import DrivenExecutions
+from app.store.steering import SteeredExecutions
 from app.store.stranded import StrandedExecutions, abandoned_by
 
 
@@ -51,7 +51,7 @@ def _list(stranded: StrandedExecutions) -> None:
         click.echo("Every execution that has not ended is on a machine that a conductor serves.")
 
 
-def _abandon(executions: DrivenExecutions, execution_id: str) -> bool:
+def _abandon(executions: SteeredExecutions, execution_id: str) -> bool:
     try:
         execution = executions.get(execution_id)
     except NotFound as exc:

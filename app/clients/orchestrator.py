@@ -17,7 +17,7 @@ from typing import Any, ClassVar, Protocol, Self, cast
 from app.domain import (
     JSON,
     DesiredState,
-    Execution,
+    DrivenExecution,
     ExecutionStatus,
     FaultyWorkflow,
     FoundWorkflow,
@@ -214,7 +214,7 @@ class Orchestrator(ABC):
         """
 
     @abstractmethod
-    def observe(self, execution: Execution) -> Observation:
+    def observe(self, execution: DrivenExecution) -> Observation:
         """Return what changed since ``execution.cursor``, and work towards ``execution.desired``.
 
         The conductor calls it for one execution from one thread at a time, and stores what it
@@ -228,7 +228,7 @@ class Orchestrator(ABC):
         """
 
     @abstractmethod
-    def cancel(self, execution: Execution) -> None:
+    def cancel(self, execution: DrivenExecution) -> None:
         """Ask for the end of an execution; on return the request is accepted, not carried out.
 
         The conductor may repeat it, so it is idempotent.
@@ -238,7 +238,7 @@ class Orchestrator(ABC):
             UpstreamError: The upstream failed.
         """
 
-    def abandon(self, execution: Execution) -> str | None:
+    def abandon(self, execution: DrivenExecution) -> str | None:
         """End what still runs of an execution that cannot be observed, before it is given up.
 
         Returns:
@@ -286,10 +286,10 @@ class Orchestrator(ABC):
 class Pauser(Protocol):
     """What :attr:`Capability.PAUSE` adds."""
 
-    def pause(self, execution: Execution) -> None:
+    def pause(self, execution: DrivenExecution) -> None:
         """Ask for a pause; on return the request is accepted, not carried out."""
 
-    def resume(self, execution: Execution) -> None:
+    def resume(self, execution: DrivenExecution) -> None:
         """Ask for the end of a pause; on return the request is accepted, not carried out."""
 
 
@@ -374,7 +374,7 @@ class Adopter(Protocol):
 class TaskController(Protocol):
     """What :attr:`Capability.TASK_CONTROL` adds."""
 
-    def control_task(self, execution: Execution, task: str, desired: DesiredState) -> None:
+    def control_task(self, execution: DrivenExecution, task: str, desired: DesiredState) -> None:
         """Ask for a state of one task; on return the request is accepted, not carried out.
 
         It is what a user wants from now on, not a step: asking twice is as good as once, and what

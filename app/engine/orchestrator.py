@@ -12,7 +12,7 @@ from app.caching import SharedReads
 from app.clients.orchestrator import Capability, Context, Orchestrator
 from app.domain import (
     JSON,
-    Execution,
+    DrivenExecution,
     FaultyWorkflow,
     FoundWorkflow,
     Identity,
@@ -176,7 +176,7 @@ class EngineOrchestrator(Orchestrator):
         """Go on with a launch that was cut short: it is in our own store, so it is certain."""
         return self.trigger(launch)
 
-    def observe(self, execution: Execution) -> Observation:
+    def observe(self, execution: DrivenExecution) -> Observation:
         """Do what can be done now for an execution, and tell what happened."""
         plan = self._plans.get(execution.reference["definition"])
         progress = self._recollection.take(execution, plan)
@@ -185,10 +185,10 @@ class EngineOrchestrator(Orchestrator):
             self._recollection.keep(execution, progress)
         return seen
 
-    def cancel(self, execution: Execution) -> None:
+    def cancel(self, execution: DrivenExecution) -> None:
         """Accept; the next observation acts on the desired state."""
 
-    def abandon(self, execution: Execution) -> str | None:
+    def abandon(self, execution: DrivenExecution) -> str | None:
         """End all jobs of an execution; see the contract."""
         machine = self._machine
         tasks = self._recollection.tasks(execution)
@@ -197,10 +197,10 @@ class EngineOrchestrator(Orchestrator):
         machine.slots.keep_only(execution.id, ())
         return "Nothing of it runs any more."
 
-    def pause(self, execution: Execution) -> None:
+    def pause(self, execution: DrivenExecution) -> None:
         """Accept; the next observation acts on the desired state."""
 
-    def resume(self, execution: Execution) -> None:
+    def resume(self, execution: DrivenExecution) -> None:
         """Accept; the next observation acts on the desired state."""
 
     def health(self) -> None:

@@ -6,7 +6,7 @@ from collections.abc import Mapping
 from typing import Protocol
 
 from app.caching import LruCache
-from app.domain import JSON, Execution
+from app.domain import JSON, DrivenExecution
 from app.engine.plan import Plan
 from app.engine.progress import Progress, Stored, token_of, version_of
 from app.engine.task_state import TaskState
@@ -17,7 +17,7 @@ _MOST_BYTES = 32 * 1024 * 1024
 class Cursors(Protocol):
     """Where the cursors of tasks are stored; see :class:`app.store.task_cursors.TaskCursors`."""
 
-    def of(self, execution: Execution) -> Mapping[str, JSON]:
+    def of(self, execution: DrivenExecution) -> Mapping[str, JSON]:
         """Read the cursors of an execution's tasks by name."""
 
 
@@ -37,7 +37,7 @@ class Recollection:
         self._cursors = cursors
         self._kept: LruCache[str, Progress] = LruCache(most_bytes, lambda each: each.bytes)
 
-    def take(self, execution: Execution, plan: Plan) -> Progress:
+    def take(self, execution: DrivenExecution, plan: Plan) -> Progress:
         """Return the progress of an execution as it is stored, for one look to change it.
 
         Raises:
@@ -50,11 +50,11 @@ class Recollection:
             return kept
         return Progress(plan, self._stored(execution))
 
-    def keep(self, execution: Execution, progress: Progress) -> None:
+    def keep(self, execution: DrivenExecution, progress: Progress) -> None:
         """Keep what a look left, whose changes are about to be stored."""
         self._kept.put(execution.id, progress)
 
-    def tasks(self, execution: Execution) -> dict[str, TaskState]:
+    def tasks(self, execution: DrivenExecution) -> dict[str, TaskState]:
         """Read the tasks of an execution that are not as they were launched, without a definition.
 
         Raises:
@@ -63,7 +63,7 @@ class Recollection:
         stored = self._stored(execution).tasks
         return {name: TaskState.load(cursor) for name, cursor in stored.items()}
 
-    def _stored(self, execution: Execution) -> Stored:
+    def _stored(self, execution: DrivenExecution) -> Stored:
         cursor = execution.cursor
         if cursor is None:  # nobody has looked at it yet
             return Stored()

@@ -23,7 +23,7 @@ from typing import Any
 from app.domain import (
     JSON,
     DesiredState,
-    Execution,
+    DrivenExecution,
     ExecutionStatus,
     Level,
     NewLogEntry,
@@ -81,7 +81,7 @@ class Machine:
 class Run:
     """Advances one execution by one observation."""
 
-    def __init__(self, execution: Execution, progress: Progress, machine: Machine) -> None:
+    def __init__(self, execution: DrivenExecution, progress: Progress, machine: Machine) -> None:
         self._execution = execution
         self._progress = progress
         self._definition = progress.plan.definition

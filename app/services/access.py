@@ -9,7 +9,7 @@ from datetime import UTC, datetime
 from functools import partial
 
 from app.clients.orchestrator import Capability, Orchestrator, adopter
-from app.domain import Execution, ExecutionFilter, Identity, Permission
+from app.domain import ExecutionFilter, ExecutionSummary, Identity, Permission
 from app.errors import NotFound
 from app.identity.authenticators import Authenticators
 from app.identity.permissions import is_allowed
@@ -65,7 +65,7 @@ class Access:
         """
         return Watch(identity, caller or self.caller(identity), self._recheck_seconds)
 
-    def require_visible(self, execution: Execution, identity: Identity) -> None:
+    def require_visible(self, execution: ExecutionSummary, identity: Identity) -> None:
         """Check that a user may see an execution.
 
         Raises:
@@ -78,7 +78,7 @@ class Access:
         if not shared or not self._lets_in(execution, identity):
             raise NotFound("There is no such execution.")
 
-    def lists(self, execution: Execution, identity: Identity) -> bool:
+    def lists(self, execution: ExecutionSummary, identity: Identity) -> bool:
         """Return whether a user's lists and event streams hold an execution.
 
         Those hold what the store alone can tell: no orchestrator is asked for each execution.
@@ -97,7 +97,7 @@ class Access:
             return wanted
         return replace(wanted, owner=owner) if wanted.owner in (None, owner) else None
 
-    def _lets_in(self, execution: Execution, identity: Identity) -> bool:
+    def _lets_in(self, execution: ExecutionSummary, identity: Identity) -> bool:
         orchestrator = self._orchestrators.get(execution.orchestrator)
         if orchestrator is None or Capability.ADOPT not in orchestrator.capabilities:
             return False

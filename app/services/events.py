@@ -7,7 +7,7 @@ from collections.abc import Collection, Iterator
 from itertools import islice
 from threading import Lock
 
-from app.domain import Execution, ExecutionStatus, Identity
+from app.domain import ExecutionStatus, ExecutionSummary, Identity
 from app.errors import NotAuthenticated
 from app.services.access import Access, Caller
 from app.services.follow import Event, Expired, Heartbeat, Moved, Rhythm, StatusChanged
@@ -49,7 +49,7 @@ class EventService:
         self._heartbeat_seconds = heartbeat_seconds
         self._access = access
         self._lock = Lock()
-        self._recent: deque[Execution] = deque(maxlen=_REMEMBERED)
+        self._recent: deque[ExecutionSummary] = deque(maxlen=_REMEMBERED)
         self._count = 0
         self._known: OrderedDict[str, ExecutionStatus] = OrderedDict()
         changes.observe(self._on_change)
@@ -91,7 +91,7 @@ class EventService:
         with self._turns.turn(identity.username):
             pass
 
-    def _open_executions(self, identity: Identity) -> Iterator[Execution]:
+    def _open_executions(self, identity: Identity) -> Iterator[ExecutionSummary]:
         owner, after, full = self._access.owner_listed(identity), 0, True
         while full:
             some = self._executions.open(owner, after, _READ)
@@ -99,7 +99,7 @@ class EventService:
             full = len(some) == _READ
             after = some[-1].number if some else after
 
-    def _since(self, position: int) -> tuple[list[Execution], int | None]:
+    def _since(self, position: int) -> tuple[list[ExecutionSummary], int | None]:
         """Return the changes from a position on, and the next position; None when some are lost."""
         with self._lock:
             number = self._count - position
@@ -125,7 +125,7 @@ class EventService:
         self._known.clear()
         self._changes.publish([_TOPIC])
 
-    def _tell(self, changed: Collection[Execution]) -> None:
+    def _tell(self, changed: Collection[ExecutionSummary]) -> None:
         news = [e for e in changed if self._known.get(e.id) is not e.status]
         with self._lock:
             self._recent.extend(news)

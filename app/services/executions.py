@@ -8,7 +8,7 @@ from collections.abc import Sequence
 from contextlib import suppress
 from datetime import timedelta
 
-from app.domain import Execution, ExecutionFilter, Identity, Task
+from app.domain import Execution, ExecutionFilter, ExecutionSummary, Identity, Task
 from app.errors import NotFound
 from app.services.access import Access
 from app.services.adoption import AdoptionService
@@ -111,13 +111,13 @@ class ExecutionService:
                 execution = self._reads.latest(first.id)
             return execution
 
-    def is_stale(self, execution: Execution) -> bool:
+    def is_stale(self, execution: ExecutionSummary) -> bool:
         """Return whether the orchestrator has been silent for longer than it should."""
         return not execution.status.final and now() - execution.as_of > self._stale_after
 
     def find(
         self, wanted: ExecutionFilter, identity: Identity, offset: int, limit: int
-    ) -> tuple[list[Execution], int]:
+    ) -> tuple[list[ExecutionSummary], int]:
         """List executions, newest first, among those that somebody may see.
 
         Returns:
@@ -130,7 +130,7 @@ class ExecutionService:
         """List the tasks of an execution, in the order of the workflow."""
         return self.tasks_of(self.get(execution_id, identity))
 
-    def tasks_of(self, execution: Execution) -> Sequence[Task]:
+    def tasks_of(self, execution: ExecutionSummary) -> Sequence[Task]:
         """List the tasks of an execution that somebody may see."""
         return self._reads.tasks(execution)
 

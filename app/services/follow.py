@@ -14,7 +14,7 @@ from functools import partial
 
 import structlog
 
-from app.domain import Execution, ExecutionStatus, Identity, Level, Task
+from app.domain import Execution, ExecutionStatus, ExecutionSummary, Identity, Level, Task
 from app.errors import NotAuthenticated, NotFound, UpstreamError
 from app.services.access import Access, Caller, Watch
 from app.services.executions import ExecutionService
@@ -35,7 +35,7 @@ Batch = Stretch
 class StatusChanged:
     """The execution has another status; the first event of each stream is one."""
 
-    execution: Execution
+    execution: ExecutionSummary
 
 
 @dataclass(frozen=True, slots=True)
@@ -178,7 +178,7 @@ class FollowService:
         get = partial(self._service.get, execution_id)
         return _Follower(self, query, get, self.access.watch(caller(), caller)).events()
 
-    def tasks(self, execution: Execution) -> Sequence[Task]:
+    def tasks(self, execution: ExecutionSummary) -> Sequence[Task]:
         """List the tasks of an execution that is being followed."""
         return self.reads.tasks(execution)
 

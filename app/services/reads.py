@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from app.caching import SharedReads
-from app.domain import Execution, Task
+from app.domain import Execution, ExecutionSummary, Task
 from app.store.changes import Changes
 from app.store.executions import Executions
 
@@ -49,7 +49,7 @@ class ExecutionReads:
         """
         return self._executions.latest(execution_id)
 
-    def tasks(self, execution: Execution) -> tuple[Task, ...]:
+    def tasks(self, execution: ExecutionSummary) -> tuple[Task, ...]:
         """List the tasks of an execution that was just got, at least as new as it is."""
         # With the number of its last change: also while nobody can say whether there was another.
         return self._tasks.latest((execution.id, execution.number, execution.changed))

@@ -7,7 +7,14 @@ from collections.abc import Mapping
 import structlog
 
 from app.clients.orchestrator import Orchestrator, pauser
-from app.domain import DesiredState, Execution, ExecutionStatus, Identity, Permission
+from app.domain import (
+    DesiredState,
+    DrivenExecution,
+    Execution,
+    ExecutionStatus,
+    Identity,
+    Permission,
+)
 from app.errors import Conflict, UpstreamError
 from app.identity.permissions import require
 from app.services.executions import ExecutionService
@@ -44,7 +51,7 @@ class SteeringService:
         Raises:
             Conflict: It has ended already, or the orchestrator refused.
         """
-        execution = self._known.get(execution_id, identity)
+        execution = self._driven(execution_id, identity)
         if execution.status is ExecutionStatus.CANCELLED:
             return
         if execution.status.final:
@@ -54,7 +61,7 @@ class SteeringService:
         if not self._executions.desire(execution, DesiredState.CANCEL, ExecutionStatus.CANCELLING):
             self.cancel(execution_id, identity)  # it has ended meanwhile, one way or the other
 
-    def _ask_to_cancel(self, execution: Execution) -> None:
+    def _ask_to_cancel(self, execution: DrivenExecution) -> None:
         """Ask at once, so that a refusal is answered; the conductor asks a silent orchestrator."""
         try:
             self._orchestrator(execution).cancel(execution)
@@ -102,8 +109,12 @@ class SteeringService:
             raise Conflict("The execution has ended already.")
         log.warning("execution abandoned", execution=execution.id, by=identity.username)
 
-    def _steerable(self, execution_id: str, identity: Identity, verb: str) -> Execution:
-        execution = self._known.get(execution_id, identity)
+    def _driven(self, execution_id: str, identity: Identity) -> DrivenExecution:
+        """Get an execution that the user may see, as its orchestrator knows it."""
+        return self._executions.get(self._known.get(execution_id, identity).id)
+
+    def _steerable(self, execution_id: str, identity: Identity, verb: str) -> DrivenExecution:
+        execution = self._driven(execution_id, identity)
         if execution.status not in _STEERABLE:
             raise Conflict(f"An execution in state {execution.status} cannot be {verb}.")
         return execution

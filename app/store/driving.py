@@ -9,7 +9,7 @@ from datetime import timedelta
 from sqlalchemy import Connection, case, false, select, update
 from sqlalchemy.exc import IntegrityError
 
-from app.domain import JSON, Execution, ExecutionStatus, Observation
+from app.domain import JSON, DrivenExecution, Execution, ExecutionStatus, Observation
 from app.errors import Conflict
 from app.store import execution_rows, journal, task_rows
 from app.store.database import Database
@@ -20,10 +20,9 @@ from app.store.execution_rows import (
     held,
     now,
     of_workflow,
-    one,
     settled,
-    to_execution,
 )
+from app.store.execution_views import DRIVEN
 from app.store.schema import executions
 from app.store.stranded import abandon
 
@@ -58,16 +57,16 @@ class DrivenExecutions:
     def __init__(self, database: Database) -> None:
         self._database = database
 
-    def get(self, execution_id: str) -> Execution:
+    def get(self, execution_id: str) -> DrivenExecution:
         """Get one execution.
 
         Raises:
             NotFound: There is none with this id.
         """
         with self._database.read() as connection:
-            return one(connection, executions.c.id == execution_id)
+            return DRIVEN.get(connection, execution_id)
 
-    def abandon(self, execution: Execution, why: str) -> bool:
+    def abandon(self, execution: DrivenExecution, why: str) -> bool:
         """End an execution by decree; see :func:`app.store.stranded.abandon`."""
         return abandon(self._database, execution, why)
 
@@ -82,7 +81,7 @@ class DrivenExecutions:
         heritage: Collection[str] = (),
         again: bool = False,
         left_seconds: float = 0.0,
-    ) -> list[Execution]:
+    ) -> list[DrivenExecution]:
         """Take over executions that nobody drives.
 
         Args:
@@ -107,7 +106,7 @@ class DrivenExecutions:
         if again:
             is_free |= executions.c.lease_owner == owner
 
-        def work(connection: Connection) -> list[Execution]:
+        def work(connection: Connection) -> list[DrivenExecution]:
             free = (
                 select(executions.c.number, executions.c.tries)
                 .where(
@@ -142,14 +141,14 @@ class DrivenExecutions:
                     lease_until=moment + timedelta(seconds=lease_seconds),
                     node=node,
                 )
-                .returning(executions)
+                .returning(*DRIVEN.columns)
             )
-            claimed = [replace(to_execution(row), tries=tries[row.number]) for row in rows]
+            claimed = [replace(DRIVEN.of(row), tries=tries[row.number]) for row in rows]
             return sorted(claimed, key=lambda e: e.number)
 
         return self._database.write(work, durable=False)
 
-    def count_try(self, execution: Execution, owner: str) -> int:
+    def count_try(self, execution: DrivenExecution, owner: str) -> int:
         """Count one more look, and give the number of those since one was stored.
 
         Raises:
@@ -165,7 +164,7 @@ class DrivenExecutions:
 
         return self._database.write(work, durable=False)
 
-    def clear_tries(self, execution: Execution, owner: str) -> None:
+    def clear_tries(self, execution: DrivenExecution, owner: str) -> None:
         """Note that a look came to its end, whatever it saw."""
         mine = (executions.c.number == execution.number) & (executions.c.lease_owner == owner)
         statement = update(executions).where(mine).values(tries=0)
@@ -184,7 +183,7 @@ class DrivenExecutions:
             idempotent=True,
         )
 
-    def close_log(self, execution: Execution, owner: str) -> None:
+    def close_log(self, execution: DrivenExecution, owner: str) -> None:
         """Note that no entry of an execution can come any more; its status stays."""
         mine = (executions.c.number == execution.number) & (executions.c.lease_owner == owner)
         statement = update(executions).where(mine).values(log_complete=True)
@@ -207,14 +206,14 @@ class DrivenExecutions:
             )
         )
 
-    def siblings(self, execution: Execution) -> Siblings:
+    def siblings(self, execution: DrivenExecution) -> Siblings:
         """Read what a launch with unknown outcome could be mistaken for."""
         with self._database.read() as connection:
             return _siblings(connection, execution)
 
     def settle(
         self,
-        execution: Execution,
+        execution: DrivenExecution,
         owner: str,
         reference: JSON,
         among: Siblings | None = None,
@@ -253,7 +252,7 @@ class DrivenExecutions:
         except IntegrityError:  # it was given to another one at the same time
             raise Conflict("What was found belongs to another execution.") from None
 
-    def record(self, execution: Execution, owner: str, seen: Observation) -> Execution:
+    def record(self, execution: DrivenExecution, owner: str, seen: Observation) -> DrivenExecution:
         """Store an observation: status, tasks, journal and cursor, all or nothing.
 
         What a loss of power takes back of the journal is observed again from the cursor that is
@@ -272,7 +271,7 @@ class DrivenExecutions:
             Conflict: Another one held it since, and has stored what it saw.
         """
 
-        def work(connection: Connection) -> Execution:
+        def work(connection: Connection) -> DrivenExecution:
             row = held(connection, execution.number, owner)
             if row.cursor != execution.cursor:
                 raise Conflict("Another conductor looked at this execution in between.")
@@ -285,7 +284,7 @@ class DrivenExecutions:
         lasting = bool(seen.tasks) or seen.log_complete or seen.status is not execution.status
         return self._database.write(work, durable=lasting)
 
-    def touch(self, execution: Execution, owner: str, cursor: JSON) -> None:
+    def touch(self, execution: DrivenExecution, owner: str, cursor: JSON) -> None:
         """Note that an observation found nothing new; wakes nobody."""
         mine = (executions.c.number == execution.number) & (executions.c.lease_owner == owner)
         statement = update(executions).where(mine).values(as_of=now(), cursor=cursor, tries=0)
@@ -294,7 +293,7 @@ class DrivenExecutions:
         )
 
 
-def _siblings(connection: Connection, execution: Execution) -> Siblings:
+def _siblings(connection: Connection, execution: DrivenExecution) -> Siblings:
     unsettled, held_ = claims(connection, execution.orchestrator, execution.workflow_id)
     unsettled = [other for other in unsettled if other.number != execution.number]
     return Siblings(
@@ -310,7 +309,7 @@ def _in_doubt(execution: Execution) -> bool:
     return cut_short or execution.status is ExecutionStatus.UNKNOWN
 
 
-def _lock_unsettled(connection: Connection, execution: Execution) -> None:
+def _lock_unsettled(connection: Connection, execution: DrivenExecution) -> None:
     """Let launches of one workflow be settled one after the other."""
     if connection.dialect.name == "postgresql":
         connection.execute(

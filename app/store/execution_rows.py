@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import json
 from collections.abc import Mapping, Sequence
-from dataclasses import fields, replace
+from dataclasses import replace
 from datetime import UTC, datetime, timedelta
 from typing import Any
 
@@ -23,15 +23,17 @@ from app.domain import (
     JSON,
     LAUNCH_REACH_SECONDS,
     DesiredState,
+    DrivenExecution,
     Execution,
     ExecutionStatus,
     Observation,
 )
-from app.errors import Conflict, NotFound
+from app.errors import Conflict
 from app.store import journal
 from app.store.changes import Kind
 from app.store.database import Database
 from app.store.definitions import digest_of
+from app.store.execution_views import WHOLE
 from app.store.names import fitted, storable
 from app.store.schema import counters, executions, from_ms, to_ms
 
@@ -40,12 +42,6 @@ UPSTREAM_ID_LENGTH = 100
 UNSETTLED = executions.c.reference.is_(None) & executions.c.status.not_in(FINAL)
 """What a launch began, if anything, is not known yet."""
 _LARGE = frozenset({"inputs", "outputs"})
-_ENUMS = {"status": ExecutionStatus, "desired": DesiredState}
-_PLAIN = tuple(
-    f.name
-    for f in fields(Execution)
-    if f.name not in {"log_counts", "log_bytes", "outputs", *_ENUMS}
-)
 
 _HELD = select(*(column for column in executions.c if column.name not in _LARGE)).where(
     executions.c.number == bindparam("of_number"), executions.c.lease_owner == bindparam("of_owner")
@@ -133,11 +129,11 @@ def settled(row: Any, reference: JSON, upstream_id: str | None, own: bool) -> di
 
 def record(
     connection: Connection,
-    execution: Execution,
+    execution: DrivenExecution,
     row: Any,
     seen: Observation,
     totals: journal.Totals,
-) -> Execution:
+) -> DrivenExecution:
     """Store what an observation says of an execution itself, and let its readers know.
 
     Args:
@@ -283,18 +279,6 @@ def _next(connection: Connection, counter: str) -> int:
     return number
 
 
-def one(connection: Connection, condition: Any) -> Execution:
-    """Read the execution that fits a condition.
-
-    Raises:
-        NotFound: None does.
-    """
-    row = connection.execute(select(executions).where(condition)).one_or_none()
-    if row is None:
-        raise NotFound("There is no such execution.")
-    return to_execution(row)
-
-
 def of_workflow(orchestrator: str, workflow_id: str) -> ColumnElement[bool]:
     """Return the condition for the executions of one workflow."""
     return (executions.c.orchestrator == orchestrator) & (executions.c.workflow_id == workflow_id)
@@ -323,8 +307,8 @@ def unsettled_launches(
 ) -> list[Execution]:
     """Read the launches of a workflow of which nobody knows yet what they began, oldest first."""
     mine = of_workflow(orchestrator, workflow_id)
-    statement = select(executions).where(mine, UNSETTLED).order_by(executions.c.number)
-    return [to_execution(row) for row in connection.execute(statement)]
+    statement = select(*WHOLE.columns).where(mine, UNSETTLED).order_by(executions.c.number)
+    return [WHOLE.of(row) for row in connection.execute(statement)]
 
 
 def holder(connection: Connection, launch: Any, reference: JSON) -> Execution | None:
@@ -335,7 +319,7 @@ def holder(connection: Connection, launch: Any, reference: JSON) -> Execution | 
         launch: Whatever names its orchestrator and its workflow.
         reference: The reference.
     """
-    statement = select(executions).order_by(executions.c.number)
+    statement = select(*WHOLE.columns).order_by(executions.c.number)
     key = executions.c.reference_key
     # References that were stored before there were keys, of orchestrators that nobody knew then.
     keyless = of_workflow(launch.orchestrator, launch.workflow_id) & key.is_(None)
@@ -345,7 +329,7 @@ def holder(connection: Connection, launch: Any, reference: JSON) -> Execution | 
     ):
         row = connection.execute(statement.where(condition)).first()
         if row is not None:
-            return to_execution(row)
+            return WHOLE.of(row)
     return None
 
 
@@ -353,13 +337,3 @@ def may_have_begun(execution: Execution, started_at: datetime | None) -> bool:
     """Return whether what began at a moment may be what an unsettled launch asked for."""
     reach = timedelta(seconds=LAUNCH_REACH_SECONDS)  # backwards, clocks differ by less
     return started_at is None or abs(started_at - execution.created_at) <= reach
-
-
-def to_execution(row: Any) -> Execution:
-    """Make an execution of its row."""
-    values = {name: getattr(row, name) for name in _PLAIN}
-    values |= {name: enum(getattr(row, name)) for name, enum in _ENUMS.items()}
-    totals = journal.Totals.of(row)
-    return Execution(
-        **values, outputs=row.outputs or {}, log_counts=totals.counts, log_bytes=totals.sizes
-    )

@@ -4,23 +4,13 @@ from __future__ import annotations
 
 from collections.abc import Collection
 
-from sqlalchemy import ColumnElement, func, literal, null, select, union
+from sqlalchemy import ColumnElement, func, select, union
 
-from app.domain import Execution, ExecutionFilter, Task, TaskStatus
+from app.domain import Execution, ExecutionFilter, ExecutionSummary, Task, TaskStatus
 from app.store.database import Database
-from app.store.execution_rows import one, to_execution
-from app.store.schema import Json, executions, tasks
+from app.store.execution_views import SUMMARY, WHOLE
+from app.store.schema import executions, tasks
 from app.store.task_rows import TASK_FIELDS
-
-_BRIEF = [
-    literal({}, Json).label(column.name)
-    if column.name in {"inputs", "outputs"}
-    else null().label(column.name)
-    if column.name in {"reference", "cursor"}
-    else column
-    for column in executions.c
-]
-"""The columns of executions, without the values of those that may be large."""
 
 
 class Executions:
@@ -36,22 +26,22 @@ class Executions:
             NotFound: There is none with this id.
         """
         with self._database.read() as connection:
-            return one(connection, executions.c.id == execution_id)
+            return WHOLE.get(connection, execution_id)
 
     def known_upstream_as(self, upstream_id: str) -> list[Execution]:
         """List the executions that the upstream's own users know by an id; hardly ever several."""
         with self._database.read() as connection:
             rows = connection.execute(
-                select(executions)
+                select(*WHOLE.columns)
                 .where(executions.c.upstream_id == upstream_id)
                 .order_by(executions.c.number)
             )
-            return [to_execution(row) for row in rows]
+            return [WHOLE.of(row) for row in rows]
 
     def find(
         self, wanted: ExecutionFilter, offset: int = 0, limit: int | None = None
-    ) -> tuple[list[Execution], int]:
-        """List executions, newest first, without what may be large of them.
+    ) -> tuple[list[ExecutionSummary], int]:
+        """List executions, newest first.
 
         Returns:
             The asked-for stretch of them, and the number of all.
@@ -61,7 +51,7 @@ class Executions:
             total = connection.execute(
                 select(func.count()).select_from(executions).where(*matching)
             ).scalar_one()
-            statement = select(*_BRIEF).order_by(executions.c.number.desc())
+            statement = select(*SUMMARY.columns).order_by(executions.c.number.desc())
             if limit is None:
                 rows = connection.execute(statement.where(*matching).offset(offset))
             else:  # what is skipped is counted in an index, without a look at the rows
@@ -69,10 +59,10 @@ class Executions:
                 numbers = numbers.order_by(executions.c.number.desc()).offset(offset).limit(limit)
                 page = connection.execute(numbers).scalars().all()
                 rows = connection.execute(statement.where(executions.c.number.in_(page)))
-            return [to_execution(row) for row in rows], total
+            return [SUMMARY.of(row) for row in rows], total
 
-    def open(self, owner: str | None, after: int, limit: int) -> list[Execution]:
-        """List executions that have not ended, oldest first, without what may be large of them.
+    def open(self, owner: str | None, after: int, limit: int) -> list[ExecutionSummary]:
+        """List executions that have not ended, oldest first.
 
         Args:
             owner: Whose; None for all.
@@ -84,15 +74,17 @@ class Executions:
         ]  # fmt: skip
         if owner is not None:
             conditions.append(executions.c.owner == owner)
-        statement = select(*_BRIEF).where(*conditions).order_by(executions.c.number).limit(limit)
+        statement = (
+            select(*SUMMARY.columns).where(*conditions).order_by(executions.c.number).limit(limit)
+        )
         with self._database.read() as connection:
-            return [to_execution(row) for row in connection.execute(statement)]
+            return [SUMMARY.of(row) for row in connection.execute(statement)]
 
-    def get_many(self, ids: Collection[str]) -> list[Execution]:
-        """Get those of some executions that exist, without what may be large of them."""
+    def get_many(self, ids: Collection[str]) -> list[ExecutionSummary]:
+        """Get those of some executions that exist."""
         with self._database.read() as connection:
-            rows = connection.execute(select(*_BRIEF).where(executions.c.id.in_(ids)))
-            return [to_execution(row) for row in rows]
+            rows = connection.execute(select(*SUMMARY.columns).where(executions.c.id.in_(ids)))
+            return [SUMMARY.of(row) for row in rows]
 
     def tasks(self, execution: Execution) -> list[Task]:
         """List the tasks of an execution, in the order of the workflow."""

@@ -27,8 +27,8 @@ _NAME_LENGTH = 255
 _UNLIMITED = 1 << 62
 LEVELS = (Level.DEBUG, Level.INFO, Level.WARN, Level.ERROR)
 _COLUMNS = ("execution", "sequence", "level", "timestamp", "task", "content", "upstream_id")
-_COUNTERS = ("n_debug", "n_info", "n_warn", "n_error")
-_SIZES = ("b_debug", "b_info", "b_warn", "b_error")
+COUNTERS = ("n_debug", "n_info", "n_warn", "n_error")
+SIZES = ("b_debug", "b_info", "b_warn", "b_error")
 
 Counts = tuple[int, int, int, int]
 """One number for each level, DEBUG to ERROR."""
@@ -55,7 +55,7 @@ class Totals(NamedTuple):
 
     def columns(self) -> dict[str, int]:
         """Return the columns of a row."""
-        return dict(zip((*_COUNTERS, *_SIZES), (*self.counts, *self.sizes), strict=True))
+        return dict(zip((*COUNTERS, *SIZES), (*self.counts, *self.sizes), strict=True))
 
 
 def count(counts: Counts, levels: Level) -> int:
@@ -94,7 +94,7 @@ def append(
         sizes[column] += log_line_bytes(entry.task, content)
         sequence += 1
     insert_rows(connection, "log_entries", _COLUMNS, rows)
-    names = ("execution", "block", *_COUNTERS, *_SIZES)
+    names = ("execution", "block", *COUNTERS, *SIZES)
     insert_rows(connection, "log_checkpoints", names, checkpoints)
     return Totals(
         (counts[0], counts[1], counts[2], counts[3]), (sizes[0], sizes[1], sizes[2], sizes[3])
@@ -343,8 +343,8 @@ def _bisect(columns: Sequence[str]) -> Any:
     )
 
 
-_BISECT_COUNTS = _bisect(_COUNTERS)
-_BISECT_SIZES = _bisect(_SIZES)
+_BISECT_COUNTS = _bisect(COUNTERS)
+_BISECT_SIZES = _bisect(SIZES)
 
 
 @cache

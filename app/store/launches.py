@@ -26,16 +26,15 @@ from app.store.execution_rows import (
     next_numbers,
     notify,
     now,
-    one,
-    to_execution,
     unsettled_launches,
     want,
 )
+from app.store.execution_views import WHOLE
 from app.store.names import fitted, storable
 from app.store.schema import executions, launch_keys, tasks
 
 # Made once, since SQLAlchemy takes longer to make one than SQLite to run it.
-_ADD = insert(executions).returning(executions)
+_ADD = insert(executions).returning(*WHOLE.columns)
 _USE_KEY = insert(launch_keys)
 
 _CREATE_ATTEMPTS = 10
@@ -104,7 +103,7 @@ class Launches:
         if intent.key is not None:
             return self.launched_with(intent.owner, intent.key, intent.request_digest)
         with suppress(NotFound), self._database.read() as connection:
-            return one(connection, executions.c.id == intent.execution_id)
+            return WHOLE.get(connection, intent.execution_id)
         return None
 
     def adopt(
@@ -147,7 +146,7 @@ class Launches:
             values["status"] = ExecutionStatus.RUNNING if status.final else status
             statement = update(executions).where(executions.c.number == execution.number)
             change(connection, statement.values(**values), execution.number, ("wanted",))
-            return one(connection, executions.c.number == execution.number)
+            return WHOLE.get(connection, execution.id)
 
         try:
             return self._database.write(work)
@@ -184,7 +183,7 @@ class Launches:
         row = connection.execute(_ADD, values).one()
         task_rows.add(connection, row.number, intent.steps)
         notify(connection, row.number, kinds)
-        return to_execution(row)
+        return WHOLE.of(row)
 
     def launched_with(self, owner: str, key: str, request_digest: str) -> Execution | None:
         """Find what a user launched with a key of theirs.
@@ -195,7 +194,7 @@ class Launches:
         keys = launch_keys.c
         with self._database.read() as connection:
             row = connection.execute(
-                select(executions, keys.request_digest)
+                select(*WHOLE.columns, keys.request_digest)
                 .join(launch_keys, keys.execution_id == executions.c.id)
                 .where(keys.owner == owner, keys.key == key)
             ).one_or_none()
@@ -203,7 +202,7 @@ class Launches:
             return None
         if row.request_digest != request_digest:
             raise Conflict("This idempotency key was used for another request.")
-        return to_execution(row)
+        return WHOLE.of(row)
 
     def launched(
         self,

@@ -7,9 +7,10 @@ from typing import Any
 
 from sqlalchemy import case
 
-from app.domain import DesiredState, Execution, ExecutionStatus
+from app.domain import DesiredState, DrivenExecution, Execution, ExecutionStatus
 from app.store.database import Database
 from app.store.execution_rows import want
+from app.store.execution_views import DRIVEN
 from app.store.schema import executions
 from app.store.stranded import abandon
 
@@ -19,6 +20,15 @@ class SteeredExecutions:
 
     def __init__(self, database: Database) -> None:
         self._database = database
+
+    def get(self, execution_id: str) -> DrivenExecution:
+        """Get an execution, with what its orchestrator is asked with.
+
+        Raises:
+            NotFound: There is none with this id.
+        """
+        with self._database.read() as connection:
+            return DRIVEN.get(connection, execution_id)
 
     def desire(
         self, execution: Execution, desired: DesiredState, shown: ExecutionStatus | None = None

@@ -22,6 +22,7 @@ from app.store.execution_rows import FINAL, change, now
 from app.store.schema import executions, nodes, tasks, to_ms
 
 _TOLD_AT_ONCE = 200
+_TOTALS = [executions.c[name] for name in ("number", *journal.COUNTERS, *journal.SIZES)]
 
 
 @dataclass(frozen=True, slots=True)
@@ -142,7 +143,7 @@ def abandon(database: Database, execution: Execution, why: str) -> bool:
 
     def work(connection: Connection) -> bool:
         moment = now()
-        statement = select(executions).where(
+        statement = select(*_TOTALS).where(
             executions.c.number == execution.number, executions.c.status.not_in(FINAL)
         )
         if connection.dialect.name == "postgresql":

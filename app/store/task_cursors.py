@@ -6,7 +6,7 @@ from collections.abc import Mapping
 
 from sqlalchemy import bindparam, select
 
-from app.domain import JSON, Execution
+from app.domain import JSON, DrivenExecution
 from app.store.database import Database
 from app.store.schema import tasks
 
@@ -21,7 +21,7 @@ class TaskCursors:
     def __init__(self, database: Database) -> None:
         self._database = database
 
-    def of(self, execution: Execution) -> Mapping[str, JSON]:
+    def of(self, execution: DrivenExecution) -> Mapping[str, JSON]:
         """Read the cursors of an execution's tasks by name; a task without one is left out.
 
         Raises:

@@ -21,7 +21,7 @@ from fakes.alien4cloud.driver import ALICE, Driver, ManualClock, make_execution,
 
 from app.clients.alien4cloud import Alien4CloudOptions, Alien4CloudOrchestrator
 from app.clients.orchestrator import _METHODS, Capability, Orchestrator
-from app.domain import Execution, ExecutionStatus, Identity, Launch
+from app.domain import DrivenExecution, ExecutionStatus, Identity, Launch
 from app.errors import CapabilityMissing, Conflict, InvalidRequest, NotFound
 from app.settings.schema import load_section
 
@@ -49,7 +49,7 @@ class Rig:
             self.workflows[workflow], dict(inputs), identity=self.identity, clock=self.clock
         )
 
-    def driver(self, execution: Execution) -> Driver:
+    def driver(self, execution: DrivenExecution) -> Driver:
         driver = Driver(self.orchestrator, execution, self.clock, self.sleep)
         driver.follow()
         return driver

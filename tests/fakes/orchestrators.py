@@ -12,7 +12,7 @@ from typing import ClassVar, Self
 from app.clients.orchestrator import Capability, Context, Orchestrator
 from app.domain import (
     JSON,
-    Execution,
+    DrivenExecution,
     ExecutionStatus,
     Identity,
     Launch,
@@ -92,11 +92,11 @@ class ObedientOrchestrator(Orchestrator):
         known = any(launch.execution_id == other.execution_id for other in self.launched)
         return {"job": launch.execution_id} if known else None
 
-    def observe(self, execution: Execution) -> Observation:
+    def observe(self, execution: DrivenExecution) -> Observation:
         status = ExecutionStatus.SUCCESS
         return Observation(status, cursor=1, outputs={"answer": 42}, log_complete=True)
 
-    def cancel(self, execution: Execution) -> None:
+    def cancel(self, execution: DrivenExecution) -> None:
         self.cancelled.append(execution.id)
 
     def health(self) -> None:
@@ -113,7 +113,7 @@ class KnownOrchestrator(ObedientOrchestrator):
 class EndlessOrchestrator(ObedientOrchestrator):
     """Runs what it accepted until it is cancelled."""
 
-    def observe(self, execution: Execution) -> Observation:
+    def observe(self, execution: DrivenExecution) -> Observation:
         ended = execution.id in self.cancelled
         status = ExecutionStatus.CANCELLED if ended else ExecutionStatus.RUNNING
         return Observation(status, cursor=1, poll_after_seconds=0.05, log_complete=ended)
@@ -125,7 +125,7 @@ class RefusingOrchestrator(ObedientOrchestrator):
     def trigger(self, launch: Launch) -> JSON:
         raise UpstreamRefused("The upstream refused the launch.", detail=SECRET)
 
-    def cancel(self, execution: Execution) -> None:
+    def cancel(self, execution: DrivenExecution) -> None:
         raise Conflict("The upstream refused to cancel.")
 
 
@@ -183,7 +183,7 @@ class ForgetfulOrchestrator(ObedientOrchestrator):
     def trigger(self, launch: Launch) -> JSON:
         raise UpstreamTimeout("No answer in time.", detail=SECRET)
 
-    def observe(self, execution: Execution) -> Observation:
+    def observe(self, execution: DrivenExecution) -> Observation:
         raise NotFound("It is not among the jobs.")
 
 
@@ -222,8 +222,8 @@ class PausingOrchestrator(EndlessOrchestrator):
 
     capabilities: ClassVar[frozenset[Capability]] = frozenset({Capability.PAUSE})
 
-    def pause(self, execution: Execution) -> None:
+    def pause(self, execution: DrivenExecution) -> None:
         pass
 
-    def resume(self, execution: Execution) -> None:
+    def resume(self, execution: DrivenExecution) -> None:
         pass

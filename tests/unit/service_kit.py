@@ -13,7 +13,7 @@ from flask.testing import FlaskClient
 from thrift_kit import cheap_hasher, make_tables
 
 from app.assembly import read_settings
-from app.domain import Execution, ExecutionFilter, Observation
+from app.domain import DrivenExecution, Execution, ExecutionFilter, Observation
 from app.factory import Web, create_web
 from app.services.bundle import Services
 from app.settings import Settings
@@ -87,10 +87,10 @@ class Service:
             self.launches.launched(execution, {"definition": "none"})
         return self.store.get(execution.id)
 
-    def record(self, execution: Execution, seen: Observation) -> Execution:
+    def record(self, execution: Execution, seen: Observation) -> DrivenExecution:
         """Store an observation, as the conductor that holds the execution."""
         self.driving.claim(CONDUCTOR, "node", 3600.0, [], 1000)
-        return self.driving.record(execution, CONDUCTOR, seen)
+        return self.driving.record(self.driving.get(execution.id), CONDUCTOR, seen)
 
     def close(self) -> None:
         """Wake who waits, and let go of the store."""

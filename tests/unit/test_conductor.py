@@ -30,7 +30,7 @@ from app.conductor import Conductor, this_node
 from app.domain import (
     ALL_LEVELS,
     DesiredState,
-    Execution,
+    DrivenExecution,
     ExecutionStatus,
     Launch,
     Level,
@@ -83,7 +83,7 @@ class CountingOrchestrator(ObedientOrchestrator):
         self.most_at_once: Counter[str] = Counter()
         self._under_way: Counter[str] = Counter()
 
-    def observe(self, execution: Execution) -> Observation:
+    def observe(self, execution: DrivenExecution) -> Observation:
         id_ = execution.id
         self.looks.setdefault(id_, []).append(time.monotonic())
         self.desired.append(execution.desired)
@@ -94,7 +94,7 @@ class CountingOrchestrator(ObedientOrchestrator):
         finally:
             self._under_way[id_] -= 1
 
-    def look(self, execution: Execution) -> Observation:
+    def look(self, execution: DrivenExecution) -> Observation:
         number = execution.cursor or 0
         ended = number + 1 >= self.end_at
         return Observation(
@@ -117,7 +117,7 @@ class FailingOrchestrator(CountingOrchestrator):
         super().__init__()
         self.failures = list(failures)
 
-    def look(self, execution: Execution) -> Observation:
+    def look(self, execution: DrivenExecution) -> Observation:
         if self.failures:
             raise self.failures.pop()
         return super().look(execution)
@@ -145,7 +145,7 @@ class BlockingOrchestrator(CountingOrchestrator):
         super().__init__("slow")
         self.allowed = threading.Event()
 
-    def look(self, execution: Execution) -> Observation:
+    def look(self, execution: DrivenExecution) -> Observation:
         assert self.allowed.wait(PATIENCE_SECONDS)
         return super().look(execution)
 
@@ -170,7 +170,7 @@ class DoubtfulOrchestrator(EndlessOrchestrator):
             raise answer
         return answer
 
-    def observe(self, execution: Execution) -> Observation:
+    def observe(self, execution: DrivenExecution) -> Observation:
         if execution.desired is DesiredState.CANCEL:
             self.cancelled.append(execution.id)
         return super().observe(execution)
@@ -195,7 +195,7 @@ class DistantOrchestrator(CountingOrchestrator):
         self.away = True
         self.reached: dict[str, float] = {}
 
-    def look(self, execution: Execution) -> Observation:
+    def look(self, execution: DrivenExecution) -> Observation:
         if self.away:
             raise UpstreamUnreachable("No connection.")
         self.reached.setdefault(execution.id, time.monotonic())
@@ -210,7 +210,7 @@ class LaboriousOrchestrator(CountingOrchestrator):
         self.look_seconds = look_seconds
         self.poll_after = poll_after
 
-    def look(self, execution: Execution) -> Observation:
+    def look(self, execution: DrivenExecution) -> Observation:
         time.sleep(self.look_seconds)
         return super().look(execution)
 
@@ -285,13 +285,13 @@ class Stage:
             self.stop(conductor)
         self.database.dispose()
 
-    def get(self, execution: str) -> Execution:
-        return self.store.get(execution)
+    def get(self, execution: str) -> DrivenExecution:
+        return self.driving.get(execution)
 
     def status(self, execution: str) -> ExecutionStatus:
         return self.get(execution).status
 
-    def ended(self, execution: str) -> Execution:
+    def ended(self, execution: str) -> DrivenExecution:
         wait_until(lambda: self.get(execution).log_complete)
         return self.get(execution)
 
@@ -340,9 +340,9 @@ class ActingOrchestrator(CountingOrchestrator):
     def __init__(self) -> None:
         super().__init__()
         self.done: list[int] = []
-        self.before_stored: Callable[[Execution], None] = lambda execution: None
+        self.before_stored: Callable[[DrivenExecution], None] = lambda execution: None
 
-    def look(self, execution: Execution) -> Observation:
+    def look(self, execution: DrivenExecution) -> Observation:
         seen = super().look(execution)
         self.before_stored(execution)
         return replace(seen, once_stored=lambda: self.done.append(seen.cursor))
@@ -443,7 +443,7 @@ class AbandonedOrchestrator(FailingOrchestrator):
         super().__init__(*failures)
         self.abandoned: list[str] = []
 
-    def abandon(self, execution: Execution) -> str | None:
+    def abandon(self, execution: DrivenExecution) -> str | None:
         self.abandoned.append(execution.id)
         return "Nothing of it runs any more." if len(self.abandoned) > 1 else None
 
@@ -1276,7 +1276,7 @@ def test_a_command_that_writes_does_not_talk_a_failing_look_out_of_its_pause(sta
     monkeypatch.setattr("app.conductor._FIRST_PAUSE_SECONDS", LONG)
 
     class Garbled(RingingOrchestrator):
-        def look(self, execution: Execution) -> Observation:
+        def look(self, execution: DrivenExecution) -> Observation:
             raise ValueError("the store refuses this batch")
 
     remote = Garbled()
@@ -1293,7 +1293,7 @@ def test_a_ring_during_a_look_that_fails_does_not_repeat_it_at_once(stage, monke
     monkeypatch.setattr("app.conductor._FIRST_PAUSE_SECONDS", LONG)
 
     class RingsAndFails(RingingOrchestrator):
-        def look(self, execution: Execution) -> Observation:
+        def look(self, execution: DrivenExecution) -> Observation:
             self.wake(execution.id)
             raise ValueError("the store refuses this batch")
 
@@ -1309,7 +1309,7 @@ def test_what_a_user_wants_is_done_in_spite_of_failures(stage, monkeypatch):
     monkeypatch.setattr("app.conductor._FIRST_PAUSE_SECONDS", LONG)
 
     class Failing(RingingOrchestrator):
-        def look(self, execution: Execution) -> Observation:
+        def look(self, execution: DrivenExecution) -> Observation:
             if execution.desired is DesiredState.RUN:
                 raise ValueError("the store refuses this batch")
             return Observation(ExecutionStatus.CANCELLED, cursor=1, log_complete=True)

@@ -32,7 +32,7 @@ from app.clients.alien4cloud.verdict import Verdict
 from app.domain import (
     JSON,
     DesiredState,
-    Execution,
+    DrivenExecution,
     ExecutionStatus,
     Level,
     NewLogEntry,
@@ -63,7 +63,7 @@ class _Look:
         behind: There is more of the log to read at once.
     """
 
-    execution: Execution
+    execution: DrivenExecution
     reference: Reference
     cursor: Cursor
     now: float
@@ -122,7 +122,7 @@ class Observer:
             _DEPLOYMENT_TTL_SECONDS, clock=clock
         )
 
-    def observe(self, execution: Execution) -> Observation:
+    def observe(self, execution: DrivenExecution) -> Observation:
         """Return what changed; see :meth:`Orchestrator.observe`.
 
         Raises:

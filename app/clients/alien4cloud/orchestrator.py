@@ -20,7 +20,7 @@ from app.clients.alien4cloud.session import Alien4CloudSession
 from app.clients.orchestrator import Adoption, Capability, Context, LostLaunch, Orchestrator
 from app.domain import (
     JSON,
-    Execution,
+    DrivenExecution,
     FoundWorkflow,
     Identity,
     Launch,
@@ -145,7 +145,7 @@ class Alien4CloudOrchestrator(Orchestrator):
         """
         return self._launches.find(launch)
 
-    def observe(self, execution: Execution) -> Observation:
+    def observe(self, execution: DrivenExecution) -> Observation:
         """Return what changed, within the budget of requests; what is followed goes first.
 
         Upstream: GET /executions/{id}, POST /deployment/logs/search -> 200, and after a change
@@ -154,7 +154,7 @@ class Alien4CloudOrchestrator(Orchestrator):
         with self._budget.going_first(execution.is_followed(self._clock())):
             return self._observer.observe(execution)
 
-    def cancel(self, execution: Execution) -> None:
+    def cancel(self, execution: DrivenExecution) -> None:
         """Ask for the end of an execution.
 
         Upstream: GET /executions/{id}, POST /executions/cancel -> 200; a refusal is 200, too.

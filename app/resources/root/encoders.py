@@ -7,7 +7,7 @@ from typing import Any
 
 import orjson
 
-from app.domain import Execution, LogEntry, Task, TaskStatus
+from app.domain import ExecutionSummary, LogEntry, Task, TaskStatus
 from app.resources._encoders import (
     Encoder,
     NdjsonEncoder,
@@ -104,7 +104,7 @@ class RootMessages(WebSocketEncoder):
 
     words = _WORDS
 
-    def __init__(self, tasks: Callable[[Execution], Sequence[Task]]) -> None:
+    def __init__(self, tasks: Callable[[ExecutionSummary], Sequence[Task]]) -> None:
         self._tasks = tasks
         self._shown: dict[str, Task] = {}
 
@@ -114,7 +114,7 @@ class RootMessages(WebSocketEncoder):
         if isinstance(event, StatusChanged | Changed):
             yield from self._changes(event.execution, turn)
 
-    def _changes(self, execution: Execution, turn: Turn) -> Iterator[bytes]:
+    def _changes(self, execution: ExecutionSummary, turn: Turn) -> Iterator[bytes]:
         tasks = self._tasks(execution)
         changed = [task for task in tasks if self._shown.get(task.name) != task]
         for start in range(0, len(changed), _TASKS):

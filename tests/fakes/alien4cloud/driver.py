@@ -13,7 +13,7 @@ from app.clients.orchestrator import LostLaunch, Orchestrator
 from app.domain import (
     JSON,
     DesiredState,
-    Execution,
+    DrivenExecution,
     ExecutionStatus,
     Identity,
     Launch,
@@ -78,7 +78,7 @@ def in_doubt(launch: Launch, *rivals: Launch, **more: Any) -> LostLaunch:
     return LostLaunch(**values, rivals=rivals, **more)
 
 
-def make_execution(launch: Launch, reference: JSON, **more: Any) -> Execution:
+def make_execution(launch: Launch, reference: JSON, **more: Any) -> DrivenExecution:
     """Make the execution that the store would keep of a launch."""
     values: dict[str, Any] = {
         "number": 1,
@@ -94,7 +94,7 @@ def make_execution(launch: Launch, reference: JSON, **more: Any) -> Execution:
         "as_of": launch.created_at,
         "reference": reference,
     }
-    return Execution(**{**values, **more})
+    return DrivenExecution(**{**values, **more})
 
 
 @dataclass
@@ -109,7 +109,7 @@ class Driver:
     """
 
     orchestrator: Orchestrator
-    execution: Execution
+    execution: DrivenExecution
     clock: Callable[[], float] = time.time
     sleep: Callable[[float], None] = time.sleep
     journal: list[NewLogEntry] = field(default_factory=list)
@@ -165,13 +165,13 @@ class Driver:
         while self.clock() < end and not self.execution.log_complete:
             self._step(end)
 
-    def until_complete(self, seconds: float = 60.0) -> Execution:
+    def until_complete(self, seconds: float = 60.0) -> DrivenExecution:
         """Observe until no entry can come any more."""
         self.look_for(seconds)
         assert self.execution.log_complete, f"{self.status} after {seconds} s: {self.lines}"
         return self.execution
 
-    def until(self, status: ExecutionStatus, seconds: float = 60.0) -> Execution:
+    def until(self, status: ExecutionStatus, seconds: float = 60.0) -> DrivenExecution:
         """Observe until the execution has a status."""
         end = self.clock() + seconds
         while self.status is not status:

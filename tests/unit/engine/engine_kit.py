@@ -16,7 +16,7 @@ from kit.patience import PATIENCE_SECONDS
 from app.domain import (
     JSON,
     DesiredState,
-    Execution,
+    DrivenExecution,
     ExecutionStatus,
     NewLogEntry,
     Observation,
@@ -249,7 +249,7 @@ class StoredCursors(dict[str, JSON]):
 
     reads = 0
 
-    def of(self, execution: Execution) -> Mapping[str, JSON]:
+    def of(self, execution: DrivenExecution) -> Mapping[str, JSON]:
         self.reads += 1
         return stored(dict(self))
 
@@ -291,7 +291,7 @@ class Bench:
         self.recollection = Recollection(self.cursors)
         self.watch = self.watch or JobWatch(self.launcher)
         moment = datetime.now(UTC)
-        self.execution = Execution(
+        self.execution = DrivenExecution(
             number=1, id=self.id, orchestrator="local", workflow_id="flow", workflow_name="Flow",
             owner="ada", inputs=self.inputs, status=ExecutionStatus.PENDING,
             desired=DesiredState.RUN, created_at=moment, as_of=moment,

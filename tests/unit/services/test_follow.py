@@ -401,7 +401,7 @@ def test_whether_all_was_got_counts_the_whole_journal(service, log):
 def test_following_has_the_conductor_look_more_often(service, log):
     log.see(RUNNING)
     until(follow(service, log), Heartbeat)
-    assert service.store.get(log.id).followed_until is not None
+    assert service.driving.get(log.id).followed_until is not None
 
 
 def test_all_levels_are_those_of_the_journal():

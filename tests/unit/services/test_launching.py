@@ -85,7 +85,7 @@ def test_an_accepted_launch_is_asked_for_once_and_with_all_that_identifies_it(ma
     assert asked.execution_id == execution.id
     assert (asked.workflow_id, asked.inputs) == ("remote", {"colour": "blue"})
     assert (asked.identity, asked.created_at) == (ADA, execution.created_at)
-    stored = service.store.get(execution.id)
+    stored = service.driving.get(execution.id)
     assert (stored.status, stored.reference) == (ExecutionStatus.PENDING, {"job": execution.id})
     assert (stored.owner, stored.workflow_name) == ("ada", "Remote")
 
@@ -148,7 +148,7 @@ def test_a_launch_whose_reference_another_one_was_given_is_looked_up(make_servic
     orchestrator = service.orchestrator("remote")
     monkeypatch.setattr(type(orchestrator), "own_references", True)
     monkeypatch.setattr(orchestrator, "trigger", lambda launch: {"job": 1})
-    first, second = (service.store.get(launch(service).id) for _ in range(2))
+    first, second = (service.driving.get(launch(service).id) for _ in range(2))
     assert first.reference == {"job": 1}
     assert (second.reference, second.status) == (None, ExecutionStatus.UNKNOWN)
     assert "belongs to another execution" in second.error
@@ -330,11 +330,11 @@ def test_a_launch_on_the_engine_takes_few_statements(service, write_workflow):
 def test_a_launch_on_the_engine_is_accepted_by_being_written_down(service, write_workflow):
     write_workflow(FLOW)
     execution = launch(service, reference="flow", key="k")
-    digest = service.store.get(execution.id).reference["definition"]
+    digest = service.driving.get(execution.id).reference["definition"]
     write_workflow(FLOW.replace("'true'", "'false'"))
     assert launch(service, reference="flow", key="k").id == execution.id
     other = launch(service, reference="flow")
-    assert service.store.get(other.id).reference["definition"] != digest
+    assert service.driving.get(other.id).reference["definition"] != digest
 
 
 class Slow:

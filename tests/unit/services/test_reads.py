@@ -44,7 +44,8 @@ def there(here, tmp_path):
 
 def see(service, execution, status=ExecutionStatus.RUNNING, **more):
     service.driving.claim(CONDUCTOR, "node", 3600.0, [], 1000, again=True)
-    service.driving.record(execution, CONDUCTOR, Observation(status, None, **more))
+    held = service.driving.get(execution.id)
+    service.driving.record(held, CONDUCTOR, Observation(status, None, **more))
 
 
 WRITES = {

@@ -83,7 +83,7 @@ class TestAccess:
 class TestCancel:
     def test_the_wish_is_passed_on_and_shown_at_once(self, pausing, execution):
         pausing.services.steering.cancel(execution.id, ADA)
-        stored = pausing.store.get(execution.id)
+        stored = pausing.driving.get(execution.id)
         assert stored.status is ExecutionStatus.CANCELLING
         assert stored.desired is DesiredState.CANCEL
         assert pausing.orchestrator("remote").cancelled == [execution.id]
@@ -121,7 +121,7 @@ class TestCancel:
         execution = service.add_execution(owner="ada")
         with pytest.raises(Conflict, match="refused to cancel"):
             service.services.steering.cancel(execution.id, ADA)
-        stored = service.store.get(execution.id)
+        stored = service.driving.get(execution.id)
         assert (stored.status, stored.desired) == (ExecutionStatus.PENDING, DesiredState.RUN)
 
     def test_a_silent_upstream_hears_of_it_later(self, pausing, execution):
@@ -131,13 +131,13 @@ class TestCancel:
 
         pausing.services.steering._orchestrators["remote"] = Unreachable()
         pausing.services.steering.cancel(execution.id, ADA)
-        assert pausing.store.get(execution.id).desired is DesiredState.CANCEL
+        assert pausing.driving.get(execution.id).desired is DesiredState.CANCEL
 
     def test_a_launch_in_doubt_can_be_cancelled(self, pausing):
         execution = pausing.add_execution(owner="ada", accepted=False)
         pausing.launches.doubt(execution, "?")
         pausing.services.steering.cancel(execution.id, ADA)
-        assert pausing.store.get(execution.id).desired is DesiredState.CANCEL
+        assert pausing.driving.get(execution.id).desired is DesiredState.CANCEL
         assert pausing.orchestrator("remote").cancelled == []
 
     def test_an_orchestrator_that_is_not_configured_any_more_is_a_conflict(self, pausing):
@@ -182,10 +182,10 @@ class TestPause:
         show(pausing, execution, ExecutionStatus.RUNNING)
         steering.pause(execution.id, ADA)
         steering.pause(execution.id, ADA)
-        stored = pausing.store.get(execution.id)
+        stored = pausing.driving.get(execution.id)
         assert (stored.status, stored.desired) == (ExecutionStatus.PAUSED, DesiredState.PAUSE)
         steering.resume(execution.id, ADA)
-        stored = pausing.store.get(execution.id)
+        stored = pausing.driving.get(execution.id)
         assert (stored.status, stored.desired) == (ExecutionStatus.RUNNING, DesiredState.RUN)
 
     def test_what_is_not_paused_cannot_be_resumed(self, pausing, execution):
@@ -204,7 +204,7 @@ class TestPause:
         pausing.services.steering.cancel(execution.id, ADA)
         with pytest.raises(Conflict):
             getattr(pausing.services.steering, verb)(execution.id, ADA)
-        assert pausing.store.get(execution.id).desired is DesiredState.CANCEL
+        assert pausing.driving.get(execution.id).desired is DesiredState.CANCEL
 
     @pytest.mark.parametrize("verb", ["pause", "resume"])
     def test_an_orchestrator_that_cannot_pause_says_so(self, make_service, verb):
@@ -212,7 +212,7 @@ class TestPause:
         execution = service.add_execution(owner="ada")
         with pytest.raises(CapabilityMissing, match="'remote' cannot pause"):
             getattr(service.services.steering, verb)(execution.id, ADA)
-        assert service.store.get(execution.id).desired is DesiredState.RUN
+        assert service.driving.get(execution.id).desired is DesiredState.RUN
 
 
 class TestWait:

@@ -10,7 +10,7 @@ from typing import Any
 
 import pytest
 
-from app.domain import Execution, ExecutionStatus, Level, NewLogEntry, Observation
+from app.domain import DrivenExecution, Execution, ExecutionStatus, Level, NewLogEntry, Observation
 from app.store.database import Database
 from app.store.driving import DrivenExecutions
 from app.store.executions import Executions
@@ -61,11 +61,11 @@ class StoreKit:
         """Write a launch down that no orchestrator has accepted yet."""
         return self.launches.create(self.intent(**more))[0]
 
-    def launched(self, **more: Any) -> Execution:
+    def launched(self, **more: Any) -> DrivenExecution:
         """Write a launch down that its orchestrator accepted."""
         execution = self.create(**more)
         self.launches.launched(execution, {"job": 1})
-        return self.executions.get(execution.id)
+        return self.driving.get(execution.id)
 
     def claim(
         self,
@@ -78,21 +78,24 @@ class StoreKit:
         """Give the ids of what a conductor can take over."""
         return [e.id for e in self.driving.claim(owner, node, lease, bound, limit)]
 
-    def held(self, **more: Any) -> Execution:
+    def held(self, **more: Any) -> DrivenExecution:
         """Write down an execution that a conductor drives."""
         execution = self.launched(**more)
         assert execution.id in self.claim()
         return execution
 
     def see(
-        self, execution: Execution, status: ExecutionStatus = ExecutionStatus.RUNNING, **more: Any
-    ) -> Execution:
+        self,
+        execution: DrivenExecution,
+        status: ExecutionStatus = ExecutionStatus.RUNNING,
+        **more: Any,
+    ) -> DrivenExecution:
         """Store an observation."""
         return self.driving.record(
             execution, OWNER, Observation(status, **{"cursor": None, **more})
         )
 
-    def append(self, execution: Execution, new: Sequence[NewLogEntry]) -> Execution:
+    def append(self, execution: DrivenExecution, new: Sequence[NewLogEntry]) -> DrivenExecution:
         """Store an observation of nothing but log entries."""
         return self.see(execution, entries=tuple(new))
 

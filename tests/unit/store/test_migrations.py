@@ -136,4 +136,4 @@ def test_cursors_of_tasks_go_back_to_where_the_program_before_looks_for_them(kit
         ]
     assert (found[0]["tasks"], found[1]) == (cursors, 7)
     migrate.upgrade(kit.database)
-    assert kit.executions.get(execution.id).cursor["tasks"] == cursors
+    assert kit.driving.get(execution.id).cursor["tasks"] == cursors

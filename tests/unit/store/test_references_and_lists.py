@@ -18,13 +18,13 @@ class TestReferences:
             kit.launches.launched(second, dict(reversed(THERE.items())), own=True)
         assert kit.executions.get(second.id) == second
         kit.launches.launched(elsewhere, THERE, own=True)
-        assert kit.executions.get(elsewhere.id).reference == THERE
+        assert kit.driving.get(elsewhere.id).reference == THERE
 
     def test_one_that_several_may_hold_is(self, kit):
         for _ in range(2):
             execution = kit.create()
             kit.launches.launched(execution, THERE)
-            assert kit.executions.get(execution.id).reference == THERE
+            assert kit.driving.get(execution.id).reference == THERE
 
     def test_noting_it_twice_is_as_good_as_once(self, kit):
         execution = kit.create()
@@ -74,12 +74,12 @@ class TestReferences:
                 text("SELECT reference_key IS NOT NULL FROM executions ORDER BY number")
             )
             assert [bool(row[0]) for row in rows] == [True, True, False, False, False]
-        now_held = [kit.executions.get(execution.id).reference for execution in executions]
+        now_held = [kit.driving.get(execution.id).reference for execution in executions]
         assert now_held == [*references, None]
         with pytest.raises(Conflict):
             kit.launches.launched(executions[4], THERE, own=True)
         assert executions[2].id in kit.claim()  # what was under way goes on
-        kit.see(kit.executions.get(executions[2].id))
+        kit.see(kit.driving.get(executions[2].id))
 
 
 # Every way to ask, alone and together.

@@ -50,6 +50,7 @@ class TestIntent:
     def test_a_launch_is_written_down_as_pending_with_all_of_its_tasks(self, kit):
         execution = kit.create(inputs={"n": 10, "s": "a\u0000b\U0001f600"})
         assert kit.executions.get(execution.id) == execution
+        execution = kit.driving.get(execution.id)
         assert execution.status is ExecutionStatus.PENDING
         assert execution.desired is DesiredState.RUN
         assert execution.inputs == {"n": 10, "s": "a\u0000b\U0001f600"}
@@ -108,7 +109,7 @@ class TestIntent:
         execution = kit.create(key="k", request_digest="d")
         kit.launches.launched(execution, {"job": 1})
         kit.launches.withdraw(execution)
-        assert kit.executions.get(execution.id).reference == {"job": 1}
+        assert kit.driving.get(execution.id).reference == {"job": 1}
         assert len(kit.executions.tasks(execution)) == 2
         again, new = kit.launches.create(kit.intent(key="k", request_digest="d"))
         assert (again.id, new) == (execution.id, False)
@@ -122,7 +123,7 @@ class TestAdoption:
     def test_what_runs_already_is_written_down_once(self, kit):
         began_at = now()
         execution = self.adopt(kit, began_at=began_at)
-        assert (execution.id, execution.reference) == ("theirs", {"job": 7})
+        assert kit.driving.get("theirs").reference == {"job": 7}
         assert (execution.status, execution.started_at) == (ExecutionStatus.RUNNING, began_at)
         assert kit.executions.known_upstream_as("theirs") == [execution]
         assert self.adopt(kit, began_at=began_at) == execution
@@ -182,7 +183,7 @@ class TestDoubt:
         kit.launches.doubt(execution, "?")
         assert kit.claim() == [execution.id]
         kit.driving.settle(execution, OWNER, {"job": 7})
-        execution = kit.executions.get(execution.id)
+        execution = kit.driving.get(execution.id)
         assert execution.status is ExecutionStatus.PENDING
         assert (execution.reference, execution.error) == ({"job": 7}, None)
         assert not execution.log_complete
@@ -204,7 +205,7 @@ class TestDoubt:
         kit.claim()
         kit.steered.desire(execution, DesiredState.CANCEL, ExecutionStatus.CANCELLING)
         kit.driving.settle(execution, OWNER, {"job": 7})
-        execution = kit.executions.get(execution.id)
+        execution = kit.driving.get(execution.id)
         assert execution.status is ExecutionStatus.CANCELLING
         assert execution.desired is DesiredState.CANCEL
 
@@ -214,7 +215,7 @@ class TestDoubt:
         kit.claim()
         kit.launches.launched(execution, {"job": 7})
         kit.driving.settle(execution, OWNER, None)
-        execution = kit.executions.get(execution.id)
+        execution = kit.driving.get(execution.id)
         assert (execution.status, execution.reference) == (ExecutionStatus.PENDING, {"job": 7})
 
     def test_only_the_conductor_that_holds_it_can_settle_it(self, kit):
@@ -326,7 +327,7 @@ class TestRecord:
             execution, cursor={"at": 5}, entries=tuple(entries([Level.INFO, Level.ERROR])),
             tasks=(task,), outputs={"a": 1}, error="so far", progress=0.5, started_at=at,
         )  # fmt: skip
-        assert kit.executions.get(execution.id) == seen
+        assert kit.driving.get(execution.id) == seen
         assert (seen.status, seen.cursor, seen.progress) == ("RUNNING", {"at": 5}, 0.5)
         assert (seen.outputs, seen.error, seen.started_at) == ({"a": 1}, "so far", at)
         assert seen.log_counts == (0, 1, 0, 1)
@@ -361,7 +362,7 @@ class TestRecord:
             kit.see(mine, cursor={"at": 2}, entries=tuple(entries([Level.INFO])))
         assert not isinstance(caught.value, NotHeld), "it goes on, from what is stored"
         assert kit.executions.get(mine.id).log_total == 0
-        kit.see(kit.executions.get(mine.id), cursor={"at": 3})
+        kit.see(kit.driving.get(mine.id), cursor={"at": 3})
 
     def test_a_cursor_that_json_changes_is_given_back_as_it_is_stored(self, kit):
         execution = kit.see(kit.held(), cursor={"pair": (1, 2), 3: "three"})
@@ -401,7 +402,7 @@ class TestRecord:
         kit.launches.doubt(ended, "?")
         kit.launches.launched(ended, {"job": 2})
         kit.driving.settle(ended, OWNER, None)
-        after = kit.executions.get(ended.id)
+        after = kit.driving.get(ended.id)
         assert (after.status, after.desired, after.error) == (final, DesiredState.RUN, "why")
 
     @pytest.mark.parametrize("status", OPEN)
@@ -420,7 +421,7 @@ class TestRecord:
         execution = kit.held()
         task = Task("only", TaskStatus.FAILED, error="bad\x00byte")
         kit.see(execution, ExecutionStatus.FAILED, error="half \ud83d\x00", tasks=(task,))
-        seen = kit.executions.get(execution.id)
+        seen = kit.driving.get(execution.id)
         assert (seen.status, seen.error) == (ExecutionStatus.FAILED, "half ?\ufffd")
         assert kit.executions.tasks(seen)[-1].error == "bad\ufffdbyte"
 
@@ -432,7 +433,7 @@ class TestRecord:
             )
         )
         kit.driving.touch(execution, OWNER, {"at": 2})
-        touched = kit.executions.get(execution.id)
+        touched = kit.driving.get(execution.id)
         assert now() - touched.as_of < timedelta(minutes=5)
         assert touched.cursor == {"at": 2}
 
@@ -441,7 +442,7 @@ class TestDesire:
     def test_what_the_user_wants_is_written_down_and_shown(self, kit):
         execution = kit.launched()
         assert kit.steered.desire(execution, DesiredState.PAUSE, ExecutionStatus.PAUSED)
-        execution = kit.executions.get(execution.id)
+        execution = kit.driving.get(execution.id)
         assert (execution.desired, execution.status) == (DesiredState.PAUSE, ExecutionStatus.PAUSED)
 
     @pytest.mark.parametrize("later", [DesiredState.PAUSE, DesiredState.RUN])
@@ -449,7 +450,7 @@ class TestDesire:
         execution = kit.launched()
         assert kit.steered.desire(execution, DesiredState.CANCEL, ExecutionStatus.CANCELLING)
         assert not kit.steered.desire(execution, later, ExecutionStatus.RUNNING)
-        execution = kit.executions.get(execution.id)
+        execution = kit.driving.get(execution.id)
         assert execution.desired is DesiredState.CANCEL
         assert execution.status is ExecutionStatus.CANCELLING
 
@@ -466,13 +467,6 @@ class TestFind:
         assert [e.id for e in found] == [ids[3], ids[2]]
         assert total == 5
         assert kit.executions.find(ExecutionFilter(), 10, 2) == ([], 5)
-
-    def test_what_may_be_large_is_not_read(self, kit):
-        execution = kit.held(inputs={"text": "x" * 1000})
-        kit.see(execution, ExecutionStatus.SUCCESS, cursor={"large": 1}, outputs={"text": "y"})
-        [found], _ = kit.executions.find(ExecutionFilter())
-        assert (found.inputs, found.outputs, found.cursor, found.reference) == ({}, {}, None, None)
-        assert found.status is ExecutionStatus.SUCCESS
 
     @pytest.mark.parametrize(
         ("wanted", "expected"),
@@ -493,7 +487,7 @@ class TestFind:
         kit.launched(execution_id="b", owner="bob", **one)
         kit.launched(execution_id="c", owner="bob", workflow_id="other", workflow_name="The Other")
         kit.claim()
-        kit.see(kit.executions.get("c"), ExecutionStatus.SUCCESS)
+        kit.see(kit.driving.get("c"), ExecutionStatus.SUCCESS)
         found, total = kit.executions.find(wanted)
         assert sorted(e.id for e in found) == expected
         assert total == len(expected)

@@ -56,7 +56,7 @@ def test_one_of_a_task_that_was_never_seen_is_not_lost_silently(kit, cursors):
     with pytest.raises(ValueError, match="never seen"):
         kit.see(execution, cursor=1, task_cursors={"first": 1, "stray": 2})
     assert cursors.of(execution) == {}
-    assert kit.executions.get(execution.id).cursor is None
+    assert kit.driving.get(execution.id).cursor is None
 
 
 def test_a_conductor_that_lost_the_execution_stores_none(kit, cursors):
@@ -101,13 +101,13 @@ def test_lists_and_readers_do_not_load_them(kit, statements):
 
 def test_the_execution_that_is_given_back_is_the_one_that_is_stored(kit):
     execution = kit.held(inputs={"n": 1})
-    kit.steered.follow(execution, kit.executions.get(execution.id).as_of)
+    kit.steered.follow(execution, kit.driving.get(execution.id).as_of)
     for more in ({"outputs": {"a": [1]}}, {"error": "half \ud83d\x00"}, {"progress": 0.25}, {}):
         execution = kit.see(execution, cursor=more.get("outputs"), **more)
-        assert execution == kit.executions.get(execution.id)
+        assert execution == kit.driving.get(execution.id)
     ended = kit.see(execution, ExecutionStatus.FAILED, error="why", log_complete=True)
-    assert ended == kit.executions.get(execution.id)
-    assert kit.see(ended, outputs={"late": 1}) == kit.executions.get(execution.id)
+    assert ended == kit.driving.get(execution.id)
+    assert kit.see(ended, outputs={"late": 1}) == kit.driving.get(execution.id)
 
 
 def test_what_one_cannot_read_any_more_is_an_error(kit, cursors):

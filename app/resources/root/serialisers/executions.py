@@ -8,7 +8,7 @@ from typing import Any
 import marshmallow as ma
 from marshmallow import fields
 
-from app.domain import Execution, Task
+from app.domain import Execution, ExecutionSummary, Task
 from app.resources._api import Timestamp
 from app.resources._context import services
 from app.resources._serialiser import Serialiser
@@ -52,15 +52,15 @@ class ExecutionSchema(ExecutionSummarySchema):
     tasks = fields.List(fields.Nested(TaskSchema), required=True)
 
 
-def _status(execution: Execution) -> str:
+def _status(execution: ExecutionSummary) -> str:
     return status_word(execution.status)
 
 
-def _state(execution: Execution) -> str:
+def _state(execution: ExecutionSummary) -> str:
     return str(execution.status)
 
 
-def _is_stale(execution: Execution) -> bool:
+def _is_stale(execution: ExecutionSummary) -> bool:
     return services().executions.is_stale(execution)
 
 

@@ -122,7 +122,7 @@ class TestOwnership:
             "executions.resume_execution", "executions.list_tasks", "executions.get_task",
             "logs.get_logs", "ssh_keys.revoke_ssh_key",
         } <= tried  # fmt: skip
-        execution = guarded.store.get(things["execution_id"])
+        execution = guarded.driving.get(things["execution_id"])
         assert (execution.status, execution.desired) == ("RUNNING", "RUN")
         assert len(guarded.services.ssh_keys._keys.of("ada")) == 1
 
