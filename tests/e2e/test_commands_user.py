@@ -133,23 +133,6 @@ def test_a_command_reads_nothing_of_the_service(
     assert not (place / "data" / "executions").exists()
 
 
-def test_nothing_is_lost_or_begun_twice_when_the_conductor_is_killed(
-    service: Service, jobs_user: str
-) -> None:
-    text = "echo ran >> ran; for i in $(seq 60); do echo line $i; sleep 0.05; done"
-    client = service.client()
-    execution = client.run(
-        workflow("lines", script("a", text), script("b", "cat ran", needs=["a"]))
-    )
-    await_that((work_of(jobs_user, execution) / "ran").exists, "it has begun")
-    service.replaced("conductor", service.kill("conductor"))
-    assert client.wait(execution)["state"] == "SUCCESS"
-    assert client.lines(execution, "a") == [f"line {n}" for n in range(1, 61)]
-    assert client.lines(execution, "b") == ["ran"]
-    service.stop()
-    await_that(lambda: not helpers(jobs_user), "the helpers have ended with the service")
-
-
 def test_a_whole_tree_is_paused_cancelled_and_missed(service: Service, jobs_user: str) -> None:
     client = service.client()
     text = "setsid sleep 300 &\nwhile :; do echo tick >> ticks; sleep 0.05; done\n"
@@ -185,6 +168,23 @@ def test_helpers_that_are_killed_are_replaced(service: Service, jobs_user: str) 
     (work / "go").touch()
     assert client.wait(execution)["state"] == "SUCCESS"
     assert client.lines(execution, "a") == ["begun", "on"]
+
+
+def test_nothing_is_lost_or_begun_twice_when_the_conductor_is_killed(
+    service: Service, jobs_user: str
+) -> None:
+    text = "echo ran >> ran; for i in $(seq 60); do echo line $i; sleep 0.05; done"
+    client = service.client()
+    execution = client.run(
+        workflow("lines", script("a", text), script("b", "cat ran", needs=["a"]))
+    )
+    await_that((work_of(jobs_user, execution) / "ran").exists, "it has begun")
+    service.replaced("conductor", service.kill("conductor"))
+    assert client.wait(execution)["state"] == "SUCCESS"
+    assert client.lines(execution, "a") == [f"line {n}" for n in range(1, 61)]
+    assert client.lines(execution, "b") == ["ran"]
+    service.stop()
+    await_that(lambda: not helpers(jobs_user), "the helpers have ended with the service")
 
 
 def work_of(user: str, execution: str) -> Path:

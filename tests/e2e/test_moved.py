@@ -89,7 +89,7 @@ def test_what_stayed_on_another_machine_says_so_and_can_be_ended(service, tmp_pa
 
 
 @pytest.mark.parametrize("arguments", [("--machine", "box-z"), ("no-such-execution",)])
-def test_abandoning_what_is_not_there_is_an_error(service, arguments):
-    refused = run_slipway("abandon", "--data-dir", service.data_dir, *arguments)
+def test_abandoning_what_is_not_there_is_an_error(shared_service, arguments):
+    refused = run_slipway("abandon", "--data-dir", shared_service.data_dir, *arguments)
     assert refused.returncode == 1
     assert arguments[-1] in refused.stderr

@@ -5,7 +5,7 @@ from __future__ import annotations
 import hashlib
 import json
 import threading
-from collections.abc import Callable
+from collections.abc import Iterator
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
 from typing import Any
@@ -14,6 +14,7 @@ import pytest
 import requests
 import websocket
 from kit.definitions import script, workflow
+from kit.fixtures import SETTINGS
 from kit.following import close_frame
 from kit.patience import PATIENCE_SECONDS, await_that
 from kit.service import Service
@@ -53,15 +54,15 @@ class Tokens:
         new.replace(self.path)
 
 
-@pytest.fixture
-def tokens(tmp_path: Path) -> Tokens:
-    made = Tokens(tmp_path / "tokens.json")
+@pytest.fixture(scope="module")
+def tokens(tmp_path_factory: pytest.TempPathFactory) -> Tokens:
+    made = Tokens(tmp_path_factory.mktemp("tokens") / "tokens.json")
     made.put("keeper")
     return made
 
 
-@pytest.fixture
-def service(new_service: Callable[..., Service], tokens: Tokens) -> Service:
+@pytest.fixture(scope="module")
+def service(tmp_path_factory: pytest.TempPathFactory, tokens: Tokens) -> Iterator[Service]:
     env = {
         "PYTHONPATH": str(AUTHENTICATORS),
         "SLIPWAY_WEB__PROCESSES": str(PROCESSES),
@@ -70,16 +71,18 @@ def service(new_service: Callable[..., Service], tokens: Tokens) -> Service:
         "SLIPWAY_API__AUTH__STATIC__FILE": str(tokens.path),
         "SLIPWAY_API__AUTH__RECHECK": "500ms",
     }
-    return new_service(env=env).start()
+    made = Service(tmp_path_factory.mktemp("revoking"), env={**SETTINGS, **env})
+    yield made.start()
+    made.end()
 
 
 def bearer(id_: str) -> dict[str, str]:
     return {"Authorization": f"Bearer {id_}.secret"}
 
 
-@pytest.fixture
+@pytest.fixture(scope="module")
 def execution(service: Service) -> str:
-    """An execution of ada's that goes on for as long as the test."""
+    """An execution of ada's that goes on for as long as the tests."""
     flow = workflow("long", script("a", "sleep 1000"))
     made = requests.post(
         f"{service.url}/workflows", json=flow, headers=bearer("keeper"), timeout=PATIENCE_SECONDS

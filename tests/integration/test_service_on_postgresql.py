@@ -12,18 +12,27 @@ import pytest
 from kit.definitions import script, workflow
 from kit.fencing import LEASE, assert_a_stopped_driver_begins_nothing
 from kit.patience import await_that, join
+from kit.servers.postgresql import PostgresqlServer
 from kit.service import Service
 
 GO_ON = "until [ -e go ]; do sleep 0.05; done; echo second"
 
 
-@pytest.fixture
-def over_postgresql(tmp_path: Path, postgresql_database: str) -> Iterator[Service]:
-    service = Service(tmp_path, env={"SLIPWAY_DATABASE__URL": postgresql_database})
-    try:
-        yield service.start()
-    finally:
+@pytest.fixture(scope="module")
+def service_over_postgresql(
+    tmp_path_factory: pytest.TempPathFactory, postgresql_server: PostgresqlServer
+) -> Iterator[Service]:
+    with postgresql_server.database() as url:
+        service = Service(tmp_path_factory.mktemp("over"), env={"SLIPWAY_DATABASE__URL": url})
+        yield service
         service.end()
+
+
+@pytest.fixture
+def over_postgresql(service_over_postgresql: Service) -> Service:
+    """A service over PostgreSQL with nothing to do."""
+    service_over_postgresql.heal()
+    return service_over_postgresql
 
 
 def test_a_line_wakes_who_waits_for_it_and_a_wish_the_conductor(over_postgresql: Service) -> None:
