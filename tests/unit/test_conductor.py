@@ -428,6 +428,7 @@ def test_nothing_is_done_while_the_lease_is_in_doubt(stage, monkeypatch):
 def impatient(monkeypatch):
     """Failures in a row are not paid for with ever longer pauses, nor with tracebacks."""
     monkeypatch.setattr("app.conductor._LONGEST_PAUSE_SECONDS", 0.05)
+    monkeypatch.setattr("app.conductor._LONGEST_PAUSE_FOLLOWED_SECONDS", 0.05)
     with capture_logs():
         yield
 
