@@ -2,11 +2,14 @@
 
 PYTHON ?= python3
 N ?= 1000000
-# Most tests beside the unit tests wait for processes, so there may be more of them than cores; but
-# each worker starts services and servers of its own.
-WORKERS ?= $(shell cores=$$(getconf _NPROCESSORS_ONLN); echo $$((cores < 4 ? 2 * cores : 8)))
+# The tests that take longest wait for processes, so there are more of them at once than cores; but
+# each worker starts a service and servers of its own.
+WORKERS ?= $(shell cores=$$(getconf _NPROCESSORS_ONLN); echo $$((cores < 3 ? 3 * cores : 8)))
 BIN := .venv/bin
 PIP := $(BIN)/python -m pip install --quiet --disable-pip-version-check --constraint constraints.txt
+
+# Where it is set, each of the hundreds of processes that the tests start compiles all of app/ anew.
+unexport PYTHONDONTWRITEBYTECODE
 
 .DEFAULT_GOAL := help
 .PHONY: help demo serve setup test stress check format docs bench clean
@@ -23,11 +26,7 @@ serve: setup ## run the service on http://127.0.0.1:8080
 setup: .venv/.installed ## make .venv/bin/slipway
 
 test: .venv/.installed-dev ## every test that needs no external server, and those whose server is there
-	status=0; \
-	$(BIN)/python -m pytest --numprocesses auto tests/unit || status=$$?; \
-	$(BIN)/python -m pytest --numprocesses $(WORKERS) --dist worksteal --ignore tests/unit \
-		--ignore tests/stress || status=$$?; \
-	exit $$status
+	$(BIN)/python -m pytest --numprocesses $(WORKERS) --dist worksteal --ignore tests/stress
 
 stress: export SLIPWAY_STRESS ?= 1
 stress: .venv/.installed-dev ## the long runs: kills, crowds, floods; SLIPWAY_STRESS=0.1 is a tenth

@@ -2,10 +2,14 @@
 
 from __future__ import annotations
 
+import os
 import pathlib
+from collections.abc import Iterator
 
 import pytest
 from hypothesis import HealthCheck, settings
+from kit.dealing import dealt
+from kit.thrift import cheap_hashes, collect_less_garbage, compiled_once, described_when_asked
 
 pytest_plugins = ["kit.fixtures"]
 
@@ -21,10 +25,24 @@ settings.register_profile(
 settings.load_profile("project")
 
 
+@pytest.hookimpl(trylast=True)
 def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
-    """Mark tests by the folder that they stand in."""
+    """Mark tests by the folder that they stand in, and deal them to the workers."""
     for item in items:
         parts = pathlib.Path(str(item.path)).parts
         for folder in ("integration", "e2e"):
             if folder in parts:
                 item.add_marker(getattr(pytest.mark, folder))
+    if workers := int(os.environ.get("PYTEST_XDIST_WORKER_COUNT", "0")):
+        items[:] = dealt(items, workers)
+
+
+def pytest_collection_finish() -> None:
+    collect_less_garbage()
+
+
+@pytest.fixture(scope="session", autouse=True)
+def thrift() -> Iterator[None]:
+    """Spare time; see ``kit.thrift``."""
+    with cheap_hashes(), compiled_once(), described_when_asked():
+        yield

@@ -16,13 +16,13 @@ import pytest
 from click.testing import CliRunner
 from flask.testing import FlaskClient
 from jsonschema import Draft202012Validator
+from kit.thrift import make_tables
 from werkzeug.test import TestResponse
 
 from app.assembly import DIALECTS, import_dialect, read_settings
 from app.cli.openapi import command
 from app.domain import Execution, ExecutionStatus, Level, NewLogEntry, Observation
 from app.factory import Web, create_web
-from app.store import migrate
 from app.store.driving import DrivenExecutions
 from app.store.launches import Intent, Launches
 
@@ -171,8 +171,8 @@ def make_web(tmp_path: Path) -> Iterator[Callable[..., Web]]:
             type_ = f"fakes.orchestrators:{fake}Orchestrator"
             overrides["orchestrators"] = [{"name": "remote", "type": type_}]
         settings = read_settings(None, overrides, {})
+        make_tables(settings.database_url)
         web = create_web(settings)
-        migrate.upgrade(web.database)
         settings.workflows_dir.mkdir(parents=True)
         made.append(web)
         web.changes.start()

@@ -17,11 +17,11 @@ from typing import Any
 import pytest
 from fakes.alien4cloud import Alien4Cloud, script
 from kit.patience import await_that, join
+from kit.thrift import make_tables
 
 from app.assembly import create_conductor, read_settings
 from app.clients.registry import ORCHESTRATORS
 from app.factory import Web, create_web
-from app.store import migrate
 
 KINDS = ("integer", "number", "boolean", "array", "object", "string")
 TOSCA = {"number": "float", "array": "list", "object": "map"}
@@ -58,8 +58,8 @@ class Rig:
 def web_before(folder: Path, **orchestrator: object) -> Iterator[Web]:
     overrides = {"data_dir": str(folder), "orchestrators": [{"name": "behind", **orchestrator}]}
     settings = read_settings(None, overrides, {})
+    make_tables(settings.database_url)
     web = create_web(settings)
-    migrate.upgrade(web.database)
     web.changes.start()
     try:
         yield web

@@ -15,6 +15,7 @@ from fakes.alien4cloud import Alien4Cloud, Script
 from fakes.alien4cloud.world import Environment
 from kit.patience import PATIENCE_SECONDS, await_that
 from kit.service import Service
+from kit.thrift import cheap_hasher
 
 FINAL = ("SUCCESS", "FAILED", "CANCELLED")
 _ROLES = {
@@ -111,8 +112,9 @@ class Gateway:
     more: dict[str, Any] = field(default_factory=dict)
 
     def __enter__(self) -> Self:
+        cheap = cheap_hasher()
         users = [
-            {"username": name, "password": f"{name}'s password", "roles": roles}
+            {"username": name, "password_hash": cheap.hash(f"{name}'s password"), "roles": roles}
             for name, roles in _ROLES.items()
         ]
         config = self.folder / "slipway.yaml"

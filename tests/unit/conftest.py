@@ -11,24 +11,12 @@ from typing import Any
 import pytest
 from flask.testing import FlaskClient
 from service_kit import PASSWORDS, Service, basic, open_service, settings_in, users
-from thrift_kit import cheap_hashes, collect_less_garbage, compiled_once, described_when_asked
 
 from app.assembly import create_conductor
 from app.domain import DesiredState, ExecutionFilter
 from app.settings import Settings
 
 ServiceMaker = Callable[..., Service]
-
-
-def pytest_collection_finish() -> None:
-    collect_less_garbage()
-
-
-@pytest.fixture(scope="session", autouse=True)
-def thrift() -> Iterator[None]:
-    """Spare time; see ``thrift_kit``."""
-    with cheap_hashes(), compiled_once(), described_when_asked():
-        yield
 
 
 @pytest.fixture

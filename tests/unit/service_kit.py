@@ -10,7 +10,7 @@ from pathlib import Path
 from typing import Any
 
 from flask.testing import FlaskClient
-from thrift_kit import cheap_hasher, make_tables
+from kit.thrift import cheap_hasher, make_tables
 
 from app.assembly import read_settings
 from app.domain import DrivenExecution, Execution, ExecutionFilter, Observation

@@ -7,7 +7,7 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from thrift_kit import make_tables
+from kit.thrift import make_tables
 
 from app.engine.catalogue import Catalogue
 from app.engine.compiled import Compiler

@@ -7,7 +7,7 @@ from types import SimpleNamespace
 import pytest
 from argon2 import PasswordHasher, extract_parameters
 from argon2.profiles import RFC_9106_LOW_MEMORY
-from thrift_kit import cheap_hasher
+from kit.thrift import cheap_hasher
 
 from app.domain import Role
 from app.errors import LimitExceeded, NotAuthenticated, SlipwayError

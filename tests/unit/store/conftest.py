@@ -4,8 +4,8 @@ from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
+from kit.thrift import make_tables
 from store_kit import kit
-from thrift_kit import make_tables
 
 from app.store.database import Database
 
