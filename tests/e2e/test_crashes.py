@@ -68,7 +68,7 @@ def test_a_dag_whose_conductor_is_killed_loses_nothing_and_runs_nothing_twice(
     definition = workflow(
         "dag",
         script("first", MARK + 'echo "seed=7" >> "$SLIPWAY_OUTPUT"'),
-        script("count", MARK + count(300), needs=["first"]),
+        script("count", MARK + count(300) + wait_for_gate("gate"), needs=["first"]),
         script("side", MARK + "echo aside >&2; sleep 1", needs=["first"]),
         script(
             "last",
@@ -85,6 +85,7 @@ def test_a_dag_whose_conductor_is_killed_loses_nothing_and_runs_nothing_twice(
     await_that(lambda: client.page(execution)["total_results"] >= 50, "the counting goes on")
     old = service.kill("conductor")
     assert client.execution(execution)["status"] == "RUNNING"
+    (service.work(execution) / "gate").touch()
     assert service.replaced("conductor", old) != old
     ended = client.wait(execution)
     assert (ended["status"], ended["outputs"], ended["progress"]) == ("SUCCESS", {"sum": "307"}, 1)
@@ -159,16 +160,19 @@ def test_readers_whose_web_process_is_killed_go_on_from_their_cursors(service: S
 def test_after_everything_was_killed_running_commands_are_adopted(service: Service) -> None:
     client = service.client()
     code = (
-        "import time\n"
-        "for i in range(400):\n"
+        "import itertools, os, time\n"
+        "for i in itertools.count():\n"
+        "    if os.path.exists('enough'): break\n"
         "    print(time.time(), i, flush=True)\n"
         "    time.sleep(0.01)\n"
+        "print(f'lines={i}', file=open(os.environ['SLIPWAY_OUTPUT'], 'a'))\n"
     )
     definition = workflow(
         "outlive",
         script("stamp", MARK + 'exec python3 -c "$CODE"', env={"CODE": code}),
         script("fail", MARK + wait_for_gate("gate") + "echo gone >&2\nexit 7", allow_failure=True),
         script("after", MARK, needs=["stamp", "fail"]),
+        outputs={"lines": "${{ steps.stamp.outputs.lines }}"},
     )
     execution = client.run(definition)
     await_marks(service, execution, 2)
@@ -180,7 +184,9 @@ def test_after_everything_was_killed_running_commands_are_adopted(service: Servi
     time.sleep(1)
     restarted_at = time.time()
     client = service.start().client()
-    assert client.wait(execution)["status"] == "SUCCESS"
+    (service.work(execution) / "enough").touch()
+    ended = client.wait(execution)
+    assert ended["status"] == "SUCCESS"
     tasks = client.tasks(execution)
     assert {name: task["exit_code"] for name, task in tasks.items()} == {
         "stamp": 0, "fail": 7, "after": 0,
@@ -193,7 +199,8 @@ def test_after_everything_was_killed_running_commands_are_adopted(service: Servi
         (*e["content"].split(), moment(e["timestamp"])) for e in entries
         if e["task"] == "stamp" and e["content"][0].isdigit()
     ]  # fmt: skip
-    assert [int(number) for _, number, _ in written] == list(range(400))
+    numbers = [int(number) for _, number, _ in written]
+    assert numbers == list(range(int(ended["outputs"]["lines"])))
     # The stamps are those of the writing, not of the reading after the restart.
     assert all(float(at) - 0.002 <= stamp for at, _, stamp in written)
     unwatched = [stamp for at, _, stamp in written if float(at) < restarted_at - 0.5]
@@ -277,7 +284,8 @@ def test_an_upload_whose_web_process_is_killed_is_whole_or_not_there(service: Se
         steps = [step["name"] for step in found["steps"]]
         assert (found["description"][0], steps) in (("x", ["old"]), ("y", ["new"]))
         execution = client.launch("whole")
-        assert list(client.tasks(execution)) == steps
+        # What the killed process had not accepted yet the next one does, perhaps only now.
+        assert list(client.tasks(execution)) in (steps, ["new"])
         assert client.wait(execution)["status"] == "SUCCESS"
         client.upload(before)
     put_and_leave(service, after, 0.0, answered=True)
@@ -293,47 +301,27 @@ def test_a_launch_whose_web_process_is_killed_happens_once_under_its_key(
     ran = tmp_path / "ran"
     text = f'echo "$INPUT_KEY" >> {ran}\n'
     client.upload(workflow("under-a-key", script("mark", text), inputs={"key": {}}))
-    known: dict[str, str | None] = {}
+    known: dict[str, str] = {}
     # From "not even read" to "answered": each moment must be safe.
     for number, delay in enumerate((0.0, 0.004, 0.012)):
         key = f"key-{number}"
         post_and_leave(service, key, delay)
         service.replaced("web", service.kill("web"))
-        # What is not certain yet may be so a moment later; but then it stays what it is.
-        answers = {launch_again(service, key) for _ in range(2)} - {None}
-        assert len(answers) <= 1
-        known[key] = answers.pop() if answers else None
+        known[key] = launch_again(service, key)
+        assert launch_again(service, key) == known[key]
     client = service.client()
     executions = client.get("/executions", workflow="under-a-key")["executions"]
+    assert {e["id"] for e in executions} == set(known.values())
     assert len(executions) == len(known)
-    assert len({id_ for id_ in known.values() if id_} - {e["id"] for e in executions}) == 0
-    settled = {key: id_ for key, id_ in known.items() if id_ is not None}
-    assert settled, "no moment is so bad that every launch hangs"
-    for key, id_ in settled.items():
+    for key, id_ in known.items():
         ended = client.wait(id_)
         assert (ended["status"], ended["inputs"]["key"]) == ("SUCCESS", key)
-    times = Counter(ran.read_text(encoding="utf-8").split())
-    assert set(settled) <= set(times) <= set(known)
-    assert set(times.values()) == {1}
+    assert sorted(ran.read_text(encoding="utf-8").split()) == sorted(known)
 
 
-def launch_again(service: Service, key: str) -> str | None:
-    """Send a launch again under its key.
-
-    Returns:
-        The id of its execution; None if that is not certain for a while, because the web process
-        died after it had noted the launch and before it could say what became of it.
-    """
-    client = client_of(service)
-    try:
-        answer = client.send(
-            "POST", "/workflows/under-a-key", json={"inputs": {"key": key}},
-            headers={"Idempotency-Key": key}, timeout=5,
-        )  # fmt: skip
-    except requests.ReadTimeout:
-        return None
-    assert answer.status_code == 201, answer.text
-    return answer.headers["Location"].rpartition("/")[2]
+def launch_again(service: Service, key: str) -> str:
+    """Send a launch again under its key, and return the id of its execution."""
+    return client_of(service).launch("under-a-key", {"key": key}, key)
 
 
 def client_of(service: Service) -> Client:
