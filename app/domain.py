@@ -2,12 +2,13 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
 from datetime import UTC, datetime
 from enum import IntFlag, StrEnum
 from functools import lru_cache
-from typing import Any
+from typing import Any, Final
 
 from app.errors import FieldError
 
@@ -74,6 +75,10 @@ class Level(IntFlag):
 
 ALL_LEVELS = Level.DEBUG | Level.INFO | Level.WARN | Level.ERROR
 DEFAULT_LEVELS = Level.INFO | Level.WARN | Level.ERROR
+
+
+USERNAME: Final = re.compile(r"[^:\s\x00-\x1f\x7f\ud800-\udfff]{1,100}")
+"""What a user may be called: no colon (RFC 7617, 2), no spaces, nothing that no store keeps."""
 
 
 class Role(StrEnum):

@@ -20,6 +20,7 @@ from app.clients.registry import create_orchestrators
 from app.concurrency import make_pool
 from app.identity import port as identity_port
 from app.identity.registry import create_authenticators
+from app.identity.users import UserDirectory
 from app.isolation import Isolated
 from app.metrics import Metrics
 from app.observability import request_id
@@ -60,6 +61,7 @@ from app.store.launches import Launches
 from app.store.steering import SteeredExecutions
 from app.store.stranded import StrandedExecutions
 from app.store.tickets import Tickets
+from app.store.users import Users
 
 log = structlog.get_logger(__name__)
 _PROCESS = secrets.token_hex(8)
@@ -127,7 +129,8 @@ def _services(
     isolated = Isolated(_CHECKING_PROCESSES, seconds=SECONDS)
     metrics = Metrics()
     places = Places(settings.streams, metrics)
-    authenticators = create_authenticators(identity_port.Context(settings, database))
+    users = UserDirectory(settings.api.auth.users, Users(database))
+    authenticators = create_authenticators(identity_port.Context(settings, database, users))
     access = Access(orchestrators, authenticators, settings.api.auth.recheck)
     service = ExecutionService(
         records, access, AdoptionService(orchestrators, launches, access), changes,

@@ -1,4 +1,4 @@
-"""HTTP Basic (RFC 7617), for the users of the settings."""
+"""HTTP Basic (RFC 7617), for everybody who has a password."""
 
 from __future__ import annotations
 
@@ -21,6 +21,7 @@ from app.identity.port import (
     RequestView,
     credential_of,
 )
+from app.identity.users import User, UserDirectory
 from app.settings import UserSettings
 
 log = structlog.get_logger(__name__)
@@ -33,7 +34,8 @@ class Basic(Authenticator):
     a wrong password.
 
     Args:
-        users: The users of the settings.
+        users: Everybody who may sign in.
+        configured: Those of the settings, whose passwords may be in clear there.
     """
 
     name = "basic"
@@ -41,23 +43,16 @@ class Basic(Authenticator):
     slow = True
     scheme = {"type": "http", "scheme": "basic"}  # noqa: RUF012  (a constant of the contract)
 
-    def __init__(self, users: Sequence[UserSettings]) -> None:
+    def __init__(self, users: UserDirectory, configured: Sequence[UserSettings] = ()) -> None:
+        self._users = users
         self._hasher = PasswordHasher()
-        self._identities = {
-            user.username: Identity(
-                user.username,
-                frozenset(user.roles),
-                credential=credential_of(Basic, user.username),
-            )
-            for user in users
-        }
-        self._hashes = {user.username: self._hash_of(user) for user in users}
+        self._clear = {user.username: self._hash(user) for user in configured if user.password}
         self._nobody = self._hasher.hash(os.urandom(16).hex())
 
     @classmethod
     def create(cls, options: Any, context: Context) -> Self:
-        """Build one for ``api.auth.users``."""
-        return cls(context.settings.api.auth.users)
+        """Build one for the users of the settings and those of the store."""
+        return cls(context.users, context.settings.api.auth.users)
 
     def claim(self, request: RequestView) -> Claim | None:
         """Read the name and the password off the header field Authorization.
@@ -72,7 +67,7 @@ class Basic(Authenticator):
             username, password = b64decode(encoded).decode().split(":", 1)
         except ValueError:
             raise NotAuthenticated("The user name and the password cannot be read.") from None
-        return Claim(username, password, known=username in self._hashes)
+        return Claim(username, password, known=self._hash_of(username) is not None)
 
     def verify(self, claim: Claim) -> Identity:
         """Return the user of that name.
@@ -80,21 +75,26 @@ class Basic(Authenticator):
         Raises:
             NotAuthenticated: The name or the password is wrong; the message does not say which.
         """
-        hashed = self._hashes.get(claim.subject, self._nobody)
-        if not self._is_of(hashed, claim.secret or "") or claim.subject not in self._hashes:
+        user, hashed = self._users.find(claim.subject), self._hash_of(claim.subject)
+        is_right = self._is_of(hashed or self._nobody, claim.secret or "")
+        if user is None or hashed is None or not is_right or user.disabled:
             raise NotAuthenticated("The user name or the password is wrong.")
-        return self._identities[claim.subject]
+        return _identity(user)
 
     def recheck(self, identity: Identity) -> Identity:
         """Return what the user of that name is by now.
 
         Raises:
-            NotAuthenticated: There is no such user any more.
+            NotAuthenticated: There is no such user any more, they may not sign in any more, or
+                their password is another one by now.
         """
-        try:
-            return self._identities[identity.credential.id]
-        except KeyError:
-            raise NotAuthenticated("There is no such user any more.") from None
+        username, _, epoch = identity.credential.id.partition(":")
+        user = self._users.find(username)
+        if user is None or user.disabled:
+            raise NotAuthenticated("There is no such user any more.")
+        if user.epoch != epoch:
+            raise NotAuthenticated("The password is another one by now.")
+        return _identity(user)
 
     def challenge(self, refused: NotAuthenticated | None) -> Challenge | None:
         """Return the challenge of RFC 7617, 2 and 2.1."""
@@ -106,11 +106,21 @@ class Basic(Authenticator):
         except (Argon2Error, InvalidHashError):
             return False
 
-    def _hash_of(self, user: UserSettings) -> str:
-        if user.password_hash is not None:
-            return user.password_hash
+    def _hash_of(self, username: str) -> str | None:
+        """Return the hash of somebody's password; None for who has none."""
+        user = self._users.find(username)
+        if user is None:
+            return None
+        return user.password_hash or (self._clear.get(username) if user.configured else None)
+
+    def _hash(self, user: UserSettings) -> str:
         log.warning("password in clear in the configuration", user=user.username)
         return self._hasher.hash(user.password or "")
+
+
+def _identity(user: User) -> Identity:
+    credential = credential_of(Basic, f"{user.username}:{user.epoch}")
+    return Identity(user.username, user.roles, credential=credential)
 
 
 def hash_password(password: str) -> str:

@@ -15,6 +15,7 @@ from typing import Any, ClassVar, Protocol, Self
 
 from app.domain import Credential, Identity
 from app.errors import NotAuthenticated
+from app.identity.users import UserDirectory
 from app.settings import Settings
 from app.store.database import Database
 
@@ -69,6 +70,7 @@ class Context:
 
     settings: Settings
     database: Database
+    users: UserDirectory
 
 
 class SignInNeeded(NotAuthenticated):

@@ -10,7 +10,7 @@ from typing import Any
 
 from marshmallow import fields, validate
 
-from app.domain import Role
+from app.domain import USERNAME, Role
 from app.settings.schema import Duration, OneOrMore, WholeNumber, section, setting
 
 _MIB = 1024 * 1024
@@ -21,7 +21,7 @@ class UserSettings:
     """One user who may sign in."""
 
     username: str = setting(
-        fields.String(required=True, validate=validate.Regexp(r"^[^:\s]{1,100}\Z")),
+        fields.String(required=True, validate=validate.Regexp(rf"^{USERNAME.pattern}\Z")),
         "Name to sign in with; no colon and no spaces.",
     )
     password_hash: str | None = setting(

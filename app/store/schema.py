@@ -147,7 +147,7 @@ counters = Table(
     metadata,
     # "changed", "wanted" and "touched": the last number that was given out. What is given out never
     # falls, also when the row that holds the highest is deleted, so no feed can have passed it
-    # already. "withdrawn" counts those rows.
+    # already. "withdrawn" counts those rows, "users" the changes of users.
     Column("name", String(16), primary_key=True),
     Column("value", BigInteger, nullable=False),
     sqlite_with_rowid=False,
@@ -235,6 +235,20 @@ tickets = Table(
     Column("identity", Text, nullable=False, server_default=text("'{}'")),
     Column("subject", String(64), nullable=False),
     Column("expires_at", Instant, nullable=False),
+)
+
+users = Table(
+    "users",
+    metadata,
+    Column("username", String(100), primary_key=True),
+    Column("password_hash", String(255)),
+    Column("roles", Json),
+    Column("disabled", Boolean, nullable=False),
+    Column("removed_at", Instant),
+    # Number of the last change that ended what had been issued to them before.
+    Column("epoch", BigInteger, nullable=False),
+    Column("created_at", Instant, nullable=False),
+    Column("changed_at", Instant, nullable=False),
 )
 
 ends_told = Table(

@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import base64
+import functools
+import hashlib
 from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass, field
@@ -13,7 +15,15 @@ from flask.testing import FlaskClient
 from kit.thrift import cheap_hasher, make_tables
 
 from app.assembly import read_settings
-from app.domain import DrivenExecution, Execution, ExecutionFilter, Observation
+from app.domain import (
+    Credential,
+    DrivenExecution,
+    Execution,
+    ExecutionFilter,
+    Identity,
+    Observation,
+    Role,
+)
 from app.factory import Web, create_web
 from app.services.bundle import Services
 from app.settings import Settings
@@ -129,23 +139,36 @@ def open_service(
 
 def users() -> dict[str, Any]:
     """Give the settings of basic authentication for ``PASSWORDS`` and ``ROLES``."""
-    hasher = cheap_hasher()
     known = [
-        {"username": name, "password_hash": hasher.hash(PASSWORDS[name]), "roles": roles}
+        {"username": name, "password_hash": _hash_of(name), "roles": roles}
         for name, roles in ROLES.items()
     ]
     return {"type": "basic", "users": known}
 
 
+@functools.cache
+def _hash_of(username: str) -> str:
+    return cheap_hasher().hash(PASSWORDS[username])
+
+
+def signed_in(username: str) -> Identity:
+    """Return who somebody is who signed in with their password; see :func:`users`."""
+    epoch = f"0-{hashlib.sha256(_hash_of(username).encode()).hexdigest()[:16]}"
+    credential = Credential("basic", f"{username}:{epoch}")
+    return Identity(username, frozenset(map(Role, ROLES[username])), credential=credential)
+
+
 @contextmanager
 def gone(service: Service, username: str) -> Iterator[None]:
     """Let a user of basic authentication be none for a while."""
-    known = service.services.authenticators._authenticators["basic"]._identities
-    identity = known.pop(username)
+    users = service.services.authenticators._authenticators["basic"]._users
+    user = users._configured.pop(username)
+    users._remembered.clear()
     try:
         yield
     finally:
-        known[username] = identity
+        users._configured[username] = user
+        users._remembered.clear()
 
 
 def basic(username: str, password: str) -> dict[str, str]:

@@ -14,7 +14,9 @@ from app.errors import LimitExceeded, NotAuthenticated, SlipwayError
 from app.identity.authenticators import Authenticators
 from app.identity.basic import Basic, hash_password
 from app.identity.checking import Checker
+from app.identity.users import UserDirectory
 from app.settings import UserSettings
+from app.store.users import StoredUser
 
 
 class CountingPool:
@@ -25,7 +27,7 @@ class CountingPool:
 
     def note(self, verify, claim):
         hashes = verify.__self__
-        self.calls.append((hashes._hashes.get(claim.subject, hashes._nobody), claim.secret))
+        self.calls.append((hashes._hash_of(claim.subject) or hashes._nobody, claim.secret))
 
     def run(self, function, *args):
         self.note(function, *args)
@@ -44,14 +46,42 @@ class Asked:
         return self.fields.get(name.lower())
 
 
+class FewUsers:
+    """A store that knows no users but those who are put into it."""
+
+    def __init__(self):
+        self.known = {}
+        self.number = 0
+
+    def revision(self):
+        return self.number
+
+    def get(self, username):
+        return self.known.get(username)
+
+    def put(self, username, **values):
+        self.number += 1
+        made = {"password_hash": None, "roles": None, "disabled": False, "removed": False}
+        user = StoredUser(
+            username, **{**made, "epoch": self.number, **values}, created_at=None, changed_at=None
+        )
+        self.known[username] = user
+
+
 class Users:
     """Basic authentication and what all ways to sign in share."""
 
     def __init__(self, users, remember_seconds, pool):
-        self.basic = Basic(users)
+        self.store = FewUsers()
+        self.directory = UserDirectory(users, self.store)
+        self.basic = Basic(self.directory, users)
         self.checker = Checker(remember_seconds, pool)
         self.all = Authenticators([self.basic], self.checker)
         self.pool = pool
+
+    def put(self, username, **values):
+        self.store.put(username, **values)
+        self.directory.expire()
 
     def authenticate(self, *login):
         return self.all.authenticate(Asked(*login))
@@ -147,16 +177,51 @@ def test_a_hash_of_another_kind_lets_nobody_in(pool):
         users.authenticate("a", "x")
 
 
+def test_a_user_of_the_store_signs_in(users):
+    users.put("eve", password_hash=cheap_hasher().hash("e"), roles=frozenset({Role.ADMIN}))
+    assert users.authenticate("eve", "e").roles == {Role.ADMIN}
+
+
+@pytest.mark.parametrize("username", ["ada", "eve"])
+def test_who_is_disabled_is_refused_as_if_the_password_were_wrong(users, username):
+    hashed = cheap_hasher().hash("a")
+    users.put("eve", password_hash=hashed, roles=frozenset({Role.USER}))
+    users.authenticate(username, "a")
+    users.put(username, password_hash=hashed, roles=frozenset({Role.USER}), disabled=True)
+    with pytest.raises(NotAuthenticated):
+        users.authenticate(username, "a")
+    with pytest.raises(NotAuthenticated):
+        users.authenticate(username, "a\0")
+
+
+def test_an_old_password_is_not_remembered_beyond_its_change(users):
+    users.put("eve", password_hash=cheap_hasher().hash("old"), roles=frozenset({Role.USER}))
+    identity = users.authenticate("eve", "old")
+    users.put("eve", password_hash=cheap_hasher().hash("new"), roles=frozenset({Role.USER}))
+    with pytest.raises(NotAuthenticated):
+        users.authenticate("eve", "old")
+    with pytest.raises(NotAuthenticated):
+        users.all.recheck(identity)
+    users.authenticate("eve", "new")
+
+
+def test_a_user_without_a_password_has_none_that_is_right(users):
+    users.put("sub", roles=frozenset({Role.USER}))
+    for password in ("", "None", "null"):
+        with pytest.raises(NotAuthenticated):
+            users.authenticate("sub", password)
+
+
 def test_passwords_are_not_kept_in_clear(users):
     users.authenticate("ada", "a")
     assert b"ada" not in b"".join(users.checker._remembered)
-    assert all(hashed.startswith("$argon2id$") for hashed in users.basic._hashes.values())
+    assert all(users.basic._hash_of(name).startswith("$argon2id$") for name in ("ada", "bob"))
 
 
 def test_hashes_are_as_strong_as_the_rfc_asks(pool, monkeypatch):
     monkeypatch.setattr("app.identity.basic.PasswordHasher", PasswordHasher)
     users = Users([BOB], 60.0, pool)
-    for hashed in (hash_password("a"), users.basic._hashes["bob"], users.basic._nobody):
+    for hashed in (hash_password("a"), users.basic._hash_of("bob"), users.basic._nobody):
         assert extract_parameters(hashed) == RFC_9106_LOW_MEMORY
     assert users.authenticate("bob", "b").username == "bob"
 

@@ -6,10 +6,10 @@ from datetime import timedelta
 
 import pytest
 from follow_kit import Log, service_in
-from service_kit import gone, users
+from service_kit import gone, signed_in, users
 from sqlalchemy import func, select
 
-from app.domain import Credential, Identity, Role
+from app.domain import Role
 from app.errors import NotAuthenticated, NotFound
 from app.identity.anonymous import EVERYBODY
 from app.services.tickets import EVENTS, _digest, _written
@@ -17,8 +17,7 @@ from app.store.execution_rows import now
 from app.store.schema import tickets
 from app.store.tickets import Tickets
 
-ADA = Identity("ada", frozenset({Role.USER}), credential=Credential("basic", "ada"))
-BOB = Identity("bob", frozenset({Role.USER}), credential=Credential("basic", "bob"))
+ADA, BOB = signed_in("ada"), signed_in("bob")
 
 
 @pytest.fixture(scope="module")

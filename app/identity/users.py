@@ -1,0 +1,147 @@
+"""Who may sign in: the users of the settings and those of the store, as one."""
+
+from __future__ import annotations
+
+import hashlib
+import threading
+import time
+from collections import OrderedDict
+from collections.abc import Sequence
+from dataclasses import dataclass
+from typing import Final
+
+from app.domain import USERNAME, Role
+from app.settings import UserSettings
+from app.store.users import StoredUser, Users
+
+_LOOK_SECONDS: Final = 0.25
+_MOST_REMEMBERED: Final = 10_000
+
+
+@dataclass(frozen=True, slots=True)
+class User:
+    """Somebody whom the service knows.
+
+    Attributes:
+        password_hash: Argon2 hash; None for somebody who has no password.
+        disabled: They may not sign in, by whatever credential.
+        configured: They stand in the settings, which then say the password and the roles.
+        epoch: Another text whenever what was issued to them before is to be worth nothing: after a
+            change of the password, and when they are disabled, removed or added again.
+    """
+
+    username: str
+    password_hash: str | None
+    roles: frozenset[Role]
+    disabled: bool
+    configured: bool
+    epoch: str
+
+
+class UserDirectory:
+    """Finds users by name, without asking the store each time.
+
+    A change by another process is known within a quarter of a second: then a number is read, and
+    where that is another one, all that is remembered is forgotten.
+
+    Args:
+        configured: The users of the settings, with hashed passwords.
+        store: Those of the store.
+    """
+
+    def __init__(self, configured: Sequence[UserSettings], store: Users) -> None:
+        self._configured = {user.username: user for user in configured}
+        self._store = store
+        self._lock = threading.Lock()
+        self._remembered: OrderedDict[str, User | None] = OrderedDict()
+        self._revision = -1
+        self._look_at = 0.0
+        self._expired = 0
+
+    def find(self, username: str) -> User | None:
+        """Return the user of a name, disabled or not; None where there is none.
+
+        Raises:
+            StoreUnavailable: Nobody knows.
+        """
+        if not USERNAME.fullmatch(username):
+            return None
+        revision = self._current()
+        with self._lock:
+            if username in self._remembered:
+                self._remembered.move_to_end(username)
+                return self._remembered[username]
+        found = self._look_up(username)
+        with self._lock:
+            if self._revision == revision:
+                self._remembered[username] = found
+                while len(self._remembered) > _MOST_REMEMBERED:
+                    self._remembered.popitem(last=False)
+        return found
+
+    def is_shut_out(self, username: str) -> bool:
+        """Return whether somebody may not sign in, who need not be known otherwise.
+
+        Users of an identity provider are known to the service only once they were disabled.
+
+        Raises:
+            StoreUnavailable: Nobody knows.
+        """
+        found = self.find(username)
+        return found is not None and found.disabled
+
+    def expire(self) -> None:
+        """Forget what is remembered, because this process has changed something."""
+        with self._lock:
+            self._expired += 1
+            self._look_at = 0.0
+
+    def _current(self) -> int:
+        """Return the number of the last change, as it was a moment ago."""
+        with self._lock:
+            if time.monotonic() < self._look_at:
+                return self._revision
+            expired = self._expired
+        looked_at = time.monotonic()
+        revision = self._store.revision()
+        with self._lock:
+            if revision != self._revision:
+                self._remembered.clear()
+                self._revision = revision
+            if self._expired == expired:
+                self._look_at = looked_at + _LOOK_SECONDS
+            return revision
+
+    def _look_up(self, username: str) -> User | None:
+        configured, stored = self._configured.get(username), self._store.get(username)
+        if configured is not None:
+            return _of_settings(configured, stored)
+        return None if stored is None else _of_store(stored)
+
+
+def _of_settings(configured: UserSettings, stored: StoredUser | None) -> User:
+    """Return a user of the settings; of the store counts only whether they were disabled."""
+    return User(
+        configured.username,
+        configured.password_hash,
+        frozenset(configured.roles),
+        disabled=stored is not None and stored.disabled and not stored.removed,
+        configured=True,
+        epoch=f"{0 if stored is None else stored.epoch}-{_digest(configured.password_hash)}",
+    )
+
+
+def _of_store(stored: StoredUser) -> User:
+    return User(
+        stored.username,
+        stored.password_hash,
+        stored.roles or frozenset(),
+        disabled=stored.disabled,
+        configured=False,
+        epoch=str(stored.epoch),
+    )
+
+
+def _digest(password_hash: str | None) -> str:
+    """Return what changes with the hash; passwords in clear are hashed anew by each process."""
+    return hashlib.sha256((password_hash or "").encode()).hexdigest()[:16]

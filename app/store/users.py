@@ -1,0 +1,230 @@
+"""Users that the store knows: those who were added, and what was said of users of the settings."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Collection
+from dataclasses import dataclass
+from datetime import datetime
+from typing import Any, Final
+
+from sqlalchemy import Connection, RowMapping, insert, select, update
+
+from app.domain import Role
+from app.errors import Conflict, NotFound
+from app.store.database import Database
+from app.store.execution_rows import now
+from app.store.schema import counters, users
+
+_COUNTER: Final = "users"
+
+
+@dataclass(frozen=True, slots=True)
+class StoredUser:
+    """What the store knows of somebody.
+
+    Attributes:
+        password_hash: Argon2 hash; None where the store has no password, as of somebody of whom it
+            only knows that they are disabled.
+        roles: None where the store does not say any.
+        disabled: They may not sign in, by whatever credential.
+        removed: They were removed. The name is kept, since executions and keys bear it.
+        epoch: Another number whenever what was issued to them before is to be worth nothing: after
+            a change of the password, and when they are disabled, removed or added again.
+    """
+
+    username: str
+    password_hash: str | None
+    roles: frozenset[Role] | None
+    disabled: bool
+    removed: bool
+    epoch: int
+    created_at: datetime
+    changed_at: datetime
+
+
+_Change = Callable[[StoredUser | None], dict[str, Any]]
+
+
+class Users:
+    """The users in the store. Each change gets a number, by which others see that there was one."""
+
+    def __init__(self, database: Database) -> None:
+        self._database = database
+
+    def revision(self) -> int:
+        """Return the number of the last change of any user; 0 before the first."""
+        statement = select(counters.c.value).where(counters.c.name == _COUNTER)
+        with self._database.read() as connection:
+            return connection.execute(statement).scalar_one_or_none() or 0
+
+    def get(self, username: str) -> StoredUser | None:
+        """Read what is known of somebody; None where it is nothing."""
+        with self._database.read() as connection:
+            return _find(connection, username)
+
+    def list(self, after: str, most: int) -> list[StoredUser]:
+        """List the users in the order of their names, those who were removed left out.
+
+        Args:
+            after: The last name that is known already; empty for the first page.
+            most: How many are returned at most.
+        """
+        statement = (
+            select(users)
+            .where(users.c.username > after, users.c.removed_at.is_(None))
+            .order_by(users.c.username)
+            .limit(most)
+        )
+        with self._database.read() as connection:
+            return [_read(row) for row in connection.execute(statement).mappings()]
+
+    def add(
+        self,
+        username: str,
+        password_hash: str | None,
+        roles: Collection[Role],
+        *,
+        again: bool = False,
+    ) -> StoredUser:
+        """Add a user.
+
+        Args:
+            username: Their name, which nobody has.
+            password_hash: Argon2 hash; None for somebody who signs in without a password.
+            roles: What they may do.
+            again: The name may be that of a user who was removed; what that one left behind then
+                belongs to the new one.
+
+        Raises:
+            Conflict: There is a user of that name, or there was one.
+        """
+
+        def change(found: StoredUser | None) -> dict[str, Any]:
+            if found is not None and not found.removed:
+                raise Conflict(f"There is a user '{username}' already.")
+            if found is not None and not again:
+                raise Conflict(
+                    f"There was a user '{username}', whose executions and keys bear the name; who "
+                    "is added again gets them."
+                )
+            values = {"password_hash": password_hash, "roles": sorted(roles)}
+            return {**values, "disabled": False, "removed_at": None}
+
+        return self._put(username, change, ends=True)
+
+    def set_password(self, username: str, password_hash: str) -> StoredUser:
+        """Give somebody whom the store knows another password.
+
+        Raises:
+            NotFound: It does not know them.
+        """
+        return self._change(username, {"password_hash": password_hash}, ends=True)
+
+    def set_roles(self, username: str, roles: Collection[Role]) -> StoredUser:
+        """Give somebody whom the store knows other roles.
+
+        Raises:
+            NotFound: It does not know them.
+        """
+        return self._change(username, {"roles": sorted(roles)}, ends=False)
+
+    def set_disabled(self, username: str, *, disabled: bool) -> StoredUser:
+        """Keep somebody from signing in, or let them again; the store need not know them before.
+
+        Raises:
+            NotFound: They were removed.
+        """
+
+        def change(found: StoredUser | None) -> dict[str, Any]:
+            if found is not None and found.removed:
+                raise _unknown(username)
+            return {"disabled": disabled}
+
+        return self._put(username, change, ends=disabled)
+
+    def remove(self, username: str) -> StoredUser:
+        """Remove a user; their name stays known, and nobody signs in with it.
+
+        Raises:
+            NotFound: The store does not know them.
+        """
+        gone = {"password_hash": None, "roles": None, "disabled": True, "removed_at": now()}
+        return self._change(username, gone, ends=True)
+
+    def _change(self, username: str, values: dict[str, Any], *, ends: bool) -> StoredUser:
+        def change(found: StoredUser | None) -> dict[str, Any]:
+            if found is None or found.removed:
+                raise _unknown(username)
+            return values
+
+        return self._put(username, change, ends=ends)
+
+    def _put(self, username: str, change: _Change, *, ends: bool) -> StoredUser:
+        """Write a change down, under the next number.
+
+        Args:
+            username: Of whom.
+            change: Gets what is known of them, and returns the columns that become others.
+            ends: What was issued to them before is worth nothing then.
+        """
+
+        def work(connection: Connection) -> StoredUser:
+            # The number comes first: who takes it keeps others waiting until the transaction ends,
+            # so what is read next is what the change is about.
+            number, moment = _next(connection), now()
+            found = _find(connection, username)
+            values = {**change(found), "changed_at": moment}
+            if ends or found is None:
+                values["epoch"] = number
+            if found is None:
+                new = {"username": username, "created_at": moment, **values}
+                connection.execute(insert(users).values(**new))
+            else:
+                mine = users.c.username == username
+                connection.execute(update(users).where(mine).values(**values))
+            return _known(connection, username)
+
+        return self._database.write(work)
+
+
+def _unknown(username: str) -> NotFound:
+    return NotFound(f"There is no user '{username}'.")
+
+
+def _known(connection: Connection, username: str) -> StoredUser:
+    found = _find(connection, username)
+    if found is None:
+        raise _unknown(username)
+    return found
+
+
+def _find(connection: Connection, username: str) -> StoredUser | None:
+    statement = select(users).where(users.c.username == username)
+    row = connection.execute(statement).mappings().one_or_none()
+    return None if row is None else _read(row)
+
+
+def _next(connection: Connection) -> int:
+    """Return the next number; whoever asks meanwhile waits for the end of this transaction."""
+    higher = (
+        update(counters)
+        .where(counters.c.name == _COUNTER)
+        .values(value=counters.c.value + 1)
+        .returning(counters.c.value)
+    )
+    number: int = connection.execute(higher).scalar_one()
+    return number
+
+
+def _read(row: RowMapping) -> StoredUser:
+    roles = row["roles"]
+    return StoredUser(
+        username=row["username"],
+        password_hash=row["password_hash"],
+        roles=None if roles is None else frozenset(map(Role, roles)),
+        disabled=row["disabled"],
+        removed=row["removed_at"] is not None,
+        epoch=row["epoch"],
+        created_at=row["created_at"],
+        changed_at=row["changed_at"],
+    )

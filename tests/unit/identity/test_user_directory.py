@@ -1,0 +1,128 @@
+"""The users of the settings and of the store, and how soon a change counts."""
+
+import pytest
+from thrift_kit import make_tables
+
+from app.domain import Role
+from app.identity import users as module
+from app.identity.users import UserDirectory
+from app.settings import UserSettings
+from app.store.database import Database
+from app.store.users import Users
+
+ADA = UserSettings(username="ada", password_hash="$argon2id$ada", roles=[Role.OPERATOR])
+
+
+@pytest.fixture
+def store(tmp_path):
+    url = f"sqlite:///{tmp_path / 'slipway.db'}"
+    make_tables(url)
+    database = Database(url)
+    yield Users(database)
+    database.dispose()
+
+
+@pytest.fixture
+def clock(monkeypatch):
+    class Clock:
+        now = 1000.0
+
+        def monotonic(self):
+            return self.now
+
+    made = Clock()
+    monkeypatch.setattr(module, "time", made)
+    return made
+
+
+@pytest.fixture
+def directory(store, clock):
+    return UserDirectory([ADA], store)
+
+
+def test_both_kinds_are_found(directory, store):
+    store.add("bob", "$argon2id$bob", {Role.DEVELOPER})
+    ada, bob = directory.find("ada"), directory.find("bob")
+    assert (ada.configured, ada.password_hash) == (True, "$argon2id$ada")
+    assert (bob.configured, bob.password_hash) == (False, "$argon2id$bob")
+    assert (ada.roles, bob.roles) == ({Role.OPERATOR}, {Role.DEVELOPER})
+    assert directory.find("eve") is None
+
+
+def test_the_settings_say_what_a_user_of_theirs_may(directory, store):
+    store.add("ada", "$argon2id$other", {Role.ADMIN})
+    ada = directory.find("ada")
+    assert (ada.password_hash, ada.roles) == ("$argon2id$ada", {Role.OPERATOR})
+
+
+def test_a_user_of_the_settings_can_be_disabled_in_the_store(directory, store):
+    store.set_disabled("ada", disabled=True)
+    assert directory.find("ada").disabled
+    assert directory.is_shut_out("ada")
+
+
+def test_who_is_unknown_is_shut_out_only_when_disabled(directory, store):
+    assert not directory.is_shut_out("sub-of-a-provider")
+    store.set_disabled("sub-of-a-provider", disabled=True)
+    directory.expire()
+    assert directory.is_shut_out("sub-of-a-provider")
+
+
+def test_what_another_process_changes_counts_within_a_quarter_of_a_second(directory, store, clock):
+    assert not directory.find("ada").disabled
+    store.set_disabled("ada", disabled=True)
+    clock.now += 0.25
+    assert directory.find("ada").disabled
+
+
+def test_what_this_process_changes_counts_at_once(directory, store):
+    assert not directory.find("ada").disabled
+    store.set_disabled("ada", disabled=True)
+    directory.expire()
+    assert directory.find("ada").disabled
+
+
+def test_nothing_is_read_twice_while_nothing_changes(directory, store, monkeypatch, clock):
+    directory.find("ada")
+    directory.find("eve")
+    monkeypatch.setattr(store, "get", lambda username: pytest.fail(f"asked for {username}"))
+    for _ in range(5):
+        clock.now += 1
+        assert directory.find("ada") is not None
+        assert directory.find("eve") is None
+
+
+def test_a_look_up_that_was_overtaken_by_a_change_is_not_remembered(directory, store, monkeypatch):
+    read = store.get
+
+    def overtaken(username):
+        found = read(username)
+        monkeypatch.setattr(store, "get", read)
+        store.set_disabled("ada", disabled=True)
+        directory.expire()
+        directory.find("bob")
+        return found
+
+    monkeypatch.setattr(store, "get", overtaken)
+    directory.find("ada")
+    assert directory.find("ada").disabled
+
+
+@pytest.mark.parametrize("name", ["", "a" * 101, "a:b", "a b", "a\0", "a\nb", "\ud800", "a\x7f"])
+def test_what_can_be_no_name_is_nobody_and_costs_nothing(directory, store, monkeypatch, name):
+    monkeypatch.setattr(store, "get", lambda username: pytest.fail("asked"))
+    assert directory.find(name) is None
+
+
+def test_the_number_of_remembered_names_is_bounded(directory, monkeypatch):
+    monkeypatch.setattr(module, "_MOST_REMEMBERED", 3)
+    for number in range(10):
+        directory.find(f"user{number}")
+    assert len(directory._remembered) == 3
+
+
+def test_another_password_in_the_settings_is_another_epoch(store):
+    other = UserSettings(username="ada", password_hash="$argon2id$new", roles=[])
+    one, two = (UserDirectory([user], store).find("ada").epoch for user in (ADA, other))
+    assert one != two
+    assert UserDirectory([ADA], store).find("ada").epoch == one
