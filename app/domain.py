@@ -88,22 +88,29 @@ class Role(StrEnum):
     DEVELOPER = "developer"
     OPERATOR = "operator"
     ADMIN = "admin"
+    SLAVE = "slave"
 
 
 class Permission(StrEnum):
     """One thing that the service can be asked for; each endpoint declares which."""
 
     WORKFLOWS_READ = "workflows:read"
-    WORKFLOWS_DEFINE = "workflows:define"
+    WORKFLOWS_WRITE = "workflows:write"
     WORKFLOWS_FAULTS = "workflows:faults"
-    EXECUTIONS_LAUNCH = "executions:launch"
+    EXECUTIONS_RUN = "executions:run"
     EXECUTIONS_READ = "executions:read"
-    EXECUTIONS_CONTROL = "executions:control"
+    EXECUTIONS_CANCEL = "executions:cancel"
+    EXECUTIONS_STEER = "executions:steer"
     EXECUTIONS_ABANDON = "executions:abandon"
     EXECUTIONS_SHARED = "executions:shared"
     EXECUTIONS_ALL = "executions:all"
-    SSH_KEYS_READ = "ssh_keys:read"
-    SSH_KEYS_MANAGE = "ssh_keys:manage"
+    KEYS_READ = "keys:read"
+    KEYS_WRITE = "keys:write"
+    NODES_READ = "nodes:read"
+    NODES_WRITE = "nodes:write"
+    NODES_JOIN = "nodes:join"
+    AUDIT_READ = "audit:read"
+    USERS_MANAGE = "users:manage"
 
 
 @dataclass(frozen=True, slots=True)

@@ -11,11 +11,12 @@ from app.errors import NotAllowed
 _USER: Final = frozenset(
     {
         Permission.WORKFLOWS_READ,
-        Permission.EXECUTIONS_LAUNCH,
+        Permission.EXECUTIONS_RUN,
         Permission.EXECUTIONS_READ,
-        Permission.EXECUTIONS_CONTROL,
-        Permission.SSH_KEYS_READ,
-        Permission.SSH_KEYS_MANAGE,
+        Permission.EXECUTIONS_CANCEL,
+        Permission.EXECUTIONS_STEER,
+        Permission.KEYS_READ,
+        Permission.KEYS_WRITE,
     }
 )
 
@@ -23,7 +24,7 @@ PERMISSIONS: Final[Mapping[Role, frozenset[Permission]]] = {
     Role.USER: _USER,
     Role.DEVELOPER: _USER
     | {
-        Permission.WORKFLOWS_DEFINE,
+        Permission.WORKFLOWS_WRITE,
         Permission.WORKFLOWS_FAULTS,
         Permission.EXECUTIONS_SHARED,
     },
@@ -32,24 +33,33 @@ PERMISSIONS: Final[Mapping[Role, frozenset[Permission]]] = {
         Permission.WORKFLOWS_FAULTS,
         Permission.EXECUTIONS_ALL,
         Permission.EXECUTIONS_ABANDON,
+        Permission.NODES_READ,
+        Permission.NODES_WRITE,
     },
     Role.ADMIN: frozenset(Permission),
+    Role.SLAVE: frozenset({Permission.NODES_JOIN}),
 }
 """The permissions that each role gives."""
 
 MEANINGS: Final[Mapping[Permission, str]] = {
     Permission.WORKFLOWS_READ: "List and describe workflows.",
-    Permission.WORKFLOWS_DEFINE: "Upload, replace and remove definitions, which run commands.",
+    Permission.WORKFLOWS_WRITE: "Upload, replace and remove definitions, which run commands.",
     Permission.WORKFLOWS_FAULTS: "See what is wrong with definitions.",
-    Permission.EXECUTIONS_LAUNCH: "Launch workflows.",
+    Permission.EXECUTIONS_RUN: "Launch workflows.",
     Permission.EXECUTIONS_READ: "Read executions, their tasks, outputs and logs.",
-    Permission.EXECUTIONS_CONTROL: "Cancel, pause and resume executions.",
+    Permission.EXECUTIONS_CANCEL: "Cancel executions.",
+    Permission.EXECUTIONS_STEER: "Pause and resume executions.",
     Permission.EXECUTIONS_ABANDON: "End an execution by decree that nothing else ends.",
     Permission.EXECUTIONS_SHARED: "See the executions of others of a workflow whose orchestrator "
     "says that the caller may use it (Alien4Cloud).",
     Permission.EXECUTIONS_ALL: "See the executions of all users.",
-    Permission.SSH_KEYS_READ: "List one's own SSH keys.",
-    Permission.SSH_KEYS_MANAGE: "Make and revoke SSH keys of one's own.",
+    Permission.KEYS_READ: "List one's own SSH keys.",
+    Permission.KEYS_WRITE: "Make and revoke SSH keys of one's own.",
+    Permission.NODES_READ: "See the machines that work for the service.",
+    Permission.NODES_WRITE: "Take machines out of work, and let them work again.",
+    Permission.NODES_JOIN: "Join as a machine that works for the service.",
+    Permission.AUDIT_READ: "Read who did what.",
+    Permission.USERS_MANAGE: "Add, change and remove users.",
 }
 
 

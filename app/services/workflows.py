@@ -154,7 +154,7 @@ class WorkflowService:
             InvalidDefinition: With every fault of the definition.
             Conflict: There is one with this id already, or the id is another one.
         """
-        require(identity, Permission.WORKFLOWS_DEFINE)
+        require(identity, Permission.WORKFLOWS_WRITE)
         refused: InvalidDefinition | None = None
         for taker in self._uploaders():
             try:
@@ -171,7 +171,7 @@ class WorkflowService:
             NotFound: There is none.
             CapabilityMissing: It is not an uploaded definition.
         """
-        require(identity, Permission.WORKFLOWS_DEFINE)
+        require(identity, Permission.WORKFLOWS_WRITE)
         orchestrator, found = self.look_up(reference, identity)
         uploader(orchestrator).remove(found.id)
 

@@ -133,7 +133,7 @@ def get_execution(args: dict[str, Any], execution_id: str) -> Any:
 @blueprint.route("/executions/<string:execution_id>", methods=["DELETE"])
 @blueprint.response(202, description="The end was asked for")
 @blueprint.errors(404, 409, *UPSTREAM)
-@permission(Permission.EXECUTIONS_CONTROL)
+@permission(Permission.EXECUTIONS_CANCEL)
 def cancel_execution(execution_id: str) -> Response:
     """Cancel an execution; asking twice is fine."""
     services().steering.cancel(execution_id, caller())
@@ -143,7 +143,7 @@ def cancel_execution(execution_id: str) -> Response:
 @blueprint.route("/executions/<string:execution_id>/pause", methods=["POST"])
 @blueprint.response(202, description="The pause was asked for")
 @blueprint.errors(404, 409, 501, *UPSTREAM)
-@permission(Permission.EXECUTIONS_CONTROL)
+@permission(Permission.EXECUTIONS_STEER)
 def pause_execution(execution_id: str) -> Response:
     """Pause an execution; asking twice is fine."""
     services().steering.pause(execution_id, caller())
@@ -153,7 +153,7 @@ def pause_execution(execution_id: str) -> Response:
 @blueprint.route("/executions/<string:execution_id>/resume", methods=["POST"])
 @blueprint.response(202, description="The end of the pause was asked for")
 @blueprint.errors(404, 409, 501, *UPSTREAM)
-@permission(Permission.EXECUTIONS_CONTROL)
+@permission(Permission.EXECUTIONS_STEER)
 def resume_execution(execution_id: str) -> Response:
     """Resume a paused execution."""
     services().steering.resume(execution_id, caller())

@@ -65,7 +65,7 @@ class SshKeyListSchema(ma.Schema):
 @blueprint.arguments(NewSshKeySchema, required=False)
 @blueprint.response(201, CreatedSshKeySchema)
 @blueprint.errors(400, 409, 413, 415, 422, 429, *UPSTREAM)
-@permission(Permission.SSH_KEYS_MANAGE)
+@permission(Permission.KEYS_WRITE)
 def create_ssh_key(body: dict[str, Any]) -> Any:
     """Make a key pair; keep the id and the public key, they are not shown again."""
     key_id, public_key = services().ssh_keys.create(
@@ -77,7 +77,7 @@ def create_ssh_key(body: dict[str, Any]) -> Any:
 @blueprint.route("/ssh_keys", methods=["GET"])
 @blueprint.response(200, SshKeyListSchema)
 @blueprint.errors(503)
-@permission(Permission.SSH_KEYS_READ)
+@permission(Permission.KEYS_READ)
 def list_ssh_keys() -> Any:
     """List your keys, newest first."""
     found = services().ssh_keys.of(caller())
@@ -88,7 +88,7 @@ def list_ssh_keys() -> Any:
 @blueprint.route("/ssh_keys/<string:key_id>", methods=["DELETE"])
 @blueprint.response(204)
 @blueprint.errors(404, 409, *UPSTREAM)
-@permission(Permission.SSH_KEYS_MANAGE)
+@permission(Permission.KEYS_WRITE)
 def revoke_ssh_key(key_id: str) -> Response:
     """Revoke a key of yours, by its id or the prefix that the list shows."""
     services().ssh_keys.revoke(key_id, caller())

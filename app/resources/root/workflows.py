@@ -134,7 +134,7 @@ def list_workflows(args: dict[str, Any]) -> Any:
 @blueprint.doc(
     requestBody=_DEFINITION,
 )
-@permission(Permission.WORKFLOWS_DEFINE)
+@permission(Permission.WORKFLOWS_WRITE)
 def upload_workflow() -> Any:
     """Upload a workflow definition, YAML or JSON."""
     document = _definition_body()
@@ -163,7 +163,7 @@ def describe_workflow(args: dict[str, Any], reference: str) -> Any:
     headers={"Location": {"schema": {"type": "string"}}},
 )
 @blueprint.errors(400, 404, 409, 413, 415, 422, 429, *UPSTREAM)
-@permission(Permission.EXECUTIONS_LAUNCH)
+@permission(Permission.EXECUTIONS_RUN)
 def launch_workflow(
     args: dict[str, Any], headers: dict[str, Any], body: dict[str, Any], reference: str
 ) -> Response:
@@ -186,7 +186,7 @@ def launch_workflow(
 @blueprint.doc(
     requestBody=_DEFINITION,
 )
-@permission(Permission.WORKFLOWS_DEFINE)
+@permission(Permission.WORKFLOWS_WRITE)
 def replace_workflow(reference: str) -> Any:
     """Upload a definition in the place of the one of this id or name."""
     document = _definition_body()
@@ -197,7 +197,7 @@ def replace_workflow(reference: str) -> Any:
 @blueprint.route("/workflows/<string:reference>", methods=["DELETE"])
 @blueprint.response(204)
 @blueprint.errors(404, 409, 501, *UPSTREAM)
-@permission(Permission.WORKFLOWS_DEFINE)
+@permission(Permission.WORKFLOWS_WRITE)
 def remove_workflow(reference: str) -> Response:
     """Remove a definition; executions of it go on."""
     services().workflows.remove(reference, caller())

@@ -114,7 +114,7 @@ class TestRights:
         refused = ask(service, narrow)
         assert (refused.status_code, refused.json["code"]) == (403, "not_allowed")
         assert "executions:read" in refused.json["detail"]
-        wide = tokens.add("wide", "ada", scopes=["workflows:define", "workflows:read"])
+        wide = tokens.add("wide", "ada", scopes=["workflows:write", "workflows:read"])
         assert service.client.post("/workflows", json={}, headers=wide).status_code == 403
 
     def test_a_user_is_one_whatever_they_sign_in_with(self, service, tokens):

@@ -40,7 +40,7 @@ def test_whoever_has_no_role_is_a_user():
 
 def test_roles_add_up():
     both = who(Role.DEVELOPER, Role.OPERATOR)
-    assert is_allowed(both, Permission.WORKFLOWS_DEFINE)
+    assert is_allowed(both, Permission.WORKFLOWS_WRITE)
     assert is_allowed(both, Permission.EXECUTIONS_ALL)
 
 
@@ -48,13 +48,13 @@ def test_scopes_restrict_and_never_add():
     narrow = who(Role.ADMIN, scopes=frozenset({Permission.EXECUTIONS_READ}))
     assert [p for p in Permission if is_allowed(narrow, p)] == [Permission.EXECUTIONS_READ]
     wide = who(Role.USER, scopes=frozenset(Permission))
-    assert not is_allowed(wide, Permission.WORKFLOWS_DEFINE)
+    assert not is_allowed(wide, Permission.WORKFLOWS_WRITE)
     assert not any(is_allowed(who(Role.ADMIN, scopes=frozenset()), p) for p in Permission)
 
 
 def test_a_refusal_says_what_is_missing():
     with pytest.raises(NotAllowed, match="This needs the role 'developer'"):
-        require(who(Role.OPERATOR), Permission.WORKFLOWS_DEFINE)
-    with pytest.raises(NotAllowed, match="does not allow 'workflows:define'"):
-        require(who(Role.ADMIN, scopes=frozenset()), Permission.WORKFLOWS_DEFINE)
-    require(who(Role.ADMIN), Permission.WORKFLOWS_DEFINE)
+        require(who(Role.OPERATOR), Permission.WORKFLOWS_WRITE)
+    with pytest.raises(NotAllowed, match="does not allow 'workflows:write'"):
+        require(who(Role.ADMIN, scopes=frozenset()), Permission.WORKFLOWS_WRITE)
+    require(who(Role.ADMIN), Permission.WORKFLOWS_WRITE)

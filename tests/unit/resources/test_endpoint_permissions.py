@@ -18,32 +18,32 @@ from app.resources._permissions import DECLARATION, declaration_of, permission, 
 from app.resources.root import DIALECT as ROOT
 from app.resources.root.errors import RootErrors
 
-NOBODY, EVERYBODY = frozenset(), frozenset(Role)
+NOBODY, EVERYBODY = frozenset(), frozenset(Role) - {Role.SLAVE}
 DEVELOPERS = frozenset({Role.DEVELOPER, Role.ADMIN})
 OPERATORS = frozenset({Role.OPERATOR, Role.ADMIN})
 
 ENDPOINTS = {
     "workflows.list_workflows": ("workflows:read", EVERYBODY),
     "workflows.describe_workflow": ("workflows:read", EVERYBODY),
-    "workflows.upload_workflow": ("workflows:define", DEVELOPERS),
-    "workflows.replace_workflow": ("workflows:define", DEVELOPERS),
-    "workflows.remove_workflow": ("workflows:define", DEVELOPERS),
-    "workflows.launch_workflow": ("executions:launch", EVERYBODY),
+    "workflows.upload_workflow": ("workflows:write", DEVELOPERS),
+    "workflows.replace_workflow": ("workflows:write", DEVELOPERS),
+    "workflows.remove_workflow": ("workflows:write", DEVELOPERS),
+    "workflows.launch_workflow": ("executions:run", EVERYBODY),
     "executions.list_executions": ("executions:read", EVERYBODY),
     "executions.get_execution": ("executions:read", EVERYBODY),
     "executions.list_tasks": ("executions:read", EVERYBODY),
     "executions.get_task": ("executions:read", EVERYBODY),
-    "executions.cancel_execution": ("executions:control", EVERYBODY),
-    "executions.pause_execution": ("executions:control", EVERYBODY),
-    "executions.resume_execution": ("executions:control", EVERYBODY),
+    "executions.cancel_execution": ("executions:cancel", EVERYBODY),
+    "executions.pause_execution": ("executions:steer", EVERYBODY),
+    "executions.resume_execution": ("executions:steer", EVERYBODY),
     "executions.abandon_execution": ("executions:abandon", OPERATORS),
     "logs.get_logs": ("executions:read", EVERYBODY),
     "streams.follow_events": ("executions:read", EVERYBODY),
     "streams.follow_websocket": ("executions:read", EVERYBODY),
     "streams.create_ticket": ("executions:read", EVERYBODY),
-    "ssh_keys.list_ssh_keys": ("ssh_keys:read", EVERYBODY),
-    "ssh_keys.create_ssh_key": ("ssh_keys:manage", EVERYBODY),
-    "ssh_keys.revoke_ssh_key": ("ssh_keys:manage", EVERYBODY),
+    "ssh_keys.list_ssh_keys": ("keys:read", EVERYBODY),
+    "ssh_keys.create_ssh_key": ("keys:write", EVERYBODY),
+    "ssh_keys.revoke_ssh_key": ("keys:write", EVERYBODY),
 }
 """What each endpoint needs, and who may call it; whoever adds one says so here as well."""
 
@@ -166,7 +166,7 @@ def test_the_document_says_what_is_enforced(service, make_service):
     for needed, operation in said.items():
         assert operation.get("security") == (None if needed is None else [{"basic": []}])
         assert ({"401", "403"} <= operation["responses"].keys()) is (needed is not None)
-    assert "`developer`, `admin`" in said["workflows:define"]["description"]
+    assert "`developer`, `admin`" in said["workflows:write"]["description"]
 
 
 def dialect_with(view, name="odd"):
@@ -201,6 +201,7 @@ def test_one_with_a_declaration_does_not(settings, monkeypatch, declare):
 
 
 def test_each_role_may_do_what_a_user_may():
-    assert all(PERMISSIONS[Role.USER] <= given for given in PERMISSIONS.values())
+    assert all(PERMISSIONS[Role.USER] <= PERMISSIONS[role] for role in EVERYBODY)
+    assert not PERMISSIONS[Role.USER] & PERMISSIONS[Role.SLAVE]
     assert PERMISSIONS[Role.ADMIN] == set(Permission)
     assert ROOT.blueprints
