@@ -38,8 +38,8 @@ class UserSettings:
             load_default=lambda: [Role.USER],
             metadata={"default_text": "[user]"},
         ),
-        "What the user may do: `user`, `developer`, `operator`, `admin`; a `slave` may only join as "
-        "a machine that works.",
+        "What the user may do: `user`, `developer`, `operator`, `admin`; a `slave` may only join "
+        "as a machine that works.",
     )
 
 
