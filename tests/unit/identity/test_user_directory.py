@@ -1,7 +1,7 @@
 """The users of the settings and of the store, and how soon a change counts."""
 
 import pytest
-from thrift_kit import make_tables
+from kit.thrift import make_tables
 
 from app.domain import Role
 from app.identity import users as module
