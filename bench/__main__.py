@@ -15,6 +15,7 @@ from pathlib import Path
 from bench import (
     abuse,
     alien4cloud,
+    crowd,
     durability,
     engine,
     follow,
@@ -32,6 +33,7 @@ _PARTS = {
     "journal": journal,
     "durability": durability,
     "follow": follow,
+    "crowd": crowd,
     "streams": streams,
     "engine": engine,
     "launch": launch,

@@ -18,7 +18,7 @@ import random
 import re
 import tempfile
 import time
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass, field
 from datetime import datetime
@@ -48,7 +48,7 @@ _LOGS = "/executions/{}/logs?from={{}}&timeout=9m"
 _SPARE_DESCRIPTORS = 200
 _FLAT_MIB = 64
 
-_TELL = """
+TELL = """
 id: tell
 inputs: {fifo: {type: string}}
 steps:
@@ -124,18 +124,21 @@ class Teller:
 
 
 @contextmanager
-def _service(definition: str, processes: int) -> Iterator[Service]:
+def serving(
+    definition: str, processes: int, env: Mapping[str, str] | None = None
+) -> Iterator[Service]:
+    """Have a service run that offers one workflow."""
     with tempfile.TemporaryDirectory(prefix="slipway-bench-") as folder:
         workflows = Path(folder) / "workflows"
         workflows.mkdir()
         (workflows / "bench.yaml").write_text(definition)
-        with Service(Path(folder), processes=processes) as service:
+        with Service(Path(folder), processes=processes, env=env) as service:
             yield service
 
 
 def _few(*, quick: bool) -> Iterator[Figure]:
     clients, lines = 100, 8 if quick else 60
-    with _service(_TELL, 1) as service, Teller(service) as teller:
+    with serving(TELL, 1) as service, Teller(service) as teller:
         paths = [_LOGS.format(teller.execution)] * clients
         with Worker(follow_logs, service.port, paths, teller.written) as worker:
             worker.receive()
@@ -156,7 +159,7 @@ def _few(*, quick: bool) -> Iterator[Figure]:
 
 def _crowd(clients: int, *, processes: int, quick: bool) -> Iterator[Figure]:
     crowd = _Crowd()
-    with _service(_TELL, processes) as service, Teller(service) as teller:
+    with serving(TELL, processes) as service, Teller(service) as teller:
         before = rss_bytes(service.web)
         paths = [_LOGS.format(teller.execution)] * clients
         with Worker(hold_polls, service.port, paths, teller.written) as worker:
@@ -293,7 +296,7 @@ def feed(
 
 def _flood(lines: int) -> Iterator[Figure]:
     per_second = 100_000
-    with _service(_FLOOD, 1) as service:
+    with serving(_FLOOD, 1) as service:
         begun_ns = time.monotonic_ns()
         execution = service.launch("flood", {"lines": lines, "per_second": per_second})
         with (

@@ -9,8 +9,10 @@ from __future__ import annotations
 
 import errno
 import socket
+import sys
 import time
 from contextlib import suppress
+from contextvars import copy_context
 from dataclasses import dataclass
 from email.utils import formatdate
 from functools import lru_cache
@@ -23,8 +25,11 @@ import structlog
 from gevent.pywsgi import WSGIHandler
 
 from app.cli._http1 import Content, Head, HeadReader, Refused, content_of
+from app.cli._parking import LEAST_SECONDS
 from app.errors import SlipwayError
+from app.resources._held import PARKS
 from app.resources._websocket import HIJACKED
+from app.services.idle import Idle
 
 if TYPE_CHECKING:
     from app.cli._server import Server
@@ -121,12 +126,16 @@ class Connection(WSGIHandler):  # type: ignore[misc]
         self._charged = 0
         self._tiny = 0
         self._ended = False
+        self._idle: Idle | None = None
+        self._has_hung_up = False
 
     def handle(self) -> None:
-        """Answer requests until the connection ends."""
+        """Answer requests until the connection ends, or until an answer is idle."""
         try:
             while (head := self._read_head()) is not None:
                 self._answer(head)
+                if self._idle is not None:
+                    return
                 if self.close_connection:
                     break
         except Refused as refused:
@@ -135,14 +144,15 @@ class Connection(WSGIHandler):  # type: ignore[misc]
         except OSError:
             pass  # the client is gone
         finally:
-            self._close()
+            if self._idle is None:
+                self._close()
 
     def _close(self) -> None:
         with suppress(OSError):
             # A stray line end after the last request must not reset the connection.
             self.socket.settimeout(0)
             self.socket.recv(_RECEIVE_BYTES)
-        self.socket.close()
+        self.server.do_close(self.socket, self.client_address)
 
     def end(self) -> None:
         """Close it; to be called from anywhere while no request is being answered."""
@@ -189,11 +199,12 @@ class Connection(WSGIHandler):  # type: ignore[misc]
             self.application = self.server.application
             self.handle_one_response()
         finally:
-            # An idle connection must not keep the body.
+            # Whoever waits must not keep the request and its body.
             self.environ = self.wsgi_input = None
             self.server.bodies_bytes -= self._charged
             self._charged = 0
-            self.server.active -= 1
+            if self._idle is None:
+                self.server.active -= 1
 
     def _read_body(self, head: Head) -> bytes:
         if head.length == 0:
@@ -264,6 +275,7 @@ class Connection(WSGIHandler):  # type: ignore[misc]
         self.wsgi_input = environ["wsgi.input"] = _Input(body)
         environ["wsgi.input_terminated"] = True
         environ["slipway.socket"] = self.socket
+        environ[PARKS] = True
         return environ
 
     def _refuse(self, refused: Refused) -> None:
@@ -296,25 +308,92 @@ class Connection(WSGIHandler):  # type: ignore[misc]
 
     def run_application(self) -> None:
         """Answer one request, and notice when its client goes away meanwhile."""
-        server = self.server
-        descriptor = self.socket.fileno()
-        # A client that gets its answer may have gone for good only where nothing is changed.
-        held = self.command in _HELD_METHODS
         # Without this a busy connection would never let go of the loop.
         gevent.sleep(0)
-        if held:
-            server.hangups.hold(descriptor)
+        self._greenlet = gevent.getcurrent()
+        # A client that gets its answer may have gone for good only where nothing is changed.
+        if self.command in _HELD_METHODS:
+            self.server.hangups.hold(self.socket.fileno(), self._hang_up)
         try:
-            super().run_application()
+            self.result = self.application(self.environ, self.start_response)
+            self._pieces = iter(() if self.command == "HEAD" else self.result)
+            self.process_result()
         finally:
-            if held:
-                server.hangups.release(descriptor)
             # What came over a WebSocket is no request.
             self.close_connection |= HIJACKED in self.environ
+            self._let_go()
+
+    def _let_go(self) -> None:
+        """Let go of what belongs to one answer, unless that is idle."""
+        if self._idle is not None:
+            return
+        self.server.hangups.release(self.socket.fileno())
+        result, self.result, self._pieces = self.result, None, None
+        if hasattr(result, "close"):
+            result.close()
+
+    def _hang_up(self) -> None:
+        """End the answer, as its client is gone; this runs in the hub."""
+        self._has_hung_up = True
+        if self._idle is None:
+            self._greenlet.kill(block=False)
+        else:
+            self._wake()
+
+    def _park(self, idle: Idle) -> None:
+        """Wait without a greenlet; see :mod:`app.cli._parking`."""
+        self._idle, self._is_woken, self._greenlet = idle, False, None
+        self._context = copy_context()
+        self._tick = self.server.parking.enter(self, idle.seconds)
+        idle.subscription.call(self._wake)
+        if self._has_hung_up:
+            self._wake()
+
+    def _wake(self) -> None:
+        if not self._is_woken:
+            self._is_woken = True
+            self.server.parking.wake(self)
+
+    def step(self) -> None:
+        """Go on with an answer that was idle, until it is again, or is done."""
+        assert self._idle is not None  # noqa: S101  (it is woken once for each time)
+        self.server.parking.leave(self, self._tick)
+        self._idle.subscription.uncall(self._wake)
+        self._idle, self._greenlet = None, gevent.getcurrent()
+        done = False
+        try:
+            done = self._context.run(self._go_on)
+        finally:
+            if self._idle is None:
+                self.server.active -= 1
+                if done and not self.close_connection:
+                    gevent.spawn(self.handle)
+                else:
+                    self._close()
+
+    def _go_on(self) -> bool:
+        """Go on as the stock handler's ``handle_one_response`` would; True when that went well."""
+        try:
+            try:
+                if self._has_hung_up:
+                    raise ConnectionResetError(errno.ECONNRESET, "the client has hung up")
+                self.process_result()
+            finally:
+                self._let_go()
+        except OSError as exc:
+            self.close_connection = True
+            if exc.errno not in self.ignored_socket_errors:
+                self.handle_error(*sys.exc_info())
+        except BaseException:  # noqa: BLE001  (also the end of the greenlet, as for any answer)
+            self.handle_error(*sys.exc_info())
+        else:
+            return True
+        return False
 
     def handle_error(self, kind: Any, error: Any, trace: Any) -> None:
         """Answer for an application that failed after it had returned, if nothing was sent yet."""
         if not isinstance(error, SlipwayError):
+            self.environ = self.environ or {}  # an answer that was idle has none any more
             self._log_error(kind, error, trace)
         self.close_connection = True
         if self.headers_sent or not isinstance(error, Exception):
@@ -328,13 +407,16 @@ class Connection(WSGIHandler):  # type: ignore[misc]
 
     def process_result(self) -> None:
         """Send what the application yields; the head at once, even if that is nothing yet."""
-        if self.command == "HEAD":
-            self._begin_unless_taken()
-            return
-        for data in self.result:
-            self.write(data)
+        for data in self._pieces:
+            if not isinstance(data, Idle):
+                self.write(data)
+            elif data.seconds < LEAST_SECONDS:
+                data.wait()
+            else:
+                self._park(data)
+                return
         self._begin_unless_taken()
-        if self.response_use_chunked:
+        if self.response_use_chunked and self.command != "HEAD":
             self._sendall(b"0\r\n\r\n")
 
     def _begin_unless_taken(self) -> None:

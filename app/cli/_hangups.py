@@ -7,6 +7,7 @@ epoll instance watches the sockets of all held requests, and the event loop watc
 from __future__ import annotations
 
 import select
+from collections.abc import Callable
 
 import gevent
 from gevent import monkey
@@ -18,17 +19,22 @@ _AT_ONCE = 1024
 
 
 class Hangups:
-    """Ends the greenlets whose clients hang up."""
+    """Tells of clients that hang up."""
 
     def __init__(self) -> None:
         self._epoll = _epoll()
-        self._held: dict[int, gevent.Greenlet] = {}
+        self._held: dict[int, Callable[[], None]] = {}
         self._watcher = gevent.get_hub().loop.io(self._epoll.fileno(), 1)
         self._watcher.start(self._look)
 
-    def hold(self, descriptor: int) -> None:
-        """Watch the socket of the current greenlet."""
-        self._held[descriptor] = gevent.getcurrent()
+    def hold(self, descriptor: int, tell: Callable[[], None]) -> None:
+        """Watch a socket.
+
+        Args:
+            descriptor: Of the socket.
+            tell: Called in the hub, once, when the client has hung up; it must not wait.
+        """
+        self._held[descriptor] = tell
         self._epoll.register(descriptor, _GONE)
 
     def release(self, descriptor: int) -> None:
@@ -38,6 +44,6 @@ class Hangups:
 
     def _look(self) -> None:
         for descriptor, _ in self._epoll.poll(0, _AT_ONCE):
-            greenlet = self._held.get(descriptor)
-            if greenlet is not None:
-                greenlet.kill(block=False)
+            tell = self._held.get(descriptor)
+            if tell is not None:
+                tell()

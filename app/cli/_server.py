@@ -19,6 +19,7 @@ from gevent.pywsgi import WSGIServer
 
 from app.cli._connection import Connection, Limits
 from app.cli._hangups import Hangups
+from app.cli._parking import Parking
 from app.resources._dialects import Dialects
 
 log = structlog.get_logger(__name__)
@@ -67,6 +68,7 @@ class Server(WSGIServer):  # type: ignore[misc]
         self.limits = limits or Limits()
         self.answers = dialects or Dialects(())
         self.hangups = Hangups()
+        self.parking = Parking()
         self.active = 0
         self.idle: dict[Connection, None] = {}
         self.reading: dict[Connection, None] = {}
@@ -98,7 +100,12 @@ class Server(WSGIServer):  # type: ignore[misc]
                 args[0].send(_TURNED_AWAY)
             self.do_close(*args)
             return
-        super().do_handle(*args)
+        try:
+            # It closes itself: it may live longer than the greenlet.
+            self._spawn(self.handle, *args)
+        except BaseException:
+            self.do_close(*args)
+            raise
 
     def do_close(self, *args: Any) -> None:
         """Close a connection."""
@@ -118,6 +125,7 @@ class Server(WSGIServer):  # type: ignore[misc]
     def start(self) -> None:
         """Begin to serve."""
         _calm_the_collector()
+        self.parking.start()
         super().start()
 
     def shut_down(self, release: Callable[[], None], timeout_seconds: float) -> None:

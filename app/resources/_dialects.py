@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
+from contextlib import nullcontext
 from http import HTTPStatus
 from itertools import combinations
 
@@ -46,6 +47,7 @@ class Dialects:
             if one.name == other.name:
                 raise ConfigError(f"Two dialects have the name '{one.name}'.")
         self._longest_first = sorted(dialects, key=lambda dialect: -len(dialect.prefix))
+        self._app: Flask | None = None
 
     def __iter__(self) -> Iterator[Dialect]:
         return iter(self._dialects)
@@ -56,6 +58,7 @@ class Dialects:
         Raises:
             TypeError: An endpoint does not declare who may call it.
         """
+        self._app = app
         for dialect in self._dialects:
             _mount(app, dialect)
         if not any(health in dialect.blueprints for dialect in self._dialects):
@@ -84,15 +87,16 @@ class Dialects:
         return self._answer(path, _errors.of_refusal(status, detail, retry_after_seconds))
 
     def fail(self, path: str, error: Exception) -> Response:
-        """Build the answer to a request whose handling failed.
+        """Build the answer to a request whose handling failed, also when the view has returned.
 
         Args:
             path: Its address.
             error: What was raised.
         """
-        if isinstance(error, SlipwayError):
-            return self._answer(path, _errors.of_slipway_error(error, path))
-        return self._answer(path, _errors.of_crash(error, path))
+        with nullcontext() if self._app is None else self._app.app_context():
+            if isinstance(error, SlipwayError):
+                return self._answer(path, _errors.of_slipway_error(error, path))
+            return self._answer(path, _errors.of_crash(error, path))
 
     def _on_error(self, error: Exception) -> Response:
         return self.fail(request.path, error)

@@ -11,10 +11,10 @@ from threading import BoundedSemaphore
 from flask import Response
 
 from app.domain import Identity
-from app.resources._context import services
 from app.resources._encoders import PageEncoder
 from app.resources._flask import Ready
 from app.resources._written import written
+from app.services.bundle import Services
 from app.services.logs import LogPage
 
 _PAGE_BYTES = 4 * 1024 * 1024
@@ -24,25 +24,28 @@ _KEPT_PAGES = BoundedSemaphore(16)
 """How many long pages are kept until they are taken; the parts of others are read a second time."""
 
 
-def answer_page(page: LogPage, encoder: type[PageEncoder], identity: Identity) -> Response:
+def answer_page(
+    page: LogPage, encoder: type[PageEncoder], identity: Identity, bundle: Services
+) -> Response:
     """Answer with a page, at once if it is short.
 
     Args:
         page: The page.
         encoder: How it is written.
         identity: The reader.
+        bundle: The services; there may be no request any more.
 
     Raises:
         LimitExceeded: It is long, and as many requests are held as may be.
     """
-    turn = partial(services().turns.turn, page.owner)
+    turn = partial(bundle.turns.turn, page.owner)
     parts = (written(encoder.entries, stretch, turn) for stretch in page.stretches())
     first, second = next(parts, b""), next(parts, None)
     head, tail = encoder.prelude, encoder.epilogue(page)
     if second is None:
         return Ready(head + first + tail, content_type=encoder.content_type)
     with ExitStack() as until_written:
-        until_written.enter_context(services().places.place(identity, "page"))
+        until_written.enter_context(bundle.places.place(identity, "page"))
         kept: list[bytes] | None = None
         if _KEPT_PAGES.acquire(blocking=False):
             until_written.callback(_KEPT_PAGES.release)

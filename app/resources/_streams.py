@@ -6,6 +6,7 @@ import time
 from collections.abc import Callable, Iterator
 from contextlib import AbstractContextManager
 from functools import partial
+from typing import TypeVar
 
 from flask import Response, request
 
@@ -13,9 +14,13 @@ from app.domain import Identity
 from app.metrics import Metrics
 from app.resources._context import services
 from app.resources._encoders import Encoder, End, WebSocketEncoder
+from app.resources._held import Streamed
 from app.resources._websocket import Closed, Hijacked, WebSocket
 from app.services.follow import Batch, Event, Heartbeat
+from app.services.idle import Idle
 from app.services.turns import Turn
+
+T = TypeVar("T")
 
 _HEADERS = {"Cache-Control": "no-cache, no-transform", "X-Accel-Buffering": "no"}
 
@@ -23,11 +28,11 @@ Place = Callable[[], AbstractContextManager[None]]
 """Takes a place among the requests that are held."""
 
 
-def stream(events: Iterator[Event], form: type[Encoder], identity: Identity) -> Response:
+def stream(events: Iterator[Event | Idle], form: type[Encoder], identity: Identity) -> Response:
     """Answer with a stream of events.
 
     Args:
-        events: What happens.
+        events: What happens, and ``Idle`` where nothing does.
         form: How it is written.
         identity: The reader.
 
@@ -39,8 +44,8 @@ def stream(events: Iterator[Event], form: type[Encoder], identity: Identity) -> 
     turn = partial(bundle.turns.turn, identity.username)
     place = partial(bundle.places.stream, identity, form.content_type)
     body = held(_write(bundle.metrics, events, encoder, turn), identity, place)
-    return Response(
-        body,
+    return Streamed(
+        body,  # type: ignore[arg-type]  # the server takes more than bytes
         content_type=f"{form.content_type}; charset=utf-8",
         headers={**_HEADERS, **encoder.headers},
     )
@@ -77,7 +82,7 @@ def converse(
     return Hijacked()
 
 
-def held(body: Iterator[bytes], identity: Identity, place: Place) -> Iterator[bytes]:
+def held(body: Iterator[T], identity: Identity, place: Place) -> Iterator[T]:
     """Return a body that holds a place while it is written.
 
     Raises:
@@ -87,19 +92,22 @@ def held(body: Iterator[bytes], identity: Identity, place: Place) -> Iterator[by
     return _in_place(body, place)
 
 
-def _in_place(body: Iterator[bytes], place: Place) -> Iterator[bytes]:
+def _in_place(body: Iterator[T], place: Place) -> Iterator[T]:
     with place():
         yield from body
 
 
 def _write(
-    metrics: Metrics, events: Iterator[Event], encoder: Encoder, turn: Turn
-) -> Iterator[bytes]:
+    metrics: Metrics, events: Iterator[Event | Idle], encoder: Encoder, turn: Turn
+) -> Iterator[bytes | Idle]:
     opened_at = time.time()
     prelude = encoder.prelude()
     if prelude is not None:
         yield prelude
     for event in events:
+        if isinstance(event, Idle):
+            yield event
+            continue
         if isinstance(event, Batch):
             _observe_lag(metrics, event, opened_at)
         for data in encoder.encode(event, turn):

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections import OrderedDict, deque
-from collections.abc import Collection, Iterator
+from collections.abc import Collection, Generator, Iterator
 from itertools import islice
 from threading import Lock
 
@@ -11,6 +11,7 @@ from app.domain import ExecutionStatus, ExecutionSummary, Identity
 from app.errors import NotAuthenticated
 from app.services.access import Access, Caller
 from app.services.follow import Event, Expired, Heartbeat, Moved, Rhythm, StatusChanged
+from app.services.idle import Idle, waited
 from app.services.turns import Turns
 from app.store.changes import Changes
 from app.store.executions import Executions
@@ -55,7 +56,13 @@ class EventService:
         changes.observe(self._on_change)
 
     def open(self, caller: Caller) -> Iterator[Event]:
+        """Stream as :meth:`steps` does, and wait for each event."""
+        return waited(self.steps(caller))
+
+    def steps(self, caller: Caller) -> Generator[Event | Idle, None, None]:
         """Stream the status of every execution that has not ended, then each change.
+
+        Between them comes ``Idle`` where nothing is to be done.
 
         A reader who may have missed a change gets ``Moved``: they must begin again.
 
@@ -80,7 +87,8 @@ class EventService:
                 except NotAuthenticated as exc:
                     yield Expired(exc.message)
                     return
-                subscription.wait(min(rhythm.silence_left(), watch.seconds_left()))
+                yield Idle(subscription, min(rhythm.silence_left(), watch.seconds_left()))
+                subscription.has_changed()  # what has changed is in the list of all changes
                 if not rhythm.silence_left() and not self._changes.closing:
                     yield Heartbeat()
                     rhythm.spoke()

@@ -8,7 +8,7 @@ entry's place in the whole journal, whatever the filter; it resumes exactly on e
 from __future__ import annotations
 
 import time
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Generator, Iterator, Sequence
 from dataclasses import dataclass
 from functools import partial
 
@@ -19,6 +19,7 @@ from app.errors import NotAuthenticated, NotFound, UpstreamError
 from app.services.access import Access, Caller, Watch
 from app.services.executions import ExecutionService
 from app.services.follow_notes import FollowNotes
+from app.services.idle import Idle, waited
 from app.services.reads import ExecutionReads
 from app.services.stretches import STRETCH, Stretch, Stretches, StretchKey
 from app.settings import StreamSettings
@@ -162,6 +163,12 @@ class FollowService:
         self.access = access
 
     def open(self, execution_id: str, caller: Caller, query: FollowQuery) -> Iterator[Event]:
+        """Follow as :meth:`steps` does, and wait for each event."""
+        return waited(self.steps(execution_id, caller, query))
+
+    def steps(
+        self, execution_id: str, caller: Caller, query: FollowQuery
+    ) -> Generator[Event | Idle, None, None]:
         """Begin to follow; what cannot be followed fails here, before the first event.
 
         Args:
@@ -171,6 +178,7 @@ class FollowService:
 
         Returns:
             The events, each when it happens; the last one is ``Ended``, ``Moved`` or ``Expired``.
+            Between them, ``Idle`` where nothing is to be done.
 
         Raises:
             NotFound: There is no such execution for this user.
@@ -224,19 +232,19 @@ class _Follower:
         page = self._journal.page(number, counts, query.levels, query.start, 1)
         return page[0].sequence, 0
 
-    def events(self) -> Iterator[Event]:
-        """Yield each event when it happens."""
+    def events(self) -> Generator[Event | Idle, None, None]:
+        """Yield each event when it happens, and ``Idle`` until then."""
         with self._changes.subscribe(self._execution.id) as subscription:
             try:
                 for event in self._happenings(subscription):
                     yield event
-                    if not isinstance(event, Changed):
+                    if not isinstance(event, Changed | Idle):
                         self._rhythm.spoke()
             except UpstreamError as exc:
                 log.warning("stream broke off", execution=self._execution.id, error=exc.message)
                 yield Moved(self._position)
 
-    def _happenings(self, subscription: Subscription) -> Iterator[Event]:
+    def _happenings(self, subscription: Subscription) -> Iterator[Event | Idle]:
         # Again, since only from the subscription on nothing is missed.
         self._watch.renew()
         execution = self._get(self._watch.identity)
@@ -257,7 +265,8 @@ class _Follower:
             # Woken by a change, by the time of a heartbeat or of a check, or by the service's end.
             # A change between the read above and this wait is not missed: the subscription counts.
             silence = min(self._rhythm.silence_left(), self._watch.seconds_left())
-            woken = subscription.wait(silence)
+            yield Idle(subscription, silence)
+            woken = subscription.has_changed()
             if not self._rhythm.silence_left() and not self._changes.closing:
                 yield Heartbeat()
             if woken or self._changes.closing:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import time
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Generator, Iterator
 from dataclasses import dataclass, replace
 from functools import partial
 
@@ -12,6 +12,7 @@ from app.errors import FieldError, InvalidRequest
 from app.services.access import Access
 from app.services.executions import ExecutionService
 from app.services.follow_notes import FollowNotes
+from app.services.idle import Idle, outcome
 from app.services.places import Places
 from app.services.reads import ExecutionReads
 from app.services.repeats import Repeats
@@ -141,7 +142,13 @@ class LogService:
     def page(
         self, execution_id: str, identity: Identity, query: LogQuery, address: str = ""
     ) -> LogPage:
-        """Read a page; wait until it holds something, or nothing can come any more.
+        """Read a page as :meth:`steps` does, and wait for it."""
+        return outcome(self.steps(execution_id, identity, query, address))
+
+    def steps(
+        self, execution_id: str, identity: Identity, query: LogQuery, address: str = ""
+    ) -> Generator[Idle, None, LogPage]:
+        """Read a page once it holds something, or nothing can come any more.
 
         Whoever was told already that nothing can come any more waits all the same.
 
@@ -150,6 +157,9 @@ class LogService:
             identity: Who reads.
             query: What they want.
             address: Where they call from.
+
+        Yields:
+            ``Idle`` until there is a page, which is what the generator returns.
 
         Raises:
             NotFound: There is no such execution for this user.
@@ -164,7 +174,7 @@ class LogService:
         with self._changes.subscribe(execution_id) as subscription:
             execution = self._service.get(execution_id, identity)
             if execution.id != execution_id:
-                return self.page(execution.id, identity, query, address)
+                return (yield from self.steps(execution.id, identity, query, address))
             if query.after is not None:
                 query = replace(query, start=self._index_behind(execution, query), after=None)
             again = self._asks_again(execution, query, identity, address)
@@ -179,7 +189,8 @@ class LogService:
                     if not execution.log_complete:
                         self._notes.note(execution, left)
                     del execution  # ten thousand who wait must not hold a copy each
-                    woken = subscription.wait(min(left, watch.seconds_left()))
+                    yield Idle(subscription, min(left, watch.seconds_left()))
+                    woken = subscription.has_changed()
                     if watch.check():
                         self._service.get(execution_id, watch.identity)
                     read = self._reads.latest if woken or self._changes.closing else self._reads.get

@@ -322,13 +322,20 @@ def open_feed(
 
 
 class _Block:
-    """Readers that are woken together."""
+    """Readers that are woken together: those that wait in a thread, and those to be called."""
 
-    __slots__ = ("event", "waiting")
+    __slots__ = ("calls", "event", "waiting")
 
     def __init__(self) -> None:
         self.event = threading.Event()
+        self.calls: dict[Callable[[], None], None] = {}
         self.waiting = 0
+
+    def wake(self) -> None:
+        self.event.set()
+        calls, self.calls = self.calls, {}
+        for call in calls:
+            call()
 
 
 class _Topic:
@@ -356,10 +363,10 @@ class _Topic:
         if not block.waiting:
             self.blocks.pop(block, None)
 
-    def take(self) -> list[threading.Event]:
+    def take(self) -> list[_Block]:
         blocks, self.blocks = self.blocks, {}
         self.version = next(self.versions)
-        return [block.event for block in blocks]
+        return list(blocks)
 
 
 class Subscription:
@@ -371,11 +378,12 @@ class Subscription:
             used twice by a process.
     """
 
-    __slots__ = ("_changes", "_topic", "seen")
+    __slots__ = ("_block", "_changes", "_topic", "seen")
 
     def __init__(self, changes: Changes, topic: _Topic) -> None:
         self._changes = changes
         self._topic = topic
+        self._block: _Block | None = None
         self.seen = topic.version
 
     def wait(self, timeout_seconds: float) -> bool:
@@ -384,8 +392,38 @@ class Subscription:
         Returns:
             False when the time is over or the process is about to stop.
         """
-        changed, self.seen = self._changes.wait(self._topic, self.seen, timeout_seconds)
-        return changed
+        self.pause(timeout_seconds)
+        return self.has_changed()
+
+    def has_changed(self) -> bool:
+        """Return what :meth:`wait` returns, without waiting."""
+        seen, self.seen = self.seen, self._topic.version
+        return self.seen != seen and not self._changes.closing
+
+    def pause(self, timeout_seconds: float) -> None:
+        """Wait as :meth:`wait` does; :meth:`has_changed` says afterwards what happened."""
+        block = self._changes.join(self._topic, self.seen)
+        if block is not None:
+            try:
+                block.event.wait(timeout_seconds)
+            finally:
+                self._changes.leave(self._topic, block)
+
+    def call(self, wake: Callable[[], None]) -> None:
+        """Have a function called once when :meth:`pause` would return, which may be at once.
+
+        Args:
+            wake: Must not wait for anything: others are called after it.
+        """
+        self._block = self._changes.join(self._topic, self.seen, wake)
+        if self._block is None:
+            wake()
+
+    def uncall(self, wake: Callable[[], None]) -> None:
+        """Have a function not called any more, whether it was or not."""
+        block, self._block = self._block, None
+        if block is not None:
+            self._changes.leave(self._topic, block, wake)
 
 
 class Changes:
@@ -399,7 +437,7 @@ class Changes:
         self._database = database
         self._topics: dict[str, _Topic] = {}
         self._lock = threading.Lock()
-        self._queue: deque[threading.Event] = deque()
+        self._queue: deque[_Block] = deque()
         self._work = threading.Event()
         self._feed: ChangeFeed | None = None
         self._observers: list[Publish] = []
@@ -488,24 +526,36 @@ class Changes:
         if self._queue:
             self._work.set()
 
-    def wait(self, topic: _Topic, seen: int, timeout_seconds: float) -> tuple[bool, int]:
-        """Wait for a version of a topic beyond the one that was seen."""
+    def join(
+        self, topic: _Topic, seen: int, wake: Callable[[], None] | None = None
+    ) -> _Block | None:
+        """Stand in line for a version of a topic beyond the one that was seen; None if it is there.
+
+        Args:
+            topic: The topic.
+            seen: The version.
+            wake: Called when it is there; without it, the caller waits for the event of the block.
+        """
         with self._lock:
             if self.closing or topic.version != seen:
-                return not self.closing, topic.version
+                return None
             block = topic.join()
-        try:
-            block.event.wait(timeout_seconds)
-        finally:
-            with self._lock:
-                topic.leave(block)
-        return topic.version != seen and not self.closing, topic.version
+            if wake is not None:
+                block.calls[wake] = None
+            return block
+
+    def leave(self, topic: _Topic, block: _Block, wake: Callable[[], None] | None = None) -> None:
+        """Stand in line no longer."""
+        with self._lock:
+            if wake is not None:
+                block.calls.pop(wake, None)
+            topic.leave(block)
 
     def _dispatch(self) -> None:
         while not self.closing or self._queue:
             self._work.wait()
             self._work.clear()
             while self._queue:
-                self._queue.popleft().set()
+                self._queue.popleft().wake()
                 # Not 0: the hub drains many callbacks before it looks at sockets again.
                 time.sleep(0.001)

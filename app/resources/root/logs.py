@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from functools import lru_cache
+from functools import lru_cache, partial
 from typing import Any
 
 import marshmallow as ma
@@ -24,6 +24,7 @@ from app.resources._arguments import ArgumentsSchema
 from app.resources._auth import caller, caller_by_now
 from app.resources._context import services
 from app.resources._download import download
+from app.resources._held import answered
 from app.resources._log_page import answer_page
 from app.resources._permissions import permission
 from app.resources._streams import stream
@@ -120,8 +121,9 @@ def get_logs(args: dict[str, Any], execution_id: str) -> Response:
     levels = levels_of(args["levels"])
     if chosen == JSON:
         query = LogQuery(args["start"], args["size"], levels, args["timeout"], args.get("after"))
-        page = services().logs.page(execution_id, caller(), query, request.remote_addr or "")
-        return answer_page(page, RootPage, caller())
+        steps = services().logs.steps(execution_id, caller(), query, request.remote_addr or "")
+        answer = partial(answer_page, encoder=RootPage, identity=caller(), bundle=services())
+        return answered(steps, answer)
     if chosen == TEXT and not args["follow"]:
         return download(execution_id, levels)
     after = args.get("after") if last is None else last
@@ -132,7 +134,7 @@ def get_logs(args: dict[str, Any], execution_id: str) -> Response:
     ):
         return empty(204)
     follow = FollowQuery(levels, args["start"], after)
-    events = services().follow.open(execution_id, caller_by_now(), follow)
+    events = services().follow.steps(execution_id, caller_by_now(), follow)
     return stream(events, ENCODERS[chosen], caller())
 
 

@@ -58,7 +58,7 @@ def follow_events(_args: dict[str, Any]) -> Response:
 
     It begins with those that have not ended.
     """
-    return stream(services().events.open(caller_by_now()), RootSse, caller())
+    return stream(services().events.steps(caller_by_now()), RootSse, caller())
 
 
 @blueprint.route("/executions/<string:execution_id>/tickets", methods=["POST"])

@@ -17,7 +17,7 @@ from werkzeug.test import TestResponse
 
 from app.assembly import DIALECTS
 from app.cli.openapi import command
-from app.errors import ConfigError, UpstreamUnreachable
+from app.errors import ConfigError, NotAuthenticated, UpstreamUnreachable
 from app.resources._dialect import Dialect
 from app.resources._dialects import Dialects
 from app.resources.root import DIALECT as ROOT
@@ -223,3 +223,10 @@ class TestTheChoiceOfDialects:
         with pytest.raises(ConfigError) as raised:
             make_settings(api__dialects=names)
         assert [fault.path for fault in raised.value.fields] == [path]
+
+
+def test_it_is_told_of_a_fault_when_the_view_has_returned(make_service: ServiceMaker) -> None:
+    service = make_service(api__dialects=BOTH, api__auth=users())
+    answer = service.web.dialects.fail(PATH, NotAuthenticated("The token was revoked."))
+    assert answer.status_code == 401
+    assert answer.headers["WWW-Authenticate"].startswith("Basic ")

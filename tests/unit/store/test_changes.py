@@ -349,3 +349,35 @@ def test_after_an_interruption_everybody_is_told_to_look(kit, monkeypatch):
     assert proved_when_told == [False]
     until(feed.prove)
     feed.close()
+
+
+class TestCalls:
+    """Those who wait without a thread."""
+
+    def test_who_is_called_is_called_once_and_at_once_where_it_changed_before(self, changes):
+        calls = []
+        with changes.subscribe("x") as subscription:
+            subscription.call(lambda: calls.append("later"))
+            assert calls == []
+            changes.publish(["x"])
+            until(lambda: calls == ["later"])
+            subscription.call(lambda: calls.append("at once"))
+            assert calls == ["later", "at once"]
+            assert subscription.has_changed()
+            assert not subscription.has_changed()
+            changes.publish(["x"])
+            assert calls == ["later", "at once"]
+
+    def test_who_takes_it_back_is_not_called(self, changes):
+        calls = []
+
+        def call():
+            calls.append("called")
+
+        with changes.subscribe("x") as subscription, changes.subscribe("x") as other:
+            subscription.call(call)
+            other.call(lambda: calls.append("other"))
+            subscription.uncall(call)
+            changes.publish(["x"])
+            until(lambda: calls == ["other"])
+            subscription.uncall(call)  # twice, and after it was published

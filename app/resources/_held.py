@@ -1,0 +1,72 @@
+"""Answers that say where they are idle, so that the server can hold them without a thread."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Generator, Iterable, Iterator
+from contextlib import closing
+from typing import Any, Generic, TypeVar
+
+from flask import Response, request
+
+from app.services.idle import Idle, outcome, waited
+
+V = TypeVar("V")
+Steps = Generator[Idle, None, V]
+"""Comes to a result, and yields where it would have to wait."""
+
+PARKS = "slipway.parks"
+"""Where the WSGI environment tells that the server takes ``Idle`` among the pieces of a body."""
+
+_GET = {"REQUEST_METHOD": "GET"}
+
+
+class Streamed(Response):
+    """An answer that goes on and on; its body holds ``Idle`` where there is nothing to send."""
+
+    def __call__(self, environ: dict[str, Any], start_response: Any) -> Iterable[Any]:
+        """Answer a request (PEP 3333)."""
+        if environ["REQUEST_METHOD"] == "HEAD":
+            return super().__call__(environ, start_response)
+        start_response(self.status, self.headers.to_wsgi_list())
+        body: Any = self.response
+        return body if PARKS in environ else waited(body)
+
+
+def answered(steps: Steps[V], answer: Callable[[V], Response]) -> Response:
+    """Answer when there is a result, which may be at once.
+
+    Args:
+        steps: Comes to the result.
+        answer: Makes the answer of it; there may be no request context.
+    """
+    if PARKS not in request.environ or request.method == "HEAD":
+        return answer(outcome(steps))
+    try:
+        first = next(steps)
+    except StopIteration as end:
+        return answer(end.value)
+    return _Later(first, steps, answer)
+
+
+class _Later(Response, Generic[V]):
+    """Stands for an answer that is made later."""
+
+    def __init__(self, first: Idle, steps: Steps[V], answer: Callable[[V], Response]) -> None:
+        super().__init__()
+        self._first = first
+        self._steps = steps
+        self._answer = answer
+
+    def __call__(self, environ: dict[str, Any], start_response: Any) -> Iterator[Any]:
+        """Answer a request (PEP 3333): the head is given with the first piece of the body."""
+        return self._body(start_response)
+
+    def _body(self, start_response: Any) -> Iterator[Any]:
+        with closing(self._steps):
+            yield self._first
+            made = self._answer((yield from self._steps))
+        for name, value in self.headers:  # what is added to all answers
+            if name not in made.headers:
+                made.headers.add(name, value)
+        with closing(made):
+            yield from made(_GET, start_response)

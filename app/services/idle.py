@@ -1,0 +1,49 @@
+"""Reading in steps: what waits for changes without a thread of its own, where its driver can."""
+
+from __future__ import annotations
+
+from collections.abc import Generator, Iterator
+from contextlib import closing
+from dataclasses import dataclass
+from typing import TypeVar
+
+from app.store.changes import Subscription
+
+T = TypeVar("T")
+
+
+@dataclass(frozen=True, slots=True)
+class Idle:
+    """A reader has nothing to do until something changed, or for so long.
+
+    What reads in steps yields it where it would wait otherwise. Whoever drives it waits here, or
+    keeps it without a thread until it is to go on.
+    """
+
+    subscription: Subscription
+    seconds: float
+
+    def wait(self) -> None:
+        """Wait here until the reader has something to do again."""
+        self.subscription.pause(self.seconds)
+
+
+def waited(steps: Generator[T | Idle, None, None]) -> Iterator[T]:
+    """Go through what reads in steps, and wait where it is idle."""
+    with closing(steps):  # whoever is ended while they wait here leaves nothing behind there
+        for step in steps:
+            if isinstance(step, Idle):
+                step.wait()
+            else:
+                yield step
+
+
+def outcome(steps: Generator[Idle, None, T]) -> T:
+    """Return what is come to in steps, and wait where that is idle."""
+    with closing(steps):
+        while True:
+            try:
+                idle = next(steps)
+            except StopIteration as end:
+                return end.value  # type: ignore[no-any-return]
+            idle.wait()
