@@ -7,6 +7,7 @@ TCP_USER_TIMEOUT, RFC 5482), and each wait for an answer has an end on our side,
 
 from __future__ import annotations
 
+import select
 import time
 from collections.abc import Mapping
 from typing import Any
@@ -15,11 +16,14 @@ import psycopg
 from psycopg.abc import RV, PQGen
 from sqlalchemy import URL, Engine, ExceptionContext, create_engine, event
 
+from app.concurrency import original
 from app.store import _deadline
 from app.store.faults import is_lost
 
 CONNECT_SECONDS = 5
 _SILENCE_MS = 10_000
+_ANSWERED_SECONDS = 2.0
+_poll = original("select", "poll")  # gevent's lets others act, which takes longer than the look
 _PROBES = {"keepalives": 1, "keepalives_idle": 5, "keepalives_interval": 2, "keepalives_count": 3}
 # The server's limits end first, since it can say more.
 _LOCK_SHARE = 0.8
@@ -28,12 +32,31 @@ _LOCK_SHARE = 0.8
 class BoundedConnection(psycopg.Connection[Any]):
     """A connection whose every wait ends by the deadline of its thread or greenlet, if any."""
 
+    _answered_at = 0.0
+
+    @property
+    def stands(self) -> bool:
+        """Whether it surely stands: it answered just now, and no end of it has come in since.
+
+        A server that ends a connection says so (PostgreSQL, 53.2.7), and its kernel ends it, too.
+        """
+        if self.closed or time.monotonic() - self._answered_at > _ANSWERED_SECONDS:
+            return False
+        waiting = _poll()
+        waiting.register(self.fileno(), select.POLLIN)
+        return not waiting.poll(0)
+
     def wait(self, gen: PQGen[RV], interval: float = 0.1, timeout: float | None = None) -> RV:
         """Wait for an answer of the server.
 
         Raises:
             psycopg.OperationalError: There was none in time; the connection is closed.
         """
+        result = self._wait(gen, interval, timeout)
+        self._answered_at = time.monotonic()
+        return result
+
+    def _wait(self, gen: PQGen[RV], interval: float, timeout: float | None) -> RV:
         deadline = _deadline.current()
         if timeout is not None or deadline is None:
             return super().wait(gen, interval, timeout)
@@ -58,6 +81,14 @@ def make_engine(url: URL, pool_size: int, timeout_seconds: float | None) -> Engi
         url, pool_size=pool_size, max_overflow=0, pool_pre_ping=True,
         pool_timeout=timeout_seconds or 30.0,
     )  # fmt: skip
+
+    ask = engine.dialect.do_ping
+
+    def ping(dbapi_connection: Any) -> bool:
+        """Ask only where it may be gone: a round trip before each transaction is one too many."""
+        return dbapi_connection.stands or ask(dbapi_connection)
+
+    engine.dialect.do_ping = ping  # type: ignore[method-assign]
 
     @event.listens_for(engine, "do_connect")
     def _connect(_dialect: Any, _record: Any, _args: Any, given: dict[str, Any]) -> Any:

@@ -7,6 +7,8 @@ from typing import Any
 
 from sqlalchemy import Connection
 
+_FEW = 16
+
 
 def insert_rows(
     connection: Connection, table: str, columns: Sequence[str], rows: Sequence[tuple[Any, ...]]
@@ -19,7 +21,8 @@ def insert_rows(
         columns: Names of the columns that are written; the others get their defaults.
         rows: Values as the driver takes them.
 
-    Source: ``executemany`` of SQLite's driver; ``COPY`` of PostgreSQL's.
+    Source: ``executemany`` of SQLite's driver; ``COPY`` of PostgreSQL's, but for a few, since it
+    takes three round trips.
     """
     if not rows:
         return
@@ -27,6 +30,12 @@ def insert_rows(
     if connection.dialect.name == "sqlite":
         marks = ", ".join("?" * len(columns))
         connection.exec_driver_sql(f"INSERT INTO {table} ({names}) VALUES ({marks})", list(rows))
+        return
+    if len(rows) <= _FEW:
+        row_marks = f"({', '.join(['%s'] * len(columns))})"
+        values = tuple(value for row in rows for value in row)
+        marks = ", ".join([row_marks] * len(rows))
+        connection.exec_driver_sql(f"INSERT INTO {table} ({names}) VALUES {marks}", values)
         return
     driver = connection.connection.driver_connection
     assert driver is not None  # noqa: S101  (a live connection always has one)

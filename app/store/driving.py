@@ -187,7 +187,7 @@ class DrivenExecutions:
         """Note that no entry of an execution can come any more; its status stays."""
         mine = (executions.c.number == execution.number) & (executions.c.lease_owner == owner)
         statement = update(executions).where(mine).values(log_complete=True)
-        self._database.write(lambda c: change(c, statement, execution.number, ("changed",)))
+        self._database.write(lambda c: change(c, statement, ("changed",)))
 
     def release(self, owner: str, *, dead: bool = False) -> None:
         """Let go of all executions of a conductor.
@@ -245,7 +245,7 @@ class DrivenExecutions:
                 _require_free(reference, among, _siblings(connection, execution))
             statement = update(executions).where(executions.c.number == execution.number)
             values = settled(row, reference, upstream_id, own=among is not None)
-            change(connection, statement.values(**values), execution.number, ("changed",))
+            change(connection, statement.values(**values), ("changed",))
 
         try:
             self._database.write(work)
@@ -288,9 +288,7 @@ class DrivenExecutions:
         """Note that an observation found nothing new; wakes nobody."""
         mine = (executions.c.number == execution.number) & (executions.c.lease_owner == owner)
         statement = update(executions).where(mine).values(as_of=now(), cursor=cursor, tries=0)
-        self._database.write(
-            lambda c: change(c, statement, execution.number, ("touched",)), durable=False
-        )
+        self._database.write(lambda c: change(c, statement, ("touched",)), durable=False)
 
 
 def _siblings(connection: Connection, execution: DrivenExecution) -> Siblings:

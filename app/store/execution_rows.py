@@ -13,6 +13,7 @@ from sqlalchemy import (
     Connection,
     Update,
     bindparam,
+    func,
     select,
     text,
     update,
@@ -57,7 +58,6 @@ _NEXT = (
     .returning(counters.c.value)
 )
 _NOTIFY = text("SELECT pg_notify(:channel, :id)")
-_NOTIFY_OF = text("SELECT pg_notify(:channel, id) FROM executions WHERE number = :of_number")
 
 
 def now() -> datetime:
@@ -204,17 +204,17 @@ def _storable(text_: str | None) -> str | None:
     return None if text_ is None else storable(text_)
 
 
-def change(connection: Connection, statement: Update, number: int, kinds: Sequence[Kind]) -> bool:
+def change(connection: Connection, statement: Update, kinds: Sequence[Kind]) -> bool:
     """Update one execution, and count the change for the feeds."""
     # Counted before: numbers that nothing was changed with are only skipped.
     counted: dict[str, Any] = next_numbers(connection, kinds)
     if not counted:
         # Nobody looks for the highest number here: each row counts its own changes.
         counted = {kind: executions.c[kind] + 1 for kind in kinds}
-    if not connection.execute(statement.values(**counted)).rowcount:
-        return False
-    notify(connection, number, kinds)
-    return True
+    statement = statement.values(**counted)
+    if connection.dialect.name == "postgresql":
+        return connection.execute(statement.returning(*notifications(kinds))).first() is not None
+    return bool(connection.execute(statement).rowcount)
 
 
 def want(
@@ -242,7 +242,7 @@ def want(
             executions.c.number == number, executions.c.status.not_in(FINAL), *conditions
         )
         kinds: tuple[Kind, ...] = ("wanted",) if quiet else ("wanted", "changed")
-        return change(connection, statement.values(**values), number, kinds)
+        return change(connection, statement.values(**values), kinds)
 
     return database.write(work, durable=not quiet, idempotent=True)
 
@@ -254,11 +254,12 @@ def next_numbers(connection: Connection, kinds: Sequence[Kind]) -> dict[str, int
     return {kind: _next(connection, kind) for kind in kinds}
 
 
-def notify(connection: Connection, number: int, kinds: Sequence[Kind]) -> None:
-    """Notify the listeners of a change once it is committed: on PostgreSQL only."""
-    if connection.dialect.name == "postgresql":
-        for kind in kinds:
-            connection.execute(_NOTIFY_OF, {"channel": f"slipway_{kind}", "of_number": number})
+def notifications(kinds: Sequence[Kind]) -> list[ColumnElement[Any]]:
+    """Return what a statement of PostgreSQL's returns to notify the listeners of a change.
+
+    They hear of it once it is committed; no statement of its own is needed, and no round trip.
+    """
+    return [executions.c.number, *(func.pg_notify(f"slipway_{k}", executions.c.id) for k in kinds)]
 
 
 def count_withdrawal(connection: Connection, execution_id: str) -> None:

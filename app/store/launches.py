@@ -24,7 +24,7 @@ from app.store.execution_rows import (
     holder,
     may_have_begun,
     next_numbers,
-    notify,
+    notifications,
     now,
     unsettled_launches,
     want,
@@ -35,6 +35,8 @@ from app.store.schema import executions, launch_keys, tasks
 
 # Made once, since SQLAlchemy takes longer to make one than SQLite to run it.
 _ADD = insert(executions).returning(*WHOLE.columns)
+_KINDS: tuple[Kind, ...] = ("wanted", "changed")
+_ADD_AND_NOTIFY = _ADD.returning(*notifications(_KINDS)[1:])
 _USE_KEY = insert(launch_keys)
 
 _CREATE_ATTEMPTS = 10
@@ -145,7 +147,7 @@ class Launches:
             # A final status is for the conductor to record, together with the log.
             values["status"] = ExecutionStatus.RUNNING if status.final else status
             statement = update(executions).where(executions.c.number == execution.number)
-            change(connection, statement.values(**values), execution.number, ("wanted",))
+            change(connection, statement.values(**values), ("wanted",))
             return WHOLE.get(connection, execution.id)
 
         try:
@@ -165,7 +167,7 @@ class Launches:
             }
             connection.execute(_USE_KEY, used)
         accepted = intent.reference is not None
-        kinds: tuple[Kind, ...] = ("wanted", "changed") if accepted else ()
+        kinds = _KINDS if accepted else ()
         values = {
             **next_numbers(connection, kinds),
             "id": intent.execution_id,
@@ -180,9 +182,9 @@ class Launches:
             "created_at": created_at,
             "as_of": created_at,
         }
-        row = connection.execute(_ADD, values).one()
+        add = _ADD_AND_NOTIFY if kinds and connection.dialect.name == "postgresql" else _ADD
+        row = connection.execute(add, values).one()
         task_rows.add(connection, row.number, intent.steps)
-        notify(connection, row.number, kinds)
         return WHOLE.of(row)
 
     def launched_with(self, owner: str, key: str, request_digest: str) -> Execution | None:

@@ -111,7 +111,7 @@ class StrandedExecutions:
                 statement = update(executions).where(
                     executions.c.number == number, executions.c.status.not_in(FINAL)
                 )
-                change(connection, statement.values(error=text), number, ("changed",))
+                change(connection, statement.values(error=text), ("changed",))
             return len(numbers)
 
         return self._database.write(work)
@@ -165,7 +165,7 @@ def abandon(database: Database, execution: Execution, why: str) -> bool:
             "finished_at": moment, "log_complete": True, "lease_owner": None, "lease_until": None,
         }  # fmt: skip
         ended = update(executions).where(executions.c.number == row.number)
-        return change(connection, ended.values(**values), row.number, ("changed", "wanted"))
+        return change(connection, ended.values(**values), ("changed", "wanted"))
 
     return database.write(work)
 

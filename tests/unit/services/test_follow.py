@@ -348,7 +348,7 @@ class TestExpired:
         next(events)
         taken = update(executions).where(executions.c.id == log.id).values(owner="bob")
         number = service.store.get(log.id).number
-        service.web.database.write(lambda c: change(c, taken, number, ("changed",)))
+        service.web.database.write(lambda c: change(c, taken, ("changed",)))
         assert until(events, Expired)[-1] == Expired("There is no such execution.")
 
     def test_who_loses_a_role_reads_no_more(self, service, log):
