@@ -347,7 +347,6 @@ class TestExpired:
         events = follow(service, log, caller=lambda: ADA)
         next(events)
         taken = update(executions).where(executions.c.id == log.id).values(owner="bob")
-        number = service.store.get(log.id).number
         service.web.database.write(lambda c: change(c, taken, ("changed",)))
         assert until(events, Expired)[-1] == Expired("There is no such execution.")
 
