@@ -113,11 +113,11 @@ def read_or_make(path: Path, make: Callable[[], str]) -> str:
         OSError: It can be neither read nor made.
         UnicodeDecodeError: It is not ASCII.
     """
-    if text := _text(path):
+    if text := text_of(path):
         return text
     make_private_folder(path.parent)
     with _alone(path.parent):
-        text = _text(path) or make()
+        text = text_of(path) or make()
         write_whole(path, f"{text}\n".encode("ascii"))
     return text
 
@@ -131,7 +131,13 @@ def data_mark(data_dir: Path) -> str:
     return read_or_make(data_dir / "node-id", lambda: uuid.uuid4().hex[:12])
 
 
-def _text(path: Path) -> str:
+def text_of(path: Path) -> str:
+    """Return a short text, such as a mark or a state; empty if there is no such file.
+
+    Raises:
+        OSError: It cannot be read.
+        UnicodeDecodeError: It is not ASCII.
+    """
     try:
         return path.read_text(encoding="ascii").strip()
     except FileNotFoundError:

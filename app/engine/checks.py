@@ -48,9 +48,11 @@ def violations(document: Document) -> Iterator[Fault]:
     yield from _file_faults(_mapping(document.get("files")))
     yield from _step_faults(document)
     for index, step in _steps(document):
-        yield from resources.violations(
-            _mapping(step.get("resources")), ("steps", index, "resources")
-        )
+        asked = _mapping(step.get("resources"))
+        yield from resources.violations(asked, ("steps", index, "resources"))
+        for field in ("stage_in", "stage_out"):
+            if field in step and step.get("type") == StepType.HTTP:
+                yield Fault(("steps", index, field), "is not for steps of type http")
     yield from _expression_faults(document)
 
 

@@ -17,7 +17,7 @@ from app.domain import JSON, Execution
 from app.engine.checks import TEMPLATES, input_variable
 from app.engine.evaluation.budget import Budget
 from app.engine.expressions import evaluate, render, to_text
-from app.engine.launchers.base import Job
+from app.engine.launchers.base import Job, Staging
 from app.engine.model import StepDefinition, StepType
 
 _SCRIPT = "script"
@@ -91,7 +91,20 @@ def build_job(
         timeout_seconds=step.limit_seconds,
         kill_grace_seconds=kill_grace_seconds,
         resources=step.resources,
+        staging=staging(step, work),
     )
+
+
+def staging(step: StepDefinition, work: Path) -> Staging | None:
+    """Return which files are moved for a step; None if it names none.
+
+    Args:
+        step: The step.
+        work: The execution's own folder.
+    """
+    if not step.stage_in and not step.stage_out:
+        return None
+    return Staging(work, step.stage_in, step.stage_out)
 
 
 @dataclass(frozen=True, slots=True)

@@ -124,6 +124,8 @@ def _step(source: Mapping[str, Any]) -> StepDefinition:
         retry_delay_seconds=parse_duration(str(source.get("retry_delay", 0))),
         allow_failure=source.get("allow_failure", False),
         working_dir=source.get("working_dir", ""),
+        stage_in=tuple(source.get("stage_in", ())),
+        stage_out=tuple(source.get("stage_out", ())),
         resources=resources.build(source.get("resources", {})),
     )
 

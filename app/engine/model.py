@@ -91,6 +91,8 @@ class StepDefinition:
         retries: Number of attempts after the first.
         allow_failure: The execution goes on, and may succeed, when this step fails.
         working_dir: Folder of the command, relative to the execution's own unless absolute.
+        stage_in, stage_out: Files, relative to the execution's folder, that the launcher moves to
+            where the command runs, and back from there.
     """
 
     id: str
@@ -105,6 +107,8 @@ class StepDefinition:
     retry_delay_seconds: float = 0.0
     allow_failure: bool = False
     working_dir: str = ""
+    stage_in: tuple[str, ...] = ()
+    stage_out: tuple[str, ...] = ()
     resources: Resources = field(default_factory=Resources)
 
     @property

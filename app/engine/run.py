@@ -31,11 +31,11 @@ from app.domain import (
     TaskStatus,
 )
 from app.durations import format_duration
-from app.engine.command import build_job, environment
+from app.engine.command import build_job, environment, staging
 from app.engine.ending import job_folder
 from app.engine.expressions import evaluate
 from app.engine.header_fields import HeaderFields
-from app.engine.launchers.base import JobPhase, JobState, Launcher, Watched, can_pause, pauser
+from app.engine.launchers.base import Job, JobPhase, JobState, Launcher, Watched, can_pause, pauser
 from app.engine.levels import level_of
 from app.engine.model import StepDefinition, StepType
 from app.engine.progress import Progress
@@ -257,13 +257,32 @@ class Run:
             self._fail(step, task, _reason(step, task, state, took))
 
     def _succeed(self, step: StepDefinition, task: TaskState, took: str) -> None:
+        folder = self._job_folder(step, task)
         try:
-            task.outputs = len(self._launcher.outputs(self._job_folder(step, task)))
+            self._stage_out(step, folder)
+        except InvalidRequest as exc:
+            self._fail(step, task, f"stage_out: {exc.message}")
+            return
+        try:
+            task.outputs = len(self._launcher.outputs(folder))
         except InvalidRequest as exc:
             self._fail(step, task, f"its outputs cannot be read: {exc.message}")
             return
         self._progress.move(step.id, TaskStatus.SUCCESS)
         self._remark(Level.INFO, f"Task '{step.id}' succeeded after {took}", step)
+
+    def _stage_in(self, job: Job) -> None:
+        if job.staging is None:
+            return
+        try:
+            self._launcher.stage_in(job.folder, job.staging)
+        except InvalidRequest as exc:
+            raise InvalidRequest(f"stage_in: {exc.message}") from exc
+
+    def _stage_out(self, step: StepDefinition, folder: Path) -> None:
+        moved = staging(step, self._folder / "work")
+        if moved is not None:
+            self._launcher.stage_out(folder, moved)
 
     def _fail(self, step: StepDefinition, task: TaskState, reason: str) -> None:
         self._remark(Level.ERROR, f"Task '{step.id}' failed: {reason}", step)
@@ -345,6 +364,7 @@ class Run:
                 values=values,
                 kill_grace_seconds=self._machine.kill_grace_seconds,
             )
+            self._stage_in(job)
             self._launcher.prepare(job)
         except (InvalidRequest, UpstreamRefused) as exc:
             self._machine.slots.give_back(self._execution.id, step.id)

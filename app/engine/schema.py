@@ -148,6 +148,8 @@ def _check_memory(value: Any) -> None:
 
 @_format("file-path")
 def _check_file_path(value: Any) -> None:
+    if not isinstance(value, str):
+        return
     path = PurePosixPath(value)
     if path.is_absolute() or ".." in path.parts or str(path) != value or value == ".":
         raise ValueError("must be a relative path without '.', '..' and empty parts")
@@ -240,6 +242,13 @@ _RESOURCES: Final = _object(
     }
 )
 
+_PATHS: Final[dict[str, JSON]] = {
+    "type": "array",
+    "items": {"type": "string", "allOf": [{"format": "file-path"}, {"format": "literal"}]},
+    "uniqueItems": True,
+    "maxItems": 100,
+}
+
 _STEP: Final = _object(
     {
         "id": {"type": "string", "format": "step-id"},
@@ -254,6 +263,8 @@ _STEP: Final = _object(
         "retry_delay": {"format": "duration"},
         "allow_failure": {"type": "boolean"},
         "working_dir": _LITERAL,
+        "stage_in": _PATHS,
+        "stage_out": _PATHS,
         "resources": _RESOURCES,
     },
     "id",

@@ -8,23 +8,27 @@ import time
 from contextlib import suppress
 from dataclasses import asdict, dataclass
 from pathlib import Path
-from signal import SIG_DFL, SIGHUP, SIGINT, SIGKILL, SIGQUIT, SIGTERM, signal
+from signal import SIGKILL, SIGTERM
 from subprocess import PIPE, Popen
 
-from app.engine.launchers.base import JobPhase, JobState, Launcher
+from app.engine.launchers.base import JobPhase, JobState, Launcher, Polling, Pool
 from app.engine.launchers.disk import disk_errors, write_files
 from app.engine.launchers.frames import read_lines
 from app.engine.launchers.outputs import parse_outputs, read_outputs
 from app.engine.launchers.shim.output import Output, Pipe
 from app.engine.launchers.shim.records import FRAMES, OUTPUTS, STDERR, STDOUT
-from app.errors import UpstreamUnreachable
-from app.files import make_private_folder, write_whole
+from app.engine.launchers.staging import copy_files
+from app.engine.model import Resource
+from app.files import make_private_folder, text_of, write_whole
 from app.settings.schema import Range, WholeNumber, setting
 
-RECORDS = {"prepared", "claim", "lock", "started", "cancel", "exit", FRAMES, OUTPUTS}
+RECORDS = {"prepared", "claim", "lock", "started", "cancel", "exit", "staged", FRAMES, OUTPUTS}
 
 
 class ToyLauncher(Launcher):
+    honours, pool = frozenset({Resource.NODES}), Pool("toy", most_jobs=4)
+    polling = Polling(most_jobs=2, followed_seconds=0.05, quiet_seconds=0.05)
+
     @dataclass(frozen=True)
     class Options:
         """How commands run."""
@@ -38,6 +42,12 @@ class ToyLauncher(Launcher):
     def create(cls, options, context):
         return cls(options.nice)
 
+    def stage_in(self, folder, staging):
+        copy_files(staging.folder, folder / "staged", staging.stage_in)
+
+    def stage_out(self, folder, staging):
+        copy_files(folder / "staged", staging.folder, staging.stage_out)
+
     @disk_errors()
     def prepare(self, job):
         if not (job.folder / "prepared").exists():
@@ -49,11 +59,10 @@ class ToyLauncher(Launcher):
     def start(self, job):
         self.prepare(job)
         given = json.dumps(asdict(job), default=str).encode()  # by a pipe: no disk holds a secret
-        command = (sys.executable, "-P", __file__, str(self._nice))
+        signals = "--default-signal=HUP,INT,QUIT"  # a shell or nohup may have had them ignored
+        command = ("env", signals, sys.executable, "-P", __file__, str(self._nice))
         if not (job.folder / "claim").exists():
             Popen(command, -1, None, PIPE, PIPE, cwd=job.folder, env={}).communicate(given)
-        if not (job.folder / "claim").exists():
-            raise UpstreamUnreachable("The supervisor of the job could not be started.")
 
     @disk_errors()
     def refuse(self, folder, *, cancelled):
@@ -90,24 +99,17 @@ class ToyLauncher(Launcher):
         (folder / "cancel").touch()
 
 
-def text_of(path):
-    return path.read_text() if path.is_file() else ""
-
-
 def supervise(nice):
     job = json.load(sys.stdin)
     if os.fork():
         os._exit(0)
     os.setsid()
-    for number in (SIGHUP, SIGINT, SIGQUIT):  # which a shell or nohup may have had ignored
-        signal(number, SIG_DFL)
     with suppress(BlockingIOError, FileExistsError), Path("lock").open("ab") as lock:
         fcntl.flock(lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
         write_whole(Path("claim"), b"begun", replace=False)
         os.dup2(2, 1)  # the starter need not wait for more
         os.nice(nice)
-        cancelled = {"exit_code": 128 + SIGTERM, "cancelled": True}
-        result = cancelled if Path("cancel").exists() else run(job)
+        result = {"exit_code": 143, "cancelled": True} if Path("cancel").exists() else run(job)
         for name in job["files"]:
             Path(name).unlink(missing_ok=True)
         write_whole(Path("exit"), json.dumps({**result, "finished_at": time.time()}).encode())
@@ -115,24 +117,22 @@ def supervise(nice):
 
 def run(job):
     env, began = {**job["env"], "SLIPWAY_OUTPUT": str(Path(OUTPUTS).absolute())}, time.time()
-    stdin, work = os.memfd_create("stdin"), Path(job["working_dir"])
+    work = Path("staged").absolute() if job["staging"] else Path(job["working_dir"])
+    stdin, until = os.memfd_create("stdin"), began + (job["timeout_seconds"] or float("inf"))
     os.pwrite(stdin, (job["stdin"] or "").encode(), 0)
     try:
         make_private_folder(work)
         command = Popen(job["argv"], 0, None, stdin, PIPE, PIPE, cwd=work, env=env, process_group=0)
     except (OSError, ValueError) as exc:
         what, why = getattr(exc, "filename", job["argv"][0]), getattr(exc, "strerror", exc)
-        code = 127 if isinstance(exc, FileNotFoundError) else 126
-        return {"exit_code": code, "reason": f"{what}: {why}"}
+        return {"exit_code": 127 - (type(exc) is not FileNotFoundError), "reason": f"{what}: {why}"}
     Path("started").write_text(json.dumps(began))  # not brought to the disk: output waits
-    told, until, output = {}, began + (job["timeout_seconds"] or float("inf")), Output()
-    ends = {STDOUT: command.stdout, STDERR: command.stderr}
+    ends, told, output = {STDOUT: command.stdout, STDERR: command.stderr}, {}, Output()
     pipes = [Pipe(code, os.dup(end.fileno()), output) for code, end in ends.items()]
     while command.poll() is None:
         time.sleep(0.01)
         pipes = [pipe for pipe in pipes if pipe.read() or not pipe.closed]
-        late = time.time() > until
-        if told and late:
+        if (late := time.time() > until) and told:
             os.killpg(command.pid, SIGKILL)
         elif not told and (late or Path("cancel").exists()):
             told = {"timed_out" if late else "cancelled": True}
@@ -142,8 +142,8 @@ def run(job):
         os.killpg(command.pid, SIGKILL)  # what it left behind
     while pipes := [pipe for pipe in pipes if pipe.read()]:
         pass
-    code = command.returncode if command.returncode >= 0 else 128 - command.returncode
-    return {"exit_code": code, "started_at": began, **told}
+    code = command.returncode
+    return {"exit_code": code if code >= 0 else 128 - code, "started_at": began, **told}
 
 
 if __name__ == "__main__":

@@ -16,6 +16,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any, ClassVar, Protocol, cast
 
 from app.domain import JSON
+from app.engine.launchers.staging import check_files
 from app.engine.model import Resource, Resources
 from app.errors import CapabilityMissing, UpstreamUnreachable
 from app.files import make_private_folder, write_whole
@@ -49,6 +50,21 @@ class Stream(StrEnum):
 
 
 @dataclass(frozen=True, slots=True)
+class Staging:
+    """Files that a job is given, and that it gives back.
+
+    Attributes:
+        folder: The folder of the execution, which its steps share.
+        stage_in: Files below it that the command finds when it begins.
+        stage_out: Files that the command leaves, and that are below it when the step has succeeded.
+    """
+
+    folder: Path
+    stage_in: tuple[str, ...] = ()
+    stage_out: tuple[str, ...] = ()
+
+
+@dataclass(frozen=True, slots=True)
 class Job:
     """One attempt of one step, ready to run.
 
@@ -65,6 +81,7 @@ class Job:
         timeout_seconds: Longest time to run, not counting time paused.
         kill_grace_seconds: Time from the polite signal to the deadly one.
         resources: What the step asks for; what the launcher honours is its to give.
+        staging: Files to move; None where the step names none.
     """
 
     execution_id: str
@@ -77,6 +94,7 @@ class Job:
     timeout_seconds: float | None = None
     kill_grace_seconds: float = 10.0
     resources: Resources = field(default_factory=Resources)
+    staging: Staging | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -274,6 +292,33 @@ class Launcher(ABC):
         make_private_folder(folder)
         for name, content in files.items():
             _write_once(folder / name, content)
+
+    def stage_in(self, folder: Path, staging: Staging) -> None:
+        """Bring files to where a job will run, before it is prepared; idempotent.
+
+        By default they are there already, and it is only made sure of: jobs run in the folder of
+        the execution itself.
+
+        Args:
+            folder: The job's folder.
+            staging: The files; see :mod:`app.engine.launchers.staging` for what moves them.
+
+        Raises:
+            InvalidRequest: One is not there, is no regular file, or they are too large.
+        """
+        check_files(staging.folder, staging.stage_in)
+
+    def stage_out(self, folder: Path, staging: Staging) -> None:
+        """Bring files back from where a job ran, when it has succeeded; idempotent.
+
+        Args:
+            folder: The job's folder.
+            staging: The files, and where they belong.
+
+        Raises:
+            InvalidRequest: As :meth:`stage_in`.
+        """
+        check_files(staging.folder, staging.stage_out)
 
     @abstractmethod
     def prepare(self, job: Job) -> None:

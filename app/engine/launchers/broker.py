@@ -24,7 +24,7 @@ from signal import SIGKILL
 from typing import Any
 
 from app.domain import JSON
-from app.engine.launchers.base import Job, JobState
+from app.engine.launchers.base import Job, JobState, Staging
 from app.engine.launchers.job_processes import notify
 from app.engine.launchers.job_records import Process
 from app.engine.launchers.local import LocalLauncher, open_doorbell
@@ -42,7 +42,9 @@ _DOORBELL = "doorbell"
 _BEAT_MILLISECONDS = 10_000
 _PR_SET_DUMPABLE = 4
 _OF_JOB = frozenset({"prepare", "start"})
+_OF_STAGING = frozenset({"stage_in", "stage_out"})
 _OF_FOLDER = {
+    **{verb: verb for verb in _OF_STAGING},
     **{verb: verb for verb in ("make_work_folder", "refuse", "state")},
     **{verb: verb for verb in ("cancel", "end", "pause", "resume")},
     "read": "read_frames",
@@ -119,6 +121,9 @@ def _do(launcher: LocalLauncher, verb: str, request: dict[str, Any]) -> Any:
     if verb in _OF_JOB:
         job = Job(folder=folder, working_dir=Path(request.pop("working_dir")), **request)
         return getattr(launcher, verb)(job)
+    if verb in _OF_STAGING:
+        told = request.pop("staging")
+        request["staging"] = Staging(**{**told, "folder": Path(told["folder"])})
     result = getattr(launcher, _OF_FOLDER[verb])(folder, **request)
     return asdict(result) if isinstance(result, JobState) else result
 

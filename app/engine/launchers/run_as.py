@@ -8,7 +8,7 @@ import sys
 import threading
 import time
 from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import Any, ClassVar, Self
 
@@ -22,6 +22,7 @@ from app.engine.launchers.base import (
     LauncherContext,
     NoOptions,
     OutputLine,
+    Staging,
 )
 from app.engine.launchers.broker_link import HELPER, Helper, Link, NotStarted, by_sudo
 from app.engine.launchers.frames import parse_frames
@@ -166,6 +167,14 @@ class RunAsLauncher(Launcher):
         except RuntimeError as exc:
             raise OSError(str(exc)) from exc
 
+    def stage_in(self, folder: Path, staging: Staging) -> None:
+        """Have files looked for that a job needs."""
+        self._link.call("stage_in", folder=str(folder), staging=_staging(staging))
+
+    def stage_out(self, folder: Path, staging: Staging) -> None:
+        """Have files looked for that a job should have left."""
+        self._link.call("stage_out", folder=str(folder), staging=_staging(staging))
+
     def prepare(self, job: Job) -> None:
         """Have the records of a job written."""
         self._link.call("prepare", **_job(job))
@@ -242,6 +251,10 @@ class RunAsLauncher(Launcher):
             time.sleep(pause)
             pause = min(2 * pause, _LISTEN_LATEST_SECONDS)
             helper = self._listener(hung)
+
+
+def _staging(staging: Staging) -> dict[str, Any]:
+    return {**asdict(staging), "folder": str(staging.folder)}
 
 
 def _job(job: Job) -> dict[str, Any]:
