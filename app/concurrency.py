@@ -110,11 +110,11 @@ class FairPlaces:
 
     Args:
         places: How many may hold one at the same time.
-        waiting: Most callers of one side of one owner that may wait.
+        waiting: Most callers of one side of one owner that may wait; None for any number.
         sides: Most sides of one owner of which callers may wait.
     """
 
-    def __init__(self, places: int, waiting: int, sides: int = 32) -> None:
+    def __init__(self, places: int, waiting: int | None, sides: int = 32) -> None:
         self._free = places
         self._each = max(1, places - 1)
         self._most_waiting = waiting
@@ -130,28 +130,47 @@ class FairPlaces:
         Raises:
             LimitExceeded: Too many calls of this owner wait already.
         """
-        granted = Event()
+        self._take(owner, side)
+        try:
+            yield
+        finally:
+            with self._lock:
+                self._give_back(owner)
+
+    def _take(self, owner: str, side: str) -> None:
         with self._lock:
+            if self._free and not self._queues and self._held[owner] < self._each:
+                self._free -= 1
+                self._held[owner] += 1
+                return
+            granted = Event()
             self._queue_up(owner, side, granted)
             self._grant()
         try:
             granted.wait()
-            yield
-        finally:
+        except BaseException:  # the caller was ended while it waited
             with self._lock:
                 if granted.is_set():
-                    self._held -= Counter([owner])  # forgets whoever holds none
-                    self._free += 1
-                    if owner in self._queues:  # they had their turn, whenever they came back
-                        self._queues[owner] = self._queues.pop(owner)
-                else:  # the caller was ended while it waited
+                    self._give_back(owner)
+                else:
                     self._queues[owner][side].remove(granted)
                     self._tidy(owner, side)
-                self._grant()
+            raise
+
+    def _give_back(self, owner: str) -> None:
+        """Take a place back, for others; the lock is held."""
+        self._held[owner] -= 1
+        if not self._held[owner]:
+            del self._held[owner]
+        self._free += 1
+        if owner in self._queues:  # they had their turn, whenever they came back
+            self._queues[owner] = self._queues.pop(owner)
+        self._grant()
 
     def _queue_up(self, owner: str, side: str, granted: Event) -> None:
         sides = self._queues.get(owner, {})
-        full = len(sides.get(side, ())) >= self._most_waiting
+        most = self._most_waiting
+        full = most is not None and len(sides.get(side, ())) >= most
         if full or (side not in sides and len(sides) >= self._most_sides):
             text = "Too many of your requests wait already; try again when they are done."
             raise LimitExceeded(text, retry_after_seconds=5)
@@ -178,3 +197,28 @@ class FairPlaces:
             del sides[side]
         if not sides:
             del self._queues[owner]
+
+
+class Precedence:
+    """Decides who goes where some go before others: of four in a row one is one of the others.
+
+    It is not safe for threads; its callers have a lock.
+    """
+
+    _FIRST_IN_A_ROW = 3
+
+    def __init__(self) -> None:
+        self._in_a_row = 0
+
+    def is_for_first(self, first: bool, other: bool) -> bool:
+        """Return whether one of those that go first is next.
+
+        Args:
+            first: There is such a one.
+            other: There is one of the others.
+        """
+        return first and not (other and self._in_a_row >= self._FIRST_IN_A_ROW)
+
+    def went(self, first: bool) -> None:
+        """Note who went: one of those that go first, or one of the others."""
+        self._in_a_row = self._in_a_row + 1 if first else 0

@@ -24,6 +24,7 @@ from pathlib import Path
 import structlog
 
 from app.clients.orchestrator import LostLaunch, Orchestrator, bound_to_node
+from app.concurrency import Precedence
 from app.domain import DrivenExecution, Execution, ExecutionStatus, Identity, Observation, Role
 from app.engine.launchers.shim.records import boot_id
 from app.errors import (
@@ -56,7 +57,6 @@ _SHORTEST_REST = 0.1
 """Share of the pause between two looks that is kept, however long the first one took."""
 _TOUCH_SECONDS = 5.0
 """How old ``as_of`` gets while nothing else changes."""
-_FIRST_IN_A_ROW = 3
 _SUSPECT_SECONDS = 0.1
 """How long a suspect waits while another one is looked at."""
 _FORESEEN = (UpstreamError, StoreUnavailable, NotFound, Conflict)
@@ -184,7 +184,7 @@ class _Lane:
         self._first = _Queue()
         self._others = _Queue()
         self._turns = itertools.count()
-        self._in_a_row = 0
+        self._precedence = Precedence()
 
     def put(self, driver: _Driver) -> None:
         """Queue a driver up; the caller holds the lock. An older place becomes void."""
@@ -196,18 +196,16 @@ class _Lane:
     def take(self) -> _Driver | None:
         """Take the driver to look at next, if one is due; the caller holds the lock."""
         # A driver goes to the first queue because somebody waits for it, but a stream of such ones
-        # must not starve the others: after three of them one of the others goes.
+        # must not starve the others.
         first = self._first.next_owner(self._is_full)
         other = self._others.next_owner(self._is_full)
-        if first is not None and not (other is not None and self._in_a_row >= _FIRST_IN_A_ROW):
-            self._in_a_row += 1
-            self._looking[first] += 1
-            return self._first.take(first)
-        if other is None:
+        goes_first = self._precedence.is_for_first(first is not None, other is not None)
+        queue, owner = (self._first, first) if goes_first else (self._others, other)
+        if owner is None:
             return None
-        self._in_a_row = 0
-        self._looking[other] += 1
-        return self._others.take(other)
+        self._precedence.went(goes_first)
+        self._looking[owner] += 1
+        return queue.take(owner)
 
     def looked(self, driver: _Driver) -> None:
         """Note the end of a look; the caller holds the lock."""

@@ -9,12 +9,12 @@ from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
 
+from app.concurrency import Precedence
 from app.settings.schema import Duration, Range, WholeNumber, setting
 
 _REQUESTS_PER_LOOK = 2
 _GROWTH = 0.25
 _BURST = 4
-_FIRST_IN_A_ROW = 3
 _USABLE = 0.95
 _LEAST_SHARE_OF_UNFOLLOWED = 0.25
 # Threads wake late, and an interval is to be kept as what it is called: the most.
@@ -53,7 +53,7 @@ class Budget:
         self._changed = threading.Condition()
         self._first: deque[object] = deque()
         self._others: deque[object] = deque()
-        self._in_a_row = 0
+        self._precedence = Precedence()
         self._free_at = 0.0
         self._caller = threading.local()
 
@@ -75,15 +75,15 @@ class Budget:
             while (wait := self._seconds_for(me)) is None or wait > 0:
                 self._changed.wait(wait)
             (self._first if first else self._others).popleft()
-            self._in_a_row = self._in_a_row + 1 if first else 0
+            self._precedence.went(first)
             now = time.monotonic()
             self._free_at = max(self._free_at, now - _BURST * self._interval) + self._interval
             self._changed.notify_all()
 
     def _seconds_for(self, me: object) -> float | None:
         """Return the time until somebody may pass; None while it is the turn of another."""
-        wait_for_others = self._others and self._in_a_row >= _FIRST_IN_A_ROW
-        queue = self._first if self._first and not wait_for_others else self._others
+        first = self._precedence.is_for_first(bool(self._first), bool(self._others))
+        queue = self._first if first else self._others
         return self._free_at - time.monotonic() if queue[0] is me else None
 
 

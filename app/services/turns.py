@@ -8,10 +8,10 @@ worked off one after the other before the loop looks at a socket again.
 from __future__ import annotations
 
 import time
-from collections import OrderedDict, deque
 from collections.abc import Callable, Iterator
 from contextlib import AbstractContextManager, contextmanager
-from threading import Event, Lock
+
+from app.concurrency import FairPlaces
 
 Turn = Callable[[], AbstractContextManager[None]]
 """Takes a turn for one piece of work, which must be short and must not wait for anything."""
@@ -33,10 +33,8 @@ class Turns:
     """
 
     def __init__(self) -> None:
-        self._lock = Lock()
-        self._taken = False
+        self._gate = FairPlaces(1, waiting=None)
         self._worked_seconds = 0.0
-        self._waiting: OrderedDict[str, deque[Event]] = OrderedDict()
 
     @contextmanager
     def turn(self, owner: str) -> Iterator[None]:
@@ -45,53 +43,16 @@ class Turns:
         Args:
             owner: Whose work it is.
         """
-        self._take(owner)
-        begin = time.perf_counter()
-        try:
-            yield
-        finally:
-            self._give_back(time.perf_counter() - begin)
+        with self._gate.place(owner):
+            begin = time.perf_counter()
+            try:
+                yield
+            finally:
+                self._pause_after(time.perf_counter() - begin)
 
-    def _take(self, owner: str) -> None:
-        with self._lock:
-            if not self._taken:
-                self._taken = True
-                return
-            called = Event()
-            self._waiting.setdefault(owner, deque()).append(called)
-        try:
-            called.wait()
-        except BaseException:  # the client hung up meanwhile
-            self._leave(owner, called)
-            raise
-
-    def _leave(self, owner: str, called: Event) -> None:
-        with self._lock:
-            queue = self._waiting.get(owner)
-            if queue is not None and called in queue:
-                queue.remove(called)
-                if not queue:
-                    del self._waiting[owner]
-                return
-        self._call_next()
-
-    def _give_back(self, seconds: float) -> None:
-        try:
-            self._worked_seconds += seconds + _WRITE_SECONDS
-            if self._worked_seconds >= _WORK_SECONDS:
-                self._worked_seconds = 0.0
-                time.sleep(_PAUSE_SECONDS)
-        finally:
-            self._call_next()
-
-    def _call_next(self) -> None:
-        """Give the turn to the first caller of the next owner; owners go round robin."""
-        with self._lock:
-            if not self._waiting:
-                self._taken = False
-                return
-            owner, queue = self._waiting.popitem(last=False)
-            called = queue.popleft()
-            if queue:
-                self._waiting[owner] = queue
-        called.set()
+    def _pause_after(self, seconds: float) -> None:
+        """Count work; the turn is held, and so is everybody who waits for one."""
+        self._worked_seconds += seconds + _WRITE_SECONDS
+        if self._worked_seconds >= _WORK_SECONDS:
+            self._worked_seconds = 0.0
+            time.sleep(_PAUSE_SECONDS)

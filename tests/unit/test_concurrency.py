@@ -7,7 +7,7 @@ from concurrent.futures import ThreadPoolExecutor
 import pytest
 from kit.patience import PATIENCE_SECONDS, await_that
 
-from app.concurrency import FairPlaces
+from app.concurrency import FairPlaces, Precedence
 from app.errors import LimitExceeded
 
 
@@ -115,3 +115,21 @@ def test_modest_threads_are_nicer_than_their_process_whatever_that_is():
     )
     before = os.getpriority(os.PRIO_PROCESS, 0)
     assert said.stdout == f"{[min(19, before + 17)] * 2}\n", said.stderr
+
+
+class TestPrecedence:
+    def order(self, first, others):
+        precedence, went = Precedence(), ""
+        while first or others:
+            goes_first = precedence.is_for_first(first > 0, others > 0)
+            precedence.went(goes_first)
+            went += "F" if goes_first else "o"
+            first, others = first - goes_first, others - (not goes_first)
+        return went
+
+    def test_of_four_in_a_row_one_is_one_of_the_others(self):
+        assert self.order(8, 4) == "FFFoFFFoFFoo"
+
+    def test_where_one_side_waits_alone_it_goes(self):
+        assert self.order(5, 0) == "FFFFF"
+        assert self.order(0, 3) == "ooo"

@@ -34,7 +34,7 @@ class Queue:
         self.served = []
 
     def join(self, owner):
-        number = sum(map(len, self._turns._waiting.values()))
+        number = self._count()
 
         def work():
             with self._turns.turn(owner):
@@ -43,10 +43,14 @@ class Queue:
         self._threads.append(threading.Thread(target=work, daemon=True))
         self._threads[-1].start()
         for _ in range(3000):
-            if sum(map(len, self._turns._waiting.values())) > number:
+            if self._count() > number:
                 return
             threading.Event().wait(0.005)
         raise AssertionError("nobody waits")
+
+    def _count(self):
+        queues = self._turns._gate._queues.values()
+        return sum(len(queue) for sides in queues for queue in sides.values())
 
     def serve(self):
         for thread in self._threads:
@@ -78,7 +82,7 @@ def test_the_many_of_one_user_have_one_turn_where_the_one_of_another_has_one(tur
         for owner in ["ada", "ada", "ada", "ada", "bob", "eve", "eve"]:
             queue.join(owner)
     assert queue.serve() == ["ada", "bob", "eve", "ada", "eve", "ada", "ada"]
-    assert not turns._waiting
+    assert not turns._gate._queues
 
 
 def test_after_some_work_there_is_a_pause_whoever_did_it(turns, pauses, monkeypatch):
