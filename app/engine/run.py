@@ -42,7 +42,7 @@ from app.engine.progress import Progress
 from app.engine.slots import Slots
 from app.engine.task_state import TaskState, moment
 from app.engine.watch import JobWatch
-from app.errors import InvalidRequest, UpstreamError, UpstreamRefused
+from app.errors import InvalidRequest, SlipwayError, UpstreamError, UpstreamRefused
 
 _BEGUN = (TaskStatus.RUNNING, TaskStatus.PAUSED)
 _ALIVE = (JobPhase.QUEUED, JobPhase.RUNNING)
@@ -512,13 +512,13 @@ def _do_all(actions: Sequence[Callable[[], None]]) -> None:
     """Do everything, although one thing may fail.
 
     Raises:
-        UpstreamError: The first that failed.
+        SlipwayError: The first that failed.
     """
-    failure: UpstreamError | None = None
+    failure: SlipwayError | None = None
     for action in actions:
         try:
             action()
-        except UpstreamError as exc:
+        except SlipwayError as exc:
             failure = failure or exc
     if failure is not None:
         raise failure
