@@ -195,6 +195,7 @@ class EngineOrchestrator(Orchestrator):
         if not end_all(tasks, machine.executions_dir / execution.id, machine.launcher):
             return None
         machine.slots.keep_only(execution.id, ())
+        machine.watch.look(execution.id, (), followed=False)
         return "Nothing of it runs any more."
 
     def pause(self, execution: DrivenExecution) -> None:

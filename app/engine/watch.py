@@ -136,7 +136,7 @@ class _Rounds:
         self._asking = threading.Lock()  # held during a round; who waits for it uses its answers
         self._lock = threading.Lock()  # of what follows
         self._parts: dict[str, _Part] = {}
-        self._asked_at: float | None = None
+        self._rested_at: float | None = None  # when the last round began, then when it ended
         self._failure: SlipwayError | None = None
 
     def look(self, execution_id: str, jobs: Sequence[Watched], followed: bool) -> Seen:
@@ -189,7 +189,7 @@ class _Rounds:
 
     def _seconds_left(self) -> float:
         """Return the time until the next round is due; the lock is held."""
-        if self._asked_at is None:
+        if self._rested_at is None:
             return 0.0
         hurried = any(
             part.followed or any(known.state is None for known in part.known.values())
@@ -197,12 +197,12 @@ class _Rounds:
         )
         polling = self._polling
         pause = polling.followed_seconds if hurried else polling.quiet_seconds
-        return self._asked_at + pause - self._clock()
+        return self._rested_at + pause - self._clock()
 
     def _ask(self) -> list[str]:
         """Ask for all jobs; return the executions of which there is news."""
         with self._lock:
-            asked_at = self._asked_at = self._clock()
+            asked_at = self._rested_at = self._clock()
             jobs = [known.job for part in self._parts.values() for known in part.known.values()]
         states: Mapping[Path, JobState] = {}
         failure = None
@@ -212,6 +212,7 @@ class _Rounds:
             failure = exc
         with self._lock:
             self._failure = failure
+            self._rested_at = self._clock()  # a launcher that answers slowly has its rest, too
             return [id_ for id_, part in self._parts.items() if _note(part, states, asked_at)]
 
 

@@ -263,6 +263,21 @@ def test_nobody_asks_for_what_is_over(answers, many, clock, leave):
     assert [job.folder.name for job in answers.rounds[-1]] == ["a"]
 
 
+def test_a_launcher_that_answers_slowly_has_its_rest(answers, clock):
+    many = JobWatch(answers, clock)
+    answers.answers = {"a": state()}
+    ask_as_before = answers.states
+
+    def slowly(jobs):
+        clock.now += 9.0
+        return ask_as_before(jobs)
+
+    answers.states = slowly
+    assert many.look("e1", [running("a")], followed=True).again_seconds == 1.0
+    many.look("e1", [running("a")], followed=True)
+    assert len(answers.rounds) == 1
+
+
 def test_threads_that_come_at_once_ask_once(answers, clock):
     many = JobWatch(answers, clock)
     asked, let_go = threading.Event(), threading.Event()
