@@ -239,9 +239,12 @@ def slots(engine):
 
 
 def test_engines_of_one_machine_share_its_processors_and_others_do_not_take_them(engines):
-    here, too, rack, same = engines("local", TOY, f"'{HERE}Rack'", f"'{HERE}Rack'")
+    here, too, toy, rack, same = engines(
+        "local", f"'{HERE}Roaming'", TOY, f"'{HERE}Rack'", f"'{HERE}Rack'"
+    )
     assert slots(here) is slots(too)
     assert slots(rack) is slots(same)
+    assert slots(toy) not in (slots(here), slots(rack))
     many = {f"t{i}": Resources(cpus=2) for i in range(5)}
     assert len(slots(rack).take("e1", many, owner="ada")) == 3, "jobs of a pool are counted"
     assert len(slots(here).take("e2", many, owner="ada")) == 1, "both processors of the machine"
