@@ -41,17 +41,24 @@ for _module in map(import_module, _MODULES):
 
 
 @pytest.fixture
-def database_url(request: pytest.FixtureRequest) -> str:
+def only_works_with_tables(request: pytest.FixtureRequest) -> bool:
+    """Whether the test may work in a database that others work in before and afterwards."""
+    return "database" in request.fixturenames and request.function.__module__ != "test_migrations"
+
+
+@pytest.fixture
+def database_url(request: pytest.FixtureRequest, only_works_with_tables: bool) -> str:
     """URL of a database, which has all tables already where the test only works with them."""
-    lent = "database" in request.fixturenames and request.function.__module__ != "test_migrations"
-    url: str = request.getfixturevalue("migrated_database" if lent else "postgresql_database")
+    name = "migrated_database" if only_works_with_tables else "postgresql_database"
+    url: str = request.getfixturevalue(name)
     return url
 
 
 @pytest.fixture
-def database(database_url: str) -> Iterator[Database]:
+def database(database_url: str, only_works_with_tables: bool) -> Iterator[Database]:
     made = Database(database_url)
-    migrate.upgrade(made)
+    if not only_works_with_tables:
+        migrate.upgrade(made)
     yield made
     made.dispose()
 
