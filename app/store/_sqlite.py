@@ -100,6 +100,7 @@ class Writer:
         self._busy = False
         self._waiting: deque[_Job[Any]] = deque()
         self._commit_seconds = 0.0
+        self._rest_until = 0.0
         self._log = _commits.log_of(url)
 
     def write(self, work: Callable[[Connection], T], *, durable: bool) -> T:
@@ -203,6 +204,8 @@ class Writer:
                 them, and what would take too long waits on.
             alone: Nothing may join.
         """
+        if (rest := self._rest_until - time.monotonic()) > 0.0:
+            _sleep(rest)
         patience = min(job.deadline for job in jobs) - time.monotonic()
         durable = any(job.durable for job in jobs)
         with self.engine.connect() as connection:
@@ -225,7 +228,8 @@ class Writer:
         for job in jobs:
             job.done = True
         if ended - began > _LONG_SECONDS:
-            _sleep(_PAUSE_SECONDS)  # a process that waits for the lock asks for it meanwhile
+            # A process that waits for the lock asks for it meanwhile. Only what comes next waits.
+            self._rest_until = ended + _PAUSE_SECONDS
 
     def _attempt_in_time(self, connection: Connection, jobs: list[_Job[Any]], began: float) -> None:
         """Run jobs for one turn, longer where a commit is dear; put the others back in front."""

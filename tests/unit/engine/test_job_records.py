@@ -90,3 +90,21 @@ def test_a_process_that_was_not_stored_well_is_none(stored):
 def test_a_reason_is_made_fit_to_be_kept(tmp_path):
     write(tmp_path / records.EXIT, {**RESULT, "reason": "a\0\ud800" + "x" * 60_000})
     assert read_result(tmp_path)["reason"] == "a\ufffd\ufffd" + "x" * 997
+
+
+def test_a_claim_is_on_the_disk_with_its_name_before_anything_is_done_about_it(
+    tmp_path, monkeypatch
+):
+    synced = []
+
+    def fsync(fd):
+        status = os.fstat(fd)
+        synced.append((status.st_ino, sorted(path.name for path in tmp_path.iterdir())))
+
+    monkeypatch.setattr(os, "fsync", fsync)
+    assert records.claim(str(tmp_path), {"pid": 1})
+    file, folder = (tmp_path / records.CLAIM).stat().st_ino, tmp_path.stat().st_ino
+    # Both once it has its name alone, so that the second finds nothing left to write.
+    assert synced == [(file, [records.CLAIM]), (folder, [records.CLAIM])]
+    assert not records.claim(str(tmp_path), {"pid": 2})
+    assert json.loads((tmp_path / records.CLAIM).read_text()) == {"pid": 1}

@@ -103,6 +103,22 @@ def test_many_that_take_long_leave_the_lock_to_others_in_between(database, monke
     assert stored(database) == names
 
 
+def test_the_pause_after_a_long_transaction_is_left_to_what_comes_next(database, monkeypatch):
+    monkeypatch.setattr(_sqlite, "_LONG_SECONDS", 0.0)
+    monkeypatch.setattr(_sqlite, "_PAUSE_SECONDS", 60.0)
+    pauses = []
+    monkeypatch.setattr(_sqlite, "_sleep", pauses.append)
+    database.write(insert("a"))
+    assert pauses == []
+    database.write(insert("b"))
+    assert len(pauses) == 1
+    assert 0.0 < pauses[0] <= 60.0
+    monkeypatch.setattr(_sqlite, "_LONG_SECONDS", 60.0)
+    database._sqlite_writer._rest_until = time.monotonic()
+    database.write(insert("c"))
+    assert len(pauses) == 1
+
+
 def test_what_comes_while_another_process_has_the_lock_joins_in(database, monkeypatch):
     monkeypatch.setattr(_sqlite, "_TURN_SECONDS", PATIENCE_SECONDS)
     elsewhere = Database(database.url)

@@ -47,13 +47,16 @@ def claim(folder: str, record: dict[str, Any]) -> bool:
         OSError: The claim could not be written.
     """
     path = os.path.join(folder, CLAIM)
-    temporary = _write_temporary(path, json.dumps(record).encode(), 0o600)
+    temporary = _write_temporary(path, json.dumps(record).encode(), 0o600, synced=False)
     try:
         os.link(temporary, path)  # it fails if the name exists, and never shows half a file
     except FileExistsError:
         return False
     finally:
         os.unlink(temporary)
+    # After the name, so that file systems with a journal write both at once. A loss of power in
+    # between leaves a damaged claim: the job counts as lost, like any claimed by an earlier boot.
+    sync(path)
     sync(folder)
     return True
 
