@@ -7,23 +7,33 @@ import pytest
 from job_bench import JobBench, make_launcher
 from kit.other_user import user_of_rig
 
+from app.engine.launchers.base import LauncherCapability
+from app.engine.launchers.registry import launcher_class
+
 LAUNCHERS = {
     "local": "local",
     "run_as": "kit.other_user:Rig",
     "toy": "kit.toy_launcher:ToyLauncher",
 }
-BEYOND = {"pausing", "shim"}
-"""Marks of tests that a launcher need not pass which keeps its contract and no more."""
+BY_SHIM = {"local", "run_as"}
+"""Launchers that also keep what tests with the mark ``shim`` ask for, beyond the contract."""
 
 
 def pytest_generate_tests(metafunc):
-    """Try each launcher where a test asks for one; the toy, where it asks for the contract."""
+    """Try each launcher that promises what a test is about."""
     if "launcher_name" not in metafunc.fixturenames or has_own(metafunc, "launcher_name"):
         return
-    names = dict(LAUNCHERS)
-    if BEYOND.intersection(mark.name for mark in metafunc.definition.iter_markers()):
-        del names["toy"]
+    marks = {mark.name for mark in metafunc.definition.iter_markers()}
+    names = [name for name in LAUNCHERS if keeps(name, marks)]
     metafunc.parametrize("launcher_name", names, indirect=True)
+
+
+def keeps(name, marks):
+    """Tell whether a launcher promises what tests with these marks are about."""
+    if "shim" in marks:
+        return name in BY_SHIM
+    pauses = LauncherCapability.PAUSE in launcher_class(LAUNCHERS[name]).capabilities
+    return pauses or "pausing" not in marks
 
 
 def has_own(metafunc, fixture):

@@ -360,7 +360,7 @@ os.killpg(0, signal.SIGKILL)
 
 def starter(launcher_name, root, count):
     argv = (str(Path(__file__).parent), launcher_name, str(root), str(count))
-    env = {**os.environ, "PYTHONPATH": str(Path(__file__).parents[1])}
+    env = {**os.environ, "PYTHONPATH": os.pathsep.join(sys.path)}  # a launcher may be anywhere
     return subprocess.Popen([sys.executable, "-c", STARTER, *argv], env=env, start_new_session=True)
 
 
