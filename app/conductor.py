@@ -11,7 +11,6 @@ import heapq
 import itertools
 import math
 import os
-import random
 import threading
 import time
 import uuid
@@ -23,6 +22,7 @@ from pathlib import Path
 
 import structlog
 
+from app.backoff import Backoff
 from app.clients.orchestrator import LostLaunch, Orchestrator, bound_to_node
 from app.concurrency import Precedence
 from app.domain import DrivenExecution, Execution, ExecutionStatus, Identity, Observation, Role
@@ -50,9 +50,10 @@ log = structlog.get_logger(__name__)
 
 _CLAIM_AT_ONCE = 1000
 _OTHERS_ALIVE_LEASES = 2.0
-_FIRST_PAUSE_SECONDS = 1.0
-_LONGEST_PAUSE_SECONDS = 15.0
-_LONGEST_PAUSE_FOLLOWED_SECONDS = 5.0
+_AFTER_FAILURES = Backoff(first=1.0, longest=15.0, jitter=0.2)
+"""When an execution is looked at again after looks that failed."""
+_AFTER_FAILURES_FOLLOWED = Backoff(first=1.0, longest=5.0, jitter=0.2)
+"""The same for one that somebody waits for."""
 _SHORTEST_REST = 0.1
 """Share of the pause between two looks that is kept, however long the first one took."""
 _TOUCH_SECONDS = 5.0
@@ -495,7 +496,7 @@ class Conductor:
             finally:
                 lane.suspects.release()
         except BaseException:  # noqa: BLE001  (such as a lack of memory for a line of the log)
-            return time.monotonic() + _LONGEST_PAUSE_SECONDS
+            return time.monotonic() + _AFTER_FAILURES.longest
 
     def _look(self, driver: _Driver) -> float | None:
         """Observe one execution once.
@@ -621,10 +622,8 @@ def _failed(driver: _Driver, exc: BaseException) -> float:
     asked_seconds = exc.retry_after_seconds if isinstance(exc, SlipwayError) else None
     unreachable = isinstance(exc, UpstreamUnreachable | UpstreamTimeout)
     driver.cut_off = unreachable and asked_seconds is None
-    longest = _LONGEST_PAUSE_FOLLOWED_SECONDS if driver.followed else _LONGEST_PAUSE_SECONDS
-    pause = min(longest, _FIRST_PAUSE_SECONDS * 2.0 ** min(driver.failures - 1, 10))
-    pause *= random.uniform(0.8, 1.2)  # noqa: S311  (so that not all come back at one moment)
-    return time.monotonic() + max(asked_seconds or 0.0, pause)
+    backoff = _AFTER_FAILURES_FOLLOWED if driver.followed else _AFTER_FAILURES
+    return time.monotonic() + max(asked_seconds or 0.0, backoff.pause(driver.failures))
 
 
 def _forgotten(execution: DrivenExecution, exc: NotFound) -> Observation:

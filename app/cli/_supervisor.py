@@ -17,6 +17,7 @@ from dataclasses import dataclass, field
 
 import structlog
 
+from app.backoff import Backoff
 from app.cli._lifeline import AT_WORK, BEAT_SECONDS, START_SECONDS, notify_systemd
 from app.cli._signals import catch_stop_signals
 from app.files import inherited_umask
@@ -26,7 +27,7 @@ log = structlog.get_logger(__name__)
 _LOOK_SECONDS = 0.05
 _LONGEST_LOOK_SECONDS = 0.5
 _ABORT_SECONDS = 1.0
-_LONGEST_PAUSE_SECONDS = 10.0
+_RESTART = Backoff(first=0.1, longest=10.0)
 _STEADY_SECONDS = 10.0
 _HOPELESS = 3
 """Deaths in a row after which nobody should wait for a process."""
@@ -124,7 +125,7 @@ class Child:
     def put_off(self) -> float:
         """Wait before the next start, the longer the more have failed; give the seconds."""
         self.failures += 1
-        pause = min(_LONGEST_PAUSE_SECONDS, 0.1 * 2.0 ** min(self.failures - 1, 10))
+        pause = _RESTART.pause(self.failures)
         self.start_at = time.monotonic() + pause
         return pause
 

@@ -9,12 +9,13 @@ from dataclasses import dataclass
 from ipaddress import IPv4Address, IPv6Address, ip_address, ip_network
 from typing import Final
 
+from app.backoff import Backoff
 from app.errors import LimitExceeded
 
 _FREE: Final = 5
 _FREE_OF_MANY: Final = 20
-_FIRST_SECONDS: Final = 1.0
-_LONGEST_SECONDS: Final = 60.0
+_SLOWED_DOWN: Final = Backoff(first=1.0, longest=60.0)
+"""How long a name from an address waits, by the wrong logins beyond those that are free."""
 _FORGET_SECONDS: Final = 900.0
 _MOST_REMEMBERED: Final = 10_000
 _IPV6_PREFIX: Final = 64
@@ -76,8 +77,7 @@ class Attempts:
         excess = max(pair.number - _FREE, of_many - _FREE_OF_MANY)
         if excess < 0:
             return
-        pause = min(_LONGEST_SECONDS, _FIRST_SECONDS * 2.0 ** min(excess, 10))
-        left = pair.last_at + pause - time.monotonic()
+        left = pair.last_at + _SLOWED_DOWN.pause(excess + 1) - time.monotonic()
         if left > 0:
             text = "Too many wrong logins; try again later."
             raise LimitExceeded(text, retry_after_seconds=left)

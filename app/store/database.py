@@ -14,6 +14,7 @@ import structlog
 from sqlalchemy import Connection, Engine, make_url, text
 from sqlalchemy.exc import DBAPIError, SQLAlchemyError
 
+from app.backoff import Backoff
 from app.errors import StoreUnavailable
 from app.files import make_private_file, make_private_folder
 from app.store import _sqlite, faults
@@ -25,7 +26,8 @@ if TYPE_CHECKING:
 T = TypeVar("T")
 
 _ATTEMPTS = 3
-_REST_SECONDS = 0.05
+_REPEAT = Backoff(first=0.05, longest=0.1)
+"""When a transaction is repeated that another one, or a lost connection, made fail."""
 _RETRY_SECONDS = 2.0
 _PROBE_SECONDS = 2.0
 _PROBE_BYTES = 64 * 1024
@@ -142,7 +144,7 @@ class Database:
                 except DBAPIError as exc:
                     if attempt == _ATTEMPTS or not faults.is_worth_repeating(exc):
                         raise
-                time.sleep(_REST_SECONDS * attempt)
+                time.sleep(_REPEAT.pause(attempt))
         raise AssertionError("unreachable")
 
     def _commit(self, work: Callable[[Connection], T]) -> T:

@@ -25,6 +25,7 @@ from sqlalchemy import update
 from structlog.testing import capture_logs
 
 import app.assembly
+from app.backoff import Backoff
 from app.clients.orchestrator import Orchestrator
 from app.conductor import Conductor, this_node
 from app.domain import (
@@ -313,9 +314,15 @@ class Stage:
             return connection.execute(statement).mappings().one()
 
 
+def pause_after_failures(monkeypatch, first, longest):
+    """Choose when a look that failed is repeated, whether somebody follows or not."""
+    for name in ("_AFTER_FAILURES", "_AFTER_FAILURES_FOLLOWED"):
+        monkeypatch.setattr(f"app.conductor.{name}", Backoff(first, longest, jitter=0.2))
+
+
 @pytest.fixture
 def stage(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[Stage]:
-    monkeypatch.setattr("app.conductor._FIRST_PAUSE_SECONDS", FIRST_PAUSE_SECONDS)
+    pause_after_failures(monkeypatch, FIRST_PAUSE_SECONDS, 15.0)
     made = Stage(tmp_path)
     yield made
     made.end()
@@ -427,8 +434,7 @@ def test_nothing_is_done_while_the_lease_is_in_doubt(stage, monkeypatch):
 @pytest.fixture
 def impatient(monkeypatch):
     """Failures in a row are not paid for with ever longer pauses, nor with tracebacks."""
-    monkeypatch.setattr("app.conductor._LONGEST_PAUSE_SECONDS", 0.05)
-    monkeypatch.setattr("app.conductor._LONGEST_PAUSE_FOLLOWED_SECONDS", 0.05)
+    pause_after_failures(monkeypatch, 0.05, 0.05)
     with capture_logs():
         yield
 
@@ -786,8 +792,7 @@ def test_pauses_grow_while_failures_go_on(stage):
 
 
 def test_when_one_gets_through_again_the_others_do_not_wait_any_longer(stage, monkeypatch):
-    monkeypatch.setattr("app.conductor._FIRST_PAUSE_SECONDS", LONG)
-    monkeypatch.setattr("app.conductor._LONGEST_PAUSE_SECONDS", LONG)
+    pause_after_failures(monkeypatch, LONG, LONG)
     remote = DistantOrchestrator()
     executions = [stage.launch() for _ in range(20)]
     stage.conduct(remote)
@@ -798,9 +803,8 @@ def test_when_one_gets_through_again_the_others_do_not_wait_any_longer(stage, mo
 
 
 def test_pauses_grow_less_where_somebody_follows(stage, monkeypatch):
-    monkeypatch.setattr("app.conductor._FIRST_PAUSE_SECONDS", LONG)
-    monkeypatch.setattr("app.conductor._LONGEST_PAUSE_SECONDS", LONG)
-    monkeypatch.setattr("app.conductor._LONGEST_PAUSE_FOLLOWED_SECONDS", 0.05)
+    pause_after_failures(monkeypatch, LONG, LONG)
+    monkeypatch.setattr("app.conductor._AFTER_FAILURES_FOLLOWED", Backoff(0.05, 0.05))
     remote = DistantOrchestrator()
     followed, other = stage.launch(), stage.launch()
     stage.steered.follow(stage.get(followed), now() + timedelta(hours=1))
@@ -1274,7 +1278,7 @@ def test_it_can_be_stopped_while_it_has_nothing_to_do(stage):
 
 
 def test_a_command_that_writes_does_not_talk_a_failing_look_out_of_its_pause(stage, monkeypatch):
-    monkeypatch.setattr("app.conductor._FIRST_PAUSE_SECONDS", LONG)
+    pause_after_failures(monkeypatch, LONG, LONG)
 
     class Garbled(RingingOrchestrator):
         def look(self, execution: DrivenExecution) -> Observation:
@@ -1291,7 +1295,7 @@ def test_a_command_that_writes_does_not_talk_a_failing_look_out_of_its_pause(sta
 
 
 def test_a_ring_during_a_look_that_fails_does_not_repeat_it_at_once(stage, monkeypatch):
-    monkeypatch.setattr("app.conductor._FIRST_PAUSE_SECONDS", LONG)
+    pause_after_failures(monkeypatch, LONG, LONG)
 
     class RingsAndFails(RingingOrchestrator):
         def look(self, execution: DrivenExecution) -> Observation:
@@ -1307,7 +1311,7 @@ def test_a_ring_during_a_look_that_fails_does_not_repeat_it_at_once(stage, monke
 
 
 def test_what_a_user_wants_is_done_in_spite_of_failures(stage, monkeypatch):
-    monkeypatch.setattr("app.conductor._FIRST_PAUSE_SECONDS", LONG)
+    pause_after_failures(monkeypatch, LONG, LONG)
 
     class Failing(RingingOrchestrator):
         def look(self, execution: DrivenExecution) -> Observation:

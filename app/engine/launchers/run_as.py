@@ -12,6 +12,7 @@ from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import Any, ClassVar, Self
 
+from app.backoff import Backoff
 from app.domain import JSON
 from app.engine.launchers.base import (
     Job,
@@ -32,8 +33,8 @@ from app.engine.launchers.outputs import parse_outputs
 from app.errors import ConfigError, FieldError, UpstreamError, UpstreamGarbled
 
 _SETTING = "engine.run_as"
-_LISTEN_AGAIN_SECONDS = 1.0
-_LISTEN_LATEST_SECONDS = 60.0
+_LISTEN_AGAIN = Backoff(first=1.0, longest=60.0)
+"""When a listener is started anew that ended, or that could not be started."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -241,15 +242,15 @@ class RunAsLauncher(Launcher):
         return helper
 
     def _hear(self, helper: Helper | None, wake: Callable[[str], None]) -> None:
-        pause, hung = _LISTEN_AGAIN_SECONDS, None
+        failures, hung = 0, None
         while True:
             if helper is not None:
-                pause = _LISTEN_AGAIN_SECONDS
+                failures = 0
                 wake_for_each(helper.rings, wake)
                 helper.close()
                 hung = helper.process
-            time.sleep(pause)
-            pause = min(2 * pause, _LISTEN_LATEST_SECONDS)
+            failures += 1
+            time.sleep(_LISTEN_AGAIN.pause(failures))
             helper = self._listener(hung)
 
 
