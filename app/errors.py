@@ -61,7 +61,7 @@ class FieldError:
 def told(
     message: str, fields: Iterable[FieldError], more: int = 0
 ) -> tuple[str, tuple[FieldError, ...]]:
-    """Keep the first faults, and tell the number of the others.
+    """Keep the first faults, and return the number of the others.
 
     Args:
         message: What is wrong as a whole.

@@ -67,20 +67,20 @@ class _Commands:
         self._server = server
 
     def requests(self) -> int:
-        """Give the number of requests so far."""
+        """Return the number of requests so far."""
         return self._server.requests.total()
 
     def by_endpoint(self) -> dict[str, int]:
-        """Give the number of requests so far, by endpoint."""
+        """Return the number of requests so far, by endpoint."""
         return dict(self._server.requests)
 
     def looks(self, seconds: float) -> list[float]:
-        """Give the moments of the last seconds at which an execution was looked at."""
+        """Return the moments of the last seconds at which an execution was looked at."""
         since = time.monotonic() - seconds
         return [at for at, name in self._server.history if name == "get_execution" and at >= since]
 
     def busiest(self, seconds: float, window: float) -> int:
-        """Give the most requests that came within any window of the last seconds."""
+        """Return the most requests that came within any window of the last seconds."""
         since = time.monotonic() - seconds
         moments = [at for at, _ in self._server.history if at >= since]
         first = most = 0
@@ -102,7 +102,7 @@ class _Commands:
             run.log(self._server.now(), f"iteration {number}: residual {1 / (number + 1):.9e}")
 
     def begin(self, number: int) -> list[dict[str, str]]:
-        """Begin executions; give what the gateway keeps to find each."""
+        """Begin executions; return what the gateway keeps to find each."""
         world = self._server.world
         environment = next(iter(world.applications["app0"].environments.values()))
         runs = [

@@ -66,7 +66,7 @@ class Connection:
         self.socket.send(self._target.request(self.start))
 
     def receive(self) -> bytes | None:
-        """Read what is there; give the body once it is complete.
+        """Read what is there; return the body once it is complete.
 
         Raises:
             ConnectionError: The server hung up, or its answer is an error.
@@ -167,7 +167,7 @@ def _work(function: Callable[..., Any], pipe: Pipe, arguments: Sequence[Any]) ->
 
 
 def raise_descriptor_limit() -> int:
-    """Allow this process as many open files as the system lets it have; give the number."""
+    """Allow this process as many open files as the system lets it have; return the number."""
     _, hard = resource.getrlimit(resource.RLIMIT_NOFILE)
     resource.setrlimit(resource.RLIMIT_NOFILE, (hard, hard))
     return hard
@@ -280,7 +280,7 @@ def follow_to_the_end(pipe: Pipe, port: int, path: str) -> Followed:
 
 
 def probe(_pipe: Pipe, port: int, path: str, per_second: float, seconds: float) -> list[float]:
-    """Ask at a fixed rate, and give how long each answer took, in ms.
+    """Ask at a fixed rate, and return how long each answer took, in ms.
 
     Times count from the moment when a request was due, not from when it could be sent: a server
     that stalls is charged for all who would have come meanwhile.

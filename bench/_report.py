@@ -53,7 +53,7 @@ class Figure:
         return "ok" if kept and _within(self.ratio, self.least_ratio, self.most_ratio) else "MISSED"
 
     def cells(self) -> tuple[str, ...]:
-        """Give the columns of the table."""
+        """Return the columns of the table."""
         value = "-" if self.value is None else f"{_number(self.value)} {self.unit}".strip()
         ratio = f"{self.beside}: not measured" if self.beside else ""
         if self.ratio is not None:
@@ -86,13 +86,13 @@ def _number(value: float) -> str:
 
 
 def percentile(values: Sequence[float], percent: float) -> float:
-    """Give the value that so many percent of the values do not exceed."""
+    """Return the value that so many percent of the values do not exceed."""
     ordered = sorted(values)
     return ordered[min(len(ordered) - 1, int(len(ordered) * percent / 100))]
 
 
 def median(values: Iterable[float]) -> float:
-    """Give the middle of the values."""
+    """Return the middle of the values."""
     return statistics.median(values)
 
 
@@ -117,7 +117,7 @@ def machine() -> list[str]:
 
 
 def load() -> str:
-    """Tell how busy the machine is: over the last minute, and over one second now."""
+    """Return how busy the machine is: over the last minute, and over one second now."""
     before = _cpu_times()
     time.sleep(1)
     after = _cpu_times()

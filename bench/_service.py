@@ -92,7 +92,7 @@ class Service:
         raise RuntimeError(f"slipway serve did not start:\n{self._output.read_text()}")
 
     def call(self, method: str, path: str, body: Any = None) -> tuple[Any, Mapping[str, str]]:
-        """Make one request; give the parsed body, or None, and the headers.
+        """Make one request; return the parsed body, or None, and the headers.
 
         Raises:
             RuntimeError: The answer is an error.
@@ -110,12 +110,12 @@ class Service:
         return (json.loads(content) if content else None), dict(response.headers)
 
     def launch(self, workflow: str, inputs: Mapping[str, Any] | None = None) -> str:
-        """Launch a workflow; give the id of the execution."""
+        """Launch a workflow; return the id of the execution."""
         _, headers = self.call("POST", f"/workflows/{workflow}", {"inputs": dict(inputs or {})})
         return headers["Location"].rpartition("/")[2]
 
     def await_end(self, execution: str, timeout_seconds: float) -> str:
-        """Wait until an execution has ended; give its final status."""
+        """Wait until an execution has ended; return its final status."""
         deadline = time.monotonic() + timeout_seconds
         while time.monotonic() < deadline:
             view, _ = self.call("GET", f"/executions/{execution}?wait=10s")

@@ -100,7 +100,7 @@ def _rate(upstream: Upstream, seconds: float) -> float:
 
 
 def _write(upstream: Upstream, lines: int) -> list[float]:
-    """Have lines written at odd moments; give when the execution was looked at meanwhile."""
+    """Have lines written at odd moments; return when the execution was looked at meanwhile."""
     begun = time.monotonic()
     for _ in range(lines):
         upstream.write()
@@ -130,7 +130,7 @@ def _delivered(who: str, took: list[float], due: int) -> Iterator[Figure]:
 
 
 def _deliveries(answers: list[Answer]) -> list[float]:
-    """Give the ms from each stamped line to the answer that held it."""
+    """Return the ms from each stamped line to the answer that held it."""
     return [
         (answer.done_ns - int(stamp)) / 1e6
         for answer in answers

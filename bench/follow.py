@@ -218,7 +218,7 @@ class _Crowd:
 
 
 def _floor(clients: int, processes: int, body_bytes: int, rounds: int) -> float:
-    """Have the bare server answer as many held requests; give the time to the last, in ms."""
+    """Have the bare server answer as many held requests; return the time to the last, in ms."""
     last = []
     with (
         Peer("held", body_bytes, processes=processes) as peer,
@@ -235,7 +235,7 @@ def _floor(clients: int, processes: int, body_bytes: int, rounds: int) -> float:
 
 
 def _deliveries(answers: Sequence[Answer]) -> list[float]:
-    """Give the ms from each stamped line to the answer that held it."""
+    """Return the ms from each stamped line to the answer that held it."""
     return [
         (answer.done_ns - int(stamp)) / 1e6
         for answer in answers

@@ -77,7 +77,7 @@ def _figure(name: str, ours: Sequence[float], theirs: Sequence[float]) -> Figure
 
 
 def times(target: Target, clients: int, number: int) -> list[float]:
-    """Send requests in turn; give how long each took, in ms."""
+    """Send requests in turn; return how long each took, in ms."""
     with Worker(in_turn, target, clients, number) as worker:
         took: list[float] = worker.receive()
         return took

@@ -65,7 +65,7 @@ def run(*, quick: bool) -> Iterator[Figure]:
 
 
 def follow_events(pipe: Pipe, port: int, execution: str, followers: int) -> tuple[list[float], int]:
-    """Follow one log many times; says ``None`` when all have begun, ends after any message.
+    """Follow one log many times; sends ``None`` when all have begun, ends after any message.
 
     Gives the deliveries in ms, and how many ``dropped`` events came.
     """

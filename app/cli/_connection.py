@@ -87,7 +87,7 @@ class _Pace:
         self._since, self._bytes = time.monotonic(), 0
 
     def deadline(self, received: int) -> float:
-        """Count what was received, and give the latest moment for the next bytes."""
+        """Count what was received, and return the latest moment for the next bytes."""
         self._bytes += received
         if self._bytes >= self._limits.body_rate * self._limits.body_seconds:
             self._since, self._bytes = time.monotonic(), 0

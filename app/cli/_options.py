@@ -46,7 +46,7 @@ def settings_or_exit(
     without: Collection[str] = (),
     master_key: str | None = None,
 ) -> Settings:
-    """Load the settings, or say every fault and exit with status 2.
+    """Load the settings, or print every fault and exit with status 2.
 
     The master key leaves the environment, where the process's own commands could read it.
 

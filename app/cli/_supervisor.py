@@ -113,7 +113,7 @@ class Child:
         return self.silent_seconds > longest
 
     def put_down(self) -> int:
-        """End a process that is stuck, and let it say where, if it still can; give its status."""
+        """End a process that is stuck, and let it say where, if it still can; return its status."""
         assert self.process is not None  # noqa: S101  (it is started)
         self.process.send_signal(signal.SIGABRT)  # faulthandler writes a traceback of each thread
         try:
@@ -123,7 +123,7 @@ class Child:
             return self.process.wait()
 
     def put_off(self) -> float:
-        """Wait before the next start, the longer the more have failed; give the seconds."""
+        """Wait before the next start, the longer the more have failed; return the seconds."""
         self.failures += 1
         pause = _RESTART.pause(self.failures)
         self.start_at = time.monotonic() + pause
@@ -177,7 +177,7 @@ class Supervisor:
         return status
 
     def _tend(self, child: Child, passed_seconds: float) -> int:
-        """Look after one child; give the exit status if there is no use in going on."""
+        """Look after one child; return the exit status if there is no use in going on."""
         now = time.monotonic()
         if child.process is None:
             if now >= child.start_at:

@@ -268,7 +268,7 @@ class DefinitionFolder:
         return _File(trusted, outcome.key, outcome, None, outcome.id)
 
     def _with_last_good(self, name: str, file: _File) -> _File:
-        """Add what a faulty file held before, and tell its fault once."""
+        """Add what a faulty file held before, and log its fault once."""
         assert file.error is not None  # noqa: S101  (it is faulty)
         record = self._records.get(name)
         if self._records.note(name, FileRecord(record.good, file.key[:64])):

@@ -177,7 +177,7 @@ class EngineOrchestrator(Orchestrator):
         return self.trigger(launch)
 
     def observe(self, execution: DrivenExecution) -> Observation:
-        """Do what can be done now for an execution, and tell what happened."""
+        """Do what can be done now for an execution, and return what happened."""
         plan = self._plans.get(execution.reference["definition"])
         progress = self._recollection.take(execution, plan)
         seen = Run(execution, progress, self._machine).advance()

@@ -81,7 +81,7 @@ def asked_for(source: Mapping[str, Any]) -> Iterator[str]:
 def not_given(
     paths: Iterable[str], honours: Collection[Resource], launcher: str
 ) -> list[FieldError]:
-    """Say which resources a launcher does not give.
+    """Return which resources a launcher does not give.
 
     Args:
         paths: As :func:`asked_for` gave them.

@@ -493,7 +493,7 @@ class _StepValues(Mapping[str, Any]):
 
 
 def _judge(state: JobState, task: TaskState) -> JobState:
-    """Say what a state means for a job that was begun."""
+    """Return what a state means for a job that was begun."""
     if task.lost_at is not None and not state.lingers:  # how we ended it says nothing
         return JobState(JobPhase.LOST, reason=task.error)
     if state.phase is JobPhase.ABSENT:  # it was prepared before the store knew of it
@@ -525,7 +525,7 @@ def _do_all(actions: Sequence[Callable[[], None]]) -> None:
 
 
 def _reason(step: StepDefinition, task: TaskState, state: JobState, took: str) -> str:
-    """Say why a task failed: how it ended, and its last lines."""
+    """Return why a task failed: how it ended, and its last lines."""
     if state.phase is JobPhase.LOST:
         reason = state.reason or "its process is gone, and with it the exit code"
     elif state.timed_out:

@@ -115,7 +115,7 @@ class SseEncoder(Encoder):
     content_type = "text/event-stream"
 
     def prelude(self) -> bytes:
-        """Tell the client when to come back after a cut."""
+        """Return what tells the client when to come back after a cut."""
         return b"retry: %d\n\n" % random.randint(*_RETRY_MS)  # noqa: S311
 
     @classmethod

@@ -66,7 +66,7 @@ class ProblemRenderer(ErrorRenderer):
 
 
 def sentence(fault: FieldError) -> str:
-    """Say a fault as a sentence, such as ``inputs.n must be an integer, got text``."""
+    """Write a fault as a sentence, such as ``inputs.n must be an integer, got text``."""
     text = fault.message.rstrip(".") + ("" if fault.message.endswith("?") else ".")
     if not fault.path:
         return text[:1].upper() + text[1:]
@@ -75,7 +75,7 @@ def sentence(fault: FieldError) -> str:
 
 
 def summary(detail: str, sentences: list[str]) -> str:
-    """Say what is wrong in one text: the first fault, and how many more there are."""
+    """Write what is wrong as one text: the first fault, and how many more there are."""
     if not sentences:
         return detail
     more = len(sentences) - 1

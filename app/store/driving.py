@@ -149,7 +149,7 @@ class DrivenExecutions:
         return self._database.write(work, durable=False)
 
     def count_try(self, execution: DrivenExecution, owner: str) -> int:
-        """Count one more look, and give the number of those since one was stored.
+        """Count one more look, and return the number of those since one was stored.
 
         Raises:
             NotHeld: Another conductor holds the execution.

@@ -232,7 +232,7 @@ class Launches:
             raise Conflict("What the orchestrator gave belongs to another execution.") from None
 
     def stands(self, execution_id: str) -> bool | None:
-        """Tell whether a launch will not be withdrawn any more.
+        """Return whether a launch will not be withdrawn any more.
 
         Returns:
             True when it is accepted, in doubt or over; False when it was withdrawn; None as long as

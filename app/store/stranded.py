@@ -171,7 +171,7 @@ def abandon(database: Database, execution: Execution, why: str) -> bool:
 
 
 def abandoned_by(who: str) -> str:
-    """Say who ended an execution by decree, and what that means."""
+    """Return who ended an execution by decree, and what that means."""
     return (
         f"Abandoned by '{who}': it counts as failed, and nobody looks at it any more. "
         "What it began may still run."

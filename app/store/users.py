@@ -113,7 +113,7 @@ class Users:
         return self._put(username, change, ends=True)
 
     def set_password(self, username: str, password_hash: str) -> StoredUser:
-        """Give somebody whom the store knows another password.
+        """Return somebody whom the store knows another password.
 
         Raises:
             NotFound: It does not know them.
@@ -121,7 +121,7 @@ class Users:
         return self._change(username, {"password_hash": password_hash}, ends=True)
 
     def set_roles(self, username: str, roles: Collection[Role]) -> StoredUser:
-        """Give somebody whom the store knows other roles.
+        """Return somebody whom the store knows other roles.
 
         Raises:
             NotFound: It does not know them.

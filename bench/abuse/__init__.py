@@ -96,5 +96,5 @@ def _figure(case: Case, quiet: Delays, delays: Delays, note: str) -> Figure:
 
 
 def case_of(name: str) -> Case:
-    """Give the case of a name."""
+    """Return the case of a name."""
     return next(case for case in CASES if case.name == name)

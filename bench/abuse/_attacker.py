@@ -90,11 +90,11 @@ class Attacker:
             connection.close()
 
     def define(self, definition: Mapping[str, Any] | bytes) -> int:
-        """Upload a definition as the developer; give the status."""
+        """Upload a definition as the developer; return the status."""
         return self.call("POST", "/workflows", definition, user=DEVELOPER)[0]
 
     def launch(self, workflow: str, inputs: Mapping[str, Any] | None = None) -> tuple[int, str]:
-        """Launch a workflow; give the status and the execution's address."""
+        """Launch a workflow; return the status and the execution's address."""
         body = {"inputs": dict(inputs or {})}
         status, _, headers = self.call("POST", f"/workflows/{workflow}", body)
         return status, headers.get("Location", "")
@@ -109,7 +109,7 @@ class Attacker:
 
 
 def statuses(seen: list[int]) -> str:
-    """Say which answers came, and how often."""
+    """Return which answers came, and how often."""
     counted = {status: seen.count(status) for status in sorted(set(seen))}
     return ", ".join(f"{number} x {status or 'hung up'}" for status, number in counted.items())
 
@@ -118,7 +118,7 @@ def attack(pipe: Pipe, port: int, name: str, seconds: float) -> str:
     """Wait for the word to begin, and play one case."""
     from bench.abuse import case_of  # noqa: PLC0415  (the cases import this module)
 
-    os.nice(19)  # an attacker has a machine of his own
+    os.nice(19)  # an attacker has a machine of their own
     pipe.recv()
     return case_of(name).attack(Attacker(port, seconds))
 

@@ -37,7 +37,7 @@ class _Visitor:
         self._thread.start()
 
     def leave(self) -> list[float]:
-        """Give the delays; that of a request which is under way still counts."""
+        """Return the delays; that of a request which is under way still counts."""
         self._done.set()
         self._thread.join()
         return self._delays
@@ -74,7 +74,7 @@ class _Visitor:
         self._send("POST", "/workflows/nothing", 201)
 
     def _echo(self) -> float:
-        """Give the seconds from the launch until the command began."""
+        """Return the seconds from the launch until the command began."""
         location = self._send("POST", "/workflows/echo", 201)[1]
         while True:
             ended = json.loads(self._send("GET", f"{location}?wait=30s", 200)[0])

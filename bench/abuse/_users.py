@@ -18,6 +18,6 @@ OTHER, ATTACKER, DEVELOPER = "ada", "mallory", "dora"
 
 
 def authorization(user: str, password: str | None = None) -> str:
-    """Give the header's value of HTTP Basic (RFC 7617)."""
+    """Return the header's value of HTTP Basic (RFC 7617)."""
     pair = f"{user}:{user if password is None else password}"
     return "Basic " + base64.b64encode(pair.encode()).decode()

@@ -31,7 +31,7 @@ def _wrote(script: str) -> Callable[[Attacker], None]:
 
 
 def _log(attacker: Attacker) -> str:
-    """Give the address of the attacker's own execution, the newest."""
+    """Return the address of the attacker's own execution, the newest."""
     listed = json.loads(attacker.call("GET", "/executions?page_size=1")[1])
     return f"/executions/{listed['executions'][0]['id']}"
 

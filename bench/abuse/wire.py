@@ -29,7 +29,7 @@ def _large_bodies(attacker: Attacker) -> str:
 
 
 def _send(attacker: Attacker, head: str, piece: bytes, pieces: int) -> int:
-    """Send a head and a body in pieces, and give the status that comes, sooner or later."""
+    """Send a head and a body in pieces, and return the status that comes, sooner or later."""
     with attacker.open() as connection:
         with suppress(OSError):
             connection.sendall(f"{head}\r\n".encode())

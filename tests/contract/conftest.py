@@ -29,7 +29,7 @@ def pytest_generate_tests(metafunc):
 
 
 def keeps(name, marks):
-    """Tell whether a launcher promises what tests with these marks are about."""
+    """Return whether a launcher promises what tests with these marks are about."""
     if "shim" in marks:
         return name in BY_SHIM
     pauses = LauncherCapability.PAUSE in launcher_class(LAUNCHERS[name]).capabilities
@@ -37,7 +37,7 @@ def keeps(name, marks):
 
 
 def has_own(metafunc, fixture):
-    """Tell whether the test itself, or its module, says what a fixture is."""
+    """Return whether the test itself, or its module, return what a fixture is."""
     mine = (mark.args[0] for mark in metafunc.definition.iter_markers("parametrize"))
     return fixture in mine or hasattr(metafunc.module, fixture)
 

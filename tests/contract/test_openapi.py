@@ -70,7 +70,7 @@ EACH = pytest.mark.parametrize("operation", OPERATIONS, ids=str)
 
 
 def component(name: str) -> Draft202012Validator:
-    """Give the validator of a component; those used here have nothing peculiar to OpenAPI 3.0."""
+    """Return the validator of a component; those used here have nothing peculiar to OpenAPI 3.0."""
     schemas = {"$ref": f"#/components/schemas/{name}", "components": PUBLISHED["components"]}
     return Draft202012Validator(schemas)
 

@@ -61,7 +61,7 @@ class Rig:
 
 
 def _stored(value: object) -> object:
-    """Give a value as the store does: after a way through JSON."""
+    """Return a value as the store does: after a way through JSON."""
     return json.loads(json.dumps(value))
 
 

@@ -24,7 +24,7 @@ def launch(fields: bytes, body: bytes) -> bytes:
 
 @pytest.fixture
 def framed(shared_service: Service) -> Callable[[], list[object]]:
-    """Give the inputs of all launches of a workflow."""
+    """Return the inputs of all launches of a workflow."""
     client = shared_service.client()
     inputs = {"n": {"type": "integer", "default": 1}}
     client.upload(workflow("framed", script("say", "echo $INPUT_N"), inputs=inputs))

@@ -105,7 +105,7 @@ def test_it_is_not_ready_before_the_last_reader_is_gone(service: Service, relay:
 
 
 def readiness(connection: HTTPConnection) -> tuple[int, str | None, Any]:
-    """Ask whether it is ready; give the status, what becomes of the connection, and the answer."""
+    """Ask whether it is ready; return the status, the connection's fate, and the answer."""
     connection.request("GET", "/ready")
     answer = connection.getresponse()
     return answer.status, answer.getheader("Connection"), json.loads(answer.read())

@@ -28,7 +28,7 @@ FIVE = {"RUNNING", "SUCCESS", "FAILED", "CANCELLING", "CANCELLED"}
 def ask(
     url: str, first_line: str, body: bytes = b"", *more: str
 ) -> tuple[int, dict[str, str], Any]:
-    """Send the bytes that the client sends; give status, headers and body of the answer."""
+    """Send the bytes that the client sends; return status, headers and body of the answer."""
     place = urlsplit(url)
     assert place.hostname
     assert place.port

@@ -103,7 +103,7 @@ def wanted(environment, clock) -> Launch:
 
 @pytest.fixture
 def drive(environment, clock) -> Callable[..., Driver]:
-    """Launch the workflow, and give the driver of an execution that is followed."""
+    """Launch the workflow, and return the driver of an execution that is followed."""
 
     def launch(orchestrator: Alien4CloudOrchestrator, workflow: str = "exec_job") -> Driver:
         wanted = make_launch(environment.workflow_id(workflow), clock=clock)
@@ -116,7 +116,7 @@ def drive(environment, clock) -> Callable[..., Driver]:
 
 
 def together(functions: list[Callable[[], object]]) -> list[object]:
-    """Call functions in threads, and give what they returned or raised."""
+    """Call functions in threads, and return what they returned or raised."""
     results: list[object] = []
 
     def call(function: Callable[[], object]) -> None:
@@ -262,7 +262,7 @@ def calls(server, orchestrator, environment, drive, clock) -> list[Callable[[], 
 
 
 def outcome(call: Callable[[], object]) -> str:
-    """Give what a caller could see of a call."""
+    """Return what a caller could see of a call."""
     try:
         return repr(call())
     except SlipwayError as exc:

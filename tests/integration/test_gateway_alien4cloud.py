@@ -469,7 +469,7 @@ def launch_in_doubt(
 
 
 def owner_of(user: User, run: Run) -> str:
-    """Tell which execution of the gateway holds one of Alien4Cloud's."""
+    """Return which execution of the gateway holds one of Alien4Cloud's."""
     answer = user.get(f"/executions/{run.id}")
     assert answer.status_code == 200, answer.text
     return answer.json()["id"]

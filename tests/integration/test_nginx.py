@@ -47,7 +47,7 @@ def documented() -> str:
 
 
 def adapted(config: str, **values: str) -> str:
-    """Give directives, each of which must be there once, other values."""
+    """Return directives, each of which must be there once, other values."""
     for name, value in values.items():
         config, count = re.subn(rf"(?<=\b{name} )[^;]+(?=;)", value, config)
         assert count == 1, name
@@ -125,7 +125,7 @@ class Stream:
         self.response.close()
 
     def until(self, wanted: str) -> str:
-        """Read until some text comes, and give what is new up to there."""
+        """Read until some text comes, and return what is new up to there."""
         deadline = time.monotonic() + PATIENCE_SECONDS
         begin = self._place
         while (found := self.seen.find(wanted, begin)) < 0:
@@ -135,7 +135,7 @@ class Stream:
         return self.seen[begin : self._place]
 
     def rest(self) -> bool:
-        """Read on, and tell whether the stream came to its end or was cut off."""
+        """Read on, and return whether the stream came to its end or was cut off."""
         try:
             for chunk in self._chunks:
                 self.seen += chunk.decode()

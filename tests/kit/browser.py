@@ -33,14 +33,14 @@ class Chromium:
         self._command = [program, *_FLAGS, names, f"--user-data-dir={folder}"]
 
     def show(self, url: str) -> str:
-        """Open a page, let it do what it does, and give what it is then, as HTML."""
+        """Open a page, let it do what it does, and return what it is then, as HTML."""
         return subprocess.run(
             [*self._command, "--virtual-time-budget=10000", "--dump-dom", url],
             capture_output=True, text=True, timeout=PATIENCE_SECONDS, check=True,
         ).stdout  # fmt: skip
 
     def visit(self, site: ForeignSite) -> str:
-        """Open the page of a site, and give what it reports."""
+        """Open the page of a site, and return what it reports."""
         command = [*self._command, "--remote-debugging-port=0", site.url]
         browser = subprocess.Popen(command, stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL)
         try:

@@ -40,7 +40,7 @@ class Client:
         return response.json()
 
     def upload(self, definition: Mapping[str, Any]) -> str:
-        """Upload a definition, and give its id."""
+        """Upload a definition, and return its id."""
         response = self.send("PUT", f"/workflows/{definition['id']}", json=definition)
         assert response.status_code in {200, 201}, response.text
         return str(definition["id"])
@@ -48,7 +48,7 @@ class Client:
     def launch(
         self, workflow: str, inputs: Mapping[str, Any] | None = None, key: str | None = None
     ) -> str:
-        """Launch a workflow, and give the id of the execution."""
+        """Launch a workflow, and return the id of the execution."""
         headers = {"Idempotency-Key": key} if key else {}
         response = self.send(
             "POST", f"/workflows/{workflow}", json={"inputs": inputs or {}}, headers=headers

@@ -45,7 +45,7 @@ class Crowd:
         self._missing = size
 
     def stream(self) -> list[int]:
-        """Follow over server-sent events; give the indices."""
+        """Follow over server-sent events; return the indices."""
         got: list[int] = []
         while True:
             pause = random.uniform(0, _LONGEST_PAUSE_SECONDS)
@@ -67,7 +67,7 @@ class Crowd:
             gevent.sleep(pause)
 
     def poll(self) -> list[int]:
-        """Follow by long polling; give the indices."""
+        """Follow by long polling; return the indices."""
         got: list[int] = []
         while True:
             try:
@@ -87,7 +87,7 @@ class Crowd:
             gevent.sleep(random.uniform(0, _LONGEST_PAUSE_SECONDS))
 
     def _arrive(self, got: list[int]) -> None:
-        """Count whoever is about to get his first entry."""
+        """Count whoever is about to get their first entry."""
         if not got:
             self._missing -= 1
         if not self._missing:

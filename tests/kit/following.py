@@ -132,7 +132,7 @@ class EventStream:
                 yield self._pending.popleft()
 
     def until(self, wanted: Callable[[SentEvent], bool]) -> list[SentEvent]:
-        """Read up to the first event that is wanted, and give all with it."""
+        """Read up to the first event that is wanted, and return all with it."""
         found: list[SentEvent] = []
         for event in self:
             found.append(event)
@@ -224,7 +224,7 @@ def web_socket(url: str, path: str) -> websocket.WebSocket:
 
 
 def close_frame(ws: websocket.WebSocket) -> tuple[int, bytes]:
-    """Read on to the frame that closes the connection; give its code and reason."""
+    """Read on to the frame that closes the connection; return its code and reason."""
     opcode, data = ws.recv_data()
     while opcode != websocket.ABNF.OPCODE_CLOSE:
         opcode, data = ws.recv_data()

@@ -135,7 +135,7 @@ class Gateway:
         self._service.end()
 
     def __getattr__(self, name: str) -> User:
-        """Give a user by name."""
+        """Return a user by name."""
         if name not in _ROLES:
             raise AttributeError(name)
         return User(self.url, name)

@@ -44,7 +44,7 @@ def _closed_above(path: Path) -> Path | None:
 
 
 def within_reach() -> Sequence[str]:
-    """Give a command that runs another one where other users can reach this installation.
+    """Return a command that runs another one where other users can reach this installation.
 
     An installation for developers may stand in the home folder of root, which stays as it is: only
     the other command sees another folder there.
@@ -59,7 +59,7 @@ def within_reach() -> Sequence[str]:
 
 
 def obstacle(name: str) -> str:
-    """Say why commands cannot run as another user on this machine; nothing if they can."""
+    """Return why commands cannot run as another user on this machine; nothing if they can."""
     command = (*within_reach(), *by_sudo(name), *HELPER)
     with suppress(OSError):
         tried = subprocess.run(command, stdin=subprocess.DEVNULL, capture_output=True, check=False)

@@ -125,7 +125,7 @@ class Service:
         os.kill(self.pid, number)
 
     def join(self) -> int:
-        """Wait for the end of the supervisor, and give its exit status."""
+        """Wait for the end of the supervisor, and return its exit status."""
         assert self._process is not None
         code = self._process.wait(PATIENCE_SECONDS)
         self._process = None

@@ -59,7 +59,7 @@ def _write_down() -> None:
 
 @functools.cache
 def _circumstances() -> str:
-    """Say when, where and of what the runs are."""
+    """Return when, where and of what the runs are."""
     revision = subprocess.run(
         ["git", "rev-parse", "--short", "HEAD"],
         cwd=ROOT, capture_output=True, text=True, check=False,

@@ -120,7 +120,7 @@ def test_a_rolling_restart_under_followers_loses_and_repeats_nothing(
 
 
 def gaps_of(events: list[SentEvent], first: int, total: int) -> list[range]:
-    """Make sure that events tell all of a log from an index on; give what they say was dropped."""
+    """Make sure that events tell all of a log from an index on; return what was dropped."""
     dropped = [event.data for event in events if event.event == "dropped"]
     gaps = [range(data["after"] + 1, data["next"]) for data in dropped]
     assert [data["count"] for data in dropped] == [len(gap) for gap in gaps]

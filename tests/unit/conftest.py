@@ -63,7 +63,7 @@ def guarded(make_service: ServiceMaker) -> Service:
 
 @pytest.fixture
 def as_user() -> Callable[[str], dict[str, str]]:
-    """Give the headers with which one of the users calls."""
+    """Return the headers with which one of the users calls."""
     return lambda name: basic(name, PASSWORDS[name])
 
 

@@ -138,7 +138,7 @@ def open_service(
 
 
 def users() -> dict[str, Any]:
-    """Give the settings of basic authentication for ``PASSWORDS`` and ``ROLES``."""
+    """Return the settings of basic authentication for ``PASSWORDS`` and ``ROLES``."""
     known = [
         {"username": name, "password_hash": _hash_of(name), "roles": roles}
         for name, roles in ROLES.items()
@@ -172,6 +172,6 @@ def gone(service: Service, username: str) -> Iterator[None]:
 
 
 def basic(username: str, password: str) -> dict[str, str]:
-    """Give the header of HTTP Basic (RFC 7617)."""
+    """Return the header of HTTP Basic (RFC 7617)."""
     token = base64.b64encode(f"{username}:{password}".encode()).decode()
     return {"Authorization": f"Basic {token}"}

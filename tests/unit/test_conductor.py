@@ -272,7 +272,7 @@ class Stage:
         return conductor
 
     def stop(self, conductor: Conductor) -> float:
-        """Stop a conductor, and give the seconds that it took."""
+        """Stop a conductor, and return the seconds that it took."""
         began = time.monotonic()
         conductor.stop()
         self._working[conductor].join(PATIENCE_SECONDS)

@@ -26,7 +26,7 @@ def read(tmp_path):
 
 @pytest.fixture
 def faults(read):
-    """Give the faults of settings, by path."""
+    """Return the faults of settings, by path."""
 
     def faults(text="", environ=None, **overrides):
         with pytest.raises(ConfigError) as caught:

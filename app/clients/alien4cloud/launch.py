@@ -120,7 +120,7 @@ class Launches:
     def _explained(
         self, exc: SlipwayError, launch: Launch, inputs: Mapping[str, JSON]
     ) -> SlipwayError:
-        """Say what a failed launch means.
+        """Return what a failed launch means.
 
         An internal error leaves it open whether anything began, but for one: Alien4Cloud fails like
         that, before it asks its orchestrator, where what it gets does not fit the workflow

@@ -441,7 +441,7 @@ class PausingLauncher(Protocol):
 
 
 def can_pause(launcher: Launcher) -> bool:
-    """Tell whether a launcher pauses commands."""
+    """Return whether a launcher pauses commands."""
     return LauncherCapability.PAUSE in launcher.capabilities
 
 

@@ -82,7 +82,7 @@ def main() -> None:
 
 
 def _prepare(folder: Path, setup: Mapping[str, Any]) -> str:
-    """Become what the launcher expects; say what is wrong with the folder of the jobs, if any."""
+    """Become what the launcher expects; return what is wrong with the jobs' folder, if any."""
     os.umask(setup["umask"])
     set_private_umask()  # and the one before it is that of commands
     if (hung := Process.load(setup["hung"])) is not None:

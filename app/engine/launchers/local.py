@@ -247,7 +247,7 @@ def wake_for_each(ring: Callable[[], bytes], wake: Callable[[str], None]) -> Non
 
 
 def _make_folder(folder: Path) -> list[Path]:
-    """Make a folder and those above it; give those that hold a new name."""
+    """Make a folder and those above it; return those that hold a new name."""
     if folder.is_dir():
         return []
     holders = [] if folder == folder.parent else _make_folder(folder.parent)

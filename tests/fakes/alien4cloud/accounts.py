@@ -22,11 +22,11 @@ class Account:
     roles: dict[str, str] = field(default_factory=dict)
 
     def may_see(self, application: str) -> bool:
-        """Tell whether it holds any role on an application."""
+        """Return whether it holds any role on an application."""
         return self.admin or application in self.roles
 
     def may_deploy(self, application: str) -> bool:
-        """Tell whether it may launch workflows of an application."""
+        """Return whether it may launch workflows of an application."""
         return self.admin or self.roles.get(application) == "APPLICATION_MANAGER"
 
 
@@ -47,19 +47,19 @@ class Sessions:
         self._sessions: dict[str, _Session] = {}
 
     def open(self, account: Account | None, saved_request: str | None = None) -> str:
-        """Begin a session, and give its cookie."""
+        """Begin a session, and return its cookie."""
         cookie = secrets.token_hex(16).upper()
         with self._lock:
             self._sessions[cookie] = _Session(account, self._now(), saved_request)
         return cookie
 
     def account(self, cookie: str | None) -> Account | None:
-        """Tell who is logged in, and keep the session alive."""
+        """Return who is logged in, and keep the session alive."""
         session = self._live(cookie)
         return session.account if session else None
 
     def saved_request(self, cookie: str | None) -> str | None:
-        """Tell where a login leads that began with a refused request."""
+        """Return where a login leads that began with a refused request."""
         session = self._live(cookie)
         return session.saved_request if session else None
 

@@ -22,7 +22,7 @@ _HOLDS: Mapping[str, Callable[[Any, Any], bool]] = {
 
 
 def all_hold(value: Any, constraints: Iterable[Mapping[str, Any]] | None) -> bool:
-    """Tell whether a value keeps to all constraints; keys that are none are passed over."""
+    """Return whether a value keeps to all constraints; keys that are none are passed over."""
     return all(
         _HOLDS[name](value, operand)
         for constraint in constraints or ()

@@ -52,7 +52,7 @@ class Faults:
         self.released.set()
 
     def take(self, endpoint: str) -> Fault | None:
-        """Give the fault that the next request of an endpoint has."""
+        """Return the fault that the next request of an endpoint has."""
         with self._lock:
             for fault in self._faults:
                 if fault.endpoint in ("*", endpoint) and fault.times > 0:

@@ -60,24 +60,24 @@ class Request:
 
 
 def json_reply(status: int, body: Any, **options: Any) -> Reply:
-    """Give JSON."""
+    """Return JSON."""
     reply = Reply(status, json.dumps(body, **options).encode())
     reply.headers.append(("Content-Type", "application/json;charset=UTF-8"))
     return reply
 
 
 def ok(data: Any = None) -> Reply:
-    """Give data in the envelope."""
+    """Return data in the envelope."""
     return json_reply(200, {"data": data, "error": None})
 
 
 def failed(status: int, code: int, message: str | None, data: Any = None) -> Reply:
-    """Give an error in the envelope; the status may well be 200."""
+    """Return an error in the envelope; the status may well be 200."""
     return json_reply(status, {"data": data, "error": {"code": code, "message": message}})
 
 
 def not_found(message: str, status: int = 404) -> Reply:
-    """Tell that something does not exist."""
+    """Return that something does not exist."""
     return failed(status, 504, message)
 
 
@@ -87,7 +87,7 @@ def internal_error(message: str | None = None, code: int = 500) -> Reply:
 
 
 def spring_not_found(path: str) -> Reply:
-    """Give Spring Boot's own 404, of a path that nothing is mapped to."""
+    """Return Spring Boot's own 404, of a path that nothing is mapped to."""
     body = {"timestamp": 1666268000123, "status": 404, "error": "Not Found",
             "message": "No message available", "path": path}  # fmt: skip
     return json_reply(404, body)

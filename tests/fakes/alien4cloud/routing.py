@@ -47,7 +47,7 @@ def find(method: str, path: str) -> tuple[Route, list[str]] | None:
 
 
 def mapped(path: str) -> bool:
-    """Tell whether any method has this path."""
+    """Return whether any method has this path."""
     return any(r.pattern.fullmatch(path) for r in ROUTES)
 
 

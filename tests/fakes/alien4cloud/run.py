@@ -66,7 +66,7 @@ class Run:
         self.add(now, Log(0.0, content, **options))
 
     def record(self, now: float) -> dict[str, Any] | None:
-        """Give the execution's record; None until its start event has been handled."""
+        """Return the execution's record; None until its start event has been handled."""
         if self.forgotten or now < self.visible_at:
             return None
         record: dict[str, Any] = {
@@ -93,11 +93,11 @@ class Run:
         return record
 
     def steps(self, now: float) -> dict[str, str]:
-        """Give the status of each step that has begun."""
+        """Return the status of each step that has begun."""
         return {e.step: e.word for _, e in self._past(now) if isinstance(e, Step)}
 
     def tasks(self, now: float) -> list[dict[str, Any]]:
-        """Give the tasks, newest first."""
+        """Return the tasks, newest first."""
         found: dict[tuple[str, str, str, str], dict[str, Any]] = {}
         for moment, event in self._past(now):
             if not isinstance(event, Task):
@@ -149,7 +149,7 @@ class Run:
         }
 
     def over(self, now: float) -> bool:
-        """Tell whether the orchestrator has ended it, whatever the record says."""
+        """Return whether the orchestrator has ended it, whatever the record says."""
         words = [(m, e.word) for m, e in self._past(now) if isinstance(e, Status)]
         if any(word in _TERMINAL for _, word in words) and words[-1][1] != "RUNNING":
             return True

@@ -33,7 +33,7 @@ def page(
     counts_itself: bool = False,
     to: int | None = None,
 ) -> Reply:
-    """Give a page; unless the endpoint counts for itself, an empty one has a total of 0."""
+    """Return a page; unless the endpoint counts for itself, an empty one has a total of 0."""
     shown = items[start : start + size]
     total = len(items) if shown or counts_itself else 0
     return ok({

@@ -102,7 +102,7 @@ class Alien4Cloud:
         return list(self.world.runs.values())
 
     def now(self) -> float:
-        """Give the server's time, in seconds since the epoch."""
+        """Return the server's time, in seconds since the epoch."""
         return self._clock() + self._offset
 
     def advance(self, seconds: float) -> None:

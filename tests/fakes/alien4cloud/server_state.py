@@ -30,7 +30,7 @@ class State:
     shuffled_ties: bool = False
 
     def deployment_record(self, deployment: Deployment) -> dict[str, Any]:
-        """Give a deployment's record; the end is absent while it is active."""
+        """Return a deployment's record; the end is absent while it is active."""
         environment = deployment.environment
         record: dict[str, Any] = {
             "id": deployment.id,
@@ -47,6 +47,6 @@ class State:
         return record
 
     def deployment_dto(self, deployment: Deployment) -> dict[str, Any]:
-        """Give a deployment with its source and locations."""
+        """Return a deployment with its source and locations."""
         source = {"id": deployment.environment.application.id}
         return {"deployment": self.deployment_record(deployment), "source": source, "locations": []}

@@ -34,7 +34,7 @@ class Workflow:
     script: Script
 
     def definitions(self) -> dict[str, dict[str, Any]]:
-        """Give the inputs as property definitions."""
+        """Return the inputs as property definitions."""
         common = {"required": True, "definition": True}
         return {
             name: {**common, **({"type": given} if isinstance(given, str) else given)}
@@ -42,7 +42,7 @@ class Workflow:
         }
 
     def as_json(self) -> dict[str, Any]:
-        """Give the workflow as a topology shows it."""
+        """Return the workflow as a topology shows it."""
         before: dict[str, list[str]] = {name: [] for name in self.steps}
         for name, step in self.steps.items():
             for following in step.get("then", ()):
@@ -141,7 +141,7 @@ class Environment:
         self.status, self.deployment = "UNDEPLOYED", None
 
     def workflow_id(self, workflow: str) -> str:
-        """Give the id by which the gateway knows a workflow here."""
+        """Return the id by which the gateway knows a workflow here."""
         return f"{self.application.id}@{self.id}@{workflow}"
 
 
@@ -213,7 +213,7 @@ class World:
         return (run for run in list(self.runs.values()) if run.deployment == deployment)
 
     def visible_runs(self, deployment: str | None) -> Sequence[tuple[Run, dict[str, Any]]]:
-        """Give the executions with their records, newest first."""
+        """Return the executions with their records, newest first."""
         now = self.now()
         pairs = [
             (run, record)

@@ -55,7 +55,7 @@ class PostgresqlServer:
             raise
 
     def url(self, database: str = "postgres") -> str:
-        """Give the URL of a database, for SQLAlchemy and psycopg 3."""
+        """Return the URL of a database, for SQLAlchemy and psycopg 3."""
         return f"postgresql+psycopg://{_SUPERUSER}@127.0.0.1:{self.port}/{database}"
 
     @contextmanager

@@ -83,7 +83,7 @@ class VaultServer:
         return AppRole(name, role_id, secret_id)
 
     def log_in(self, role: AppRole) -> hvac.Client:
-        """Give a client that acts as a role."""
+        """Return a client that acts as a role."""
         client = hvac.Client(self.address, token="")
         client.auth.approle.login(role.role_id, role.secret_id)
         return client

@@ -61,7 +61,7 @@ def supervisor(child: Callable[[str], Child]) -> Callable[[Child], Supervisor]:
 
 
 def tend_until(supervisor: Supervisor, child: Child, condition: Callable[[], object]) -> int:
-    """Look after a child until something is true; give the exit status asked for meanwhile."""
+    """Look after a child until something is true; return the exit status asked for meanwhile."""
     give_up_at = time.monotonic() + PATIENCE_SECONDS
     while not condition():
         assert time.monotonic() < give_up_at

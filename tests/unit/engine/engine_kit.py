@@ -255,7 +255,7 @@ class StoredCursors(dict[str, JSON]):
 
 
 def stored(value: JSON) -> JSON:
-    """Give a value as the store does: after a way through JSON."""
+    """Return a value as the store does: after a way through JSON."""
     return json.loads(json.dumps(value))
 
 

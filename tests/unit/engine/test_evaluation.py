@@ -137,7 +137,7 @@ def expressions(draw, depth=3):
 
 
 def by_jinja(expression):
-    """Give the value, as a one-element list, or an empty one where Jinja2 fails."""
+    """Return the value, as a one-element list, or an empty one where Jinja2 fails."""
     try:
         value = JINJA.compile_expression(expression, undefined_to_none=False)(inputs=INPUTS)
         return [json.loads(json.dumps(value, default=str, allow_nan=False))]

@@ -21,7 +21,7 @@ def flow(tmp_path):
 
 
 def states(flow):
-    """Tell the state of each task, as the next look would find it."""
+    """Return the state of each task, as the next look would find it."""
     progress = flow.recollection.take(flow.execution, flow.plan)
     return {name: progress[name].status for name in flow.plan.steps}
 

@@ -99,7 +99,7 @@ def test_only_who_gets_it_is_woken_when_something_is_given_back():
 
 
 def served(slots, number, held):
-    """Give back what is held, so many times; tell the executions that get it, in order."""
+    """Return back what is held, so many times; return the executions that get it, in order."""
     order = []
     slots.listen(order.append)
     for _ in range(number):

@@ -161,7 +161,7 @@ class TestAnEnd:
 
     @pytest.fixture
     def held(self, service, log):
-        """Give requests that are held, by a name, as functions that return what they ended with."""
+        """Return requests that are held, by a name, as functions for what they ended with."""
 
         def get(path, headers):
             def ask():
@@ -190,7 +190,7 @@ class TestAnEnd:
         return all_of
 
     def outcomes(self, service, requests, end):
-        """Begin requests, end the credential once all are held, and give what they ended with."""
+        """Begin requests, end the credential once all are held, and return what they ended with."""
         ended, threads = {}, []
         for name, request in requests.items():
 

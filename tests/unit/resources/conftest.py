@@ -51,7 +51,7 @@ def flow(write_workflow: Callable[..., None]) -> None:
 
 
 def assert_problem(response: TestResponse, status: int, code: str, *paths: str) -> dict[str, str]:
-    """Check the whole form of an error; give the messages by path."""
+    """Check the whole form of an error; return the messages by path."""
     assert response.status_code == status, response.text
     assert response.headers["Content-Type"] == "application/problem+json"
     body = json.loads(response.data)

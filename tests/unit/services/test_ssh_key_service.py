@@ -114,7 +114,7 @@ def test_lists_show_the_own_keys_and_never_the_whole_id(keys):
 
 
 def pieces(service, key_id):
-    """Give what would betray a private key: its lines, and its bytes."""
+    """Return what would betray a private key: its lines, and its bytes."""
     pem = private_key(service, key_id)
     body = [line for line in pem.splitlines() if not line.startswith("-----")]
     raw = base64.b64decode("".join(body))

@@ -217,7 +217,7 @@ class TestPause:
 
 class TestWait:
     def wait(self, service, execution, seconds):
-        """Wait in a thread; give the thread and where its result will be."""
+        """Wait in a thread; return the thread and where its result will be."""
         result = []
         thread = threading.Thread(
             target=lambda: result.append(

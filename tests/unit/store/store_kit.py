@@ -75,7 +75,7 @@ class StoreKit:
         bound: Sequence[str] = (),
         limit: int = 1000,
     ) -> list[str]:
-        """Give the ids of what a conductor can take over."""
+        """Return the ids of what a conductor can take over."""
         return [e.id for e in self.driving.claim(owner, node, lease, bound, limit)]
 
     def held(self, **more: Any) -> DrivenExecution:

@@ -27,7 +27,7 @@ OPEN = [status for status in ExecutionStatus if not status.final]
 
 
 def together(number, work):
-    """Call a function from so many threads at the same moment; give the results."""
+    """Call a function from so many threads at the same moment; return the results."""
     start = threading.Barrier(number)
 
     def run(index):

@@ -66,7 +66,7 @@ def busy_writer(database):
 
 
 def run_together(database, works):
-    """Run transactions that wait for each other; give the outcomes and the number of commits."""
+    """Run transactions that wait for each other; return the outcomes and the number of commits."""
     commits = []
     with busy_writer(database):
         crowd = Crowd(database, works)

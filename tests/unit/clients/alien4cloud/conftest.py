@@ -62,7 +62,7 @@ def environment(server: Alien4Cloud) -> Any:
 
 @pytest.fixture
 def drive(orchestrator: Alien4CloudOrchestrator, clock: ManualClock) -> Callable[..., Driver]:
-    """Launch a workflow, and give its driver."""
+    """Launch a workflow, and return its driver."""
 
     def launch(workflow_id: str, inputs: dict[str, Any] | None = None) -> Driver:
         wanted = make_launch(workflow_id, inputs, clock=clock)

@@ -255,7 +255,7 @@ def lose(server, orchestrator, launch, clock):
 
 
 def settle(orchestrator, launches):
-    """Look each launch up, as long as none is settled; give the id there, None, or ``open``."""
+    """Look each launch up, as long as none is settled; return the id there, None, or ``open``."""
     found = []
     for wanted in launches:
         rivals = [other for other in launches if other is not wanted]

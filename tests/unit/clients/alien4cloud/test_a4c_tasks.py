@@ -13,7 +13,7 @@ S = ExecutionStatus
 
 @pytest.fixture
 def run(environment, drive):
-    """Launch the exposed workflow with a script, and give its driver."""
+    """Launch the exposed workflow with a script, and return its driver."""
 
     def launch(events=None, **options):
         timeline = events if isinstance(events, Script) else Script(tuple(events or ()), **options)

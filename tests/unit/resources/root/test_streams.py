@@ -531,7 +531,7 @@ class TestLimits:
         assert service.web.changes.waiting == 0
 
     def test_every_request_that_is_held_holds_a_place(self, service):
-        """A descriptor each: whatever way a user has of waiting, he gets no more of them."""
+        """A descriptor each: whatever way a user has of waiting, they get no more of them."""
         log = Log(service, owner="ada").see().write(3)
         waiting = [
             f"/executions/{log.id}?wait=10m",

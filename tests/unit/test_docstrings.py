@@ -1,0 +1,96 @@
+"""Docstrings are plain: what is returned is said to be returned, and people are "they"."""
+
+from __future__ import annotations
+
+import ast
+import re
+from collections.abc import Iterator
+from pathlib import Path
+
+import pytest
+
+import app
+
+ROOT = Path(app.__file__).parents[1]
+MODULES = sorted(file for part in ("app", "bench", "tests") for file in (ROOT / part).rglob("*.py"))
+PAGES = sorted([*ROOT.glob("*.md"), *(ROOT / "docs").rglob("*.md")])
+RIDDLE = re.compile(
+    r"(?:^|[;:.]\s|,\s(?:and\s|or\s)?)(?:gives?|tells?|says?)\s(?!(?:it|them|up|way)\b)",
+    re.IGNORECASE,
+)
+OF_A_MAN = re.compile(r"\b(?:he|his|him|himself)\b", re.IGNORECASE)
+
+Function = ast.FunctionDef | ast.AsyncFunctionDef
+
+
+def riddles(source: str) -> list[str]:
+    """Return the functions that return something, and whose first sentence calls it otherwise."""
+    functions = (node for node in ast.walk(ast.parse(source)) if isinstance(node, Function))
+    return [
+        function.name
+        for function in functions
+        if RIDDLE.search((ast.get_docstring(function) or "").partition("\n\n")[0])
+        and any(isinstance(node, ast.Return) and node.value for node in own_nodes(function))
+    ]
+
+
+def own_nodes(function: Function) -> Iterator[ast.AST]:
+    """Yield the nodes of a function, without those of functions within it."""
+    waiting: list[ast.AST] = [*function.body]
+    while waiting:
+        node = waiting.pop()
+        yield node
+        if not isinstance(node, Function | ast.Lambda):
+            waiting += ast.iter_child_nodes(node)
+
+
+def of_a_man(text: str) -> list[str]:
+    """Return the lines that are about a man, where anybody may be meant."""
+    return [line for line in text.splitlines() if OF_A_MAN.search(line)]
+
+
+@pytest.mark.parametrize("file", MODULES, ids=lambda file: str(file.relative_to(ROOT)))
+def test_what_a_function_returns_is_said_to_be_returned(file):
+    assert riddles(file.read_text()) == []
+
+
+@pytest.mark.parametrize(
+    "text",
+    [
+        "Tell whether it is well.", "Give the size.", "Gives a ticket.", "Say why it failed.",
+        "End it; give its status.", "Count a try, and give their number.",
+        "Write it down;\n    tell the place.",
+    ],
+)  # fmt: skip
+def test_a_riddle_would_be_found(text):
+    assert riddles(f'def f():\n    """{text}"""\n    return 1\n') == ["f"]
+
+
+@pytest.mark.parametrize(
+    "function",
+    [
+        'def f():\n    """Give the turn to the next."""\n    print()',
+        'def f():\n    """Say what is wrong."""\n    def g():\n        return 1\n    g()',
+        'def f():\n    """Begin it, and give it a name."""\n    return 1',
+        'def f():\n    """Return what it says."""\n    return 1',
+        'def f():\n    """Return it.\n\n    Give or take."""\n    return 1',
+    ],
+)
+def test_what_is_really_given_or_said_is_no_riddle(function):
+    assert riddles(function) == []
+
+
+@pytest.mark.parametrize(
+    "file",
+    [file for file in [*MODULES, *PAGES] if file != Path(__file__)],
+    ids=lambda file: str(file.relative_to(ROOT)),
+)
+def test_people_are_they(file):
+    assert of_a_man(file.read_text()) == []
+
+
+def test_a_man_would_be_found():
+    assert of_a_man("What they may see.\nWhat he may see.\n# As HIS token says.") == [
+        "What he may see.",
+        "# As HIS token says.",
+    ]
