@@ -270,6 +270,7 @@ class Conductor:
         """
         self._bury_the_dead()
         self._conductors.register(self._id, self._node, os.getpid())
+        # Before the first claim, so that each launch is told by the feed or found by the claim.
         feed = open_feed(self._database, "wanted", self._wanted)
         for orchestrator in self._orchestrators.values():
             orchestrator.listen(self._wake)
@@ -290,6 +291,7 @@ class Conductor:
         feed.close()
         for thread in threads:
             thread.join()
+        # After the last look: what is let go of, another conductor looks at right away.
         self._executions.release(self._id)
         self._conductors.remove(self._id)
         log.info("conductor stopped", id=self._id)
@@ -335,7 +337,7 @@ class Conductor:
             try:
                 self._conductors.beat(self._id, self._node, os.getpid())
                 self._executions.renew(self._id, self._settings.lease)
-                self._renewed_at = moment
+                self._renewed_at = moment  # not of now: no lease is thought longer than it is
                 self._tell_of_the_stranded()
             except StoreUnavailable:
                 continue  # the store has said so

@@ -267,7 +267,7 @@ class Connection(WSGIHandler):  # type: ignore[misc]
         environ: dict[str, Any] = self.server.get_environ()
         environ.update(head.variables)
         environ["SCRIPT_NAME"] = ""
-        if head.length != 0:
+        if head.length != 0:  # one in chunks has a length by now, which WSGI needs (PEP 3333)
             environ["CONTENT_LENGTH"] = str(len(body))
         if isinstance(self.client_address, tuple):
             host, port, *_ = self.client_address

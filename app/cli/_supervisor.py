@@ -27,8 +27,10 @@ log = structlog.get_logger(__name__)
 _LOOK_SECONDS = 0.05
 _LONGEST_LOOK_SECONDS = 0.5
 _ABORT_SECONDS = 1.0
+"""For a process that is stuck to say where."""
 _RESTART = Backoff(first=0.1, longest=10.0)
 _STEADY_SECONDS = 10.0
+"""What ends after so long has worked, and its failures are counted anew."""
 _HOPELESS = 3
 """Deaths in a row after which nobody should wait for a process."""
 _USAGE_ERROR = 2

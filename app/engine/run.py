@@ -191,6 +191,7 @@ class Run:
         before = task.offset
         if state.output_end is not None and before >= state.output_end:
             return False
+        # The offset is stored with the lines, so what is read twice after a crash is stored once.
         lines, task.offset = self._launcher.read(self._job_folder(step, task), before, _READ_BYTES)
         for line in lines:
             stamp = int(line.timestamp * 1000)

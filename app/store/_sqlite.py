@@ -53,8 +53,8 @@ def _engine(url: str, busy_seconds: float, **kwargs: Any) -> Engine:
     def _on_connect(connection: Any, _record: Any) -> None:
         connection.isolation_level = None  # we say BEGIN ourselves
         cursor = connection.cursor()
-        cursor.execute("PRAGMA journal_mode=WAL")
-        cursor.execute("PRAGMA cache_size=-16000")
+        cursor.execute("PRAGMA journal_mode=WAL")  # readers go on while one writes
+        cursor.execute("PRAGMA cache_size=-16000")  # negative: KiB and not pages
         cursor.close()
 
     return engine
@@ -139,6 +139,7 @@ class Writer:
                 left = mine.deadline - time.monotonic()
                 if left > 0 or not self._take_back(mine):
                     turn.wait(left if left > 0 else None)
+            # Under the lock under which it was looked at: of all who wake up, one gets the turn.
             self._busy |= not mine.done
             return not mine.done
 
@@ -209,6 +210,7 @@ class Writer:
         patience = min(job.deadline for job in jobs) - time.monotonic()
         durable = any(job.durable for job in jobs)
         with self.engine.connect() as connection:
+            # Before BEGIN: within a transaction SQLite does not change how it waits for the disk.
             _prepare(connection, durable, patience)
             with connection.begin() as transaction:
                 began = time.monotonic()
@@ -235,6 +237,7 @@ class Writer:
         """Run jobs for one turn, longer where a commit is dear; put the others back in front."""
         until = began + max(_TURN_SECONDS, self._commit_seconds)
         for number, job in enumerate(jobs):
+            # The first is run in any case, or jobs that take longer than a turn would never be.
             if number and time.monotonic() > until:
                 self._waiting.extendleft(reversed(jobs[number:]))
                 del jobs[number:]
@@ -295,4 +298,5 @@ def _prepare(connection: Connection, durable: bool, patience_seconds: float) -> 
     driver = connection.connection.driver_connection
     assert driver is not None  # noqa: S101  (a live connection always has one)
     driver.execute(f"PRAGMA synchronous={'FULL' if durable else 'NORMAL'}")
+    # 0 would mean that it is asked once; whoever waited long for their turn gets a chance still.
     driver.execute(f"PRAGMA busy_timeout={max(50, round(patience_seconds * 1000))}")

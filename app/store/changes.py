@@ -43,7 +43,9 @@ _CHECK_SECONDS = 3.0
 """How long its answer may take; then the connection counts as lost."""
 _RETRY_SECONDS = 1.0
 _BLOCK = 64
+"""Most readers that are woken before the loop breathes."""
 _MOST_STAMPS = 100_000
+"""Beyond these all stamps are renewed at once, which costs a read of each execution."""
 
 log = structlog.get_logger(__name__)
 
@@ -147,7 +149,7 @@ class SqliteFeed(ChangeFeed):
         driver = connection.connection.driver_connection
         assert driver is not None  # noqa: S101  (a live connection always has one)
         self._look = partial(driver.execute, "PRAGMA data_version")
-        self._version = -1
+        self._version = -1  # it is none, so the first look tells what came while this was opened
         self._last = self._counted(connection)
         self._connection = connection
         self._fault: Exception | None = None
@@ -166,6 +168,7 @@ class SqliteFeed(ChangeFeed):
             if self._fault is not None:
                 raise self._fault
             try:
+                # Before the rows: what is committed in between is told now, and looked for again.
                 version = self._look().fetchone()[0]
                 if version == self._version:
                     return False
@@ -351,6 +354,7 @@ class _Topic:
 
     def join(self) -> _Block:
         block = next(reversed(self.blocks), None)
+        # Only the latest one may have room: places left in others are not worth a search.
         if block is None or block.waiting >= _BLOCK:
             block = _Block()
             self.blocks[block] = None
@@ -506,6 +510,7 @@ class Changes:
             topic = self._topics.setdefault(execution_id, _Topic())
             topic.readers += 1
         try:
+            # It notes the version before its reader reads: what changes meanwhile ends the wait.
             yield Subscription(self, topic)
         finally:
             with self._lock:

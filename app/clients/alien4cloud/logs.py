@@ -17,9 +17,13 @@ from app.clients.alien4cloud.model import LogPage, LogRecord
 from app.errors import UpstreamTimeout
 
 _OVERLAP_MS = 10_000
+"""How late an entry may arrive, behind newer ones."""
 _MOST_SEEN = 1_000
+"""About so many ids a cursor holds; where more entries lie in the overlap, it gets shorter."""
 _PAGES_PER_LOOK = 10
+"""Then the entries are stored, and the next look goes on: other executions have their turn."""
 _FEW = 20
+"""Entries of a page that are asked for where a full page does not come in time."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -55,6 +59,7 @@ def read_new(api: Alien4CloudApi, executions: Sequence[str], cursor: LogCursor) 
             break
     seen = set(cursor.seen)
     entries = tuple(entry for id_, entry in read.items() if id_ not in seen)
+    # Who is behind goes on at the last page: to go back a while each time might never catch up.
     floor = _floor(read, cursor.floor_ms) if pages.complete else pages.position_ms
     moved = LogCursor(
         floor_ms=floor,

@@ -157,6 +157,7 @@ class Observer:
         cursor = look.cursor
         look.news = run.status != cursor.word
         cursor.word, cursor.deployment = run.status, run.deployment
+        # The log is read after the record, so that what led to a status is told with it.
         last = self._last_lines(look) if self._is_overdue(look, run) else None
         if last is None or not _is_known(last, cursor.log):
             self._read_log(look)

@@ -92,6 +92,7 @@ class LocalLauncher(Launcher):
             return
         with suppress(OSError):  # the start will tell
             self._shims.warm_up()
+        # A new folder is an entry of the one above: a loss of power must not take it from there.
         for path in _make_folder(folder):
             records.sync(str(path))
         write_files(folder, job.files, _RESERVED)
@@ -109,6 +110,8 @@ class LocalLauncher(Launcher):
         if (folder / records.CLAIM).exists():
             return
         self.prepare(job)
+        # Before the shim: a start that is cut off here looks like one whose shim is on its way, and
+        # is repeated when none has come.
         os.utime(folder / records.SPEC)
         self._shims.start(folder, json.dumps(self._specification(job, folder)).encode())
 
@@ -135,7 +138,7 @@ class LocalLauncher(Launcher):
         try:
             claim = read_claim(folder)
         except Damaged:
-            return False
+            return False  # somebody took it, and may have begun
         return claim is not None and claim.process is None
 
     @disk_errors()

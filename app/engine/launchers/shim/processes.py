@@ -87,7 +87,8 @@ def spawn(spec: dict[str, Any], stdout: int, stderr: int) -> tuple[int, str | No
     if pid == 0:
         _become_command(spec, shim, stdout, stderr, report)
     os.close(report)
-    failure = os.read(reading, _MAX_FAILURE)  # nothing, once the command is executed
+    # Python's pipes are closed by exec (PEP 446): nothing comes once the command is executed.
+    failure = os.read(reading, _MAX_FAILURE)
     os.close(reading)
     return pid, failure.decode("utf-8", "replace") or None
 
@@ -102,7 +103,7 @@ def _become_command(
         os.setsid()
         # A command that nobody watches must not run on: prctl(2).
         _LIBC.prctl(_PR_SET_PDEATHSIG, signal.SIGKILL, 0, 0, 0)
-        if os.getppid() != shim:
+        if os.getppid() != shim:  # it died before prctl, and no signal will come for that
             os._exit(code)
         for number in _CHANGED:
             _LIBC.signal(int(number), _SIG_DFL)  # several times faster than Python's own

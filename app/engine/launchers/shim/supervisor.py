@@ -47,10 +47,13 @@ _KILL_INTERVAL_SECONDS = 0.5
 _ABANDON_SECONDS = 5.0
 """How long after the first kill what does not die (it hangs in the kernel) is waited for."""
 _DRAIN_SECONDS = 1.0
+"""Whoever still holds a pipe might fill it without end."""
 _RETRY_SECONDS = 1.0
+"""How often the result is tried to be left on a full disk."""
 _RING_INTERVAL_SECONDS = 0.01
 """At most so often the conductor is woken by a command that writes without end."""
 _LONGEST_WAIT_SECONDS = 3600.0
+"""poll(2) counts milliseconds in an int, which ends after 24 days."""
 _PASSING_ERRORS = {
     *(errno.ENOSPC, errno.EDQUOT, errno.EIO, errno.ENOMEM, errno.EMFILE, errno.ENFILE),
     *(errno.EINTR, errno.EAGAIN, errno.EROFS),
@@ -66,6 +69,7 @@ def main() -> None:
 def supervise() -> None:
     """Run the job of the current folder, unless another process has it."""
     os.umask(0o077)  # what the shim itself writes is for nobody else
+    # What a terminal or the service sends to a group is not for commands; a leader cannot leave.
     if os.getpgrp() != os.getpid():
         os.setsid()
     spec = _take_specification()
