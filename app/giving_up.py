@@ -24,7 +24,9 @@ MOST_TRIES = 5
 """Looks that may fail like this in a row."""
 
 _ENDING_SECONDS = 30.0
+"""For what still runs of an execution to end, before that is given up."""
 _ASK_AGAIN_SECONDS = 0.5
+"""How often it is looked whether it has ended."""
 _CAUSE_CHARACTERS = 300
 _DIED = "each process that looked at it ended before it was done"
 

@@ -44,11 +44,14 @@ _RECEIVE_CHUNKS_BYTES = 8 * 1024
 _TINY_BYTES = 512
 _FEW_TINY = 4
 _PAUSE_SECONDS = 0.01
+"""How long its next piece waits."""
 _SEND_BYTES = 64 * 1024
 _SMALL_BODY_BYTES = 64 * 1024
 _LINGER_SECONDS = 2.0
+"""For a client that was refused to read why."""
 _LINGER_BYTES = 4 * 1024 * 1024
 _RETRY_SECONDS = 5
+"""When a client may send its large body again."""
 _HELD_METHODS = ("GET", "HEAD")
 _CLOSE = (b"Connection", b"close")
 _CONTINUE = b"HTTP/1.1 100 Continue\r\n\r\n"

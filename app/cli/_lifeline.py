@@ -25,6 +25,7 @@ import click
 F = TypeVar("F", bound=Callable[..., Any])
 
 BEAT_SECONDS = 1.0
+"""How often a process gives a sign of life."""
 STARTING, AT_WORK = b"s", b"w"
 """What a sign of life says."""
 START_SECONDS = 60.0

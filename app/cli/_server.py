@@ -28,6 +28,7 @@ _FULL_COLLECTION = 1000
 """Collections of the middle generation before one of all objects; Python's own number is 10."""
 _EXHAUSTED = (errno.EMFILE, errno.ENFILE, errno.ENOBUFS, errno.ENOMEM)
 _PAUSE_SECONDS = 0.1
+"""How long no connection is taken when there was no descriptor for one."""
 _TURNED_AWAY = (
     b"HTTP/1.1 503 Service Unavailable\r\nRetry-After: 1\r\n"
     b"Content-Length: 0\r\nConnection: close\r\n\r\n"

@@ -25,7 +25,9 @@ from app.files import inherited_umask
 log = structlog.get_logger(__name__)
 
 _LOOK_SECONDS = 0.05
+"""How often the children are looked after."""
 _LONGEST_LOOK_SECONDS = 0.5
+"""No more silence is counted for one look: this process may have stood still."""
 _ABORT_SECONDS = 1.0
 """For a process that is stuck to say where."""
 _RESTART = Backoff(first=0.1, longest=10.0)

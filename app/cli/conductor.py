@@ -28,10 +28,13 @@ from app.store.database import Database
 log = structlog.get_logger(__name__)
 
 _WATCH_SECONDS = 1.0
+"""How often it is looked whether anything is stuck."""
 _STOP_SECONDS = 10.0
+"""For the looks that are under way when the supervisor is gone."""
 _STUCK = 70
 
 _SWITCH_SECONDS = 0.0005
+"""How soon a thread that computes lets another one go on."""
 
 
 @click.command("conductor")

@@ -19,8 +19,11 @@ import requests
 from app.cli.init import write_examples
 
 _START_SECONDS = 60
+"""For the service of the demo to be ready."""
 _STOP_SECONDS = 10
+"""For it to stop."""
 _REQUEST_SECONDS = 60
+"""For an answer, long polls among them."""
 _COLOURS = {"DEBUG": "bright_black", "INFO": "green", "WARN": "yellow", "ERROR": "red"}
 
 

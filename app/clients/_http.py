@@ -32,6 +32,7 @@ from app.errors import (
 )
 
 _LONGEST_CONNECT_SECONDS = 5.0
+"""For a connection, however long an answer may take."""
 _CHUNK_BYTES = 64 * 1024
 _MIB = 1024 * 1024
 
@@ -80,6 +81,7 @@ _SENTENCES: Mapping[type[UpstreamError], str] = {
     UpstreamGarbled: "{} gave an answer that makes no sense.",
 }
 _RETRY_AFTER_SECONDS = 5.0
+"""When a caller may come back while an upstream cannot be reached."""
 
 
 class BodyTooLarge(UpstreamGarbled):

@@ -24,13 +24,17 @@ from app.errors import UpstreamError, UpstreamGarbled, UpstreamRefused, Upstream
 from app.settings import VaultSettings
 
 RETRY_SECONDS = 15.0
+"""When a caller may come back while Vault cannot be used."""
 _REFUSED_RETRY_SECONDS = 60.0
+"""When a refused login is tried again: Vault locks a role after a few."""
 _RENEW_AT = 2 / 3
 _JITTER = 0.1
 _WORTH_KEEPING = 1 / 2
 _LONGEST_SLEEP_SECONDS = 3600.0
+"""How often at least it is looked whether the token is to be renewed."""
 _QUOTA_INTERVAL_SECONDS = 1.0  # Vault's default
 _LONGEST_PAUSE_SECONDS = 300.0
+"""A longer pause that Vault asks for is not believed."""
 
 _KEY_ID = re.compile(r"[0-9a-f]{8}(?:-[0-9a-f]{4}){3}-[0-9a-f]{12}")
 

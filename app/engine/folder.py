@@ -31,6 +31,7 @@ _SUFFIXES: Final = (".yaml", ".yml", ".json")
 _LONGEST_TICK_NS: Final = 1_000_000_000
 _AWAITED_BYTES: Final = 32 * 1024
 _PATIENCE_SECONDS: Final = 30.0
+"""How long a request waits for files that are just being read."""
 _FOLDER: Final = "."
 # Who has files checked: turns go by owner, and no user's name has a colon.
 _NOW: Final = ":small files"

@@ -17,6 +17,7 @@ _FREE_OF_MANY: Final = 20
 _SLOWED_DOWN: Final = Backoff(first=1.0, longest=60.0)
 """How long a name from an address waits, by the wrong logins beyond those that are free."""
 _FORGET_SECONDS: Final = 900.0
+"""After so long without a wrong login the earlier ones are forgotten."""
 _MOST_REMEMBERED: Final = 10_000
 _IPV6_PREFIX: Final = 64
 

@@ -15,6 +15,7 @@ from app.settings import UserSettings
 from app.store.users import StoredUser, Users
 
 _LOOK_SECONDS: Final = 0.25
+"""How late a change of users made by another process may be seen."""
 _MOST_REMEMBERED: Final = 10_000
 
 

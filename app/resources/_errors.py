@@ -43,6 +43,7 @@ _STATUSES: Mapping[type[SlipwayError], HTTPStatus] = {
 }
 _RETRY = {HTTPStatus.SERVICE_UNAVAILABLE, HTTPStatus.TOO_MANY_REQUESTS}
 _RETRY_SECONDS = 5.0
+"""When a caller may come back, where the error does not say."""
 
 _HTTP_CODES = {
     HTTPStatus.BAD_REQUEST: "malformed_request",

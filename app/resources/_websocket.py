@@ -40,6 +40,7 @@ _RECEIVE_BYTES = 512
 """What is looked at in one turn: it may be a hundred frames."""
 
 _GOODBYE_SECONDS = 1.0
+"""For the client's answer to a goodbye, or ours to the client's."""
 _FINAL_TEXT = 0x81
 _LONGEST_REASON = 123
 

@@ -13,6 +13,7 @@ from app.services.unknown import UnknownIds
 from app.store.launches import Intent, Launches
 
 _ADOPT_AGAIN_SECONDS = 2.0
+"""When to ask again for an execution whose launch is being settled."""
 
 
 class AdoptionService:

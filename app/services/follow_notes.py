@@ -10,6 +10,7 @@ from app.store.execution_rows import now
 from app.store.steering import SteeredExecutions
 
 _NOTE_SECONDS = 10.0
+"""How often it is stored that an execution is followed."""
 
 
 class FollowNotes:

@@ -37,7 +37,9 @@ from app.store.launches import Intent, Launches
 log = structlog.get_logger(__name__)
 
 _LAUNCH_SECONDS = 30.0
+"""How long the same launch is waited for, by whoever sends it again."""
 _LAUNCH_LOOK_SECONDS = 0.25
+"""How soon a withdrawal is seen, of which nobody is told."""
 
 
 class LaunchService:

@@ -24,6 +24,7 @@ SPARE_DESCRIPTORS = 256
 """Descriptors that are not given to held requests: for short ones, the store, and the upstreams."""
 
 _RETRY_SECONDS = 10.0
+"""When whoever found no place may come back: streams last, but some end."""
 
 
 class Places:

@@ -17,6 +17,7 @@ Turn = Callable[[], AbstractContextManager[None]]
 """Takes a turn for one piece of work, which must be short and must not wait for anything."""
 
 _WORK_SECONDS = 0.002
+"""After so much work the loop has time for everything else."""
 _WRITE_SECONDS = 0.0001
 """What a turn costs beside its own time: its outcome is written to a socket afterwards."""
 

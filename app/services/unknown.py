@@ -12,8 +12,10 @@ from app.errors import LimitExceeded, NotFound
 T = TypeVar("T")
 
 _REMEMBERED_SECONDS = 10.0
+"""How long an id that nobody knew is not looked for again."""
 _AT_ONCE = 10
 _SECONDS_FOR_ONE = 1.0
+"""In each such time one look for an id that nobody knows is free."""
 _BYTES = 1024 * 1024
 
 

@@ -21,6 +21,7 @@ from app.store import _deadline
 from app.store.faults import is_lost
 
 CONNECT_SECONDS = 5
+"""For a connection to be made; several hosts share it."""
 _SILENCE_MS = 10_000
 _ANSWERED_SECONDS = 2.0
 _poll = original("select", "poll")  # gevent's lets others act, which takes longer than the look

@@ -24,6 +24,7 @@ from app.store import _commits
 T = TypeVar("T")
 
 _BUSY_SECONDS = 10.0
+"""Longest wait for a turn to write, where no other one is chosen."""
 _READ_BUSY_SECONDS = 2.0
 """Only the repair after a crash keeps readers out, and under gevent the whole process waits."""
 _MOST_TOGETHER = 64

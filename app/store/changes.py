@@ -42,6 +42,7 @@ _SILENCE_SECONDS = 2.0
 _CHECK_SECONDS = 3.0
 """How long its answer may take; then the connection counts as lost."""
 _RETRY_SECONDS = 1.0
+"""How often a feed that was interrupted is tried to be opened again."""
 _BLOCK = 64
 """Most readers that are woken before the loop breathes."""
 _MOST_STAMPS = 100_000

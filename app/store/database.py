@@ -29,7 +29,9 @@ _ATTEMPTS = 3
 _REPEAT = Backoff(first=0.05, longest=0.1)
 """When a transaction is repeated that another one, or a lost connection, made fail."""
 _RETRY_SECONDS = 2.0
+"""When a caller may come back whom the store did not serve."""
 _PROBE_SECONDS = 2.0
+"""How often it is tried at most whether the store can be written to."""
 _PROBE_BYTES = 64 * 1024
 
 log = structlog.get_logger(__name__)

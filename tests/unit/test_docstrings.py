@@ -94,3 +94,44 @@ def test_a_man_would_be_found():
         "What he may see.",
         "# As HIS token says.",
     ]
+
+
+def loose_durations(source: str) -> list[str]:
+    """Return the constants of a module that are durations, and of which nothing says what for."""
+    lines, nodes = source.splitlines(), ast.parse(source).body
+    return [
+        name
+        for node, following in zip(nodes, [*nodes[1:], None], strict=True)
+        if (name := constant_of(node)) and "SECONDS" in name and "NANOSECONDS" not in name
+        if not is_text(following)
+        and "#" not in lines[node.lineno - 1]
+        and not lines[node.lineno - 2].startswith("#")
+    ]
+
+
+def constant_of(node: ast.stmt) -> str:
+    """Return the name that a statement gives to one value; an empty one if it does not."""
+    targets = node.targets if isinstance(node, ast.Assign) else [getattr(node, "target", None)]
+    name = targets[0]
+    return name.id if isinstance(name, ast.Name) else ""
+
+
+def is_text(node: ast.stmt | None) -> bool:
+    """Return whether a statement is a text, such as the one that documents the line above."""
+    return (
+        isinstance(node, ast.Expr)
+        and isinstance(node.value, ast.Constant)
+        and isinstance(node.value.value, str)
+    )
+
+
+@pytest.mark.parametrize(
+    "file", sorted((ROOT / "app").rglob("*.py")), ids=lambda file: str(file.relative_to(ROOT))
+)
+def test_what_a_duration_is_for_stands_with_it(file):
+    assert loose_durations(file.read_text()) == []
+
+
+def test_a_loose_duration_would_be_found():
+    source = 'A_SECONDS = 1.0\n"""For it."""\nB_SECONDS = 2.0\n_C_SECONDS: Final = 3.0  # for it\n'
+    assert loose_durations(source) == ["B_SECONDS"]

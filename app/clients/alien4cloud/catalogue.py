@@ -24,6 +24,7 @@ V = TypeVar("V")
 _ALL: Final = "all"
 _ENVIRONMENT_READERS = 16
 _LONGEST_LOAD_SECONDS = 15.0
+"""Environments that take longer to read are shown as they were known before."""
 # Spring cuts a name at its last dot: "a.b" would launch "a" (Alien4Cloud 3.8 REST, section 5).
 NAME = re.compile(r"[\w-]+")
 """What each part of an id can be."""

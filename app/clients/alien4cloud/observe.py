@@ -49,8 +49,10 @@ _LATELY_SECONDS = 5.0
 _SETTLE_SECONDS = 2.0
 """How long a log must be silent after the end to be complete; entries come late (section 10)."""
 _SETTLE_PAUSE_SECONDS = 1.0
+"""How often a log is read until it is complete."""
 _LAST_LINES = 20
 _DEPLOYMENT_TTL_SECONDS = 5.0
+"""How old what is known of a deployment may be."""
 _CANCELLABLE = (ExecutionStatus.PENDING, ExecutionStatus.RUNNING)
 
 

@@ -40,6 +40,7 @@ BAD_WORKFLOW_OPERATION = 850
 
 _ROOT = "/rest/latest/"
 _HOLD_SECONDS = 30.0
+"""How long Alien4Cloud is spared when it refused the login, or is not up."""
 _LONGEST_REASON = 300
 _TRACE = re.compile(r"\s+at [\w.$<>]+\(.*")
 _CLASS_NAME = re.compile(r"\b(?:[a-z_]\w*\.)+\w*(?:Exception|Error)\b:?\s*")

@@ -40,6 +40,7 @@ _STDIN, _STDOUT = 0, 1
 _RIGHTS = (os.R_OK, os.W_OK, os.X_OK)
 _DOORBELL = "doorbell"
 _BEAT_MILLISECONDS = 10_000
+"""Longest silence, so that the other side sees that this one lives."""
 _PR_SET_DUMPABLE = 4
 _OF_JOB = frozenset({"prepare", "start"})
 _OF_STAGING = frozenset({"stage_in", "stage_out"})

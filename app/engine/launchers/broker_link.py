@@ -28,8 +28,11 @@ HELPER = (sys.executable, "-I", "-m", "app.engine.launchers.broker")
 """Command line of the helper; it is always the same, so that a line of sudoers(5) can name it."""
 
 _CALL_SECONDS = 30.0
+"""For an answer of the helper; three of its signs of life fit in."""
 _START_SECONDS = 30.0
+"""For a helper to start, with what sudo does before."""
 _LEAVE_SECONDS = 1.0
+"""For the command that began the helper to end."""
 _MAX_REPLY = 2 * 1024 * 1024 + MAX_FRAME
 _MAX_DETAIL = 4096
 _BROKEN = (OSError, EOFError, ValueError)

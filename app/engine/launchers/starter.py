@@ -23,7 +23,9 @@ ERRORS = "shim.err"
 _APPEND = os.O_WRONLY | os.O_CREAT | os.O_APPEND | os.O_CLOEXEC
 _FOLDER = os.O_PATH | os.O_DIRECTORY | os.O_CLOEXEC
 _FIRST_ANSWER_SECONDS = 10.0
+"""For the first answer of a fork server, whose Python starts before."""
 _ANSWER_SECONDS = 3.0
+"""For each later one, which takes a millisecond or two."""
 _SERVERS = 2
 # The shell ends at once, so that the shim is nobody's child and becomes nobody's zombie. By itself
 # it would give what it leaves in the background an empty standard input.
