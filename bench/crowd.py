@@ -98,7 +98,7 @@ def _crowd(followers: int, most_ratio: float, *, rounds: int) -> Iterator[Figure
 
 
 def _floor(clients: int, rounds: int) -> float:
-    """Have the bare server answer as many held requests; give the time to the last, in ms."""
+    """Have the bare server answer as many held requests; return the time to the last, in ms."""
     last = []
     for _ in range(rounds):
         with (
@@ -146,11 +146,11 @@ class _Crowd:
             yield from client.receive()
 
     def deliveries_ms(self) -> list[float]:
-        """Give the ms from a stamped line to its being read, for each connection."""
+        """Return the ms from a stamped line to its being read, for each connection."""
         return [(done_ns - stamp_ns) / 1e6 for stamp_ns, done_ns in self.seen()]
 
     def ends_ns(self) -> list[int]:
-        """Give when each connection had its answer."""
+        """Return when each connection had its answer."""
         return [done_ns for _, done_ns in self.seen()]
 
 
@@ -183,7 +183,7 @@ def _hold(pipe: Pipe, source: str, port: int, request: bytes, number: int) -> No
 def _read_all(
     epoll: select.epoll, sockets: dict[int, socket.socket], what: re.Pattern[bytes]
 ) -> Sequence[tuple[int, int]]:
-    """Read until something has come on each connection; give its number, and when it was there."""
+    """Read until something has come on each connection; return its number and the moment."""
     seen: dict[int, tuple[int, int]] = {}
     rest: dict[int, bytes] = {}
     while len(seen) < len(sockets):

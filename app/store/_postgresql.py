@@ -24,6 +24,7 @@ CONNECT_SECONDS = 5
 """For a connection to be made; several hosts share it."""
 _SILENCE_MS = 10_000
 _ANSWERED_SECONDS = 2.0
+"""How lately a connection must have answered, if it is to be used without a question."""
 _poll = original("select", "poll")  # gevent's lets others act, which takes longer than the look
 _PROBES = {"keepalives": 1, "keepalives_idle": 5, "keepalives_interval": 2, "keepalives_count": 3}
 # The server's limits end first, since it can say more.
