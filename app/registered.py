@@ -18,12 +18,21 @@ def import_named(name: str, table: Mapping[str, str], expected: str) -> Any:
         expected: What the name should have been, for people.
 
     Raises:
-        ConfigError: There is no such thing.
+        ConfigError: There is no such thing, or its module fails, of which the message says why.
     """
     module, _, attribute = table.get(name, name).partition(":")
+    if not module or module.startswith("."):
+        raise ConfigError(expected)
     try:
-        return getattr(import_module(module), attribute)
-    except (ImportError, AttributeError, ValueError, TypeError) as exc:
+        found = import_module(module)
+    except Exception as exc:  # whatever the module of somebody else does while it is imported
+        if _is_missing(module, exc):
+            raise ConfigError(expected, detail=str(exc)) from exc
+        sentence = f"names a module that cannot be imported: {type(exc).__name__}: {exc}"
+        raise ConfigError(sentence) from exc
+    try:
+        return getattr(found, attribute)
+    except AttributeError as exc:
         raise ConfigError(expected, detail=str(exc)) from exc
 
 
@@ -43,3 +52,10 @@ def import_class(name: str, table: Mapping[str, str], base: type, expected: str)
     if not isinstance(found, type) or not issubclass(found, base):
         raise ConfigError(expected, detail=f"{name} is no {base.__name__}")
     return found
+
+
+def _is_missing(module: str, exc: Exception) -> bool:
+    """Return whether a module itself is not there, and not something that it imports."""
+    if not isinstance(exc, ModuleNotFoundError) or exc.name is None:
+        return False
+    return module == exc.name or module.startswith(f"{exc.name}.")
