@@ -341,18 +341,19 @@ class Connection(WSGIHandler):  # type: ignore[misc]
         if self._idle is None:
             self._greenlet.kill(block=False)
         else:
-            self._wake()
+            self.wake()
 
     def _park(self, idle: Idle) -> None:
         """Wait without a greenlet; see :mod:`app.cli._parking`."""
         self._idle, self._is_woken, self._greenlet = idle, False, None
         self._context = copy_context()
         self._tick = self.server.parking.enter(self, idle.seconds)
-        idle.subscription.call(self._wake)
+        idle.subscription.call(self.wake)
         if self._has_hung_up:
-            self._wake()
+            self.wake()
 
-    def _wake(self) -> None:
+    def wake(self) -> None:
+        """Have :meth:`step` called soon; for as many reasons as there are, once."""
         if not self._is_woken:
             self._is_woken = True
             self.server.parking.wake(self)
@@ -361,7 +362,7 @@ class Connection(WSGIHandler):  # type: ignore[misc]
         """Go on with an answer that was idle, until it is again, or is done."""
         assert self._idle is not None  # noqa: S101  (it is woken once for each time)
         self.server.parking.leave(self, self._tick)
-        self._idle.subscription.uncall(self._wake)
+        self._idle.subscription.uncall(self.wake)
         self._idle, self._greenlet = None, gevent.getcurrent()
         done = False
         try:

@@ -29,6 +29,9 @@ _PAUSE_SECONDS = 0.001
 class Parked(Protocol):
     """What can be parked."""
 
+    def wake(self) -> None:
+        """Call :meth:`Parking.wake`, once however many reasons there are."""
+
     def step(self) -> None:
         """Go on, until there is nothing to do again."""
 
@@ -49,7 +52,7 @@ class Parking:
         gevent.spawn(self._turn)
 
     def enter(self, parked: Parked, seconds: float) -> int:
-        """Park until somebody calls :meth:`wake`, or for so long.
+        """Park until somebody wakes it, or for so long.
 
         Returns:
             The place in the wheel, for :meth:`leave`.
@@ -91,7 +94,7 @@ class Parking:
                 self._next = self._now()
             while self._next <= self._now():
                 for parked in self._wheel.pop(self._next, ()):
-                    self.wake(parked)
+                    parked.wake()
                 self._next += 1
             gevent.sleep(TICK_SECONDS)
 

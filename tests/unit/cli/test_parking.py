@@ -235,6 +235,42 @@ def test_a_reader_is_woken_when_their_time_is_over(running: Running) -> None:
     until(running.connect("/poll"), b"nothing")
 
 
+def test_who_is_woken_for_two_reasons_goes_on_once(running: Running) -> None:
+    polls = running.follow(FOLLOWERS, "/poll")
+
+    def wake_twice() -> None:
+        running.said.append(b"last")
+        woken = [call.__self__ for call in running.line.calls]  # type: ignore[attr-defined]
+        running.line.wake()
+        for each in woken:
+            each.wake()
+
+    running.call(wake_twice)
+    for poll in polls:
+        until(poll, b"last")
+        poll.sendall(SEEN)
+        until(poll, b"Content-Length: 0")
+
+
+def test_the_end_of_a_time_is_one_of_the_reasons(running: Running) -> None:
+    class Waiting:
+        def __init__(self) -> None:
+            self.calls: list[str] = []
+
+        def wake(self) -> None:
+            self.calls.append("wake")
+
+        def step(self) -> None:
+            self.calls.append("step")
+
+    waiting, left = Waiting(), Waiting()
+    parking = running.server.parking
+    running.call(lambda: parking.leave(left, parking.enter(left, 0.1)))
+    running.call(lambda: parking.enter(waiting, 0.1))
+    await_that(lambda: waiting.calls)
+    assert (waiting.calls, left.calls) == (["wake"], [])
+
+
 def test_who_does_not_read_stops_nobody_else(running: Running) -> None:
     slow, swift = running.follow(20), running.follow(20)
     running.say(MUCH)
