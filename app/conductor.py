@@ -25,7 +25,15 @@ import structlog
 from app.backoff import Backoff
 from app.clients.orchestrator import LostLaunch, Orchestrator, bound_to_node
 from app.concurrency import Precedence
-from app.domain import DrivenExecution, Execution, ExecutionStatus, Identity, Observation, Role
+from app.domain import (
+    DesiredState,
+    DrivenExecution,
+    Execution,
+    ExecutionStatus,
+    Identity,
+    Observation,
+    Role,
+)
 from app.engine.launchers.shim.records import boot_id
 from app.errors import (
     Conflict,
@@ -585,7 +593,7 @@ class Conductor:
             held_at = max(driver.held_at, self._renewed_at)
             driver.execution = self._executions.record(before, self._id, seen)
             # What the user wants may have changed since the orchestrator looked.
-            changed = driver.execution.desired is not before.desired
+            changed = _wishes(driver.execution) != _wishes(before)
             driver.again |= changed
             if seen.once_stored is not None and not changed and self._holds(driver, held_at):
                 seen.once_stored()
@@ -603,6 +611,11 @@ class Conductor:
         log.warning("lease in doubt, nothing is begun", execution=driver.execution.id)
         driver.stale = True
         return False
+
+
+def _wishes(execution: DrivenExecution) -> tuple[DesiredState, int]:
+    """Return what the user wants, of the execution and of its tasks, to be compared."""
+    return execution.desired, execution.task_wishes
 
 
 def _is_news(before: DrivenExecution, seen: Observation) -> bool:

@@ -64,6 +64,13 @@ class DesiredState(StrEnum):
     CANCEL = "CANCEL"
 
 
+class DesiredTaskState(StrEnum):
+    """What the user wants of one task from now on; the conductor makes it so."""
+
+    RUNNING = "RUNNING"
+    STOPPED = "STOPPED"
+
+
 class Level(IntFlag):
     """Level of a log entry; the bits combine to a filter."""
 
@@ -348,6 +355,22 @@ class Task:
     error: str | None = None
 
 
+@dataclass(frozen=True, slots=True)
+class TaskWish:
+    """What the user wants of one task, beside what the workflow says of it.
+
+    Attributes:
+        desired: ``RUNNING`` means that the run with this number goes on, or came to its end by
+            itself; ``STOPPED`` that nothing of the task runs, and nothing of it begins.
+        generation: How many runs of it were asked for by name; 0 is the run that the workflow has
+            of it. A higher number than that of the last run means another one: what runs of the
+            task is ended before it begins.
+    """
+
+    desired: DesiredTaskState
+    generation: int
+
+
 @dataclass(frozen=True, slots=True, kw_only=True)
 class ExecutionSummary:
     """One run of a workflow, as lists and streams of events show it; nothing of it is large.
@@ -405,6 +428,8 @@ class DrivenExecution(Execution):
 
     Attributes:
         desired: What its user wants of it.
+        task_wishes: How often its user wanted something of single tasks. Whoever knows of fewer
+            reads the wishes again, see :class:`app.store.task_wishes.TaskWishes`.
         reference: What the orchestrator needs to find its side again; None until it accepted.
         cursor: The adapter's own bookmark, given back to it at each observation.
         followed_until: Until when somebody waits for news of it, as far as is known.
@@ -412,6 +437,7 @@ class DrivenExecution(Execution):
     """
 
     desired: DesiredState
+    task_wishes: int = 0
     reference: JSON = None
     cursor: JSON = None
     followed_until: datetime | None = None

@@ -16,7 +16,7 @@ from typing import Any, ClassVar, Protocol, Self, cast
 
 from app.domain import (
     JSON,
-    DesiredState,
+    DesiredTaskState,
     DrivenExecution,
     ExecutionStatus,
     FaultyWorkflow,
@@ -374,11 +374,15 @@ class Adopter(Protocol):
 class TaskController(Protocol):
     """What :attr:`Capability.TASK_CONTROL` adds."""
 
-    def control_task(self, execution: DrivenExecution, task: str, desired: DesiredState) -> None:
+    def control_task(
+        self, execution: DrivenExecution, task: str, desired: DesiredTaskState
+    ) -> None:
         """Ask for a state of one task; on return the request is accepted, not carried out.
 
-        It is what a user wants from now on, not a step: asking twice is as good as once, and what
-        is asked for last holds.
+        It is what a user wants from now on, not a step, and is written down after this call: what
+        was asked for last holds. :meth:`Orchestrator.observe` works towards it, also after a crash
+        in between: where ``execution.task_wishes`` is another number than at the last observation,
+        it reads them from :class:`app.store.task_wishes.TaskWishes`.
 
         Raises:
             NotFound: The execution has no such task.

@@ -154,6 +154,7 @@ def record(
         execution,
         **{**values, "cursor": json.loads(json.dumps(seen.cursor))},
         desired=DesiredState(row.desired),
+        task_wishes=row.task_wishes,
         followed_until=row.followed_until,
         log_counts=totals.counts,
         log_bytes=totals.sizes,
@@ -217,6 +218,13 @@ def change(connection: Connection, statement: Update, kinds: Sequence[Kind]) -> 
     return bool(connection.execute(statement).rowcount)
 
 
+def wanted(number: int, *conditions: ColumnElement[bool]) -> Update:
+    """Return the update of an execution that has not ended, while some conditions hold."""
+    return update(executions).where(
+        executions.c.number == number, executions.c.status.not_in(FINAL), *conditions
+    )
+
+
 def want(
     database: Database,
     number: int,
@@ -238,9 +246,7 @@ def want(
     """
 
     def work(connection: Connection) -> bool:
-        statement = update(executions).where(
-            executions.c.number == number, executions.c.status.not_in(FINAL), *conditions
-        )
+        statement = wanted(number, *conditions)
         kinds: tuple[Kind, ...] = ("wanted",) if quiet else ("wanted", "changed")
         return change(connection, statement.values(**values), kinds)
 

@@ -93,6 +93,8 @@ executions = Table(
     Column("outputs", Json),
     Column("status", String(16), nullable=False),
     Column("desired", String(16), nullable=False),
+    # How often something was wanted of single tasks; see `tasks.desired`.
+    Column("task_wishes", Integer, nullable=False, server_default=text("0")),
     Column("error", Text),
     Column("progress", Float, nullable=False, server_default=text("0")),
     Column("reference", Json),
@@ -169,6 +171,9 @@ tasks = Table(
     # What its orchestrator remembers of it between two looks, as executions have one; no list and
     # no reader loads it.
     Column("cursor", Json),
+    # What its user wants of it, where that is not what the workflow says, and which run of it.
+    Column("desired", String(16)),
+    Column("generation", Integer, nullable=False, server_default=text("0")),
     sqlite_with_rowid=False,
 )
 

@@ -5,14 +5,29 @@ from __future__ import annotations
 from datetime import datetime
 from typing import Any
 
-from sqlalchemy import case
+from sqlalchemy import Connection, bindparam, case, update
 
-from app.domain import DesiredState, DrivenExecution, Execution, ExecutionStatus
+from app.domain import (
+    DesiredState,
+    DesiredTaskState,
+    DrivenExecution,
+    Execution,
+    ExecutionStatus,
+)
+from app.errors import NotFound
 from app.store.database import Database
-from app.store.execution_rows import want
+from app.store.execution_rows import change, want, wanted
 from app.store.execution_views import DRIVEN
-from app.store.schema import executions
+from app.store.names import fitted
+from app.store.schema import executions, tasks
 from app.store.stranded import abandon
+from app.store.task_rows import NAME_LENGTH
+
+_WISH = (
+    update(tasks)
+    .where(tasks.c.execution == bindparam("of_execution"), tasks.c.name == bindparam("of_name"))
+    .values(desired=bindparam("wish"), generation=tasks.c.generation + bindparam("runs"))
+)
 
 
 class SteeredExecutions:
@@ -56,6 +71,41 @@ class SteeredExecutions:
         return want(
             self._database, execution.number, values, executions.c.desired != DesiredState.CANCEL
         )
+
+    def desire_task(
+        self, execution: Execution, task: str, desired: DesiredTaskState, *, anew: bool = False
+    ) -> bool:
+        """Write down what the user wants of one task of an execution that has not ended.
+
+        Args:
+            execution: The execution.
+            task: Name of the task.
+            desired: The state to work towards.
+            anew: Another run of it is wanted; what runs of it is ended first.
+
+        Returns:
+            False when the execution has ended in the meantime, or its end was asked for.
+
+        Raises:
+            NotFound: The execution has no such task.
+        """
+
+        def work(connection: Connection) -> bool:
+            # The execution first, as all who write tasks do: so nobody waits for another in turn.
+            statement = wanted(execution.number, executions.c.desired != DesiredState.CANCEL)
+            counted = statement.values(task_wishes=executions.c.task_wishes + 1)
+            if not change(connection, counted, ("wanted",)):
+                return False
+            wish = {
+                "of_execution": execution.number,
+                "of_name": fitted(task, NAME_LENGTH),
+                "wish": desired,
+            }
+            if not connection.execute(_WISH, {**wish, "runs": int(anew)}).rowcount:
+                raise NotFound(f"This execution has no task '{task}'.")
+            return True
+
+        return self._database.write(work)
 
     def abandon(self, execution: Execution, why: str) -> bool:
         """End an execution by decree; see :func:`app.store.stranded.abandon`."""

@@ -26,11 +26,12 @@ from structlog.testing import capture_logs
 
 import app.assembly
 from app.backoff import Backoff
-from app.clients.orchestrator import Orchestrator
+from app.clients.orchestrator import Capability, Orchestrator
 from app.conductor import Conductor, this_node
 from app.domain import (
     ALL_LEVELS,
     DesiredState,
+    DesiredTaskState,
     DrivenExecution,
     ExecutionStatus,
     Launch,
@@ -55,6 +56,7 @@ from app.store.launches import Intent, Launches
 from app.store.schema import executions as table
 from app.store.steering import SteeredExecutions
 from app.store.stranded import StrandedExecutions
+from app.store.task_wishes import TaskWishes
 
 FAR = now() + timedelta(hours=1)
 NODE = Node("box-a/mark", "kernel-1")
@@ -401,6 +403,70 @@ def test_nothing_is_done_that_is_not_wanted_any_more(stage):
     stage.ended(execution)
     assert orchestrator.desired == [DesiredState.RUN, DesiredState.CANCEL]
     wait_until(lambda: orchestrator.done == [2])
+
+
+class RestartingOrchestrator(CountingOrchestrator):
+    """Begins runs of the one task as they are wanted, once that is stored.
+
+    Attributes:
+        begun: Numbers of the runs.
+    """
+
+    capabilities: ClassVar[frozenset[Capability]] = frozenset({Capability.TASK_CONTROL})
+
+    def __init__(self, stage: Stage) -> None:
+        super().__init__()
+        self.begun: list[int] = []
+        self.before_stored: Callable[[DrivenExecution], None] = lambda execution: None
+        self._wishes = TaskWishes(stage.database)
+
+    def control_task(
+        self, execution: DrivenExecution, task: str, desired: DesiredTaskState
+    ) -> None:
+        pass
+
+    def look(self, execution: DrivenExecution) -> Observation:
+        known, run = execution.cursor or (0, 0)
+        if execution.task_wishes != known:
+            run = self._wishes.of(execution)["only"].generation
+        self.before_stored(execution)
+        return Observation(
+            ExecutionStatus.RUNNING,
+            cursor=[execution.task_wishes, run],
+            poll_after_seconds=LONG,
+            once_stored=None if run in self.begun else lambda: self.begun.append(run),
+        )
+
+
+def test_what_is_wanted_of_a_task_is_acted_on_at_once_and_by_the_next_conductor_too(stage):
+    orchestrator = RestartingOrchestrator(stage)
+    execution = stage.launch()
+
+    def restart():
+        stage.steered.desire_task(stage.get(execution), "only", DesiredTaskState.RUNNING, anew=True)
+
+    conductor = stage.conduct(orchestrator)
+    wait_until(lambda: orchestrator.begun == [0])
+    restart()
+    wait_until(lambda: orchestrator.begun == [0, 1])
+    stage.stop(conductor)
+    restart()
+    stage.conduct(orchestrator)
+    wait_until(lambda: orchestrator.begun == [0, 1, 2])
+
+
+def test_nothing_is_begun_of_a_task_of_which_something_else_is_wanted_by_now(stage):
+    orchestrator = RestartingOrchestrator(stage)
+
+    def restart(execution):
+        if execution.cursor is None:
+            stage.steered.desire_task(execution, "only", DesiredTaskState.RUNNING, anew=True)
+
+    orchestrator.before_stored = restart
+    stage.launch()
+    stage.conduct(orchestrator)
+    wait_until(lambda: orchestrator.begun)
+    assert orchestrator.begun == [1]
 
 
 def test_nothing_is_done_while_the_lease_is_in_doubt(stage, monkeypatch):

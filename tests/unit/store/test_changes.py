@@ -9,7 +9,7 @@ from kit.patience import PATIENCE_SECONDS as PATIENCE
 from kit.patience import await_that as until
 from store_kit import OWNER, StoreKit, entries
 
-from app.domain import DesiredState, ExecutionStatus, Level
+from app.domain import DesiredState, DesiredTaskState, ExecutionStatus, Level
 from app.store.changes import ChangeFeed, Changes, open_feed
 from app.store.database import Database
 from app.store.execution_rows import now
@@ -197,19 +197,23 @@ def test_closing_wakes_all_and_from_then_on_nobody_waits(execution, changes):
 @pytest.mark.parametrize(
     ("kind", "told"),
     [
-        ("wanted", {"launched", "cancelled", "followed", "doubted"}),
+        ("wanted", {"launched", "cancelled", "followed", "doubted", "restarted"}),
         ("changed", {"launched", "cancelled", "doubted", "seen"}),
     ],
 )
 def test_each_feed_tells_what_is_its_own(kit, elsewhere, kind, told):
     created = {name: kit.create() for name in ("launched", "doubted")}
-    held = {name: kit.held() for name in ("cancelled", "followed", "seen", "touched", "last")}
+    held = {
+        name: kit.held()
+        for name in ("cancelled", "followed", "seen", "touched", "restarted", "last")
+    }
     heard = Heard()
     feed = open_feed(kit.database, kind, heard)
     elsewhere.launches.launched(created["launched"], {"job": 1})
     elsewhere.launches.doubt(created["doubted"], "?")
     elsewhere.steered.desire(held["cancelled"], DesiredState.CANCEL)
     elsewhere.steered.follow(held["followed"], now())
+    elsewhere.steered.desire_task(held["restarted"], "first", DesiredTaskState.RUNNING, anew=True)
     elsewhere.see(held["seen"])
     elsewhere.driving.touch(held["touched"], OWNER, None)
     elsewhere.steered.desire(held["last"], DesiredState.PAUSE)
