@@ -52,6 +52,7 @@ from app.store.conductors import Conductors, Node
 from app.store.database import Database
 from app.store.driving import DrivenExecutions, Siblings
 from app.store.execution_rows import NotHeld, now
+from app.store.retention import UnusedDefinitions
 from app.store.stranded import StrandedExecutions
 
 log = structlog.get_logger(__name__)
@@ -66,6 +67,7 @@ _SHORTEST_REST = 0.1
 """Share of the pause between two looks that is kept, however long the first one took."""
 _TOUCH_SECONDS = 5.0
 """How old ``as_of`` gets while nothing else changes."""
+_FORGET_SECONDS = 3600.0
 _SUSPECT_SECONDS = 0.1
 """How long a suspect waits while another one is looked at."""
 _FORESEEN = (UpstreamError, StoreUnavailable, NotFound, Conflict)
@@ -257,6 +259,8 @@ class Conductor:
         self._bound = bound_to_node(orchestrators)
         self._last_resort = LastResort(self._executions, orchestrators, self._id)
         self._stranded = StrandedExecutions(database, self._bound, settings.lease)
+        self._unused = UnusedDefinitions(database)
+        self._forget_due = -math.inf
         self._drivers: dict[str, _Driver] = {}
         self._lock = threading.Lock()
         self._lanes = {
@@ -294,6 +298,7 @@ class Conductor:
         while not self._stopping.is_set():
             self._turned_at["claim round"] = time.monotonic()
             self._take_over()
+            self._forget_definitions()
             self._claim.wait(self._settings.lease / 3)
             self._claim.clear()
         feed.close()
@@ -356,6 +361,19 @@ class Conductor:
         if self._stranded.tell():
             for machine in self._stranded.machines():
                 log.warning("executions are served by nobody", remark=str(machine))
+
+    def _forget_definitions(self) -> None:
+        """Remove, every now and then, the definitions that nothing needs any more."""
+        if time.monotonic() < self._forget_due:
+            return
+        self._forget_due = time.monotonic() + _FORGET_SECONDS
+        try:
+            removed = self._unused.prune()
+        except Exception as exc:  # noqa: BLE001  (there is time until the next turn)
+            log.warning("unused definitions stay for now", error=str(exc))
+        else:
+            if removed:
+                log.info("unused definitions removed", number=removed)
 
     def _take_over(self) -> None:
         lease, moment = self._settings.lease, time.monotonic()

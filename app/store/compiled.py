@@ -49,6 +49,15 @@ class CompiledDefinitions:
 
     def keep(self, key: str, summary: JSON, details: str) -> None:
         """Store an outcome, once."""
+        self.forget()
+        new = insert(compiled_definitions).values(
+            key=key, summary=summary, details=details, made_at=now()
+        )
+        with suppress(IntegrityError):  # somebody else was faster, with the same content
+            self._database.write(lambda c: c.execute(new), idempotent=True)
+
+    def forget(self) -> None:
+        """Remove the outcomes whose time is over."""
         in_use = union_all(
             select(workflow_files.c.good).where(workflow_files.c.good.is_not(None)),
             select(uploaded_definitions.c.key),
@@ -57,12 +66,7 @@ class CompiledDefinitions:
             compiled_definitions.c.made_at < now() - _KEPT,
             compiled_definitions.c.key.not_in(in_use),
         )
-        new = insert(compiled_definitions).values(
-            key=key, summary=summary, details=details, made_at=now()
-        )
         self._database.write(lambda c: c.execute(old), durable=False, idempotent=True)
-        with suppress(IntegrityError):  # somebody else was faster, with the same content
-            self._database.write(lambda c: c.execute(new), idempotent=True)
 
 
 @dataclass(frozen=True, slots=True)

@@ -6,7 +6,7 @@ import hashlib
 import json
 from contextlib import suppress
 
-from sqlalchemy import Text, insert, literal, select
+from sqlalchemy import Connection, Text, insert, literal, select, update
 from sqlalchemy.exc import IntegrityError
 
 from app.domain import JSON
@@ -44,19 +44,16 @@ class DefinitionSnapshots:
             digest: What :func:`digest_of` gives for the document.
             text: The document, written as JSON.
         """
-        if self.has(digest):
-            return
-        values = {"digest": digest, "document": literal(text, Text)}
-        with suppress(IntegrityError):  # somebody else was faster, with the same content
-            self._database.write(
-                lambda c: c.execute(insert(definitions).values(values)), idempotent=True
-            )
+        kept = update(definitions).where(definitions.c.digest == digest).values(unused_since=None)
+        new = insert(definitions).values(digest=digest, document=literal(text, Text))
 
-    def has(self, digest: str) -> bool:
-        """Return whether a document has this digest."""
-        known = select(definitions.c.digest).where(definitions.c.digest == digest)
-        with self._database.read() as connection:
-            return connection.execute(known).first() is not None
+        def work(connection: Connection) -> None:
+            # It may be about to be removed as unused: not any more.
+            if not connection.execute(kept).rowcount:
+                connection.execute(new)
+
+        with suppress(IntegrityError):  # somebody else was faster, with the same content
+            self._database.write(work, idempotent=True)
 
     def get(self, digest: str) -> JSON:
         """Read a document.

@@ -220,6 +220,8 @@ definitions = Table(
     metadata,
     Column("digest", String(64), primary_key=True),
     Column("document", Json, nullable=False),
+    # Since when nothing needs it, as far as is known; see `retention`.
+    Column("unused_since", Instant),
 )
 
 launch_keys = Table(

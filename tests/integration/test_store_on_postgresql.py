@@ -24,9 +24,21 @@ kit = import_module("store_kit").kit
 _MODULES = (
     "test_journal", "test_stored_executions", "test_changes", "test_other_tables",
     "test_migrations", "test_names_and_tasks", "test_uploads", "test_references_and_lists",
-    "test_execution_views", "test_task_wishes",
+    "test_execution_views", "test_task_wishes", "test_retention",
 )  # fmt: skip
-_FIXTURES = {"changes", "elsewhere", "empty", "execution", "uploads", "held", "selected", "wishes"}
+_FIXTURES = {
+    "changes",
+    "elsewhere",
+    "empty",
+    "execution",
+    "uploads",
+    "held",
+    "selected",
+    "wishes",
+    "clock",
+    "snapshots",
+    "unused",
+}
 _ELSEWHERE = {
     "test_a_store_that_cannot_be_reached_says_so_and_no_more",
     "test_a_feed_of_sqlite_that_fails_for_one_who_asks_opens_again",

@@ -42,17 +42,26 @@ from app.domain import (
     Task,
     TaskStatus,
 )
-from app.errors import Conflict, InvalidRequest, UpstreamError, UpstreamTimeout, UpstreamUnreachable
+from app.errors import (
+    Conflict,
+    InvalidRequest,
+    NotFound,
+    UpstreamError,
+    UpstreamTimeout,
+    UpstreamUnreachable,
+)
 from app.giving_up import MOST_TRIES
 from app.settings import ConductorSettings
 from app.store import migrate
 from app.store.conductors import Conductors, Node
 from app.store.database import Database
+from app.store.definitions import DefinitionSnapshots
 from app.store.driving import DrivenExecutions
 from app.store.execution_rows import now
 from app.store.executions import Executions
 from app.store.journal import Journal
 from app.store.launches import Intent, Launches
+from app.store.retention import UnusedDefinitions
 from app.store.schema import executions as table
 from app.store.steering import SteeredExecutions
 from app.store.stranded import StrandedExecutions
@@ -403,6 +412,33 @@ def test_nothing_is_done_that_is_not_wanted_any_more(stage):
     stage.ended(execution)
     assert orchestrator.desired == [DesiredState.RUN, DesiredState.CANCEL]
     wait_until(lambda: orchestrator.done == [2])
+
+
+def test_definitions_that_nothing_needs_are_removed_and_a_failure_of_that_stops_nothing(
+    stage, monkeypatch
+):
+    monkeypatch.setattr("app.store.retention._GRACE", timedelta(0))
+    monkeypatch.setattr("app.conductor._FORGET_SECONDS", 0.0)
+    snapshots, prune = DefinitionSnapshots(stage.database), UnusedDefinitions.prune
+    digest, failures = snapshots.keep({"steps": 1}), [RuntimeError("of the test")]
+
+    def fail_first(self):
+        if failures:
+            raise failures.pop()
+        return prune(self)
+
+    def is_gone():
+        try:
+            snapshots.get(digest)
+        except NotFound:
+            return True
+        return False
+
+    monkeypatch.setattr(UnusedDefinitions, "prune", fail_first)
+    stage.conduct(CountingOrchestrator(), lease=0.3)
+    wait_until(is_gone)
+    execution = stage.launch()
+    wait_until(lambda: stage.log(execution))
 
 
 class RestartingOrchestrator(CountingOrchestrator):
