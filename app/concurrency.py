@@ -9,12 +9,12 @@ from __future__ import annotations
 
 import os
 import sys
+import threading
 from _thread import get_native_id  # the calling thread's own, also under gevent
 from collections import Counter, deque
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from importlib import import_module
-from threading import Event, Lock
 from typing import Any, ParamSpec, Protocol, TypeVar, cast
 
 from app.errors import LimitExceeded
@@ -119,9 +119,9 @@ class FairPlaces:
         self._each = max(1, places - 1)
         self._most_waiting = waiting
         self._most_sides = sides
-        self._lock = Lock()
+        self._lock = threading.Lock()
         self._held: Counter[str] = Counter()
-        self._queues: dict[str, dict[str, deque[Event]]] = {}
+        self._queues: dict[str, dict[str, deque[threading.Event]]] = {}
 
     @contextmanager
     def place(self, owner: str, side: str = "") -> Iterator[None]:
@@ -143,7 +143,7 @@ class FairPlaces:
                 self._free -= 1
                 self._held[owner] += 1
                 return
-            granted = Event()
+            granted = threading.Event()
             self._queue_up(owner, side, granted)
             self._grant()
         try:
@@ -167,7 +167,7 @@ class FairPlaces:
             self._queues[owner] = self._queues.pop(owner)
         self._grant()
 
-    def _queue_up(self, owner: str, side: str, granted: Event) -> None:
+    def _queue_up(self, owner: str, side: str, granted: threading.Event) -> None:
         sides = self._queues.get(owner, {})
         most = self._most_waiting
         full = most is not None and len(sides.get(side, ())) >= most

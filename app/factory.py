@@ -64,8 +64,6 @@ from app.store.tickets import Tickets
 from app.store.users import Users
 
 log = structlog.get_logger(__name__)
-_PROCESS = secrets.token_hex(8)
-_NUMBERS = itertools.count()
 _LOGGER = logging.getLogger(__name__)  # asked before anything is made to be logged
 
 _CHECKING_PROCESSES = 2
@@ -223,21 +221,27 @@ def _flask(settings: Settings) -> Flask:
     app.json.sort_keys = False  # type: ignore[attr-defined]
     # An address with '//' in it is none of ours, and would be redirected to.
     app.url_map.merge_slashes = False
-    app.before_request(_begin_request)
+    app.before_request(_beginner())
     app.before_request(browser_guard(settings.api))
     return app
 
 
-def _begin_request() -> None:
-    given = request.headers.get("X-Request-ID", "")
-    g.request_id = given if 0 < len(given) <= 64 and given.isalnum() else _new_request_id()
-    g.started = time.perf_counter()
-    request_id.set(g.request_id)
+def _beginner() -> Callable[[], None]:
+    """Make what runs before each request.
 
+    No two requests have the same id: the process is told by chance, drawn here and not at the
+    import, which several processes share, and the request by a number within it.
+    """
+    process, numbers = secrets.token_hex(8), itertools.count()
 
-def _new_request_id() -> str:
-    """Return what no other request has: the process by chance, and a number within it."""
-    return f"{_PROCESS}{next(_NUMBERS):016x}"
+    def begin() -> None:
+        given = request.headers.get("X-Request-ID", "")
+        valid = 0 < len(given) <= 64 and given.isalnum()
+        g.request_id = given if valid else f"{process}{next(numbers):016x}"
+        g.started = time.perf_counter()
+        request_id.set(g.request_id)
+
+    return begin
 
 
 def _finisher(metrics: Metrics) -> Callable[[Response], Response]:

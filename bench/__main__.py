@@ -9,8 +9,9 @@ from __future__ import annotations
 import argparse
 import sys
 import time
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from pathlib import Path
+from typing import Any
 
 from bench import (
     abuse,
@@ -23,11 +24,12 @@ from bench import (
     http,
     journal,
     launch,
+    process,
     streams,
 )
 from bench._client import raise_descriptor_limit
 from bench._report import Figure, load, machine, markdown, text_row
-from bench._target import PEER_ROWS, Peers, read_peers
+from bench._target import PEER_ROWS, read_peers
 
 _PARTS = {
     "journal": journal,
@@ -41,6 +43,7 @@ _PARTS = {
     "gateway": gateway,
     "alien4cloud": alien4cloud,
     "abuse": abuse,
+    "process": process,
 }
 _JUDGES = {"abuse"}
 _BESIDE_PEERS = {"launch", "gateway"}
@@ -64,6 +67,9 @@ def main() -> None:
         "--peer-body", action="append", default=[], metavar="NAME=JSON",
         help="what is sent to a peer that launches; default {}",
     )  # fmt: skip
+    parser.add_argument(
+        "--minutes", type=float, help="how long the load of the part 'process' lasts"
+    )
     parser.add_argument("parts", nargs="*", help=f"some of {', '.join(_PARTS)}; default all")
     arguments = parser.parse_args()
     unknown = set(arguments.parts) - set(_PARTS)
@@ -79,7 +85,9 @@ def main() -> None:
     print("\n".join(head), end="\n\n", flush=True)
     figures, failed = [], False
     parts = arguments.parts or list(_PARTS)
-    for part, figure in _measure(parts, quick=arguments.quick, peers=peers):
+    options: dict[str, dict[str, Any]] = {key: {"peers": peers} for key in _BESIDE_PEERS}
+    options["process"] = {"minutes": arguments.minutes}
+    for part, figure in _measure(parts, quick=arguments.quick, options=options):
         print(text_row(figure), flush=True)
         figures.append(figure)
         failed |= part in _JUDGES and figure.verdict != "ok"
@@ -95,12 +103,13 @@ def main() -> None:
     sys.exit(1 if failed else 0)
 
 
-def _measure(parts: list[str], *, quick: bool, peers: Peers) -> Iterator[tuple[str, Figure]]:
+def _measure(
+    parts: list[str], *, quick: bool, options: Mapping[str, Mapping[str, Any]]
+) -> Iterator[tuple[str, Figure]]:
     """Take the figures of some parts; what fails is a figure that is missing, with the reason."""
     for name in parts:
-        options = {"peers": peers} if name in _BESIDE_PEERS else {}
         try:
-            for figure in _PARTS[name].run(quick=quick, **options):
+            for figure in _PARTS[name].run(quick=quick, **options.get(name, {})):
                 yield name, figure
         except (RuntimeError, OSError) as exc:
             yield name, Figure(name, None, note=f"failed: {exc}".splitlines()[0])

@@ -107,7 +107,8 @@ class Service:
             connection.close()
         if response.status >= 400:
             raise RuntimeError(f"{method} {path}: {response.status} {content.decode()}")
-        return (json.loads(content) if content else None), dict(response.headers)
+        is_json = "json" in response.headers.get("Content-Type", "")
+        return (json.loads(content) if is_json else None), dict(response.headers)
 
     def launch(self, workflow: str, inputs: Mapping[str, Any] | None = None) -> str:
         """Launch a workflow; return the id of the execution."""
@@ -123,6 +124,24 @@ class Service:
                 return str(view["status"])
         raise RuntimeError(f"{execution} did not end within {timeout_seconds:g} s")
 
+    def pss(self) -> dict[str, int]:
+        """Measure the memory of the supervisor and of all that descends from it.
+
+        Returns:
+            Bytes by role, where what processes share counts in parts: PSS of proc(5), smaps_rollup.
+        """
+        memory: dict[str, int] = {}
+        names = {self._process.pid: "supervisor"}
+        todo = [self._process.pid]
+        while todo:
+            pid = todo.pop()
+            for child, arguments in _all_children(pid):
+                names[child] = _module(arguments).rpartition(".")[2].strip("_") or "helper"
+                todo.append(child)
+            role = names[pid]
+            memory[role] = memory.get(role, 0) + _pss_bytes(pid)
+        return memory
+
     def settle(self, timeout_seconds: float = 30.0) -> None:
         """Wait until the service does nothing any more: what was sent to it has been taken in."""
         pids = [*self.web, self.conductor]
@@ -135,6 +154,14 @@ class Service:
 def rss_bytes(pids: Iterable[int]) -> int:
     """Add up the resident memory of processes."""
     return sum(int(Path(f"/proc/{pid}/statm").read_text().split()[1]) * _PAGE_BYTES for pid in pids)
+
+
+def _pss_bytes(pid: int) -> int:
+    try:
+        text = Path(f"/proc/{pid}/smaps_rollup").read_text()
+    except OSError:  # it has ended
+        return 0
+    return sum(int(line.split()[1]) for line in text.splitlines() if line.startswith("Pss:")) * 1024
 
 
 def cpu_seconds(pids: Iterable[int]) -> float:
@@ -189,12 +216,22 @@ def _cpu_ticks(pid: int) -> int:
 
 
 def _children(parent: int) -> Iterator[tuple[int, str]]:
-    """Find the children of a process, with the module that each runs."""
+    """Find the children of a process that run a module, with its name."""
+    for pid, arguments in _all_children(parent):
+        if module := _module(arguments):
+            yield pid, module
+
+
+def _module(arguments: list[str]) -> str:
+    return arguments[arguments.index("-m") + 1] if "-m" in arguments else ""
+
+
+def _all_children(parent: int) -> Iterator[tuple[int, list[str]]]:
     for folder in Path("/proc").glob("[0-9]*"):
         try:
             fields = (folder / "stat").read_text().rpartition(")")[2].split()
             arguments = (folder / "cmdline").read_text().split("\0")
         except OSError:  # it has ended
             continue
-        if int(fields[1]) == parent and "-m" in arguments:
-            yield int(folder.name), arguments[arguments.index("-m") + 1]
+        if int(fields[1]) == parent:
+            yield int(folder.name), arguments

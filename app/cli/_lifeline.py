@@ -20,8 +20,6 @@ from collections.abc import Callable
 from contextlib import suppress
 from typing import Any, TypeVar
 
-import click
-
 F = TypeVar("F", bound=Callable[..., Any])
 
 BEAT_SECONDS = 1.0
@@ -37,6 +35,8 @@ _LIBC = ctypes.CDLL(None, use_errno=True)
 
 def lifeline_option(function: F) -> F:
     """Add ``--lifeline-fd``."""
+    import click  # noqa: PLC0415  (the supervisor stays small without)
+
     return click.option(
         "--lifeline-fd", type=int, hidden=True, help="Stop when this socket closes."
     )(function)
@@ -83,6 +83,18 @@ class Lifeline:
 
         _begin(beat)
 
+    def give_sign(self) -> None:
+        """Give one sign of life: for a process that has no thread for it, nor an event loop."""
+        if self._socket is not None:
+            self._wind()
+            with suppress(OSError):  # the supervisor is gone, which is noticed elsewhere
+                self._socket.send(self._says)
+
+    def close(self) -> None:
+        """Leave the lifeline to the process of which this one is a fork."""
+        if self._socket is not None:
+            self._socket.close()
+
     def tell_at_work(self, silence_seconds: float) -> None:
         """Say from now on that the start is done, and that nothing was wrong with the settings.
 
@@ -93,9 +105,7 @@ class Lifeline:
         if self._socket is None:
             notify_systemd("READY=1")
             return
-        self._wind()
-        with suppress(OSError):  # the supervisor is gone, which is noticed elsewhere
-            self._socket.send(AT_WORK)
+        self.give_sign()
 
     def _wind(self) -> None:
         self._timer.wind(self._silence_seconds + _MARGIN_SECONDS)

@@ -20,6 +20,10 @@ from app.settings.source import unneeded_variables
 F = TypeVar("F", bound=Callable[..., Any])
 
 CONFIG_VARIABLE = "SLIPWAY_CONFIG"
+_READ_WHILE_LOADING = frozenset(
+    {"GLIBC_TUNABLES", "HOME", "LANG", "LD_LIBRARY_PATH", "LD_PRELOAD", "PATH", "TZ"}
+)
+_READ_WHILE_LOADING_PREFIXES = ("GEVENT_", "LC_", "MALLOC_", "OPENSSL_", "PYTHON")
 WEB_ALONE = ("api", "ssh_keys")
 """Sections with the secrets of users, which no other process than a web process needs."""
 
@@ -111,6 +115,18 @@ def environment(
         if value is not None and path.partition(".")[0] not in without:
             env["SLIPWAY_" + path.upper().replace(".", "__")] = _plain(value)
     return env
+
+
+def bare_environment() -> dict[str, str]:
+    """Return what Python and its libraries read of the environment when they are loaded.
+
+    None of that is a secret: it is for processes that hold none.
+    """
+    return {
+        name: value
+        for name, value in os.environ.items()
+        if name in _READ_WHILE_LOADING or name.startswith(_READ_WHILE_LOADING_PREFIXES)
+    }
 
 
 def _plain(value: Any) -> str:

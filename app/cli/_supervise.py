@@ -16,12 +16,9 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import NoReturn
 
-import click
-
 from app.cli._process import guard_process
-from app.cli._supervisor import Child, Supervisor
+from app.cli._supervisor import Child, Supervisor, log
 from app.files import inherited_umask
-from app.observability import configure_logging
 
 
 @dataclass(frozen=True)
@@ -30,6 +27,7 @@ class ChildPlan:
 
     Attributes:
         listener: Descriptor of its socket.
+        template: Name of the one of which it is a fork; that stands before it.
     """
 
     name: str
@@ -38,11 +36,21 @@ class ChildPlan:
     env: Mapping[str, str] = field(repr=False)
     listener: int | None = None
     secret: str | None = field(default=None, repr=False)
+    template: str | None = None
+    options: Mapping[str, str] = field(default_factory=dict)
+    is_template: bool = False
 
-    def child(self) -> Child:
-        """Make what the supervisor looks after."""
+    def child(self, others: Mapping[str, Child]) -> Child:
+        """Make what the supervisor looks after.
+
+        Args:
+            others: By name.
+        """
         listener = None if self.listener is None else socket.socket(fileno=self.listener)
-        return Child(self.name, self.module, self.silence_seconds, self.env, listener, self.secret)
+        return Child(
+            self.name, self.module, self.silence_seconds, self.env, listener, self.secret,
+            others[self.template] if self.template else None, self.options, self.is_template,
+        )  # fmt: skip
 
 
 @dataclass(frozen=True)
@@ -89,8 +97,11 @@ def main() -> None:
         plan: Plan = pickle.load(file)  # noqa: S301  (it is this process's own)
     os.umask(plan.umask)
     guard_process()
-    configure_logging(*plan.log)
-    children = [child.child() for child in plan.children]
+    log.form = plan.log
+    by_name: dict[str, Child] = {}
+    for each in plan.children:
+        by_name[each.name] = each.child(by_name)
+    children = list(by_name.values())
     for child in children:
         if child.listener is not None:
             child.listener.set_inheritable(False)
@@ -99,8 +110,7 @@ def main() -> None:
 
 
 def _announce(url: str, data_dir: str) -> None:
-    click.echo(f"Slipway is ready at {url} (documentation: {url}/docs; data: {data_dir})")
-    sys.stdout.flush()
+    print(f"Slipway is ready at {url} (documentation: {url}/docs; data: {data_dir})", flush=True)
 
 
 if __name__ == "__main__":

@@ -2,34 +2,36 @@
 
 from __future__ import annotations
 
-import http.client
+import math
 import os
 import select
 import signal
 import socket
 import subprocess
-import sys
 import threading
 import time
 from collections.abc import Callable, Mapping, Sequence
 from contextlib import ExitStack, suppress
 from dataclasses import dataclass, field
 
-import structlog
-
 from app.backoff import Backoff
+from app.cli._late_log import LateLog
 from app.cli._lifeline import AT_WORK, BEAT_SECONDS, START_SECONDS, notify_systemd
 from app.cli._signals import catch_stop_signals
-from app.files import inherited_umask
+from app.cli._start import Process, Start, bury_strays
 
-log = structlog.get_logger(__name__)
+log = LateLog(__name__)
 
 _LOOK_SECONDS = 0.05
 """How often the children are looked after."""
+_LINGER_SECONDS = 5.0
+"""How long a template is kept that nobody needs: processes that are replaced in turn share one."""
 _LONGEST_LOOK_SECONDS = 0.5
 """No more silence is counted for one look: this process may have stood still."""
 _ABORT_SECONDS = 1.0
 """For a process that is stuck to say where."""
+_ANSWER_SECONDS = 5.0
+"""For the answer of a web process to whether all is well."""
 _RESTART = Backoff(first=0.1, longest=10.0)
 _STEADY_SECONDS = 10.0
 """What ends after so long has worked, and its failures are counted anew."""
@@ -50,7 +52,12 @@ class Child:
         secret: What it must not find in its environment; handed over by a pipe.
         listener: Socket that it inherits. The supervisor keeps it open, so that connections wait
             in its queue, and are not refused, while the process is started again.
+        template: Of which it is a fork; without, it is a program of its own.
+        options: For its command line, with their values.
+        is_template: It forks others, see :mod:`app.cli._template`.
         lifeline: Our end of the socket by which it gives signs of life, and sees that we are gone.
+        requests: Our end of the socket by which a template is asked for forks.
+        needed_at: When something was last to be forked from this template.
         proven: It, or one before it, has been at work: the settings were right once.
         at_work: This one is.
         silent_seconds: Since the last one, as far as we were awake ourselves.
@@ -62,8 +69,13 @@ class Child:
     env: Mapping[str, str] = field(repr=False)
     listener: socket.socket | None = None
     secret: str | None = field(default=None, repr=False)
-    process: subprocess.Popen[bytes] | None = None
+    template: Child | None = None
+    options: Mapping[str, str] = field(default_factory=dict)
+    is_template: bool = False
+    process: Process | None = None
     lifeline: socket.socket | None = None
+    requests: socket.socket | None = None
+    needed_at: float = -math.inf
     started_at: float = 0.0
     start_at: float = 0.0
     failures: int = 0
@@ -72,25 +84,42 @@ class Child:
     silent_seconds: float = 0.0
 
     def start(self) -> None:
-        """Start a process."""
+        """Start a process.
+
+        Raises:
+            OSError: It cannot be started.
+        """
         self.started_at, self.at_work, self.silent_seconds = time.monotonic(), False, 0.0
         with ExitStack() as inherited:
             # A socket each: what one child sets on its end must not show on another's.
             self.lifeline, theirs = socket.socketpair()
             self.lifeline.setblocking(False)
             descriptors = {"--lifeline-fd": inherited.enter_context(theirs).fileno()}
+            if self.is_template:
+                self.requests, theirs = socket.socketpair(socket.AF_UNIX, socket.SOCK_SEQPACKET)
+                descriptors["--requests-fd"] = inherited.enter_context(theirs).fileno()
             if self.listener is not None:
                 descriptors["--listener-fd"] = self.listener.fileno()
             if self.secret is not None:
                 descriptors["--master-key-fd"] = _pipe_with(self.secret)
                 inherited.callback(os.close, descriptors["--master-key-fd"])
-            arguments = [str(word) for pair in descriptors.items() for word in pair]
-            # In a session of its own: Ctrl-C in the terminal is for the supervisor to pass on.
-            self.process = subprocess.Popen(
-                [sys.executable, "-P", "-m", self.module, *arguments],
-                env=self.env, pass_fds=tuple(descriptors.values()), stdin=subprocess.DEVNULL,
-                start_new_session=True, umask=inherited_umask(),
-            )  # fmt: skip
+            start = Start(self.module, self.env, descriptors, self.options)
+            self.process = start.execute() if self.template is None else self.template.fork(start)
+
+    def fork(self, start: Start) -> Process:
+        """Have this template make a process.
+
+        Raises:
+            OSError: It cannot be made, also as the template is gone, or silent, and is ended.
+        """
+        assert self.requests is not None  # noqa: S101  (it is a template, and started)
+        assert self.process is not None  # noqa: S101
+        try:
+            return start.fork_from(self.requests)
+        except (EOFError, ConnectionError, TimeoutError) as exc:
+            self.at_work = False
+            self.process.kill()  # an answer that comes late would be taken for another one
+            raise OSError(f"the {self.name} does not answer") from exc
 
     def listen(self, passed_seconds: float) -> None:
         """Take in the signs of life that have come.
@@ -111,6 +140,11 @@ class Child:
             self.silent_seconds += passed_seconds
 
     @property
+    def is_starting(self) -> bool:
+        """Whether it is started, and has not said that its start is done."""
+        return self.process is not None and not self.at_work
+
+    @property
     def is_silent(self) -> bool:
         """Whether no sign of life has come for too long."""
         longest = max(self.silence_seconds, 2 * BEAT_SECONDS) if self.at_work else START_SECONDS
@@ -126,6 +160,13 @@ class Child:
             self.process.kill()
             return self.process.wait()
 
+    def retire(self) -> None:
+        """End a template that nobody needs, without a word."""
+        assert self.process is not None  # noqa: S101  (it is started)
+        self.process.kill()
+        self.process.wait()
+        self.bury()
+
     def put_off(self) -> float:
         """Wait before the next start, the longer the more have failed; return the seconds."""
         self.failures += 1
@@ -135,9 +176,11 @@ class Child:
 
     def bury(self) -> None:
         """Forget the process, which has ended."""
-        if self.lifeline is not None:
-            self.lifeline.close()
-        self.process = self.lifeline = None
+        for ours in (self.lifeline, self.requests):
+            if ours is not None:
+                ours.close()
+        self.process = self.lifeline = self.requests = None
+        self.at_work = False
 
 
 class Supervisor:
@@ -169,25 +212,35 @@ class Supervisor:
         signals = catch_stop_signals()
         threading.Thread(target=self._await_ready, args=(announce,), daemon=True).start()
         status, looked_at = 0, time.monotonic()
-        while not status and not select.select([signals], [], [], _LOOK_SECONDS)[0]:
+        while not status and signals not in self._wait(signals):
             now = time.monotonic()
             # If we could not run for a while, the children perhaps could not, either.
             passed, looked_at = min(now - looked_at, _LONGEST_LOOK_SECONDS), now
             notify_systemd("WATCHDOG=1")
             for child in self._children:
                 status = status or self._tend(child, passed)
+            bury_strays({child.process.pid for child in self._children if child.process})
         self._stopping.set()
         self._end()
         return status
+
+    def _wait(self, signals: int) -> list[int]:
+        """Wait until it is time to look, or a child says that its start is done."""
+        lines = [child.lifeline for child in self._children if child.is_starting]
+        starting = [line.fileno() for line in lines if line is not None]
+        return select.select([signals, *starting], [], [], _LOOK_SECONDS)[0]
 
     def _tend(self, child: Child, passed_seconds: float) -> int:
         """Look after one child; return the exit status if there is no use in going on."""
         now = time.monotonic()
         if child.process is None:
-            if now >= child.start_at:
+            if self._can_start(child):
                 self._start(child)
             return 0
         child.listen(passed_seconds)
+        if child.is_template and not self._is_needed(child):
+            child.retire()
+            return 0
         code = child.process.poll()
         if code is None and child.is_silent:
             silent = round(child.silent_seconds, 1)
@@ -206,6 +259,21 @@ class Supervisor:
             self._spare_clients(child)
         _tell_end(child.name, code, pause)
         return 0
+
+    def _can_start(self, child: Child) -> bool:
+        """Return whether it is time to start a child, and there is what it is made of."""
+        if time.monotonic() < child.start_at or (child.is_template and not self._is_needed(child)):
+            return False
+        return child.template is None or child.template.at_work
+
+    def _is_needed(self, template: Child) -> bool:
+        """Return whether something is still to be forked from a template, or was a moment ago."""
+        now = time.monotonic()
+        for one in self._children:
+            missing = one.template is template and one.process is None
+            if missing and (not one.is_template or self._is_needed(one)):
+                template.needed_at = now
+        return now - template.needed_at <= _LINGER_SECONDS
 
     def _is_proven(self, child: Child) -> bool:
         """Return whether one like a child has been at work: the settings were right once."""
@@ -251,17 +319,23 @@ class Supervisor:
         shown = f"[{host}]" if ":" in host else host
         target = {"0.0.0.0": "127.0.0.1", "::": "::1"}.get(host, host)  # noqa: S104
         while not self._stopping.wait(_LOOK_SECONDS):
-            connection = http.client.HTTPConnection(target, port, timeout=5)
-            try:
-                connection.request("GET", "/ready")
-                if connection.getresponse().status == 200:
-                    notify_systemd("READY=1")
-                    announce(f"http://{shown}:{port}")
-                    return
-            except OSError:
-                continue
-            finally:
-                connection.close()
+            if _is_ready(target, port):
+                notify_systemd("READY=1")
+                announce(f"http://{shown}:{port}")
+                return
+
+
+def _is_ready(host: str, port: int) -> bool:
+    """Ask whether all is well, by hand: ``http.client`` takes a third of a supervisor's memory."""
+    shown = f"[{host}]" if ":" in host else host
+    request = f"GET /ready HTTP/1.1\r\nHost: {shown}:{port}\r\nConnection: close\r\n\r\n"
+    try:
+        with socket.create_connection((host, port), timeout=_ANSWER_SECONDS) as connection:
+            connection.sendall(request.encode("ascii"))
+            with connection.makefile("rb") as answer:
+                return answer.readline(64).split()[1:2] == [b"200"]
+    except OSError:
+        return False
 
 
 def _tell_end(name: str, code: int, pause: float) -> None:

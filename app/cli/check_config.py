@@ -21,3 +21,4 @@ def command(config: Path | None, data_dir: Path | None) -> None:
     with start_or_exit():
         check_run_as(settings, config)
     click.echo(f"{config or 'The settings'}: no fault")
+    click.echo(f"web processes of 'slipway serve' on this machine: {settings.web_processes}")

@@ -13,11 +13,19 @@ import click
 from app.assembly import check_secrets
 from app.cli._limits import warn_of_any_host
 from app.cli._listener import listen
-from app.cli._options import WEB_ALONE, config_option, environment, explain, settings_or_exit
+from app.cli._options import (
+    WEB_ALONE,
+    bare_environment,
+    config_option,
+    environment,
+    explain,
+    settings_or_exit,
+)
 from app.cli._private import keep_private
 from app.cli._process import guard_process
 from app.cli._run_as import check_run_as
 from app.cli._supervise import ChildPlan, Plan, become_supervisor
+from app.cli._template import ROOM
 from app.errors import ConfigError, SlipwayError, StoreUnavailable
 from app.files import make_private_folder
 from app.observability import configure_logging
@@ -29,6 +37,10 @@ _STOP_SECONDS = 4.7
 """How long the conductor may take to stop."""
 _STOP_MARGIN_SECONDS = 0.7
 """What a web process may take beyond the time that it has for its readers."""
+
+_TEMPLATE_SILENCE_SECONDS = 10.0
+"""A template is replaced after so long without a sign of life."""
+_LONGEST_COMMAND_LINE = 1024
 
 
 @click.command("serve")
@@ -58,7 +70,7 @@ def command(
     }  # fmt: skip
     settings = settings_or_exit(config, overrides)
     configure_logging(settings.observability.log_level, settings.observability.log_format)
-    processes = settings.web.processes
+    processes = settings.web_processes
     try:
         keep_private(settings, config)
         check_run_as(settings, config)
@@ -99,17 +111,42 @@ def _children(
     settings: Settings,
     listeners: list[socket.socket],
 ) -> list[ChildPlan]:
+    templates = _templates()
     overrides = {**overrides, "data_dir": settings.data_dir}
     env = environment(config, overrides, WEB_ALONE)
-    conductor = ChildPlan("conductor", "app.cli.conductor", settings.conductor.silence_timeout, env)
+    conductor = ChildPlan(
+        "conductor", "app.cli.conductor", settings.conductor.silence_timeout, env,
+        template=templates[0].name,
+    )  # fmt: skip
     env = environment(config, overrides)
     return [
+        *templates,
         conductor,
         *(
             ChildPlan(
                 f"web-{number}", "app.cli.web_process", settings.web.silence_timeout, env,
-                listener.fileno(), settings.master_key,
+                listener.fileno(), settings.master_key, template=templates[1].name,
             )
             for number, listener in enumerate(listeners, start=1)
         ),
     ]  # fmt: skip
+
+
+def _templates() -> list[ChildPlan]:
+    """Plan what the other processes are forks of.
+
+    What all of them load, the conductor among them, is in the first one. The second is a fork of
+    it and the only one that gevent patches.
+    """
+    env, silence = bare_environment(), {"--silence": str(_TEMPLATE_SILENCE_SECONDS)}
+    module = "app.cli._template"
+    first = ChildPlan(
+        "template", module, _TEMPLATE_SILENCE_SECONDS, env,
+        options={"--load": "common", **silence, ROOM: "-" * _LONGEST_COMMAND_LINE},
+        is_template=True,
+    )  # fmt: skip
+    second = ChildPlan(
+        "web-template", module, _TEMPLATE_SILENCE_SECONDS, env,
+        template=first.name, options={"--load": "web", **silence}, is_template=True,
+    )  # fmt: skip
+    return [first, second]

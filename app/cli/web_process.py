@@ -40,7 +40,7 @@ log = structlog.get_logger(__name__)
 @lifeline_option
 @click.option("--listener-fd", type=int, help="Descriptor of a socket that listens already.")
 @click.option("--master-key-fd", type=int, hidden=True, help="Pipe that holds the master key.")
-def main(
+def command(
     config: Path | None,
     data_dir: Path | None,
     lifeline_fd: int | None,
@@ -107,4 +107,4 @@ def _listener(settings: Settings, descriptor: int | None) -> socket.socket:
 
 
 if __name__ == "__main__":
-    main()
+    command()

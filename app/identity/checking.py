@@ -4,10 +4,10 @@ from __future__ import annotations
 
 import hmac
 import os
+import threading
 import time
 from collections import OrderedDict
 from dataclasses import dataclass, field
-from threading import Event, Lock
 
 from app.concurrency import FairPlaces, Pool
 from app.domain import Identity
@@ -28,7 +28,7 @@ class _Check:
         identity: None when nobody found out: the caller who verified it went away before the end.
     """
 
-    done: Event = field(default_factory=Event)
+    done: threading.Event = field(default_factory=lambda: threading.Event())  # noqa: PLW0108
     identity: Identity | None = None
     error: SlipwayError | None = None
 
@@ -54,7 +54,7 @@ class Checker:
         self._pool = pool
         self._places = FairPlaces(threads, _MOST_WAITING)
         self._attempts = Attempts()
-        self._lock = Lock()
+        self._lock = threading.Lock()
         self._under_way: dict[tuple[bytes, str], _Check] = {}
         self._key = os.urandom(32)
         self._remembered: OrderedDict[bytes, tuple[float, Identity]] = OrderedDict()

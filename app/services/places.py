@@ -7,10 +7,10 @@ takes a connection, and with it one of the descriptors that the process has, so 
 from __future__ import annotations
 
 import resource
+import threading
 from collections import Counter
 from collections.abc import Iterator
 from contextlib import contextmanager
-from threading import Lock
 from typing import TYPE_CHECKING
 
 from app.domain import Identity
@@ -47,7 +47,7 @@ class Places:
         self._most = min(settings.max_total, places_within(descriptors))
         self._most_of_one = min(settings.max_per_user, (self._most + 1) // 2)
         self._metrics = metrics
-        self._lock = Lock()
+        self._lock = threading.Lock()
         self._open: Counter[str] = Counter()
 
     @contextmanager

@@ -169,7 +169,7 @@ def _orchestrators(
 def _cross_checks(settings: Settings) -> list[FieldError]:
     faults = auth_checks(settings.api, is_loopback(settings.api.host))
     keys = settings.ssh_keys
-    if keys.vault is not None and keys.vault.is_secret_wrapped and settings.web.processes > 1:
+    if keys.vault is not None and keys.vault.is_secret_wrapped and settings.web_processes > 1:
         text = "a wrapped secret id can be used once, so there can be only one web process"
         faults.append(FieldError("web.processes", text))
     if keys.store == "vault":

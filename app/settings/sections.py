@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import os
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -10,10 +9,13 @@ from typing import Any
 
 from marshmallow import fields, validate
 
+from app.cores import usable_cores
 from app.domain import USERNAME, Role
 from app.settings.schema import Duration, OneOrMore, WholeNumber, section, setting
 
 _MIB = 1024 * 1024
+MOST_WEB_PROCESSES = 4
+"""As many are started by default, where there are cores for them."""
 
 
 @dataclass(frozen=True)
@@ -142,9 +144,14 @@ class ApiSettings:
 class WebSettings:
     """The processes that answer HTTP."""
 
-    processes: int = setting(
-        WholeNumber(load_default=1, validate=validate.Range(1, 64)),
-        "Number of web processes on this machine.",
+    processes: int | None = setting(
+        WholeNumber(
+            load_default=None,
+            validate=validate.Range(1, 64),
+            metadata={"default_text": f"number of usable cores, at most {MOST_WEB_PROCESSES}"},
+        ),
+        "Number of web processes that `slipway serve` starts. Each computes on one core, and takes "
+        "some 30 MB. `slipway check-config` tells how many there would be on this machine.",
     )
     shutdown_timeout: float = setting(
         Duration(load_default="4s", at_least=0.1),
@@ -249,9 +256,9 @@ class EngineSettings:
 
     max_parallel_tasks: int = setting(
         WholeNumber(
-            load_default=lambda: os.cpu_count() or 1,
+            load_default=usable_cores,
             validate=validate.Range(1, 10_000),
-            metadata={"default_text": "number of cores"},
+            metadata={"default_text": "number of usable cores"},
         ),
         "CPUs that running tasks may take together.",
     )
@@ -483,6 +490,20 @@ class Settings:
     def executions_dir(self) -> Path:
         """Folder of the working folders of executions."""
         return self.data_dir / "executions"
+
+    @property
+    def web_processes(self) -> int:
+        """How many web processes there are on this machine.
+
+        A process computes on one core only, so each core has one. More than a few help little: all
+        that they write goes through one store, and the conductor and commands need cores, too.
+        """
+        if self.web.processes is not None:
+            return self.web.processes
+        vault = self.ssh_keys.vault
+        if vault is not None and vault.is_secret_wrapped:  # it can be used once
+            return 1
+        return min(MOST_WEB_PROCESSES, usable_cores())
 
     @property
     def master_key_file(self) -> Path:

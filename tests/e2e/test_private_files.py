@@ -82,7 +82,8 @@ def test_the_master_key_and_passwords_are_where_they_are_needed_only(
     config = tmp_path / "slipway.yaml"
     config.write_text(
         f"data_dir: {tmp_path / 'data'}\n"
-        "api: {auth: {type: basic, users: [{username: ada, password: '${ADA_SECRET}'}]}}\n"
+        "api: {auth: {type: basic, users: [{username: ada, password: '${ADA_SECRET}', "
+        "roles: [user, developer]}]}}\n"
         "engine: {pass_env: [PATH, SLIPWAY_MASTER_KEY, ADA_SECRET, SHARED_SECRET]}\n"
         "database: {url: '${SHARED_SECRET:-}'}\n"
     )
@@ -92,9 +93,13 @@ def test_the_master_key_and_passwords_are_where_they_are_needed_only(
     assert client.send("POST", "/ssh_keys").status_code == 201
     for pid in (service.pid, *service.children()):
         assert key not in Path(f"/proc/{pid}/environ").read_text()
-    conductor = Path(f"/proc/{service.child('conductor')}/environ").read_text()
-    assert "hunter2" not in conductor
-    assert "SHARED_SECRET" in conductor
+    for pid in service.children():
+        assert "hunter2" not in Path(f"/proc/{pid}/environ").read_text()
+    execution = client.run(workflow("w", script("a", "env")))
+    assert client.wait(execution)["status"] == "SUCCESS"
+    seen = "\n".join(entry["content"] for entry in client.page(execution, size=100)["logs"])
+    assert "SHARED_SECRET=" in seen, "the conductor has what it needs, and passes it on"
+    assert "ADA_SECRET" not in seen, "but not what the web processes alone need"
     assert not (tmp_path / "data" / "master.key").exists()
     old = service.kill("web")
     service.replaced("web", old)

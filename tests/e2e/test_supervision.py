@@ -92,9 +92,10 @@ def test_settings_that_became_wrong_leave_the_healthy_processes_alone(
     new_service: Callable[..., Service], tmp_path: Path
 ) -> None:
     config = tmp_path / "slipway.yaml"
-    good = f"data_dir: {tmp_path / 'data'}\nweb: {{processes: 2}}\n"
+    good = f"data_dir: {tmp_path / 'data'}\n"
     config.write_text(good)
-    service = new_service(arguments=["--config", config]).start()
+    more = {"SLIPWAY_WEB__PROCESSES": "2"}
+    service = new_service(arguments=["--config", config], env=more).start()
     first, second = service.children("web")
     conductor = service.child("conductor")
     config.write_text(good + "wob: 1\n")

@@ -89,7 +89,8 @@ class Service:
         self.url = ""
         self.within: Sequence[str] = ()
         self.user: tuple[str, str] | None = None
-        self._env = clean_environment(env)
+        # Tests speak of 'the' web process, whatever the machine has cores for.
+        self._env = clean_environment({"SLIPWAY_WEB__PROCESSES": "1", **(env or {})})
         self._arguments = [*(arguments or ["--data-dir", self.data_dir]), "--port", "0"]
         self._cwd = cwd
         self._stdout, self._stderr = folder / "service.out", folder / "service.log"

@@ -53,7 +53,7 @@ class TestFairPlaces:
         places = FairPlaces(1, 1)
         with places.place("ada"):
             with monkeypatch.context() as patch:
-                patch.setattr("app.concurrency.Event.wait", lambda _event: 1 / 0)
+                patch.setattr("app.concurrency.threading.Event.wait", lambda _event: 1 / 0)
                 with pytest.raises(ZeroDivisionError), places.place("bob"):
                     pass
             assert waiting(places) == 0

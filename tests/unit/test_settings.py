@@ -43,12 +43,27 @@ class TestDefaults:
         settings = read_settings(None, {}, {"HOME": "/home/ada"})
         assert (settings.api.host, settings.api.port) == ("127.0.0.1", 8080)
         assert settings.api.auth.type == "none"
-        assert settings.web.processes == 1
+        assert settings.web.processes is None
         assert (settings.logs.max_timeout, settings.logs.max_page) == (600.0, 10_000)
         assert settings.engine.kill_grace == 10.0
         assert [(o.name, o.type) for o in settings.orchestrators] == [("local", "engine")]
         assert settings.orchestrators[0].options.launcher.type == "local"
         assert (settings.ssh_keys.store, settings.ssh_keys.algorithm) == ("embedded", "ed25519")
+
+    @pytest.mark.parametrize(("cores", "processes"), [(1, 1), (2, 2), (4, 4), (64, 4)])
+    def test_each_usable_core_has_a_web_process_up_to_a_few(self, monkeypatch, cores, processes):
+        monkeypatch.setattr("app.settings.sections.usable_cores", lambda: cores)
+        assert read_settings(None, {}, {"HOME": "/"}).web_processes == processes
+        vault = {
+            "ROLE_ID": "r",
+            "SECRET_ID": "s",
+            "IS_SECRET_WRAPPED": "true",
+            "ADDRESS": "http://v",
+        }
+        once = {f"SLIPWAY_SSH_KEYS__VAULT__{name}": value for name, value in vault.items()}
+        assert read_settings(None, {}, {"HOME": "/", **once}).web_processes == 1
+        given = {"HOME": "/", "SLIPWAY_WEB__PROCESSES": "7"}
+        assert read_settings(None, {}, given).web_processes == 7
 
     def test_everything_lies_in_the_data_folder(self):
         settings = read_settings(None, {}, {"HOME": "/home/ada"})

@@ -5,13 +5,13 @@ from __future__ import annotations
 import json
 import os
 import signal
+import threading
 import time
 from collections.abc import Callable, Mapping
 from contextlib import suppress
 from dataclasses import replace
 from functools import partial
 from pathlib import Path
-from threading import Thread
 from typing import ClassVar, Self
 
 from app.domain import JSON
@@ -218,7 +218,9 @@ class LocalLauncher(Launcher):
         if self._doorbell is None:
             return
         ring = partial(os.read, open_doorbell(self._doorbell), 65536)
-        Thread(target=wake_for_each, args=(ring, wake), name="doorbell", daemon=True).start()
+        answering = threading.Thread(target=wake_for_each, args=(ring, wake), name="doorbell")
+        answering.daemon = True
+        answering.start()
 
 
 def open_doorbell(path: Path) -> int:
