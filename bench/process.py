@@ -24,7 +24,8 @@ _MB = 1e6
 _MOST_IDLE_MB = 120
 _MOST_LOADED_MB = 150
 _MOST_START_RATIO = 3
-_SETTLE_SECONDS = 5.0
+_SETTLE_SECONDS = 8.0
+"""Longer than a template is kept after the last fork."""
 _USERS = 4
 _PAUSE_SECONDS = 0.2
 """Between the rounds of each user: the load is modest, as its memory is looked at."""
@@ -55,7 +56,6 @@ def run(*, quick: bool, minutes: float | None = None) -> Iterator[Figure]:
     with tempfile.TemporaryDirectory(prefix="slipway-bench-") as folder:
         workflows = Path(folder) / "workflows"
         workflows.mkdir()
-        (workflows / "load.yaml").write_text(_DEFINITION, encoding="utf-8")
         with Service(Path(folder), processes=None) as service:
             time.sleep(_SETTLE_SECONDS)
             idle = service.pss()
@@ -63,6 +63,7 @@ def run(*, quick: bool, minutes: float | None = None) -> Iterator[Figure]:
                 "memory of an idle service", sum(idle.values()) / _MB, "MB",
                 most=_MOST_IDLE_MB, note=_parts(idle, service),
             )  # fmt: skip
+            (workflows / "load.yaml").write_text(_DEFINITION, encoding="utf-8")
             rounds = _load(service, minutes * 60)
             service.settle()
             time.sleep(_SETTLE_SECONDS)
@@ -98,7 +99,7 @@ def _start(times: int) -> Figure:
 
 
 def _load(service: Service, seconds: float) -> int:
-    """Let a few users do all that users do, again and again; give how many rounds there were."""
+    """Let a few users do all that users do, again and again; return how many rounds there were."""
     end = time.monotonic() + seconds
     with ThreadPoolExecutor(_USERS) as pool:
         return sum(pool.map(lambda user: _use(service, user, end), range(_USERS)))

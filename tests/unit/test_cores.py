@@ -12,7 +12,7 @@ from app.cores import usable_cores
 
 @pytest.fixture
 def cores(tmp_path, monkeypatch):
-    """Tell the usable cores of a process on ``number`` processors, in some control groups."""
+    """Return the usable cores of a process on ``number`` processors, in some control groups."""
 
     def tell(number, membership="", **files):
         monkeypatch.setattr(os, "sched_getaffinity", lambda _pid: set(range(number)))
