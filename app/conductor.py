@@ -68,6 +68,7 @@ _SHORTEST_REST = 0.1
 _TOUCH_SECONDS = 5.0
 """How old ``as_of`` gets while nothing else changes."""
 _FORGET_SECONDS = 3600.0
+"""How often definitions that nothing needs are looked for."""
 _SUSPECT_SECONDS = 0.1
 """How long a suspect waits while another one is looked at."""
 _FORESEEN = (UpstreamError, StoreUnavailable, NotFound, Conflict)

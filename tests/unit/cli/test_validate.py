@@ -35,9 +35,15 @@ def test_each_fault_has_its_place(validate):
     assert "FILE: steps[1].resources.nodes: must be at least 1" in said
 
 
-@pytest.mark.parametrize("launcher", ["local", "kit.toy_launcher:ToyLauncher"])
-def test_what_a_launcher_does_not_give_is_a_fault(validate, launcher):
-    text = f"is not what the launcher '{launcher}' gives; it gives cpus, memory, time"
+@pytest.mark.parametrize(
+    ("launcher", "given"),
+    [
+        ("local", "cpus, memory, time"),
+        ("kit.toy_launcher:ToyLauncher", "cpus, memory, time, nodes"),
+    ],
+)
+def test_what_a_launcher_does_not_give_is_a_fault(validate, launcher, given):
+    text = f"is not what the launcher '{launcher}' gives; it gives {given}"
     assert validate(WIDE, "--launcher", launcher) == (
         1,
         f"FILE: steps[1].resources.gpus: {text}\n",

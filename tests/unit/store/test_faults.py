@@ -30,7 +30,8 @@ def forbid_writing(database):
 
 
 def keep(connection):
-    connection.execute(text("INSERT INTO definitions VALUES ('d', :text)"), {"text": "x" * 100_000})
+    statement = text("INSERT INTO definitions (digest, document) VALUES ('d', :text)")
+    connection.execute(statement, {"text": "x" * 100_000})
 
 
 @pytest.mark.parametrize(
