@@ -6,6 +6,7 @@ Nothing here imports HTTP, so that the other processes stay small.
 from __future__ import annotations
 
 from collections.abc import Collection, Mapping
+from functools import partial
 from pathlib import Path
 from pkgutil import resolve_name
 from typing import TYPE_CHECKING, Any
@@ -21,6 +22,7 @@ from app.errors import ConfigError
 from app.identity.registry import authenticator_class
 from app.registered import import_named
 from app.settings import Settings, load_settings
+from app.store.audit import AuditLog
 from app.store.database import Database
 from app.store.keys import SealedKeys
 from app.store.steering import SteeredExecutions
@@ -97,7 +99,13 @@ def create_conductor(settings: Settings) -> Conductor:
         settings.conductor.lease,
     )
     orchestrators = create_orchestrators(Context(settings, database, connections=looks))
-    return Conductor(database, orchestrators, settings.conductor, this_node(settings.data_dir))
+    prune_audit = partial(
+        AuditLog(database).prune, settings.audit.keep_days, settings.audit.max_events
+    )
+    return Conductor(
+        database, orchestrators, settings.conductor, this_node(settings.data_dir),
+        {"audited events": prune_audit},
+    )  # fmt: skip
 
 
 def executions_by_node(settings: Settings) -> tuple[SteeredExecutions, StrandedExecutions]:

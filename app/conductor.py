@@ -68,7 +68,7 @@ _SHORTEST_REST = 0.1
 _TOUCH_SECONDS = 5.0
 """How old ``as_of`` gets while nothing else changes."""
 _FORGET_SECONDS = 3600.0
-"""How often definitions that nothing needs are looked for."""
+"""How often it is looked for what is kept no longer."""
 _SUSPECT_SECONDS = 0.1
 """How long a suspect waits while another one is looked at."""
 _FORESEEN = (UpstreamError, StoreUnavailable, NotFound, Conflict)
@@ -241,6 +241,8 @@ class Conductor:
         orchestrators: The orchestrators by name.
         settings: Threads and leases.
         node: This machine and its data folder; see :func:`this_node`.
+        prunes: What else is removed every now and then because it is old: what it is, and what
+            removes it and returns how many there were.
     """
 
     def __init__(
@@ -249,6 +251,7 @@ class Conductor:
         orchestrators: Mapping[str, Orchestrator],
         settings: ConductorSettings,
         node: Node,
+        prunes: Mapping[str, Callable[[], int]] | None = None,
     ) -> None:
         self._orchestrators = orchestrators
         self._settings = settings
@@ -260,7 +263,8 @@ class Conductor:
         self._bound = bound_to_node(orchestrators)
         self._last_resort = LastResort(self._executions, orchestrators, self._id)
         self._stranded = StrandedExecutions(database, self._bound, settings.lease)
-        self._unused = UnusedDefinitions(database)
+        unused = UnusedDefinitions(database)
+        self._prunes = {"unused definitions": unused.prune, **(prunes or {})}
         self._forget_due = -math.inf
         self._drivers: dict[str, _Driver] = {}
         self._lock = threading.Lock()
@@ -299,7 +303,7 @@ class Conductor:
         while not self._stopping.is_set():
             self._turned_at["claim round"] = time.monotonic()
             self._take_over()
-            self._forget_definitions()
+            self._forget()
             self._claim.wait(self._settings.lease / 3)
             self._claim.clear()
         feed.close()
@@ -363,18 +367,19 @@ class Conductor:
             for machine in self._stranded.machines():
                 log.warning("executions are served by nobody", remark=str(machine))
 
-    def _forget_definitions(self) -> None:
-        """Remove, every now and then, the definitions that nothing needs any more."""
+    def _forget(self) -> None:
+        """Remove, every now and then, what is kept no longer."""
         if time.monotonic() < self._forget_due:
             return
         self._forget_due = time.monotonic() + _FORGET_SECONDS
-        try:
-            removed = self._unused.prune()
-        except Exception as exc:  # noqa: BLE001  (there is time until the next turn)
-            log.warning("unused definitions stay for now", error=str(exc))
-        else:
-            if removed:
-                log.info("unused definitions removed", number=removed)
+        for what, prune in self._prunes.items():
+            try:
+                removed = prune()
+            except Exception as exc:  # noqa: BLE001  (there is time until the next turn)
+                log.warning("stay for now", what=what, error=str(exc))
+            else:
+                if removed:
+                    log.info("removed", what=what, number=removed)
 
     def _take_over(self) -> None:
         lease, moment = self._settings.lease, time.monotonic()

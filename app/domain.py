@@ -154,6 +154,66 @@ class Identity:
     credential: Credential = field(default=Credential("", ""), compare=False)
 
 
+class AuditResult(StrEnum):
+    """What became of something that is audited."""
+
+    SUCCESS = "success"
+    REFUSED = "refused"
+    """Allowed, but not possible: the request or the thing was at fault."""
+    DENIED = "denied"
+    """Not allowed, or nobody knows who asked."""
+    FAILED = "failed"
+    """The service, or something behind it, was at fault."""
+
+
+@dataclass(frozen=True, slots=True)
+class AuditEvent:
+    """Who did what, or tried to; no secret is in it.
+
+    Attributes:
+        action: Stable word, such as ``executions:cancel`` or ``sign-in``.
+        result: What became of it.
+        target: What it was about: an address of the API, such as ``/users/ada``.
+        username: Who it was. Of a sign-in that failed, whom the credential claimed to be, if there
+            is such a user; None where nobody knows.
+        credential: Way to sign in, and what it knows the credential by, such as ``basic:ada``.
+        address: Where the request came from.
+        request_id: Under which the service's log has more.
+        detail: Words for people.
+        times: How often, of events of one minute that differ in time and request only.
+        at: When, or when first.
+    """
+
+    action: str
+    result: AuditResult
+    target: str = ""
+    username: str | None = None
+    credential: str | None = None
+    address: str | None = None
+    request_id: str | None = None
+    detail: str = ""
+    times: int = 1
+    at: datetime = field(default_factory=lambda: datetime.now(UTC))
+
+
+@dataclass(frozen=True, slots=True)
+class AuditFilter:
+    """Which audited events are wanted; what is None does not restrict them.
+
+    Attributes:
+        target: What the target is, or begins with up to a ``/``.
+        since: The first moment that counts.
+        until: The first moment that does not count any more.
+    """
+
+    username: str | None = None
+    action: str | None = None
+    result: AuditResult | None = None
+    target: str | None = None
+    since: datetime | None = None
+    until: datetime | None = None
+
+
 @dataclass(frozen=True, slots=True)
 class Workflow:
     """One workflow that can be launched, as lists show it.

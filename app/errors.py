@@ -10,6 +10,7 @@
     │   └── ForeignOrigin         a browser asks, for a page of somebody else
     ├── UnknownHost               meant for another service
     ├── NotFound                  no such thing, as far as this caller may know
+    │   └── Hidden                there is one, which this caller may not know
     ├── Conflict                  not in the state that the thing is in
     │   └── Ambiguous             the name fits several things
     ├── LimitExceeded             too much, or too often
@@ -159,6 +160,10 @@ class NotFound(SlipwayError):
     """There is no such thing, or the caller may not know of it."""
 
     code = "not_found"
+
+
+class Hidden(NotFound):
+    """There is such a thing; callers are told the same as of nothing, and the audit knows."""
 
 
 class Conflict(SlipwayError):

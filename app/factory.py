@@ -24,12 +24,14 @@ from app.identity.users import UserDirectory
 from app.isolation import Isolated
 from app.metrics import Metrics
 from app.observability import request_id
+from app.resources._audit import audit_request, current_origin
 from app.resources._browsers import browser_guard, keep_here
 from app.resources._context import EXTENSION
 from app.resources._dialects import Dialects
 from app.resources._flask import LeanFlask
 from app.services.access import Access
 from app.services.adoption import AdoptionService
+from app.services.audit import Audit
 from app.services.bundle import Services
 from app.services.events import EventService
 from app.services.executions import ExecutionService
@@ -50,6 +52,7 @@ from app.services.tickets import TicketService
 from app.services.turns import Turns
 from app.services.workflows import WorkflowService
 from app.settings import Settings
+from app.store.audit import AuditLog
 from app.store.changes import Changes
 from app.store.conductors import Conductors
 from app.store.database import Database
@@ -78,6 +81,7 @@ class Web:
         app: The WSGI application.
         dialects: Answers the requests that the server does not pass on to the application.
         changes: Wakes its readers; to be started before, and closed after, requests are served.
+        audit: To be closed when the last request was served.
     """
 
     app: Flask
@@ -86,6 +90,7 @@ class Web:
     database: Database
     key_store: KeyStore
     metrics: Metrics
+    audit: Audit
 
 
 def create_app(settings: Settings) -> Flask:
@@ -108,10 +113,12 @@ def create_web(settings: Settings) -> Web:
     key_store = _key_store(settings, database)
     services = _services(settings, database, changes, key_store)
     app.extensions[EXTENSION] = services
-    app.after_request(_finisher(services.metrics))
+    app.after_request(_finisher(services))
     dialects = Dialects([import_dialect(name) for name in settings.api.dialects or DIALECTS])
     dialects.mount(app)
-    return Web(app, dialects, changes, database, key_store, services.metrics)
+    return Web(
+        app, dialects, changes, database, key_store, services.metrics, services.audit
+    )  # fmt: skip
 
 
 def _services(
@@ -198,6 +205,7 @@ def _services(
         authenticators=authenticators,
         access=access,
         metrics=metrics,
+        audit=Audit(AuditLog(database), current_origin),
     )
 
 
@@ -244,8 +252,9 @@ def _beginner() -> Callable[[], None]:
     return begin
 
 
-def _finisher(metrics: Metrics) -> Callable[[Response], Response]:
+def _finisher(services: Services) -> Callable[[Response], Response]:
     """Make what runs after each request."""
+    metrics, audit = services.metrics, services.audit
 
     def end(response: Response) -> Response:
         response.headers.add("X-Request-ID", g.get("request_id", ""))
@@ -255,6 +264,8 @@ def _finisher(metrics: Metrics) -> Callable[[Response], Response]:
             keep_here(response)
         metrics.count_request(method, status)
         noteworthy = method not in ("GET", "HEAD") or status >= 400
+        if noteworthy:
+            audit_request(audit, response)
         if noteworthy or _LOGGER.isEnabledFor(logging.DEBUG):
             _log_request(method, status, logging.INFO if noteworthy else logging.DEBUG)
         return response

@@ -57,6 +57,8 @@ def configure_logging(level: str, log_format: str) -> None:
     root = logging.getLogger()
     root.handlers = [handler]
     root.setLevel(level)
+    # Whatever is left out of the log, who did what is not.
+    logging.getLogger("audit").setLevel(logging.INFO)
     for chatty in ("alembic", "paramiko", "urllib3"):
         logging.getLogger(chatty).setLevel(max(logging.WARNING, root.level))
     structlog.configure(

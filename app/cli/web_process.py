@@ -76,6 +76,7 @@ def command(
     log.info("web process started", address=server.address)
     stop.wait()
     server.shut_down(web.changes.close, settings.web.shutdown_timeout)
+    web.audit.close()
     web.key_store.stop()
     log.info("web process stopped")
 

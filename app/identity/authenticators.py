@@ -31,6 +31,7 @@ class Authenticators:
             LimitExceeded: Too many wrong credentials came before, or too many are verified now.
         """
         for authenticator in self._authenticators.values():
+            claim = None
             try:
                 claim = authenticator.claim(request)
                 if claim is not None:
@@ -38,7 +39,7 @@ class Authenticators:
                     return _unexpired(identity)
             except NotAuthenticated as exc:
                 challenges = self._challenges(authenticator, exc)
-                raise SignInNeeded(exc.message, challenges) from exc
+                raise SignInNeeded(exc.message, challenges, claim) from exc
         wanted = " or ".join(each.needs for each in self._authenticators.values())
         raise SignInNeeded(f"This needs {wanted}.", self.challenges())
 

@@ -67,7 +67,8 @@ class Basic(Authenticator):
             username, password = b64decode(encoded).decode().split(":", 1)
         except ValueError:
             raise NotAuthenticated("The user name and the password cannot be read.") from None
-        return Claim(username, password, known=self._hash_of(username) is not None)
+        known = self._hash_of(username) is not None
+        return Claim(username, password, known=known, username=username if known else None)
 
     def verify(self, claim: Claim) -> Identity:
         """Return the user of that name.

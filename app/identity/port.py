@@ -56,12 +56,15 @@ class Claim:
             count against the subject, so it must not be the secret itself. Empty if there is none.
         secret: What proves the claim; None where there is nothing that could be guessed.
         known: Whether there is such a subject. All that do not exist count as one, so that nobody
-            gains by making subjects up.
+            gains by making subjects up. The audit names only those that exist: others may be
+            anything, a password that was typed into the wrong field too.
+        username: The user whose credential that is, where this is known before it is verified.
     """
 
     subject: str
     secret: str | None = field(repr=False)
     known: bool = True
+    username: str | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -79,11 +82,15 @@ class SignInNeeded(NotAuthenticated):
     Args:
         message: What is wrong, for the caller.
         challenges: The ways to sign in.
+        claim: What was claimed, and did not hold.
     """
 
-    def __init__(self, message: str, challenges: tuple[Challenge, ...]) -> None:
+    def __init__(
+        self, message: str, challenges: tuple[Challenge, ...], claim: Claim | None = None
+    ) -> None:
         super().__init__(message)
         self.challenges = challenges
+        self.claim = claim
 
 
 class Authenticator(ABC):

@@ -7,7 +7,7 @@ from collections.abc import Callable
 from flask import current_app, g, request
 
 from app.domain import Identity
-from app.errors import NotAllowed
+from app.errors import Hidden, NotAllowed, NotFound
 from app.identity.permissions import require
 from app.identity.port import Challenge
 from app.resources._context import services
@@ -63,8 +63,20 @@ def check() -> None:
         require(g.identity, declared.permission)
     except NotAllowed:
         if subject != EVENTS:
-            services().executions.get(subject, g.identity)
+            _require_known(subject)
         raise
+
+
+def _require_known(execution_id: str) -> None:
+    """Make sure that the caller, who may not do this, may know at least that there is one.
+
+    Raises:
+        Hidden: They may not, or there is none.
+    """
+    try:
+        services().executions.get(execution_id, g.identity)
+    except NotFound as exc:
+        raise Hidden(exc.message) from exc
 
 
 def caller() -> Identity:

@@ -13,6 +13,7 @@ from werkzeug.exceptions import HTTPException
 
 from app.errors import ConfigError, SlipwayError
 from app.resources import _errors
+from app.resources._audit import note_cause
 from app.resources._auth import check
 from app.resources._dialect import Dialect, ErrorRenderer
 from app.resources._docs import make_docs
@@ -99,6 +100,7 @@ class Dialects:
             return self._answer(path, _errors.of_crash(error, path))
 
     def _on_error(self, error: Exception) -> Response:
+        note_cause(error)
         return self.fail(request.path, error)
 
     def _on_http_exception(self, error: HTTPException) -> Response:

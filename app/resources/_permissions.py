@@ -29,21 +29,29 @@ class Declaration:
     Attributes:
         permission: What callers must be allowed; None lets everybody in, without credentials.
         takes_ticket: Whether a ticket (``?ticket=``) does in place of credentials.
+        action: What the audit calls it; the name of the permission unless given.
+        recorded: What succeeded is in the audit without further doing.
     """
 
     permission: Permission | None
     takes_ticket: bool = False
+    action: str = ""
+    recorded: bool = False
 
 
-def permission(needed: Permission, *, ticket: bool = False) -> Callable[[V], V]:
+def permission(
+    needed: Permission, *, ticket: bool = False, action: str = "", recorded: bool = False
+) -> Callable[[V], V]:
     """Declare what callers of an endpoint must be allowed; it stands directly at the function.
 
     Args:
         needed: The permission.
         ticket: The endpoint takes a ticket in place of credentials: for the execution that the
             address names as ``execution_id``, or for the events of all.
+        action: What the audit calls it; the name of the permission unless given.
+        recorded: The service behind it records what succeeded, together with the change.
     """
-    return _declare(Declaration(needed, ticket))
+    return _declare(Declaration(needed, ticket, action or str(needed), recorded))
 
 
 def public(view: V) -> V:

@@ -10,7 +10,7 @@ from functools import partial
 
 from app.clients.orchestrator import Capability, Orchestrator, adopter
 from app.domain import ExecutionFilter, ExecutionSummary, Identity, Permission
-from app.errors import NotFound
+from app.errors import Hidden
 from app.identity.authenticators import Authenticators
 from app.identity.permissions import is_allowed
 
@@ -69,14 +69,14 @@ class Access:
         """Check that a user may see an execution.
 
         Raises:
-            NotFound: They may not, so to them there is none.
+            Hidden: They may not, so to them there is none.
             UpstreamError: Its orchestrator would have to be asked, and does not answer.
         """
         if self.lists(execution, identity):
             return
         shared = execution.owner == NOBODY or is_allowed(identity, Permission.EXECUTIONS_SHARED)
         if not shared or not self._lets_in(execution, identity):
-            raise NotFound("There is no such execution.")
+            raise Hidden("There is no such execution.")
 
     def lists(self, execution: ExecutionSummary, identity: Identity) -> bool:
         """Return whether a user's lists and event streams hold an execution.

@@ -7,6 +7,7 @@ from dataclasses import dataclass
 from app.identity.authenticators import Authenticators
 from app.metrics import Metrics
 from app.services.access import Access
+from app.services.audit import Audit
 from app.services.events import EventService
 from app.services.executions import ExecutionService
 from app.services.follow import FollowService
@@ -44,3 +45,4 @@ class Services:
     authenticators: Authenticators
     access: Access
     metrics: Metrics
+    audit: Audit

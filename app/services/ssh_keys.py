@@ -12,7 +12,7 @@ from contextlib import suppress
 from app.clients.key_store import KeyPair, KeyStore, shown
 from app.concurrency import FairPlaces, Pool
 from app.domain import JSON, Identity, SshKey
-from app.errors import Ambiguous, FieldError, InvalidRequest, NotFound, UpstreamError
+from app.errors import Ambiguous, FieldError, Hidden, InvalidRequest, NotFound, UpstreamError
 from app.store.execution_rows import now
 from app.store.keys import SshKeys
 
@@ -140,7 +140,8 @@ class SshKeyService:
         own = self._keys.of(identity.username)
         hits = [key for key in own if key_id in (key.id, shown(key.id))]
         if not hits:
-            raise NotFound("You have no such SSH key.")
+            text = "You have no such SSH key."
+            raise Hidden(text) if self._keys.is_known(key_id) else NotFound(text)
         if len(hits) > 1:
             raise Ambiguous("Several of your keys begin like this; give the whole id.")
         self._store.delete(hits[0].id)

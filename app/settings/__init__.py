@@ -20,6 +20,7 @@ from app.settings.schema import load_section
 from app.settings.secrets import orchestrator_secrets, written_secrets
 from app.settings.sections import (
     ApiSettings,
+    AuditSettings,
     AuthSettings,
     ConductorSettings,
     DatabaseSettings,
@@ -40,6 +41,7 @@ from app.settings.source import MASTER_KEY, read_source
 __all__ = [
     "MASTER_KEY",
     "ApiSettings",
+    "AuditSettings",
     "AuthSettings",
     "ConductorSettings",
     "DatabaseSettings",

@@ -429,6 +429,21 @@ class ObservabilitySettings:
 
 
 @dataclass(frozen=True)
+class AuditSettings:
+    """What is kept of who did what."""
+
+    keep_days: int = setting(
+        WholeNumber(load_default=365, validate=validate.Range(1, 36_500)),
+        "Days for which audited events are kept.",
+    )
+    max_events: int = setting(
+        WholeNumber(load_default=1_000_000, validate=validate.Range(1000, 1_000_000_000)),
+        "Most audited events that are kept, some 300 bytes each; of more the oldest are removed, "
+        "denied access first.",
+    )
+
+
+@dataclass(frozen=True)
 class OrchestratorSettings:
     """One orchestrator: its name, its type, and what that type asks for.
 
@@ -470,6 +485,7 @@ class Settings:
         "What runs the work: `name`, `type`, and the options of the type, below.",
     )
     ssh_keys: SshKeySettings = setting(section(SshKeySettings), "SSH keys.")
+    audit: AuditSettings = setting(section(AuditSettings), "The audit: who did what.")
     observability: ObservabilitySettings = setting(
         section(ObservabilitySettings), "Logs of the service itself."
     )

@@ -62,6 +62,12 @@ class SshKeys:
             )
             return [SshKey(**row) for row in rows.mappings()]
 
+    def is_known(self, key_id: str) -> bool:
+        """Return whether anybody has a key of this whole id."""
+        with self._database.read() as connection:
+            found = connection.execute(select(ssh_keys.c.id).where(ssh_keys.c.id == key_id))
+            return found.first() is not None
+
     def remove(self, key_id: str) -> None:
         """Forget the public record of a key; idempotent."""
         self._database.write(lambda c: c.execute(delete(ssh_keys).where(ssh_keys.c.id == key_id)))

@@ -258,6 +258,24 @@ users = Table(
     Column("changed_at", Instant, nullable=False),
 )
 
+audit = Table(
+    "audit",
+    metadata,
+    # Nearly in the order of time: several processes write what happened within some seconds.
+    Column("number", _Number, primary_key=True, autoincrement=True),
+    Column("at", Instant, nullable=False),
+    Column("action", String(64), nullable=False),
+    Column("result", String(16), nullable=False),
+    Column("target", String(300), nullable=False),
+    Column("username", String(100)),
+    Column("credential", String(200)),
+    Column("address", String(64)),
+    Column("request_id", String(64)),
+    Column("detail", String(500), nullable=False),
+    Column("times", BigInteger, nullable=False),
+    sqlite_autoincrement=True,
+)
+
 ends_told = Table(
     "ends_told",
     metadata,

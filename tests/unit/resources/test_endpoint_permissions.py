@@ -20,6 +20,7 @@ from app.resources.root.errors import RootErrors
 
 NOBODY, EVERYBODY = frozenset(), frozenset(Role) - {Role.SLAVE}
 DEVELOPERS = frozenset({Role.DEVELOPER, Role.ADMIN})
+ADMINS = frozenset({Role.ADMIN})
 OPERATORS = frozenset({Role.OPERATOR, Role.ADMIN})
 
 ENDPOINTS = {
@@ -44,6 +45,7 @@ ENDPOINTS = {
     "ssh_keys.list_ssh_keys": ("keys:read", EVERYBODY),
     "ssh_keys.create_ssh_key": ("keys:write", EVERYBODY),
     "ssh_keys.revoke_ssh_key": ("keys:write", EVERYBODY),
+    "audit.list_audit": ("audit:read", ADMINS),
 }
 """What each endpoint needs, and who may call it; whoever adds one says so here as well."""
 

@@ -1,0 +1,96 @@
+"""What of requests is audited: who is refused, and whatever changes something or tries to.
+
+It follows from what endpoints declare (:mod:`app.resources._permissions`), so an endpoint that is
+added is audited without further doing.
+"""
+
+from __future__ import annotations
+
+from dataclasses import replace
+from http import HTTPStatus
+
+from flask import Response, current_app, g, has_request_context, request
+
+from app.domain import AuditResult
+from app.errors import Hidden, LimitExceeded, NotAuthenticated, SlipwayError
+from app.identity.port import SignInNeeded
+from app.resources._permissions import Declaration, declaration_of
+from app.services.audit import Audit, Origin
+
+_SIGN_IN = "sign-in"
+_OTHER = "request"
+_READS = ":read"
+_SAFE = frozenset({"GET", "HEAD", "OPTIONS"})
+_DENIED = frozenset({HTTPStatus.UNAUTHORIZED, HTTPStatus.FORBIDDEN})
+
+
+def current_origin() -> Origin:
+    """Return who sends the current request, and from where."""
+    if not has_request_context():
+        return Origin()
+    return Origin(g.get("identity"), request.remote_addr, g.get("request_id"))
+
+
+def note_cause(error: Exception) -> None:
+    """Note why the current request fails."""
+    g.cause = error
+
+
+def audit_request(audit: Audit, response: Response) -> None:
+    """Record a request that was answered, unless it only reads and was not refused.
+
+    Args:
+        audit: Where.
+        response: The answer.
+    """
+    declared, cause = _declared(), g.get("cause")
+    result = _result(declared, cause, response.status_code)
+    if result is None:
+        return
+    if result is AuditResult.DENIED and _is_about_sign_in(cause):
+        _record_sign_in(audit, cause)
+        return
+    target = response.headers.get("Location") or request.path
+    detail = f"{request.method} {request.path} answered {response.status_code}"
+    if isinstance(cause, SlipwayError):
+        detail = f"{detail} {cause.code}"
+    audit.record(audit.event(declared.action or _OTHER, target, result=result, detail=detail))
+
+
+def _record_sign_in(audit: Audit, cause: Exception | None) -> None:
+    """Record a sign-in that failed; nothing of what was sent is in it, unless it is known."""
+    # Not the address that was asked for: whoever is not signed in makes up any number of them.
+    target = request.url_rule.rule if request.url_rule else ""
+    message = cause.message if isinstance(cause, SlipwayError) else ""
+    event = audit.event(_SIGN_IN, target, result=AuditResult.DENIED, detail=message)
+    claim = cause.claim if isinstance(cause, SignInNeeded) else None
+    if claim is not None and claim.known and claim.subject:
+        event = replace(event, username=claim.username, credential=claim.subject)
+    audit.record(event)
+
+
+def _declared() -> Declaration:
+    """Return what the endpoint declares; nothing where there is none at that address."""
+    if request.endpoint is None:
+        return Declaration(None)
+    return declaration_of(current_app.view_functions[request.endpoint])
+
+
+def _result(declared: Declaration, cause: Exception | None, status: int) -> AuditResult | None:
+    """Return what became of a request; None where that is not audited."""
+    needed = declared.permission
+    is_guess = needed is not None and isinstance(cause, LimitExceeded) and _is_about_sign_in(cause)
+    if status in _DENIED or isinstance(cause, Hidden) or is_guess:
+        return AuditResult.DENIED
+    # What needs no more than to read changes nothing of anybody's, whatever its method.
+    if needed is None or request.method in _SAFE or needed.endswith(_READS):
+        return None
+    if status < HTTPStatus.BAD_REQUEST:
+        return None if declared.recorded else AuditResult.SUCCESS
+    is_ours = status >= HTTPStatus.INTERNAL_SERVER_ERROR
+    return AuditResult.FAILED if is_ours else AuditResult.REFUSED
+
+
+def _is_about_sign_in(cause: Exception | None) -> bool:
+    """Return whether a request was refused before it was known who sends it."""
+    return "identity" not in g and isinstance(cause, NotAuthenticated | LimitExceeded)
