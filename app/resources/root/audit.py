@@ -24,10 +24,10 @@ _MOMENT = {"description": "A moment (RFC 3339); UTC unless it says otherwise"}
 
 
 def _moment() -> fields.AwareDateTime:
-    words = {"invalid": "must be a moment such as 2026-01-31T12:00:00Z"}
     return fields.AwareDateTime(
-        format="iso", default_timezone=UTC, metadata=_MOMENT, error_messages=words
-    )
+        format="iso", default_timezone=UTC, metadata=_MOMENT,
+        error_messages={"invalid": "must be a moment such as 2026-01-31T12:00:00Z"},
+    )  # fmt: skip
 
 
 class AuditArgsSchema(ArgumentsSchema):
