@@ -28,6 +28,7 @@ from app.resources._audit import audit_request, current_origin
 from app.resources._browsers import browser_guard, keep_here
 from app.resources._context import EXTENSION
 from app.resources._dialects import Dialects
+from app.resources._every_answer import EveryAnswer
 from app.resources._flask import LeanFlask
 from app.services.access import Access
 from app.services.adoption import AdoptionService
@@ -114,7 +115,12 @@ def create_web(settings: Settings) -> Web:
     services = _services(settings, database, changes, key_store)
     app.extensions[EXTENSION] = services
     app.after_request(_finisher(services))
-    dialects = Dialects([import_dialect(name) for name in settings.api.dialects or DIALECTS])
+    always = EveryAnswer(settings.api)
+    app.before_request(always.preflight)
+    app.after_request(always.complete)
+    dialects = Dialects(
+        [import_dialect(name) for name in settings.api.dialects or DIALECTS], always
+    )
     dialects.mount(app)
     return Web(
         app, dialects, changes, database, key_store, services.metrics, services.audit
@@ -258,12 +264,11 @@ def _finisher(services: Services) -> Callable[[Response], Response]:
 
     def end(response: Response) -> Response:
         response.headers.add("X-Request-ID", g.get("request_id", ""))
-        response.headers.add("X-Content-Type-Options", "nosniff")
         method, status = request.method, response.status_code
         if 300 <= status < 400:
             keep_here(response)
         metrics.count_request(method, status)
-        noteworthy = method not in ("GET", "HEAD") or status >= 400
+        noteworthy = method not in ("GET", "HEAD", "OPTIONS") or status >= 400
         if noteworthy:
             audit_request(audit, response)
         if noteworthy or _LOGGER.isEnabledFor(logging.DEBUG):

@@ -126,6 +126,7 @@ class Connection(WSGIHandler):  # type: ignore[misc]
         self.server = server
         self._ahead = b""
         self._path = "/"
+        self._origin: str | None = None
         self._charged = 0
         self._tiny = 0
         self._ended = False
@@ -185,7 +186,7 @@ class Connection(WSGIHandler):  # type: ignore[misc]
                 data = self._receive(deadline, "The head of the request", _RECEIVE_HEAD_BYTES)
             return None
         finally:
-            self._path = reader.path
+            self._path, self._origin = reader.path, reader.origin
             self.server.idle.pop(self, None)
 
     def _answer(self, head: Head) -> None:
@@ -288,7 +289,7 @@ class Connection(WSGIHandler):  # type: ignore[misc]
             client=self.client_address[0] if isinstance(self.client_address, tuple) else None,
         )  # fmt: skip
         answer = self.server.answers.refuse(
-            self._path, refused.status, refused.detail, refused.retry_after_seconds
+            self._path, refused.status, refused.detail, refused.retry_after_seconds, self._origin
         )
         self.socket.settimeout(_LINGER_SECONDS)
         self.socket.sendall(_bytes_of(answer))
@@ -402,7 +403,7 @@ class Connection(WSGIHandler):  # type: ignore[misc]
         self.close_connection = True
         if self.headers_sent or not isinstance(error, Exception):
             return
-        answer = self.server.answers.fail(self._path, error)
+        answer = self.server.answers.fail(self._path, error, self._origin)
         try:
             self.start_response(answer.status, answer.headers.to_wsgi_list())
             self.write(b"" if self.command == "HEAD" else answer.get_data())

@@ -35,6 +35,7 @@ _AUTHORITY = re.compile(
     r"(?:\[[0-9A-Fa-f:.]{2,45}\]|[A-Za-z0-9._~!$&'()*+,;=%-]{1,255})(?::[0-9]{0,5})?"
 )
 _ABSOLUTE = re.compile(r"https?://(?P<authority>[^/?#]*)(?P<rest>[/?].*)?", re.IGNORECASE)
+_ORIGIN = re.compile(rb"\r\nOrigin:[ \t]*([^\r\n]*?)[ \t]*\r\n", re.IGNORECASE)
 # One line each, as two of them would be read differently by different programs.
 _SINGLE = frozenset(
     {"HTTP_HOST", "CONTENT_TYPE", "CONTENT_LENGTH", "HTTP_AUTHORIZATION", "HTTP_ORIGIN"}
@@ -105,6 +106,14 @@ class HeadReader:
         absolute = _ABSOLUTE.fullmatch(target)
         path, _, _ = ((absolute["rest"] or "") if absolute else target).partition("?")
         return _decoded(path) if path.startswith("/") else "/"
+
+    @property
+    def origin(self) -> str | None:
+        """The page for which a browser asks (the field ``Origin``), as far as it is known."""
+        if self.head is not None:
+            return self.head.variables.get("HTTP_ORIGIN")
+        found = _ORIGIN.search(self._raw)
+        return found[1].decode("latin-1") if found else None
 
     def feed(self, data: bytes) -> bytes | None:
         """Take the next bytes of the connection.

@@ -29,10 +29,7 @@ _FULL_COLLECTION = 1000
 _EXHAUSTED = (errno.EMFILE, errno.ENFILE, errno.ENOBUFS, errno.ENOMEM)
 _PAUSE_SECONDS = 0.1
 """How long no connection is taken when there was no descriptor for one."""
-_TURNED_AWAY = (
-    b"HTTP/1.1 503 Service Unavailable\r\nRetry-After: 1\r\n"
-    b"Content-Length: 0\r\nConnection: close\r\n\r\n"
-)
+_TURNED_AWAY = {"Retry-After": "1", "Content-Length": "0", "Connection": "close"}
 
 Application = Callable[[dict[str, Any], Callable[..., Any]], Iterable[bytes]]
 
@@ -68,6 +65,9 @@ class Server(WSGIServer):  # type: ignore[misc]
         super().__init__(listener, application, log=None, handler_class=Connection)
         self.limits = limits or Limits()
         self.answers = dialects or Dialects(())
+        fields = {**_TURNED_AWAY, **self.answers.always.fields}
+        lines = ["HTTP/1.1 503 Service Unavailable", *map(": ".join, fields.items()), "", ""]
+        self._turned_away = "\r\n".join(lines).encode("latin-1")
         self.hangups = Hangups()
         self.parking = Parking()
         self.active = 0
@@ -98,7 +98,7 @@ class Server(WSGIServer):  # type: ignore[misc]
         self.open += 1
         if self.open > self.limits.connections and not self._make_room():
             with suppress(OSError):
-                args[0].send(_TURNED_AWAY)
+                args[0].send(self._turned_away)
             self.do_close(*args)
             return
         try:

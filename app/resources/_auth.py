@@ -48,7 +48,7 @@ def check() -> None:
         NotFound: They lack it, and may not know either that there is what they ask for.
         LimitExceeded: Too many wrong credentials came before.
     """
-    if request.endpoint is None:
+    if request.endpoint is None or _is_about_methods():
         return
     declared = declaration_of(current_app.view_functions[request.endpoint])
     if declared.permission is None:
@@ -77,6 +77,13 @@ def _require_known(execution_id: str) -> None:
         services().executions.get(execution_id, g.identity)
     except NotFound as exc:
         raise Hidden(exc.message) from exc
+
+
+def _is_about_methods() -> bool:
+    """Return whether it is asked only which methods there are, which Flask itself answers."""
+    if request.method != "OPTIONS":
+        return False
+    return bool(getattr(request.url_rule, "provide_automatic_options", False))
 
 
 def caller() -> Identity:

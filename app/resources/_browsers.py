@@ -36,7 +36,8 @@ def browser_guard(settings: ApiSettings) -> Callable[[], None]:
     than browsers send no ``Origin``, and are let through.
     """
     is_allowed = _host_check(settings)
-    origins = frozenset(map(_origin, settings.allowed_origins)) - {None}
+    listed = [*settings.allowed_origins, *settings.cors.origins]
+    origins = frozenset(map(_origin, listed)) - {None}
 
     def check() -> None:
         # Of what proxies add, such as X-Forwarded-Host, nothing counts: anybody can send it.

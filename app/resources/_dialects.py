@@ -18,6 +18,7 @@ from app.resources._auth import check
 from app.resources._dialect import Dialect, ErrorRenderer
 from app.resources._docs import make_docs
 from app.resources._errors import Failure
+from app.resources._every_answer import EveryAnswer
 from app.resources._health import blueprint as health
 from app.resources._openapi import DialectApi
 from app.resources._permissions import require_declarations
@@ -34,13 +35,15 @@ class Dialects:
 
     Args:
         dialects: Those.
+        always: What all answers hold, also those that the application does not give.
 
     Raises:
         ConfigError: Two of them have the same prefix, or the same name.
     """
 
-    def __init__(self, dialects: Sequence[Dialect]) -> None:
+    def __init__(self, dialects: Sequence[Dialect], always: EveryAnswer | None = None) -> None:
         self._dialects = tuple(dialects)
+        self.always = always or EveryAnswer()
         for one, other in combinations(dialects, 2):
             if one.prefix == other.prefix:
                 text = f"The dialects '{one.name}' and '{other.name}' have the same prefix."
@@ -76,6 +79,7 @@ class Dialects:
         status: HTTPStatus,
         detail: str,
         retry_after_seconds: int | None = None,
+        origin: str | None = None,
     ) -> Response:
         """Build the answer to a request that the server does not pass on to the application.
 
@@ -84,16 +88,22 @@ class Dialects:
             status: Status of the answer.
             detail: What is wrong.
             retry_after_seconds: When it may be tried again.
+            origin: Of the page for which a browser sends it.
         """
-        return self._answer(path, _errors.of_refusal(status, detail, retry_after_seconds))
+        failure = _errors.of_refusal(status, detail, retry_after_seconds)
+        return self.always.add(self._answer(path, failure), origin)
 
-    def fail(self, path: str, error: Exception) -> Response:
-        """Build the answer to a request whose handling failed, also when the view has returned.
+    def fail(self, path: str, error: Exception, origin: str | None = None) -> Response:
+        """Build the answer to a request whose handling failed when the view had returned.
 
         Args:
             path: Its address.
             error: What was raised.
+            origin: Of the page for which a browser sends it.
         """
+        return self.always.add(self._failed(path, error), origin)
+
+    def _failed(self, path: str, error: Exception) -> Response:
         with nullcontext() if self._app is None else self._app.app_context():
             if isinstance(error, SlipwayError):
                 return self._answer(path, _errors.of_slipway_error(error, path))
@@ -101,7 +111,7 @@ class Dialects:
 
     def _on_error(self, error: Exception) -> Response:
         note_cause(error)
-        return self.fail(request.path, error)
+        return self._failed(request.path, error)
 
     def _on_http_exception(self, error: HTTPException) -> Response:
         if error.response is not None and error.code is None:

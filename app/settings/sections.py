@@ -11,6 +11,7 @@ from marshmallow import fields, validate
 
 from app.cores import usable_cores
 from app.domain import USERNAME, Role
+from app.settings.edge import CorsSettings
 from app.settings.schema import Duration, OneOrMore, WholeNumber, section, setting
 
 _MIB = 1024 * 1024
@@ -115,9 +116,11 @@ class ApiSettings:
             ),
             load_default=list,
         ),
-        "Origins of other pages that may change something, such as `https://portal.example.org`; "
-        "what a browser sends for any other page is refused with 403.",
+        "Origins of other pages that may change something, such as `https://portal.example.org`, "
+        "beside those of `cors.origins`; what a browser sends for any other page is refused with "
+        "403. It lets nobody read an answer, as `cors.origins` does.",
     )
+    cors: CorsSettings = setting(section(CorsSettings), "Pages of other origins.")
     dialects: list[str] | None = setting(
         fields.List(
             fields.String(),

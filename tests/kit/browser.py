@@ -34,10 +34,18 @@ class Chromium:
 
     def show(self, url: str) -> str:
         """Open a page, let it do what it does, and return what it is then, as HTML."""
+        return self._open(url).stdout
+
+    def told(self, url: str) -> list[str]:
+        """Open a page likewise, and return what the browser says about it on its console."""
+        lines = self._open(url, "--enable-logging=stderr", "--log-level=0").stderr.splitlines()
+        return [line for line in lines if ":CONSOLE" in line]
+
+    def _open(self, url: str, *flags: str) -> subprocess.CompletedProcess[str]:
         return subprocess.run(
-            [*self._command, "--virtual-time-budget=10000", "--dump-dom", url],
+            [*self._command, *flags, "--virtual-time-budget=10000", "--dump-dom", url],
             capture_output=True, text=True, timeout=PATIENCE_SECONDS, check=True,
-        ).stdout  # fmt: skip
+        )  # fmt: skip
 
     def visit(self, site: ForeignSite) -> str:
         """Open the page of a site, and return what it reports."""

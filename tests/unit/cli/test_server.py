@@ -24,10 +24,14 @@ from app.cli._listener import listen
 from app.cli._server import Server
 from app.errors import StoreUnavailable
 from app.resources._dialects import Dialects
+from app.resources._every_answer import EveryAnswer
 from app.resources.root import DIALECT as ROOT
+from app.settings import ApiSettings
+from app.settings.edge import CorsSettings
 
 GET = b"GET /seen HTTP/1.1\r\nHost: localhost\r\n\r\n"
 POST = b"POST /seen HTTP/1.1\r\nHost: localhost\r\n"
+PORTAL = "https://portal.example"
 HELD = b"GET /held HTTP/1.1\r\nHost: localhost\r\n\r\n"
 
 
@@ -68,7 +72,9 @@ class Running:
 
     def _run(self) -> None:
         gevent.get_hub().handle_error = lambda *fault: self.faults.append(fault)
-        self.server = Server(self._listener, self._application, self._limits, Dialects([ROOT, TOY]))
+        always = EveryAnswer(ApiSettings(cors=CorsSettings([PORTAL])))
+        dialects = Dialects([ROOT, TOY], always)
+        self.server = Server(self._listener, self._application, self._limits, dialects)
         self.server.start()
         self._ready.set()
         while not self._stop.is_set():
@@ -221,6 +227,33 @@ def test_a_request_is_refused_in_the_form_of_the_dialect_that_it_is_for(
     assert head.startswith(b"HTTP/1.1 %d " % status)
     assert b"\r\nContent-Type: application/vnd.toy+json" in head
     assert json.loads(body)["word"] == word
+
+
+@pytest.mark.parametrize(
+    "request_",
+    [
+        b"GET / HTTP/1.1\r\n%b\r\n",
+        b"BREW / HTTP/1.1\r\n%b\r\n",
+        b"GET / HTTP/9.9\r\n%b\r\n",
+        b"GET / HTTP/1.1\r\nHost: a\r\n%bContent-Length: x\r\n\r\n",
+        b"GET / HTTP/1.1\r\n%bX: " + b"a" * 20_000,
+        b"GET / HTTP/1.1\r\nHost: a\r\n%b" + b"X: y\r\n" * 101 + b"\r\n",
+        b"POST / HTTP/1.1\r\nHost: a\r\n%bContent-Length: 99999999\r\n\r\n",
+        b"GET /" + b"x" * 9000 + b" HTTP/1.1\r\nHost: a\r\n%b\r\n",
+        b"GET /broken HTTP/1.1\r\nHost: a\r\n%b\r\n",
+    ],
+)
+def test_a_page_of_a_listed_origin_can_read_what_the_server_itself_answers(
+    running: Running, request_: bytes
+) -> None:
+    for origin, readable in ((PORTAL, True), ("https://evil.example", False), ("null", False)):
+        field = f"Origin: {origin}\r\n".encode()
+        head = running.ask(request_ % field).partition(b"\r\n\r\n")[0]
+        assert (f"\r\nAccess-Control-Allow-Origin: {PORTAL}".encode() in head) is readable
+        assert b"\r\nVary: Origin" in head
+        assert b"\r\nX-Content-Type-Options: nosniff" in head
+        assert b"\r\nX-Frame-Options: DENY" in head
+    running.faults.clear()
 
 
 @pytest.mark.parametrize(("path", "form"), [(b"/toy/broken", b"vnd.toy+json"),
@@ -397,7 +430,10 @@ def test_held_requests_are_left_alone_and_a_new_one_is_turned_away(
     running = run(connections=2)
     held = [running.connect(HELD) for _ in range(2)]
     await_that(lambda: len(running.seen) == 2)
-    assert running.ask(b"").startswith(b"HTTP/1.1 503 ")
+    turned_away = running.ask(b"")
+    assert turned_away.startswith(b"HTTP/1.1 503 ")
+    assert b"\r\nX-Content-Type-Options: nosniff\r\n" in turned_away
+    assert turned_away.endswith(b"\r\n\r\n")
     assert not running.server.idle
     held.pop().close()
     await_that(lambda: running.server.active == 1)

@@ -182,7 +182,8 @@ def test_an_endpoint_without_a_declaration_keeps_the_service_from_starting(setti
         return REACHED
 
     monkeypatch.setattr(
-        "app.factory.Dialects", lambda dialects: Dialects([*dialects, dialect_with(forgotten)])
+        "app.factory.Dialects",
+        lambda given, *more: Dialects([*given, dialect_with(forgotten)], *more),
     )
     with pytest.raises(TypeError, match=r"forgotten must say who may call it: @permission"):
         create_web(settings)
@@ -195,7 +196,7 @@ def test_one_with_a_declaration_does_not(settings, monkeypatch, declare):
         return REACHED
 
     monkeypatch.setattr(
-        "app.factory.Dialects", lambda dialects: Dialects([*dialects, dialect_with(view)])
+        "app.factory.Dialects", lambda given, *more: Dialects([*given, dialect_with(view)], *more)
     )
     web = create_web(settings)
     assert web.app.test_client().get("/odd/odd").text == REACHED
