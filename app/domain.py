@@ -437,6 +437,7 @@ class ExecutionSummary:
 
     Attributes:
         number: Key within the store; never shown to callers.
+        awf_name: Its other name, see :mod:`app.execution_names`.
         as_of: When the status was last known to be true.
         progress: Share of the work that is done, 0 to 1.
         upstream_id: Id under which the upstream's own users know it; None where there is none.
@@ -445,6 +446,7 @@ class ExecutionSummary:
 
     number: int
     id: str
+    awf_name: str
     orchestrator: str
     workflow_id: str
     workflow_name: str

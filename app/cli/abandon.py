@@ -53,7 +53,7 @@ def _list(stranded: StrandedExecutions) -> None:
 
 def _abandon(executions: SteeredExecutions, execution_id: str) -> bool:
     try:
-        execution = executions.get(execution_id)
+        execution = executions.find(execution_id)
     except NotFound as exc:
         click.echo(f"{execution_id}: {exc.message}", err=True)
         return False

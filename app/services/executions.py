@@ -8,8 +8,10 @@ from collections.abc import Sequence
 from contextlib import suppress
 from datetime import timedelta
 
+from app.caching import LruCache
 from app.domain import Execution, ExecutionFilter, ExecutionSummary, Identity, Task
 from app.errors import NotFound
+from app.execution_names import is_name
 from app.services.access import Access
 from app.services.adoption import AdoptionService
 from app.services.places import Places
@@ -20,6 +22,7 @@ from app.store.executions import Executions
 
 # What can be an id at all; rubbish never reaches the store or an orchestrator.
 _ID = re.compile(r"[A-Za-z0-9_-]{1,64}")
+_NAMED_BYTES = 1024 * 1024
 
 
 class ExecutionService:
@@ -53,25 +56,48 @@ class ExecutionService:
         self._reads = reads
         self._places = places
         self._stale_after = timedelta(seconds=stale_after_seconds)
+        # Neither of the two ever becomes another one.
+        self._named: LruCache[str, str] = LruCache(_NAMED_BYTES, len)
 
     def get(self, execution_id: str, identity: Identity) -> Execution:
-        """Get an execution, by our id or by the one that the upstream's own users know.
+        """Get an execution, by id, by name, or by the id that the upstream's own users know.
 
-        One that was started elsewhere is adopted when it is first asked for.
+        One that was started elsewhere is adopted when it is first asked for by its id there.
 
         Raises:
             NotFound: There is none that this user may know of.
             UpstreamError: An orchestrator would have to be asked, and does not answer.
         """
-        if not _ID.fullmatch(execution_id):
-            raise NotFound("There is no such execution.")
-        try:
-            known = [self._reads.get(execution_id)]
-        except NotFound:
-            known = self._executions.known_upstream_as(execution_id)
+        known = self.known_as(execution_id)
         if known:
             return self._visible(known, identity)
+        if is_name(execution_id) or not _ID.fullmatch(execution_id):
+            raise NotFound("There is no such execution.")
         return self._adoption.adopt(execution_id, identity)
+
+    def known_as(self, reference: str) -> list[Execution]:
+        """List the executions in the store that a reference stands for, whoever may see them.
+
+        Args:
+            reference: An id, a name, or the id that the upstream's own users know; of the last
+                kind, hardly ever, there are several.
+        """
+        named = is_name(reference)
+        if not named and not _ID.fullmatch(reference):
+            return []
+        id_ = (self._id_named(reference) if named else None) or reference
+        try:
+            return [self._reads.get(id_)]
+        except NotFound:
+            return self._executions.known_upstream_as(reference)
+
+    def _id_named(self, name: str) -> str | None:
+        known = self._named.get(name)
+        if known is None:
+            known = self._executions.id_named(name)
+            if known is not None:
+                self._named.put(name, known)
+        return known
 
     def _visible(self, known: list[Execution], identity: Identity) -> Execution:
         """Return the first of some executions that the user may see."""

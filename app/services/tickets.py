@@ -44,7 +44,7 @@ class TicketService:
         """Make a ticket for one stream.
 
         Args:
-            subject: Id of an execution, or ``EVENTS``.
+            subject: Id or name of an execution, or ``EVENTS``.
             identity: The user that it stands for.
 
         Returns:
@@ -53,8 +53,8 @@ class TicketService:
         Raises:
             NotFound: There is no such execution for this user.
         """
-        if subject != EVENTS:
-            self._service.get(subject, identity)
+        if subject != EVENTS:  # whichever of its names it is asked for by, there and here
+            subject = self._service.get(subject, identity).id
         # The store has a digest only, so who reads it can use no ticket; and beside the digest by
         # which credential it was asked for, since it opens nothing once that has been revoked.
         ticket = secrets.token_urlsafe(32)
@@ -73,7 +73,9 @@ class TicketService:
             NotAuthenticated: It is wrong, too old, used, or for something else; or the credential
                 with which it was asked for does not hold any more.
         """
-        written = self._tickets.take(_digest(ticket), subject)
+        known = [] if subject == EVENTS else self._service.known_as(subject)
+        subjects = [execution.id for execution in known] or [subject]
+        written = self._tickets.take(_digest(ticket), subjects)
         if written is None:
             raise NotAuthenticated("The ticket is wrong, too old, or was used already.")
         return self._access.recheck(_read(written))

@@ -9,6 +9,7 @@ from sqlalchemy import ColumnElement, func, select, union
 from app.domain import Execution, ExecutionFilter, ExecutionSummary, Task, TaskStatus
 from app.store.database import Database
 from app.store.execution_views import SUMMARY, WHOLE
+from app.store.given_names import id_named
 from app.store.schema import executions, tasks
 from app.store.task_rows import TASK_FIELDS
 
@@ -27,6 +28,11 @@ class Executions:
         """
         with self._database.read() as connection:
             return WHOLE.get(connection, execution_id)
+
+    def id_named(self, awf_name: str) -> str | None:
+        """Return the id of the execution with a name; None if there is none. It never changes."""
+        with self._database.read() as connection:
+            return id_named(connection, awf_name)
 
     def known_upstream_as(self, upstream_id: str) -> list[Execution]:
         """List the executions that the upstream's own users know by an id; hardly ever several."""

@@ -7,8 +7,10 @@ from contextlib import suppress
 from dataclasses import dataclass
 from datetime import datetime
 from functools import partial
+from typing import Any
 
 from sqlalchemy import Connection, delete, insert, select, update
+from sqlalchemy.dialects import postgresql
 from sqlalchemy.exc import IntegrityError
 
 from app.domain import JSON, DesiredState, Execution, ExecutionStatus
@@ -30,16 +32,26 @@ from app.store.execution_rows import (
     want,
 )
 from app.store.execution_views import WHOLE
+from app.store.given_names import NEXT_NAME, name_parameters
 from app.store.names import fitted, storable
-from app.store.schema import executions, launch_keys, tasks
+from app.store.schema import executions, launch_keys, spent_names, tasks
 
 # Made once, since SQLAlchemy takes longer to make one than SQLite to run it.
-_ADD = insert(executions).returning(*WHOLE.columns)
+_ADD = insert(executions).values(awf_name=NEXT_NAME).returning(*WHOLE.columns)
+_ADD_ON_POSTGRESQL = (
+    postgresql.insert(executions)
+    .values(awf_name=NEXT_NAME)
+    .on_conflict_do_nothing(index_elements=[executions.c.awf_name])
+    .returning(*WHOLE.columns)
+)
 _KINDS: tuple[Kind, ...] = ("wanted", "changed")
-_ADD_AND_NOTIFY = _ADD.returning(*notifications(_KINDS)[1:])
+_ADD_AND_NOTIFY = _ADD_ON_POSTGRESQL.returning(*notifications(_KINDS)[1:])
 _USE_KEY = insert(launch_keys)
 
+_SPEND_NAME = insert(spent_names)
+
 _CREATE_ATTEMPTS = 10
+_NAME_ATTEMPTS = 1000
 _LIMITS = {
     "execution_id": 64, "orchestrator": 64, "workflow_id": 512, "owner": 100, "key": 255,
 }  # fmt: skip
@@ -141,7 +153,7 @@ class Launches:
                 return known
             if any(may_have_begun(launch, started_at) for launch in unsettled):
                 raise Conflict("A launch that is not settled yet may have begun it.")
-            execution = self._create(connection, intent)
+            execution = self._create(connection, intent, started_at)
             values = accepted(intent, reference, intent.execution_id, own=True)
             values["started_at"] = started_at
             # A final status is for the conductor to record, together with the log.
@@ -155,7 +167,9 @@ class Launches:
         except IntegrityError:  # somebody else asked, or a launch was settled, at the same time
             return self._database.write(work)
 
-    def _create(self, connection: Connection, intent: Intent) -> Execution:
+    def _create(
+        self, connection: Connection, intent: Intent, started_at: datetime | None = None
+    ) -> Execution:
         created_at = now()
         if intent.key is not None:
             used = {
@@ -181,9 +195,9 @@ class Launches:
             "reference": intent.reference,
             "created_at": created_at,
             "as_of": created_at,
+            **name_parameters(intent.workflow_id, started_at or created_at),
         }
-        add = _ADD_AND_NOTIFY if kinds and connection.dialect.name == "postgresql" else _ADD
-        row = connection.execute(add, values).one()
+        row = _add(connection, values, notify=bool(kinds))
         task_rows.add(connection, row.number, intent.steps)
         return WHOLE.of(row)
 
@@ -255,6 +269,7 @@ class Launches:
             unsettled = (executions.c.number == execution.number) & executions.c.reference.is_(None)
             if not connection.execute(delete(executions).where(unsettled)).rowcount:
                 return
+            connection.execute(_SPEND_NAME, {"name": execution.awf_name})
             count_withdrawal(connection, execution.id)
             connection.execute(delete(tasks).where(tasks.c.execution == execution.number))
             connection.execute(
@@ -266,6 +281,24 @@ class Launches:
     def doubt(self, execution: Execution, why: str) -> None:
         """Note that nobody knows whether a launch happened; the conductor finds out."""
         want(self._database, execution.number, {"status": ExecutionStatus.UNKNOWN, "error": why})
+
+
+def _add(connection: Connection, values: Mapping[str, Any], *, notify: bool) -> Any:
+    """Add the row of an execution under the next name of its stem, and return it.
+
+    Raises:
+        Conflict: Others are given the same names at the same time, again and again.
+    """
+    if connection.dialect.name != "postgresql":  # SQLite lets one write at a time
+        return connection.execute(_ADD, values).one()
+    statement = _ADD_AND_NOTIFY if notify else _ADD_ON_POSTGRESQL
+    for _ in range(_NAME_ATTEMPTS):
+        row = connection.execute(statement, values).one_or_none()
+        if row is not None:
+            return row
+        # Another transaction has just been given this name. The next statement sees that.
+    text = "Too many executions of this workflow are begun at once."
+    raise Conflict(text, retry_after_seconds=1)
 
 
 def _require_names(intent: Intent) -> None:

@@ -30,6 +30,7 @@ from sqlalchemy import (
 from sqlalchemy.engine import Dialect
 
 from app.domain import JSON
+from app.execution_names import NAME_LENGTH
 
 _EPOCH = datetime(1970, 1, 1, tzinfo=UTC)
 _MILLISECOND = timedelta(milliseconds=1)
@@ -77,6 +78,9 @@ class Json(TypeDecorator[JSON]):
 
 metadata = MetaData()
 
+# Compared byte by byte, so that names that begin alike are a range of an index; see `given_names`.
+_Name = String(NAME_LENGTH).with_variant(String(NAME_LENGTH, collation="C"), "postgresql")
+
 # SQLite numbers rows by itself only for a column of exactly this type.
 _Number = BigInteger().with_variant(Integer(), "sqlite")
 
@@ -85,6 +89,7 @@ executions = Table(
     metadata,
     Column("number", _Number, primary_key=True, autoincrement=True),
     Column("id", String(64), nullable=False, unique=True),
+    Column("awf_name", _Name, nullable=False, server_default=text("''")),
     Column("orchestrator", String(64), nullable=False),
     Column("workflow_id", String(512), nullable=False),
     Column("workflow_name", String(512), nullable=False),
@@ -125,6 +130,7 @@ executions = Table(
     Column("lease_until", Instant),
     Column("node", String(255)),
     # Lists filter by these and are ordered by number.
+    Index("ix_executions_awf_name", "awf_name", unique=True),
     Index("ix_executions_owner", "owner", "number"),
     Index("ix_executions_owner_status", "owner", "status", "number"),
     Index("ix_executions_status", "status", "number"),
@@ -142,6 +148,15 @@ executions = Table(
         postgresql_where=text("log_complete = false"),
     ),
     sqlite_autoincrement=True,
+)
+
+# The names of executions whose rows are gone: none of them is ever given again. Whoever deletes an
+# execution adds its name here, in the same transaction.
+spent_names = Table(
+    "spent_names",
+    metadata,
+    Column("name", _Name, primary_key=True),
+    sqlite_with_rowid=False,
 )
 
 counters = Table(

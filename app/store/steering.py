@@ -15,9 +15,11 @@ from app.domain import (
     ExecutionStatus,
 )
 from app.errors import NotFound
+from app.execution_names import is_name
 from app.store.database import Database
 from app.store.execution_rows import change, want, wanted
 from app.store.execution_views import DRIVEN
+from app.store.given_names import id_named
 from app.store.names import fitted
 from app.store.schema import executions, tasks
 from app.store.stranded import abandon
@@ -44,6 +46,16 @@ class SteeredExecutions:
         """
         with self._database.read() as connection:
             return DRIVEN.get(connection, execution_id)
+
+    def find(self, reference: str) -> DrivenExecution:
+        """Get an execution by id or by name.
+
+        Raises:
+            NotFound: There is none.
+        """
+        with self._database.read() as connection:
+            id_ = id_named(connection, reference) if is_name(reference) else None
+            return DRIVEN.get(connection, id_ or reference)
 
     def desire(
         self, execution: Execution, desired: DesiredState, shown: ExecutionStatus | None = None

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from datetime import datetime
 
 from sqlalchemy import Connection, delete, insert
@@ -49,8 +50,12 @@ class Tickets:
 
         self._database.write(work, durable=False)  # it is worth nothing after a loss of power
 
-    def take(self, digest: str, subject: str) -> str | None:
+    def take(self, digest: str, subjects: Sequence[str]) -> str | None:
         """Use a ticket up.
+
+        Args:
+            digest: What was kept of the ticket itself.
+            subjects: What is to be opened; it must be one of them.
 
         Returns:
             Who it was given to, as :meth:`add` got it; None when there is no such ticket.
@@ -59,7 +64,7 @@ class Tickets:
             delete(tickets)
             .where(
                 tickets.c.digest == digest,
-                tickets.c.subject == subject,
+                tickets.c.subject.in_(subjects),
                 tickets.c.expires_at >= now(),
             )
             .returning(tickets.c.identity)

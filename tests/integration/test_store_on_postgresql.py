@@ -24,7 +24,7 @@ kit = import_module("store_kit").kit
 _MODULES = (
     "test_journal", "test_stored_executions", "test_changes", "test_other_tables",
     "test_migrations", "test_names_and_tasks", "test_uploads", "test_references_and_lists",
-    "test_execution_views", "test_task_wishes", "test_retention",
+    "test_execution_views", "test_given_names", "test_task_wishes", "test_retention",
 )  # fmt: skip
 _FIXTURES = {
     "changes",
@@ -34,6 +34,7 @@ _FIXTURES = {
     "uploads",
     "held",
     "selected",
+    "standing",
     "wishes",
     "clock",
     "snapshots",

@@ -3,10 +3,12 @@
 from __future__ import annotations
 
 import itertools
+import threading
 import uuid
-from collections.abc import Iterable, Sequence
+from collections.abc import Callable, Iterable, Sequence
+from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass, field
-from typing import Any
+from typing import Any, TypeVar
 
 import pytest
 
@@ -17,6 +19,8 @@ from app.store.executions import Executions
 from app.store.journal import Journal
 from app.store.launches import Intent, Launches
 from app.store.steering import SteeredExecutions
+
+T = TypeVar("T")
 
 OWNER = "conductor-1"
 NODE = "node-1"
@@ -29,6 +33,18 @@ def entries(levels: Iterable[Level], first: int = 0) -> list[NewLogEntry]:
         NewLogEntry(level, 1_666_269_149_774 + i, f"line {i}", "task")
         for i, level in enumerate(levels, start=first)
     ]
+
+
+def together(number: int, work: Callable[[int], T]) -> list[T]:
+    """Call a function from so many threads at the same moment; return the results."""
+    start = threading.Barrier(number)
+
+    def run(index: int) -> T:
+        start.wait()
+        return work(index)
+
+    with ThreadPoolExecutor(number) as pool:
+        return list(pool.map(run, range(number)))
 
 
 @dataclass

@@ -33,6 +33,8 @@ TASKS = {
     "tasks": lambda e, held: e.tasks(held),
     "tasks_of": lambda e, held: e.tasks_of(held.number),
 }
+NAMES = {"id_named"}
+"""What gives no execution."""
 
 
 @pytest.fixture
@@ -62,7 +64,7 @@ def selected(kit):
 
 
 def test_all_that_readers_may_ask_is_looked_at_here():
-    asked = {name.split()[0] for name in (*LISTS, *SINGLE, *TASKS)}
+    asked = {name.split()[0] for name in (*LISTS, *SINGLE, *TASKS, *NAMES)}
     offered = {n for n, _ in inspect.getmembers(Executions, inspect.isfunction) if n[0] != "_"}
     assert asked == offered
 

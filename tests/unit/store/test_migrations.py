@@ -137,3 +137,42 @@ def test_cursors_of_tasks_go_back_to_where_the_program_before_looks_for_them(kit
     assert (found[0]["tasks"], found[1]) == (cursors, 7)
     migrate.upgrade(kit.database)
     assert kit.driving.get(execution.id).cursor["tasks"] == cursors
+
+
+def test_executions_from_before_there_were_names_get_some(kit):
+    moment = 1_702_132_222_774  # 2023-12-09T14:30:22.774Z
+    rows = [
+        # Workflow, owner, written down, started, and the name.
+        ("flow", "ada", moment, None, "flow-20231209-143022"),
+        ("flow", "bob", moment + 200, moment + 90_000, "flow-20231209-143022-2"),
+        ("flow", "ada", moment + 1000, None, "flow-20231209-143023"),
+        ("flow", "", moment + 90_000, moment, "flow-20231209-143022-3"),
+        ("a/b ü", "ada", moment, None, "a-b---20231209-143022"),
+        ("a-b--", "ada", moment, None, "a-b---20231209-143022-2"),
+        ("w" * 512, "ada", moment, None, f"{'w' * 100}-20231209-143022"),
+        *[("many", "ada", moment, None, f"many-20231209-143022-{n + 1}") for n in range(2500)],
+    ]
+    rows[7] = ("many", "ada", moment, None, "many-20231209-143022")
+
+    def back(connection):
+        command.downgrade(migrate.alembic_config(connection), "0016")
+
+    def add(connection):
+        columns = inspect(connection).get_columns("executions")
+        assert "awf_name" not in {column["name"] for column in columns}
+        statement = text(
+            "INSERT INTO executions (id, orchestrator, workflow_id, workflow_name, owner, inputs,"
+            " status, desired, created_at, started_at, as_of) VALUES (:id, 'local', :workflow,"
+            " 'Flow', :owner, '{}', 'SUCCESS', 'RUN', :created_at, :started_at, :created_at)"
+        )
+        names = ("workflow", "owner", "created_at", "started_at")
+        values = [dict(zip(names, row[:4], strict=True)) for row in rows]
+        connection.execute(statement, [{"id": f"e{n}", **row} for n, row in enumerate(values)])
+
+    kit.database.write(back)
+    kit.database.write(add)
+    migrate.upgrade(kit.database)
+    with kit.database.read() as connection:
+        found = connection.execute(text("SELECT awf_name FROM executions ORDER BY number"))
+        assert [name for (name,) in found] == [row[-1] for row in rows]
+    assert kit.executions.id_named("flow-20231209-143022-3") == "e3"

@@ -1,11 +1,9 @@
-import threading
-from concurrent.futures import ThreadPoolExecutor
 from datetime import timedelta
 
 import pytest
 from sqlalchemy import text, update
 from sqlalchemy.exc import StatementError
-from store_kit import NODE, OWNER, StoreKit, entries
+from store_kit import NODE, OWNER, StoreKit, entries, together
 
 from app.domain import (
     FINAL_STATUSES,
@@ -24,18 +22,6 @@ from app.store.schema import executions as table
 
 FINAL = sorted(FINAL_STATUSES)
 OPEN = [status for status in ExecutionStatus if not status.final]
-
-
-def together(number, work):
-    """Call a function from so many threads at the same moment; return the results."""
-    start = threading.Barrier(number)
-
-    def run(index):
-        start.wait()
-        return work(index)
-
-    with ThreadPoolExecutor(number) as pool:
-        return list(pool.map(run, range(number)))
 
 
 def age(kit, execution, seconds):
