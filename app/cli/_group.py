@@ -25,6 +25,9 @@ _COMMANDS = {
     "web": "Answer HTTP; as many as you like, on as many machines.",
 }
 
+_ALIASES = {"server": "serve"}
+"""Other names, which no list shows: as the manuals of other gateways have them."""
+
 
 class _LazyGroup(click.Group):
     """Imports a command when it is called, so that each starts fast."""
@@ -33,9 +36,10 @@ class _LazyGroup(click.Group):
         return sorted(_COMMANDS)
 
     def get_command(self, ctx: click.Context, cmd_name: str) -> click.Command | None:
-        if cmd_name not in _COMMANDS:
+        name = _ALIASES.get(cmd_name, cmd_name)
+        if name not in _COMMANDS:
             return None
-        command = import_module(f"app.cli.{cmd_name.replace('-', '_')}").command
+        command = import_module(f"app.cli.{name.replace('-', '_')}").command
         assert isinstance(command, click.Command)  # noqa: S101  (a convention of this package)
         return command
 

@@ -13,6 +13,7 @@ import click
 from app.assembly import read_settings
 from app.factory import create_web
 from app.observability import configure_logging
+from app.resources._openapi import document_yaml
 
 _FOLDER = click.Path(file_okay=False, path_type=Path)
 
@@ -24,7 +25,7 @@ _FOLDER = click.Path(file_okay=False, path_type=Path)
 def command(dialect: str, target: Path | None, published: Path | None) -> None:
     """Print the OpenAPI document of one dialect, or write or check those of all.
 
-    'openapi/' holds the published copies, one file a dialect.
+    'openapi/' holds the published copies, each dialect's as JSON and as YAML.
     """
     configure_logging("WARNING", "console")  # else the requests would be told on standard output
     if target is not None:
@@ -35,16 +36,16 @@ def command(dialect: str, target: Path | None, published: Path | None) -> None:
     else:
         made = _documents()
         if f"{dialect}.json" not in made:
-            raise click.BadParameter(
-                f"must be one of {', '.join(Path(name).stem for name in made)}"
-            )
+            known = sorted({Path(name).stem for name in made})
+            raise click.BadParameter(f"must be one of {', '.join(known)}")
         click.echo(made[f"{dialect}.json"], nl=False)
 
 
 def _check(folder: Path) -> int:
     """Print how the files in a folder differ from the documents; return the exit status."""
     made = _documents()
-    found = {path.name: path.read_text(encoding="utf-8") for path in folder.glob("*.json")}
+    files = [*folder.glob("*.json"), *folder.glob("*.yaml")]
+    found = {path.name: path.read_text(encoding="utf-8") for path in files}
     for name in sorted(made.keys() | found.keys()):
         old, new = (texts.get(name, "").splitlines(True) for texts in (found, made))
         sys.stdout.writelines(unified_diff(old, new, str(folder / name), name))
@@ -56,11 +57,13 @@ def _documents() -> dict[str, str]:
     with tempfile.TemporaryDirectory() as folder:
         web = create_web(read_settings(None, {"data_dir": folder}, {}))
         client = web.app.test_client()
-        return {
-            f"{dialect.name}.json": _text(client.get(dialect.document_path).get_json())
-            for dialect in web.dialects
-            if dialect.document
-        }
+        made: dict[str, str] = {}
+        for dialect in web.dialects:
+            if dialect.document:
+                document = client.get(dialect.document_path).get_json()
+                made[f"{dialect.name}.json"] = _text(document)
+                made[f"{dialect.name}.yaml"] = document_yaml(document).decode()
+        return made
 
 
 def _text(document: object) -> str:

@@ -71,7 +71,7 @@ class Dialect:
         errors: The form of its errors.
         encoders: The ways to follow an execution over it, by media type.
         document: Its OpenAPI document, which is served at ``<prefix>/openapi.json``; None where
-            there is none, as for pages.
+            there is none, as for pages. As YAML it is served at ``<prefix>/openapi.yaml``.
         names_challenges: Whether a 401 says how to sign in (``WWW-Authenticate``). Browsers ask for
             a password then, which pages with a form of their own have no use for.
     """
@@ -92,6 +92,11 @@ class Dialect:
     def document_path(self) -> str:
         """Where the OpenAPI document is served."""
         return f"{self.prefix}/openapi.json"
+
+    @property
+    def yaml_path(self) -> str:
+        """Where the OpenAPI document is served as YAML."""
+        return f"{self.prefix}/openapi.yaml"
 
     def owns(self, path: str) -> bool:
         """Return whether an address lies below the prefix."""

@@ -2,9 +2,14 @@
 
 from __future__ import annotations
 
+import json
+from collections.abc import Mapping
+from functools import cached_property
 from http import HTTPStatus
+from typing import Any
 
 import flask_smorest
+import yaml
 from flask import Flask, Response
 
 from app import __version__
@@ -13,6 +18,18 @@ from app.resources._dialect import Dialect, Document
 from app.resources._permissions import public
 
 _OPENAPI_VERSION = "3.0.3"
+# Some 30 times as fast, where PyYAML was built with it.
+_Dumper = getattr(yaml, "CSafeDumper", yaml.SafeDumper)
+
+
+def document_yaml(document: Mapping[str, Any]) -> bytes:
+    """Write an OpenAPI document as YAML.
+
+    Args:
+        document: As JSON has it: nothing in it stands in two places, which would become an alias.
+    """
+    text: str = yaml.dump(document, Dumper=_Dumper, allow_unicode=True, width=100)
+    return text.encode()
 
 
 class DialectApi(flask_smorest.Api):  # type: ignore[misc]
@@ -46,7 +63,16 @@ class DialectApi(flask_smorest.Api):  # type: ignore[misc]
             response: Response = self._openapi_json()
             return response
 
+        @public
+        def openapi_yaml() -> Response:
+            return Response(self._yaml, content_type="application/yaml")  # RFC 9512
+
         app.add_url_rule(dialect.document_path, f"{dialect.name}.openapi", openapi)
+        app.add_url_rule(dialect.yaml_path, f"{dialect.name}.openapi_yaml", openapi_yaml)
+
+    @cached_property
+    def _yaml(self) -> bytes:
+        return document_yaml(json.loads(self._openapi_json().get_data()))
 
     def mount(self, blueprint: Blueprint, name: str, prefix: str) -> None:
         """Add a group of endpoints to the application and the document.

@@ -37,7 +37,7 @@ PUBLISHED = DOCUMENTS["root"]
 PROBLEM = "application/problem+json"
 
 UNDOCUMENTED = {"/docs", "/docs/start.js", "/docs/assets/{name}"} | {
-    SPOKEN[name].document_path for name in DOCUMENTS
+    path for name in DOCUMENTS for path in (SPOKEN[name].document_path, SPOKEN[name].yaml_path)
 }
 """What serves the documentation is no part of an API."""
 

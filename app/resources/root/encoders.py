@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable, Iterator, Sequence
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from typing import Any
 
 import orjson
@@ -17,6 +17,7 @@ from app.resources._encoders import (
     Told,
     WebSocketEncoder,
 )
+from app.resources.root.forms import Form
 from app.resources.root.serialisers.entries import entry_json
 from app.resources.root.serialisers.executions import status_json
 from app.resources.root.serialisers.tasks import task_json
@@ -30,7 +31,10 @@ _TASKS = 100
 
 
 class _RootWords:
-    """The names and fields of the root API."""
+    """The names and fields of the root API, in one of its forms."""
+
+    def __init__(self, form: Form) -> None:
+        self._form = form
 
     def entry(self, entry: LogEntry) -> dict[str, Any]:
         return entry_json(entry)
@@ -38,18 +42,19 @@ class _RootWords:
     def event(self, event: Told) -> tuple[str, dict[str, Any]]:
         match event:
             case StatusChanged(execution):
-                return "status", status_json(execution)
+                return "status", status_json(execution, self._form)
             case Dropped(number, first, following):
                 return "dropped", {"count": number, "after": first - 1, "next": following}
             case Ended(status, total):
-                return "end", {**status_and_state(status), "total": total}
+                return "end", {**status_and_state(status, self._form), "total": total}
             case Moved(following):
                 return "moved", {"after": following - 1}
             case Expired(reason):
                 return "expired", {"reason": reason}
 
 
-_WORDS = _RootWords()
+_WORDS = _RootWords(Form.BY_ID)
+_AWF_WORDS = _RootWords(Form.AWF)
 
 
 class RootSse(SseEncoder):
@@ -70,16 +75,40 @@ class RootText(TextEncoder):
     words = _WORDS
 
 
+class AwfSse(RootSse):
+    """Server-sent events in the form of the AWF API."""
+
+    words = _AWF_WORDS
+
+
+class AwfNdjson(RootNdjson):
+    """Lines of JSON in the form of the AWF API."""
+
+    words = _AWF_WORDS
+
+
 ENCODERS: dict[str, type[Encoder]] = {
     encoder.content_type: encoder for encoder in (RootSse, RootNdjson, RootText)
 }
 """The ways to follow a log, by what a client names in ``Accept``."""
+
+_AWF_ENCODERS: dict[str, type[Encoder]] = {
+    encoder.content_type: encoder for encoder in (AwfSse, AwfNdjson)
+}
+"""Those that differ for the AWF API."""
+
+
+def encoder_of(content_type: str, form: Form) -> type[Encoder]:
+    """Return what writes a log in a form of the root API, to one who asked for a media type."""
+    differing = _AWF_ENCODERS if form is Form.AWF else {}
+    return differing.get(content_type) or ENCODERS[content_type]
 
 
 class RootPage(PageEncoder):
     """A page of a log, as JSON."""
 
     words = _WORDS
+    form = Form.BY_ID
     prelude = b'{"logs":['
 
     @classmethod
@@ -88,11 +117,20 @@ class RootPage(PageEncoder):
         rest = {
             "total_results": page.total,
             "from": page.start,
-            "execution_status": status_word(page.status),
+            "execution_status": status_word(page.status, cls.form),
             "execution_state": page.status,
             "complete": page.complete,
         }
         return b"]," + orjson.dumps(rest)[1:]
+
+
+class AwfPage(RootPage):
+    """A page of a log, as JSON, in the form of the AWF API."""
+
+    form = Form.AWF
+
+
+PAGES: Mapping[Form, type[PageEncoder]] = {Form.BY_ID: RootPage, Form.AWF: AwfPage}
 
 
 class RootMessages(WebSocketEncoder):
@@ -128,3 +166,12 @@ class RootMessages(WebSocketEncoder):
             running = sum(task.status is TaskStatus.RUNNING for task in tasks)
             numbers = {"tasks": len(tasks), "tasks_done": done, "tasks_running": running}
             yield self.message("metrics", numbers)
+
+
+class AwfMessages(RootMessages):
+    """Messages in the form of the AWF API."""
+
+    words = _AWF_WORDS
+
+
+MESSAGES: Mapping[Form, type[RootMessages]] = {Form.BY_ID: RootMessages, Form.AWF: AwfMessages}

@@ -28,14 +28,17 @@ from app.resources._auth import caller
 from app.resources._context import services
 from app.resources._flask import Ready
 from app.resources._permissions import permission
+from app.resources.root.forms import Form, execution_parameter, form_of
 from app.resources.root.serialisers.executions import (
     ExecutionSchema,
+    ExecutionStatusSchema,
     ExecutionSummarySchema,
     execution_json,
     summary_json,
 )
 from app.resources.root.serialisers.tasks import TaskSchema
 from app.resources.root.statuses import (
+    AWF_STATUSES,
     STATES,
     STATUSES,
     WordsField,
@@ -61,7 +64,7 @@ class _Written:
     document: bytes
 
 
-_kept: LruCache[str, _Written] = LruCache(
+_kept: LruCache[tuple[str, Form], _Written] = LruCache(
     _KEPT_BYTES,
     # The execution itself is kept for other readers, too, and is about as large.
     lambda written: 2 * len(written.document),
@@ -84,7 +87,7 @@ class ExecutionArgsSchema(PageArgsSchema):
     """Which executions."""
 
     workflow = Name(metadata={"description": "Id or name of the workflow"})
-    status = WordsField({*STATUSES, *STATES}, "Either kind of word")
+    status = WordsField({*STATUSES, *STATES, *AWF_STATUSES}, "Any kind of word")
     state = WordsField(STATES, "The exact word")
     owner = Name(metadata={"description": "User name; operators see all users"})
 
@@ -115,22 +118,29 @@ def list_executions(args: dict[str, Any]) -> Any:
     return Response(body, content_type="application/json", headers=page.header(total))
 
 
-@blueprint.route("/executions/<string:execution_id>", methods=["GET"])
+@blueprint.route(
+    "/executions/<string:execution_id>", methods=["GET"], parameters=execution_parameter()
+)
 @blueprint.arguments(WaitArgsSchema, location="query")
-@only_document(blueprint.response(200, ExecutionSchema))
+@only_document(blueprint.response(200, {"oneOf": [ExecutionSchema, ExecutionStatusSchema]}))
 @blueprint.errors(404, 429, *UPSTREAM)
 @permission(Permission.EXECUTIONS_READ)
 def get_execution(args: dict[str, Any], execution_id: str) -> Any:
-    """Get an execution, at once or when its state changes."""
+    """Get an execution, at once or when its state changes.
+
+    By its id it is told in the five words RUNNING to CANCELLED, by its name in those of AWF.
+    """
     longest = services().settings.logs.max_timeout
     if args["wait"] > longest:
         fault = FieldError("wait", f"must be at most {longest:g} seconds")
         raise InvalidRequest("The wait is too long.", fields=(fault,))
     execution = services().executions.wait(execution_id, caller(), args["wait"])
-    return Ready(_written(execution), content_type="application/json")
+    return Ready(_written(execution, form_of(execution_id)), content_type="application/json")
 
 
-@blueprint.route("/executions/<string:execution_id>", methods=["DELETE"])
+@blueprint.route(
+    "/executions/<string:execution_id>", methods=["DELETE"], parameters=execution_parameter()
+)
 @blueprint.response(202, description="The end was asked for")
 @blueprint.errors(404, 409, *UPSTREAM)
 @permission(Permission.EXECUTIONS_CANCEL)
@@ -140,7 +150,9 @@ def cancel_execution(execution_id: str) -> Response:
     return empty(202)
 
 
-@blueprint.route("/executions/<string:execution_id>/pause", methods=["POST"])
+@blueprint.route(
+    "/executions/<string:execution_id>/pause", methods=["POST"], parameters=execution_parameter()
+)
 @blueprint.response(202, description="The pause was asked for")
 @blueprint.errors(404, 409, 501, *UPSTREAM)
 @permission(Permission.EXECUTIONS_STEER)
@@ -150,7 +162,9 @@ def pause_execution(execution_id: str) -> Response:
     return empty(202)
 
 
-@blueprint.route("/executions/<string:execution_id>/resume", methods=["POST"])
+@blueprint.route(
+    "/executions/<string:execution_id>/resume", methods=["POST"], parameters=execution_parameter()
+)
 @blueprint.response(202, description="The end of the pause was asked for")
 @blueprint.errors(404, 409, 501, *UPSTREAM)
 @permission(Permission.EXECUTIONS_STEER)
@@ -160,7 +174,9 @@ def resume_execution(execution_id: str) -> Response:
     return empty(202)
 
 
-@blueprint.route("/executions/<string:execution_id>/abandon", methods=["POST"])
+@blueprint.route(
+    "/executions/<string:execution_id>/abandon", methods=["POST"], parameters=execution_parameter()
+)
 @blueprint.response(204, description="It has failed, by decree")
 @blueprint.errors(404, 409, *UPSTREAM)
 @permission(Permission.EXECUTIONS_ABANDON)
@@ -170,7 +186,9 @@ def abandon_execution(execution_id: str) -> Response:
     return empty(204)
 
 
-@blueprint.route("/executions/<string:execution_id>/tasks", methods=["GET"])
+@blueprint.route(
+    "/executions/<string:execution_id>/tasks", methods=["GET"], parameters=execution_parameter()
+)
 @blueprint.response(200, TaskListSchema)
 @blueprint.errors(404, *UPSTREAM)
 @permission(Permission.EXECUTIONS_READ)
@@ -179,7 +197,11 @@ def list_tasks(execution_id: str) -> Any:
     return {"tasks": services().executions.tasks(execution_id, caller())}
 
 
-@blueprint.route("/executions/<string:execution_id>/tasks/<string:name>", methods=["GET"])
+@blueprint.route(
+    "/executions/<string:execution_id>/tasks/<string:name>",
+    methods=["GET"],
+    parameters=execution_parameter(),
+)
 @blueprint.response(200, TaskSchema)
 @blueprint.errors(404, *UPSTREAM)
 @permission(Permission.EXECUTIONS_READ)
@@ -197,16 +219,17 @@ def _states(args: dict[str, Any]) -> frozenset[ExecutionStatus] | None:
     return exact if by_status is None else exact & by_status
 
 
-def _written(execution: Execution) -> bytes:
+def _written(execution: Execution, form: Form) -> bytes:
     """Return an execution as JSON, written once for all who get the same.
 
     What is read again once it changed is another object, and a change of a task is one of its
     execution; the rest of what is written depends on the time.
     """
     stale = services().executions.is_stale(execution)
-    kept = _kept.get(execution.id)
+    kept = _kept.get((execution.id, form))
     if kept is not None and kept.execution is execution and kept.stale is stale:
         return kept.document
-    document = write_json(execution_json(execution, services().executions.tasks_of(execution)))
-    _kept.put(execution.id, _Written(execution, stale, document))
+    tasks = services().executions.tasks_of(execution)
+    document = write_json(execution_json(execution, tasks, form))
+    _kept.put((execution.id, form), _Written(execution, stale, document))
     return document

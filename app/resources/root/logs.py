@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from functools import lru_cache, partial
 from typing import Any
 
@@ -28,7 +29,8 @@ from app.resources._held import answered
 from app.resources._log_page import answer_page
 from app.resources._permissions import permission
 from app.resources._streams import stream
-from app.resources.root.encoders import ENCODERS, RootPage, RootSse, RootText
+from app.resources.root.encoders import ENCODERS, PAGES, RootPage, RootSse, RootText, encoder_of
+from app.resources.root.forms import Form, execution_parameter, form_of
 from app.resources.root.levels import levels_field, levels_of
 from app.resources.root.serialisers.entries import LogEntrySchema
 from app.resources.root.statuses import state_field, status_field
@@ -41,6 +43,9 @@ blueprint = Blueprint("logs", __name__, description="What executions say")
 JSON = RootPage.content_type
 SSE = RootSse.content_type
 TEXT = RootText.content_type
+
+_OF_A_PAGE = ("from", "size", "timeout", "levels")
+"""The parameters of a request for a page, which no request of the AWF API has."""
 
 
 class LogArgsSchema(ArgumentsSchema):
@@ -96,7 +101,9 @@ class LogPageSchema(ma.Schema):
     complete = fields.Boolean(required=True, metadata={"description": "No entry can come any more"})
 
 
-@blueprint.route("/executions/<string:execution_id>/logs", methods=["GET"])
+@blueprint.route(
+    "/executions/<string:execution_id>/logs", methods=["GET"], parameters=execution_parameter()
+)
 @blueprint.arguments(LogArgsSchema, location="query")
 @blueprint.response(200, LogPageSchema)
 @only_document(
@@ -115,14 +122,24 @@ def get_logs(args: dict[str, Any], execution_id: str) -> Response:
 
     `application/json` waits for the first entry if there is none yet (long poll);
     `text/event-stream` and `application/x-ndjson` follow until the execution has ended;
-    `text/plain` gives the log as lines, whole or followed.
+    `text/plain` gives the log as lines, whole or followed. Where `Accept` leaves it open, an
+    execution that is asked for by its name is followed as server-sent events, unless one of `from`,
+    `size`, `timeout` and `levels` is given; all others get JSON.
     """
-    chosen, last = _chosen(request.headers.get("Accept")), _last_event_id()
+    response = _logs(args, execution_id, form_of(execution_id))
+    response.headers.setdefault("Vary", "Accept")
+    return response
+
+
+def _logs(args: Mapping[str, Any], execution_id: str, form: Form) -> Response:
+    streams_first = form is Form.AWF and request.args.keys().isdisjoint(_OF_A_PAGE)
+    chosen = _chosen(request.headers.get("Accept"), streams_first=streams_first)
+    last = _last_event_id()
     levels = levels_of(args["levels"])
     if chosen == JSON:
         query = LogQuery(args["start"], args["size"], levels, args["timeout"], args.get("after"))
         steps = services().logs.steps(execution_id, caller(), query, request.remote_addr or "")
-        answer = partial(answer_page, encoder=RootPage, identity=caller(), bundle=services())
+        answer = partial(answer_page, encoder=PAGES[form], identity=caller(), bundle=services())
         return answered(steps, answer)
     if chosen == TEXT and not args["follow"]:
         return download(execution_id, levels)
@@ -135,7 +152,7 @@ def get_logs(args: dict[str, Any], execution_id: str) -> Response:
         return empty(204)
     follow = FollowQuery(levels, args["start"], after)
     events = services().follow.steps(execution_id, caller_by_now(), follow)
-    return stream(events, ENCODERS[chosen], caller())
+    return stream(events, encoder_of(chosen, form), caller())
 
 
 def _last_event_id() -> int | None:
@@ -147,12 +164,13 @@ def _last_event_id() -> int | None:
 
 
 @lru_cache(256)
-def _chosen(accept: str | None) -> str:
-    """Choose the form of the answer; JSON where the client does not care."""
+def _chosen(accept: str | None, *, streams_first: bool) -> str:
+    """Choose the form of the answer; the first on offer where the client does not care."""
+    offered = [*ENCODERS, JSON] if streams_first else [JSON, *ENCODERS]
     given = parse_accept_header(accept, MIMEAccept)
     wanted = MIMEAccept((name.partition(";")[0].strip(), quality) for name, quality in given)
-    chosen = wanted.best_match([JSON, *ENCODERS], "" if wanted else JSON)
+    chosen = wanted.best_match(offered, "" if wanted else offered[0])
     if not chosen:
-        *others, last = JSON, *ENCODERS
+        *others, last = offered
         raise NotAcceptable(f"A log can be had as {', '.join(others)} or {last}.")
     return chosen

@@ -2,7 +2,8 @@
 
 The document that this API keeps to knows five words, and the ``waas`` command-line client takes
 every status that does not end in "ing" for an end. So ``status`` is one of the five, and ``state``
-beside it is the exact word.
+beside it is the exact word. Clients of the AWF API ask until they read ``completed`` or ``failed``,
+so to them whatever has not ended is ``running``.
 """
 
 from __future__ import annotations
@@ -13,36 +14,48 @@ from typing import Any, Final
 from marshmallow import ValidationError, fields, validate
 
 from app.domain import ExecutionStatus
+from app.resources.root.forms import Form
 
 _SHOWN_AS: Final[Mapping[ExecutionStatus, str]] = {
     state: {"PENDING": "RUNNING", "PAUSED": "RUNNING", "UNKNOWN": "RUNNING"}.get(state, str(state))
     for state in ExecutionStatus
 }
 
+_AWF: Final[Mapping[ExecutionStatus, str]] = {
+    state: {"SUCCESS": "completed", "FAILED": "failed", "CANCELLED": "cancelled"}.get(
+        state, "running"
+    )
+    for state in ExecutionStatus
+}
+_WORDS: Final = {Form.BY_ID: _SHOWN_AS, Form.AWF: _AWF}
+
 STATUSES: Final = tuple(dict.fromkeys(_SHOWN_AS.values()))
 """What ``status`` may be: RUNNING, CANCELLING, SUCCESS, FAILED, CANCELLED."""
+
+AWF_STATUSES: Final = tuple(dict.fromkeys(_AWF.values()))
+"""What ``status`` may be in the AWF API: running, completed, failed, cancelled."""
 
 STATES: Final = tuple(str(state) for state in ExecutionStatus)
 """What ``state`` may be."""
 
 
-def status_word(state: ExecutionStatus) -> str:
-    """Return the document's word for an exact state; what has not ended never reads as ended."""
-    return _SHOWN_AS[state]
+def status_word(state: ExecutionStatus, form: Form = Form.BY_ID) -> str:
+    """Return a form's word for an exact state; what has not ended never reads as ended."""
+    return _WORDS[form][state]
 
 
-def status_and_state(state: ExecutionStatus) -> dict[str, str]:
+def status_and_state(state: ExecutionStatus, form: Form = Form.BY_ID) -> dict[str, str]:
     """Return both words, as objects of the root API carry them."""
-    return {"status": _SHOWN_AS[state], "state": str(state)}
+    return {"status": status_word(state, form), "state": str(state)}
 
 
 def states_of(words: Iterable[str]) -> frozenset[ExecutionStatus]:
     """Return the exact states that any of some words stands for, whichever kind each is of.
 
-    A word of the document stands for every state that is shown by it.
+    A word of either form stands for every state that is shown by it.
     """
     wanted = set(words)
-    return frozenset(s for s, shown in _SHOWN_AS.items() if s in wanted or shown in wanted)
+    return frozenset(s for s in ExecutionStatus if wanted & {s, _SHOWN_AS[s], _AWF[s]})
 
 
 class WordsField(fields.List[str]):
@@ -63,9 +76,9 @@ class WordsField(fields.List[str]):
             raise ValidationError(first) from exc
 
 
-def status_field() -> fields.String:
-    """Make the schema's field for a word of the document."""
-    return fields.String(required=True, validate=validate.OneOf(STATUSES))
+def status_field(words: Iterable[str] = STATUSES) -> fields.String:
+    """Make the schema's field for a word of a form."""
+    return fields.String(required=True, validate=validate.OneOf(tuple(words)))
 
 
 def state_field() -> fields.String:

@@ -17,7 +17,8 @@ from app.resources._auth import caller, caller_by_now
 from app.resources._context import services
 from app.resources._permissions import permission
 from app.resources._streams import converse, stream
-from app.resources.root.encoders import RootMessages, RootSse
+from app.resources.root.encoders import MESSAGES, RootSse
+from app.resources.root.forms import execution_parameter, form_of
 from app.resources.root.levels import levels_field, levels_of
 from app.services.follow import FollowQuery
 from app.settings.schema import WholeNumber
@@ -61,7 +62,9 @@ def follow_events(_args: dict[str, Any]) -> Response:
     return stream(services().events.steps(caller_by_now()), RootSse, caller())
 
 
-@blueprint.route("/executions/<string:execution_id>/tickets", methods=["POST"])
+@blueprint.route(
+    "/executions/<string:execution_id>/tickets", methods=["POST"], parameters=execution_parameter()
+)
 @blueprint.response(201, TicketSchema)
 @blueprint.errors(404, *UPSTREAM)
 @permission(Permission.EXECUTIONS_READ)
@@ -75,7 +78,7 @@ def create_ticket(execution_id: str) -> Any:
     return {"ticket": ticket, "expires_in": expires_in}
 
 
-@blueprint.route(_WS, methods=["GET"])
+@blueprint.route(_WS, methods=["GET"], parameters=execution_parameter())
 @blueprint.arguments(WebSocketArgsSchema, location="query")
 @blueprint.response(101, description="A WebSocket: JSON messages with a `type`")
 @blueprint.errors(400, 404, 429, 501, *UPSTREAM)
@@ -86,7 +89,8 @@ def follow_websocket(args: dict[str, Any], execution_id: str) -> Response:
     query = FollowQuery(levels_of(args["levels"]), args["start"], args.get("after"))
     events = services().follow.open(execution_id, caller_by_now(), query)
     turn = partial(services().turns.turn, identity.username)
-    return converse(events, RootMessages(services().follow.tasks), identity, turn)
+    messages = MESSAGES[form_of(execution_id)](services().follow.tasks)
+    return converse(events, messages, identity, turn)
 
 
 def _route_upgrades(state: BlueprintSetupState) -> None:

@@ -9,7 +9,8 @@ import marshmallow as ma
 from flask import Response, request
 from marshmallow import fields, validate
 
-from app.domain import Permission
+from app.domain import Execution, Permission
+from app.execution_names import start_of
 from app.resources._api import (
     PAGINATION_HEADER,
     UPSTREAM,
@@ -30,7 +31,7 @@ from app.resources._permissions import permission
 from app.resources.root.serialisers.workflows import (
     FaultyWorkflowSchema,
     WorkflowDescriptionSchema,
-    WorkflowSchema,
+    WorkflowInfoSchema,
     description_json,
     faulty_json,
     workflow_json,
@@ -52,7 +53,7 @@ blueprint = Blueprint("workflows", __name__, description="What can be launched")
 class WorkflowListSchema(ma.Schema):
     """Workflows."""
 
-    workflows = fields.List(fields.Nested(WorkflowSchema), required=True)
+    workflows = fields.List(fields.Nested(WorkflowInfoSchema), required=True)
     unavailable = fields.List(
         fields.String(), metadata={"description": "Orchestrators that could not tell theirs"}
     )
@@ -81,7 +82,7 @@ class LaunchArgsSchema(OrchestratorArgsSchema):
     keeps_strays = True
 
 
-class LaunchSchema(ArgumentsSchema):
+class RunRequestSchema(ArgumentsSchema):
     """What a launch takes.
 
     A field that is not known is left out only where it cannot be inputs that went astray: the
@@ -99,6 +100,18 @@ class LaunchSchema(ArgumentsSchema):
         if "inputs" not in original or isinstance(original[name], list | dict):
             return "is not known here; inputs must stand in 'inputs'"
         return super()._fault_of(name, original)
+
+
+class RunResponseSchema(ma.Schema):
+    """What the AWF API tells of a launch; it knows no queue, so whatever is launched runs."""
+
+    execution_id = fields.String(
+        required=True, metadata={"description": "Name of the execution: workflow, date and time"}
+    )
+    status = fields.String(required=True, validate=validate.OneOf(["running"]))
+    started_at = fields.String(
+        required=True, metadata={"format": "date-time", "description": "In whole seconds"}
+    )
 
 
 class LaunchHeadersSchema(ma.Schema):
@@ -129,7 +142,7 @@ def list_workflows(args: dict[str, Any]) -> Any:
 
 
 @blueprint.route("/workflows", methods=["POST"])
-@blueprint.response(201, WorkflowSchema, headers={"Location": {"schema": {"type": "string"}}})
+@blueprint.response(201, WorkflowInfoSchema, headers={"Location": {"schema": {"type": "string"}}})
 @blueprint.errors(400, 409, 413, 415, 422, 501, *UPSTREAM)
 @blueprint.doc(
     requestBody=_DEFINITION,
@@ -156,7 +169,7 @@ def describe_workflow(args: dict[str, Any], reference: str) -> Any:
 @blueprint.route("/workflows/<string:reference>", methods=["POST"])
 @blueprint.arguments(LaunchArgsSchema, location="query")
 @blueprint.arguments(LaunchHeadersSchema, location="headers")
-@blueprint.arguments(LaunchSchema, required=False)
+@blueprint.arguments(RunRequestSchema, required=False)
 @blueprint.response(
     201,
     description="Launched; `Location` names the execution",
@@ -168,7 +181,33 @@ def launch_workflow(
     args: dict[str, Any], headers: dict[str, Any], body: dict[str, Any], reference: str
 ) -> Response:
     """Launch a workflow, by id or name."""
-    execution = services().launching.launch(
+    execution = _launch(reference, args, headers, body)
+    return empty(201, {"Location": f"/executions/{execution.id}"})
+
+
+@blueprint.route("/workflows/<string:reference>/run", methods=["POST"])
+@blueprint.arguments(LaunchArgsSchema, location="query")
+@blueprint.arguments(LaunchHeadersSchema, location="headers")
+@blueprint.arguments(RunRequestSchema, required=False)
+@blueprint.response(201, RunResponseSchema, headers={"Location": {"schema": {"type": "string"}}})
+@blueprint.errors(400, 404, 409, 413, 415, 422, 429, *UPSTREAM)
+@permission(Permission.EXECUTIONS_RUN)
+def run_workflow(
+    args: dict[str, Any], headers: dict[str, Any], body: dict[str, Any], reference: str
+) -> Any:
+    """Launch a workflow, by id or name, and get the name of the execution.
+
+    It is the same launch as that without `/run`, also for an `Idempotency-Key`.
+    """
+    name = _launch(reference, args, headers, body).awf_name
+    answer = {"execution_id": name, "status": "running", "started_at": start_of(name)}
+    return answer, {"Location": f"/executions/{name}"}
+
+
+def _launch(
+    reference: str, args: dict[str, Any], headers: dict[str, Any], body: dict[str, Any]
+) -> Execution:
+    return services().launching.launch(
         reference,
         body.get("inputs"),
         caller(),
@@ -176,12 +215,11 @@ def launch_workflow(
         orchestrator=args.get("orchestrator"),
         beside=(*args["strays"], *body["strays"]),
     )
-    return empty(201, {"Location": f"/executions/{execution.id}"})
 
 
 @blueprint.route("/workflows/<string:reference>", methods=["PUT"])
-@blueprint.response(200, WorkflowSchema)
-@blueprint.alt_response(201, schema=WorkflowSchema, description="There was none before")
+@blueprint.response(200, WorkflowInfoSchema)
+@blueprint.alt_response(201, schema=WorkflowInfoSchema, description="There was none before")
 @blueprint.errors(400, 409, 413, 415, 422, 501, *UPSTREAM)
 @blueprint.doc(
     requestBody=_DEFINITION,

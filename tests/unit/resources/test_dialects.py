@@ -181,11 +181,18 @@ def test_one_line_adds_it(
         return CliRunner().invoke(command, arguments)
 
     assert run("--write", str(folder)).exit_code == 0
-    assert {path.name for path in folder.iterdir()} == {"root.json", "toy.json"}
+    assert {path.name for path in folder.iterdir()} == {
+        f"{name}.{form}" for name in ("root", "toy") for form in ("json", "yaml")
+    }
     assert run("--check", str(folder)).exit_code == 0
     assert json.loads(run("toy").stdout)["info"]["title"] == "Tallies"
     assert run("nothing").exit_code == 2
-    (folder / "old.json").write_text("{}\n", encoding="utf-8")
+    for old in ("old.json", "old.yaml"):
+        (folder / old).write_text("{}\n", encoding="utf-8")
+        assert run("--check", str(folder)).exit_code == 1
+        (folder / old).unlink()
+    stale = folder / "toy.yaml"
+    stale.write_text(stale.read_text(encoding="utf-8").replace("Tallies", "Tallys"))
     assert run("--check", str(folder)).exit_code == 1
 
 

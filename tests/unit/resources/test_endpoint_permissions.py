@@ -30,6 +30,7 @@ ENDPOINTS = {
     "workflows.replace_workflow": ("workflows:write", DEVELOPERS),
     "workflows.remove_workflow": ("workflows:write", DEVELOPERS),
     "workflows.launch_workflow": ("executions:run", EVERYBODY),
+    "workflows.run_workflow": ("executions:run", EVERYBODY),
     "executions.list_executions": ("executions:read", EVERYBODY),
     "executions.get_execution": ("executions:read", EVERYBODY),
     "executions.list_tasks": ("executions:read", EVERYBODY),
@@ -50,7 +51,8 @@ ENDPOINTS = {
 """What each endpoint needs, and who may call it; whoever adds one says so here as well."""
 
 PUBLIC = {
-    "openapi", "health.get_health", "health.get_ready", "health.get_version", "health.get_metrics",
+    "openapi", "openapi_yaml",
+    "health.get_health", "health.get_ready", "health.get_version", "health.get_metrics",
     "docs.page", "docs.start", "docs.asset",
 }  # fmt: skip
 

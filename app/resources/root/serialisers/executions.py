@@ -9,17 +9,24 @@ import marshmallow as ma
 from marshmallow import fields
 
 from app.domain import Execution, ExecutionSummary, Task
+from app.execution_names import start_of
 from app.resources._api import Timestamp
 from app.resources._context import services
 from app.resources._serialiser import Serialiser
+from app.resources.root.forms import Form
 from app.resources.root.serialisers.tasks import TaskSchema, task_json
-from app.resources.root.statuses import state_field, status_field, status_word
+from app.resources.root.statuses import AWF_STATUSES, state_field, status_field, status_word
 
 
 class ExecutionSummarySchema(ma.Schema):
     """An execution, as lists show it."""
 
     id = fields.String(required=True)
+    execution_id = fields.String(
+        required=True,
+        attribute="awf_name",
+        metadata={"description": "Its name: workflow, date and time; finds the execution, too"},
+    )
     status = status_field()
     state = state_field()
     workflow = fields.String(attribute="workflow_id", metadata={"description": "Its id"})
@@ -31,7 +38,9 @@ class ExecutionSummarySchema(ma.Schema):
         metadata={"description": "The orchestrator's own id, which finds the execution, too"},
     )
     created_at = Timestamp(metadata={"type": "string", "format": "date-time"})
-    started_at = Timestamp(allow_none=True, metadata={"type": "string", "format": "date-time"})
+    started_at: fields.Field[Any] = Timestamp(
+        allow_none=True, metadata={"type": "string", "format": "date-time"}
+    )
     finished_at = Timestamp(allow_none=True, metadata={"type": "string", "format": "date-time"})
     progress = fields.Float(metadata={"description": "Share of the work that is done, 0 to 1"})
     error = fields.String(allow_none=True)
@@ -52,8 +61,31 @@ class ExecutionSchema(ExecutionSummarySchema):
     tasks = fields.List(fields.Nested(TaskSchema), required=True)
 
 
+class ExecutionStatusSchema(ExecutionSchema):
+    """An execution, as clients of the AWF API know it: asked for by its name."""
+
+    id = fields.String(required=True, metadata={"description": "The same as `execution_id`"})
+    status = status_field(AWF_STATUSES)
+    started_at = fields.String(
+        required=True,
+        metadata={"format": "date-time", "description": "In whole seconds, as the name tells it"},
+    )
+
+
 def _status(execution: ExecutionSummary) -> str:
     return status_word(execution.status)
+
+
+def _awf_status(execution: ExecutionSummary) -> str:
+    return status_word(execution.status, Form.AWF)
+
+
+def _start(execution: ExecutionSummary) -> str:
+    return start_of(execution.awf_name)
+
+
+def _name(execution: ExecutionSummary) -> str:
+    return execution.awf_name
 
 
 def _state(execution: ExecutionSummary) -> str:
@@ -64,21 +96,39 @@ def _is_stale(execution: ExecutionSummary) -> bool:
     return services().executions.is_stale(execution)
 
 
+_EVENT = {"id", "execution_id", "status", "state", "progress", "error", "as_of"}
+
 summary_json = Serialiser(ExecutionSummarySchema, status=_status, state=_state, stale=_is_stale)
-
-status_json = Serialiser(
-    ExecutionSummarySchema,
-    only={"id", "status", "state", "progress", "error", "as_of"},
-    status=_status,
+_awf_json = Serialiser(
+    ExecutionStatusSchema,
+    only=set(ExecutionSummarySchema().dump_fields),
+    id=_name,
+    status=_awf_status,
     state=_state,
+    stale=_is_stale,
+    started_at=_start,
 )
-"""Writes how an execution stands, as events carry it."""
+_SUMMARIES = {Form.BY_ID: summary_json, Form.AWF: _awf_json}
+
+_EVENTS = {
+    Form.BY_ID: Serialiser(ExecutionSummarySchema, only=_EVENT, status=_status, state=_state),
+    Form.AWF: Serialiser(
+        ExecutionStatusSchema, only=_EVENT, id=_name, status=_awf_status, state=_state
+    ),
+}
 
 
-def execution_json(execution: Execution, tasks: Sequence[Task]) -> dict[str, Any]:
+def status_json(execution: ExecutionSummary, form: Form = Form.BY_ID) -> dict[str, Any]:
+    """Write how an execution stands, as events carry it."""
+    return _EVENTS[form](execution)
+
+
+def execution_json(
+    execution: Execution, tasks: Sequence[Task], form: Form = Form.BY_ID
+) -> dict[str, Any]:
     """Write an execution with its tasks."""
     return {
-        **summary_json(execution),
+        **_SUMMARIES[form](execution),
         "inputs": execution.inputs,
         "outputs": execution.outputs,
         "tasks": [task_json(task) for task in tasks],

@@ -12,7 +12,7 @@ from app.resources._problem import FieldFaultSchema
 from app.resources._serialiser import Serialiser
 
 
-class WorkflowSchema(ma.Schema):
+class WorkflowInfoSchema(ma.Schema):
     """A workflow that can be launched."""
 
     id = fields.String(required=True)
@@ -76,7 +76,7 @@ class StepSchema(ma.Schema):
     description = fields.String()
 
 
-class WorkflowDescriptionSchema(WorkflowSchema):
+class WorkflowDescriptionSchema(WorkflowInfoSchema):
     """A workflow with its inputs, outputs and steps."""
 
     inputs = fields.List(fields.Nested(ParameterSchema), required=True)
@@ -88,7 +88,7 @@ def _allowed_values(parameter: Parameter) -> Any:
     return parameter.schema.get("enum")
 
 
-workflow_json = Serialiser(WorkflowSchema)
+workflow_json = Serialiser(WorkflowInfoSchema)
 faulty_json = Serialiser(FaultyWorkflowSchema)
 _input_json = Serialiser(ParameterSchema, allowed_values=_allowed_values)
 _output_json = Serialiser(OutputSchema)

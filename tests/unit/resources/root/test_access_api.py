@@ -9,7 +9,7 @@ from service_kit import basic, open_service, users
 from app.domain import ExecutionStatus, Observation
 
 OPEN = {
-    "openapi", "health.get_health", "health.get_ready", "health.get_version",
+    "openapi", "openapi_yaml", "health.get_health", "health.get_ready", "health.get_version",
     "health.get_metrics", "docs.page", "docs.start", "docs.asset",
 }  # fmt: skip
 """The endpoints that anybody may call."""

@@ -14,7 +14,8 @@ from app.store.schema import executions as table
 MOMENT = re.compile(r"\d{4}-\d\d-\d\dT\d\d:\d\d:\d\d\.\d{3}Z")
 NOWHERE = "00000000-0000-4000-8000-999999999999"
 SUMMARY = {
-    "id", "status", "state", "workflow", "workflow_name", "orchestrator", "owner", "upstream_id",
+    "id", "execution_id", "status", "state", "workflow", "workflow_name", "orchestrator", "owner",
+    "upstream_id",
     "created_at", "started_at", "finished_at", "progress", "error", "as_of", "stale",
 }  # fmt: skip
 

@@ -83,6 +83,7 @@ def shown_status(service, log):
     as_of = execution.as_of.isoformat(timespec="milliseconds").replace("+00:00", "Z")
     return {
         "id": log.id,
+        "execution_id": execution.awf_name,
         "status": SHOWN_AS.get(execution.status, execution.status),
         "state": str(execution.status),
         "progress": execution.progress,

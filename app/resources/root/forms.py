@@ -1,0 +1,46 @@
+"""The two forms in which the root API tells of one execution.
+
+Two documents describe the same requests for it, and clients of both send the same header fields.
+They are told apart by the name in the address: those of the one only ever hold ids, those of the
+other (the AWF API) only ever hold names such as ``analyze-code-20231209-143022``.
+"""
+
+from __future__ import annotations
+
+from enum import Enum
+from typing import Any
+
+from app.execution_names import NAME_LENGTH, is_name
+
+
+class Form(Enum):
+    """How an answer tells of an execution."""
+
+    BY_ID = "id"
+    AWF = "awf"
+
+
+def form_of(reference: str) -> Form:
+    """Return the form in which somebody is answered who names an execution like this."""
+    return Form.AWF if is_name(reference) else Form.BY_ID
+
+
+def execution_parameter() -> list[dict[str, Any]]:
+    """Document the parameter of addresses below ``/executions/``; a new one for each of them."""
+    by_id = {"type": "string", "pattern": "^[A-Za-z0-9_-]{1,64}$"}
+    by_name = {
+        "type": "string",
+        "pattern": r"^[A-Za-z0-9._-]*-[0-9]{8}-[0-9]{6}(-[0-9]+)?$",
+        "maxLength": NAME_LENGTH,
+    }
+    text = (
+        "The id that a launch answers in `Location`, the id that the orchestrator's own users "
+        "know, or the name that `/run` answers, such as `analyze-code-20231209-143022`. "
+        "A name is answered in the form of the AWF API."
+    )
+    return [
+        {
+            "in": "path", "name": "execution_id", "description": text,
+            "schema": {"anyOf": [by_id, by_name]},
+        }
+    ]  # fmt: skip
