@@ -132,8 +132,8 @@ def get_logs(args: dict[str, Any], execution_id: str) -> Response:
 
 
 def _logs(args: Mapping[str, Any], execution_id: str, form: Form) -> Response:
-    streams_first = form is Form.AWF and request.args.keys().isdisjoint(_OF_A_PAGE)
-    chosen = _chosen(request.headers.get("Accept"), streams_first=streams_first)
+    sse_first = form is Form.AWF and request.args.keys().isdisjoint(_OF_A_PAGE)
+    chosen = _chosen(request.headers.get("Accept"), sse_first=sse_first)
     last = _last_event_id()
     levels = levels_of(args["levels"])
     if chosen == JSON:
@@ -164,9 +164,12 @@ def _last_event_id() -> int | None:
 
 
 @lru_cache(256)
-def _chosen(accept: str | None, *, streams_first: bool) -> str:
+def _chosen(accept: str | None, *, sse_first: bool) -> str:
     """Choose the form of the answer; the first on offer where the client does not care."""
-    offered = [*ENCODERS, JSON] if streams_first else [JSON, *ENCODERS]
+    offered = [JSON, *ENCODERS]
+    if sse_first:
+        offered.remove(SSE)
+        offered.insert(0, SSE)
     given = parse_accept_header(accept, MIMEAccept)
     wanted = MIMEAccept((name.partition(";")[0].strip(), quality) for name, quality in given)
     chosen = wanted.best_match(offered, "" if wanted else offered[0])

@@ -8,6 +8,7 @@ from fakes.orchestrators import ObedientOrchestrator
 from app.clients.orchestrator import Capability
 from app.domain import Identity, Role
 from app.errors import LimitExceeded, NotFound, UpstreamTimeout
+from app.identity.anonymous import EVERYBODY
 from app.services.adoption import AdoptionService
 from app.services.executions import ExecutionService
 from app.services.reads import ExecutionReads
@@ -154,3 +155,23 @@ def test_where_nothing_can_be_adopted_unknown_ids_are_just_not_found(make_servic
     for i in range(50):
         with pytest.raises(NotFound):
             executions.get(f"unknown-{i}", Identity("ada", frozenset({Role.USER})))
+
+
+@pytest.mark.parametrize(
+    "name", ["flow-20231209-143022", "flow-20231209-143022-17", "a.b-20239999-999999", "a.b", ".."]
+)
+def test_no_orchestrator_is_asked_for_what_can_be_no_id_of_its(make_service, name):
+    orchestrator = AdoptingOrchestrator()
+    executions = executions_over(make_service(fake="Obedient"), orchestrator)
+    for _ in range(50):
+        with pytest.raises(NotFound):
+            executions.get(name, Identity("ada", frozenset({Role.USER})))
+    assert orchestrator.asked == 0
+
+
+def test_what_has_an_id_like_a_name_is_found_all_the_same(make_service):
+    service = make_service()
+    like_a_name = "their-20231209-143022"
+    execution = service.add_execution(execution_id=like_a_name)
+    found = service.services.executions.get(like_a_name, EVERYBODY)
+    assert found.id == execution.id

@@ -105,17 +105,23 @@ class TestAuthentication:
         assert client.get(location).json["owner"] == "anonymous"
 
 
-class TestOwnership:
+@pytest.mark.parametrize("name", ["id", "awf_name"])
+class TestOwnershipByEitherName:
+    @pytest.fixture
+    def asked(self, guarded, things, name):
+        """The same with one of the names of the execution."""
+        return {**things, "execution_id": getattr(guarded.store.get(things["execution_id"]), name)}
+
     def test_somebody_elses_execution_and_key_do_not_exist_on_any_endpoint(
-        self, guarded, things, as_user, assert_problem
+        self, guarded, things, asked, as_user, assert_problem
     ):
         tried = set()
         for method, endpoint, rule in endpoints(guarded.web.app):
             if "execution_id" not in rule and "key_id" not in rule:
                 continue
-            for name in ("bob", "dev"):
+            for user in ("bob", "dev"):
                 response = guarded.client.open(
-                    fill(rule, **things), method=method, headers=as_user(name)
+                    fill(rule, **asked), method=method, headers=as_user(user)
                 )
                 assert_problem(response, 404, "not_found")
                 assert "ada" not in response.text
@@ -129,19 +135,24 @@ class TestOwnership:
         assert (execution.status, execution.desired) == ("RUNNING", "RUN")
         assert len(guarded.services.ssh_keys._keys.of("ada")) == 1
 
-    def test_the_answer_is_that_of_an_execution_that_does_not_exist(self, guarded, things, as_user):
-        nowhere = {**things, "execution_id": "00000000-0000-4000-8000-999999999999"}
+    def test_the_answer_is_that_of_an_execution_that_does_not_exist(
+        self, guarded, asked, name, as_user
+    ):
+        unknown = {"id": "00000000-0000-4000-8000-999999999999", "awf_name": "flow-20231209-143022"}
+        nowhere = {**asked, "execution_id": unknown[name]}
         for method, _, rule in endpoints(guarded.web.app):
             if "execution_id" not in rule:
                 continue
             answers = []
-            for values in (things, nowhere):
+            for values in (asked, nowhere):
                 response = guarded.client.open(
                     fill(rule, **values), method=method, headers=as_user("bob")
                 )
                 answers.append((response.status_code, response.data))
             assert answers[0] == answers[1], rule
 
+
+class TestOwnership:
     def test_every_endpoint_without_an_id_speaks_of_ones_own_or_of_workflows(self, guarded):
         """A new endpoint fails here until somebody has thought about who may see what."""
         others = {
