@@ -15,12 +15,16 @@ from app.clients.embedded_keys import EmbeddedKeyStore, load_master_key
 from app.clients.key_store import KeyStore
 from app.clients.orchestrator import Context, bound_to_node
 from app.clients.registry import create_orchestrators, options_class
+from app.concurrency import make_pool
 from app.conductor import Conductor, connections_for, this_node
 from app.engine.compiled import make_compiler
 from app.engine.importing import DefinitionImporter
 from app.errors import ConfigError
 from app.identity.registry import authenticator_class
+from app.identity.users import UserDirectory
 from app.registered import import_named
+from app.services.audit import Audit, Origin
+from app.services.users import HASHING_THREADS, UserService
 from app.settings import Settings, load_settings
 from app.store.audit import AuditLog
 from app.store.database import Database
@@ -28,6 +32,7 @@ from app.store.keys import SealedKeys
 from app.store.steering import SteeredExecutions
 from app.store.stranded import StrandedExecutions
 from app.store.uploads import UploadedDefinitions
+from app.store.users import Users
 
 if TYPE_CHECKING:
     from app.resources._dialect import Dialect
@@ -123,6 +128,21 @@ def definition_importer(settings: Settings) -> tuple[DefinitionImporter, Databas
     database = Database(settings.database_url)
     importer = DefinitionImporter(make_compiler(database), UploadedDefinitions(database))
     return importer, database
+
+
+def user_service(settings: Settings, origin: Origin) -> tuple[UserService, Database]:
+    """Open the users, for whoever manages them from the command line.
+
+    Args:
+        settings: All of them.
+        origin: Who that is.
+    """
+    database = Database(settings.database_url)
+    users, configured = Users(database), settings.api.auth.users
+    audit = Audit(AuditLog(database), lambda: origin)
+    pool = make_pool(HASHING_THREADS)
+    directory = UserDirectory(configured, users)
+    return UserService(users, directory, configured, pool, audit), database
 
 
 def check_secrets(settings: Settings, database: Database) -> None:

@@ -118,6 +118,7 @@ class Permission(StrEnum):
     NODES_JOIN = "nodes:join"
     AUDIT_READ = "audit:read"
     USERS_MANAGE = "users:manage"
+    PASSWORD_WRITE = "password:write"  # noqa: S105  (no password)
 
 
 @dataclass(frozen=True, slots=True)

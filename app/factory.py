@@ -51,6 +51,7 @@ from app.services.steering import SteeringService
 from app.services.stretches import Stretches
 from app.services.tickets import TicketService
 from app.services.turns import Turns
+from app.services.users import HASHING_THREADS, UserService
 from app.services.workflows import WorkflowService
 from app.settings import Settings
 from app.store.audit import AuditLog
@@ -141,6 +142,7 @@ def _services(
     metrics = Metrics()
     places = Places(settings.streams, metrics)
     users = UserDirectory(settings.api.auth.users, Users(database))
+    audit = Audit(AuditLog(database), current_origin)
     authenticators = create_authenticators(identity_port.Context(settings, database, users))
     access = Access(orchestrators, authenticators, settings.api.auth.recheck)
     service = ExecutionService(
@@ -211,7 +213,14 @@ def _services(
         authenticators=authenticators,
         access=access,
         metrics=metrics,
-        audit=Audit(AuditLog(database), current_origin),
+        audit=audit,
+        users=UserService(
+            Users(database),
+            users,
+            settings.api.auth.users,
+            make_pool(HASHING_THREADS, modest=True),
+            audit,
+        ),
     )
 
 

@@ -21,6 +21,7 @@ _COMMANDS = {
     "migrate": "Bring the database to this version.",
     "openapi": "Print the OpenAPI document.",
     "serve": "Run the whole service on this machine.",
+    "user": "Add, change and remove users.",
     "validate": "Check workflow definitions.",
     "web": "Answer HTTP; as many as you like, on as many machines.",
 }

@@ -13,6 +13,8 @@ from sqlalchemy import make_url
 
 from app.services.places import SPARE_DESCRIPTORS, places_within
 from app.settings import Settings, takes_any_host
+from app.store.database import Database
+from app.store.users import Users
 
 if TYPE_CHECKING:
     from prometheus_client import Gauge
@@ -57,6 +59,15 @@ def warn_of_any_host(settings: Settings) -> None:
         log.warning(
             "requests are answered for any host name, also one that leads a browser here unasked",
             remedy="api.allowed_hosts",
+        )
+
+
+def warn_of_no_users(settings: Settings, database: Database) -> None:
+    """Warn where people sign in with passwords, and nobody has one yet."""
+    auth = settings.api.auth
+    if "basic" in auth.types and not auth.users and not Users(database).list("", 1):
+        log.warning(
+            "nobody can sign in with a password yet", remedy="slipway user add NAME --role admin"
         )
 
 

@@ -11,7 +11,7 @@ from typing import Any
 import click
 
 from app.assembly import check_secrets
-from app.cli._limits import warn_of_any_host
+from app.cli._limits import warn_of_any_host, warn_of_no_users
 from app.cli._listener import listen
 from app.cli._options import (
     WEB_ALONE,
@@ -77,6 +77,7 @@ def command(
         database = Database(settings.database_url)
         check_secrets(settings, database)
         migrate.upgrade(database)
+        warn_of_no_users(settings, database)
         first = listen(settings.api.host, settings.api.port, shared=processes > 1)
         port = first.getsockname()[1]
         more = [listen(settings.api.host, port, shared=True) for _ in range(processes - 1)]

@@ -20,6 +20,7 @@ from app.cli._limits import (  # noqa: E402
     measure_loop_lag,
     most_connections,
     warn_of_any_host,
+    warn_of_no_users,
 )
 from app.cli._listener import listen, take_over  # noqa: E402
 from app.cli._options import config_option, settings_or_exit, start_or_exit  # noqa: E402
@@ -69,6 +70,7 @@ def command(
     gevent.spawn(measure_loop_lag, web.metrics.loop_lag)
     if listener_fd is None:  # else whoever opened it has said so
         warn_of_any_host(settings)
+        warn_of_no_users(settings, web.database)
     listener = _listener(settings, listener_fd)
     server = Server(listener, web.app, _limits(settings), web.dialects)
     server.start()

@@ -77,7 +77,7 @@ class Basic(Authenticator):
             NotAuthenticated: The name or the password is wrong; the message does not say which.
         """
         user, hashed = self._users.find(claim.subject), self._hash_of(claim.subject)
-        is_right = self._is_of(hashed or self._nobody, claim.secret or "")
+        is_right = is_password(hashed or self._nobody, claim.secret or "", self._hasher)
         if user is None or hashed is None or not is_right or user.disabled:
             raise NotAuthenticated("The user name or the password is wrong.")
         return _identity(user)
@@ -101,12 +101,6 @@ class Basic(Authenticator):
         """Return the challenge of RFC 7617, 2 and 2.1."""
         return Challenge("Basic", {"realm": "Slipway", "charset": "UTF-8"})
 
-    def _is_of(self, hashed: str, password: str) -> bool:
-        try:
-            return self._hasher.verify(hashed, password)
-        except (Argon2Error, InvalidHashError):
-            return False
-
     def _hash_of(self, username: str) -> str | None:
         """Return the hash of somebody's password; None for who has none."""
         user = self._users.find(username)
@@ -125,5 +119,13 @@ def _identity(user: User) -> Identity:
 
 
 def hash_password(password: str) -> str:
-    """Hash a password for the configuration."""
+    """Hash a password with Argon2id (RFC 9106), which takes tens of milliseconds."""
     return PasswordHasher().hash(password)
+
+
+def is_password(hashed: str, password: str, hasher: PasswordHasher | None = None) -> bool:
+    """Return whether a hash is that of a password, in the time that it takes to make one."""
+    try:
+        return (hasher or PasswordHasher()).verify(hashed, password)
+    except (Argon2Error, InvalidHashError):
+        return False

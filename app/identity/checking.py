@@ -82,7 +82,11 @@ class Checker:
         digest = hmac.digest(self._key, ":".join(parts).encode(), "sha256")
         expires, identity = self._remembered.get(digest, (0.0, None))
         if identity is not None and expires >= time.monotonic():
-            return authenticator.recheck(identity)
+            try:
+                return authenticator.recheck(identity)
+            except NotAuthenticated:
+                # It does not hold as it was, and may hold anew: of who was disabled and enabled.
+                self._remembered.pop(digest, None)
         identity = self._verify_once(authenticator, claim, digest, (counted, side))
         self._remember(digest, identity)
         return identity

@@ -17,6 +17,7 @@ _USER: Final = frozenset(
         Permission.EXECUTIONS_STEER,
         Permission.KEYS_READ,
         Permission.KEYS_WRITE,
+        Permission.PASSWORD_WRITE,
     }
 )
 
@@ -60,6 +61,7 @@ MEANINGS: Final[Mapping[Permission, str]] = {
     Permission.NODES_JOIN: "Join as a machine that works for the service.",
     Permission.AUDIT_READ: "Read who did what.",
     Permission.USERS_MANAGE: "Add, change and remove users.",
+    Permission.PASSWORD_WRITE: "Change one's own password.",
 }
 
 

@@ -43,11 +43,17 @@ _LOST: Final = "events were lost: more came than could be kept"
 
 @dataclass(frozen=True, slots=True)
 class Origin:
-    """Who asks, and from where."""
+    """Who asks, and from where.
+
+    Attributes:
+        credential: What they have shown, where they have not signed in to the service, such as
+            ``command-line:root``.
+    """
 
     identity: Identity | None = None
     address: str | None = None
     request_id: str | None = None
+    credential: str | None = None
 
 
 def nowhere() -> Origin:
@@ -149,7 +155,7 @@ class Audit:
         """
         origin = self._origin()
         identity = origin.identity
-        credential = None
+        credential = origin.credential
         if identity is not None:
             credential = f"{identity.credential.authenticator}:{identity.credential.id}"
             username = username or identity.username

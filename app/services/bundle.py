@@ -20,6 +20,7 @@ from app.services.ssh_keys import SshKeyService
 from app.services.steering import SteeringService
 from app.services.tickets import TicketService
 from app.services.turns import Turns
+from app.services.users import UserService
 from app.services.workflows import WorkflowService
 from app.settings import Settings
 
@@ -46,3 +47,4 @@ class Services:
     access: Access
     metrics: Metrics
     audit: Audit
+    users: UserService

@@ -57,7 +57,8 @@ class AuthSettings:
         "`package.module:Class` is one of your own (`docs/guides/extending.md`).",
     )
     users: list[UserSettings] = setting(
-        fields.List(section(UserSettings), load_default=list), "The users, for `basic`."
+        fields.List(section(UserSettings), load_default=list),
+        "Users, beside those whom `slipway user` adds; their passwords and roles are changed here.",
     )
     cache: float = setting(
         Duration(load_default="1m", at_least=0),

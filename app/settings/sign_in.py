@@ -88,8 +88,6 @@ def auth_checks(api: ApiSettings, is_local: bool) -> list[FieldError]:
     if _OPEN in types and not api.insecure and not is_local:
         text = "without authentication only a loopback address is served, unless --insecure is set"
         faults.append(FieldError("api.host", text))
-    if "basic" in types and not api.auth.users:
-        faults.append(FieldError("api.auth.users", "must name at least one user"))
     seen: set[str] = set()
     for index, user in enumerate(api.auth.users):
         path = f"api.auth.users[{index}]"

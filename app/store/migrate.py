@@ -24,6 +24,19 @@ def upgrade(database: Database) -> None:
         database.write(_upgrade)
 
 
+def begin(database: Database) -> None:
+    """Make the tables where there are none yet, as before the first start.
+
+    Raises:
+        ConfigError: There are some, and they are not up to date.
+    """
+    with database.read() as connection:
+        is_new = not inspect(connection).has_table(_VERSIONS)
+    if is_new:
+        upgrade(database)
+    check(database)
+
+
 def check(database: Database) -> None:
     """Make sure that the tables are up to date.
 

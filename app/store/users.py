@@ -2,15 +2,26 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Collection
+from collections.abc import Callable, Collection, Mapping
 from dataclasses import dataclass
 from datetime import datetime
 from typing import Any, Final
 
-from sqlalchemy import Connection, RowMapping, insert, select, update
+from sqlalchemy import (
+    ColumnElement,
+    Connection,
+    RowMapping,
+    Text,
+    insert,
+    or_,
+    select,
+    type_coerce,
+    update,
+)
 
-from app.domain import Role
+from app.domain import AuditEvent, Role
 from app.errors import Conflict, NotFound
+from app.store.audit import keep
 from app.store.database import Database
 from app.store.execution_rows import now
 from app.store.schema import counters, users
@@ -63,16 +74,19 @@ class Users:
             return _find(connection, username)
 
     def list(self, after: str, most: int) -> list[StoredUser]:
-        """List the users in the order of their names, those who were removed left out.
+        """List the users by the code points of their names, those who were removed left out.
 
         Args:
             after: The last name that is known already; empty for the first page.
             most: How many are returned at most.
         """
+        name: ColumnElement[str] = users.c.username
+        if not self._database.is_sqlite:
+            name = name.collate("C")  # as SQLite and Python do it, whatever the language
         statement = (
             select(users)
-            .where(users.c.username > after, users.c.removed_at.is_(None))
-            .order_by(users.c.username)
+            .where(name > after, users.c.removed_at.is_(None))
+            .order_by(name)
             .limit(most)
         )
         with self._database.read() as connection:
@@ -85,6 +99,7 @@ class Users:
         roles: Collection[Role],
         *,
         again: bool = False,
+        event: AuditEvent | None = None,
     ) -> StoredUser:
         """Add a user.
 
@@ -94,15 +109,18 @@ class Users:
             roles: What they may do.
             again: The name may be that of a user who was removed; what that one left behind then
                 belongs to the new one.
+            event: What the audit says of it, written with it.
 
         Raises:
             Conflict: There is a user of that name, or there was one.
         """
 
         def change(found: StoredUser | None) -> dict[str, Any]:
-            if found is not None and not found.removed:
+            if found is not None and not found.removed and found.disabled and found.roles is None:
+                raise Conflict(f"Whoever is called '{username}' is disabled; enable them first.")
+            if found is not None and not found.removed and found.roles is not None:
                 raise Conflict(f"There is a user '{username}' already.")
-            if found is not None and not again:
+            if found is not None and found.removed and not again:
                 raise Conflict(
                     f"There was a user '{username}', whose executions and keys bear the name; who "
                     "is added again gets them."
@@ -110,62 +128,99 @@ class Users:
             values = {"password_hash": password_hash, "roles": sorted(roles)}
             return {**values, "disabled": False, "removed_at": None}
 
-        return self._put(username, change, ends=True)
+        return self._put(username, change, ends=True, event=event)
 
-    def set_password(self, username: str, password_hash: str) -> StoredUser:
-        """Return somebody whom the store knows another password.
+    def change(
+        self,
+        username: str,
+        *,
+        password_hash: str | None = None,
+        roles: Collection[Role] | None = None,
+        disabled: bool | None = None,
+        guard: Guard | None = None,
+        event: AuditEvent | None = None,
+    ) -> StoredUser:
+        """Change what is known of somebody, all of it at once; what is None stays.
+
+        Args:
+            username: Their name. The store need not know who is only disabled or enabled.
+            password_hash: Their password from now on.
+            roles: What they may do from now on.
+            disabled: Whether they may not sign in.
+            guard: Refuses it where no admin would be left.
+            event: What the audit says of it, written with it.
 
         Raises:
-            NotFound: It does not know them.
+            NotFound: The store does not know them.
+            Conflict: No admin would be left who can sign in.
         """
-        return self._change(username, {"password_hash": password_hash}, ends=True)
-
-    def set_roles(self, username: str, roles: Collection[Role]) -> StoredUser:
-        """Return somebody whom the store knows other roles.
-
-        Raises:
-            NotFound: It does not know them.
-        """
-        return self._change(username, {"roles": sorted(roles)}, ends=False)
-
-    def set_disabled(self, username: str, *, disabled: bool) -> StoredUser:
-        """Keep somebody from signing in, or let them again; the store need not know them before.
-
-        Raises:
-            NotFound: They were removed.
-        """
+        about_user: dict[str, Any] = {}
+        if password_hash is not None:
+            about_user["password_hash"] = password_hash
+        if roles is not None:
+            about_user["roles"] = sorted(roles)
 
         def change(found: StoredUser | None) -> dict[str, Any]:
-            if found is not None and found.removed:
+            if found is not None and not found.removed:
+                return about_user if disabled is None else {**about_user, "disabled": disabled}
+            is_configured = guard is not None and username in guard.configured
+            if about_user or disabled is None or (found is not None and not is_configured):
                 raise _unknown(username)
-            return {"disabled": disabled}
+            return {"disabled": disabled, "removed_at": None}
 
-        return self._put(username, change, ends=disabled)
+        ends = password_hash is not None or bool(disabled)
+        return self._put(username, change, ends=ends, guard=guard, event=event)
 
-    def remove(self, username: str) -> StoredUser:
+    def set_password(self, username: str, password_hash: str) -> StoredUser:
+        """Return somebody whom the store knows another password; see :meth:`change`."""
+        return self.change(username, password_hash=password_hash)
+
+    def set_roles(self, username: str, roles: Collection[Role]) -> StoredUser:
+        """Return somebody whom the store knows other roles; see :meth:`change`."""
+        return self.change(username, roles=roles)
+
+    def set_disabled(self, username: str, *, disabled: bool) -> StoredUser:
+        """Keep somebody from signing in, or let them again; see :meth:`change`."""
+        return self.change(username, disabled=disabled)
+
+    def remove(
+        self,
+        username: str,
+        *,
+        guard: Guard | None = None,
+        event: AuditEvent | None = None,
+    ) -> StoredUser:
         """Remove a user; their name stays known, and nobody signs in with it.
 
         Raises:
             NotFound: The store does not know them.
+            Conflict: No admin would be left who can sign in; see :meth:`change`.
         """
-        gone = {"password_hash": None, "roles": None, "disabled": True, "removed_at": now()}
-        return self._change(username, gone, ends=True)
 
-    def _change(self, username: str, values: dict[str, Any], *, ends: bool) -> StoredUser:
         def change(found: StoredUser | None) -> dict[str, Any]:
             if found is None or found.removed:
                 raise _unknown(username)
-            return values
+            return {"password_hash": None, "roles": None, "disabled": True, "removed_at": now()}
 
-        return self._put(username, change, ends=ends)
+        return self._put(username, change, ends=True, guard=guard, event=event)
 
-    def _put(self, username: str, change: _Change, *, ends: bool) -> StoredUser:
+    def _put(
+        self,
+        username: str,
+        change: _Change,
+        *,
+        ends: bool,
+        guard: Guard | None = None,
+        event: AuditEvent | None = None,
+    ) -> StoredUser:
         """Write a change down, under the next number.
 
         Args:
             username: Of whom.
             change: Gets what is known of them, and returns the columns that become others.
             ends: What was issued to them before is worth nothing then.
+            guard: Keeps the last admin.
+            event: For the audit.
         """
 
         def work(connection: Connection) -> StoredUser:
@@ -182,9 +237,66 @@ class Users:
             else:
                 mine = users.c.username == username
                 connection.execute(update(users).where(mine).values(**values))
-            return _known(connection, username)
+            changed = _known(connection, username)
+            if guard is not None:
+                guard.check(connection, username, found, changed)
+            if event is not None:
+                keep(connection, event)
+            return changed
 
         return self._database.write(work)
+
+
+@dataclass(frozen=True, slots=True)
+class Guard:
+    """Keeps an admin in the service.
+
+    Attributes:
+        configured: The users of the settings by name, and whether each is an admin there; the store
+            decides only whether they are disabled.
+        force: Nobody is kept.
+    """
+
+    configured: Mapping[str, bool]
+    force: bool = False
+
+    def check(
+        self,
+        connection: Connection,
+        username: str,
+        before: StoredUser | None,
+        after: StoredUser,
+    ) -> None:
+        """Make sure that somebody is left who may manage users, and can sign in with a password.
+
+        Raises:
+            Conflict: The change takes that from the last one.
+        """
+        was_admin = self._is_admin(username, before)
+        if self.force or not was_admin or self._is_admin(username, after):
+            return
+        rows = select(users).where(
+            or_(
+                type_coerce(users.c.roles, Text).contains(f'"{Role.ADMIN}"'),
+                users.c.username.in_(
+                    [name for name, is_admin in self.configured.items() if is_admin]
+                ),
+            )
+        )
+        stored = {row["username"]: _read(row) for row in connection.execute(rows).mappings()}
+        if not any(self._is_admin(name, stored.get(name)) for name in {*stored, *self.configured}):
+            raise Conflict(
+                f"'{username}' is the last admin who can sign in with a password; it is done all "
+                "the same only if it is forced."
+            )
+
+    def _is_admin(self, username: str, stored: StoredUser | None) -> bool:
+        if username in self.configured:
+            is_out = stored is not None and stored.disabled and not stored.removed
+            return self.configured[username] and not is_out
+        if stored is None or stored.disabled or stored.password_hash is None:
+            return False
+        return Role.ADMIN in (stored.roles or ())
 
 
 def _unknown(username: str) -> NotFound:

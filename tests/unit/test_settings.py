@@ -181,7 +181,6 @@ class TestFaults:
             ("orchestrators: [{name: a, lancher: x}]", "orchestrators[0].lancher", "is not a set"),
             ("orchestrators: [{name: a}, {name: a}]", "orchestrators[1].name", "is used twice"),
             ("observability: {log_level: LOUD}", "observability.log_level", "must be one of"),
-            ("api: {auth: {type: basic}}", "api.auth.users", "must name at least one user"),
         ],
     )
     def test_each_is_named_by_its_path_in_the_file(self, faults, text, path, message):

@@ -3,7 +3,7 @@
 from app.identity.registry import security_schemes
 from app.resources._dialect import Dialect, Document
 from app.resources._health import blueprint as health
-from app.resources.root import audit, executions, logs, ssh_keys, streams, workflows
+from app.resources.root import audit, executions, logs, ssh_keys, streams, users, workflows
 from app.resources.root.encoders import ENCODERS
 from app.resources.root.errors import RootErrors
 
@@ -16,6 +16,7 @@ DIALECT = Dialect(
         logs.blueprint,
         streams.blueprint,
         ssh_keys.blueprint,
+        users.blueprint,
         audit.blueprint,
         health,
     ),

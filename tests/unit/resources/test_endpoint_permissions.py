@@ -47,6 +47,12 @@ ENDPOINTS = {
     "ssh_keys.create_ssh_key": ("keys:write", EVERYBODY),
     "ssh_keys.revoke_ssh_key": ("keys:write", EVERYBODY),
     "audit.list_audit": ("audit:read", ADMINS),
+    "users.list_users": ("users:manage", ADMINS),
+    "users.add_user": ("users:manage", ADMINS),
+    "users.get_user": ("users:manage", ADMINS),
+    "users.change_user": ("users:manage", ADMINS),
+    "users.remove_user": ("users:manage", ADMINS),
+    "users.change_own_password": ("password:write", EVERYBODY),
 }
 """What each endpoint needs, and who may call it; whoever adds one says so here as well."""
 

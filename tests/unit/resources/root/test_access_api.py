@@ -16,11 +16,14 @@ OPEN = {
 
 OWN_LISTS = {
     "executions.list_executions", "ssh_keys.list_ssh_keys", "ssh_keys.create_ssh_key",
-    "streams.follow_events",
+    "streams.follow_events", "users.change_own_password",
 }  # fmt: skip
 """The endpoints that speak of the caller's own things only."""
 
-OF_ALL = {"audit.list_audit"}
+OF_ALL = {
+    "audit.list_audit", "users.list_users", "users.add_user", "users.get_user",
+    "users.change_user", "users.remove_user",
+}  # fmt: skip
 """The endpoints that speak of everybody, for who may know of all."""
 
 DEFINITION = {"id": "new", "steps": [{"id": "a", "type": "script", "config": {"script": "true"}}]}
@@ -53,6 +56,7 @@ def things(guarded, as_user):
     )
     return {
         "execution_id": execution.id, "key_id": key, "name": "first", "reference": "flow",
+        "username": "ada",
     }  # fmt: skip
 
 

@@ -1,0 +1,194 @@
+"""``slipway user``: who may sign in, beside the users of the settings."""
+
+from __future__ import annotations
+
+import getpass
+import logging
+import sys
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from functools import wraps
+from pathlib import Path
+from typing import Any, TypeVar
+
+import click
+
+from app.assembly import user_service
+from app.cli._options import config_option, settings_or_exit, start_or_exit
+from app.cli._process import guard_process
+from app.domain import Role
+from app.errors import SlipwayError, StoreUnavailable
+from app.services.audit import Origin
+from app.services.users import Account, UserChange, UserService
+from app.store import migrate
+
+F = TypeVar("F", bound=Callable[..., Any])
+
+_PAGE = 500
+_LONGEST_LINE = 4096
+
+
+@click.group("user")
+def command() -> None:
+    """Add, change and remove users; it counts at once, whether the service runs or not.
+
+    Passwords are asked for. Where standard input is no terminal, its first line is the password.
+    """
+
+
+def _users(function: F) -> F:
+    """Add the options of the settings, and hand the users over in their place."""
+
+    @config_option
+    @wraps(function)
+    def run(*args: Any, config: Path | None, data_dir: Path | None, **options: Any) -> None:
+        with _opened(config, data_dir) as users:
+            function(*args, users=users, **options)
+
+    return run  # type: ignore[return-value]
+
+
+_NAME = click.argument("username")
+_ROLES = [role.value for role in Role]
+_FORCE = click.option(
+    "--force", is_flag=True, help="Even if no admin is left who can sign in with a password."
+)
+
+
+@command.command("add")
+@_NAME
+@click.option(
+    "--role", "roles", multiple=True, type=click.Choice(_ROLES), help="Role; 'user' unless given."
+)
+@click.option("--no-password", is_flag=True, help="They sign in otherwise.")
+@click.option(
+    "--again", is_flag=True,
+    help="Take the name of a user who was removed, with their executions and keys.",
+)  # fmt: skip
+@_users
+def add(
+    users: UserService, username: str, roles: tuple[str, ...], no_password: bool, again: bool
+) -> None:
+    """Add a user."""
+    password = None if no_password else _ask_password()
+    given = frozenset(map(Role, roles or (Role.USER,)))
+    _say(users.add(username, given, password, again=again))
+
+
+@command.command("list")
+@_users
+def list_(users: UserService) -> None:
+    """List all users, those of the settings too."""
+    after: str | None = ""
+    while after is not None:
+        found, after = users.list(after, _PAGE)
+        for account in found:
+            _say(account)
+
+
+@command.command("passwd")
+@_NAME
+@_users
+def passwd(users: UserService, username: str) -> None:
+    """Give a user another password; what they signed in with before is worth nothing then."""
+    users.get(username)
+    _say(users.change(username, UserChange(password=_ask_password())))
+
+
+@command.command("roles")
+@_NAME
+@click.argument("roles", nargs=-1, required=True, type=click.Choice(_ROLES))
+@_FORCE
+@_users
+def roles(users: UserService, username: str, roles: tuple[str, ...], force: bool) -> None:
+    """Give a user other roles, in place of those of now."""
+    given = frozenset(map(Role, roles))
+    _say(users.change(username, UserChange(roles=given), force=force))
+
+
+@command.command("disable")
+@_NAME
+@_FORCE
+@_users
+def disable(users: UserService, username: str, force: bool) -> None:
+    """Keep somebody from signing in, whatever with; streams that they follow end soon."""
+    _say(users.change(username, UserChange(disabled=True), force=force))
+
+
+@command.command("enable")
+@_NAME
+@_users
+def enable(users: UserService, username: str) -> None:
+    """Let a user sign in again who was disabled."""
+    _say(users.change(username, UserChange(disabled=False)))
+
+
+@command.command("remove")
+@_NAME
+@_FORCE
+@_users
+def remove(users: UserService, username: str, force: bool) -> None:
+    """Remove a user; their executions and keys stay."""
+    users.remove(username, force=force)
+    click.echo(f"{username}: removed")
+
+
+@contextmanager
+def _opened(config: Path | None, data_dir: Path | None) -> Iterator[UserService]:
+    """Open the users, and say in words what cannot be done."""
+    guard_process()
+    settings = settings_or_exit(config, {"data_dir": data_dir})
+    logging.getLogger("audit").setLevel(logging.WARNING)  # it is in the table, and no service's log
+    origin = Origin(credential=f"command-line:{_shell_user()}")
+    with start_or_exit():
+        users, database = user_service(settings, origin)
+        migrate.begin(database)
+        try:
+            yield users
+        except StoreUnavailable:
+            raise
+        except SlipwayError as exc:
+            click.echo(f"slipway: {exc.message}", err=True)
+            for fault in exc.fields:
+                click.echo(f"  {fault.path}: {fault.message}", err=True)
+            sys.exit(1)
+        finally:
+            database.dispose()
+
+
+def _shell_user() -> str:
+    try:
+        return getpass.getuser()
+    except (KeyError, OSError):  # of no name, as in some containers
+        return "unknown"
+
+
+def _ask_password() -> str:
+    """Ask for a password, twice; from what is no terminal its first line is read.
+
+    It is never an argument: those are in the list of processes, which everybody can read.
+    """
+    if sys.stdin.isatty():
+        return str(click.prompt("Password", hide_input=True, confirmation_prompt=True, err=True))
+    try:
+        line = sys.stdin.readline(_LONGEST_LINE)
+    except UnicodeDecodeError:
+        raise click.ClickException("the password is no text in UTF-8") from None
+    if not line:
+        raise click.ClickException("no password came on standard input")
+    return line.rstrip("\r\n")
+
+
+def _say(account: Account) -> None:
+    """Print a user as one line."""
+    remarks = [
+        remark
+        for remark, applies in (
+            ("disabled", account.disabled),
+            ("in the settings", account.configured),
+            ("without a password", not account.has_password),
+        )
+        if applies
+    ]
+    held = ", ".join(account.roles) or "no roles here"
+    click.echo(f"{account.username}: {held}" + (f" ({', '.join(remarks)})" if remarks else ""))
