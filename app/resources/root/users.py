@@ -135,7 +135,7 @@ def add_user(body: dict[str, Any]) -> Any:
 
 @blueprint.route("/users/<path:username>", methods=["GET"])
 @blueprint.response(200, UserSchema)
-@blueprint.errors(404, 503)
+@blueprint.errors(404, 422, 503)
 @permission(Permission.USERS_MANAGE)
 def get_user(username: str) -> Any:
     """Return a user."""
