@@ -149,7 +149,7 @@ def get_user(username: str) -> Any:
 @blueprint.errors(400, 404, 409, 413, 415, 422, 429, 503)
 @permission(Permission.USERS_MANAGE, action="users:change", recorded=True)
 def change_user(args: dict[str, Any], body: dict[str, Any], username: str) -> Any:
-    """Give a user another password or other roles, disable or enable them; it counts at once.
+    """Change the password or the roles of a user, disable or enable them; it counts at once.
 
     Another password, and disabling, end whatever they signed in with before. Somebody whom only an
     identity provider knows can be disabled, too. Of users of the settings nothing else can be
