@@ -24,7 +24,6 @@ from app.identity.registry import authenticator_class
 from app.identity.users import UserDirectory
 from app.registered import import_named
 from app.services.audit import Audit, Origin
-from app.services.users import HASHING_THREADS, UserService
 from app.settings import Settings, load_settings
 from app.store.audit import AuditLog
 from app.store.database import Database
@@ -36,6 +35,7 @@ from app.store.users import Users
 
 if TYPE_CHECKING:
     from app.resources._dialect import Dialect
+    from app.services.users import UserService
 
 DIALECTS = {
     "root": "app.resources.root:DIALECT",
@@ -137,6 +137,9 @@ def user_service(settings: Settings, origin: Origin) -> tuple[UserService, Datab
         settings: All of them.
         origin: Who that is.
     """
+    # Brings argon2 along, which other processes do without.
+    from app.services.users import HASHING_THREADS, UserService  # noqa: PLC0415
+
     database = Database(settings.database_url)
     users, configured = Users(database), settings.api.auth.users
     audit = Audit(AuditLog(database), lambda: origin)

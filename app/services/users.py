@@ -208,7 +208,7 @@ class UserService:
     def change_own_password(
         self, identity: Identity, old: str, new: str, address: str | None
     ) -> None:
-        """Give somebody another password who knows the one of now.
+        """Change the password of somebody who knows the one of now.
 
         What they signed in with before, here and elsewhere, is worth nothing then.
 
