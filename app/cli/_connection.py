@@ -26,13 +26,16 @@ from gevent.pywsgi import WSGIHandler
 
 from app.cli._http1 import Content, Head, HeadReader, Refused, content_of
 from app.cli._parking import LEAST_SECONDS
+from app.cli._tls_socket import TlsSocket
 from app.errors import SlipwayError
+from app.resources._auth import CERTIFICATE
 from app.resources._held import PARKS
 from app.resources._websocket import HIJACKED
 from app.services.idle import Idle
 
 if TYPE_CHECKING:
     from app.cli._server import Server
+    from app.cli._tls_socket import TlsContext
 
 log = structlog.get_logger(__name__)
 
@@ -53,6 +56,9 @@ _LINGER_BYTES = 4 * 1024 * 1024
 _RETRY_SECONDS = 5
 """When a client may send its large body again."""
 _HELD_METHODS = ("GET", "HEAD")
+_HANDSHAKE = b"\x16"
+"""With what a client begins that speaks TLS (RFC 8446, 5.1: the type of the record)."""
+_NO_TLS = "TLS is spoken here: the address must begin with https://."
 _CLOSE = (b"Connection", b"close")
 _CONTINUE = b"HTTP/1.1 100 Continue\r\n\r\n"
 
@@ -132,6 +138,37 @@ class Connection(WSGIHandler):  # type: ignore[misc]
         self._ended = False
         self._idle: Idle | None = None
         self._has_hung_up = False
+        self._certificate: dict[str, Any] | None = None
+
+    def begin(self) -> None:
+        """Agree on TLS where that is spoken, and answer requests."""
+        if self.server.tls is None or self._secure(self.server.tls):
+            self.handle()
+        else:
+            self._close()
+
+    def _secure(self, tls: TlsContext) -> bool:
+        """Agree on TLS within the time of a head, as a whole; False if it did not come to that."""
+        self.server.idle[self] = None
+        try:
+            with gevent.Timeout(self.server.limits.head_seconds, TimeoutError("timed out")):
+                first = self.socket.recv(1, socket.MSG_PEEK)
+                if first == _HANDSHAKE:
+                    # Not a part of the next line: it must be there to be closed meanwhile.
+                    self.socket = tls.wrap_socket(
+                        self.socket, server_side=True, do_handshake_on_connect=False
+                    )
+                    self.socket.do_handshake()
+                    self._certificate = self.socket.getpeercert() or None
+        except OSError as exc:
+            log.debug("no TLS connection", error=str(exc), client=self._client())
+            return False
+        finally:
+            self.server.idle.pop(self, None)
+        if first and first != _HANDSHAKE:
+            with suppress(OSError):
+                self._refuse(Refused(HTTPStatus.BAD_REQUEST, _NO_TLS))
+        return bool(first == _HANDSHAKE)
 
     def handle(self) -> None:
         """Answer requests until the connection ends, or until an answer is idle."""
@@ -155,6 +192,8 @@ class Connection(WSGIHandler):  # type: ignore[misc]
         with suppress(OSError):
             # A stray line end after the last request must not reset the connection.
             self.socket.settimeout(0)
+            if isinstance(self.socket, TlsSocket):
+                self.socket.say_goodbye()
             self.socket.recv(_RECEIVE_BYTES)
         self.server.do_close(self.socket, self.client_address)
 
@@ -253,6 +292,8 @@ class Connection(WSGIHandler):  # type: ignore[misc]
                 raise TimeoutError
             self.socket.settimeout(left)
             data: bytes = self.socket.recv(size)
+            if self._tiny > _FEW_TINY and isinstance(self.socket, TlsSocket):
+                data += self.socket.take(size - len(data))
             self._tiny += len(data) < _TINY_BYTES
         except TimeoutError:
             raise Refused(HTTPStatus.REQUEST_TIMEOUT, f"{what} came too slowly.") from None
@@ -276,6 +317,9 @@ class Connection(WSGIHandler):  # type: ignore[misc]
         if isinstance(self.client_address, tuple):
             host, port, *_ = self.client_address
             environ["REMOTE_ADDR"], environ["REMOTE_PORT"] = str(host), str(port)
+        if isinstance(self.socket, TlsSocket):
+            environ["wsgi.url_scheme"] = "https"
+            environ[CERTIFICATE] = self._certificate
         self.wsgi_input = environ["wsgi.input"] = _Input(body)
         environ["wsgi.input_terminated"] = True
         environ["slipway.socket"] = self.socket
@@ -286,15 +330,23 @@ class Connection(WSGIHandler):  # type: ignore[misc]
         """Say what is wrong, and close; what else the client has sent is not read."""
         log.info(
             "request refused", status=refused.status.value, detail=refused.detail,
-            client=self.client_address[0] if isinstance(self.client_address, tuple) else None,
+            client=self._client(),
         )  # fmt: skip
         answer = self.server.answers.refuse(
             self._path, refused.status, refused.detail, refused.retry_after_seconds, self._origin
         )
         self.socket.settimeout(_LINGER_SECONDS)
-        self.socket.sendall(_bytes_of(answer))
+        if isinstance(self.socket, TlsSocket):
+            answer.headers.extend(self.server.tls_fields)
+            self.socket.sendall(_bytes_of(answer))
+            self.socket.say_goodbye()
+        else:
+            self.socket.sendall(_bytes_of(answer))
         self.socket.shutdown(socket.SHUT_WR)
         self._linger()
+
+    def _client(self) -> str | None:
+        return str(self.client_address[0]) if isinstance(self.client_address, tuple) else None
 
     def _linger(self) -> None:
         """Leave the client the time to read its answer, which closing at once would take away.
@@ -302,9 +354,11 @@ class Connection(WSGIHandler):  # type: ignore[misc]
         A socket that is closed with bytes unread is reset (RFC 9112, 9.6).
         """
         deadline, room = time.monotonic() + _LINGER_SECONDS, _LINGER_BYTES
+        is_tls = isinstance(self.socket, TlsSocket)
+        receive = self.socket.recv_below if is_tls else self.socket.recv
         while room > 0 and (left := deadline - time.monotonic()) > 0:
             self.socket.settimeout(left)
-            data = self.socket.recv(_RECEIVE_BYTES)
+            data = receive(_RECEIVE_BYTES)
             if not data:
                 return
             room -= len(data)
@@ -437,6 +491,9 @@ class Connection(WSGIHandler):  # type: ignore[misc]
         self.close_connection |= self.server.stopping
         if self.close_connection and _CLOSE not in self.response_headers:
             self.response_headers.append(_CLOSE)
+        if isinstance(self.socket, TlsSocket):
+            for name, value in self.server.tls_fields:
+                self.response_headers.append((name.encode(), value.encode()))
         super().finalize_headers()
 
     def _sendall(self, data: bytes) -> None:

@@ -8,7 +8,7 @@ from __future__ import annotations
 import errno
 import gc
 import socket
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Iterable, Sequence
 from contextlib import suppress
 from typing import Any
 
@@ -20,6 +20,7 @@ from gevent.pywsgi import WSGIServer
 from app.cli._connection import Connection, Limits
 from app.cli._hangups import Hangups
 from app.cli._parking import Parking
+from app.cli._tls_socket import TlsContext
 from app.resources._dialects import Dialects
 
 log = structlog.get_logger(__name__)
@@ -42,8 +43,10 @@ class Server(WSGIServer):  # type: ignore[misc]
         application: The WSGI application.
         limits: What clients may ask of it.
         dialects: Put what goes wrong outside the application into words.
+        tls: What is spoken on new connections; None for HTTP in the clear.
 
     Attributes:
+        tls_fields: Header fields of each answer that goes over TLS.
         open: Connections.
         active: Requests that are being read or answered.
         idle: Connections that wait for a request or its head, those that wait longest first.
@@ -61,6 +64,9 @@ class Server(WSGIServer):  # type: ignore[misc]
         application: Application,
         limits: Limits | None = None,
         dialects: Dialects | None = None,
+        *,
+        tls: TlsContext | None = None,
+        tls_fields: Sequence[tuple[str, str]] = (),
     ) -> None:
         super().__init__(listener, application, log=None, handler_class=Connection)
         self.limits = limits or Limits()
@@ -68,6 +74,8 @@ class Server(WSGIServer):  # type: ignore[misc]
         fields = {**_TURNED_AWAY, **self.answers.always.fields}
         lines = ["HTTP/1.1 503 Service Unavailable", *map(": ".join, fields.items()), "", ""]
         self._turned_away = "\r\n".join(lines).encode("latin-1")
+        self.tls = tls
+        self.tls_fields = tls_fields
         self.hangups = Hangups()
         self.parking = Parking()
         self.active = 0
@@ -97,13 +105,15 @@ class Server(WSGIServer):  # type: ignore[misc]
         """Serve a new connection, in place of one that does nothing if there are too many."""
         self.open += 1
         if self.open > self.limits.connections and not self._make_room():
-            with suppress(OSError):
-                args[0].send(self._turned_away)
+            if self.tls is None:  # who speaks TLS would not understand it
+                with suppress(OSError):
+                    args[0].send(self._turned_away)
             self.do_close(*args)
             return
         try:
             # It closes itself: it may live longer than the greenlet.
-            self._spawn(self.handle, *args)
+            sock, address = args
+            self._spawn(Connection(sock, address, self).begin)
         except BaseException:
             self.do_close(*args)
             raise

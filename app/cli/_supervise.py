@@ -58,7 +58,8 @@ class Plan:
     """All that the supervisor is told.
 
     Attributes:
-        address: Host and port that answer when all is well.
+        address: Host and port that answer when all is well; None where the API is not served.
+        tls: They answer by HTTPS.
         stop_seconds: How long the processes may take to stop.
         data_dir: For the announcement.
         log: Level and format of the log.
@@ -66,7 +67,8 @@ class Plan:
     """
 
     children: Sequence[ChildPlan]
-    address: tuple[str, int]
+    address: tuple[str, int] | None
+    tls: bool
     stop_seconds: float
     data_dir: str
     log: tuple[str, str]
@@ -105,11 +107,14 @@ def main() -> None:
     for child in children:
         if child.listener is not None:
             child.listener.set_inheritable(False)
-    supervisor = Supervisor(children, plan.address, plan.stop_seconds)
+    supervisor = Supervisor(children, plan.address, plan.stop_seconds, tls=plan.tls)
     sys.exit(supervisor.run(lambda url: _announce(url, plan.data_dir)))
 
 
-def _announce(url: str, data_dir: str) -> None:
+def _announce(url: str | None, data_dir: str) -> None:
+    if url is None:
+        print(f"Slipway is at work without its API (data: {data_dir})", flush=True)
+        return
     print(f"Slipway is ready at {url} (documentation: {url}/docs; data: {data_dir})", flush=True)
 
 

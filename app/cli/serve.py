@@ -26,6 +26,7 @@ from app.cli._process import guard_process
 from app.cli._run_as import check_run_as
 from app.cli._supervise import ChildPlan, Plan, become_supervisor
 from app.cli._template import ROOM
+from app.cli._tls import check_tls, warn_of_clear_text
 from app.errors import ConfigError, SlipwayError, StoreUnavailable
 from app.files import make_private_folder
 from app.observability import configure_logging
@@ -70,17 +71,15 @@ def command(
     }  # fmt: skip
     settings = settings_or_exit(config, overrides)
     configure_logging(settings.observability.log_level, settings.observability.log_format)
-    processes = settings.web_processes
     try:
         keep_private(settings, config)
         check_run_as(settings, config)
+        check_tls(settings.api.tls)
         database = Database(settings.database_url)
         check_secrets(settings, database)
         migrate.upgrade(database)
         warn_of_no_users(settings, database)
-        first = listen(settings.api.host, settings.api.port, shared=processes > 1)
-        port = first.getsockname()[1]
-        more = [listen(settings.api.host, port, shared=True) for _ in range(processes - 1)]
+        listeners = _listeners(settings)
     except ConfigError as exc:
         explain(exc)
         sys.exit(2)
@@ -92,18 +91,34 @@ def command(
             f"slipway: cannot start on {settings.api.host}:{settings.api.port}: {exc}", err=True
         )
         sys.exit(1)
-    warn_of_any_host(settings)
+    if settings.api.enabled:
+        warn_of_any_host(settings)
+        warn_of_clear_text(settings)
     make_private_folder(settings.workflows_dir)
     stop_seconds = max(_STOP_SECONDS, settings.web.shutdown_timeout + _STOP_MARGIN_SECONDS)
+    address = listeners[0].getsockname()[:2] if listeners else None
+    if address is not None:
+        overrides["api.port"] = address[1]
     become_supervisor(
         Plan(
-            _children(config, {**overrides, "api.port": port}, settings, [first, *more]),
-            first.getsockname()[:2],
+            _children(config, overrides, settings, listeners),
+            address,
+            settings.api.tls.enabled,
             stop_seconds,
             str(settings.data_dir),
             (settings.observability.log_level, settings.observability.log_format),
         )
     )
+
+
+def _listeners(settings: Settings) -> list[socket.socket]:
+    """Open a listening socket for each web process; none where the API is not served."""
+    if not settings.api.enabled:
+        return []
+    processes = settings.web_processes
+    first = listen(settings.api.host, settings.api.port, shared=processes > 1)
+    port = first.getsockname()[1]
+    return [first, *(listen(settings.api.host, port, shared=True) for _ in range(processes - 1))]
 
 
 def _children(

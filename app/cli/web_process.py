@@ -27,7 +27,9 @@ from app.cli._options import config_option, settings_or_exit, start_or_exit  # n
 from app.cli._private import keep_private  # noqa: E402
 from app.cli._process import guard_process  # noqa: E402
 from app.cli._server import Server  # noqa: E402
-from app.errors import UpstreamError  # noqa: E402
+from app.cli._tls import warn_of_clear_text  # noqa: E402
+from app.cli._tls_socket import tls_context, tls_fields  # noqa: E402
+from app.errors import ConfigError, FieldError, UpstreamError  # noqa: E402
 from app.factory import create_web  # noqa: E402
 from app.observability import configure_logging  # noqa: E402
 from app.settings import Settings  # noqa: E402
@@ -60,6 +62,8 @@ def command(
     check_limits(settings)
     with start_or_exit():
         keep_private(settings, config)
+        _require_api(settings)
+        tls = tls_context(settings.api.tls)
         web = create_web(settings)
         migrate.check(web.database)
         try:
@@ -71,8 +75,12 @@ def command(
     if listener_fd is None:  # else whoever opened it has said so
         warn_of_any_host(settings)
         warn_of_no_users(settings, web.database)
+        warn_of_clear_text(settings)
     listener = _listener(settings, listener_fd)
-    server = Server(listener, web.app, _limits(settings), web.dialects)
+    server = Server(
+        listener, web.app, _limits(settings), web.dialects,
+        tls=tls, tls_fields=tls_fields(settings.api.tls),
+    )  # fmt: skip
     server.start()
     lifeline.tell_at_work(settings.web.silence_timeout)
     log.info("web process started", address=server.address)
@@ -81,6 +89,12 @@ def command(
     web.audit.close()
     web.key_store.stop()
     log.info("web process stopped")
+
+
+def _require_api(settings: Settings) -> None:
+    if not settings.api.enabled:
+        fault = FieldError("api.enabled", "is false, so there is nothing that this could serve")
+        raise ConfigError("The API is switched off.", fields=(fault,))
 
 
 def _limits(settings: Settings) -> Limits:

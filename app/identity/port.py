@@ -27,6 +27,13 @@ class RequestView(Protocol):
     def address(self) -> str | None:
         """The address of the caller, behind the proxies that the settings name."""
 
+    @property
+    def certificate(self) -> Mapping[str, Any] | None:
+        """The certificate of the client, as ``ssl.SSLSocket.getpeercert`` writes one.
+
+        It was signed by one of ``api.tls.client_ca``; None where none was shown.
+        """
+
     def header(self, name: str) -> str | None:
         """Return the value of a header field, whatever the case of its name; None without it."""
 

@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
+from typing import Any
 
 from flask import current_app, g, request
 
@@ -14,6 +15,9 @@ from app.resources._context import services
 from app.resources._permissions import declaration_of
 from app.services.tickets import EVENTS
 
+CERTIFICATE = "slipway.certificate"
+"""Where the server puts the certificate of a client into a WSGI environment."""
+
 
 class FlaskRequest:
     """The current request, as authenticators see it."""
@@ -24,6 +28,11 @@ class FlaskRequest:
     def address(self) -> str | None:
         """The address of the caller."""
         return request.remote_addr
+
+    @property
+    def certificate(self) -> Mapping[str, Any] | None:
+        """The certificate of the client, as ``ssl.SSLSocket.getpeercert`` has it."""
+        return request.environ.get(CERTIFICATE)
 
     def header(self, name: str) -> str | None:
         """Return the value of a header field."""

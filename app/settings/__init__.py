@@ -112,10 +112,11 @@ def load_settings(
         *sign_in_secrets(source.written, sign_in_of),
     )
     auth = dataclasses.replace(settings.api.auth, options=sign_in_options)
+    tls = settings.api.tls.below(base)
     return dataclasses.replace(
         settings,
         data_dir=(base / _data_dir(settings, environ)).absolute(),
-        api=dataclasses.replace(settings.api, auth=auth),
+        api=dataclasses.replace(settings.api, auth=auth, tls=tls),
         orchestrators=orchestrators,
         master_key=(environ.get(MASTER_KEY) or None) if "ssh_keys" not in without else None,
         secrets_in_file=in_clear,

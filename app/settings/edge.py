@@ -3,11 +3,12 @@
 from __future__ import annotations
 
 import re
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
+from pathlib import Path
 
 from marshmallow import ValidationError, fields
 
-from app.settings.schema import setting
+from app.settings.schema import Duration, setting
 
 _ORIGIN = re.compile(
     r"(?P<scheme>[a-z][a-z0-9+.-]*)://(\[[0-9a-f:.]+\]|[a-z0-9._-]+)(:(?P<port>[1-9][0-9]{0,4}))?"
@@ -41,3 +42,42 @@ class CorsSettings:
         "answers and change something, with credentials that they have themselves; cookies do not "
         "count. Each is exactly one: there are no patterns.",
     )
+
+
+@dataclass(frozen=True)
+class TlsSettings:
+    """HTTPS by the service itself; the files are read again at SIGHUP."""
+
+    enabled: bool = setting(
+        fields.Boolean(load_default=False),
+        "Speak HTTPS on `api.port`, and nothing else: TLS 1.2 and 1.3. The files of this section "
+        "count only then.",
+    )
+    cert: Path | None = setting(
+        fields.String(load_default=None),
+        "PEM file with the certificate, and behind it those that lead to one that clients know. "
+        "The paths here are relative to the settings file.",
+        convert=Path,
+    )
+    key: Path | None = setting(
+        fields.String(load_default=None),
+        "PEM file with the private key, without a password; for the service's user alone.",
+        convert=Path,
+    )
+    client_ca: Path | None = setting(
+        fields.String(load_default=None),
+        "PEM file with the certificates of who may sign those of clients; a client may then show "
+        "one, for `api.auth.type: certificate`.",
+        convert=Path,
+    )
+    hsts: float = setting(
+        Duration(load_default="720h", at_least=0),
+        "How long browsers come by HTTPS only (`Strict-Transport-Security`), to any port of this "
+        "host name; 0 leaves that to them.",
+    )
+
+    def below(self, folder: Path) -> TlsSettings:
+        """Return the same with paths from a folder on."""
+        paths = {name: getattr(self, name) for name in ("cert", "key", "client_ca")}
+        found = {name: (folder / path).absolute() for name, path in paths.items() if path}
+        return replace(self, **found)

@@ -98,6 +98,7 @@ _TYPES: Iterable[tuple[type, str]] = (
     (fields.List, "list"),
     (fields.Url, "URL"),
     (fields.String, "text"),
+    (fields.Dict, "mapping"),
     (Choice, "name, or mapping of `type` and its options"),
 )
 

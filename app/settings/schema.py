@@ -18,6 +18,7 @@ T = TypeVar("T")
 Text = fields.String
 Flag = fields.Boolean
 Range = validate.Range
+OneOf = validate.OneOf
 """What options need that are declared where marshmallow may not be imported."""
 
 _DECIMAL = re.compile(r"[+-]?[0-9]{1,30}")
@@ -64,6 +65,13 @@ class WholeNumber(fields.Integer):
         if isinstance(value, str) and not _DECIMAL.fullmatch(value):
             raise self.make_error("invalid", input=value)
         return int(super()._deserialize(value, attr, data, **kwargs))
+
+
+class TextMap(fields.Dict):
+    """Texts by texts."""
+
+    def __init__(self, **kwargs: Any) -> None:
+        super().__init__(keys=fields.String(), values=fields.String(), **kwargs)
 
 
 class OneOrMore(fields.Field[str | list[str]]):

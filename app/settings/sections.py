@@ -11,7 +11,7 @@ from marshmallow import fields, validate
 
 from app.cores import usable_cores
 from app.domain import USERNAME, Role
-from app.settings.edge import CorsSettings
+from app.settings.edge import CorsSettings, TlsSettings
 from app.settings.schema import Duration, OneOrMore, WholeNumber, section, setting
 
 _MIB = 1024 * 1024
@@ -81,6 +81,11 @@ class AuthSettings:
 class ApiSettings:
     """Where the API listens, and for whom."""
 
+    enabled: bool = setting(
+        fields.Boolean(load_default=True),
+        "Serve the API. Without, `slipway serve` runs a conductor and listens nowhere, and "
+        "`slipway web` does not start.",
+    )
     host: str = setting(fields.String(load_default="127.0.0.1"), "Address to listen on.")
     port: int = setting(
         WholeNumber(
@@ -122,6 +127,7 @@ class ApiSettings:
         "403. It lets nobody read an answer, as `cors.origins` does.",
     )
     cors: CorsSettings = setting(section(CorsSettings), "Pages of other origins.")
+    tls: TlsSettings = setting(section(TlsSettings), "HTTPS.")
     dialects: list[str] | None = setting(
         fields.List(
             fields.String(),

@@ -88,6 +88,9 @@ def auth_checks(api: ApiSettings, is_local: bool) -> list[FieldError]:
     if _OPEN in types and not api.insecure and not is_local:
         text = "without authentication only a loopback address is served, unless --insecure is set"
         faults.append(FieldError("api.host", text))
+    if "certificate" in types and not (api.tls.enabled and api.tls.client_ca):
+        text = "is needed with 'type: certificate', and 'api.tls.enabled: true'"
+        faults.append(FieldError("api.tls.client_ca", text))
     seen: set[str] = set()
     for index, user in enumerate(api.auth.users):
         path = f"api.auth.users[{index}]"

@@ -246,8 +246,9 @@ class Service:
         assert self._process is not None
         assert self._process.poll() is None, f"the service did not start:\n{self.log}"
         text = self._stdout.read_bytes()[begin:].decode()
-        found = re.search(r"^Slipway is ready at (http://\S+) .*\n", text, re.MULTILINE)
-        return found[1] if found else ""
+        without = re.search(r"^Slipway is at work without its API .*\n", text, re.MULTILINE)
+        found = re.search(r"^Slipway is ready at (https?://\S+) .*\n", text, re.MULTILINE)
+        return found[1] if found else "nowhere" * bool(without)
 
 
 def _record(path: Path) -> dict[str, Any]:

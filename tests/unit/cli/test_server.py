@@ -4,16 +4,20 @@ from __future__ import annotations
 
 import errno
 import json
+import os
 import select
 import socket
+import ssl
 import struct
 import threading
 from collections.abc import Callable, Iterable, Iterator
 from contextlib import ExitStack, suppress
+from pathlib import Path
 from typing import Any, Self
 
 import gevent
 import pytest
+from kit.certificates import Authority
 from kit.patience import PATIENCE_SECONDS, await_that
 from toy_dialect import DIALECT as TOY
 
@@ -22,12 +26,13 @@ from app.cli._connection import Connection, Limits
 from app.cli._http1 import HeadReader
 from app.cli._listener import listen
 from app.cli._server import Server
+from app.cli._tls_socket import tls_context, tls_fields
 from app.errors import StoreUnavailable
 from app.resources._dialects import Dialects
 from app.resources._every_answer import EveryAnswer
 from app.resources.root import DIALECT as ROOT
 from app.settings import ApiSettings
-from app.settings.edge import CorsSettings
+from app.settings.edge import CorsSettings, TlsSettings
 
 GET = b"GET /seen HTTP/1.1\r\nHost: localhost\r\n\r\n"
 POST = b"POST /seen HTTP/1.1\r\nHost: localhost\r\n"
@@ -45,7 +50,13 @@ class Running:
         faults: What the server did not expect.
     """
 
-    def __init__(self, limits: Limits) -> None:
+    def __init__(self, limits: Limits, authority: Authority | None = None) -> None:
+        self._tls: TlsSettings | None = None
+        self.client: ssl.SSLContext | None = None
+        if authority is not None:
+            pair = authority.issue("localhost")
+            self._tls = TlsSettings(enabled=True, cert=pair.cert, key=pair.key, hsts=60.0)
+            self.client = authority.client()
         self.seen: list[tuple[str, str, bytes]] = []
         self.is_eager = False
         self.breaks_late = False
@@ -74,7 +85,10 @@ class Running:
         gevent.get_hub().handle_error = lambda *fault: self.faults.append(fault)
         always = EveryAnswer(ApiSettings(cors=CorsSettings([PORTAL])))
         dialects = Dialects([ROOT, TOY], always)
-        self.server = Server(self._listener, self._application, self._limits, dialects)
+        self.server = Server(
+            self._listener, self._application, self._limits, dialects,
+            tls=self._tls and tls_context(self._tls), tls_fields=tls_fields(self._tls),
+        )  # fmt: skip
         self.server.start()
         self._ready.set()
         while not self._stop.is_set():
@@ -105,10 +119,23 @@ class Running:
             yield b"something"
         raise error
 
+    @property
+    def speaks_tls(self) -> bool:
+        return self._tls is not None
+
     def connect(self, data: bytes = b"") -> socket.socket:
+        """Connect, over TLS where that is spoken, and send something."""
+        made = self.connect_below()
+        if self.client is not None:
+            made = self.client.wrap_socket(made, server_hostname="localhost")
+            self._connections.enter_context(made)
+        made.sendall(data)
+        return made
+
+    def connect_below(self) -> socket.socket:
+        """Connect without TLS."""
         made = socket.create_connection(self.address, PATIENCE_SECONDS)
         self._connections.enter_context(made)
-        made.sendall(data)
         return made
 
     def ask(self, data: bytes) -> bytes:
@@ -118,7 +145,7 @@ class Running:
 
 def read_all(connection: socket.socket) -> bytes:
     parts = []
-    with suppress(ConnectionResetError):
+    with suppress(ConnectionResetError, ssl.SSLError):  # the latter where it is cut off
         while part := connection.recv(1 << 16):
             parts.append(part)
     return b"".join(parts)
@@ -144,10 +171,18 @@ def is_closed(connection: socket.socket) -> bool:
     return read_all(connection) == b""
 
 
-@pytest.fixture
-def run() -> Iterator[Callable[..., Running]]:
+def drip(connection: socket.socket, data: bytes) -> None:
+    for byte in data:
+        connection.sendall(bytes([byte]))
+        select.select([], [], [], 0.02)
+
+
+@pytest.fixture(params=["clear", "tls"])
+def run(request: pytest.FixtureRequest, tmp_path: Path) -> Iterator[Callable[..., Running]]:
+    """Run servers; each test of one is made in the clear and over TLS."""
+    authority = Authority(tmp_path) if request.param == "tls" else None
     with ExitStack() as stack:
-        yield lambda **limits: stack.enter_context(Running(Limits(**limits)))
+        yield lambda **limits: stack.enter_context(Running(Limits(**limits), authority))
 
 
 @pytest.fixture
@@ -382,7 +417,7 @@ def test_who_does_not_go_after_he_was_refused_is_left_alone(
 
 def test_a_body_that_is_cut_off_reaches_nobody(running: Running) -> None:
     connection = running.connect(POST + b"Content-Length: 9\r\n\r\nabc")
-    connection.shutdown(socket.SHUT_WR)
+    socket.socket.shutdown(connection, socket.SHUT_WR)  # below TLS, where that is spoken
     assert is_closed(connection)
     assert running.seen == []
 
@@ -430,10 +465,13 @@ def test_held_requests_are_left_alone_and_a_new_one_is_turned_away(
     running = run(connections=2)
     held = [running.connect(HELD) for _ in range(2)]
     await_that(lambda: len(running.seen) == 2)
-    turned_away = running.ask(b"")
-    assert turned_away.startswith(b"HTTP/1.1 503 ")
-    assert b"\r\nX-Content-Type-Options: nosniff\r\n" in turned_away
-    assert turned_away.endswith(b"\r\n\r\n")
+    turned_away = read_all(running.connect_below())
+    if running.speaks_tls:
+        assert turned_away == b"", "it could not be read"
+    else:
+        assert turned_away.startswith(b"HTTP/1.1 503 ")
+        assert b"\r\nX-Content-Type-Options: nosniff\r\n" in turned_away
+        assert turned_away.endswith(b"\r\n\r\n")
     assert not running.server.idle
     held.pop().close()
     await_that(lambda: running.server.active == 1)
@@ -529,3 +567,91 @@ def test_a_stream_is_sent_in_chunks_and_to_http_1_0_until_the_end(running: Runni
     whole = running.ask(stream % (0, b"keep-alive"))
     assert whole.endswith(b"\r\n\r\none two")
     assert whole.count(b"Connection: close") == 1
+
+
+class TestTls:
+    @pytest.fixture
+    def running(self, tmp_path: Path) -> Iterator[Running]:
+        with Running(Limits(head_seconds=0.3), Authority(tmp_path)) as made:
+            yield made
+
+    @pytest.mark.parametrize(
+        "plain", [GET, POST, b"PATCH / HTTP/1.1\r\n", b"OPTIONS * HTTP/1.1\r\n\r\n", b"x", b"\x00"]
+    )
+    def test_who_speaks_in_the_clear_is_told_so(self, running: Running, plain: bytes) -> None:
+        connection = running.connect_below()
+        connection.sendall(plain)
+        head, _, body = read_all(connection).partition(b"\r\n\r\n")
+        assert head.startswith(b"HTTP/1.1 400 ")
+        assert b"Strict-Transport-Security" not in head, "that counts over TLS alone"
+        assert "https://" in json.loads(body)["detail"]
+        assert running.seen == []
+
+    @pytest.mark.parametrize("begin", [b"", b"\x16", b"\x16\x03\x01\x02\x00\x01", b"\x16" * 5])
+    def test_a_handshake_that_does_not_come_to_its_end_is_given_up(
+        self, running: Running, begin: bytes
+    ) -> None:
+        connections = [running.connect_below() for _ in range(5)]
+        for connection in connections:
+            connection.sendall(begin)
+        assert read_answer(running.connect(GET)) == (200, b""), "others are not held up"
+        for connection in connections:
+            read_all(connection)  # an alert at most
+        await_that(lambda: running.server.open <= 1)
+
+    def test_one_that_comes_byte_by_byte_is_given_up_as_a_whole(self, running: Running) -> None:
+        connection = running.connect_below()
+        hello = b"\x16\x03\x01\x02\x00" + b"\x01" * 512
+        with pytest.raises(OSError):  # noqa: PT011  (a reset or a broken pipe)
+            drip(connection, hello)
+
+    def test_a_record_that_comes_byte_by_byte_does_not_keep_a_connection(
+        self, running: Running
+    ) -> None:
+        connection = running.connect(b"GET / HTTP/1.1\r\n")
+        below = socket.socket(fileno=os.dup(connection.fileno()))
+        with below, pytest.raises(OSError):  # noqa: PT011
+            drip(below, b"\x17\x03\x03\x20\x00" + b"x" * 512)
+
+    def test_connections_that_do_not_finish_their_handshake_make_room(self, tmp_path: Path) -> None:
+        with Running(Limits(connections=2), Authority(tmp_path / "more")) as running:
+            waiting = [running.connect_below() for _ in range(2)]
+            await_that(lambda: len(running.server.idle) == 2)
+            assert read_answer(running.connect(GET)) == (200, b"")
+            assert read_all(waiting[0]) == b""
+
+    def test_its_end_is_told_and_answers_say_that_it_is_spoken(self, running: Running) -> None:
+        connection = running.connect(b"GET /stream HTTP/1.0\r\n\r\n")
+        connection.suppress_ragged_eofs = False  # without a goodbye this raises
+        answer = read_all(connection)
+        assert answer.endswith(b"\r\n\r\none two")
+        assert b"\r\nStrict-Transport-Security: max-age=60\r\n" in answer
+
+    def test_http_1_1_is_what_is_agreed_on(self, running: Running, tmp_path: Path) -> None:
+        for offered, agreed in ((["h2", "http/1.1"], "http/1.1"), (["h2"], None), ([], None)):
+            running.client.set_alpn_protocols(offered)
+            assert running.connect().selected_alpn_protocol() == agreed
+
+    @pytest.mark.filterwarnings("ignore:ssl.TLSVersion")
+    def test_old_versions_are_not_spoken(self, running: Running) -> None:
+        running.client.minimum_version = ssl.TLSVersion.TLSv1
+        running.client.maximum_version = ssl.TLSVersion.TLSv1_1
+        running.client.set_ciphers("ALL:@SECLEVEL=0")
+        with pytest.raises(OSError):  # noqa: PT011
+            running.connect()
+
+    def test_a_new_certificate_is_for_new_connections(
+        self, running: Running, tmp_path: Path
+    ) -> None:
+        old = running.connect(GET)
+        first = old.getpeercert()["serialNumber"]
+        assert read_answer(old) == (200, b"")
+        other = Authority(tmp_path, "other")
+        pair = other.issue("localhost")
+        running.client.load_verify_locations(other.cert)
+        running.server.tls = tls_context(TlsSettings(enabled=True, cert=pair.cert, key=pair.key))
+        new = running.connect(GET)
+        assert new.getpeercert()["serialNumber"] != first
+        assert read_answer(new) == (200, b"")
+        old.sendall(GET)
+        assert read_answer(old) == (200, b"")
