@@ -142,7 +142,7 @@ def user_service(settings: Settings, origin: Origin) -> tuple[UserService, Datab
 
     database = Database(settings.database_url)
     users, configured = Users(database), settings.api.auth.users
-    audit = Audit(AuditLog(database), lambda: origin)
+    audit = Audit(AuditLog(database), lambda: origin, logged=False)
     pool = make_pool(HASHING_THREADS)
     directory = UserDirectory(configured, users)
     return UserService(users, directory, configured, pool, audit), database

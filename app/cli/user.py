@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import getpass
-import logging
 import sys
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
@@ -138,7 +137,6 @@ def _opened(config: Path | None, data_dir: Path | None) -> Iterator[UserService]
     """Open the users, and say in words what cannot be done."""
     guard_process()
     settings = settings_or_exit(config, {"data_dir": data_dir})
-    logging.getLogger("audit").setLevel(logging.WARNING)  # it is in the table, and no service's log
     origin = Origin(credential=f"command-line:{_shell_user()}")
     with start_or_exit():
         users, database = user_service(settings, origin)

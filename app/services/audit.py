@@ -119,11 +119,15 @@ class Audit:
     Args:
         store: The table.
         origin: Returns who asks at the moment, and from where.
+        logged: Events are told to the log, too; a command of the shell has none.
     """
 
-    def __init__(self, store: AuditLog, origin: Callable[[], Origin] = nowhere) -> None:
+    def __init__(
+        self, store: AuditLog, origin: Callable[[], Origin] = nowhere, *, logged: bool = True
+    ) -> None:
         self._store = store
         self._origin = origin
+        self._logged = logged
         self._lock = threading.Lock()
         self._writing = threading.Lock()
         self._wake = threading.Event()
@@ -186,7 +190,8 @@ class Audit:
 
     def tell(self, event: AuditEvent) -> None:
         """Tell the service's log of an event that the store has already."""
-        _tell(fit_to_keep(event))
+        if self._logged:
+            _tell(fit_to_keep(event))
 
     def find(
         self, wanted: AuditFilter, before: int | None, most: int
@@ -223,7 +228,7 @@ class Audit:
         with self._writing:
             with self._lock:
                 new = self._take()
-            for event in new:
+            for event in new if self._logged else ():
                 _tell(event)
             room = _MOST_WAITING - len(self._unwritten)
             self._unwritten += new[:room]

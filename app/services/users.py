@@ -324,7 +324,7 @@ def _check_password(username: str, password: str, field: str) -> None:
 
 
 def _words(change: UserChange) -> str:
-    """Say what a change changes; what the password is, never."""
+    """Return what a change changes, in words; what the password is, never."""
     words = []
     if change.roles is not None:
         words.append("roles: " + ", ".join(sorted(change.roles)))

@@ -1,0 +1,204 @@
+"""Users who are changed while the service runs: each web process knows within a second."""
+
+from __future__ import annotations
+
+import itertools
+import json
+import subprocess
+import threading
+import time
+from collections.abc import Callable, Iterator
+from pathlib import Path
+from typing import Any
+
+import pytest
+import requests
+from kit.definitions import script, workflow
+from kit.fixtures import SETTINGS
+from kit.patience import PATIENCE_SECONDS, await_that
+from kit.service import Service, clean_environment, run_slipway, slipway
+
+PROCESSES = 2
+TRIES = 16
+ROOT = ("root", "the first password")
+PASSWORD = "eve's own password"
+OK, REFUSED, NOT_ALLOWED = {200}, {401, 429}, {403}
+"""What is answered; wrong credentials are slowed down after some."""
+_numbers = itertools.count()
+
+Command = Callable[..., subprocess.CompletedProcess[str]]
+
+
+@pytest.fixture(scope="module", params=["sqlite", "postgresql"])
+def env(request: pytest.FixtureRequest) -> Iterator[dict[str, str]]:
+    """Settings of a service that knows no user from them."""
+    made = {
+        **SETTINGS,
+        "SLIPWAY_WEB__PROCESSES": str(PROCESSES),
+        "SLIPWAY_API__AUTH__TYPE": "basic",
+        "SLIPWAY_API__AUTH__RECHECK": "500ms",
+        "SLIPWAY_OBSERVABILITY__LOG_FORMAT": "json",
+    }
+    if request.param == "sqlite":
+        yield made
+        return
+    with request.getfixturevalue("postgresql_server").database() as url:
+        yield {**made, "SLIPWAY_DATABASE__URL": url}
+
+
+@pytest.fixture(scope="module")
+def folder(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    return tmp_path_factory.mktemp("users")
+
+
+@pytest.fixture(scope="module")
+def user(env: dict[str, str], folder: Path) -> Command:
+    """Return a function that runs ``slipway user`` on the store of the service."""
+
+    def run(*arguments: str, password: str = "") -> subprocess.CompletedProcess[str]:
+        words = slipway("user", *arguments, "--data-dir", folder / "data")
+        return subprocess.run(
+            words, env=clean_environment(env), input=password, capture_output=True, text=True,
+            timeout=PATIENCE_SECONDS, check=False,
+        )  # fmt: skip
+
+    return run
+
+
+@pytest.fixture(scope="module")
+def service(env: dict[str, str], folder: Path, user: Command) -> Iterator[Service]:
+    """A service of two web processes, whose first admin was added before it started."""
+    added = user("add", ROOT[0], "--role", "admin", password=ROOT[1])
+    assert added.returncode == 0, added.stderr
+    made = Service(folder, env=env)
+    made.user = ROOT
+    yield made.start()
+    made.end()
+
+
+def call(service: Service, who: tuple[str, str], method: str, path: str, **more: Any) -> Any:
+    """Send a request over a connection of its own, which any web process may get."""
+    return requests.request(
+        method, service.url + path, auth=who, timeout=PATIENCE_SECONDS, **more
+    )  # fmt: skip
+
+
+def answers(service: Service, who: tuple[str, str], path: str = "/workflows") -> set[int]:
+    """Return the statuses that all web processes answer: one connection after the other."""
+    return {call(service, who, "GET", path).status_code for _ in range(TRIES)}
+
+
+@pytest.fixture
+def eve(service: Service) -> tuple[str, str]:
+    """A developer of a name of their own, whose password both web processes remember."""
+    name = f"eve-{next(_numbers)}"
+    new = {"username": name, "password": PASSWORD, "roles": ["developer"]}
+    assert call(service, ROOT, "POST", "/users", json=new).status_code == 201
+    assert answers(service, (name, PASSWORD)) == OK
+    return name, PASSWORD
+
+
+CHANGES = {
+    "disabled": ("PATCH", {"disabled": True}, ("disable",), REFUSED),
+    "removed": ("DELETE", None, ("remove",), REFUSED),
+    "roles": ("PATCH", {"roles": ["admin"]}, ("roles", "admin"), OK),
+}
+
+
+@pytest.mark.parametrize("way", ["http", "command line"])
+@pytest.mark.parametrize("change", CHANGES)
+def test_a_change_counts_in_every_web_process(
+    service: Service, user: Command, eve: tuple[str, str], change: str, way: str
+) -> None:
+    method, body, words, then = CHANGES[change]
+    assert answers(service, eve, "/users") == NOT_ALLOWED
+    if way == "http":
+        assert call(service, ROOT, method, f"/users/{eve[0]}", json=body).ok
+    else:
+        assert user(words[0], eve[0], *words[1:]).returncode == 0
+    time.sleep(1.0)  # the bound that is promised
+    assert answers(service, eve, "/users") <= then
+
+
+def test_another_password_counts_in_every_web_process(
+    service: Service, user: Command, eve: tuple[str, str]
+) -> None:
+    assert user("passwd", eve[0], password="set by an operator").returncode == 0
+    time.sleep(1.0)
+    assert answers(service, (eve[0], "set by an operator")) == OK
+    assert answers(service, eve) <= REFUSED
+
+
+def test_what_a_disabled_user_follows_ends(service: Service, eve: tuple[str, str]) -> None:
+    flow = workflow("long", script("a", "sleep 1000"))
+    assert call(service, eve, "PUT", "/workflows/long", json=flow).ok
+    path = call(service, eve, "POST", "/workflows/long").headers["Location"]
+    said: list[str] = []
+
+    def follow() -> None:
+        headers = {"Accept": "text/event-stream"}
+        said.append(call(service, eve, "GET", f"{path}/logs", headers=headers).text)
+
+    followers = [threading.Thread(target=follow) for _ in range(8)]
+    for follower in followers:
+        follower.start()
+    await_that(lambda: _state(service, path) == "RUNNING", "it runs")
+    assert call(service, ROOT, "PATCH", f"/users/{eve[0]}", json={"disabled": True}).ok
+    for follower in followers:
+        follower.join(PATIENCE_SECONDS)
+    assert len(said) == len(followers)
+    assert all("no such user any more" in text for text in said)
+    call(service, ROOT, "DELETE", path)
+
+
+def _state(service: Service, path: str) -> str:
+    return str(call(service, ROOT, "GET", path).json()["state"])
+
+
+def test_a_service_without_users_starts_and_says_how_to_add_one(tmp_path: Path) -> None:
+    lonely = Service(tmp_path, env={**SETTINGS, "SLIPWAY_API__AUTH__TYPE": "basic"})
+    try:
+        lonely.start()
+        assert "slipway user add" in lonely.log
+        assert requests.get(f"{lonely.url}/health", timeout=PATIENCE_SECONDS).ok
+        added = subprocess.run(
+            slipway("user", "add", "root", "--role", "admin", "--data-dir", lonely.data_dir),
+            env=clean_environment(), input=ROOT[1], capture_output=True, text=True, check=False,
+            timeout=PATIENCE_SECONDS,
+        )  # fmt: skip
+        assert added.returncode == 0, added.stderr
+        assert call(lonely, ROOT, "GET", "/users").status_code == 200
+    finally:
+        lonely.end()
+    assert run_slipway("user", "list", "--data-dir", lonely.data_dir).stdout == "root: admin\n"
+
+
+def test_no_secret_is_in_the_log_the_audit_or_the_list_of_processes(
+    service: Service, user: Command, eve: tuple[str, str]
+) -> None:
+    wrong = "guessed-and-wrong"
+    for who in ((eve[0], wrong), (wrong, "x"), ("root", wrong)):
+        assert call(service, who, "GET", f"/executions?password={wrong}").status_code == 401
+    listed = json.dumps(call(service, ROOT, "GET", "/audit?page_size=1000").json())
+    told = service.log
+    arguments = b"".join(
+        path.read_bytes() for path in Path("/proc").glob("[0-9]*/cmdline") if path.exists()
+    )
+    assert '"event": "audit"' in told
+    for secret in (ROOT[1], PASSWORD, wrong, "set by an operator", "argon2"):
+        assert secret not in listed
+        assert secret not in told
+        assert secret.encode() not in arguments
+
+
+def test_what_was_changed_is_in_the_audit_although_everything_is_killed_at_once(
+    service: Service, eve: tuple[str, str]
+) -> None:
+    made = call(service, ROOT, "PATCH", f"/users/{eve[0]}", json={"roles": ["operator"]})
+    service.kill_all()
+    assert made.ok
+    service.start()
+    events = call(service, ROOT, "GET", "/audit?action=users:change").json()["events"]
+    mine = [event for event in events if event["request_id"] == made.headers["X-Request-ID"]]
+    assert [event["detail"] for event in mine] == ["roles: operator"]
+    assert answers(service, eve, "/executions") == OK
