@@ -222,3 +222,21 @@ class Precedence:
     def went(self, first: bool) -> None:
         """Note who went: one of those that go first, or one of the others."""
         self._in_a_row = self._in_a_row + 1 if first else 0
+
+
+@contextmanager
+def at_most(seconds: float) -> Iterator[None]:
+    """Give a block of code so much time; without gevent it takes what it takes.
+
+    It ends wherever the block waits, be it for a name server or for a place in a pool.
+
+    Raises:
+        TimeoutError: The time is over.
+    """
+    if not cooperative():
+        yield
+        return
+    from gevent import Timeout  # noqa: PLC0415  (needs a patched process)
+
+    with Timeout(seconds, TimeoutError(f"no answer within {seconds:g} s")):
+        yield

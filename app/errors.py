@@ -14,6 +14,7 @@
     ├── Conflict                  not in the state that the thing is in
     │   └── Ambiguous             the name fits several things
     ├── LimitExceeded             too much, or too often
+    │   └── QuotaExceeded         more than a policy with a name allows
     ├── CapabilityMissing         this orchestrator cannot do that
     ├── ConfigError               the service cannot start like this
     └── UpstreamError             something behind us failed
@@ -31,7 +32,7 @@ from __future__ import annotations
 from collections.abc import Iterable
 from dataclasses import dataclass
 from itertools import islice
-from typing import ClassVar, Final, Self
+from typing import Any, ClassVar, Final, Self
 
 MAX_FIELDS: Final = 100
 """Most single faults that an error tells; of the others it tells the number."""
@@ -183,6 +184,35 @@ class LimitExceeded(SlipwayError):
 
     code = "limit_exceeded"
     retryable = True
+
+
+class QuotaExceeded(LimitExceeded):
+    """More than a policy allows that has a name.
+
+    Args:
+        message: Sentence that a caller may see.
+        policies: The names.
+        retry_after_seconds: When trying again makes sense, if that is known.
+    """
+
+    code = "quota_exceeded"
+
+    def __init__(
+        self,
+        message: str,
+        policies: Iterable[str] = (),
+        *,
+        retry_after_seconds: float | None = None,
+        **more: Any,
+    ) -> None:
+        super().__init__(message, retry_after_seconds=retry_after_seconds, **more)
+        self.policies = tuple(policies)
+
+    def again(self) -> Self:
+        """Return a new error that says the same."""
+        copy = super().again()
+        copy.policies = self.policies
+        return copy
 
 
 class CapabilityMissing(SlipwayError):

@@ -30,6 +30,7 @@ from app.resources._context import EXTENSION
 from app.resources._dialects import Dialects
 from app.resources._every_answer import EveryAnswer
 from app.resources._flask import LeanFlask
+from app.resources._limits import tell_standings
 from app.services.access import Access
 from app.services.adoption import AdoptionService
 from app.services.audit import Audit
@@ -44,6 +45,7 @@ from app.services.launching import LaunchService
 from app.services.logs import LogService
 from app.services.numbers import NumberChecker
 from app.services.places import Places
+from app.services.rate_limits import RateLimits
 from app.services.reads import ExecutionReads
 from app.services.repeats import Repeats
 from app.services.ssh_keys import SshKeyService
@@ -53,7 +55,7 @@ from app.services.tickets import TicketService
 from app.services.turns import Turns
 from app.services.users import HASHING_THREADS, UserService
 from app.services.workflows import WorkflowService
-from app.settings import Settings
+from app.settings import Allowances, Settings
 from app.store.audit import AuditLog
 from app.store.changes import Changes
 from app.store.conductors import Conductors
@@ -67,6 +69,7 @@ from app.store.steering import SteeredExecutions
 from app.store.stranded import StrandedExecutions
 from app.store.tickets import Tickets
 from app.store.users import Users
+from app.windows import MemoryWindows
 
 log = structlog.get_logger(__name__)
 _LOGGER = logging.getLogger(__name__)  # asked before anything is made to be logged
@@ -105,15 +108,20 @@ def create_app(settings: Settings) -> Flask:
     return web.app
 
 
-def create_web(settings: Settings) -> Web:
-    """Build a web process; nothing of it runs yet."""
+def create_web(settings: Settings, *, share: int = 1) -> Web:
+    """Build a web process; nothing of it runs yet.
+
+    Args:
+        settings: The settings.
+        share: Number of web processes that share out the limits which each counts for itself.
+    """
     database = Database(
         settings.database_url, settings.database.pool_size, settings.database.timeout
     )
     changes = Changes(database)
     app = _flask(settings)
     key_store = _key_store(settings, database)
-    services = _services(settings, database, changes, key_store)
+    services = _services(settings, database, changes, key_store, share)
     app.extensions[EXTENSION] = services
     app.after_request(_finisher(services))
     always = EveryAnswer(settings.api)
@@ -129,7 +137,7 @@ def create_web(settings: Settings) -> Web:
 
 
 def _services(
-    settings: Settings, database: Database, changes: Changes, key_store: KeyStore
+    settings: Settings, database: Database, changes: Changes, key_store: KeyStore, share: int
 ) -> Services:
     orchestrators = create_orchestrators(Context(settings, database))
     records, launches, steered = (
@@ -212,6 +220,7 @@ def _services(
         numbers=NumberChecker(isolated),
         authenticators=authenticators,
         access=access,
+        rate_limits=_rate_limits(settings, metrics, share),
         metrics=metrics,
         audit=audit,
         users=UserService(
@@ -222,6 +231,16 @@ def _services(
             audit,
         ),
     )
+
+
+def _rate_limits(settings: Settings, metrics: Metrics, share: int) -> RateLimits:
+    allowances, url = Allowances(settings), settings.api.rate_limit.storage
+    if url is None:
+        return RateLimits(MemoryWindows(), allowances, share)
+    # The client of Redis is needed only where there is one.
+    from app.clients.shared_windows import SharedWindows  # noqa: PLC0415
+
+    return RateLimits(SharedWindows(url, metrics.tell_limits_usable), allowances)
 
 
 def _key_store(settings: Settings, database: Database) -> KeyStore:
@@ -273,6 +292,7 @@ def _finisher(services: Services) -> Callable[[Response], Response]:
 
     def end(response: Response) -> Response:
         response.headers.add("X-Request-ID", g.get("request_id", ""))
+        tell_standings(response)
         method, status = request.method, response.status_code
         if 300 <= status < 400:
             keep_here(response)

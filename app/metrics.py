@@ -44,6 +44,24 @@ class Metrics:
             "slipway_waiting_readers", "Readers that wait for a change.", registry=self.registry
         )
 
+        self.limits_usable = Gauge(
+            "slipway_limits_usable", "Whether requests can be counted; if not, there is no limit.",
+            registry=self.registry,
+        )  # fmt: skip
+        self.limits_changes = Counter(
+            "slipway_limits_changes_total", "How often that has changed.", registry=self.registry
+        )
+        self.limited = Counter(
+            "slipway_limited_requests_total", "Requests that were refused.", ["policy"],
+            registry=self.registry,
+        )  # fmt: skip
+        self.limits_usable.set(1)
+
+    def tell_limits_usable(self, usable: bool) -> None:
+        """Note whether requests can be counted from now on."""
+        self.limits_usable.set(usable)
+        self.limits_changes.inc()
+
     def count_request(self, method: str, status: int) -> None:
         """Count an answered request."""
         counter = self._requests_by.get((method, status))

@@ -71,6 +71,22 @@ def warn_of_no_users(settings: Settings, database: Database) -> None:
         )
 
 
+def tell_shares(settings: Settings, processes: int) -> None:
+    """Say where each web process counts requests for itself.
+
+    Args:
+        settings: The settings.
+        processes: Number of web processes that are known of.
+    """
+    limit = settings.api.rate_limit.requests_per_minute
+    if limit is not None and settings.api.rate_limit.storage is None:
+        log.info(
+            "each web process limits requests by its own count", requests_per_minute=limit,
+            processes=processes, each=max(1, limit // processes),
+            remedy="api.rate_limit.storage, or web.processes: 1",
+        )  # fmt: skip
+
+
 def most_connections() -> int:
     """Return how many connections a process may have.
 

@@ -11,7 +11,7 @@ from typing import Any
 import click
 
 from app.assembly import check_secrets
-from app.cli._limits import warn_of_any_host, warn_of_no_users
+from app.cli._limits import tell_shares, warn_of_any_host, warn_of_no_users
 from app.cli._listener import listen
 from app.cli._options import (
     WEB_ALONE,
@@ -94,6 +94,7 @@ def command(
     if settings.api.enabled:
         warn_of_any_host(settings)
         warn_of_clear_text(settings)
+        tell_shares(settings, processes)
     make_private_folder(settings.workflows_dir)
     stop_seconds = max(_STOP_SECONDS, settings.web.shutdown_timeout + _STOP_MARGIN_SECONDS)
     address = listeners[0].getsockname()[:2] if listeners else None

@@ -19,6 +19,7 @@ from app.cli._limits import (  # noqa: E402
     check_limits,
     measure_loop_lag,
     most_connections,
+    tell_shares,
     warn_of_any_host,
     warn_of_no_users,
 )
@@ -64,7 +65,9 @@ def command(
         keep_private(settings, config)
         _require_api(settings)
         tls = tls_context(settings.api.tls)
-        web = create_web(settings)
+        # Whoever opened the socket has started the others, too.
+        share = 1 if listener_fd is None else settings.web_processes
+        web = create_web(settings, share=share)
         migrate.check(web.database)
         try:
             web.key_store.check()
@@ -76,6 +79,7 @@ def command(
         warn_of_any_host(settings)
         warn_of_no_users(settings, web.database)
         warn_of_clear_text(settings)
+        tell_shares(settings, share)
     listener = _listener(settings, listener_fd)
     server = Server(
         listener, web.app, _limits(settings), web.dialects,

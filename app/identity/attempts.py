@@ -97,12 +97,13 @@ class Attempts:
 def side_of(address: str | None) -> str:
     """Return which addresses are one client: a host of IPv4, a network of IPv6.
 
-    A client of IPv6 chooses among all addresses of its network (RFC 4291, 2.5.4).
+    A client of IPv6 chooses among all addresses of its network (RFC 4291, 2.5.4). All that is no
+    address, such as what somebody wrote into ``X-Forwarded-For``, is one client, too.
     """
     try:
         parsed: IPv4Address | IPv6Address = ip_address((address or "").partition("%")[0])
     except ValueError:
-        return address or ""
+        return ""
     if isinstance(parsed, IPv6Address):
         if parsed.ipv4_mapped is None:
             return str(ip_network((parsed, _IPV6_PREFIX), strict=False))

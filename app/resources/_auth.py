@@ -8,10 +8,11 @@ from typing import Any
 from flask import current_app, g, request
 
 from app.domain import Identity
-from app.errors import Hidden, NotAllowed, NotFound
+from app.errors import Hidden, NotAllowed, NotAuthenticated, NotFound
 from app.identity.permissions import require
 from app.identity.port import Challenge
 from app.resources._context import services
+from app.resources._limits import charge
 from app.resources._permissions import declaration_of
 from app.services.tickets import EVENTS
 
@@ -49,25 +50,31 @@ _REQUEST = FlaskRequest()
 def check() -> None:
     """Find out who sends the current request, and whether they may.
 
-    It runs before every request; one to an address that nobody knows goes on to its 404.
+    It runs before every request; one to an address that nobody knows goes on to its 404. Requests
+    count for whoever is signed in, and others, also with wrong credentials, for their address.
 
     Raises:
         NotAuthenticated: They do not say who they are, or not rightly.
         NotAllowed: They lack the permission that the endpoint declares.
         NotFound: They lack it, and may not know either that there is what they ask for.
-        LimitExceeded: Too many wrong credentials came before.
+        LimitExceeded: Too many wrong credentials came before, or too many requests.
     """
-    if request.endpoint is None or _is_about_methods():
-        return
-    declared = declaration_of(current_app.view_functions[request.endpoint])
-    if declared.permission is None:
+    view = None if request.endpoint is None else current_app.view_functions[request.endpoint]
+    declared = None if view is None or _is_about_methods() else declaration_of(view)
+    if declared is None or declared.permission is None:
+        charge(view, None)
         return
     ticket = request.args.get("ticket") if declared.takes_ticket else None
     subject = (request.view_args or {}).get("execution_id", EVENTS)
-    if ticket is None:
-        g.identity = services().authenticators.authenticate(_REQUEST)
-    else:
-        g.identity = services().tickets.take(ticket, subject)
+    try:
+        if ticket is None:
+            g.identity = services().authenticators.authenticate(_REQUEST)
+        else:
+            g.identity = services().tickets.take(ticket, subject)
+    except NotAuthenticated:
+        charge(view, None)
+        raise
+    charge(view, g.identity)
     try:
         require(g.identity, declared.permission)
     except NotAllowed:

@@ -45,6 +45,9 @@ _RETRY = {HTTPStatus.SERVICE_UNAVAILABLE, HTTPStatus.TOO_MANY_REQUESTS}
 _RETRY_SECONDS = 5.0
 """When a caller may come back, where the error does not say."""
 
+_QUOTA_EXCEEDED = "https://iana.org/assignments/http-problem-types#quota-exceeded"
+"""The type that draft-ietf-httpapi-ratelimit-headers-11, 5 has for it."""
+
 _HTTP_CODES = {
     HTTPStatus.BAD_REQUEST: "malformed_request",
     HTTPStatus.REQUEST_ENTITY_TOO_LARGE: "body_too_large",
@@ -71,6 +74,8 @@ class Failure:
         fields: The single faults of the input, if that is at fault.
         headers: Header fields that belong to the answer in any form, such as ``Retry-After``.
         cause: The error, where there is one; None if the server refused the request.
+        type: URI of the problem type (RFC 9457, 3.1.1), where that is not one of our own.
+        members: What belongs to the problem of that type (RFC 9457, 3.2).
     """
 
     status: HTTPStatus
@@ -79,6 +84,8 @@ class Failure:
     fields: tuple[FieldError, ...] = ()
     headers: Mapping[str, str | list[str]] = field(default_factory=dict)
     cause: Exception | None = None
+    type: str | None = None
+    members: Mapping[str, Any] = field(default_factory=dict)
 
 
 CRASHED = Failure(
@@ -109,7 +116,11 @@ def of_slipway_error(error: SlipwayError, path: str) -> Failure:
         headers["WWW-Authenticate"] = [challenge_text(each) for each in _challenges(error)]
     if error.retry_after_seconds is not None or status in _RETRY:
         headers["Retry-After"] = str(_retry_after(error.retry_after_seconds or _RETRY_SECONDS))
-    return Failure(status, error.code, error.message, error.fields, headers, error)
+    failure = Failure(status, error.code, error.message, error.fields, headers, error)
+    if isinstance(error, errors.QuotaExceeded) and error.policies:
+        violated = {"violated-policies": list(error.policies)}
+        return replace(failure, type=_QUOTA_EXCEEDED, members=violated)
+    return failure
 
 
 def _challenges(error: errors.NotAuthenticated) -> Sequence[Challenge]:

@@ -13,6 +13,7 @@ from prometheus_client import CONTENT_TYPE_LATEST
 from app import __version__
 from app.resources._api import Blueprint, iso
 from app.resources._context import services
+from app.resources._limits import free
 from app.resources._permissions import public
 
 blueprint = Blueprint("health", __name__, description="Whether the service works")
@@ -60,6 +61,7 @@ def _now() -> str:
 
 @blueprint.route("/health", methods=["GET"])
 @blueprint.response(200, HealthSchema)
+@free
 @public
 def get_health() -> Any:
     """Answer, which shows that the process is alive."""
@@ -69,6 +71,7 @@ def get_health() -> Any:
 @blueprint.route("/ready", methods=["GET"])
 @blueprint.response(200, ReadySchema)
 @blueprint.alt_response(503, schema=ReadySchema, description="Something vital is missing")
+@free
 @public
 def get_ready() -> Any:
     """Return whether the service can do its work, and what is missing."""
@@ -94,6 +97,7 @@ def get_version() -> Any:
 
 @blueprint.route("/metrics", methods=["GET"])
 @blueprint.response(200, {"type": "string"}, content_type="text/plain")
+@free
 @public
 def get_metrics() -> Response:
     """Return the numbers of this web process, for Prometheus."""

@@ -15,6 +15,7 @@ from flask import Flask, Response
 from app import __version__
 from app.resources._api import Blueprint
 from app.resources._dialect import Dialect, Document
+from app.resources._limits import free
 from app.resources._permissions import public
 
 _OPENAPI_VERSION = "3.0.3"
@@ -58,11 +59,13 @@ class DialectApi(flask_smorest.Api):  # type: ignore[misc]
             },
         )
 
+        @free
         @public
         def openapi() -> Response:
             response: Response = self._openapi_json()
             return response
 
+        @free
         @public
         def openapi_yaml() -> Response:
             return Response(self._yaml, content_type="application/yaml")  # RFC 9512

@@ -86,7 +86,7 @@ def errors_of(declaration: Declaration | None) -> tuple[int, ...]:
     """Return the statuses with which an endpoint refuses callers."""
     if declaration is None or declaration.permission is None:
         return ()
-    return (HTTPStatus.UNAUTHORIZED, HTTPStatus.FORBIDDEN)
+    return (HTTPStatus.UNAUTHORIZED, HTTPStatus.FORBIDDEN, HTTPStatus.TOO_MANY_REQUESTS)
 
 
 def document(

@@ -36,6 +36,11 @@ class ProblemSchema(ma.Schema):
     fields_ = fields.List(
         fields.Nested(FieldFaultSchema), data_key="fields", metadata={"description": "Each fault"}
     )
+    violated = fields.List(
+        fields.String(),
+        data_key="violated-policies",
+        metadata={"description": "What there was too much of, where that has a name"},
+    )
 
 
 class ProblemRenderer(ErrorRenderer):
@@ -54,7 +59,7 @@ class ProblemRenderer(ErrorRenderer):
         """Return the members of the document."""
         sentences = [sentence(fault) for fault in failure.fields]
         body: dict[str, Any] = {
-            "type": f"urn:slipway:error:{failure.code}",
+            "type": failure.type or f"urn:slipway:error:{failure.code}",
             "title": failure.status.phrase,
             "status": failure.status.value,
             "detail": summary(failure.detail, sentences),
@@ -62,7 +67,7 @@ class ProblemRenderer(ErrorRenderer):
         }
         if failure.fields:
             body["fields"] = [{"path": f.path, "message": f.message} for f in failure.fields]
-        return body
+        return {**body, **failure.members}
 
 
 def sentence(fault: FieldError) -> str:

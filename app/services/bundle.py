@@ -16,6 +16,7 @@ from app.services.launching import LaunchService
 from app.services.logs import LogService
 from app.services.numbers import NumberChecker
 from app.services.places import Places
+from app.services.rate_limits import RateLimits
 from app.services.ssh_keys import SshKeyService
 from app.services.steering import SteeringService
 from app.services.tickets import TicketService
@@ -45,6 +46,7 @@ class Services:
     numbers: NumberChecker
     authenticators: Authenticators
     access: Access
+    rate_limits: RateLimits
     metrics: Metrics
     audit: Audit
     users: UserService

@@ -16,6 +16,13 @@ from pathlib import Path
 from typing import Any
 
 from app.errors import ConfigError, FieldError
+from app.settings.limits import (
+    Allowance,
+    Allowances,
+    QuotaSettings,
+    QuotasSettings,
+    RateLimitSettings,
+)
 from app.settings.schema import load_section
 from app.settings.secrets import orchestrator_secrets, written_secrets
 from app.settings.sections import (
@@ -40,6 +47,8 @@ from app.settings.source import MASTER_KEY, read_source
 
 __all__ = [
     "MASTER_KEY",
+    "Allowance",
+    "Allowances",
     "ApiSettings",
     "AuditSettings",
     "AuthSettings",
@@ -50,6 +59,9 @@ __all__ = [
     "ObservabilitySettings",
     "OptionsOf",
     "OrchestratorSettings",
+    "QuotaSettings",
+    "QuotasSettings",
+    "RateLimitSettings",
     "Settings",
     "SignInOf",
     "SshKeySettings",

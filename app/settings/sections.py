@@ -12,6 +12,7 @@ from marshmallow import fields, validate
 from app.cores import usable_cores
 from app.domain import USERNAME, Role
 from app.settings.edge import CorsSettings, TlsSettings
+from app.settings.limits import QuotasSettings, RateLimitSettings
 from app.settings.schema import Duration, OneOrMore, WholeNumber, section, setting
 
 _MIB = 1024 * 1024
@@ -138,6 +139,7 @@ class ApiSettings:
         "The APIs that are served, by name: `root`; one of your own as `package.module:NAME`.",
     )
     auth: AuthSettings = setting(section(AuthSettings), "Authentication.")
+    rate_limit: RateLimitSettings = setting(section(RateLimitSettings), "Rate limits.")
     proxies: int = setting(
         WholeNumber(load_default=0, validate=validate.Range(0, 8)),
         "Proxies in front of the service, each of which adds whoever called it to "
@@ -436,6 +438,11 @@ class ObservabilitySettings:
         fields.String(load_default="console", validate=validate.OneOf(["console", "json"])),
         "`console` for people, `json` for collectors.",
     )
+    access_log: str = setting(
+        fields.String(load_default="changes", validate=validate.OneOf(["off", "changes", "all"])),
+        "Requests that are logged: `off`, `changes` (what may change something, and what fails), "
+        "or `all`; streams when they are opened and when they end.",
+    )
 
 
 @dataclass(frozen=True)
@@ -482,6 +489,7 @@ class Settings:
     web: WebSettings = setting(section(WebSettings), "The web processes.")
     logs: LogSettings = setting(section(LogSettings), "Reading logs.")
     streams: StreamSettings = setting(section(StreamSettings), "Held requests.")
+    quotas: QuotasSettings = setting(section(QuotasSettings), "Quotas.")
     database: DatabaseSettings = setting(section(DatabaseSettings), "The store.")
     engine: EngineSettings = setting(section(EngineSettings), "The engine.")
     conductor: ConductorSettings = setting(section(ConductorSettings), "The conductor.")

@@ -27,6 +27,7 @@ from app.resources._arguments import ArgumentsSchema
 from app.resources._auth import caller
 from app.resources._context import services
 from app.resources._flask import Ready
+from app.resources._limits import cost, waits_by
 from app.resources._permissions import permission
 from app.resources.root.forms import Form, execution_parameter, form_of
 from app.resources.root.serialisers.executions import (
@@ -124,6 +125,7 @@ def list_executions(args: dict[str, Any]) -> Any:
 @blueprint.arguments(WaitArgsSchema, location="query")
 @only_document(blueprint.response(200, {"oneOf": [ExecutionSchema, ExecutionStatusSchema]}))
 @blueprint.errors(404, 429, *UPSTREAM)
+@cost(is_poll=waits_by("wait", by_default=False))
 @permission(Permission.EXECUTIONS_READ)
 def get_execution(args: dict[str, Any], execution_id: str) -> Any:
     """Get an execution, at once or when its state changes.

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
+from contextlib import suppress
 from functools import lru_cache, partial
 from typing import Any
 
@@ -26,6 +27,7 @@ from app.resources._auth import caller, caller_by_now
 from app.resources._context import services
 from app.resources._download import download
 from app.resources._held import answered
+from app.resources._limits import cost, waits_by
 from app.resources._log_page import answer_page
 from app.resources._permissions import permission
 from app.resources._streams import stream
@@ -101,6 +103,16 @@ class LogPageSchema(ma.Schema):
     complete = fields.Boolean(required=True, metadata={"description": "No entry can come any more"})
 
 
+_waits = waits_by("timeout", by_default=True)
+
+
+def _is_poll() -> bool:
+    form = form_of((request.view_args or {})["execution_id"])
+    with suppress(NotAcceptable):
+        return _waits() and _wanted(form) == JSON
+    return False
+
+
 @blueprint.route(
     "/executions/<string:execution_id>/logs", methods=["GET"], parameters=execution_parameter()
 )
@@ -116,6 +128,7 @@ class LogPageSchema(ma.Schema):
     blueprint.alt_response(206, schema={"type": "string"}, content_type=TEXT),
     blueprint.errors(404, 406, 416, 429, *UPSTREAM),
 )
+@cost(is_poll=_is_poll)
 @permission(Permission.EXECUTIONS_READ, ticket=True)
 def get_logs(args: dict[str, Any], execution_id: str) -> Response:
     """Read log entries; `Accept` chooses how.
@@ -132,8 +145,7 @@ def get_logs(args: dict[str, Any], execution_id: str) -> Response:
 
 
 def _logs(args: Mapping[str, Any], execution_id: str, form: Form) -> Response:
-    sse_first = form is Form.AWF and request.args.keys().isdisjoint(_OF_A_PAGE)
-    chosen = _chosen(request.headers.get("Accept"), sse_first=sse_first)
+    chosen = _wanted(form)
     last = _last_event_id()
     levels = levels_of(args["levels"])
     if chosen == JSON:
@@ -161,6 +173,16 @@ def _last_event_id() -> int | None:
     headers = Blueprint.ARGUMENTS_PARSER.parse(LogHeadersSchema(), location="headers")
     last: int | None = headers.get("last_event_id")
     return last
+
+
+def _wanted(form: Form) -> str:
+    """Choose the form of the answer to the current request.
+
+    Raises:
+        NotAcceptable: There is none that the client takes.
+    """
+    sse_first = form is Form.AWF and request.args.keys().isdisjoint(_OF_A_PAGE)
+    return _chosen(request.headers.get("Accept"), sse_first=sse_first)
 
 
 @lru_cache(256)

@@ -19,6 +19,7 @@ from app.resources._api import (
 from app.resources._arguments import ArgumentsSchema
 from app.resources._auth import caller
 from app.resources._context import services
+from app.resources._limits import cost
 from app.resources._permissions import permission
 from app.resources.root.serialisers.ssh_keys import SshKeySchema, key_json
 from app.services.ssh_keys import ALGORITHMS
@@ -65,6 +66,7 @@ class SshKeyListSchema(ma.Schema):
 @blueprint.arguments(NewSshKeySchema, required=False)
 @blueprint.response(201, CreatedSshKeySchema)
 @blueprint.errors(400, 409, 413, 415, 422, 429, *UPSTREAM)
+@cost(5)
 @permission(Permission.KEYS_WRITE)
 def create_ssh_key(body: dict[str, Any]) -> Any:
     """Make a key pair; keep the id and the public key, they are not shown again."""

@@ -27,6 +27,7 @@ from app.resources._api import (
 from app.resources._arguments import ArgumentsSchema
 from app.resources._auth import caller
 from app.resources._context import services
+from app.resources._limits import cost
 from app.resources._permissions import permission
 from app.resources.root.serialisers.workflows import (
     FaultyWorkflowSchema,
@@ -147,6 +148,7 @@ def list_workflows(args: dict[str, Any]) -> Any:
 @blueprint.doc(
     requestBody=_DEFINITION,
 )
+@cost(5)
 @permission(Permission.WORKFLOWS_WRITE)
 def upload_workflow() -> Any:
     """Upload a workflow definition, YAML or JSON."""
@@ -175,7 +177,8 @@ def describe_workflow(args: dict[str, Any], reference: str) -> Any:
     description="Launched; `Location` names the execution",
     headers={"Location": {"schema": {"type": "string"}}},
 )
-@blueprint.errors(400, 404, 409, 413, 415, 422, 429, *UPSTREAM)
+@blueprint.errors(400, 404, 409, 413, 415, 422, *UPSTREAM)
+@cost(launches=True)
 @permission(Permission.EXECUTIONS_RUN)
 def launch_workflow(
     args: dict[str, Any], headers: dict[str, Any], body: dict[str, Any], reference: str
@@ -190,7 +193,8 @@ def launch_workflow(
 @blueprint.arguments(LaunchHeadersSchema, location="headers")
 @blueprint.arguments(RunRequestSchema, required=False)
 @blueprint.response(201, RunResponseSchema, headers={"Location": {"schema": {"type": "string"}}})
-@blueprint.errors(400, 404, 409, 413, 415, 422, 429, *UPSTREAM)
+@blueprint.errors(400, 404, 409, 413, 415, 422, *UPSTREAM)
+@cost(launches=True)
 @permission(Permission.EXECUTIONS_RUN)
 def run_workflow(
     args: dict[str, Any], headers: dict[str, Any], body: dict[str, Any], reference: str
@@ -224,6 +228,7 @@ def _launch(
 @blueprint.doc(
     requestBody=_DEFINITION,
 )
+@cost(5)
 @permission(Permission.WORKFLOWS_WRITE)
 def replace_workflow(reference: str) -> Any:
     """Upload a definition in the place of the one of this id or name."""
