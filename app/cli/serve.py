@@ -94,7 +94,7 @@ def command(
     if settings.api.enabled:
         warn_of_any_host(settings)
         warn_of_clear_text(settings)
-        tell_shares(settings, processes)
+        tell_shares(settings, settings.web_processes)
     make_private_folder(settings.workflows_dir)
     stop_seconds = max(_STOP_SECONDS, settings.web.shutdown_timeout + _STOP_MARGIN_SECONDS)
     address = listeners[0].getsockname()[:2] if listeners else None
