@@ -69,10 +69,22 @@ OPERATIONS = [
 EACH = pytest.mark.parametrize("operation", OPERATIONS, ids=str)
 
 
+def in_json_schema(value: Any) -> Any:
+    """Return a schema of OpenAPI 3.0 as JSON Schema has it: the one says `nullable` (4.7.24.2)."""
+    if isinstance(value, list):
+        return [in_json_schema(item) for item in value]
+    if not isinstance(value, dict):
+        return value
+    made = {name: in_json_schema(item) for name, item in value.items() if name != "nullable"}
+    if value.get("nullable") is True and "type" in made:
+        made["type"] = [made["type"], "null"]
+    return made
+
+
 def component(name: str) -> Draft202012Validator:
-    """Return the validator of a component; those used here have nothing peculiar to OpenAPI 3.0."""
-    schemas = {"$ref": f"#/components/schemas/{name}", "components": PUBLISHED["components"]}
-    return Draft202012Validator(schemas)
+    """Return the validator of a component."""
+    components = in_json_schema(PUBLISHED["components"])
+    return Draft202012Validator({"$ref": f"#/components/schemas/{name}", "components": components})
 
 
 def resolved(document: dict[str, Any], response: dict[str, Any]) -> dict[str, Any]:
@@ -229,6 +241,33 @@ def test_pages_of_a_log_are_as_documented(make_web, query, ended):
         assert entry["content"] in TEXTS
         assert datetime.fromisoformat(entry["timestamp"]).tzinfo == UTC
     assert page["complete"] is ended
+
+
+@pytest.mark.parametrize("state", [ExecutionStatus.RUNNING, ExecutionStatus.SUCCESS], ids=str)
+@pytest.mark.parametrize("name", ["id", "awf_name"])
+def test_executions_and_pages_are_as_documented_by_either_name(make_web, state, name):
+    web = make_web()
+    ended = state is ExecutionStatus.SUCCESS
+    execution = add_execution(web, NewLogEntry(Level.INFO, 0, "line"), ended=ended)
+    path = f"/executions/{getattr(execution, name)}"
+    answer = web.app.test_client().get(path).json
+    (said,) = (op.said for op in OPERATIONS if str(op) == "get /executions/{execution_id}")
+    forms = said["responses"]["200"]["content"]["application/json"]["schema"]["oneOf"]
+    names = [form["$ref"].rpartition("/")[2] for form in forms]
+    assert names == ["Execution", "ExecutionStatus"]
+    fitting = [each for each in names if component(each).is_valid(answer)]
+    assert fitting == [{"id": "Execution", "awf_name": "ExecutionStatus"}[name]]
+    component("LogPage").validate(web.app.test_client().get(f"{path}/logs?timeout=0").json)
+
+
+def test_what_run_answers_is_as_documented(make_web):
+    web = make_web()
+    web.app.test_client().put("/workflows/flow", json=DEFINITION)
+    response = web.app.test_client().post("/workflows/flow/run")
+    assert response.status_code == 201
+    component("RunResponse").validate(response.json)
+    (listed,) = web.app.test_client().get("/workflows").json["workflows"]
+    component("WorkflowInfo").validate(listed)
 
 
 @pytest.mark.parametrize("length", [0, 1, 499, 500, 501, 1000, 1001, 2500])

@@ -35,7 +35,7 @@ from app.resources.root.encoders import ENCODERS, PAGES, RootPage, RootSse, Root
 from app.resources.root.forms import Form, execution_parameter, form_of
 from app.resources.root.levels import levels_field, levels_of
 from app.resources.root.serialisers.entries import LogEntrySchema
-from app.resources.root.statuses import state_field, status_field
+from app.resources.root.statuses import AWF_STATUSES, STATUSES, state_field, status_field
 from app.services.follow import FollowQuery
 from app.services.logs import LogQuery
 from app.settings.schema import Duration, WholeNumber
@@ -98,7 +98,7 @@ class LogPageSchema(ma.Schema):
     logs = fields.List(fields.Nested(LogEntrySchema), required=True)
     total_results = fields.Integer(required=True)
     from_ = fields.Integer(data_key="from", required=True)
-    execution_status = status_field()
+    execution_status = status_field((*STATUSES, *AWF_STATUSES))
     execution_state = state_field()
     complete = fields.Boolean(required=True, metadata={"description": "No entry can come any more"})
 

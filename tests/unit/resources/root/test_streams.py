@@ -738,6 +738,16 @@ class TestWebSocket:
         }  # fmt: skip
         assert ws.closed == (1000, "the execution has ended: SUCCESS")
 
+    def test_by_its_name_it_is_told_in_the_words_of_names(self, service, log):
+        log.see().write(1)
+        log.end()
+        name = log.execution.awf_name
+        with web_socket(service, f"/executions/{name}/ws") as ws:
+            messages = ws.messages()
+        first, last = messages[0], messages[-1]
+        assert (first["id"], first["execution_id"], first["status"]) == (name, name, "completed")
+        assert last == {"type": "end", "status": "completed", "state": "SUCCESS", "total": 1}
+
     def test_each_thing_is_told_when_it_happens(self, log, connect):
         with connect() as ws:
             ws.until("metrics", tasks=2)
