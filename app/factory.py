@@ -31,6 +31,7 @@ from app.resources._dialects import Dialects
 from app.resources._every_answer import EveryAnswer
 from app.resources._flask import LeanFlask
 from app.resources._limits import tell_standings
+from app.resources._proxies import TrustedProxies, place_below
 from app.services.access import Access
 from app.services.adoption import AdoptionService
 from app.services.audit import Audit
@@ -258,6 +259,11 @@ def _flask(settings: Settings) -> Flask:
         app.wsgi_app = ProxyFix(  # type: ignore[method-assign]
             app.wsgi_app, x_for=settings.api.proxies, x_proto=0, x_host=0
         )
+    if settings.api.trusted_proxies:
+        app.wsgi_app = TrustedProxies(  # type: ignore[method-assign]
+            app.wsgi_app, settings.api.trusted_proxies
+        )
+    app.after_request(place_below)  # what is added later comes before it
     app.config["MAX_CONTENT_LENGTH"] = settings.api.max_body_bytes
     app.url_map.strict_slashes = False  # a redirect would lose the body
     app.json.sort_keys = False  # type: ignore[attr-defined]

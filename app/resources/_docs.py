@@ -7,7 +7,7 @@ from collections.abc import Sequence
 from pathlib import Path
 
 import flask_swagger_ui
-from flask import Blueprint, Response, send_from_directory
+from flask import Blueprint, Response, request, send_from_directory
 
 from app.resources._dialect import Dialect
 from app.resources._permissions import public
@@ -19,14 +19,14 @@ _PAGE = """<!doctype html>
 <head>
 <meta charset="utf-8">
 <title>Slipway API</title>
-<link rel="stylesheet" href="/docs/assets/swagger-ui.css">
-<link rel="icon" href="/docs/assets/favicon-32x32.png">
+<link rel="stylesheet" href="{root}/docs/assets/swagger-ui.css">
+<link rel="icon" href="{root}/docs/assets/favicon-32x32.png">
 </head>
 <body>
 <div id="swagger-ui"></div>
-<script src="/docs/assets/swagger-ui-bundle.js"></script>
-<script src="/docs/assets/swagger-ui-standalone-preset.js"></script>
-<script src="/docs/start.js"></script>
+<script src="{root}/docs/assets/swagger-ui-bundle.js"></script>
+<script src="{root}/docs/assets/swagger-ui-standalone-preset.js"></script>
+<script src="{root}/docs/start.js"></script>
 </body>
 </html>
 """
@@ -45,13 +45,14 @@ SwaggerUIBundle({{
 def make_docs(dialects: Sequence[Dialect]) -> Blueprint:
     """Make the page, which offers the document of each dialect that has one."""
     blueprint = Blueprint("docs", __name__)
-    script = _start(dialects)
 
     @blueprint.get("/docs")
     @public
     def page() -> Response:
         """Show the page."""
-        response = Response(_PAGE, content_type="text/html; charset=utf-8")
+        response = Response(
+            _PAGE.format(root=request.script_root), content_type="text/html; charset=utf-8"
+        )
         response.headers["Content-Security-Policy"] = _POLICY
         response.headers["Cross-Origin-Opener-Policy"] = "same-origin"
         return response
@@ -60,7 +61,9 @@ def make_docs(dialects: Sequence[Dialect]) -> Blueprint:
     @public
     def start() -> Response:
         """Return the script that starts the page."""
-        return Response(script, content_type="text/javascript; charset=utf-8")
+        return Response(
+            _start(dialects, request.script_root), content_type="text/javascript; charset=utf-8"
+        )
 
     @blueprint.get("/docs/assets/<path:name>")
     @public
@@ -71,10 +74,10 @@ def make_docs(dialects: Sequence[Dialect]) -> Blueprint:
     return blueprint
 
 
-def _start(dialects: Sequence[Dialect]) -> str:
+def _start(dialects: Sequence[Dialect], root: str) -> str:
     """Write the script: with a choice of documents where there are several."""
     urls = [
-        {"url": dialect.document_path, "name": dialect.document.title}
+        {"url": root + dialect.document_path, "name": dialect.document.title}
         for dialect in dialects
         if dialect.document
     ]

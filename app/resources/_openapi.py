@@ -10,7 +10,7 @@ from typing import Any
 
 import flask_smorest
 import yaml
-from flask import Flask, Response
+from flask import Flask, Response, request
 
 from app import __version__
 from app.resources._api import Blueprint
@@ -63,12 +63,17 @@ class DialectApi(flask_smorest.Api):  # type: ignore[misc]
         @public
         def openapi() -> Response:
             response: Response = self._openapi_json()
+            if request.script_root:
+                response.set_data(json.dumps(_below(json.loads(response.get_data()))))
             return response
 
         @free
         @public
         def openapi_yaml() -> Response:
-            return Response(self._yaml, content_type="application/yaml")  # RFC 9512
+            written = self._yaml
+            if request.script_root:
+                written = document_yaml(_below(json.loads(self._openapi_json().get_data())))
+            return Response(written, content_type="application/yaml")  # RFC 9512
 
         app.add_url_rule(dialect.document_path, f"{dialect.name}.openapi", openapi)
         app.add_url_rule(dialect.yaml_path, f"{dialect.name}.openapi_yaml", openapi_yaml)
@@ -100,3 +105,8 @@ class DialectApi(flask_smorest.Api):  # type: ignore[misc]
         for name, text in {**descriptions, "DEFAULT_ERROR": "Any other error"}.items():
             response = {"description": text, "content": content}
             self.spec.components.response(name, response, lazy=True)
+
+
+def _below(document: dict[str, Any]) -> dict[str, Any]:
+    """Say in a document below which prefix of a proxy the addresses are (OpenAPI 3.0.3, 4.7.5)."""
+    return {**document, "servers": [{"url": request.script_root}]}

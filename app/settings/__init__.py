@@ -183,6 +183,9 @@ def _orchestrators(
 
 def _cross_checks(settings: Settings) -> list[FieldError]:
     faults = auth_checks(settings.api, is_loopback(settings.api.host))
+    if settings.api.proxies and settings.api.trusted_proxies:
+        text = "does not go together with 'trusted_proxies', which says the same and more"
+        faults.append(FieldError("api.proxies", text))
     keys = settings.ssh_keys
     if keys.vault is not None and keys.vault.is_secret_wrapped and settings.web_processes > 1:
         text = "a wrapped secret id can be used once, so there can be only one web process"

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import re
 from dataclasses import dataclass, replace
+from ipaddress import ip_network
 from pathlib import Path
 
 from marshmallow import ValidationError, fields
@@ -30,6 +31,18 @@ def check_origin(text: str) -> None:
         )
     if found["port"] is not None and found["port"] == _USUAL_PORTS.get(found["scheme"]):
         raise ValidationError(f"must be written without :{found['port']}, as browsers write it")
+
+
+def check_network(text: str) -> None:
+    """Check that a text is a network, or one address.
+
+    Raises:
+        ValidationError: It is not.
+    """
+    try:
+        ip_network(text)
+    except ValueError as exc:
+        raise ValidationError(f"must be a network such as 10.0.0.0/8: {exc}") from None
 
 
 @dataclass(frozen=True)

@@ -11,7 +11,7 @@ from marshmallow import fields, validate
 
 from app.cores import usable_cores
 from app.domain import USERNAME, Role
-from app.settings.edge import CorsSettings, TlsSettings
+from app.settings.edge import CorsSettings, TlsSettings, check_network
 from app.settings.limits import QuotasSettings, RateLimitSettings
 from app.settings.schema import Duration, OneOrMore, WholeNumber, section, setting
 
@@ -145,6 +145,13 @@ class ApiSettings:
         "Proxies in front of the service, each of which adds whoever called it to "
         "`X-Forwarded-For`. Wrong logins are slowed down by the address that this tells; with 0, "
         "by that of the connection.",
+    )
+    trusted_proxies: list[str] = setting(
+        fields.List(fields.String(validate=check_network), load_default=list),
+        "Networks of the proxies in front of the service, such as `10.0.0.0/8` or `127.0.0.1`. "
+        "Only what comes from there is believed when it tells, by `Forwarded` or "
+        "`X-Forwarded-For`, `-Proto`, `-Host` and `-Prefix`, who asks and under which address. In "
+        "place of `proxies`.",
     )
     max_body_bytes: int = setting(
         WholeNumber(load_default=_MIB, validate=validate.Range(min=1024)),
