@@ -35,7 +35,8 @@ _OF_MANY: Final = f"one of more than {_MOST_KINDS} kinds within a minute"
 _NO_TIME: Final = datetime.min.replace(tzinfo=UTC)
 _MOST_WAITING: Final = 10_000
 _AT_ONCE: Final = 500
-_MOST_LOOKS: Final = 50
+_MOST_LOOKS: Final = 200
+"""Most windows of rows that one request looks at, each some milliseconds."""
 _RETRY_SECONDS: Final = 5.0
 """Pause before it is tried again to write what the store did not take."""
 _LOST: Final = "events were lost: more came than could be kept"

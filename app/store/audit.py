@@ -22,7 +22,7 @@ _LONGEST: Final = {
     if isinstance(column.type, String) and column.name != audit.c.result.name
 }
 _UNPRINTABLE: Final = re.compile("[\x00-\x1f\x7f-\x9f\u2028\u2029\ud800-\udfff]")
-_WINDOW: Final = 20_000
+_WINDOW: Final = 5_000
 """How many rows one statement looks at, some milliseconds; filters have no indexes of their own,
 which would have to be written with each event."""
 _DISORDER: Final = timedelta(minutes=5)

@@ -46,6 +46,7 @@ from app.errors import (
     Conflict,
     InvalidRequest,
     NotFound,
+    StoreUnavailable,
     UpstreamError,
     UpstreamTimeout,
     UpstreamUnreachable,
@@ -1452,3 +1453,22 @@ def test_a_round_that_hangs_is_told(stage, monkeypatch):
     monkeypatch.setattr(conductor, "_take_over", lambda: allowed.wait(PATIENCE_SECONDS))
     assert wait_until(conductor.stuck) == "the claim round"
     allowed.set()
+
+
+def test_what_is_kept_no_longer_is_removed_now_and_then_whatever_fails(stage):
+    asked = []
+
+    def fails():
+        asked.append("fails")
+        raise StoreUnavailable("away")
+
+    def removes():
+        asked.append("removes")
+        return 3
+
+    settings = ConductorSettings(threads=1, lease=15.0, stale_after=60.0, look_timeout=600.0)
+    prunes = {"one": fails, "other": removes}
+    conductor = Conductor(stage.database, {}, settings, NODE, prunes)
+    for _ in range(3):
+        conductor._forget()
+    assert asked == ["fails", "removes"]
