@@ -6,6 +6,7 @@ added is audited without further doing.
 
 from __future__ import annotations
 
+from contextlib import suppress
 from dataclasses import replace
 from http import HTTPStatus
 
@@ -13,7 +14,9 @@ from flask import Response, current_app, g, has_request_context, request
 
 from app.domain import AuditResult
 from app.errors import Hidden, LimitExceeded, NotAuthenticated, SlipwayError
+from app.execution_names import is_name
 from app.identity.port import SignInNeeded
+from app.resources._context import services
 from app.resources._permissions import Declaration, declaration_of
 from app.services.audit import Audit, Origin
 
@@ -50,7 +53,7 @@ def audit_request(audit: Audit, response: Response) -> None:
     if result is AuditResult.DENIED and _is_about_sign_in(cause):
         _record_sign_in(audit, cause)
         return
-    target = response.headers.get("Location") or request.path
+    target = _by_ids(response.headers.get("Location") or request.path)
     detail = f"{request.method} {request.path} answered {response.status_code}"
     if isinstance(cause, SlipwayError):
         detail = f"{detail} {cause.code}"
@@ -67,6 +70,21 @@ def _record_sign_in(audit: Audit, cause: Exception | None) -> None:
     if claim is not None and claim.known and claim.subject:
         event = replace(event, username=claim.username, credential=claim.subject)
     audit.record(event)
+
+
+def _by_ids(address: str) -> str:
+    """Return an address with the id of each execution that it names otherwise.
+
+    So all that is audited of one execution is found by one target; the detail has what was sent.
+    """
+    return "/".join(_id_of(part) if is_name(part) else part for part in address.split("/"))
+
+
+def _id_of(name: str) -> str:
+    with suppress(SlipwayError):  # the store may be what fails
+        for execution in services().executions.known_as(name):
+            return execution.id
+    return name
 
 
 def _declared() -> Declaration:

@@ -93,6 +93,26 @@ def test_changes_are_audited_with_what_they_made(guarded, as_user):
     assert {e["credential"].split(":")[0] for e in about_it} == {"basic"}
 
 
+def test_whatever_is_done_to_an_execution_by_its_name_is_audited_by_its_id(guarded, as_user):
+    flow = {"id": "flow", "steps": [{"id": "a", "type": "script", "config": {"script": "true"}}]}
+    assert call(guarded, "POST", "/workflows", as_user("dev"), json=flow) == 201
+    launched = guarded.client.post("/workflows/flow/run", headers=as_user("ada"))
+    path = launched.headers["Location"]
+    id_ = guarded.store.id_named(launched.json["execution_id"])
+    assert call(guarded, "DELETE", path, as_user("bob")) == 404
+    assert call(guarded, "POST", f"{path}/pause", as_user("ada")) == 202
+    found = events(guarded, as_user, f"target=/executions/{id_}")
+    assert [(e["action"], e["target"], e["result"]) for e in found][::-1] == [
+        ("executions:run", f"/executions/{id_}", "success"),
+        ("executions:cancel", f"/executions/{id_}", "denied"),
+        ("executions:steer", f"/executions/{id_}/pause", "success"),
+    ]
+    unknown = "/executions/flow-20231209-143022"
+    assert call(guarded, "DELETE", unknown, as_user("ada")) == 404
+    (refused,) = events(guarded, as_user, f"target={unknown}")
+    assert refused["result"] == "refused"
+
+
 def test_pages_follow_each_other(guarded, as_user):
     for _ in range(7):
         assert call(guarded, "POST", "/ssh_keys", as_user("ada")) == 201
