@@ -5,8 +5,10 @@
     SlipwayError
     ├── InvalidRequest            the caller must change the request
     │   └── InvalidDefinition     the same, for a workflow definition
+    ├── SeveralCredentials        two at once, so nobody knows who asks
     ├── NotAuthenticated          nobody, or a wrong password
     ├── NotAllowed                known, but without the role
+    │   ├── ScopeMissing          the role would do; the credential is restricted
     │   └── ForeignOrigin         a browser asks, for a page of somebody else
     ├── UnknownHost               meant for another service
     ├── NotFound                  no such thing, as far as this caller may know
@@ -133,6 +135,12 @@ class InvalidDefinition(InvalidRequest):
     code = "invalid_definition"
 
 
+class SeveralCredentials(SlipwayError):
+    """The request carries more than one credential (RFC 6750, 3.1)."""
+
+    code = "several_credentials"
+
+
 class NotAuthenticated(SlipwayError):
     """No credentials, or wrong ones."""
 
@@ -143,6 +151,23 @@ class NotAllowed(SlipwayError):
     """The caller lacks the role for this."""
 
     code = "not_allowed"
+
+
+class ScopeMissing(NotAllowed):
+    """Known, and with the role, but by a credential that is restricted to something else.
+
+    Args:
+        message: Sentence that a caller may see.
+        permission: Name of the permission that the credential does not let through.
+    """
+
+    def __init__(self, message: str, permission: str, **more: Any) -> None:
+        super().__init__(message, **more)
+        self.permission = permission
+
+    def again(self) -> Self:
+        """Return a new error that says the same."""
+        return type(self)(self.message, self.permission, detail=self.detail)
 
 
 class ForeignOrigin(NotAllowed):

@@ -32,6 +32,7 @@ from app.resources._every_answer import EveryAnswer
 from app.resources._flask import LeanFlask
 from app.resources._limits import tell_standings
 from app.resources._proxies import TrustedProxies, place_below
+from app.resources._query_keys import WithoutQueryKeys
 from app.services.access import Access
 from app.services.adoption import AdoptionService
 from app.services.audit import Audit
@@ -132,6 +133,10 @@ def create_web(settings: Settings, *, share: int = 1) -> Web:
         [import_dialect(name) for name in settings.api.dialects or DIALECTS], always
     )
     dialects.mount(app)
+    takes_keys = settings.api.auth.allow_query_key
+    app.wsgi_app = WithoutQueryKeys(  # type: ignore[method-assign]
+        app.wsgi_app, lambda path: takes_keys and dialects.takes_query_keys(path)
+    )
     return Web(
         app, dialects, changes, database, key_store, services.metrics, services.audit
     )  # fmt: skip

@@ -5,7 +5,7 @@ from __future__ import annotations
 import logging
 import re
 import sys
-from collections.abc import MutableMapping
+from collections.abc import Mapping, MutableMapping
 from contextvars import ContextVar
 from typing import Any
 
@@ -23,9 +23,14 @@ _SECRET_TEXTS = (
     ),
     re.compile(r"(?<=://)[^/\s:@]+:[^/\s@]+(?=@)"),
     re.compile(r"\bhv[sb]\.[\w.-]{20,}"),
+    # API keys, and what a message has cut off of one; ``%5F`` is how addresses may write ``_``.
+    re.compile(r"slw(?:_|%5[Ff])[0-9A-Za-z]{5,}"),
+    # Tokens (RFC 7515, 7.1), which begin with an encoded brace, also when the end is cut off.
+    re.compile(r"(?<![\w-])e[wy][\w-]{8,}\.[\w-]{8,}(?:\.[\w-]*)?"),
     re.compile(r"(?<=/ssh_keys/[^/]{8})[^/\s]+"),  # the whole id of a key is as good as the key
 )
 _HIDDEN = "***"
+_DEEPEST = 6
 
 
 def configure_logging(level: str, log_format: str) -> None:
@@ -74,7 +79,7 @@ def configure_logging(level: str, log_format: str) -> None:
 
 
 def redact(text: str) -> str:
-    """Hide what looks like a private key or its id, a password in a URL, or a Vault token."""
+    """Hide what looks like a private key or its id, an API key, a token or a password in a URL."""
     for pattern in _SECRET_TEXTS:
         text = pattern.sub(_HIDDEN, text)
     return text
@@ -93,8 +98,26 @@ def _redact(
     _logger: Any, _method: str, event: MutableMapping[str, Any]
 ) -> MutableMapping[str, Any]:
     for name, value in event.items():
-        if _SECRET_NAMES.search(name):
-            event[name] = _HIDDEN
-        elif isinstance(value, str):
-            event[name] = redact(value)
+        if name.startswith("_"):  # what structlog itself passes on
+            continue
+        event[name] = _HIDDEN if _SECRET_NAMES.search(name) else _redacted(value, _DEEPEST)
     return event
+
+
+def _redacted(value: Any, levels: int) -> Any:
+    """Return a value without the secrets in its texts, however they are nested."""
+    if isinstance(value, str):
+        return redact(value)
+    if isinstance(value, bytes):
+        return redact(value.decode(errors="replace"))
+    if value is None or isinstance(value, bool | int | float):
+        return value
+    if levels and isinstance(value, Mapping):
+        return {
+            key: _HIDDEN if _SECRET_NAMES.search(str(key)) else _redacted(each, levels - 1)
+            for key, each in value.items()
+        }
+    if levels and isinstance(value, list | tuple | set | frozenset):
+        return [_redacted(each, levels - 1) for each in value]
+    text = str(value)
+    return value if redact(text) == text else redact(text)

@@ -38,8 +38,9 @@ _ABSOLUTE = re.compile(r"https?://(?P<authority>[^/?#]*)(?P<rest>[/?].*)?", re.I
 _ORIGIN = re.compile(rb"\r\nOrigin:[ \t]*([^\r\n]*?)[ \t]*\r\n", re.IGNORECASE)
 # One line each, as two of them would be read differently by different programs.
 _SINGLE = frozenset(
-    {"HTTP_HOST", "CONTENT_TYPE", "CONTENT_LENGTH", "HTTP_AUTHORIZATION", "HTTP_ORIGIN"}
-)
+    {"HTTP_HOST", "CONTENT_TYPE", "CONTENT_LENGTH", "HTTP_AUTHORIZATION", "HTTP_X_API_KEY",
+     "HTTP_ORIGIN"}
+)  # fmt: skip
 
 _CHUNKED_HEAD = b"POST / HTTP/1.1\r\nTransfer-Encoding: chunked\r\n\r\n"
 _LEAST_OVERHEAD = 16 * 1024

@@ -22,6 +22,7 @@ class Anonymous(Authenticator):
 
     name = _NAME
     needs = "nothing"
+    asks_nothing = True
 
     @classmethod
     def create(cls, options: Any, context: Context) -> Self:

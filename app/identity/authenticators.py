@@ -2,13 +2,21 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Sequence
 from datetime import UTC, datetime
 
+from typing import Final
+
 from app.domain import Identity
-from app.errors import NotAuthenticated
+from app.errors import NotAuthenticated, SeveralCredentials
 from app.identity.checking import Checker
-from app.identity.port import Authenticator, Challenge, RequestView, SignInNeeded
+from app.identity.port import API_KEY_FIELD, Authenticator, Challenge, RequestView, SignInNeeded
+
+
+_JOINED: Final = re.compile(r",\s*(?:basic|bearer)\s", re.IGNORECASE)
+"""Two fields of one name, which a server may make one of (RFC 9110, 5.3)."""
+_UNTAKEN: Final = "What the request carries is no credential that is taken here."
 
 
 class Authenticators:
@@ -22,14 +30,18 @@ class Authenticators:
     def __init__(self, authenticators: Sequence[Authenticator], checker: Checker) -> None:
         self._authenticators = {each.name: each for each in authenticators}
         self._checker = checker
+        self._open = any(each.asks_nothing for each in authenticators)
 
     def authenticate(self, request: RequestView) -> Identity:
         """Return who sends a request.
 
         Raises:
+            SeveralCredentials: There is more than one; a cookie is not counted, since browsers
+                send it by themselves.
             SignInNeeded: There is no credential, or one that does not hold.
             LimitExceeded: Too many wrong credentials came before, or too many are verified now.
         """
+        explicit = False if self._open else _has_explicit(request)
         for authenticator in self._authenticators.values():
             claim = None
             try:
@@ -40,8 +52,7 @@ class Authenticators:
             except NotAuthenticated as exc:
                 challenges = self._challenges(authenticator, exc)
                 raise SignInNeeded(exc.message, challenges, claim) from exc
-        wanted = " or ".join(each.needs for each in self._authenticators.values())
-        raise SignInNeeded(f"This needs {wanted}.", self.challenges())
+        raise self._nobody(request, is_credential=explicit)
 
     def recheck(self, identity: Identity) -> Identity:
         """Return who somebody is by now, by the credential that they signed in with.
@@ -58,13 +69,44 @@ class Authenticators:
         """Return how one can sign in, for an answer to a request without credentials."""
         return self._challenges(None, None)
 
+    def _nobody(self, request: RequestView, *, is_credential: bool) -> SignInNeeded:
+        """Return why a request is refused whose credential nobody knows, or that has none."""
+        wanted = " or ".join(each.needs for each in self._authenticators.values())
+        if not is_credential:
+            return SignInNeeded(f"This needs {wanted}.", self.challenges())
+        self._checker.count_wrong(request.address)
+        refused = NotAuthenticated(_UNTAKEN)
+        offered = ((each, each.challenge(None)) for each in self._authenticators.values())
+        by_token = (each for each, made in offered if made is not None and made.scheme == "Bearer")
+        return SignInNeeded(
+            f"{_UNTAKEN} This needs {wanted}.", self._challenges(next(by_token, None), refused)
+        )
+
     def _challenges(
         self, refusing: Authenticator | None, refused: NotAuthenticated | None
     ) -> tuple[Challenge, ...]:
-        """Return the challenges of all, that of the one which refused first."""
+        """Return the challenges, one of each scheme, that of the one which refused first."""
         ordered = sorted(self._authenticators.values(), key=lambda each: each is not refusing)
         made = (each.challenge(refused if each is refusing else None) for each in ordered)
-        return tuple(challenge for challenge in made if challenge is not None)
+        by_scheme: dict[str, Challenge] = {}
+        for challenge in made:
+            if challenge is not None:
+                by_scheme.setdefault(challenge.scheme, challenge)
+        return tuple(by_scheme.values())
+
+
+def _has_explicit(request: RequestView) -> bool:
+    """Return whether a request carries a credential that its sender has put there.
+
+    Raises:
+        SeveralCredentials: It carries more than one.
+    """
+    authorization, key = request.header("Authorization"), request.header(API_KEY_FIELD)
+    number = bool(authorization) + bool(key) + len(request.query_keys)
+    is_double = authorization is not None and _JOINED.search(authorization) is not None
+    if number > 1 or is_double or (key is not None and "," in key):
+        raise SeveralCredentials("The request carries more than one credential; send one.")
+    return number > 0
 
 
 def _unexpired(identity: Identity) -> Identity:

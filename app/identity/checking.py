@@ -41,7 +41,7 @@ class Checker:
     subjects have their turns, those that do not exist one among them all, and addresses within a
     subject. A caller who asks for more than a few at the same time is refused at once. The same
     credential asked for several times at once is computed once, and remembered for a while as a
-    keyed digest.
+    keyed digest. Wrong ones that cannot be guessed are counted by themselves.
 
     Args:
         remember_seconds: How long a credential that was verified slowly is remembered.
@@ -53,7 +53,7 @@ class Checker:
         self._remember_seconds = remember_seconds
         self._pool = pool
         self._places = FairPlaces(threads, _MOST_WAITING)
-        self._attempts = Attempts()
+        self._attempts, self._misses = Attempts(), Attempts()
         self._lock = threading.Lock()
         self._under_way: dict[tuple[bytes, str], _Check] = {}
         self._key = os.urandom(32)
@@ -73,8 +73,14 @@ class Checker:
         """
         if claim.secret is None:
             return authenticator.verify(claim)
-        counted = f"{authenticator.name} {claim.subject}" if claim.known else ""
         side = side_of(address)
+        if authenticator.unguessable:
+            try:
+                return authenticator.verify(claim)
+            except NotAuthenticated:
+                self.count_wrong(address)
+                raise
+        counted = f"{authenticator.name} {claim.subject}" if claim.known else ""
         if not authenticator.slow:
             return self._verify_quickly(authenticator, claim, counted, side)
         # The length keeps apart what is the subject and what is the secret.
@@ -90,6 +96,16 @@ class Checker:
         identity = self._verify_once(authenticator, claim, digest, (counted, side))
         self._remember(digest, identity)
         return identity
+
+    def count_wrong(self, address: str | None) -> None:
+        """Note a credential that cannot be guessed, and is wrong.
+
+        Raises:
+            LimitExceeded: Too many came from there.
+        """
+        side = side_of(address)
+        self._misses.check("", side)
+        self._misses.failed("", side)
 
     def _verify_quickly(
         self, authenticator: Authenticator, claim: Claim, counted: str, side: str

@@ -2,11 +2,11 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Collection, Mapping
 from typing import Final
 
 from app.domain import Identity, Permission, Role
-from app.errors import NotAllowed
+from app.errors import NotAllowed, ScopeMissing
 
 _USER: Final = frozenset(
     {
@@ -79,13 +79,20 @@ def require(identity: Identity, permission: Permission) -> None:
     """Make sure that somebody has a permission.
 
     Raises:
+        ScopeMissing: Their roles give it, and their credential does not let it through.
         NotAllowed: They do not have it.
     """
     if is_allowed(identity, permission):
         return
     if is_allowed(Identity(identity.username, identity.roles), permission):
-        raise NotAllowed(f"The credential is restricted, and does not allow '{permission}'.")
+        text = f"The credential is restricted, and does not allow '{permission}'."
+        raise ScopeMissing(text, str(permission))
     raise NotAllowed(f"This needs the role '{roles_with(permission)[0]}'.")
+
+
+def is_within(role: Role, roles: Collection[Role]) -> bool:
+    """Return whether some roles give all that another one gives."""
+    return PERMISSIONS[role] <= frozenset().union(*(PERMISSIONS[each] for each in roles))
 
 
 def roles_with(permission: Permission) -> tuple[Role, ...]:

@@ -11,13 +11,18 @@ from __future__ import annotations
 from abc import ABC, abstractmethod
 from collections.abc import Mapping
 from dataclasses import dataclass, field
-from typing import Any, ClassVar, Protocol, Self
+from typing import Any, ClassVar, Final, Protocol, Self
 
 from app.domain import Credential, Identity
 from app.errors import NotAuthenticated
 from app.identity.users import UserDirectory
 from app.settings import Settings
 from app.store.database import Database
+
+
+API_KEY_FIELD: Final = "X-API-Key"
+REALM: Final = "Slipway"
+"""What challenges call the service (RFC 9110, 11.5)."""
 
 
 class RequestView(Protocol):
@@ -39,6 +44,10 @@ class RequestView(Protocol):
 
     def cookie(self, name: str) -> str | None:
         """Return the value of a cookie; None without it."""
+
+    @property
+    def query_keys(self) -> tuple[str, ...]:
+        """The API keys in the address, where those are taken (``?api_key=``)."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -110,6 +119,9 @@ class Authenticator(ABC):
         needs: What a caller must send, in words that fit behind "this needs".
         slow: Verifying takes long on purpose, as the hash of a password does: it is then done in a
             pool, in turns, and what was right is remembered for ``api.auth.cache``.
+        unguessable: Its secrets are long and made by chance. What is right is then let in however
+            many wrong ones come before, so nobody can lock others out; wrong ones count by address.
+        asks_nothing: It lets in whoever asks, whatever they send.
         scheme: Security scheme object of OpenAPI (3.0.3, 4.7.23); None where nothing is sent.
     """
 
@@ -120,6 +132,8 @@ class Authenticator(ABC):
     name: ClassVar[str]
     needs: ClassVar[str]
     slow: ClassVar[bool] = False
+    unguessable: ClassVar[bool] = False
+    asks_nothing: ClassVar[bool] = False
     scheme: ClassVar[Mapping[str, str] | None] = None
 
     @classmethod
@@ -163,6 +177,18 @@ class Authenticator(ABC):
         Args:
             refused: Why the credential of this kind was refused; None if there was none.
         """
+
+
+def bearer_challenge(refused: NotAuthenticated | None) -> Challenge:
+    """Return the challenge of all that take tokens (RFC 6750, 3).
+
+    Args:
+        refused: Why a token was refused; None where there was none, and then there is no error.
+    """
+    params = {"realm": REALM}
+    if refused is not None:
+        params |= {"error": "invalid_token", "error_description": refused.message}
+    return Challenge("Bearer", params)
 
 
 def credential_of(authenticator: type[Authenticator], id_: str) -> Credential:

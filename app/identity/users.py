@@ -3,20 +3,13 @@
 from __future__ import annotations
 
 import hashlib
-import threading
-import time
-from collections import OrderedDict
 from collections.abc import Sequence
 from dataclasses import dataclass
-from typing import Final
 
 from app.domain import USERNAME, Role
+from app.identity.numbered import NumberedReads
 from app.settings import UserSettings
 from app.store.users import StoredUser, Users
-
-_LOOK_SECONDS: Final = 0.25
-"""How late a change of users made by another process may be seen."""
-_MOST_REMEMBERED: Final = 10_000
 
 
 @dataclass(frozen=True, slots=True)
@@ -42,8 +35,7 @@ class User:
 class UserDirectory:
     """Finds users by name, without asking the store each time.
 
-    A change by another process is known within a quarter of a second: then a number is read, and
-    where that is another one, all that is remembered is forgotten.
+    A change by another process is known within a quarter of a second.
 
     Args:
         configured: The users of the settings, with hashed passwords.
@@ -53,11 +45,7 @@ class UserDirectory:
     def __init__(self, configured: Sequence[UserSettings], store: Users) -> None:
         self._configured = {user.username: user for user in configured}
         self._store = store
-        self._lock = threading.Lock()
-        self._remembered: OrderedDict[str, User | None] = OrderedDict()
-        self._revision = -1
-        self._look_at = 0.0
-        self._expired = 0
+        self._reads = NumberedReads(store.revision, self._look_up)
 
     def find(self, username: str) -> User | None:
         """Return the user of a name, disabled or not; None where there is none.
@@ -67,18 +55,7 @@ class UserDirectory:
         """
         if not USERNAME.fullmatch(username):
             return None
-        revision = self._current()
-        with self._lock:
-            if username in self._remembered:
-                self._remembered.move_to_end(username)
-                return self._remembered[username]
-        found = self._look_up(username)
-        with self._lock:
-            if self._revision == revision:
-                self._remembered[username] = found
-                while len(self._remembered) > _MOST_REMEMBERED:
-                    self._remembered.popitem(last=False)
-        return found
+        return self._reads.get(username)
 
     def is_shut_out(self, username: str) -> bool:
         """Return whether somebody may not sign in, who need not be known otherwise.
@@ -93,25 +70,7 @@ class UserDirectory:
 
     def expire(self) -> None:
         """Forget what is remembered, because this process has changed something."""
-        with self._lock:
-            self._expired += 1
-            self._look_at = 0.0
-
-    def _current(self) -> int:
-        """Return the number of the last change, as it was a moment ago."""
-        with self._lock:
-            if time.monotonic() < self._look_at:
-                return self._revision
-            expired = self._expired
-        looked_at = time.monotonic()
-        revision = self._store.revision()
-        with self._lock:
-            if revision != self._revision:
-                self._remembered.clear()
-                self._revision = revision
-            if self._expired == expired:
-                self._look_at = looked_at + _LOOK_SECONDS
-            return revision
+        self._reads.expire()
 
     def _look_up(self, username: str) -> User | None:
         configured, stored = self._configured.get(username), self._store.get(username)

@@ -14,6 +14,7 @@ from app.identity.port import Challenge
 from app.resources._context import services
 from app.resources._limits import charge
 from app.resources._permissions import declaration_of
+from app.resources._query_keys import QUERY_KEYS
 from app.services.tickets import EVENTS
 
 CERTIFICATE = "slipway.certificate"
@@ -42,6 +43,12 @@ class FlaskRequest:
     def cookie(self, name: str) -> str | None:
         """Return the value of a cookie."""
         return request.cookies.get(name)
+
+    @property
+    def query_keys(self) -> tuple[str, ...]:
+        """The API keys in the address, where those are taken."""
+        keys: tuple[str, ...] = request.environ.get(QUERY_KEYS, ())
+        return keys
 
 
 _REQUEST = FlaskRequest()

@@ -74,6 +74,8 @@ class Dialect:
             there is none, as for pages. As YAML it is served at ``<prefix>/openapi.yaml``.
         names_challenges: Whether a 401 says how to sign in (``WWW-Authenticate``). Browsers ask for
             a password then, which pages with a form of their own have no use for.
+        takes_query_keys: Whether API keys may stand in the address (``?api_key=``), which ends in
+            the logs of proxies. It is for clients of an API that has always had it so.
     """
 
     name: str
@@ -83,6 +85,7 @@ class Dialect:
     encoders: Mapping[str, type[Encoder]] = field(default_factory=dict)
     document: Document | None = None
     names_challenges: bool = True
+    takes_query_keys: bool = False
 
     def __post_init__(self) -> None:
         if self.prefix and not _PREFIX.fullmatch(self.prefix):

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
 from contextlib import nullcontext
+from dataclasses import replace
 from http import HTTPStatus
 from itertools import combinations
 
@@ -11,7 +12,8 @@ import structlog
 from flask import Flask, Response, request
 from werkzeug.exceptions import HTTPException
 
-from app.errors import ConfigError, SlipwayError
+from app.errors import ConfigError, FieldError, SlipwayError
+from app.observability import redact
 from app.resources import _errors
 from app.resources._audit import note_cause
 from app.resources._auth import check
@@ -73,6 +75,11 @@ class Dialects:
         require_declarations(app)
         app.before_request(check)
 
+    def takes_query_keys(self, path: str) -> bool:
+        """Return whether an API key may stand in the query of an address."""
+        dialect = self._owner(path)
+        return dialect is not None and dialect.takes_query_keys
+
     def refuse(
         self,
         path: str,
@@ -121,13 +128,22 @@ class Dialects:
 
     def _answer(self, path: str, failure: Failure) -> Response:
         """Answer in the form of the dialect with the longest prefix of an address."""
-        owners = (dialect for dialect in self._longest_first if dialect.owns(path))
-        dialect = next(owners, None)
+        dialect, failure = self._owner(path), _without_secrets(failure)
         response = _render(dialect.errors if dialect else _FALLBACK, failure)
         response.headers.update(failure.headers)
         if dialect is not None and not dialect.names_challenges:
             response.headers.pop(_CHALLENGE, None)
         return response
+
+    def _owner(self, path: str) -> Dialect | None:
+        owners = (dialect for dialect in self._longest_first if dialect.owns(path))
+        return next(owners, None)
+
+
+def _without_secrets(failure: Failure) -> Failure:
+    """Return a failure without the keys and tokens that a caller sent where none belongs."""
+    fields = tuple(FieldError(redact(f.path), redact(f.message)) for f in failure.fields)
+    return replace(failure, detail=redact(failure.detail), fields=fields)
 
 
 def _render(renderer: ErrorRenderer, failure: Failure) -> Response:

@@ -17,8 +17,10 @@ from flask import request
 from werkzeug.exceptions import HTTPException
 
 from app import errors
+from app.domain import Permission
 from app.errors import FieldError, SlipwayError, told
-from app.identity.port import Challenge, SignInNeeded
+from app.identity.port import REALM, Challenge, SignInNeeded
+from app.identity.scopes import scopes_for
 from app.resources._auth import challenge_text
 from app.resources._context import services
 from app.settings.schema import WORDS, flatten
@@ -27,6 +29,7 @@ log = structlog.get_logger(__name__)
 
 _STATUSES: Mapping[type[SlipwayError], HTTPStatus] = {
     errors.InvalidRequest: HTTPStatus.UNPROCESSABLE_ENTITY,
+    errors.SeveralCredentials: HTTPStatus.BAD_REQUEST,
     errors.NotAuthenticated: HTTPStatus.UNAUTHORIZED,
     errors.NotAllowed: HTTPStatus.FORBIDDEN,
     errors.UnknownHost: HTTPStatus.MISDIRECTED_REQUEST,
@@ -114,6 +117,8 @@ def of_slipway_error(error: SlipwayError, path: str) -> Failure:
     headers: dict[str, str | list[str]] = {}
     if isinstance(error, errors.NotAuthenticated):
         headers["WWW-Authenticate"] = [challenge_text(each) for each in _challenges(error)]
+    if isinstance(error, errors.ScopeMissing):
+        headers["WWW-Authenticate"] = challenge_text(_scope_challenge(error))
     if error.retry_after_seconds is not None or status in _RETRY:
         headers["Retry-After"] = str(_retry_after(error.retry_after_seconds or _RETRY_SECONDS))
     failure = Failure(status, error.code, error.message, error.fields, headers, error)
@@ -128,6 +133,16 @@ def _challenges(error: errors.NotAuthenticated) -> Sequence[Challenge]:
     if isinstance(error, SignInNeeded):
         return error.challenges
     return services().authenticators.challenges()
+
+
+def _scope_challenge(error: errors.ScopeMissing) -> Challenge:
+    """Return which scope a credential would need (RFC 6750, 3.1): the narrowest that does."""
+    scope = scopes_for(Permission(error.permission))[0]
+    return Challenge(
+        "Bearer",
+        {"realm": REALM, "error": "insufficient_scope",
+         "error_description": error.message, "scope": scope},
+    )  # fmt: skip
 
 
 def of_http_exception(error: HTTPException) -> Failure:

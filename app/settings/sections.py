@@ -47,14 +47,21 @@ class UserSettings:
     )
 
 
+def _secret() -> fields.String:
+    """Make a text that is not empty where it is given, as by a variable that is."""
+    not_empty = validate.Length(min=1, error="must not be empty")
+    return fields.String(load_default=None, allow_none=False, validate=not_empty)
+
+
 @dataclass(frozen=True)
 class AuthSettings:
     """Who may use the API."""
 
     type: str | list[str] = setting(
         OneOrMore(load_default="none"),
-        "`none` (everybody is an admin, loopback only) or `basic`; a list offers several ways to "
-        "sign in, of which the first that knows the credential of a request decides. "
+        "`none` (everybody is an admin, loopback only), `basic` or `api_key`; a list offers "
+        "several ways to sign in, of which the first that knows the credential of a request "
+        "decides. "
         "`package.module:Class` is one of your own (`docs/guides/extending.md`).",
     )
     users: list[UserSettings] = setting(
@@ -69,6 +76,32 @@ class AuthSettings:
         Duration(load_default="5m", at_least=0.05),
         "How often it is checked, while a request lasts, that its credential still holds.",
     )
+    secret: str | None = setting(
+        _secret(),
+        "The one key that all callers share, for `api_key`: 20 characters at least. With `jwt` it "
+        "signs tokens instead: 32 bytes at least.",
+        secret=True,
+    )
+    api_key_secret: str | None = setting(
+        _secret(),
+        "The shared key where `jwt` and `api_key` are both on; another text than `secret`, so that "
+        "who has the key cannot sign tokens.",
+        secret=True,
+    )
+    roles: list[Role] = setting(
+        fields.List(
+            fields.Enum(Role, by_value=True),
+            load_default=lambda: [Role.USER, Role.DEVELOPER],
+            validate=validate.Length(min=1, error="must name at least one"),
+            metadata={"default_text": "[user, developer]"},
+        ),
+        "What whoever sends the shared key may do, as the user `api`.",
+    )
+    allow_query_key: bool = setting(
+        fields.Boolean(load_default=True),
+        "Take API keys as `?api_key=`, too, on the APIs that have it so; addresses end in the logs "
+        "of proxies.",
+    )
     options: Mapping[str, Any] = field(default_factory=dict)
     """Validated options of each configured way to sign in, by its name."""
 
@@ -76,6 +109,18 @@ class AuthSettings:
     def types(self) -> tuple[str, ...]:
         """The ways to sign in, in their order."""
         return (self.type,) if isinstance(self.type, str) else tuple(self.type)
+
+    @property
+    def signing_secret(self) -> str | None:
+        """What signs tokens (HS256); None where `jwt` is off, or has no secret."""
+        return self.secret if "jwt" in self.types else None
+
+    @property
+    def shared_key(self) -> str | None:
+        """The key that all callers share; None where `api_key` is off, or there is none."""
+        if "api_key" not in self.types:
+            return None
+        return self.api_key_secret if "jwt" in self.types else self.api_key_secret or self.secret
 
 
 @dataclass(frozen=True)

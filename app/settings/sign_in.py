@@ -9,6 +9,7 @@ from app.errors import ConfigError, FieldError
 from app.settings.schema import load_section
 from app.settings.secrets import written_secrets
 from app.settings.sections import ApiSettings
+from app.settings.shared_secret import secret_checks
 
 _OPEN = "none"
 
@@ -102,7 +103,7 @@ def auth_checks(api: ApiSettings, is_local: bool) -> list[FieldError]:
         if user.username in seen:
             faults.append(FieldError(f"{path}.username", f"'{user.username}' is used twice"))
         seen.add(user.username)
-    return faults
+    return faults + secret_checks(api.auth)
 
 
 def _auth_of(tree: Mapping[str, Any]) -> dict[str, Any]:
