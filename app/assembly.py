@@ -20,11 +20,13 @@ from app.conductor import Conductor, connections_for, this_node
 from app.engine.compiled import make_compiler
 from app.engine.importing import DefinitionImporter
 from app.errors import ConfigError
+from app.identity.key_directory import ApiKeyDirectory
 from app.identity.registry import authenticator_class
 from app.identity.users import UserDirectory
 from app.registered import import_named
 from app.services.audit import Audit, Origin
 from app.settings import Settings, load_settings
+from app.store.api_keys import ApiKeys
 from app.store.audit import AuditLog
 from app.store.database import Database
 from app.store.keys import SealedKeys
@@ -35,6 +37,7 @@ from app.store.users import Users
 
 if TYPE_CHECKING:
     from app.resources._dialect import Dialect
+    from app.services.api_keys import ApiKeyService
     from app.services.users import UserService
 
 DIALECTS = {
@@ -146,6 +149,24 @@ def user_service(settings: Settings, origin: Origin) -> tuple[UserService, Datab
     pool = make_pool(HASHING_THREADS)
     directory = UserDirectory(configured, users)
     return UserService(users, directory, configured, pool, audit), database
+
+
+def api_key_service(
+    settings: Settings, origin: Origin
+) -> tuple[tuple[ApiKeyService, UserDirectory], Database]:
+    """Open the API keys and their owners, for whoever manages them from the command line.
+
+    Args:
+        settings: All of them.
+        origin: Who that is.
+    """
+    from app.services.api_keys import ApiKeyService  # noqa: PLC0415  (few processes need it)
+
+    database = Database(settings.database_url)
+    keys, users = ApiKeys(database), UserDirectory(settings.api.auth.users, Users(database))
+    audit = Audit(AuditLog(database), lambda: origin, logged=False)
+    options = settings.api.auth.options.get("api_key")
+    return (ApiKeyService(keys, ApiKeyDirectory(keys), users, options, audit), users), database
 
 
 def check_secrets(settings: Settings, database: Database) -> None:

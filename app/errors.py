@@ -7,6 +7,7 @@
     │   └── InvalidDefinition     the same, for a workflow definition
     ├── SeveralCredentials        two at once, so nobody knows who asks
     ├── NotAuthenticated          nobody, or a wrong password
+    │   └── CredentialEnded       a right one, that does not hold any more
     ├── NotAllowed                known, but without the role
     │   ├── ScopeMissing          the role would do; the credential is restricted
     │   └── ForeignOrigin         a browser asks, for a page of somebody else
@@ -145,6 +146,10 @@ class NotAuthenticated(SlipwayError):
     """No credentials, or wrong ones."""
 
     code = "not_authenticated"
+
+
+class CredentialEnded(NotAuthenticated):
+    """The credential was right, and does not hold any more: who has it guesses nothing."""
 
 
 class NotAllowed(SlipwayError):

@@ -19,6 +19,7 @@ from app.clients.orchestrator import Context, bound_to_node
 from app.clients.registry import create_orchestrators
 from app.concurrency import make_pool
 from app.identity import port as identity_port
+from app.identity.key_directory import ApiKeyDirectory
 from app.identity.registry import create_authenticators
 from app.identity.users import UserDirectory
 from app.isolation import Isolated
@@ -35,6 +36,7 @@ from app.resources._proxies import TrustedProxies, place_below
 from app.resources._query_keys import WithoutQueryKeys
 from app.services.access import Access
 from app.services.adoption import AdoptionService
+from app.services.api_keys import ApiKeyService
 from app.services.audit import Audit
 from app.services.bundle import Services
 from app.services.events import EventService
@@ -58,6 +60,7 @@ from app.services.turns import Turns
 from app.services.users import HASHING_THREADS, UserService
 from app.services.workflows import WorkflowService
 from app.settings import Allowances, Settings
+from app.store.api_keys import ApiKeys
 from app.store.audit import AuditLog
 from app.store.changes import Changes
 from app.store.conductors import Conductors
@@ -157,7 +160,11 @@ def _services(
     places = Places(settings.streams, metrics)
     users = UserDirectory(settings.api.auth.users, Users(database))
     audit = Audit(AuditLog(database), current_origin)
-    authenticators = create_authenticators(identity_port.Context(settings, database, users))
+    api_keys = ApiKeys(database)
+    api_key_directory = ApiKeyDirectory(api_keys)
+    authenticators = create_authenticators(
+        identity_port.Context(settings, database, users, api_key_directory)
+    )
     access = Access(orchestrators, authenticators, settings.api.auth.recheck)
     service = ExecutionService(
         records, access, AdoptionService(orchestrators, launches, access), changes,
@@ -229,6 +236,9 @@ def _services(
         rate_limits=_rate_limits(settings, metrics, share),
         metrics=metrics,
         audit=audit,
+        api_keys=ApiKeyService(
+            api_keys, api_key_directory, users, settings.api.auth.options.get("api_key"), audit
+        ),
         users=UserService(
             Users(database),
             users,

@@ -10,6 +10,7 @@ from app import __version__
 from app.observability import configure_logging
 
 _COMMANDS = {
+    "api-key": "Make, list and revoke API keys.",
     "abandon": "End executions whose machine is gone for good.",
     "config-docs": "Print the manual of the settings.",
     "check-config": "Check the settings without starting anything.",

@@ -2,10 +2,8 @@
 
 from __future__ import annotations
 
-import getpass
 import sys
-from collections.abc import Callable, Iterator
-from contextlib import contextmanager
+from collections.abc import Callable
 from functools import wraps
 from pathlib import Path
 from typing import Any, TypeVar
@@ -13,13 +11,10 @@ from typing import Any, TypeVar
 import click
 
 from app.assembly import user_service
-from app.cli._options import config_option, settings_or_exit, start_or_exit
-from app.cli._process import guard_process
+from app.cli._options import config_option
+from app.cli._store import opened_store
 from app.domain import Role
-from app.errors import SlipwayError, StoreUnavailable
-from app.services.audit import Origin
 from app.services.users import Account, UserChange, UserService
-from app.store import migrate
 
 F = TypeVar("F", bound=Callable[..., Any])
 
@@ -41,7 +36,7 @@ def _users(function: F) -> F:
     @config_option
     @wraps(function)
     def run(*args: Any, config: Path | None, data_dir: Path | None, **options: Any) -> None:
-        with _opened(config, data_dir) as users:
+        with opened_store(config, data_dir, user_service) as users:
             function(*args, users=users, **options)
 
     return run  # type: ignore[return-value]
@@ -130,35 +125,6 @@ def remove(users: UserService, username: str, force: bool) -> None:
     """Remove a user; their executions and keys stay."""
     users.remove(username, force=force)
     click.echo(f"{username}: removed")
-
-
-@contextmanager
-def _opened(config: Path | None, data_dir: Path | None) -> Iterator[UserService]:
-    """Open the users, and say in words what cannot be done."""
-    guard_process()
-    settings = settings_or_exit(config, {"data_dir": data_dir})
-    origin = Origin(credential=f"command-line:{_shell_user()}")
-    with start_or_exit():
-        users, database = user_service(settings, origin)
-        migrate.begin(database)
-        try:
-            yield users
-        except StoreUnavailable:
-            raise
-        except SlipwayError as exc:
-            click.echo(f"slipway: {exc.message}", err=True)
-            for fault in exc.fields:
-                click.echo(f"  {fault.path}: {fault.message}", err=True)
-            sys.exit(1)
-        finally:
-            database.dispose()
-
-
-def _shell_user() -> str:
-    try:
-        return getpass.getuser()
-    except (KeyError, OSError):  # of no name, as in some containers
-        return "unknown"
 
 
 def _ask_password() -> str:

@@ -5,14 +5,12 @@ from __future__ import annotations
 import re
 from collections.abc import Sequence
 from datetime import UTC, datetime
-
 from typing import Final
 
 from app.domain import Identity
 from app.errors import NotAuthenticated, SeveralCredentials
 from app.identity.checking import Checker
 from app.identity.port import API_KEY_FIELD, Authenticator, Challenge, RequestView, SignInNeeded
-
 
 _JOINED: Final = re.compile(r",\s*(?:basic|bearer)\s", re.IGNORECASE)
 """Two fields of one name, which a server may make one of (RFC 9110, 5.3)."""

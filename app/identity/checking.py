@@ -11,7 +11,7 @@ from dataclasses import dataclass, field
 
 from app.concurrency import FairPlaces, Pool
 from app.domain import Identity
-from app.errors import NotAuthenticated, SlipwayError
+from app.errors import CredentialEnded, NotAuthenticated, SlipwayError
 from app.identity.attempts import Attempts, side_of
 from app.identity.port import Authenticator, Claim
 
@@ -77,6 +77,8 @@ class Checker:
         if authenticator.unguessable:
             try:
                 return authenticator.verify(claim)
+            except CredentialEnded:
+                raise
             except NotAuthenticated:
                 self.count_wrong(address)
                 raise

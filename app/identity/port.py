@@ -15,10 +15,10 @@ from typing import Any, ClassVar, Final, Protocol, Self
 
 from app.domain import Credential, Identity
 from app.errors import NotAuthenticated
+from app.identity.key_directory import ApiKeyDirectory
 from app.identity.users import UserDirectory
 from app.settings import Settings
 from app.store.database import Database
-
 
 API_KEY_FIELD: Final = "X-API-Key"
 REALM: Final = "Slipway"
@@ -90,6 +90,7 @@ class Context:
     settings: Settings
     database: Database
     users: UserDirectory
+    api_keys: ApiKeyDirectory
 
 
 class SignInNeeded(NotAuthenticated):

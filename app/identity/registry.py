@@ -13,6 +13,7 @@ from app.registered import import_class
 AUTHENTICATORS = {
     "none": "app.identity.anonymous:Anonymous",
     "basic": "app.identity.basic:Basic",
+    "api_key": "app.identity.api_keys:ApiKeyAuthenticator",
     "certificate": "app.identity.certificate:Certificate",
 }
 

@@ -31,6 +31,11 @@ class User:
     configured: bool
     epoch: str
 
+    @property
+    def local(self) -> bool:
+        """Whether the service itself says who they are, and no issuer of tokens."""
+        return self.configured or self.password_hash is not None or bool(self.roles)
+
 
 class UserDirectory:
     """Finds users by name, without asking the store each time.

@@ -7,6 +7,7 @@ from dataclasses import dataclass
 from app.identity.authenticators import Authenticators
 from app.metrics import Metrics
 from app.services.access import Access
+from app.services.api_keys import ApiKeyService
 from app.services.audit import Audit
 from app.services.events import EventService
 from app.services.executions import ExecutionService
@@ -50,3 +51,4 @@ class Services:
     metrics: Metrics
     audit: Audit
     users: UserService
+    api_keys: ApiKeyService

@@ -58,7 +58,9 @@ def _key_checks(auth: AuthSettings, key: str) -> list[FieldError]:
     path = "api.auth.secret" if auth.api_key_secret is None else "api.auth.api_key_secret"
     faults = []
     if len(key) < _SHORTEST_KEY:
-        text = f"must be at least {_SHORTEST_KEY} characters long, such as of 'openssl rand -hex 20'"
+        text = (
+            f"must be at least {_SHORTEST_KEY} characters long, such as of 'openssl rand -hex 20'"
+        )
         faults.append(FieldError(path, text))
     if not _SENDABLE.fullmatch(key):
         text = "must be visible ASCII characters without spaces: a header field carries it"

@@ -164,7 +164,8 @@ counters = Table(
     metadata,
     # "changed", "wanted" and "touched": the last number that was given out. What is given out never
     # falls, also when the row that holds the highest is deleted, so no feed can have passed it
-    # already. "withdrawn" counts those rows, "users" the changes of users.
+    # already. "withdrawn" counts those rows, "users" the changes of users, "api_keys" those
+    # of API keys.
     Column("name", String(16), primary_key=True),
     Column("value", BigInteger, nullable=False),
     sqlite_with_rowid=False,
@@ -271,6 +272,29 @@ users = Table(
     Column("epoch", BigInteger, nullable=False),
     Column("created_at", Instant, nullable=False),
     Column("changed_at", Instant, nullable=False),
+)
+
+api_keys = Table(
+    "api_keys",
+    metadata,
+    Column("number", _Number, primary_key=True, autoincrement=True),
+    Column("id", String(16), nullable=False),
+    # SHA-256 of the whole key. It is long and made by chance, so a slow hash would gain nothing.
+    Column("digest", String(64), nullable=False),
+    Column("prefix", String(8), nullable=False),
+    Column("owner", String(100), nullable=False),
+    Column("foreign_owner", Boolean, nullable=False),
+    Column("name", String(100), nullable=False),
+    Column("roles", Json, nullable=False),
+    Column("scopes", Json),
+    Column("created_at", Instant, nullable=False),
+    Column("expires_at", Instant),
+    Column("last_used_at", Instant),
+    Column("revoked_at", Instant),
+    Index("ix_api_keys_id", "id", unique=True),
+    Index("ix_api_keys_digest", "digest", unique=True),
+    Index("ix_api_keys_owner", "owner"),
+    sqlite_autoincrement=True,
 )
 
 audit = Table(

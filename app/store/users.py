@@ -21,6 +21,7 @@ from sqlalchemy import (
 
 from app.domain import AuditEvent, Role
 from app.errors import Conflict, NotFound
+from app.store.api_keys import end_keys_of
 from app.store.audit import keep
 from app.store.database import Database
 from app.store.execution_rows import now
@@ -238,6 +239,8 @@ class Users:
                 mine = users.c.username == username
                 connection.execute(update(users).where(mine).values(**values))
             changed = _known(connection, username)
+            if changed.disabled:
+                end_keys_of(connection, username)
             if guard is not None:
                 guard.check(connection, username, found, changed)
             if event is not None:

@@ -11,7 +11,7 @@ import structlog
 from app.observability import configure_logging, redact
 
 KEY = "slw_" + "aB3" * 15 + "c"
-TOKEN = "eyJhbGciOiJIUzI1NiJ9.eyJzdWIiOiJhZGEiLCJleHAiOjF9.c2lnbmF0dXJlLW9mLWl0"  # noqa: S105
+TOKEN = "eyJhbGciOiJIUzI1NiJ9.eyJzdWIiOiJhZGEiLCJleHAiOjF9.c2lnbmF0dXJlLW9mLWl0"
 SECRETS = [KEY, KEY[:20], KEY.replace("_", "%5F"), TOKEN, TOKEN.rpartition(".")[0] + "."]
 
 

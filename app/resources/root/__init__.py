@@ -3,7 +3,16 @@
 from app.identity.registry import security_schemes
 from app.resources._dialect import Dialect, Document
 from app.resources._health import blueprint as health
-from app.resources.root import audit, executions, logs, ssh_keys, streams, users, workflows
+from app.resources.root import (
+    api_keys,
+    audit,
+    executions,
+    logs,
+    ssh_keys,
+    streams,
+    users,
+    workflows,
+)
 from app.resources.root.encoders import ENCODERS
 from app.resources.root.errors import RootErrors
 
@@ -17,6 +26,7 @@ DIALECT = Dialect(
         streams.blueprint,
         ssh_keys.blueprint,
         users.blueprint,
+        api_keys.blueprint,
         audit.blueprint,
         health,
     ),
