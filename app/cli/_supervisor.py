@@ -10,6 +10,7 @@ import socket
 import subprocess
 import threading
 import time
+from collections import deque
 from collections.abc import Callable, Mapping, Sequence
 from contextlib import ExitStack, suppress
 from dataclasses import dataclass, field
@@ -38,6 +39,8 @@ _STEADY_SECONDS = 10.0
 _HOPELESS = 3
 """Deaths in a row after which nobody should wait for a process."""
 _USAGE_ERROR = 2
+_RELOAD_SECONDS = 2.0
+"""How long the next process waits for one that reads its settings again, and may be replaced."""
 
 
 @dataclass(eq=False)
@@ -204,11 +207,14 @@ class Supervisor:
         self._children = children
         self._address = address
         self._tls = tls
+        self._had_terminal = os.isatty(0)
+        self._to_reload: deque[Child] = deque()
+        self._reloading: tuple[Child | None, int, float] = (None, 0, 0.0)
         self._stop_seconds = stop_seconds
         self._stopping = threading.Event()
 
     def run(self, announce: Callable[[str | None], None]) -> int:
-        """Run until SIGTERM or SIGINT.
+        """Run until SIGTERM or SIGINT; SIGHUP has the processes read their settings again.
 
         Args:
             announce: Gets the URL once the service is ready; None where the API is not served.
@@ -219,13 +225,14 @@ class Supervisor:
         signals = catch_stop_signals()
         threading.Thread(target=self._await_ready, args=(announce,), daemon=True).start()
         status, looked_at = 0, time.monotonic()
-        while not status and signals not in self._wait(signals):
+        while not status and not self._is_told_to_stop(signals):
             now = time.monotonic()
             # If we could not run for a while, the children perhaps could not, either.
             passed, looked_at = min(now - looked_at, _LONGEST_LOOK_SECONDS), now
             notify_systemd("WATCHDOG=1")
             for child in self._children:
                 status = status or self._tend(child, passed)
+            self._reload_next()
             bury_strays({child.process.pid for child in self._children if child.process})
         self._stopping.set()
         self._end()
@@ -236,6 +243,37 @@ class Supervisor:
         lines = [child.lifeline for child in self._children if child.is_starting]
         starting = [line.fileno() for line in lines if line is not None]
         return select.select([signals, *starting], [], [], _LOOK_SECONDS)[0]
+
+    def _is_told_to_stop(self, signals: int) -> bool:
+        """Wait until it is time to look; True if a signal says to stop."""
+        if signals not in self._wait(signals):
+            return False
+        if set(os.read(signals, 64)) != {signal.SIGHUP} or self._has_lost_terminal():
+            return True
+        log.info("settings are to be read again")
+        self._to_reload.clear()
+        self._to_reload.extend(child for child in self._children if not child.is_template)
+        return False
+
+    def _has_lost_terminal(self) -> bool:
+        """Return whether SIGHUP has its first meaning: the terminal of this process is gone."""
+        return self._had_terminal and not os.isatty(0)
+
+    def _reload_next(self) -> None:
+        """Have one process after the other read its settings again, so that the others answer."""
+        child, pid, since = self._reloading
+        if child is not None and child.process is not None:
+            is_done = child.at_work and child.process.pid != pid
+            if not is_done and time.monotonic() - since < _RELOAD_SECONDS:
+                return
+        elif child is not None and time.monotonic() - since < _RELOAD_SECONDS:
+            return
+        self._reloading = (None, 0, 0.0)
+        while self._to_reload and self._reloading[0] is None:
+            child = self._to_reload.popleft()
+            if child.process is not None and child.at_work:
+                self._reloading = (child, child.process.pid, time.monotonic())
+                child.process.send_signal(signal.SIGHUP)
 
     def _tend(self, child: Child, passed_seconds: float) -> int:
         """Look after one child; return the exit status if there is no use in going on."""

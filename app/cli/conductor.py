@@ -18,6 +18,7 @@ from app.cli._limits import freeze_start_up
 from app.cli._options import WEB_ALONE, config_option, settings_or_exit, start_or_exit
 from app.cli._private import keep_private
 from app.cli._process import guard_process
+from app.cli._reload import Reload, run_again
 from app.cli._run_as import check_run_as
 from app.cli._signals import on_stop_signal
 from app.conductor import Conductor
@@ -54,7 +55,8 @@ def command(config: Path | None, data_dir: Path | None, lifeline_fd: int | None)
         check_run_as(settings, config)
         migrate.check(Database(settings.database_url, timeout_seconds=settings.conductor.lease))
         conductor = create_conductor(settings)
-    on_stop_signal(conductor.stop)
+    reloading = Reload(settings, config, data_dir, without=WEB_ALONE)
+    on_stop_signal(conductor.stop, lambda: reloading.look(conductor.stop))
     lifeline.hold(conductor.stop, _STOP_SECONDS)
     lifeline.tell_at_work(settings.conductor.silence_timeout)
     threading.Thread(target=_watch, args=(conductor,), name="watchdog", daemon=True).start()
@@ -63,6 +65,8 @@ def command(config: Path | None, data_dir: Path | None, lifeline_fd: int | None)
     sys.setswitchinterval(_SWITCH_SECONDS)
     with start_or_exit():
         conductor.run()
+    if reloading.is_due and lifeline_fd is None:  # else the supervisor starts another one
+        run_again("app.cli.conductor", config, data_dir, settings)
 
 
 def _watch(conductor: Conductor) -> None:

@@ -4,6 +4,7 @@ from gevent import monkey
 
 monkey.patch_all(subprocess=False)
 
+import os  # noqa: E402
 import signal  # noqa: E402
 import socket  # noqa: E402
 from pathlib import Path  # noqa: E402
@@ -27,11 +28,12 @@ from app.cli._listener import listen, take_over  # noqa: E402
 from app.cli._options import config_option, settings_or_exit, start_or_exit  # noqa: E402
 from app.cli._private import keep_private  # noqa: E402
 from app.cli._process import guard_process  # noqa: E402
+from app.cli._reload import Reload, run_again  # noqa: E402
 from app.cli._server import Server  # noqa: E402
-from app.cli._tls import warn_of_clear_text  # noqa: E402
+from app.cli._tls import check_tls, warn_of_clear_text  # noqa: E402
 from app.cli._tls_socket import tls_context, tls_fields  # noqa: E402
 from app.errors import ConfigError, FieldError, UpstreamError  # noqa: E402
-from app.factory import create_web  # noqa: E402
+from app.factory import Web, create_web  # noqa: E402
 from app.observability import configure_logging  # noqa: E402
 from app.settings import Settings  # noqa: E402
 from app.store import migrate  # noqa: E402
@@ -66,7 +68,7 @@ def command(
         _require_api(settings)
         tls = tls_context(settings.api.tls)
         # Whoever opened the socket has started the others, too.
-        share = 1 if listener_fd is None else settings.web_processes
+        share = 1 if lifeline_fd is None else settings.web_processes
         web = create_web(settings, share=share)
         migrate.check(web.database)
         try:
@@ -81,18 +83,39 @@ def command(
         warn_of_clear_text(settings)
         tell_shares(settings, share)
     listener = _listener(settings, listener_fd)
+    # Connections wait in its queue where this process is replaced by another one.
+    spare = None if lifeline_fd is not None else os.dup(listener.fileno())
     server = Server(
         listener, web.app, _limits(settings), web.dialects,
         tls=tls, tls_fields=tls_fields(settings.api.tls),
     )  # fmt: skip
+    reloading = Reload(settings, config, data_dir, check=_check_files)
+    gevent.signal_handler(signal.SIGHUP, _reload, reloading, server, settings, stop)
     server.start()
     lifeline.tell_at_work(settings.web.silence_timeout)
     log.info("web process started", address=server.address)
     stop.wait()
+    _shut_down(server, web, settings)
+    if reloading.is_due and lifeline_fd is None:  # else the supervisor starts another one
+        run_again("app.cli.web_process", config, data_dir, settings, listener=spare)
+
+
+def _shut_down(server: Server, web: Web, settings: Settings) -> None:
     server.shut_down(web.changes.close, settings.web.shutdown_timeout)
     web.audit.close()
     web.key_store.stop()
     log.info("web process stopped")
+
+
+def _reload(reloading: Reload, server: Server, settings: Settings, stop: Event) -> None:
+    reloading.look(stop.set)
+    if not (reloading.is_due or reloading.has_faults):
+        server.tls = tls_context(settings.api.tls)
+
+
+def _check_files(settings: Settings) -> None:
+    _require_api(settings)
+    check_tls(settings.api.tls)
 
 
 def _require_api(settings: Settings) -> None:
