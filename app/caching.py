@@ -21,13 +21,15 @@ from typing import Generic, Protocol, TypeVar
 import structlog
 
 from app.errors import UpstreamError
+from app.memory import UPSTREAM_BYTES
 
 log = structlog.get_logger(__name__)
 
 _RETRY_SECONDS = 5.0
 """How soon an upstream is asked again that did not answer."""
 
-_UPSTREAM_BYTES = 16 * 1024 * 1024
+_READ_BYTES = 500
+"""What is kept beside a value: its key, when it was read, its place in the order."""
 
 _moments = itertools.count(1)
 """Numbers the beginnings of requests and of reads, so that it can be told which came first."""
@@ -249,7 +251,9 @@ class SharedReads(Generic[K, V]):
         self._read = read
         self._news = news
         self._topic = topic
-        self._kept: LruCache[K, _Read[V]] = LruCache(max_bytes, lambda each: weigh(each.value))
+        self._kept: LruCache[K, _Read[V]] = LruCache(
+            max_bytes, lambda each: weigh(each.value) + _READ_BYTES
+        )
         self._flights: SingleFlight[tuple[K, Hashable], V] = SingleFlight()
 
     def get(self, key: K) -> V:
@@ -321,7 +325,7 @@ class UpstreamReads(Generic[K, V]):
         self,
         ttl_seconds: float,
         *,
-        max_bytes: int = _UPSTREAM_BYTES,
+        max_bytes: int = UPSTREAM_BYTES,
         clock: Callable[[], float] = time.monotonic,
     ) -> None:
         self._ttl_seconds = ttl_seconds

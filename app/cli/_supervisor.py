@@ -29,6 +29,8 @@ _LINGER_SECONDS = 5.0
 """How long a template is kept that nobody needs: processes that are replaced in turn share one."""
 _LONGEST_LOOK_SECONDS = 0.5
 """No more silence is counted for one look: this process may have stood still."""
+_STILL_SECONDS = 3 * BEAT_SECONDS
+"""A template that was silent for so long is not asked: the answer would be waited for."""
 _ABORT_SECONDS = 1.0
 """For a process that is stuck to say where."""
 _ANSWER_SECONDS = 5.0
@@ -152,6 +154,11 @@ class Child:
         """Whether no sign of life has come for too long."""
         longest = max(self.silence_seconds, 2 * BEAT_SECONDS) if self.at_work else START_SECONDS
         return self.silent_seconds > longest
+
+    @property
+    def can_fork(self) -> bool:
+        """Whether a template can be asked for a process, without holding up all others."""
+        return self.at_work and self.silent_seconds < _STILL_SECONDS
 
     def put_down(self) -> int:
         """End a process that is stuck, and let it say where, if it still can; return its status."""
@@ -309,7 +316,7 @@ class Supervisor:
         """Return whether it is time to start a child, and there is what it is made of."""
         if time.monotonic() < child.start_at or (child.is_template and not self._is_needed(child)):
             return False
-        return child.template is None or child.template.at_work
+        return child.template is None or child.template.can_fork
 
     def _is_needed(self, template: Child) -> bool:
         """Return whether something is still to be forked from a template, or was a moment ago."""

@@ -25,6 +25,7 @@ from app.engine.model import Definition
 from app.engine.resources import asked_for
 from app.errors import MAX_FIELDS, FieldError, InvalidDefinition
 from app.isolation import Isolated, OverBudget
+from app.memory import DETAILS_BYTES
 from app.store.compiled import CompiledDefinitions
 from app.store.database import Database
 from app.store.definitions import DefinitionSnapshots, digest_of
@@ -38,7 +39,6 @@ SECONDS: Final = 20.0
 _PROCESSES: Final = 2
 _INLINE_BYTES: Final = 2048
 _REWRITTEN_BYTES: Final = 64 * 1024
-_KEPT_BYTES: Final = 64 * 1024 * 1024
 _BYTES_A_CHARACTER: Final = 10  # of JSON, when it is objects
 _CHECKED_BY: Final = ("engine", "documents.py", "json_schema.py", "durations.py", "values.py")
 
@@ -111,7 +111,7 @@ class Compiler:
         self._snapshots = snapshots
         self._isolated = isolated
         self._details = SharedReads(
-            self._read_details, _KEPT_BYTES, weigh=lambda details: details.size_bytes
+            self._read_details, DETAILS_BYTES, weigh=lambda details: details.size_bytes
         )
 
     def compile(self, text: bytes, owner: str = "") -> Compiled | Faulty:

@@ -39,13 +39,12 @@ from app.engine.slots import Slots
 from app.engine.watch import JobWatch
 from app.errors import FieldError, InvalidDefinition, UpstreamUnreachable
 from app.files import data_mark
+from app.memory import PLANS_BYTES
 from app.settings.schema import Choice, Chosen, setting
 from app.store.compiled import WorkflowFiles
 from app.store.definitions import DefinitionSnapshots
 from app.store.task_cursors import TaskCursors
 from app.store.uploads import Quota, UploadedDefinitions
-
-_COMPILED_BYTES = 64 * 1024 * 1024
 
 
 @dataclass(frozen=True)
@@ -93,7 +92,7 @@ class EngineOrchestrator(Orchestrator):
         self._machine = machine
         self._snapshots = snapshots
         self._recollection = recollection
-        self._plans = SharedReads(self._plan, _COMPILED_BYTES)
+        self._plans = SharedReads(self._plan, PLANS_BYTES)
 
     @classmethod
     def create(cls, name: str, options: EngineOptions, context: Context) -> EngineOrchestrator:

@@ -10,8 +10,7 @@ from app.domain import JSON, DrivenExecution
 from app.engine.plan import Plan
 from app.engine.progress import Progress, Stored, token_of, version_of
 from app.engine.task_state import TaskState
-
-_MOST_BYTES = 32 * 1024 * 1024
+from app.memory import PROGRESS_BYTES
 
 
 class Cursors(Protocol):
@@ -33,7 +32,7 @@ class Recollection:
         most_bytes: About how much may be kept; what was not used for longest makes room.
     """
 
-    def __init__(self, cursors: Cursors, most_bytes: int = _MOST_BYTES) -> None:
+    def __init__(self, cursors: Cursors, most_bytes: int = PROGRESS_BYTES) -> None:
         self._cursors = cursors
         self._kept: LruCache[str, Progress] = LruCache(most_bytes, lambda each: each.bytes)
 

@@ -5,12 +5,14 @@ from __future__ import annotations
 from collections.abc import Callable
 
 from app.caching import LruCache
+from app.memory import WRITTEN_STRETCHES_BYTES
 from app.services.stretches import Stretch
 from app.services.turns import Turn
 
 Write = Callable[[Stretch], bytes]
 
-_MOST_BYTES = 16 * 1024 * 1024
+_ALIVE = 3
+"""What is written keeps alive what it was written from, which is about twice as large."""
 
 
 class Written:
@@ -20,8 +22,10 @@ class Written:
         most_bytes: How much that is.
     """
 
-    def __init__(self, most_bytes: int = _MOST_BYTES) -> None:
-        self._kept: LruCache[tuple[Write, Stretch], bytes] = LruCache(most_bytes, len)
+    def __init__(self, most_bytes: int = WRITTEN_STRETCHES_BYTES) -> None:
+        self._kept: LruCache[tuple[Write, Stretch], bytes] = LruCache(
+            most_bytes, lambda document: _ALIVE * len(document)
+        )
 
     def get(self, write: Write, stretch: Stretch, turn: Turn) -> bytes:
         """Return a stretch in some form.

@@ -4,11 +4,9 @@ from __future__ import annotations
 
 from app.caching import SharedReads
 from app.domain import Execution, ExecutionSummary, Task
+from app.memory import EXECUTIONS_BYTES, TASKS_BYTES
 from app.store.changes import Changes
 from app.store.executions import Executions
-
-_EXECUTIONS_BYTES = 16 * 1024 * 1024
-_TASKS_BYTES = 8 * 1024 * 1024
 
 
 class ExecutionReads:
@@ -24,11 +22,11 @@ class ExecutionReads:
 
     def __init__(self, executions: Executions, changes: Changes) -> None:
         self._executions: SharedReads[str, Execution] = SharedReads(
-            executions.get, _EXECUTIONS_BYTES, news=changes
+            executions.get, EXECUTIONS_BYTES, news=changes
         )
         self._tasks: SharedReads[tuple[str, int, int], tuple[Task, ...]] = SharedReads(
             lambda key: tuple(executions.tasks_of(key[1])),
-            _TASKS_BYTES,
+            TASKS_BYTES,
             news=changes,
             topic=lambda key: key[0],
         )

@@ -12,6 +12,7 @@ from dataclasses import dataclass, field, replace
 
 from app.caching import SharedReads
 from app.domain import Level, LogEntry
+from app.memory import STRETCHES_BYTES
 from app.services.turns import Turns
 from app.store.journal import Counts, Journal, content_bytes
 
@@ -19,7 +20,6 @@ STRETCH = 500
 """Most entries of a stretch."""
 
 _STRETCH_BYTES = 128 * 1024
-_KEPT_BYTES = 16 * 1024 * 1024
 _ENTRY_BYTES = 300
 
 
@@ -71,7 +71,7 @@ class Stretches:
         self.turns = turns
         # Whoever reads a long log from its start shares with nobody, and must not fill the memory.
         self._shared: SharedReads[StretchKey, Stretch] = SharedReads(
-            self.read, _KEPT_BYTES, weigh=_weight
+            self.read, STRETCHES_BYTES, weigh=_weight
         )
 
     def get(self, key: StretchKey) -> Stretch:

@@ -19,6 +19,7 @@ from sqlalchemy.exc import DBAPIError, IntegrityError
 from sqlalchemy.pool import StaticPool
 
 from app.concurrency import cooperative, make_pool, original
+from app.memory import STORE_PAGES_KIB
 from app.store import _commits
 
 T = TypeVar("T")
@@ -55,7 +56,7 @@ def _engine(url: str, busy_seconds: float, **kwargs: Any) -> Engine:
         connection.isolation_level = None  # we say BEGIN ourselves
         cursor = connection.cursor()
         cursor.execute("PRAGMA journal_mode=WAL")  # readers go on while one writes
-        cursor.execute("PRAGMA cache_size=-16000")  # negative: KiB and not pages
+        cursor.execute(f"PRAGMA cache_size=-{STORE_PAGES_KIB}")  # negative: KiB and not pages
         cursor.close()
 
     return engine

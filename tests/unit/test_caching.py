@@ -1,6 +1,7 @@
 """What is kept has a bound in bytes, and what many want at once is made once."""
 
 import threading
+import tracemalloc
 from dataclasses import dataclass, field
 
 import pytest
@@ -234,3 +235,15 @@ def test_what_is_not_there_is_looked_for_every_time():
         with pytest.raises(KeyError):
             shared.get("k")
     assert looked == ["k", "k"]
+
+
+def test_many_small_values_take_no_more_memory_than_they_may():
+    shared = SharedReads(lambda key: (key[1] * 1.5,), 500_000)
+    tracemalloc.start()
+    try:
+        for number in range(20_000):
+            shared.get((f"execution {number}", number))
+        taken, _ = tracemalloc.get_traced_memory()
+    finally:
+        tracemalloc.stop()
+    assert 100_000 < taken < 600_000

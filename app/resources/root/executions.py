@@ -12,6 +12,7 @@ from marshmallow import fields
 from app.caching import LruCache
 from app.domain import Execution, ExecutionFilter, ExecutionStatus, Permission
 from app.errors import FieldError, InvalidRequest
+from app.memory import WRITTEN_EXECUTIONS_BYTES
 from app.resources._api import (
     PAGINATION_HEADER,
     UPSTREAM,
@@ -49,8 +50,6 @@ from app.settings.schema import Duration
 
 blueprint = Blueprint("executions", __name__, description="What was launched")
 
-_KEPT_BYTES = 16 * 1024 * 1024
-
 
 @dataclass(frozen=True, slots=True)
 class _Written:
@@ -66,7 +65,7 @@ class _Written:
 
 
 _kept: LruCache[tuple[str, Form], _Written] = LruCache(
-    _KEPT_BYTES,
+    WRITTEN_EXECUTIONS_BYTES,
     # The execution itself is kept for other readers, too, and is about as large.
     lambda written: 2 * len(written.document),
 )

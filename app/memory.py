@@ -1,0 +1,34 @@
+"""How much a process may keep to answer faster: one policy, from which each cache has its share.
+
+What is kept makes up for most of what a process takes under load, and there are several of them. So
+the shares together are what a small machine can spare: what many ask for at the same time fits,
+and whoever reads through everything does not fill the memory. What upstreams answered is apart: it
+is kept where there is an upstream alone, and asking again is dear.
+"""
+
+from __future__ import annotations
+
+from typing import Final
+
+_MIB: Final = 1024 * 1024
+
+EXECUTIONS_BYTES: Final = 2 * _MIB
+"""Executions that many read."""
+TASKS_BYTES: Final = _MIB
+"""Their tasks."""
+WRITTEN_EXECUTIONS_BYTES: Final = 2 * _MIB
+"""Executions in the form in which they are sent."""
+STRETCHES_BYTES: Final = 4 * _MIB
+"""Parts of journals."""
+WRITTEN_STRETCHES_BYTES: Final = 4 * _MIB
+"""The same in the form in which they are sent, with what they were written from."""
+DETAILS_BYTES: Final = 8 * _MIB
+"""Inputs and outputs of definitions."""
+PLANS_BYTES: Final = 16 * _MIB
+"""Graphs of definitions that are being run; conductors alone have them."""
+PROGRESS_BYTES: Final = 32 * _MIB
+"""Where active executions stand: it goes with their end, and reading it again is dear."""
+UPSTREAM_BYTES: Final = 16 * _MIB
+"""Answers of an upstream, of each kind."""
+STORE_PAGES_KIB: Final = 2000
+"""Pages of SQLite's file, for each connection: the kernel keeps them once for all."""
