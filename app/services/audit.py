@@ -10,7 +10,7 @@ from __future__ import annotations
 import math
 import threading
 import time
-from collections import deque
+from collections import Counter, deque
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, replace
 from datetime import UTC, datetime
@@ -30,8 +30,10 @@ _PAUSE_SECONDS: Final = 0.5
 _WINDOW_SECONDS: Final = 60.0
 """How long refusals that are repeated are counted before their number is told."""
 _MOST_KINDS: Final = 200
-"""Most kinds of refusals that a process tells apart within a window."""
-_OF_MANY: Final = f"one of more than {_MOST_KINDS} kinds within a minute"
+"""Most kinds of refusals of one action and one user that a process tells apart within a window."""
+_MOST_KINDS_OF_ALL: Final = 2000
+"""The same of all together; who sends many of one kind of action does not hide the others."""
+_OF_MANY: Final = "one of many kinds within a minute, not told apart"
 _NO_TIME: Final = datetime.min.replace(tzinfo=UTC)
 _MOST_WAITING: Final = 10_000
 _AT_ONCE: Final = 500
@@ -79,6 +81,7 @@ class _Repeats:
 
     def __init__(self) -> None:
         self._kinds: dict[AuditEvent, _Counted] = {}
+        self._numbers: Counter[tuple[str, str | None]] = Counter()
 
     def __bool__(self) -> bool:
         return bool(self._kinds)
@@ -86,13 +89,18 @@ class _Repeats:
     def take(self, event: AuditEvent) -> bool:
         """Return whether an event is to be told; else it is counted."""
         kind = replace(event, address=side_of(event.address), request_id=None, at=_NO_TIME)
-        counted = self._kinds.get(kind)
-        if counted is None and len(self._kinds) >= _MOST_KINDS:
-            kind = AuditEvent(event.action, event.result, detail=_OF_MANY, at=_NO_TIME)
-            counted = self._kinds.setdefault(kind, _Counted())
-        if counted is None:
+        whose = (event.action, event.username)
+        counted, has_room = self._kinds.get(kind), self._numbers[whose] < _MOST_KINDS
+        if counted is None and has_room and len(self._kinds) < _MOST_KINDS_OF_ALL:
             self._kinds[kind] = _Counted()
+            self._numbers[whose] += 1
             return True
+        if counted is None:
+            named = None if has_room else event.username
+            kind = AuditEvent(
+                event.action, event.result, username=named, detail=_OF_MANY, at=_NO_TIME
+            )
+            counted = self._kinds.setdefault(kind, _Counted())
         if not counted.times:
             counted.at = event.at
         counted.times += 1
@@ -106,6 +114,7 @@ class _Repeats:
             if counted.times
         ]
         self._kinds.clear()
+        self._numbers.clear()
         return found
 
 

@@ -1,6 +1,7 @@
 """Recording who did what: off the way of requests, bounded, and nothing is lost in silence."""
 
 import threading
+from dataclasses import replace
 
 import pytest
 from kit.patience import await_that
@@ -106,7 +107,27 @@ def test_a_flood_of_different_refusals_is_bounded_and_counted(audit, table):
     audit.close()
     assert sum(event.times for event in table.events) == 20_000
     assert len(table.events) == audit_module._MOST_KINDS + 1
-    assert "more than" in table.events[-1].detail
+    assert "not told apart" in table.events[-1].detail
+
+
+@pytest.mark.parametrize(
+    "hidden",
+    [denial("bob"), AuditEvent("users:change", DENIED, "/users/ada", "ada", address="10.0.0.1")],
+)
+def test_a_flood_hides_neither_another_user_nor_another_action(audit, table, hidden):
+    for number in range(1000):
+        audit.record(denial(address=f"10.{number % 250}.{number // 250}.1"))
+    audit.record(hidden)
+    audit.close()
+    assert hidden in [replace(event, at=hidden.at) for event in table.events]
+
+
+def test_a_flood_under_many_names_is_bounded(audit, table):
+    for number in range(20_000):
+        audit.record(denial(f"user-{number}"))
+    audit.close()
+    assert sum(event.times for event in table.events) == 20_000
+    assert len(table.events) == audit_module._MOST_KINDS_OF_ALL + 1
 
 
 def test_a_new_minute_begins_anew(audit, table, monkeypatch):
