@@ -3,8 +3,8 @@
 from __future__ import annotations
 
 import time
-from collections.abc import Callable, Iterator
-from contextlib import AbstractContextManager
+from collections.abc import Callable, Generator, Iterator
+from contextlib import AbstractContextManager, closing
 from functools import partial
 from typing import TypeVar
 
@@ -28,7 +28,9 @@ Place = Callable[[], AbstractContextManager[None]]
 """Takes a place among the requests that are held."""
 
 
-def stream(events: Iterator[Event | Idle], form: type[Encoder], identity: Identity) -> Response:
+def stream(
+    events: Generator[Event | Idle, None, None], form: type[Encoder], identity: Identity
+) -> Response:
     """Answer with a stream of events.
 
     Args:
@@ -52,16 +54,18 @@ def stream(events: Iterator[Event | Idle], form: type[Encoder], identity: Identi
 
 
 def converse(
-    events: Iterator[Event], encoder: WebSocketEncoder, identity: Identity, turn: Turn
+    events: Generator[Event, None, None], encoder: WebSocketEncoder, identity: Identity, turn: Turn
 ) -> Response:
     """Send a stream of events over a WebSocket, until its end or until the client is gone.
+
+    The stream is closed then, however it ends: an error that is kept somewhere would hold it.
 
     Raises:
         BadRequest: The request is no WebSocket handshake.
         LimitExceeded: As many streams are open as may be.
     """
     bundle, opened_at = services(), time.time()
-    with bundle.places.stream(identity, encoder.content_type):
+    with closing(events), bundle.places.stream(identity, encoder.content_type):
         try:
             ws = WebSocket(request.environ, turn)
         except Closed:
@@ -98,21 +102,25 @@ def _in_place(body: Iterator[T], place: Place) -> Iterator[T]:
 
 
 def _write(
-    metrics: Metrics, events: Iterator[Event | Idle], encoder: Encoder, turn: Turn
+    metrics: Metrics,
+    events: Generator[Event | Idle, None, None],
+    encoder: Encoder,
+    turn: Turn,
 ) -> Iterator[bytes | Idle]:
     opened_at = time.time()
-    prelude = encoder.prelude()
-    if prelude is not None:
-        yield prelude
-    for event in events:
-        if isinstance(event, Idle):
-            yield event
-            continue
-        if isinstance(event, Batch):
-            _observe_lag(metrics, event, opened_at)
-        for data in encoder.encode(event, turn):
-            if data:
-                yield data
+    with closing(events):
+        prelude = encoder.prelude()
+        if prelude is not None:
+            yield prelude
+        for event in events:
+            if isinstance(event, Idle):
+                yield event
+                continue
+            if isinstance(event, Batch):
+                _observe_lag(metrics, event, opened_at)
+            for data in encoder.encode(event, turn):
+                if data:
+                    yield data
 
 
 def _observe_lag(metrics: Metrics, batch: Batch, opened_at: float) -> None:

@@ -55,7 +55,7 @@ class EventService:
         self._known: OrderedDict[str, ExecutionStatus] = OrderedDict()
         changes.observe(self._on_change)
 
-    def open(self, caller: Caller) -> Iterator[Event]:
+    def open(self, caller: Caller) -> Generator[Event, None, None]:
         """Stream as :meth:`steps` does, and wait for each event."""
         return waited(self.steps(caller))
 

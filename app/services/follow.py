@@ -162,7 +162,9 @@ class FollowService:
         self.settings = settings
         self.access = access
 
-    def open(self, execution_id: str, caller: Caller, query: FollowQuery) -> Iterator[Event]:
+    def open(
+        self, execution_id: str, caller: Caller, query: FollowQuery
+    ) -> Generator[Event, None, None]:
         """Follow as :meth:`steps` does, and wait for each event."""
         return waited(self.steps(execution_id, caller, query))
 

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Generator, Iterator
+from collections.abc import Generator
 from contextlib import closing
 from dataclasses import dataclass
 from typing import TypeVar
@@ -28,7 +28,7 @@ class Idle:
         self.subscription.pause(self.seconds)
 
 
-def waited(steps: Generator[T | Idle, None, None]) -> Iterator[T]:
+def waited(steps: Generator[T | Idle, None, None]) -> Generator[T, None, None]:
     """Go through what reads in steps, and wait where it is idle."""
     with closing(steps):  # whoever is ended while they wait here leaves nothing behind there
         for step in steps:
