@@ -163,12 +163,12 @@ def gone(service: Service, username: str) -> Iterator[None]:
     """Let a user of basic authentication be none for a while."""
     users = service.services.authenticators._authenticators["basic"]._users
     user = users._configured.pop(username)
-    users._remembered.clear()
+    users._reads._remembered.clear()
     try:
         yield
     finally:
         users._configured[username] = user
-        users._remembered.clear()
+        users._reads._remembered.clear()
 
 
 def basic(username: str, password: str) -> dict[str, str]:
