@@ -8,6 +8,7 @@ import secrets
 import time
 from collections.abc import Callable
 from dataclasses import dataclass
+from typing import TYPE_CHECKING
 
 import structlog
 from flask import Flask, Response, g, request
@@ -25,6 +26,7 @@ from app.identity.users import UserDirectory
 from app.isolation import Isolated
 from app.metrics import Metrics
 from app.observability import request_id
+from app.resources._access_log import AccessLog
 from app.resources._audit import audit_request, current_origin
 from app.resources._browsers import browser_guard, keep_here
 from app.resources._context import EXTENSION
@@ -75,6 +77,9 @@ from app.store.stranded import StrandedExecutions
 from app.store.tickets import Tickets
 from app.store.users import Users
 from app.windows import MemoryWindows
+
+if TYPE_CHECKING:
+    from app.clients.shared_windows import SharedWindows
 
 log = structlog.get_logger(__name__)
 _LOGGER = logging.getLogger(__name__)  # asked before anything is made to be logged
@@ -157,13 +162,14 @@ def _services(
     workflow_service = WorkflowService(orchestrators)
     isolated = Isolated(_CHECKING_PROCESSES, seconds=SECONDS)
     metrics = Metrics()
-    places = Places(settings.streams, metrics)
+    allowances, shared = Allowances(settings), _shared_windows(settings, metrics)
+    places = Places(settings.streams, metrics, most_of=lambda roles: allowances.of(roles).followers)
     users = UserDirectory(settings.api.auth.users, Users(database))
     audit = Audit(AuditLog(database), current_origin)
     api_keys = ApiKeys(database)
     api_key_directory = ApiKeyDirectory(api_keys)
     authenticators = create_authenticators(
-        identity_port.Context(settings, database, users, api_key_directory)
+        identity_port.Context(settings, database, users, api_key_directory), shared
     )
     access = Access(orchestrators, authenticators, settings.api.auth.recheck)
     service = ExecutionService(
@@ -179,7 +185,12 @@ def _services(
         workflows=workflow_service,
         executions=service,
         launching=LaunchService(
-            workflow_service, launches, changes, places=places, inputs=InputChecker(isolated)
+            workflow_service,
+            launches,
+            changes,
+            places=places,
+            inputs=InputChecker(isolated),
+            most_open=lambda roles: allowances.of(roles).running_executions,
         ),
         steering=SteeringService(orchestrators, steered, service),
         logs=LogService(
@@ -218,7 +229,7 @@ def _services(
             settings.ssh_keys.algorithm,
             make_pool(_KEY_THREADS, modest=True),
             _KEY_THREADS,
-            max_per_user=settings.ssh_keys.max_per_user,
+            most_of=lambda roles: allowances.of(roles).ssh_keys,
             max_metadata_bytes=settings.ssh_keys.max_metadata_bytes,
         ),
         health=HealthService(
@@ -233,7 +244,7 @@ def _services(
         numbers=NumberChecker(isolated),
         authenticators=authenticators,
         access=access,
-        rate_limits=_rate_limits(settings, metrics, share),
+        rate_limits=RateLimits(shared or MemoryWindows(), allowances, 1 if shared else share),
         metrics=metrics,
         audit=audit,
         api_keys=ApiKeyService(
@@ -249,14 +260,14 @@ def _services(
     )
 
 
-def _rate_limits(settings: Settings, metrics: Metrics, share: int) -> RateLimits:
-    allowances, url = Allowances(settings), settings.api.rate_limit.storage
+def _shared_windows(settings: Settings, metrics: Metrics) -> SharedWindows | None:
+    url = settings.api.rate_limit.storage
     if url is None:
-        return RateLimits(MemoryWindows(), allowances, share)
+        return None
     # The client of Redis is needed only where there is one.
     from app.clients.shared_windows import SharedWindows  # noqa: PLC0415
 
-    return RateLimits(SharedWindows(url, metrics.tell_limits_usable), allowances)
+    return SharedWindows(url, metrics.tell_limits_usable)
 
 
 def _key_store(settings: Settings, database: Database) -> KeyStore:
@@ -310,6 +321,7 @@ def _beginner() -> Callable[[], None]:
 def _finisher(services: Services) -> Callable[[Response], Response]:
     """Make what runs after each request."""
     metrics, audit = services.metrics, services.audit
+    access_log = AccessLog(services.settings.observability.access_log)
 
     def end(response: Response) -> Response:
         response.headers.add("X-Request-ID", g.get("request_id", ""))
@@ -321,17 +333,7 @@ def _finisher(services: Services) -> Callable[[Response], Response]:
         noteworthy = method not in ("GET", "HEAD", "OPTIONS") or status >= 400
         if noteworthy:
             audit_request(audit, response)
-        if noteworthy or _LOGGER.isEnabledFor(logging.DEBUG):
-            _log_request(method, status, logging.INFO if noteworthy else logging.DEBUG)
+        access_log.answered(response)
         return response
 
     return end
-
-
-def _log_request(method: str, status: int, level: int) -> None:
-    took_ms = round((time.perf_counter() - g.get("started", time.perf_counter())) * 1000, 1)
-    identity = g.get("identity")
-    log.log(
-        level, "request", method=method, path=request.path, status=status, took_ms=took_ms,
-        user=identity.username if identity else None,
-    )  # fmt: skip

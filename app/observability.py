@@ -21,7 +21,7 @@ _SECRET_TEXTS = (
     re.compile(
         r"-----BEGIN [A-Z ]*PRIVATE KEY-----.*?(?:-----END [A-Z ]*PRIVATE KEY-----|\Z)", re.S
     ),
-    re.compile(r"(?<=://)[^/\s:@]+:[^/\s@]+(?=@)"),
+    re.compile(r"(?<=://)[^/\s:@]*:[^/\s@]+(?=@)"),
     re.compile(r"\bhv[sb]\.[\w.-]{20,}"),
     # API keys, and what a message has cut off of one; ``%5F`` is how addresses may write ``_``.
     re.compile(r"slw(?:_|%5[Ff])[0-9A-Za-z]{5,}"),
@@ -90,7 +90,7 @@ def _add_request_id(
 ) -> MutableMapping[str, Any]:
     current = request_id.get()
     if current is not None:
-        event["request_id"] = current
+        event.setdefault("request_id", current)  # what ends later says whose it is
     return event
 
 

@@ -2,6 +2,9 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
+
+from app.domain import Role
 from app.engine.compiled import Compiled
 from app.engine.folder import DefinitionFolder, FaultyFile
 from app.errors import Conflict, NotFound
@@ -9,6 +12,9 @@ from app.store.execution_rows import now
 from app.store.uploads import Quota, Upload, UploadedDefinitions
 
 _SUMMARY = ("id", "name", "description", "digest", "asks")
+
+
+QuotaOf = Callable[[frozenset[Role]], Quota]
 
 
 class Catalogue:
@@ -20,13 +26,15 @@ class Catalogue:
     Args:
         uploads: The uploaded definitions.
         folder: The folder; never written to.
-        quota: How much one user may upload.
+        quota_of: How much a user of some roles may upload.
     """
 
-    def __init__(self, uploads: UploadedDefinitions, folder: DefinitionFolder, quota: Quota):
+    def __init__(
+        self, uploads: UploadedDefinitions, folder: DefinitionFolder, quota_of: QuotaOf
+    ) -> None:
         self._uploads = uploads
         self._folder = folder
-        self._quota = quota
+        self._quota_of = quota_of
 
     def all(self) -> list[Compiled]:
         """List the definitions, by id."""
@@ -60,7 +68,15 @@ class Catalogue:
         """Return which files are not offered as they are, and why."""
         return self._folder.faults({upload.workflow_id for upload in self._uploads.all()})
 
-    def add(self, compiled: Compiled, document: str, username: str, *, replace: bool) -> bool:
+    def add(
+        self,
+        compiled: Compiled,
+        document: str,
+        username: str,
+        *,
+        replace: bool,
+        roles: frozenset[Role] = frozenset(),
+    ) -> bool:
         """Store an uploaded definition; on return the disk has it, and every machine offers it.
 
         Args:
@@ -68,6 +84,7 @@ class Catalogue:
             document: Its text.
             username: Who uploaded it.
             replace: Take the place of one of the same id.
+            roles: Their roles.
 
         Returns:
             Whether none was offered under its id before.
@@ -79,7 +96,8 @@ class Catalogue:
         new = self._find(compiled.id) is None
         if not new and not replace:
             raise Conflict(f"There is a workflow '{compiled.id}' already; replace it instead.")
-        self._uploads.put(as_upload(compiled, username), document, self._quota, replace=replace)
+        quota = self._quota_of(roles)
+        self._uploads.put(as_upload(compiled, username), document, quota, replace=replace)
         return new
 
     def remove(self, workflow_id: str) -> None:

@@ -19,6 +19,7 @@ from app.domain import (
     Launch,
     Observation,
     ResolvedWorkflow,
+    Role,
     Workflow,
     WorkflowDescription,
 )
@@ -40,6 +41,7 @@ from app.engine.watch import JobWatch
 from app.errors import FieldError, InvalidDefinition, UpstreamUnreachable
 from app.files import data_mark
 from app.memory import PLANS_BYTES
+from app.settings import Allowances
 from app.settings.schema import Choice, Chosen, setting
 from app.store.compiled import WorkflowFiles
 from app.store.definitions import DefinitionSnapshots
@@ -117,7 +119,7 @@ class EngineOrchestrator(Orchestrator):
         catalogue = Catalogue(
             UploadedDefinitions(context.database),
             DefinitionFolder(folder, compiler, files),
-            Quota(engine.max_uploads_per_user, engine.max_upload_bytes_per_user),
+            partial(_quota, Allowances(settings)),
         )
         return cls(
             name,
@@ -232,7 +234,9 @@ class EngineOrchestrator(Orchestrator):
         written = self._compiler.rewritten(text, owner)
         compiled = self._valid(written, owner)
         replace = workflow_id is not None
-        new = self._catalogue.add(compiled, written.decode(), owner, replace=replace)
+        new = self._catalogue.add(
+            compiled, written.decode(), owner, replace=replace, roles=identity.roles
+        )
         return self._workflow(compiled), new
 
     def remove(self, workflow_id: str) -> None:
@@ -304,3 +308,8 @@ def _mark(data_dir: Path) -> str:
         return data_mark(data_dir)
     except (OSError, UnicodeDecodeError):
         return os.uname().nodename
+
+
+def _quota(allowances: Allowances, roles: frozenset[Role]) -> Quota:
+    allowance = allowances.of(roles)
+    return Quota(allowance.definitions, allowance.definition_bytes)

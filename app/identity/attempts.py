@@ -2,15 +2,17 @@
 
 from __future__ import annotations
 
+import hashlib
 import math
 import time
 from collections import OrderedDict
+from collections.abc import Sequence
 from dataclasses import dataclass
 from ipaddress import IPv4Address, IPv6Address, ip_address, ip_network
-from typing import Final
+from typing import Final, Protocol
 
 from app.backoff import Backoff
-from app.errors import LimitExceeded
+from app.errors import QuotaExceeded
 
 _FREE: Final = 5
 _FREE_OF_MANY: Final = 20
@@ -28,6 +30,20 @@ class _Failures:
     last_at: float = -math.inf
 
 
+class Shared(Protocol):
+    """Plain counters that several processes share."""
+
+    def add(self, names: Sequence[str], seconds: float) -> Sequence[int] | None:
+        """Add one to some counters, each of which is forgotten after so long untouched.
+
+        Returns:
+            What they are then; None where nobody knows.
+        """
+
+    def forget(self, name: str) -> None:
+        """Forget a counter."""
+
+
 class _Table:
     """Failures by key; the longest untouched are forgotten first."""
 
@@ -40,9 +56,9 @@ class _Table:
             return _Failures()
         return found
 
-    def add(self, key: tuple[str, ...]) -> None:
+    def add(self, key: tuple[str, ...], known_elsewhere: int = 0) -> None:
         failures = self._failures[key] = self.get(key)
-        failures.number += 1
+        failures.number = max(failures.number + 1, known_elsewhere)
         failures.last_at = time.monotonic()
         self._failures.move_to_end(key)
         if len(self._failures) > _MOST_REMEMBERED:
@@ -58,17 +74,22 @@ class Attempts:
     Only a name from an address where it was wrong has to wait. From elsewhere it is let through, so
     nobody can lock somebody out by guessing their password. How long the wait is depends on the
     wrong logins with this name from this address, and, beyond a larger number, on those of the
-    address and of the name. It is kept in memory, by each web process for itself.
+    address and of the name. Each web process keeps it in memory. Where there are shared counters, a
+    process learns from them, with each wrong login, of those that others have seen.
+
+    Args:
+        shared: The shared counters.
     """
 
-    def __init__(self) -> None:
+    def __init__(self, shared: Shared | None = None) -> None:
         self._pairs, self._sums = _Table(), _Table()
+        self._shared = shared
 
     def check(self, name: str, address: str) -> None:
         """Make sure that an attempt may be made now.
 
         Raises:
-            LimitExceeded: It comes too soon after wrong ones.
+            QuotaExceeded: It comes too soon after wrong ones.
         """
         pair = self._pairs.get((name, address))
         if not pair.number:
@@ -81,17 +102,31 @@ class Attempts:
         left = pair.last_at + _SLOWED_DOWN.pause(excess + 1) - time.monotonic()
         if left > 0:
             text = "Too many wrong logins; try again later."
-            raise LimitExceeded(text, retry_after_seconds=left)
+            raise QuotaExceeded(text, ("sign-in",), retry_after_seconds=left)
 
     def failed(self, name: str, address: str) -> None:
         """Note a wrong login."""
-        self._pairs.add((name, address))
-        self._sums.add(("address", address))
-        self._sums.add(("name", name))
+        pair, host, user = (name, address), ("address", address), ("name", name)
+        known: Sequence[int] | None = None
+        if self._shared is not None:
+            known = self._shared.add([_shared_name(k) for k in (pair, host, user)], _FORGET_SECONDS)
+        of_pair, of_host, of_user = known or (0, 0, 0)
+        self._pairs.add(pair, of_pair)
+        self._sums.add(host, of_host)
+        self._sums.add(user, of_user)
 
     def succeeded(self, name: str, address: str) -> None:
         """Note a right login, which makes up for the wrong ones before."""
-        self._pairs.forget((name, address))
+        pair = (name, address)
+        if self._shared is not None and self._pairs.get(pair).number:
+            self._shared.forget(_shared_name(pair))
+        self._pairs.forget(pair)
+
+
+def _shared_name(key: tuple[str, ...]) -> str:
+    """Name a shared counter; names that somebody makes up must not fill the server's memory."""
+    digest = hashlib.sha256("\0".join(key).encode(errors="replace")).hexdigest()
+    return f"wrong:{digest[:32]}"
 
 
 def side_of(address: str | None) -> str:

@@ -47,13 +47,20 @@ class Checker:
         remember_seconds: How long a credential that was verified slowly is remembered.
         pool: Where slow authenticators compute.
         threads: How many the pool computes at the same time.
+        attempts: Counts wrong credentials.
     """
 
-    def __init__(self, remember_seconds: float, pool: Pool, threads: int = HASHING_THREADS) -> None:
+    def __init__(
+        self,
+        remember_seconds: float,
+        pool: Pool,
+        threads: int = HASHING_THREADS,
+        attempts: Attempts | None = None,
+    ) -> None:
         self._remember_seconds = remember_seconds
         self._pool = pool
         self._places = FairPlaces(threads, _MOST_WAITING)
-        self._attempts, self._misses = Attempts(), Attempts()
+        self._attempts, self._misses = attempts or Attempts(), Attempts()
         self._lock = threading.Lock()
         self._under_way: dict[tuple[bytes, str], _Check] = {}
         self._key = os.urandom(32)

@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Mapping
 
 from app.concurrency import make_pool
+from app.identity.attempts import Attempts, Shared
 from app.identity.authenticators import Authenticators
 from app.identity.checking import HASHING_THREADS, Checker
 from app.identity.port import Authenticator, Context
@@ -18,12 +19,19 @@ AUTHENTICATORS = {
 }
 
 
-def create_authenticators(context: Context) -> Authenticators:
-    """Build the configured authenticators, in the order of the settings."""
+def create_authenticators(context: Context, shared: Shared | None = None) -> Authenticators:
+    """Build the configured authenticators, in the order of the settings.
+
+    Args:
+        context: What they may be built with.
+        shared: Where wrong credentials are counted for all processes together.
+    """
     auth = context.settings.api.auth
     classes = [authenticator_class(type_) for type_ in auth.types]
     made = [cls.create(auth.options[cls.name], context) for cls in classes]
-    checker = Checker(auth.cache, make_pool(HASHING_THREADS, modest=True))
+    checker = Checker(
+        auth.cache, make_pool(HASHING_THREADS, modest=True), attempts=Attempts(shared)
+    )
     return Authenticators(made, checker)
 
 

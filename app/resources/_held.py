@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Generator, Iterable, Iterator
 from contextlib import closing
+from functools import partial
 from typing import Any, Generic, TypeVar
 
 from flask import Response, request
@@ -20,8 +21,18 @@ PARKS = "slipway.parks"
 _GET = {"REQUEST_METHOD": "GET"}
 
 
+OnEnd = Callable[[int | None, int], None]
+"""Is told the status of an answer, None where there was none in the end, and its bytes."""
+
+
 class Streamed(Response):
-    """An answer that goes on and on; its body holds ``Idle`` where there is nothing to send."""
+    """An answer that goes on and on; its body holds ``Idle`` where there is nothing to send.
+
+    Attributes:
+        on_end: Told of its end.
+    """
+
+    on_end: OnEnd | None = None
 
     def __call__(self, environ: dict[str, Any], start_response: Any) -> Iterable[Any]:
         """Answer a request (PEP 3333)."""
@@ -29,6 +40,8 @@ class Streamed(Response):
             return super().__call__(environ, start_response)
         start_response(self.status, self.headers.to_wsgi_list())
         body: Any = self.response
+        if self.on_end is not None:
+            body = _measured(body, partial(self.on_end, self.status_code))
         return body if PARKS in environ else waited(body)
 
 
@@ -45,26 +58,53 @@ def answered(steps: Steps[V], answer: Callable[[V], Response]) -> Response:
         first = next(steps)
     except StopIteration as end:
         return answer(end.value)
-    return _Later(first, steps, answer)
+    return Later(first, steps, answer)
 
 
-class _Later(Response, Generic[V]):
-    """Stands for an answer that is made later."""
+def _measured(body: Any, ended: Callable[[int], None]) -> Iterator[Any]:
+    size = 0
+    try:
+        with closing(body):
+            for piece in body:
+                if isinstance(piece, bytes):
+                    size += len(piece)
+                yield piece
+    finally:
+        ended(size)
+
+
+class Later(Response, Generic[V]):
+    """Stands for an answer that is made later.
+
+    Attributes:
+        on_end: Told of its end.
+    """
+
+    on_end: OnEnd | None = None
 
     def __init__(self, first: Idle, steps: Steps[V], answer: Callable[[V], Response]) -> None:
         super().__init__()
         self._first = first
         self._steps = steps
         self._answer = answer
+        self._made_status: int | None = None
 
     def __call__(self, environ: dict[str, Any], start_response: Any) -> Iterator[Any]:
         """Answer a request (PEP 3333): the head is given with the first piece of the body."""
-        return self._body(start_response)
+        body = self._body(start_response)
+        if self.on_end is None:
+            return body
+        return _measured(body, self._ended)
+
+    def _ended(self, size: int) -> None:
+        if self.on_end is not None:
+            self.on_end(self._made_status, size)
 
     def _body(self, start_response: Any) -> Iterator[Any]:
         with closing(self._steps):
             yield self._first
             made = self._answer((yield from self._steps))
+        self._made_status = made.status_code
         for name, value in self.headers:  # what is added to all answers
             if name not in made.headers:
                 made.headers.add(name, value)

@@ -12,6 +12,7 @@ from flask import Response, request
 
 from app.domain import Identity
 from app.metrics import Metrics
+from app.resources._access_log import AccessLog
 from app.resources._context import services
 from app.resources._encoders import Encoder, End, WebSocketEncoder
 from app.resources._held import Streamed
@@ -70,6 +71,7 @@ def converse(
             ws = WebSocket(request.environ, turn)
         except Closed:
             return Hijacked()
+        AccessLog(bundle.settings.observability.access_log).opened()
         try:
             for event in events:
                 if isinstance(event, Heartbeat):

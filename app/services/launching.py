@@ -6,7 +6,7 @@ import hashlib
 import json
 import time
 import uuid
-from collections.abc import Collection, Mapping
+from collections.abc import Callable, Collection, Mapping
 from dataclasses import dataclass, replace
 
 import structlog
@@ -19,6 +19,7 @@ from app.domain import (
     Identity,
     Launch,
     ResolvedWorkflow,
+    Role,
 )
 from app.errors import (
     Conflict,
@@ -51,6 +52,7 @@ class LaunchService:
         changes: Wakes who waits.
         places: Bounds how many wait.
         inputs: Checks the inputs of launches.
+        most_open: Most executions of a user of some roles that may not have ended.
     """
 
     def __init__(
@@ -61,12 +63,14 @@ class LaunchService:
         *,
         places: Places,
         inputs: InputChecker,
+        most_open: Callable[[frozenset[Role]], int | None] = lambda _: None,
     ) -> None:
         self._workflows = workflows
         self._launches = launches
         self._changes = changes
         self._places = places
         self._inputs = inputs
+        self._most_open = most_open
 
     def launch(
         self,
@@ -95,7 +99,8 @@ class LaunchService:
             NotFound, Ambiguous: The workflow cannot be told.
             InvalidRequest: Every fault of the inputs.
             Conflict: The key was used for another request, or for one that is still under way.
-            LimitExceeded: Too many wait for launches with keys of theirs.
+            LimitExceeded: Too many wait for launches with keys of theirs, or the user has as many
+                executions that have not ended as they may.
             UpstreamError: It surely did not start.
         """
         digest = "" if key is None else _digest(reference, orchestrator, inputs)
@@ -108,8 +113,9 @@ class LaunchService:
         request = _Request({} if inputs is None else inputs, beside, identity)
         workflow, values = self._checked(behind, found, request)
         intent = replace(
-            _intent(behind, workflow, values, identity), key=key, request_digest=digest
-        )
+            _intent(behind, workflow, values, identity), key=key, request_digest=digest,
+            most_open=self._most_open(identity.roles),
+        )  # fmt: skip
         while True:
             execution, new = self._launches.create(intent)
             if new:

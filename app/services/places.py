@@ -9,12 +9,12 @@ from __future__ import annotations
 import resource
 import threading
 from collections import Counter
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from typing import TYPE_CHECKING
 
-from app.domain import Identity
-from app.errors import LimitExceeded
+from app.domain import Identity, Role
+from app.errors import LimitExceeded, QuotaExceeded
 from app.settings import StreamSettings
 
 if TYPE_CHECKING:
@@ -37,15 +37,21 @@ class Places:
         settings: The limits.
         metrics: Where the numbers are shown.
         descriptors: How many files the process may have open; what the system says by default.
+        most_of: Most places of a user of some roles; the same for all by default.
     """
 
     def __init__(
-        self, settings: StreamSettings, metrics: Metrics, descriptors: int | None = None
+        self,
+        settings: StreamSettings,
+        metrics: Metrics,
+        descriptors: int | None = None,
+        most_of: Callable[[frozenset[Role]], int] | None = None,
     ) -> None:
         if descriptors is None:
             descriptors = resource.getrlimit(resource.RLIMIT_NOFILE)[0]
         self._most = min(settings.max_total, places_within(descriptors))
-        self._most_of_one = min(settings.max_per_user, (self._most + 1) // 2)
+        self._half = (self._most + 1) // 2
+        self._most_of = most_of or (lambda _: settings.max_per_user)
         self._metrics = metrics
         self._lock = threading.Lock()
         self._open: Counter[str] = Counter()
@@ -96,10 +102,11 @@ class Places:
         Raises:
             LimitExceeded: There is none.
         """
-        limit = self._most_of_one
+        limit = min(self._most_of(identity.roles), self._half)
         if not identity.shared and self._open[identity.username] >= limit:
-            raise LimitExceeded(
+            raise QuotaExceeded(
                 f"You have {limit} streams or long polls open, which is the most for one user.",
+                ("followers",),
                 retry_after_seconds=_RETRY_SECONDS,
             )
         if self._open.total() >= self._most:

@@ -6,12 +6,12 @@ import base64
 import hashlib
 import json
 import uuid
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from contextlib import suppress
 
 from app.clients.key_store import KeyPair, KeyStore, shown
 from app.concurrency import FairPlaces, Pool
-from app.domain import JSON, Identity, SshKey
+from app.domain import JSON, Identity, Role, SshKey
 from app.errors import Ambiguous, FieldError, Hidden, InvalidRequest, NotFound, UpstreamError
 from app.store.execution_rows import now
 from app.store.keys import SshKeys
@@ -34,7 +34,8 @@ class SshKeyService:
         default_algorithm: One of ``ALGORITHMS``.
         pool: Where RSA keys are computed, each of which may take seconds; users have their turns.
         threads: How many it computes at the same time.
-        max_per_user: Most keys of one user.
+        max_per_user: Most keys of one user, where `most_of` does not say another number.
+        most_of: Most keys of a user of some roles.
         max_metadata_bytes: Largest metadata of a key, as JSON.
     """
 
@@ -47,6 +48,7 @@ class SshKeyService:
         threads: int = 1,
         *,
         max_per_user: int = 100,
+        most_of: Callable[[frozenset[Role]], int] | None = None,
         max_metadata_bytes: int = 16 * 1024,
     ) -> None:
         self._keys = keys
@@ -54,7 +56,7 @@ class SshKeyService:
         self._default_algorithm = default_algorithm
         self._pool = pool
         self._places = FairPlaces(threads, _MOST_WAITING)
-        self._max_per_user = max_per_user
+        self._most_of = most_of or (lambda _: max_per_user)
         self._max_metadata_bytes = max_metadata_bytes
 
     def create(
@@ -91,7 +93,7 @@ class SshKeyService:
         self._store.put(key_id, pair, kept)
         try:
             key = SshKey(key_id, identity.username, algorithm, fingerprint, kept, now())
-            self._keys.add(key, self._max_per_user)
+            self._keys.add(key, self._most_of(identity.roles))
         except Exception:
             with suppress(UpstreamError):
                 self._store.delete(key_id)
@@ -106,7 +108,7 @@ class SshKeyService:
                 "The metadata are too large.", fields=(FieldError("metadata", text),)
             )
         # Before seconds are spent on a key; what counts is the check when it is stored.
-        self._keys.require_room(identity.username, self._max_per_user)
+        self._keys.require_room(identity.username, self._most_of(identity.roles))
 
     def _generate(self, algorithm: str, comment: str, identity: Identity) -> KeyPair:
         if algorithm not in _SLOW:

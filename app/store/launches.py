@@ -9,12 +9,12 @@ from datetime import datetime
 from functools import partial
 from typing import Any
 
-from sqlalchemy import Connection, delete, insert, select, update
+from sqlalchemy import Connection, delete, insert, select, text, update
 from sqlalchemy.dialects import postgresql
 from sqlalchemy.exc import IntegrityError
 
 from app.domain import JSON, DesiredState, Execution, ExecutionStatus
-from app.errors import Conflict, FieldError, InvalidRequest, NotFound
+from app.errors import Conflict, FieldError, InvalidRequest, NotFound, QuotaExceeded
 from app.store import task_rows
 from app.store.changes import Kind
 from app.store.database import Database
@@ -50,6 +50,7 @@ _USE_KEY = insert(launch_keys)
 
 _SPEND_NAME = insert(spent_names)
 
+_LOCK_OWNER = text("SELECT pg_advisory_xact_lock(hashtextextended(:owner, 0x4C41554E))")
 _CREATE_ATTEMPTS = 10
 _NAME_ATTEMPTS = 1000
 _LIMITS = {
@@ -68,6 +69,8 @@ class Intent:
         request_digest: Digest of what was asked, to tell a repetition from another request.
         reference: Under which the orchestrator finds it, where that is known before it is asked:
             then the launch is accepted by being written down.
+        most_open: Most executions of the owner that may not have ended, this one among them; None
+            for any number.
     """
 
     execution_id: str
@@ -80,6 +83,7 @@ class Intent:
     key: str | None = None
     request_digest: str = ""
     reference: JSON = None
+    most_open: int | None = None
 
 
 class Launches:
@@ -97,6 +101,7 @@ class Launches:
         Raises:
             InvalidRequest: A name is longer than can be kept.
             Conflict: The key was used for another request.
+            QuotaExceeded: The owner has as many that have not ended as they may.
         """
         _require_names(intent)
         for attempt in range(1, _CREATE_ATTEMPTS + 1):
@@ -171,6 +176,8 @@ class Launches:
         self, connection: Connection, intent: Intent, started_at: datetime | None = None
     ) -> Execution:
         created_at = now()
+        if intent.most_open is not None:
+            _require_room(connection, intent.owner, intent.most_open)
         if intent.key is not None:
             used = {
                 "owner": intent.owner,
@@ -315,3 +322,21 @@ def _require_names(intent: Intent) -> None:
             faults.append(FieldError(field, text))
     if faults:
         raise InvalidRequest("The launch cannot be kept.", fields=tuple(faults))
+
+
+def _require_room(connection: Connection, owner: str, most: int) -> None:
+    """Make sure that one more execution of an owner may be open.
+
+    Launches of the same owner wait for each other, so that each counts the others; on SQLite all
+    that write do so anyway.
+    """
+    if connection.dialect.name == "postgresql":
+        connection.execute(_LOCK_OWNER, {"owner": owner})
+    open_ones = (
+        select(executions.c.number)
+        .where(executions.c.owner == owner, executions.c.status.not_in(FINAL))
+        .limit(most)
+    )
+    if len(connection.execute(open_ones).all()) >= most:
+        text_ = f"You have {most} executions that have not ended, which is the most for one user."
+        raise QuotaExceeded(text_, ("running-executions",))

@@ -46,7 +46,7 @@ class DefinitionStore:
         return DefinitionFolder(path, self.compiler(), files)
 
     def catalogue(self, path: Path, quota: Quota = ROOM) -> Catalogue:
-        return Catalogue(UploadedDefinitions(self.database), self.folder(path), quota)
+        return Catalogue(UploadedDefinitions(self.database), self.folder(path), lambda roles: quota)
 
 
 class CountingIsolated(Isolated):
