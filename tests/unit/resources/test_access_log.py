@@ -1,6 +1,8 @@
 import json
+import logging
 
 import pytest
+import structlog
 from service_kit import users
 
 from app.observability import configure_logging
@@ -8,13 +10,17 @@ from app.observability import configure_logging
 
 @pytest.fixture
 def make(make_service, capsys):
+    root = logging.getLogger()
+    handlers, level = root.handlers, root.level
+
     def made(mode):
         service = make_service(api__auth=users(), observability__access_log=mode)
         configure_logging("INFO", "json")
         return service
 
     yield made
-    configure_logging("INFO", "console")
+    root.handlers, root.level = handlers, level
+    structlog.reset_defaults()
 
 
 @pytest.fixture
