@@ -24,6 +24,7 @@ from bench import (
     http,
     journal,
     launch,
+    limits,
     process,
     streams,
 )
@@ -40,6 +41,7 @@ _PARTS = {
     "engine": engine,
     "launch": launch,
     "http": http,
+    "limits": limits,
     "gateway": gateway,
     "alien4cloud": alien4cloud,
     "abuse": abuse,
