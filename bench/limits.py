@@ -1,8 +1,8 @@
 """What limiting takes of each request, and whether wrong logins hold others up.
 
 *Cost* is the CPU time of one decision in memory, in ms, for somebody who is signed in and for an
-address. *Wrong logins*: 1,000 of them, a hundred at a time, while ``GET /health`` is asked 100 times
-a second; its latency counts from when each request was due.
+address. *Wrong logins*: 1,000 of them, a hundred at a time, while ``GET /health`` is asked 100
+times a second; its latency counts from when each request was due.
 """
 
 from __future__ import annotations
