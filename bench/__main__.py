@@ -16,6 +16,7 @@ from typing import Any
 from bench import (
     abuse,
     alien4cloud,
+    auth,
     crowd,
     durability,
     engine,
@@ -42,6 +43,7 @@ _PARTS = {
     "launch": launch,
     "http": http,
     "limits": limits,
+    "auth": auth,
     "gateway": gateway,
     "alien4cloud": alien4cloud,
     "abuse": abuse,

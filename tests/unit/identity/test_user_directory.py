@@ -4,7 +4,7 @@ import pytest
 from kit.thrift import make_tables
 
 from app.domain import Role
-from app.identity import users as module
+from app.identity import numbered as module
 from app.identity.users import UserDirectory
 from app.settings import UserSettings
 from app.store.database import Database
@@ -118,7 +118,7 @@ def test_the_number_of_remembered_names_is_bounded(directory, monkeypatch):
     monkeypatch.setattr(module, "_MOST_REMEMBERED", 3)
     for number in range(10):
         directory.find(f"user{number}")
-    assert len(directory._remembered) == 3
+    assert len(directory._reads._remembered) == 3
 
 
 def test_another_password_in_the_settings_is_another_epoch(store):
