@@ -30,5 +30,5 @@ PROGRESS_BYTES: Final = 32 * _MIB
 """Where active executions stand: it goes with their end, and reading it again is dear."""
 UPSTREAM_BYTES: Final = 16 * _MIB
 """Answers of an upstream, of each kind."""
-STORE_PAGES_KIB: Final = 2000
+STORE_PAGES_KIB: Final = 1000
 """Pages of SQLite's file, for each connection: the kernel keeps them once for all."""

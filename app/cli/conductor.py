@@ -17,7 +17,7 @@ from app.cli._lifeline import Lifeline, lifeline_option
 from app.cli._limits import freeze_start_up
 from app.cli._options import WEB_ALONE, config_option, settings_or_exit, start_or_exit
 from app.cli._private import keep_private
-from app.cli._process import guard_process
+from app.cli._process import guard_process, share_arenas
 from app.cli._reload import Reload, run_again
 from app.cli._run_as import check_run_as
 from app.cli._signals import on_stop_signal
@@ -47,6 +47,7 @@ def command(config: Path | None, data_dir: Path | None, lifeline_fd: int | None)
     The database must be up to date: see 'slipway migrate'.
     """
     guard_process()
+    share_arenas()
     lifeline = Lifeline(lifeline_fd)
     settings = settings_or_exit(config, {"data_dir": data_dir}, without=WEB_ALONE)
     configure_logging(settings.observability.log_level, settings.observability.log_format)

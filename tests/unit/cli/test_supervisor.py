@@ -94,6 +94,21 @@ def test_one_that_is_stopped_is_killed_and_another_takes_its_place(child, superv
     tend_until(supervisor(one), one, lambda: one.at_work)
 
 
+def test_a_template_that_is_silent_is_not_asked_for_forks(child, supervisor):
+    one = child(GIVES_SIGNS)
+    tend_until(supervisor(one), one, lambda: one.at_work)
+    assert one.can_fork
+    one.process.send_signal(signal.SIGSTOP)
+    os.waitid(os.P_PID, one.process.pid, os.WSTOPPED | os.WNOWAIT)
+    one.listen(0.0)  # what it sent before
+    one.listen(5.0)
+    assert not one.is_silent
+    assert not one.can_fork
+    fork = Child("two", "program", 60.0, {}, template=one)
+    supervisor(one, fork)._tend(fork, 0.01)
+    assert fork.process is None
+
+
 def test_one_that_is_stuck_says_where(child, supervisor, capfd):
     one = child(GIVES_SIGNS)
     tend_until(supervisor(one), one, lambda: one.at_work)
