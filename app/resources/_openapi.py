@@ -108,5 +108,5 @@ class DialectApi(flask_smorest.Api):  # type: ignore[misc]
 
 
 def _below(document: dict[str, Any]) -> dict[str, Any]:
-    """Say in a document below which prefix of a proxy the addresses are (OpenAPI 3.0.3, 4.7.5)."""
+    """Return a document that says the prefix of the proxy in front (OpenAPI 3.0.3, 4.7.5)."""
     return {**document, "servers": [{"url": request.script_root}]}
