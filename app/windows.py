@@ -18,6 +18,7 @@ from dataclasses import dataclass
 from typing import Final, Protocol
 
 WINDOW_SECONDS: Final = 60.0
+"""Length of a window, in which requests are counted."""
 MOST_COUNTERS: Final = 100_000
 """Those that are kept in memory, at some 250 bytes each; the longest untouched are forgotten."""
 

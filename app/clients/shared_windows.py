@@ -28,6 +28,7 @@ _ANSWER_SECONDS: Final = 0.25
 _LATE_SECONDS: Final = 0.5
 """A request is not counted any more after so long: it has gone on without."""
 _PROBE_SECONDS: Final = 1.0
+"""How often a server that failed is asked whether it works again."""
 _CONNECTIONS: Final = 32
 _PREFIX: Final = "slipway"
 _LATE: Final = -1

@@ -16,6 +16,7 @@ log = structlog.get_logger(__name__)
 
 _USE_EVERY: Final = timedelta(minutes=1)
 _COLLECT_SECONDS: Final = 1.0
+"""How long uses are collected before they are written together."""
 _MOST_NOTED: Final = 10_000
 
 

@@ -23,6 +23,7 @@ from app.store.execution_rows import now
 
 LONGEST_NAME: Final = 100
 _LEAST_SECONDS: Final = 1.0
+"""The shortest life that a key may be given."""
 
 
 @dataclass(frozen=True, slots=True)
