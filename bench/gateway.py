@@ -3,7 +3,9 @@
 Alien4Cloud is the emulator of the tests, in a process of its own, which takes 20 ms longer for
 every answer. The service runs on the defaults, the number of web processes among them. *Launches*
 are sent by one client, each when the last was answered, in ms; the calls that they make are counted
-while the conductor stands still, since it makes calls of its own. *Readers* are 64 connections, in
+while the conductor stands still, since it makes calls of its own. Each web process gets to know a
+workflow for itself, so many are launched at once before those of a workflow that was seen before
+are counted. *Readers* are 64 connections, in
 requests a second. Beside them stand other programs, where their addresses are given: ``python -m
 bench --help`` says how. They run elsewhere, in front of an Alien4Cloud of theirs.
 """
@@ -30,6 +32,8 @@ _MOST_MS = 60.0
 _LEAST_RATIOS = {"execution": 1.5, "page": 5.0}
 _NO_LAUNCH = {"login"}
 _FILL_SECONDS = 60.0
+_WARM_EACH = 8
+"""Launches at once for each web process, so that every one of them surely has some."""
 
 
 def run(*, quick: bool, peers: Peers) -> Iterator[Figure]:
@@ -51,16 +55,26 @@ def run(*, quick: bool, peers: Peers) -> Iterator[Figure]:
 
 
 def _calls(service: Service, upstream: Upstream) -> Iterator[Figure]:
-    for name, most in ("cold", 4), ("workflow seen before", 2):
-        with standing_still(service):
-            before = Counter(upstream.by_endpoint())
-            service.launch(WORKFLOW)
-            calls = Counter(upstream.by_endpoint()) - before
-        made = {endpoint: n for endpoint, n in calls.items() if endpoint not in _NO_LAUNCH}
-        yield Figure(
-            f"launch over Alien4Cloud, {name}: upstream calls", sum(made.values()), most=most,
-            note=", ".join(f"{n} {endpoint}" for endpoint, n in sorted(calls.items())),
-        )  # fmt: skip
+    yield _calls_of_one(service, upstream, "cold", most=4)
+    number = _WARM_EACH * len(service.web)
+    launch.times(Target(service.port, f"/workflows/{WORKFLOW}", body="{}"), number, number)
+    note = f"after {number} at once, so that all {len(service.web)} web processes know it"
+    yield _calls_of_one(service, upstream, "workflow seen before", most=2, note=note)
+
+
+def _calls_of_one(
+    service: Service, upstream: Upstream, name: str, *, most: int, note: str = ""
+) -> Figure:
+    with standing_still(service):
+        before = Counter(upstream.by_endpoint())
+        service.launch(WORKFLOW)
+        calls = Counter(upstream.by_endpoint()) - before
+    made = {endpoint: n for endpoint, n in calls.items() if endpoint not in _NO_LAUNCH}
+    endpoints = ", ".join(f"{n} {endpoint}" for endpoint, n in sorted(calls.items()))
+    return Figure(
+        f"launch over Alien4Cloud, {name}: upstream calls", sum(made.values()), most=most,
+        note=f"{endpoints}; {note}" if note else endpoints,
+    )  # fmt: skip
 
 
 def _launches(service: Service, number: int, peer: Target | None) -> Iterator[Figure]:
