@@ -83,6 +83,7 @@ def make_execution(launch: Launch, reference: JSON, **more: Any) -> DrivenExecut
     values: dict[str, Any] = {
         "number": 1,
         "id": launch.execution_id,
+        "awf_name": f"{launch.workflow_id}-20260101-000000",
         "orchestrator": "hpc",
         "workflow_id": launch.workflow_id,
         "workflow_name": launch.workflow_id,

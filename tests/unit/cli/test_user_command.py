@@ -31,7 +31,7 @@ def call(tmp_path, monkeypatch):
     for name in os.environ:
         if name.startswith("SLIPWAY_"):
             monkeypatch.delenv(name)
-    monkeypatch.setattr("app.cli.user.guard_process", lambda: None)  # it is about this process
+    monkeypatch.setattr("app.cli._store.guard_process", lambda: None)  # it is about this process
     config = tmp_path / "slipway.yaml"
     config.write_text(
         "data_dir: data\napi: {auth: {type: basic, users: [{username: conf, password: x}]}}\n"

@@ -292,7 +292,8 @@ class Bench:
         self.watch = self.watch or JobWatch(self.launcher)
         moment = datetime.now(UTC)
         self.execution = DrivenExecution(
-            number=1, id=self.id, orchestrator="local", workflow_id="flow", workflow_name="Flow",
+            number=1, id=self.id, awf_name="flow-20260101-000000", orchestrator="local",
+            workflow_id="flow", workflow_name="Flow",
             owner="ada", inputs=self.inputs, status=ExecutionStatus.PENDING,
             desired=DesiredState.RUN, created_at=moment, as_of=moment,
         )  # fmt: skip

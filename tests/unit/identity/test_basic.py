@@ -37,6 +37,8 @@ class CountingPool:
 class Asked:
     """A request with a user name and a password."""
 
+    query_keys = ()
+
     def __init__(self, username, password, address=None):
         text = base64.b64encode(f"{username}:{password}".encode()).decode()
         self.fields = {"authorization": f"Basic {text}"}

@@ -53,6 +53,9 @@ ENDPOINTS = {
     "users.change_user": ("users:manage", ADMINS),
     "users.remove_user": ("users:manage", ADMINS),
     "users.change_own_password": ("password:write", EVERYBODY),
+    "api_keys.list_api_keys": ("keys:read", EVERYBODY),
+    "api_keys.create_api_key": ("keys:write", EVERYBODY),
+    "api_keys.revoke_api_key": ("keys:write", EVERYBODY),
 }
 """What each endpoint needs, and who may call it; whoever adds one says so here as well."""
 
@@ -174,7 +177,8 @@ def test_the_document_says_what_is_enforced(service, make_service):
     }
     assert said.keys() == {None, *(needed for needed, _ in ENDPOINTS.values())}
     for needed, operation in said.items():
-        assert operation.get("security") == (None if needed is None else [{"basic": []}])
+        schemes = [{"basic": []}, {"api_key": []}]
+        assert operation.get("security") == (None if needed is None else schemes)
         assert ({"401", "403"} <= operation["responses"].keys()) is (needed is not None)
     assert "`developer`, `admin`" in said["workflows:write"]["description"]
 

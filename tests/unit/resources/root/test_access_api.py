@@ -17,6 +17,7 @@ OPEN = {
 OWN_LISTS = {
     "executions.list_executions", "ssh_keys.list_ssh_keys", "ssh_keys.create_ssh_key",
     "streams.follow_events", "users.change_own_password",
+    "api_keys.list_api_keys", "api_keys.create_api_key",
 }  # fmt: skip
 """The endpoints that speak of the caller's own things only."""
 
