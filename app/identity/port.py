@@ -14,10 +14,10 @@ from dataclasses import dataclass, field
 from typing import Any, ClassVar, Final, Protocol, Self
 
 from app.domain import Credential, Identity
-from app.errors import NotAuthenticated
+from app.errors import FieldError, NotAuthenticated
 from app.identity.key_directory import ApiKeyDirectory
 from app.identity.users import UserDirectory
-from app.settings import Settings
+from app.settings import AuthSettings, Settings
 from app.store.database import Database
 
 API_KEY_FIELD: Final = "X-API-Key"
@@ -141,6 +141,11 @@ class Authenticator(ABC):
     @abstractmethod
     def create(cls, options: Any, context: Context) -> Self:
         """Build one from its own validated options."""
+
+    @classmethod
+    def faults(cls, options: Any, auth: AuthSettings) -> list[FieldError]:
+        """Return what is wrong between its validated options and the settings of all."""
+        return []
 
     @abstractmethod
     def claim(self, request: RequestView) -> Claim | None:

@@ -15,6 +15,7 @@ AUTHENTICATORS = {
     "none": "app.identity.anonymous:Anonymous",
     "basic": "app.identity.basic:Basic",
     "api_key": "app.identity.api_keys:ApiKeyAuthenticator",
+    "jwt": "app.identity.jwt:Jwt",
     "certificate": "app.identity.certificate:Certificate",
 }
 

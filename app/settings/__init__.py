@@ -42,7 +42,13 @@ from app.settings.sections import (
     VaultSettings,
     WebSettings,
 )
-from app.settings.sign_in import SignInOf, auth_checks, sign_in_secrets, take_options
+from app.settings.sign_in import (
+    SignInOf,
+    auth_checks,
+    option_checks,
+    sign_in_secrets,
+    take_options,
+)
 from app.settings.source import MASTER_KEY, read_source
 
 __all__ = [
@@ -113,6 +119,7 @@ def load_settings(
     orchestrators, more = _orchestrators(raw if isinstance(raw, list) else [], options_of)
     faults += more
     if settings is not None:
+        faults += option_checks(sign_in_options, sign_in_of, settings.api.auth)
         faults += _cross_checks(settings) + _dialect_checks(settings.api, check_dialect)
     if faults or settings is None:
         where = f" in {file}" if file else ""

@@ -84,6 +84,47 @@ class OneOrMore(fields.Field[str | list[str]]):
         return value  # type: ignore[no-any-return]
 
 
+class Names(fields.Field[tuple[str, ...]]):
+    """A name or several, as texts.
+
+    Args:
+        among: The names that there are; any if empty.
+        default: What holds if nothing is said.
+    """
+
+    def __init__(self, *, among: Collection[str] = (), default: Collection[str] = ()) -> None:
+        metadata = {"default_text": f"[{', '.join(default)}]"} if default else {}
+        super().__init__(load_default=tuple(default), metadata=metadata)
+        self._among = tuple(map(str, among))
+
+    def _deserialize(self, value: Any, attr: Any, data: Any, **kwargs: Any) -> tuple[str, ...]:
+        names = value if isinstance(value, list) else [value]
+        if not names or not all(isinstance(name, str) and name for name in names):
+            raise ValidationError("must be a name, or a list of names")
+        if self._among and not set(names) <= set(self._among):
+            raise ValidationError(f"must be of: {', '.join(self._among)}")
+        return tuple(names)
+
+
+class NamesByWord(fields.Field[Mapping[str, tuple[str, ...]]]):
+    """A mapping of any words to names.
+
+    Args:
+        among: The names that there are.
+    """
+
+    def __init__(self, *, among: Collection[str]) -> None:
+        super().__init__(load_default=dict)
+        self._names = Names(among=among)
+
+    def _deserialize(
+        self, value: Any, attr: Any, data: Any, **kwargs: Any
+    ) -> Mapping[str, tuple[str, ...]]:
+        if not isinstance(value, Mapping):
+            raise ValidationError("must be a mapping")
+        return {str(word): self._names.deserialize(names) or () for word, names in value.items()}
+
+
 @dataclasses.dataclass(frozen=True, slots=True)
 class Chosen:
     """One type of several, and its options.
@@ -163,6 +204,11 @@ def section(cls: type, **kwargs: Any) -> fields.Nested:
     """Nest a dataclass of settings; absent in the file, it holds its defaults."""
     kwargs.setdefault("load_default", lambda: _schema(cls)().load({}))
     return fields.Nested(_schema(cls), metadata={"section": cls}, **kwargs)
+
+
+def sections(cls: type) -> fields.List[Any]:
+    """Nest any number of a dataclass of settings."""
+    return fields.List(section(cls), load_default=list)
 
 
 def load_section(

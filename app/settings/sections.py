@@ -59,8 +59,8 @@ class AuthSettings:
 
     type: str | list[str] = setting(
         OneOrMore(load_default="none"),
-        "`none` (everybody is an admin, loopback only), `basic` or `api_key`; a list offers "
-        "several ways to sign in, of which the first that knows the credential of a request "
+        "`none` (everybody is an admin, loopback only), `basic`, `api_key` or `jwt`; a list "
+        "offers several ways to sign in, of which the first that knows the credential of a request "
         "decides. "
         "`package.module:Class` is one of your own (`docs/guides/extending.md`).",
     )

@@ -3,12 +3,13 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Iterator, Mapping
+from contextlib import suppress
 from typing import Any, Protocol
 
 from app.errors import ConfigError, FieldError
 from app.settings.schema import load_section
 from app.settings.secrets import written_secrets
-from app.settings.sections import ApiSettings
+from app.settings.sections import ApiSettings, AuthSettings
 from app.settings.shared_secret import secret_checks
 
 _OPEN = "none"
@@ -24,6 +25,9 @@ class SignIn(Protocol):
 
     name: str
     Options: type
+
+    def faults(self, options: Any, auth: AuthSettings) -> list[FieldError]:
+        """Return what is wrong between its options and what all share."""
 
 
 SignInOf = Callable[[str], Any]
@@ -75,6 +79,19 @@ def sign_in_secrets(written: Mapping[str, Any], sign_in_of: SignInOf) -> Iterato
         except ConfigError:
             continue
         yield from written_secrets(way.Options, auth.get(way.name), f"api.auth.{way.name}.")
+
+
+def option_checks(
+    options: Mapping[str, Any], sign_in_of: SignInOf, auth: AuthSettings
+) -> list[FieldError]:
+    """Return what is wrong between the options of the ways to sign in and what all share."""
+    faults: list[FieldError] = []
+    for type_ in auth.types:
+        with suppress(ConfigError):  # it has its fault already
+            way: SignIn = sign_in_of(type_)
+            chosen = options.get(way.name)
+            faults += [] if chosen is None else way.faults(chosen, auth)
+    return faults
 
 
 def auth_checks(api: ApiSettings, is_local: bool) -> list[FieldError]:

@@ -315,15 +315,19 @@ class TestSettings:
             (
                 ["basic", "magic"],
                 "api.auth.type[1]",
-                "must be one of: none, basic, api_key, certificate",
+                "must be one of: none, basic, api_key, jwt, certificate",
             ),
-            ("json:loads", "api.auth.type", "must be one of: none, basic, api_key, certificate"),
+            (
+                "json:loads",
+                "api.auth.type",
+                "must be one of: none, basic, api_key, jwt, certificate",
+            ),
             (
                 "no.such:Thing",
                 "api.auth.type",
-                "must be one of: none, basic, api_key, certificate",
+                "must be one of: none, basic, api_key, jwt, certificate",
             ),
-            ("a:b:c", "api.auth.type", "must be one of: none, basic, api_key, certificate"),
+            ("a:b:c", "api.auth.type", "must be one of: none, basic, api_key, jwt, certificate"),
             (["basic", "basic"], "api.auth.type[1]", "'basic' is used twice"),
             (["none", "basic"], "api.auth.type", "cannot be combined"),
         ],

@@ -177,7 +177,7 @@ def test_the_document_says_what_is_enforced(service, make_service):
     }
     assert said.keys() == {None, *(needed for needed, _ in ENDPOINTS.values())}
     for needed, operation in said.items():
-        schemes = [{"basic": []}, {"api_key": []}]
+        schemes = [{"basic": []}, {"api_key": []}, {"jwt": []}]
         assert operation.get("security") == (None if needed is None else schemes)
         assert ({"401", "403"} <= operation["responses"].keys()) is (needed is not None)
     assert "`developer`, `admin`" in said["workflows:write"]["description"]

@@ -1,0 +1,317 @@
+"""JSON Web Tokens (RFC 7519) as bearer tokens (RFC 6750): signed with a secret, or by issuers."""
+
+from __future__ import annotations
+
+import hashlib
+import threading
+import time
+from collections import OrderedDict
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field
+from datetime import datetime
+from typing import TYPE_CHECKING, Any, Final, Self
+
+import structlog
+
+from app.clients.key_sets import KeySetClient, is_safe
+from app.domain import Credential, Identity, Role
+from app.errors import FieldError, NotAuthenticated
+from app.identity.jwt_claims import (
+    INVALID,
+    ClaimRules,
+    Token,
+    looks_like_token,
+    parse,
+    refused,
+    subject_of,
+)
+from app.identity.port import (
+    Authenticator,
+    Challenge,
+    Claim,
+    Context,
+    RequestView,
+    bearer_challenge,
+)
+from app.identity.users import UserDirectory
+from app.settings import AuthSettings
+from app.settings.schema import (
+    Flag,
+    Names,
+    NamesByWord,
+    ServerUrl,
+    Text,
+    sections,
+    setting,
+)
+
+if TYPE_CHECKING:
+    from app.identity.jwt_keys import Keys, VerifyingKey
+
+log = structlog.get_logger(__name__)
+
+_SECRET: Final = ("HS256",)
+_PUBLISHED: Final = (
+    "RS256", "RS384", "RS512", "PS256", "PS384", "PS512", "ES256", "ES384", "ES512", "EdDSA",
+    "Ed25519",
+)  # fmt: skip
+_REMEMBER_SECONDS: Final = 60.0
+_MOST_REMEMBERED: Final = 10_000
+
+
+@dataclass(frozen=True)
+class IssuerOptions:
+    """An issuer of tokens whose keys are public."""
+
+    issuer: str | None = setting(
+        Text(load_default=None),
+        "What its tokens hold as `iss`; without `jwks_url` its address, whose metadata tell where "
+        "the keys are (`/.well-known/openid-configuration`).",
+    )
+    jwks_url: str | None = setting(
+        ServerUrl(load_default=None), "Where its keys are. HTTPS, or loopback."
+    )
+    audience: tuple[str, ...] = setting(
+        Names(), "One of these must be in the `aud` of its tokens. Without, any token of the "
+        "issuer is taken, also those that are for others.",
+    )  # fmt: skip
+    algorithms: tuple[str, ...] = setting(
+        Names(among=_PUBLISHED, default=("RS256", "ES256", "EdDSA", "Ed25519")),
+        "The algorithms that it signs with; others are refused.",
+    )
+    user_claim: str = setting(Text(load_default="sub"), "Claim that holds the user name.")
+    roles_claim: str = setting(
+        Text(load_default="roles"),
+        "Claim that holds the roles; one within another is written as `realm_access.roles`.",
+    )
+    roles: Mapping[str, Sequence[str]] = setting(
+        NamesByWord(among=tuple(Role)),
+        "What the words of that claim stand for, such as `{hpc-staff: [operator]}`; words that are "
+        "not named give no role. Without, they are the roles of Slipway themselves.",
+    )
+    default_roles: Sequence[str] = setting(
+        Names(among=tuple(Role), default=("user",)), "Roles of tokens without that claim."
+    )
+    scopes: bool = setting(
+        Flag(load_default=True),
+        "Whether `scope` or `scp` of a token narrow what it is good for. Those of OpenID Connect, "
+        "such as `profile`, never do.",
+    )
+
+
+class Jwt(Authenticator):
+    """Verifies tokens.
+
+    Which keys may have signed a token follows from its ``iss``, and each key has its algorithms; a
+    token chooses neither. What was right is remembered by its digest for a minute at most, and ends
+    at once when its user is disabled.
+
+    Args:
+        trusted: Who may sign.
+        users: Who is shut out.
+    """
+
+    @dataclass(frozen=True)
+    class Options(IssuerOptions):
+        """Tokens signed with `api.auth.secret`, and those of issuers with public keys.
+
+        The first settings are those of an issuer; with `issuers` there can be several.
+        """
+
+        issuers: Sequence[IssuerOptions] = setting(
+            sections(IssuerOptions), "More issuers, each with the settings of one."
+        )
+        secret_issuer: str | None = setting(
+            Text(load_default=None),
+            "What tokens that are signed with `api.auth.secret` must hold as `iss`; any if none.",
+        )
+
+    name = "jwt"
+    needs = "a token"
+    unguessable = True
+    scheme = {"type": "http", "scheme": "bearer", "bearerFormat": "JWT"}  # noqa: RUF012
+
+    def __init__(self, trusted: Sequence[Trusted], users: UserDirectory) -> None:
+        self._trusted = trusted
+        self._users = users
+        self._lock = threading.Lock()
+        self._remembered: OrderedDict[bytes, tuple[float, Identity]] = OrderedDict()
+
+    @classmethod
+    def create(cls, options: Any, context: Context) -> Self:
+        """Build one for the secret and the issuers of the settings."""
+        from app.identity.jwt_keys import FetchedKeys, FixedKeys, secret_key  # noqa: PLC0415
+
+        auth, issuers = context.settings.api.auth, _issuers(options)
+        trusted = [
+            Trusted(
+                each.issuer,
+                frozenset(each.algorithms),
+                FetchedKeys(KeySetClient(each.issuer, each.jwks_url).fetch, each.algorithms),
+                _rules(each),
+            )
+            for each in issuers
+        ]
+        if auth.secret is not None:
+            keys = FixedKeys(secret_key(auth.secret))
+            rules = _rules(options)
+            trusted.append(Trusted(options.secret_issuer, frozenset(_SECRET), keys, rules))
+        for each in trusted:
+            if not each.rules.audience:
+                log.warning("tokens for any audience are taken", issuer=each.issuer)
+        return cls(trusted, context.users)
+
+    @classmethod
+    def faults(cls, options: Any, auth: AuthSettings) -> list[FieldError]:
+        """Return what is wrong between these settings and the others of who may sign in."""
+        issuers = _issuers(options)
+        found = []
+        if auth.secret is None and not issuers:
+            text = (
+                "is needed with 'jwt', 32 bytes at least; or else 'api.auth.jwt.issuer' or "
+                "'jwks_url', for tokens that are signed by an issuer"
+            )
+            found.append(FieldError("api.auth.secret", text))
+        names = [each.issuer for each in issuers]
+        if options.secret_issuer is not None:
+            names.append(options.secret_issuer)
+        if len(set(names)) < len(names):
+            found.append(FieldError("api.auth.jwt.issuers", "must each have another 'issuer'"))
+        return found + [fault for place, each in _places(options) for fault in _unsafe(place, each)]
+
+    def claim(self, request: RequestView) -> Claim | None:
+        """Read a token off the header field Authorization."""
+        scheme, _, text = (request.header("Authorization") or "").partition(" ")
+        if scheme.lower() != "bearer" or not looks_like_token(text):
+            return None
+        text = text.strip()
+        # The digest tells tokens apart, also wrong ones, and nobody gets the token from it.
+        return Claim(hashlib.sha256(text.encode(errors="replace")).hexdigest(), text)
+
+    def verify(self, claim: Claim) -> Identity:
+        """Return whom a token belongs to.
+
+        Raises:
+            NotAuthenticated: It is wrong, has ended, or its user may not sign in.
+            UpstreamUnreachable: The keys of its issuer are not known.
+        """
+        digest = bytes.fromhex(claim.subject)
+        until, identity = self._remembered.get(digest, (0.0, None))
+        if identity is not None and until > time.monotonic():
+            return self.recheck(identity)
+        token = parse(claim.secret or "")
+        trusted = self._signer(token)
+        subject = subject_of(token.claims, trusted.rules, time.time())
+        identity = Identity(
+            subject.username,
+            subject.roles,
+            subject.scopes,
+            credential=Credential(self.name, claim.subject[:16], subject.expires_at),
+        )
+        identity = self.recheck(identity)
+        self._remember(digest, identity, subject.expires_at)
+        return identity
+
+    def recheck(self, identity: Identity) -> Identity:
+        """Return the identity, unless its user may not sign in by now.
+
+        Raises:
+            NotAuthenticated: They may not.
+        """
+        if self._users.is_shut_out(identity.username):
+            raise NotAuthenticated("The user of the token may not sign in.")
+        return identity
+
+    def challenge(self, refused: NotAuthenticated | None) -> Challenge | None:
+        """Return the challenge of RFC 6750, 3."""
+        return bearer_challenge(refused)
+
+    def _signer(self, token: Token) -> Trusted:
+        """Return who signed a token.
+
+        Raises:
+            NotAuthenticated: Nobody who may.
+        """
+        issuer = token.claims.get("iss")
+        named = [each for each in self._trusted if each.issuer is not None]
+        candidates = [each for each in named if each.issuer == issuer]
+        candidates = candidates or [each for each in self._trusted if each.issuer is None]
+        for each in candidates:
+            if each.has_signed(token):
+                return each
+        if not candidates:
+            raise refused("iss")
+        raise NotAuthenticated(INVALID)
+
+    def _remember(self, digest: bytes, identity: Identity, ends: datetime) -> None:
+        seconds = min(_REMEMBER_SECONDS, ends.timestamp() - time.time())
+        with self._lock:
+            self._remembered[digest] = (time.monotonic() + seconds, identity)
+            self._remembered.move_to_end(digest)
+            while len(self._remembered) > _MOST_REMEMBERED:
+                self._remembered.popitem(last=False)
+
+
+@dataclass(frozen=True, slots=True)
+class Trusted:
+    """Somebody who may sign tokens.
+
+    Attributes:
+        issuer: ``iss`` of their tokens; None takes every one that is not another's.
+        algorithms: Those that they sign with.
+    """
+
+    issuer: str | None
+    algorithms: frozenset[str]
+    keys: Keys
+    rules: ClaimRules = field(default_factory=ClaimRules)
+
+    def has_signed(self, token: Token) -> bool:
+        """Return whether the signature of a token is of one of their keys.
+
+        Raises:
+            UpstreamUnreachable: Their keys are not known.
+        """
+        if token.algorithm not in self.algorithms:
+            return False
+        found = self.keys.fitting(token.algorithm, token.kid)
+        if _is_of_one(token, found):
+            return True
+        if not self.keys.newer(unknown=not found):
+            return False
+        return _is_of_one(token, self.keys.fitting(token.algorithm, token.kid))
+
+
+def _is_of_one(token: Token, keys: Sequence[VerifyingKey]) -> bool:
+    return any(key.verifies(token.algorithm, token.signed, token.signature) for key in keys)
+
+
+def _places(options: Jwt.Options) -> list[tuple[str, IssuerOptions]]:
+    """Return the issuers of the settings, each with where it stands."""
+    many = [(f"api.auth.jwt.issuers[{n}]", each) for n, each in enumerate(options.issuers)]
+    own = options.issuer is not None or options.jwks_url is not None
+    return [("api.auth.jwt", options), *many] if own else many
+
+
+def _issuers(options: Jwt.Options) -> list[IssuerOptions]:
+    return [each for _, each in _places(options)]
+
+
+def _unsafe(place: str, each: IssuerOptions) -> list[FieldError]:
+    name, url = ("jwks_url", each.jwks_url) if each.jwks_url else ("issuer", each.issuer)
+    if url is None:
+        return [FieldError(place, "needs 'issuer' or 'jwks_url'")]
+    if is_safe(url):
+        return []
+    return [FieldError(f"{place}.{name}", "must be an address of HTTPS, or one of loopback")]
+
+
+def _rules(options: IssuerOptions) -> ClaimRules:
+    return ClaimRules(
+        audience=tuple(options.audience),
+        user=options.user_claim,
+        roles=options.roles_claim,
+        role_words={word: tuple(map(Role, names)) for word, names in options.roles.items()},
+        default_roles=frozenset(map(Role, options.default_roles)),
+        scopes=options.scopes,
+    )
