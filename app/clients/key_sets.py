@@ -10,6 +10,7 @@ from app.errors import UpstreamGarbled, UpstreamRefused
 from app.settings import is_loopback
 
 TIMEOUT_SECONDS: Final = 5.0
+"""Longest wait for a connection, and for an answer."""
 _UPSTREAM: Final = "The issuer of the tokens"
 _MOST_BYTES: Final = 256 * 1024
 _METADATA: Final = "/.well-known/openid-configuration"
