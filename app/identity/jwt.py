@@ -56,6 +56,7 @@ _PUBLISHED: Final = (
     "Ed25519",
 )  # fmt: skip
 _REMEMBER_SECONDS: Final = 60.0
+"""How long a token that was verified is not verified again, if it does not expire before."""
 _MOST_REMEMBERED: Final = 10_000
 
 

@@ -17,6 +17,7 @@ from app.errors import NotAuthenticated
 from app.identity.scopes import permissions_of
 
 LEEWAY_SECONDS: Final = 30
+"""How far the clocks of issuers may be off."""
 INVALID: Final = "The token is not valid."
 
 _MOST_CHARACTERS: Final = 16 * 1024

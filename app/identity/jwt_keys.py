@@ -33,11 +33,13 @@ _MOST_KEYS: Final = 100
 _MOST_TRIED: Final = 8
 """Most keys of a set that one token is tried with."""
 _FRESH_SECONDS: Final = 300.0
+"""How long keys are used before they are fetched anew."""
 _UNKNOWN_SECONDS: Final = 30.0
 """Keys are fetched for a token that fits none at most so often."""
 _FAILED_SECONDS: Final = 5.0
 """After a fetch that failed the next one begins at the earliest after so long."""
 _WAIT_SECONDS: Final = 5.0
+"""How long a request waits for the first keys of an issuer."""
 _WAIT_FOR_FRESH_SECONDS: Final = 0.1
 """So long is waited for newer keys while there are older ones."""
 _MOST_WAITING: Final = 64
