@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import errno
 import socket
+import ssl
 import sys
 import time
 from contextlib import suppress
@@ -120,6 +121,9 @@ class Connection(WSGIHandler):  # type: ignore[misc]
         address: Whose it is.
         server: The server.
     """
+
+    # A client that ends TLS without a goodbye is gone like any other.
+    ignored_socket_errors = (*WSGIHandler.ignored_socket_errors, ssl.SSL_ERROR_EOF)
 
     server: Server
     environ: Any

@@ -130,7 +130,9 @@ class _Forked:
         if timeout is not None and self.returncode is None:
             end = os.pidfd_open(self.pid)
             try:
-                if not select.select([end], [], [], timeout)[0]:
+                ends = select.poll()  # select(2) takes no descriptor beyond 1,023
+                ends.register(end, select.POLLIN)
+                if not ends.poll(timeout * 1000):
                     raise subprocess.TimeoutExpired([str(self.pid)], timeout)
             finally:
                 os.close(end)

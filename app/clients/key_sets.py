@@ -3,11 +3,10 @@
 from __future__ import annotations
 
 from typing import Any, Final
-from urllib.parse import urlsplit
 
 from app.clients._http import HttpSession, expecting_shape, read_json
+from app.clients.safe_addresses import is_safe
 from app.errors import UpstreamGarbled, UpstreamRefused
-from app.settings import is_loopback
 
 TIMEOUT_SECONDS: Final = 5.0
 """Longest wait for a connection, and for an answer."""
@@ -62,15 +61,3 @@ class KeySetClient:
             detail = f"HTTP {response.status_code}"
             raise UpstreamRefused(f"{_UPSTREAM} does not tell its keys.", detail=detail)
         return read_json(response, _UPSTREAM)
-
-
-def is_safe(url: str) -> bool:
-    """Return whether nobody between can change what is read there: HTTPS, or this machine."""
-    try:
-        parts = urlsplit(url)
-        host = parts.hostname or ""
-    except ValueError:
-        return False
-    return bool(host) and (
-        parts.scheme == "https" or (parts.scheme == "http" and is_loopback(host))
-    )

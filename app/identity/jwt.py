@@ -13,7 +13,7 @@ from typing import TYPE_CHECKING, Any, Final, Self
 
 import structlog
 
-from app.clients.key_sets import KeySetClient, is_safe
+from app.clients.safe_addresses import is_safe
 from app.domain import Credential, Identity, Role
 from app.errors import FieldError, NotAuthenticated
 from app.identity.jwt_claims import (
@@ -141,6 +141,8 @@ class Jwt(Authenticator):
     @classmethod
     def create(cls, options: Any, context: Context) -> Self:
         """Build one for the secret and the issuers of the settings."""
+        # What speaks HTTP must not be loaded before gevent has patched, nor where nobody needs it.
+        from app.clients.key_sets import KeySetClient  # noqa: PLC0415
         from app.identity.jwt_keys import FetchedKeys, FixedKeys, secret_key  # noqa: PLC0415
 
         auth, issuers = context.settings.api.auth, _issuers(options)
