@@ -6,7 +6,7 @@ from collections.abc import Collection
 from dataclasses import dataclass, replace
 from datetime import timedelta
 
-from sqlalchemy import Connection, case, false, select, update
+from sqlalchemy import Connection, bindparam, case, false, select, update
 from sqlalchemy.exc import IntegrityError
 
 from app.domain import JSON, DrivenExecution, Execution, ExecutionStatus, Observation
@@ -29,6 +29,14 @@ from app.store.stranded import abandon
 # A launch whose web process was killed is taken up when no live one can still be at it.
 _LAUNCH_TIME = timedelta(seconds=90)
 _LOCAL_LAUNCH_TIME = timedelta(seconds=5)
+_TAKE = (
+    update(executions)
+    .where(executions.c.number.in_(bindparam("of_numbers", expanding=True)))
+    # Whoever dies at its first look leaves a try behind.
+    .values(tries=case((executions.c.tries == 0, 1), else_=executions.c.tries))
+    .returning(*DRIVEN.columns)
+)
+"""What is set beside are the other parameters."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -106,43 +114,36 @@ class DrivenExecutions:
         if again:
             is_free |= executions.c.lease_owner == owner
 
-        def work(connection: Connection) -> list[DrivenExecution]:
-            free = (
-                select(executions.c.number, executions.c.tries)
-                .where(
-                    executions.c.log_complete.is_(False),
-                    executions.c.reference.is_not(None)
-                    | (executions.c.status == ExecutionStatus.UNKNOWN)
-                    | (executions.c.created_at < moment - _LAUNCH_TIME)
-                    | (
-                        executions.c.orchestrator.in_(bound)
-                        & (executions.c.created_at < moment - _LOCAL_LAUNCH_TIME)
-                    ),
-                    is_free,
-                    executions.c.node.is_(None)
-                    | executions.c.node.in_([node, *heritage])
-                    | executions.c.orchestrator.not_in(bound),
-                )
-                .order_by(executions.c.number)
-                .limit(limit)
+        # Made before: while the lock is held, nobody else can write to SQLite.
+        free = (
+            select(executions.c.number, executions.c.tries)
+            .where(
+                executions.c.log_complete.is_(False),
+                executions.c.reference.is_not(None)
+                | (executions.c.status == ExecutionStatus.UNKNOWN)
+                | (executions.c.created_at < moment - _LAUNCH_TIME)
+                | (
+                    executions.c.orchestrator.in_(bound)
+                    & (executions.c.created_at < moment - _LOCAL_LAUNCH_TIME)
+                ),
+                is_free,
+                executions.c.node.is_(None)
+                | executions.c.node.in_([node, *heritage])
+                | executions.c.orchestrator.not_in(bound),
             )
-            if connection.dialect.name == "postgresql":
-                free = free.with_for_update(skip_locked=True)
+            .order_by(executions.c.number)
+            .limit(limit)
+        )
+        if self._database.dialect == "postgresql":
+            free = free.with_for_update(skip_locked=True)
+        lease = {"lease_owner": owner, "lease_until": moment + timedelta(seconds=lease_seconds)}
+
+        def work(connection: Connection) -> list[DrivenExecution]:
             tries = {row.number: row.tries for row in connection.execute(free)}
             if not tries:
                 return []
-            rows = connection.execute(
-                update(executions)
-                .where(executions.c.number.in_(list(tries)))
-                .values(
-                    # Whoever dies at its first look leaves this behind.
-                    tries=case((executions.c.tries == 0, 1), else_=executions.c.tries),
-                    lease_owner=owner,
-                    lease_until=moment + timedelta(seconds=lease_seconds),
-                    node=node,
-                )
-                .returning(*DRIVEN.columns)
-            )
+            values = {"of_numbers": list(tries), "node": node, **lease}
+            rows = connection.execute(_TAKE, values)
             claimed = [replace(DRIVEN.of(row), tries=tries[row.number]) for row in rows]
             return sorted(claimed, key=lambda e: e.number)
 
