@@ -11,6 +11,7 @@ from app.domain import SshKey
 from app.errors import Conflict
 from app.store.database import Database
 from app.store.schema import ssh_key_secrets, ssh_keys
+from app.store.turns import Turn, take_turn
 
 
 class Sealed(NamedTuple):
@@ -34,10 +35,11 @@ class SshKeys:
             most: How many its owner may have.
 
         Raises:
-            Conflict: They has so many already.
+            Conflict: They have so many already.
         """
 
         def work(connection: Connection) -> None:
+            take_turn(connection, Turn.SSH_KEY, key.owner)
             _require_room(connection, key.owner, most)
             connection.execute(insert(ssh_keys).values(asdict(key)))
 

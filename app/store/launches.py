@@ -9,7 +9,7 @@ from datetime import datetime
 from functools import partial
 from typing import Any
 
-from sqlalchemy import Connection, delete, insert, select, text, update
+from sqlalchemy import Connection, delete, insert, select, update
 from sqlalchemy.dialects import postgresql
 from sqlalchemy.exc import IntegrityError
 
@@ -35,6 +35,7 @@ from app.store.execution_views import WHOLE
 from app.store.given_names import NEXT_NAME, name_parameters
 from app.store.names import fitted, storable
 from app.store.schema import executions, launch_keys, spent_names, tasks
+from app.store.turns import Turn, take_turn
 
 # Made once, since SQLAlchemy takes longer to make one than SQLite to run it.
 _ADD = insert(executions).values(awf_name=NEXT_NAME).returning(*WHOLE.columns)
@@ -50,7 +51,6 @@ _USE_KEY = insert(launch_keys)
 
 _SPEND_NAME = insert(spent_names)
 
-_LOCK_OWNER = text("SELECT pg_advisory_xact_lock(hashtextextended(:owner, 0x4C41554E))")
 _CREATE_ATTEMPTS = 10
 _NAME_ATTEMPTS = 1000
 _LIMITS = {
@@ -325,18 +325,13 @@ def _require_names(intent: Intent) -> None:
 
 
 def _require_room(connection: Connection, owner: str, most: int) -> None:
-    """Make sure that one more execution of an owner may be open.
-
-    Launches of the same owner wait for each other, so that each counts the others; on SQLite all
-    that write do so anyway.
-    """
-    if connection.dialect.name == "postgresql":
-        connection.execute(_LOCK_OWNER, {"owner": owner})
+    """Make sure that one more execution of an owner may be open."""
+    take_turn(connection, Turn.LAUNCH, owner)
     open_ones = (
         select(executions.c.number)
         .where(executions.c.owner == owner, executions.c.status.not_in(FINAL))
         .limit(most)
     )
     if len(connection.execute(open_ones).all()) >= most:
-        text_ = f"You have {most} executions that have not ended, which is the most for one user."
-        raise QuotaExceeded(text_, ("running-executions",))
+        text = f"You have {most} executions that have not ended, which is the most for one user."
+        raise QuotaExceeded(text, ("running-executions",))

@@ -9,13 +9,13 @@ from sqlalchemy import Connection, inspect, text
 
 from app.errors import ConfigError
 from app.store.database import Database
+from app.store.turns import Turn, take_turn
 
 if TYPE_CHECKING:
     from alembic.config import Config
 
 _FOLDER = Path(__file__).parent / "migrations"
 _VERSIONS = "alembic_version"
-_LOCK = 0x51495057  # any number that nothing else in the database locks
 
 
 def upgrade(database: Database) -> None:
@@ -62,8 +62,7 @@ def _is_current(database: Database) -> bool:
 
 
 def _upgrade(connection: Connection) -> None:
-    if connection.dialect.name == "postgresql":
-        connection.execute(text("SELECT pg_advisory_xact_lock(:key)"), {"key": _LOCK})
+    take_turn(connection, Turn.MIGRATION)
     from alembic import command  # noqa: PLC0415
 
     config = alembic_config(connection)

@@ -7,17 +7,17 @@ from dataclasses import dataclass
 from datetime import datetime
 from typing import Any, Final
 
-from sqlalchemy import Connection, bindparam, delete, func, insert, select, text
+from sqlalchemy import Connection, bindparam, delete, func, insert, select
 
 from app.domain import JSON
 from app.errors import Conflict
 from app.store.database import Database
 from app.store.schema import uploaded_definitions
+from app.store.turns import Turn, take_turn
 
 MAX_UPLOADS: Final = 1000
 """Most uploaded definitions of all users together; each list shows them all."""
 
-_LOCK: Final = 0x55504C44  # any number that nothing else in the database locks
 _TABLE: Final = uploaded_definitions.c
 _SHOWN: Final = (
     _TABLE.workflow_id, _TABLE.key, _TABLE.summary, _TABLE.uploaded_by, _TABLE.uploaded_at,
@@ -97,7 +97,7 @@ class UploadedDefinitions:
         size = len(document.encode())
 
         def work(connection: Connection) -> None:
-            _take_turn(connection)
+            take_turn(connection, Turn.UPLOAD)
             before = connection.execute(_ONE, {"of_workflow": upload.workflow_id}).first()
             if before is not None and not replace:
                 if _upload(before) == upload:
@@ -134,12 +134,6 @@ def _upload(row: Any) -> Upload:
 def _delete(connection: Connection, workflow_id: str) -> bool:
     gone = delete(uploaded_definitions).where(_TABLE.workflow_id == workflow_id)
     return bool(connection.execute(gone).rowcount)
-
-
-def _take_turn(connection: Connection) -> None:
-    """Wait for other uploads to end, so that each counts the others; SQLite does so by itself."""
-    if connection.dialect.name == "postgresql":
-        connection.execute(text("SELECT pg_advisory_xact_lock(:key)"), {"key": _LOCK})
 
 
 def _require_room(connection: Connection, upload: Upload, size: int, quota: Quota | None) -> None:

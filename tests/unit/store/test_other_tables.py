@@ -5,6 +5,7 @@ from datetime import timedelta
 
 import pytest
 from sqlalchemy import func, select, update
+from store_kit import together
 
 from app.domain import SshKey
 from app.errors import Conflict, NotFound, StoreUnavailable
@@ -103,6 +104,20 @@ def test_keys_are_listed_to_their_owner_newest_first(kit):
     keys.remove("1")
     keys.remove("1")
     assert keys.of("ada") == [new]
+
+
+def test_no_more_keys_are_kept_than_a_user_may_have_when_many_come_at_the_same_moment(kit):
+    keys = SshKeys(kit.database)
+
+    def is_kept(number):
+        try:
+            keys.add(key(str(number)), 3)
+        except Conflict:
+            return False
+        return True
+
+    assert together(8, is_kept).count(True) == 3
+    assert len(keys.of("ada")) == 3
 
 
 def test_sealed_keys_come_back_byte_for_byte_until_they_are_deleted(kit):

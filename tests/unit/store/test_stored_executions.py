@@ -15,7 +15,7 @@ from app.domain import (
     Task,
     TaskStatus,
 )
-from app.errors import Conflict, NotFound
+from app.errors import Conflict, NotFound, QuotaExceeded
 from app.store.database import Database
 from app.store.execution_rows import NotHeld, now
 from app.store.schema import executions as table
@@ -82,6 +82,19 @@ class TestIntent:
         results = together(8, lambda i: kit.launches.create(intents[i]))
         assert len({execution.id for execution, _ in results}) == 1
         assert sum(new for _, new in results) == 1
+
+    def test_no_more_are_open_than_a_user_may_have_when_many_come_at_the_same_moment(self, kit):
+        intents = [kit.intent(most_open=3) for _ in range(8)]
+
+        def is_kept(number):
+            try:
+                kit.launches.create(intents[number])
+            except QuotaExceeded:
+                return False
+            return True
+
+        assert together(8, is_kept).count(True) == 3
+        assert kit.executions.find(ExecutionFilter())[1] == 3
 
     def test_a_withdrawn_launch_leaves_nothing_and_frees_its_key(self, kit):
         execution = kit.create(key="k", request_digest="d")
