@@ -80,6 +80,7 @@ class Level(IntFlag):
     ERROR = 8
 
 
+LEVEL_NAMES: Final = {int(level): str(level.name) for level in Level}
 ALL_LEVELS = Level.DEBUG | Level.INFO | Level.WARN | Level.ERROR
 DEFAULT_LEVELS = Level.INFO | Level.WARN | Level.ERROR
 
@@ -372,7 +373,7 @@ def log_line(timestamp_ms: int, level: int, task: str, content: str) -> str:
     Such as ``2022-10-20T12:32:29.774Z INFO  split: done``.
     """
     source = f"{task}: " if task else ""
-    return f"{log_timestamp(timestamp_ms)} {_LEVEL_NAMES[level]:<5} {source}{content}\n"
+    return f"{log_timestamp(timestamp_ms)} {LEVEL_NAMES[level]:<5} {source}{content}\n"
 
 
 def log_line_bytes(task: str, content: str) -> int:
@@ -387,7 +388,6 @@ def log_timestamp(timestamp_ms: int) -> str:
     return f"{_iso_second(seconds)}.{rest:03d}Z"
 
 
-_LEVEL_NAMES = {int(level): str(level.name) for level in Level}
 _LINE_BYTES = len("2022-10-20T12:32:29.774Z INFO  \n")
 
 

@@ -34,7 +34,6 @@ class SshKeyService:
         default_algorithm: One of ``ALGORITHMS``.
         pool: Where RSA keys are computed, each of which may take seconds; users have their turns.
         threads: How many it computes at the same time.
-        max_per_user: Most keys of one user, where `most_of` does not say another number.
         most_of: Most keys of a user of some roles.
         max_metadata_bytes: Largest metadata of a key, as JSON.
     """
@@ -47,8 +46,7 @@ class SshKeyService:
         pool: Pool,
         threads: int = 1,
         *,
-        max_per_user: int = 100,
-        most_of: Callable[[frozenset[Role]], int] | None = None,
+        most_of: Callable[[frozenset[Role]], int] = lambda _: 100,
         max_metadata_bytes: int = 16 * 1024,
     ) -> None:
         self._keys = keys
@@ -56,7 +54,7 @@ class SshKeyService:
         self._default_algorithm = default_algorithm
         self._pool = pool
         self._places = FairPlaces(threads, _MOST_WAITING)
-        self._most_of = most_of or (lambda _: max_per_user)
+        self._most_of = most_of
         self._max_metadata_bytes = max_metadata_bytes
 
     def create(

@@ -329,7 +329,7 @@ class TestBounds:
     def keys(self, service):
         return SshKeyService(
             SshKeys(service.web.database), service.web.key_store, "ed25519", InlinePool(),
-            max_per_user=3, max_metadata_bytes=20,
+            most_of=lambda _: 3, max_metadata_bytes=20,
         )  # fmt: skip
 
     def test_who_has_as_many_keys_as_he_may_must_revoke_one_first(self, keys):

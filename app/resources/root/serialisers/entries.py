@@ -7,15 +7,13 @@ from typing import Any
 import marshmallow as ma
 from marshmallow import fields, validate
 
-from app.domain import Level, LogEntry, log_timestamp
-
-_LEVEL_NAMES = {int(level): level.name for level in Level}
+from app.domain import LEVEL_NAMES, LogEntry, log_timestamp
 
 
 class LogEntrySchema(ma.Schema):
     """One entry."""
 
-    level = fields.String(required=True, validate=validate.OneOf([str(lv.name) for lv in Level]))
+    level = fields.String(required=True, validate=validate.OneOf(list(LEVEL_NAMES.values())))
     timestamp = fields.DateTime(required=True)
     content = fields.String(required=True)
     task = fields.String(required=True, metadata={"description": "Empty for the execution itself"})
@@ -27,7 +25,7 @@ class LogEntrySchema(ma.Schema):
 def entry_json(entry: LogEntry) -> dict[str, Any]:
     """Write a log entry; by hand, since there are hundreds in a page."""
     return {
-        "level": _LEVEL_NAMES[entry.level],
+        "level": LEVEL_NAMES[entry.level],
         "timestamp": log_timestamp(entry.timestamp_ms),
         "content": entry.content,
         "task": entry.task,
