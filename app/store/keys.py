@@ -10,8 +10,8 @@ from sqlalchemy import Connection, delete, func, insert, inspect, select
 from app.domain import SshKey
 from app.errors import Conflict
 from app.store.database import Database
+from app.store.locks import Lock, take_lock
 from app.store.schema import ssh_key_secrets, ssh_keys
-from app.store.turns import Turn, take_turn
 
 
 class Sealed(NamedTuple):
@@ -39,7 +39,7 @@ class SshKeys:
         """
 
         def work(connection: Connection) -> None:
-            take_turn(connection, Turn.SSH_KEY, key.owner)
+            take_lock(connection, Lock.SSH_KEY, key.owner)
             _require_room(connection, key.owner, most)
             connection.execute(insert(ssh_keys).values(asdict(key)))
 

@@ -33,9 +33,9 @@ from app.store.execution_rows import (
 )
 from app.store.execution_views import WHOLE
 from app.store.given_names import NEXT_NAME, name_parameters
+from app.store.locks import Lock, take_lock
 from app.store.names import fitted, storable
 from app.store.schema import executions, launch_keys, spent_names, tasks
-from app.store.turns import Turn, take_turn
 
 # Made once, since SQLAlchemy takes longer to make one than SQLite to run it.
 _ADD = insert(executions).values(awf_name=NEXT_NAME).returning(*WHOLE.columns)
@@ -326,7 +326,7 @@ def _require_names(intent: Intent) -> None:
 
 def _require_room(connection: Connection, owner: str, most: int) -> None:
     """Make sure that one more execution of an owner may be open."""
-    take_turn(connection, Turn.LAUNCH, owner)
+    take_lock(connection, Lock.LAUNCH, owner)
     open_ones = (
         select(executions.c.number)
         .where(executions.c.owner == owner, executions.c.status.not_in(FINAL))

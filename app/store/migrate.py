@@ -9,7 +9,7 @@ from sqlalchemy import Connection, inspect, text
 
 from app.errors import ConfigError
 from app.store.database import Database
-from app.store.turns import Turn, take_turn
+from app.store.locks import Lock, take_lock
 
 if TYPE_CHECKING:
     from alembic.config import Config
@@ -62,7 +62,7 @@ def _is_current(database: Database) -> bool:
 
 
 def _upgrade(connection: Connection) -> None:
-    take_turn(connection, Turn.MIGRATION)
+    take_lock(connection, Lock.MIGRATION)
     from alembic import command  # noqa: PLC0415
 
     config = alembic_config(connection)

@@ -12,8 +12,8 @@ from sqlalchemy import Connection, bindparam, delete, func, insert, select
 from app.domain import JSON
 from app.errors import Conflict
 from app.store.database import Database
+from app.store.locks import Lock, take_lock
 from app.store.schema import uploaded_definitions
-from app.store.turns import Turn, take_turn
 
 MAX_UPLOADS: Final = 1000
 """Most uploaded definitions of all users together; each list shows them all."""
@@ -97,7 +97,7 @@ class UploadedDefinitions:
         size = len(document.encode())
 
         def work(connection: Connection) -> None:
-            take_turn(connection, Turn.UPLOAD)
+            take_lock(connection, Lock.UPLOAD)
             before = connection.execute(_ONE, {"of_workflow": upload.workflow_id}).first()
             if before is not None and not replace:
                 if _upload(before) == upload:
