@@ -91,7 +91,9 @@ class Service:
             time.sleep(0.05)
         raise RuntimeError(f"slipway serve did not start:\n{self._output.read_text()}")
 
-    def call(self, method: str, path: str, body: Any = None) -> tuple[Any, Mapping[str, str]]:
+    def call(
+        self, method: str, path: str, body: Any = None, *, authorization: str | None = None
+    ) -> tuple[Any, Mapping[str, str]]:
         """Make one request; return the parsed body, or None, and the headers.
 
         Raises:
@@ -100,7 +102,10 @@ class Service:
         connection = HTTPConnection("127.0.0.1", self.port, timeout=120)
         try:
             payload = None if body is None else json.dumps(body)
-            connection.request(method, path, payload, {"Content-Type": "application/json"})
+            headers = {"Content-Type": "application/json"}
+            if authorization is not None:
+                headers["Authorization"] = authorization
+            connection.request(method, path, payload, headers)
             response = connection.getresponse()
             content = response.read()
         finally:

@@ -26,7 +26,7 @@ _USER, _PASSWORD = "bench", "the password of the bench"
 _ENV = {
     "SLIPWAY_API__AUTH__TYPE": "[basic, api_key]",
     "SLIPWAY_API__AUTH__USERS": f"[{{username: {_USER}, password: {_PASSWORD}}}]",
-    "SLIPWAY_API__AUTH__SECRET": "a key that is shared".replace(" ", "-"),
+    "SLIPWAY_API__AUTH__SECRET": "a-key-that-is-shared",
 }
 _BASIC = f"Basic {b64encode(f'{_USER}:{_PASSWORD}'.encode()).decode()}"
 _MOST_MS = 0.1
@@ -45,7 +45,11 @@ def run(*, quick: bool) -> Iterator[Figure]:
         Service(Path(open_folder)) as everybody,
         Service(Path(folder), env=_ENV) as service,
     ):
-        keys = [_make_key(service) for _ in range(10 if quick else 40)]
+        made = [
+            service.call("POST", "/api_keys", {"name": "bench"}, authorization=_BASIC)[0]
+            for _ in range(10 if quick else 40)
+        ]
+        keys = [key["key"] for key in made]
         ways = {
             "an API key": f"Bearer {keys[0]}",
             "the shared key": f"Bearer {_ENV['SLIPWAY_API__AUTH__SECRET']}",
@@ -93,17 +97,3 @@ def _first_use(service: Service, keys: list[str]) -> Figure:
         note=f"medians of {len(keys)} keys: {percentile(first, 50):.2f} and "
         f"{percentile(second, 50):.2f} ms",
     )  # fmt: skip
-
-
-def _make_key(service: Service) -> str:
-    connection = http.client.HTTPConnection("127.0.0.1", service.port, timeout=30)
-    try:
-        headers = {"Authorization": _BASIC, "Content-Type": "application/json"}
-        connection.request("POST", "/api_keys", '{"name": "bench"}', headers)
-        response = connection.getresponse()
-        content = response.read().decode()
-    finally:
-        connection.close()
-    if response.status != 201:
-        raise RuntimeError(content)
-    return content.partition('"key":"')[2].partition('"')[0]
