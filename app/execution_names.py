@@ -9,15 +9,17 @@ from __future__ import annotations
 
 import re
 from datetime import UTC, datetime
+from typing import Final
 
 NAME_LENGTH = 160
 """Most characters of a name."""
+NAME_PATTERN: Final = r"[A-Za-z0-9._-]*-([0-9]{8})-([0-9]{6})(-[0-9]+)?"
+ID_PATTERN: Final = r"[A-Za-z0-9_-]{1,64}"
+"""What ids have as a whole, those of upstreams too; what has both forms is a name."""
 
 _WORKFLOW_LENGTH = 100
 _FOREIGN = re.compile(r"[^A-Za-z0-9._-]")
-_NAME = re.compile(
-    r"[A-Za-z0-9._-]*-(\d{4})(\d{2})(\d{2})-(\d{2})(\d{2})(\d{2})(?:-\d+)?", re.ASCII
-)
+_NAME = re.compile(NAME_PATTERN)
 _NO_SEPARATORS = str.maketrans({"-": None, ":": None, "T": "-"})
 
 
@@ -47,5 +49,5 @@ def start_of(name: str) -> str:
     found = _NAME.fullmatch(name)
     if found is None:
         raise ValueError(f"{name!r} is no name of an execution")
-    year, month, day, hour, minute, second = found.groups()
-    return f"{year}-{month}-{day}T{hour}:{minute}:{second}Z"
+    day, time = found[1], found[2]
+    return f"{day[:4]}-{day[4:6]}-{day[6:]}T{time[:2]}:{time[2:4]}:{time[4:]}Z"

@@ -11,7 +11,7 @@ from datetime import timedelta
 from app.caching import LruCache
 from app.domain import Execution, ExecutionFilter, ExecutionSummary, Identity, Task
 from app.errors import NotFound
-from app.execution_names import is_name
+from app.execution_names import ID_PATTERN, is_name
 from app.services.access import Access
 from app.services.adoption import AdoptionService
 from app.services.places import Places
@@ -21,7 +21,7 @@ from app.store.execution_rows import now
 from app.store.executions import Executions
 
 # What can be an id at all; rubbish never reaches the store or an orchestrator.
-_ID = re.compile(r"[A-Za-z0-9_-]{1,64}")
+_ID = re.compile(ID_PATTERN)
 _NAMED_BYTES = 1024 * 1024
 
 

@@ -10,7 +10,7 @@ from __future__ import annotations
 from enum import Enum
 from typing import Any
 
-from app.execution_names import NAME_LENGTH, is_name
+from app.execution_names import ID_PATTERN, NAME_LENGTH, NAME_PATTERN, is_name
 
 
 class Form(Enum):
@@ -27,12 +27,8 @@ def form_of(reference: str) -> Form:
 
 def execution_parameter() -> list[dict[str, Any]]:
     """Document the parameter of addresses below ``/executions/``; a new one for each of them."""
-    by_id = {"type": "string", "pattern": "^[A-Za-z0-9_-]{1,64}$"}
-    by_name = {
-        "type": "string",
-        "pattern": r"^[A-Za-z0-9._-]*-[0-9]{8}-[0-9]{6}(-[0-9]+)?$",
-        "maxLength": NAME_LENGTH,
-    }
+    by_id = {"type": "string", "pattern": f"^{ID_PATTERN}$"}
+    by_name = {"type": "string", "pattern": f"^{NAME_PATTERN}$", "maxLength": NAME_LENGTH}
     text = (
         "The id that a launch answers in `Location`, the id that the orchestrator's own users "
         "know, or the name that `/run` answers, such as `analyze-code-20231209-143022`. "
