@@ -13,9 +13,10 @@ from sqlalchemy.sql.expression import ColumnElement
 from app.domain import AuditEvent, Role
 from app.errors import Conflict
 from app.store.audit import keep
+from app.store.counters import last_number, next_number
 from app.store.database import Database
 from app.store.execution_rows import now
-from app.store.schema import api_keys, counters
+from app.store.schema import api_keys
 
 _COUNTER: Final = "api_keys"
 _MOST_ENDED: Final = 100
@@ -80,9 +81,7 @@ class ApiKeys:
 
     def revision(self) -> int:
         """Return the number of the last change of any key; 0 before the first."""
-        statement = select(counters.c.value).where(counters.c.name == _COUNTER)
-        with self._database.read() as connection:
-            return connection.execute(statement).scalar_one_or_none() or 0
+        return last_number(self._database, _COUNTER)
 
     def by_digest(self, digest: str) -> ApiKey | None:
         """Return the key of a digest, revoked or not; None where there is none."""
@@ -136,7 +135,8 @@ class ApiKeys:
         """
 
         def work(connection: Connection) -> ApiKey:
-            _lock(connection)  # so that two at once are counted one after the other
+            # Taken first, so that two keys at once are counted one after the other.
+            next_number(connection, _COUNTER)
             good = select(func.count()).where(api_keys.c.owner == key.owner, _good())
             if connection.execute(good).scalar_one() >= most:
                 text = f"'{key.owner}' has {most} API keys, which is the most; revoke one first."
@@ -202,15 +202,9 @@ def end_keys_of(connection: Connection, owner: str) -> None:
 
 def _end(connection: Connection, condition: ColumnElement[bool]) -> int:
     """Revoke the keys that meet a condition and were not revoked; return their number."""
-    _lock(connection)
+    next_number(connection, _COUNTER)
     statement = update(api_keys).where(condition, api_keys.c.revoked_at.is_(None))
     return connection.execute(statement.values(revoked_at=now())).rowcount
-
-
-def _lock(connection: Connection) -> None:
-    """Take the next number; whoever asks meanwhile waits for the end of this transaction."""
-    higher = update(counters).where(counters.c.name == _COUNTER)
-    connection.execute(higher.values(value=counters.c.value + 1))
 
 
 def _good() -> ColumnElement[bool]:

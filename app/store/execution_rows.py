@@ -32,11 +32,12 @@ from app.domain import (
 from app.errors import Conflict
 from app.store import journal
 from app.store.changes import Kind
+from app.store.counters import next_number
 from app.store.database import Database
 from app.store.definitions import digest_of
 from app.store.execution_views import WHOLE
 from app.store.names import fitted, storable
-from app.store.schema import counters, executions, from_ms, to_ms
+from app.store.schema import executions, from_ms, to_ms
 
 FINAL = tuple(FINAL_STATUSES)
 UPSTREAM_ID_LENGTH = 100
@@ -51,12 +52,6 @@ _LOCKED = _HELD.with_for_update()
 _ONE = update(executions).where(executions.c.number == bindparam("of_number"))
 """What is set are the other parameters."""
 
-_NEXT = (
-    update(counters)
-    .where(counters.c.name == bindparam("counter"))
-    .values(value=counters.c.value + 1)
-    .returning(counters.c.value)
-)
 _NOTIFY = text("SELECT pg_notify(:channel, :id)")
 
 
@@ -198,7 +193,7 @@ def _count_change(connection: Connection, row: Any) -> int:
     """Return the number of a change of a row that the transaction holds; see :func:`change`."""
     if connection.dialect.name == "postgresql":
         return int(row.changed) + 1
-    return _next(connection, "changed")
+    return next_number(connection, "changed")
 
 
 def _storable(text_: str | None) -> str | None:
@@ -257,7 +252,7 @@ def next_numbers(connection: Connection, kinds: Sequence[Kind]) -> dict[str, int
     """Return the next number of each kind of change, which all rows share: on SQLite only."""
     if connection.dialect.name == "postgresql":
         return {}
-    return {kind: _next(connection, kind) for kind in kinds}
+    return {kind: next_number(connection, kind) for kind in kinds}
 
 
 def notifications(kinds: Sequence[Kind]) -> list[ColumnElement[Any]]:
@@ -273,17 +268,11 @@ def count_withdrawal(connection: Connection, execution_id: str) -> None:
     if connection.dialect.name == "postgresql":
         _notify(connection, "touched", execution_id)
     else:
-        _next(connection, "withdrawn")
+        next_number(connection, "withdrawn")
 
 
 def _notify(connection: Connection, kind: Kind, execution_id: str) -> None:
     connection.execute(_NOTIFY, {"channel": f"slipway_{kind}", "id": execution_id})
-
-
-def _next(connection: Connection, counter: str) -> int:
-    """Return the next number of a counter; the writer lock keeps the order of commits."""
-    number: int = connection.execute(_NEXT, {"counter": counter}).scalar_one()
-    return number
 
 
 def of_workflow(orchestrator: str, workflow_id: str) -> ColumnElement[bool]:

@@ -23,9 +23,10 @@ from app.domain import AuditEvent, Role
 from app.errors import Conflict, NotFound
 from app.store.api_keys import end_keys_of
 from app.store.audit import keep
+from app.store.counters import last_number, next_number
 from app.store.database import Database
 from app.store.execution_rows import now
-from app.store.schema import counters, users
+from app.store.schema import users
 
 _COUNTER: Final = "users"
 
@@ -65,9 +66,7 @@ class Users:
 
     def revision(self) -> int:
         """Return the number of the last change of any user; 0 before the first."""
-        statement = select(counters.c.value).where(counters.c.name == _COUNTER)
-        with self._database.read() as connection:
-            return connection.execute(statement).scalar_one_or_none() or 0
+        return last_number(self._database, _COUNTER)
 
     def get(self, username: str) -> StoredUser | None:
         """Read what is known of somebody; None where it is nothing."""
@@ -227,7 +226,7 @@ class Users:
         def work(connection: Connection) -> StoredUser:
             # The number comes first: who takes it keeps others waiting until the transaction ends,
             # so what is read next is what the change is about.
-            number, moment = _next(connection), now()
+            number, moment = next_number(connection, _COUNTER), now()
             found = _find(connection, username)
             values = {**change(found), "changed_at": moment}
             if ends or found is None:
@@ -317,18 +316,6 @@ def _find(connection: Connection, username: str) -> StoredUser | None:
     statement = select(users).where(users.c.username == username)
     row = connection.execute(statement).mappings().one_or_none()
     return None if row is None else _read(row)
-
-
-def _next(connection: Connection) -> int:
-    """Return the next number; whoever asks meanwhile waits for the end of this transaction."""
-    higher = (
-        update(counters)
-        .where(counters.c.name == _COUNTER)
-        .values(value=counters.c.value + 1)
-        .returning(counters.c.value)
-    )
-    number: int = connection.execute(higher).scalar_one()
-    return number
 
 
 def _read(row: RowMapping) -> StoredUser:
