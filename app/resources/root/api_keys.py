@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from dataclasses import asdict
 from typing import Any
 
 import marshmallow as ma
@@ -13,15 +14,14 @@ from app.resources._api import Blueprint, Name, Timestamp, empty
 from app.resources._arguments import ArgumentsSchema
 from app.resources._auth import caller
 from app.resources._context import services
+from app.resources._cursors import CursorPageArgsSchema, next_cursor
 from app.resources._permissions import permission
 from app.services.api_keys import LONGEST_NAME, Wish
-from app.settings.schema import Duration, WholeNumber
+from app.settings.schema import Duration
 
 blueprint = Blueprint("api_keys", __name__, description="API keys, with which programs sign in")
 
 _MOST_WORDS = 20
-_LARGEST_PAGE = 1000
-_LARGEST_NUMBER = 2**63 - 1
 
 
 class NewApiKeySchema(ArgumentsSchema):
@@ -74,17 +74,12 @@ class CreatedApiKeySchema(ApiKeySchema):
     )
 
 
-class ApiKeyArgsSchema(ArgumentsSchema):
+class ApiKeyArgsSchema(CursorPageArgsSchema):
     """Which keys."""
 
     owner = Name(metadata={"description": "Whose; of others only for who manages users"})
     all = fields.Boolean(
         load_default=False, metadata={"description": "Everybody's, for who manages users"}
-    )
-    page_size = WholeNumber(load_default=100, validate=validate.Range(1, _LARGEST_PAGE))
-    cursor = WholeNumber(
-        validate=validate.Range(1, _LARGEST_NUMBER),
-        metadata={"type": "string", "description": "`next` of the page before"},
     )
 
 
@@ -92,10 +87,7 @@ class ApiKeyPageSchema(ma.Schema):
     """Keys that were not revoked, newest first."""
 
     api_keys = fields.List(fields.Nested(ApiKeySchema), required=True)
-    next = fields.String(
-        required=True, allow_none=True,
-        metadata={"description": "`cursor` of the next page; null at the end"},
-    )  # fmt: skip
+    next = next_cursor()
 
 
 @blueprint.route("/api_keys", methods=["POST"])
@@ -120,10 +112,7 @@ def list_api_keys(args: dict[str, Any]) -> Any:
     """List your API keys, newest first; the keys themselves nobody knows any more."""
     owner = None if args["all"] else args.get("owner", caller().username)
     found, rest = services().api_keys.list(caller(), owner, args.get("cursor"), args["page_size"])
-    return {
-        "api_keys": [_shown(key) for key in found],
-        "next": None if rest is None else str(rest),
-    }
+    return {"api_keys": [_shown(key) for key in found], "next": rest}
 
 
 @blueprint.route("/api_keys/<string:key_id>", methods=["DELETE"])
@@ -137,14 +126,4 @@ def revoke_api_key(key_id: str) -> Response:
 
 
 def _shown(key: Any) -> dict[str, Any]:
-    return {
-        "id": key.id,
-        "prefix": key.prefix,
-        "name": key.name,
-        "owner": key.owner,
-        "roles": sorted(key.roles),
-        "scopes": key.scopes,
-        "created_at": key.created_at,
-        "expires_at": key.expires_at,
-        "last_used_at": key.last_used_at,
-    }
+    return {**asdict(key), "roles": sorted(key.roles)}

@@ -6,20 +6,17 @@ from datetime import UTC
 from typing import Any
 
 import marshmallow as ma
-from marshmallow import fields, validate
+from marshmallow import fields
 
 from app.domain import AuditFilter, AuditResult, Permission
 from app.resources._api import Blueprint, Name
-from app.resources._arguments import ArgumentsSchema
 from app.resources._context import services
+from app.resources._cursors import CursorPageArgsSchema, next_cursor
 from app.resources._permissions import permission
 from app.resources.root.serialisers.audit import AuditEventSchema
-from app.settings.schema import WholeNumber
 
 blueprint = Blueprint("audit", __name__, description="Who did what")
 
-_LARGEST_PAGE = 1000
-_LARGEST_NUMBER = 2**63 - 1
 _MOMENT = {"description": "A moment (RFC 3339); UTC unless it says otherwise"}
 
 
@@ -30,7 +27,7 @@ def _moment() -> fields.AwareDateTime:
     )  # fmt: skip
 
 
-class AuditArgsSchema(ArgumentsSchema):
+class AuditArgsSchema(CursorPageArgsSchema):
     """Which events."""
 
     user = Name(metadata={"description": "User name"})
@@ -39,22 +36,15 @@ class AuditArgsSchema(ArgumentsSchema):
     target = Name(metadata={"description": "The target, or what stands above it"})
     since = _moment()
     until = _moment()
-    page_size = WholeNumber(load_default=100, validate=validate.Range(1, _LARGEST_PAGE))
-    cursor = WholeNumber(
-        validate=validate.Range(1, _LARGEST_NUMBER),
-        metadata={"type": "string", "description": "`next` of the page before"},
-    )
 
 
 class AuditPageSchema(ma.Schema):
     """Events, newest first."""
 
     events = fields.List(fields.Nested(AuditEventSchema), required=True)
-    next = fields.String(
-        required=True, allow_none=True,
-        metadata={"description": "`cursor` of the next page; null at the end. A page may hold "
-                  "fewer events than were asked for, and still not be the last"},
-    )  # fmt: skip
+    next = next_cursor(
+        ". A page may hold fewer events than were asked for, and still not be the last"
+    )
 
 
 @blueprint.route("/audit", methods=["GET"])
@@ -69,7 +59,4 @@ def list_audit(args: dict[str, Any]) -> Any:
         args.get("since"), args.get("until"),
     )  # fmt: skip
     found, rest = services().audit.find(wanted, args.get("cursor"), args["page_size"])
-    return {
-        "events": [entry.event for entry in found],
-        "next": None if rest is None else str(rest),
-    }
+    return {"events": [entry.event for entry in found], "next": rest}

@@ -14,13 +14,11 @@ from app.resources._api import Blueprint, Name, Timestamp, empty
 from app.resources._arguments import ArgumentsSchema
 from app.resources._auth import caller
 from app.resources._context import services
+from app.resources._cursors import CURSOR, PageSizeArgsSchema, next_cursor
 from app.resources._permissions import permission
 from app.services.users import LONGEST_PASSWORD, SHORTEST_PASSWORD, UserChange
-from app.settings.schema import WholeNumber
 
 blueprint = Blueprint("users", __name__, description="Who may sign in")
-
-_LARGEST_PAGE = 1000
 
 
 def _password(**more: Any) -> fields.String:
@@ -58,17 +56,13 @@ class UserPageSchema(ma.Schema):
     """Users, in the order of their names."""
 
     users = fields.List(fields.Nested(UserSchema), required=True)
-    next = fields.String(
-        required=True, allow_none=True,
-        metadata={"description": "`cursor` of the next page; null at the end"},
-    )  # fmt: skip
+    next = next_cursor()
 
 
-class UserPageArgsSchema(ArgumentsSchema):
+class UserPageArgsSchema(PageSizeArgsSchema):
     """Which stretch of the list."""
 
-    page_size = WholeNumber(load_default=100, validate=validate.Range(1, _LARGEST_PAGE))
-    cursor = Name(metadata={"description": "`next` of the page before"})
+    cursor = Name(metadata={"description": CURSOR})
 
 
 class NewUserSchema(ArgumentsSchema):
