@@ -5,8 +5,6 @@ from __future__ import annotations
 import hmac
 import os
 import threading
-import time
-from collections import OrderedDict
 from dataclasses import dataclass, field
 
 from app.concurrency import FairPlaces, Pool
@@ -14,9 +12,9 @@ from app.domain import Identity
 from app.errors import CredentialEnded, NotAuthenticated, SlipwayError
 from app.identity.attempts import Attempts, side_of
 from app.identity.port import Authenticator, Claim
+from app.identity.verified import Verified
 
 HASHING_THREADS = 2
-_MOST_REMEMBERED = 10_000
 _MOST_WAITING = 4
 
 
@@ -64,7 +62,7 @@ class Checker:
         self._lock = threading.Lock()
         self._under_way: dict[tuple[bytes, str], _Check] = {}
         self._key = os.urandom(32)
-        self._remembered: OrderedDict[bytes, tuple[float, Identity]] = OrderedDict()
+        self._verified = Verified()
 
     def verify(self, authenticator: Authenticator, claim: Claim, address: str | None) -> Identity:
         """Return who it is that a claim belongs to.
@@ -95,15 +93,15 @@ class Checker:
         # The length keeps apart what is the subject and what is the secret.
         parts = (authenticator.name, str(len(claim.subject)), claim.subject + claim.secret)
         digest = hmac.digest(self._key, ":".join(parts).encode(), "sha256")
-        expires, identity = self._remembered.get(digest, (0.0, None))
-        if identity is not None and expires >= time.monotonic():
+        identity = self._verified.get(digest)
+        if identity is not None:
             try:
                 return authenticator.recheck(identity)
             except NotAuthenticated:
                 # It does not hold as it was, and may hold anew: of who was disabled and enabled.
-                self._remembered.pop(digest, None)
+                self._verified.drop(digest)
         identity = self._verify_once(authenticator, claim, digest, (counted, side))
-        self._remember(digest, identity)
+        self._verified.put(digest, identity, self._remember_seconds)
         return identity
 
     def count_wrong(self, address: str | None) -> None:
@@ -169,9 +167,3 @@ class Checker:
                 raise
         self._attempts.succeeded(counted, side)
         return identity
-
-    def _remember(self, digest: bytes, identity: Identity) -> None:
-        self._remembered[digest] = (time.monotonic() + self._remember_seconds, identity)
-        self._remembered.move_to_end(digest)
-        while len(self._remembered) > _MOST_REMEMBERED:
-            self._remembered.popitem(last=False)

@@ -3,12 +3,9 @@
 from __future__ import annotations
 
 import hashlib
-import threading
 import time
-from collections import OrderedDict
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
-from datetime import datetime
 from typing import TYPE_CHECKING, Any, Final, Self
 
 import structlog
@@ -34,6 +31,7 @@ from app.identity.port import (
     bearer_challenge,
 )
 from app.identity.users import UserDirectory
+from app.identity.verified import Verified
 from app.settings import AuthSettings
 from app.settings.schema import (
     Flag,
@@ -57,7 +55,6 @@ _PUBLISHED: Final = (
 )  # fmt: skip
 _REMEMBER_SECONDS: Final = 60.0
 """How long a token that was verified is not verified again, if it does not expire before."""
-_MOST_REMEMBERED: Final = 10_000
 
 
 @dataclass(frozen=True)
@@ -135,8 +132,7 @@ class Jwt(Authenticator):
     def __init__(self, trusted: Sequence[Trusted], users: UserDirectory) -> None:
         self._trusted = trusted
         self._users = users
-        self._lock = threading.Lock()
-        self._remembered: OrderedDict[bytes, tuple[float, Identity]] = OrderedDict()
+        self._verified = Verified()
 
     @classmethod
     def create(cls, options: Any, context: Context) -> Self:
@@ -199,8 +195,8 @@ class Jwt(Authenticator):
             UpstreamUnreachable: The keys of its issuer are not known.
         """
         digest = bytes.fromhex(claim.subject)
-        until, identity = self._remembered.get(digest, (0.0, None))
-        if identity is not None and until > time.monotonic():
+        identity = self._verified.get(digest)
+        if identity is not None:
             return self.recheck(identity)
         token = parse(claim.secret or "")
         trusted = self._signer(token)
@@ -212,7 +208,8 @@ class Jwt(Authenticator):
             credential=Credential(self.name, claim.subject[:16], subject.expires_at),
         )
         identity = self.recheck(identity)
-        self._remember(digest, identity, subject.expires_at)
+        left = subject.expires_at.timestamp() - time.time()
+        self._verified.put(digest, identity, min(_REMEMBER_SECONDS, left))
         return identity
 
     def recheck(self, identity: Identity) -> Identity:
@@ -245,14 +242,6 @@ class Jwt(Authenticator):
         if not candidates:
             raise refused("iss")
         raise NotAuthenticated(INVALID)
-
-    def _remember(self, digest: bytes, identity: Identity, ends: datetime) -> None:
-        seconds = min(_REMEMBER_SECONDS, ends.timestamp() - time.time())
-        with self._lock:
-            self._remembered[digest] = (time.monotonic() + seconds, identity)
-            self._remembered.move_to_end(digest)
-            while len(self._remembered) > _MOST_REMEMBERED:
-                self._remembered.popitem(last=False)
 
 
 @dataclass(frozen=True, slots=True)

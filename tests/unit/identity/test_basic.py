@@ -216,7 +216,7 @@ def test_a_user_without_a_password_has_none_that_is_right(users):
 
 def test_passwords_are_not_kept_in_clear(users):
     users.authenticate("ada", "a")
-    assert b"ada" not in b"".join(users.checker._remembered)
+    assert b"ada" not in b"".join(users.checker._verified._kept._kept)
     assert all(users.basic._hash_of(name).startswith("$argon2id$") for name in ("ada", "bob"))
 
 
