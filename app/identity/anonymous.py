@@ -6,7 +6,7 @@ from typing import Any, Self
 
 from app.domain import Credential, Identity, Role
 from app.errors import NotAuthenticated
-from app.identity.port import Authenticator, Challenge, Claim, Context, RequestView
+from app.identity.port import Authenticator, Challenge, Claim, Context, RequestView, basic_challenge
 
 _NAME = "none"
 _CLAIM = Claim("", None)
@@ -46,4 +46,4 @@ class Anonymous(Authenticator):
 
         An answer 401 must name one (RFC 9110, 15.5.2).
         """
-        return Challenge("Basic", {"realm": "Slipway", "charset": "UTF-8"})
+        return basic_challenge()

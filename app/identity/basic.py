@@ -19,6 +19,7 @@ from app.identity.port import (
     Claim,
     Context,
     RequestView,
+    basic_challenge,
     credential_of,
 )
 from app.identity.users import User, UserDirectory
@@ -99,7 +100,7 @@ class Basic(Authenticator):
 
     def challenge(self, refused: NotAuthenticated | None) -> Challenge | None:
         """Return the challenge of RFC 7617, 2 and 2.1."""
-        return Challenge("Basic", {"realm": "Slipway", "charset": "UTF-8"})
+        return basic_challenge()
 
     def _hash_of(self, username: str) -> str | None:
         """Return the hash of somebody's password; None for who has none."""

@@ -197,6 +197,11 @@ def bearer_challenge(refused: NotAuthenticated | None) -> Challenge:
     return Challenge("Bearer", params)
 
 
+def basic_challenge() -> Challenge:
+    """Return the challenge for user names and passwords (RFC 7617, 2 and 2.1)."""
+    return Challenge("Basic", {"realm": REALM, "charset": "UTF-8"})
+
+
 def credential_of(authenticator: type[Authenticator], id_: str) -> Credential:
     """Make the credential of one who signed in this way, and that does not expire by itself."""
     return Credential(authenticator.name, id_)
