@@ -171,18 +171,6 @@ class Users:
         ends = password_hash is not None or bool(disabled)
         return self._put(username, change, ends=ends, guard=guard, event=event)
 
-    def set_password(self, username: str, password_hash: str) -> StoredUser:
-        """Return somebody whom the store knows another password; see :meth:`change`."""
-        return self.change(username, password_hash=password_hash)
-
-    def set_roles(self, username: str, roles: Collection[Role]) -> StoredUser:
-        """Return somebody whom the store knows other roles; see :meth:`change`."""
-        return self.change(username, roles=roles)
-
-    def set_disabled(self, username: str, *, disabled: bool) -> StoredUser:
-        """Keep somebody from signing in, or let them again; see :meth:`change`."""
-        return self.change(username, disabled=disabled)
-
     def remove(
         self,
         username: str,

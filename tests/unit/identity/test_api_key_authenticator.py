@@ -183,10 +183,10 @@ class TestEnds:
         key = make(service, BOB)["key"]
         assert ask(service, bearer(key)).status_code == 200
         stored = Users(service.web.database)
-        stored.set_disabled("bob", disabled=True)
+        stored.change("bob", disabled=True)
         time.sleep(0.3)
         assert ask(service, bearer(key)).status_code == 401
-        stored.set_disabled("bob", disabled=False)
+        stored.change("bob", disabled=False)
         time.sleep(0.3)
         assert ask(service, BOB).status_code == 200
         assert ask(service, bearer(key)).status_code == 401

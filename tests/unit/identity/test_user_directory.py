@@ -56,28 +56,28 @@ def test_the_settings_say_what_a_user_of_theirs_may(directory, store):
 
 
 def test_a_user_of_the_settings_can_be_disabled_in_the_store(directory, store):
-    store.set_disabled("ada", disabled=True)
+    store.change("ada", disabled=True)
     assert directory.find("ada").disabled
     assert directory.is_shut_out("ada")
 
 
 def test_who_is_unknown_is_shut_out_only_when_disabled(directory, store):
     assert not directory.is_shut_out("sub-of-a-provider")
-    store.set_disabled("sub-of-a-provider", disabled=True)
+    store.change("sub-of-a-provider", disabled=True)
     directory.expire()
     assert directory.is_shut_out("sub-of-a-provider")
 
 
 def test_what_another_process_changes_counts_within_a_quarter_of_a_second(directory, store, clock):
     assert not directory.find("ada").disabled
-    store.set_disabled("ada", disabled=True)
+    store.change("ada", disabled=True)
     clock.now += 0.25
     assert directory.find("ada").disabled
 
 
 def test_what_this_process_changes_counts_at_once(directory, store):
     assert not directory.find("ada").disabled
-    store.set_disabled("ada", disabled=True)
+    store.change("ada", disabled=True)
     directory.expire()
     assert directory.find("ada").disabled
 
@@ -98,7 +98,7 @@ def test_a_look_up_that_was_overtaken_by_a_change_is_not_remembered(directory, s
     def overtaken(username):
         found = read(username)
         monkeypatch.setattr(store, "get", read)
-        store.set_disabled("ada", disabled=True)
+        store.change("ada", disabled=True)
         directory.expire()
         directory.find("bob")
         return found

@@ -47,10 +47,10 @@ def test_the_name_of_a_removed_user_is_given_again_only_to_who_says_so(users):
 
 
 CHANGES = {
-    "password": (lambda users: users.set_password("ada", "other"), True),
-    "roles": (lambda users: users.set_roles("ada", {Role.ADMIN}), False),
-    "disabled": (lambda users: users.set_disabled("ada", disabled=True), True),
-    "enabled": (lambda users: users.set_disabled("ada", disabled=False), False),
+    "password": (lambda users: users.change("ada", password_hash="other"), True),
+    "roles": (lambda users: users.change("ada", roles={Role.ADMIN}), False),
+    "disabled": (lambda users: users.change("ada", disabled=True), True),
+    "enabled": (lambda users: users.change("ada", disabled=False), False),
     "removed": (lambda users: users.remove("ada"), True),
 }
 
@@ -77,9 +77,9 @@ def test_nobody_is_changed_who_is_not_there(users, change, state):
 
 
 def test_somebody_whom_the_store_does_not_know_can_be_disabled(users):
-    made = users.set_disabled("sub-of-a-provider", disabled=True)
+    made = users.change("sub-of-a-provider", disabled=True)
     assert (made.disabled, made.password_hash, made.roles) == (True, None, None)
-    assert not users.set_disabled("sub-of-a-provider", disabled=False).disabled
+    assert not users.change("sub-of-a-provider", disabled=False).disabled
 
 
 @pytest.mark.parametrize("disabled", [True, False])
@@ -87,7 +87,7 @@ def test_who_was_removed_is_not_brought_back_by_enabling(users, disabled):
     users.add("ada", "hash", USER)
     users.remove("ada")
     with pytest.raises(NotFound, match="ada"):
-        users.set_disabled("ada", disabled=disabled)
+        users.change("ada", disabled=disabled)
     assert users.get("ada").removed
 
 
@@ -126,7 +126,7 @@ OTHERS = {
     "one without a password": (lambda users: users.add("eve", None, {Role.ADMIN}), {}, False),
     "one who is disabled": (
         lambda users: (
-            users.add("eve", "hash", {Role.ADMIN}), users.set_disabled("eve", disabled=True),
+            users.add("eve", "hash", {Role.ADMIN}), users.change("eve", disabled=True),
         ),
         {}, False,
     ),
@@ -137,7 +137,7 @@ OTHERS = {
     "one in the settings": (lambda users: None, {"eve": True}, True),
     "a user in the settings": (lambda users: None, {"eve": False}, False),
     "one in the settings who is disabled": (
-        lambda users: users.set_disabled("eve", disabled=True), {"eve": True}, False,
+        lambda users: users.change("eve", disabled=True), {"eve": True}, False,
     ),
     "one whom the settings take the role": (
         lambda users: users.add("eve", "hash", {Role.ADMIN}), {"eve": False}, False,
