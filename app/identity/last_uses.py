@@ -4,17 +4,17 @@ from __future__ import annotations
 
 import threading
 from collections.abc import Callable
-from datetime import datetime, timedelta
+from datetime import datetime
 from typing import Final
 
 import structlog
 
 from app.errors import SlipwayError
+from app.store.api_keys import USED_EVERY
 from app.store.execution_rows import now
 
 log = structlog.get_logger(__name__)
 
-_USE_EVERY: Final = timedelta(minutes=1)
 _COLLECT_SECONDS: Final = 1.0
 """How long uses are collected before they are written together."""
 _MOST_NOTED: Final = 10_000
@@ -44,7 +44,7 @@ class LastUses:
         """
         moment = now()
         last = self._noted.get(id_, known)
-        if last is not None and moment - last < _USE_EVERY:
+        if last is not None and moment - last < USED_EVERY:
             return
         with self._lock:
             if len(self._noted) >= _MOST_NOTED:

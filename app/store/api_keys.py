@@ -21,7 +21,8 @@ from app.store.schema import api_keys
 _COUNTER: Final = "api_keys"
 _MOST_ENDED: Final = 100
 """As many keys of one owner are kept that are worth nothing any more, the newest."""
-_USED_EVERY: Final = timedelta(minutes=1)
+USED_EVERY: Final = timedelta(minutes=1)
+"""How often it is written down at most that a key is used."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -179,7 +180,7 @@ class ApiKeys:
             for id_, moment in moments.items():
                 long_ago = or_(
                     api_keys.c.last_used_at.is_(None),
-                    api_keys.c.last_used_at <= moment - _USED_EVERY,
+                    api_keys.c.last_used_at <= moment - USED_EVERY,
                 )
                 mine = update(api_keys).where(api_keys.c.id == id_, long_ago)
                 connection.execute(mine.values(last_used_at=moment))
