@@ -13,11 +13,17 @@ from typing import Any, Self
 
 from app.domain import Credential, Identity
 from app.errors import NotAuthenticated
-from app.identity.port import Authenticator, Challenge, Claim, Context, RequestView
+from app.identity.port import (
+    API_KEY_FIELD,
+    Authenticator,
+    Challenge,
+    Claim,
+    Context,
+    RequestView,
+)
 from app.identity.users import UserDirectory
 from app.settings.schema import OneOf, Text, TextMap, setting
 
-_EXPLICIT = ("Authorization", "X-API-Key")
 _SEPARATOR = "|"
 """Between the user and the end of the certificate in the subject of a claim."""
 _SAN_TYPES = {"email": "email", "dns": "DNS", "uri": "URI"}
@@ -71,7 +77,7 @@ class Certificate(Authenticator):
             NotAuthenticated: It has none, or several.
         """
         certificate = request.certificate
-        if certificate is None or any(request.header(name) is not None for name in _EXPLICIT):
+        if certificate is None or _has_explicit(request):
             return None
         found = set(_names_in(certificate, self._name_from))
         if len(found) != 1:
@@ -108,6 +114,12 @@ class Certificate(Authenticator):
             raise NotAuthenticated("The certificate is of nobody who may sign in.")
         credential = Credential(self.name, user.username, expires_at)
         return Identity(user.username, user.roles, credential=credential)
+
+
+def _has_explicit(request: RequestView) -> bool:
+    """Return whether the sender has put a credential there, or begun to."""
+    fields = (request.header("Authorization"), request.header(API_KEY_FIELD))
+    return any(field is not None for field in fields) or bool(request.query_keys)
 
 
 def _names_in(certificate: Mapping[str, Any], kind: str) -> Iterator[str]:

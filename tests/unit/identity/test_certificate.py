@@ -35,8 +35,14 @@ class Request:
 
     address = "127.0.0.1"
 
-    def __init__(self, certificate: Mapping[str, Any] | None, **headers: str) -> None:
+    def __init__(
+        self,
+        certificate: Mapping[str, Any] | None,
+        query_keys: tuple[str, ...] = (),
+        **headers: str,
+    ) -> None:
         self.certificate = certificate
+        self.query_keys = query_keys
         self._headers = headers
 
     def header(self, name: str) -> str | None:
@@ -91,6 +97,7 @@ def test_a_credential_in_so_many_words_beats_it() -> None:
     assert way.claim(Request(None)) is None
     assert way.claim(Request(shown("ada"), Authorization="Basic x")) is None
     assert way.claim(Request(shown("ada"), X_API_Key="x")) is None
+    assert way.claim(Request(shown("ada"), query_keys=("x",))) is None
 
 
 def test_a_user_who_is_disabled_is_refused_also_later() -> None:
