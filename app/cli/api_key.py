@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
-from contextlib import contextmanager
 from pathlib import Path
 
 import click
@@ -15,8 +13,7 @@ from app.domain import Identity, Role
 from app.durations import parse_duration
 from app.errors import NotFound
 from app.identity.scopes import SCOPES
-from app.identity.users import UserDirectory
-from app.services.api_keys import ApiKeyService, Wish
+from app.services.api_keys import Wish
 from app.store.api_keys import ApiKey
 
 _PAGE = 500
@@ -27,14 +24,6 @@ _OPERATOR = Identity("", frozenset({Role.ADMIN}))
 @click.group("api-key")
 def command() -> None:
     """Make, list and revoke API keys; it counts at once, whether the service runs or not."""
-
-
-@contextmanager
-def _opened(
-    config: Path | None, data_dir: Path | None
-) -> Iterator[tuple[ApiKeyService, UserDirectory]]:
-    with opened_store(config, data_dir, api_key_service) as (keys, users):
-        yield keys, users
 
 
 def _seconds(_ctx: object, _param: object, text: str | None) -> float | None:
@@ -67,7 +56,7 @@ def create(  # noqa: PLR0917  (click passes its options by name)
     scopes: tuple[str, ...],
 ) -> None:
     """Make a key for a user, and print it; it is shown only now."""
-    with _opened(config, data_dir) as (keys, users):
+    with opened_store(config, data_dir, api_key_service) as (keys, users):
         user = users.find(owner)
         if user is None or user.disabled or not user.local:
             raise NotFound(f"There is no user '{owner}' who may sign in.")
@@ -82,7 +71,7 @@ def create(  # noqa: PLR0917  (click passes its options by name)
 @click.option("--owner", help="Whose; everybody's unless given.")
 def list_(config: Path | None, data_dir: Path | None, owner: str | None) -> None:
     """List keys that were not revoked, newest first."""
-    with _opened(config, data_dir) as (keys, _):
+    with opened_store(config, data_dir, api_key_service) as (keys, _):
         before = None
         while True:
             found, before = keys.list(_OPERATOR, owner, before, _PAGE)
@@ -97,7 +86,7 @@ def list_(config: Path | None, data_dir: Path | None, owner: str | None) -> None
 @click.argument("key", metavar="ID")
 def revoke(config: Path | None, data_dir: Path | None, key: str) -> None:
     """Revoke a key, by its id or its first 8 characters."""
-    with _opened(config, data_dir) as (keys, _):
+    with opened_store(config, data_dir, api_key_service) as (keys, _):
         click.echo(f"{keys.revoke(key, _OPERATOR).id}: revoked")
 
 
