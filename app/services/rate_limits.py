@@ -16,11 +16,6 @@ from app.windows import WINDOW_SECONDS, Demand, Window, Windows
 
 _POLLS_FOR_REQUESTS: Final = 10
 _NOBODY: Final = frozenset[Role]()
-_NEW: Final = {
-    "default": "requests",
-    "polls": "long polls",
-    "launches": "launches",
-}  # fmt: skip
 
 
 class Policy(StrEnum):
@@ -29,6 +24,13 @@ class Policy(StrEnum):
     REQUESTS = "default"
     POLLS = "polls"
     LAUNCHES = "launches"
+
+
+_IN_WORDS: Final = {
+    Policy.REQUESTS: "requests",
+    Policy.POLLS: "long polls",
+    Policy.LAUNCHES: "launches",
+}
 
 
 @dataclass(frozen=True, slots=True)
@@ -121,7 +123,7 @@ class RateLimits:
             return tuple(_standing(policy, window, 1) for policy, window, _ in pairs)
         standings = tuple(_standing(policy, window, d.cost) for policy, window, d in pairs)
         refusing = [(policy, w, d) for policy, w, d in pairs if not w.fits(d.cost)]
-        names = ", ".join(_NEW[policy] for policy, _, _ in refusing)
+        names = ", ".join(_IN_WORDS[policy] for policy, _, _ in refusing)
         wait = max(window.wait_seconds(demand.cost) for _, window, demand in refusing)
         text = f"Too many {names} within a minute."
         raise RateLimited(text, standings, [policy for policy, _, _ in refusing], max(1.0, wait))
