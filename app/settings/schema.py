@@ -74,13 +74,19 @@ class TextMap(fields.Dict):
         super().__init__(keys=fields.String(), values=fields.String(), **kwargs)
 
 
+def _names(value: Any) -> list[str]:
+    """Return the names of a value that is a name, or a list of names."""
+    names = value if isinstance(value, list) else [value]
+    if not names or not all(isinstance(name, str) and name for name in names):
+        raise ValidationError("must be a name, or a list of names")
+    return names
+
+
 class OneOrMore(fields.Field[str | list[str]]):
     """A name, or a list of names, as it stands in the file."""
 
     def _deserialize(self, value: Any, attr: Any, data: Any, **kwargs: Any) -> str | list[str]:
-        names = value if isinstance(value, list) else [value]
-        if not names or not all(isinstance(name, str) and name for name in names):
-            raise ValidationError("must be a name, or a list of names")
+        _names(value)
         return value  # type: ignore[no-any-return]
 
 
@@ -98,9 +104,7 @@ class Names(fields.Field[tuple[str, ...]]):
         self._among = tuple(map(str, among))
 
     def _deserialize(self, value: Any, attr: Any, data: Any, **kwargs: Any) -> tuple[str, ...]:
-        names = value if isinstance(value, list) else [value]
-        if not names or not all(isinstance(name, str) and name for name in names):
-            raise ValidationError("must be a name, or a list of names")
+        names = _names(value)
         if self._among and not set(names) <= set(self._among):
             raise ValidationError(f"must be of: {', '.join(self._among)}")
         return tuple(names)
