@@ -105,6 +105,7 @@ class Service:
     def close(self) -> None:
         """Wake who waits, and let go of the store."""
         self.web.changes.close()
+        self.web.audit.close()
         self.web.database.dispose()
 
 
