@@ -171,6 +171,8 @@ class _Rounds:
             part = self._parts.get(execution_id)
             if part is not None:
                 part.known.pop(folder, None)
+                if not part.known:  # whoever follows it waits for nothing of the launcher
+                    del self._parts[execution_id]
 
     def _register(self, execution_id: str, jobs: Sequence[Watched], followed: bool) -> None:
         """Note the jobs of an execution; the lock is held."""

@@ -263,6 +263,16 @@ def test_nobody_asks_for_what_is_over(answers, many, clock, leave):
     assert [job.folder.name for job in answers.rounds[-1]] == ["a"]
 
 
+def test_who_has_no_job_any_more_does_not_hurry_the_questions_about_others(answers, many, clock):
+    answers.answers = dict.fromkeys("ab", state())
+    many.look("e1", [running("a")], followed=False)
+    many.look("e2", [running("b")], followed=True)
+    clock.now += 1.0
+    many.look("e2", [running("b")], followed=True)
+    many.forget("e2", Path("b"))
+    assert many.look("e1", [running("a")], followed=False).again_seconds == 30.0
+
+
 def test_a_launcher_that_answers_slowly_has_its_rest(answers, clock):
     many = JobWatch(answers, clock)
     answers.answers = {"a": state()}
