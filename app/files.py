@@ -74,8 +74,12 @@ def sync_folder(folder: Path) -> None:
         os.close(descriptor)
 
 
-def make_private_folder(folder: Path) -> None:
+def make_private_folder(folder: Path) -> list[Path]:
     """Make a folder, and what is missing above it, for their owner only, whatever the umask.
+
+    Returns:
+        The folders that hold a new name, the highest first. A loss of power may take it from there
+        as long as they are not brought to the disk: :func:`sync_folder`.
 
     Raises:
         OSError: It cannot be made.
@@ -87,6 +91,7 @@ def make_private_folder(folder: Path) -> None:
         missing.append(each)
     for each in reversed(missing):
         each.mkdir(mode=PRIVATE_FOLDER, exist_ok=True)
+    return [each.parent for each in reversed(missing)]
 
 
 def make_private_file(path: Path) -> None:

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import os
 import threading
 import time
 from collections.abc import Callable, Iterator
@@ -16,7 +15,7 @@ from sqlalchemy.exc import DBAPIError, SQLAlchemyError
 
 from app.backoff import Backoff
 from app.errors import StoreUnavailable
-from app.files import make_private_file, make_private_folder
+from app.files import make_private_file, make_private_folder, sync_folder
 from app.store import _sqlite, faults
 from app.store._deadline import bounded
 
@@ -233,8 +232,8 @@ class Database:
     def _prepare_file(self) -> None:
         path = make_url(self.url).database
         if path and path != ":memory:":
-            _make_folder(Path(path).parent)
-            make_private_folder(Path(path).parent)
+            for holder in make_private_folder(Path(path).parent):
+                sync_folder(holder)  # SQLite syncs its files' own folder only
             make_private_file(Path(path))  # SQLite gives its log beside it the same mode
 
 
@@ -261,16 +260,3 @@ def _remove_probe(connection: Connection) -> None:
 def _words(exc: Exception) -> str:
     """Return the driver's own words, without the values that a statement was run with."""
     return str(exc.orig if isinstance(exc, DBAPIError) else exc)
-
-
-def _make_folder(folder: Path) -> None:
-    """Make a folder and those above it, on the disk: SQLite syncs its files' own folder only."""
-    if folder.is_dir():
-        return
-    _make_folder(folder.parent)
-    folder.mkdir(exist_ok=True, mode=0o700)
-    descriptor = os.open(folder.parent, os.O_RDONLY | os.O_DIRECTORY)
-    try:
-        os.fsync(descriptor)
-    finally:
-        os.close(descriptor)

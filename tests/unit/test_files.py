@@ -33,6 +33,13 @@ def test_what_is_made_is_for_its_owner_only(tmp_path, umask):
     assert [mode(tmp_path / path) for path in ("a/b/c", "a/d", "e/f")] == [0o600] * 3
 
 
+def test_it_is_told_which_folders_hold_a_new_name(tmp_path):
+    made = files.make_private_folder(tmp_path / "a" / "b" / "c")
+    assert made == [tmp_path, tmp_path / "a", tmp_path / "a" / "b"]
+    assert files.make_private_folder(tmp_path / "a" / "d") == [tmp_path / "a"]
+    assert files.make_private_folder(tmp_path / "a" / "d") == []
+
+
 def test_folders_that_are_there_stay_as_they_are(tmp_path):
     (tmp_path / "a").mkdir(mode=0o755)
     files.make_private_folder(tmp_path / "a")

@@ -47,7 +47,7 @@ from app.engine.launchers.outputs import parse_outputs, read_outputs
 from app.engine.launchers.shim import records
 from app.engine.launchers.starter import ERRORS, ShimStarter
 from app.errors import UpstreamUnreachable
-from app.files import PRIVATE_FILE, inherited_umask
+from app.files import PRIVATE_FILE, inherited_umask, make_private_folder, sync_folder
 
 _START_SECONDS = 10.0
 """A shim that has not taken its job by then never will: it needs some 30 ms."""
@@ -93,8 +93,8 @@ class LocalLauncher(Launcher):
         with suppress(OSError):  # the start will tell
             self._shims.warm_up()
         # A new folder is an entry of the one above: a loss of power must not take it from there.
-        for path in _make_folder(folder):
-            records.sync(str(path))
+        for holder in make_private_folder(folder):
+            sync_folder(holder)
         write_files(folder, job.files, _RESERVED)
         kept = {"execution_id": job.execution_id, "working_dir": str(job.working_dir.absolute())}
         # That it is there counts, and what it says is for people.
@@ -132,7 +132,7 @@ class LocalLauncher(Launcher):
     @disk_errors()
     def refuse(self, folder: Path, *, cancelled: bool) -> bool:
         """Take the job's claim, so that no shim can; see the contract."""
-        _make_folder(folder)
+        make_private_folder(folder)
         if records.claim(str(folder), {**REFUSAL, "cancelled": cancelled}):
             return True
         try:
@@ -251,15 +251,6 @@ def wake_for_each(ring: Callable[[], bytes], wake: Callable[[str], None]) -> Non
         rest = rest[-_MAX_RING:]  # commands can write there, too
 
 
-def _make_folder(folder: Path) -> list[Path]:
-    """Make a folder and those above it; return those that hold a new name."""
-    if folder.is_dir():
-        return []
-    holders = [] if folder == folder.parent else _make_folder(folder.parent)
-    folder.mkdir(mode=0o700, exist_ok=True)
-    return [*holders, folder.parent]
-
-
 def _claim(folder: Path, seen: Process | None) -> tuple[Claim | None, str]:
     """Read who has a job, and what is wrong with that, if anything."""
     try:
@@ -313,7 +304,7 @@ def _unclaimed(folder: Path) -> JobState:
 
 
 def _request(folder: Path, name: str) -> None:
-    _make_folder(folder)
+    make_private_folder(folder)
     (folder / name).touch(PRIVATE_FILE)
     _notify(folder)
 
