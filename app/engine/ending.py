@@ -5,12 +5,9 @@ from __future__ import annotations
 from collections.abc import Mapping
 from pathlib import Path
 
-from app.domain import TaskStatus
 from app.engine.launchers.base import JobPhase, JobState, Launcher, Watched
-from app.engine.task_state import TaskState
+from app.engine.task_state import BEGUN, TaskState
 from app.engine.watch import ask
-
-_BEGUN = (TaskStatus.RUNNING, TaskStatus.PAUSED)
 
 
 def end_all(tasks: Mapping[str, TaskState], execution_folder: Path, launcher: Launcher) -> bool:
@@ -30,7 +27,7 @@ def end_all(tasks: Mapping[str, TaskState], execution_folder: Path, launcher: La
     begun = {
         job_folder(execution_folder, name, task): task
         for name, task in tasks.items()
-        if task.status in _BEGUN
+        if task.status in BEGUN
     }
     states = ask(launcher, [Watched(folder, task.process) for folder, task in begun.items()])
     ended = True

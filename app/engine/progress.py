@@ -19,7 +19,7 @@ from app.engine.task_state import TaskState
 
 _VERSION = 2
 _TOKEN_BYTES = 8
-_OPEN = (TaskStatus.PENDING, TaskStatus.RUNNING, TaskStatus.PAUSED)
+_OPEN = tuple(status for status in TaskStatus if not status.final)
 
 
 @dataclass(frozen=True, slots=True)

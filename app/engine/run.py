@@ -40,11 +40,10 @@ from app.engine.levels import level_of
 from app.engine.model import StepDefinition, StepType
 from app.engine.progress import Progress
 from app.engine.slots import Slots
-from app.engine.task_state import TaskState, moment
+from app.engine.task_state import BEGUN, TaskState, moment
 from app.engine.watch import JobWatch
 from app.errors import InvalidRequest, SlipwayError, UpstreamError, UpstreamRefused
 
-_BEGUN = (TaskStatus.RUNNING, TaskStatus.PAUSED)
 _ALIVE = (JobPhase.QUEUED, JobPhase.RUNNING)
 _READ_BYTES = 1024 * 1024
 _TAIL_LINES = 5
@@ -117,7 +116,7 @@ class Run:
 
     def _wait_no_more(self) -> None:
         """Leave the queue of the slots with tasks that are not to begin for now."""
-        self._machine.slots.keep_only(self._execution.id, self._progress.having(*_BEGUN))
+        self._machine.slots.keep_only(self._execution.id, self._progress.having(*BEGUN))
 
     def _begin(self) -> None:
         if self._progress.begun_at is not None:
@@ -139,13 +138,13 @@ class Run:
             self._look(self._steps[name], self._progress.changing(name), state)
         self._machine.slots.confirm(
             self._execution.id,
-            {name: self._steps[name].resources for name in self._progress.having(*_BEGUN)},
+            {name: self._steps[name].resources for name in self._progress.having(*BEGUN)},
             owner=self._execution.owner,
         )
 
     def _ask(self) -> dict[str, JobState]:
         """Ask where the jobs of running tasks stand; some may be missing."""
-        begun = {name: self._progress[name] for name in self._progress.having(*_BEGUN)}
+        begun = {name: self._progress[name] for name in self._progress.having(*BEGUN)}
         folders = {name: self._job_folder(self._steps[name], task) for name, task in begun.items()}
         seen = self._machine.watch.look(
             self._execution.id,
@@ -177,7 +176,7 @@ class Run:
                 self._wait = 0.0
         elif state.phase is not JobPhase.RUNNING:
             self._end(step, task, state)
-        if task.status in _BEGUN:
+        if task.status in BEGUN:
             self._pause_or_resume(step, state)
 
     def _note_queue(self, step: StepDefinition, task: TaskState, state: JobState) -> None:
@@ -300,7 +299,7 @@ class Run:
         self._wait_no_more()
         for name in self._progress.having(TaskStatus.PENDING):
             self._progress.move(name, TaskStatus.CANCELLED)
-        for name in self._progress.having(*_BEGUN):
+        for name in self._progress.having(*BEGUN):
             task = self._progress[name]
             if task.lost_at is None and name not in self._told_to_end:
                 folder = self._job_folder(self._steps[name], task)
