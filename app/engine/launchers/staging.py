@@ -16,7 +16,7 @@ from typing import Final, NoReturn
 
 from app.engine.launchers.disk import disk_errors
 from app.errors import InvalidRequest
-from app.files import PRIVATE_FOLDER
+from app.files import PRIVATE_FOLDER, make_private_folder, sync_folder
 
 MAX_STAGED_BYTES: Final = 64 * 1024 * 1024
 """Bytes of all files of a job, in each direction; what is larger stays where the jobs run."""
@@ -51,6 +51,8 @@ def check_files(folder: Path, paths: Sequence[str]) -> None:
 def copy_files(source: Path, target: Path, paths: Sequence[str]) -> None:
     """Copy files, each whole or not at all, in the place of those that are there; idempotent.
 
+    On return the disk has them, and their names.
+
     Args:
         source: What the paths are below.
         target: What they are below afterwards; made if it is missing, as are folders below it.
@@ -62,7 +64,8 @@ def copy_files(source: Path, target: Path, paths: Sequence[str]) -> None:
         UpstreamRefused: There can be no such folder.
     """
     left = MAX_STAGED_BYTES
-    target.mkdir(PRIVATE_FOLDER, parents=True, exist_ok=True)
+    for holder in make_private_folder(target):
+        sync_folder(holder)
     for path in paths:
         with _opened(source, path) as file, _parent(target, path, make=True) as (parent, name):
             left = _copy(file, parent, name, path, left)
@@ -87,6 +90,7 @@ def _copy(file: int, parent: int, name: str, path: str, left: int) -> int:
             os.rename(temporary, name, src_dir_fd=parent, dst_dir_fd=parent)
         except OSError as exc:
             _refuse(exc, path)
+        os.fsync(parent)
     finally:
         with suppress(FileNotFoundError):
             os.unlink(temporary, dir_fd=parent)
@@ -140,6 +144,7 @@ def _step_into(within: int, part: str, path: str, *, make: bool) -> int:
     if make:
         with suppress(FileExistsError):
             os.mkdir(part, PRIVATE_FOLDER, dir_fd=within)
+        os.fsync(within)
     try:
         return os.open(part, _FOLDER, dir_fd=within)
     except OSError as exc:

@@ -3,6 +3,7 @@
 import os
 import re
 import threading
+from pathlib import Path
 
 import pytest
 from engine_kit import Bench, ScriptedLauncher, steps
@@ -50,6 +51,18 @@ def test_files_are_copied_with_their_folders_and_modes(source, target):
         assert content(target) == {"a.txt": "a", "data/run.sh": "#!/bin/sh"}
     assert (target / "data/run.sh").stat().st_mode & 0o777 == 0o750
     assert target.stat().st_mode & 0o777 == 0o700
+
+
+def test_the_names_of_copies_are_on_the_disk_too(source, target, monkeypatch):
+    synced = []
+
+    def fsync(descriptor):
+        synced.append(Path(f"/proc/self/fd/{descriptor}").readlink())
+
+    monkeypatch.setattr(module.os, "fsync", fsync)
+    copy_files(source, target, ["data/run.sh"])
+    folders = [target.parent.parent, target.parent, target, target / "data"]
+    assert [path for path in synced if path in folders] == folders
 
 
 @pytest.mark.parametrize(
