@@ -21,9 +21,12 @@ from app.engine.launchers.shim import records
 
 _MAX_RECORD_BYTES = 64 * 1024
 _PIDS = 2**22  # proc_pid_max(5): the kernel gives no higher one
-_UNFIT = re.compile("[\0\ud800-\udfff]")
-_GONE = {errno.ENOENT, errno.ENOTDIR}
-_DAMAGED = {errno.EACCES, errno.EPERM, errno.ELOOP, errno.EISDIR, errno.ENXIO, errno.ENAMETOOLONG}
+_NO_CHARACTER = re.compile("[\0\ud800-\udfff]")
+GONE = {errno.ENOENT, errno.ENOTDIR}
+"""Errors of opening what is not there."""
+UNFIT = {errno.EACCES, errno.EPERM, errno.ELOOP, errno.EISDIR, errno.ENXIO, errno.ENAMETOOLONG}
+"""Errors of opening what is there and is of no use; all others are the disk's."""
+
 _RESULT_TYPES: Mapping[str, tuple[type, ...]] = {
     "exit_code": (int,),
     "started_at": (int, float, type(None)),
@@ -127,7 +130,7 @@ def read_result(folder: Path) -> dict[str, Any] | None:
 
 def clean_text(text: str) -> str:
     """Make a text that somebody may have made up fit for any store and reader; it may be cut."""
-    return _UNFIT.sub("\ufffd", text[:_MAX_TEXT])
+    return _NO_CHARACTER.sub("\ufffd", text[:_MAX_TEXT])
 
 
 def is_moment(value: JSON) -> bool:
@@ -152,9 +155,9 @@ def open_regular(path: Path, *, follow: bool = False) -> int | None:
     try:
         fd = os.open(path, flags)
     except OSError as exc:
-        if exc.errno in _GONE:
+        if exc.errno in GONE:
             return None
-        if exc.errno in _DAMAGED:
+        if exc.errno in UNFIT:
             raise Damaged(f"{path.name} cannot be read: {exc.strerror}") from exc
         raise
     if stat.S_ISREG(os.fstat(fd).st_mode):

@@ -15,6 +15,7 @@ from pathlib import Path, PurePosixPath
 from typing import Final, NoReturn
 
 from app.engine.launchers.disk import disk_errors
+from app.engine.launchers.job_records import GONE, UNFIT
 from app.errors import InvalidRequest
 from app.files import PRIVATE_FOLDER, make_private_folder, sync_folder
 
@@ -24,8 +25,6 @@ MAX_STAGED_BYTES: Final = 64 * 1024 * 1024
 _CHUNK_BYTES = 1024 * 1024
 _FOLDER = os.O_RDONLY | os.O_DIRECTORY | os.O_NOFOLLOW | os.O_CLOEXEC
 _FILE = os.O_RDONLY | os.O_NOFOLLOW | os.O_NONBLOCK | os.O_CLOEXEC
-_MISSING = {errno.ENOENT, errno.ENOTDIR}
-_UNFIT = {errno.ELOOP, errno.EACCES, errno.EPERM, errno.ENXIO, errno.ENAMETOOLONG, errno.EISDIR}
 
 
 @disk_errors()
@@ -163,8 +162,8 @@ def _refuse(exc: OSError, path: str) -> NoReturn:
     """
     if exc.errno == errno.ELOOP:
         raise InvalidRequest(f"'{path}' is, or lies behind, a symbolic link.") from exc
-    if exc.errno in _MISSING:
+    if exc.errno in GONE:
         raise InvalidRequest(f"'{path}' is not there.") from exc
-    if exc.errno in _UNFIT:
+    if exc.errno in UNFIT:
         raise InvalidRequest(f"'{path}' cannot be used: {os.strerror(exc.errno)}.") from exc
     raise exc
