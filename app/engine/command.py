@@ -16,9 +16,10 @@ from typing import Any
 from app.domain import JSON, Execution
 from app.engine.checks import TEMPLATES, input_variable
 from app.engine.evaluation.budget import Budget
-from app.engine.expressions import evaluate, render, to_text
+from app.engine.expressions import evaluate, render
 from app.engine.launchers.base import Job, Staging
 from app.engine.model import StepDefinition, StepType
+from app.values import to_text
 
 _SCRIPT = "script"
 

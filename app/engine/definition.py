@@ -5,14 +5,15 @@ from __future__ import annotations
 from collections.abc import Mapping
 from typing import Any, Final
 
+from app import documents
 from app.domain import JSON, Parameter
 from app.durations import parse_duration
 from app.engine import checks, document, resources, schema
-from app.engine.expressions import to_text
 from app.engine.faults import Fault, invalid_definition
 from app.engine.graph import topological_order
 from app.engine.model import Definition, OutputDefinition, StepDefinition, StepType
 from app.errors import InvalidDefinition
+from app.values import not_json, to_text
 
 
 def parse(text: str | bytes) -> Definition:
@@ -41,7 +42,7 @@ def examine(text: str | bytes) -> tuple[JSON, InvalidDefinition | None]:
     except InvalidDefinition as exc:
         return None, exc
     faults += _faults(source)
-    return source, invalid_definition(faults, document.lines(text)) if faults else None
+    return source, invalid_definition(faults, documents.lines(text)) if faults else None
 
 
 def load(source: Mapping[str, JSON]) -> Definition:
@@ -58,7 +59,7 @@ def load(source: Mapping[str, JSON]) -> Definition:
 
 
 def _faults(source: JSON) -> list[Fault]:
-    faults = list(document.not_json(source))
+    faults = list(not_json(source))
     if faults:
         return faults
     faults = list(schema.violations(source))

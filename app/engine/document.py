@@ -9,13 +9,10 @@ from typing import Any, Final
 import yaml
 
 from app import documents
-from app.documents import MAX_DEPTH, SCALAR, lines
+from app.documents import SCALAR
 from app.domain import JSON
 from app.engine.faults import Fault, Path
 from app.errors import InvalidDefinition
-from app.values import not_json
-
-__all__ = ["MAX_DEPTH", "lines", "not_json", "read", "write"]
 
 
 def read(

@@ -30,10 +30,9 @@ from app.domain import JSON
 from app.engine.evaluation.budget import Budget
 from app.engine.evaluation.evaluator import Evaluator
 from app.engine.evaluation.filters import FILTERS, TESTS
-from app.engine.evaluation.values import finite, readable, storable, to_json, to_text
+from app.engine.evaluation.values import finite, readable, storable
 from app.errors import InvalidRequest, SlipwayError
-
-__all__ = ["MAX_LENGTH", "OPENING", "check", "evaluate", "length", "render", "to_text"]
+from app.values import to_json, to_text
 
 OPENING: Final = "${{"
 

@@ -21,7 +21,8 @@ from jinja2.tests import TESTS as _JINJA_TESTS
 
 from app.engine.evaluation import operators
 from app.engine.evaluation.budget import Budget
-from app.engine.evaluation.values import EvaluationError, get_item, to_json, to_text
+from app.engine.evaluation.values import EvaluationError, get_item
+from app.values import to_json, to_text
 
 _MAX_PRECISION: Final = 400
 _MAX_NUMBER_LENGTH: Final = 1000

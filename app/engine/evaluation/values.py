@@ -1,4 +1,4 @@
-"""What expressions make of values: text, JSON, and what is found under a key."""
+"""What expressions make of values, beyond :mod:`app.values`."""
 
 from __future__ import annotations
 
@@ -8,13 +8,8 @@ from typing import Any, Final
 
 from jinja2 import StrictUndefined
 
-from app.values import to_json, to_text
-
 _MAX_QUOTED: Final = 200
 _NO_CHARACTER: Final = re.compile("[\0\ud800-\udfff]")
-
-
-__all__ = ["EvaluationError", "finite", "get_item", "readable", "storable", "to_json", "to_text"]
 
 
 class EvaluationError(Exception):

@@ -5,7 +5,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from app.documents import write_number
+from app.documents import lines, write_number
 from app.engine import document
 from app.errors import InvalidDefinition
 
@@ -137,7 +137,7 @@ def test_an_alias_bomb_does_not_go_off():
 
 def test_the_lines_of_values_are_those_of_their_names():
     text = "id: a\nsteps:\n  - id: b\n    config:\n      x: |\n        y\n  - 3\n"
-    assert document.lines(text) == {
+    assert lines(text) == {
         (): 1,
         ("id",): 1,
         ("steps",): 2,
@@ -154,30 +154,6 @@ def test_the_lines_of_values_are_those_of_their_names():
 def test_any_text_is_read_or_refused(text):
     with suppress(InvalidDefinition):
         document.read(text)
-
-
-@pytest.mark.parametrize(
-    ("value", "path", "message"),
-    [
-        ({"a": ["x\0"]}, ("a", 0), "holds a NUL character"),
-        ({"a": "\ud800"}, ("a",), "holds half of a surrogate pair, which is no character"),
-        ({"a\0": 1}, (), "holds a name that holds a NUL character"),
-        ({1: 1}, (), "holds a name that is not a string"),
-        ([float("nan")], (0,), "is not a finite number"),
-        ([2**63], (0,), "is an integer of more than 64 bits"),
-        ([b"x"], (0,), "is a bytes, which JSON does not know"),
-    ],
-)
-def test_what_other_programs_cannot_read_is_found(value, path, message):
-    assert list(document.not_json(value)) == [(path, message)]
-
-
-def test_nesting_is_followed_to_its_bound_only():
-    value = []
-    value.append(value)
-    ((path, message),) = document.not_json(value)
-    assert len(path) == 65
-    assert message == "is nested more than 64 levels deep"
 
 
 @given(st.floats(allow_nan=False, allow_infinity=False))

@@ -11,9 +11,9 @@ from jinja2.filters import FILTERS
 from jinja2.sandbox import ImmutableSandboxedEnvironment
 
 from app.engine.evaluation import budget
-from app.engine.evaluation.values import to_json, to_text
 from app.engine.expressions import check, evaluate, render
 from app.errors import InvalidRequest
+from app.values import to_json, to_text
 
 
 class Reference(ImmutableSandboxedEnvironment):

@@ -1,4 +1,3 @@
-import json
 from contextlib import suppress
 
 import pytest
@@ -6,7 +5,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from app.engine.expressions import _EXPRESSION as EXPRESSION
-from app.engine.expressions import check, evaluate, render, to_text
+from app.engine.expressions import check, evaluate, render
 from app.engine.header_fields import HeaderFields
 from app.errors import InvalidRequest
 
@@ -203,25 +202,3 @@ class TestCheck:
         if not faults(template):
             with suppress(InvalidRequest):
                 evaluate(template, CONTEXT)
-
-
-class TestToText:
-    @pytest.mark.parametrize(
-        ("value", "text"),
-        [
-            (None, ""),
-            (True, "true"),
-            (False, "false"),
-            (3, "3"),
-            (1.5, "1.5"),
-            ("é", "é"),
-            (["é", None], '["é", null]'),
-            ({"a": True}, '{"a": true}'),
-        ],
-    )
-    def test_writes_as_people_expect(self, value, text):
-        assert to_text(value) == text
-
-    @given(st.lists(json_values) | st.dictionaries(st.text(), json_values))
-    def test_collections_are_json(self, value):
-        assert json.loads(to_text(value)) == value
