@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Collection
 
-from sqlalchemy import ColumnElement, func, select, union
+from sqlalchemy import ColumnElement, bindparam, func, select, union
 
 from app.domain import Execution, ExecutionFilter, ExecutionSummary, Task, TaskStatus
 from app.store.database import Database
@@ -12,6 +12,13 @@ from app.store.execution_views import SUMMARY, WHOLE
 from app.store.given_names import id_named
 from app.store.schema import executions, tasks
 from app.store.task_rows import TASK_FIELDS
+
+# Made once, since SQLAlchemy takes longer to make one than SQLite to run it.
+_TASKS = (
+    select(*(tasks.c[name] for name in TASK_FIELDS))
+    .where(tasks.c.execution == bindparam("of_execution"))
+    .order_by(tasks.c.position)
+)
 
 
 class Executions:
@@ -99,11 +106,7 @@ class Executions:
     def tasks_of(self, number: int) -> list[Task]:
         """List the tasks of the execution with a number."""
         with self._database.read() as connection:
-            rows = connection.execute(
-                select(*(tasks.c[name] for name in TASK_FIELDS))
-                .where(tasks.c.execution == number)
-                .order_by(tasks.c.position)
-            )
+            rows = connection.execute(_TASKS, {"of_execution": number})
             return [Task(**{**row, "status": TaskStatus(row["status"])}) for row in rows.mappings()]
 
 

@@ -9,7 +9,7 @@ from datetime import datetime
 from functools import partial
 from typing import Any
 
-from sqlalchemy import Connection, delete, insert, select, update
+from sqlalchemy import Connection, bindparam, delete, insert, select, update
 from sqlalchemy.dialects import postgresql
 from sqlalchemy.exc import IntegrityError
 
@@ -48,6 +48,11 @@ _ADD_ON_POSTGRESQL = (
 _KINDS: tuple[Kind, ...] = ("wanted", "changed")
 _ADD_AND_NOTIFY = _ADD_ON_POSTGRESQL.returning(*notifications(_KINDS)[1:])
 _USE_KEY = insert(launch_keys)
+_LAUNCHED_WITH = (
+    select(*WHOLE.columns, launch_keys.c.request_digest)
+    .join(launch_keys, launch_keys.c.execution_id == executions.c.id)
+    .where(launch_keys.c.owner == bindparam("of_owner"), launch_keys.c.key == bindparam("of_key"))
+)
 
 _SPEND_NAME = insert(spent_names)
 
@@ -214,13 +219,9 @@ class Launches:
         Raises:
             Conflict: The key was used for another request.
         """
-        keys = launch_keys.c
         with self._database.read() as connection:
-            row = connection.execute(
-                select(*WHOLE.columns, keys.request_digest)
-                .join(launch_keys, keys.execution_id == executions.c.id)
-                .where(keys.owner == owner, keys.key == key)
-            ).one_or_none()
+            found = connection.execute(_LAUNCHED_WITH, {"of_owner": owner, "of_key": key})
+            row = found.one_or_none()
         if row is None:
             return None
         if row.request_digest != request_digest:
