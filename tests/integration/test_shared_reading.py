@@ -17,7 +17,16 @@ from kit.patience import PATIENCE_SECONDS, await_that, join
 from sqlalchemy import event
 
 from app.assembly import read_settings
-from app.domain import ALL_LEVELS, ExecutionStatus, Identity, Level, NewLogEntry, Observation, Role
+from app.domain import (
+    ALL_LEVELS,
+    DrivenExecution,
+    ExecutionStatus,
+    Identity,
+    Level,
+    NewLogEntry,
+    Observation,
+    Role,
+)
 from app.errors import NotFound
 from app.factory import create_web
 from app.resources._context import EXTENSION
@@ -82,6 +91,16 @@ def by_websocket(services: Any, id_: str, levels: Level) -> None:
             return
 
 
+def launched(web: Any) -> tuple[DrivenExecutions, DrivenExecution]:
+    """Launch an execution, and drive it, over a store as another process has it."""
+    database = Database(web.database.url)
+    launches, executions = Launches(database), DrivenExecutions(database)
+    intent = Intent("id", "local", "flow", "Flow", "ada", {}, steps=["first"])
+    launches.launched(launches.create(intent)[0], {"job": 1})
+    [execution] = executions.claim("conductor", "node", 600.0, [], 10)
+    return executions, execution
+
+
 @contextmanager
 def counted(database: Database, feed: Any, monkeypatch: pytest.MonkeyPatch) -> Iterator[list[str]]:
     """Collect what is sent to the server while the block runs."""
@@ -106,11 +125,7 @@ def counted(database: Database, feed: Any, monkeypatch: pytest.MonkeyPatch) -> I
 @pytest.mark.parametrize("read", [by_page, by_wait, by_stream, by_websocket, by_events])
 def test_two_hundred_readers_of_one_change_cost_a_few_statements(web, read, levels, monkeypatch):
     services = web.app.extensions[EXTENSION]
-    database = Database(web.database.url)
-    launches, executions = Launches(database), DrivenExecutions(database)
-    intent = Intent("id", "local", "flow", "Flow", "ada", {}, steps=["first"])
-    launches.launched(launches.create(intent)[0], {"job": 1})
-    [execution] = executions.claim("conductor", "node", 600.0, [], 10)
+    executions, execution = launched(web)
     faults: list[Exception] = []
 
     def run() -> None:
@@ -137,9 +152,7 @@ def test_two_hundred_readers_of_one_change_cost_a_few_statements(web, read, leve
 
 def test_two_hundred_who_ask_at_the_same_moment_share_what_nothing_has_changed(web, monkeypatch):
     services = web.app.extensions[EXTENSION]
-    launches = Launches(Database(web.database.url))
-    intent = Intent("id", "local", "flow", "Flow", "ada", {}, steps=["first"])
-    launches.launched(launches.create(intent)[0], {"job": 1})
+    launched(web)
     services.executions.tasks("id", ADA)
     start, got = threading.Barrier(READERS + 1), []
 
@@ -164,11 +177,7 @@ def test_what_another_process_committed_is_seen_by_every_request_that_begins_lat
     """Also while the connection that listens is cut, again and again."""
     monkeypatch.setattr("app.store.changes._RETRY_SECONDS", 0.05)
     services = web.app.extensions[EXTENSION]
-    database = Database(web.database.url)
-    launches, executions = Launches(database), DrivenExecutions(database)
-    intent = Intent("id", "local", "flow", "Flow", "ada", {}, steps=["first"])
-    launches.launched(launches.create(intent)[0], {"job": 1})
-    [execution] = executions.claim("conductor", "node", 600.0, [], 10)
+    executions, execution = launched(web)
     proved = 0
     for n in range(1, 301):
         if n % 60 == 0:
