@@ -1,16 +1,9 @@
 import threading
 
 import pytest
+from kit.clock import Clock
 
 from app.windows import WINDOW_SECONDS, Demand, MemoryWindows, Window
-
-
-class Clock:
-    def __init__(self, now=1000.0):
-        self.now = now
-
-    def __call__(self):
-        return self.now
 
 
 @pytest.fixture

@@ -8,6 +8,7 @@ from pathlib import Path
 
 import pytest
 from engine_kit import Bench, ScriptedLauncher, steps
+from kit.clock import Clock
 from kit.patience import await_that
 
 from app.domain import DesiredState, TaskStatus
@@ -46,14 +47,6 @@ class Cluster(ScriptedLauncher):
             for name, job in names
             if name not in self.unknown
         }
-
-
-class Clock:
-    def __init__(self):
-        self.now = 1000.0
-
-    def __call__(self):
-        return self.now
 
 
 @pytest.fixture

@@ -3,6 +3,7 @@ import time
 from types import SimpleNamespace
 
 import pytest
+from kit.clock import Clock
 from kit.tokens import SECRET, claims, key, part, public, running_issuer, sign
 
 from app.clients.key_sets import KeySetClient
@@ -22,14 +23,6 @@ class Users:
 
     def is_shut_out(self, username):
         return username in self.shut_out
-
-
-class Clock:
-    def __init__(self):
-        self.now = 1000.0
-
-    def __call__(self):
-        return self.now
 
 
 def by_secret(rules=None, issuer=None):

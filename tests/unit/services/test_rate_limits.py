@@ -1,4 +1,5 @@
 import pytest
+from kit.clock import Clock
 
 from app.domain import Identity, Role
 from app.services.rate_limits import Policy, RateLimited, RateLimits
@@ -8,13 +9,6 @@ from app.windows import MemoryWindows
 ADA = Identity("ada", frozenset({Role.USER}))
 EVERYBODY = Identity("anonymous", frozenset(Role), shared=True)
 REQUESTS = [Policy.REQUESTS]
-
-
-class Clock:
-    now = 0.0
-
-    def __call__(self):
-        return self.now
 
 
 @pytest.fixture

@@ -5,7 +5,8 @@ from typing import Any
 
 import pytest
 import responses
-from scripted_vault import Clock, Open, ScriptedVault, make_settings
+from kit.clock import Clock
+from scripted_vault import Open, ScriptedVault, make_settings
 
 from app.clients.vault import VaultKeyStore
 

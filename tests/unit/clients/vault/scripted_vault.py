@@ -30,16 +30,6 @@ Answer = tuple[int, dict[str, str], str]
 Open = Callable[..., VaultKeyStore]
 
 
-class Clock:
-    """Time that passes only when a test says so."""
-
-    def __init__(self) -> None:
-        self.now = 1000.0
-
-    def __call__(self) -> float:
-        return self.now
-
-
 class ScriptedVault:
     """Answers as Vault does; a test changes what it allows, grants or breaks.
 

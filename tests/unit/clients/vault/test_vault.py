@@ -7,13 +7,13 @@ from typing import Any
 
 import pytest
 import responses
+from kit.clock import Clock
 from scripted_vault import (
     ADDRESS,
     PAIR,
     SECRET_ID,
     WRAPPING_TOKEN,
     Answer,
-    Clock,
     Open,
     ScriptedVault,
     body,

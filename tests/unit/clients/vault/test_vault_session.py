@@ -10,12 +10,12 @@ from typing import Any
 import pytest
 import requests
 import responses
+from kit.clock import Clock
 from kit.patience import await_that
 from scripted_vault import (
     ADDRESS,
     WRAPPING_TOKEN,
     Answer,
-    Clock,
     Open,
     ScriptedVault,
     error,
