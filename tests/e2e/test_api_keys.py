@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import subprocess
 import time
 from collections.abc import Iterator
 from pathlib import Path
@@ -11,27 +10,23 @@ import pytest
 import requests
 from kit.fixtures import SETTINGS
 from kit.patience import PATIENCE_SECONDS
-from kit.service import Service, clean_environment, slipway
+from kit.service import Service, run_slipway
 
 TRIES = 16
 ROOT = ("root", "the first password")
 OUT = {401, 429}
 
 
-@pytest.fixture(scope="module", params=["sqlite", "postgresql"])
-def env(request: pytest.FixtureRequest) -> Iterator[dict[str, str]]:
-    made = {
+@pytest.fixture(scope="module")
+def env(store_settings: dict[str, str]) -> dict[str, str]:
+    return {
         **SETTINGS,
+        **store_settings,
         "SLIPWAY_WEB__PROCESSES": "2",
         "SLIPWAY_API__AUTH__TYPE": "[basic, api_key]",
         "SLIPWAY_OBSERVABILITY__LOG_FORMAT": "json",
         "SLIPWAY_OBSERVABILITY__LOG_LEVEL": "DEBUG",
     }
-    if request.param == "sqlite":
-        yield made
-        return
-    with request.getfixturevalue("postgresql_server").database() as url:
-        yield {**made, "SLIPWAY_DATABASE__URL": url}
 
 
 @pytest.fixture(scope="module")
@@ -40,10 +35,7 @@ def folder(tmp_path_factory: pytest.TempPathFactory) -> Path:
 
 
 def run(env: dict[str, str], folder: Path, *words: str, password: str = "") -> str:
-    done = subprocess.run(
-        slipway(*words, "--data-dir", folder / "data"), env=clean_environment(env), input=password,
-        capture_output=True, text=True, timeout=PATIENCE_SECONDS, check=False,
-    )  # fmt: skip
+    done = run_slipway(*words, "--data-dir", folder / "data", env=env, typed=password)
     assert done.returncode == 0, done.stderr
     return done.stdout
 

@@ -19,7 +19,7 @@ import requests
 from kit.definitions import script, workflow
 from kit.fixtures import SETTINGS
 from kit.patience import PATIENCE_SECONDS, await_that
-from kit.service import Service, clean_environment, run_slipway, slipway
+from kit.service import Service, clean_environment, run_slipway
 
 GUIDE = Path(__file__).parents[2] / "docs" / "guides" / "identities.md"
 HEADS = ("Users", "The a")
@@ -34,21 +34,17 @@ _numbers = itertools.count()
 Command = Callable[..., subprocess.CompletedProcess[str]]
 
 
-@pytest.fixture(scope="module", params=["sqlite", "postgresql"])
-def env(request: pytest.FixtureRequest) -> Iterator[dict[str, str]]:
+@pytest.fixture(scope="module")
+def env(store_settings: dict[str, str]) -> dict[str, str]:
     """Settings of a service that knows no user from them."""
-    made = {
+    return {
         **SETTINGS,
+        **store_settings,
         "SLIPWAY_WEB__PROCESSES": str(PROCESSES),
         "SLIPWAY_API__AUTH__TYPE": "basic",
         "SLIPWAY_API__AUTH__RECHECK": "500ms",
         "SLIPWAY_OBSERVABILITY__LOG_FORMAT": "json",
     }
-    if request.param == "sqlite":
-        yield made
-        return
-    with request.getfixturevalue("postgresql_server").database() as url:
-        yield {**made, "SLIPWAY_DATABASE__URL": url}
 
 
 @pytest.fixture(scope="module")
@@ -61,11 +57,8 @@ def user(env: dict[str, str], folder: Path) -> Command:
     """Return a function that runs ``slipway user`` on the store of the service."""
 
     def run(*arguments: str, password: str = "") -> subprocess.CompletedProcess[str]:
-        words = slipway("user", *arguments, "--data-dir", folder / "data")
-        return subprocess.run(
-            words, env=clean_environment(env), input=password, capture_output=True, text=True,
-            timeout=PATIENCE_SECONDS, check=False,
-        )  # fmt: skip
+        where = ("--data-dir", folder / "data")
+        return run_slipway("user", *arguments, *where, env=env, typed=password)
 
     return run
 
@@ -166,11 +159,8 @@ def test_a_service_without_users_starts_and_says_how_to_add_one(tmp_path: Path) 
         lonely.start()
         assert "slipway user add" in lonely.log
         assert requests.get(f"{lonely.url}/health", timeout=PATIENCE_SECONDS).ok
-        added = subprocess.run(
-            slipway("user", "add", "root", "--role", "admin", "--data-dir", lonely.data_dir),
-            env=clean_environment(), input=ROOT[1], capture_output=True, text=True, check=False,
-            timeout=PATIENCE_SECONDS,
-        )  # fmt: skip
+        words = ("user", "add", "root", "--role", "admin", "--data-dir", lonely.data_dir)
+        added = run_slipway(*words, typed=ROOT[1])
         assert added.returncode == 0, added.stderr
         assert call(lonely, ROOT, "GET", "/users").status_code == 200
     finally:

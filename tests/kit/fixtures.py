@@ -104,6 +104,16 @@ def postgresql_server() -> Iterator[PostgresqlServer]:
     server.stop()
 
 
+@pytest.fixture(scope="module", params=["sqlite", "postgresql"])
+def store_settings(request: pytest.FixtureRequest) -> Iterator[dict[str, str]]:
+    """Settings of a service over each kind of store."""
+    if request.param == "sqlite":
+        yield {}
+        return
+    with request.getfixturevalue("postgresql_server").database() as url:
+        yield {"SLIPWAY_DATABASE__URL": url}
+
+
 @pytest.fixture
 def postgresql_database(postgresql_server: PostgresqlServer) -> Iterator[str]:
     """URL of an empty database."""

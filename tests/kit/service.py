@@ -39,12 +39,15 @@ def clean_environment(more: Mapping[str, str] | None = None) -> dict[str, str]:
 
 
 def run_slipway(
-    *arguments: str | Path, env: Mapping[str, str] | None = None, cwd: Path | None = None
+    *arguments: str | Path,
+    env: Mapping[str, str] | None = None,
+    cwd: Path | None = None,
+    typed: str = "",
 ) -> subprocess.CompletedProcess[str]:
-    """Run a ``slipway`` command that ends by itself."""
+    """Run a ``slipway`` command that ends by itself; ``typed`` is its standard input."""
     return subprocess.run(
         slipway(*arguments), env=clean_environment(env), cwd=cwd, capture_output=True, text=True,
-        timeout=PATIENCE_SECONDS, check=False, stdin=subprocess.DEVNULL,
+        timeout=PATIENCE_SECONDS, check=False, input=typed,
     )  # fmt: skip
 
 
