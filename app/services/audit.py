@@ -237,7 +237,8 @@ class Audit:
         """Write what was recorded so far; what the store does not take now waits."""
         with self._writing:
             with self._lock:
-                new = self._take()
+                taken = self._take()
+            new = [fit_to_keep(event) for event in taken]
             for event in new if self._logged else ():
                 _tell(event)
             room = _MOST_WAITING - len(self._unwritten)
@@ -263,7 +264,7 @@ class Audit:
             event = AuditEvent("audit", AuditResult.FAILED, detail=_LOST, times=self._lost)
             new.append(event)
             self._lost = 0
-        return [fit_to_keep(event) for event in new]
+        return new
 
     def _write(self) -> None:
         while self._unwritten:
