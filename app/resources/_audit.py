@@ -10,14 +10,14 @@ from contextlib import suppress
 from dataclasses import replace
 from http import HTTPStatus
 
-from flask import Response, current_app, g, has_request_context, request
+from flask import Response, g, has_request_context, request
 
 from app.domain import AuditResult
 from app.errors import Hidden, LimitExceeded, NotAuthenticated, SlipwayError
 from app.execution_names import is_name
 from app.identity.port import SignInNeeded
 from app.resources._context import services
-from app.resources._permissions import Declaration, declaration_of
+from app.resources._permissions import Declaration, current_view, declaration_of
 from app.services.audit import Audit, Origin
 
 _SIGN_IN = "sign-in"
@@ -89,9 +89,8 @@ def _id_of(name: str) -> str:
 
 def _declared() -> Declaration:
     """Return what the endpoint declares; nothing where there is none at that address."""
-    if request.endpoint is None:
-        return Declaration(None)
-    return declaration_of(current_app.view_functions[request.endpoint])
+    view = current_view()
+    return Declaration(None) if view is None else declaration_of(view)
 
 
 def _result(declared: Declaration, cause: Exception | None, status: int) -> AuditResult | None:

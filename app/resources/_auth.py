@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable, Mapping
 from typing import Any
 
-from flask import current_app, g, request
+from flask import g, request
 
 from app.domain import Identity
 from app.errors import Hidden, NotAllowed, NotAuthenticated, NotFound
@@ -13,7 +13,7 @@ from app.identity.permissions import require
 from app.identity.port import Challenge
 from app.resources._context import services
 from app.resources._limits import charge
-from app.resources._permissions import declaration_of
+from app.resources._permissions import current_view, declaration_of
 from app.resources._query_keys import QUERY_KEYS
 from app.services.tickets import EVENTS
 
@@ -66,7 +66,7 @@ def check() -> None:
         NotFound: They lack it, and may not know either that there is what they ask for.
         LimitExceeded: Too many wrong credentials came before, or too many requests.
     """
-    view = None if request.endpoint is None else current_app.view_functions[request.endpoint]
+    view = current_view()
     declared = None if view is None or _is_about_methods() else declaration_of(view)
     if declared is None or declared.permission is None:
         charge(view, None)

@@ -11,7 +11,7 @@ from dataclasses import dataclass
 from http import HTTPStatus
 from typing import Any, Final, TypeVar
 
-from flask import Flask
+from flask import Flask, current_app, request
 
 from app.domain import Permission
 from app.identity.permissions import roles_with
@@ -70,6 +70,11 @@ def declaration_of(view: Any) -> Declaration:
         name = f"{getattr(view, '__module__', '?')}.{getattr(view, '__qualname__', view)}"
         raise TypeError(f"{name} must say who may call it: @permission(...) or @public")
     return found
+
+
+def current_view() -> Callable[..., Any] | None:
+    """Return the function that answers the current request; None for an unknown address."""
+    return None if request.endpoint is None else current_app.view_functions[request.endpoint]
 
 
 def require_declarations(app: Flask) -> None:
