@@ -66,6 +66,6 @@ class Recollection:
         cursor = execution.cursor
         if cursor is None:  # nobody has looked at it yet
             return Stored()
-        if version_of(cursor) == 1 or "tasks" in cursor:
+        if version_of(cursor) == 1:
             return Stored(cursor, cursor.get("tasks", {}), to_be_moved=True)
         return Stored(cursor, self._cursors.of(execution))
