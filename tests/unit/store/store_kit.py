@@ -47,6 +47,19 @@ def together(number: int, work: Callable[[int], T]) -> list[T]:
         return list(pool.map(run, range(number)))
 
 
+def let_through(number: int, work: Callable[[int], object], refusal: type[Exception]) -> list[int]:
+    """Call a function as :func:`together` does; return the numbers of those not refused."""
+
+    def is_let(index: int) -> bool:
+        try:
+            work(index)
+        except refusal:
+            return False
+        return True
+
+    return [index for index, is_through in enumerate(together(number, is_let)) if is_through]
+
+
 @dataclass
 class StoreKit:
     """A store, and short ways to bring it into a state."""

@@ -1,11 +1,10 @@
 """Conductors, snapshots of definitions, and keys."""
 
-import threading
 from datetime import timedelta
 
 import pytest
 from sqlalchemy import func, select, update
-from store_kit import together
+from store_kit import let_through, together
 
 from app.domain import SshKey
 from app.errors import Conflict, NotFound, StoreUnavailable
@@ -66,17 +65,7 @@ def test_a_definition_that_is_gone_is_not_found(kit):
 
 def test_the_same_definition_kept_by_many_at_once_is_no_fault(kit):
     stores = [Database(kit.database.url) for _ in range(4)]
-    digests, start = [], threading.Barrier(4)
-
-    def keep(store):
-        start.wait()
-        digests.append(DefinitionSnapshots(store).keep({"id": "a"}))
-
-    threads = [threading.Thread(target=keep, args=(store,)) for store in stores]
-    for thread in threads:
-        thread.start()
-    for thread in threads:
-        thread.join()
+    digests = together(4, lambda n: DefinitionSnapshots(stores[n]).keep({"id": "a"}))
     for store in stores:
         store.dispose()
     assert len(digests) == 4
@@ -109,14 +98,7 @@ def test_keys_are_listed_to_their_owner_newest_first(kit):
 def test_no_more_keys_are_kept_than_a_user_may_have_when_many_come_at_the_same_moment(kit):
     keys = SshKeys(kit.database)
 
-    def is_kept(number):
-        try:
-            keys.add(key(str(number)), 3)
-        except Conflict:
-            return False
-        return True
-
-    assert together(8, is_kept).count(True) == 3
+    assert len(let_through(8, lambda n: keys.add(key(str(n)), 3), Conflict)) == 3
     assert len(keys.of("ada")) == 3
 
 

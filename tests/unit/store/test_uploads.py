@@ -1,8 +1,8 @@
-from concurrent.futures import ThreadPoolExecutor
 from dataclasses import replace
 
 import pytest
 from sqlalchemy import event
+from store_kit import let_through
 
 from app.errors import Conflict
 from app.store import uploads as module
@@ -123,28 +123,18 @@ class TestRoom:
 
     def test_it_is_counted_at_the_same_moment_too(self, uploads, database):
         def try_it(number):
-            try:
-                put(UploadedDefinitions(database), made(f"w{number}"), quota=Quota(3, 10**6))
-            except Conflict:
-                return False
-            return True
+            put(UploadedDefinitions(database), made(f"w{number}"), quota=Quota(3, 10**6))
 
-        with ThreadPoolExecutor(8) as pool:
-            assert list(pool.map(try_it, range(8))).count(True) == 3
+        assert len(let_through(8, try_it, Conflict)) == 3
         assert len(uploads.all()) == 3
 
 
 def test_of_several_that_are_new_at_the_same_moment_one_is(uploads, database):
     each = [replace(made(), uploaded_by=str(number)) for number in range(8)]
 
-    def try_it(upload):
-        try:
-            put(UploadedDefinitions(database), upload, replace=False)
-        except Conflict:
-            return None
-        return upload
+    def try_it(number):
+        put(UploadedDefinitions(database), each[number], replace=False)
 
-    with ThreadPoolExecutor(8) as pool:
-        stored = [upload for upload in pool.map(try_it, each) if upload is not None]
+    stored = [each[number] for number in let_through(8, try_it, Conflict)]
     assert list(uploads.all()) == stored
     assert len(stored) == 1
