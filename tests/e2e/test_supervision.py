@@ -16,6 +16,8 @@ from kit.following import EventStream, Relay, is_stuck
 from kit.patience import await_that
 from kit.service import Service, is_alive
 
+from app.cores import usable_cores
+
 SILENCE = {"SLIPWAY_WEB__SILENCE_TIMEOUT": "2s", "SLIPWAY_CONDUCTOR__SILENCE_TIMEOUT": "2s"}
 
 
@@ -45,6 +47,34 @@ def test_a_stopped_web_process_is_replaced(impatient: Service) -> None:
     assert other in service.children("web")
     assert all(service.client().send("GET", "/health").ok for _ in range(40))
     assert "process gives no sign of life" in service.log
+
+
+@pytest.mark.parametrize("sign", [signal.SIGKILL, signal.SIGSTOP], ids=lambda sign: sign.name)
+def test_a_template_that_is_gone_or_stands_still_delays_only_its_forks(
+    impatient: Service, sign: signal.Signals
+) -> None:
+    service = impatient
+    killed, other = service.children("web")
+    conductor = service.child("conductor")
+    os.kill(killed, signal.SIGKILL)
+    harmed = service.child("template")
+    os.kill(harmed, sign)
+    assert service.client().send("GET", "/health").ok
+    await_that(lambda: not is_alive(harmed), "the template is gone")
+    await_that(lambda: len(service.children("web")) == 2, "another web process is there")
+    assert other in service.children("web")
+    assert killed not in service.children("web")
+    assert service.child("conductor") == conductor
+    assert all(service.client().send("GET", "/health").ok for _ in range(20))
+
+
+def test_as_it_comes_there_is_a_web_process_for_each_usable_core(
+    new_service: Callable[..., Service],
+) -> None:
+    service = new_service(env={"SLIPWAY_WEB__PROCESSES": None}).start()
+    expected = min(4, usable_cores())
+    await_that(lambda: len(service.children("web")) == expected, "all web processes")
+    assert all(service.client().send("GET", "/health").ok for _ in range(20))
 
 
 def test_a_stopped_conductor_is_replaced_and_its_work_goes_on(impatient: Service) -> None:

@@ -19,7 +19,11 @@ import requests
 from kit.client import Client
 from kit.patience import PATIENCE_SECONDS, await_that
 
-_ROLES = {"conductor": "app.cli.conductor", "web": "app.cli.web_process"}
+_ROLES = {
+    "conductor": "app.cli.conductor", "web": "app.cli.web_process", "template": "app.cli._template",
+}  # fmt: skip
+_LASTING = ("conductor", "web")
+"""The roles that are always there; a template is while it is needed."""
 _CLAIM = "claim.json"
 _ACTIVE = ["PENDING", "RUNNING", "PAUSED", "CANCELLING", "UNKNOWN"]
 
@@ -71,7 +75,7 @@ class Service:
 
     Args:
         folder: Where its data and its logs are kept.
-        env: Settings, as ``SLIPWAY_*`` variables.
+        env: Settings, as ``SLIPWAY_*`` variables; None for what is to be as it comes.
         arguments: More arguments of ``slipway serve``; they win over ``--data-dir``.
         cwd: Where it is started.
 
@@ -83,7 +87,7 @@ class Service:
     def __init__(
         self,
         folder: Path,
-        env: Mapping[str, str] | None = None,
+        env: Mapping[str, str | None] | None = None,
         arguments: Sequence[str | Path] = (),
         cwd: Path | None = None,
     ) -> None:
@@ -93,7 +97,8 @@ class Service:
         self.within: Sequence[str] = ()
         self.user: tuple[str, str] | None = None
         # Tests speak of 'the' web process, whatever the machine has cores for.
-        self._env = clean_environment({"SLIPWAY_WEB__PROCESSES": "1", **(env or {})})
+        given = {"SLIPWAY_WEB__PROCESSES": "1", **(env or {})}
+        self._env = clean_environment({k: v for k, v in given.items() if v is not None})
         self._arguments = [*(arguments or ["--data-dir", self.data_dir]), "--port", "0"]
         self._cwd = cwd
         self._stdout, self._stderr = folder / "service.out", folder / "service.log"
@@ -211,7 +216,7 @@ class Service:
         if self._process is None or self._process.poll() is not None:
             self.end()
             self.start()
-        for role in _ROLES:
+        for role in _LASTING:
             self.child(role)
         await_that(self._is_ready, "the service is ready again")
         self._cancel_all()
