@@ -3,14 +3,12 @@
 from __future__ import annotations
 
 import itertools
-import logging
 import secrets
 import time
 from collections.abc import Callable
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
-import structlog
 from flask import Flask, Response, g, request
 from werkzeug.middleware.proxy_fix import ProxyFix
 
@@ -80,9 +78,6 @@ from app.windows import MemoryWindows
 
 if TYPE_CHECKING:
     from app.clients.shared_windows import SharedWindows
-
-log = structlog.get_logger(__name__)
-_LOGGER = logging.getLogger(__name__)  # asked before anything is made to be logged
 
 _CHECKING_PROCESSES = 2
 _KEY_THREADS = 1
