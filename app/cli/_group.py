@@ -7,6 +7,7 @@ from importlib import import_module
 import click
 
 from app import __version__
+from app.cli._process import ignore_hangups
 from app.observability import configure_logging
 
 _COMMANDS = {
@@ -27,6 +28,9 @@ _COMMANDS = {
     "web": "Answer HTTP; as many as you like, on as many machines.",
 }
 
+_SERVICES = ("conductor", "serve", "web")
+"""Those that read their settings again at SIGHUP."""
+
 _ALIASES = {"server": "serve"}
 """Other names, which no list shows: as the manuals of other gateways have them."""
 
@@ -41,6 +45,8 @@ class _LazyGroup(click.Group):
         name = _ALIASES.get(cmd_name, cmd_name)
         if name not in _COMMANDS:
             return None
+        if name in _SERVICES:
+            ignore_hangups()  # to import them takes most of the time until they have a handler
         command = import_module(f"app.cli.{name.replace('-', '_')}").command
         assert isinstance(command, click.Command)  # noqa: S101  (a convention of this package)
         return command

@@ -5,6 +5,7 @@ from __future__ import annotations
 import ctypes
 import faulthandler
 import os
+import signal
 
 from app.files import set_private_umask
 
@@ -25,6 +26,16 @@ def guard_process() -> None:
     set_private_umask()
     faulthandler.enable()
     _LIBC.prctl(_PR_SET_DUMPABLE, 0, 0, 0, 0)
+
+
+def ignore_hangups() -> None:
+    """Survive SIGHUP until there is a handler for it; by default it ends a process.
+
+    Forks, and programs that this process becomes, begin with it ignored. In a terminal it keeps its
+    first meaning until then: the terminal is gone.
+    """
+    if not os.isatty(0):
+        signal.signal(signal.SIGHUP, signal.SIG_IGN)
 
 
 def share_arenas() -> None:

@@ -7,6 +7,7 @@ goes what it has begun. Certificates alone are taken up by the process as it is.
 from __future__ import annotations
 
 import os
+import signal
 import sys
 from collections.abc import Callable, Collection
 from pathlib import Path
@@ -102,4 +103,5 @@ def run_again(
         arguments += ["--listener-fd", str(listener)]
     sys.stdout.flush()
     sys.stderr.flush()
+    signal.signal(signal.SIGHUP, signal.SIG_IGN)  # what catches it now does not outlive execve
     os.execve(sys.executable, [sys.executable, "-P", "-m", module, *arguments], env)  # noqa: S606

@@ -20,7 +20,7 @@ import sys
 from importlib import import_module
 
 from app.cli._lifeline import BEAT_SECONDS, Lifeline
-from app.cli._process import guard_process
+from app.cli._process import guard_process, ignore_hangups
 from app.cli._start import ANSWER
 from app.engine.launchers.shim.title import Title
 
@@ -55,6 +55,7 @@ def command() -> None:
     """Load modules, then fork on request until the supervisor is gone."""
     options = dict(zip(sys.argv[1::2], sys.argv[2::2], strict=True))
     guard_process()
+    ignore_hangups()
     # Before anything is imported that gevent patches: what is patched needs an event loop.
     requests = socket.socket(fileno=int(options["--requests-fd"]))
     poll = select.poll()

@@ -6,15 +6,18 @@ import os
 import signal
 import socket
 import ssl
+import subprocess
 from collections.abc import Callable
+from contextlib import suppress
 from pathlib import Path
 from typing import Any
 
+import pytest
 import requests
 import yaml
 from kit.certificates import Authority
 from kit.patience import PATIENCE_SECONDS, await_that
-from kit.service import Service, is_alive
+from kit.service import Service, clean_environment, is_alive, run_slipway, slipway
 
 Make = Callable[..., Service]
 
@@ -138,3 +141,58 @@ def test_a_stream_goes_on_with_another_process_where_it_was(
     assert b"moved" in told, "it is told where to go on"
     await_that(lambda: service.children("web") not in ([], [web]), "another process")
     await_that(lambda: status(service, BOB) == 200, "the new user")
+
+
+@pytest.mark.parametrize("command", ["serve", "web", "conductor"])
+def test_hangups_end_no_process_that_starts_or_becomes_another(
+    command: str, tmp_path: Path
+) -> None:
+    file = File(tmp_path)
+    file.write(ADA)
+    told = socket.socket(socket.AF_UNIX, socket.SOCK_DGRAM)
+    told.bind(str(tmp_path / "notify"))
+    env = clean_environment(
+        {"NOTIFY_SOCKET": str(tmp_path / "notify"), "SLIPWAY_WEB__PROCESSES": "1"}
+    )
+    options = ["--config", file.path, "--data-dir", tmp_path / "data"]
+    assert run_slipway("migrate", *options).returncode == 0
+    more = [] if command == "conductor" else ["--port", "0"]
+    with (tmp_path / "log").open("wb") as log:
+        process = subprocess.Popen(
+            slipway(command, *options, *more), env=env, stdin=subprocess.DEVNULL, stdout=log,
+            stderr=log,
+        )  # fmt: skip
+    try:
+        await_that(lambda: is_ignored(process.pid, signal.SIGHUP), "it survives SIGHUP")
+
+        def is_ready() -> bool:
+            assert process.poll() is None
+            process.send_signal(signal.SIGHUP)
+            return b"READY=1" in received(told)
+
+        await_that(is_ready, "it is at work")
+        if command != "serve":  # whose processes have a supervisor
+            file.write(ADA, BOB)
+            await_that(is_ready, "it has become one with the new settings")
+        assert process.poll() is None
+        process.terminate()
+        assert process.wait(PATIENCE_SECONDS) == 0
+    finally:
+        process.kill()
+        process.wait()
+        told.close()
+
+
+def is_ignored(pid: int, number: int) -> bool:
+    """Whether a process ignores a signal: proc(5), SigIgn."""
+    status = Path(f"/proc/{pid}/status").read_text(encoding="ascii")
+    return bool(int(status.partition("SigIgn:")[2].split()[0], 16) & 1 << (number - 1))
+
+
+def received(told: socket.socket) -> set[bytes]:
+    """Take all that has come."""
+    found = set()
+    with suppress(BlockingIOError):
+        while True:
+            found.add(told.recv(4096, socket.MSG_DONTWAIT))
+    return found
