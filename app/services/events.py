@@ -11,7 +11,7 @@ from app.domain import ExecutionStatus, ExecutionSummary, Identity
 from app.errors import NotAuthenticated
 from app.services.access import Access, Caller
 from app.services.follow import Event, Expired, Heartbeat, Moved, Rhythm, StatusChanged
-from app.services.idle import Idle, waited
+from app.services.idle import Idle
 from app.services.turns import Turns
 from app.store.changes import Changes
 from app.store.executions import Executions
@@ -54,10 +54,6 @@ class EventService:
         self._count = 0
         self._known: OrderedDict[str, ExecutionStatus] = OrderedDict()
         changes.observe(self._on_change)
-
-    def open(self, caller: Caller) -> Generator[Event, None, None]:
-        """Stream as :meth:`steps` does, and wait for each event."""
-        return waited(self.steps(caller))
 
     def steps(self, caller: Caller) -> Generator[Event | Idle, None, None]:
         """Stream the status of every execution that has not ended, then each change.

@@ -12,7 +12,7 @@ from app.errors import FieldError, InvalidRequest
 from app.services.access import Access
 from app.services.executions import ExecutionService
 from app.services.follow_notes import FollowNotes
-from app.services.idle import Idle, outcome
+from app.services.idle import Idle
 from app.services.places import Places
 from app.services.reads import ExecutionReads
 from app.services.repeats import Repeats
@@ -138,12 +138,6 @@ class LogService:
         self._places = places
         self._repeats = repeats
         self._settings = settings
-
-    def page(
-        self, execution_id: str, identity: Identity, query: LogQuery, address: str = ""
-    ) -> LogPage:
-        """Read a page as :meth:`steps` does, and wait for it."""
-        return outcome(self.steps(execution_id, identity, query, address))
 
     def steps(
         self, execution_id: str, identity: Identity, query: LogQuery, address: str = ""

@@ -32,6 +32,7 @@ from app.factory import create_web
 from app.resources._context import EXTENSION
 from app.resources.root.encoders import RootMessages
 from app.services.follow import Batch, FollowQuery, StatusChanged
+from app.services.idle import outcome, waited
 from app.services.logs import LogQuery
 from app.store.database import Database
 from app.store.driving import DrivenExecutions
@@ -56,7 +57,8 @@ def web(tmp_path, migrated_database) -> Iterator[Any]:
 
 
 def by_page(services: Any, id_: str, levels: Level) -> None:
-    page = services.logs.page(id_, ADA, LogQuery(0, 100, levels, PATIENCE_SECONDS))
+    query = LogQuery(0, 100, levels, PATIENCE_SECONDS)
+    page = outcome(services.logs.steps(id_, ADA, query))
     entries = [entry for stretch in page.stretches() for entry in stretch.entries]
     assert [entry.content for entry in entries] == ["news"]
 
@@ -76,7 +78,7 @@ def by_stream(services: Any, id_: str, levels: Level) -> None:
 
 
 def by_events(services: Any, id_: str, _levels: Level) -> None:
-    for happening in services.events.open(lambda: ADA):
+    for happening in waited(services.events.steps(lambda: ADA)):
         if isinstance(happening, StatusChanged):
             assert happening.execution.id == id_
             if happening.execution.status is ExecutionStatus.RUNNING:

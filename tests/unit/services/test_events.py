@@ -9,6 +9,7 @@ from app.domain import ExecutionStatus, ExecutionSummary, Identity, Role
 from app.errors import NotAuthenticated
 from app.identity.anonymous import EVERYBODY
 from app.services.follow import Expired, Heartbeat, Moved, StatusChanged
+from app.services.idle import waited
 
 PENDING, RUNNING, PAUSED, SUCCESS, FAILED = (
     ExecutionStatus[name] for name in ("PENDING", "RUNNING", "PAUSED", "SUCCESS", "FAILED")
@@ -23,7 +24,7 @@ def service(make_service):
 
 
 def watch(service, identity=EVERYBODY):
-    return service.services.events.open(lambda: identity)
+    return waited(service.services.events.steps(lambda: identity))
 
 
 def statuses(events):
@@ -162,7 +163,7 @@ def test_a_user_who_is_gone_reads_no_more(service):
             raise NotAuthenticated("There is no such user any more.")
         return ADA
 
-    events = service.services.events.open(caller)
+    events = waited(service.services.events.steps(caller))
     until(events, Heartbeat)
     here.clear()
     assert until(events, Expired) == [Expired("There is no such user any more.")]
@@ -171,7 +172,7 @@ def test_a_user_who_is_gone_reads_no_more(service):
 
 def test_a_role_that_is_lost_counts_from_the_next_check_on(service):
     who = [OPS]
-    events = service.services.events.open(lambda: who[0])
+    events = waited(service.services.events.steps(lambda: who[0]))
     until(events, Heartbeat)
     who[0] = ADA
     until(events, Heartbeat)
