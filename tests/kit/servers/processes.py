@@ -65,6 +65,11 @@ class ServerProcess:
             self.stop()
             raise
 
+    def send(self, number: signal.Signals) -> None:
+        """Send it a signal, unless it has ended by itself."""
+        if self._process.poll() is None:
+            self._process.send_signal(number)
+
     def stop(self) -> None:
         """End the server; on return it is gone."""
         if self._process.poll() is None:

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import os
 import shutil
 import signal
 import socket
@@ -53,8 +52,7 @@ class RedisServer:
     def signal(self, number: signal.Signals) -> None:
         """Send a signal, such as SIGSTOP."""
         assert self._process is not None
-        if self._process._process.poll() is None:
-            os.kill(self._process._process.pid, number)
+        self._process.send(number)
 
     def command(self, *words: str, password: str | None = None) -> Any:
         """Run a command."""
