@@ -16,12 +16,11 @@ from collections import deque
 from collections.abc import Callable, Collection, Hashable, Iterator
 from concurrent.futures import Future
 from contextlib import contextmanager, suppress
-from functools import partial
 from itertools import count
-from typing import TYPE_CHECKING, Literal
+from typing import TYPE_CHECKING, Any, Literal, get_args
 
 import structlog
-from sqlalchemy import Connection, select
+from sqlalchemy import Connection, Select, bindparam, select
 
 from app.store._commits import CommitWatch, log_of
 from app.store._deadline import bounded
@@ -34,6 +33,8 @@ if TYPE_CHECKING:
 Kind = Literal["changed", "wanted", "touched"]
 """``changed``: what readers wait for; ``wanted``: what the conductor must act on; ``touched``: what
 readers see and nobody waits for, such as the moment at which a status was last true."""
+
+_KINDS: tuple[Kind, ...] = get_args(Kind)
 
 Publish = Callable[[Collection[str] | None], None]
 
@@ -149,9 +150,13 @@ class SqliteFeed(ChangeFeed):
         connection = self._database.watch()
         driver = connection.connection.driver_connection
         assert driver is not None  # noqa: S101  (a live connection always has one)
-        self._look = partial(driver.execute, "PRAGMA data_version")
+        # By the driver alone: each process asks this after every commit of another one, and
+        # SQLAlchemy takes longer to ask than SQLite to answer.
+        self._execute = driver.execute
+        self._counters = _text(connection, select(counters.c.name, counters.c.value))
+        self._beyond_last = {kind: _text(connection, _beyond(kind)) for kind in _KINDS}
         self._version = -1  # it is none, so the first look tells what came while this was opened
-        self._last = self._counted(connection)
+        self._last = self._counted()
         self._connection = connection
         self._fault: Exception | None = None
 
@@ -170,7 +175,7 @@ class SqliteFeed(ChangeFeed):
                 raise self._fault
             try:
                 # Before the rows: what is committed in between is told now, and looked for again.
-                version = self._look().fetchone()[0]
+                version = self._execute("PRAGMA data_version").fetchone()[0]
                 if version == self._version:
                     return False
                 self._tell()
@@ -182,7 +187,7 @@ class SqliteFeed(ChangeFeed):
 
     def _tell(self) -> None:
         """Publish the executions whose number went beyond the last one that was told."""
-        counted = self._counted(self._connection)
+        counted = self._counted()
         if counted[self._kind] < self._last[self._kind]:
             # An older database was put in the place of this one, under the running service.
             self._last = counted
@@ -202,17 +207,24 @@ class SqliteFeed(ChangeFeed):
         last = self._last[kind]
         if counted[kind] == last:
             return []
-        number = executions.c[kind]
-        beyond = select(executions.c.id, number).where(number > last).order_by(number)
-        rows = self._connection.execute(beyond).all()
+        rows = self._execute(self._beyond_last[kind], (last,)).fetchall()
         # Rows may be gone, or have gone further since the counter was read.
-        counted[kind] = max([counted[kind], *(row[1] for row in rows[-1:])])
-        return [row[0] for row in rows]
+        counted[kind] = max([counted[kind], *(number for _, number in rows[-1:])])
+        return [id_ for id_, _ in rows]
 
-    @staticmethod
-    def _counted(connection: Connection) -> dict[str, int]:
-        rows = connection.execute(select(counters.c.name, counters.c.value))
-        return {row[0]: row[1] for row in rows}
+    def _counted(self) -> dict[str, int]:
+        return dict(self._execute(self._counters).fetchall())
+
+
+def _beyond(kind: Kind) -> Select[Any]:
+    """Return the statement that lists what was changed after the change of a number."""
+    number = executions.c[kind]
+    return select(executions.c.id, number).where(number > bindparam("last")).order_by(number)
+
+
+def _text(connection: Connection, statement: Select[Any]) -> str:
+    """Write a statement for the driver of a connection."""
+    return str(statement.compile(dialect=connection.dialect))
 
 
 class PostgresFeed(ChangeFeed):

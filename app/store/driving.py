@@ -5,8 +5,19 @@ from __future__ import annotations
 from collections.abc import Collection
 from dataclasses import dataclass, replace
 from datetime import timedelta
+from functools import cache
+from typing import Any
 
-from sqlalchemy import Connection, bindparam, case, false, select, update
+from sqlalchemy import (
+    BindParameter,
+    ColumnElement,
+    Connection,
+    Select,
+    bindparam,
+    case,
+    select,
+    update,
+)
 from sqlalchemy.exc import IntegrityError
 
 from app.domain import JSON, DrivenExecution, Execution, ExecutionStatus, Observation
@@ -108,38 +119,20 @@ class DrivenExecutions:
             no look at them was stored since.
         """
         moment = now()
-        left = moment - timedelta(seconds=left_seconds)
-        fresh = executions.c.created_at > left if left_seconds else false()
-        is_free = (executions.c.lease_until.is_(None) & ~fresh) | (executions.c.lease_until < left)
-        if again:
-            is_free |= executions.c.lease_owner == owner
-
-        # Made before: while the lock is held, nobody else can write to SQLite.
-        free = (
-            select(executions.c.number, executions.c.tries)
-            .where(
-                executions.c.log_complete.is_(False),
-                executions.c.reference.is_not(None)
-                | (executions.c.status == ExecutionStatus.UNKNOWN)
-                | (executions.c.created_at < moment - _LAUNCH_TIME)
-                | (
-                    executions.c.orchestrator.in_(bound)
-                    & (executions.c.created_at < moment - _LOCAL_LAUNCH_TIME)
-                ),
-                is_free,
-                executions.c.node.is_(None)
-                | executions.c.node.in_([node, *heritage])
-                | executions.c.orchestrator.not_in(bound),
-            )
-            .order_by(executions.c.number)
-            .limit(limit)
-        )
-        if self._database.dialect == "postgresql":
-            free = free.with_for_update(skip_locked=True)
+        free = _free(self._database.dialect, again=again, left=bool(left_seconds))
+        which = {
+            "of_owner": owner,
+            "of_bound": list(bound),
+            "of_nodes": [node, *heritage],
+            "of_most": limit,
+            "before_launch": moment - _LAUNCH_TIME,
+            "before_local_launch": moment - _LOCAL_LAUNCH_TIME,
+            "left_since": moment - timedelta(seconds=left_seconds),
+        }
         lease = {"lease_owner": owner, "lease_until": moment + timedelta(seconds=lease_seconds)}
 
         def work(connection: Connection) -> list[DrivenExecution]:
-            tries = {row.number: row.tries for row in connection.execute(free)}
+            tries = {row.number: row.tries for row in connection.execute(free, which)}
             if not tries:
                 return []
             values = {"of_numbers": list(tries), "node": node, **lease}
@@ -290,6 +283,44 @@ class DrivenExecutions:
         mine = (executions.c.number == execution.number) & (executions.c.lease_owner == owner)
         statement = update(executions).where(mine).values(as_of=now(), cursor=cursor, tries=0)
         self._database.write(lambda c: change(c, statement, ("touched",)), durable=False)
+
+
+@cache
+def _free(dialect: str, *, again: bool, left: bool) -> Select[Any]:
+    """Return the statement that finds what may be claimed; see :meth:`DrivenExecutions.claim`.
+
+    It is made once: that takes longer than to run it, and there is one for each launch.
+    """
+    column = executions.c
+    since = bindparam("left_since", type_=column.lease_until.type)
+    nobodys: ColumnElement[bool] = column.lease_until.is_(None)
+    if left:
+        nobodys &= column.created_at <= since
+    is_free = nobodys | (column.lease_until < since)
+    if again:
+        is_free |= column.lease_owner == bindparam("of_owner")
+    bound: BindParameter[Any] = bindparam("of_bound", expanding=True)
+    statement = (
+        select(column.number, column.tries)
+        .where(
+            column.log_complete.is_(False),
+            column.reference.is_not(None)
+            | (column.status == ExecutionStatus.UNKNOWN)
+            | (column.created_at < bindparam("before_launch"))
+            | (
+                column.orchestrator.in_(bound)
+                & (column.created_at < bindparam("before_local_launch"))
+            ),
+            is_free,
+            column.node.is_(None)
+            | column.node.in_(bindparam("of_nodes", expanding=True))
+            | column.orchestrator.not_in(bound),
+        )
+        .order_by(column.number)
+        .limit(bindparam("of_most"))
+    )
+    # PostgreSQL alone lets others claim at the same time.
+    return statement.with_for_update(skip_locked=True) if dialect == "postgresql" else statement
 
 
 def _siblings(connection: Connection, execution: DrivenExecution) -> Siblings:
