@@ -15,6 +15,7 @@ from app.clients.embedded_keys import EmbeddedKeyStore, load_master_key
 from app.clients.key_store import KeyStore
 from app.clients.orchestrator import Context, bound_to_node
 from app.clients.registry import create_orchestrators, options_class
+from app.clients.sealing import Sealing
 from app.concurrency import make_pool
 from app.conductor import Conductor, connections_for, this_node
 from app.engine.compiled import make_compiler
@@ -30,6 +31,7 @@ from app.store.api_keys import ApiKeys
 from app.store.audit import AuditLog
 from app.store.database import Database
 from app.store.keys import SealedKeys
+from app.store.signing_keys import SigningKeys
 from app.store.steering import SteeredExecutions
 from app.store.stranded import StrandedExecutions
 from app.store.uploads import UploadedDefinitions
@@ -38,6 +40,7 @@ from app.store.users import Users
 if TYPE_CHECKING:
     from app.resources._dialect import Dialect
     from app.services.api_keys import ApiKeyService
+    from app.services.tokens import TokenService
     from app.services.users import UserService
 
 DIALECTS = {
@@ -169,6 +172,32 @@ def api_key_service(
     return (ApiKeyService(keys, ApiKeyDirectory(keys), users, options, audit), users), database
 
 
+def token_service(settings: Settings, origin: Origin) -> tuple[TokenService, Database]:
+    """Open the keys that sign tokens, for whoever replaces them from the command line.
+
+    Args:
+        settings: All of them.
+        origin: Who that is.
+    """
+    from app.services.tokens import TokenService  # noqa: PLC0415  (few processes need it)
+
+    database, auth = Database(settings.database_url), settings.api.auth
+    users = UserDirectory(auth.users, Users(database))
+    audit = Audit(AuditLog(database), lambda: origin, logged=False)
+    sealing = partial(make_sealing, settings, database)
+    return TokenService(SigningKeys(database), sealing, users, auth, audit), database
+
+
+def make_sealing(settings: Settings, database: Database) -> Sealing:
+    """Open what encrypts private keys in the database, with the master key.
+
+    Raises:
+        ConfigError: The master key cannot be used, or is lost.
+    """
+    in_use = SealedKeys(database).any
+    return Sealing(load_master_key(settings.master_key_file, settings.master_key, in_use))
+
+
 def check_secrets(settings: Settings, database: Database) -> None:
     """Make sure of the master key, and make it if there is none.
 
@@ -185,6 +214,4 @@ def embedded_keys(settings: Settings, database: Database) -> KeyStore:
     Raises:
         ConfigError: The master key cannot be used, or is lost.
     """
-    sealed = SealedKeys(database)
-    master_key = load_master_key(settings.master_key_file, settings.master_key, sealed.any)
-    return EmbeddedKeyStore(sealed, master_key)
+    return EmbeddedKeyStore(SealedKeys(database), make_sealing(settings, database))

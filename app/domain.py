@@ -120,6 +120,7 @@ class Permission(StrEnum):
     AUDIT_READ = "audit:read"
     USERS_MANAGE = "users:manage"
     PASSWORD_WRITE = "password:write"  # noqa: S105  (no password)
+    TOKENS_WRITE = "tokens:write"
 
 
 @dataclass(frozen=True, slots=True)

@@ -7,12 +7,13 @@ import secrets
 import time
 from collections.abc import Callable
 from dataclasses import dataclass
+from functools import partial
 from typing import TYPE_CHECKING
 
 from flask import Flask, Response, g, request
 from werkzeug.middleware.proxy_fix import ProxyFix
 
-from app.assembly import DIALECTS, embedded_keys, import_dialect
+from app.assembly import DIALECTS, embedded_keys, import_dialect, make_sealing
 from app.clients.key_store import KeyStore
 from app.clients.orchestrator import Context, bound_to_node
 from app.clients.registry import create_orchestrators
@@ -56,6 +57,7 @@ from app.services.ssh_keys import SshKeyService
 from app.services.steering import SteeringService
 from app.services.stretches import Stretches
 from app.services.tickets import TicketService
+from app.services.tokens import TokenService
 from app.services.turns import Turns
 from app.services.users import HASHING_THREADS, UserService
 from app.services.workflows import WorkflowService
@@ -70,6 +72,7 @@ from app.store.executions import Executions
 from app.store.journal import Journal
 from app.store.keys import SshKeys
 from app.store.launches import Launches
+from app.store.signing_keys import SigningKeys
 from app.store.steering import SteeredExecutions
 from app.store.stranded import StrandedExecutions
 from app.store.tickets import Tickets
@@ -244,6 +247,13 @@ def _services(
         audit=audit,
         api_keys=ApiKeyService(
             api_keys, api_key_directory, users, settings.api.auth.options.get("api_key"), audit
+        ),
+        tokens=TokenService(
+            SigningKeys(database),
+            partial(make_sealing, settings, database),
+            users,
+            settings.api.auth,
+            audit,
         ),
         users=UserService(
             Users(database),

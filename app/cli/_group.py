@@ -13,6 +13,7 @@ from app.observability import configure_logging
 _COMMANDS = {
     "api-key": "Make, list and revoke API keys.",
     "abandon": "End executions whose machine is gone for good.",
+    "auth": "Replace the key that signs tokens.",
     "config-docs": "Print the manual of the settings.",
     "check-config": "Check the settings without starting anything.",
     "conductor": "Drive executions; as many as you like, on as many machines.",

@@ -8,21 +8,16 @@ import json
 import os
 from collections.abc import Callable, Mapping
 from contextlib import suppress
-from functools import cached_property
 from pathlib import Path
-from typing import TYPE_CHECKING
 
 from app.clients.key_store import KeyPair, KeyStore
+from app.clients.sealing import Sealing
 from app.domain import JSON
-from app.errors import ConfigError, FieldError, NotFound, UpstreamGarbled
+from app.errors import ConfigError, FieldError, NotFound
 from app.files import read_or_make
-from app.store.keys import Sealed, SealedKeys
-
-if TYPE_CHECKING:
-    from cryptography.hazmat.primitives.ciphers.aead import AESGCM
+from app.store.keys import SealedKeys
 
 _KEY_BYTES = 32
-_NONCE_BYTES = 12
 
 
 class EmbeddedKeyStore(KeyStore):
@@ -30,26 +25,17 @@ class EmbeddedKeyStore(KeyStore):
 
     Args:
         sealed: The encrypted rows.
-        master_key: 32 bytes that are not in the database.
+        sealing: Encrypts, with a master key that is not in the database.
     """
 
-    def __init__(self, sealed: SealedKeys, master_key: bytes) -> None:
+    def __init__(self, sealed: SealedKeys, sealing: Sealing) -> None:
         self._sealed = sealed
-        self._master_key = master_key
-
-    @cached_property
-    def _cipher(self) -> AESGCM:
-        # Large, and idle services have no keys.
-        from cryptography.hazmat.primitives.ciphers.aead import AESGCM  # noqa: PLC0415
-
-        return AESGCM(self._master_key)
+        self._sealing = sealing
 
     def put(self, key_id: str, pair: KeyPair, metadata: Mapping[str, JSON]) -> None:
         """Encrypt a key pair and store it."""
         secret = {**metadata, "privateKey": pair.private_key, "publicKey": pair.public_key}
-        nonce = os.urandom(_NONCE_BYTES)
-        text = json.dumps(secret).encode()
-        self._sealed.put(key_id, Sealed(nonce, self._cipher.encrypt(nonce, text, key_id.encode())))
+        self._sealed.put(key_id, self._sealing.seal(key_id, json.dumps(secret).encode()))
 
     def private_key(self, key_id: str) -> str:
         """Decrypt a private key, for whoever opens SSH connections.
@@ -58,16 +44,10 @@ class EmbeddedKeyStore(KeyStore):
             NotFound: There is none with this id.
             UpstreamGarbled: It was encrypted with another master key, or tampered with.
         """
-        from cryptography.exceptions import InvalidTag  # noqa: PLC0415
-
         sealed = self._sealed.get(key_id)
         if sealed is None:
             raise NotFound("There is no such SSH key.")
-        try:
-            text = self._cipher.decrypt(sealed.nonce, sealed.ciphertext, key_id.encode())
-        except InvalidTag as exc:
-            raise UpstreamGarbled("The SSH key cannot be decrypted.") from exc
-        return str(json.loads(text)["privateKey"])
+        return str(json.loads(self._sealing.open(key_id, sealed))["privateKey"])
 
     def delete(self, key_id: str) -> None:
         """Remove a key pair."""

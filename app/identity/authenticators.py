@@ -69,7 +69,7 @@ class Authenticators:
 
     def _nobody(self, request: RequestView, *, is_credential: bool) -> SignInNeeded:
         """Return why a request is refused whose credential nobody knows, or that has none."""
-        wanted = " or ".join(each.needs for each in self._authenticators.values())
+        wanted = " or ".join(each.needs for each in self._authenticators.values() if each.offered)
         if not is_credential:
             return SignInNeeded(f"This needs {wanted}.", self.challenges())
         self._checker.count_wrong(request.address)

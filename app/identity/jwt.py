@@ -176,6 +176,9 @@ class Jwt(Authenticator):
             names.append(options.secret_issuer)
         if len(set(names)) < len(names):
             found.append(FieldError("api.auth.jwt.issuers", "must each have another 'issuer'"))
+        if auth.token_issuer in names:
+            text = "must be another one than that of the tokens of others, in 'api.auth.jwt'"
+            found.append(FieldError("api.auth.token_issuer", text))
         return found + [fault for place, each in _places(options) for fault in _unsafe(place, each)]
 
     def claim(self, request: RequestView) -> Claim | None:

@@ -18,6 +18,7 @@ _USER: Final = frozenset(
         Permission.KEYS_READ,
         Permission.KEYS_WRITE,
         Permission.PASSWORD_WRITE,
+        Permission.TOKENS_WRITE,
     }
 )
 
@@ -62,6 +63,7 @@ MEANINGS: Final[Mapping[Permission, str]] = {
     Permission.AUDIT_READ: "Read who did what.",
     Permission.USERS_MANAGE: "Add, change and remove users.",
     Permission.PASSWORD_WRITE: "Change one's own password.",
+    Permission.TOKENS_WRITE: "Get a token of the service that stands for one's own credential.",
 }
 
 

@@ -123,6 +123,7 @@ class Authenticator(ABC):
         unguessable: Its secrets are long and made by chance. What is right is then let in however
             many wrong ones come before, so nobody can lock others out; wrong ones count by address.
         asks_nothing: It lets in whoever asks, whatever they send.
+        offered: Who has no credential is told of it. It is not said of what nobody can begin with.
         scheme: Security scheme object of OpenAPI (3.0.3, 4.7.23); None where nothing is sent.
     """
 
@@ -135,6 +136,7 @@ class Authenticator(ABC):
     slow: ClassVar[bool] = False
     unguessable: ClassVar[bool] = False
     asks_nothing: ClassVar[bool] = False
+    offered: ClassVar[bool] = True
     scheme: ClassVar[Mapping[str, str] | None] = None
 
     @classmethod

@@ -30,6 +30,12 @@ def create_authenticators(context: Context, shared: Shared | None = None) -> Aut
     auth = context.settings.api.auth
     classes = [authenticator_class(type_) for type_ in auth.types]
     made = [cls.create(auth.options[cls.name], context) for cls in classes]
+    if not any(each.asks_nothing for each in made):
+        # Large, and not for processes that serve nobody.
+        from app.identity.own_tokens import OwnTokens  # noqa: PLC0415
+
+        # First: what its keys have signed is nobody else's.
+        made.insert(0, OwnTokens.create({each.name: each for each in made}, context))
     checker = Checker(
         auth.cache, make_pool(HASHING_THREADS, modest=True), attempts=Attempts(shared)
     )

@@ -10,8 +10,12 @@ from app.identity.permissions import is_allowed
 
 # Whose executions somebody sees follows from their roles, for every scope that is about them.
 _SIGHT: Final = frozenset({Permission.EXECUTIONS_SHARED, Permission.EXECUTIONS_ALL})
+# A token can do no more than the credential that it is asked for with.
+_ALWAYS: Final = frozenset({Permission.TOKENS_WRITE})
 
-SCOPES: Final[Mapping[str, frozenset[Permission]]] = {
+_ADMIN: Final = "admin"
+
+_OWN: Final[Mapping[str, frozenset[Permission]]] = {
     "workflows:read": frozenset({Permission.WORKFLOWS_READ, Permission.WORKFLOWS_FAULTS}),
     "workflows:write": frozenset({Permission.WORKFLOWS_WRITE}),
     "executions:run": frozenset({Permission.EXECUTIONS_RUN}),
@@ -24,7 +28,12 @@ SCOPES: Final[Mapping[str, frozenset[Permission]]] = {
     "nodes:write": frozenset({Permission.NODES_WRITE}),
     "nodes:join": frozenset({Permission.NODES_JOIN}),
     "audit:read": frozenset({Permission.AUDIT_READ}),
-    "admin": frozenset(Permission),
+    _ADMIN: frozenset(Permission),
+}
+"""What each scope is for."""
+
+SCOPES: Final[Mapping[str, frozenset[Permission]]] = {
+    scope: own | _ALWAYS for scope, own in _OWN.items()
 }
 """The permissions that each scope lets through, as far as the roles give them."""
 
@@ -67,4 +76,20 @@ def exceeding(identity: Identity, scopes: Collection[str]) -> tuple[str, ...]:
             permission not in held and is_allowed(Identity("", identity.roles), permission)
             for permission in SCOPES.get(scope, frozenset())
         )
+    )
+
+
+def scopes_within(identity: Identity) -> tuple[str, ...]:
+    """Return the scopes that say what somebody may do with the credential that they use.
+
+    All that a restricted credential lets through is within them. For one that is not restricted
+    they are those of which the roles give something.
+    """
+    if identity.scopes is not None:
+        return tuple(scope for scope, through in SCOPES.items() if through <= identity.scopes)
+    return tuple(
+        scope
+        for scope, own in _OWN.items()
+        if (scope != _ADMIN or is_allowed(identity, Permission.USERS_MANAGE))
+        and any(is_allowed(identity, permission) for permission in own - _SIGHT)
     )

@@ -15,9 +15,9 @@ from app.identity.api_key_form import SHOWN, digest_of, make_key
 from app.identity.api_keys import SHARED, ApiKeyAuthenticator
 from app.identity.key_directory import ApiKeyDirectory
 from app.identity.permissions import is_allowed, is_within, require
-from app.identity.scopes import SCOPES, exceeding, unknown_scopes
 from app.identity.users import UserDirectory
 from app.services.audit import Audit
+from app.services.narrowing import narrowed
 from app.store.api_keys import ApiKey, ApiKeys, NewApiKey
 from app.store.execution_rows import now
 
@@ -186,19 +186,12 @@ def _roles(wish: Wish, identity: Identity) -> frozenset[Role]:
 
 def _scopes(wish: Wish, identity: Identity) -> tuple[str, ...] | None:
     """Return the scopes of a key, which let nothing through that the credential does not."""
-    if wish.scopes is None:
-        if identity.scopes is None:
-            return None
-        fault = "must be given, since your credential is restricted itself"
-    elif not wish.scopes:
-        fault = "must name at least one"
-    elif unknown := unknown_scopes(wish.scopes):
-        fault = f"must be some of {', '.join(SCOPES)}, not {', '.join(unknown)[:100]}"
-    elif beyond := exceeding(identity, wish.scopes):
-        fault = f"must be among what your credential allows, not {', '.join(beyond)}"
-    else:
-        return tuple(dict.fromkeys(wish.scopes))
-    raise InvalidRequest("Those are no scopes for it.", fields=(FieldError("scopes", fault),))
+    if wish.scopes is not None:
+        return narrowed(identity, wish.scopes, "scopes")
+    if identity.scopes is None:
+        return None
+    fault = FieldError("scopes", "must be given, since your credential is restricted itself")
+    raise InvalidRequest("Those are no scopes for it.", fields=(fault,))
 
 
 def _end(wish: Wish, identity: Identity, longest_seconds: float) -> datetime:

@@ -21,6 +21,7 @@ from app.services.rate_limits import RateLimits
 from app.services.ssh_keys import SshKeyService
 from app.services.steering import SteeringService
 from app.services.tickets import TicketService
+from app.services.tokens import TokenService
 from app.services.turns import Turns
 from app.services.users import UserService
 from app.services.workflows import WorkflowService
@@ -52,3 +53,4 @@ class Services:
     audit: Audit
     users: UserService
     api_keys: ApiKeyService
+    tokens: TokenService

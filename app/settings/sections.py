@@ -16,6 +16,8 @@ from app.settings.limits import QuotasSettings, RateLimitSettings
 from app.settings.schema import Duration, OneOrMore, WholeNumber, section, setting
 
 _MIB = 1024 * 1024
+LONGEST_TOKEN_SECONDS = 3600.0
+"""No token of the service's own lives longer."""
 MOST_WEB_PROCESSES = 4
 """As many are started by default, where there are cores for them."""
 
@@ -101,6 +103,22 @@ class AuthSettings:
         fields.Boolean(load_default=True),
         "Take API keys as `?api_key=`, too, on the APIs that have it so; addresses end in the logs "
         "of proxies.",
+    )
+    token_lifetime: float = setting(
+        Duration(
+            load_default="15m",
+            at_least=1,
+            validate=validate.Range(max=LONGEST_TOKEN_SECONDS, error="must be at most 1h"),
+        ),
+        "How long a token lives that `POST /auth/token` gives; an hour at most.",
+    )
+    token_issuer: str = setting(
+        fields.String(
+            load_default="slipway",
+            validate=validate.Regexp(r"^[!-~]{1,200}\Z", error="must be visible ASCII characters"),
+        ),
+        "What those tokens hold as `iss` and `aud`; for other programs that read them, an address "
+        "such as `https://slipway.example.org`.",
     )
     options: Mapping[str, Any] = field(default_factory=dict)
     """Validated options of each configured way to sign in, by its name."""

@@ -165,7 +165,7 @@ counters = Table(
     # "changed", "wanted" and "touched": the last number that was given out. What is given out never
     # falls, also when the row that holds the highest is deleted, so no feed can have passed it
     # already. "withdrawn" counts those rows, "users" the changes of users, "api_keys" those
-    # of API keys.
+    # of API keys, "signing_keys" those of the keys that sign tokens.
     Column("name", String(16), primary_key=True),
     Column("value", BigInteger, nullable=False),
     sqlite_with_rowid=False,
@@ -295,6 +295,20 @@ api_keys = Table(
     Index("ix_api_keys_digest", "digest", unique=True),
     Index("ix_api_keys_owner", "owner"),
     sqlite_autoincrement=True,
+)
+
+signing_keys = Table(
+    "signing_keys",
+    metadata,
+    # What tokens name the key by, and the same without the half that signs.
+    Column("kid", String(32), primary_key=True),
+    Column("public_key", Json, nullable=False),
+    # The private half, encrypted with the master key; NULL once another key signs.
+    Column("nonce", LargeBinary(12)),
+    Column("ciphertext", LargeBinary),
+    Column("created_at", Instant, nullable=False),
+    # Until when tokens that it has signed are taken; NULL while it signs.
+    Column("good_until", Instant),
 )
 
 audit = Table(

@@ -5,6 +5,7 @@ from __future__ import annotations
 import time
 from collections.abc import Iterator
 from pathlib import Path
+from typing import Any
 
 import pytest
 import requests
@@ -110,3 +111,67 @@ def test_no_key_is_in_what_the_service_writes(
     assert written
     for file in written:
         assert key.encode() not in file.read_bytes(), file
+
+
+def tokens(service: Service, **more: Any) -> list[str]:
+    """Get tokens on connections of their own, so that both processes sign some."""
+    return [
+        requests.post(
+            f"{service.url}/auth/token", timeout=PATIENCE_SECONDS, **more
+        ).json()["access_token"]
+        for _ in range(TRIES)
+    ]  # fmt: skip
+
+
+def taken(service: Service, token: str) -> set[int]:
+    """Show a token to both processes, and return the answers."""
+    headers = {"Authorization": f"Bearer {token}"}
+    return {
+        requests.get(
+            f"{service.url}/executions", headers=headers, timeout=PATIENCE_SECONDS
+        ).status_code
+        for _ in range(TRIES)
+    }
+
+
+def test_all_processes_sign_with_one_key_that_a_command_replaces(
+    service: Service, env: dict[str, str], folder: Path
+) -> None:
+    before = tokens(service, auth=ROOT)
+    assert len({token.split(".")[0] for token in before}) == 1
+    assert taken(service, before[0]) == {200}
+    run(env, folder, "auth", "rotate-key")
+    time.sleep(1)
+    after = tokens(service, auth=ROOT)
+    assert len({token.split(".")[0] for token in (before[0], *after)}) == 2
+    assert taken(service, before[0]) == taken(service, after[0]) == {200}
+    run(env, folder, "auth", "rotate-key", "--at-once")
+    time.sleep(1)
+    assert taken(service, before[0]) | taken(service, after[0]) <= OUT
+
+
+def test_a_token_ends_in_every_process_with_what_it_was_got_with(
+    service: Service, env: dict[str, str], folder: Path
+) -> None:
+    run(env, folder, "user", "add", "eve", "--role", "user", password="eve's password")
+    key = run(env, folder, "api-key", "create", "--owner", "eve", "--name", "test").strip()
+    id_ = run(env, folder, "api-key", "list", "--owner", "eve").partition(":")[0]
+    by_key = tokens(service, headers={"X-API-Key": key})[0]
+    by_password = tokens(service, auth=("eve", "eve's password"))[0]
+    assert taken(service, by_key) == taken(service, by_password) == {200}
+    run(env, folder, "api-key", "revoke", id_)
+    time.sleep(1)
+    assert taken(service, by_key) <= OUT
+    assert taken(service, by_password) == {200}
+    changes: list[tuple[tuple[str, ...], str]] = [
+        (("passwd", "eve"), "another password"), (("roles", "eve", "developer"), ""),
+        (("disable", "eve"), ""),
+    ]  # fmt: skip
+    password = "eve's password"
+    for words, typed in changes:
+        got = tokens(service, auth=("eve", password))[0]
+        assert taken(service, got) == {200}
+        run(env, folder, "user", *words, password=typed)
+        time.sleep(1)
+        assert taken(service, got) <= OUT, words
+        password = typed or password

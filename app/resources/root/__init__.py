@@ -10,6 +10,7 @@ from app.resources.root import (
     logs,
     ssh_keys,
     streams,
+    tokens,
     users,
     workflows,
 )
@@ -27,6 +28,7 @@ DIALECT = Dialect(
         ssh_keys.blueprint,
         users.blueprint,
         api_keys.blueprint,
+        tokens.blueprint,
         audit.blueprint,
         health,
     ),

@@ -7,12 +7,13 @@ from kit.clock import Clock
 from kit.tokens import SECRET, claims, key, part, public, running_issuer, sign
 
 from app.clients.key_sets import KeySetClient
-from app.domain import Permission, Role
+from app.domain import Role
 from app.errors import NotAuthenticated, UpstreamUnreachable
 from app.identity.jwt import Jwt, Trusted
 from app.identity.jwt_claims import ClaimRules
 from app.identity.jwt_keys import FetchedKeys, FixedKeys, secret_key
 from app.identity.port import Claim
+from app.identity.scopes import permissions_of
 
 PUBLISHED = ("RS256", "PS256", "ES256", "EdDSA", "Ed25519")
 
@@ -123,7 +124,7 @@ class TestClaims:
         "said", [{"scope": "openid keys:read"}, {"scp": ["keys:read", "unheard:of"]}]
     )
     def test_scopes_narrow(self, said):
-        assert verified(of_secret(), sign(claims(**said))).scopes == {Permission.KEYS_READ}
+        assert verified(of_secret(), sign(claims(**said))).scopes == permissions_of(["keys:read"])
 
     def test_scopes_that_are_about_the_token_do_not(self):
         assert verified(of_secret(), sign(claims(scope="openid profile"))).scopes is None

@@ -56,11 +56,13 @@ ENDPOINTS = {
     "api_keys.list_api_keys": ("keys:read", EVERYBODY),
     "api_keys.create_api_key": ("keys:write", EVERYBODY),
     "api_keys.revoke_api_key": ("keys:write", EVERYBODY),
+    "tokens.create_token": ("tokens:write", EVERYBODY),
 }
 """What each endpoint needs, and who may call it; whoever adds one says so here as well."""
 
 PUBLIC = {
     "openapi", "openapi_yaml",
+    "tokens.get_key_set",
     "health.get_health", "health.get_ready", "health.get_version", "health.get_metrics",
     "docs.page", "docs.start", "docs.asset",
 }  # fmt: skip

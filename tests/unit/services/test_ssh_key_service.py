@@ -17,6 +17,7 @@ from cryptography.hazmat.primitives.serialization import (
 from app.assembly import check_secrets
 from app.clients.embedded_keys import EmbeddedKeyStore, load_master_key
 from app.clients.key_store import KeyStore
+from app.clients.sealing import Sealing
 from app.domain import Identity, Role
 from app.errors import (
     Ambiguous,
@@ -247,7 +248,7 @@ class TestMasterKey:
     def test_another_master_key_opens_nothing(self, service, keys, tmp_path):
         key_id, _ = keys.create({}, ADA)
         other = EmbeddedKeyStore(
-            SealedKeys(service.web.database), load_master_key(tmp_path / "other.key", None)
+            SealedKeys(service.web.database), Sealing(load_master_key(tmp_path / "other.key", None))
         )
         with pytest.raises(UpstreamGarbled):
             other.private_key(key_id)
