@@ -9,7 +9,7 @@ import click
 
 from app.engine.definition import parse
 from app.engine.launchers.registry import launcher_class
-from app.engine.model import Resource
+from app.engine.model import Resource, StreamFile
 from app.engine.resources import asked_for, not_given
 from app.errors import ConfigError, InvalidDefinition
 
@@ -25,7 +25,7 @@ from app.errors import ConfigError, InvalidDefinition
 )
 def command(files: tuple[Path, ...], launcher: str | None) -> None:
     """Check workflow definitions; every fault is told with its place."""
-    honours = _honours(launcher) if launcher else frozenset(Resource)
+    honours = _honours(launcher) if launcher else frozenset((*Resource, *StreamFile))
     faulty = False
     for file in files:
         try:
@@ -41,7 +41,7 @@ def command(files: tuple[Path, ...], launcher: str | None) -> None:
     sys.exit(1 if faulty else 0)
 
 
-def _honours(launcher: str) -> frozenset[Resource]:
+def _honours(launcher: str) -> frozenset[Resource | StreamFile]:
     try:
         return launcher_class(launcher).honours
     except ConfigError as exc:

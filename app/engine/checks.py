@@ -15,7 +15,7 @@ from app import json_schema
 from app.domain import JSON
 from app.engine import expressions, graph, resources
 from app.engine.faults import Fault, Path
-from app.engine.model import StepType
+from app.engine.model import StepType, StreamFile
 from app.engine.schema import INPUT_TYPES
 
 Document = Mapping[str, JSON]
@@ -50,9 +50,10 @@ def violations(document: Document) -> Iterator[Fault]:
     for index, step in _steps(document):
         asked = _mapping(step.get("resources"))
         yield from resources.violations(asked, ("steps", index, "resources"))
-        for field in ("stage_in", "stage_out"):
+        for field in ("stage_in", "stage_out", *StreamFile):
             if field in step and step.get("type") == StepType.HTTP:
-                yield Fault(("steps", index, field), "is not for steps of type http")
+                yield Fault(("steps", index, str(field)), "is not for steps of type http")
+    yield from _stream_faults(document)
     yield from _expression_faults(document)
 
 
@@ -106,6 +107,21 @@ def _step_faults(document: Document) -> Iterator[Fault]:
     if cycle:
         path = ("steps", places[cycle[0]], "needs")
         yield Fault(path, f"the steps need each other: {' -> '.join(cycle)}")
+
+
+def _stream_faults(document: Document) -> Iterator[Fault]:
+    """Find files that two streams would take from each other; the two of a step may share one."""
+    taken: dict[str, tuple[int, StreamFile]] = {}
+    for index, step in _steps(document):
+        for field in StreamFile:
+            path = step.get(field)
+            if not isinstance(path, str):
+                continue
+            place, other = taken.setdefault(path, (index, field))
+            shared = place == index and StreamFile.CAPTURE not in (field, other)
+            if (place, other) != (index, field) and not shared:
+                text = f"is the file of steps[{place}].{other} too"
+                yield Fault(("steps", index, str(field)), text)
 
 
 def _expression_faults(document: Document) -> Iterator[Fault]:

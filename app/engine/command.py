@@ -17,7 +17,7 @@ from app.domain import JSON, Execution
 from app.engine.checks import TEMPLATES, input_variable
 from app.engine.evaluation.budget import Budget
 from app.engine.expressions import evaluate, render
-from app.engine.launchers.base import Job, Staging
+from app.engine.launchers.base import Job, Place, Staging
 from app.engine.model import StepDefinition, StepType
 from app.values import to_text
 
@@ -93,7 +93,16 @@ def build_job(
         kill_grace_seconds=kill_grace_seconds,
         resources=step.resources,
         staging=staging(step, work),
+        stdout=_place(step.stdout, work),
+        stderr=_place(step.stderr, work),
+        capture=_place(step.capture, work),
     )
+
+
+def _place(path: str, work: Path) -> Place | None:
+    if not path:
+        return None
+    return Place(Path("/"), path[1:]) if path.startswith("/") else Place(work, path)
 
 
 def staging(step: StepDefinition, work: Path) -> Staging | None:

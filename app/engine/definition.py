@@ -11,7 +11,7 @@ from app.durations import parse_duration
 from app.engine import checks, document, resources, schema
 from app.engine.faults import Fault, invalid_definition
 from app.engine.graph import topological_order
-from app.engine.model import Definition, OutputDefinition, StepDefinition, StepType
+from app.engine.model import Definition, OutputDefinition, StepDefinition, StepType, StreamFile
 from app.errors import InvalidDefinition
 from app.values import not_json, to_text
 
@@ -127,6 +127,9 @@ def _step(source: Mapping[str, Any]) -> StepDefinition:
         working_dir=source.get("working_dir", ""),
         stage_in=tuple(source.get("stage_in", ())),
         stage_out=tuple(source.get("stage_out", ())),
+        stdout=source.get(StreamFile.STDOUT, ""),
+        stderr=source.get(StreamFile.STDERR, ""),
+        capture=source.get(StreamFile.CAPTURE, ""),
         resources=resources.build(source.get("resources", {})),
     )
 

@@ -36,6 +36,14 @@ class Resource(StrEnum):
     EXTRA = "extra"
 
 
+class StreamFile(StrEnum):
+    """A file that a step asks for of what its command prints, by the name of its field."""
+
+    STDOUT = "stdout"
+    STDERR = "stderr"
+    CAPTURE = "capture"
+
+
 @dataclass(frozen=True, slots=True)
 class Resources:
     """What a step takes while it runs, in the words of batch systems.
@@ -93,6 +101,10 @@ class StepDefinition:
         working_dir: Folder of the command, relative to the execution's own unless absolute.
         stage_in, stage_out: Files, relative to the execution's folder, that the launcher moves to
             where the command runs, and back from there.
+        stdout, stderr: Files for the plain bytes of the two streams, relative to the execution's
+            folder unless absolute; empty for none.
+        capture: File that what the command prints becomes when it has succeeded without writing
+            it itself; a path as those.
     """
 
     id: str
@@ -109,6 +121,9 @@ class StepDefinition:
     working_dir: str = ""
     stage_in: tuple[str, ...] = ()
     stage_out: tuple[str, ...] = ()
+    stdout: str = ""
+    stderr: str = ""
+    capture: str = ""
     resources: Resources = field(default_factory=Resources)
 
     @property

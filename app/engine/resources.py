@@ -9,7 +9,7 @@ from app.documents import path_text
 from app.domain import JSON
 from app.durations import parse_duration
 from app.engine.faults import Fault, Path
-from app.engine.model import Resource, Resources
+from app.engine.model import Resource, Resources, StreamFile
 from app.engine.schema import parse_memory
 from app.errors import FieldError
 
@@ -71,23 +71,35 @@ def _is_count(value: JSON) -> bool:
 
 
 def asked_for(source: Mapping[str, Any]) -> Iterator[str]:
-    """Yield the paths in a valid document of the resources that not every launcher gives."""
+    """Yield the paths in a valid document of what not every launcher gives."""
     for index, step in enumerate(source["steps"]):
         for name, value in step.get("resources", {}).items():
             if name not in _ANYBODY and value not in _ASKS_FOR_NOTHING.get(name, ()):
                 yield path_text(("steps", index, "resources", name))
+        for field in StreamFile:
+            if field in step:
+                yield path_text(("steps", index, str(field)))
 
 
 def not_given(
-    paths: Iterable[str], honours: Collection[Resource], launcher: str
+    paths: Iterable[str], honours: Collection[Resource | StreamFile], launcher: str
 ) -> list[FieldError]:
-    """Return which resources a launcher does not give.
+    """Return which resources and files a launcher does not give.
 
     Args:
         paths: As :func:`asked_for` gave them.
         honours: What it gives.
         launcher: Its type.
     """
-    given = [str(resource) for resource in Resource if resource in _ANYBODY.union(honours)]
-    text = f"is not what the launcher '{launcher}' gives; it gives {', '.join(given)}"
-    return [FieldError(path, text) for path in paths if path.rpartition(".")[2] not in given]
+    given = _ANYBODY.union(honours)
+    return [
+        FieldError(path, _not_given(word, given, launcher))
+        for path in paths
+        if (word := path.rpartition(".")[2]) not in given
+    ]
+
+
+def _not_given(word: str, given: Collection[Resource | StreamFile], launcher: str) -> str:
+    kind = StreamFile if word in set(StreamFile) else Resource
+    alike = ", ".join(str(each) for each in kind if each in given)
+    return f"is not what the launcher '{launcher}' gives; it gives {alike or 'no such file'}"

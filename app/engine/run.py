@@ -247,7 +247,8 @@ class Run:
         took = format_duration(round(task.finished_at - (task.started_at or task.finished_at), 3))
         # A command that was told to end may do so with exit code 0; its work is not done for that.
         told_to_end = state.timed_out or state.cancelled
-        if state.phase is JobPhase.EXITED and state.exit_code == 0 and not told_to_end:
+        done = state.phase is JobPhase.EXITED and state.exit_code == 0 and state.fault is None
+        if done and not told_to_end:
             self._succeed(step, task, took)
         elif state.cancelled:
             self._progress.move(step.id, TaskStatus.CANCELLED)
@@ -530,6 +531,8 @@ def _reason(step: StepDefinition, task: TaskState, state: JobState, took: str) -
         reason = state.reason or "its process is gone, and with it the exit code"
     elif state.timed_out:
         reason = f"not done within {format_duration(step.limit_seconds or 0)}"
+    elif state.fault:
+        reason = state.fault
     elif state.reason:
         reason = f"{state.reason} (exit code {state.exit_code})"
     else:

@@ -15,7 +15,7 @@ from app.domain import JSON
 from app.durations import parse_duration
 from app.engine.expressions import OPENING
 from app.engine.faults import Fault, Path
-from app.engine.model import Resource, StepType
+from app.engine.model import Resource, StepType, StreamFile
 
 INPUT_TYPES: Final = ("string", "integer", "number", "boolean", "array", "object")
 INPUT_FORMATS: Final = ("date", "email", "ipv4", "ipv6", "uuid")
@@ -23,6 +23,7 @@ HTTP_METHODS: Final = ("GET", "HEAD", "POST", "PUT", "PATCH", "DELETE", "OPTIONS
 MAX_STEPS: Final = 10_000
 
 _MAX_FILE_NAME_BYTES: Final = 255
+_MAX_PATH_BYTES: Final = 2000
 _MEMORY_UNITS: Final = {"": 1, "K": 2**10, "M": 2**20, "G": 2**30, "T": 2**40}
 
 
@@ -148,11 +149,22 @@ def _check_memory(value: Any) -> None:
 
 @_format("file-path")
 def _check_file_path(value: Any) -> None:
+    _check_path(value, "a relative path")
+
+
+@_format("any-path")
+def _check_any_path(value: Any) -> None:
+    _check_path(value.removeprefix("/") if isinstance(value, str) else value, "a path")
+
+
+def _check_path(value: Any, kind: str) -> None:
     if not isinstance(value, str):
         return
     path = PurePosixPath(value)
     if path.is_absolute() or ".." in path.parts or str(path) != value or value == ".":
-        raise ValueError("must be a relative path without '.', '..' and empty parts")
+        raise ValueError(f"must be {kind} without '.', '..' and empty parts")
+    if len(value.encode()) > _MAX_PATH_BYTES:
+        raise ValueError(f"must have at most {_MAX_PATH_BYTES} bytes")
     if re.search(r"[\x00-\x1f\x7f-\x9f]", value):
         raise ValueError("must be a path without control characters")
     if any(len(part.encode()) > _MAX_FILE_NAME_BYTES for part in path.parts):
@@ -249,6 +261,11 @@ _PATHS: Final[dict[str, JSON]] = {
     "maxItems": 100,
 }
 
+_PATH: Final[dict[str, JSON]] = {
+    "type": "string",
+    "allOf": [{"format": "any-path"}, {"format": "literal"}],
+}
+
 _STEP: Final = _object(
     {
         "id": {"type": "string", "format": "step-id"},
@@ -265,6 +282,7 @@ _STEP: Final = _object(
         "working_dir": _LITERAL,
         "stage_in": _PATHS,
         "stage_out": _PATHS,
+        **dict.fromkeys(map(str, StreamFile), _PATH),
         "resources": _RESOURCES,
     },
     "id",

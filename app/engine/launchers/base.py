@@ -17,7 +17,7 @@ from typing import TYPE_CHECKING, Any, ClassVar, Protocol, cast
 
 from app.domain import JSON
 from app.engine.launchers.staging import check_files
-from app.engine.model import Resource, Resources
+from app.engine.model import Resource, Resources, StreamFile
 from app.errors import CapabilityMissing, UpstreamUnreachable
 from app.files import make_private_folder, write_whole
 
@@ -65,6 +65,19 @@ class Staging:
 
 
 @dataclass(frozen=True, slots=True)
+class Place:
+    """A file that is written for a command, outside the job's folder.
+
+    Attributes:
+        folder: An existing folder: that of the execution, or the root of the file system.
+        path: The file below it. Missing folders on the way are made; none may be a symbolic link.
+    """
+
+    folder: Path
+    path: str
+
+
+@dataclass(frozen=True, slots=True)
 class Job:
     """One attempt of one step, ready to run.
 
@@ -82,6 +95,10 @@ class Job:
         kill_grace_seconds: Time from the polite signal to the deadly one.
         resources: What the step asks for; what the launcher honours is its to give.
         staging: Files to move; None where the step names none.
+        stdout, stderr: Files that get the plain bytes of the two streams as the command writes
+            them, each made anew in the place of what an earlier run left; None for no such file.
+        capture: File that what the command prints becomes when it has succeeded and nobody wrote
+            it. One that came about like this, by an earlier job, is taken away at the start.
     """
 
     execution_id: str
@@ -95,6 +112,9 @@ class Job:
     kill_grace_seconds: float = 10.0
     resources: Resources = field(default_factory=Resources)
     staging: Staging | None = None
+    stdout: Place | None = None
+    stderr: Place | None = None
+    capture: Place | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -162,6 +182,7 @@ class JobState:
         cancel_asked: :meth:`Launcher.cancel` arrived, and need not be called again.
         output_end: Offset up to which there is output; None if only :meth:`Launcher.read` can tell.
         lingers: It is ``ABSENT`` or ``LOST``, and something of it still runs.
+        fault: Why it failed although its command did not, such as a file that could not be written.
     """
 
     phase: JobPhase
@@ -177,6 +198,7 @@ class JobState:
     started_at: float | None = None
     finished_at: float | None = None
     reason: str | None = None
+    fault: str | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -236,7 +258,7 @@ class Launcher(ABC):
         bound_to_node: A job can be looked at only from the machine that began it.
         honours: What it gives to jobs that ask for it, beside what the engine sees to: processors
             and memory (both are reserved) and time (a timeout of the job). Steps that ask for
-            anything else are refused.
+            any other resource, or for a file of their streams, are refused.
         pool: Where its jobs have room; None if they share the processors and the memory of this
             machine with those of all launchers that say so. An instance may know it better.
         polling: How it is asked for states; None where that costs next to nothing, and each look at
@@ -246,7 +268,7 @@ class Launcher(ABC):
     Options: ClassVar[type] = NoOptions
     capabilities: ClassVar[frozenset[LauncherCapability]] = frozenset()
     bound_to_node: ClassVar[bool] = True
-    honours: frozenset[Resource] = frozenset()
+    honours: frozenset[Resource | StreamFile] = frozenset()
     pool: Pool | None = None
     polling: Polling | None = None
 

@@ -24,12 +24,13 @@ from signal import SIGKILL
 from typing import Any
 
 from app.domain import JSON
-from app.engine.launchers.base import Job, JobState, Staging
+from app.engine.launchers.base import Job, JobState, Place, Staging
 from app.engine.launchers.job_processes import notify
 from app.engine.launchers.job_records import Process
-from app.engine.launchers.local import LocalLauncher, open_doorbell
+from app.engine.launchers.local import MARKS, LocalLauncher, open_doorbell
 from app.engine.launchers.messages import pack, unpack
 from app.engine.launchers.shim.records import identity
+from app.engine.model import StreamFile
 from app.errors import InvalidRequest, SlipwayError, UpstreamRefused, UpstreamUnreachable
 from app.files import set_private_umask
 
@@ -72,7 +73,7 @@ def main() -> None:
             _write(pack({"error": "setup", "message": fault}))
             return
         _write(pack(identity()))
-        launcher = LocalLauncher(folder / _DOORBELL)
+        launcher = LocalLauncher(folder / _DOORBELL, folder / MARKS)
         while True:
             request, _ = unpack(_read, MAX_REQUEST)
             verb = request.pop("verb")
@@ -120,6 +121,9 @@ def _do(launcher: LocalLauncher, verb: str, request: dict[str, Any]) -> Any:
     if verb == "has_folder":
         return folder.is_dir()
     if verb in _OF_JOB:
+        for name in map(str, StreamFile):
+            told = request.pop(name)
+            request[name] = told and Place(Path(told["folder"]), told["path"])
         job = Job(folder=folder, working_dir=Path(request.pop("working_dir")), **request)
         return getattr(launcher, verb)(job)
     if verb in _OF_STAGING:

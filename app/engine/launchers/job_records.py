@@ -34,6 +34,7 @@ _RESULT_TYPES: Mapping[str, tuple[type, ...]] = {
     "timed_out": (bool,),
     "cancelled": (bool,),
     "reason": (str, type(None)),
+    "fault": (str, type(None)),
 }
 MAX_EXIT_CODE = 255
 _MAX_TEXT = 1000
@@ -119,12 +120,13 @@ def read_result(folder: Path) -> dict[str, Any] | None:
     content = _read_json(folder / records.EXIT)
     if content is None:
         return None
-    result = {name: content.get(name) for name in _RESULT_TYPES}
+    result: dict[str, Any] = {name: content.get(name) for name in _RESULT_TYPES}
     whole = all(type(result[name]) in types for name, types in _RESULT_TYPES.items())
     in_range = whole and 0 <= content["exit_code"] <= MAX_EXIT_CODE
     if not (in_range and is_moment(result["started_at"]) and is_moment(result["finished_at"])):
         raise Damaged(f"{records.EXIT} is damaged")
-    result["reason"] = result["reason"] and clean_text(result["reason"])
+    for name in ("reason", "fault"):
+        result[name] = result[name] and clean_text(result[name])
     return result
 
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import hashlib
 import json
 import os
 import signal
@@ -24,6 +25,7 @@ from app.engine.launchers.base import (
     LauncherContext,
     NoOptions,
     OutputLine,
+    Place,
 )
 from app.engine.launchers.disk import disk_errors, write_files
 from app.engine.launchers.frames import read_frames, read_lines
@@ -46,6 +48,7 @@ from app.engine.launchers.job_records import (
 from app.engine.launchers.outputs import parse_outputs, read_outputs
 from app.engine.launchers.shim import records
 from app.engine.launchers.starter import ERRORS, ShimStarter
+from app.engine.model import StreamFile
 from app.errors import UpstreamUnreachable
 from app.files import PRIVATE_FILE, inherited_umask, make_private_folder, sync_folder
 
@@ -55,6 +58,11 @@ _START_SECONDS = 10.0
 _NEVER = 0
 """The time of a specification upon which no shim was set yet."""
 
+MARKS = "captured"
+"""Name of the folder for the marks of captured files."""
+
+_LETTERS = 2
+_ROOT = Path("/")
 _MAX_RING = 1024
 _RESERVED = {
     *(records.SPEC, records.CLAIM, records.EXIT, records.FRAMES, records.OUTPUTS),
@@ -71,18 +79,22 @@ class LocalLauncher(Launcher):
     Args:
         doorbell: Named pipe by which shims report that something happened; one for each process
             that listens.
+        marks: Folder for the marks of captured files at absolute paths, by which later executions
+            know them. Without it only later attempts of the same step do.
     """
 
+    honours = frozenset(StreamFile)
     capabilities: ClassVar[frozenset[LauncherCapability]] = frozenset({LauncherCapability.PAUSE})
 
-    def __init__(self, doorbell: Path | None = None) -> None:
+    def __init__(self, doorbell: Path | None = None, marks: Path | None = None) -> None:
         self._doorbell = doorbell and doorbell.absolute()
+        self._marks = marks and marks.absolute()
         self._shims = ShimStarter()
 
     @classmethod
     def create(cls, options: NoOptions, context: LauncherContext) -> Self:
         """Build the launcher of a service, whose doorbell is in its folder."""
-        return cls(context.data_dir / "doorbell")
+        return cls(context.data_dir / "doorbell", context.data_dir / MARKS)
 
     @disk_errors()
     def prepare(self, job: Job) -> None:
@@ -127,7 +139,21 @@ class LocalLauncher(Launcher):
             "execution_id": job.execution_id,
             "doorbell": self._doorbell and str(self._doorbell),
             "umask": inherited_umask(),
+            "stdout": job.stdout and _path(job.stdout),
+            "stderr": job.stderr and _path(job.stderr),
+            "capture": self._capture(job.capture, folder),
         }
+
+    def _capture(self, capture: Place | None, folder: Path) -> JSON:
+        if capture is None:
+            return None
+        # What is in the execution's folder goes with it, and so does its mark. The others' are
+        # spread over folders, each with a bound of its own.
+        digest = hashlib.sha256(os.fsencode(capture.folder / capture.path)).hexdigest()
+        marks = folder.parent / MARKS
+        if self._marks is not None and capture.folder == _ROOT:
+            marks = self._marks / digest[:_LETTERS]
+        return {**_path(capture), "mark": str(marks / digest)}
 
     @disk_errors()
     def refuse(self, folder: Path, *, cancelled: bool) -> bool:
@@ -221,6 +247,10 @@ class LocalLauncher(Launcher):
         answering = threading.Thread(target=wake_for_each, args=(ring, wake), name="doorbell")
         answering.daemon = True
         answering.start()
+
+
+def _path(place: Place) -> dict[str, str]:
+    return {"folder": str(place.folder.absolute()), "path": place.path}
 
 
 def open_doorbell(path: Path) -> int:

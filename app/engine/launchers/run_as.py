@@ -28,8 +28,9 @@ from app.engine.launchers.base import (
 from app.engine.launchers.broker_link import HELPER, Helper, Link, NotStarted, by_sudo
 from app.engine.launchers.frames import parse_frames
 from app.engine.launchers.job_records import MAX_EXIT_CODE, Process, clean_text, is_moment
-from app.engine.launchers.local import wake_for_each
+from app.engine.launchers.local import LocalLauncher, wake_for_each
 from app.engine.launchers.outputs import parse_outputs
+from app.engine.model import StreamFile
 from app.errors import ConfigError, FieldError, UpstreamError, UpstreamGarbled
 
 _SETTING = "engine.run_as"
@@ -140,6 +141,7 @@ class RunAsLauncher(Launcher):
         through: Command that runs another one as that user; sudo if None.
     """
 
+    honours = LocalLauncher.honours
     capabilities: ClassVar[frozenset[LauncherCapability]] = frozenset({LauncherCapability.PAUSE})
 
     def __init__(self, account: Account, through: Sequence[str] | None = None) -> None:
@@ -260,6 +262,9 @@ def _staging(staging: Staging) -> dict[str, Any]:
 
 def _job(job: Job) -> dict[str, Any]:
     fields = {name: getattr(job, name) for name in _JOB_FIELDS}
+    for name in map(str, StreamFile):
+        place = getattr(job, name)
+        fields[name] = place and {"folder": str(place.folder), "path": place.path}
     return {**fields, "folder": str(job.folder), "working_dir": str(job.working_dir)}
 
 
@@ -281,7 +286,7 @@ def _state(told: JSON) -> JobState:
     if not all(is_right(fields[name]) for name, is_right in _STATE.items()):
         raise _garbled()
     process = Process.load(told.get("process"))
-    for name in ("node", "reason"):
+    for name in ("node", "reason", "fault"):
         fields[name] = fields[name] and clean_text(fields[name])
     fields["phase"] = JobPhase(fields["phase"])
     return JobState(**fields, process=process and process.dump())
@@ -314,4 +319,5 @@ _STATE: Mapping[str, Callable[[JSON], bool]] = {
     "started_at": is_moment,
     "finished_at": is_moment,
     "reason": _is_text,
+    "fault": _is_text,
 }

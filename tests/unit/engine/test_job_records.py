@@ -13,6 +13,7 @@ CLAIM = {"pid": 1, "start_time": "1", "boot_id": "b", "hostname": "h", "started_
 RESULT = {
     "exit_code": 0, "started_at": 1.5, "finished_at": 2, "timed_out": False, "cancelled": False,
     "reason": None,
+    "fault": None,
 }  # fmt: skip
 NO_RECORDS = [
     b"", b"{", b'{"pid": 1', b"\xff\0", b"null", b"[]", b"0", b"{}", b"[" * 60_000, b" " * 100_000,
@@ -49,7 +50,7 @@ def test_a_damaged_claim_is_named(tmp_path, content):
         *({k: v for k, v in RESULT.items() if k != name} for name in ("exit_code", "cancelled")),
         *({**RESULT, "exit_code": code} for code in ("0", None, 0.5, True, -1, 10**30)),
         *({**RESULT, name: moment} for name in ("started_at", "finished_at") for moment in MOMENTS),
-        *({**RESULT, name: 1} for name in ("timed_out", "cancelled", "reason")),
+        *({**RESULT, name: 1} for name in ("timed_out", "cancelled", "reason", "fault")),
     ],
 )  # fmt: skip
 def test_a_damaged_result_is_named(tmp_path, content):
@@ -77,6 +78,9 @@ def test_whole_records_are_read(tmp_path):
     assert (claim.process, claim.started_at) == (Process(1, "1", "b", "h"), 2.5)
     assert Process.load(claim.process.dump()) == claim.process
     assert read_result(tmp_path) == RESULT
+    earlier = {name: RESULT[name] for name in RESULT if name != "fault"}
+    write(tmp_path / records.EXIT, earlier)
+    assert read_result(tmp_path) == RESULT
     write(tmp_path / records.CLAIM, {**REFUSAL, "cancelled": True})
     refusal = read_claim(tmp_path)
     assert (refusal.process, refusal.cancelled) == (None, True)
@@ -87,9 +91,10 @@ def test_a_process_that_was_not_stored_well_is_none(stored):
     assert Process.load(stored) is None
 
 
-def test_a_reason_is_made_fit_to_be_kept(tmp_path):
-    write(tmp_path / records.EXIT, {**RESULT, "reason": "a\0\ud800" + "x" * 60_000})
-    assert read_result(tmp_path)["reason"] == "a\ufffd\ufffd" + "x" * 997
+@pytest.mark.parametrize("name", ["reason", "fault"])
+def test_a_reason_is_made_fit_to_be_kept(tmp_path, name):
+    write(tmp_path / records.EXIT, {**RESULT, name: "a\0\ud800" + "x" * 60_000})
+    assert read_result(tmp_path)[name] == "a\ufffd\ufffd" + "x" * 997
 
 
 def test_a_claim_is_on_the_disk_with_its_name_before_anything_is_done_about_it(

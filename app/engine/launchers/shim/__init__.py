@@ -18,6 +18,9 @@ through files of the folder:
 ``pause``       launcher  Exists: the command shall stand still
 ==============  ========  =======================================================================
 
+Where a definition wants them, the command's streams also go to files outside of the folder, as the
+plain bytes that they are (``places.py``), and what it printed becomes its result (``captures.py``).
+
 Claim and result are on the disk (fsync(2)) before the command begins, and before the shim ends.
 
 A request is a file, and SIGUSR1 says no more than that there may be a new one. So none is lost

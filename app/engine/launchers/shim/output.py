@@ -8,6 +8,12 @@ from contextlib import suppress
 
 from .records import FRAMES, HEADER, MAX_LINE
 
+TYPE_CHECKING = False
+if TYPE_CHECKING:
+    from collections.abc import Sequence
+
+    from .places import Bytes
+
 
 class Output:
     """The file of frames.
@@ -42,16 +48,24 @@ class Pipe:
 
     Nothing is read ahead: what the disk does not take yet, the command cannot write.
 
+    Args:
+        stream: Which one.
+        fd: The open pipe.
+        output: Where it is passed on to.
+        plain: Files to which its bytes are appended as they are. They have them first, so that what
+            is read as output stands in them already.
+
     Attributes:
         closed: Nothing can come any more.
     """
 
-    def __init__(self, stream: int, fd: int, output: Output) -> None:
+    def __init__(self, stream: int, fd: int, output: Output, plain: Sequence[Bytes] = ()) -> None:
         os.set_blocking(fd, False)
         self.closed = False
         self._stream = stream
         self._fd = fd
         self._output = output
+        self._plain = plain
         self._rest = b""
 
     def read(self) -> bool:
@@ -65,15 +79,20 @@ class Pipe:
             return False
         payload, self._rest = whole_lines(self._rest + chunk)
         if payload:
-            self._output.append(self._stream, payload)
+            self._pass_on(payload)
         return True
 
     def close(self) -> None:
         """Pass on the last line, which has no line feed."""
         if self._rest:
-            self._output.append(self._stream, self._rest)
+            self._pass_on(self._rest)
         os.close(self._fd)
         self.closed = True
+
+    def _pass_on(self, payload: bytes) -> None:
+        for file in self._plain:
+            file.append(payload)
+        self._output.append(self._stream, payload)
 
 
 def whole_lines(data: bytes, limit: int = MAX_LINE) -> tuple[bytes, bytes]:

@@ -14,6 +14,7 @@ import signal
 import time
 from contextlib import suppress
 
+from .kept import KeptFiles
 from .output import Output, Pipe, ring
 from .processes import adopt_orphans, catch_signals, let_signals_through, signal_tree, spawn
 from .records import (
@@ -100,7 +101,7 @@ class Supervisor:
     Args:
         spec: ``argv``, ``env``, ``stdin`` (a text, or None), ``files`` (names of the files to take
             away afterwards), ``working_dir``, ``timeout_seconds``, ``kill_grace_seconds``,
-            ``execution_id``, ``doorbell`` and ``umask``.
+            ``execution_id``, ``doorbell``, ``umask``, and those of :class:`KeptFiles`.
         claimed: The claim as it was written.
         wakeup: Pipe from which the numbers of signals can be read.
     """
@@ -112,6 +113,7 @@ class Supervisor:
         self._poll = select.poll()
         self._poll.register(wakeup, select.POLLIN)
         self._output = Output()
+        self._kept: KeptFiles | None = None
         self._pipes: dict[int, Pipe] = {}
         self._pid: int | None = None
         self._childless = True
@@ -128,6 +130,7 @@ class Supervisor:
             "timed_out": False,
             "cancelled": False,
             "reason": None,
+            "fault": None,
         }
 
     def run(self) -> None:
@@ -152,6 +155,11 @@ class Supervisor:
         return self._exited or self._kill_at < math.inf
 
     def _begin(self) -> None:
+        try:
+            self._kept = kept = KeptFiles(self._spec)
+        except OSError as exc:
+            self._result.update(exit_code=126, finished_at=time.time(), reason=exc.strerror)
+            return
         stdout, stdout_end = os.pipe()
         stderr, stderr_end = os.pipe()
         try:
@@ -160,9 +168,12 @@ class Supervisor:
             self._result.update(exit_code=126, reason=f"fork: {exc.strerror}")
             return
         self._childless = False
-        for stream, fd, end in ((STDOUT, stdout, stdout_end), (STDERR, stderr, stderr_end)):
+        for stream, fd, end, plain in (
+            (STDOUT, stdout, stdout_end, kept.stdout),
+            (STDERR, stderr, stderr_end, kept.stderr),
+        ):
             os.close(end)
-            self._pipes[fd] = Pipe(stream, fd, self._output)
+            self._pipes[fd] = Pipe(stream, fd, self._output, plain)
             self._poll.register(fd, select.POLLIN)
         if failure:
             self._result["reason"] = failure
@@ -285,9 +296,19 @@ class Supervisor:
                 pipe.close()
         if not self._childless:
             self._output.append(REMARK, b"Processes of the command could not be ended\n")
+        self._close_kept()
         if self._output.lost:
             text = f"{self._output.lost} bytes of output found no place on the disk\n"
             self._output.append(REMARK, text.encode())
+
+    def _close_kept(self) -> None:
+        if self._kept is None:
+            return
+        told_to_end = self._result["cancelled"] or self._result["timed_out"]
+        succeeded = self._result["exit_code"] == 0 and not told_to_end
+        self._result["fault"] = self._kept.close(succeeded=succeeded)
+        for loss in self._kept.losses():
+            self._output.append(REMARK, f"{loss}\n".encode("utf-8", "replace"))
 
     def _leave_result(self) -> None:
         for name in self._spec["files"]:
