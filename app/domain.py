@@ -6,7 +6,7 @@ import re
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
 from datetime import UTC, datetime
-from enum import IntFlag, StrEnum
+from enum import IntEnum, IntFlag, StrEnum
 from functools import lru_cache
 from typing import Any, Final
 
@@ -69,6 +69,15 @@ class DesiredTaskState(StrEnum):
 
     RUNNING = "RUNNING"
     STOPPED = "STOPPED"
+
+
+class LogStream(IntEnum):
+    """Where the command of a task wrote a line; the store keeps the numbers."""
+
+    NONE = 0
+    """No command wrote it, or nobody knows where."""
+    STDOUT = 1
+    STDERR = 2
 
 
 class Level(IntFlag):
@@ -283,12 +292,17 @@ class Output:
 
 @dataclass(frozen=True, slots=True)
 class Step:
-    """One step of a workflow and the steps that it waits for."""
+    """One step of a workflow and the steps that it waits for.
+
+    Attributes:
+        title: Its name for people, where that is another one.
+    """
 
     name: str
     type: str
     needs: tuple[str, ...] = ()
     description: str = ""
+    title: str | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -343,6 +357,7 @@ class NewLogEntry:
         timestamp_ms: Milliseconds since the epoch, UTC.
         task: Name of the task that wrote it; empty for the execution itself.
         upstream_id: The upstream's own id of the line, for de-duplication.
+        stream: Where the command of the task wrote it.
     """
 
     level: Level
@@ -350,6 +365,7 @@ class NewLogEntry:
     content: str
     task: str = ""
     upstream_id: str | None = None
+    stream: LogStream = LogStream.NONE
 
 
 @dataclass(frozen=True, slots=True)
@@ -359,6 +375,7 @@ class LogEntry:
     Attributes:
         sequence: Its place in the journal, from 0; never changes.
         level: One of the bits of :class:`Level`.
+        stream: One of :class:`LogStream`.
     """
 
     sequence: int
@@ -366,6 +383,7 @@ class LogEntry:
     timestamp_ms: int
     task: str
     content: str
+    stream: int = 0
 
 
 def log_line(timestamp_ms: int, level: int, task: str, content: str) -> str:
@@ -405,6 +423,7 @@ class Task:
         exit_code: Exit code of the last attempt; ``128 + n`` when signal ``n`` killed it.
         attempts: Number of attempts begun.
         node: Machine that ran it, where known.
+        title: Its name for people, where that is another one; it stays as the launch wrote it.
     """
 
     name: str
@@ -415,6 +434,7 @@ class Task:
     attempts: int = 0
     node: str | None = None
     error: str | None = None
+    title: str | None = None
 
 
 @dataclass(frozen=True, slots=True)

@@ -21,7 +21,7 @@ from app.caching import SharedReads
 from app.domain import JSON, Output, Parameter, Step
 from app.engine import definition, document
 from app.engine.faults import Fault, invalid_definition
-from app.engine.model import Definition
+from app.engine.model import Definition, StepDefinition
 from app.engine.resources import asked_for
 from app.errors import MAX_FIELDS, FieldError, InvalidDefinition
 from app.isolation import Isolated, OverBudget
@@ -244,8 +244,12 @@ def _details(found: Definition) -> dict[str, JSON]:
     return {
         "inputs": [asdict(parameter) for parameter in found.inputs],
         "outputs": [[output.name, output.description] for output in found.outputs],
-        "steps": [[s.id, s.type, s.needs, s.description or s.name] for s in found.steps],
+        "steps": [[s.id, s.type, s.needs, s.description or s.name, _title(s)] for s in found.steps],
     }
+
+
+def _title(step: StepDefinition) -> str | None:
+    return step.name if step.name not in ("", step.id) else None
 
 
 def _parse_details(text: str) -> Details:
@@ -253,6 +257,9 @@ def _parse_details(text: str) -> Details:
     return Details(
         inputs=tuple(Parameter(**words) for words in details["inputs"]),
         outputs=tuple(Output(*words) for words in details["outputs"]),
-        steps=tuple(Step(id_, type_, tuple(n), about) for id_, type_, n, about in details["steps"]),
+        steps=tuple(
+            Step(id_, type_, tuple(needs), about, title)
+            for id_, type_, needs, about, title in details["steps"]
+        ),
         size_bytes=len(text) * _BYTES_A_CHARACTER,
     )

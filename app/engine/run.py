@@ -26,6 +26,7 @@ from app.domain import (
     DrivenExecution,
     ExecutionStatus,
     Level,
+    LogStream,
     NewLogEntry,
     Observation,
     TaskStatus,
@@ -35,7 +36,16 @@ from app.engine.command import build_job, environment, staging
 from app.engine.ending import job_folder
 from app.engine.expressions import evaluate
 from app.engine.header_fields import HeaderFields
-from app.engine.launchers.base import Job, JobPhase, JobState, Launcher, Watched, can_pause, pauser
+from app.engine.launchers.base import (
+    Job,
+    JobPhase,
+    JobState,
+    Launcher,
+    Stream,
+    Watched,
+    can_pause,
+    pauser,
+)
 from app.engine.levels import level_of
 from app.engine.model import StepDefinition, StepType
 from app.engine.progress import Progress
@@ -44,6 +54,11 @@ from app.engine.task_state import BEGUN, TaskState, moment
 from app.engine.watch import JobWatch
 from app.errors import InvalidRequest, SlipwayError, UpstreamError, UpstreamRefused
 
+_STREAMS = {
+    Stream.STDOUT: LogStream.STDOUT,
+    Stream.STDERR: LogStream.STDERR,
+    Stream.REMARK: LogStream.NONE,
+}
 _ALIVE = (JobPhase.QUEUED, JobPhase.RUNNING)
 _READ_BYTES = 1024 * 1024
 _TAIL_LINES = 5
@@ -194,7 +209,9 @@ class Run:
         lines, task.offset = self._launcher.read(self._job_folder(step, task), before, _READ_BYTES)
         for line in lines:
             stamp = int(line.timestamp * 1000)
-            self._entries.append(NewLogEntry(level_of(line), stamp, line.text, step.id))
+            self._entries.append(
+                NewLogEntry(level_of(line), stamp, line.text, step.id, stream=_STREAMS[line.stream])
+            )
         if task.offset - before >= _READ_BYTES // 2:
             self._wait = 0.0
         last = (line.text[:_TAIL_CHARACTERS] for line in lines[-_TAIL_LINES:])

@@ -241,6 +241,7 @@ def _intent(
         owner=identity.username,
         inputs=inputs,
         steps=[step.name for step in resolved.description.steps],
+        titles={step.name: step.title for step in resolved.description.steps if step.title},
         reference=resolved.reference,
     )
 

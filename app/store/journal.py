@@ -26,7 +26,9 @@ BLOCK = 256
 _NAME_LENGTH = 255
 _UNLIMITED = 1 << 62
 LEVELS = (Level.DEBUG, Level.INFO, Level.WARN, Level.ERROR)
-_COLUMNS = ("execution", "sequence", "level", "timestamp", "task", "content", "upstream_id")
+_COLUMNS = (
+    "execution", "sequence", "level", "timestamp", "task", "content", "upstream_id", "stream",
+)  # fmt: skip
 COUNTERS = ("n_debug", "n_info", "n_warn", "n_error")
 SIZES = ("b_debug", "b_info", "b_warn", "b_error")
 
@@ -87,7 +89,7 @@ def append(
         content = storable(entry.content)
         rows.append(
             (number, sequence, int(entry.level), entry.timestamp_ms, entry.task, content,
-             entry.upstream_id)
+             entry.upstream_id, int(entry.stream))
         )  # fmt: skip
         column = entry.level.bit_length() - 1
         counts[column] += 1
@@ -294,7 +296,7 @@ def _seek(
     return row[0], row[1]
 
 
-_ENTRY = "sequence, level, timestamp, task, content"
+_ENTRY = "sequence, level, timestamp, task, content, stream"
 _RANGE = (
     f"SELECT {_ENTRY} FROM log_entries"
     " WHERE execution = :execution AND sequence >= :first AND sequence < :last ORDER BY sequence"

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 from contextlib import suppress
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from datetime import datetime
 from functools import partial
 from typing import Any
@@ -70,6 +70,7 @@ class Intent:
 
     Attributes:
         steps: Names of the steps, in order.
+        titles: Names of steps for people, by name, of those that have another one.
         key: The key with which the caller repeats a launch, if any.
         request_digest: Digest of what was asked, to tell a repetition from another request.
         reference: Under which the orchestrator finds it, where that is known before it is asked:
@@ -89,6 +90,7 @@ class Intent:
     request_digest: str = ""
     reference: JSON = None
     most_open: int | None = None
+    titles: Mapping[str, str] = field(default_factory=dict)
 
 
 class Launches:
@@ -210,7 +212,7 @@ class Launches:
             **name_parameters(intent.workflow_id, started_at or created_at),
         }
         row = _add(connection, values, notify=bool(kinds))
-        task_rows.add(connection, row.number, intent.steps)
+        task_rows.add(connection, row.number, intent.steps, intent.titles)
         return WHOLE.of(row)
 
     def launched_with(self, owner: str, key: str, request_digest: str) -> Execution | None:
@@ -316,11 +318,11 @@ def _require_names(intent: Intent) -> None:
         InvalidRequest: With each name that is too long, or holds what no database keeps.
     """
     faults = []
-    for field, limit in _LIMITS.items():
-        name = getattr(intent, field) or ""
-        if len(name) > limit or storable(name) != name:
+    for name, limit in _LIMITS.items():
+        value = getattr(intent, name) or ""
+        if len(value) > limit or storable(value) != value:
             text = f"must have at most {limit} characters, none of them NUL or half a character"
-            faults.append(FieldError(field, text))
+            faults.append(FieldError(name, text))
     if faults:
         raise InvalidRequest("The launch cannot be kept.", fields=tuple(faults))
 

@@ -177,6 +177,8 @@ tasks = Table(
     Column("execution", BigInteger, primary_key=True),
     Column("name", String(255), primary_key=True),
     Column("position", Integer, nullable=False),
+    # Its name for people, where that is another one.
+    Column("title", String(255)),
     Column("status", String(16), nullable=False),
     Column("started_at", Instant),
     Column("finished_at", Instant),
@@ -203,6 +205,8 @@ log_entries = Table(
     Column("task", String(255), nullable=False),
     Column("content", Text, nullable=False),
     Column("upstream_id", String(255)),
+    # One of `app.domain.LogStream`.
+    Column("stream", SmallInteger, nullable=False, server_default=text("0")),
     Index("ix_log_entries_level", "execution", "level", "sequence"),
     Index(
         "ix_log_entries_upstream_id",

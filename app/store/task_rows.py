@@ -18,18 +18,40 @@ from app.store.schema import tasks
 TASK_FIELDS = tuple(f.name for f in fields(Task))
 NAME_LENGTH = 255
 _FEW = 100
-_STATE_FIELDS = tuple(name for name in TASK_FIELDS if name != "name")
+_STATE_FIELDS = tuple(name for name in TASK_FIELDS if name not in {"name", "title"})
 _ONE = update(tasks).where(
     tasks.c.execution == bindparam("of_execution"), tasks.c.name == bindparam("of_name")
 )
 """What is set are the other parameters."""
 
 
-def add(connection: Connection, number: int, names: Sequence[str]) -> None:
-    """Write the tasks of a new execution down, in order."""
+def add(
+    connection: Connection,
+    number: int,
+    names: Sequence[str],
+    titles: Mapping[str, str] = MappingProxyType({}),
+) -> None:
+    """Write the tasks of a new execution down, in order.
+
+    Args:
+        connection: A transaction that holds the execution's row.
+        number: Number of the execution.
+        names: Names of the tasks.
+        titles: Names for people, by name, of the tasks that have another one.
+    """
     pending = str(TaskStatus.PENDING)
-    rows = [(number, fitted(name, NAME_LENGTH), i, pending) for i, name in enumerate(names)]
-    insert_rows(connection, "tasks", ("execution", "name", "position", "status"), rows)
+    rows: list[tuple[Any, ...]] = [
+        (number, fitted(name, NAME_LENGTH), i, pending) for i, name in enumerate(names)
+    ]
+    columns: tuple[str, ...] = ("execution", "name", "position", "status")
+    if titles:
+        shown = (titles.get(name) for name in names)
+        rows = [
+            (*row, title and fitted(title, NAME_LENGTH))
+            for row, title in zip(rows, shown, strict=True)
+        ]
+        columns += ("title",)
+    insert_rows(connection, "tasks", columns, rows)
 
 
 def store(

@@ -8,7 +8,7 @@ import time
 import pytest
 from engine_kit import GONE, NODE, Bench, ScriptedLauncher, diamond, steps
 
-from app.domain import DesiredState, ExecutionStatus, Level, TaskStatus
+from app.domain import DesiredState, ExecutionStatus, Level, LogStream, TaskStatus
 from app.engine.launchers.base import Stream
 from app.engine.slots import Slots
 from app.errors import InvalidRequest, UpstreamRefused, UpstreamUnreachable
@@ -535,6 +535,11 @@ def test_lines_are_told_once_with_their_level_time_and_task(bench):
         (Level.INFO, "hello"), (Level.WARN, "careful"), (Level.ERROR, "ERROR disk full"),
         (Level.DEBUG, "[debug] detail"),
     ]  # fmt: skip
+    streams = [e.stream for e in flow.log if (e.level, e.content) in own]
+    assert streams[1:-1] == [
+        LogStream.STDOUT, LogStream.STDERR, LogStream.STDOUT, LogStream.STDOUT,
+    ]  # fmt: skip
+    assert streams[0] is streams[-1] is LogStream.NONE
     hello = next(e for e in flow.log if e.content == "hello")
     assert hello.task == "only"
     assert hello.timestamp_ms == int(flow.launcher["only"].lines[0].timestamp * 1000)

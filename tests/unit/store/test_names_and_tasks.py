@@ -5,7 +5,7 @@ from dataclasses import replace
 import pytest
 from sqlalchemy import event
 
-from app.domain import Level, NewLogEntry, Task, TaskStatus
+from app.domain import ALL_LEVELS, Level, LogStream, NewLogEntry, Task, TaskStatus
 from app.errors import InvalidRequest
 
 LONG = "n" * 300
@@ -34,6 +34,24 @@ def test_names_that_no_database_keeps_are_kept_readable(kit):
     execution = kit.held(steps=[BAD])
     execution = kit.see(execution, tasks=(Task(BAD, TaskStatus.RUNNING),))
     assert task_names(kit, execution) == ["a\ufffdb?"]
+
+
+def test_names_for_people_stay_as_the_launch_wrote_them(kit):
+    execution = kit.held(steps=["a", "b", "c"], titles={"a": "Größe", "c": LONG})
+    execution = kit.see(execution, tasks=(Task("a", TaskStatus.RUNNING),))
+    titles = [task.title for task in kit.executions.tasks(execution)]
+    assert titles[:2] == ["Größe", None]
+    assert len(titles[2]) == 255
+
+
+def test_the_log_keeps_where_a_line_was_written(kit):
+    execution = kit.held()
+    lines = [NewLogEntry(Level.INFO, 0, "x", "a", stream=stream) for stream in LogStream]
+    execution = kit.append(execution, lines)
+    page = kit.journal.page(execution.number, execution.log_counts, ALL_LEVELS, 0, 10)
+    assert [LogStream(entry.stream) for entry in page] == list(LogStream)
+    page = kit.journal.since(execution.number, execution.log_counts, Level.INFO, 1, 10)
+    assert [LogStream(entry.stream) for entry in page] == list(LogStream)[1:]
 
 
 def test_log_entries_with_long_names_are_stored_once(kit):

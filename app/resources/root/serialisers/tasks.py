@@ -13,6 +13,11 @@ class TaskSchema(ma.Schema):
     """One task of an execution."""
 
     name = fields.String(required=True)
+    title = fields.String(
+        required=True,
+        allow_none=True,
+        metadata={"description": "Name for people, where that is another one"},
+    )
     status = fields.String(required=True)
     started_at = Timestamp(allow_none=True, metadata={"type": "string", "format": "date-time"})
     finished_at = Timestamp(allow_none=True, metadata={"type": "string", "format": "date-time"})

@@ -71,6 +71,11 @@ class StepSchema(ma.Schema):
     """One step."""
 
     name = fields.String(required=True)
+    title = fields.String(
+        required=True,
+        allow_none=True,
+        metadata={"description": "Name for people, where that is another one"},
+    )
     type = fields.String(required=True)
     needs = fields.List(fields.String(), required=True)
     description = fields.String()

@@ -52,11 +52,13 @@ class TestGet:
         first, second = body["tasks"]
         moment = body["finished_at"]
         assert first == {
-            "name": "first", "status": "FAILED", "started_at": moment, "finished_at": moment,
+            "name": "first", "title": None, "status": "FAILED",
+            "started_at": moment, "finished_at": moment,
             "exit_code": 3, "attempts": 2, "node": "n1", "error": "exit code 3",
         }  # fmt: skip
         assert second == {
-            "name": "second", "status": "PENDING", "started_at": None, "finished_at": None,
+            "name": "second", "title": None, "status": "PENDING",
+            "started_at": None, "finished_at": None,
             "exit_code": None, "attempts": 0, "node": None, "error": None,
         }  # fmt: skip
 

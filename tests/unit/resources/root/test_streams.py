@@ -728,7 +728,7 @@ class TestWebSocket:
         kinds = [message["type"] for message in messages]
         assert kinds == ["status", "task", "task", "metrics", "log", "log", "end"]
         assert messages[1] == {
-            "type": "task", "name": "first", "status": "SUCCESS", "started_at": None,
+            "type": "task", "name": "first", "title": None, "status": "SUCCESS", "started_at": None,
             "finished_at": None, "exit_code": 0, "attempts": 1, "node": None, "error": None,
         }  # fmt: skip
         assert messages[3] == {"type": "metrics", "tasks": 2, "tasks_done": 1, "tasks_running": 0}

@@ -124,8 +124,20 @@ class TestDescribe:
         assert (maybe["required"], maybe["default"]) == (False, None)
         assert body["outputs"] == [{"name": "total", "description": "The sum"}]
         assert body["steps"] == [
-            {"name": "first", "type": "script", "needs": [], "description": ""},
-            {"name": "second", "type": "command", "needs": ["first"], "description": "Adds"},
+            {
+                "name": "first",
+                "title": None,
+                "type": "script",
+                "needs": [],
+                "description": "",
+            },
+            {
+                "name": "second",
+                "title": None,
+                "type": "command",
+                "needs": ["first"],
+                "description": "Adds",
+            },
         ]
 
     @pytest.mark.parametrize("reference", ["none", "%00", "..", "%2e%2e%2fflow", "x" * 3000])
