@@ -212,9 +212,10 @@ class Blueprint(flask_smorest.Blueprint):  # type: ignore[misc]
     def _prepare_permission_doc(
         doc: dict[str, Any], doc_info: dict[str, Any], *, api: Any, **_: Any
     ) -> dict[str, Any]:
-        schemes = api.dialect.document.security_schemes
-        declared = document(doc_info.get(DECLARATION), doc.get("description", ""), schemes)
-        return {**doc, **declared}
+        schemes, known = api.dialect.document.security_schemes, doc_info["docstring"]
+        # The docstring is put over what is prepared here, so it must hold all of the description.
+        known |= document(doc_info.get(DECLARATION), known.get("description", ""), schemes)
+        return doc
 
     if TYPE_CHECKING:  # the library's decorators have no types
 

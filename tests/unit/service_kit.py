@@ -130,7 +130,8 @@ def open_service(
         type_ = f"fakes.orchestrators:{fake}Orchestrator"
         overrides["orchestrators"] = [{"name": "remote", "type": type_}]
     settings = settings_in(folder, **overrides)
-    make_tables(settings.database_url)
+    if settings.database_url.startswith("sqlite"):
+        make_tables(settings.database_url)
     settings.workflows_dir.mkdir(parents=True, exist_ok=True)
     web = create_web(settings)
     if start:

@@ -1,0 +1,290 @@
+"""Who may do what, as a model beside the service: what each place in an address means, and to whom.
+
+Nothing here names an endpoint. What is expected of one follows from the permission that it
+declares, from the roles and scopes of who asks, and from ``PLACES``.
+"""
+
+from __future__ import annotations
+
+import itertools
+import re
+from collections.abc import Callable, Iterator, Mapping
+from dataclasses import dataclass, replace
+from datetime import timedelta
+from typing import Any
+
+from kit.tokens import SECRET, claims, sign
+from service_kit import PASSWORDS, ROLES, Service, basic, users
+from sqlalchemy import select, update
+
+from app.domain import Credential, ExecutionStatus, Identity, Observation, Permission, Role
+from app.identity.api_key_form import make_key
+from app.identity.permissions import is_allowed
+from app.identity.scopes import SCOPES, permissions_of
+from app.resources._permissions import Declaration, declaration_of
+from app.services.api_keys import Wish
+from app.services.users import UserChange
+from app.store.execution_rows import now
+from app.store.schema import api_keys, metadata
+
+STRANGER = "eve-whom-nobody-may-see"
+"""The owner of what is foreign to everybody else."""
+AUTH = {
+    **users(), "type": ["basic", "api_key", "jwt"], "secret": SECRET,
+    "api_key": {"max_per_user": 10_000},
+}  # fmt: skip
+WORKFLOW = "id: flow\nsteps:\n  - {id: first, type: script, config: {script: 'true'}}\n"
+
+_PLACE = re.compile(r"([^/<]*)/<(?:[^:>]+:)?(\w+)>")
+
+
+@dataclass(frozen=True)
+class Place:
+    """What stands in one place of an address.
+
+    Attributes:
+        make: Makes one that belongs to somebody, and returns the words that name it.
+        unknown: As many words that name nothing.
+        permission: What lets people see those of others; None where nothing does.
+        shared: They belong to nobody: who may call the endpoint sees them all.
+        first: Whether there is one is looked at before whether the caller may do this to it.
+    """
+
+    make: Callable[[Service, str], tuple[str, ...]]
+    unknown: tuple[str, ...]
+    permission: Permission | None = None
+    shared: bool = False
+    first: bool = False
+
+    def is_seen(self, who: Who, owner: str) -> bool:
+        """Whether somebody may know of one."""
+        if self.shared or owner == who.username:
+            return True
+        return self.permission is not None and who.may(self.permission)
+
+
+@dataclass(frozen=True)
+class Who:
+    """Somebody who sends requests.
+
+    Attributes:
+        headers: With what.
+        identity: Whom they turn out to be; None for nobody who is let in.
+    """
+
+    name: str
+    headers: Mapping[str, str]
+    identity: Identity | None = None
+
+    @property
+    def username(self) -> str | None:
+        return None if self.identity is None else self.identity.username
+
+    def may(self, permission: Permission) -> bool:
+        return self.identity is not None and is_allowed(self.identity, permission)
+
+    def is_narrow_for(self, declared: Declaration) -> bool:
+        """Whether their credential keeps them from what their roles give."""
+        held, needed = self.identity, declared.permission
+        return bool(needed and held and not self.may(needed)
+                    and is_allowed(Identity(held.username, held.roles), needed))  # fmt: skip
+
+    @property
+    def sees_others(self) -> bool:
+        """Whether there is anything that shows them what others have."""
+        return any(map(self.may, (Permission.EXECUTIONS_ALL, Permission.USERS_MANAGE,
+                                  Permission.AUDIT_READ)))  # fmt: skip
+
+
+@dataclass(frozen=True)
+class Endpoint:
+    """One method at one address.
+
+    Attributes:
+        place: By what name ``PLACES`` knows what it is about; None where it names nothing.
+    """
+
+    method: str
+    rule: str
+    declared: Declaration
+    place: str | None
+
+    def fill(self, word: str) -> str:
+        """Put a word into the place of the address, and something into those within it."""
+
+        def put(match: re.Match[str]) -> str:
+            return f"{match[1]}/{PARTS.get(_name(match), word)}"
+
+        return _PLACE.sub(put, self.rule)
+
+
+def _ended_execution(service: Service, owner: str) -> tuple[str, ...]:
+    execution = service.add_execution(owner)
+    service.record(execution, Observation(ExecutionStatus.SUCCESS, cursor=None, log_complete=True))
+    return execution.id, execution.awf_name
+
+
+def _ssh_key(service: Service, owner: str) -> tuple[str, ...]:
+    return (service.services.ssh_keys.create({}, Identity(owner, frozenset()))[0],)
+
+
+def _api_key(service: Service, owner: str) -> tuple[str, ...]:
+    return (new_key(service, owner)[1],)
+
+
+_numbers = itertools.count()
+
+
+def _user(service: Service, _: str) -> tuple[str, ...]:
+    username = f"made-{next(_numbers)}"
+    service.services.users.add(username, {Role.USER}, None)
+    return (username,)
+
+
+def _workflow(service: Service, _: str) -> tuple[str, ...]:
+    (service.settings.workflows_dir / "flow.yaml").write_text(WORKFLOW, encoding="utf-8")
+    return ("flow",)
+
+
+PLACES: Mapping[str, Place] = {
+    "executions/execution_id": Place(
+        _ended_execution,
+        ("00000000-0000-4000-8000-999999999999", "flow-20231209-143022"),
+        Permission.EXECUTIONS_ALL,
+        first=True,
+    ),
+    "ssh_keys/key_id": Place(_ssh_key, ("unknown-unknown-unknown-unknown",)),
+    "api_keys/key_id": Place(_api_key, ("0123456789abcdef",), Permission.USERS_MANAGE),
+    "users/username": Place(_user, ("nobody-of-that-name",), shared=True),
+    "workflows/reference": Place(_workflow, ("no-such-workflow",), shared=True),
+}
+"""What stands in the places of addresses, by what they are a part of; whoever adds one says here
+who may know of it."""
+
+PARTS = {"tasks/name": "first", "assets/name": "swagger-ui.css"}
+"""What stands in places that mean something only within what the address names before, or that are
+of the service itself."""
+
+
+def _name(match: re.Match[str]) -> str:
+    return f"{match[1]}/{match[2]}"
+
+
+def endpoints(service: Service) -> Iterator[Endpoint]:
+    """Every method at every address of every dialect.
+
+    Raises:
+        AssertionError: Nobody has said yet what stands in a place of an address.
+    """
+    for rule in service.web.app.url_map.iter_rules():
+        declared = declaration_of(service.web.app.view_functions[rule.endpoint])
+        names = [_name(match) for match in _PLACE.finditer(rule.rule)]
+        assert {*names} <= {*PLACES, *PARTS}, f"say in PLACES what stands in {rule.rule}"
+        (place,) = [name for name in names if name in PLACES] or [None]
+        for method in sorted(rule.methods - {"HEAD", "OPTIONS"}):
+            yield Endpoint(method, rule.rule, declared, place)
+
+
+class Things:
+    """What stands in places, made once for each owner, and again when it was used up."""
+
+    def __init__(self, service: Service) -> None:
+        self._service = service
+        self._made: dict[tuple[str, str], tuple[str, ...]] = {}
+
+    def of(self, name: str, owner: str) -> tuple[str, ...]:
+        made = self._made.get((name, owner))
+        if made is None:
+            made = self._made[name, owner] = PLACES[name].make(self._service, owner)
+        return made
+
+    def used_up(self, name: str, owner: str) -> None:
+        """Note that one may be gone, or another than it was."""
+        self._made.pop((name, owner), None)
+
+    def rows(self, owner: str) -> list[object]:
+        """All that the store holds of somebody."""
+        statements = [
+            select(*(column for column in table.columns if column.name != "last_used_at"))
+            .where(table.c.owner == owner)
+            for table in metadata.tables.values() if "owner" in table.c
+        ]  # fmt: skip
+        with self._service.web.database.read() as store:
+            return [store.execute(statement).all() for statement in statements]
+
+
+def new_key(service: Service, owner: str, **wish: Any) -> tuple[str, str]:
+    """Make an API key of somebody; return it with its id."""
+    held = Identity(owner, frozenset({*map(Role, ROLES.get(owner, ["user"]))}))
+    identity = replace(held, credential=Credential("basic", owner))
+    key, stored = service.services.api_keys.create(Wish("made", **wish), identity)
+    return key, stored.id
+
+
+def bearer(token: str) -> dict[str, str]:
+    return {"Authorization": f"Bearer {token}"}
+
+
+def people(service: Service) -> Iterator[Who]:
+    """Everybody who may send requests, whose credential is the same for all endpoints."""
+    yield Who("nobody", {})
+    yield Who("wrong password", basic("ada", "wrong"))
+    yield Who("wrong name", basic("nobody-of-that-name", "wrong"))
+    yield Who("wrong key", bearer(make_key()))
+    yield Who("wrong token", bearer(sign(claims(), "another secret, of more than 32 bytes too")))
+    for name in ("ada", "dev", "ops", "root"):
+        yield Who(f"{name}'s password", basic(name, PASSWORDS[name]), _identity(name))
+        key = new_key(service, name)[0]
+        yield Who(f"{name}'s key", {"X-API-Key": key}, _identity(name))
+    lesser = new_key(service, "root", roles=[Role.USER])[0]
+    yield Who("key of an admin with the role of a user", bearer(lesser), _as("root", "user"))
+    token = sign(claims(sub="jane", roles=["developer"]))
+    yield Who("token", bearer(token), _as("jane", "developer"))
+    yield from _ended(service)
+
+
+def narrow(service: Service, declared: Declaration) -> Iterator[Who]:
+    """An admin with credentials that let through all but one permission, and only that one."""
+    if declared.permission is None:
+        return
+    fitting = [word for word, through in SCOPES.items() if declared.permission in through]
+    for name, words in (
+        ("all scopes but the fitting ones", [word for word in SCOPES if word not in fitting]),
+        ("the narrowest fitting scope", [min(fitting, key=lambda word: len(SCOPES[word]))]),
+    ):
+        identity = _as("root", "admin", words)
+        yield Who(f"key with {name}", bearer(new_key(service, "root", scopes=words)[0]), identity)
+        token = sign(claims(sub="jane", roles=["admin"], scope=" ".join(words)))
+        yield Who(f"token with {name}", bearer(token), _as("jane", "admin", words))
+
+
+def _ended(service: Service) -> Iterator[Who]:
+    """Credentials that were good once."""
+    yield Who("expired token", bearer(sign(claims(exp=1))))
+    key, id_ = new_key(service, "root")
+    past = update(api_keys).values(expires_at=now() - timedelta(seconds=1))
+    service.web.database.write(lambda store: store.execute(past.where(api_keys.c.id == id_)))
+    yield Who("expired key", bearer(key))
+    key, id_ = new_key(service, "root")
+    service.services.api_keys.revoke(id_, _identity("root"))
+    yield Who("revoked key", bearer(key))
+    manage = service.services.users
+    for name, end in (
+        ("disabled", lambda: manage.change("disabled", UserChange(disabled=True))),
+        ("removed", lambda: manage.remove("removed")),
+    ):
+        service.services.users.add(name, {Role.ADMIN}, "a password of theirs")
+        key = new_key(service, name)[0]
+        end()
+        yield Who(f"password of {name}", basic(name, "a password of theirs"))
+        yield Who(f"key of {name}", bearer(key))
+    yield Who("token of disabled", bearer(sign(claims(sub="disabled", roles=["admin"]))))
+
+
+def _identity(name: str) -> Identity:
+    return Identity(name, frozenset(map(Role, ROLES[name])))
+
+
+def _as(name: str, role: str, scopes: list[str] | None = None) -> Identity:
+    held = None if scopes is None else permissions_of(scopes)
+    return Identity(name, frozenset({Role(role)}), held)

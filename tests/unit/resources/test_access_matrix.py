@@ -1,0 +1,164 @@
+"""Every endpoint of every dialect, by everybody, for their own, foreign and unknown things."""
+
+from __future__ import annotations
+
+import itertools
+from collections.abc import Iterator
+from dataclasses import dataclass, replace
+from functools import cache
+from itertools import chain, starmap
+from typing import Any
+
+import pytest
+from access_kit import AUTH, PLACES, STRANGER, Endpoint, Things, Who, endpoints, narrow, people
+from service_kit import Service, open_service
+
+from app.assembly import DIALECTS
+
+PUBLIC = {
+    "/openapi.json", "/openapi.yaml", "/toy/openapi.json", "/toy/openapi.yaml",
+    "/docs", "/docs/start.js", "/docs/assets/<path:name>",
+    "/health", "/ready", "/version", "/metrics",
+}  # fmt: skip
+"""What everybody may call; all else asks who is there."""
+
+OWN, FOREIGN, UNKNOWN = "own", "foreign", "unknown"
+REACHED = 0
+"""Whatever status an endpoint answers who may call it, for what they may see."""
+_REFUSALS = {401, 403, 404, 405, 429, 500}
+
+
+@pytest.fixture(scope="module")
+def store() -> dict[str, str]:
+    """The settings of the store."""
+    return {}
+
+
+@dataclass(frozen=True)
+class Case:
+    """One request of the matrix, in words."""
+
+    who: Who
+    endpoint: Endpoint
+    whose: str
+    word: str
+
+    def __str__(self) -> str:
+        return f"{self.who.name}: {self.endpoint.method} {self.endpoint.fill(self.word)}"
+
+    @property
+    def status(self) -> int:
+        """What must become of it."""
+        needed = self.endpoint.declared.permission
+        place = PLACES[self.endpoint.place] if self.endpoint.place else None
+        hidden = place is not None and (self.whose == UNKNOWN or not self._is_seen())
+        if needed is not None and self.who.identity is None:
+            return 401
+        if needed is not None and not self.who.may(needed):
+            return 404 if hidden and place.first else 403
+        if not hidden or (place.shared and self.endpoint.method == "PUT"):  # which may make it
+            return REACHED
+        return 404
+
+    def is_right(self, response: Any) -> bool:
+        """Whether an answer is the one that it must get."""
+        if self.status == REACHED:
+            return response.status_code not in _REFUSALS
+        challenge = response.headers.get("WWW-Authenticate", "")
+        is_narrow = self.status == 403 and self.who.is_narrow_for(self.endpoint.declared)
+        return (
+            response.status_code == self.status
+            and bool(challenge) == (self.status == 401 or is_narrow)
+            and ('error="insufficient_scope"' in challenge) == is_narrow
+        )
+
+    @property
+    def owner(self) -> str:
+        """Whose it is about."""
+        return STRANGER if self.whose == FOREIGN else self.who.username or "ada"
+
+    def _is_seen(self) -> bool:
+        return PLACES[self.endpoint.place].is_seen(self.who, self.owner)
+
+
+class Matrix:
+    """A service, all of its endpoints, and everybody who may call them."""
+
+    def __init__(self, service: Service) -> None:
+        self.service = service
+        self.endpoints = [*endpoints(service)]
+        self.people = [*people(service)]
+        self.things = Things(service)
+        self.narrow = cache(lambda declared: [*narrow(service, declared)])
+        self._addresses = (f"10.{n >> 16}.{n >> 8 & 255}.{n & 255}" for n in itertools.count())
+
+    def cases(self, who: Who, endpoint: Endpoint) -> Iterator[Case]:
+        """Everything that somebody may try with an endpoint."""
+        if endpoint.place is None:
+            yield Case(who, endpoint, OWN, "")
+            return
+        for number, unknown in enumerate(PLACES[endpoint.place].unknown):
+            for whose in (OWN, FOREIGN):
+                case = Case(who, endpoint, whose, unknown)
+                words = self.things.of(endpoint.place, case.owner)
+                yield replace(case, word=words[number])
+            yield Case(who, endpoint, UNKNOWN, unknown)
+
+    def ask(self, case: Case) -> tuple[Any, str]:
+        """Send a request, from an address where nobody was wrong before."""
+        method = case.endpoint.method
+        body = {} if method in ("GET", "DELETE") else {"json": {}}
+        response = self.service.client.open(
+            case.endpoint.fill(case.word), method=method, headers=case.who.headers,
+            environ_overrides={"REMOTE_ADDR": next(self._addresses)}, **body,
+        )  # fmt: skip
+        try:
+            is_endless = response.content_type == "text/event-stream; charset=utf-8"
+            chunks = itertools.islice(response.response, 1) if is_endless else response.response
+            return response, b"".join(chunks).decode()
+        finally:
+            response.close()
+
+    def faults(self, who: Who, endpoint: Endpoint) -> Iterator[str]:
+        """Try everything, and tell what becomes of it that must not."""
+        hidden: dict[str, set[str]] = {FOREIGN: set(), UNKNOWN: set()}
+        for case in self.cases(who, endpoint):
+            looks = case.whose == FOREIGN and case.status != REACHED and endpoint.method != "GET"
+            before = self.things.rows(STRANGER) if looks else []
+            response, text = self.ask(case)
+            hidden.get(case.whose, set()).add(text)
+            if STRANGER in text and not who.sees_others:
+                yield f"{case} tells of others: {text}"
+            if not case.is_right(response):
+                yield f"{case} is answered {response.status}, not {case.status}: {text}"
+            if looks and self.things.rows(STRANGER) != before:
+                yield f"{case} changes something"
+            if endpoint.place and case.status == REACHED and endpoint.method != "GET":
+                self.things.used_up(endpoint.place, case.owner)
+        is_blind = endpoint.place and not PLACES[endpoint.place].is_seen(who, STRANGER)
+        if is_blind and hidden[FOREIGN] != hidden[UNKNOWN]:
+            yield f"{who.name}: {endpoint.method} {endpoint.rule} tells what there is: {hidden}"
+
+
+@pytest.fixture(scope="module")
+def matrix(tmp_path_factory: pytest.TempPathFactory, store: dict[str, str]) -> Iterator[Matrix]:
+    dialects = [*DIALECTS, "toy_dialect:DIALECT"]
+    service = open_service(
+        tmp_path_factory.mktemp("matrix"), api__auth=AUTH, api__dialects=dialects, **store
+    )
+    yield Matrix(service)
+    service.close()
+
+
+def test_each_is_let_to_what_they_may_and_nothing_else(matrix: Matrix) -> None:
+    tried = itertools.product(matrix.people, matrix.endpoints)
+    assert [*chain.from_iterable(starmap(matrix.faults, tried))] == []
+
+
+def test_restricted_credentials_of_an_admin_do_what_they_are_for(matrix: Matrix) -> None:
+    tried = ((who, each) for each in matrix.endpoints for who in matrix.narrow(each.declared))
+    assert [*chain.from_iterable(starmap(matrix.faults, tried))] == []
+
+
+def test_what_is_public_says_so_here_as_well(matrix: Matrix) -> None:
+    assert {e.rule for e in matrix.endpoints if e.declared.permission is None} == PUBLIC
