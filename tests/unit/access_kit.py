@@ -252,6 +252,8 @@ def narrow(service: Service, declared: Declaration) -> Iterator[Who]:
         ("all scopes but the fitting ones", [word for word in SCOPES if word not in fitting]),
         ("the narrowest fitting scope", [min(fitting, key=lambda word: len(SCOPES[word]))]),
     ):
+        if not words:  # every scope lets it through
+            continue
         identity = _as("root", "admin", words)
         yield Who(f"key with {name}", bearer(new_key(service, "root", scopes=words)[0]), identity)
         token = sign(claims(sub="jane", roles=["admin"], scope=" ".join(words)))

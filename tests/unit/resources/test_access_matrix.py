@@ -18,7 +18,7 @@ from app.assembly import DIALECTS
 PUBLIC = {
     "/openapi.json", "/openapi.yaml", "/toy/openapi.json", "/toy/openapi.yaml",
     "/docs", "/docs/start.js", "/docs/assets/<path:name>",
-    "/health", "/ready", "/version", "/metrics",
+    "/health", "/ready", "/version", "/metrics", "/.well-known/jwks.json",
 }  # fmt: skip
 """What everybody may call; all else asks who is there."""
 
