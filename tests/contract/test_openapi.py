@@ -164,7 +164,7 @@ def test_what_may_go_wrong_at_the_root_api_is_documented(operation):
 
 def test_who_is_asked_for_a_password_is_documented():
     open_to_all = {op.path for op in OPERATIONS if "security" not in op.said}
-    assert open_to_all == {"/health", "/ready", "/version", "/metrics"}
+    assert open_to_all == {"/health", "/ready", "/version", "/metrics", "/.well-known/jwks.json"}
     assert PUBLISHED["components"]["securitySchemes"]["basic"]["scheme"] == "basic"
 
 
