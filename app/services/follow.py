@@ -103,11 +103,14 @@ class FollowQuery:
         levels: Levels to let through.
         start: Index of the first entry, counted among those let through.
         after: Place in the journal of the last entry that the reader has; wins over ``start``.
+        task: The only task to let through, none of whose entries is dropped for a slow reader; None
+            for all, and the execution itself.
     """
 
     levels: Level
     start: int = 0
     after: int | None = None
+    task: str | None = None
 
 
 class Rhythm:
@@ -214,6 +217,7 @@ class _Follower:
         self._changes = service.changes
         self._settings = service.settings
         self._levels = query.levels
+        self._task = query.task
         self._get = get
         self._watch = watch
         self._rhythm = Rhythm(service.settings.heartbeat)
@@ -226,6 +230,8 @@ class _Follower:
         """Find the place to begin at, and how many entries to pass over from there."""
         if query.after is not None:
             return query.after + 1, 0
+        if query.task is not None:
+            return 0, query.start
         counts = self._execution.log_counts
         total = count(counts, query.levels)
         if query.start >= total:
@@ -281,14 +287,14 @@ class _Follower:
     def _log(self, execution: Execution) -> Iterator[Event]:
         """Yield the entries up to now, stretch by stretch."""
         behind = execution.log_total - self._position
-        if self._caught_up and behind > self._settings.max_lag:
+        if self._caught_up and self._task is None and behind > self._settings.max_lag:
             dropped = self._drop(execution)
             if dropped.count:
                 yield dropped
         while self._position < execution.log_total and not self._changes.closing:
             key = StretchKey(
                 execution.number, execution.log_counts, self._levels, self._position,
-                owner=self._owner,
+                owner=self._owner, task=self._task,
             )  # fmt: skip
             batch = self._pass_over(self._stretches.get(key))
             self._position = batch.next

@@ -7,7 +7,7 @@ get is read once.
 from __future__ import annotations
 
 from collections.abc import Iterator
-from contextlib import nullcontext
+from contextlib import AbstractContextManager, nullcontext
 from dataclasses import dataclass, field, replace
 
 from app.caching import SharedReads
@@ -47,6 +47,7 @@ class StretchKey:
         size: Most entries.
         within: ``place`` is an index among the entries let through, and not in the whole journal.
         owner: Who takes the turn if it has to be read.
+        task: The only task to let through; not ``within``. None for all, and the execution itself.
     """
 
     number: int
@@ -56,6 +57,7 @@ class StretchKey:
     size: int = STRETCH
     within: bool = False
     owner: str = field(default="", compare=False)
+    task: str | None = None
 
 
 class Stretches:
@@ -80,14 +82,27 @@ class Stretches:
 
     def read(self, key: StretchKey) -> Stretch:
         """Read a stretch that nobody else will want."""
+        if key.task is not None:
+            return self._read_task(key, key.task)
         read = self.journal.page if key.within else self.journal.since
-        # Where the process does not wait for the database, nobody needs to wait for a turn to ask.
-        with self.turns.turn(key.owner) if self.journal.blocks else nullcontext():
+        with self._turn(key):
             entries = read(
                 key.number, key.counts, key.levels, key.place, key.size, most_bytes=_STRETCH_BYTES
             )
         whole = len(entries) == key.size or content_bytes(entries) >= _STRETCH_BYTES
         return Stretch(entries, entries[-1].sequence + 1 if entries and whole else sum(key.counts))
+
+    def _read_task(self, key: StretchKey, task: str) -> Stretch:
+        with self._turn(key):
+            entries, place = self.journal.of_task(
+                key.number, key.counts, key.levels, key.place, key.size, task=task,
+                most_bytes=_STRETCH_BYTES,
+            )  # fmt: skip
+        return Stretch(entries, place)
+
+    def _turn(self, key: StretchKey) -> AbstractContextManager[None]:
+        # Where the process does not wait for the database, nobody needs to wait for a turn to ask.
+        return self.turns.turn(key.owner) if self.journal.blocks else nullcontext()
 
     def all(self, key: StretchKey, size: int, *, shared: bool = True) -> Iterator[Stretch]:
         """Yield one stretch after the other, so many entries together at the most.

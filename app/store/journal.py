@@ -25,6 +25,8 @@ from app.store.schema import log_entries
 BLOCK = 256
 _NAME_LENGTH = 255
 _UNLIMITED = 1 << 62
+_LOOKED_THROUGH = 8192
+"""Entries that are looked through at once for those of one task."""
 LEVELS = (Level.DEBUG, Level.INFO, Level.WARN, Level.ERROR)
 _COLUMNS = (
     "execution", "sequence", "level", "timestamp", "task", "content", "upstream_id", "stream",
@@ -189,6 +191,47 @@ class Journal:
             found.pop()
         return found
 
+    def of_task(
+        self,
+        number: int,
+        counts: Counts,
+        levels: Level,
+        sequence: int,
+        size: int,
+        *,
+        task: str,
+        most_bytes: int = _UNLIMITED,
+    ) -> tuple[list[LogEntry], int]:
+        """Read entries of one task from a place in the journal on.
+
+        No index knows of tasks, as it would make each line of each log dearer to write. So a number
+        of entries is looked through, the same wherever they stand, and perhaps none is found.
+
+        Args:
+            number: Number of the execution.
+            counts: Entries of each level, as the caller knows them; nothing behind them is read.
+            levels: Bits of the levels to let through.
+            sequence: The place; entries before it are left out.
+            size: Most entries to read.
+            task: Name of the task; empty for what the execution itself says.
+            most_bytes: As in :meth:`page`.
+
+        Returns:
+            The entries, and the place to go on from.
+        """
+        end = min(sequence + _LOOKED_THROUGH, sum(counts))
+        if sequence >= end or size <= 0:
+            return [], sequence
+        values = {
+            "execution": number, "first": sequence, "last": end, "levels": int(levels),
+            "task": fitted(task, _NAME_LENGTH), "size": size,
+        }  # fmt: skip
+        with self._database.read() as connection:
+            statement, more = _bounded(_OF_TASK, connection.dialect.name, most_bytes)
+            found = _take(connection.execute(statement, {**values, **more}), most_bytes)
+        whole = len(found) == size or content_bytes(found) >= most_bytes
+        return found, found[-1].sequence + 1 if whole else end
+
     def find_byte(self, number: int, totals: Totals, levels: Level, offset: int) -> tuple[int, int]:
         """Find where to begin writing the log as text to reach a byte of it soon.
 
@@ -300,6 +343,13 @@ _ENTRY = "sequence, level, timestamp, task, content, stream"
 _RANGE = (
     f"SELECT {_ENTRY} FROM log_entries"
     " WHERE execution = :execution AND sequence >= :first AND sequence < :last ORDER BY sequence"
+)
+
+
+_OF_TASK = (
+    f"SELECT {_ENTRY} FROM log_entries"
+    " WHERE execution = :execution AND sequence >= :first AND sequence < :last"
+    " AND task = :task AND (level & :levels) <> 0 ORDER BY sequence LIMIT :size"
 )
 
 

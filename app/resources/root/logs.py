@@ -15,6 +15,7 @@ from werkzeug.exceptions import NotAcceptable
 from werkzeug.http import parse_accept_header
 
 from app.domain import Permission
+from app.errors import FieldError, InvalidRequest
 from app.resources._api import (
     LARGEST_INDEX,
     UPSTREAM,
@@ -34,6 +35,7 @@ from app.resources._streams import stream
 from app.resources.root.encoders import ENCODERS, PAGES, RootPage, RootSse, RootText, encoder_of
 from app.resources.root.forms import Form, execution_parameter, form_of
 from app.resources.root.levels import levels_field, levels_of
+from app.resources.root.one_task import task_field
 from app.resources.root.serialisers.entries import LogEntrySchema
 from app.resources.root.statuses import AWF_STATUSES, STATUSES, state_field, status_field
 from app.services.follow import FollowQuery
@@ -76,6 +78,7 @@ class LogArgsSchema(ArgumentsSchema):
         validate=validate.Range(-1, LARGEST_INDEX),
         metadata={"description": "Begin behind this `index`; wins over `from`"},
     )
+    task = task_field()
     follow = fields.Boolean(
         load_default=False, metadata={"description": "Follow a log that is asked for as text"}
     )
@@ -147,7 +150,9 @@ def get_logs(args: dict[str, Any], execution_id: str) -> Response:
 def _logs(args: Mapping[str, Any], execution_id: str, form: Form) -> Response:
     chosen = _wanted(form)
     last = _last_event_id()
-    levels = levels_of(args["levels"])
+    levels, task = levels_of(args["levels"]), args.get("task")
+    if task is not None and (chosen == JSON or (chosen == TEXT and not args["follow"])):
+        raise _of_no_task()
     if chosen == JSON:
         query = LogQuery(args["start"], args["size"], levels, args["timeout"], args.get("after"))
         steps = services().logs.steps(execution_id, caller(), query, request.remote_addr or "")
@@ -162,9 +167,14 @@ def _logs(args: Mapping[str, Any], execution_id: str, form: Form) -> Response:
         and services().follow.has_ended(execution_id, caller(), after)
     ):
         return empty(204)
-    follow = FollowQuery(levels, args["start"], after)
+    follow = FollowQuery(levels, args["start"], after, task)
     events = services().follow.steps(execution_id, caller_by_now(), follow)
     return stream(events, encoder_of(chosen, form), caller())
+
+
+def _of_no_task() -> InvalidRequest:
+    text = f"is for what follows the log: {SSE}, application/x-ndjson, {TEXT} with follow=true"
+    return InvalidRequest("One task has no pages.", fields=(FieldError("task", text),))
 
 
 def _last_event_id() -> int | None:

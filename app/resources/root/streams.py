@@ -20,6 +20,7 @@ from app.resources._streams import converse, stream
 from app.resources.root.encoders import MESSAGES, RootSse
 from app.resources.root.forms import execution_parameter, form_of
 from app.resources.root.levels import levels_field, levels_of
+from app.resources.root.one_task import task_field
 from app.services.follow import FollowQuery
 from app.settings.schema import WholeNumber
 
@@ -40,6 +41,7 @@ class WebSocketArgsSchema(EventArgsSchema):
     start = WholeNumber(data_key="from", load_default=0, validate=validate.Range(0, LARGEST_INDEX))
     after = WholeNumber(validate=validate.Range(-1, LARGEST_INDEX))
     levels = levels_field()
+    task = task_field()
 
 
 class TicketSchema(ma.Schema):
@@ -86,7 +88,9 @@ def create_ticket(execution_id: str) -> Any:
 def follow_websocket(args: dict[str, Any], execution_id: str) -> Response:
     """Follow an execution over a WebSocket: log, status, tasks and metrics."""
     identity = caller()
-    query = FollowQuery(levels_of(args["levels"]), args["start"], args.get("after"))
+    query = FollowQuery(
+        levels_of(args["levels"]), args["start"], args.get("after"), args.get("task")
+    )
     events = services().follow.open(execution_id, caller_by_now(), query)
     turn = partial(services().turns.turn, identity.username)
     messages = MESSAGES[form_of(execution_id)](services().follow.tasks)

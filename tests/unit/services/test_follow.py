@@ -405,3 +405,41 @@ def test_following_has_the_conductor_look_more_often(service, log):
 
 def test_all_levels_are_those_of_the_journal():
     assert int(ALL_LEVELS) == ALL
+
+
+class TestOneTask:
+    """Every third entry of the log is of task ``split``."""
+
+    def test_only_its_entries_come_at_the_cursors_of_the_whole_log(self, service, log):
+        log.write(20_000).end()
+        assert places(follow(service, log, task="split")) == list(range(0, 20_000, 3))
+        assert places(follow(service, log, task="split", after=19_990)) == [19_992, 19_995, 19_998]
+        assert places(follow(service, log, task="split", start=6_664)) == [19_992, 19_995, 19_998]
+
+    def test_an_empty_name_is_the_execution_itself(self, service, log):
+        log.write(6).end()
+        assert places(follow(service, log, task="")) == [1, 2, 4, 5]
+
+    def test_levels_count_as_well(self, service, log):
+        log.write([I, I, I, W, I, I, W]).end()
+        assert places(follow(service, log, int(W), task="split")) == [3, 6]
+
+    def test_one_that_says_nothing_has_an_end_all_the_same(self, service, log):
+        log.write(1000).end()
+        *_, last = follow(service, log, task="nobody")
+        assert last == Ended(SUCCESS, 1000)
+
+    def test_who_opens_it_before_the_first_line_waits(self, service, log):
+        events = follow(service, log, task="split")
+        until(events, Heartbeat)
+        log.write(1).end()
+        assert places(events) == [0]
+
+    def test_nothing_is_dropped(self, tmp_path_factory):
+        with service_in(tmp_path_factory, streams__max_lag=100) as service:
+            log = Log(service)
+            log.write(3)
+            events = follow(service, log, task="split")
+            until(events, Batch)
+            log.write(3000).end()
+            assert places(events) == list(range(3, 3003, 3))

@@ -191,3 +191,46 @@ def test_only_the_first_of_each_upstream_id_is_kept(kit, batches):
             if id_ is None or str(id_) not in expected:
                 expected.append(str(id_))
     assert contents(kit, execution) == expected
+
+
+@in_one_database
+@given(
+    lines=st.lists(
+        st.tuples(st.sampled_from(LEVELS), st.sampled_from(["a", "b", ""])), max_size=60
+    ),
+    levels=MASKS,
+    most=st.tuples(st.integers(1, 20), st.integers(1, 10)),
+    data=st.data(),
+)
+def test_one_task_from_any_place_on_is_that_of_the_naive_model(kit, lines, levels, most, data):
+    log = [NewLogEntry(level, 0, f"line {i}", task) for i, (level, task) in enumerate(lines)]
+    execution = kit.append(kit.held(), log)
+    looked_through, size = most
+    first = data.draw(st.integers(0, len(lines) + 3))
+    expected = [
+        place
+        for place, (level, task) in enumerate(lines)
+        if place >= first and task == "a" and level & levels
+    ]
+    found, place = [], first
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr("app.store.journal._LOOKED_THROUGH", looked_through)
+        while True:
+            page, behind = kit.journal.of_task(
+                execution.number, execution.log_counts, levels, place, size, task="a"
+            )
+            assert len(page) <= size
+            if behind == place:
+                break
+            found += [entry.sequence for entry in page]
+            place = behind
+    assert found == expected
+    assert place == max(first, len(lines))
+
+
+def test_of_one_task_no_more_is_read_than_is_enough(kit):
+    execution = kit.append(kit.held(), entries([Level.INFO] * 5))
+    page, place = kit.journal.of_task(
+        execution.number, execution.log_counts, ALL_LEVELS, 0, 500, task="task", most_bytes=7
+    )
+    assert ([entry.sequence for entry in page], place) == ([0, 1], 2)

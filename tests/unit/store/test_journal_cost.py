@@ -50,3 +50,17 @@ def test_the_index_of_a_place_at_the_end_needs_no_scan(long_log):
     found = kit.journal.index_of(execution.number, execution.log_counts, Level.ERROR, LENGTH - 1)
     assert found == LENGTH // RARE - 1
     assert steps[0] < 100
+
+
+def test_one_task_costs_at_the_end_what_it_costs_at_the_start(long_log):
+    kit, execution, steps = long_log
+
+    def cost(start, task):
+        steps[0] = 0
+        kit.journal.of_task(
+            execution.number, execution.log_counts, Level(15), start, 100, task=task
+        )
+        return steps[0]
+
+    for task in ("task", "another"):
+        assert cost(LENGTH - 8192, task) <= cost(0, task) + 100

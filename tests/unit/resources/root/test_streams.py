@@ -310,6 +310,24 @@ RUBBISH = {
 }
 
 
+class TestOneTask:
+    @pytest.mark.parametrize(("accept", "more"), [(SSE, ""), (NDJSON, ""), (TEXT, "&follow=true")])
+    def test_only_what_it_says_comes_on_every_transport(self, client, log, accept, more):
+        log.write(7).end()
+        answer = client.get(path(log, f"task=split{more}"), headers={"Accept": accept})
+        assert answer.status_code == 200
+        assert re.findall(r"line (\d)", answer.text) == ["0", "3", "6"]
+
+    @pytest.mark.parametrize("accept", [JSON, TEXT])
+    def test_where_nothing_follows_it_is_refused(self, client, log, assert_problem, accept):
+        answer = client.get(path(log, "task=split"), headers={"Accept": accept})
+        assert_problem(answer, 422, "invalid_request", "task")
+
+    def test_a_name_that_no_task_can_have(self, client, log, assert_problem):
+        answer = client.get(path(log, f"task={'x' * 256}"), headers={"Accept": SSE})
+        assert_problem(answer, 422, "invalid_request", "task")
+
+
 class TestRubbish:
     @pytest.mark.parametrize("accept", [SSE, NDJSON, TEXT, JSON])
     @pytest.mark.parametrize("parameter", RUBBISH)
