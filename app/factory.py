@@ -220,6 +220,7 @@ def _services(
         ),
         places=places,
         turns=turns,
+        refusals=Turns(),
         tickets=TicketService(Tickets(database), service, access, settings.streams.ticket_lifetime),
         ssh_keys=SshKeyService(
             SshKeys(database),

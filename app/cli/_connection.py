@@ -29,6 +29,7 @@ from app.cli._http1 import Content, Head, HeadReader, Refused, content_of
 from app.cli._parking import LEAST_SECONDS
 from app.cli._tls_socket import TlsSocket
 from app.errors import SlipwayError
+from app.identity.attempts import side_of
 from app.resources._auth import CERTIFICATE
 from app.resources._held import PARKS
 from app.resources._websocket import HIJACKED
@@ -332,6 +333,7 @@ class Connection(WSGIHandler):  # type: ignore[misc]
 
     def _refuse(self, refused: Refused) -> None:
         """Say what is wrong, and close; what else the client has sent is not read."""
+        self.server.refusals.let_others_go_first(side_of(self._client()))
         log.info(
             "request refused", status=refused.status.value, detail=refused.detail,
             client=self._client(),

@@ -22,6 +22,7 @@ from app.cli._hangups import Hangups
 from app.cli._parking import Parking
 from app.cli._tls_socket import TlsContext
 from app.resources._dialects import Dialects
+from app.services.turns import Turns
 
 log = structlog.get_logger(__name__)
 
@@ -52,6 +53,7 @@ class Server(WSGIServer):  # type: ignore[misc]
         idle: Connections that wait for a request or its head, those that wait longest first.
         reading: Connections that send a body, likewise.
         turn: Whose turn it is to read what takes its time.
+        refusals: Turns of those whose requests are none.
         bodies_bytes: What the large bodies take that are being read or answered.
     """
 
@@ -83,6 +85,7 @@ class Server(WSGIServer):  # type: ignore[misc]
         self.reading: dict[Connection, None] = {}
         self.bodies_bytes = 0
         self.turn = Semaphore()
+        self.refusals = Turns()
         self.stopping = False
         self.open = 0
 

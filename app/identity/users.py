@@ -5,11 +5,15 @@ from __future__ import annotations
 import hashlib
 from collections.abc import Sequence
 from dataclasses import dataclass
+from typing import Final
 
 from app.domain import USERNAME, Role
 from app.identity.numbered import NumberedReads
 from app.settings import UserSettings
 from app.store.users import StoredUser, Users
+
+_MOST_NAMES: Final = 1000
+"""Where the store knows no more names than so many, one that is made up costs no look at it."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -51,6 +55,7 @@ class UserDirectory:
         self._configured = {user.username: user for user in configured}
         self._store = store
         self._reads = NumberedReads(store.revision, self._look_up)
+        self._names = NumberedReads(store.revision, store.names)
 
     def find(self, username: str) -> User | None:
         """Return the user of a name, disabled or not; None where there is none.
@@ -59,6 +64,9 @@ class UserDirectory:
             StoreUnavailable: Nobody knows.
         """
         if not USERNAME.fullmatch(username):
+            return None
+        stored = self._names.get(_MOST_NAMES)
+        if stored is not None and username not in stored and username not in self._configured:
             return None
         return self._reads.get(username)
 
@@ -76,6 +84,7 @@ class UserDirectory:
     def expire(self) -> None:
         """Forget what is remembered, because this process has changed something."""
         self._reads.expire()
+        self._names.expire()
 
     def _look_up(self, username: str) -> User | None:
         configured, stored = self._configured.get(username), self._store.get(username)

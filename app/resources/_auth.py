@@ -8,12 +8,13 @@ from typing import Any
 from flask import g, request
 
 from app.domain import Identity
-from app.errors import Hidden, NotAllowed, NotAuthenticated, NotFound
+from app.errors import Hidden, LimitExceeded, NotAllowed, NotAuthenticated, NotFound
+from app.identity.attempts import side_of
 from app.identity.permissions import require
 from app.identity.port import Challenge
 from app.resources._context import services
 from app.resources._limits import charge
-from app.resources._permissions import current_view, declaration_of
+from app.resources._permissions import Declaration, current_view, declaration_of
 from app.resources._query_keys import QUERY_KEYS
 from app.services.tickets import EVENTS
 
@@ -68,26 +69,52 @@ def check() -> None:
     """
     view = current_view()
     declared = None if view is None or _is_about_methods() else declaration_of(view)
-    if declared is None or declared.permission is None:
-        charge(view, None)
-        return
+    try:
+        if declared is None or declared.permission is None:
+            charge(view, None)
+            if view is None:
+                _let_others_go_first()
+            return
+        _identify(view, declared)
+    except (NotAuthenticated, LimitExceeded):
+        _let_others_go_first()
+        raise
+    try:
+        require(g.identity, declared.permission)
+    except NotAllowed:
+        subject = _subject()
+        if subject != EVENTS:
+            _require_known(subject)
+        raise
+
+
+def _identify(view: Callable[..., Any] | None, declared: Declaration) -> None:
+    """Find out who sends the current request, and count it for them."""
     ticket = request.args.get("ticket") if declared.takes_ticket else None
-    subject = (request.view_args or {}).get("execution_id", EVENTS)
     try:
         if ticket is None:
             g.identity = services().authenticators.authenticate(_REQUEST)
         else:
-            g.identity = services().tickets.take(ticket, subject)
+            g.identity = services().tickets.take(ticket, _subject())
     except NotAuthenticated:
         charge(view, None)
         raise
     charge(view, g.identity)
-    try:
-        require(g.identity, declared.permission)
-    except NotAllowed:
-        if subject != EVENTS:
-            _require_known(subject)
-        raise
+
+
+def _subject() -> str:
+    """Return what the current request is about, as tickets have it."""
+    subject: str = (request.view_args or {}).get("execution_id", EVENTS)
+    return subject
+
+
+def _let_others_go_first() -> None:
+    """Have what is refused without a look at anything answered one by one.
+
+    It costs its sender nothing to send a thousand of them at once, and each takes the loop as long
+    as an answer that somebody waits for.
+    """
+    services().refusals.let_others_go_first(side_of(request.remote_addr))
 
 
 def _require_known(execution_id: str) -> None:

@@ -30,7 +30,12 @@ from app.settings import Settings
 
 @dataclass(frozen=True, slots=True)
 class Services:
-    """The services."""
+    """The services.
+
+    Attributes:
+        turns: Of those who read much.
+        refusals: Of those who are refused before it is known who they are.
+    """
 
     settings: Settings
     workflows: WorkflowService
@@ -42,6 +47,7 @@ class Services:
     events: EventService
     places: Places
     turns: Turns
+    refusals: Turns
     tickets: TicketService
     ssh_keys: SshKeyService
     health: HealthService

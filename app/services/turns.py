@@ -21,6 +21,9 @@ _WORK_SECONDS = 0.002
 _WRITE_SECONDS = 0.0001
 """What a turn costs beside its own time: its outcome is written to a socket afterwards."""
 
+_ANSWER_SECONDS = 0.0005
+"""About what it takes to answer a request that is refused."""
+
 # Not 0: the hub would run further readers before it looks at sockets again.
 _PAUSE_SECONDS = 0.0005
 
@@ -50,6 +53,18 @@ class Turns:
                 yield
             finally:
                 self._pause_after(time.perf_counter() - begin)
+
+    def let_others_go_first(self, owner: str) -> None:
+        """Wait for a turn, in which nothing is done but to let the loop look at its sockets.
+
+        What the caller does next, without waiting for anything, is done by one caller at a time,
+        however many there are.
+
+        Args:
+            owner: Who made the caller do it.
+        """
+        with self._gate.place(owner):
+            self._pause_after(_ANSWER_SECONDS)
 
     def _pause_after(self, seconds: float) -> None:
         """Count work; the turn is held, and so is everybody who waits for one."""

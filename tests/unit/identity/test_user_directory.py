@@ -5,6 +5,7 @@ from kit.thrift import make_tables
 
 from app.domain import Role
 from app.identity import numbered as module
+from app.identity import users as users_module
 from app.identity.users import UserDirectory
 from app.settings import UserSettings
 from app.store.database import Database
@@ -114,8 +115,31 @@ def test_what_can_be_no_name_is_nobody_and_costs_nothing(directory, store, monke
     assert directory.find(name) is None
 
 
-def test_the_number_of_remembered_names_is_bounded(directory, monkeypatch):
+def test_made_up_names_cost_no_look_at_the_store(directory, store, monkeypatch, clock):
+    store.add("bob", "$argon2id$bob", {Role.USER})
+    assert directory.find("eve") is None
+    with monkeypatch.context() as patch:
+        patch.setattr(store, "get", None)
+        assert [directory.find(f"eve-{number}") for number in range(100)] == [None] * 100
+    assert directory.find("bob")
+    assert directory.find("ada")
+    store.add("eve", "$argon2id$eve", {Role.USER})
+    clock.now += 0.25
+    assert directory.find("eve")
+
+
+def test_with_many_users_each_name_is_looked_up(directory, store, monkeypatch):
+    monkeypatch.setattr(users_module, "_MOST_NAMES", 1)
+    for name in ("bob", "eve"):
+        store.add(name, "$argon2id$x", {Role.USER})
+    assert directory.find("eve")
+    assert directory.find("nobody") is None
+
+
+def test_the_number_of_remembered_names_is_bounded(directory, store, monkeypatch):
     monkeypatch.setattr(module, "_MOST_REMEMBERED", 3)
+    monkeypatch.setattr(users_module, "_MOST_NAMES", 0)
+    store.add("bob", "$argon2id$bob", {Role.USER})
     for number in range(10):
         directory.find(f"user{number}")
     assert len(directory._reads._remembered) == 3
