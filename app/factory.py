@@ -94,7 +94,8 @@ class Web:
         app: The WSGI application.
         dialects: Answers the requests that the server does not pass on to the application.
         changes: Wakes its readers; to be started before, and closed after, requests are served.
-        audit: To be closed when the last request was served.
+        audit: Who did what.
+        shared: The counters that several processes share; None where each has its own.
     """
 
     app: Flask
@@ -104,6 +105,14 @@ class Web:
     key_store: KeyStore
     metrics: Metrics
     audit: Audit
+    shared: SharedWindows | None
+
+    def close(self) -> None:
+        """End what runs beside the requests, when the last of them was served."""
+        self.audit.close()
+        self.key_store.stop()
+        if self.shared is not None:
+            self.shared.close()
 
 
 def create_app(settings: Settings) -> Flask:
@@ -129,7 +138,11 @@ def create_web(settings: Settings, *, share: int = 1) -> Web:
     changes = Changes(database)
     app = _flask(settings)
     key_store = _key_store(settings, database)
-    services = _services(settings, database, changes, key_store, share)
+    metrics = Metrics()
+    shared = _shared_windows(settings, metrics)
+    services = _services(
+        settings, database, changes, key_store, metrics=metrics, shared=shared, share=share
+    )
     app.extensions[EXTENSION] = services
     app.after_request(_finisher(services))
     always = EveryAnswer(settings.api)
@@ -143,13 +156,18 @@ def create_web(settings: Settings, *, share: int = 1) -> Web:
     app.wsgi_app = WithoutQueryKeys(  # type: ignore[method-assign]
         app.wsgi_app, lambda path: takes_keys and dialects.takes_query_keys(path)
     )
-    return Web(
-        app, dialects, changes, database, key_store, services.metrics, services.audit
-    )  # fmt: skip
+    return Web(app, dialects, changes, database, key_store, metrics, services.audit, shared)
 
 
 def _services(
-    settings: Settings, database: Database, changes: Changes, key_store: KeyStore, share: int
+    settings: Settings,
+    database: Database,
+    changes: Changes,
+    key_store: KeyStore,
+    *,
+    metrics: Metrics,
+    shared: SharedWindows | None,
+    share: int,
 ) -> Services:
     orchestrators = create_orchestrators(Context(settings, database))
     records, launches, steered = (
@@ -159,8 +177,7 @@ def _services(
     stretches = Stretches(Journal(database), turns)
     workflow_service = WorkflowService(orchestrators)
     isolated = Isolated(_CHECKING_PROCESSES, seconds=SECONDS)
-    metrics = Metrics()
-    allowances, shared = Allowances(settings), _shared_windows(settings, metrics)
+    allowances = Allowances(settings)
     places = Places(settings.streams, metrics, most_of=lambda roles: allowances.of(roles).followers)
     users = UserDirectory(settings.api.auth.users, Users(database))
     audit = Audit(AuditLog(database), current_origin)

@@ -6,6 +6,7 @@ counts nothing for a request that has long gone on without it.
 
 from __future__ import annotations
 
+import math
 import threading
 import time
 from collections.abc import Callable, Sequence
@@ -25,8 +26,8 @@ T = TypeVar("T")
 
 _ANSWER_SECONDS: Final = 0.25
 """What a request loses at the most, with looking up the name and connecting."""
-_LATE_SECONDS: Final = 0.5
-"""A request is not counted any more after so long: it has gone on without."""
+_LATE_SECONDS: Final = 0.2
+"""A request is not counted any more after so long: the answer would come when it has gone on."""
 _PROBE_SECONDS: Final = 1.0
 """How often a server that failed is asked whether it works again."""
 _CONNECTIONS: Final = 32
@@ -79,6 +80,43 @@ class _Late(Exception):
     """The server's clock is further on than it can be; it was set, or the server stood still."""
 
 
+class _ServerClock:
+    """How far the clock of the server is ahead of that of this process.
+
+    An answer holds the server's time of a moment between the question and the answer. So each tells
+    the least and the most that it can be; of the least the greatest is true, however late an answer
+    was read, until one tells that the clock was set back.
+    """
+
+    def __init__(self) -> None:
+        self._ahead_ms = -math.inf
+
+    @property
+    def is_known(self) -> bool:
+        """Whether there was an answer."""
+        return self._ahead_ms > -math.inf
+
+    def forget(self) -> None:
+        """Believe nothing of what was learnt."""
+        self._ahead_ms = -math.inf
+
+    def learn(self, told_ms: float, asked: float) -> None:
+        """Take note of an answer that has just come.
+
+        Args:
+            told_ms: The server's time.
+            asked: When it was asked, in seconds of this process's clock.
+        """
+        least = told_ms - time.monotonic() * 1000
+        if told_ms - asked * 1000 < self._ahead_ms - 1:  # it tells whole milliseconds
+            self._ahead_ms = least
+        self._ahead_ms = max(self._ahead_ms, least)
+
+    def at(self, moment: float) -> float:
+        """Return what the server's clock shows, or a little less, at a moment of ours, in ms."""
+        return moment * 1000 + self._ahead_ms
+
+
 class SharedWindows:
     """Counters in sliding windows that several processes share.
 
@@ -105,7 +143,7 @@ class SharedWindows:
         self._told = told
         self._lock = threading.Lock()
         self._usable = True
-        self._ahead_ms: float | None = None
+        self._clock = _ServerClock()
         self._stopped = threading.Event()
 
     def take(self, demands: Sequence[Demand]) -> Taken | None:
@@ -114,7 +152,8 @@ class SharedWindows:
         Returns:
             What became of them; None where nobody knows.
         """
-        return self._asked(lambda: self._taken(demands))
+        late_at = time.monotonic() + _LATE_SECONDS
+        return self._asked(lambda: self._taken(demands, late_at))
 
     def add(self, names: Sequence[str], seconds: float) -> list[int] | None:
         """Add one to some plain counters, each of which is forgotten after so long untouched.
@@ -143,11 +182,10 @@ class SharedWindows:
             self._give_up(exc)
             return None
 
-    def _taken(self, demands: Sequence[Demand]) -> Taken:
-        if self._ahead_ms is None:  # nothing is known of its clock before its first answer
+    def _taken(self, demands: Sequence[Demand], late_at: float) -> Taken:
+        if not self._clock.is_known:
             self._call([], 0)
-        late = (time.monotonic() + _LATE_SECONDS) * 1000 + (self._ahead_ms or 0.0)
-        numbers = self._call(demands, late)
+        numbers = self._call(demands, self._clock.at(late_at))
         windows = tuple(
             Window(demand.limit, previous, current, left / 1000)
             for demand, previous, current, left in zip(
@@ -160,8 +198,9 @@ class SharedWindows:
         keys = [f"{_PREFIX}:window:{demand.key}" for demand in demands]
         figures = [figure for demand in demands for figure in (demand.limit, demand.cost)]
         arguments = [int(late_ms), int(WINDOW_SECONDS * 1000), *figures]
+        asked = time.monotonic()
         answer: Any = self._take(keys, arguments)
-        self._ahead_ms = answer[1] - time.monotonic() * 1000
+        self._clock.learn(answer[1], asked)
         if answer[0] == _LATE:
             raise _Late("the server's clock was set, or it stood still")
         return list(answer)
@@ -192,10 +231,11 @@ class SharedWindows:
 
     def probe(self) -> bool:
         """Ask the server whether it can count, and use it again if so."""
-        self._ahead_ms = None
+        self._clock.forget()
+        late_at = time.monotonic() + _LATE_SECONDS
         try:
             with at_most(_ANSWER_SECONDS):
-                taken = self._taken([Demand("probe", 1_000_000_000, 1)])
+                taken = self._taken([Demand("probe", 1_000_000_000, 1)], late_at)
         except (RedisError, OSError, _Late) as exc:
             log.debug("the shared counters still cannot be used", error=str(exc))
             self._server.connection_pool.disconnect(inuse_connections=False)
