@@ -138,6 +138,11 @@ class Worker:
         assert self._process.pid is not None
         return self._process.pid
 
+    @property
+    def has_spoken(self) -> bool:
+        """Whether there is a message that was not received yet."""
+        return self._pipe.poll()
+
     def send(self, message: Any) -> None:
         """Send a message to the function."""
         self._pipe.send(message)
