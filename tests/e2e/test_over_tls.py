@@ -6,6 +6,7 @@ import json
 from collections.abc import Callable, Sequence
 from pathlib import Path
 from typing import Any
+from urllib.parse import quote
 
 import requests
 import websocket
@@ -16,6 +17,12 @@ from kit.service import Service, run_slipway
 
 Make = Callable[..., Service]
 
+CERTIFICATE_FIELDS = (
+    "X-SSL-Client-Cert", "X-SSL-Client-S-DN", "SSL-Client-Cert", "X-Client-Cert", "Client-Cert",
+    "X-Forwarded-Client-Cert", "X-Forwarded-Tls-Client-Cert", "X-ARR-ClientCert", "X-Remote-User",
+    "Remote-User", "slipway.certificate",
+)  # fmt: skip
+"""How proxies tell of a certificate (among them RFC 9440), and what looks like it inside."""
 LINES = "for i in 1 2 3 4 5; do echo line $i; sleep 0.2; done"
 ADA = {"username": "ada", "password": "x"}
 
@@ -77,16 +84,20 @@ def test_a_client_is_whom_its_certificate_names(new_service: Make, tmp_path: Pat
     )  # fmt: skip
     service.start()
 
-    def status(pair: Any) -> int:
+    def status(pair: Any, **claims: str) -> int:
         answer = requests.get(
             f"{service.url}/workflows", verify=str(authority.cert), timeout=PATIENCE_SECONDS,
-            cert=pair and (str(pair.cert), str(pair.key)),
+            cert=pair and (str(pair.cert), str(pair.key)), headers=claims,
         )  # fmt: skip
         return answer.status_code
 
     assert status(authority.issue("ada")) == 200
     assert status(authority.issue("eve")) == 401
     assert status(None) == 401
+    pem = quote(authority.issue("ada").cert.read_text())
+    for name in CERTIFICATE_FIELDS:
+        for claim in (pem, "CN=ada", "ada", "SUCCESS"):
+            assert status(None, **{name: claim, "X-SSL-Client-Verify": "SUCCESS"}) == 401, name
     try:
         refused = status(stranger.issue("ada")) == 401
     except requests.exceptions.ConnectionError as exc:

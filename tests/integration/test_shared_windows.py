@@ -61,6 +61,20 @@ def test_processes_count_together_and_keys_go_away_by_themselves(server, opened)
     other.windows.close()
 
 
+def test_processes_whose_clocks_differ_count_in_the_same_windows(server, opened, monkeypatch):
+    class Ahead:
+        monotonic = staticmethod(lambda: time.monotonic() + 5.0)
+
+    other = Opened(server.url)
+    assert opened.granted(30) == 30
+    with monkeypatch.context() as patch:
+        patch.setattr(shared_windows, "time", Ahead)
+        assert other.granted(40) == 30
+    assert opened.granted(5) == 0
+    assert opened.told == other.told == [], "no request is late by the clock of another"
+    other.windows.close()
+
+
 def test_what_one_counter_refuses_no_counter_counts(opened):
     both = [Demand("requests", 60, 1), Demand("launches", 1, 1)]
     assert opened.windows.take(both).granted

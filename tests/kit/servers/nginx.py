@@ -61,6 +61,14 @@ class NginxServer:
         config = _CONFIG.format(temporary_files=temporary_files, http=http)
         (self._folder / "nginx.conf").write_text(config)
 
+    def put(self, file: Path) -> Path:
+        """Copy a file to where it can be read, which is not where tests keep theirs."""
+        copied = self._folder / file.name
+        shutil.copyfile(file, copied)
+        if self._user:
+            shutil.chown(copied, self._user, self._user)
+        return copied
+
     def start(self) -> None:
         """Start it, or restart it after :meth:`stop`, where it was."""
         arguments = ["-p", str(self._folder), "-c", "nginx.conf", "-e", "stderr"]

@@ -174,6 +174,18 @@ def test_wrong_logins_count_for_the_client_behind_the_proxy(behind: Service) -> 
     assert status("ada's pass", "203.0.113.8") == 200
 
 
+def test_a_network_of_ipv6_is_one_client_and_locks_nobody_else_out(behind: Service) -> None:
+    def status(password: str, chain: str) -> int:
+        headers = {**basic("ada", password), "X-Forwarded-For": chain}
+        return behind.client.get("/workflows", headers=headers).status_code
+
+    statuses = [status("wrong", f"2001:db8:1:2::{n:x}") for n in range(50)]
+    assert statuses[:5] == [401] * 5
+    assert set(statuses[6:]) == {429}, "each is the same client"
+    assert status("ada's pass", "2001:db8:1:3::1") == 200
+    assert status("ada's pass", "::ffff:203.0.113.8") == 200
+
+
 def test_what_is_no_network_is_a_fault(make_settings: Callable[..., Settings]) -> None:
     wrong = ["10.0.0.1/8", "proxy.example", "", "1.2.3", "::1%lo/128x"]
     with pytest.raises(ConfigError) as caught:

@@ -1,0 +1,253 @@
+"""What a client may know and claim behind a real nginx, with TLS and a prefix, as documented."""
+
+from __future__ import annotations
+
+import json
+import re
+from collections.abc import Callable, Iterator
+from pathlib import Path
+from typing import Any
+
+import pytest
+import requests
+import websocket
+from kit.certificates import Authority
+from kit.definitions import script, workflow
+from kit.patience import PATIENCE_SECONDS, await_that
+from kit.servers.nginx import NginxServer
+from kit.service import Service
+from requests.adapters import HTTPAdapter
+
+pytestmark = pytest.mark.integration
+
+OPERATIONS = Path(__file__).parents[2] / "docs" / "operations.md"
+PREFIX = "/hpc"
+USER = ("ada", "ada's password")
+STRANGER = "203.0.113.9"
+CLIENT = "127.0.0.2"
+"""Another address of this machine than the one that is trusted."""
+OTHER = "127.0.0.3"
+LINES = "for i in 1 2 3 4 5; do echo line $i; sleep 0.2; done"
+
+
+class From(HTTPAdapter):
+    """Sends requests from an address of this machine."""
+
+    def __init__(self, source: str) -> None:
+        self._source = source
+        super().__init__()
+
+    def init_poolmanager(self, *args: Any, **kwargs: Any) -> None:
+        super().init_poolmanager(*args, **kwargs, source_address=(self._source, 0))
+
+
+class Site:
+    """A service behind nginx.
+
+    Attributes:
+        url: Where its users find it.
+    """
+
+    def __init__(self, folder: Path) -> None:
+        self.nginx = NginxServer()
+        self.authority = Authority(folder / "ca")
+        settings = {
+            "data_dir": str(folder / "data"),
+            "api": {
+                "trusted_proxies": ["127.0.0.1"],
+                "allowed_hosts": ["localhost"],
+                "auth": {
+                    "type": "basic",
+                    "users": [{"username": USER[0], "password": USER[1], "roles": ["admin"]}],
+                },
+            },
+            "observability": {"access_log": "all", "log_format": "json"},
+        }
+        config = folder / "slipway.yaml"
+        config.write_text(json.dumps(settings))
+        config.chmod(0o600)
+        self.service = Service(folder, arguments=["--config", config])
+        self.url = ""
+
+    def start(self, documented: Callable[[str], str]) -> None:
+        """Start both, nginx with what a function makes of the documented configuration."""
+        self.service.start()
+        self.service.workflows_dir.mkdir(parents=True, exist_ok=True)
+        flow = json.dumps(workflow("flow", script("say", LINES)))
+        (self.service.workflows_dir / "flow.yaml").write_text(flow, encoding="utf-8")
+        [block] = re.findall(
+            r"^```nginx\n(.*?)^```",
+            OPERATIONS.read_text(encoding="utf-8"),
+            re.DOTALL | re.MULTILINE,
+        )
+        self.nginx.configure(documented(str(block)))
+        self.nginx.start()
+
+    def end(self) -> None:
+        """End both."""
+        self.nginx.remove()
+        self.service.end()
+
+    def send(self, method: str, path: str, source: str = CLIENT, **more: Any) -> requests.Response:
+        """Send a request through nginx, from an address that nobody trusts."""
+        with requests.Session() as session:
+            session.trust_env, session.verify = False, str(self.authority.cert)
+            session.mount("https://", From(source))
+            session.mount("http://", From(source))
+            return session.request(
+                method, self.url + path, **{"auth": USER, "timeout": PATIENCE_SECONDS, **more}
+            )
+
+    def address_of(self, answer: requests.Response) -> str:
+        """From where the service believes that a request came."""
+        request_id = answer.headers["X-Request-ID"]
+        lines = [line for line in self.service.log.splitlines() if request_id in line]
+        return str(json.loads(lines[0])["address"])
+
+
+def with_tls_and_prefix(site: Site) -> Callable[[str], str]:
+    pair = site.authority.issue("localhost")
+    cert, key = site.nginx.put(pair.cert), site.nginx.put(pair.key)
+
+    def adapted(block: str) -> str:
+        listen = f"{site.nginx.address} ssl; ssl_certificate {cert}; "
+        for old, new in (
+            ("listen 80;", f"listen {listen}ssl_certificate_key {key};"),
+            ("location / {", f"location {PREFIX}/ {{"),
+            ("proxy_pass http://127.0.0.1:8080;", f"proxy_pass {site.service.url}/;"),
+            ('X-Forwarded-Prefix "";', f"X-Forwarded-Prefix {PREFIX};"),
+        ):
+            assert block.count(old) == 1, old
+            block = block.replace(old, new)
+        return block
+
+    return adapted
+
+
+@pytest.fixture(scope="module")
+def site(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Site]:
+    made = Site(tmp_path_factory.mktemp("site"))
+    try:
+        made.start(with_tls_and_prefix(made))
+        made.url = (
+            f"{made.nginx.url.replace('http', 'https').replace('127.0.0.1', 'localhost')}{PREFIX}"
+        )
+        yield made
+    finally:
+        made.end()
+
+
+def launched(site: Site, prefix: str = PREFIX) -> str:
+    await_that(lambda: site.send("GET", "/workflows/flow").ok, "the workflow is offered")
+    made = site.send("POST", "/workflows/flow")
+    assert made.status_code == 201
+    assert made.headers["Location"].startswith(f"{prefix}/executions/")
+    return str(made.headers["Location"])
+
+
+def test_what_the_service_says_of_addresses_leads_back_through_nginx(site: Site) -> None:
+    location = launched(site)
+    assert site.send("GET", location.removeprefix(PREFIX)).ok
+    assert site.send("GET", "/openapi.json").json()["servers"] == [{"url": PREFIX}]
+    page = site.send("GET", "/docs").text
+    assert f'"{PREFIX}/docs/start.js"' in page
+    own = {"Origin": site.url.removesuffix(PREFIX)}
+    assert site.send("POST", "/ssh_keys", headers=own).status_code == 201
+    inside = {"Origin": site.service.url}  # no page can come from behind nginx
+    assert site.send("POST", "/ssh_keys", headers=inside).status_code == 403
+
+
+def test_streams_and_web_sockets_come_line_by_line(site: Site) -> None:
+    path = launched(site).removeprefix(PREFIX)
+    headers = {"Accept": "text/event-stream"}
+    with site.send("GET", f"{path}/logs", headers=headers, stream=True) as stream:
+        lines = (line for line in stream.iter_lines() if b'"line ' in line)
+        assert b"line 1" in next(lines)
+        assert site.send("GET", path).json()["status"] == "RUNNING", "it came while it ran"
+        assert len(list(lines)) == 4
+    ticket = site.send("POST", f"{path}/tickets").json()["ticket"]
+    socket = websocket.create_connection(
+        f"{site.url.replace('https', 'wss')}{path}/ws?ticket={ticket}",
+        sslopt={"ca_certs": str(site.authority.cert)}, timeout=PATIENCE_SECONDS,
+    )  # fmt: skip
+    messages = []
+    while message := socket.recv():
+        messages.append(message)
+    assert sum('"line ' in str(message) for message in messages) == 5
+
+
+CLAIMS = [
+    {"X-Forwarded-For": STRANGER},
+    {"X-Forwarded-For": f"{STRANGER}, 127.0.0.1"},
+    {"X-Forwarded-For": ", ".join([STRANGER] * 300)},
+    {"X-Forwarded-For": "[::1%lo]:80, unknown, , ::ffff:203.0.113.9"},
+    {"Forwarded": f"for={STRANGER};host=evil.example;proto=http"},
+    {"X-Real-IP": STRANGER, "True-Client-IP": STRANGER, "CF-Connecting-IP": STRANGER},
+    {
+        "X-Forwarded-Host": "evil.example",
+        "X-Forwarded-Proto": "http",
+        "X-Forwarded-Prefix": "/evil",
+    },
+    {"X_Forwarded_For": STRANGER, "X_Forwarded_Prefix": "/evil"},
+    {"X-Original-URL": "/executions", "X-Rewrite-URL": "/executions", "X-Script-Name": "/evil"},
+]
+
+
+@pytest.mark.parametrize("claims", CLAIMS)
+def test_what_a_client_claims_counts_for_nothing(site: Site, claims: dict[str, str]) -> None:
+    answer = site.send("GET", "/openapi.json", headers=claims)
+    assert answer.status_code == 200
+    assert answer.json()["servers"] == [{"url": PREFIX}]
+    assert site.address_of(answer) == CLIENT
+
+
+def test_wrong_logins_count_for_the_client_whatever_it_claims(site: Site) -> None:
+    statuses = [
+        site.send(
+            "GET", "/workflows", auth=("ada", "wrong"), headers={"X-Forwarded-For": f"10.0.0.{n}"}
+        ).status_code
+        for n in range(12)
+    ]
+    assert 429 in statuses
+    assert site.send("GET", "/workflows", source="127.0.0.3").status_code == 200
+
+
+def test_large_heads_are_passed_on_or_refused_as_such(site: Site) -> None:
+    fields = {f"X-Filler-{number}": "x" * 6000 for number in range(2)}
+    assert site.send("GET", "/version", headers=fields, source=OTHER).status_code == 200
+    fields = {f"X-Filler-{number}": "x" * 6000 for number in range(3)}
+    assert site.send("GET", "/version", headers=fields, source=OTHER).status_code == 431
+    fields = {f"X-Filler-{number}": "x" for number in range(200)}
+    answer = site.send("GET", "/version", headers=fields, source=OTHER)
+    assert answer.status_code == 431
+    assert answer.json()["code"]
+    fields = {"X-Filler": "x" * 20_000}
+    assert site.send("GET", "/version", headers=fields, source=OTHER).status_code == 400
+
+
+def test_by_nginx_as_it_comes_streams_end_and_connections_are_not_kept(
+    tmp_path: Path,
+) -> None:
+    """Without any of our directives it speaks HTTP/1.0 to the service, and ends each connection."""
+    made = Site(tmp_path)
+
+    def bare(_: str) -> str:
+        passed = f"location / {{ proxy_pass {made.service.url}; }}"
+        return f"server {{ listen {made.nginx.address}; {passed} }}"
+
+    try:
+        made.start(bare)
+        made.url = made.nginx.url
+        path = launched(made, prefix="")
+        headers = {"Accept": "text/event-stream"}
+        with made.send("GET", f"{path}/logs", headers=headers, stream=True) as stream:
+            lines = (line for line in stream.iter_lines() if b'"line ' in line)
+            assert b"line 1" in next(lines)
+            assert made.send("GET", path).json()["status"] == "RUNNING", "it came while it ran"
+            assert len(list(lines)) == 4
+        page = made.send("GET", f"{path}/logs?from=0&timeout=5s&levels=15").json()
+        assert sum("line " in json.dumps(entry) for entry in page["logs"]) == 5
+        body = "x" * 500_000
+        assert made.send("POST", "/workflows", data=body).status_code in {400, 415, 422}
+    finally:
+        made.end()
