@@ -51,7 +51,7 @@ from app.store.changes import open_feed
 from app.store.conductors import Conductors, Node
 from app.store.database import Database
 from app.store.driving import DrivenExecutions, Siblings
-from app.store.execution_rows import NotHeld, now
+from app.store.execution_rows import NotHeld, WantedMeanwhile, now
 from app.store.retention import UnusedDefinitions
 from app.store.stranded import StrandedExecutions
 
@@ -595,7 +595,11 @@ class Conductor:
             seen = orchestrator.observe(execution)
         except NotFound as exc:
             seen = _forgotten(execution, exc)
-        self._store(driver, seen)
+        try:
+            self._store(driver, seen)
+        except WantedMeanwhile:  # to be seen again, with that
+            driver.stale = driver.again = True
+            return 0.0
         return None if seen.log_complete else seen.poll_after_seconds
 
     def _settle(self, driver: _Driver, orchestrator: Orchestrator) -> float | None:

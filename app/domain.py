@@ -118,6 +118,7 @@ class Permission(StrEnum):
     EXECUTIONS_READ = "executions:read"
     EXECUTIONS_CANCEL = "executions:cancel"
     EXECUTIONS_STEER = "executions:steer"
+    TASKS_STEER = "tasks:steer"
     EXECUTIONS_ABANDON = "executions:abandon"
     EXECUTIONS_SHARED = "executions:shared"
     EXECUTIONS_ALL = "executions:all"
@@ -421,9 +422,12 @@ class Task:
 
     Attributes:
         exit_code: Exit code of the last attempt; ``128 + n`` when signal ``n`` killed it.
-        attempts: Number of attempts begun.
+        attempts: Number of attempts begun, of all its runs.
         node: Machine that ran it, where known.
         title: Its name for people, where that is another one; it stays as the launch wrote it.
+        run: Number of its run: 0 is the one that the workflow has of it, and each that was asked
+            for by name has one more.
+        continued_from: Id of the execution in which it came to this, where that is an earlier one.
     """
 
     name: str
@@ -435,6 +439,8 @@ class Task:
     node: str | None = None
     error: str | None = None
     title: str | None = None
+    run: int = 0
+    continued_from: str | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -453,6 +459,36 @@ class TaskWish:
     generation: int
 
 
+@dataclass(frozen=True, slots=True)
+class ControlledTask:
+    """One task as it stands when somebody wants something of it.
+
+    Attributes:
+        status: As its conductor saw it last.
+        run: Number of its last run, see :class:`Task`.
+        wish: What is wanted of it already; None if nothing is.
+    """
+
+    status: TaskStatus
+    run: int
+    wish: TaskWish | None
+
+    @property
+    def is_awaited(self) -> bool:
+        """Whether a run of it was asked for that has not begun to be made."""
+        wish = self.wish
+        return (
+            wish is not None
+            and wish.desired is DesiredTaskState.RUNNING
+            and wish.generation > self.run
+        )
+
+    @property
+    def is_stopped(self) -> bool:
+        """Whether it is wanted that nothing of it runs."""
+        return self.wish is not None and self.wish.desired is DesiredTaskState.STOPPED
+
+
 @dataclass(frozen=True, slots=True, kw_only=True)
 class ExecutionSummary:
     """One run of a workflow, as lists and streams of events show it; nothing of it is large.
@@ -463,6 +499,7 @@ class ExecutionSummary:
         as_of: When the status was last known to be true.
         progress: Share of the work that is done, 0 to 1.
         upstream_id: Id under which the upstream's own users know it; None where there is none.
+        continues: Id of the execution that had ended, and goes on in this one.
         changed: Number of its last change that readers can see, its tasks' among them.
     """
 
@@ -481,6 +518,7 @@ class ExecutionSummary:
     error: str | None = None
     progress: float = 0.0
     upstream_id: str | None = None
+    continues: str | None = None
     changed: int = 0
 
 
@@ -539,6 +577,7 @@ class ExecutionFilter:
     owner: str | None = None
     workflow: str | None = None
     states: frozenset[ExecutionStatus] | None = None
+    continues: str | None = None
 
 
 LAUNCH_REACH_SECONDS = 3600.0
@@ -593,6 +632,21 @@ class Observation:
     poll_after_seconds: float = 1.0
     log_complete: bool = False
     once_stored: Callable[[], None] | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class Carried:
+    """What an execution takes over of an ended one from which it goes on.
+
+    Attributes:
+        cursor: Bookmark that the first observation gets.
+        tasks: The tasks that are not to run again, as readers see them.
+        task_cursors: Bookmarks of tasks, by name; see :class:`Observation`.
+    """
+
+    cursor: JSON
+    tasks: tuple[Task, ...]
+    task_cursors: Mapping[str, JSON]
 
 
 @dataclass(frozen=True, slots=True)

@@ -18,6 +18,7 @@ from app.clients.key_store import KeyStore
 from app.clients.orchestrator import Context, bound_to_node
 from app.clients.registry import create_orchestrators
 from app.concurrency import make_pool
+from app.domain import Role
 from app.identity import port as identity_port
 from app.identity.key_directory import ApiKeyDirectory
 from app.identity.registry import create_authenticators
@@ -56,6 +57,7 @@ from app.services.repeats import Repeats
 from app.services.ssh_keys import SshKeyService
 from app.services.steering import SteeringService
 from app.services.stretches import Stretches
+from app.services.tasks import TaskService
 from app.services.tickets import TicketService
 from app.services.tokens import TokenService
 from app.services.turns import Turns
@@ -193,6 +195,11 @@ def _services(
         places=places,
         stale_after_seconds=settings.conductor.stale_after,
     )  # fmt: skip
+    steering = SteeringService(orchestrators, steered, service)
+
+    def most_open(roles: frozenset[Role]) -> int | None:
+        return allowances.of(roles).running_executions
+
     metrics.waiting.set_function(lambda: changes.waiting)
     metrics.key_store_token.set_function(lambda: key_store.token_ttl_seconds or 0.0)
     return Services(
@@ -205,9 +212,10 @@ def _services(
             changes,
             places=places,
             inputs=InputChecker(isolated),
-            most_open=lambda roles: allowances.of(roles).running_executions,
+            most_open=most_open,
         ),
-        steering=SteeringService(orchestrators, steered, service),
+        steering=steering,
+        tasks=TaskService(steered, launches, known=service, steering=steering, most_open=most_open),
         logs=LogService(
             service,
             reads,

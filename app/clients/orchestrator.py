@@ -8,7 +8,7 @@ gets back with the next call. What is cheap to rebuild (a login, a cache) may li
 from __future__ import annotations
 
 from abc import ABC, abstractmethod
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Collection, Mapping
 from dataclasses import dataclass, field
 from datetime import datetime
 from enum import StrEnum
@@ -16,6 +16,7 @@ from typing import Any, ClassVar, Protocol, Self, cast
 
 from app.domain import (
     JSON,
+    Carried,
     DesiredTaskState,
     DrivenExecution,
     ExecutionStatus,
@@ -40,6 +41,7 @@ class Capability(StrEnum):
     UPLOAD = "upload"
     ADOPT = "adopt"
     TASK_CONTROL = "control tasks"
+    CONTINUE = "continue what has ended"
 
 
 @dataclass(frozen=True, slots=True)
@@ -78,6 +80,7 @@ _METHODS: Mapping[Capability, tuple[str, ...]] = {
     Capability.UPLOAD: ("upload", "remove", "faulty", "settle"),
     Capability.ADOPT: ("adopt", "lets_in"),
     Capability.TASK_CONTROL: ("control_task",),
+    Capability.CONTINUE: ("carry_over",),
 }
 
 
@@ -391,6 +394,28 @@ class TaskController(Protocol):
         """
 
 
+class Continuer(Protocol):
+    """What :attr:`Capability.CONTINUE` adds."""
+
+    def carry_over(
+        self, execution: DrivenExecution, run: Collection[str], keep: Collection[str]
+    ) -> Carried:
+        """Prepare an execution that goes on from one that has ended, which stays as it is.
+
+        The new one is launched with the same reference, and observed with what this returns.
+
+        Args:
+            execution: The one that has ended.
+            run: Names of the tasks that run again, each once those of them that it needs have
+                succeeded.
+            keep: Names of all others: they stay as they came to be, and count as given.
+
+        Raises:
+            Conflict: It cannot be continued any more.
+            UpstreamError: Nothing is known of it now.
+        """
+
+
 def bound_to_node(orchestrators: Mapping[str, Orchestrator]) -> list[str]:
     """Name those whose executions stay on the machine that began them."""
     return [name for name, behind in orchestrators.items() if behind.bound_to_node]
@@ -414,6 +439,16 @@ def task_controller(orchestrator: Orchestrator) -> TaskController:
     """
     orchestrator.require(Capability.TASK_CONTROL)
     return cast(TaskController, orchestrator)
+
+
+def continuer(orchestrator: Orchestrator) -> Continuer:
+    """Return the orchestrator as one whose ended executions can go on in new ones.
+
+    Raises:
+        CapabilityMissing: They cannot.
+    """
+    orchestrator.require(Capability.CONTINUE)
+    return cast(Continuer, orchestrator)
 
 
 def uploader(orchestrator: Orchestrator) -> Uploader:

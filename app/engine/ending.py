@@ -10,12 +10,15 @@ from app.engine.task_state import BEGUN, TaskState
 from app.engine.watch import ask
 
 
-def end_all(tasks: Mapping[str, TaskState], execution_folder: Path, launcher: Launcher) -> bool:
+def end_all(
+    tasks: Mapping[str, TaskState], executions_dir: Path, execution_id: str, launcher: Launcher
+) -> bool:
     """Ask for the end of all jobs of an execution; it needs no definition and no expression.
 
     Args:
         tasks: Its tasks, by name.
-        execution_folder: Its folder.
+        executions_dir: The folder of all executions.
+        execution_id: Its id.
         launcher: Where its commands run.
 
     Returns:
@@ -25,7 +28,7 @@ def end_all(tasks: Mapping[str, TaskState], execution_folder: Path, launcher: La
         UpstreamError: The launcher cannot work now.
     """
     begun = {
-        job_folder(execution_folder, name, task): task
+        job_folder(executions_dir, execution_id, name, task): task
         for name, task in tasks.items()
         if task.status in BEGUN
     }
@@ -36,9 +39,16 @@ def end_all(tasks: Mapping[str, TaskState], execution_folder: Path, launcher: La
     return ended
 
 
-def job_folder(execution_folder: Path, step: str, task: TaskState) -> Path:
-    """Return the folder of the present attempt of a step."""
-    return execution_folder / "tasks" / step / str(task.attempt)
+def job_folder(executions_dir: Path, execution_id: str, step: str, task: TaskState) -> Path:
+    """Return the folder of the present attempt of a step.
+
+    Args:
+        executions_dir: The folder of all executions.
+        execution_id: The execution.
+        step: The step.
+        task: How it stands; what was taken over has its folder where it ran.
+    """
+    return executions_dir / (task.origin or execution_id) / "tasks" / step / str(task.attempt)
 
 
 def _end(folder: Path, task: TaskState, state: JobState, launcher: Launcher) -> bool:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import os
-from collections.abc import Callable
+from collections.abc import Callable, Collection
 from dataclasses import dataclass
 from functools import partial
 from pathlib import Path
@@ -12,6 +12,8 @@ from app.caching import SharedReads
 from app.clients.orchestrator import Capability, Context, Orchestrator
 from app.domain import (
     JSON,
+    Carried,
+    DesiredTaskState,
     DrivenExecution,
     FaultyWorkflow,
     FoundWorkflow,
@@ -24,6 +26,7 @@ from app.domain import (
     WorkflowDescription,
 )
 from app.engine import definition as definitions
+from app.engine.carrying import carry_over
 from app.engine.catalogue import Catalogue
 from app.engine.compiled import Compiled, Compiler, Faulty, make_compiler
 from app.engine.ending import end_all
@@ -38,7 +41,8 @@ from app.engine.resources import not_given
 from app.engine.run import Machine, Run
 from app.engine.slots import Slots
 from app.engine.watch import JobWatch
-from app.errors import FieldError, InvalidDefinition, UpstreamUnreachable
+from app.engine.wishes import Wishes
+from app.errors import Conflict, FieldError, InvalidDefinition, UpstreamUnreachable
 from app.files import data_mark
 from app.memory import PLANS_BYTES
 from app.settings import Allowances
@@ -46,6 +50,7 @@ from app.settings.schema import Choice, Chosen, setting
 from app.store.compiled import WorkflowFiles
 from app.store.definitions import DefinitionSnapshots
 from app.store.task_cursors import TaskCursors
+from app.store.task_wishes import TaskWishes
 from app.store.uploads import Quota, UploadedDefinitions
 
 
@@ -69,7 +74,9 @@ class EngineOrchestrator(Orchestrator):
     is bound to a machine, follows from the launcher.
     """
 
-    capabilities = frozenset({Capability.PAUSE, Capability.UPLOAD})
+    capabilities = frozenset(
+        {Capability.PAUSE, Capability.UPLOAD, Capability.TASK_CONTROL, Capability.CONTINUE}
+    )
     computes = True
     Options = EngineOptions
 
@@ -81,6 +88,7 @@ class EngineOrchestrator(Orchestrator):
         snapshots: DefinitionSnapshots,
         *,
         recollection: Recollection,
+        wishes: Wishes,
         machine: Machine,
         launcher_type: str = "local",
     ) -> None:
@@ -94,6 +102,7 @@ class EngineOrchestrator(Orchestrator):
         self._machine = machine
         self._snapshots = snapshots
         self._recollection = recollection
+        self._wishes = wishes
         self._plans = SharedReads(self._plan, PLANS_BYTES)
 
     @classmethod
@@ -127,6 +136,7 @@ class EngineOrchestrator(Orchestrator):
             compiler,
             snapshots,
             recollection=Recollection(TaskCursors(context.database)),
+            wishes=TaskWishes(context.database),
             machine=machine,
             launcher_type=options.launcher.type,
         )
@@ -181,7 +191,9 @@ class EngineOrchestrator(Orchestrator):
         """Do what can be done now for an execution, and return what happened."""
         plan = self._plans.get(execution.reference["definition"])
         progress = self._recollection.take(execution, plan)
-        seen = Run(execution, progress, self._machine).advance()
+        news = execution.task_wishes != progress.wishes
+        wishes = self._wishes.of(execution) if news else None
+        seen = Run(execution, progress, self._machine, wishes).advance()
         if not seen.log_complete:
             self._recollection.keep(execution, progress)
         return seen
@@ -193,7 +205,7 @@ class EngineOrchestrator(Orchestrator):
         """End all jobs of an execution; see the contract."""
         machine = self._machine
         tasks = self._recollection.tasks(execution)
-        if not end_all(tasks, machine.executions_dir / execution.id, machine.launcher):
+        if not end_all(tasks, machine.executions_dir, execution.id, machine.launcher):
             return None
         machine.slots.keep_only(execution.id, ())
         machine.watch.look(execution.id, (), followed=False)
@@ -204,6 +216,19 @@ class EngineOrchestrator(Orchestrator):
 
     def resume(self, execution: DrivenExecution) -> None:
         """Accept; the next observation acts on the desired state."""
+
+    def control_task(
+        self, execution: DrivenExecution, task: str, desired: DesiredTaskState
+    ) -> None:
+        """Accept; the next observation acts on what is wanted."""
+
+    def carry_over(
+        self, execution: DrivenExecution, run: Collection[str], keep: Collection[str]
+    ) -> Carried:
+        """Take over the tasks that are not to run, with their outputs, and the folder of files."""
+        if not self._snapshots.has(execution.reference["definition"]):
+            raise Conflict("The definition that the execution was launched from is not kept.")
+        return carry_over(execution, self._recollection.tasks(execution), run, keep)
 
     def health(self) -> None:
         """Check that the folder of executions can be used.

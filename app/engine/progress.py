@@ -17,7 +17,9 @@ from app.engine.model import Resources
 from app.engine.plan import Plan
 from app.engine.task_state import TaskState
 
-_VERSION = 2
+_VERSION = 3
+_PLAIN_VERSION = 2
+"""Of what programs can read that know no runs of single tasks."""
 _TOKEN_BYTES = 8
 _OPEN = tuple(status for status in TaskStatus if not status.final)
 
@@ -66,11 +68,21 @@ def token_of(cursor: JSON) -> str | None:
     return (cursor or {}).get("look")
 
 
+def first_cursor(cursor: JSON, execution_id: str) -> JSON:
+    """Return the cursor of an execution before its first look, which goes on from another one.
+
+    Args:
+        cursor: The cursor of the other one.
+        execution_id: Id of the other one.
+    """
+    return {"version": _VERSION, "home": (cursor or {}).get("home") or execution_id}
+
+
 class Progress:
     """The states of all tasks of an execution, and what follows from them.
 
     Whoever changes a task takes it from :meth:`changing`; a status is changed by :meth:`move`,
-    :meth:`begin` and :meth:`retry` only.
+    :meth:`begin`, :meth:`retry` and :meth:`run_again` only.
 
     Args:
         plan: The definition.
@@ -80,6 +92,9 @@ class Progress:
         begun_at: When the first observation was made, seconds since the epoch.
         paused: Whether the commands were told to stop for a while.
         first_start: When the first task began, seconds since the epoch.
+        wishes: How many wishes for single tasks it follows; see
+            :attr:`app.domain.DrivenExecution.task_wishes`.
+        home: Id of the execution in whose folder it works, where that is an earlier one.
     """
 
     def __init__(self, plan: Plan, stored: Stored) -> None:
@@ -87,6 +102,8 @@ class Progress:
         self.begun_at: float | None = stored.cursor.get("begun_at")
         self.paused: bool = stored.cursor.get("paused", False)
         self.first_start: float | None = stored.cursor.get("first_start")
+        self.wishes: int = stored.cursor.get("wishes", 0)
+        self.home: str | None = stored.cursor.get("home")
         self.token = token_of(stored.cursor)
         self._own = self._own_cursor()
         known = {name: kept for name, kept in stored.tasks.items() if name in plan.steps}
@@ -96,8 +113,8 @@ class Progress:
         self._names = tuple(plan.steps)
         self._by_status: dict[TaskStatus, set[str]] = {status: set() for status in TaskStatus}
         # Indices of the tasks above, so that a look costs what changed and not the whole graph.
-        # Only `move`, `retry`, `ready` and `_close` change them. The heaps `_later` and `_doomed`
-        # may hold tasks that are PENDING no longer, which are skipped when they are popped.
+        # Only `move`, `retry`, `run_again`, `ready` and `_close` change them. The heaps `_later`
+        # and `_doomed` may hold tasks of which that holds no longer; they are skipped when popped.
         self._waits_for = dict(plan.needed)  # how many needs of each task are not final
         self._ready: dict[str, Resources] = {}  # can begin, in the order in which that was found
         self._fresh: set[str] = set()  # became able to begin since the last call of `ready`
@@ -156,6 +173,29 @@ class Progress:
         self.move(name, TaskStatus.PENDING).retry_at = at
         heapq.heappush(self._later, (at, name))
 
+    def run_again(self, name: str, number: int) -> None:
+        """Let a task that has no job run once more.
+
+        Tasks that need it and have not begun wait for that. Those that were given up stay so.
+
+        Args:
+            name: The task.
+            number: Number of the run.
+        """
+        task = self.changing(name)
+        if task.status.final:
+            for follower in self.plan.followers[name]:
+                self._waits_for[follower] += 1
+                if not self._may_begin(follower):
+                    self._ready.pop(follower, None)
+                    self._fresh.discard(follower)
+        self._by_status[task.status].discard(name)
+        self._by_status[TaskStatus.PENDING].add(name)
+        task.begin_run(number)
+        heapq.heappush(self._doomed, self.plan.positions[name])  # what it needs may have failed
+        if self._may_begin(name):
+            self._fresh.add(name)
+
     def having(self, *statuses: TaskStatus) -> list[str]:
         """List the tasks that have one of these statuses, in the order of the definition."""
         found = set().union(*(self._by_status[status] for status in statuses))
@@ -197,8 +237,12 @@ class Progress:
         """
         while self._doomed:
             name = self._names[heapq.heappop(self._doomed)]
-            if self._is_pending(name):
-                yield name, next(n for n in self.plan.steps[name].needs if self._blocks(n))
+            if not self._is_pending(name) or self[name].asked:
+                continue
+            # What blocked it may be about to run again.
+            blocking = next((n for n in self.plan.steps[name].needs if self._blocks(n)), None)
+            if blocking is not None:
+                yield name, blocking
 
     def all_final(self) -> bool:
         """Return whether no task can change any more."""
@@ -229,13 +273,17 @@ class Progress:
         # A look that changed nothing keeps its token, so that its cursor is not stored again.
         if changed or own != self._own or self.token is None:
             self._own, self.token = own, secrets.token_hex(_TOKEN_BYTES)
-        cursor = {"version": _VERSION, **own, "look": self.token}
+        version = _VERSION if self.wishes or self.home else _PLAIN_VERSION
+        cursor = {"version": version, **own, "look": self.token}
         return Changes(cursor, tuple(shown), changed)
 
     def _own_cursor(self) -> JSON:
-        return {
+        own = {
             "begun_at": self.begun_at, "paused": self.paused, "first_start": self.first_start,
         }  # fmt: skip
+        if self.wishes:
+            own["wishes"] = self.wishes
+        return own if self.home is None else {**own, "home": self.home}
 
     def _index(self) -> None:
         """Compute all that follows from the states of the tasks."""
@@ -247,13 +295,15 @@ class Progress:
                 self._close(name)
             elif task.status is TaskStatus.PENDING and task.retry_at is not None:
                 heapq.heappush(self._later, (task.retry_at, name))
-        begun = (task.begun_at for task in self._tasks.values() if task.begun_at is not None)
+        begun = (
+            task.begun_at
+            for task in self._tasks.values()
+            if task.begun_at is not None and task.origin is None
+        )
         self.first_start = self.first_start or min(begun, default=None)
         waiting = {name for _, name in self._later}
         self._fresh = {
-            name
-            for name in self._by_status[TaskStatus.PENDING] - waiting
-            if not self._waits_for[name]
+            name for name in self._by_status[TaskStatus.PENDING] - waiting if self._may_begin(name)
         }
 
     def _close(self, name: str) -> None:
@@ -269,8 +319,13 @@ class Progress:
     def _blocks(self, name: str) -> bool:
         """Return whether a task ended such that the tasks which need it can never begin."""
         status = self[name].status
+        if self[name].origin is not None:  # who goes on from there takes it as it is
+            return False
         forgiven = self.plan.steps[name].allow_failure and status is TaskStatus.FAILED
         return status.final and status is not TaskStatus.SUCCESS and not forgiven
+
+    def _may_begin(self, name: str) -> bool:
+        return not self._waits_for[name] or self[name].asked
 
     def _is_pending(self, name: str) -> bool:
         return name in self._by_status[TaskStatus.PENDING]

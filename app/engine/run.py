@@ -30,6 +30,7 @@ from app.domain import (
     NewLogEntry,
     Observation,
     TaskStatus,
+    TaskWish,
 )
 from app.durations import format_duration
 from app.engine.command import build_job, environment, staging
@@ -52,6 +53,7 @@ from app.engine.progress import Progress
 from app.engine.slots import Slots
 from app.engine.task_state import BEGUN, TaskState, moment
 from app.engine.watch import JobWatch
+from app.engine.wishes import follow
 from app.errors import InvalidRequest, SlipwayError, UpstreamError, UpstreamRefused
 
 _STREAMS = {
@@ -93,17 +95,31 @@ class Machine:
 
 
 class Run:
-    """Advances one execution by one observation."""
+    """Advances one execution by one observation.
 
-    def __init__(self, execution: DrivenExecution, progress: Progress, machine: Machine) -> None:
+    Args:
+        execution: The execution.
+        progress: How far it came.
+        machine: What all runs share.
+        wishes: What its user wants of single tasks, by name, where that is not followed yet.
+    """
+
+    def __init__(
+        self,
+        execution: DrivenExecution,
+        progress: Progress,
+        machine: Machine,
+        wishes: Mapping[str, TaskWish] | None = None,
+    ) -> None:
         self._execution = execution
+        self._wishes = wishes
         self._progress = progress
         self._definition = progress.plan.definition
         self._steps = progress.plan.steps
         self._machine = machine
         self._launcher = machine.launcher
         self._desired = _feasible(execution.desired, machine.launcher)
-        self._folder = machine.executions_dir / execution.id
+        self._work = machine.executions_dir / (progress.home or execution.id) / "work"
         self._entries: list[NewLogEntry] = []
         self._wait = _SAFETY_SECONDS
         self._actions: list[Callable[[], None]] = []
@@ -116,10 +132,12 @@ class Run:
             UpstreamError: The launcher cannot work now; what was done is found again next time.
         """
         self._begin()
+        self._follow_wishes()
         self._look_at_running()
         if self._desired is DesiredState.CANCEL:
             self._cancel()
         else:
+            self._halt()
             self._skip()
             self._note_pause()
             if self._desired is DesiredState.RUN:
@@ -138,15 +156,37 @@ class Run:
             return
         self._make_work_folder()
         self._progress.begun_at = time.time()
-        count = len(self._steps)
-        self._remark(Level.INFO, f"Execution of '{self._definition.name}' began, {count} task(s)")
+        name, count = self._definition.name, len(self._steps)
+        text = f"Execution of '{name}' began, {count} task(s)"
+        if (before := self._execution.continues) is not None:
+            text = f"Execution of '{name}' goes on from '{before}', {count} task(s)"
+        self._remark(Level.INFO, text)
 
     def _make_work_folder(self) -> None:
         self._launcher.make_work_folder(
-            self._folder / "work",
+            self._work,
             self._definition.files,
-            begun=self._progress.begun_at is not None,
+            begun=self._progress.begun_at is not None or self._progress.home is not None,
         )
+
+    def _follow_wishes(self) -> None:
+        """Take up what is wanted of single tasks; an end that is wanted of all goes before."""
+        if self._wishes is None:
+            return
+        self._progress.wishes = self._execution.task_wishes
+        if self._desired is not DesiredState.CANCEL:
+            follow(self._progress, self._wishes, self._tell)
+            # Those that wait may not be to begin any more; the others queue up anew.
+            self._wait_no_more()
+
+    def _tell(self, name: str, what: str) -> None:
+        self._remark(Level.WARN, f"Task '{name}' {what}", self._steps[name])
+
+    def _halt(self) -> None:
+        """End the jobs of tasks that are to stop, or to run anew."""
+        for name in self._progress.having(*BEGUN):
+            if self._progress[name].halted:
+                self._cancel_job(name)
 
     def _look_at_running(self) -> None:
         for name, state in self._ask().items():
@@ -191,7 +231,7 @@ class Run:
                 self._wait = 0.0
         elif state.phase is not JobPhase.RUNNING:
             self._end(step, task, state)
-        if task.status in BEGUN:
+        if task.status in BEGUN and not task.halted:
             self._pause_or_resume(step, state)
 
     def _note_queue(self, step: StepDefinition, task: TaskState, state: JobState) -> None:
@@ -220,8 +260,9 @@ class Run:
 
     def _start_again(self, step: StepDefinition, task: TaskState) -> None:
         """Begin a job whose start was cut short; the launcher begins nothing twice."""
-        task.starts += 1
-        cancelled = self._desired is DesiredState.CANCEL
+        if self._wishes is None:  # else it was put off, because something was wanted of some task
+            task.starts += 1
+        cancelled = task.halted or self._desired is DesiredState.CANCEL
         if not cancelled and task.starts <= _MOST_STARTS:
             self._launch(step, task)
         elif self._refuse(step, task, cancelled=cancelled):
@@ -267,12 +308,16 @@ class Run:
         done = state.phase is JobPhase.EXITED and state.exit_code == 0 and state.fault is None
         if done and not told_to_end:
             self._succeed(step, task, took)
-        elif state.cancelled:
+        elif state.cancelled or task.halted:
+            word = "stopped as asked for," if task.halted else "cancelled"
             self._progress.move(step.id, TaskStatus.CANCELLED)
-            task.error = f"cancelled after {took}"
-            self._remark(Level.WARN, f"Task '{step.id}' was cancelled after {took}", step)
+            task.error = f"{word} after {took}"
+            self._remark(Level.WARN, f"Task '{step.id}' was {task.error}", step)
         else:
             self._fail(step, task, _reason(step, task, state, took))
+        task.halted = False
+        if task.next_run is not None and self._desired is not DesiredState.CANCEL:
+            self._progress.run_again(step.id, task.next_run)
 
     def _succeed(self, step: StepDefinition, task: TaskState, took: str) -> None:
         folder = self._job_folder(step, task)
@@ -298,19 +343,23 @@ class Run:
             raise InvalidRequest(f"stage_in: {exc.message}") from exc
 
     def _stage_out(self, step: StepDefinition, folder: Path) -> None:
-        moved = staging(step, self._folder / "work")
+        moved = staging(step, self._work)
         if moved is not None:
             self._launcher.stage_out(folder, moved)
 
     def _fail(self, step: StepDefinition, task: TaskState, reason: str) -> None:
         self._remark(Level.ERROR, f"Task '{step.id}' failed: {reason}", step)
         task.error = reason
-        if task.attempt > step.retries or self._desired is DesiredState.CANCEL:
-            self._progress.move(step.id, TaskStatus.FAILED)
+        tried = task.attempt - task.earlier
+        stays = task.halted or self._desired is DesiredState.CANCEL
+        if tried > step.retries or stays:
+            # What was to be stopped has not failed, whatever went wrong at its end.
+            end = TaskStatus.CANCELLED if task.halted else TaskStatus.FAILED
+            self._progress.move(step.id, end)
             return
         self._progress.retry(step.id, time.time() + step.retry_delay_seconds)
         delay = format_duration(step.retry_delay_seconds)
-        text = f"Task '{step.id}': retry {task.attempt} of {step.retries} in {delay}"
+        text = f"Task '{step.id}': retry {tried} of {step.retries} in {delay}"
         self._remark(Level.WARN, text, step)
 
     def _cancel(self) -> None:
@@ -318,10 +367,13 @@ class Run:
         for name in self._progress.having(TaskStatus.PENDING):
             self._progress.move(name, TaskStatus.CANCELLED)
         for name in self._progress.having(*BEGUN):
-            task = self._progress[name]
-            if task.lost_at is None and name not in self._told_to_end:
-                folder = self._job_folder(self._steps[name], task)
-                self._act(folder, partial(self._launcher.cancel, folder))
+            self._cancel_job(name)
+
+    def _cancel_job(self, name: str) -> None:
+        task = self._progress[name]
+        if task.lost_at is None and name not in self._told_to_end:
+            folder = self._job_folder(self._steps[name], task)
+            self._act(folder, partial(self._launcher.cancel, folder))
 
     def _pause_or_resume(self, step: StepDefinition, state: JobState) -> None:
         """Stop or continue a command, where its last request was another one."""
@@ -363,8 +415,9 @@ class Run:
 
     def _start(self, step: StepDefinition) -> None:
         task = self._progress.begin(step.id, time.time())
+        run = f", run {task.run}" if task.run else ""
         attempt = f", attempt {task.attempt}" if task.attempt > 1 else ""
-        self._remark(Level.INFO, f"Task '{step.id}' started{attempt}", step)
+        self._remark(Level.INFO, f"Task '{step.id}' started{run}{attempt}", step)
         self._launch(step, task)
 
     def _launch(self, step: StepDefinition, task: TaskState) -> None:
@@ -375,7 +428,7 @@ class Run:
                 step,
                 execution_id=self._execution.id,
                 folder=self._job_folder(step, task),
-                work=self._folder / "work",
+                work=self._work,
                 env=environment(
                     self._machine.base_env, self._execution, step, task.attempt, values
                 ),
@@ -440,6 +493,9 @@ class Run:
                 return ExecutionStatus.FAILED, error, None
         if self._progress.having(TaskStatus.CANCELLED):
             return ExecutionStatus.CANCELLED, None, None
+        if undone := self._progress.having(TaskStatus.SKIPPED):  # what it needs succeeded later
+            error = f"Not all was done: task '{undone[0]}' has not run."
+            return ExecutionStatus.CANCELLED, error, None
         values = self._values()
         try:
             outputs = evaluate({o.name: o.value for o in self._definition.outputs}, values)
@@ -480,7 +536,7 @@ class Run:
         return outputs
 
     def _job_folder(self, step: StepDefinition, task: TaskState) -> Path:
-        return job_folder(self._folder, step.id, task)
+        return job_folder(self._machine.executions_dir, self._execution.id, step.id, task)
 
     def _remark(self, level: Level, text: str, step: StepDefinition | None = None) -> None:
         now = datetime.now(UTC)

@@ -16,7 +16,14 @@ class TaskState:
     """One task, as far as it came.
 
     Attributes:
-        attempt: Number of attempts begun.
+        attempt: Number of attempts begun, of all runs.
+        earlier: Number of those that belong to earlier runs.
+        run: Number of the run, see :class:`app.domain.Task`.
+        asked: It was asked for by name, so it begins whatever it needs.
+        halted: What runs of it is being ended, because its user wants that.
+        next_run: Number of the run that begins once it has ended; None if none does.
+        origin: Id of the earlier execution that it was taken over from, and whose job it is; None
+            where it is of this one.
         starts: How often the start of this attempt had to be repeated.
         offset: How far the output of this attempt was read, as the launcher counts.
         begun_at: When it was decided to begin this attempt, seconds since the epoch.
@@ -45,6 +52,12 @@ class TaskState:
     lost_at: float | None = None
     outputs: int | None = None
     queued: str | None = None
+    earlier: int = 0
+    run: int = 0
+    asked: bool = False
+    halted: bool = False
+    next_run: int | None = None
+    origin: str | None = None
 
     @classmethod
     def load(cls, stored: JSON) -> TaskState:
@@ -82,6 +95,8 @@ class TaskState:
             attempts=self.attempt,
             node=self.node,
             error=self.error,
+            run=self.run,
+            continued_from=self.origin,
         )
 
     def begin_attempt(self, now: float) -> None:
@@ -96,6 +111,22 @@ class TaskState:
         self.started_at = self.finished_at = self.retry_at = None
         self.exit_code = self.error = self.process = self.lost_at = self.queued = None
         self.tail = []
+
+    def begin_run(self, number: int) -> None:
+        """Forget all earlier runs, but for how many attempts they took.
+
+        Args:
+            number: Number of the run.
+        """
+        fresh = TaskState(
+            attempt=self.attempt,
+            earlier=self.attempt,
+            run=number,
+            # A run that the workflow has of the task waits for what it needs.
+            asked=self.asked or number > self.run,
+        )
+        for name in _DEFAULTS:
+            setattr(self, name, getattr(fresh, name))
 
 
 _DEFAULTS = asdict(TaskState())

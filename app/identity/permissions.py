@@ -28,11 +28,13 @@ PERMISSIONS: Final[Mapping[Role, frozenset[Permission]]] = {
     | {
         Permission.WORKFLOWS_WRITE,
         Permission.WORKFLOWS_FAULTS,
+        Permission.TASKS_STEER,
         Permission.EXECUTIONS_SHARED,
     },
     Role.OPERATOR: _USER
     | {
         Permission.WORKFLOWS_FAULTS,
+        Permission.TASKS_STEER,
         Permission.EXECUTIONS_ALL,
         Permission.EXECUTIONS_ABANDON,
         Permission.NODES_READ,
@@ -50,7 +52,8 @@ MEANINGS: Final[Mapping[Permission, str]] = {
     Permission.EXECUTIONS_RUN: "Launch workflows.",
     Permission.EXECUTIONS_READ: "Read executions, their tasks, outputs and logs.",
     Permission.EXECUTIONS_CANCEL: "Cancel executions.",
-    Permission.EXECUTIONS_STEER: "Pause and resume executions.",
+    Permission.EXECUTIONS_STEER: "Pause, resume and retry executions.",
+    Permission.TASKS_STEER: "Start, stop and restart single tasks.",
     Permission.EXECUTIONS_ABANDON: "End an execution by decree that nothing else ends.",
     Permission.EXECUTIONS_SHARED: "See the executions of others of a workflow whose orchestrator "
     "says that the caller may use it (Alien4Cloud).",

@@ -20,6 +20,7 @@ from app.services.places import Places
 from app.services.rate_limits import RateLimits
 from app.services.ssh_keys import SshKeyService
 from app.services.steering import SteeringService
+from app.services.tasks import TaskService
 from app.services.tickets import TicketService
 from app.services.tokens import TokenService
 from app.services.turns import Turns
@@ -42,6 +43,7 @@ class Services:
     executions: ExecutionService
     launching: LaunchService
     steering: SteeringService
+    tasks: TaskService
     logs: LogService
     follow: FollowService
     events: EventService

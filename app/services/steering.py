@@ -64,7 +64,7 @@ class SteeringService:
     def _ask_to_cancel(self, execution: DrivenExecution) -> None:
         """Ask at once, so that a refusal is answered; the conductor asks a silent orchestrator."""
         try:
-            self._orchestrator(execution).cancel(execution)
+            self.orchestrator(execution).cancel(execution)
         except UpstreamError as exc:
             log.warning("cancel is put off", execution=execution.id, error=exc.message)
 
@@ -76,7 +76,7 @@ class SteeringService:
             CapabilityMissing: Its orchestrator cannot pause.
         """
         execution = self._steerable(execution_id, identity, "paused")
-        pauser(self._orchestrator(execution)).pause(execution)
+        pauser(self.orchestrator(execution)).pause(execution)
         self._desire(execution, DesiredState.PAUSE, ExecutionStatus.PAUSED)
 
     def resume(self, execution_id: str, identity: Identity) -> None:
@@ -87,7 +87,7 @@ class SteeringService:
             CapabilityMissing: Its orchestrator cannot pause.
         """
         execution = self._steerable(execution_id, identity, "resumed")
-        behind = pauser(self._orchestrator(execution))
+        behind = pauser(self.orchestrator(execution))
         if execution.desired is not DesiredState.PAUSE:
             raise Conflict("The execution is not paused.")
         behind.resume(execution)
@@ -123,7 +123,12 @@ class SteeringService:
         if not self._executions.desire(execution, desired, shown):
             raise Conflict("The execution has ended, or is being cancelled, meanwhile.")
 
-    def _orchestrator(self, execution: Execution) -> Orchestrator:
+    def orchestrator(self, execution: Execution) -> Orchestrator:
+        """Return the orchestrator of an execution.
+
+        Raises:
+            Conflict: It is not configured any more.
+        """
         try:
             return self._orchestrators[execution.orchestrator]
         except KeyError:

@@ -55,6 +55,12 @@ class DefinitionSnapshots:
         with suppress(IntegrityError):  # somebody else was faster, with the same content
             self._database.write(work, idempotent=True)
 
+    def has(self, digest: str) -> bool:
+        """Return whether a document has this digest."""
+        with self._database.read() as connection:
+            statement = select(definitions.c.digest).where(definitions.c.digest == digest)
+            return connection.execute(statement).first() is not None
+
     def get(self, digest: str) -> JSON:
         """Read a document.
 

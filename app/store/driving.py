@@ -26,6 +26,7 @@ from app.store import execution_rows, journal, task_rows
 from app.store.database import Database
 from app.store.execution_rows import (
     UNSETTLED,
+    WantedMeanwhile,
     change,
     claims,
     held,
@@ -263,12 +264,15 @@ class DrivenExecutions:
         Raises:
             NotHeld: Another conductor holds the execution.
             Conflict: Another one held it since, and has stored what it saw.
+            WantedMeanwhile: It would end, and something is wanted of its tasks by now.
         """
 
         def work(connection: Connection) -> DrivenExecution:
             row = held(connection, execution.number, owner)
             if row.cursor != execution.cursor:
                 raise Conflict("Another conductor looked at this execution in between.")
+            if seen.status.final and row.task_wishes != execution.task_wishes:
+                raise WantedMeanwhile("Something is wanted of a task since this was seen.")
             totals = journal.append(
                 connection, execution.number, journal.Totals.of(row), seen.entries
             )

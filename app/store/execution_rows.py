@@ -65,6 +65,10 @@ class NotHeld(Conflict):
     """The execution is with another conductor, or with none."""
 
 
+class WantedMeanwhile(Conflict):
+    """What would end an execution does not know yet what is wanted of its tasks."""
+
+
 def held(connection: Connection, number: int, owner: str) -> Any:
     """Read the row of an execution that a conductor holds, and keep others from changing it.
 

@@ -114,6 +114,8 @@ def _matching(wanted: ExecutionFilter) -> list[ColumnElement[bool]]:
     conditions: list[ColumnElement[bool]] = []
     if wanted.owner is not None:
         conditions.append(executions.c.owner == wanted.owner)
+    if wanted.continues is not None:
+        conditions.append(executions.c.continues == wanted.continues)
     if wanted.states is not None:
         conditions.append(executions.c.status.in_(sorted(wanted.states)))
     if wanted.workflow is not None:

@@ -13,7 +13,7 @@ from sqlalchemy import Connection, bindparam, delete, insert, select, update
 from sqlalchemy.dialects import postgresql
 from sqlalchemy.exc import IntegrityError
 
-from app.domain import JSON, DesiredState, Execution, ExecutionStatus
+from app.domain import JSON, Carried, DesiredState, Execution, ExecutionStatus
 from app.errors import Conflict, FieldError, InvalidRequest, NotFound, QuotaExceeded
 from app.store import task_rows
 from app.store.changes import Kind
@@ -53,6 +53,10 @@ _LAUNCHED_WITH = (
     .join(launch_keys, launch_keys.c.execution_id == executions.c.id)
     .where(launch_keys.c.owner == bindparam("of_owner"), launch_keys.c.key == bindparam("of_key"))
 )
+_ENDED = select(executions.c.node, executions.c.log_complete).where(
+    executions.c.id == bindparam("of_id")
+)
+_SUCCESSOR = select(executions.c.id).where(executions.c.continues == bindparam("of_id"))
 
 _SPEND_NAME = insert(spent_names)
 
@@ -62,6 +66,33 @@ _LIMITS = {
     "execution_id": 64, "orchestrator": 64, "workflow_id": 512, "owner": 100, "key": 255,
 }  # fmt: skip
 """Most characters of what executions are found by, as the tables have them."""
+
+
+@dataclass(frozen=True, slots=True)
+class UsedKey:
+    """A key with which a caller repeats a request.
+
+    Attributes:
+        owner: Who the caller is.
+        request_digest: Digest of what was asked, to tell a repetition from another request.
+    """
+
+    owner: str
+    key: str
+    request_digest: str
+
+
+@dataclass(frozen=True, slots=True)
+class Continued:
+    """What an execution that goes on from another one takes over.
+
+    Attributes:
+        execution_id: The other one, which has ended.
+        carried: What its orchestrator takes over.
+    """
+
+    execution_id: str
+    carried: Carried
 
 
 @dataclass(frozen=True, slots=True)
@@ -77,6 +108,8 @@ class Intent:
             then the launch is accepted by being written down.
         most_open: Most executions of the owner that may not have ended, this one among them; None
             for any number.
+        asked_by: Whose the key is, where that is not the owner.
+        continued: What it takes over of one that has ended; None where it begins from nothing.
     """
 
     execution_id: str
@@ -91,6 +124,15 @@ class Intent:
     reference: JSON = None
     most_open: int | None = None
     titles: Mapping[str, str] = field(default_factory=dict)
+    asked_by: str | None = None
+    continued: Continued | None = None
+
+    @property
+    def used_key(self) -> UsedKey | None:
+        """The key, with whose it is and what it was used for."""
+        if self.key is None:
+            return None
+        return UsedKey(self.asked_by or self.owner, self.key, self.request_digest)
 
 
 class Launches:
@@ -107,7 +149,8 @@ class Launches:
 
         Raises:
             InvalidRequest: A name is longer than can be kept.
-            Conflict: The key was used for another request.
+            Conflict: The key was used for another request, or what is to be continued is continued
+                by another one already.
             QuotaExceeded: The owner has as many that have not ended as they may.
         """
         _require_names(intent)
@@ -119,6 +162,8 @@ class Launches:
                 earlier = self._earlier(intent)
                 if earlier is not None:
                     return earlier, earlier.id == intent.execution_id
+                if intent.continued is not None:
+                    self._database.write(partial(_require_end, continued=intent.continued))
                 # It was withdrawn since, and the key is free again.
                 if intent.key is None or attempt == _CREATE_ATTEMPTS:
                     raise
@@ -126,8 +171,11 @@ class Launches:
 
     def _earlier(self, intent: Intent) -> Execution | None:
         """Find what the same key launched, or what the first of two attempts wrote down."""
-        if intent.key is not None:
-            return self.launched_with(intent.owner, intent.key, intent.request_digest)
+        used = intent.used_key
+        if used is not None:
+            found = self.launched_with(used.owner, used.key, used.request_digest)
+            if found is not None:
+                return found
         with suppress(NotFound), self._database.read() as connection:
             return WHOLE.get(connection, intent.execution_id)
         return None
@@ -183,17 +231,11 @@ class Launches:
         self, connection: Connection, intent: Intent, started_at: datetime | None = None
     ) -> Execution:
         created_at = now()
+        goes_on = {} if intent.continued is None else _going_on(connection, intent.continued)
         if intent.most_open is not None:
             _require_room(connection, intent.owner, intent.most_open)
-        if intent.key is not None:
-            used = {
-                "owner": intent.owner,
-                "key": intent.key,
-                "request_digest": intent.request_digest,
-                "execution_id": intent.execution_id,
-                "created_at": created_at,
-            }
-            connection.execute(_USE_KEY, used)
+        if intent.used_key is not None:
+            use_key(connection, intent.used_key, intent.execution_id)
         accepted = intent.reference is not None
         kinds = _KINDS if accepted else ()
         values = {
@@ -209,10 +251,14 @@ class Launches:
             "reference": intent.reference,
             "created_at": created_at,
             "as_of": created_at,
+            **goes_on,
             **name_parameters(intent.workflow_id, started_at or created_at),
         }
         row = _add(connection, values, notify=bool(kinds))
         task_rows.add(connection, row.number, intent.steps, intent.titles)
+        if intent.continued is not None:
+            carried = intent.continued.carried
+            task_rows.store(connection, row.number, carried.tasks, carried.task_cursors)
         return WHOLE.of(row)
 
     def launched_with(self, owner: str, key: str, request_digest: str) -> Execution | None:
@@ -291,6 +337,55 @@ class Launches:
     def doubt(self, execution: Execution, why: str) -> None:
         """Note that nobody knows whether a launch happened; the conductor finds out."""
         want(self._database, execution.number, {"status": ExecutionStatus.UNKNOWN, "error": why})
+
+
+def use_key(connection: Connection, used: UsedKey, execution_id: str) -> None:
+    """Note that a key was used for an execution.
+
+    Raises:
+        IntegrityError: It was used already.
+    """
+    values = {
+        "owner": used.owner,
+        "key": used.key,
+        "request_digest": used.request_digest,
+        "execution_id": execution_id,
+        "created_at": now(),
+    }
+    connection.execute(_USE_KEY, values)
+
+
+def _going_on(connection: Connection, continued: Continued) -> dict[str, Any]:
+    """Return the columns of an execution that goes on from another one.
+
+    It stays on the machine of the other one, where its files are.
+
+    Raises:
+        Conflict: The other one has not ended, or goes on in yet another one.
+    """
+    row = _require_end(connection, continued)
+    return {
+        "continues": continued.execution_id, "node": row.node, "cursor": continued.carried.cursor,
+    }  # fmt: skip
+
+
+def _require_end(connection: Connection, continued: Continued) -> Any:
+    """Return the row of an execution that may be continued.
+
+    Raises:
+        NotFound: It is gone.
+        Conflict: It may not.
+    """
+    of_id = {"of_id": continued.execution_id}
+    row = connection.execute(_ENDED, of_id).one_or_none()
+    if row is None:
+        raise NotFound("There is no such execution.")
+    if not row.log_complete:
+        raise Conflict("The execution has not ended.", retry_after_seconds=1)
+    successor = connection.execute(_SUCCESSOR, of_id).scalar()
+    if successor is not None:
+        raise Conflict(f"The execution goes on in the execution '{successor}' already.")
+    return row
 
 
 def _add(connection: Connection, values: Mapping[str, Any], *, notify: bool) -> Any:

@@ -129,6 +129,8 @@ executions = Table(
     Column("lease_owner", String(100)),
     Column("lease_until", Instant),
     Column("node", String(255)),
+    # Id of the execution from which it goes on; each one goes on in one other at most.
+    Column("continues", String(64)),
     # Lists filter by these and are ordered by number.
     Index("ix_executions_awf_name", "awf_name", unique=True),
     Index("ix_executions_owner", "owner", "number"),
@@ -138,6 +140,7 @@ executions = Table(
     Index("ix_executions_workflow_name", "workflow_name", "number"),
     Index("ix_executions_reference_key", "reference_key", unique=True),
     Index("ix_executions_upstream_id", "upstream_id"),
+    Index("ix_executions_continues", "continues", unique=True),
     Index("ix_executions_changed", "changed"),
     Index("ix_executions_wanted", "wanted"),
     Index("ix_executions_touched", "touched"),
@@ -186,6 +189,9 @@ tasks = Table(
     Column("attempts", Integer, nullable=False, server_default=text("0")),
     Column("node", String(255)),
     Column("error", Text),
+    # Number of its run, and the earlier execution in which it came to what it is.
+    Column("run", Integer, nullable=False, server_default=text("0")),
+    Column("continued_from", String(64)),
     # What its orchestrator remembers of it between two looks, as executions have one; no list and
     # no reader loads it.
     Column("cursor", Json),

@@ -2,17 +2,22 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from datetime import datetime
 from typing import Any
 
-from sqlalchemy import Connection, bindparam, case, update
+from sqlalchemy import Connection, bindparam, case, select, update
+from sqlalchemy.exc import IntegrityError
 
 from app.domain import (
+    ControlledTask,
     DesiredState,
     DesiredTaskState,
     DrivenExecution,
     Execution,
     ExecutionStatus,
+    TaskStatus,
+    TaskWish,
 )
 from app.errors import NotFound
 from app.execution_names import is_name
@@ -20,6 +25,7 @@ from app.store.database import Database
 from app.store.execution_rows import change, want, wanted
 from app.store.execution_views import DRIVEN
 from app.store.given_names import id_named
+from app.store.launches import UsedKey, use_key
 from app.store.names import fitted
 from app.store.schema import executions, tasks
 from app.store.stranded import abandon
@@ -30,6 +36,13 @@ _WISH = (
     .where(tasks.c.execution == bindparam("of_execution"), tasks.c.name == bindparam("of_name"))
     .values(desired=bindparam("wish"), generation=tasks.c.generation + bindparam("runs"))
 )
+_CONTROLLED = select(tasks.c.status, tasks.c.run, tasks.c.desired, tasks.c.generation).where(
+    tasks.c.execution == bindparam("of_execution"), tasks.c.name == bindparam("of_name")
+)
+
+
+class _SoAlready(Exception):
+    """What is wanted is so already."""
 
 
 class SteeredExecutions:
@@ -85,7 +98,14 @@ class SteeredExecutions:
         )
 
     def desire_task(
-        self, execution: Execution, task: str, desired: DesiredTaskState, *, anew: bool = False
+        self,
+        execution: Execution,
+        task: str,
+        desired: DesiredTaskState,
+        *,
+        anew: bool = False,
+        allows: Callable[[ControlledTask], bool] = lambda _: True,
+        key: UsedKey | None = None,
     ) -> bool:
         """Write down what the user wants of one task of an execution that has not ended.
 
@@ -94,13 +114,18 @@ class SteeredExecutions:
             task: Name of the task.
             desired: The state to work towards.
             anew: Another run of it is wanted; what runs of it is ended first.
+            allows: Is told how the task stands, which does not change until the wish is written.
+                False: all is so already, and nothing is written. What it raises refuses the wish.
+            key: With which the caller repeats this.
 
         Returns:
-            False when the execution has ended in the meantime, or its end was asked for.
+            False when the execution has ended in the meantime, or its end was asked for, or the key
+            was used.
 
         Raises:
             NotFound: The execution has no such task.
         """
+        of_task = {"of_execution": execution.number, "of_name": fitted(task, NAME_LENGTH)}
 
         def work(connection: Connection) -> bool:
             # The execution first, as all who write tasks do: so nobody waits for another in turn.
@@ -108,16 +133,22 @@ class SteeredExecutions:
             counted = statement.values(task_wishes=executions.c.task_wishes + 1)
             if not change(connection, counted, ("wanted",)):
                 return False
-            wish = {
-                "of_execution": execution.number,
-                "of_name": fitted(task, NAME_LENGTH),
-                "wish": desired,
-            }
-            if not connection.execute(_WISH, {**wish, "runs": int(anew)}).rowcount:
+            row = connection.execute(_CONTROLLED, of_task).one_or_none()
+            if row is None:
                 raise NotFound(f"This execution has no task '{task}'.")
+            if not allows(_controlled(row)):
+                raise _SoAlready
+            if key is not None:
+                use_key(connection, key, execution.id)
+            connection.execute(_WISH, {**of_task, "wish": desired, "runs": int(anew)})
             return True
 
-        return self._database.write(work)
+        try:
+            return self._database.write(work)
+        except _SoAlready:
+            return True
+        except IntegrityError:
+            return False
 
     def abandon(self, execution: Execution, why: str) -> bool:
         """End an execution by decree; see :func:`app.store.stranded.abandon`."""
@@ -126,3 +157,8 @@ class SteeredExecutions:
     def follow(self, execution: Execution, until: datetime) -> None:
         """Note that somebody follows an execution, so that it is looked at more often."""
         want(self._database, execution.number, {"followed_until": until}, quiet=True)
+
+
+def _controlled(row: Any) -> ControlledTask:
+    wish = row.desired and TaskWish(DesiredTaskState(row.desired), row.generation)
+    return ControlledTask(TaskStatus(row.status), row.run, wish)

@@ -10,6 +10,7 @@ from app.resources.root import (
     logs,
     ssh_keys,
     streams,
+    tasks,
     tokens,
     users,
     workflows,
@@ -23,6 +24,7 @@ DIALECT = Dialect(
     blueprints=(
         workflows.blueprint,
         executions.blueprint,
+        tasks.blueprint,
         logs.blueprint,
         streams.blueprint,
         ssh_keys.blueprint,

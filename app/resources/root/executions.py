@@ -90,6 +90,7 @@ class ExecutionArgsSchema(PageArgsSchema):
     status = WordsField({*STATUSES, *STATES, *AWF_STATUSES}, "Any kind of word")
     state = WordsField(STATES, "The exact word")
     owner = Name(metadata={"description": "User name; operators see all users"})
+    continues = Name(metadata={"description": "Id of the execution from which they go on"})
 
 
 class WaitArgsSchema(ArgumentsSchema):
@@ -112,7 +113,9 @@ class WaitArgsSchema(ArgumentsSchema):
 def list_executions(args: dict[str, Any]) -> Any:
     """List executions, newest first."""
     page = Page(args.get("page", 1), args.get("page_size", 50))
-    wanted = ExecutionFilter(args.get("owner"), args.get("workflow"), _states(args))
+    wanted = ExecutionFilter(
+        args.get("owner"), args.get("workflow"), _states(args), args.get("continues")
+    )
     found, total = services().executions.find(wanted, caller(), page.offset, page.size)
     body = write_json({"executions": [summary_json(execution) for execution in found]})
     return Response(body, content_type="application/json", headers=page.header(total))

@@ -16,13 +16,16 @@ from kit.patience import PATIENCE_SECONDS
 from app.domain import (
     JSON,
     DesiredState,
+    DesiredTaskState,
     DrivenExecution,
     ExecutionStatus,
     NewLogEntry,
     Observation,
     Task,
     TaskStatus,
+    TaskWish,
 )
+from app.engine.carrying import carry_over
 from app.engine.definition import load
 from app.engine.launchers.base import (
     Job,
@@ -40,10 +43,13 @@ from app.engine.plan import Plan
 from app.engine.recollection import Recollection
 from app.engine.run import Machine, Run
 from app.engine.slots import Slots
+from app.engine.task_state import TaskState
 from app.engine.watch import JobWatch
 from app.errors import SlipwayError, UpstreamUnreachable
 
 NODE = "machine-1"
+_GOES_ON = "+"
+_LATER = 100
 GONE = UpstreamUnreachable("The launcher cannot work now.")
 
 
@@ -61,7 +67,8 @@ class ScriptedJob:
 class ScriptedLauncher(Launcher):
     """Runs nothing: a test says what each job writes and how it ends.
 
-    Jobs are called ``STEP`` or ``STEP/ATTEMPT``, the newest attempt where none is named.
+    Jobs are called ``STEP`` or ``STEP/ATTEMPT``, the newest attempt where none is named. Attempts
+    of an execution that goes on from another one count from 101.
 
     Attributes:
         prepared, refused: Jobs that may begin, and jobs that never will.
@@ -168,7 +175,8 @@ class ScriptedLauncher(Launcher):
     def _asked(self, what: str, folder: Path) -> str:
         if self.broken is not None:
             raise self.broken
-        name = "/".join(folder.parts[-2:])
+        step, attempt = folder.parts[-2:]
+        name = f"{step}/{int(attempt) + _LATER * str(folder).count(_GOES_ON)}"
         self.calls.append((what, name))
         return name
 
@@ -266,6 +274,7 @@ class Bench:
     Attributes:
         forgetful: Nothing is remembered between two looks, as when each is another conductor's.
         cursors: The cursors of the tasks.
+        wishes: What is wanted of single tasks.
         statuses: The statuses that were shown, each change once.
         shares: The progress that was shown.
     """
@@ -281,6 +290,7 @@ class Bench:
     tasks: dict[str, Task] = field(default_factory=dict)
     forgetful: bool = False
     cursors: StoredCursors = field(default_factory=StoredCursors)
+    wishes: dict[str, TaskWish] = field(default_factory=dict)
     log: list[NewLogEntry] = field(default_factory=list)
     statuses: list[ExecutionStatus] = field(default_factory=list)
     shares: list[float] = field(default_factory=list)
@@ -302,7 +312,8 @@ class Bench:
         """Look once; what was seen is lost, as when the conductor is killed before it stores."""
         machine = Machine(self.launcher, self.watch, self.slots, self.root, 1.0, self.base_env)
         progress = self.recollection.take(self.execution, self.plan)
-        seen = Run(self.execution, progress, machine).advance()
+        news = progress.wishes != self.execution.task_wishes
+        seen = Run(self.execution, progress, machine, self.wishes if news else None).advance()
         if not self.forgetful:
             self.recollection.keep(self.execution, progress)
         return seen
@@ -328,6 +339,36 @@ class Bench:
 
     def want(self, desired: DesiredState) -> None:
         self.execution = replace(self.execution, desired=desired)
+
+    def want_task(self, name: str, desired: DesiredTaskState, *, anew: bool = False) -> None:
+        """Want something of one task, as the store writes it down."""
+        number = self.wishes[name].generation if name in self.wishes else 0
+        self.wishes = {**self.wishes, name: TaskWish(desired, number + anew)}
+        count = self.execution.task_wishes + 1
+        self.execution = replace(self.execution, task_wishes=count)
+
+    def run_task(self, name: str) -> None:
+        """Want another run of a task."""
+        self.want_task(name, DesiredTaskState.RUNNING, anew=True)
+
+    def stop_task(self, name: str) -> None:
+        """Want that nothing of a task runs."""
+        self.want_task(name, DesiredTaskState.STOPPED)
+
+    def goes_on(self, *run: str) -> Bench:
+        """Make the execution that goes on from this one, with some tasks to run."""
+        tasks = {
+            name: TaskState.load(cursor) for name, cursor in self.cursors.of(self.execution).items()
+        }
+        keep = [name for name in self.plan.steps if name not in run]
+        carried = carry_over(self.execution, tasks, run, keep)
+        other = Bench(
+            self.definition, self.root, self.launcher, forgetful=self.forgetful,
+            id=self.id + _GOES_ON, cursors=StoredCursors(stored(carried.task_cursors)),
+        )  # fmt: skip
+        other.tasks = {task.name: task for task in carried.tasks}
+        other.execution = replace(other.execution, cursor=stored(carried.cursor), continues=self.id)
+        return other
 
     def finish(self, most: int = 50) -> Observation:
         """Look until the execution has ended.

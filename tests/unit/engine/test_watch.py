@@ -475,11 +475,11 @@ def test_giving_up_asks_for_all_jobs_at_once(cluster, tmp_path):
     begun = {name: TaskState(TaskStatus.RUNNING, attempt=1) for name in "abc"}
     ended = {"d": TaskState(TaskStatus.SUCCESS, attempt=1)}
     cluster.told = {"a/1": state(JobPhase.QUEUED), "b/1": state(), "c/1": state(cancel_asked=True)}
-    assert not end_all({**begun, **ended}, tmp_path, cluster)
+    assert not end_all({**begun, **ended}, tmp_path, "e1", cluster)
     assert [len(asked) for asked in cluster.rounds] == [3]
     assert sorted(cluster.calls) == [("cancel", "a/1"), ("cancel", "b/1")]
     cluster.told = dict.fromkeys(cluster.told, state(JobPhase.EXITED))
     cluster.unknown = {"c/1"}
-    assert not end_all(begun, tmp_path, cluster), "of one nothing is known"
+    assert not end_all(begun, tmp_path, "e1", cluster), "of one nothing is known"
     cluster.unknown = set()
-    assert end_all(begun, tmp_path, cluster)
+    assert end_all(begun, tmp_path, "e1", cluster)

@@ -37,6 +37,10 @@ class ExecutionSummarySchema(ma.Schema):
         allow_none=True,
         metadata={"description": "The orchestrator's own id, which finds the execution, too"},
     )
+    continues = fields.String(
+        allow_none=True,
+        metadata={"description": "Id of the execution that had ended, and goes on in this one"},
+    )
     created_at = Timestamp(metadata={"type": "string", "format": "date-time"})
     started_at: fields.Field[Any] = Timestamp(
         allow_none=True, metadata={"type": "string", "format": "date-time"}

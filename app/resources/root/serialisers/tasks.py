@@ -25,6 +25,19 @@ class TaskSchema(ma.Schema):
     attempts = fields.Integer()
     node = fields.String(allow_none=True)
     error = fields.String(allow_none=True)
+    run = fields.Integer(
+        metadata={
+            "description": "Number of its run: 0 is the workflow's own, and each that was asked "
+            "for by name has one more"
+        }
+    )
+    continued_from = fields.String(
+        allow_none=True,
+        metadata={
+            "description": "Id of the earlier execution in which it came to this; its times and "
+            "its log are there"
+        },
+    )
 
 
 task_json = Serialiser(TaskSchema)

@@ -15,7 +15,7 @@ MOMENT = re.compile(r"\d{4}-\d\d-\d\dT\d\d:\d\d:\d\d\.\d{3}Z")
 NOWHERE = "00000000-0000-4000-8000-999999999999"
 SUMMARY = {
     "id", "execution_id", "status", "state", "workflow", "workflow_name", "orchestrator", "owner",
-    "upstream_id",
+    "upstream_id", "continues",
     "created_at", "started_at", "finished_at", "progress", "error", "as_of", "stale",
 }  # fmt: skip
 
@@ -55,11 +55,13 @@ class TestGet:
             "name": "first", "title": None, "status": "FAILED",
             "started_at": moment, "finished_at": moment,
             "exit_code": 3, "attempts": 2, "node": "n1", "error": "exit code 3",
+            "run": 0, "continued_from": None,
         }  # fmt: skip
         assert second == {
             "name": "second", "title": None, "status": "PENDING",
             "started_at": None, "finished_at": None,
             "exit_code": None, "attempts": 0, "node": None, "error": None,
+            "run": 0, "continued_from": None,
         }  # fmt: skip
 
     def test_what_the_conductor_needs_is_not_shown(self, client, execution):

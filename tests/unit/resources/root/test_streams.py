@@ -748,6 +748,7 @@ class TestWebSocket:
         assert messages[1] == {
             "type": "task", "name": "first", "title": None, "status": "SUCCESS", "started_at": None,
             "finished_at": None, "exit_code": 0, "attempts": 1, "node": None, "error": None,
+            "run": 0, "continued_from": None,
         }  # fmt: skip
         assert messages[3] == {"type": "metrics", "tasks": 2, "tasks_done": 1, "tasks_running": 0}
         assert [message["index"] for message in messages[4:6]] == [0, 2]

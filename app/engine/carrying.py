@@ -1,0 +1,44 @@
+"""What an execution takes over of an ended one from which it goes on."""
+
+from __future__ import annotations
+
+from collections.abc import Collection, Mapping
+
+from app.domain import Carried, DrivenExecution, TaskStatus
+from app.engine.progress import first_cursor
+from app.engine.task_state import BEGUN, TaskState
+
+
+def carry_over(
+    execution: DrivenExecution,
+    tasks: Mapping[str, TaskState],
+    run: Collection[str],
+    keep: Collection[str],
+) -> Carried:
+    """Prepare an execution that goes on from another one, in the folder of that one.
+
+    Jobs that were left alone when it ended, as when it was abandoned, are ended first.
+
+    Args:
+        execution: The one that has ended.
+        tasks: Its tasks, by name, as far as they are not as they were launched.
+        run: Names of the tasks that run again.
+        keep: Names of all others.
+    """
+    carried = {}
+    for name in (*run, *keep):
+        task = tasks.get(name) or TaskState()
+        if task.status in BEGUN:
+            task.halted, task.next_run = True, 0 if name in run else None
+        elif name in run:
+            continue
+        elif not task.status.final:
+            task.status, task.retry_at = TaskStatus.SKIPPED, None
+        task.origin = task.origin or execution.id
+        task.run, task.asked = 0, False
+        carried[name] = task
+    return Carried(
+        cursor=first_cursor(execution.cursor, execution.id),
+        tasks=tuple(task.shown(name) for name, task in carried.items()),
+        task_cursors={name: task.dump() for name, task in carried.items()},
+    )
