@@ -231,11 +231,11 @@ class Launches:
         self, connection: Connection, intent: Intent, started_at: datetime | None = None
     ) -> Execution:
         created_at = now()
-        goes_on = {} if intent.continued is None else _going_on(connection, intent.continued)
         if intent.most_open is not None:
             _require_room(connection, intent.owner, intent.most_open)
         if intent.used_key is not None:
             use_key(connection, intent.used_key, intent.execution_id)
+        goes_on = {} if intent.continued is None else _going_on(connection, intent.continued)
         accepted = intent.reference is not None
         kinds = _KINDS if accepted else ()
         values = {

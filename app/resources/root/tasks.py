@@ -27,7 +27,7 @@ _NEW: Final = "The execution had ended, and goes on in the one that `Location` n
 @blueprint.arguments(LaunchHeadersSchema, location="headers")
 @blueprint.response(202, description="The run was asked for")
 @blueprint.alt_response(201, description=_NEW, headers=_LOCATION)
-@blueprint.errors(404, 409, 501, *UPSTREAM)
+@blueprint.errors(404, 409, 422, 501, *UPSTREAM)
 @cost(launches=True)
 @permission(Permission.TASKS_STEER, action="tasks:start")
 def start_task(headers: dict[str, Any], execution_id: str, name: str) -> Response:
@@ -50,7 +50,7 @@ def stop_task(execution_id: str, name: str) -> Response:
 @blueprint.arguments(LaunchHeadersSchema, location="headers")
 @blueprint.response(202, description="Another run was asked for")
 @blueprint.alt_response(201, description=_NEW, headers=_LOCATION)
-@blueprint.errors(404, 409, 501, *UPSTREAM)
+@blueprint.errors(404, 409, 422, 501, *UPSTREAM)
 @cost(launches=True)
 @permission(Permission.TASKS_STEER, action="tasks:restart")
 def restart_task(headers: dict[str, Any], execution_id: str, name: str) -> Response:
@@ -64,7 +64,7 @@ def restart_task(headers: dict[str, Any], execution_id: str, name: str) -> Respo
 )
 @blueprint.arguments(LaunchHeadersSchema, location="headers")
 @blueprint.response(201, description=_NEW, headers=_LOCATION)
-@blueprint.errors(404, 409, 501, *UPSTREAM)
+@blueprint.errors(404, 409, 422, 501, *UPSTREAM)
 @cost(launches=True)
 @permission(Permission.EXECUTIONS_STEER, action="executions:retry")
 def retry_execution(headers: dict[str, Any], execution_id: str) -> Response:

@@ -2,10 +2,21 @@ import threading
 
 import pytest
 from alembic import command
+from store_kit import let_through
 
-from app.domain import DesiredState, DesiredTaskState, ExecutionStatus, Task, TaskStatus, TaskWish
-from app.errors import NotFound
+from app.domain import (
+    ControlledTask,
+    DesiredState,
+    DesiredTaskState,
+    ExecutionStatus,
+    Task,
+    TaskStatus,
+    TaskWish,
+)
+from app.errors import Conflict, NotFound
 from app.store import migrate
+from app.store.execution_rows import WantedMeanwhile
+from app.store.launches import UsedKey
 from app.store.task_wishes import TaskWishes
 
 RUNNING, STOPPED = DesiredTaskState
@@ -93,6 +104,80 @@ def test_of_many_who_want_another_run_at_the_same_time_each_one_is_counted(kit, 
         thread.join()
     assert wishes.of(execution) == {"first": TaskWish(RUNNING, 20)}
     assert kit.driving.get(execution.id).task_wishes == 20
+
+
+def test_who_wants_something_is_told_how_the_task_stands(kit, wishes):
+    execution = kit.held()
+    told = []
+
+    def want(desired=RUNNING, answer=True, **more):
+        def allows(task):
+            told.append(task)
+            return answer
+
+        assert kit.steered.desire_task(execution, "first", desired, allows=allows, **more)
+
+    want(anew=True)
+    execution = kit.see(execution, tasks=(Task("first", TaskStatus.RUNNING, run=1),))
+    want(STOPPED, answer=False)
+    want(anew=True)
+    want(STOPPED)
+    assert told == [
+        ControlledTask(TaskStatus.PENDING, 0, None),
+        *[ControlledTask(TaskStatus.RUNNING, 1, TaskWish(RUNNING, 1))] * 2,
+        ControlledTask(TaskStatus.RUNNING, 1, TaskWish(RUNNING, 2)),
+    ]
+    assert [task.is_awaited for task in told] == [False, False, False, True]
+    assert kit.driving.get(execution.id).task_wishes == 3, "one was so already"
+
+
+def test_who_is_refused_has_changed_nothing(kit, wishes):
+    execution = kit.held()
+
+    def refuse(task):
+        raise Conflict("The task runs already.")
+
+    with pytest.raises(Conflict):
+        kit.steered.desire_task(execution, "first", RUNNING, allows=refuse)
+    assert (kit.driving.get(execution.id).task_wishes, wishes.of(execution)) == (0, {})
+
+
+def test_of_many_who_ask_at_once_one_is_let_until_the_run_has_begun(kit, wishes):
+    execution = kit.held()
+
+    def once(task):
+        if task.is_awaited:
+            raise Conflict("A run was asked for already.")
+        return True
+
+    def restart(_):
+        assert kit.steered.desire_task(execution, "first", RUNNING, anew=True, allows=once)
+
+    assert len(let_through(6, restart, Conflict)) == 1
+    execution = kit.see(
+        kit.driving.get(execution.id), tasks=(Task("first", TaskStatus.RUNNING, run=1),)
+    )
+    assert len(let_through(6, restart, Conflict)) == 1
+    assert wishes.of(execution) == {"first": TaskWish(RUNNING, 2)}
+
+
+def test_a_key_is_used_for_one_wish(kit, wishes):
+    execution = kit.held()
+    key = UsedKey("ada", "k", "digest")
+    assert kit.steered.desire_task(execution, "first", RUNNING, anew=True, key=key)
+    assert not kit.steered.desire_task(execution, "first", RUNNING, anew=True, key=key)
+    assert wishes.of(execution) == {"first": TaskWish(RUNNING, 1)}
+    assert kit.launches.launched_with("ada", "k", "digest").id == execution.id
+
+
+def test_an_end_that_knows_nothing_of_a_wish_is_not_stored(kit, wishes):
+    execution = kit.held()
+    assert kit.steered.desire_task(execution, "first", RUNNING, anew=True)
+    with pytest.raises(WantedMeanwhile):
+        kit.see(execution, ExecutionStatus.SUCCESS, log_complete=True)
+    now = kit.driving.get(execution.id)
+    assert now.status is ExecutionStatus.PENDING
+    assert kit.see(now, ExecutionStatus.SUCCESS, log_complete=True).status.final
 
 
 def test_executions_from_before_there_were_wishes_have_none(kit, wishes):
