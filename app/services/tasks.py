@@ -178,7 +178,8 @@ class TaskService:
         behind = continuer(self._steering.orchestrator(execution))
         if not execution.status.final:
             raise Conflict(f"The execution has not ended, it is in state {execution.status}.")
-        names = [task.name for task in self._known.tasks_of(execution)]
+        tasks = self._known.tasks_of(execution)
+        names = [task.name for task in tasks]
         again = [name for name in names if name in run]
         carried = behind.carry_over(execution, again, [name for name in names if name not in run])
         intent = Intent(
@@ -189,6 +190,7 @@ class TaskService:
             owner=execution.owner,
             inputs=execution.inputs,
             steps=names,
+            titles={task.name: task.title for task in tasks if task.title},
             key=used.key if used else None,
             request_digest=used.request_digest if used else "",
             reference=execution.reference,
