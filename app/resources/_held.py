@@ -105,8 +105,9 @@ class Later(Response, Generic[V]):
             yield self._first
             made = self._answer((yield from self._steps))
         self._made_status = made.status_code
+        known = {name.lower() for name, _ in made.headers}
         for name, value in self.headers:  # what is added to all answers
-            if name not in made.headers:
+            if name.lower() not in known:
                 made.headers.add(name, value)
         with closing(made):
             yield from made(_GET, start_response)

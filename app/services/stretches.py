@@ -119,7 +119,8 @@ class Stretches:
                 return
             yield stretch
             size -= len(stretch.entries)
-            key = replace(key, place=stretch.next, within=False)
+            if size > 0:
+                key = replace(key, place=stretch.next, within=False)
 
 
 def _weight(stretch: Stretch) -> int:

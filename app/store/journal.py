@@ -11,7 +11,7 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Sequence
 from dataclasses import replace
-from functools import cache
+from functools import cache, lru_cache
 from typing import Any, NamedTuple
 
 from sqlalchemy import Connection, bindparam, select, text
@@ -27,6 +27,8 @@ _NAME_LENGTH = 255
 _UNLIMITED = 1 << 62
 _LOOKED_THROUGH = 8192
 """Entries that are looked through at once for those of one task."""
+_KEPT_TOTALS = 1024
+"""How many sums are kept: all who wait for one log, or are given it, need the same few."""
 LEVELS = (Level.DEBUG, Level.INFO, Level.WARN, Level.ERROR)
 _COLUMNS = (
     "execution", "sequence", "level", "timestamp", "task", "content", "upstream_id", "stream",
@@ -62,6 +64,7 @@ class Totals(NamedTuple):
         return dict(zip((*COUNTERS, *SIZES), (*self.counts, *self.sizes), strict=True))
 
 
+@lru_cache(_KEPT_TOTALS)
 def count(counts: Counts, levels: Level) -> int:
     """Count the entries that a filter lets through."""
     return sum(n for level, n in zip(LEVELS, counts, strict=True) if level & levels)
