@@ -30,13 +30,13 @@ _READ_BUSY_SECONDS = 2.0
 """Only the repair after a crash keeps readers out, and under gevent the whole process waits."""
 _MOST_TOGETHER = 64
 _BEGIN = "BEGIN IMMEDIATE"
-_ASK_SECONDS = 0.001
-"""How often the lock of another process is asked for."""
+_ASK_SECONDS = 0.00025
+"""How often the lock of another process is asked for: a good part of how long one is held."""
 _LONG_SECONDS = 0.005
 """A transaction longer than this is followed by a pause, in which another process gets the lock."""
 _TURN_SECONDS = 0.01
 """How long one process goes on with what waits, before it commits and lets others have the lock."""
-_PAUSE_SECONDS = 1.5 * _ASK_SECONDS
+_PAUSE_SECONDS = 2 * _ASK_SECONDS
 """Long enough that whoever waits asks once meanwhile: SQLite's lock has no queue."""
 _sleep = original("time", "sleep")  # writers are real threads under gevent, too
 
@@ -264,8 +264,8 @@ def _attempt(connection: Connection, job: _Job[Any]) -> None:
 def _begin(connection: Connection) -> None:
     """Begin as a writer, since one that begins as a reader cannot always become one.
 
-    The lock of another process is asked for every millisecond: SQLite itself sleeps for up to
-    100 ms at a time, while others come and go.
+    The lock of another process is asked for again and again: SQLite itself sleeps for up to 100 ms
+    at a time, while others come and go.
     """
     driver = connection.connection.driver_connection
     assert driver is not None  # noqa: S101  (a live connection always has one)
