@@ -12,7 +12,8 @@ import structlog
 from sqlalchemy import make_url
 
 from app.services.places import SPARE_DESCRIPTORS, places_within
-from app.settings import Settings, takes_any_host
+from app.services.rate_limits import share_of
+from app.settings import Allowances, Settings, takes_any_host
 from app.store.database import Database
 from app.store.users import Users
 
@@ -78,11 +79,11 @@ def tell_shares(settings: Settings, processes: int) -> None:
         settings: The settings.
         processes: Number of web processes that are known of.
     """
-    limit = settings.api.rate_limit.requests_per_minute
-    if limit is not None and settings.api.rate_limit.storage is None:
+    limits = Allowances(settings).rates()
+    if limits and settings.api.rate_limit.storage is None:
         log.info(
-            "each web process limits requests by its own count", requests_per_minute=limit,
-            processes=processes, each=max(1, limit // processes),
+            "each web process limits requests by its own count", processes=processes,
+            each={name: share_of(limit, processes) for name, limit in limits.items()},
             remedy="api.rate_limit.storage, or web.processes: 1",
         )  # fmt: skip
 

@@ -136,7 +136,12 @@ class RateLimits:
             limit = allowance.requests_per_minute
             if limit is not None and policy is Policy.POLLS:
                 limit *= _POLLS_FOR_REQUESTS
-        return None if limit is None else max(1, limit // self._share)
+        return None if limit is None else share_of(limit, self._share)
+
+
+def share_of(limit: int, processes: int) -> int:
+    """Return what each of some processes gives of a limit, where each counts for itself."""
+    return max(1, limit // processes)
 
 
 def _standing(policy: Policy, window: Window, cost: int) -> Standing:

@@ -5,7 +5,7 @@ from __future__ import annotations
 import dataclasses
 from collections.abc import Collection
 from dataclasses import dataclass
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 from marshmallow import fields, validate
 
@@ -16,6 +16,7 @@ if TYPE_CHECKING:
     from app.settings.sections import Settings
 
 _MOST = 1_000_000_000
+_RATES = ("requests_per_minute", "launches_per_minute")
 
 
 def _bound(help_text: str, least: int = 0, default_text: str = "as for everybody") -> int | None:
@@ -107,7 +108,7 @@ class Allowances:
 
     def __init__(self, settings: Settings) -> None:
         self._quotas = settings.quotas
-        rates = settings.api.rate_limit
+        self._rates = rates = settings.api.rate_limit
         self.everybody = Allowance(
             requests_per_minute=rates.requests_per_minute,
             launches_per_minute=rates.launches_per_minute,
@@ -125,6 +126,13 @@ class Allowances:
         if found is None:
             found = self._known[roles] = self._of(roles or {Role.USER})
         return found
+
+    def rates(self) -> dict[str, int]:
+        """Return all limits of how often that are set, by the names of their settings."""
+        places: list[tuple[str, Any]] = [("api.rate_limit", self._rates)]
+        places += [(f"quotas.{role}", getattr(self._quotas, role.value)) for role in Role]
+        named = {f"{path}.{name}": getattr(at, name) for path, at in places for name in _RATES}
+        return {name: limit for name, limit in named.items() if limit is not None}
 
     def _of(self, roles: Collection[Role]) -> Allowance:
         quotas = [getattr(self._quotas, role.value) for role in roles]

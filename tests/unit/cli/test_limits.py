@@ -8,6 +8,7 @@ from collections.abc import Callable
 import pytest
 from structlog.testing import capture_logs
 
+from app.cli import _limits as limits
 from app.cli._limits import most_connections, warn_of_any_host
 from app.services.places import places_within
 from app.settings import Settings
@@ -50,3 +51,33 @@ def test_who_answers_for_any_host_is_told_so(
     with capture_logs() as logged:
         warn_of_any_host(settings)
     assert [entry["remedy"] for entry in logged] == ["api.allowed_hosts"] * warned
+
+
+RATES: list[dict[str, object]] = [
+    {"api__rate_limit": {"requests_per_minute": 60}},
+    {"api__rate_limit": {"launches_per_minute": 9}},
+    {"quotas": {"developer": {"requests_per_minute": 60}}},
+    {"quotas": {"user": {"launches_per_minute": 1}}},
+]
+
+
+@pytest.mark.parametrize("rates", RATES)
+def test_whatever_is_limited_the_share_of_each_process_is_said(
+    make_settings: Callable[..., Settings], rates: dict[str, object]
+) -> None:
+    with capture_logs() as logs:
+        limits.tell_shares(make_settings(**rates), 4)
+    [told] = logs
+    [(name, each)] = told["each"].items()
+    assert name.endswith("_per_minute")
+    assert each in {15, 2, 1}
+
+
+def test_nothing_is_said_where_nothing_is_limited_or_all_count_together(
+    make_settings: Callable[..., Settings],
+) -> None:
+    together = {"requests_per_minute": 60, "storage": "redis://127.0.0.1/0"}
+    with capture_logs() as logs:
+        limits.tell_shares(make_settings(), 4)
+        limits.tell_shares(make_settings(api__rate_limit=together), 4)
+    assert logs == []
