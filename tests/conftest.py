@@ -9,6 +9,7 @@ from collections.abc import Iterator
 import pytest
 from hypothesis import HealthCheck, settings
 from kit.dealing import dealt
+from kit.secrets import noticed
 from kit.thrift import cheap_hashes, collect_less_garbage, compiled_once, described_when_asked
 
 pytest_plugins = ["kit.fixtures"]
@@ -45,4 +46,11 @@ def pytest_collection_finish() -> None:
 def thrift() -> Iterator[None]:
     """Spare time; see ``kit.thrift``."""
     with cheap_hashes(), compiled_once(), described_when_asked():
+        yield
+
+
+@pytest.fixture(scope="session", autouse=True)
+def secrets() -> Iterator[None]:
+    """Notice what must be told nowhere; see ``kit.secrets``."""
+    with noticed():
         yield

@@ -18,6 +18,7 @@ from typing import Any
 import requests
 from kit.client import Client
 from kit.patience import PATIENCE_SECONDS, await_that
+from kit.secrets import audited, command_lines, leaks, register, register_environment
 
 _ROLES = {
     "conductor": "app.cli.conductor", "web": "app.cli.web_process", "template": "app.cli._template",
@@ -49,6 +50,7 @@ def run_slipway(
     typed: str = "",
 ) -> subprocess.CompletedProcess[str]:
     """Run a ``slipway`` command that ends by itself; ``typed`` is its standard input."""
+    register(typed.strip())
     return subprocess.run(
         slipway(*arguments), env=clean_environment(env), cwd=cwd, capture_output=True, text=True,
         timeout=PATIENCE_SECONDS, check=False, input=typed,
@@ -99,6 +101,7 @@ class Service:
         # Tests speak of 'the' web process, whatever the machine has cores for.
         given = {"SLIPWAY_WEB__PROCESSES": "1", **(env or {})}
         self._env = clean_environment({k: v for k, v in given.items() if v is not None})
+        register_environment(self._env)
         self._arguments = [*(arguments or ["--data-dir", self.data_dir]), "--port", "0"]
         self._cwd = cwd
         self._stdout, self._stderr = folder / "service.out", folder / "service.log"
@@ -192,9 +195,15 @@ class Service:
         return Client(self.url, (user, password) if user else self.user)
 
     def end(self) -> None:
-        """End whatever is left of it: its processes, and the jobs that it began."""
+        """End whatever is left of it: its processes, and the jobs that it began.
+
+        Raises:
+            AssertionError: It told a secret; see :mod:`kit.secrets`.
+        """
+        told: list[str] = []
         if self._process is not None and self._process.poll() is None:
             family = [self.pid, *self.children()]
+            told += leaks("command lines", command_lines(family))
             self._process.terminate()
             with suppress(subprocess.TimeoutExpired):
                 self._process.wait(30)
@@ -207,6 +216,16 @@ class Service:
             await_that(lambda: not self.jobs(), "the jobs have ended", 10)
         for shim in self.jobs():
             os.kill(shim, signal.SIGKILL)
+        told += leaks("its log", self.log)
+        if self._stdout.exists():
+            told += leaks("its output", self._stdout.read_text(encoding="utf-8"))
+        told += leaks("its audit", audited(self._database_url))
+        assert told == []
+
+    @property
+    def _database_url(self) -> str:
+        embedded = f"sqlite:///{self.data_dir / 'slipway.db'}"
+        return self._env.get("SLIPWAY_DATABASE__URL", embedded)
 
     def heal(self) -> None:
         """Bring it back to how it was after its start, whatever a test did to it.

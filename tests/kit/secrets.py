@@ -1,0 +1,140 @@
+"""The secrets that tests use, and the search for them in all that services leave behind.
+
+What is sent as a credential and what is answered as one is noticed where it passes
+(:func:`noticed`), and so is what a service is started with (:class:`kit.service.Service`). When a
+service of the tests ends, all that it wrote about itself, its audit and the command lines of its
+processes are searched for every secret of the whole run so far, in each form that it may have.
+"""
+
+from __future__ import annotations
+
+import base64
+import binascii
+import json
+import re
+from collections.abc import Iterable, Iterator, Mapping
+from contextlib import contextmanager
+from pathlib import Path
+from typing import Any
+from urllib.parse import parse_qsl, quote, urlsplit
+
+import pytest
+import requests
+from sqlalchemy import create_engine, inspect, text
+
+_SHORTEST = 12
+"""Shorter ones stand in texts by chance."""
+_ANSWERED = ("key", "token", "access_token", "refresh_token", "ticket", "csrf_token")
+_ASKED = ("api_key", "ticket", "token", "access_token", "code")
+_NAMED = re.compile(r"(SECRET|PASSWORD|TOKEN|MASTER_KEY)(_ID)?$")
+
+_secrets: set[str] = set()
+
+
+def register(secret: str | None) -> None:
+    """Note a secret; one that is too short to be told from other words is passed over."""
+    if secret and len(secret) >= _SHORTEST:
+        _secrets.add(secret)
+
+
+def register_environment(variables: Mapping[str, str]) -> None:
+    """Note the secrets among the settings that a service is started with."""
+    for name, value in variables.items():
+        if _NAMED.search(name):
+            register(value)
+        if "://" in value:
+            register(urlsplit(value).password)
+
+
+@contextmanager
+def noticed() -> Iterator[None]:
+    """Note every credential that ``requests`` sends, and what is answered as one."""
+    send = requests.Session.send
+
+    def watched(self: Any, request: Any, **more: Any) -> requests.Response:
+        _register_sent(request)
+        response = send(self, request, **more)
+        if not more.get("stream") and len(response.content) < 100_000:
+            _register_answered(response)
+        return response
+
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(requests.Session, "send", watched)
+        yield
+
+
+def _register_sent(request: requests.PreparedRequest) -> None:
+    scheme, _, credential = str(request.headers.get("Authorization", "")).partition(" ")
+    if scheme == "Basic":
+        try:
+            register(base64.b64decode(credential).decode().partition(":")[2])
+        except (binascii.Error, UnicodeDecodeError):
+            register(credential)
+    else:
+        register(credential)
+    register(request.headers.get("X-API-Key"))
+    for name, value in parse_qsl(urlsplit(request.url or "").query):
+        if name in _ASKED:
+            register(value)
+
+
+def _register_answered(response: requests.Response) -> None:
+    for cookie in response.cookies:
+        register(cookie.value)
+    if response.headers.get("Content-Type") == "application/json":
+        try:
+            body = json.loads(response.content)
+        except ValueError:
+            return
+        for name in _ANSWERED if isinstance(body, dict) else ():
+            register(body.get(name) if isinstance(body.get(name), str) else None)
+
+
+def forms(secret: str) -> set[str]:
+    """The ways in which a secret may be written: as it is, percent-encoded, in base64."""
+    encoded = quote(secret, safe="")
+    found = {secret, encoded, encoded.replace("_", "%5F"), encoded.replace("_", "%5f")}
+    for number in range(3):  # wherever it stands in what is encoded
+        whole = base64.b64encode(b"x" * number + secret.encode()).decode()
+        found.add(whole[4 if number else 0 : -4])
+    return found
+
+
+def leaks(what: str, said: str, secrets: Iterable[str] | None = None) -> list[str]:
+    """Find secrets in a text, those of the run unless others are given.
+
+    Returns:
+        Where each stands, by what comes before it.
+    """
+    return [
+        f"{what}: {said[max(0, at - 300) : at]}<here>"
+        for secret in (_secrets if secrets is None else secrets)
+        for form in forms(secret)
+        if (at := said.find(form)) >= 0
+    ]
+
+
+def audited(database_url: str) -> str:
+    """All that the audit of a store holds, as text; nothing where there is none any more."""
+    if database_url.startswith("sqlite") and not Path(urlsplit(database_url).path[1:]).exists():
+        return ""
+    engine = create_engine(database_url)
+    try:
+        with engine.connect() as store:
+            if not inspect(store).has_table("audit"):
+                return ""
+            return "\n".join(map(repr, store.execute(text("SELECT * FROM audit"))))
+    finally:
+        engine.dispose()
+
+
+def command_lines(pids: Iterable[int]) -> str:
+    """How processes were called, as everybody on the machine can read it."""
+    lines = []
+    for pid in pids:
+        try:
+            raw = Path(f"/proc/{pid}/cmdline").read_bytes()
+        except OSError:
+            continue
+        lines.append(raw.replace(b"\0", b" ").decode(errors="replace"))
+    return "\n".join(lines)
