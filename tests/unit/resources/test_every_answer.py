@@ -11,6 +11,7 @@ import pytest
 from flask import Response
 from service_kit import Service, basic, users
 
+from app.domain import ExecutionStatus, Observation
 from app.errors import ConfigError
 from app.resources._dialects import Dialects
 from app.resources._every_answer import EveryAnswer
@@ -88,9 +89,10 @@ class TestPreflight:
         self, portal: Service
     ) -> None:
         for headers in ({}, {"Origin": PORTAL}, {"Access-Control-Request-Method": "GET"}):
-            answer = portal.client.options("/workflows", headers=headers)
-            assert answer.status_code == 200
-            assert {"GET", "POST", "OPTIONS"} <= {*answer.headers["Allow"].split(", ")}
+            for path in addresses(portal):
+                answer = portal.client.options(path, headers=headers)
+                assert answer.status_code == 200, path
+                assert {"OPTIONS"} < {*answer.headers["Allow"].split(", ")}, path
 
     def test_it_is_as_any_other_request_where_no_origin_is_listed(self, guarded: Service) -> None:
         answer = guarded.client.options("/workflows", headers=PREFLIGHT)
@@ -123,6 +125,28 @@ class TestAnswers:
             assert answer.status_code == status, (method, path)
             assert_readable(answer)
             assert_unreadable(portal.client.open(path, method=method))
+
+    def test_a_page_can_read_that_something_is_in_the_way_or_too_much(
+        self, make_service: ServiceMaker
+    ) -> None:
+        service = make_service(
+            api__auth=users(),
+            api__cors={"origins": [PORTAL]},
+            api__rate_limit__requests_per_minute=2,
+        )
+        client, own = service.client, {**basic("ada", "ada's pass"), "Origin": PORTAL}
+        for _ in range(5):  # counts for no limit, nor do its credentials for wrong ones
+            for more in ({}, basic("ada", "wrong")):
+                assert (
+                    client.options("/executions", headers={**PREFLIGHT, **more}).status_code == 204
+                )
+        execution = service.add_execution("ada")
+        done = Observation(ExecutionStatus.SUCCESS, cursor=None, log_complete=True)
+        service.record(execution, done)
+        for status in (409, 409, 429):
+            answer = client.post(f"/executions/{execution.id}/pause", headers=own)
+            assert answer.status_code == status, answer.text
+            assert_readable(answer)
 
     def test_what_varies_already_varies_by_the_origin_as_well(self, portal: Service) -> None:
         answer = Response(headers={"Vary": "Accept"})
