@@ -1,0 +1,80 @@
+"""Rubbish, and almost rubbish, with the credentials of everybody: no role finds what breaks."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from typing import Any
+
+import pytest
+from hypothesis import HealthCheck, settings
+from kit.fixtures import SETTINGS
+from kit.service import Service, run_slipway
+from kit.stress import scaled
+from kit.tokens import SECRET, claims, sign
+from schemathesis import Case
+from test_fuzz import SCHEMAS, send
+
+PEOPLE = ("anonymous", "user", "developer", "operator", "admin", "narrow key", "token")
+PASSWORD = "a password of the fuzz"
+SOME = settings(
+    max_examples=scaled(20, 1), derandomize=True, deadline=None, database=None,
+    suppress_health_check=list(HealthCheck),
+)  # fmt: skip
+
+
+@pytest.fixture(scope="module")
+def guarded(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Service]:
+    """A service that asks who is there."""
+    folder = tmp_path_factory.mktemp("guarded")
+    env = {
+        **SETTINGS,
+        "SLIPWAY_API__AUTH__TYPE": "[basic, api_key, jwt]",
+        "SLIPWAY_API__AUTH__SECRET": SECRET,
+    }
+    for role in PEOPLE[1:5]:
+        words = ("user", "add", f"the-{role}", "--role", role, "--data-dir", folder / "data")
+        added = run_slipway(*words, env=env, typed=PASSWORD)
+        assert added.returncode == 0, added.stderr
+    service = Service(folder, env=env)
+    service.user = ("the-admin", PASSWORD)
+    try:
+        yield service.start()
+    finally:
+        service.end()
+
+
+@pytest.fixture(scope="module")
+def headers(guarded: Service) -> dict[str, dict[str, str]]:
+    """What each of them sends."""
+    made = {"anonymous": {}}
+    for role in PEOPLE[1:5]:
+        client = guarded.client(f"the-{role}", PASSWORD)
+        key = client.send("POST", "/api_keys", json={"name": "fuzz"}).json()["key"]
+        made[role] = {"X-API-Key": key}
+    wish = {"name": "narrow", "scopes": ["executions:read", "keys:read"]}
+    narrow = guarded.client().send("POST", "/api_keys", json=wish).json()["key"]
+    token = sign(claims(sub="jane", roles=["admin"]))
+    return {
+        **made,
+        "narrow key": {"Authorization": f"Bearer {narrow}"},
+        "token": {"Authorization": f"Bearer {token}"},
+    }
+
+
+def fuzz(schema: Any, name: str) -> Any:
+    @schema.exclude(path_regex="^/users/me").parametrize()
+    @SOME
+    def test(case: Case, guarded: Service, headers: dict[str, dict[str, str]]) -> None:
+        case.headers = {
+            field: value for field, value in (case.headers or {}).items()
+            if field.lower() not in ("authorization", "x-api-key")
+        } | headers[name]  # fmt: skip
+        send(case, guarded.url)
+
+    return test
+
+
+for _document, _schema in SCHEMAS.items():
+    for _name in PEOPLE:
+        _test = f"test_no_request_to_{_document}_of_{_name.replace(' ', '_')}_breaks_the_service"
+        globals()[_test] = fuzz(_schema, _name)
