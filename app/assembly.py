@@ -45,6 +45,7 @@ if TYPE_CHECKING:
 
 DIALECTS = {
     "root": "app.resources.root:DIALECT",
+    "wattle": "app.resources.wattle:DIALECT",
 }
 """The APIs that there are, by name; each is imported where it is spoken."""
 

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
 from datetime import UTC, datetime
 from enum import IntEnum, IntFlag, StrEnum
@@ -342,12 +342,14 @@ class ResolvedWorkflow:
             before the launch. Then writing the launch down is all that it takes, and nobody asks
             the orchestrator to trigger it.
         kept: The orchestrator may have read part of it before this request, so it may have changed.
+        kept_by: Username of who keeps it as a workflow that stands; empty where nobody does.
     """
 
     description: WorkflowDescription
     origin: Any = field(default=None, compare=False, repr=False)
     reference: JSON = None
     kept: bool = False
+    kept_by: str = ""
 
 
 @dataclass(frozen=True, slots=True)
@@ -578,6 +580,90 @@ class ExecutionFilter:
     workflow: str | None = None
     states: frozenset[ExecutionStatus] | None = None
     continues: str | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class CommandTask:
+    """A task as its maker gave it: one command, and what it needs of others.
+
+    Attributes:
+        command: Program and arguments as one text, split into words as a POSIX shell does it.
+        args: Further arguments, each as it is; None where none were given.
+        working_dir: Folder of the command; None for that of the execution.
+        env: Variables; None where none were given.
+        inputs: By any name, ``<task>/<output>``: an output of another task.
+        outputs: Paths of files, by name.
+        base_env: Variables that those of ``env`` win over.
+        log_dir: Folder for what the command writes to its two streams; None for none.
+    """
+
+    name: str
+    command: str
+    args: Sequence[str] | None = None
+    working_dir: str | None = None
+    env: Mapping[str, str] | None = None
+    inputs: Mapping[str, str] | None = None
+    outputs: Mapping[str, str] | None = None
+    base_env: Mapping[str, str] = field(default_factory=dict)
+    log_dir: str | None = None
+
+    @property
+    def environment(self) -> Mapping[str, str]:
+        """All of its own variables."""
+        return {**self.base_env, **(self.env or {})}
+
+
+@dataclass(frozen=True, slots=True)
+class NewStandingWorkflow:
+    """A workflow that is made to stand; see :class:`StandingWorkflow`."""
+
+    name: str
+    workflow_id: str
+    orchestrator: str
+    owner: str
+    working_dir: str
+    tasks: Sequence[CommandTask]
+
+
+@dataclass(frozen=True, slots=True)
+class StandingWorkflow:
+    """A workflow that is a definition and a run in one.
+
+    Attributes:
+        number: Key within the store; never shown to callers.
+        name: As its maker gave it; it is never given again.
+        workflow_id: Under which its orchestrator offers the definition.
+        owner: Who made it.
+        working_dir: Folder of what its tasks do.
+        version: Another number after each change, and each execution.
+        execution: The current one, which its owner or an operator began; None before the first.
+    """
+
+    number: int
+    name: str
+    workflow_id: str
+    orchestrator: str
+    owner: str
+    working_dir: str
+    version: int
+    created_at: datetime
+    execution: ExecutionSummary | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class StandingTask:
+    """One task of a workflow that stands.
+
+    Attributes:
+        spec: As its maker gave it.
+        task_id: Its name in executions.
+        state: In the current execution; None before the first.
+    """
+
+    spec: CommandTask
+    task_id: str
+    created_at: datetime
+    state: Task | None = None
 
 
 LAUNCH_REACH_SECONDS = 3600.0

@@ -5,6 +5,8 @@
     SlipwayError
     ├── InvalidRequest            the caller must change the request
     │   └── InvalidDefinition     the same, for a workflow definition
+    │       ├── MissingDependency   a task needs what no other makes
+    │       └── CircularDependency  tasks need each other
     ├── SeveralCredentials        two at once, so nobody knows who asks
     ├── NotAuthenticated          nobody, or a wrong password
     │   └── CredentialEnded       a right one, that does not hold any more
@@ -13,9 +15,15 @@
     │   └── ForeignOrigin         a browser asks, for a page of somebody else
     ├── UnknownHost               meant for another service
     ├── NotFound                  no such thing, as far as this caller may know
-    │   └── Hidden                there is one, which this caller may not know
+    │   ├── Hidden                there is one, which this caller may not know
+    │   ├── NoSuchWorkflow        none that stands under a name
+    │   └── NoSuchTask            it stands, without a task of this name
     ├── Conflict                  not in the state that the thing is in
-    │   └── Ambiguous             the name fits several things
+    │   ├── Ambiguous             the name fits several things
+    │   ├── Taken                 another thing has the id, or the name
+    │   │   └── NameTaken         a workflow stands under it, or once did
+    │   ├── NotRunnable           a workflow that runs, or has nothing to run
+    │   └── TaskOpen              a task that runs, or is to run
     ├── LimitExceeded             too much, or too often
     │   └── QuotaExceeded         more than a policy with a name allows
     ├── CapabilityMissing         this orchestrator cannot do that
@@ -40,6 +48,7 @@ from typing import Any, ClassVar, Final, Self
 MAX_FIELDS: Final = 100
 """Most single faults that an error tells; of the others it tells the number."""
 
+_MOST_NAMED: Final = 10
 _MAX_PATH: Final = 300
 _MAX_MESSAGE: Final = 500
 
@@ -136,6 +145,32 @@ class InvalidDefinition(InvalidRequest):
     code = "invalid_definition"
 
 
+class MissingDependency(InvalidDefinition):
+    """A task needs an output that no task makes.
+
+    Args:
+        task: Name of the task.
+        reference: What it needs, as ``<task>/<output>``.
+    """
+
+    def __init__(self, task: str, reference: str) -> None:
+        text = f"The task '{task}' needs '{reference}', and there is no such output."
+        super().__init__(text)
+        self.task, self.reference = task, reference
+
+
+class CircularDependency(InvalidDefinition):
+    """Tasks need each other, or one needs itself.
+
+    Args:
+        cycle: Their names, the first one at the end again.
+    """
+
+    def __init__(self, cycle: list[str]) -> None:
+        super().__init__(f"The tasks need each other: {' -> '.join(cycle[:_MOST_NAMED])}.")
+        self.cycle = cycle
+
+
 class SeveralCredentials(SlipwayError):
     """The request carries more than one credential (RFC 6750, 3.1)."""
 
@@ -197,6 +232,31 @@ class Hidden(NotFound):
     """There is such a thing; callers are told the same as of nothing, and the audit knows."""
 
 
+class NoSuchWorkflow(NotFound):
+    """No workflow stands under a name, as far as this caller may know.
+
+    Args:
+        name: The name.
+    """
+
+    def __init__(self, name: str) -> None:
+        super().__init__(f"There is no workflow '{name}'.")
+        self.name = name
+
+
+class NoSuchTask(NotFound):
+    """A workflow has no task of a name.
+
+    Args:
+        workflow: Name of the workflow.
+        task: The name.
+    """
+
+    def __init__(self, workflow: str, task: str) -> None:
+        super().__init__(f"The workflow '{workflow}' has no task '{task}'.")
+        self.workflow, self.task = workflow, task
+
+
 class Conflict(SlipwayError):
     """The thing is in a state that does not allow this."""
 
@@ -207,6 +267,48 @@ class Ambiguous(Conflict):
     """A name fits several things; ``fields`` lists the candidates."""
 
     code = "ambiguous"
+
+
+class Taken(Conflict):
+    """Another thing has the id, or the name."""
+
+
+class NameTaken(Taken):
+    """A workflow stands under the name, or once did.
+
+    Args:
+        name: The name.
+    """
+
+    def __init__(self, name: str) -> None:
+        super().__init__(f"There is a workflow '{name}' already, or was one.")
+        self.name = name
+
+
+class NotRunnable(Conflict):
+    """A workflow cannot be started as it is now.
+
+    Args:
+        name: Its name.
+        runs: It runs already; else it has no tasks.
+    """
+
+    def __init__(self, name: str, *, runs: bool) -> None:
+        super().__init__(f"The workflow '{name}' {'runs already' if runs else 'has no tasks'}.")
+        self.name, self.runs = name, runs
+
+
+class TaskOpen(Conflict):
+    """A task runs, or is to run in an execution that has not ended.
+
+    Args:
+        workflow: Name of the workflow.
+        task: Name of the task.
+    """
+
+    def __init__(self, workflow: str, task: str) -> None:
+        super().__init__(f"The task '{task}' of the workflow '{workflow}' runs, or is to run.")
+        self.workflow, self.task = workflow, task
 
 
 class LimitExceeded(SlipwayError):

@@ -55,6 +55,7 @@ from app.services.rate_limits import RateLimits
 from app.services.reads import ExecutionReads
 from app.services.repeats import Repeats
 from app.services.ssh_keys import SshKeyService
+from app.services.standing import StandingService
 from app.services.steering import SteeringService
 from app.services.stretches import Stretches
 from app.services.tasks import TaskService
@@ -75,6 +76,7 @@ from app.store.journal import Journal
 from app.store.keys import SshKeys
 from app.store.launches import Launches
 from app.store.signing_keys import SigningKeys
+from app.store.standing import StandingWorkflows
 from app.store.steering import SteeredExecutions
 from app.store.stranded import StrandedExecutions
 from app.store.tickets import Tickets
@@ -202,17 +204,21 @@ def _services(
 
     metrics.waiting.set_function(lambda: changes.waiting)
     metrics.key_store_token.set_function(lambda: key_store.token_ttl_seconds or 0.0)
+    launching = LaunchService(
+        workflow_service,
+        launches,
+        changes,
+        places=places,
+        inputs=InputChecker(isolated),
+        most_open=most_open,
+    )
     return Services(
         settings=settings,
         workflows=workflow_service,
         executions=service,
-        launching=LaunchService(
-            workflow_service,
-            launches,
-            changes,
-            places=places,
-            inputs=InputChecker(isolated),
-            most_open=most_open,
+        launching=launching,
+        standing=StandingService(
+            StandingWorkflows(database), workflow_service, launching, isolated
         ),
         steering=steering,
         tasks=TaskService(steered, launches, known=service, steering=steering, most_open=most_open),

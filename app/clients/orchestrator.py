@@ -32,6 +32,7 @@ from app.domain import (
 from app.errors import CapabilityMissing, SlipwayError
 from app.settings import Settings
 from app.store.database import Database
+from app.store.standing import Along
 
 
 class Capability(StrEnum):
@@ -77,7 +78,7 @@ class LostLaunch(Launch):
 
 _METHODS: Mapping[Capability, tuple[str, ...]] = {
     Capability.PAUSE: ("pause", "resume"),
-    Capability.UPLOAD: ("upload", "remove", "faulty", "settle"),
+    Capability.UPLOAD: ("upload", "remove", "withdraw", "home_of", "faulty", "settle"),
     Capability.ADOPT: ("adopt", "lets_in"),
     Capability.TASK_CONTROL: ("control_task",),
     Capability.CONTINUE: ("carry_over",),
@@ -296,11 +297,29 @@ class Pauser(Protocol):
         """Ask for the end of a pause; on return the request is accepted, not carried out."""
 
 
+@dataclass(frozen=True, slots=True)
+class Keeping:
+    """Of an upload: the definition of a workflow that stands, see :class:`StandingWorkflow`.
+
+    Attributes:
+        owner: Who keeps it; the upload is theirs, whoever sends it.
+        along: What the store writes in the same transaction.
+    """
+
+    owner: str
+    along: Along
+
+
 class Uploader(Protocol):
     """What :attr:`Capability.UPLOAD` adds."""
 
     def upload(
-        self, document: str, workflow_id: str | None, identity: Identity
+        self,
+        document: str,
+        workflow_id: str | None,
+        identity: Identity,
+        *,
+        keeping: Keeping | None = None,
     ) -> tuple[Workflow, bool]:
         """Add a definition, or put one in the place of another.
 
@@ -308,13 +327,14 @@ class Uploader(Protocol):
             document: YAML or JSON text.
             workflow_id: The workflow that it is for; None adds a new one.
             identity: Who uploads it.
+            keeping: It is that of a workflow that stands.
 
         Returns:
             The workflow, and whether it is new.
 
         Raises:
             InvalidDefinition: With all of its faults.
-            Conflict: A new one has the id of one that exists.
+            Taken: A new one has the id of one that exists.
             LimitExceeded: Too many definitions of this user wait to be checked.
         """
 
@@ -323,6 +343,20 @@ class Uploader(Protocol):
 
         Raises:
             NotFound: There is none with this id.
+        """
+
+    def withdraw(self, workflow_id: str, along: Along) -> None:
+        """Offer a definition no more, of a workflow that goes on to stand.
+
+        Args:
+            workflow_id: Its id; there need be none.
+            along: What the store writes in the same transaction.
+        """
+
+    def home_of(self, workflow_id: str) -> str:
+        """Return the absolute path of a folder for the files of a workflow that stands.
+
+        It is the same for all of its executions, and made by the first that works in it.
         """
 
     def faulty(self) -> list[FaultyWorkflow]:

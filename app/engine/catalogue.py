@@ -7,11 +7,12 @@ from collections.abc import Callable
 from app.domain import Role
 from app.engine.compiled import Compiled
 from app.engine.folder import DefinitionFolder, FaultyFile
-from app.errors import Conflict, NotFound
+from app.errors import Conflict, NotFound, Taken
 from app.store.execution_rows import now
+from app.store.standing import Along
 from app.store.uploads import Quota, Upload, UploadedDefinitions
 
-_SUMMARY = ("id", "name", "description", "digest", "asks")
+_SUMMARY = ("id", "name", "description", "digest", "asks", "kept_by")
 
 
 QuotaOf = Callable[[frozenset[Role]], Quota]
@@ -76,6 +77,7 @@ class Catalogue:
         *,
         replace: bool,
         roles: frozenset[Role] = frozenset(),
+        along: Along = lambda _: None,
     ) -> bool:
         """Store an uploaded definition; on return the disk has it, and every machine offers it.
 
@@ -85,19 +87,22 @@ class Catalogue:
             username: Who uploaded it.
             replace: Take the place of one of the same id.
             roles: Their roles.
+            along: What the store writes in the same transaction.
 
         Returns:
             Whether none was offered under its id before.
 
         Raises:
-            Conflict: One is, and it is not to be replaced; or there are too many, or the user has
-                uploaded too many or too much.
+            Taken: One is, and it is not to be replaced.
+            Conflict: There are too many, or the user has uploaded too many or too much.
         """
         new = self._find(compiled.id) is None
         if not new and not replace:
-            raise Conflict(f"There is a workflow '{compiled.id}' already; replace it instead.")
+            raise Taken(f"There is a workflow '{compiled.id}' already; replace it instead.")
         quota = self._quota_of(roles)
-        self._uploads.put(as_upload(compiled, username), document, quota, replace=replace)
+        self._uploads.put(
+            as_upload(compiled, username), document, quota, replace=replace, along=along
+        )
         return new
 
     def remove(self, workflow_id: str) -> None:
@@ -116,6 +121,15 @@ class Catalogue:
             f"The workflow '{workflow_id}' was not uploaded: it comes from the folder of workflows "
             f"({files}), and only an operator of the service can remove it there."
         )
+
+    def withdraw(self, workflow_id: str, along: Along) -> None:
+        """Offer an uploaded definition no more, of a workflow that goes on to stand.
+
+        Args:
+            workflow_id: Its id.
+            along: What the store writes in the same transaction.
+        """
+        self._uploads.withdraw(workflow_id, along)
 
     def settle(self) -> bool:
         """Wait for the files that are being read.

@@ -52,6 +52,7 @@ class Compiled:
         digest: Under which the store has what the definition says.
         asks: Paths of the resources that not every launcher gives; of very many the first.
         stale: Whether its file holds something else by now, which is faulty.
+        kept_by: Username of who keeps it as a workflow that stands; empty where nobody does.
     """
 
     key: str
@@ -61,6 +62,7 @@ class Compiled:
     digest: str
     asks: tuple[str, ...] = ()
     stale: bool = False
+    kept_by: str = ""
 
     @classmethod
     def load(cls, key: str, summary: Mapping[str, Any]) -> Compiled:

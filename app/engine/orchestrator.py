@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import dataclasses
 import os
 from collections.abc import Callable, Collection
 from dataclasses import dataclass
@@ -9,7 +10,7 @@ from functools import partial
 from pathlib import Path
 
 from app.caching import SharedReads
-from app.clients.orchestrator import Capability, Context, Orchestrator
+from app.clients.orchestrator import Capability, Context, Keeping, Orchestrator
 from app.domain import (
     JSON,
     Carried,
@@ -49,9 +50,13 @@ from app.settings import Allowances
 from app.settings.schema import Choice, Chosen, setting
 from app.store.compiled import WorkflowFiles
 from app.store.definitions import DefinitionSnapshots
+from app.store.standing import Along
 from app.store.task_cursors import TaskCursors
 from app.store.task_wishes import TaskWishes
 from app.store.uploads import Quota, UploadedDefinitions
+
+_HOMES = "workflows"
+"""Among the folders of executions, whose names are ids."""
 
 
 @dataclass(frozen=True)
@@ -168,7 +173,9 @@ class EngineOrchestrator(Orchestrator):
         compiled: Compiled = found.origin
         self._check_resources(compiled)
         reference = {"definition": compiled.digest}
-        return ResolvedWorkflow(self._description(compiled), reference=reference)
+        return ResolvedWorkflow(
+            self._description(compiled), reference=reference, kept_by=compiled.kept_by
+        )
 
     def _description(self, compiled: Compiled) -> WorkflowDescription:
         details = self._compiler.details(compiled)
@@ -247,10 +254,15 @@ class EngineOrchestrator(Orchestrator):
         self._machine.watch.listen(wake)
 
     def upload(
-        self, document: str, workflow_id: str | None, identity: Identity
+        self,
+        document: str,
+        workflow_id: str | None,
+        identity: Identity,
+        *,
+        keeping: Keeping | None = None,
     ) -> tuple[Workflow, bool]:
         """Add a definition, or put one in the place of another; see the contract."""
-        owner = identity.username
+        owner = keeping.owner if keeping else identity.username
         text = document.encode()
         compiled = self._valid(text, owner)
         if workflow_id not in (None, compiled.id, compiled.name):
@@ -259,14 +271,25 @@ class EngineOrchestrator(Orchestrator):
         written = self._compiler.rewritten(text, owner)
         compiled = self._valid(written, owner)
         replace = workflow_id is not None
+        if keeping:
+            compiled = dataclasses.replace(compiled, kept_by=keeping.owner)
         new = self._catalogue.add(
-            compiled, written.decode(), owner, replace=replace, roles=identity.roles
-        )
+            compiled, written.decode(), owner, replace=replace, roles=identity.roles,
+            along=keeping.along if keeping else lambda _: None,
+        )  # fmt: skip
         return self._workflow(compiled), new
 
     def remove(self, workflow_id: str) -> None:
         """Remove a definition; see the contract."""
         self._catalogue.remove(workflow_id)
+
+    def withdraw(self, workflow_id: str, along: Along) -> None:
+        """Offer a definition no more; see the contract."""
+        self._catalogue.withdraw(workflow_id, along)
+
+    def home_of(self, workflow_id: str) -> str:
+        """Return the folder of a workflow that stands; see the contract."""
+        return str(self._machine.executions_dir.absolute() / _HOMES / workflow_id)
 
     def faulty(self) -> list[FaultyWorkflow]:
         """Return which files are not offered as they are; see the contract."""

@@ -76,6 +76,7 @@ class Dialect:
             a password then, which pages with a form of their own have no use for.
         takes_query_keys: Whether API keys may stand in the address (``?api_key=``), which ends in
             the logs of proxies. It is for clients of an API that has always had it so.
+        without: Prefixes below its own that are another dialect's, also where that is not served.
     """
 
     name: str
@@ -86,6 +87,7 @@ class Dialect:
     document: Document | None = None
     names_challenges: bool = True
     takes_query_keys: bool = False
+    without: Sequence[str] = ()
 
     def __post_init__(self) -> None:
         if self.prefix and not _PREFIX.fullmatch(self.prefix):
@@ -102,5 +104,11 @@ class Dialect:
         return f"{self.prefix}/openapi.yaml"
 
     def owns(self, path: str) -> bool:
-        """Return whether an address lies below the prefix."""
-        return not self.prefix or path == self.prefix or path.startswith(f"{self.prefix}/")
+        """Return whether an address lies below the prefix, and below none that is another's."""
+        if any(_is_below(path, prefix) for prefix in self.without):
+            return False
+        return not self.prefix or _is_below(path, self.prefix)
+
+
+def _is_below(path: str, prefix: str) -> bool:
+    return path == prefix or path.startswith(f"{prefix}/")

@@ -21,6 +21,11 @@ Caller = Callable[[], Identity]
 """Returns who a reader is by now; raises NotAuthenticated when their credential does not hold."""
 
 
+def may_keep(owner: str, identity: Identity) -> bool:
+    """Return whether a user may see and run what somebody keeps: it is theirs, or everybody's."""
+    return owner == identity.username or is_allowed(identity, Permission.EXECUTIONS_ALL)
+
+
 class Access:
     """Who may know of which execution, and whether a credential still holds.
 

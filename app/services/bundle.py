@@ -19,6 +19,7 @@ from app.services.numbers import NumberChecker
 from app.services.places import Places
 from app.services.rate_limits import RateLimits
 from app.services.ssh_keys import SshKeyService
+from app.services.standing import StandingService
 from app.services.steering import SteeringService
 from app.services.tasks import TaskService
 from app.services.tickets import TicketService
@@ -44,6 +45,7 @@ class Services:
     launching: LaunchService
     steering: SteeringService
     tasks: TaskService
+    standing: StandingService
     logs: LogService
     follow: FollowService
     events: EventService

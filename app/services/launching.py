@@ -29,6 +29,7 @@ from app.errors import (
     UpstreamTimeout,
 )
 from app.inputs import refuse_astray
+from app.services.access import may_keep
 from app.services.inputs import InputChecker
 from app.services.places import Places
 from app.services.workflows import WorkflowService
@@ -81,6 +82,7 @@ class LaunchService:
         key: str | None = None,
         orchestrator: str | None = None,
         beside: Collection[str] = (),
+        version: int | None = None,
     ) -> Execution:
         """Launch a workflow, once.
 
@@ -94,6 +96,7 @@ class LaunchService:
             key: The same key with the same request gives the same execution again.
             orchestrator: Where to look for the workflow only.
             beside: Other names that the request holds; none of them may be an input's.
+            version: Of the workflow that stands, for its next execution: as it was read.
 
         Raises:
             NotFound, Ambiguous: The workflow cannot be told.
@@ -102,6 +105,7 @@ class LaunchService:
             LimitExceeded: Too many wait for launches with keys of theirs, or the user has as many
                 executions that have not ended as they may.
             UpstreamError: It surely did not start.
+            Outdated: The workflow has another version by now.
         """
         digest = "" if key is None else _digest(reference, orchestrator, inputs)
         if key is not None:
@@ -115,6 +119,7 @@ class LaunchService:
         intent = replace(
             _intent(behind, workflow, values, identity), key=key, request_digest=digest,
             most_open=self._most_open(identity.roles),
+            leads=_leads(workflow, identity), version=version,
         )  # fmt: skip
         while True:
             execution, new = self._launches.create(intent)
@@ -244,6 +249,13 @@ def _intent(
         titles={step.name: step.title for step in resolved.description.steps if step.title},
         reference=resolved.reference,
     )
+
+
+def _leads(workflow: ResolvedWorkflow, identity: Identity) -> bool:
+    """Return whether what is launched becomes the current execution of a workflow that stands."""
+    if not workflow.kept_by:
+        return False
+    return may_keep(workflow.kept_by, identity)
 
 
 def _digest(reference: str, orchestrator: str | None, inputs: JSON) -> str:

@@ -20,6 +20,7 @@ from app.domain import (
 from app.errors import (
     Ambiguous,
     CapabilityMissing,
+    Conflict,
     FieldError,
     InvalidDefinition,
     NotFound,
@@ -82,6 +83,28 @@ class WorkflowService:
 
     def _faulty(self) -> list[FaultyWorkflow]:
         return [workflow for taker in self._uploaders() for workflow in taker.faulty()]
+
+    def taker(self) -> tuple[str, Uploader]:
+        """Return the first orchestrator that takes definitions, and its name.
+
+        Raises:
+            CapabilityMissing: None does.
+        """
+        for name, orchestrator in self._orchestrators.items():
+            if Capability.UPLOAD in orchestrator.capabilities:
+                return name, uploader(orchestrator)
+        raise CapabilityMissing("No orchestrator takes definitions.")
+
+    def taker_named(self, orchestrator: str) -> Uploader:
+        """Return an orchestrator that took definitions.
+
+        Raises:
+            Conflict: It is not configured any more.
+            CapabilityMissing: It takes none any more.
+        """
+        if orchestrator not in self._orchestrators:
+            raise Conflict(f"The orchestrator '{orchestrator}' is not configured any more.")
+        return uploader(self._orchestrators[orchestrator])
 
     def _uploaders(self) -> list[Uploader]:
         return [

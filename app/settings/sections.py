@@ -199,7 +199,8 @@ class ApiSettings:
             validate=validate.Length(min=1, error="must name at least one"),
             metadata={"default_text": "all of them"},
         ),
-        "The APIs that are served, by name: `root`; one of your own as `package.module:NAME`.",
+        "The APIs that are served, by name: `root`, `wattle` (Wattle Scheduler's, at `/api`); one "
+        "of your own as `package.module:NAME`. A name that is none is refused.",
     )
     auth: AuthSettings = setting(section(AuthSettings), "Authentication.")
     rate_limit: RateLimitSettings = setting(section(RateLimitSettings), "Rate limits.")

@@ -36,6 +36,7 @@ from app.store.given_names import NEXT_NAME, name_parameters
 from app.store.locks import Lock, take_lock
 from app.store.names import fitted, storable
 from app.store.schema import executions, launch_keys, spent_names, tasks
+from app.store.standing import lead
 
 # Made once, since SQLAlchemy takes longer to make one than SQLite to run it.
 _ADD = insert(executions).values(awf_name=NEXT_NAME).returning(*WHOLE.columns)
@@ -102,6 +103,8 @@ class Intent:
     Attributes:
         steps: Names of the steps, in order.
         titles: Names of steps for people, by name, of those that have another one.
+        leads: It becomes the current execution of the workflow, which stands.
+        version: Of that workflow, as it was read; None for whatever it is.
         key: The key with which the caller repeats a launch, if any.
         request_digest: Digest of what was asked, to tell a repetition from another request.
         reference: Under which the orchestrator finds it, where that is known before it is asked:
@@ -124,6 +127,8 @@ class Intent:
     reference: JSON = None
     most_open: int | None = None
     titles: Mapping[str, str] = field(default_factory=dict)
+    leads: bool = False
+    version: int | None = None
     asked_by: str | None = None
     continued: Continued | None = None
 
@@ -259,6 +264,8 @@ class Launches:
         if intent.continued is not None:
             carried = intent.continued.carried
             task_rows.store(connection, row.number, carried.tasks, carried.task_cursors)
+        if intent.leads:
+            lead(connection, intent.workflow_id, row.number, intent.version)
         return WHOLE.of(row)
 
     def launched_with(self, owner: str, key: str, request_digest: str) -> Execution | None:

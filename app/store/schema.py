@@ -347,6 +347,43 @@ ends_told = Table(
     Column("expires_at", Instant, nullable=False, index=True),
 )
 
+standing_workflows = Table(
+    "standing_workflows",
+    metadata,
+    Column("number", _Number, primary_key=True, autoincrement=True),
+    # Of those that are gone, too: no name is ever given again.
+    Column("name", String(200), nullable=False),
+    Column("workflow_id", String(100), nullable=False),
+    Column("orchestrator", String(64), nullable=False),
+    Column("owner", String(100), nullable=False),
+    Column("working_dir", Text, nullable=False),
+    Column("version", Integer, nullable=False),
+    # Number of the current one.
+    Column("execution", BigInteger),
+    Column("created_at", Instant, nullable=False),
+    Column("deleted_at", Instant),
+    Index("ix_standing_workflows_name", "name", unique=True),
+    Index("ix_standing_workflows_workflow_id", "workflow_id"),
+    Index("ix_standing_workflows_owner", "owner", "number"),
+    sqlite_autoincrement=True,
+)
+
+standing_tasks = Table(
+    "standing_tasks",
+    metadata,
+    Column("workflow", BigInteger, primary_key=True),
+    Column("position", Integer, primary_key=True),
+    Column("name", String(255), nullable=False),
+    # Its name in executions.
+    Column("task_id", String(64), nullable=False),
+    # As its maker gave it; see `app.domain.CommandTask`.
+    Column("spec", Json, nullable=False),
+    Column("created_at", Instant, nullable=False),
+    Column("deleted_at", Instant),
+    Index("ix_standing_tasks_name", "workflow", "name", unique=True),
+    sqlite_with_rowid=False,
+)
+
 ssh_keys = Table(
     "ssh_keys",
     metadata,

@@ -10,10 +10,11 @@ from typing import Any, Final
 from sqlalchemy import Connection, bindparam, delete, func, insert, select
 
 from app.domain import JSON
-from app.errors import Conflict
+from app.errors import Conflict, Taken
 from app.store.database import Database
 from app.store.locks import Lock, take_lock
 from app.store.schema import uploaded_definitions
+from app.store.standing import Along, forget
 
 MAX_UPLOADS: Final = 1000
 """Most uploaded definitions of all users together; each list shows them all."""
@@ -40,6 +41,11 @@ class Upload:
     summary: Mapping[str, JSON]
     uploaded_by: str
     uploaded_at: datetime
+
+    @property
+    def kept_by(self) -> str:
+        """Username of who keeps it as a workflow that stands; empty where nobody does."""
+        return str(self.summary.get("kept_by", ""))
 
 
 @dataclass(frozen=True, slots=True)
@@ -80,7 +86,13 @@ class UploadedDefinitions:
             return connection.execute(query).scalar()
 
     def put(
-        self, upload: Upload, document: str, quota: Quota | None, *, replace: bool = True
+        self,
+        upload: Upload,
+        document: str,
+        quota: Quota | None,
+        *,
+        replace: bool = True,
+        along: Along = lambda _: None,
     ) -> None:
         """Store a definition, all of it or nothing; on return the disk has it.
 
@@ -89,20 +101,28 @@ class UploadedDefinitions:
             document: Its text.
             quota: How much its uploader may have in the end; None for no bound.
             replace: Take the place of one of the same id.
+            along: What is written in the same transaction, before it.
 
         Raises:
-            Conflict: There is one, and it is not to be replaced; or there are too many, or its
-                uploader has too many or too much.
+            Taken: There is one, and it is not to be replaced.
+            Conflict: There are too many, or its uploader has too many or too much; or the one that
+                it is to replace belongs to a workflow that stands.
         """
         size = len(document.encode())
 
         def work(connection: Connection) -> None:
             take_lock(connection, Lock.UPLOAD)
+            along(connection)
             before = connection.execute(_ONE, {"of_workflow": upload.workflow_id}).first()
             if before is not None and not replace:
                 if _upload(before) == upload:
                     return  # the answer to the first attempt was lost
-                raise Conflict(f"There is a workflow '{upload.workflow_id}' already.")
+                raise Taken(f"There is a workflow '{upload.workflow_id}' already.")
+            if before is not None and before.summary.get("kept_by", "") and not upload.kept_by:
+                raise Conflict(
+                    f"The workflow '{upload.workflow_id}' was made of single tasks, and changes "
+                    "with them; remove it first."
+                )
             _require_room(connection, upload, size, quota)
             _delete(connection, upload.workflow_id)
             values = {
@@ -119,12 +139,32 @@ class UploadedDefinitions:
         self._database.write(work, idempotent=True)
 
     def remove(self, workflow_id: str) -> bool:
-        """Remove a definition.
+        """Remove a definition; a workflow that stands on it is gone with it.
 
         Returns:
             False when there is none.
         """
-        return self._database.write(lambda c: _delete(c, workflow_id))
+
+        def work(connection: Connection) -> bool:
+            forget(connection, workflow_id)
+            return _delete(connection, workflow_id)
+
+        return self._database.write(work)
+
+    def withdraw(self, workflow_id: str, along: Along) -> None:
+        """Offer a definition no more, of a workflow that goes on to stand.
+
+        Args:
+            workflow_id: Its id.
+            along: What is written in the same transaction, before it.
+        """
+
+        def work(connection: Connection) -> None:
+            take_lock(connection, Lock.UPLOAD)
+            along(connection)
+            _delete(connection, workflow_id)
+
+        self._database.write(work)
 
 
 def _upload(row: Any) -> Upload:

@@ -25,7 +25,7 @@ _MODULES = (
     "test_journal", "test_stored_executions", "test_changes", "test_other_tables",
     "test_migrations", "test_names_and_tasks", "test_uploads", "test_references_and_lists",
     "test_execution_views", "test_given_names", "test_task_wishes", "test_retention",
-    "test_stored_users", "test_audit_log", "test_continued",
+    "test_stored_users", "test_audit_log", "test_continued", "test_standing_workflows",
 )  # fmt: skip
 _FIXTURES = {
     "changes",

@@ -17,7 +17,15 @@ from kit.tokens import SECRET, claims, sign
 from service_kit import PASSWORDS, ROLES, Service, basic, users
 from sqlalchemy import select, update
 
-from app.domain import Credential, ExecutionStatus, Identity, Observation, Permission, Role
+from app.domain import (
+    CommandTask,
+    Credential,
+    ExecutionStatus,
+    Identity,
+    Observation,
+    Permission,
+    Role,
+)
 from app.identity.api_key_form import make_key
 from app.identity.permissions import is_allowed
 from app.identity.scopes import SCOPES, permissions_of
@@ -146,6 +154,13 @@ def _workflow(service: Service, _: str) -> tuple[str, ...]:
     return ("flow",)
 
 
+def _standing(service: Service, owner: str) -> tuple[str, ...]:
+    name = f"standing-{next(_numbers)}"
+    maker = Identity(owner, frozenset({Role.DEVELOPER}))
+    service.services.standing.create(name, None, [CommandTask("first", "true")], maker)
+    return (name,)
+
+
 PLACES: Mapping[str, Place] = {
     "executions/execution_id": Place(
         _ended_execution,
@@ -156,12 +171,14 @@ PLACES: Mapping[str, Place] = {
     "ssh_keys/key_id": Place(_ssh_key, ("unknown-unknown-unknown-unknown",)),
     "api_keys/key_id": Place(_api_key, ("0123456789abcdef",), Permission.USERS_MANAGE),
     "users/username": Place(_user, ("nobody-of-that-name",), shared=True),
+    "workflows/workflow_name": Place(_standing, ("no-such-workflow",), Permission.EXECUTIONS_ALL),
+    "workers/workflow_name": Place(_standing, ("no-such-workflow",), Permission.EXECUTIONS_ALL),
     "workflows/reference": Place(_workflow, ("no-such-workflow",), shared=True),
 }
 """What stands in the places of addresses, by what they are a part of; whoever adds one says here
 who may know of it."""
 
-PARTS = {"tasks/name": "first", "assets/name": "swagger-ui.css"}
+PARTS = {"tasks/name": "first", "/worker_name": "first", "assets/name": "swagger-ui.css"}
 """What stands in places that mean something only within what the address names before, or that are
 of the service itself."""
 

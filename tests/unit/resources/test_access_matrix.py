@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import itertools
+import re
 from collections.abc import Iterator
 from dataclasses import dataclass, replace
 from functools import cache
@@ -17,6 +18,7 @@ from app.assembly import DIALECTS
 
 PUBLIC = {
     "/openapi.json", "/openapi.yaml", "/toy/openapi.json", "/toy/openapi.yaml",
+    "/api/openapi.json", "/api/openapi.yaml",
     "/docs", "/docs/start.js", "/docs/assets/<path:name>",
     "/health", "/ready", "/version", "/metrics", "/.well-known/jwks.json",
 }  # fmt: skip
@@ -25,6 +27,7 @@ PUBLIC = {
 OWN, FOREIGN, UNKNOWN = "own", "foreign", "unknown"
 REACHED = 0
 """Whatever status an endpoint answers who may call it, for what they may see."""
+_MOMENT = re.compile(r"\d{4}-\d\d-\d\dT[\d:.]+Z")
 _REFUSALS = {401, 403, 404, 405, 429, 500}
 
 
@@ -126,7 +129,7 @@ class Matrix:
             looks = case.whose == FOREIGN and case.status != REACHED and endpoint.method != "GET"
             before = self.things.rows(STRANGER) if looks else []
             response, text = self.ask(case)
-            hidden.get(case.whose, set()).add(text)
+            hidden.get(case.whose, set()).add(_MOMENT.sub("", text.replace(case.word, "")))
             if STRANGER in text and not who.sees_others:
                 yield f"{case} tells of others: {text}"
             if not case.is_right(response):

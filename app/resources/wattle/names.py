@@ -1,0 +1,43 @@
+"""Names of workflows and workers, as this API takes them."""
+
+from __future__ import annotations
+
+import re
+from typing import Any, Final
+
+import marshmallow as ma
+from marshmallow import fields
+
+LONGEST: Final = 200
+"""Characters of a name."""
+_MOST_BYTES: Final = 255  # a worker's name is that of a folder
+_CONTROL: Final = re.compile(r"[\x00-\x1f\x7f-\x9f]")
+
+
+def check_name(name: str) -> None:
+    """Refuse what can be no name.
+
+    Raises:
+        ma.ValidationError: It says why.
+    """
+    if not name or name in (".", ".."):
+        raise ma.ValidationError("must not be empty, '.' or '..'")
+    if "/" in name:
+        raise ma.ValidationError("must not hold '/'")
+    if _CONTROL.search(name):
+        raise ma.ValidationError("must not hold control characters")
+    try:
+        size = len(name.encode())
+    except UnicodeEncodeError:
+        raise ma.ValidationError("must not hold half a character") from None
+    if len(name) > LONGEST or size > _MOST_BYTES:
+        text = f"must have at most {LONGEST} characters, and {_MOST_BYTES} bytes"
+        raise ma.ValidationError(text)
+
+
+class NameField(fields.String):
+    """A name."""
+
+    def __init__(self, **kwargs: Any) -> None:
+        metadata = {"minLength": 1, "maxLength": LONGEST, **kwargs.pop("metadata", {})}
+        super().__init__(validate=check_name, metadata=metadata, **kwargs)

@@ -1,0 +1,269 @@
+"""Workflows that are a definition and a run in one, made of tasks that are one command each.
+
+Such a workflow *stands*: it has a name that is taken once and for all, a definition that the engine
+offers like any other, and a current execution, the last one that its maker or an operator began.
+What others launch of the definition are executions of their own.
+"""
+
+from __future__ import annotations
+
+import json
+import os
+from collections.abc import Sequence
+from dataclasses import asdict, replace
+from typing import Final
+
+from app.clients.orchestrator import Keeping, Uploader
+from app.domain import (
+    CommandTask,
+    Identity,
+    NewStandingWorkflow,
+    Permission,
+    StandingTask,
+    StandingWorkflow,
+)
+from app.engine.composing import compose, composed, needs_of, task_ids, workflow_ids
+from app.errors import (
+    CircularDependency,
+    Conflict,
+    InvalidDefinition,
+    MissingDependency,
+    NameTaken,
+    NoSuchTask,
+    NoSuchWorkflow,
+    NotFound,
+    NotRunnable,
+    Taken,
+)
+from app.identity.permissions import is_allowed, require
+from app.isolation import Isolated, OverBudget
+from app.services.access import may_keep
+from app.services.launching import LaunchService
+from app.services.workflows import WorkflowService
+from app.store.standing import Outdated, StandingWorkflows, adding, deleting
+
+_INLINE_BYTES: Final = 2048
+_COMPOSE: Final = f"{compose.__module__}:{compose.__name__}"
+_MOST_TRIES: Final = 20
+
+
+class StandingService:
+    """Makes, reads and runs workflows that stand.
+
+    Args:
+        standing: Those in the store.
+        workflows: Takes their definitions.
+        launching: Launches them.
+        isolated: Where the words of commands are told apart.
+    """
+
+    def __init__(
+        self,
+        standing: StandingWorkflows,
+        workflows: WorkflowService,
+        launching: LaunchService,
+        isolated: Isolated,
+    ) -> None:
+        self._standing = standing
+        self._workflows = workflows
+        self._launching = launching
+        self._isolated = isolated
+
+    def all(self, identity: Identity) -> list[StandingWorkflow]:
+        """List a user's own, and for operators all."""
+        everybody = is_allowed(identity, Permission.EXECUTIONS_ALL)
+        return self._standing.all(None if everybody else identity.username)
+
+    def get(self, name: str, identity: Identity) -> StandingWorkflow:
+        """Find one by name.
+
+        Raises:
+            NoSuchWorkflow: There is none that this user may see.
+        """
+        found = self._standing.find(name)
+        if found is None or not may_keep(found.owner, identity):
+            raise NoSuchWorkflow(name)
+        return found
+
+    def tasks(self, name: str, identity: Identity) -> list[StandingTask]:
+        """List the tasks of one as they stand in its current execution, as they were given.
+
+        Raises:
+            NoSuchWorkflow: There is none that this user may see.
+        """
+        return self._standing.tasks(self.get(name, identity))
+
+    def task(self, name: str, task: str, identity: Identity) -> StandingTask:
+        """Find one task.
+
+        Raises:
+            NoSuchWorkflow: There is no such workflow that this user may see.
+            NoSuchTask: It has no such task, or not any more.
+        """
+        return _named(self.tasks(name, identity), name, task)
+
+    def create(
+        self,
+        name: str,
+        working_dir: str | None,
+        tasks: Sequence[CommandTask],
+        identity: Identity,
+    ) -> None:
+        """Make a workflow, all of it or nothing.
+
+        Args:
+            name: Its name.
+            working_dir: Its folder, below one of its own unless absolute; None for that one.
+            tasks: Its tasks; their folders are below it unless absolute.
+            identity: Who makes it, and owns it.
+
+        Raises:
+            NotAllowed: The user lacks the permission.
+            NameTaken: There is one of this name, or was.
+            InvalidDefinition: With every fault of the tasks.
+            MissingDependency, CircularDependency: Their inputs are at fault.
+            LimitExceeded: Too many definitions of this user wait to be checked.
+            Conflict: There are too many uploads already.
+        """
+        require(identity, Permission.WORKFLOWS_WRITE)
+        if self._standing.is_taken(name):
+            raise NameTaken(name)
+        orchestrator, taker = self._workflows.taker()
+        for workflow_id in workflow_ids(name):
+            folder = _below(taker.home_of(workflow_id), working_dir or "")
+            placed = [_placed(task, folder) for task in tasks]
+            new = NewStandingWorkflow(
+                name, workflow_id, orchestrator, identity.username, folder, placed
+            )
+            try:
+                self._upload(taker, new, identity)
+            except NameTaken:
+                raise
+            except Taken:  # the id, by a definition of another name
+                continue
+            return
+        raise NameTaken(name)
+
+    def start(self, name: str, identity: Identity) -> None:
+        """Begin a new execution of all tasks.
+
+        Raises:
+            NoSuchWorkflow: There is none that this user may see.
+            NotRunnable: It runs already, or has no tasks.
+            MissingDependency, CircularDependency: What is left of its tasks cannot be run.
+            LimitExceeded: The user has as many executions that have not ended as they may.
+        """
+        for _ in range(_MOST_TRIES):
+            workflow = self.get(name, identity)
+            needs_of([task.spec for task in self._runnable(workflow)])
+            try:
+                self._launching.launch(
+                    workflow.workflow_id,
+                    None,
+                    identity,
+                    orchestrator=workflow.orchestrator,
+                    version=workflow.version,
+                )
+            except Outdated:
+                continue
+            except NotFound:
+                raise NoSuchWorkflow(name) from None
+            return
+        raise _busy(name)
+
+    def delete(self, name: str, task: str, identity: Identity) -> None:
+        """Delete a task that does not run; its record stays, and nobody sees it any more.
+
+        What is left is offered as the definition of the workflow as long as it can be run.
+
+        Raises:
+            NotAllowed: The user lacks the permission.
+            NoSuchWorkflow, NoSuchTask: As :meth:`task`.
+            TaskOpen: It runs, or is yet to run in the current execution.
+        """
+        require(identity, Permission.WORKFLOWS_WRITE)
+        for _ in range(_MOST_TRIES):
+            workflow = self.get(name, identity)
+            tasks = self._standing.tasks(workflow)
+            gone = _named(tasks, name, task)
+            left = [each.spec for each in tasks if each is not gone]
+            along = deleting(workflow, gone)
+            taker = self._workflows.taker_named(workflow.orchestrator)
+            try:
+                if _is_sound(left):
+                    document = self._document(workflow.workflow_id, name, left, workflow.owner)
+                    keeping = Keeping(workflow.owner, along)
+                    taker.upload(document, workflow.workflow_id, identity, keeping=keeping)
+                else:
+                    taker.withdraw(workflow.workflow_id, along)
+            except Outdated:
+                continue
+            return
+        raise _busy(name)
+
+    def _runnable(self, workflow: StandingWorkflow) -> list[StandingTask]:
+        execution = workflow.execution
+        if execution is not None and not execution.status.final:
+            raise NotRunnable(workflow.name, runs=True)
+        tasks = self._standing.tasks(workflow)
+        if not tasks:
+            raise NotRunnable(workflow.name, runs=False)
+        return tasks
+
+    def _upload(self, taker: Uploader, new: NewStandingWorkflow, identity: Identity) -> None:
+        along = adding(new, task_ids([task.name for task in new.tasks]))
+        if not new.tasks:  # there is no such definition
+            self._standing.add(along)
+            return
+        document = self._document(new.workflow_id, new.name, new.tasks, new.owner)
+        taker.upload(document, None, identity, keeping=Keeping(new.owner, along))
+
+    def _document(
+        self, workflow_id: str, name: str, tasks: Sequence[CommandTask], owner: str
+    ) -> str:
+        asked = {"id": workflow_id, "name": name, "tasks": [asdict(task) for task in tasks]}
+        argument = json.dumps(asked).encode()
+        if len(argument) <= _INLINE_BYTES:  # takes less than starting a process
+            return composed(compose(argument))
+        try:
+            outcome = self._isolated.run(
+                owner, f"{compose.__module__}:{compose.__name__}", argument
+            )
+        except OverBudget:
+            raise InvalidDefinition("The workflow takes too long to check.") from None
+        return composed(outcome)
+
+
+def _named(tasks: Sequence[StandingTask], workflow: str, name: str) -> StandingTask:
+    for task in tasks:
+        if task.spec.name == name:
+            return task
+    raise NoSuchTask(workflow, name)
+
+
+def _is_sound(tasks: Sequence[CommandTask]) -> bool:
+    """Return whether what is left of a workflow can be run."""
+    try:
+        needs_of(tasks)
+    except (MissingDependency, CircularDependency):
+        return False
+    return bool(tasks)
+
+
+def _placed(task: CommandTask, folder: str) -> CommandTask:
+    """Return a task with the folders in which it really runs, and leaves what it prints."""
+    return replace(
+        task,
+        working_dir=_below(folder, task.working_dir or ""),
+        log_dir=_below(folder, task.name),
+    )
+
+
+def _below(folder: str, path: str) -> str:
+    """Return a path that is below a folder unless it is absolute, in its shortest form."""
+    found = os.path.normpath(os.path.join(folder, path))  # noqa: PTH118  (texts of users)
+    return found.replace("//", "/", 1)
+
+
+def _busy(name: str) -> Conflict:
+    return Conflict(f"The workflow '{name}' is changed by others all the time; try again.")
