@@ -166,3 +166,9 @@ def test_nobody_waits_for_ever_when_all_come_at_once(turns):
     for thread in threads:
         thread.join(PATIENCE_SECONDS)
     assert served == dict.fromkeys("01234", 80)
+
+
+def test_who_lets_others_go_first_pauses_after_each_few(turns, pauses):
+    for _ in range(20):
+        turns.let_others_go_first("10.0.0.1")
+    assert pauses == [module._PAUSE_SECONDS] * 5
