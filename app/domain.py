@@ -141,11 +141,14 @@ class Credential:
         authenticator: Name of the authenticator that verified it, and can do so again.
         id: What the authenticator knows it by, such as the user name or the id of a key.
         expires_at: When it ends by itself; None where it does not.
+        begun_with: What it was got with and stands for, as a session does; None for what stands for
+            itself.
     """
 
     authenticator: str
     id: str
     expires_at: datetime | None = None
+    begun_with: Credential | None = None
 
 
 @dataclass(frozen=True, slots=True)

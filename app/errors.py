@@ -177,6 +177,12 @@ class SeveralCredentials(SlipwayError):
     code = "several_credentials"
 
 
+class SignInFailed(SlipwayError):
+    """A browser has come back from where somebody should have signed in, and has not."""
+
+    code = "sign_in_failed"
+
+
 class NotAuthenticated(SlipwayError):
     """No credentials, or wrong ones."""
 
@@ -214,6 +220,12 @@ class ForeignOrigin(NotAllowed):
     """A browser sends this for a page from somewhere else."""
 
     code = "foreign_origin"
+
+
+class CsrfTokenMissing(NotAllowed):
+    """A session asks for a change without what only the service's own pages know."""
+
+    code = "csrf_token_missing"
 
 
 class UnknownHost(SlipwayError):

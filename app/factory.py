@@ -22,13 +22,14 @@ from app.domain import Role
 from app.identity import port as identity_port
 from app.identity.key_directory import ApiKeyDirectory
 from app.identity.registry import create_authenticators
+from app.identity.session_directory import SessionDirectory
 from app.identity.users import UserDirectory
 from app.isolation import Isolated
 from app.metrics import Metrics
 from app.observability import request_id
 from app.resources._access_log import AccessLog
 from app.resources._audit import audit_request, current_origin
-from app.resources._browsers import browser_guard, keep_here
+from app.resources._browsers import browser_guard, keep_here, leads_away
 from app.resources._context import EXTENSION
 from app.resources._dialects import Dialects
 from app.resources._every_answer import EveryAnswer
@@ -54,6 +55,7 @@ from app.services.places import Places
 from app.services.rate_limits import RateLimits
 from app.services.reads import ExecutionReads
 from app.services.repeats import Repeats
+from app.services.sessions import SessionService
 from app.services.ssh_keys import SshKeyService
 from app.services.standing import StandingService
 from app.services.steering import SteeringService
@@ -75,6 +77,7 @@ from app.store.executions import Executions
 from app.store.journal import Journal
 from app.store.keys import SshKeys
 from app.store.launches import Launches
+from app.store.sessions import Sessions
 from app.store.signing_keys import SigningKeys
 from app.store.standing import StandingWorkflows
 from app.store.steering import SteeredExecutions
@@ -187,8 +190,11 @@ def _services(
     audit = Audit(AuditLog(database), current_origin)
     api_keys = ApiKeys(database)
     api_key_directory = ApiKeyDirectory(api_keys)
+    session_settings, sessions = settings.api.auth.sessions, Sessions(database)
+    session_directory = SessionDirectory(sessions, session_settings.idle)
     authenticators = create_authenticators(
-        identity_port.Context(settings, database, users, api_key_directory), shared
+        identity_port.Context(settings, database, users, api_key_directory, session_directory),
+        shared,
     )
     access = Access(orchestrators, authenticators, settings.api.auth.recheck)
     service = ExecutionService(
@@ -287,6 +293,14 @@ def _services(
             settings.api.auth,
             audit,
         ),
+        sessions=SessionService(
+            sessions,
+            session_directory,
+            users,
+            authenticators=authenticators,
+            settings=session_settings,
+            audit=audit,
+        ),
         users=UserService(
             Users(database),
             users,
@@ -364,7 +378,7 @@ def _finisher(services: Services) -> Callable[[Response], Response]:
         response.headers.add("X-Request-ID", g.get("request_id", ""))
         tell_standings(response)
         method, status = request.method, response.status_code
-        if 300 <= status < 400:
+        if 300 <= status < 400 and not leads_away():
             keep_here(response)
         metrics.count_request(method, status)
         noteworthy = method not in ("GET", "HEAD", "OPTIONS") or status >= 400

@@ -25,6 +25,10 @@ _SECRET_TEXTS = (
     re.compile(r"\bhv[sb]\.[\w.-]{20,}"),
     # API keys, and what a message has cut off of one; ``%5F`` is how addresses may write ``_``.
     re.compile(r"slw(?:_|%5[Ff])[0-9A-Za-z]{5,}"),
+    # What browsers hold of sessions, and what they are sent back with from where they signed in.
+    re.compile(r"sls(?:_|%5[Ff])[0-9A-Za-z_-]{5,}"),
+    re.compile(r"(?<=[?&]code=)[^&\s'\"]+"),
+    re.compile(r"(?<=[?&]state=)[^&\s'\"]+"),
     # Tokens (RFC 7515, 7.1), which begin with an encoded brace, also when the end is cut off.
     re.compile(r"(?<![\w-])e[wy][\w-]{8,}\.[\w-]{8,}(?:\.[\w-]*)?"),
     re.compile(r"(?<=/ssh_keys/[^/]{8})[^/\s]+"),  # the whole id of a key is as good as the key

@@ -149,6 +149,14 @@ class HttpSession(requests.Session):
             return super().send(request, **kwargs)
 
 
+def bind(session: requests.Session, upstream: str, seconds: float, max_body_bytes: int) -> None:
+    """Give a session of some library the bounds of ours; see :class:`HttpSession`."""
+    session.trust_env = False
+    session.cookies.set_policy(DefaultCookiePolicy(allowed_domains=()))
+    for scheme in ("http://", "https://"):
+        session.mount(scheme, _OneShotAdapter(upstream, seconds, max_body_bytes))
+
+
 class _BoundedAdapter(HTTPAdapter):
     """Sends one request, and reads the whole answer within its bounds."""
 

@@ -2,17 +2,11 @@
 
 from __future__ import annotations
 
-from typing import Any, Final
+from typing import Any
 
-from app.clients._http import HttpSession, expecting_shape, read_json
+from app.clients._http import expecting_shape
+from app.clients.issuers import UPSTREAM, fetch_document, fetch_metadata, not_to_be_trusted
 from app.clients.safe_addresses import is_safe
-from app.errors import UpstreamGarbled, UpstreamRefused
-
-TIMEOUT_SECONDS: Final = 5.0
-"""Longest wait for a connection, and for an answer."""
-_UPSTREAM: Final = "The issuer of the tokens"
-_MOST_BYTES: Final = 256 * 1024
-_METADATA: Final = "/.well-known/openid-configuration"
 
 
 class KeySetClient:
@@ -27,10 +21,6 @@ class KeySetClient:
     def __init__(self, issuer: str | None, jwks_url: str | None) -> None:
         self._issuer = issuer
         self._jwks_url = jwks_url
-        self._session = HttpSession(
-            _UPSTREAM, timeout_seconds=TIMEOUT_SECONDS, keep_alive=False,
-            max_body_bytes=_MOST_BYTES,
-        )  # fmt: skip
 
     def fetch(self) -> list[Any]:
         """Return the keys, which nobody has looked at yet.
@@ -39,25 +29,14 @@ class KeySetClient:
             UpstreamError: They cannot be had, or the answer is no set of keys.
         """
         url = self._jwks_url or self._discover()
-        with expecting_shape(_UPSTREAM):
-            keys = self._get(url)["keys"]
+        with expecting_shape(UPSTREAM):
+            keys = fetch_document(url)["keys"]
             if not isinstance(keys, list):
                 raise TypeError("'keys' is no list")
         return keys
 
     def _discover(self) -> str:
-        issuer = self._issuer or ""
-        with expecting_shape(_UPSTREAM):
-            metadata = self._get(issuer.rstrip("/") + _METADATA)
-            told, url = metadata["issuer"], metadata["jwks_uri"]
-        if told != issuer or not isinstance(url, str) or not is_safe(url):
-            detail = "its metadata name another issuer, or an address that is not safe"
-            raise UpstreamGarbled(f"{_UPSTREAM} cannot be trusted.", detail=detail)
+        url = fetch_metadata(self._issuer or "").get("jwks_uri")
+        if not isinstance(url, str) or not is_safe(url):
+            raise not_to_be_trusted()
         return url
-
-    def _get(self, url: str) -> Any:
-        response = self._session.get(url, headers={"Accept": "application/json"})
-        if response.status_code != 200:
-            detail = f"HTTP {response.status_code}"
-            raise UpstreamRefused(f"{_UPSTREAM} does not tell its keys.", detail=detail)
-        return read_json(response, _UPSTREAM)

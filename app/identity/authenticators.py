@@ -10,7 +10,14 @@ from typing import Final
 from app.domain import Identity
 from app.errors import NotAuthenticated, SeveralCredentials
 from app.identity.checking import Checker
-from app.identity.port import API_KEY_FIELD, Authenticator, Challenge, RequestView, SignInNeeded
+from app.identity.port import (
+    API_KEY_FIELD,
+    Authenticator,
+    BrowserSignIn,
+    Challenge,
+    RequestView,
+    SignInNeeded,
+)
 
 _JOINED: Final = re.compile(r",\s*(?:basic|bearer)\s", re.IGNORECASE)
 """Two fields of one name, which a server may make one of (RFC 9110, 5.3)."""
@@ -62,6 +69,12 @@ class Authenticators:
         if authenticator is None:
             raise NotAuthenticated("This way to sign in is not offered any more.")
         return _unexpired(authenticator.recheck(_unexpired(identity)))
+
+    @property
+    def browser(self) -> BrowserSignIn | None:
+        """How a browser signs in by being sent elsewhere; None where it cannot."""
+        found = (each.browser for each in self._authenticators.values())
+        return next((each for each in found if each is not None), None)
 
     def challenges(self) -> tuple[Challenge, ...]:
         """Return how one can sign in, for an answer to a request without credentials."""

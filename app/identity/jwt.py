@@ -141,19 +141,19 @@ class Jwt(Authenticator):
         from app.clients.key_sets import KeySetClient  # noqa: PLC0415
         from app.identity.jwt_keys import FetchedKeys, FixedKeys, secret_key  # noqa: PLC0415
 
-        auth, issuers = context.settings.api.auth, _issuers(options)
+        auth, issuers = context.settings.api.auth, issuers_of(options)
         trusted = [
             Trusted(
                 each.issuer,
                 frozenset(each.algorithms),
                 FetchedKeys(KeySetClient(each.issuer, each.jwks_url).fetch, each.algorithms),
-                _rules(each),
+                claim_rules(each),
             )
             for each in issuers
         ]
         if auth.secret is not None:
             keys = FixedKeys(secret_key(auth.secret))
-            rules = _rules(options)
+            rules = claim_rules(options)
             trusted.append(Trusted(options.secret_issuer, frozenset(_SECRET), keys, rules))
         for each in trusted:
             if not each.rules.audience:
@@ -163,7 +163,7 @@ class Jwt(Authenticator):
     @classmethod
     def faults(cls, options: Any, auth: AuthSettings) -> list[FieldError]:
         """Return what is wrong between these settings and the others of who may sign in."""
-        issuers = _issuers(options)
+        issuers = issuers_of(options)
         found = []
         if auth.secret is None and not issuers:
             text = (
@@ -179,7 +179,9 @@ class Jwt(Authenticator):
         if auth.token_issuer in names:
             text = "must be another one than that of the tokens of others, in 'api.auth.jwt'"
             found.append(FieldError("api.auth.token_issuer", text))
-        return found + [fault for place, each in _places(options) for fault in _unsafe(place, each)]
+        return found + [
+            fault for place, each in _places(options) for fault in unsafe_addresses(place, each)
+        ]
 
     def claim(self, request: RequestView) -> Claim | None:
         """Read a token off the header field Authorization."""
@@ -288,11 +290,13 @@ def _places(options: Jwt.Options) -> list[tuple[str, IssuerOptions]]:
     return [("api.auth.jwt", options), *many] if own else many
 
 
-def _issuers(options: Jwt.Options) -> list[IssuerOptions]:
+def issuers_of(options: Jwt.Options) -> list[IssuerOptions]:
+    """Return the issuers of the settings."""
     return [each for _, each in _places(options)]
 
 
-def _unsafe(place: str, each: IssuerOptions) -> list[FieldError]:
+def unsafe_addresses(place: str, each: IssuerOptions) -> list[FieldError]:
+    """Return what is wrong with where the keys of an issuer are."""
     name, url = ("jwks_url", each.jwks_url) if each.jwks_url else ("issuer", each.issuer)
     if url is None:
         return [FieldError(place, "needs 'issuer' or 'jwks_url'")]
@@ -301,7 +305,8 @@ def _unsafe(place: str, each: IssuerOptions) -> list[FieldError]:
     return [FieldError(f"{place}.{name}", "must be an address of HTTPS, or one of loopback")]
 
 
-def _rules(options: IssuerOptions) -> ClaimRules:
+def claim_rules(options: IssuerOptions) -> ClaimRules:
+    """Return how the claims of an issuer are read."""
     return ClaimRules(
         audience=tuple(options.audience),
         user=options.user_claim,

@@ -81,6 +81,15 @@ def parse(text: str) -> Token:
     return Token(str(algorithm), kid, claims, f"{head}.{payload}".encode(), raw)
 
 
+def issuer_of(text: str) -> str | None:
+    """Return who says to have issued a token, of which nothing is verified; None if it is none."""
+    try:
+        issuer = parse(text).claims.get("iss")
+    except NotAuthenticated:
+        return None
+    return issuer if isinstance(issuer, str) else None
+
+
 def _decoded(part: str) -> bytes:
     return urlsafe_b64decode(part + "=" * (-len(part) % 4))
 

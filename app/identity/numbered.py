@@ -51,6 +51,12 @@ class NumberedReads(Generic[K, V]):
                     self._remembered.popitem(last=False)
         return found
 
+    def refresh(self, key: K) -> V:
+        """Return the value of a key as it is now, and remember that."""
+        with self._lock:
+            self._remembered.pop(key, None)
+        return self.get(key)
+
     def expire(self) -> None:
         """Forget what is remembered, because this process has changed something."""
         with self._lock:

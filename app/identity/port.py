@@ -16,6 +16,7 @@ from typing import Any, ClassVar, Final, Protocol, Self
 from app.domain import Credential, Identity
 from app.errors import FieldError, NotAuthenticated
 from app.identity.key_directory import ApiKeyDirectory
+from app.identity.session_directory import SessionDirectory
 from app.identity.users import UserDirectory
 from app.settings import AuthSettings, Settings
 from app.store.database import Database
@@ -84,6 +85,59 @@ class Claim:
 
 
 @dataclass(frozen=True, slots=True)
+class Arrival:
+    """Somebody whom their browser has brought back from where they signed in.
+
+    Attributes:
+        identity: Who they are, with the credential by which they can be asked about again.
+        target: The path here that they wanted to see.
+    """
+
+    identity: Identity
+    target: str
+
+
+class BrowserSignIn(Protocol):
+    """A way to sign in for which a browser is sent elsewhere, and comes back.
+
+    What the service must know again then is in a secret that the browser keeps meanwhile in a
+    cookie, so none of it is stored, and any web process can go on with it.
+    """
+
+    def depart(self, secret: str, target: str, here: str) -> str:
+        """Return the address that the browser is sent to.
+
+        Args:
+            secret: What the browser keeps.
+            target: The path here that is wanted afterwards.
+            here: Address of the service, as browsers know it.
+
+        Raises:
+            UpstreamError: That place cannot be asked.
+        """
+
+    def arrive(self, secret: str | None, answer: Mapping[str, str], here: str) -> Arrival:
+        """Return who has come back.
+
+        Args:
+            secret: What the browser has kept; None if it has nothing.
+            answer: The parameters of the address that it was sent back to.
+            here: As for :meth:`depart`.
+
+        Raises:
+            SignInFailed: It does not come from a sign-in that this browser has begun, or that was
+                refused.
+            UpstreamError: That place cannot be asked.
+        """
+
+    def has_begun(self, credential: Credential) -> bool:
+        """Return whether a credential is of somebody who has come back from there."""
+
+    def goodbye(self, here: str) -> str | None:
+        """Return where a browser signs out there as well; None where it cannot."""
+
+
+@dataclass(frozen=True, slots=True)
 class Context:
     """What an authenticator may be built with, beside its own options."""
 
@@ -91,6 +145,7 @@ class Context:
     database: Database
     users: UserDirectory
     api_keys: ApiKeyDirectory
+    sessions: SessionDirectory
 
 
 class SignInNeeded(NotAuthenticated):
@@ -124,6 +179,9 @@ class Authenticator(ABC):
             many wrong ones come before, so nobody can lock others out; wrong ones count by address.
         asks_nothing: It lets in whoever asks, whatever they send.
         offered: Who has no credential is told of it. It is not said of what nobody can begin with.
+        particular: It takes only what is surely its own, and is asked before those that take all of
+            a form.
+        browser: How it signs people in by redirects of their browsers; None if it does not.
         scheme: Security scheme object of OpenAPI (3.0.3, 4.7.23); None where nothing is sent.
     """
 
@@ -137,6 +195,8 @@ class Authenticator(ABC):
     unguessable: ClassVar[bool] = False
     asks_nothing: ClassVar[bool] = False
     offered: ClassVar[bool] = True
+    particular: ClassVar[bool] = False
+    browser: BrowserSignIn | None = None
     scheme: ClassVar[Mapping[str, str] | None] = None
 
     @classmethod

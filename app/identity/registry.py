@@ -9,6 +9,7 @@ from app.identity.attempts import Attempts, Shared
 from app.identity.authenticators import Authenticators
 from app.identity.checking import HASHING_THREADS, Checker
 from app.identity.port import Authenticator, Context
+from app.identity.sessions import SessionAuthenticator
 from app.registered import import_class
 
 AUTHENTICATORS = {
@@ -16,6 +17,7 @@ AUTHENTICATORS = {
     "basic": "app.identity.basic:Basic",
     "api_key": "app.identity.api_keys:ApiKeyAuthenticator",
     "jwt": "app.identity.jwt:Jwt",
+    "oidc": "app.identity.oidc:Oidc",
     "certificate": "app.identity.certificate:Certificate",
 }
 
@@ -29,13 +31,17 @@ def create_authenticators(context: Context, shared: Shared | None = None) -> Aut
     """
     auth = context.settings.api.auth
     classes = [authenticator_class(type_) for type_ in auth.types]
+    classes.sort(key=lambda cls: not cls.particular)
     made = [cls.create(auth.options[cls.name], context) for cls in classes]
     if not any(each.asks_nothing for each in made):
         # Large, and not for processes that serve nobody.
         from app.identity.own_tokens import OwnTokens  # noqa: PLC0415
 
-        # First: what its keys have signed is nobody else's.
-        made.insert(0, OwnTokens.create({each.name: each for each in made}, context))
+        # First: what its keys have signed is nobody else's. Each of all may be begun with another.
+        others = {each.name: each for each in made}
+        for cls in (OwnTokens, SessionAuthenticator):
+            others[cls.name] = cls.create(others, context)
+            made.insert(0, others[cls.name])
     checker = Checker(
         auth.cache, make_pool(HASHING_THREADS, modest=True), attempts=Attempts(shared)
     )

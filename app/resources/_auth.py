@@ -13,9 +13,11 @@ from app.identity.attempts import side_of
 from app.identity.permissions import require
 from app.identity.port import Challenge
 from app.resources._context import services
+from app.resources._cookies import read_cookie
 from app.resources._limits import charge
 from app.resources._permissions import Declaration, current_view, declaration_of
 from app.resources._query_keys import QUERY_KEYS
+from app.resources._session_pages import require_own_page
 from app.services.tickets import EVENTS
 
 CERTIFICATE = "slipway.certificate"
@@ -42,8 +44,8 @@ class FlaskRequest:
         return request.headers.get(name)
 
     def cookie(self, name: str) -> str | None:
-        """Return the value of a cookie."""
-        return request.cookies.get(name)
+        """Return the value of a cookie of the service's own."""
+        return read_cookie(name)
 
     @property
     def query_keys(self) -> tuple[str, ...]:
@@ -63,7 +65,8 @@ def check() -> None:
 
     Raises:
         NotAuthenticated: They do not say who they are, or not rightly.
-        NotAllowed: They lack the permission that the endpoint declares.
+        NotAllowed: They lack the permission that the endpoint declares, or it is not a page of the
+            service itself that asks in their session.
         NotFound: They lack it, and may not know either that there is what they ask for.
         LimitExceeded: Too many wrong credentials came before, or too many requests.
     """
@@ -100,6 +103,8 @@ def _identify(view: Callable[..., Any] | None, declared: Declaration) -> None:
         charge(view, None)
         raise
     charge(view, g.identity)
+    if ticket is None:
+        require_own_page(g.identity)
 
 
 def _subject() -> str:

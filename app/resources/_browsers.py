@@ -12,12 +12,12 @@ from collections.abc import Callable
 from functools import lru_cache
 from urllib.parse import urlsplit, urlunsplit
 
-from flask import Response, request
+from flask import Response, g, request
 
 from app.errors import ForeignOrigin, UnknownHost
 from app.settings import ApiSettings, is_loopback, takes_any_host
 
-_SAFE_METHODS = frozenset({"GET", "HEAD", "OPTIONS"})
+SAFE_METHODS = frozenset({"GET", "HEAD", "OPTIONS"})
 _OWN_SITES = frozenset({"same-origin", "none"})
 _DEFAULT_PORTS = {"http": 80, "https": 443}
 _NO_AUTHORITY = frozenset("/\\?#@")
@@ -44,7 +44,7 @@ def browser_guard(settings: ApiSettings) -> Callable[[], None]:
         host = request.environ.get("HTTP_HOST")
         if host is not None and not is_allowed(host):
             raise UnknownHost(f"This service does not answer for the host {host[:100]!r}.")
-        if request.method in _SAFE_METHODS and "HTTP_UPGRADE" not in request.environ:
+        if request.method in SAFE_METHODS and "HTTP_UPGRADE" not in request.environ:
             return
         origin = request.environ.get("HTTP_ORIGIN")
         if origin is None:
@@ -55,6 +55,23 @@ def browser_guard(settings: ApiSettings) -> Callable[[], None]:
             raise ForeignOrigin(f"A page from {origin[:100]} may not do this.")
 
     return check
+
+
+def lead_away(url: str) -> Response:
+    """Return an answer that sends the browser to another host, which nothing asked for chose."""
+    g.leads_away = True
+    return Response(status=302, headers={"Location": url, "Cache-Control": "no-store"})
+
+
+def leads_away() -> bool:
+    """Return whether the answer to the current request may lead to another host."""
+    return bool(g.get("leads_away", False))
+
+
+def is_of_own_page() -> bool:
+    """Return whether the current request says that a page of the service itself sends it."""
+    origin = request.environ.get("HTTP_ORIGIN")
+    return origin is not None and _is_own(origin, request.environ.get("HTTP_HOST"))
 
 
 def keep_here(response: Response) -> None:

@@ -14,6 +14,7 @@ from app.resources._permissions import public
 
 _ASSETS = Path(flask_swagger_ui.__file__).parent / "dist"
 _POLICY = "default-src 'none'; connect-src 'self'; img-src 'self' data:; script-src 'self'; style-src 'self'; frame-ancestors 'none'; base-uri 'none'; form-action 'none'"  # noqa: E501
+_SESSION = Path(__file__).with_name("_docs_session.js").read_text(encoding="utf-8")
 _PAGE = """<!doctype html>
 <html lang="en">
 <head>
@@ -23,19 +24,29 @@ _PAGE = """<!doctype html>
 <link rel="icon" href="{root}/docs/assets/favicon-32x32.png">
 </head>
 <body>
+<div id="session" class="swagger-ui"></div>
 <div id="swagger-ui"></div>
+<script src="{root}/docs/session.js"></script>
 <script src="{root}/docs/assets/swagger-ui-bundle.js"></script>
 <script src="{root}/docs/assets/swagger-ui-standalone-preset.js"></script>
 <script src="{root}/docs/start.js"></script>
 </body>
 </html>
 """
-_ONE = 'SwaggerUIBundle({{url: {url}, dom_id: "#swagger-ui", deepLinking: true}});\n'
+_ONE = """\
+SwaggerUIBundle({{
+  url: {url},
+  dom_id: "#swagger-ui",
+  deepLinking: true,
+  requestInterceptor: slipway.withToken,
+}});
+"""
 _SEVERAL = """\
 SwaggerUIBundle({{
   urls: {urls},
   dom_id: "#swagger-ui",
   deepLinking: true,
+  requestInterceptor: slipway.withToken,
   presets: [SwaggerUIBundle.presets.apis, SwaggerUIStandalonePreset],
   layout: "StandaloneLayout",
 }});
@@ -64,6 +75,12 @@ def make_docs(dialects: Sequence[Dialect]) -> Blueprint:
         return Response(
             _start(dialects, request.script_root), content_type="text/javascript; charset=utf-8"
         )
+
+    @blueprint.get("/docs/session.js")
+    @public
+    def session() -> Response:
+        """Return the script that shows who has signed in."""
+        return Response(_SESSION, content_type="text/javascript; charset=utf-8")
 
     @blueprint.get("/docs/assets/<path:name>")
     @public

@@ -30,6 +30,7 @@ log = structlog.get_logger(__name__)
 _STATUSES: Mapping[type[SlipwayError], HTTPStatus] = {
     errors.InvalidRequest: HTTPStatus.UNPROCESSABLE_ENTITY,
     errors.SeveralCredentials: HTTPStatus.BAD_REQUEST,
+    errors.SignInFailed: HTTPStatus.BAD_REQUEST,
     errors.NotAuthenticated: HTTPStatus.UNAUTHORIZED,
     errors.NotAllowed: HTTPStatus.FORBIDDEN,
     errors.UnknownHost: HTTPStatus.MISDIRECTED_REQUEST,

@@ -198,7 +198,7 @@ def _end(wish: Wish, identity: Identity, longest_seconds: float) -> datetime:
     """Return when a key ends: one that is asked for with another key, not after that."""
     moment = now()
     last = moment + timedelta(seconds=longest_seconds)
-    credential = identity.credential
+    credential = identity.credential.begun_with or identity.credential
     if credential.authenticator == ApiKeyAuthenticator.name and credential.expires_at is not None:
         last = min(last, credential.expires_at)
     if wish.lifetime_seconds is None:

@@ -18,6 +18,7 @@ from app.services.logs import LogService
 from app.services.numbers import NumberChecker
 from app.services.places import Places
 from app.services.rate_limits import RateLimits
+from app.services.sessions import SessionService
 from app.services.ssh_keys import SshKeyService
 from app.services.standing import StandingService
 from app.services.steering import SteeringService
@@ -64,3 +65,4 @@ class Services:
     users: UserService
     api_keys: ApiKeyService
     tokens: TokenService
+    sessions: SessionService

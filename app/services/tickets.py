@@ -3,12 +3,12 @@
 from __future__ import annotations
 
 import hashlib
-import json
 import secrets
-from datetime import datetime, timedelta
+from datetime import timedelta
 
-from app.domain import Credential, Identity, Permission, Role
+from app.domain import Identity
 from app.errors import NotAuthenticated
+from app.identity.written import read_identity, write_identity
 from app.services.access import Access
 from app.services.executions import ExecutionService
 from app.store.execution_rows import now
@@ -59,7 +59,11 @@ class TicketService:
         # which credential it was asked for, since it opens nothing once that has been revoked.
         ticket = secrets.token_urlsafe(32)
         self._tickets.add(
-            _digest(ticket), identity.username, subject, now() + self._lifetime, _written(identity)
+            _digest(ticket),
+            identity.username,
+            subject,
+            now() + self._lifetime,
+            write_identity(identity),
         )
         return ticket, self._lifetime.total_seconds()
 
@@ -78,42 +82,8 @@ class TicketService:
         written = self._tickets.take(_digest(ticket), subjects)
         if written is None:
             raise NotAuthenticated("The ticket is wrong, too old, or was used already.")
-        return self._access.recheck(_read(written))
+        return self._access.recheck(read_identity(written))
 
 
 def _digest(ticket: str) -> str:
     return hashlib.sha256(ticket.encode()).hexdigest()
-
-
-def _written(identity: Identity) -> str:
-    """Write down who somebody is, and with which credential."""
-    credential, expires_at = identity.credential, identity.credential.expires_at
-    return json.dumps(
-        {
-            "username": identity.username,
-            "roles": sorted(identity.roles),
-            "scopes": None if identity.scopes is None else sorted(identity.scopes),
-            "authenticator": credential.authenticator,
-            "id": credential.id,
-            "expires_at": None if expires_at is None else expires_at.isoformat(),
-        }
-    )
-
-
-def _read(written: str) -> Identity:
-    """Read what :func:`_written` wrote; a ticket of an older version stands for nobody."""
-    try:
-        kept = json.loads(written)
-        scopes, expires_at = kept["scopes"], kept["expires_at"]
-        return Identity(
-            kept["username"],
-            frozenset(map(Role, kept["roles"])),
-            scopes=None if scopes is None else frozenset(map(Permission, scopes)),
-            credential=Credential(
-                kept["authenticator"],
-                kept["id"],
-                None if expires_at is None else datetime.fromisoformat(expires_at),
-            ),
-        )
-    except (KeyError, ValueError) as exc:
-        raise NotAuthenticated("The ticket is of another version of the service.") from exc

@@ -35,6 +35,7 @@ from app.settings.sections import (
     LogSettings,
     ObservabilitySettings,
     OrchestratorSettings,
+    SessionSettings,
     Settings,
     SshKeySettings,
     StreamSettings,
@@ -68,6 +69,7 @@ __all__ = [
     "QuotaSettings",
     "QuotasSettings",
     "RateLimitSettings",
+    "SessionSettings",
     "Settings",
     "SignInOf",
     "SshKeySettings",
@@ -119,7 +121,8 @@ def load_settings(
     orchestrators, more = _orchestrators(raw if isinstance(raw, list) else [], options_of)
     faults += more
     if settings is not None:
-        faults += option_checks(sign_in_options, sign_in_of, settings.api.auth)
+        auth = dataclasses.replace(settings.api.auth, options=sign_in_options)
+        faults += option_checks(sign_in_options, sign_in_of, auth)
         faults += _cross_checks(settings) + _dialect_checks(settings.api, check_dialect)
     if faults or settings is None:
         where = f" in {file}" if file else ""

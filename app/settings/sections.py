@@ -56,14 +56,32 @@ def _secret() -> fields.String:
 
 
 @dataclass(frozen=True)
+class SessionSettings:
+    """Sessions of browsers, which begin after signing in and are known by a cookie."""
+
+    idle: float = setting(
+        Duration(load_default="8h", at_least=60),
+        "A session that is not used for so long ends; one that only follows a stream is not used.",
+    )
+    lifetime: float = setting(
+        Duration(load_default="24h", at_least=60),
+        "After so long a session ends, however much it is used.",
+    )
+    max_per_user: int = setting(
+        WholeNumber(load_default=20, validate=validate.Range(1, 1000)),
+        "Most sessions of one user; of more, the one that was not used for longest ends.",
+    )
+
+
+@dataclass(frozen=True)
 class AuthSettings:
     """Who may use the API."""
 
     type: str | list[str] = setting(
         OneOrMore(load_default="none"),
-        "`none` (everybody is an admin, loopback only), `basic`, `api_key` or `jwt`; a list "
-        "offers several ways to sign in, of which the first that knows the credential of a request "
-        "decides. "
+        "`none` (everybody is an admin, loopback only), `basic`, `api_key`, `jwt` or `oidc`; a "
+        "list offers several ways to sign in, of which the first that knows the credential of a "
+        "request decides. "
         "`package.module:Class` is one of your own (`docs/guides/extending.md`).",
     )
     users: list[UserSettings] = setting(
@@ -120,6 +138,7 @@ class AuthSettings:
         "What those tokens hold as `iss` and `aud`; for other programs that read them, an address "
         "such as `https://slipway.example.org`.",
     )
+    sessions: SessionSettings = setting(section(SessionSettings), "Sessions of browsers.")
     options: Mapping[str, Any] = field(default_factory=dict)
     """Validated options of each configured way to sign in, by its name."""
 

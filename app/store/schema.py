@@ -168,7 +168,7 @@ counters = Table(
     # "changed", "wanted" and "touched": the last number that was given out. What is given out never
     # falls, also when the row that holds the highest is deleted, so no feed can have passed it
     # already. "withdrawn" counts those rows, "users" the changes of users, "api_keys" those
-    # of API keys, "signing_keys" those of the keys that sign tokens.
+    # of API keys, "signing_keys" those of the keys that sign tokens, "sessions" those of sessions.
     Column("name", String(16), primary_key=True),
     Column("value", BigInteger, nullable=False),
     sqlite_with_rowid=False,
@@ -319,6 +319,29 @@ signing_keys = Table(
     Column("created_at", Instant, nullable=False),
     # Until when tokens that it has signed are taken; NULL while it signs.
     Column("good_until", Instant),
+)
+
+sessions = Table(
+    "sessions",
+    metadata,
+    Column("number", _Number, primary_key=True, autoincrement=True),
+    Column("id", String(16), nullable=False),
+    # SHA-256 of what the cookie holds, as of an API key.
+    Column("digest", String(64), nullable=False),
+    Column("username", String(100), nullable=False),
+    Column("epoch", String(64), nullable=False),
+    # Who that is, and by which credential, as the service writes it.
+    Column("identity", Text, nullable=False),
+    Column("address", String(64)),
+    Column("user_agent", String(200)),
+    Column("created_at", Instant, nullable=False),
+    Column("last_used_at", Instant, nullable=False),
+    Column("expires_at", Instant, nullable=False),
+    Index("ix_sessions_id", "id", unique=True),
+    Index("ix_sessions_digest", "digest", unique=True),
+    Index("ix_sessions_username", "username"),
+    Index("ix_sessions_expires_at", "expires_at"),
+    sqlite_autoincrement=True,
 )
 
 audit = Table(

@@ -27,6 +27,7 @@ from app.store.counters import last_number, next_number
 from app.store.database import Database
 from app.store.execution_rows import now
 from app.store.schema import users
+from app.store.sessions import end_sessions_of
 
 _COUNTER: Final = "users"
 
@@ -234,6 +235,8 @@ class Users:
             changed = _known(connection, username)
             if changed.disabled:
                 end_keys_of(connection, username)
+            if ends:
+                end_sessions_of(connection, username)
             if guard is not None:
                 guard.check(connection, username, found, changed)
             if event is not None:

@@ -36,7 +36,7 @@ DOCUMENTS = {
 PUBLISHED = DOCUMENTS["root"]
 PROBLEM = "application/problem+json"
 
-UNDOCUMENTED = {"/docs", "/docs/start.js", "/docs/assets/{name}"} | {
+UNDOCUMENTED = {"/docs", "/docs/start.js", "/docs/session.js", "/docs/assets/{name}"} | {
     path for name in DOCUMENTS for path in (SPOKEN[name].document_path, SPOKEN[name].yaml_path)
 }
 """What serves the documentation is no part of an API."""
@@ -164,7 +164,10 @@ def test_what_may_go_wrong_at_the_root_api_is_documented(operation):
 
 def test_who_is_asked_for_a_password_is_documented():
     open_to_all = {op.path for op in OPERATIONS if "security" not in op.said}
-    assert open_to_all == {"/health", "/ready", "/version", "/metrics", "/.well-known/jwks.json"}
+    assert open_to_all == {
+        "/health", "/ready", "/version", "/metrics", "/.well-known/jwks.json", "/auth/session",
+        "/auth/oidc/login", "/auth/oidc/callback",
+    }  # fmt: skip
     assert PUBLISHED["components"]["securitySchemes"]["basic"]["scheme"] == "basic"
 
 

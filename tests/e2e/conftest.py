@@ -11,12 +11,18 @@ from kit.browser import Chromium
 
 
 @pytest.fixture
-def chromium(tmp_path: Path) -> Chromium:
-    """A real browser."""
+def chromium_program() -> str:
+    """Path of a real browser."""
     found = shutil.which("chromium")
     if found is None:
         reason = "no chromium on this machine; see .ci/install-servers"
         if os.environ.get("SLIPWAY_REQUIRE_SERVERS") == "1":
             pytest.fail(reason)
         pytest.skip(reason)
-    return Chromium(found, tmp_path / "chromium")
+    return found
+
+
+@pytest.fixture
+def chromium(chromium_program: str, tmp_path: Path) -> Chromium:
+    """A real browser."""
+    return Chromium(chromium_program, tmp_path / "chromium")

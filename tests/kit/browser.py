@@ -2,14 +2,17 @@
 
 from __future__ import annotations
 
+import json
 import queue
 import subprocess
 import threading
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from pathlib import Path
-from typing import Self
+from typing import Any, Self
 
-from kit.patience import PATIENCE_SECONDS
+import requests
+from kit.patience import PATIENCE_SECONDS, await_that
+from websocket import create_connection
 
 _FLAGS = [
     "--headless", "--no-sandbox", "--disable-gpu", "--disable-quic", "--no-first-run",
@@ -56,6 +59,74 @@ class Chromium:
         finally:
             browser.terminate()
             browser.wait(PATIENCE_SECONDS)
+
+
+class Tab:
+    """A page in a browser that goes on running, and does what somebody with a mouse would.
+
+    It speaks the Chrome DevTools Protocol.
+
+    Args:
+        program: Path of Chromium.
+        folder: Where it keeps its things.
+    """
+
+    def __init__(self, program: str, folder: Path) -> None:
+        command = [program, *_FLAGS, f"--user-data-dir={folder}", "--remote-debugging-port=0"]
+        self._browser = subprocess.Popen(
+            [*command, "about:blank"], stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL
+        )
+        told = folder / "DevToolsActivePort"
+        port = await_that(lambda: told.exists() and told.read_text().split()[:1], "a browser")[0]
+        pages = await_that(lambda: _pages(port), "a page")
+        self._socket = create_connection(
+            pages[0]["webSocketDebuggerUrl"], PATIENCE_SECONDS, suppress_origin=True
+        )
+        self._number = 0
+
+    def __enter__(self) -> Self:
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        self._socket.close()
+        self._browser.terminate()
+        self._browser.wait(PATIENCE_SECONDS)
+
+    def open(self, url: str) -> None:
+        """Go to an address."""
+        self._call("Page.navigate", url=url)
+
+    def run(self, script: str) -> Any:
+        """Run a script in the page as it is now, and return what it comes to, if that is JSON."""
+        answer = self._call(
+            "Runtime.evaluate", expression=script, returnByValue=True, awaitPromise=True
+        )
+        return answer.get("result", {}).get("value")
+
+    def await_that(self, script: str, what: str) -> Any:
+        """Wait until a script comes to something, in whatever page there is by then."""
+        return await_that(lambda: self.run(script), what)
+
+    def cookies(self) -> dict[str, dict[str, Any]]:
+        """What the browser keeps, by the names, with all that it knows of it."""
+        found = self._call("Storage.getCookies")["cookies"]
+        return {cookie["name"]: cookie for cookie in found}
+
+    def _call(self, method: str, **params: Any) -> dict[str, Any]:
+        self._number += 1
+        self._socket.send(json.dumps({"id": self._number, "method": method, "params": params}))
+        while True:
+            answer = json.loads(self._socket.recv())
+            if answer.get("id") == self._number:
+                return answer.get("result", {})  # type: ignore[no-any-return]
+
+
+def _pages(port: str) -> list[dict[str, Any]]:
+    try:
+        found = requests.get(f"http://127.0.0.1:{port}/json", timeout=PATIENCE_SECONDS).json()
+    except requests.ConnectionError:
+        return []
+    return [each for each in found if each["type"] == "page"]
 
 
 class ForeignSite:

@@ -315,19 +315,23 @@ class TestSettings:
             (
                 ["basic", "magic"],
                 "api.auth.type[1]",
-                "must be one of: none, basic, api_key, jwt, certificate",
+                "must be one of: none, basic, api_key, jwt, oidc, certificate",
             ),
             (
                 "json:loads",
                 "api.auth.type",
-                "must be one of: none, basic, api_key, jwt, certificate",
+                "must be one of: none, basic, api_key, jwt, oidc, certificate",
             ),
             (
                 "no.such:Thing",
                 "api.auth.type",
-                "must be one of: none, basic, api_key, jwt, certificate",
+                "must be one of: none, basic, api_key, jwt, oidc, certificate",
             ),
-            ("a:b:c", "api.auth.type", "must be one of: none, basic, api_key, jwt, certificate"),
+            (
+                "a:b:c",
+                "api.auth.type",
+                "must be one of: none, basic, api_key, jwt, oidc, certificate",
+            ),
             (["basic", "basic"], "api.auth.type[1]", "'basic' is used twice"),
             (["none", "basic"], "api.auth.type", "cannot be combined"),
         ],

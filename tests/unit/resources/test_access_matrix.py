@@ -21,6 +21,7 @@ PUBLIC = {
     "/api/openapi.json", "/api/openapi.yaml",
     "/docs", "/docs/start.js", "/docs/assets/<path:name>",
     "/health", "/ready", "/version", "/metrics", "/.well-known/jwks.json",
+    "/docs/session.js", "/auth/session", "/auth/oidc/login", "/auth/oidc/callback",
 }  # fmt: skip
 """What everybody may call; all else asks who is there."""
 

@@ -12,7 +12,8 @@ from sqlalchemy import func, select
 from app.domain import Role
 from app.errors import NotAuthenticated, NotFound
 from app.identity.anonymous import EVERYBODY
-from app.services.tickets import EVENTS, _digest, _written
+from app.identity.written import write_identity
+from app.services.tickets import EVENTS, _digest
 from app.store.execution_rows import now
 from app.store.schema import tickets
 from app.store.tickets import Tickets
@@ -99,7 +100,7 @@ def test_nobody_gets_a_ticket_for_what_he_may_not_see(guarded, desk, log):
 def test_a_ticket_that_is_too_old_is_worth_nothing(guarded, desk, log):
     store = Tickets(guarded.web.database)
     store.add(_digest("late"), "ada", log.id, now() - timedelta(milliseconds=2), "{}")
-    store.add(_digest("early"), "ada", log.id, now() + timedelta(minutes=1), _written(ADA))
+    store.add(_digest("early"), "ada", log.id, now() + timedelta(minutes=1), write_identity(ADA))
     with pytest.raises(NotAuthenticated):
         desk.take("late", log.id)
     assert desk.take("early", log.id) == ADA

@@ -1,0 +1,44 @@
+"""In a session only pages of the service itself may change something.
+
+A browser sends the cookie of a session by itself, also for pages of others on the same site, which
+``SameSite`` lets through. So a change needs what only the service's own pages can know, and a
+WebSocket, which cannot carry that, must be opened by one of them.
+"""
+
+from __future__ import annotations
+
+import hmac
+from typing import Final
+
+from flask import request
+
+from app.domain import Identity
+from app.errors import CsrfTokenMissing, ForeignOrigin
+from app.identity.sessions import COOKIE, SESSION, csrf_token
+from app.resources._browsers import SAFE_METHODS, is_of_own_page
+from app.resources._cookies import read_cookie
+
+CSRF_FIELD: Final = "X-CSRF-Token"
+"""Header field for what ``GET /auth/session`` tells as ``csrf_token``."""
+
+
+def require_own_page(identity: Identity) -> None:
+    """Make sure of where the current request comes from, if it is sent in a session.
+
+    Raises:
+        ForeignOrigin: It comes from a page of somebody else.
+        CsrfTokenMissing: It would change something, and does not show the right token.
+    """
+    if identity.credential.authenticator != SESSION:
+        return
+    is_upgrade = "HTTP_UPGRADE" in request.environ
+    if request.method in SAFE_METHODS and not is_upgrade:
+        return
+    if (is_upgrade or "HTTP_ORIGIN" in request.environ) and not is_of_own_page():
+        raise ForeignOrigin("In a session this is for pages of the service itself.")
+    if request.method not in SAFE_METHODS:
+        given = request.headers.get(CSRF_FIELD, "")
+        right = csrf_token(read_cookie(COOKIE) or "")
+        if not hmac.compare_digest(given.encode(errors="replace"), right.encode()):
+            text = f"In a session a change needs the header field {CSRF_FIELD}."
+            raise CsrfTokenMissing(f"{text} GET /auth/session tells what it must hold.")
