@@ -422,6 +422,23 @@ def _iso_second(seconds: int) -> str:
 
 
 @dataclass(frozen=True, slots=True)
+class Usage:
+    """What a task takes of its machine: the tree of its processes; None where nobody can know.
+
+    Attributes:
+        cpu_seconds: Processor time so far, of all of its processes, in seconds.
+        cpu_percent: Processor time between the last two measurements, in percent of one processor.
+        memory_bytes: Resident memory at the last measurement. What processes share counts for each.
+        memory_peak_bytes: The most of it that was measured, or that one process had.
+    """
+
+    cpu_seconds: float | None = None
+    cpu_percent: float | None = None
+    memory_bytes: int | None = None
+    memory_peak_bytes: int | None = None
+
+
+@dataclass(frozen=True, slots=True)
 class Task:
     """State of one task (one step of an execution).
 
@@ -433,6 +450,8 @@ class Task:
         run: Number of its run: 0 is the one that the workflow has of it, and each that was asked
             for by name has one more.
         continued_from: Id of the execution in which it came to this, where that is an earlier one.
+        cpu_seconds, cpu_percent, memory_bytes, memory_peak_bytes: As in :class:`Usage`, of the last
+            attempt; orchestrators tell them by :attr:`Observation.usage`.
     """
 
     name: str
@@ -446,6 +465,10 @@ class Task:
     title: str | None = None
     run: int = 0
     continued_from: str | None = None
+    cpu_seconds: float | None = None
+    cpu_percent: float | None = None
+    memory_bytes: int | None = None
+    memory_peak_bytes: int | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -699,6 +722,8 @@ class Observation:
         task_cursors: Bookmarks of tasks, by name, where they changed since the last observation:
             what the cursor would hold of each. An orchestrator whose executions have thousands of
             tasks reads them again from the store, see :class:`app.store.task_cursors.TaskCursors`.
+        usage: What tasks take, by name, where that was measured anew. It wakes no reader, and may
+            be left out of an observation: so not each measurement is to be told.
         entries: The log entries that are new since the last observation, in order.
         cursor: Bookmark that the next observation gets.
         poll_after_seconds: When looking again makes sense.
@@ -712,6 +737,7 @@ class Observation:
     cursor: JSON
     tasks: tuple[Task, ...] = ()
     task_cursors: Mapping[str, JSON] = field(default_factory=dict)
+    usage: Mapping[str, Usage] = field(default_factory=dict)
     entries: tuple[NewLogEntry, ...] = ()
     outputs: Mapping[str, JSON] | None = None
     error: str | None = None

@@ -21,11 +21,14 @@ from pathlib import Path
 import orjson
 
 from app.engine.launchers.base import Job, JobPhase
+from app.engine.launchers.job_records import Process
 from app.engine.launchers.local import LocalLauncher
 from bench._report import Figure, median
 from bench._service import Service, cpu_seconds
 
 _WIDTH = 10
+_SETTLING_SECONDS = 15.0
+"""Until the pauses between two measurements of a command are as long as they become."""
 
 
 def run(*, quick: bool) -> Iterator[Figure]:
@@ -41,6 +44,7 @@ def run(*, quick: bool) -> Iterator[Figure]:
         _write(workflows, "lattice", _lattice(steps))
         with Service(Path(folder)) as service:
             yield from _launcher(Path(folder) / "jobs", 10 * repetitions)
+            yield from _watching(Path(folder) / "watched", seconds=10 if quick else 40)
             yield from _short(service, repetitions)
             yield from _long(service, steps)
 
@@ -69,6 +73,43 @@ def _launcher(folder: Path, repetitions: int) -> Iterator[Figure]:
         "one command by the launcher alone, begin to result on the disk", shim, "ms",
         ratio=shim / bare, beside="subprocess.run",
     )  # fmt: skip
+
+
+def _watching(folder: Path, seconds: float) -> Iterator[Figure]:
+    """Run commands that sleep, and see what their shims take meanwhile, which measure them."""
+    launcher, count = LocalLauncher(), 100
+    folder.mkdir()
+    jobs = [
+        Job(
+            execution_id="bench", folder=folder / str(number), argv=("sleep", "600"),
+            working_dir=folder, env={"PATH": os.environ["PATH"]}, kill_grace_seconds=0.0,
+        )
+        for number in range(count)
+    ]  # fmt: skip
+    try:
+        for job in jobs:
+            launcher.start(job)
+        while not all(launcher.usage(job.folder) for job in jobs):
+            time.sleep(0.1)
+        time.sleep(_SETTLING_SECONDS)
+        states = [launcher.state(job.folder) for job in jobs]
+        shims = [process.pid for state in states if (process := Process.load(state.process))]
+        used = sum(map(_run_seconds, shims))
+        time.sleep(seconds)
+        used = sum(map(_run_seconds, shims)) - used
+    finally:
+        for job in jobs:
+            launcher.cancel(job.folder)
+        while any(launcher.state(job.folder).phase is JobPhase.RUNNING for job in jobs):
+            time.sleep(0.1)
+    yield Figure(
+        f"measuring what {count} commands take", 100 * used / seconds, "% of a core", most=0.5
+    )
+
+
+def _run_seconds(pid: int) -> float:
+    """Return the processor time of a process that has one thread, more exactly than in ticks."""
+    return int(Path(f"/proc/{pid}/schedstat").read_text().split()[0]) / 1e9
 
 
 def _short(service: Service, repetitions: int) -> Iterator[Figure]:

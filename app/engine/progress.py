@@ -95,6 +95,7 @@ class Progress:
         wishes: How many wishes for single tasks it follows; see
             :attr:`app.domain.DrivenExecution.task_wishes`.
         home: Id of the execution in whose folder it works, where that is an earlier one.
+        measured_at: When it was last looked at what running tasks take, on the monotonic clock.
     """
 
     def __init__(self, plan: Plan, stored: Stored) -> None:
@@ -105,6 +106,7 @@ class Progress:
         self.wishes: int = stored.cursor.get("wishes", 0)
         self.home: str | None = stored.cursor.get("home")
         self.token = token_of(stored.cursor)
+        self.measured_at = 0.0
         self._own = self._own_cursor()
         known = {name: kept for name, kept in stored.tasks.items() if name in plan.steps}
         self._tasks = {name: TaskState.load(kept) for name, kept in known.items()}

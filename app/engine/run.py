@@ -14,6 +14,7 @@ from __future__ import annotations
 
 import time
 from collections.abc import Callable, Collection, Iterator, Mapping, Sequence
+from contextlib import suppress
 from dataclasses import dataclass, replace
 from datetime import UTC, datetime
 from functools import partial
@@ -31,6 +32,7 @@ from app.domain import (
     Observation,
     TaskStatus,
     TaskWish,
+    Usage,
 )
 from app.durations import format_duration
 from app.engine.command import build_job, environment, staging
@@ -71,6 +73,8 @@ _LONGEST_SECONDS = 30.0
 """How long to wait at most for the next round of questions: slots are to be confirmed meanwhile."""
 _REMAINS_SECONDS = 0.2
 """How often to look at what still runs of a lost job."""
+_MEASURE_SECONDS = 10.0
+"""How often it is looked at what running commands take."""
 _MOST_STARTS = 3
 _STARTING_SECONDS = 1.0
 """How long one look prepares tasks; those that are left begin with the next one."""
@@ -122,6 +126,7 @@ class Run:
         self._work = machine.executions_dir / (progress.home or execution.id) / "work"
         self._entries: list[NewLogEntry] = []
         self._wait = _SAFETY_SECONDS
+        self._usage: dict[str, Usage] = {}
         self._actions: list[Callable[[], None]] = []
         self._told_to_end: Collection[str] = ()
 
@@ -191,11 +196,25 @@ class Run:
     def _look_at_running(self) -> None:
         for name, state in self._ask().items():
             self._look(self._steps[name], self._progress.changing(name), state)
+        self._measure()
         self._machine.slots.confirm(
             self._execution.id,
             {name: self._steps[name].resources for name in self._progress.having(*BEGUN)},
             owner=self._execution.owner,
         )
+
+    def _measure(self) -> None:
+        """Note what running commands take, now and then."""
+        now = time.monotonic()
+        if now - self._progress.measured_at < _MEASURE_SECONDS:
+            return
+        self._progress.measured_at = now
+        for name in self._progress.having(TaskStatus.RUNNING):
+            folder, usage = self._job_folder(self._steps[name], self._progress[name]), None
+            with suppress(UpstreamError):  # a look is not to fail for this
+                usage = self._launcher.usage(folder)
+            if usage is not None:
+                self._usage[name] = usage
 
     def _ask(self) -> dict[str, JobState]:
         """Ask where the jobs of running tasks stand; some may be missing."""
@@ -300,6 +319,8 @@ class Run:
     def _end(self, step: StepDefinition, task: TaskState, state: JobState) -> None:
         self._machine.slots.give_back(self._execution.id, step.id)
         self._machine.watch.forget(self._execution.id, self._job_folder(step, task))
+        if state.usage is not None:
+            self._usage[step.id] = state.usage
         task.exit_code = state.exit_code
         task.finished_at = state.finished_at or time.time()
         took = format_duration(round(task.finished_at - (task.started_at or task.finished_at), 3))
@@ -416,6 +437,8 @@ class Run:
     def _start(self, step: StepDefinition) -> None:
         task = self._progress.begin(step.id, time.time())
         run = f", run {task.run}" if task.run else ""
+        if task.attempt > 1:
+            self._usage[step.id] = Usage()
         attempt = f", attempt {task.attempt}" if task.attempt > 1 else ""
         self._remark(Level.INFO, f"Task '{step.id}' started{run}{attempt}", step)
         self._launch(step, task)
@@ -472,6 +495,7 @@ class Run:
             cursor=changes.cursor,
             tasks=changes.tasks,
             task_cursors=changes.task_cursors,
+            usage=self._usage,
             entries=tuple(self._entries),
             outputs=outputs,
             error=error,

@@ -62,7 +62,7 @@ def _converter(field: fields.Field[Any]) -> Convert | None:
     if write is not None:
         return write
     if isinstance(field, fields.Float):
-        return float
+        return _optional(float)
     if isinstance(field, fields.Nested):
         return _optional(Serialiser(type(field.schema)))
     if isinstance(field, fields.List) and isinstance(field.inner, fields.Nested):

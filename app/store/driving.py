@@ -2,10 +2,11 @@
 
 from __future__ import annotations
 
-from collections.abc import Collection
+from collections.abc import Collection, Mapping
 from dataclasses import dataclass, replace
 from datetime import timedelta
 from functools import cache
+from types import MappingProxyType
 from typing import Any
 
 from sqlalchemy import (
@@ -20,7 +21,7 @@ from sqlalchemy import (
 )
 from sqlalchemy.exc import IntegrityError
 
-from app.domain import JSON, DrivenExecution, Execution, ExecutionStatus, Observation
+from app.domain import JSON, DrivenExecution, Execution, ExecutionStatus, Observation, Usage
 from app.errors import Conflict
 from app.store import execution_rows, journal, task_rows
 from app.store.database import Database
@@ -277,16 +278,29 @@ class DrivenExecutions:
                 connection, execution.number, journal.Totals.of(row), seen.entries
             )
             task_rows.store(connection, execution.number, seen.tasks, seen.task_cursors)
+            task_rows.store_usage(connection, execution.number, seen.usage)
             return execution_rows.record(connection, execution, row, seen, totals)
 
         lasting = bool(seen.tasks) or seen.log_complete or seen.status is not execution.status
         return self._database.write(work, durable=lasting)
 
-    def touch(self, execution: DrivenExecution, owner: str, cursor: JSON) -> None:
-        """Note that an observation found nothing new; wakes nobody."""
+    def touch(
+        self,
+        execution: DrivenExecution,
+        owner: str,
+        cursor: JSON,
+        usage: Mapping[str, Usage] = MappingProxyType({}),
+    ) -> None:
+        """Note that an observation found nothing new, but what tasks take; wakes nobody."""
         mine = (executions.c.number == execution.number) & (executions.c.lease_owner == owner)
-        statement = update(executions).where(mine).values(as_of=now(), cursor=cursor, tries=0)
-        self._database.write(lambda c: change(c, statement, ("touched",)), durable=False)
+        statement = update(executions).where(mine)
+        statement = statement.values(as_of=now(), cursor=cursor, tries=0)
+
+        def work(connection: Connection) -> None:
+            if change(connection, statement, ("touched",)):
+                task_rows.store_usage(connection, execution.number, usage)
+
+        self._database.write(work, durable=False)
 
 
 @cache

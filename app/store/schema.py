@@ -198,6 +198,11 @@ tasks = Table(
     # What its user wants of it, where that is not what the workflow says, and which run of it.
     Column("desired", String(16)),
     Column("generation", Integer, nullable=False, server_default=text("0")),
+    # What it takes of its machine, as last measured.
+    Column("cpu_seconds", Float),
+    Column("cpu_percent", Float),
+    Column("memory_bytes", BigInteger),
+    Column("memory_peak_bytes", BigInteger),
     sqlite_with_rowid=False,
 )
 

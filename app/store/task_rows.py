@@ -10,7 +10,7 @@ from typing import Any
 from sqlalchemy import Connection, bindparam, func, select, update
 from sqlalchemy.dialects import postgresql, sqlite
 
-from app.domain import JSON, Task, TaskStatus
+from app.domain import JSON, Task, TaskStatus, Usage
 from app.store.bulk import insert_rows
 from app.store.names import fitted, storable
 from app.store.schema import tasks
@@ -18,7 +18,8 @@ from app.store.schema import tasks
 TASK_FIELDS = tuple(f.name for f in fields(Task))
 NAME_LENGTH = 255
 _FEW = 100
-_STATE_FIELDS = tuple(name for name in TASK_FIELDS if name not in {"name", "title"})
+_USAGE_FIELDS = tuple(f.name for f in fields(Usage))
+_STATE_FIELDS = tuple(name for name in TASK_FIELDS if name not in {"name", "title", *_USAGE_FIELDS})
 _ONE = update(tasks).where(
     tasks.c.execution == bindparam("of_execution"), tasks.c.name == bindparam("of_name")
 )
@@ -88,6 +89,21 @@ def store(
         alone = kept
     if not _set(connection, number, alone):
         raise ValueError("a cursor of a task that was never seen")
+
+
+def store_usage(connection: Connection, number: int, usage: Mapping[str, Usage]) -> None:
+    """Store what some tasks take.
+
+    Args:
+        connection: A transaction that holds the execution's row.
+        number: Number of the execution.
+        usage: What they take, by name.
+    """
+    rows = {
+        fitted(name, NAME_LENGTH): {field: getattr(taken, field) for field in _USAGE_FIELDS}
+        for name, taken in usage.items()
+    }
+    _set(connection, number, rows)
 
 
 def _set(connection: Connection, number: int, rows: Mapping[str, dict[str, Any]]) -> bool:

@@ -8,6 +8,7 @@ import signal
 import socket
 import threading
 from contextlib import suppress
+from dataclasses import replace
 from pathlib import Path
 
 import pytest
@@ -305,6 +306,17 @@ def test_what_the_service_laid_there_is_replaced_by_the_next_run(bench, files):
     for word in ("one", "two", "three"):
         run(bench, f"test ! -e {path} && echo {word}", capture=at(path))
         assert path.read_text() == f"{word}\n"
+
+
+def test_so_it_is_below_a_folder_that_executions_share(bench):
+    work = bench.root / "execution" / "work"
+    bench.launcher.make_work_folder(work, {}, begun=False)
+    for number, word in enumerate(("one", "two")):
+        job = bench.job("echo", word, capture=Place(work, "result"), working_dir=work)
+        job = replace(job, folder=bench.root / "executions" / str(number) / "tasks" / "a" / "1")
+        bench.start(job)
+        bench.end(job.folder)
+        assert work.joinpath("result").read_text() == f"{word}\n"
 
 
 def test_what_a_user_laid_there_is_never_touched(bench, files):

@@ -15,7 +15,7 @@ from enum import StrEnum
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, ClassVar, Protocol, cast
 
-from app.domain import JSON
+from app.domain import JSON, Usage
 from app.engine.launchers.staging import check_files
 from app.engine.model import Resource, Resources, StreamFile
 from app.errors import CapabilityMissing, UpstreamUnreachable
@@ -182,6 +182,7 @@ class JobState:
         cancel_asked: :meth:`Launcher.cancel` arrived, and need not be called again.
         output_end: Offset up to which there is output; None if only :meth:`Launcher.read` can tell.
         lingers: It is ``ABSENT`` or ``LOST``, and something of it still runs.
+        usage: What it took, once it has exited; None where nobody can know.
         fault: Why it failed although its command did not, such as a file that could not be written.
     """
 
@@ -199,6 +200,7 @@ class JobState:
     finished_at: float | None = None
     reason: str | None = None
     fault: str | None = None
+    usage: Usage | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -429,6 +431,13 @@ class Launcher(ABC):
         Raises:
             InvalidRequest: A line is neither ``key=value`` nor a JSON object; it is named.
         """
+
+    def usage(self, folder: Path) -> Usage | None:
+        """Return what a running job was last seen to take; None where nobody can know.
+
+        It is asked for now and then, and must not take long.
+        """
+        return None
 
     @abstractmethod
     def cancel(self, folder: Path) -> None:

@@ -23,7 +23,7 @@ from pathlib import Path
 from signal import SIGKILL
 from typing import Any
 
-from app.domain import JSON
+from app.domain import JSON, Usage
 from app.engine.launchers.base import Job, JobState, Place, Staging
 from app.engine.launchers.job_processes import notify
 from app.engine.launchers.job_records import Process
@@ -47,7 +47,7 @@ _OF_JOB = frozenset({"prepare", "start"})
 _OF_STAGING = frozenset({"stage_in", "stage_out"})
 _OF_FOLDER = {
     **{verb: verb for verb in _OF_STAGING},
-    **{verb: verb for verb in ("make_work_folder", "refuse", "state")},
+    **{verb: verb for verb in ("make_work_folder", "refuse", "state", "usage")},
     **{verb: verb for verb in ("cancel", "end", "pause", "resume")},
     "read": "read_frames",
     "outputs": "read_outputs",
@@ -130,7 +130,7 @@ def _do(launcher: LocalLauncher, verb: str, request: dict[str, Any]) -> Any:
         told = request.pop("staging")
         request["staging"] = Staging(**{**told, "folder": Path(told["folder"])})
     result = getattr(launcher, _OF_FOLDER[verb])(folder, **request)
-    return asdict(result) if isinstance(result, JobState) else result
+    return asdict(result) if isinstance(result, JobState | Usage) else result
 
 
 def _access(secret: Sequence[str], program: Sequence[str]) -> JSON:

@@ -12,11 +12,12 @@ import os
 import re
 import stat
 from collections.abc import Mapping
-from dataclasses import asdict, dataclass
+from contextlib import suppress
+from dataclasses import asdict, dataclass, fields
 from pathlib import Path
 from typing import Any
 
-from app.domain import JSON
+from app.domain import JSON, Usage
 from app.engine.launchers.shim import records
 
 _MAX_RECORD_BYTES = 64 * 1024
@@ -37,6 +38,8 @@ _RESULT_TYPES: Mapping[str, tuple[type, ...]] = {
     "fault": (str, type(None)),
 }
 MAX_EXIT_CODE = 255
+_FIGURES = tuple(each.name for each in fields(Usage))
+_LARGEST_FIGURE = 2**62
 _MAX_TEXT = 1000
 _MAX_NAME = 255
 _END_OF_TIME = 253_402_300_799.0
@@ -125,9 +128,46 @@ def read_result(folder: Path) -> dict[str, Any] | None:
     in_range = whole and 0 <= content["exit_code"] <= MAX_EXIT_CODE
     if not (in_range and is_moment(result["started_at"]) and is_moment(result["finished_at"])):
         raise Damaged(f"{records.EXIT} is damaged")
+    result["usage"] = usage_of(content.get("usage"))
     for name in ("reason", "fault"):
         result[name] = result[name] and clean_text(result[name])
     return result
+
+
+def read_usage(folder: Path) -> Usage | None:
+    """Read what a running job was last seen to take; None if nothing of use was left.
+
+    Raises:
+        OSError: The disk cannot be used now.
+    """
+    with suppress(Damaged):
+        fd = open_regular(folder / records.USAGE)
+        if fd is not None:
+            with os.fdopen(fd, "rb") as file:
+                content = file.read(records.USAGE_RECORD.size)
+            if len(content) == records.USAGE_RECORD.size:
+                return _measured(*records.USAGE_RECORD.unpack(content))
+    return None
+
+
+def _measured(seconds: float, percent: float, memory: float, peak: float) -> Usage | None:
+    if not all(map(is_figure, (seconds, percent, memory, peak))):
+        return None
+    return Usage(round(seconds, 3), round(percent, 1), int(memory) or None, int(peak) or None)
+
+
+def usage_of(told: JSON) -> Usage | None:
+    """Make a usage from what somebody may have made up; None if it is none."""
+    figures = [told.get(name) for name in _FIGURES] if isinstance(told, dict) else []
+    if not figures or not all(figure is None or is_figure(figure) for figure in figures):
+        return None
+    seconds, percent, memory, peak = figures
+    return Usage(seconds, percent, memory and int(memory), peak and int(peak))
+
+
+def is_figure(value: JSON) -> bool:
+    """Return whether something is a number that any store can keep, and no less than 0."""
+    return type(value) in (int, float) and 0 <= value <= _LARGEST_FIGURE
 
 
 def clean_text(text: str) -> str:

@@ -15,7 +15,7 @@ from functools import partial
 from pathlib import Path
 from typing import ClassVar, Self
 
-from app.domain import JSON
+from app.domain import JSON, Usage
 from app.engine.launchers.base import (
     Job,
     JobPhase,
@@ -44,6 +44,7 @@ from app.engine.launchers.job_records import (
     Process,
     read_claim,
     read_result,
+    read_usage,
 )
 from app.engine.launchers.outputs import parse_outputs, read_outputs
 from app.engine.launchers.shim import records
@@ -66,7 +67,7 @@ _ROOT = Path("/")
 _MAX_RING = 1024
 _RESERVED = {
     *(records.SPEC, records.CLAIM, records.EXIT, records.FRAMES, records.OUTPUTS),
-    *(records.CANCEL, records.PAUSE, ERRORS),
+    *(records.CANCEL, records.PAUSE, records.USAGE, ERRORS),
 }
 
 
@@ -147,12 +148,15 @@ class LocalLauncher(Launcher):
     def _capture(self, capture: Place | None, folder: Path) -> JSON:
         if capture is None:
             return None
-        # What is in the execution's folder goes with it, and so does its mark. The others' are
+        # What is in an execution's folder goes with it, and so does its mark. The others' are
         # spread over folders, each with a bound of its own.
         digest = hashlib.sha256(os.fsencode(capture.folder / capture.path)).hexdigest()
-        marks = folder.parent / MARKS
-        if self._marks is not None and capture.folder == _ROOT:
+        if capture.folder != _ROOT:
+            marks = capture.folder.parent.absolute() / MARKS
+        elif self._marks is not None:
             marks = self._marks / digest[:_LETTERS]
+        else:
+            marks = folder.parent / MARKS
         return {**_path(capture), "mark": str(marks / digest)}
 
     @disk_errors()
@@ -212,6 +216,11 @@ class LocalLauncher(Launcher):
             InvalidRequest: They are not in a file.
         """
         return read_outputs(folder / records.OUTPUTS)
+
+    @disk_errors()
+    def usage(self, folder: Path) -> Usage | None:
+        """Read what the shim last measured."""
+        return read_usage(folder)
 
     @disk_errors()
     def cancel(self, folder: Path) -> None:

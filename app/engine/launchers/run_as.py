@@ -13,7 +13,7 @@ from pathlib import Path
 from typing import Any, ClassVar, Self
 
 from app.backoff import Backoff
-from app.domain import JSON
+from app.domain import JSON, Usage
 from app.engine.launchers.base import (
     Job,
     JobPhase,
@@ -27,7 +27,13 @@ from app.engine.launchers.base import (
 )
 from app.engine.launchers.broker_link import HELPER, Helper, Link, NotStarted, by_sudo
 from app.engine.launchers.frames import parse_frames
-from app.engine.launchers.job_records import MAX_EXIT_CODE, Process, clean_text, is_moment
+from app.engine.launchers.job_records import (
+    MAX_EXIT_CODE,
+    Process,
+    clean_text,
+    is_moment,
+    usage_of,
+)
 from app.engine.launchers.local import LocalLauncher, wake_for_each
 from app.engine.launchers.outputs import parse_outputs
 from app.engine.model import StreamFile
@@ -209,6 +215,10 @@ class RunAsLauncher(Launcher):
         """Have the results read, and parse them."""
         return parse_outputs(self._link.call("outputs", folder=str(folder))[1])
 
+    def usage(self, folder: Path) -> Usage | None:
+        """Have read what a job takes."""
+        return usage_of(self._link.call("usage", folder=str(folder))[0])
+
     def cancel(self, folder: Path) -> None:
         """Have the end of a job asked for."""
         self._link.call("cancel", folder=str(folder))
@@ -289,7 +299,8 @@ def _state(told: JSON) -> JobState:
     for name in ("node", "reason", "fault"):
         fields[name] = fields[name] and clean_text(fields[name])
     fields["phase"] = JobPhase(fields["phase"])
-    return JobState(**fields, process=process and process.dump())
+    usage = usage_of(told.get("usage"))
+    return JobState(**fields, process=process and process.dump(), usage=usage)
 
 
 def _garbled() -> UpstreamGarbled:

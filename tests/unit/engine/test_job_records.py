@@ -14,6 +14,7 @@ RESULT = {
     "exit_code": 0, "started_at": 1.5, "finished_at": 2, "timed_out": False, "cancelled": False,
     "reason": None,
     "fault": None,
+    "usage": None,
 }  # fmt: skip
 NO_RECORDS = [
     b"", b"{", b'{"pid": 1', b"\xff\0", b"null", b"[]", b"0", b"{}", b"[" * 60_000, b" " * 100_000,
@@ -78,7 +79,7 @@ def test_whole_records_are_read(tmp_path):
     assert (claim.process, claim.started_at) == (Process(1, "1", "b", "h"), 2.5)
     assert Process.load(claim.process.dump()) == claim.process
     assert read_result(tmp_path) == RESULT
-    earlier = {name: RESULT[name] for name in RESULT if name != "fault"}
+    earlier = {name: RESULT[name] for name in RESULT if name not in ("fault", "usage")}
     write(tmp_path / records.EXIT, earlier)
     assert read_result(tmp_path) == RESULT
     write(tmp_path / records.CLAIM, {**REFUSAL, "cancelled": True})

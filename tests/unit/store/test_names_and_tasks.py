@@ -4,8 +4,9 @@ from dataclasses import replace
 
 import pytest
 from sqlalchemy import event
+from store_kit import OWNER
 
-from app.domain import ALL_LEVELS, Level, LogStream, NewLogEntry, Task, TaskStatus
+from app.domain import ALL_LEVELS, Level, LogStream, NewLogEntry, Task, TaskStatus, Usage
 from app.errors import InvalidRequest
 
 LONG = "n" * 300
@@ -42,6 +43,31 @@ def test_names_for_people_stay_as_the_launch_wrote_them(kit):
     titles = [task.title for task in kit.executions.tasks(execution)]
     assert titles[:2] == ["Größe", None]
     assert len(titles[2]) == 255
+
+
+def test_what_tasks_take_is_kept_beside_their_state(kit):
+    execution = kit.held(steps=["a", "b"])
+    first, second = Usage(1.5, 99.9, 2**40, 2**41), Usage(2.5, 0.0)
+    execution = kit.see(
+        execution, tasks=(Task("a", TaskStatus.RUNNING),), usage={"a": first, "nobody": first}
+    )
+    assert usage_of(kit, execution) == [first, Usage()]
+    execution = kit.see(execution, tasks=(Task("a", TaskStatus.FAILED, exit_code=1),))
+    assert usage_of(kit, execution) == [first, Usage()]
+    changed = kit.executions.get(execution.id).changed
+    kit.driving.touch(execution, OWNER, execution.cursor, {"a": second, "b": first})
+    assert usage_of(kit, execution) == [second, first]
+    assert kit.executions.get(execution.id).changed == changed, "no reader is woken"
+    kit.driving.touch(execution, "another", execution.cursor, {"a": first})
+    assert usage_of(kit, execution) == [second, first], "it holds the execution no more"
+
+
+def usage_of(kit, execution):
+    fields = ("cpu_seconds", "cpu_percent", "memory_bytes", "memory_peak_bytes")
+    return [
+        Usage(*(getattr(task, field) for field in fields))
+        for task in kit.executions.tasks(execution)
+    ]
 
 
 def test_the_log_keeps_where_a_line_was_written(kit):

@@ -13,6 +13,7 @@ through files of the folder:
                           launcher takes the job itself to make sure that it never begins
 ``frames``      shim      The output: a header and a payload of whole lines, again and again
 ``outputs``     command   Named results; ``$SLIPWAY_OUTPUT`` names this file
+``usage``       shim      What the command takes of the machine, now and then
 ``exit.json``   shim      How it ended. Written last: who sees it sees all of the output
 ``cancel``      launcher  Exists: the command shall end
 ``pause``       launcher  Exists: the command shall stand still

@@ -16,15 +16,19 @@ if TYPE_CHECKING:
 SPEC, CLAIM, EXIT = "spec.json", "claim.json", "exit.json"
 FRAMES, OUTPUTS = "frames", "outputs"
 CANCEL, PAUSE = "cancel", "pause"
+USAGE = "usage"
 
 HEADER = struct.Struct("<BdI")
 """Of a frame: stream, seconds since the epoch, length of the payload in bytes."""
 STDOUT, STDERR, REMARK = 1, 2, 3
+USAGE_RECORD = struct.Struct("<dddd")
+"""Processor seconds, processor percent, resident bytes, and the most of these; 0: not known."""
 
 MAX_LINE = 64 * 1024
 """Longest line, in bytes without its line feed; a longer one becomes several."""
 MAX_PAYLOAD = MAX_LINE + 1
 _MAX_KERNEL_BYTES = 4096
+_MOST_KERNEL_BYTES = 64 * _MAX_KERNEL_BYTES
 
 
 def identity() -> dict[str, Any]:
@@ -76,7 +80,7 @@ def sync(path: str) -> None:
 
 def boot_id() -> str:
     """Return the kernel's id of this start of the machine; source: random(4)."""
-    return _read_kernel("/proc/sys/kernel/random/boot_id").strip()
+    return read_kernel("/proc/sys/kernel/random/boot_id").strip()
 
 
 def process_stat(pid: int) -> list[str]:
@@ -90,14 +94,27 @@ def process_stat(pid: int) -> list[str]:
         OSError: There is no such process.
     """
     # The second field is the program's name in brackets, and may hold anything.
-    return _read_kernel(f"/proc/{pid}/stat").rpartition(")")[2].split()
+    return read_kernel(f"/proc/{pid}/stat").rpartition(")")[2].split()
 
 
-def _read_kernel(path: str) -> str:
-    """Read a short file that the kernel makes at each look: proc(5)."""
+def read_kernel(path: str, *, whole: bool = False) -> str:
+    """Read a file that the kernel makes at each look: proc(5).
+
+    Args:
+        path: The file.
+        whole: It may be longer than what comes at once.
+
+    Raises:
+        OSError: There is no such file, or what it is about has ended.
+    """
     fd = os.open(path, os.O_RDONLY | os.O_CLOEXEC)
     try:
-        return os.read(fd, _MAX_KERNEL_BYTES).decode("utf-8", "replace")
+        content = os.read(fd, _MAX_KERNEL_BYTES)
+        more = content
+        while whole and more and len(content) < _MOST_KERNEL_BYTES:
+            more = os.read(fd, _MAX_KERNEL_BYTES)
+            content += more
+        return content.decode("utf-8", "replace")
     finally:
         os.close(fd)
 

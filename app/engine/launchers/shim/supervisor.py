@@ -32,6 +32,7 @@ from .records import (
     sync,
     write_atomically,
 )
+from .usage import Usage
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
@@ -114,6 +115,7 @@ class Supervisor:
         self._poll.register(wakeup, select.POLLIN)
         self._output = Output()
         self._kept: KeptFiles | None = None
+        self._usage = Usage()
         self._pipes: dict[int, Pipe] = {}
         self._pid: int | None = None
         self._childless = True
@@ -131,6 +133,7 @@ class Supervisor:
             "cancelled": False,
             "reason": None,
             "fault": None,
+            "usage": None,
         }
 
     def run(self) -> None:
@@ -168,6 +171,7 @@ class Supervisor:
             self._result.update(exit_code=126, reason=f"fork: {exc.strerror}")
             return
         self._childless = False
+        self._usage.begin()
         for stream, fd, end, plain in (
             (STDOUT, stdout, stdout_end, kept.stdout),
             (STDERR, stderr, stderr_end, kept.stderr),
@@ -187,7 +191,9 @@ class Supervisor:
         """Wait for the next thing to happen, and deal with it."""
         now = time.monotonic()
         ring_at = self._quiet_until if self._output.fresh else math.inf
-        until = min(self._deadline, self._kill_at, ring_at, now + _LONGEST_WAIT_SECONDS)
+        until = min(
+            self._deadline, self._kill_at, ring_at, self._usage.due, now + _LONGEST_WAIT_SECONDS
+        )
         for fd, _ in self._poll.poll(max(0, math.ceil((until - now) * 1000))):
             if fd == self._wakeup:
                 self._hear()
@@ -212,6 +218,8 @@ class Supervisor:
         elif now >= self._kill_at:
             signal_tree(signal.SIGKILL)
             self._kill_at = now + _KILL_INTERVAL_SECONDS
+        if now >= self._usage.due:
+            self._usage.measure()
         if self._output.fresh and now >= self._quiet_until:
             self._output.fresh = False
             self._quiet_until = now + _RING_INTERVAL_SECONDS
@@ -311,6 +319,7 @@ class Supervisor:
             self._output.append(REMARK, f"{loss}\n".encode("utf-8", "replace"))
 
     def _leave_result(self) -> None:
+        self._result["usage"] = self._usage.end()
         for name in self._spec["files"]:
             with suppress(OSError):
                 os.unlink(name)

@@ -38,6 +38,21 @@ class TaskSchema(ma.Schema):
             "its log are there"
         },
     )
+    cpu_seconds = fields.Float(
+        allow_none=True,
+        metadata={"description": "Processor time of its whole process tree; null: not known"},
+    )
+    cpu_percent = fields.Float(
+        allow_none=True,
+        metadata={"description": "As last measured, in percent of one processor"},
+    )
+    memory_bytes = fields.Integer(
+        allow_none=True,
+        metadata={"description": "Resident memory of its process tree, as last measured"},
+    )
+    memory_peak_bytes = fields.Integer(
+        allow_none=True, metadata={"description": "The most of it that was measured"}
+    )
 
 
 task_json = Serialiser(TaskSchema)

@@ -11,6 +11,7 @@ from app.domain import ExecutionStatus, Level, NewLogEntry, Observation, Task, T
 from app.store.execution_rows import now
 from app.store.schema import executions as table
 
+NO_USAGE = dict.fromkeys(("cpu_seconds", "cpu_percent", "memory_bytes", "memory_peak_bytes"))
 MOMENT = re.compile(r"\d{4}-\d\d-\d\dT\d\d:\d\d:\d\d\.\d{3}Z")
 NOWHERE = "00000000-0000-4000-8000-999999999999"
 SUMMARY = {
@@ -55,13 +56,13 @@ class TestGet:
             "name": "first", "title": None, "status": "FAILED",
             "started_at": moment, "finished_at": moment,
             "exit_code": 3, "attempts": 2, "node": "n1", "error": "exit code 3",
-            "run": 0, "continued_from": None,
+            "run": 0, "continued_from": None, **NO_USAGE,
         }  # fmt: skip
         assert second == {
             "name": "second", "title": None, "status": "PENDING",
             "started_at": None, "finished_at": None,
             "exit_code": None, "attempts": 0, "node": None, "error": None,
-            "run": 0, "continued_from": None,
+            "run": 0, "continued_from": None, **NO_USAGE,
         }  # fmt: skip
 
     def test_what_the_conductor_needs_is_not_shown(self, client, execution):

@@ -749,6 +749,8 @@ class TestWebSocket:
             "type": "task", "name": "first", "title": None, "status": "SUCCESS", "started_at": None,
             "finished_at": None, "exit_code": 0, "attempts": 1, "node": None, "error": None,
             "run": 0, "continued_from": None,
+            "cpu_seconds": None, "cpu_percent": None, "memory_bytes": None,
+            "memory_peak_bytes": None,
         }  # fmt: skip
         assert messages[3] == {"type": "metrics", "tasks": 2, "tasks_done": 1, "tasks_running": 0}
         assert [message["index"] for message in messages[4:6]] == [0, 2]
