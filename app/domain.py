@@ -751,17 +751,19 @@ class Observation:
 
 @dataclass(frozen=True, slots=True)
 class Carried:
-    """What an execution takes over of an ended one from which it goes on.
+    """What an orchestrator makes of an ended execution for one that goes on from it.
+
+    Each task that is not to run again is taken over as it is, with its bookmark.
 
     Attributes:
         cursor: Bookmark that the first observation gets.
-        tasks: The tasks that are not to run again, as readers see them.
-        task_cursors: Bookmarks of tasks, by name; see :class:`Observation`.
+        tasks: The tasks that are not taken over like this, as readers see them.
+        task_cursors: Bookmarks of those, by name; see :class:`Observation`.
     """
 
     cursor: JSON
-    tasks: tuple[Task, ...]
-    task_cursors: Mapping[str, JSON]
+    tasks: tuple[Task, ...] = ()
+    task_cursors: Mapping[str, JSON] = field(default_factory=dict)
 
 
 @dataclass(frozen=True, slots=True)

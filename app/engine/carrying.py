@@ -17,7 +17,8 @@ def carry_over(
 ) -> Carried:
     """Prepare an execution that goes on from another one, in the folder of that one.
 
-    Jobs that were left alone when it ended, as when it was abandoned, are ended first.
+    Jobs that were left alone when it ended, as when it was abandoned, are ended first. Tasks that
+    had not begun then, and are not to run, never do.
 
     Args:
         execution: The one that has ended.
@@ -29,13 +30,12 @@ def carry_over(
     for name in (*run, *keep):
         task = tasks.get(name) or TaskState()
         if task.status in BEGUN:
-            task.halted, task.next_run = True, 0 if name in run else None
-        elif name in run:
+            task.halted, task.next_run = True, task.run if name in run else None
+        elif task.status.final or name in run:
             continue
-        elif not task.status.final:
+        else:
             task.status, task.retry_at = TaskStatus.SKIPPED, None
         task.origin = task.origin or execution.id
-        task.run, task.asked = 0, False
         carried[name] = task
     return Carried(
         cursor=first_cursor(execution.cursor, execution.id),

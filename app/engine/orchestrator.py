@@ -37,6 +37,7 @@ from app.engine.launchers.registry import LAUNCHERS, create_launcher
 from app.engine.launchers.registry import options_class as launcher_options
 from app.engine.launchers.run_as import find_account
 from app.engine.plan import Plan
+from app.engine.progress import first_cursor, has_ended
 from app.engine.recollection import Recollection
 from app.engine.resources import not_given
 from app.engine.run import Machine, Run
@@ -235,6 +236,8 @@ class EngineOrchestrator(Orchestrator):
         """Take over the tasks that are not to run, with their outputs, and the folder of files."""
         if not self._snapshots.has(execution.reference["definition"]):
             raise Conflict("The definition that the execution was launched from is not kept.")
+        if has_ended(execution.cursor):
+            return Carried(first_cursor(execution.cursor, execution.id))
         return carry_over(execution, self._recollection.tasks(execution), run, keep)
 
     def health(self) -> None:

@@ -68,6 +68,11 @@ def token_of(cursor: JSON) -> str | None:
     return (cursor or {}).get("look")
 
 
+def has_ended(cursor: JSON) -> bool:
+    """Return whether all tasks had come to their end when an execution's cursor was made."""
+    return bool((cursor or {}).get("ended"))
+
+
 def first_cursor(cursor: JSON, execution_id: str) -> JSON:
     """Return the cursor of an execution before its first look, which goes on from another one.
 
@@ -107,7 +112,6 @@ class Progress:
         self.home: str | None = stored.cursor.get("home")
         self.token = token_of(stored.cursor)
         self.measured_at = 0.0
-        self._own = self._own_cursor()
         known = {name: kept for name, kept in stored.tasks.items() if name in plan.steps}
         self._tasks = {name: TaskState.load(kept) for name, kept in known.items()}
         self._stored: dict[str, JSON] = {} if stored.to_be_moved else known
@@ -123,6 +127,7 @@ class Progress:
         self._later: list[tuple[float, str]] = []  # begin again at a moment
         self._doomed: list[int] = []  # positions in the definition
         self._index()
+        self._own = self._own_cursor()
 
     def __getitem__(self, name: str) -> TaskState:
         """Return a task to be read."""
@@ -280,9 +285,11 @@ class Progress:
         return Changes(cursor, tuple(shown), changed)
 
     def _own_cursor(self) -> JSON:
-        own = {
+        own: dict[str, JSON] = {
             "begun_at": self.begun_at, "paused": self.paused, "first_start": self.first_start,
         }  # fmt: skip
+        if self.all_final():
+            own["ended"] = True
         if self.wishes:
             own["wishes"] = self.wishes
         return own if self.home is None else {**own, "home": self.home}

@@ -111,11 +111,14 @@ class TaskService:
             CapabilityMissing: Its orchestrator cannot do that.
             Conflict: The task has ended by itself, or the execution is being cancelled.
         """
-        execution, behind = self._controlled(execution_id, task, identity)
+        execution, behind = self._controlled(execution_id, identity)
         if execution.status.final:
-            if self._known.task(execution.id, task, identity).status is TaskStatus.CANCELLED:
+            status = self._executions.task_statuses(execution).get(task)
+            if status is None:
+                raise _no_task(task)
+            if status is TaskStatus.CANCELLED:
                 return
-            raise _ended(execution)
+            raise Conflict(f"The execution has ended already, with status {execution.status}.")
         task_controller(behind).control_task(execution, task, DesiredTaskState.STOPPED)
         if not self._executions.desire_task(
             execution, task, DesiredTaskState.STOPPED, allows=_may_stop
@@ -144,42 +147,60 @@ class TaskService:
         if (earlier := self._earlier(used)) is not None:
             return earlier
         continuer(self._steering.orchestrator(execution))
-        tasks = self._known.tasks_of(execution)
-        run = {task.name for task in tasks if task.status is not TaskStatus.SUCCESS}
+        statuses = self._executions.task_statuses(execution)
+        run = {name for name, status in statuses.items() if status is not TaskStatus.SUCCESS}
         if execution.status is ExecutionStatus.SUCCESS or (execution.status.final and not run):
             raise Conflict("Nothing is left to do: the execution has succeeded.")
-        return self.go_on(execution, run, identity, used)
+        return self._go_on(execution, run, identity, used)
 
     def go_on(
         self,
-        execution: DrivenExecution,
+        execution_id: str,
         run: Collection[str],
         identity: Identity,
-        used: UsedKey | None = None,
+        *,
+        key: str | None = None,
     ) -> Execution:
         """Let an ended execution go on in a new one of the same owner.
 
         Args:
-            execution: The one that has ended.
-            run: Names of the tasks that run again, in the order of the workflow. All others stay as
-                they came to be, with their outputs, and count as given.
-            identity: Who asks for it; that they may is not checked here.
-            used: The key with which they repeat this, if any.
+            execution_id: The one that has ended.
+            run: Names of the tasks that run again, each after those of them that it needs. All
+                others stay as they came to be, with their outputs, and count as given.
+            identity: Who asks for it.
+            key: The same key with the same request gives the same execution again.
 
         Returns:
             The new execution.
 
         Raises:
+            NotFound: There is no such execution for this user, or no such task.
+            NotAllowed: The caller lacks the permission.
             CapabilityMissing: Its orchestrator cannot do that.
             Conflict: It has not ended, cannot be continued any more, or goes on in another one
-                already.
+                already; the key was used for another request.
             LimitExceeded: The owner has as many executions that have not ended as they may.
         """
+        execution, _ = self._controlled(execution_id, identity)
+        if not run:
+            raise Conflict("Nothing is to run.")
+        used = _used(identity, key, "go on", execution.id, *sorted(run))
+        return self._earlier(used) or self._go_on(execution, run, identity, used)
+
+    def _go_on(
+        self,
+        execution: DrivenExecution,
+        run: Collection[str],
+        identity: Identity,
+        used: UsedKey | None,
+    ) -> Execution:
         behind = continuer(self._steering.orchestrator(execution))
         if not execution.status.final:
             raise Conflict(f"The execution has not ended, it is in state {execution.status}.")
-        tasks = self._known.tasks_of(execution)
-        names = [task.name for task in tasks]
+        names = self._executions.task_statuses(execution)
+        for name in run:
+            if name not in names:
+                raise _no_task(name)
         again = [name for name in names if name in run]
         carried = behind.carry_over(execution, again, [name for name in names if name not in run])
         intent = Intent(
@@ -189,28 +210,25 @@ class TaskService:
             workflow_name=execution.workflow_name,
             owner=execution.owner,
             inputs=execution.inputs,
-            steps=names,
-            titles={task.name: task.title for task in tasks if task.title},
             key=used.key if used else None,
             request_digest=used.request_digest if used else "",
             reference=execution.reference,
             most_open=self._most_open(identity.roles),
             asked_by=identity.username,
-            continued=Continued(execution.id, carried),
+            continued=Continued(execution.id, again, carried),
         )
         return self._launches.create(intent)[0]
 
     def _run(
         self, verb: str, execution_id: str, task: str, identity: Identity, *, key: str | None
     ) -> Asked:
-        execution, behind = self._controlled(execution_id, task, identity)
+        execution, behind = self._controlled(execution_id, identity)
         used = _used(identity, key, verb, execution.id, task)
         earlier = self._earlier(used)
         if earlier is not None:
             return Asked(earlier, earlier.id != execution.id)
         if execution.status.final:
-            continuer(behind)
-            return Asked(self.go_on(execution, {task}, identity, used), is_new=True)
+            return Asked(self._go_on(execution, {task}, identity, used), is_new=True)
         if execution.desired is DesiredState.PAUSE:
             raise Conflict("The execution is paused: nothing of it begins before it is resumed.")
         task_controller(behind).control_task(execution, task, DesiredTaskState.RUNNING)
@@ -229,15 +247,13 @@ class TaskService:
         return self._run(verb, execution_id, task, identity, key=key)
 
     def _controlled(
-        self, execution_id: str, task: str, identity: Identity
+        self, execution_id: str, identity: Identity
     ) -> tuple[DrivenExecution, Orchestrator]:
         """Get an execution whose tasks the user may control, and its orchestrator."""
         execution = self._driven(execution_id, identity)
         require(identity, Permission.TASKS_STEER)
         behind = self._steering.orchestrator(execution)
         task_controller(behind)
-        if all(each.name != task for each in self._known.tasks_of(execution)):
-            raise NotFound(f"This execution has no task '{task}'.")
         return execution, behind
 
     def _driven(self, execution_id: str, identity: Identity) -> DrivenExecution:
@@ -286,8 +302,8 @@ def _may_stop(task: ControlledTask) -> bool:
     return True
 
 
-def _ended(execution: Execution) -> Conflict:
-    return Conflict(f"The execution has ended already, with status {execution.status}.")
+def _no_task(name: str) -> NotFound:
+    return NotFound(f"This execution has no task '{name}'.")
 
 
 def _used(identity: Identity, key: str | None, *asked: str) -> UsedKey | None:

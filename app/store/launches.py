@@ -89,10 +89,12 @@ class Continued:
 
     Attributes:
         execution_id: The other one, which has ended.
-        carried: What its orchestrator takes over.
+        run: Names of the tasks that run again; all others are taken over.
+        carried: What its orchestrator makes of it.
     """
 
     execution_id: str
+    run: Sequence[str]
     carried: Carried
 
 
@@ -260,10 +262,10 @@ class Launches:
             **name_parameters(intent.workflow_id, started_at or created_at),
         }
         row = _add(connection, values, notify=bool(kinds))
-        task_rows.add(connection, row.number, intent.steps, intent.titles)
-        if intent.continued is not None:
-            carried = intent.continued.carried
-            task_rows.store(connection, row.number, carried.tasks, carried.task_cursors)
+        if intent.continued is None:
+            task_rows.add(connection, row.number, intent.steps, intent.titles)
+        else:
+            _take_tasks_over(connection, row.number, intent.continued)
         if intent.leads:
             lead(connection, intent.workflow_id, row.number, intent.version)
         return WHOLE.of(row)
@@ -374,6 +376,13 @@ def _going_on(connection: Connection, continued: Continued) -> dict[str, Any]:
     return {
         "continues": continued.execution_id, "node": row.node, "cursor": continued.carried.cursor,
     }  # fmt: skip
+
+
+def _take_tasks_over(connection: Connection, number: int, continued: Continued) -> None:
+    task_rows.take_over(connection, number, continued.execution_id)
+    task_rows.renew(connection, number, continued.run)
+    carried = continued.carried
+    task_rows.store(connection, number, carried.tasks, carried.task_cursors)
 
 
 def _require_end(connection: Connection, continued: Continued) -> Any:

@@ -40,6 +40,12 @@ _CONTROLLED = select(tasks.c.status, tasks.c.run, tasks.c.desired, tasks.c.gener
     tasks.c.execution == bindparam("of_execution"), tasks.c.name == bindparam("of_name")
 )
 
+_STATUSES = (
+    select(tasks.c.name, tasks.c.status)
+    .where(tasks.c.execution == bindparam("of_execution"))
+    .order_by(tasks.c.position)
+)
+
 
 class _SoAlready(Exception):
     """What is wanted is so already."""
@@ -149,6 +155,15 @@ class SteeredExecutions:
             return True
         except IntegrityError:
             return False
+
+    def task_statuses(self, execution: Execution) -> dict[str, TaskStatus]:
+        """Read how the tasks of an execution stand, by name, in the order of the workflow.
+
+        There may be thousands; all that is told of them is for those who list tasks.
+        """
+        with self._database.read() as connection:
+            rows = connection.execute(_STATUSES, {"of_execution": execution.number})
+            return {name: TaskStatus(status) for name, status in rows}
 
     def abandon(self, execution: Execution, why: str) -> bool:
         """End an execution by decree; see :func:`app.store.stranded.abandon`."""

@@ -7,19 +7,49 @@ from dataclasses import fields
 from types import MappingProxyType
 from typing import Any
 
-from sqlalchemy import Connection, bindparam, func, select, update
+from sqlalchemy import BigInteger, Connection, bindparam, func, insert, select, update
 from sqlalchemy.dialects import postgresql, sqlite
 
 from app.domain import JSON, Task, TaskStatus, Usage
 from app.store.bulk import insert_rows
 from app.store.names import fitted, storable
-from app.store.schema import tasks
+from app.store.schema import executions, tasks
 
 TASK_FIELDS = tuple(f.name for f in fields(Task))
 NAME_LENGTH = 255
 _FEW = 100
+_AT_ONCE = 500
 _USAGE_FIELDS = tuple(f.name for f in fields(Usage))
 _STATE_FIELDS = tuple(name for name in TASK_FIELDS if name not in {"name", "title", *_USAGE_FIELDS})
+_TAKEN = (*TASK_FIELDS, "position", "cursor")
+_TAKE_OVER = insert(tasks).from_select(
+    ["execution", *_TAKEN, "generation"],
+    select(
+        bindparam("new", type_=BigInteger),
+        *(
+            func.coalesce(tasks.c.continued_from, executions.c.id)
+            if name == "continued_from"
+            else tasks.c[name]
+            for name in _TAKEN
+        ),
+        tasks.c.run,
+    )
+    .join(executions, executions.c.number == tasks.c.execution)
+    .where(executions.c.id == bindparam("of_id")),
+)
+_FRESH = Task("", TaskStatus.PENDING)
+_RENEW = (
+    update(tasks)
+    .where(
+        tasks.c.execution == bindparam("of_execution"),
+        tasks.c.name.in_(bindparam("of_names", expanding=True)),
+    )
+    .values(
+        cursor=None,
+        generation=0,
+        **{name: getattr(_FRESH, name) for name in (*_STATE_FIELDS, *_USAGE_FIELDS)},
+    )
+)
 _ONE = update(tasks).where(
     tasks.c.execution == bindparam("of_execution"), tasks.c.name == bindparam("of_name")
 )
@@ -53,6 +83,25 @@ def add(
         ]
         columns += ("title",)
     insert_rows(connection, "tasks", columns, rows)
+
+
+def take_over(connection: Connection, number: int, execution_id: str) -> None:
+    """Give a new execution the tasks of an ended one, with what its orchestrator remembers.
+
+    Args:
+        connection: A transaction.
+        number: Number of the new execution.
+        execution_id: Id of the ended one.
+    """
+    connection.execute(_TAKE_OVER, {"new": number, "of_id": execution_id})
+
+
+def renew(connection: Connection, number: int, names: Sequence[str]) -> None:
+    """Let tasks that were taken over be as when they were launched."""
+    stored = [fitted(name, NAME_LENGTH) for name in names]
+    for first in range(0, len(stored), _AT_ONCE):
+        some = stored[first : first + _AT_ONCE]
+        connection.execute(_RENEW, {"of_execution": number, "of_names": some})
 
 
 def store(

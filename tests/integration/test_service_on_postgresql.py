@@ -5,6 +5,7 @@ from __future__ import annotations
 import threading
 import time
 from collections.abc import Iterator
+from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 from statistics import median
 
@@ -14,6 +15,7 @@ from kit.fencing import LEASE, assert_a_stopped_driver_begins_nothing
 from kit.patience import await_that, join
 from kit.servers.postgresql import PostgresqlServer
 from kit.service import Service
+from kit.trees import Tree
 
 GO_ON = "until [ -e go ]; do sleep 0.05; done; echo second"
 
@@ -23,7 +25,10 @@ def service_over_postgresql(
     tmp_path_factory: pytest.TempPathFactory, postgresql_server: PostgresqlServer
 ) -> Iterator[Service]:
     with postgresql_server.database() as url:
-        service = Service(tmp_path_factory.mktemp("over"), env={"SLIPWAY_DATABASE__URL": url})
+        service = Service(
+            tmp_path_factory.mktemp("over"),
+            env={"SLIPWAY_DATABASE__URL": url, "SLIPWAY_ENGINE__KILL_GRACE": "0.3s"},
+        )
         yield service
         service.end()
 
@@ -55,6 +60,34 @@ def test_a_line_wakes_who_waits_for_it_and_a_wish_the_conductor(over_postgresql:
     client.wait(endless, "RUNNING")
     assert client.cancel(endless).status_code == 202
     assert client.wait(endless)["status"] == "CANCELLED"
+
+
+def test_restarts_at_once_and_a_conductor_that_is_killed_are_each_run_once(
+    over_postgresql: Service, tmp_path: Path
+) -> None:
+    service = over_postgresql
+    running = Tree(service.client(), tmp_path)
+    with ThreadPoolExecutor(8) as pool:
+        answers = list(
+            pool.map(lambda _: running.post("restart", client=service.client()), range(8))
+        )
+    old = service.kill("conductor")
+    assert set(answers) <= {202, 409}
+    accepted = answers.count(202)
+    service.replaced("conductor", old)
+    running.await_run(accepted)
+    running.post("stop")
+    running.client.wait(running.id)
+    assert running.is_free()
+    created = [
+        running.client.send("POST", f"/executions/{running.id}/retry").status_code for _ in range(2)
+    ]
+    assert created == [201, 409]
+    (running.folder / "gate").touch()
+    listed = running.client.get("/executions", continues=running.id)["executions"]
+    assert running.client.wait(listed[0]["id"])["state"] == "SUCCESS"
+    assert len(running.began) == 2 + accepted
+    running.assert_never_twice()
 
 
 def test_waiting_for_notifications_holds_up_no_request(over_postgresql: Service) -> None:

@@ -32,6 +32,7 @@ _FIXTURES = {
     "users",
     "log",
     "elsewhere",
+    "ended",
     "empty",
     "execution",
     "uploads",

@@ -342,7 +342,8 @@ class Bench:
 
     def want_task(self, name: str, desired: DesiredTaskState, *, anew: bool = False) -> None:
         """Want something of one task, as the store writes it down."""
-        number = self.wishes[name].generation if name in self.wishes else 0
+        known = self.wishes.get(name)
+        number = known.generation if known else self.tasks[name].run if name in self.tasks else 0
         self.wishes = {**self.wishes, name: TaskWish(desired, number + anew)}
         count = self.execution.task_wishes + 1
         self.execution = replace(self.execution, task_wishes=count)
@@ -357,16 +358,23 @@ class Bench:
 
     def goes_on(self, *run: str) -> Bench:
         """Make the execution that goes on from this one, with some tasks to run."""
-        tasks = {
-            name: TaskState.load(cursor) for name, cursor in self.cursors.of(self.execution).items()
-        }
+        cursors = self.cursors.of(self.execution)
+        tasks = {name: TaskState.load(cursor) for name, cursor in cursors.items()}
         keep = [name for name in self.plan.steps if name not in run]
         carried = carry_over(self.execution, tasks, run, keep)
+        kept = {
+            name: cursor | {"origin": cursor.get("origin", self.id)}
+            for name, cursor in cursors.items() if name not in run
+        }  # fmt: skip
         other = Bench(
             self.definition, self.root, self.launcher, forgetful=self.forgetful,
-            id=self.id + _GOES_ON, cursors=StoredCursors(stored(carried.task_cursors)),
+            id=self.id + _GOES_ON, cursors=StoredCursors(kept | stored(carried.task_cursors)),
         )  # fmt: skip
-        other.tasks = {task.name: task for task in carried.tasks}
+        other.tasks = {
+            name: replace(task, continued_from=task.continued_from or self.id)
+            for name, task in self.tasks.items() if name not in run
+        }  # fmt: skip
+        other.tasks |= {task.name: task for task in carried.tasks}
         other.execution = replace(other.execution, cursor=stored(carried.cursor), continues=self.id)
         return other
 

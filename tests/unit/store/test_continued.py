@@ -1,34 +1,111 @@
 """Executions that go on from ended ones."""
 
+from dataclasses import replace
+
 import pytest
 from store_kit import NODE, let_through
 
-from app.domain import Carried, ExecutionFilter, ExecutionStatus, Task, TaskStatus
+from app.domain import (
+    Carried,
+    DesiredTaskState,
+    ExecutionFilter,
+    ExecutionStatus,
+    Task,
+    TaskStatus,
+    TaskWish,
+)
 from app.errors import Conflict, NotFound, QuotaExceeded
+from app.store.execution_rows import now
 from app.store.launches import Continued
+from app.store.task_cursors import TaskCursors
+from app.store.task_wishes import TaskWishes
 
-TAKEN = Task("first", TaskStatus.SUCCESS, attempts=1, continued_from="e0")
+RUNNING = DesiredTaskState.RUNNING
+TITLES = {"first": "The first", "second": "The second"}
+STEPS = ["first", "second", "third"]
 
 
-def going_on(kit, execution, **more):
-    carried = Carried({"home": execution.id}, (TAKEN,), {"first": {"origin": execution.id}})
-    return kit.intent(reference={"job": 1}, continued=Continued(execution.id, carried), **more)
+def going_on(kit, execution, *run, tasks=(), task_cursors=None, **more):
+    carried = Carried({"home": execution.id}, tasks, task_cursors or {})
+    continued = Continued(execution.id, run or ["second"], carried)
+    return kit.intent(reference={"job": 1}, steps=(), continued=continued, **more)
 
 
 @pytest.fixture
 def ended(kit):
-    return kit.see(kit.held(), ExecutionStatus.FAILED, log_complete=True)
+    """An execution that has ended, of whose tasks only the last never began."""
+    execution = kit.held(steps=STEPS, titles=TITLES)
+    kit.steered.desire_task(execution, "first", RUNNING, anew=True)
+    tasks = (
+        Task("first", TaskStatus.SUCCESS, now(), now(), 0, 2, "n1", run=1),
+        Task("second", TaskStatus.FAILED, now(), now(), 3, 1, "n1", "exit code 3"),
+    )
+    return kit.see(
+        kit.driving.get(execution.id), ExecutionStatus.FAILED, tasks=tasks,
+        task_cursors={"first": {"n": 1}, "second": {"n": 2}}, log_complete=True,
+    )  # fmt: skip
 
 
 def test_what_is_taken_over_is_there_from_the_beginning(kit, ended):
+    before = kit.executions.tasks(ended)
     new, is_new = kit.launches.create(going_on(kit, ended))
     assert (is_new, new.continues, new.status) == (True, ended.id, ExecutionStatus.PENDING)
-    assert kit.executions.tasks(new) == [TAKEN, Task("second", TaskStatus.PENDING)]
+    assert kit.executions.tasks(new) == [
+        replace(before[0], continued_from=ended.id),
+        Task("second", TaskStatus.PENDING, title="The second"),
+        replace(before[2], continued_from=ended.id),
+    ]
     driven = kit.driving.get(new.id)
     assert (driven.cursor, driven.reference) == ({"home": ended.id}, {"job": 1})
+    assert TaskCursors(kit.database).of(driven) == {"first": {"n": 1, "origin": ended.id}}
     assert kit.executions.find(ExecutionFilter(continues=ended.id))[0][0].id == new.id
     assert kit.executions.find(ExecutionFilter(continues=new.id)) == ([], 0)
-    assert kit.driving.get(ended.id) == ended, "what has ended stays as it is"
+    assert (kit.driving.get(ended.id), kit.executions.tasks(ended)) == (ended, before)
+
+
+def test_what_its_orchestrator_makes_of_a_task_goes_before(kit, ended):
+    halted = Task("third", TaskStatus.RUNNING, continued_from=ended.id)
+    intent = going_on(kit, ended, tasks=(halted,), task_cursors={"third": {"halted": True}})
+    new, _ = kit.launches.create(intent)
+    assert kit.executions.tasks(new)[2] == halted
+    cursors = TaskCursors(kit.database).of(kit.driving.get(new.id))
+    assert cursors["third"] == {"halted": True, "origin": ended.id}
+
+
+def test_runs_of_what_is_taken_over_count_on_and_nothing_is_wanted_of_it(kit, ended):
+    new, _ = kit.launches.create(going_on(kit, ended))
+    kit.claim()
+    driven, wishes = kit.driving.get(new.id), TaskWishes(kit.database)
+    assert (driven.task_wishes, wishes.of(driven)) == (0, {})
+    for name in STEPS:
+        assert kit.steered.desire_task(driven, name, RUNNING, anew=True)
+    assert wishes.of(driven) == {
+        "first": TaskWish(RUNNING, 2), "second": TaskWish(RUNNING, 1),
+        "third": TaskWish(RUNNING, 1),
+    }  # fmt: skip
+
+
+def test_the_first_of_a_chain_is_told_of_each_task(kit, ended):
+    new, _ = kit.launches.create(going_on(kit, ended))
+    kit.claim()
+    seen = (Task("second", TaskStatus.SUCCESS, attempts=1),)
+    driven = kit.see(
+        kit.driving.get(new.id), ExecutionStatus.CANCELLED, tasks=seen,
+        task_cursors={"second": {"n": 3}}, log_complete=True,
+    )  # fmt: skip
+    last, _ = kit.launches.create(going_on(kit, driven, "third"))
+    told = [task.continued_from for task in kit.executions.tasks(last)]
+    assert told == [ended.id, new.id, None]
+
+
+@pytest.mark.parametrize("number", [499, 500, 501, 1100])
+def test_any_number_of_tasks_runs_again(kit, number):
+    names = [f"s{i}" for i in range(number)]
+    execution = kit.held(steps=[*names, "kept"])
+    kit.see(execution, ExecutionStatus.FAILED, log_complete=True)
+    new, _ = kit.launches.create(going_on(kit, execution, *names))
+    told = [task.continued_from for task in kit.executions.tasks(new)]
+    assert told == [*[None] * number, execution.id]
 
 
 def test_it_stays_on_the_machine_of_what_it_goes_on_from(kit, ended):
@@ -45,10 +122,8 @@ def test_what_has_not_ended_cannot_go_on(kit):
 
 
 def test_what_is_not_there_cannot_go_on(kit, ended):
-    intent = going_on(kit, ended)
-    nowhere = Continued("nowhere", intent.continued.carried)
     with pytest.raises(NotFound):
-        kit.launches.create(kit.intent(reference={"job": 1}, continued=nowhere))
+        kit.launches.create(going_on(kit, replace(ended, id="nowhere")))
 
 
 def test_each_goes_on_in_one_other(kit, ended):
