@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Collection, Mapping
 
 from app.domain import Carried, DrivenExecution, TaskStatus
-from app.engine.progress import first_cursor
+from app.engine.progress import first_cursor, version_of
 from app.engine.task_state import BEGUN, TaskState
 
 
@@ -26,19 +26,22 @@ def carry_over(
         run: Names of the tasks that run again.
         keep: Names of all others.
     """
+    # The first version kept what it knew of tasks in the execution's cursor, and so not with them.
+    cursor = execution.cursor
+    is_apart = cursor is not None and version_of(cursor) == 1
     carried = {}
     for name in (*run, *keep):
         task = tasks.get(name) or TaskState()
         if task.status in BEGUN:
             task.halted, task.next_run = True, task.run if name in run else None
-        elif task.status.final or name in run:
+        elif name in run or (task.status.final and not is_apart):
             continue
-        else:
+        elif not task.status.final:
             task.status, task.retry_at = TaskStatus.SKIPPED, None
         task.origin = task.origin or execution.id
         carried[name] = task
     return Carried(
-        cursor=first_cursor(execution.cursor, execution.id),
+        cursor=first_cursor(cursor, execution.id),
         tasks=tuple(task.shown(name) for name, task in carried.items()),
         task_cursors={name: task.dump() for name, task in carried.items()},
     )

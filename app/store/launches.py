@@ -169,8 +169,8 @@ class Launches:
                 earlier = self._earlier(intent)
                 if earlier is not None:
                     return earlier, earlier.id == intent.execution_id
-                if intent.continued is not None:
-                    self._database.write(partial(_require_end, continued=intent.continued))
+                # Where another one went on from the same, this says so.
+                self._database.write(partial(_going_on, intent=intent))
                 # It was withdrawn since, and the key is free again.
                 if intent.key is None or attempt == _CREATE_ATTEMPTS:
                     raise
@@ -242,7 +242,7 @@ class Launches:
             _require_room(connection, intent.owner, intent.most_open)
         if intent.used_key is not None:
             use_key(connection, intent.used_key, intent.execution_id)
-        goes_on = {} if intent.continued is None else _going_on(connection, intent.continued)
+        goes_on = _going_on(connection, intent)
         accepted = intent.reference is not None
         kinds = _KINDS if accepted else ()
         values = {
@@ -364,15 +364,27 @@ def use_key(connection: Connection, used: UsedKey, execution_id: str) -> None:
     connection.execute(_USE_KEY, values)
 
 
-def _going_on(connection: Connection, continued: Continued) -> dict[str, Any]:
-    """Return the columns of an execution that goes on from another one.
+def _going_on(connection: Connection, intent: Intent) -> dict[str, Any]:
+    """Return the columns of an execution that goes on from another one; none if it does not.
 
     It stays on the machine of the other one, where its files are.
 
     Raises:
+        NotFound: The other one is gone.
         Conflict: The other one has not ended, or goes on in yet another one.
     """
-    row = _require_end(connection, continued)
+    continued = intent.continued
+    if continued is None:
+        return {}
+    of_id = {"of_id": continued.execution_id}
+    row = connection.execute(_ENDED, of_id).one_or_none()
+    if row is None:
+        raise NotFound("There is no such execution.")
+    if not row.log_complete:
+        raise Conflict("The execution has not ended.", retry_after_seconds=1)
+    successor = connection.execute(_SUCCESSOR, of_id).scalar()
+    if successor not in (None, intent.execution_id):
+        raise Conflict(f"The execution goes on in the execution '{successor}' already.")
     return {
         "continues": continued.execution_id, "node": row.node, "cursor": continued.carried.cursor,
     }  # fmt: skip
@@ -383,25 +395,6 @@ def _take_tasks_over(connection: Connection, number: int, continued: Continued) 
     task_rows.renew(connection, number, continued.run)
     carried = continued.carried
     task_rows.store(connection, number, carried.tasks, carried.task_cursors)
-
-
-def _require_end(connection: Connection, continued: Continued) -> Any:
-    """Return the row of an execution that may be continued.
-
-    Raises:
-        NotFound: It is gone.
-        Conflict: It may not.
-    """
-    of_id = {"of_id": continued.execution_id}
-    row = connection.execute(_ENDED, of_id).one_or_none()
-    if row is None:
-        raise NotFound("There is no such execution.")
-    if not row.log_complete:
-        raise Conflict("The execution has not ended.", retry_after_seconds=1)
-    successor = connection.execute(_SUCCESSOR, of_id).scalar()
-    if successor is not None:
-        raise Conflict(f"The execution goes on in the execution '{successor}' already.")
-    return row
 
 
 def _add(connection: Connection, values: Mapping[str, Any], *, notify: bool) -> Any:

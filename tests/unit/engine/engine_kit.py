@@ -356,12 +356,17 @@ class Bench:
         """Want that nothing of a task runs."""
         self.want_task(name, DesiredTaskState.STOPPED)
 
-    def goes_on(self, *run: str) -> Bench:
-        """Make the execution that goes on from this one, with some tasks to run."""
+    def goes_on(self, *run: str, tasks: Mapping[str, JSON] | None = None) -> Bench:
+        """Make the execution that goes on from this one, with some tasks to run.
+
+        Args:
+            run: Their names.
+            tasks: The cursors of its tasks, where they are not kept with them.
+        """
         cursors = self.cursors.of(self.execution)
-        tasks = {name: TaskState.load(cursor) for name, cursor in cursors.items()}
+        known = {name: TaskState.load(cursor) for name, cursor in (tasks or cursors).items()}
         keep = [name for name in self.plan.steps if name not in run]
-        carried = carry_over(self.execution, tasks, run, keep)
+        carried = carry_over(self.execution, known, run, keep)
         kept = {
             name: cursor | {"origin": cursor.get("origin", self.id)}
             for name, cursor in cursors.items() if name not in run

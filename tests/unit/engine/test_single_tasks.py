@@ -6,7 +6,7 @@ from dataclasses import replace
 from datetime import UTC, datetime
 
 import pytest
-from engine_kit import Bench, diamond, steps
+from engine_kit import Bench, StoredCursors, diamond, steps
 
 from app.domain import DesiredState, ExecutionStatus, TaskStatus
 from app.engine.launchers.base import JobPhase
@@ -536,3 +536,15 @@ class TestGoingOn:
         other.launcher.finish("a")
         other.finish()
         assert (other.shown["b"], other.shown["c"]) == (SKIPPED, SKIPPED)
+
+    def test_the_first_version_kept_all_it_knew_in_one_cursor(self, bench):
+        flow = bench(steps("a", "b"))
+        flow.look()
+        flow.launcher.finish("a")
+        flow.launcher.finish("b", 1)
+        flow.finish()
+        old = {"version": 1, "tasks": dict(flow.cursors)}
+        flow.execution, flow.cursors = replace(flow.execution, cursor=old), StoredCursors()
+        other = flow.goes_on("b", tasks=old["tasks"])
+        other.look()
+        assert (other.launcher.running, other.shown["a"]) == ({"b"}, SUCCESS)

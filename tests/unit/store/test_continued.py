@@ -135,6 +135,12 @@ def test_each_goes_on_in_one_other(kit, ended):
     assert kit.launches.create(going_on(kit, over))[0].continues == new.id
 
 
+def test_who_asks_again_for_want_of_an_answer_is_told_of_what_was_written(kit, ended):
+    intent = going_on(kit, ended)
+    new, _ = kit.launches.create(intent)
+    assert kit.launches.create(intent) == (new, True)
+
+
 def test_of_many_at_once_one_is_let(kit, ended):
     intents = [going_on(kit, ended) for _ in range(6)]
     let = let_through(6, lambda i: kit.launches.create(intents[i]), Conflict)
