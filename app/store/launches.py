@@ -36,7 +36,7 @@ from app.store.given_names import NEXT_NAME, name_parameters
 from app.store.locks import Lock, take_lock
 from app.store.names import fitted, storable
 from app.store.schema import executions, launch_keys, spent_names, tasks
-from app.store.standing import lead
+from app.store.standing import lead, succeed
 
 # Made once, since SQLAlchemy takes longer to make one than SQLite to run it.
 _ADD = insert(executions).values(awf_name=NEXT_NAME).returning(*WHOLE.columns)
@@ -54,7 +54,7 @@ _LAUNCHED_WITH = (
     .join(launch_keys, launch_keys.c.execution_id == executions.c.id)
     .where(launch_keys.c.owner == bindparam("of_owner"), launch_keys.c.key == bindparam("of_key"))
 )
-_ENDED = select(executions.c.node, executions.c.log_complete).where(
+_ENDED = select(executions.c.number, executions.c.node, executions.c.log_complete).where(
     executions.c.id == bindparam("of_id")
 )
 _SUCCESSOR = select(executions.c.id).where(executions.c.continues == bindparam("of_id"))
@@ -265,7 +265,7 @@ class Launches:
         if intent.continued is None:
             task_rows.add(connection, row.number, intent.steps, intent.titles)
         else:
-            _take_tasks_over(connection, row.number, intent.continued)
+            _take_over(connection, row.number, intent, intent.continued)
         if intent.leads:
             lead(connection, intent.workflow_id, row.number, intent.version)
         return WHOLE.of(row)
@@ -390,11 +390,14 @@ def _going_on(connection: Connection, intent: Intent) -> dict[str, Any]:
     }  # fmt: skip
 
 
-def _take_tasks_over(connection: Connection, number: int, continued: Continued) -> None:
-    task_rows.take_over(connection, number, continued.execution_id)
+def _take_over(connection: Connection, number: int, intent: Intent, continued: Continued) -> None:
+    """Give an execution that goes on from another one the tasks of that, and its place."""
+    ended = connection.execute(_ENDED, {"of_id": continued.execution_id}).one()
+    task_rows.take_over(connection, number, ended.number, continued.execution_id)
     task_rows.renew(connection, number, continued.run)
     carried = continued.carried
     task_rows.store(connection, number, carried.tasks, carried.task_cursors)
+    succeed(connection, intent.workflow_id, ended.number, number)
 
 
 def _add(connection: Connection, values: Mapping[str, Any], *, notify: bool) -> Any:

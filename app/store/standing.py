@@ -209,6 +209,20 @@ def lead(connection: Connection, workflow_id: str, number: int, version: int | N
         raise Outdated
 
 
+def succeed(connection: Connection, workflow_id: str, ended: int, number: int) -> None:
+    """Make what goes on from the current execution of a workflow its current one.
+
+    Args:
+        connection: The transaction that writes the execution down.
+        workflow_id: The workflow.
+        ended: Number of the execution that had ended.
+        number: Number of the one that goes on from it.
+    """
+    ours = (_WORKFLOW.workflow_id == workflow_id) & (_WORKFLOW.execution == ended)
+    values = {"execution": number, "version": _WORKFLOW.version + 1}
+    connection.execute(update(standing_workflows).where(ours).values(values))
+
+
 def _number_of(connection: Connection, name: str) -> int | None:
     found = connection.execute(select(_WORKFLOW.number).where(_WORKFLOW.name == name))
     return found.scalar()

@@ -7,13 +7,13 @@ from dataclasses import fields
 from types import MappingProxyType
 from typing import Any
 
-from sqlalchemy import BigInteger, Connection, bindparam, func, insert, select, update
+from sqlalchemy import BigInteger, Connection, String, bindparam, func, insert, select, update
 from sqlalchemy.dialects import postgresql, sqlite
 
 from app.domain import JSON, Task, TaskStatus, Usage
 from app.store.bulk import insert_rows
 from app.store.names import fitted, storable
-from app.store.schema import executions, tasks
+from app.store.schema import tasks
 
 TASK_FIELDS = tuple(f.name for f in fields(Task))
 NAME_LENGTH = 255
@@ -27,15 +27,13 @@ _TAKE_OVER = insert(tasks).from_select(
     select(
         bindparam("new", type_=BigInteger),
         *(
-            func.coalesce(tasks.c.continued_from, executions.c.id)
+            func.coalesce(tasks.c.continued_from, bindparam("of_id", type_=String))
             if name == "continued_from"
             else tasks.c[name]
             for name in _TAKEN
         ),
         tasks.c.run,
-    )
-    .join(executions, executions.c.number == tasks.c.execution)
-    .where(executions.c.id == bindparam("of_id")),
+    ).where(tasks.c.execution == bindparam("ended")),
 )
 _FRESH = Task("", TaskStatus.PENDING)
 _RENEW = (
@@ -85,15 +83,16 @@ def add(
     insert_rows(connection, "tasks", columns, rows)
 
 
-def take_over(connection: Connection, number: int, execution_id: str) -> None:
+def take_over(connection: Connection, number: int, ended: int, execution_id: str) -> None:
     """Give a new execution the tasks of an ended one, with what its orchestrator remembers.
 
     Args:
         connection: A transaction.
         number: Number of the new execution.
-        execution_id: Id of the ended one.
+        ended: Number of the ended one.
+        execution_id: Id of that.
     """
-    connection.execute(_TAKE_OVER, {"new": number, "of_id": execution_id})
+    connection.execute(_TAKE_OVER, {"new": number, "ended": ended, "of_id": execution_id})
 
 
 def renew(connection: Connection, number: int, names: Sequence[str]) -> None:

@@ -8,6 +8,7 @@ import pytest
 from store_kit import let_through
 
 from app.domain import (
+    Carried,
     CommandTask,
     ExecutionFilter,
     ExecutionStatus,
@@ -17,6 +18,7 @@ from app.domain import (
 )
 from app.errors import Conflict, NameTaken, Taken, TaskOpen
 from app.store.execution_rows import now
+from app.store.launches import Continued
 from app.store.standing import Outdated, StandingWorkflows, adding, deleting
 from app.store.uploads import Quota, Upload, UploadedDefinitions
 
@@ -107,6 +109,24 @@ class TestItsExecution:
         kit.see(third, tasks=(Task("t1", TaskStatus.FAILED, error="no"),))
         states = [task.state.status for task in known.tasks(known.find("a name"))]
         assert states == [TaskStatus.PENDING, TaskStatus.FAILED]
+
+    def test_is_what_goes_on_from_it_and_from_no_other(self, kit):
+        put(kit.database, made())
+        known = StandingWorkflows(kit.database)
+        current, other = self.launched(kit, leads=True), self.launched(kit)
+        for execution in (current, other):
+            kit.see(execution, ExecutionStatus.FAILED, log_complete=True)
+        version = known.find("a name").version
+
+        def goes_on(execution):
+            continued = Continued(execution.id, ["t0"], Carried({}))
+            return kit.create(workflow_id="a-name", reference={"job": 1}, continued=continued)
+
+        goes_on(other)
+        assert known.find("a name").execution.id == current.id
+        new = goes_on(current)
+        found = known.find("a name")
+        assert (found.execution.id, found.version) == (new.id, version + 1)
 
     def test_of_many_that_begin_the_next_one_does(self, kit):
         put(kit.database, made())
