@@ -15,6 +15,9 @@ from app.store.users import StoredUser, Users
 _MOST_NAMES: Final = 1000
 """Where the store knows no more names than so many, one that is made up costs no look at it."""
 
+_SCRYPT: Final = {"n": 2**14, "r": 8, "p": 1}
+"""As dear as RFC 7914 advises for passwords that are typed to sign in."""
+
 
 @dataclass(frozen=True, slots=True)
 class User:
@@ -47,12 +50,13 @@ class UserDirectory:
     A change by another process is known within a quarter of a second.
 
     Args:
-        configured: The users of the settings, with hashed passwords.
+        configured: The users of the settings.
         store: Those of the store.
     """
 
     def __init__(self, configured: Sequence[UserSettings], store: Users) -> None:
         self._configured = {user.username: user for user in configured}
+        self._passwords = {user.username: _password_mark(user) for user in configured}
         self._store = store
         self._reads = NumberedReads(store.revision, self._look_up)
         self._names = NumberedReads(store.revision, store.names)
@@ -89,11 +93,11 @@ class UserDirectory:
     def _look_up(self, username: str) -> User | None:
         configured, stored = self._configured.get(username), self._store.get(username)
         if configured is not None:
-            return _of_settings(configured, stored)
+            return _of_settings(configured, stored, self._passwords[username])
         return None if stored is None else _of_store(stored)
 
 
-def _of_settings(configured: UserSettings, stored: StoredUser | None) -> User:
+def _of_settings(configured: UserSettings, stored: StoredUser | None, password: str) -> User:
     """Return a user of the settings; of the store counts only whether they were disabled."""
     return User(
         configured.username,
@@ -101,7 +105,7 @@ def _of_settings(configured: UserSettings, stored: StoredUser | None) -> User:
         frozenset(configured.roles),
         disabled=stored is not None and stored.disabled and not stored.removed,
         configured=True,
-        epoch=f"{0 if stored is None else stored.epoch}-{_digest(configured.password_hash)}",
+        epoch=f"{0 if stored is None else stored.epoch}-{password}",
     )
 
 
@@ -116,6 +120,15 @@ def _of_store(stored: StoredUser) -> User:
     )
 
 
-def _digest(password_hash: str | None) -> str:
-    """Return what changes with the hash; passwords in clear are hashed anew by each process."""
-    return hashlib.sha256((password_hash or "").encode()).hexdigest()[:16]
+def _password_mark(user: UserSettings) -> str:
+    """Return what changes with a password, and is the same in every process.
+
+    It stands in names of credentials, so what it is made of a password in clear must be as dear to
+    guess as a hash that is stored.
+    """
+    if user.password is None:
+        whole = hashlib.sha256((user.password_hash or "").encode()).digest()
+    else:
+        salt = f"slipway-epoch:{user.username}".encode()
+        whole = hashlib.scrypt(user.password.encode(errors="replace"), salt=salt, **_SCRYPT)
+    return whole.hex()[:16]

@@ -145,8 +145,18 @@ def test_the_number_of_remembered_names_is_bounded(directory, store, monkeypatch
     assert len(directory._reads._remembered) == 3
 
 
-def test_another_password_in_the_settings_is_another_epoch(store):
-    other = UserSettings(username="ada", password_hash="$argon2id$new", roles=[])
-    one, two = (UserDirectory([user], store).find("ada").epoch for user in (ADA, other))
-    assert one != two
-    assert UserDirectory([ADA], store).find("ada").epoch == one
+@pytest.mark.parametrize(
+    ("before", "after"),
+    [
+        ({"password_hash": "$argon2id$ada"}, {"password_hash": "$argon2id$new"}),
+        ({"password": "in clear"}, {"password": "another in clear"}),
+        ({"password": "in clear"}, {"password_hash": "$argon2id$ada"}),
+    ],
+)
+def test_another_password_in_the_settings_is_another_epoch(store, before, after):
+    def epoch(**password):
+        user = UserSettings(username="ada", roles=[], **password)
+        return UserDirectory([user], store).find("ada").epoch
+
+    assert epoch(**before) != epoch(**after)
+    assert epoch(**before) == epoch(**before), "it is the same in every process"
