@@ -4,6 +4,8 @@ from __future__ import annotations
 
 import socket
 
+from app.settings import Settings
+
 _BACKLOG = 4096
 
 
@@ -34,6 +36,33 @@ def listen(host: str, port: int, *, shared: bool = False) -> socket.socket:
         listener.close()
         raise
     return listener
+
+
+def ports_of(settings: Settings) -> list[int]:
+    """List the ports that are listened on: the API's, and a second one where there is one."""
+    ports = (settings.api.port, settings.api.wattle.port)
+    return [port for port in ports if port is not None]
+
+
+def sockets_of(settings: Settings, *, shared: bool) -> list[socket.socket]:
+    """Open the sockets of a web process: of the API, and of a second port where there is one.
+
+    Args:
+        settings: All of them.
+        shared: As of :func:`listen`.
+
+    Raises:
+        OSError: One of them cannot be had.
+    """
+    found: list[socket.socket] = []
+    try:
+        for port in ports_of(settings):
+            found.append(listen(settings.api.host, port, shared=shared))  # noqa: PERF401  (closed)
+    except OSError:
+        for listener in found:
+            listener.close()
+        raise
+    return found
 
 
 def take_over(descriptor: int) -> socket.socket:

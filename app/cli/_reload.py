@@ -9,13 +9,14 @@ from __future__ import annotations
 import os
 import signal
 import sys
-from collections.abc import Callable, Collection
+from collections.abc import Callable, Collection, Sequence
 from pathlib import Path
 from typing import NoReturn
 
 import structlog
 
 from app.assembly import read_settings
+from app.cli._supervisor import LISTENERS
 from app.errors import ConfigError
 from app.settings import MASTER_KEY, Settings
 
@@ -82,7 +83,7 @@ def run_again(
     config: Path | None,
     data_dir: Path | None,
     settings: Settings,
-    listener: int | None = None,
+    listeners: Sequence[int] = (),
 ) -> NoReturn:
     """Become a new process of the same kind, under the same number (execve(2)).
 
@@ -91,16 +92,16 @@ def run_again(
         config: The YAML file.
         data_dir: As the command line has it.
         settings: Those that it had; they hold the master key, which left the environment.
-        listener: Descriptor of the socket that it goes on to listen on.
+        listeners: Descriptors of the sockets that it goes on to listen on.
     """
     env = dict(os.environ)
     if settings.master_key is not None:
         env[MASTER_KEY] = settings.master_key
     arguments = ["--config", str(config)] if config else []
     arguments += ["--data-dir", str(data_dir)] if data_dir else []
-    if listener is not None:
+    for option, listener in zip(LISTENERS, listeners, strict=False):
         os.set_inheritable(listener, True)
-        arguments += ["--listener-fd", str(listener)]
+        arguments += [option, str(listener)]
     sys.stdout.flush()
     sys.stderr.flush()
     signal.signal(signal.SIGHUP, signal.SIG_IGN)  # what catches it now does not outlive execve

@@ -16,6 +16,7 @@ import gevent
 import structlog
 from gevent.lock import Semaphore
 from gevent.pywsgi import WSGIServer
+from gevent.server import StreamServer
 
 from app.cli._connection import Connection, Limits
 from app.cli._hangups import Hangups
@@ -36,7 +37,54 @@ _TURNED_AWAY = {"Retry-After": "1", "Content-Length": "0", "Connection": "close"
 Application = Callable[[dict[str, Any], Callable[..., Any]], Iterable[bytes]]
 
 
-class Server(WSGIServer):  # type: ignore[misc]
+class _Acceptor(StreamServer):  # type: ignore[misc]
+    """Takes connections as long as there are descriptors for them."""
+
+    # Those that made room are closed in the next turn of the loop.
+    max_accept = 10
+
+    def do_read(self) -> Any:
+        """Accept a connection; where that takes more than there is, make room and wait."""
+        try:
+            return super().do_read()
+        except OSError as exc:
+            if exc.errno not in _EXHAUSTED:
+                raise
+            log.warning("no connection can be accepted", error=str(exc))
+            self.make_room()
+            # The socket stays readable, and the loop would do nothing but ask again.
+            self.stop_accepting()
+            self._timer = self.loop.timer(_PAUSE_SECONDS)
+            self._timer.start(self._start_accepting_if_started)
+            return None
+
+    def make_room(self) -> bool:
+        """End the connection that has waited longest for its client."""
+        raise NotImplementedError
+
+
+class _Beside(_Acceptor):
+    """Takes connections on another socket, for a server that treats them like its own.
+
+    Args:
+        listener: The socket, which listens already.
+        server: The server.
+    """
+
+    def __init__(self, listener: socket.socket, server: Server) -> None:
+        super().__init__(listener, server.do_handle)
+        self._server = server
+
+    def do_handle(self, *args: Any) -> None:
+        """Serve a new connection."""
+        self._server.do_handle(*args)
+
+    def make_room(self) -> bool:
+        """End the connection that has waited longest for its client."""
+        return self._server.make_room()
+
+
+class Server(_Acceptor, WSGIServer):  # type: ignore[misc]
     """Serves an application on a listening socket.
 
     Args:
@@ -48,6 +96,7 @@ class Server(WSGIServer):  # type: ignore[misc]
 
     Attributes:
         tls_fields: Header fields of each answer that goes over TLS.
+        beside: Other sockets that listen already, of which the same holds.
         open: Connections.
         active: Requests that are being read or answered.
         idle: Connections that wait for a request or its head, those that wait longest first.
@@ -56,9 +105,6 @@ class Server(WSGIServer):  # type: ignore[misc]
         refusals: Turns of those whose requests are none.
         bodies_bytes: What the large bodies take that are being read or answered.
     """
-
-    # Those that made room are closed in the next turn of the loop.
-    max_accept = 10
 
     def __init__(
         self,
@@ -69,6 +115,7 @@ class Server(WSGIServer):  # type: ignore[misc]
         *,
         tls: TlsContext | None = None,
         tls_fields: Sequence[tuple[str, str]] = (),
+        beside: Sequence[socket.socket] = (),
     ) -> None:
         super().__init__(listener, application, log=None, handler_class=Connection)
         self.limits = limits or Limits()
@@ -88,26 +135,12 @@ class Server(WSGIServer):  # type: ignore[misc]
         self.refusals = Turns()
         self.stopping = False
         self.open = 0
-
-    def do_read(self) -> Any:
-        """Accept a connection; where that takes more than there is, make room and wait."""
-        try:
-            return super().do_read()
-        except OSError as exc:
-            if exc.errno not in _EXHAUSTED:
-                raise
-            log.warning("no connection can be accepted", error=str(exc), open=self.open)
-            self._make_room()
-            # The socket stays readable, and the loop would do nothing but ask again.
-            self.stop_accepting()
-            self._timer = self.loop.timer(_PAUSE_SECONDS)
-            self._timer.start(self._start_accepting_if_started)
-            return None
+        self._beside = [_Beside(other, self) for other in beside]
 
     def do_handle(self, *args: Any) -> None:
         """Serve a new connection, in place of one that does nothing if there are too many."""
         self.open += 1
-        if self.open > self.limits.connections and not self._make_room():
+        if self.open > self.limits.connections and not self.make_room():
             if self.tls is None:  # who speaks TLS would not understand it
                 with suppress(OSError):
                     args[0].send(self._turned_away)
@@ -126,7 +159,7 @@ class Server(WSGIServer):  # type: ignore[misc]
         self.open -= 1
         super().do_close(*args)
 
-    def _make_room(self) -> bool:
+    def make_room(self) -> bool:
         """End the connection that has waited longest for its client."""
         for waiting in (self.idle, self.reading):
             oldest = next(iter(waiting), None)
@@ -141,6 +174,8 @@ class Server(WSGIServer):  # type: ignore[misc]
         _calm_the_collector()
         self.parking.start()
         super().start()
+        for other in self._beside:
+            other.start()
 
     def shut_down(self, release: Callable[[], None], timeout_seconds: float) -> None:
         """Take no new connection, let every request be answered, and close.
@@ -151,6 +186,8 @@ class Server(WSGIServer):  # type: ignore[misc]
         """
         self.stopping = True
         self.close()
+        for other in self._beside:
+            other.close()
         release()
         with gevent.Timeout(timeout_seconds, False):
             while self.active:

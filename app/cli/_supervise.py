@@ -26,7 +26,7 @@ class ChildPlan:
     """One process to look after; see :class:`app.cli._supervisor.Child`.
 
     Attributes:
-        listener: Descriptor of its socket.
+        listeners: Descriptors of its sockets.
         template: Name of the one of which it is a fork; that stands before it.
     """
 
@@ -34,7 +34,7 @@ class ChildPlan:
     module: str
     silence_seconds: float
     env: Mapping[str, str] = field(repr=False)
-    listener: int | None = None
+    listeners: Sequence[int] = ()
     secret: str | None = field(default=None, repr=False)
     template: str | None = None
     options: Mapping[str, str] = field(default_factory=dict)
@@ -46,9 +46,9 @@ class ChildPlan:
         Args:
             others: By name.
         """
-        listener = None if self.listener is None else socket.socket(fileno=self.listener)
+        listeners = tuple(socket.socket(fileno=descriptor) for descriptor in self.listeners)
         return Child(
-            self.name, self.module, self.silence_seconds, self.env, listener, self.secret,
+            self.name, self.module, self.silence_seconds, self.env, listeners, self.secret,
             others[self.template] if self.template else None, self.options, self.is_template,
         )  # fmt: skip
 
@@ -86,8 +86,8 @@ def become_supervisor(plan: Plan) -> NoReturn:
         pickle.dump(plan, file)
     os.lseek(kept, 0, os.SEEK_SET)
     for child in plan.children:
-        if child.listener is not None:
-            os.set_inheritable(child.listener, True)
+        for listener in child.listeners:
+            os.set_inheritable(listener, True)
     sys.stdout.flush()
     sys.stderr.flush()
     os.execv(sys.executable, [sys.executable, "-P", "-m", "app.cli._supervise", str(kept)])  # noqa: S606
@@ -105,8 +105,8 @@ def main() -> None:
         by_name[each.name] = each.child(by_name)
     children = list(by_name.values())
     for child in children:
-        if child.listener is not None:
-            child.listener.set_inheritable(False)
+        for listener in child.listeners:
+            listener.set_inheritable(False)
     supervisor = Supervisor(children, plan.address, plan.stop_seconds, tls=plan.tls)
     sys.exit(supervisor.run(lambda url: _announce(url, plan.data_dir)))
 

@@ -45,6 +45,10 @@ _RELOAD_SECONDS = 2.0
 """How long the next process waits for one that reads its settings again, and may be replaced."""
 
 
+LISTENERS = ("--listener-fd", "--beside-fd")
+"""Options that hand listening sockets to a web process: the first, and one beside it."""
+
+
 @dataclass(eq=False)
 class Child:
     """One process.
@@ -55,8 +59,9 @@ class Child:
         silence_seconds: It is replaced after so long without a sign of life.
         env: Its environment.
         secret: What it must not find in its environment; handed over by a pipe.
-        listener: Socket that it inherits. The supervisor keeps it open, so that connections wait
-            in its queue, and are not refused, while the process is started again.
+        listeners: Sockets that it inherits, in the order of :data:`LISTENERS`. The supervisor keeps
+            them open, so that connections wait in their queues, and are not refused, while the
+            process is started again.
         template: Of which it is a fork; without, it is a program of its own.
         options: For its command line, with their values.
         is_template: It forks others, see :mod:`app.cli._template`.
@@ -72,7 +77,7 @@ class Child:
     module: str
     silence_seconds: float
     env: Mapping[str, str] = field(repr=False)
-    listener: socket.socket | None = None
+    listeners: Sequence[socket.socket] = ()
     secret: str | None = field(default=None, repr=False)
     template: Child | None = None
     options: Mapping[str, str] = field(default_factory=dict)
@@ -103,8 +108,8 @@ class Child:
             if self.is_template:
                 self.requests, theirs = socket.socketpair(socket.AF_UNIX, socket.SOCK_SEQPACKET)
                 descriptors["--requests-fd"] = inherited.enter_context(theirs).fileno()
-            if self.listener is not None:
-                descriptors["--listener-fd"] = self.listener.fileno()
+            for option, listener in zip(LISTENERS, self.listeners, strict=False):
+                descriptors[option] = listener.fileno()
             if self.secret is not None:
                 descriptors["--master-key-fd"] = _pipe_with(self.secret)
                 inherited.callback(os.close, descriptors["--master-key-fd"])
@@ -348,10 +353,12 @@ class Supervisor:
         Each process has a socket of its own on the same port, and the kernel spreads connections
         over those that listen. The next process listens again when it is ready.
         """
-        others = [one for one in self._children if one is not child and one.listener is not None]
-        if child.listener is not None and any(one.process and one.at_work for one in others):
+        others = [one for one in self._children if one is not child and one.listeners]
+        if not any(one.process and one.at_work for one in others):
+            return
+        for listener in child.listeners:
             with suppress(OSError):  # it is shut already
-                child.listener.shutdown(socket.SHUT_RDWR)
+                listener.shutdown(socket.SHUT_RDWR)
 
     def _end(self) -> None:
         running = [child.process for child in self._children if child.process is not None]

@@ -12,7 +12,7 @@ import click
 
 from app.assembly import check_secrets
 from app.cli._limits import tell_shares, warn_of_any_host, warn_of_no_users
-from app.cli._listener import listen
+from app.cli._listener import listen, ports_of, sockets_of
 from app.cli._options import (
     WEB_ALONE,
     bare_environment,
@@ -87,9 +87,7 @@ def command(
         click.echo(f"slipway: cannot start: {exc.message} ({exc.detail})", err=True)
         sys.exit(1)
     except (OSError, SlipwayError) as exc:
-        click.echo(
-            f"slipway: cannot start on {settings.api.host}:{settings.api.port}: {exc}", err=True
-        )
+        click.echo(f"slipway: cannot start on {_addresses(settings)}: {exc}", err=True)
         sys.exit(1)
     if settings.api.enabled:
         warn_of_any_host(settings)
@@ -97,9 +95,10 @@ def command(
         tell_shares(settings, settings.web_processes)
     make_private_folder(settings.workflows_dir)
     stop_seconds = max(_STOP_SECONDS, settings.web.shutdown_timeout + _STOP_MARGIN_SECONDS)
-    address = listeners[0].getsockname()[:2] if listeners else None
-    if address is not None:
-        overrides["api.port"] = address[1]
+    address = listeners[0][0].getsockname()[:2] if listeners else None
+    for sockets in listeners[:1]:
+        ports = [listener.getsockname()[1] for listener in sockets]
+        overrides |= dict(zip(("api.port", "api.wattle.port"), ports, strict=False))
     become_supervisor(
         Plan(
             _children(config, overrides, settings, listeners),
@@ -112,21 +111,29 @@ def command(
     )
 
 
-def _listeners(settings: Settings) -> list[socket.socket]:
-    """Open a listening socket for each web process; none where the API is not served."""
+def _listeners(settings: Settings) -> list[list[socket.socket]]:
+    """Open the listening sockets of each web process; none where the API is not served."""
     if not settings.api.enabled:
         return []
     processes = settings.web_processes
-    first = listen(settings.api.host, settings.api.port, shared=processes > 1)
-    port = first.getsockname()[1]
-    return [first, *(listen(settings.api.host, port, shared=True) for _ in range(processes - 1))]
+    first = sockets_of(settings, shared=processes > 1)
+    ports = [listener.getsockname()[1] for listener in first]
+    others = (
+        [listen(settings.api.host, port, shared=True) for port in ports]
+        for _ in range(processes - 1)
+    )
+    return [first, *others]
+
+
+def _addresses(settings: Settings) -> str:
+    return " and ".join(f"{settings.api.host}:{port}" for port in ports_of(settings))
 
 
 def _children(
     config: Path | None,
     overrides: Mapping[str, Any],
     settings: Settings,
-    listeners: list[socket.socket],
+    listeners: list[list[socket.socket]],
 ) -> list[ChildPlan]:
     templates = _templates()
     overrides = {**overrides, "data_dir": settings.data_dir}
@@ -142,9 +149,10 @@ def _children(
         *(
             ChildPlan(
                 f"web-{number}", "app.cli.web_process", settings.web.silence_timeout, env,
-                listener.fileno(), settings.master_key, template=templates[1].name,
+                [listener.fileno() for listener in sockets], settings.master_key,
+                template=templates[1].name,
             )
-            for number, listener in enumerate(listeners, start=1)
+            for number, sockets in enumerate(listeners, start=1)
         ),
     ]  # fmt: skip
 

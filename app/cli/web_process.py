@@ -6,7 +6,6 @@ monkey.patch_all(subprocess=False)
 
 import os  # noqa: E402
 import signal  # noqa: E402
-import socket  # noqa: E402
 from pathlib import Path  # noqa: E402
 
 import click  # noqa: E402
@@ -24,7 +23,7 @@ from app.cli._limits import (  # noqa: E402
     warn_of_any_host,
     warn_of_no_users,
 )
-from app.cli._listener import listen, take_over  # noqa: E402
+from app.cli._listener import sockets_of, take_over  # noqa: E402
 from app.cli._options import config_option, settings_or_exit, start_or_exit  # noqa: E402
 from app.cli._private import keep_private  # noqa: E402
 from app.cli._process import guard_process  # noqa: E402
@@ -45,13 +44,14 @@ log = structlog.get_logger(__name__)
 @config_option
 @lifeline_option
 @click.option("--listener-fd", type=int, help="Descriptor of a socket that listens already.")
+@click.option("--beside-fd", type=int, help="Descriptor of a second one.")
 @click.option("--master-key-fd", type=int, hidden=True, help="Pipe that holds the master key.")
 def command(
     config: Path | None,
     data_dir: Path | None,
     lifeline_fd: int | None,
-    listener_fd: int | None,
     master_key_fd: int | None,
+    **listening: int | None,
 ) -> None:
     """Serve until a signal, or the end of the supervisor, says to stop."""
     guard_process()
@@ -77,17 +77,18 @@ def command(
             log.warning("key store does not answer yet", error=exc.message)
         web.changes.start()
     gevent.spawn(measure_loop_lag, web.metrics.loop_lag)
-    if listener_fd is None:  # else whoever opened it has said so
+    given = [descriptor for descriptor in listening.values() if descriptor is not None]
+    if not given:  # else whoever opened it has said so
         warn_of_any_host(settings)
         warn_of_no_users(settings, web.database)
         warn_of_clear_text(settings)
         tell_shares(settings, share)
-    listener = _listener(settings, listener_fd)
-    # Connections wait in its queue where this process is replaced by another one.
-    spare = None if lifeline_fd is not None else os.dup(listener.fileno())
+    listeners = [take_over(each) for each in given] or sockets_of(settings, shared=True)
+    # Connections wait in their queues where this process is replaced by another one.
+    spare = [] if lifeline_fd is not None else [os.dup(each.fileno()) for each in listeners]
     server = Server(
-        listener, web.app, _limits(settings), web.dialects,
-        tls=tls, tls_fields=tls_fields(settings.api.tls),
+        listeners[0], web.app, _limits(settings), web.dialects,
+        tls=tls, tls_fields=tls_fields(settings.api.tls), beside=listeners[1:],
     )  # fmt: skip
     reloading = Reload(settings, config, data_dir, check=_check_files)
     gevent.signal_handler(signal.SIGHUP, _reload, reloading, server, settings, stop)
@@ -97,7 +98,7 @@ def command(
     stop.wait()
     _shut_down(server, web, settings)
     if reloading.is_due and lifeline_fd is None:  # else the supervisor starts another one
-        run_again("app.cli.web_process", config, data_dir, settings, listener=spare)
+        run_again("app.cli.web_process", config, data_dir, settings, spare)
 
 
 def _shut_down(server: Server, web: Web, settings: Settings) -> None:
@@ -141,12 +142,6 @@ def _read_all(descriptor: int | None) -> str | None:
         return None
     with open(descriptor, encoding="ascii") as pipe:  # noqa: PTH123  (it has no path)
         return pipe.read()
-
-
-def _listener(settings: Settings, descriptor: int | None) -> socket.socket:
-    if descriptor is not None:
-        return take_over(descriptor)
-    return listen(settings.api.host, settings.api.port, shared=True)
 
 
 if __name__ == "__main__":

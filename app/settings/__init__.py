@@ -196,6 +196,8 @@ def _cross_checks(settings: Settings) -> list[FieldError]:
     if settings.api.proxies and settings.api.trusted_proxies:
         text = "does not go together with 'trusted_proxies', which says the same and more"
         faults.append(FieldError("api.proxies", text))
+    if settings.api.port and settings.api.wattle.port == settings.api.port:
+        faults.append(FieldError("api.wattle.port", "must be another one than 'api.port'"))
     keys = settings.ssh_keys
     if keys.vault is not None and keys.vault.is_secret_wrapped and settings.web_processes > 1:
         text = "a wrapped secret id can be used once, so there can be only one web process"

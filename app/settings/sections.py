@@ -161,6 +161,21 @@ class AuthSettings:
 
 
 @dataclass(frozen=True)
+class WattleSettings:
+    """What clients of Wattle Scheduler expect."""
+
+    port: int | None = setting(
+        WholeNumber(
+            load_default=None,
+            validate=validate.Range(0, 65535, error="must be 1..65535, or 0 for any free port"),
+            metadata={"default_text": "none"},
+        ),
+        "A second TCP port beside `api.port`, such as 9240 where its clients look for it: the "
+        "whole application, with the same hosts, certificates and limits.",
+    )
+
+
+@dataclass(frozen=True)
 class ApiSettings:
     """Where the API listens, and for whom."""
 
@@ -221,6 +236,7 @@ class ApiSettings:
         "The APIs that are served, by name: `root`, `wattle` (Wattle Scheduler's, at `/api`); one "
         "of your own as `package.module:NAME`. A name that is none is refused.",
     )
+    wattle: WattleSettings = setting(section(WattleSettings), "Wattle Scheduler's API.")
     auth: AuthSettings = setting(section(AuthSettings), "Authentication.")
     rate_limit: RateLimitSettings = setting(section(RateLimitSettings), "Rate limits.")
     proxies: int = setting(

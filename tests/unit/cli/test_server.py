@@ -65,6 +65,9 @@ class Running:
         self._listener = listen("127.0.0.1", 0)
         self._listener.setblocking(False)  # as it is in a patched process
         self.address = self._listener.getsockname()
+        self._beside = listen("127.0.0.1", 0)
+        self._beside.setblocking(False)
+        self.address_beside = self._beside.getsockname()
         self._limits = limits
         self._ready, self._stop = threading.Event(), threading.Event()
         self._thread = threading.Thread(target=self._run)
@@ -88,6 +91,7 @@ class Running:
         self.server = Server(
             self._listener, self._application, self._limits, dialects,
             tls=self._tls and tls_context(self._tls), tls_fields=tls_fields(self._tls),
+            beside=[self._beside],
         )  # fmt: skip
         self.server.start()
         self._ready.set()
@@ -123,18 +127,24 @@ class Running:
     def speaks_tls(self) -> bool:
         return self._tls is not None
 
-    def connect(self, data: bytes = b"") -> socket.socket:
-        """Connect, over TLS where that is spoken, and send something."""
-        made = self.connect_below()
+    def connect(self, data: bytes = b"", *, beside: bool = False) -> socket.socket:
+        """Connect, over TLS where that is spoken, and send something.
+
+        Args:
+            data: What.
+            beside: To the other socket.
+        """
+        made = self.connect_below(beside=beside)
         if self.client is not None:
             made = self.client.wrap_socket(made, server_hostname="localhost")
             self._connections.enter_context(made)
         made.sendall(data)
         return made
 
-    def connect_below(self) -> socket.socket:
+    def connect_below(self, *, beside: bool = False) -> socket.socket:
         """Connect without TLS."""
-        made = socket.create_connection(self.address, PATIENCE_SECONDS)
+        address = self.address_beside if beside else self.address
+        made = socket.create_connection(address, PATIENCE_SECONDS)
         self._connections.enter_context(made)
         return made
 
@@ -442,6 +452,16 @@ def test_a_new_connection_takes_the_place_of_the_one_that_waits_longest(
     assert is_closed(oldest)
     others[-1].sendall(rest)
     assert read_answer(others[-1])[0] == 200
+
+
+def test_connections_to_both_sockets_are_bounded_together(run: Callable[..., Running]) -> None:
+    running = run(connections=2)
+    oldest = running.connect(GET, beside=True)
+    assert read_answer(oldest) == (200, b"")
+    for beside in (False, True):
+        assert read_answer(running.connect(GET, beside=beside)) == (200, b"")
+    assert is_closed(oldest)
+    assert running.server.open <= 2
 
 
 def test_a_request_of_a_connection_that_made_room_is_not_begun(
