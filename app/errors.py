@@ -20,6 +20,8 @@
     │   └── NoSuchTask            it stands, without a task of this name
     ├── Conflict                  not in the state that the thing is in
     │   ├── Ambiguous             the name fits several things
+    │   ├── Busy                  a task runs already, or is about to
+    │   ├── Superseded            an execution that goes on in another one
     │   ├── Taken                 another thing has the id, or the name
     │   │   └── NameTaken         a workflow stands under it, or once did
     │   ├── NotRunnable           a workflow that runs, or has nothing to run
@@ -279,6 +281,14 @@ class Ambiguous(Conflict):
     """A name fits several things; ``fields`` lists the candidates."""
 
     code = "ambiguous"
+
+
+class Busy(Conflict):
+    """A task runs already, or a run of it was asked for that has not begun."""
+
+
+class Superseded(Conflict):
+    """An ended execution goes on in another one already."""
 
 
 class Taken(Conflict):

@@ -58,6 +58,7 @@ from app.services.repeats import Repeats
 from app.services.sessions import SessionService
 from app.services.ssh_keys import SshKeyService
 from app.services.standing import StandingService
+from app.services.standing_follow import StandingFollowService
 from app.services.steering import SteeringService
 from app.services.stretches import Stretches
 from app.services.tasks import TaskService
@@ -218,16 +219,36 @@ def _services(
         inputs=InputChecker(isolated),
         most_open=most_open,
     )
+    tasks = TaskService(steered, launches, known=service, steering=steering, most_open=most_open)
+    follow = FollowService(
+        service,
+        reads,
+        stretches,
+        changes,
+        settings.streams,
+        notes=notes,
+        access=access,
+    )
+    standing = StandingService(
+        StandingWorkflows(database), workflow_service, launching, isolated, tasks=tasks,
+        is_driven=partial(Conductors(database).alive, settings.conductor.lease),
+    )  # fmt: skip
     return Services(
         settings=settings,
         workflows=workflow_service,
         executions=service,
         launching=launching,
-        standing=StandingService(
-            StandingWorkflows(database), workflow_service, launching, isolated
+        standing=standing,
+        standing_follow=StandingFollowService(
+            standing,
+            records,
+            follow,
+            changes,
+            access=access,
+            heartbeat_seconds=settings.streams.heartbeat,
         ),
         steering=steering,
-        tasks=TaskService(steered, launches, known=service, steering=steering, most_open=most_open),
+        tasks=tasks,
         logs=LogService(
             service,
             reads,
@@ -239,15 +260,7 @@ def _services(
             repeats=Repeats(EndsTold(database)),
             settings=settings.logs,
         ),
-        follow=FollowService(
-            service,
-            reads,
-            stretches,
-            changes,
-            settings.streams,
-            notes=notes,
-            access=access,
-        ),
+        follow=follow,
         events=EventService(
             records,
             changes,

@@ -29,8 +29,8 @@ _FILES = 8
 _MODULES = {
     "common": ("app.cli.conductor", "app.engine.orchestrator", "app.store._sqlite"),
     "web": (
-        "app.cli.web_process", "app.resources.root", "gevent.pool", "gevent.threadpool",
-        "encodings.ascii", "encodings.idna",
+        "app.cli.web_process", "app.resources.root", "app.resources.wattle", "gevent.pool",
+        "gevent.threadpool", "encodings.ascii", "encodings.idna",
     ),
 }  # fmt: skip
 """What is loaded before forks: what they use on the defaults. What the settings name besides, each

@@ -81,7 +81,7 @@ _METHODS: Mapping[Capability, tuple[str, ...]] = {
     Capability.UPLOAD: ("upload", "remove", "withdraw", "home_of", "faulty", "settle"),
     Capability.ADOPT: ("adopt", "lets_in"),
     Capability.TASK_CONTROL: ("control_task",),
-    Capability.CONTINUE: ("carry_over",),
+    Capability.CONTINUE: ("carry_over", "hold_back"),
 }
 
 
@@ -447,6 +447,14 @@ class Continuer(Protocol):
         Raises:
             Conflict: It cannot be continued any more.
             UpstreamError: Nothing is known of it now.
+        """
+
+    def hold_back(self, run: Collection[str], keep: Collection[str]) -> Carried:
+        """Prepare an execution that begins from nothing, in which some tasks are not to run.
+
+        Args:
+            run: Names of the tasks that run, at once, whatever they wait for.
+            keep: Names of all others.
         """
 
 

@@ -45,3 +45,19 @@ def carry_over(
         tasks=tuple(task.shown(name) for name, task in carried.items()),
         task_cursors={name: task.dump() for name, task in carried.items()},
     )
+
+
+def hold_back(run: Collection[str], keep: Collection[str]) -> Carried:
+    """Prepare an execution that begins from nothing, in which some tasks are not to run.
+
+    Args:
+        run: Names of those that run, at once.
+        keep: Names of all others.
+    """
+    tasks = {name: TaskState(status=TaskStatus.SKIPPED) for name in keep}
+    tasks |= {name: TaskState(asked=True) for name in run}
+    return Carried(
+        cursor=first_cursor(None, None),
+        tasks=tuple(task.shown(name) for name, task in tasks.items()),
+        task_cursors={name: task.dump() for name, task in tasks.items()},
+    )

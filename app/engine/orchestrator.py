@@ -27,7 +27,7 @@ from app.domain import (
     WorkflowDescription,
 )
 from app.engine import definition as definitions
-from app.engine.carrying import carry_over
+from app.engine.carrying import carry_over, hold_back
 from app.engine.catalogue import Catalogue
 from app.engine.compiled import Compiled, Compiler, Faulty, make_compiler
 from app.engine.ending import end_all
@@ -240,6 +240,10 @@ class EngineOrchestrator(Orchestrator):
             return Carried(first_cursor(execution.cursor, execution.id))
         return carry_over(execution, self._recollection.tasks(execution), run, keep)
 
+    def hold_back(self, run: Collection[str], keep: Collection[str]) -> Carried:
+        """Prepare an execution in which some tasks are not to run; see the contract."""
+        return hold_back(run, keep)
+
     def health(self) -> None:
         """Check that the folder of executions can be used.
 
@@ -292,7 +296,9 @@ class EngineOrchestrator(Orchestrator):
 
     def home_of(self, workflow_id: str) -> str:
         """Return the folder of a workflow that stands; see the contract."""
-        return str(self._machine.executions_dir.absolute() / _HOMES / workflow_id)
+        # No symbolic link is followed to the files that are written for commands.
+        folder = os.path.realpath(self._machine.executions_dir)
+        return str(Path(folder, _HOMES, workflow_id))
 
     def faulty(self) -> list[FaultyWorkflow]:
         """Return which files are not offered as they are; see the contract."""

@@ -73,14 +73,15 @@ def has_ended(cursor: JSON) -> bool:
     return bool((cursor or {}).get("ended"))
 
 
-def first_cursor(cursor: JSON, execution_id: str) -> JSON:
-    """Return the cursor of an execution before its first look, which goes on from another one.
+def first_cursor(cursor: JSON, execution_id: str | None) -> JSON:
+    """Return the cursor of an execution before its first look, of which tasks are settled already.
 
     Args:
-        cursor: The cursor of the other one.
-        execution_id: Id of the other one.
+        cursor: The cursor of the one from which it goes on.
+        execution_id: Id of that one; None where it goes on from none.
     """
-    return {"version": _VERSION, "home": (cursor or {}).get("home") or execution_id}
+    home = (cursor or {}).get("home") or execution_id
+    return {"version": _VERSION} if home is None else {"version": _VERSION, "home": home}
 
 
 class Progress:

@@ -21,6 +21,7 @@ from app.services.rate_limits import RateLimits
 from app.services.sessions import SessionService
 from app.services.ssh_keys import SshKeyService
 from app.services.standing import StandingService
+from app.services.standing_follow import StandingFollowService
 from app.services.steering import SteeringService
 from app.services.tasks import TaskService
 from app.services.tickets import TicketService
@@ -47,6 +48,7 @@ class Services:
     steering: SteeringService
     tasks: TaskService
     standing: StandingService
+    standing_follow: StandingFollowService
     logs: LogService
     follow: FollowService
     events: EventService

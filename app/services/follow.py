@@ -172,7 +172,12 @@ class FollowService:
         return waited(self.steps(execution_id, caller, query))
 
     def steps(
-        self, execution_id: str, caller: Caller, query: FollowQuery
+        self,
+        execution_id: str,
+        caller: Caller,
+        query: FollowQuery,
+        *,
+        get: Callable[[Identity], Execution] | None = None,
     ) -> Generator[Event | Idle, None, None]:
         """Begin to follow; what cannot be followed fails here, before the first event.
 
@@ -180,6 +185,7 @@ class FollowService:
             execution_id: What to follow.
             caller: Who follows; asked again now and then.
             query: Which entries.
+            get: Gets the execution for whoever may follow it; whoever may see it unless given.
 
         Returns:
             The events, each when it happens; the last one is ``Ended``, ``Moved`` or ``Expired``.
@@ -188,7 +194,7 @@ class FollowService:
         Raises:
             NotFound: There is no such execution for this user.
         """
-        get = partial(self._service.get, execution_id)
+        get = get or partial(self._service.get, execution_id)
         return _Follower(self, query, get, self.access.watch(caller(), caller)).events()
 
     def tasks(self, execution: ExecutionSummary) -> Sequence[Task]:

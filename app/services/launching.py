@@ -11,9 +11,10 @@ from dataclasses import dataclass, replace
 
 import structlog
 
-from app.clients.orchestrator import Orchestrator
+from app.clients.orchestrator import Orchestrator, continuer
 from app.domain import (
     JSON,
+    Carried,
     Execution,
     FoundWorkflow,
     Identity,
@@ -83,6 +84,7 @@ class LaunchService:
         orchestrator: str | None = None,
         beside: Collection[str] = (),
         version: int | None = None,
+        only: Collection[str] | None = None,
     ) -> Execution:
         """Launch a workflow, once.
 
@@ -97,6 +99,7 @@ class LaunchService:
             orchestrator: Where to look for the workflow only.
             beside: Other names that the request holds; none of them may be an input's.
             version: Of the workflow that stands, for its next execution: as it was read.
+            only: Names of the steps that are to run, at once; None for all, in their order.
 
         Raises:
             NotFound, Ambiguous: The workflow cannot be told.
@@ -104,6 +107,7 @@ class LaunchService:
             Conflict: The key was used for another request, or for one that is still under way.
             LimitExceeded: Too many wait for launches with keys of theirs, or the user has as many
                 executions that have not ended as they may.
+            CapabilityMissing: The orchestrator cannot leave out steps.
             UpstreamError: It surely did not start.
             Outdated: The workflow has another version by now.
         """
@@ -120,6 +124,7 @@ class LaunchService:
             _intent(behind, workflow, values, identity), key=key, request_digest=digest,
             most_open=self._most_open(identity.roles),
             leads=_leads(workflow, identity), version=version,
+            held_back=_held_back(behind, workflow, only),
         )  # fmt: skip
         while True:
             execution, new = self._launches.create(intent)
@@ -249,6 +254,15 @@ def _intent(
         titles={step.name: step.title for step in resolved.description.steps if step.title},
         reference=resolved.reference,
     )
+
+
+def _held_back(
+    orchestrator: Orchestrator, workflow: ResolvedWorkflow, only: Collection[str] | None
+) -> Carried | None:
+    if only is None:
+        return None
+    steps = (step.name for step in workflow.description.steps)
+    return continuer(orchestrator).hold_back(only, [name for name in steps if name not in only])
 
 
 def _leads(workflow: ResolvedWorkflow, identity: Identity) -> bool:

@@ -9,21 +9,24 @@ from __future__ import annotations
 
 import json
 import os
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import asdict, replace
 from typing import Final
 
 from app.clients.orchestrator import Keeping, Uploader
 from app.domain import (
     CommandTask,
+    ExecutionSummary,
     Identity,
     NewStandingWorkflow,
     Permission,
     StandingTask,
     StandingWorkflow,
+    TaskStatus,
 )
 from app.engine.composing import compose, composed, needs_of, task_ids, workflow_ids
 from app.errors import (
+    Busy,
     CircularDependency,
     Conflict,
     InvalidDefinition,
@@ -33,12 +36,16 @@ from app.errors import (
     NoSuchWorkflow,
     NotFound,
     NotRunnable,
+    Superseded,
     Taken,
+    TaskOpen,
+    UpstreamUnreachable,
 )
 from app.identity.permissions import is_allowed, require
 from app.isolation import Isolated, OverBudget
 from app.services.access import may_keep
 from app.services.launching import LaunchService
+from app.services.tasks import TaskService
 from app.services.workflows import WorkflowService
 from app.store.standing import Outdated, StandingWorkflows, adding, deleting
 
@@ -55,6 +62,8 @@ class StandingService:
         workflows: Takes their definitions.
         launching: Launches them.
         isolated: Where the words of commands are told apart.
+        tasks: Starts and stops single ones.
+        is_driven: Whether any conductor is at work.
     """
 
     def __init__(
@@ -63,11 +72,16 @@ class StandingService:
         workflows: WorkflowService,
         launching: LaunchService,
         isolated: Isolated,
+        *,
+        tasks: TaskService,
+        is_driven: Callable[[], bool] = lambda: True,
     ) -> None:
         self._standing = standing
         self._workflows = workflows
         self._launching = launching
         self._isolated = isolated
+        self._controls = tasks
+        self._is_driven = is_driven
 
     def all(self, identity: Identity) -> list[StandingWorkflow]:
         """List a user's own, and for operators all."""
@@ -145,31 +159,126 @@ class StandingService:
         raise NameTaken(name)
 
     def start(self, name: str, identity: Identity) -> None:
-        """Begin a new execution of all tasks.
+        """Let all tasks run, in a new execution.
+
+        Where the last one came to its end without a fault, but not all of them ran (since single
+        ones were asked for by name), the new one goes on from it, and runs the others only.
 
         Raises:
             NoSuchWorkflow: There is none that this user may see.
             NotRunnable: It runs already, or has no tasks.
             MissingDependency, CircularDependency: What is left of its tasks cannot be run.
             LimitExceeded: The user has as many executions that have not ended as they may.
+            UpstreamUnreachable: No conductor is at work, so nothing would begin.
         """
+        self.get(name, identity)
+        self._require_conductor()
         for _ in range(_MOST_TRIES):
             workflow = self.get(name, identity)
-            needs_of([task.spec for task in self._runnable(workflow)])
+            tasks = self._runnable(workflow)
+            needs_of([task.spec for task in tasks])
+            left = _left_to_run(tasks)
             try:
-                self._launching.launch(
-                    workflow.workflow_id,
-                    None,
-                    identity,
-                    orchestrator=workflow.orchestrator,
-                    version=workflow.version,
-                )
-            except Outdated:
+                if workflow.execution is None or left is None:
+                    self._launch(workflow, identity)
+                else:
+                    owner = _owner(workflow.execution, identity)
+                    self._controls.go_on(workflow.execution.id, left, owner)
+            except (Outdated, Superseded):
                 continue
-            except NotFound:
-                raise NoSuchWorkflow(name) from None
             return
         raise _busy(name)
+
+    def start_task(self, name: str, task: str, identity: Identity) -> None:
+        """Let one task run that does not: at once, whatever it waits for; it starts no other.
+
+        Raises:
+            NoSuchWorkflow, NoSuchTask: As :meth:`task`.
+            NotAllowed: The user lacks the permission.
+            TaskOpen: It runs, or is about to.
+            Conflict: The execution is paused, or being cancelled.
+            LimitExceeded: The user has as many executions that have not ended as they may.
+            UpstreamUnreachable: As :meth:`start`.
+        """
+        self._run_task(self._controls.start, name, task, identity)
+
+    def restart_task(self, name: str, task: str, identity: Identity) -> None:
+        """Let one task run once more; what runs of it is ended before. It starts no other.
+
+        Raises:
+            NoSuchWorkflow, NoSuchTask, NotAllowed, Conflict, LimitExceeded, UpstreamUnreachable: As
+                :meth:`start_task`.
+            TaskOpen: A run of it was asked for that has not begun.
+        """
+        self._run_task(self._controls.restart, name, task, identity)
+
+    def stop_task(self, name: str, task: str, identity: Identity) -> None:
+        """End one task with all that it started; of one that does not run nothing changes.
+
+        Raises:
+            NoSuchWorkflow, NoSuchTask: As :meth:`task`.
+            NotAllowed: The user lacks the permission.
+            Conflict: The execution is being cancelled.
+        """
+        require(identity, Permission.TASKS_STEER)
+        workflow = self.get(name, identity)
+        found = _named(self._standing.tasks(workflow), name, task)
+        execution = workflow.execution
+        if execution is None or execution.status.final:
+            return
+        try:
+            self._controls.stop(execution.id, found.task_id, _owner(execution, identity))
+        except Conflict:
+            if not self._has_ended(name, task, identity):
+                raise
+
+    def _has_ended(self, name: str, task: str, identity: Identity) -> bool:
+        """Return whether a task has come to its end, so that there is nothing to stop."""
+        state = self.task(name, task, identity).state
+        return state is None or state.status.final
+
+    def _run_task(
+        self, run: Callable[[str, str, Identity], object], name: str, task: str, identity: Identity
+    ) -> None:
+        require(identity, Permission.TASKS_STEER)
+        self.task(name, task, identity)
+        self._require_conductor()
+        for _ in range(_MOST_TRIES):
+            workflow = self.get(name, identity)
+            found = _named(self._standing.tasks(workflow), name, task)
+            execution = workflow.execution
+            try:
+                if execution is None:
+                    self._launch(workflow, identity, only=[found.task_id])
+                else:
+                    run(execution.id, found.task_id, _owner(execution, identity))
+            except Busy:
+                raise TaskOpen(name, task) from None
+            except (Outdated, Superseded):
+                continue
+            return
+        raise _busy(name)
+
+    def _require_conductor(self) -> None:
+        if not self._is_driven():
+            text = "No conductor gave a sign of life lately, so nothing would begin."
+            raise UpstreamUnreachable(text)
+
+    def _launch(
+        self, workflow: StandingWorkflow, identity: Identity, only: Sequence[str] | None = None
+    ) -> None:
+        try:
+            self._launching.launch(
+                workflow.workflow_id,
+                None,
+                identity,
+                orchestrator=workflow.orchestrator,
+                version=workflow.version,
+                only=only,
+            )
+        except NotFound:  # its definition is not offered, as it cannot be run as a whole
+            needs_of([task.spec for task in self._standing.tasks(workflow)])
+            raise NoSuchWorkflow(workflow.name) from None
 
     def delete(self, name: str, task: str, identity: Identity) -> None:
         """Delete a task that does not run; its record stays, and nobody sees it any more.
@@ -232,6 +341,22 @@ class StandingService:
         except OverBudget:
             raise InvalidDefinition("The workflow takes too long to check.") from None
         return composed(outcome)
+
+
+def _left_to_run(tasks: Sequence[StandingTask]) -> list[str] | None:
+    """Return which tasks have not run, where only those are to; None where all are to run again.
+
+    That is so where no task was at fault or stopped, and some were never begun.
+    """
+    states = {task.task_id: task.state.status for task in tasks if task.state is not None}
+    left = [name for name, status in states.items() if status is not TaskStatus.SUCCESS]
+    undone = all(states[name] in (TaskStatus.SKIPPED, TaskStatus.PENDING) for name in left)
+    return left if left and undone else None
+
+
+def _owner(execution: ExecutionSummary, identity: Identity) -> Identity:
+    """Return a user as the owner of the execution of a workflow that they may run."""
+    return replace(identity, username=execution.owner)
 
 
 def _named(tasks: Sequence[StandingTask], workflow: str, name: str) -> StandingTask:

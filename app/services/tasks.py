@@ -21,7 +21,7 @@ from app.domain import (
     Role,
     TaskStatus,
 )
-from app.errors import Conflict, NotAllowed, NotFound
+from app.errors import Busy, Conflict, NotAllowed, NotFound
 from app.identity.permissions import is_allowed, require
 from app.services.executions import ExecutionService
 from app.services.steering import SteeringService
@@ -282,13 +282,13 @@ def _is_own(execution: Execution, identity: Identity) -> bool:
 
 def _may_start(task: ControlledTask) -> bool:
     if task.status in _RUNS and not task.is_stopped:
-        raise Conflict("The task runs already.")
+        raise Busy("The task runs already.")
     return _may_restart(task)
 
 
 def _may_restart(task: ControlledTask) -> bool:
     if task.is_awaited:
-        raise Conflict("A run of the task was asked for already, and has not begun yet.")
+        raise Busy("A run of the task was asked for already, and has not begun yet.")
     return True
 
 

@@ -14,7 +14,14 @@ from sqlalchemy.dialects import postgresql
 from sqlalchemy.exc import IntegrityError
 
 from app.domain import JSON, Carried, DesiredState, Execution, ExecutionStatus
-from app.errors import Conflict, FieldError, InvalidRequest, NotFound, QuotaExceeded
+from app.errors import (
+    Conflict,
+    FieldError,
+    InvalidRequest,
+    NotFound,
+    QuotaExceeded,
+    Superseded,
+)
 from app.store import task_rows
 from app.store.changes import Kind
 from app.store.database import Database
@@ -105,6 +112,7 @@ class Intent:
     Attributes:
         steps: Names of the steps, in order.
         titles: Names of steps for people, by name, of those that have another one.
+        held_back: What its orchestrator needs where some of its tasks are not to run.
         leads: It becomes the current execution of the workflow, which stands.
         version: Of that workflow, as it was read; None for whatever it is.
         key: The key with which the caller repeats a launch, if any.
@@ -129,6 +137,7 @@ class Intent:
     reference: JSON = None
     most_open: int | None = None
     titles: Mapping[str, str] = field(default_factory=dict)
+    held_back: Carried | None = None
     leads: bool = False
     version: int | None = None
     asked_by: str | None = None
@@ -258,6 +267,7 @@ class Launches:
             "reference": intent.reference,
             "created_at": created_at,
             "as_of": created_at,
+            "cursor": None if intent.held_back is None else intent.held_back.cursor,
             **goes_on,
             **name_parameters(intent.workflow_id, started_at or created_at),
         }
@@ -266,6 +276,9 @@ class Launches:
             task_rows.add(connection, row.number, intent.steps, intent.titles)
         else:
             _take_over(connection, row.number, intent, intent.continued)
+        if intent.held_back is not None:
+            carried = intent.held_back
+            task_rows.store(connection, row.number, carried.tasks, carried.task_cursors)
         if intent.leads:
             lead(connection, intent.workflow_id, row.number, intent.version)
         return WHOLE.of(row)
@@ -384,7 +397,7 @@ def _going_on(connection: Connection, intent: Intent) -> dict[str, Any]:
         raise Conflict("The execution has not ended.", retry_after_seconds=1)
     successor = connection.execute(_SUCCESSOR, of_id).scalar()
     if successor not in (None, intent.execution_id):
-        raise Conflict(f"The execution goes on in the execution '{successor}' already.")
+        raise Superseded(f"The execution goes on in the execution '{successor}' already.")
     return {
         "continues": continued.execution_id, "node": row.node, "cursor": continued.carried.cursor,
     }  # fmt: skip

@@ -6,12 +6,15 @@ from typing import Any, Final
 
 import marshmallow as ma
 from flask import Response
-from marshmallow import fields
+from marshmallow import fields, validate
 
 from app.domain import Permission
-from app.resources._auth import caller
+from app.resources._api import LARGEST_INDEX
+from app.resources._auth import caller, caller_by_now
 from app.resources._context import services
+from app.resources._limits import cost
 from app.resources._permissions import permission
+from app.resources._streams import stream
 from app.resources.wattle.entities import (
     WorkerDetailSchema,
     WorkerSummarySchema,
@@ -19,6 +22,9 @@ from app.resources.wattle.entities import (
     worker_summary,
 )
 from app.resources.wattle.envelope import Blueprint, answer, enveloped
+from app.resources.wattle.logs import WattleSse
+from app.resources.wattle.metrics import WorkerMetricsSchema, metrics_json
+from app.settings.schema import WholeNumber
 
 blueprint = Blueprint("workers", __name__, url_prefix="/workers", description="Single workers")
 
@@ -36,6 +42,15 @@ _SCHEMA: Final[dict[str, Any]] = {
     },
 }
 """What describes every worker, as JSON Schema."""
+
+
+class StreamHeadersSchema(ma.Schema):
+    """Where a client of a stream left off."""
+
+    last_event_id = WholeNumber(
+        data_key="Last-Event-ID", validate=validate.Range(-1, LARGEST_INDEX),
+        metadata={"description": "The id of the last event that it has"},
+    )  # fmt: skip
 
 
 class WorkerSchemaSchema(ma.Schema):
@@ -76,6 +91,79 @@ def get_worker_schema(workflow_name: str, worker_name: str) -> Response:
     """Get the JSON Schema of a worker, which is the same for all."""
     services().standing.task(workflow_name, worker_name, caller())
     return answer({"schema": _SCHEMA})
+
+
+@blueprint.route(f"{_WORKER}/start", methods=["POST"])
+@blueprint.response(200, enveloped("WorkerStarted", fields.String(required=True)))
+@blueprint.errors(404, 409, 501, 503)
+@cost(launches=True)
+@permission(Permission.TASKS_STEER, action="workers:start")
+def start_worker(workflow_name: str, worker_name: str) -> Response:
+    """Start a worker that does not run: at once, whatever it waits for; it starts no other."""
+    services().standing.start_task(workflow_name, worker_name, caller())
+    return answer(f"Worker '{workflow_name}/{worker_name}' started")
+
+
+@blueprint.route(f"{_WORKER}/stop", methods=["POST"])
+@blueprint.response(200, enveloped("WorkerStopped", fields.String(required=True)))
+@blueprint.errors(404, 409, 501, 503)
+@permission(Permission.TASKS_STEER, action="workers:stop")
+def stop_worker(workflow_name: str, worker_name: str) -> Response:
+    """Stop a worker with all that it started; of one that does not run nothing changes."""
+    services().standing.stop_task(workflow_name, worker_name, caller())
+    return answer(f"Worker '{workflow_name}/{worker_name}' stopped")
+
+
+@blueprint.route(f"{_WORKER}/restart", methods=["POST"])
+@blueprint.response(200, enveloped("WorkerRestarted", fields.String(required=True)))
+@blueprint.errors(404, 409, 501, 503)
+@cost(launches=True)
+@permission(Permission.TASKS_STEER, action="workers:restart")
+def restart_worker(workflow_name: str, worker_name: str) -> Response:
+    """Run a worker once more; what runs of it is stopped before. It starts no other."""
+    services().standing.restart_task(workflow_name, worker_name, caller())
+    return answer(f"Worker '{workflow_name}/{worker_name}' restarted")
+
+
+@blueprint.route(f"{_WORKER}/logs", methods=["GET"])
+@blueprint.response(200, enveloped("WorkerLogs", fields.List(fields.String(), required=True)))
+@blueprint.errors(404, 503)
+@permission(Permission.EXECUTIONS_READ)
+def get_logs(workflow_name: str, worker_name: str) -> Response:
+    """Get the paths of the files that hold what the worker prints, one for each stream.
+
+    Each run makes them anew; before the first there are none yet.
+    """
+    folder = services().standing.task(workflow_name, worker_name, caller()).spec.log_dir
+    return answer([f"{name}: {folder}/{name}.log" for name in ("stdout", "stderr")])
+
+
+@blueprint.route(f"{_WORKER}/logs/stream", methods=["GET"])
+@blueprint.arguments(StreamHeadersSchema, location="headers")
+@blueprint.response(200, {"type": "string"}, content_type=WattleSse.content_type)
+@blueprint.errors(404, 429, 503)
+@permission(Permission.EXECUTIONS_READ)
+def follow_logs(headers: dict[str, Any], workflow_name: str, worker_name: str) -> Response:
+    """Follow what the worker prints, as server-sent events: first what there is, then live.
+
+    It waits for a worker that has not begun, and ends when the worker has ended.
+    """
+    after = headers.get("last_event_id")
+    follow = services().standing_follow
+    events = follow.steps(workflow_name, worker_name, caller_by_now(), after)
+    return stream(events, WattleSse, caller())
+
+
+@blueprint.route(f"{_WORKER}/metrics", methods=["GET"])
+@blueprint.response(
+    200, enveloped("WorkerMetrics", fields.Nested(WorkerMetricsSchema, required=True))
+)
+@blueprint.errors(404, 503)
+@permission(Permission.EXECUTIONS_READ)
+def get_metrics(workflow_name: str, worker_name: str) -> Response:
+    """Get what a worker takes of its machine, as it was measured last."""
+    found = services().standing.task(workflow_name, worker_name, caller())
+    return answer({"metrics": metrics_json(found.state)})
 
 
 @blueprint.route(_WORKER, methods=["DELETE"])

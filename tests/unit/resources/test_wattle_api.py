@@ -14,6 +14,7 @@ from werkzeug.test import TestResponse
 
 from app.domain import Identity, Role
 from app.errors import StoreUnavailable, UpstreamRefused, UpstreamTimeout
+from app.store.conductors import Conductors, Node
 
 MOMENT = re.compile(r"\d{4}-\d\d-\d\dT\d\d:\d\d:\d\d\.\d{3}Z")
 
@@ -52,9 +53,15 @@ WORKERS = "/api/workers/example-workflow"
 WORKER = f"{WORKERS}/data_fetcher"
 
 
+def driven(service: Service) -> Service:
+    """Let a conductor have given a sign of life."""
+    Conductors(service.web.database).register("conductor", Node("host/mark", "boot"), 1)
+    return service
+
+
 @pytest.fixture(scope="module")
 def shared(tmp_path_factory: pytest.TempPathFactory) -> Any:
-    service = open_service(tmp_path_factory.mktemp("wattle"))
+    service = driven(open_service(tmp_path_factory.mktemp("wattle"), conductor__lease="1h"))
     assert service.client.post("/api/workflows", json=EXAMPLE).status_code == 201
     yield service
     service.close()
@@ -62,7 +69,8 @@ def shared(tmp_path_factory: pytest.TempPathFactory) -> Any:
 
 @pytest.fixture(scope="module")
 def guarded(tmp_path_factory: pytest.TempPathFactory) -> Any:
-    service = open_service(tmp_path_factory.mktemp("guarded"), api__auth=users())
+    folder = tmp_path_factory.mktemp("guarded")
+    service = driven(open_service(folder, api__auth=users(), conductor__lease="1h"))
     yield service
     service.close()
 
@@ -430,6 +438,19 @@ def test_the_prefix_of_another_dialect_is_not_taken(shared: Service, path: str) 
     response = shared.client.get(path)
     assert response.status_code == 404
     assert response.content_type == "application/problem+json"
+
+
+def test_without_a_conductor_nothing_is_started(
+    shared: Service, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    data(shared.client.post("/api/workflows", json=make("undriven", worker())), 201)
+    monkeypatch.setattr(shared.services.standing, "_is_driven", lambda: False)
+    for path in ("workflows/undriven/start", "workers/undriven/w/start"):
+        response = shared.client.post(f"/api/{path}")
+        assert_refused(response, 503, "SERVICE_UNAVAILABLE")
+        assert response.headers["Retry-After"]
+    assert data(shared.client.post("/api/workers/undriven/w/stop"))
+    assert data(shared.client.get("/api/workflows/undriven"))["status"] == "created"
 
 
 def test_a_crash_and_a_store_that_is_away_are_in_the_envelope(

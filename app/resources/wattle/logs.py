@@ -1,0 +1,48 @@
+"""What this API writes of the lines of a worker, live."""
+
+from __future__ import annotations
+
+from typing import Any, Final
+
+import orjson
+
+from app.domain import LogEntry, LogStream
+from app.resources._encoders import SseEncoder, Told
+from app.services.follow import Moved
+from app.services.stretches import Stretch
+
+_TYPES: Final = {int(LogStream.STDOUT): b"stdout", int(LogStream.STDERR): b"stderr"}
+
+
+class _Words:
+    """Nothing is said but lines."""
+
+    def entry(self, entry: LogEntry) -> dict[str, Any]:
+        return {"type": _TYPES[entry.stream].decode(), "content": entry.content}
+
+    def event(self, event: Told) -> tuple[str, dict[str, Any]]:
+        return "", {}
+
+
+class WattleSse(SseEncoder):
+    """Server-sent events without names, each of which is one line that a worker wrote."""
+
+    words = _Words()
+
+    @classmethod
+    def entries(cls, stretch: Stretch) -> bytes:
+        """Write each line as an event; what the engine remarks is none of the worker's."""
+        return b"".join(
+            b'id: %d\ndata: {"type": "%s", "content": %s}\n\n'
+            % (entry.sequence, _TYPES[entry.stream], orjson.dumps(entry.content))
+            for entry in stretch.entries
+            if entry.stream in _TYPES
+        )
+
+    def told(self, event: Told) -> bytes:
+        """Write when to come back, where this server stops; nothing else has a place here."""
+        return self.prelude() if isinstance(event, Moved) else b""
+
+    def heartbeat(self) -> bytes:
+        """Return a comment."""
+        return b": keep-alive\n\n"
