@@ -15,6 +15,7 @@ from app.resources._permissions import public
 _ASSETS = Path(flask_swagger_ui.__file__).parent / "dist"
 _POLICY = "default-src 'none'; connect-src 'self'; img-src 'self' data:; script-src 'self'; style-src 'self'; frame-ancestors 'none'; base-uri 'none'; form-action 'none'"  # noqa: E501
 _SESSION = Path(__file__).with_name("_docs_session.js").read_text(encoding="utf-8")
+_START = Path(__file__).with_name("_docs_start.js").read_text(encoding="utf-8")
 _PAGE = """<!doctype html>
 <html lang="en">
 <head>
@@ -24,32 +25,14 @@ _PAGE = """<!doctype html>
 <link rel="icon" href="{root}/docs/assets/favicon-32x32.png">
 </head>
 <body>
+<nav id="documents" class="swagger-ui"></nav>
 <div id="session" class="swagger-ui"></div>
 <div id="swagger-ui"></div>
 <script src="{root}/docs/session.js"></script>
 <script src="{root}/docs/assets/swagger-ui-bundle.js"></script>
-<script src="{root}/docs/assets/swagger-ui-standalone-preset.js"></script>
 <script src="{root}/docs/start.js"></script>
 </body>
 </html>
-"""
-_ONE = """\
-SwaggerUIBundle({{
-  url: {url},
-  dom_id: "#swagger-ui",
-  deepLinking: true,
-  requestInterceptor: slipway.withToken,
-}});
-"""
-_SEVERAL = """\
-SwaggerUIBundle({{
-  urls: {urls},
-  dom_id: "#swagger-ui",
-  deepLinking: true,
-  requestInterceptor: slipway.withToken,
-  presets: [SwaggerUIBundle.presets.apis, SwaggerUIStandalonePreset],
-  layout: "StandaloneLayout",
-}});
 """
 
 
@@ -92,12 +75,10 @@ def make_docs(dialects: Sequence[Dialect]) -> Blueprint:
 
 
 def _start(dialects: Sequence[Dialect], root: str) -> str:
-    """Write the script: with a choice of documents where there are several."""
-    urls = [
-        {"url": root + dialect.document_path, "name": dialect.document.title}
+    """Write the script that starts the page, which knows the documents."""
+    documents = [
+        {"name": dialect.name, "title": dialect.document.title, "url": root + dialect.document_path}
         for dialect in dialects
         if dialect.document
     ]
-    if len(urls) == 1:
-        return _ONE.format(url=json.dumps(urls[0]["url"]))
-    return _SEVERAL.format(urls=json.dumps(urls))
+    return f'"use strict";\nconst slipwayDocuments = {json.dumps(documents)};\n{_START}'
