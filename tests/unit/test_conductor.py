@@ -506,6 +506,30 @@ def test_nothing_is_begun_of_a_task_of_which_something_else_is_wanted_by_now(sta
     assert orchestrator.begun == [1]
 
 
+class EndingOrchestrator(RestartingOrchestrator):
+    """Has ended as long as no other run of its task is wanted."""
+
+    def look(self, execution: DrivenExecution) -> Observation:
+        seen = super().look(execution)
+        if execution.task_wishes:
+            return seen
+        return replace(seen, status=ExecutionStatus.SUCCESS, log_complete=True, once_stored=None)
+
+
+def test_an_end_that_crosses_a_wish_is_not_stored(stage):
+    orchestrator = EndingOrchestrator(stage)
+
+    def restart(execution):
+        if not execution.task_wishes:
+            stage.steered.desire_task(execution, "only", DesiredTaskState.RUNNING, anew=True)
+
+    orchestrator.before_stored = restart
+    execution = stage.launch()
+    stage.conduct(orchestrator)
+    wait_until(lambda: orchestrator.begun == [1])
+    assert stage.get(execution).status is ExecutionStatus.RUNNING
+
+
 def test_nothing_is_done_while_the_lease_is_in_doubt(stage, monkeypatch):
     """As when the process stands still between a look and what is done about it."""
     lease = 0.3
