@@ -150,7 +150,7 @@ class TaskService:
         statuses = self._executions.task_statuses(execution)
         run = {name for name, status in statuses.items() if status is not TaskStatus.SUCCESS}
         if execution.status is ExecutionStatus.SUCCESS or (execution.status.final and not run):
-            raise Conflict("Nothing is left to do: the execution has succeeded.")
+            raise Conflict("Nothing is left to do: each task has succeeded, or may have failed.")
         return self._go_on(execution, run, identity, used)
 
     def go_on(

@@ -219,8 +219,16 @@ class TestOfAnEndedExecution:
         refused = flow.post("/retry")
         assert (refused.status_code, "not ended" in refused.json["detail"]) == (409, True)
 
-    def test_what_succeeded_has_nothing_left(self, flow):
-        flow.end(ExecutionStatus.SUCCESS, a=SUCCESS, b=SUCCESS)
+    @pytest.mark.parametrize(
+        ("status", "b"),
+        [
+            (ExecutionStatus.SUCCESS, SUCCESS),
+            (ExecutionStatus.SUCCESS, FAILED),  # which it may
+            (ExecutionStatus.FAILED, SUCCESS),  # as its outputs have no value
+        ],
+    )
+    def test_what_succeeded_has_nothing_left(self, flow, status, b):
+        flow.end(status, a=SUCCESS, b=b)
         refused = flow.post("/retry")
         assert (refused.status_code, "Nothing is left" in refused.json["detail"]) == (409, True)
 
