@@ -233,7 +233,7 @@ def _task_faults(task: CommandTask) -> Iterator[tuple[str, str]]:
     for name, path in (task.outputs or {}).items():
         if not path or PurePosixPath(path).name in ("", ".."):
             yield f"outputs.{name}", "must be the path of a file"
-        elif fault := _path_fault(path):
+        elif fault := path_fault(path):
             yield f"outputs.{name}", fault
 
 
@@ -261,17 +261,17 @@ def _text_faults(task: CommandTask) -> Iterator[tuple[str, str]]:
     for path, text in texts.items():
         if fault := _unkeepable(text):
             yield path, fault
-    if fault := _path_fault(task.working_dir or ""):
+    if fault := path_fault(task.working_dir or ""):
         yield "working_dir", fault
 
 
-def _path_fault(path: str) -> str | None:
+def path_fault(path: str) -> str | None:
     """Return why a path can not be one of a definition; None if it can."""
     if OPENING in path:
         return f"must not hold '{OPENING}'"
-    if any(unicodedata.category(character) == "Cc" for character in path):
-        return "must not hold control characters"
-    sizes = [len(part.encode("utf-8", "surrogatepass")) for part in path.split("/")]
+    if any(unicodedata.category(character) in ("Cc", "Cs") for character in path):
+        return "must not hold control characters, nor half a character"
+    sizes = [len(part.encode()) for part in path.split("/")]
     if max(sizes) > _MOST_PART_BYTES or sum(sizes) + len(sizes) > _MOST_PATH_BYTES:
         return f"must have at most {_MOST_PATH_BYTES} bytes, and {_MOST_PART_BYTES} in each part"
     return None

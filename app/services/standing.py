@@ -24,11 +24,19 @@ from app.domain import (
     StandingWorkflow,
     TaskStatus,
 )
-from app.engine.composing import compose, composed, needs_of, task_ids, workflow_ids
+from app.engine.composing import (
+    compose,
+    composed,
+    needs_of,
+    path_fault,
+    task_ids,
+    workflow_ids,
+)
 from app.errors import (
     Busy,
     CircularDependency,
     Conflict,
+    FieldError,
     InvalidDefinition,
     MissingDependency,
     NameTaken,
@@ -51,6 +59,7 @@ from app.store.standing import Outdated, StandingWorkflows, adding, deleting
 
 _INLINE_BYTES: Final = 2048
 _COMPOSE: Final = f"{compose.__module__}:{compose.__name__}"
+_FAULTY: Final = "The workflow has faults."
 _MOST_TRIES: Final = 20
 
 
@@ -140,6 +149,8 @@ class StandingService:
             Conflict: There are too many uploads already.
         """
         require(identity, Permission.WORKFLOWS_WRITE)
+        if fault := path_fault(working_dir or ""):
+            raise InvalidDefinition(_FAULTY, fields=[FieldError("working_dir", fault)])
         if self._standing.is_taken(name):
             raise NameTaken(name)
         orchestrator, taker = self._workflows.taker()

@@ -170,6 +170,24 @@ def test_no_request_to_what_has_ended_breaks_the_service(
     send(case, service_url)
 
 
+@pytest.fixture(scope="module")
+def standing(shared_service: Service) -> dict[str, str]:
+    """A workflow of Wattle's API, by the names of places in addresses."""
+    body = {"name": "fuzzed standing", "workers": [{"name": "only", "command": "true"}]}
+    response = shared_service.client().send("POST", "/api/workflows", json=body)
+    assert response.status_code == 201, response.text
+    return {"workflow_name": body["name"], "worker_name": "only"}
+
+
+@SCHEMAS["wattle"].include(path_regex="{").exclude(method="DELETE").parametrize()
+@FEW
+def test_no_request_to_a_workflow_that_stands_breaks_the_service(
+    case: Case, service_url: str, standing: dict[str, str]
+) -> None:
+    aim(case, standing)
+    send(case, service_url)
+
+
 @ADDRESSED.exclude(path="/workflows/{reference}").parametrize()
 @FEW
 def test_no_request_to_what_runs_breaks_the_service(

@@ -30,7 +30,7 @@ class MetricsSchema(ma.Schema):
     status = fields.String(required=True, validate=validate.OneOf(STATUSES))
 
 
-class WorkerMetricsSchema(ma.Schema):
+class MeasuredSchema(ma.Schema):
     """What a worker takes of its machine."""
 
     metrics = fields.Nested(MetricsSchema, required=True)

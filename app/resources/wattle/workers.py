@@ -23,7 +23,7 @@ from app.resources.wattle.entities import (
 )
 from app.resources.wattle.envelope import Blueprint, answer, enveloped
 from app.resources.wattle.logs import WattleSse
-from app.resources.wattle.metrics import WorkerMetricsSchema, metrics_json
+from app.resources.wattle.metrics import MeasuredSchema, metrics_json
 from app.settings.schema import WholeNumber
 
 blueprint = Blueprint("workers", __name__, url_prefix="/workers", description="Single workers")
@@ -53,7 +53,7 @@ class StreamHeadersSchema(ma.Schema):
     )  # fmt: skip
 
 
-class WorkerSchemaSchema(ma.Schema):
+class DescribedSchema(ma.Schema):
     """What describes a worker."""
 
     schema = fields.Dict(required=True, metadata={"description": "A JSON Schema"})
@@ -82,9 +82,7 @@ def get_worker(workflow_name: str, worker_name: str) -> Response:
 
 
 @blueprint.route(f"{_WORKER}/schema", methods=["GET"])
-@blueprint.response(
-    200, enveloped("WorkerSchema", fields.Nested(WorkerSchemaSchema, required=True))
-)
+@blueprint.response(200, enveloped("WorkerSchema", fields.Nested(DescribedSchema, required=True)))
 @blueprint.errors(404, 503)
 @permission(Permission.EXECUTIONS_READ)
 def get_worker_schema(workflow_name: str, worker_name: str) -> Response:
@@ -155,9 +153,7 @@ def follow_logs(headers: dict[str, Any], workflow_name: str, worker_name: str) -
 
 
 @blueprint.route(f"{_WORKER}/metrics", methods=["GET"])
-@blueprint.response(
-    200, enveloped("WorkerMetrics", fields.Nested(WorkerMetricsSchema, required=True))
-)
+@blueprint.response(200, enveloped("WorkerMetrics", fields.Nested(MeasuredSchema, required=True)))
 @blueprint.errors(404, 503)
 @permission(Permission.EXECUTIONS_READ)
 def get_metrics(workflow_name: str, worker_name: str) -> Response:
