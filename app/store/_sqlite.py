@@ -250,15 +250,19 @@ class Writer:
 def _attempt(connection: Connection, job: _Job[Any]) -> None:
     """Run one of several; its own failure takes back nothing of the others'."""
     job.result, job.error = None, None
+    # Said to the driver: SQLAlchemy's own savepoints take as long as a statement with many columns.
+    connection.exec_driver_sql("SAVEPOINT job")
     try:
-        with connection.begin_nested():
-            job.result = job.work(connection)
-    except IntegrityError as exc:
+        job.result = job.work(connection)
+    except DBAPIError as exc:
+        if not isinstance(exc, IntegrityError):
+            raise  # such as a full disk, after which the whole transaction is gone
         job.error = exc
-    except DBAPIError:
-        raise  # such as a full disk, after which the whole transaction is gone
     except Exception as exc:  # noqa: BLE001  (whoever waits for it raises it)
         job.error = exc
+    if job.error is not None:
+        connection.exec_driver_sql("ROLLBACK TO job")
+    connection.exec_driver_sql("RELEASE job")
 
 
 def _begin(connection: Connection) -> None:

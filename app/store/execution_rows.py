@@ -30,9 +30,8 @@ from app.domain import (
     Observation,
 )
 from app.errors import Conflict
-from app.store import journal
+from app.store import counters, journal
 from app.store.changes import Kind
-from app.store.counters import next_number
 from app.store.database import Database
 from app.store.definitions import digest_of
 from app.store.execution_views import WHOLE
@@ -197,7 +196,7 @@ def _count_change(connection: Connection, row: Any) -> int:
     """Return the number of a change of a row that the transaction holds; see :func:`change`."""
     if connection.dialect.name == "postgresql":
         return int(row.changed) + 1
-    return next_number(connection, "changed")
+    return next_numbers(connection, ("changed",))["changed"]
 
 
 def _storable(text_: str | None) -> str | None:
@@ -254,9 +253,9 @@ def want(
 
 def next_numbers(connection: Connection, kinds: Sequence[Kind]) -> dict[str, int]:
     """Return the next number of each kind of change, which all rows share: on SQLite only."""
-    if connection.dialect.name == "postgresql":
+    if not kinds or connection.dialect.name == "postgresql":
         return {}
-    return {kind: next_number(connection, kind) for kind in kinds}
+    return counters.next_numbers(connection, kinds)
 
 
 def notifications(kinds: Sequence[Kind]) -> list[ColumnElement[Any]]:
@@ -272,7 +271,7 @@ def count_withdrawal(connection: Connection, execution_id: str) -> None:
     if connection.dialect.name == "postgresql":
         _notify(connection, "touched", execution_id)
     else:
-        next_number(connection, "withdrawn")
+        counters.next_numbers(connection, ("withdrawn",))
 
 
 def _notify(connection: Connection, kind: Kind, execution_id: str) -> None:
