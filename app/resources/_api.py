@@ -64,16 +64,19 @@ class Parser(FlaskParser):
     def parse(
         self, argmap: Any, req: Request | None = None, *, location: str | None = None, **kwargs: Any
     ) -> Any:
-        """Parse arguments; those of short queries once, as a crowd of readers all ask the same."""
-        query = request.query_string
-        if location != "query" or len(query) > _SHORT_QUERY_BYTES:
+        """Parse arguments; those of short queries once, as a crowd of readers all ask the same.
+
+        So are those of the header fields, where none was sent.
+        """
+        key = _key_of(argmap, location)
+        if key is None:
             return super().parse(argmap, req, location=location, **kwargs)
-        known = self._queries.get((argmap, query))
+        known = self._queries.get((argmap, key))
         if known is None:
             if len(self._queries) >= _KEPT_QUERIES:
                 self._queries.clear()
             known = super().parse(argmap, req, location=location, **kwargs)
-            self._queries[argmap, query] = known
+            self._queries[argmap, key] = known
         return known.copy()
 
     def load_json(self, req: Request, schema: ma.Schema) -> Any:
@@ -93,6 +96,16 @@ class Parser(FlaskParser):
     def load_querystring(self, req: Request, schema: ma.Schema) -> Any:
         """Read the query string."""
         return MultiDictProxy(req.args, schema)
+
+
+def _key_of(schema: Any, location: str | None) -> bytes | None:
+    """Return by what the arguments of the current request are known; None where they are not."""
+    if location == "query" and len(request.query_string) <= _SHORT_QUERY_BYTES:
+        return request.query_string
+    if location == "headers":
+        names = (field.data_key or name for name, field in schema.load_fields.items())
+        return None if any(name in request.headers for name in names) else b""
+    return None
 
 
 def read_body(req: Request) -> bytes:

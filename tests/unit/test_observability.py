@@ -7,8 +7,10 @@ import logging
 
 import pytest
 import structlog
+from hypothesis import given
+from hypothesis import strategies as st
 
-from app.observability import configure_logging, redact
+from app.observability import _SECRET_TEXTS, configure_logging, redact
 
 KEY = "slw_" + "aB3" * 15 + "c"
 TOKEN = "eyJhbGciOiJIUzI1NiJ9.eyJzdWIiOiJhZGEiLCJleHAiOjF9.c2lnbmF0dXJlLW9mLWl0"
@@ -38,6 +40,21 @@ def test_the_form_of_a_key_is_what_is_hidden():
         assert redact(f"/x?api_key={secret}&a=b") == "/x?api_key=***&a=b"
         assert redact(f"got '{secret}', expected") == "got '***', expected"
     assert redact(TOKEN.encode().hex()) == TOKEN.encode().hex()
+
+
+PIECES = [
+    "slw", "sls", "?code=", "&state=", "_", "%5f", "aB3cD9eF", "eyJhbGciOi", "ew", ".", "://",
+    "ada", ":", "@", "/", " ", "hvs.", "hvb", "k" * 20, "/ssh_keys/", "-----BEGIN ",
+    "RSA PRIVATE KEY-----", "-----END ", "\n",
+]  # fmt: skip
+
+
+@given(st.lists(st.sampled_from(PIECES), max_size=12).map("".join))
+def test_a_text_is_let_through_unread_only_without_any_secret(text):
+    hidden = text
+    for _, pattern in _SECRET_TEXTS:
+        hidden = pattern.sub("***", hidden)
+    assert redact(text) == hidden
 
 
 @pytest.mark.parametrize(
