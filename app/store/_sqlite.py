@@ -10,7 +10,8 @@ import sqlite3
 import threading
 import time
 from collections import deque
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
 from dataclasses import dataclass
 from typing import Any, Generic, TypeVar, cast
 
@@ -30,6 +31,9 @@ _READ_BUSY_SECONDS = 2.0
 """Only the repair after a crash keeps readers out, and under gevent the whole process waits."""
 _MOST_TOGETHER = 64
 _BEGIN = "BEGIN IMMEDIATE"
+_PATIENCE = "patience_seconds"
+_LAST_CHANCE_SECONDS = 0.05
+"""How long the lock is asked for by whoever has waited long for their turn."""
 _ASK_SECONDS = 0.00025
 """How often the lock of another process is asked for: a good part of how long one is held."""
 _LONG_SECONDS = 0.005
@@ -96,6 +100,7 @@ class Writer:
     def __init__(self, url: str, timeout_seconds: float | None) -> None:
         self._timeout_seconds = timeout_seconds or _BUSY_SECONDS
         self.engine = _engine(url, self._timeout_seconds, poolclass=StaticPool)
+        event.listen(self.engine, "connect", _ask_once)
         event.listen(self.engine, "begin", _begin)
         self._pool = make_pool(1)
         self._turn = None if cooperative() else threading.Condition()
@@ -104,6 +109,15 @@ class Writer:
         self._commit_seconds = 0.0
         self._rest_until = 0.0
         self._log = _commits.log_of(url)
+        self._connection: Connection | None = None
+        self._waits_for_disk: bool | None = None
+
+    def close(self) -> None:
+        """Close the connection; the next transaction opens another one."""
+        connection, self._connection = self._connection, None
+        if connection is not None:
+            connection.close()
+        self.engine.dispose()
 
     def write(self, work: Callable[[Connection], T], *, durable: bool) -> T:
         """Run a function in a transaction.
@@ -211,9 +225,9 @@ class Writer:
             _sleep(rest)
         patience = min(job.deadline for job in jobs) - time.monotonic()
         durable = any(job.durable for job in jobs)
-        with self.engine.connect() as connection:
+        with self._connected() as connection:
             # Before BEGIN: within a transaction SQLite does not change how it waits for the disk.
-            _prepare(connection, durable, patience)
+            self._prepare(connection, durable, patience)
             with connection.begin() as transaction:
                 began = time.monotonic()
                 if not alone:
@@ -234,6 +248,36 @@ class Writer:
         if ended - began > _LONG_SECONDS:
             # A process that waits for the lock asks for it meanwhile. Only what comes next waits.
             self._rest_until = ended + _PAUSE_SECONDS
+
+    @contextmanager
+    def _connected(self) -> Iterator[Connection]:
+        """Give the connection, which stays open: to get it from a pool takes as long as to commit.
+
+        After whatever went wrong there is another one.
+        """
+        connection = self._connection
+        if connection is None:
+            connection, self._waits_for_disk = self.engine.connect(), None
+        self._connection = None
+        try:
+            yield connection
+        except BaseException:
+            connection.close()
+            raise
+        self._connection = connection
+
+    def _prepare(self, connection: Connection, durable: bool, patience_seconds: float) -> None:
+        """Set whether the next commit waits for the disk, and how long to wait for the lock.
+
+        The log that SQLite writes ahead is one file: a commit that waits has the disk take all that
+        was committed before, by whatever process (``PRAGMA synchronous``).
+        """
+        driver = connection.connection.driver_connection
+        assert driver is not None  # noqa: S101  (a live connection always has one)
+        if durable is not self._waits_for_disk:
+            driver.execute(f"PRAGMA synchronous={'FULL' if durable else 'NORMAL'}")
+            self._waits_for_disk = durable
+        connection.info[_PATIENCE] = max(_LAST_CHANCE_SECONDS, patience_seconds)
 
     def _attempt_in_time(self, connection: Connection, jobs: list[_Job[Any]], began: float) -> None:
         """Run jobs for one turn, longer where a commit is dear; put the others back in front."""
@@ -265,6 +309,11 @@ def _attempt(connection: Connection, job: _Job[Any]) -> None:
     connection.exec_driver_sql("RELEASE job")
 
 
+def _ask_once(connection: Any, _record: Any) -> None:
+    """Have SQLite not wait for the lock, for which :func:`_begin` waits."""
+    connection.execute("PRAGMA busy_timeout=0")
+
+
 def _begin(connection: Connection) -> None:
     """Begin as a writer, since one that begins as a reader cannot always become one.
 
@@ -273,36 +322,18 @@ def _begin(connection: Connection) -> None:
     """
     driver = connection.connection.driver_connection
     assert driver is not None  # noqa: S101  (a live connection always has one)
-    (patience_ms,) = driver.execute("PRAGMA busy_timeout").fetchone()
-    deadline = time.monotonic() + patience_ms / 1000
-    driver.execute("PRAGMA busy_timeout=0")
-    try:
-        while time.monotonic() < deadline:
-            try:
-                driver.execute(_BEGIN)
-            except sqlite3.OperationalError as exc:
-                if exc.sqlite_errorcode & 0xFF != sqlite3.SQLITE_BUSY:
-                    break
-                _sleep(_ASK_SECONDS)
-            else:
-                return
-        connection.exec_driver_sql(_BEGIN)  # it raises what SQLAlchemy makes of it
-    finally:
-        driver.execute(f"PRAGMA busy_timeout={patience_ms}")
+    deadline = time.monotonic() + connection.info.get(_PATIENCE, _BUSY_SECONDS)
+    while time.monotonic() < deadline:
+        try:
+            driver.execute(_BEGIN)
+        except sqlite3.OperationalError as exc:
+            if exc.sqlite_errorcode & 0xFF != sqlite3.SQLITE_BUSY:
+                break
+            _sleep(_ASK_SECONDS)
+        else:
+            return
+    connection.exec_driver_sql(_BEGIN)  # it raises what SQLAlchemy makes of it
 
 
 def _never_began(exc: Exception) -> bool:
     return isinstance(exc, DBAPIError) and exc.statement == _BEGIN
-
-
-def _prepare(connection: Connection, durable: bool, patience_seconds: float) -> None:
-    """Set whether the next commit waits for the disk, and how long to wait for the lock.
-
-    The log that SQLite writes ahead is one file: a commit that waits has the disk take all that
-    was committed before, by whatever process (``PRAGMA synchronous``).
-    """
-    driver = connection.connection.driver_connection
-    assert driver is not None  # noqa: S101  (a live connection always has one)
-    driver.execute(f"PRAGMA synchronous={'FULL' if durable else 'NORMAL'}")
-    # 0 would mean that it is asked once; whoever waited long for their turn gets a chance still.
-    driver.execute(f"PRAGMA busy_timeout={max(50, round(patience_seconds * 1000))}")

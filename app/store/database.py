@@ -250,8 +250,10 @@ class Database:
 
     def dispose(self) -> None:
         """Close all connections."""
-        while self.is_sqlite and self._idle:
-            self._idle.pop().close()
+        if self.is_sqlite:
+            while self._idle:
+                self._idle.pop().close()
+            self._sqlite_writer.close()
         self._reader.dispose()
         self._writer.dispose()
 
