@@ -19,6 +19,7 @@ from dataclasses import dataclass, replace
 from datetime import UTC, datetime
 from functools import partial
 from pathlib import Path
+from signal import Signals
 from typing import Any
 
 from app.domain import (
@@ -622,6 +623,12 @@ def _do_all(actions: Sequence[Callable[[], None]]) -> None:
         raise failure
 
 
+def _signal(exit_code: int | None) -> str:
+    """Name the signal that an exit code stands for, as a shell counts; nothing for all others."""
+    number = (exit_code or 0) - 128
+    return f" ({Signals(number).name})" if number in set(Signals) else ""
+
+
 def _reason(step: StepDefinition, task: TaskState, state: JobState, took: str) -> str:
     """Return why a task failed: how it ended, and its last lines."""
     if state.phase is JobPhase.LOST:
@@ -633,7 +640,7 @@ def _reason(step: StepDefinition, task: TaskState, state: JobState, took: str) -
     elif state.reason:
         reason = f"{state.reason} (exit code {state.exit_code})"
     else:
-        reason = f"exit code {state.exit_code} after {took}"
+        reason = f"exit code {state.exit_code}{_signal(state.exit_code)} after {took}"
     if not task.tail:
         return reason
     return reason + "; its last lines:\n" + "\n".join(task.tail)

@@ -400,3 +400,30 @@ def test_a_crash_of_the_conductor_loses_no_restart(service: Service, tmp_path: P
     assert wattle.ended() == {"w": "cancelled"}
     assert len(trees_of(wattle, 2)) == 2
     assert not any(is_alive(int(pid)) for tree in trees_of(wattle, 2) for pid in tree)
+
+
+# Crowds
+
+
+def test_of_many_that_make_one_name_at_once_one_does(wattle: Wattle) -> None:
+    body = {"name": wattle.name, "workers": [noting("w")]}
+    url = f"{wattle.service.url}/api/workflows"
+
+    def make() -> int:
+        return requests.post(url, json=body, timeout=PATIENCE_SECONDS).status_code
+
+    assert sorted(together(8, make)) == [201, *[409] * 7]
+    assert wattle.statuses == {"w": "created"}
+
+
+def test_of_many_that_start_at_once_one_does(wattle: Wattle) -> None:
+    wattle.make({"name": "w", "command": "sleep 600"})
+    url = f"{wattle.service.url}/api/workflows/{wattle.name}/start"
+
+    def start() -> int:
+        return requests.post(url, timeout=PATIENCE_SECONDS).status_code
+
+    assert sorted(together(8, start)) == [200, *[409] * 7]
+    await_that(lambda: wattle.statuses["w"] == "running")
+    wattle.worker("stop", "w")
+    assert wattle.ended() == {"w": "cancelled"}

@@ -239,6 +239,22 @@ def test_a_failure_skips_what_needs_it_and_lets_the_other_branches_end(bench):
     assert flow.tasks["bad"].exit_code == 3
 
 
+@pytest.mark.parametrize(
+    ("code", "reason"),
+    [
+        (3, "exit code 3 after"),
+        (137, "exit code 137 (SIGKILL) after"),
+        (255, "exit code 255 after"),
+    ],
+)
+def test_the_reason_names_a_signal(bench, code, reason):
+    flow = bench(steps("bad"))
+    flow.look()
+    flow.launcher.finish("bad", exit_code=code)
+    flow.finish()
+    assert reason in flow.tasks["bad"].error
+
+
 def test_only_the_last_lines_stand_in_the_reason(bench):
     flow = bench(steps("bad"))
     flow.look()
