@@ -76,6 +76,12 @@ class Authenticators:
         found = (each.browser for each in self._authenticators.values())
         return next((each for each in found if each is not None), None)
 
+    @property
+    def issuers(self) -> tuple[str, ...]:
+        """The issuers at which clients can get tokens that are taken here, as URLs."""
+        each = (issuer for way in self._authenticators.values() for issuer in way.issuers)
+        return tuple(dict.fromkeys(each))
+
     def challenges(self) -> tuple[Challenge, ...]:
         """Return how one can sign in, for an answer to a request without credentials."""
         return self._challenges(None, None)

@@ -58,25 +58,13 @@ _REMEMBER_SECONDS: Final = 60.0
 
 
 @dataclass(frozen=True)
-class IssuerOptions:
-    """An issuer of tokens whose keys are public."""
+class ClaimOptions:
+    """What the claims of tokens mean here."""
 
-    issuer: str | None = setting(
-        Text(load_default=None),
-        "What its tokens hold as `iss`; without `jwks_url` its address, whose metadata tell where "
-        "the keys are (`/.well-known/openid-configuration`).",
-    )
-    jwks_url: str | None = setting(
-        ServerUrl(load_default=None), "Where its keys are. HTTPS, or loopback."
-    )
     audience: tuple[str, ...] = setting(
         Names(), "One of these must be in the `aud` of its tokens. Without, any token of the "
         "issuer is taken, also those that are for others.",
     )  # fmt: skip
-    algorithms: tuple[str, ...] = setting(
-        Names(among=_PUBLISHED, default=("RS256", "ES256", "EdDSA", "Ed25519")),
-        "The algorithms that it signs with; others are refused.",
-    )
     user_claim: str = setting(Text(load_default="sub"), "Claim that holds the user name.")
     roles_claim: str = setting(
         Text(load_default="roles"),
@@ -94,6 +82,24 @@ class IssuerOptions:
         Flag(load_default=True),
         "Whether `scope` or `scp` of a token narrow what it is good for. Those of OpenID Connect, "
         "such as `profile`, never do.",
+    )
+
+
+@dataclass(frozen=True)
+class IssuerOptions(ClaimOptions):
+    """An issuer of tokens whose keys are public."""
+
+    issuer: str | None = setting(
+        Text(load_default=None),
+        "What its tokens hold as `iss`; without `jwks_url` its address, whose metadata tell where "
+        "the keys are (`/.well-known/openid-configuration`).",
+    )
+    jwks_url: str | None = setting(
+        ServerUrl(load_default=None), "Where its keys are. HTTPS, or loopback."
+    )
+    algorithms: tuple[str, ...] = setting(
+        Names(among=_PUBLISHED, default=("RS256", "ES256", "EdDSA", "Ed25519")),
+        "The algorithms that it signs with; others are refused.",
     )
 
 
@@ -183,6 +189,11 @@ class Jwt(Authenticator):
             fault for place, each in _places(options) for fault in unsafe_addresses(place, each)
         ]
 
+    @property
+    def issuers(self) -> tuple[str, ...]:
+        """Where tokens are had whose keys are public."""
+        return tuple(each.issuer for each in self._trusted if each.issuer and is_safe(each.issuer))
+
     def claim(self, request: RequestView) -> Claim | None:
         """Read a token off the header field Authorization."""
         scheme, _, text = (request.header("Authorization") or "").partition(" ")
@@ -203,7 +214,12 @@ class Jwt(Authenticator):
         identity = self._verified.get(digest)
         if identity is not None:
             return self.recheck(identity)
-        token = parse(claim.secret or "")
+        try:
+            token = parse(claim.secret or "")
+        except NotAuthenticated:
+            for each in self._trusted:
+                each.pretend()
+            raise
         trusted = self._signer(token)
         subject = subject_of(token.claims, trusted.rules, time.time())
         identity = Identity(
@@ -244,6 +260,10 @@ class Jwt(Authenticator):
         for each in candidates:
             if each.has_signed(token):
                 return each
+        # What is wrong with a token does not show in the time that it takes to refuse it.
+        for each in self._trusted:
+            if each not in candidates:
+                each.pretend()
         if not candidates:
             raise refused("iss")
         raise NotAuthenticated(INVALID)
@@ -270,13 +290,24 @@ class Trusted:
             UpstreamUnreachable: Their keys are not known.
         """
         if token.algorithm not in self.algorithms:
+            self.pretend()
             return False
         found = self.keys.fitting(token.algorithm, token.kid)
         if _is_of_one(token, found):
             return True
-        if not self.keys.newer(unknown=not found):
-            return False
-        return _is_of_one(token, self.keys.fitting(token.algorithm, token.kid))
+        if self.keys.newer(unknown=not found):
+            found = self.keys.fitting(token.algorithm, token.kid)
+            if _is_of_one(token, found):
+                return True
+        if not found:
+            self.pretend()
+        return False
+
+    def pretend(self) -> None:
+        """Take as long as if a token was theirs to look at, and had a wrong signature."""
+        key = self.keys.some()
+        if key is not None:
+            key.pretend()
 
 
 def _is_of_one(token: Token, keys: Sequence[VerifyingKey]) -> bool:
@@ -305,7 +336,7 @@ def unsafe_addresses(place: str, each: IssuerOptions) -> list[FieldError]:
     return [FieldError(f"{place}.{name}", "must be an address of HTTPS, or one of loopback")]
 
 
-def claim_rules(options: IssuerOptions) -> ClaimRules:
+def claim_rules(options: ClaimOptions) -> ClaimRules:
     """Return how the claims of an issuer are read."""
     return ClaimRules(
         audience=tuple(options.audience),

@@ -43,6 +43,9 @@ _WAIT_SECONDS: Final = 5.0
 _WAIT_FOR_FRESH_SECONDS: Final = 0.1
 """So long is waited for newer keys while there are older ones."""
 _MOST_WAITING: Final = 64
+_ANY_TEXT: Final = b"e30.e30"
+_OTHER_SIGNATURE_BYTES: Final = 64
+"""Of Ed25519 (RFC 8032, 5.1.6); for HS256 the length makes no difference."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -65,9 +68,26 @@ class VerifyingKey:
         except (JoseError, ValueError, TypeError):
             return False
 
+    def pretend(self) -> None:
+        """Take the time that it takes to find a signature wrong."""
+        self.verifies(min(self.algorithms), _ANY_TEXT, b"\x01" * _signature_bytes(self.key))
+
+
+def _signature_bytes(key: Any) -> int:
+    """Return how long signatures of a key are; one of another length is refused unseen."""
+    public: Any = getattr(key, "public_key", None)
+    if key.key_type == "RSA":
+        return int(public.key_size) // 8
+    if key.key_type == "EC":
+        return -(-int(public.curve.key_size) // 8) * 2
+    return _OTHER_SIGNATURE_BYTES
+
 
 class Keys(Protocol):
     """Where the keys of an issuer come from."""
+
+    def some(self) -> VerifyingKey | None:
+        """Return any key that is known already; None where none is."""
 
     def fitting(self, algorithm: str, kid: str | None) -> Sequence[VerifyingKey]:
         """Return the keys that a token may be signed with.
@@ -138,6 +158,10 @@ class FixedKeys:
     def __init__(self, *keys: VerifyingKey) -> None:
         self._keys = keys
 
+    def some(self) -> VerifyingKey | None:
+        """Return the first key."""
+        return self._keys[0] if self._keys else None
+
     def fitting(self, algorithm: str, kid: str | None) -> Sequence[VerifyingKey]:
         """Return the keys of an algorithm; whoever shares a secret may call it what they like."""
         return choose(self._keys, algorithm, None)
@@ -175,6 +199,10 @@ class FetchedKeys:
         self._unknown_at: float | None = None
         self._under_way: threading.Event | None = None
         self._waiting = 0
+
+    def some(self) -> VerifyingKey | None:
+        """Return any key that was fetched; None before the first."""
+        return self._keys[0] if self._keys else None
 
     def fitting(self, algorithm: str, kid: str | None) -> Sequence[VerifyingKey]:
         """Return the keys that a token may be signed with.

@@ -76,12 +76,14 @@ class Claim:
             gains by making subjects up. The audit names only those that exist: others may be
             anything, a password that was typed into the wrong field too.
         username: The user whose credential that is, where this is known before it is verified.
+        address: Where the request comes from, for those who let clients take turns.
     """
 
     subject: str
     secret: str | None = field(repr=False)
     known: bool = True
     username: str | None = None
+    address: str | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -182,6 +184,7 @@ class Authenticator(ABC):
         particular: It takes only what is surely its own, and is asked before those that take all of
             a form.
         browser: How it signs people in by redirects of their browsers; None if it does not.
+        takes_the_rest: It takes whatever is of no form of others, and is asked after them.
         scheme: Security scheme object of OpenAPI (3.0.3, 4.7.23); None where nothing is sent.
     """
 
@@ -197,6 +200,7 @@ class Authenticator(ABC):
     offered: ClassVar[bool] = True
     particular: ClassVar[bool] = False
     browser: BrowserSignIn | None = None
+    takes_the_rest: ClassVar[bool] = False
     scheme: ClassVar[Mapping[str, str] | None] = None
 
     @classmethod
@@ -208,6 +212,11 @@ class Authenticator(ABC):
     def faults(cls, options: Any, auth: AuthSettings) -> list[FieldError]:
         """Return what is wrong between its validated options and the settings of all."""
         return []
+
+    @property
+    def issuers(self) -> tuple[str, ...]:
+        """The issuers whose tokens it takes and that clients can ask for some, as URLs."""
+        return ()
 
     @abstractmethod
     def claim(self, request: RequestView) -> Claim | None:

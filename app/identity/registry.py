@@ -18,6 +18,7 @@ AUTHENTICATORS = {
     "api_key": "app.identity.api_keys:ApiKeyAuthenticator",
     "jwt": "app.identity.jwt:Jwt",
     "oidc": "app.identity.oidc:Oidc",
+    "introspection": "app.identity.introspection:Introspection",
     "certificate": "app.identity.certificate:Certificate",
 }
 
@@ -31,7 +32,7 @@ def create_authenticators(context: Context, shared: Shared | None = None) -> Aut
     """
     auth = context.settings.api.auth
     classes = [authenticator_class(type_) for type_ in auth.types]
-    classes.sort(key=lambda cls: not cls.particular)
+    classes.sort(key=lambda cls: (not cls.particular, cls.takes_the_rest))
     made = [cls.create(auth.options[cls.name], context) for cls in classes]
     if not any(each.asks_nothing for each in made):
         # Large, and not for processes that serve nobody.

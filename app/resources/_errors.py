@@ -23,6 +23,7 @@ from app.identity.port import REALM, Challenge, SignInNeeded
 from app.identity.scopes import scopes_for
 from app.resources._auth import challenge_text
 from app.resources._context import services
+from app.resources._resource_metadata import naming_metadata
 from app.settings.schema import WORDS, flatten
 
 log = structlog.get_logger(__name__)
@@ -117,9 +118,11 @@ def of_slipway_error(error: SlipwayError, path: str) -> Failure:
         )  # fmt: skip
     headers: dict[str, str | list[str]] = {}
     if isinstance(error, errors.NotAuthenticated):
-        headers["WWW-Authenticate"] = [challenge_text(each) for each in _challenges(error)]
+        headers["WWW-Authenticate"] = [
+            challenge_text(naming_metadata(each)) for each in _challenges(error)
+        ]
     if isinstance(error, errors.ScopeMissing):
-        headers["WWW-Authenticate"] = challenge_text(_scope_challenge(error))
+        headers["WWW-Authenticate"] = challenge_text(naming_metadata(_scope_challenge(error)))
     if error.retry_after_seconds is not None or status in _RETRY:
         headers["Retry-After"] = str(_retry_after(error.retry_after_seconds or _RETRY_SECONDS))
     failure = Failure(status, error.code, error.message, error.fields, headers, error)

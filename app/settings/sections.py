@@ -79,9 +79,9 @@ class AuthSettings:
 
     type: str | list[str] = setting(
         OneOrMore(load_default="none"),
-        "`none` (everybody is an admin, loopback only), `basic`, `api_key`, `jwt` or `oidc`; a "
-        "list offers several ways to sign in, of which the first that knows the credential of a "
-        "request decides. "
+        "`none` (everybody is an admin, loopback only), `basic`, `api_key`, `jwt`, `oidc` or "
+        "`introspection`; a list offers several ways to sign in, of which the first that knows the "
+        "credential of a request decides. "
         "`package.module:Class` is one of your own (`docs/guides/extending.md`).",
     )
     users: list[UserSettings] = setting(
@@ -139,6 +139,11 @@ class AuthSettings:
         "such as `https://slipway.example.org`.",
     )
     sessions: SessionSettings = setting(section(SessionSettings), "Sessions of browsers.")
+    cli_client_id: str | None = setting(
+        fields.String(load_default=None, validate=validate.Length(min=1)),
+        "What a command line is called at the issuer of `jwt`, `oidc` or `introspection`: a public "
+        "client that may use the device flow (RFC 8628).",
+    )
     options: Mapping[str, Any] = field(default_factory=dict)
     """Validated options of each configured way to sign in, by its name."""
 

@@ -167,6 +167,7 @@ def test_who_is_asked_for_a_password_is_documented():
     assert open_to_all == {
         "/health", "/ready", "/version", "/metrics", "/.well-known/jwks.json", "/auth/session",
         "/auth/oidc/login", "/auth/oidc/callback",
+        "/.well-known/oauth-protected-resource",
     }  # fmt: skip
     assert PUBLISHED["components"]["securitySchemes"]["basic"]["scheme"] == "basic"
 

@@ -39,7 +39,7 @@ STRANGER = "eve-whom-nobody-may-see"
 """The owner of what is foreign to everybody else."""
 AUTH = {
     **users(), "type": ["basic", "api_key", "jwt"], "secret": SECRET,
-    "api_key": {"max_per_user": 10_000},
+    "api_key": {"max_per_user": 10_000}, "jwt": {"issuer": "https://issuer.example"},
 }  # fmt: skip
 WORKFLOW = "id: flow\nsteps:\n  - {id: first, type: script, config: {script: 'true'}}\n"
 

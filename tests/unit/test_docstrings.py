@@ -12,7 +12,8 @@ import pytest
 import app
 
 ROOT = Path(app.__file__).parents[1]
-MODULES = sorted(file for part in ("app", "bench", "tests") for file in (ROOT / part).rglob("*.py"))
+PARTS = ("app", "slipway", "bench", "tests")
+MODULES = sorted(file for part in PARTS for file in (ROOT / part).rglob("*.py"))
 PAGES = sorted([*ROOT.glob("*.md"), *(ROOT / "docs").rglob("*.md")])
 RIDDLE = re.compile(
     r"(?:^|[;:.]\s|,\s(?:and\s|or\s)?)(?:gives?|tells?|says?)\s(?!(?:it|them|up|way)\b)",

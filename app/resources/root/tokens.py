@@ -9,11 +9,14 @@ from flask import Response
 from marshmallow import fields, validate
 
 from app.domain import Permission
+from app.errors import NotFound
 from app.resources._api import Blueprint, write_json
 from app.resources._arguments import ArgumentsSchema
 from app.resources._auth import caller
 from app.resources._context import services
 from app.resources._permissions import permission, public
+from app.resources._resource_metadata import PATH as METADATA_PATH
+from app.resources._resource_metadata import metadata
 from app.settings.schema import Duration
 
 blueprint = Blueprint("tokens", __name__, description="Short-lived tokens in place of credentials")
@@ -60,6 +63,21 @@ class KeySetSchema(ma.Schema):
     keys = fields.List(fields.Dict(keys=fields.String()), required=True)
 
 
+class ResourceMetadataSchema(ma.Schema):
+    """Metadata of a protected resource (RFC 9728, 2)."""
+
+    resource = fields.String(required=True, metadata={"description": "Address of the service"})
+    authorization_servers = fields.List(
+        fields.String(), required=True, metadata={"description": "Issuers of tokens"}
+    )
+    scopes_supported = fields.List(fields.String(), required=True)
+    bearer_methods_supported = fields.List(fields.String(), required=True)
+    resource_name = fields.String(required=True)
+    slipway_client_id = fields.String(
+        metadata={"description": "What a command line is called at the first of the issuers"}
+    )
+
+
 @blueprint.route("/auth/token", methods=["POST"])
 @blueprint.arguments(NewTokenSchema)
 @blueprint.response(200, TokenSchema)
@@ -92,3 +110,15 @@ def get_key_set() -> Response:
     response = Response(write_json(services().tokens.key_set()), content_type=_KEY_SET_TYPE)
     response.cache_control.max_age = _KEY_SET_SECONDS
     return response
+
+
+@blueprint.route(METADATA_PATH, methods=["GET"])
+@blueprint.response(200, ResourceMetadataSchema)
+@blueprint.errors(404)
+@public
+def get_resource_metadata() -> Any:
+    """Return where programs get tokens that are taken here (RFC 9728)."""
+    found = metadata()
+    if found is None:
+        raise NotFound("This service takes tokens of no issuer.")
+    return found

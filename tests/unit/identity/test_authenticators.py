@@ -315,22 +315,22 @@ class TestSettings:
             (
                 ["basic", "magic"],
                 "api.auth.type[1]",
-                "must be one of: none, basic, api_key, jwt, oidc, certificate",
+                "must be one of: none, basic, api_key, jwt, oidc, introspection, certificate",
             ),
             (
                 "json:loads",
                 "api.auth.type",
-                "must be one of: none, basic, api_key, jwt, oidc, certificate",
+                "must be one of: none, basic, api_key, jwt, oidc, introspection, certificate",
             ),
             (
                 "no.such:Thing",
                 "api.auth.type",
-                "must be one of: none, basic, api_key, jwt, oidc, certificate",
+                "must be one of: none, basic, api_key, jwt, oidc, introspection, certificate",
             ),
             (
                 "a:b:c",
                 "api.auth.type",
-                "must be one of: none, basic, api_key, jwt, oidc, certificate",
+                "must be one of: none, basic, api_key, jwt, oidc, introspection, certificate",
             ),
             (["basic", "basic"], "api.auth.type[1]", "'basic' is used twice"),
             (["none", "basic"], "api.auth.type", "cannot be combined"),

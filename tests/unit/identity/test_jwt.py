@@ -11,7 +11,7 @@ from app.domain import Role
 from app.errors import NotAuthenticated, UpstreamUnreachable
 from app.identity.jwt import Jwt, Trusted
 from app.identity.jwt_claims import ClaimRules
-from app.identity.jwt_keys import FetchedKeys, FixedKeys, secret_key
+from app.identity.jwt_keys import FetchedKeys, FixedKeys, VerifyingKey, secret_key
 from app.identity.port import Claim
 from app.identity.scopes import permissions_of
 
@@ -192,6 +192,41 @@ class TestForgeries:
     )  # fmt: skip
     def test_rubbish_is_refused(self, token):
         assert refusal(of_secret(), token) == "The token is not valid."
+
+    def test_whatever_is_wrong_costs_the_same(self, both, issuer, monkeypatch):
+        """As many signatures are verified, with the same keys: one of each who may sign."""
+        assert verified(both, sign(of_issuer(), key("RSA"), "RS256", kid="1"))
+        counted = []
+        verifies = VerifyingKey.verifies
+
+        def count(self, algorithm, signed, signature):
+            counted.append(algorithm)
+            return verifies(self, algorithm, signed, signature)
+
+        monkeypatch.setattr(VerifyingKey, "verifies", count)
+        pem = key("RSA").as_pem(private=False)
+        good = sign(claims(iss="by-secret")).rpartition(".")[0]
+        foreign = {"iss": "https://else.example"}
+        wrong = [
+            sign(of_issuer(), key("RSA", 2), "RS256", kid="1"),
+            sign(of_issuer(), pem, kid="1"), sign(of_issuer(), pem.rstrip(), kid="1"),
+            sign(claims(iss="by-secret"), pem), sign(claims(iss="by-secret"), "x" * 40),
+            sign(claims(iss="by-secret"), key("RSA"), "RS256", kid="1"),
+            sign(claims(**foreign)), sign(claims(**foreign), key("RSA"), "RS256", kid="1"),
+            sign(claims()), f"{good}.", f"{good}.AAAA", f"{good}.!", "a.b.c", "..",
+            f"{part({'alg': 'none'})}.{part(of_issuer())}.",
+            f"{part({'alg': 'nOnE', 'kid': '1'})}.{part(of_issuer())}.AAAA",
+            sign(of_issuer(), key("RSA", 2), "RS256", kid="1", jku=f"{issuer.url}/evil"),
+            sign(of_issuer(), key("RSA", 2), "RS256", kid="1", jwk=public(key("RSA", 2))),
+            sign(of_issuer(), key("RSA"), "RS256", kid="1", crit=["x"]),
+            sign(of_issuer(), key("RSA"), "RS256", kid="unknown"),
+            sign(of_issuer(), key("P-256"), "ES256", kid="1"),
+        ]  # fmt: skip
+        for token in wrong:
+            counted.clear()
+            refusal(both, token)
+            kinds = sorted("HMAC" if each == "HS256" else "RSA" for each in counted)
+            assert kinds == ["HMAC", "RSA"], token
 
 
 class TestPublishedKeys:

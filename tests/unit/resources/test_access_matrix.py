@@ -22,6 +22,7 @@ PUBLIC = {
     "/docs", "/docs/start.js", "/docs/assets/<path:name>",
     "/health", "/ready", "/version", "/metrics", "/.well-known/jwks.json",
     "/docs/session.js", "/auth/session", "/auth/oidc/login", "/auth/oidc/callback",
+    "/.well-known/oauth-protected-resource",
 }  # fmt: skip
 """What everybody may call; all else asks who is there."""
 

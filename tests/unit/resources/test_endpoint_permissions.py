@@ -63,9 +63,8 @@ def test_the_document_says_what_is_enforced(service):
         if dialect.document
     ]
     paths = {path: item for document in documents for path, item in document["paths"].items()}
-    schemes = [{"basic": []}, {"api_key": []}, {"jwt": []}]
+    schemes = [{name: []} for name in ("basic", "api_key", "jwt", "oidc", "introspection")]
     found = set()
-    schemes.append({"oidc": []})
     for method, rule, says in declared(service):
         path = re.sub(r"<(?:[^:>]+:)?(\w+)>", r"{\1}", rule)
         operation = paths.get(path, {}).get(method.lower())
