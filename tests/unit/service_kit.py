@@ -7,6 +7,7 @@ import functools
 import hashlib
 from collections.abc import Iterator
 from contextlib import contextmanager
+from copy import deepcopy
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
@@ -111,7 +112,8 @@ class Service:
 
 def settings_in(folder: Path, environ: dict[str, str] | None = None, **overrides: Any) -> Settings:
     """Make settings whose data lie in a folder, from leaves such as ``logs__max_page``."""
-    dotted = {name.replace("__", "."): value for name, value in overrides.items()}
+    # A copy: reading takes the options of each way to sign in out of what it is given.
+    dotted = {name.replace("__", "."): deepcopy(value) for name, value in overrides.items()}
     return read_settings(None, {"data_dir": str(folder), **dotted}, environ or {})
 
 
