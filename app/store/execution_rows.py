@@ -145,9 +145,8 @@ def record(
         The execution as it is now.
     """
     values = _observed(row, seen) | {"changed": _count_change(connection, row)}
-    connection.execute(_ONE, {"of_number": row.number, **values, **totals.columns()})
-    if connection.dialect.name == "postgresql":
-        _notify(connection, "changed", execution.id)
+    statement = _ONE_AND_NOTIFY if connection.dialect.name == "postgresql" else _ONE
+    connection.execute(statement, {"of_number": row.number, **values, **totals.columns()})
     return replace(
         execution,
         **{**values, "cursor": json.loads(json.dumps(seen.cursor))},
@@ -264,6 +263,9 @@ def notifications(kinds: Sequence[Kind]) -> list[ColumnElement[Any]]:
     They hear of it once it is committed; no statement of its own is needed, and no round trip.
     """
     return [executions.c.number, *(func.pg_notify(f"slipway_{k}", executions.c.id) for k in kinds)]
+
+
+_ONE_AND_NOTIFY = _ONE.returning(*notifications(("changed",)))
 
 
 def count_withdrawal(connection: Connection, execution_id: str) -> None:
