@@ -53,7 +53,11 @@ class Cable:
                 self._sockets.append(client)
                 if self._dead:
                     continue
-                server = socket.create_connection(("127.0.0.1", self._target))
+                try:
+                    server = socket.create_connection(("127.0.0.1", self._target))
+                except OSError:  # nobody listens there now
+                    client.close()
+                    continue
                 self._sockets.append(server)
                 for pair in ((client, server), (server, client)):
                     threading.Thread(
