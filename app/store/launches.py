@@ -426,7 +426,9 @@ def _add(connection: Connection, values: Mapping[str, Any], *, notify: bool) -> 
         row = connection.execute(statement, values).one_or_none()
         if row is not None:
             return row
-        # Another transaction has just been given this name. The next statement sees that.
+        # Another transaction has just been given this name. The next statement sees that. All who
+        # lost go on one after the other: together, all but one would lose each time.
+        take_lock(connection, Lock.NAME, values["of_stem"])
     text = "Too many executions of this workflow are begun at once."
     raise Conflict(text, retry_after_seconds=1)
 

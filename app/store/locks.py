@@ -14,6 +14,7 @@ class Lock(IntEnum):
     LAUNCH = 0x4C41554E
     UPLOAD = 0x55504C44
     SSH_KEY = 0x53534B59
+    NAME = 0x4E414D45
 
 
 _OF_ALL = text("SELECT pg_advisory_xact_lock(:lock)")
@@ -28,7 +29,7 @@ def take_lock(connection: Connection, lock: Lock, owner: str | None = None) -> N
     Args:
         connection: A transaction; it has the lock until its end.
         lock: What it does.
-        owner: Whose; each has a lock of their own. None for one lock of all.
+        owner: Whose, or of what; each has a lock of its own. None for one lock of all.
     """
     if connection.dialect.name != "postgresql":
         return

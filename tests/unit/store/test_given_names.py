@@ -3,7 +3,7 @@
 from datetime import UTC, datetime, timedelta
 
 import pytest
-from sqlalchemy import text
+from sqlalchemy import event, text
 from store_kit import StoreKit, together
 
 from app.domain import ExecutionStatus
@@ -12,6 +12,7 @@ from app.store.database import Database
 
 MOMENT = datetime(2023, 12, 9, 14, 30, 22, 774_000, tzinfo=UTC)
 STEM = "flow-20231209-143022"
+CROWD = 16
 
 
 @pytest.fixture
@@ -68,6 +69,21 @@ def test_processes_that_launch_at_the_same_time_get_names_without_a_gap(kit, sta
     for store in stores:
         store.dispose()
     assert sorted(given) == sorted(numbered(40))
+
+
+def test_launches_at_the_same_time_lose_a_name_to_another_once_each(kit, standing):
+    kit.create()
+    attempts = []
+
+    def note(_connection, _cursor, statement, *_):
+        if statement.startswith("INSERT INTO executions"):
+            attempts.append(statement)
+
+    event.listen(kit.database.engine(), "before_cursor_execute", note)
+    intents = [kit.intent() for _ in range(CROWD)]
+    together(CROWD, lambda i: kit.launches.create(intents[i]))
+    # Whoever lost goes on alone, and can only lose to one who has not lost before.
+    assert CROWD <= len(attempts) <= 2 * CROWD
 
 
 def test_a_name_is_not_given_again_after_its_launch_was_withdrawn(kit, standing):
