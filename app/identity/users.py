@@ -12,8 +12,11 @@ from app.identity.numbered import NumberedReads
 from app.settings import UserSettings
 from app.store.users import StoredUser, Users
 
-_MOST_NAMES: Final = 1000
-"""Where the store knows no more names than so many, one that is made up costs no look at it."""
+_FEW: Final = 1000
+"""Where the store knows no more users than so many, all of them are read at once.
+
+Then a name that is made up costs no look at the store, and neither does one that somebody has.
+"""
 
 _SCRYPT: Final = {"n": 2**14, "r": 8, "p": 1}
 """As dear as RFC 7914 advises for passwords that are typed to sign in."""
@@ -59,7 +62,7 @@ class UserDirectory:
         self._passwords = {user.username: _password_mark(user) for user in configured}
         self._store = store
         self._reads = NumberedReads(store.revision, self._look_up)
-        self._names = NumberedReads(store.revision, store.names)
+        self._few = NumberedReads(store.revision, store.few)
 
     def find(self, username: str) -> User | None:
         """Return the user of a name, disabled or not; None where there is none.
@@ -69,10 +72,8 @@ class UserDirectory:
         """
         if not USERNAME.fullmatch(username):
             return None
-        stored = self._names.get(_MOST_NAMES)
-        if stored is not None and username not in stored and username not in self._configured:
-            return None
-        return self._reads.get(username)
+        few = self._few.get(_FEW)
+        return self._reads.get(username) if few is None else self._user(username, few.get(username))
 
     def is_shut_out(self, username: str) -> bool:
         """Return whether somebody may not sign in, who need not be known otherwise.
@@ -88,10 +89,13 @@ class UserDirectory:
     def expire(self) -> None:
         """Forget what is remembered, because this process has changed something."""
         self._reads.expire()
-        self._names.expire()
+        self._few.expire()
 
     def _look_up(self, username: str) -> User | None:
-        configured, stored = self._configured.get(username), self._store.get(username)
+        return self._user(username, self._store.get(username))
+
+    def _user(self, username: str, stored: StoredUser | None) -> User | None:
+        configured = self._configured.get(username)
         if configured is not None:
             return _of_settings(configured, stored, self._passwords[username])
         return None if stored is None else _of_store(stored)

@@ -74,11 +74,13 @@ class Users:
         with self._database.read() as connection:
             return _find(connection, username)
 
-    def names(self, most: int) -> frozenset[str] | None:
-        """Return all names of which anything is known; None where there are more than so many."""
+    def few(self, most: int) -> Mapping[str, StoredUser] | None:
+        """Return all of whom anything is known, by name; None where there are more than so many."""
         with self._database.read() as connection:
-            found = connection.execute(select(users.c.username).limit(most + 1)).scalars().all()
-        return frozenset(found) if len(found) <= most else None
+            found = connection.execute(select(users).limit(most + 1)).mappings().all()
+        if len(found) > most:
+            return None
+        return {row["username"]: _read(row) for row in found}
 
     def list(self, after: str, most: int) -> list[StoredUser]:
         """List the users by the code points of their names, those who were removed left out.

@@ -86,32 +86,40 @@ def test_what_this_process_changes_counts_at_once(directory, store):
 def test_nothing_is_read_twice_while_nothing_changes(directory, store, monkeypatch, clock):
     directory.find("ada")
     directory.find("eve")
-    monkeypatch.setattr(store, "get", lambda username: pytest.fail(f"asked for {username}"))
+    for reads in (directory._reads, directory._few):
+        monkeypatch.setattr(reads, "_read", lambda key: pytest.fail(f"asked for {key}"))
     for _ in range(5):
         clock.now += 1
         assert directory.find("ada") is not None
         assert directory.find("eve") is None
 
 
-def test_a_look_up_that_was_overtaken_by_a_change_is_not_remembered(directory, store, monkeypatch):
-    read = store.get
+@pytest.mark.parametrize(("way", "few"), [("_few", 1000), ("_reads", 0)])
+def test_a_look_up_that_was_overtaken_by_a_change_is_not_remembered(
+    directory, store, monkeypatch, way, few
+):
+    store.add("bob", "$argon2id$bob", {Role.USER})
+    monkeypatch.setattr(users_module, "_FEW", few)
+    reads = getattr(directory, way)
+    read = reads._read
 
-    def overtaken(username):
-        found = read(username)
-        monkeypatch.setattr(store, "get", read)
+    def overtaken(key):
+        found = read(key)
+        monkeypatch.setattr(reads, "_read", read)
         store.change("ada", disabled=True)
         directory.expire()
         directory.find("bob")
         return found
 
-    monkeypatch.setattr(store, "get", overtaken)
+    monkeypatch.setattr(reads, "_read", overtaken)
     directory.find("ada")
     assert directory.find("ada").disabled
 
 
 @pytest.mark.parametrize("name", ["", "a" * 101, "a:b", "a b", "a\0", "a\nb", "\ud800", "a\x7f"])
 def test_what_can_be_no_name_is_nobody_and_costs_nothing(directory, store, monkeypatch, name):
-    monkeypatch.setattr(store, "get", lambda username: pytest.fail("asked"))
+    for reads in (directory._reads, directory._few):
+        monkeypatch.setattr(reads, "_read", lambda key: pytest.fail(f"asked for {key}"))
     assert directory.find(name) is None
 
 
@@ -129,7 +137,7 @@ def test_made_up_names_cost_no_look_at_the_store(directory, store, monkeypatch, 
 
 
 def test_with_many_users_each_name_is_looked_up(directory, store, monkeypatch):
-    monkeypatch.setattr(users_module, "_MOST_NAMES", 1)
+    monkeypatch.setattr(users_module, "_FEW", 1)
     for name in ("bob", "eve"):
         store.add(name, "$argon2id$x", {Role.USER})
     assert directory.find("eve")
@@ -138,7 +146,7 @@ def test_with_many_users_each_name_is_looked_up(directory, store, monkeypatch):
 
 def test_the_number_of_remembered_names_is_bounded(directory, store, monkeypatch):
     monkeypatch.setattr(module, "_MOST_REMEMBERED", 3)
-    monkeypatch.setattr(users_module, "_MOST_NAMES", 0)
+    monkeypatch.setattr(users_module, "_FEW", 0)
     store.add("bob", "$argon2id$bob", {Role.USER})
     for number in range(10):
         directory.find(f"user{number}")
