@@ -29,17 +29,21 @@ from app.domain import (
 from app.identity.api_key_form import make_key
 from app.identity.permissions import is_allowed
 from app.identity.scopes import SCOPES, permissions_of
+from app.identity.session_directory import digest_of, make_session_key
+from app.identity.sessions import COOKIE
 from app.resources._permissions import Declaration, declaration_of
+from app.resources._session_pages import CSRF_FIELD
 from app.services.api_keys import Wish
 from app.services.users import UserChange
 from app.store.execution_rows import now
-from app.store.schema import api_keys, metadata
+from app.store.schema import api_keys, metadata, sessions
 
 STRANGER = "eve-whom-nobody-may-see"
 """The owner of what is foreign to everybody else."""
 AUTH = {
     **users(), "type": ["basic", "api_key", "jwt"], "secret": SECRET,
-    "api_key": {"max_per_user": 10_000}, "jwt": {"issuer": "https://issuer.example"},
+    "api_key": {"max_per_user": 10_000}, "sessions": {"max_per_user": 1000},
+    "jwt": {"issuer": "https://issuer.example"},
 }  # fmt: skip
 WORKFLOW = "id: flow\nsteps:\n  - {id: first, type: script, config: {script: 'true'}}\n"
 
@@ -78,11 +82,13 @@ class Who:
     Attributes:
         headers: With what.
         identity: Whom they turn out to be; None for nobody who is let in.
+        is_unfit: Whether their credential is not for an endpoint, whatever their roles allow.
     """
 
     name: str
     headers: Mapping[str, str]
     identity: Identity | None = None
+    is_unfit: Callable[[Endpoint], bool] = lambda _: False
 
     @property
     def username(self) -> str | None:
@@ -242,6 +248,36 @@ def bearer(token: str) -> dict[str, str]:
     return {"Authorization": f"Bearer {token}"}
 
 
+def new_token(service: Service, headers: Mapping[str, str], **wish: Any) -> dict[str, str]:
+    """Get a token of the service's own by a credential; return what is sent with it."""
+    got = service.client.post("/auth/token", headers=headers, json=wish)
+    assert got.status_code == 200, got.text
+    return bearer(got.json["access_token"])
+
+
+def new_session(service: Service, headers: Mapping[str, str]) -> dict[str, str]:
+    """Sign in by a credential; return what a page of the service sends then."""
+    begun = service.client.post("/auth/session", headers=headers)
+    assert begun.status_code == 201, begun.text
+    cookie = begun.headers["Set-Cookie"].partition(";")[0]
+    return {"Cookie": cookie, CSRF_FIELD: begun.json["csrf_token"]}
+
+
+def makes_tokens(endpoint: Endpoint) -> bool:
+    """Whether it gives tokens, which are not got with a token."""
+    return endpoint.rule == "/auth/token"
+
+
+def makes_changes(endpoint: Endpoint) -> bool:
+    """Whether browsers may ask for it only by pages of the service."""
+    return endpoint.method != "GET"
+
+
+def ends_session(endpoint: Endpoint) -> bool:
+    """Whether whoever asks for it in a session has none any more."""
+    return (endpoint.method, endpoint.rule) == ("DELETE", "/auth/session")
+
+
 def people(service: Service) -> Iterator[Who]:
     """Everybody who may send requests, whose credential is the same for all endpoints."""
     yield Who("nobody", {})
@@ -253,8 +289,18 @@ def people(service: Service) -> Iterator[Who]:
         yield Who(f"{name}'s password", basic(name, PASSWORDS[name]), _identity(name))
         key = new_key(service, name)[0]
         yield Who(f"{name}'s key", {"X-API-Key": key}, _identity(name))
+        own = new_token(service, basic(name, PASSWORDS[name]))
+        yield Who(f"{name}'s own token", own, _identity(name), makes_tokens)
+        session = new_session(service, basic(name, PASSWORDS[name]))
+        yield Who(f"{name}'s session", session, _identity(name))
+    foreign = {"Cookie": new_session(service, basic("root", PASSWORDS["root"]))["Cookie"]}
+    yield Who("page of others in an admin's session", foreign, _identity("root"), makes_changes)
     lesser = new_key(service, "root", roles=[Role.USER])[0]
     yield Who("key of an admin with the role of a user", bearer(lesser), _as("root", "user"))
+    for name, make in (("session", new_session), ("own token", new_token)):
+        made = make(service, bearer(lesser))
+        is_unfit = makes_tokens if name == "own token" else lambda _: False
+        yield Who(f"{name} begun with that key", made, _as("root", "user"), is_unfit)
     token = sign(claims(sub="jane", roles=["developer"]))
     yield Who("token", bearer(token), _as("jane", "developer"))
     yield from _ended(service)
@@ -272,7 +318,10 @@ def narrow(service: Service, declared: Declaration) -> Iterator[Who]:
         if not words:  # every scope lets it through
             continue
         identity = _as("root", "admin", words)
-        yield Who(f"key with {name}", bearer(new_key(service, "root", scopes=words)[0]), identity)
+        key = bearer(new_key(service, "root", scopes=words)[0])
+        yield Who(f"key with {name}", key, identity)
+        own = new_token(service, basic("root", PASSWORDS["root"]), scope=" ".join(words))
+        yield Who(f"own token with {name}", own, identity, makes_tokens)
         token = sign(claims(sub="jane", roles=["admin"], scope=" ".join(words)))
         yield Who(f"token with {name}", bearer(token), _as("jane", "admin", words))
 
@@ -285,18 +334,38 @@ def _ended(service: Service) -> Iterator[Who]:
     service.web.database.write(lambda store: store.execute(past.where(api_keys.c.id == id_)))
     yield Who("expired key", bearer(key))
     key, id_ = new_key(service, "root")
+    begun = {"session": new_session(service, bearer(key)), "token": new_token(service, bearer(key))}
     service.services.api_keys.revoke(id_, _identity("root"))
     yield Who("revoked key", bearer(key))
+    for name, headers in begun.items():
+        yield Who(f"{name} begun with a revoked key", headers)
+    root = basic("root", PASSWORDS["root"])
+    out = new_session(service, root)
+    client = service.web.app.test_client(use_cookies=False)
+    assert client.delete("/auth/session", headers=out).status_code == 200
+    yield Who("session that was signed out", out)
+    over = new_session(service, root)
+    digest = digest_of(over["Cookie"].partition("=")[2])
+    ended = update(sessions).values(expires_at=now() - timedelta(seconds=1))
+    service.web.database.write(
+        lambda store: store.execute(ended.where(sessions.c.digest == digest))
+    )
+    yield Who("session that is over", over)
+    yield Who("session that never was", {"Cookie": f"{COOKIE}={make_session_key()}"})
     manage = service.services.users
     for name, end in (
         ("disabled", lambda: manage.change("disabled", UserChange(disabled=True))),
         ("removed", lambda: manage.remove("removed")),
     ):
         service.services.users.add(name, {Role.ADMIN}, "a password of theirs")
-        key = new_key(service, name)[0]
+        password = basic(name, "a password of theirs")
+        held = {
+            "password": password, "key": bearer(new_key(service, name)[0]),
+            "session": new_session(service, password), "own token": new_token(service, password),
+        }  # fmt: skip
         end()
-        yield Who(f"password of {name}", basic(name, "a password of theirs"))
-        yield Who(f"key of {name}", bearer(key))
+        for kind, headers in held.items():
+            yield Who(f"{kind} of {name}", headers)
     yield Who("token of disabled", bearer(sign(claims(sub="disabled", roles=["admin"]))))
 
 

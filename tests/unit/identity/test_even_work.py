@@ -137,7 +137,7 @@ def test_a_wrong_token_costs_the_same_for_whomever_it_says_it_is(work: Work) -> 
 
 
 def forget(service: Service) -> None:
-    """Let the process forget what it has read and refused, and not look by the clock for changes."""
+    """Let the process forget what it read and refused, and not look by the clock for changes."""
     checker = service.services.authenticators._checker
     checker._attempts, checker._misses = Attempts(), Attempts()
     ways = service.services.authenticators._authenticators

@@ -11,7 +11,18 @@ from itertools import chain, starmap
 from typing import Any
 
 import pytest
-from access_kit import AUTH, PLACES, STRANGER, Endpoint, Things, Who, endpoints, narrow, people
+from access_kit import (
+    AUTH,
+    PLACES,
+    STRANGER,
+    Endpoint,
+    Things,
+    Who,
+    endpoints,
+    ends_session,
+    narrow,
+    people,
+)
 from service_kit import Service, open_service
 
 from app.assembly import DIALECTS
@@ -59,6 +70,8 @@ class Case:
         hidden = place is not None and (self.whose == UNKNOWN or not self._is_seen())
         if needed is not None and self.who.identity is None:
             return 401
+        if self.who.is_unfit(self.endpoint):
+            return 403
         if needed is not None and not self.who.may(needed):
             return 404 if hidden and place.first else 403
         if not hidden or (place.shared and self.endpoint.method == "PUT"):  # which may make it
@@ -90,8 +103,8 @@ class Matrix:
     """A service, all of its endpoints, and everybody who may call them."""
 
     def __init__(self, service: Service) -> None:
-        self.service = service
-        self.endpoints = [*endpoints(service)]
+        self._client = service.web.app.test_client(use_cookies=False)
+        self.endpoints = sorted(endpoints(service), key=ends_session)
         self.people = [*people(service)]
         self.things = Things(service)
         self.narrow = cache(lambda declared: [*narrow(service, declared)])
@@ -113,7 +126,7 @@ class Matrix:
         """Send a request, from an address where nobody was wrong before."""
         method = case.endpoint.method
         body = {} if method in ("GET", "DELETE") else {"json": {}}
-        response = self.service.client.open(
+        response = self._client.open(
             case.endpoint.fill(case.word), method=method, headers=case.who.headers,
             environ_overrides={"REMOTE_ADDR": next(self._addresses)}, **body,
         )  # fmt: skip
