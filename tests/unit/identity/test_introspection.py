@@ -142,7 +142,11 @@ class TestAnswers:
 
 class TestForms:
     @pytest.mark.parametrize(
-        "token", [make_key(), "slw_x", "a b", "", "é", "x" * 5000, 'a"b', "=="]
+        "token",
+        [
+            pytest.param(make_key(), id="an API key"),
+            *("slw_x", "a b", "", "é", "x" * 5000, 'a"b', "=="),
+        ],
     )
     def test_what_is_no_opaque_token_is_nobodys_business(self, way, token):
         assert way.claim(request_with(token)) is None
