@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
+from functools import cache
 from typing import Any
 
 import pytest
@@ -14,7 +15,11 @@ from kit.tokens import SECRET, claims, sign
 from schemathesis import Case
 from test_fuzz import SCHEMAS, send
 
-PEOPLE = ("anonymous", "user", "developer", "operator", "admin", "narrow key", "token")
+PEOPLE = (
+    "anonymous", "user", "developer", "operator", "admin", "narrow key", "token", "session",
+    "page of others",
+)  # fmt: skip
+CREDENTIALS = ("authorization", "x-api-key", "cookie", "x-csrf-token")
 PASSWORD = "a password of the fuzz"
 SOME = settings(
     max_examples=scaled(20, 1), derandomize=True, deadline=None, database=None,
@@ -61,14 +66,34 @@ def headers(guarded: Service) -> dict[str, dict[str, str]]:
     }
 
 
+@pytest.fixture
+def session(guarded: Service) -> Callable[[str], dict[str, str]]:
+    """What is sent in a session of an admin, which may end with what is tried."""
+
+    @cache
+    def begin(name: str) -> dict[str, str]:
+        begun = guarded.client().send("POST", "/auth/session")
+        assert begun.status_code == 201, begun.text
+        cookie = {"Cookie": begun.headers["Set-Cookie"].partition(";")[0]}
+        token = {"X-CSRF-Token": begun.json()["csrf_token"]}
+        return cookie if name == "page of others" else cookie | token
+
+    return begin
+
+
 def fuzz(schema: Any, name: str) -> Any:
     @schema.exclude(path_regex="^/users/me").parametrize()
     @SOME
-    def test(case: Case, guarded: Service, headers: dict[str, dict[str, str]]) -> None:
+    def test(
+        case: Case,
+        guarded: Service,
+        headers: dict[str, dict[str, str]],
+        session: Callable[[str], dict[str, str]],
+    ) -> None:
         case.headers = {
             field: value for field, value in (case.headers or {}).items()
-            if field.lower() not in ("authorization", "x-api-key")
-        } | headers[name]  # fmt: skip
+            if field.lower() not in CREDENTIALS
+        } | (headers[name] if name in headers else session(name))  # fmt: skip
         send(case, guarded.url)
 
     return test

@@ -149,6 +149,83 @@ def test_what_a_disabled_user_follows_ends(service: Service, eve: tuple[str, str
     call(service, ROOT, "DELETE", path)
 
 
+class Page:
+    """A page in a session: each request goes over a connection of its own."""
+
+    def __init__(self, service: Service, who: tuple[str, str]) -> None:
+        begun = call(service, who, "POST", "/auth/session")
+        assert begun.status_code == 201, begun.text
+        self._service = service
+        self._headers = {"Cookie": begun.headers["Set-Cookie"].partition(";")[0]}
+        self.csrf = {"X-CSRF-Token": begun.json()["csrf_token"]}
+
+    def call(self, method: str, path: str, headers: dict[str, str], **more: Any) -> Any:
+        url, headers = self._service.url + path, {**self._headers, **headers}
+        return requests.request(method, url, headers=headers, timeout=PATIENCE_SECONDS, **more)
+
+    def statuses(self, path: str = "/workflows") -> set[int]:
+        """Return what all web processes answer."""
+        return {self.call("GET", path, {}).status_code for _ in range(TRIES)}
+
+
+@pytest.fixture(scope="module")
+def long(service: Service) -> Iterator[str]:
+    """An execution that everybody may follow who may follow all, and goes on for long."""
+    flow = workflow("endless", script("a", "sleep 1000"))
+    assert call(service, ROOT, "PUT", "/workflows/endless", json=flow).ok
+    path = str(call(service, ROOT, "POST", "/workflows/endless").headers["Location"])
+    await_that(lambda: _state(service, path) == "RUNNING", "it runs")
+    yield path
+    call(service, ROOT, "DELETE", path)
+
+
+SESSION_ENDS = {
+    "disabled": ("PATCH", {"disabled": True}),
+    "removed": ("DELETE", None),
+    "password": ("PATCH", {"password": "set by an admin"}),
+}
+
+
+@pytest.mark.parametrize("change", [*SESSION_ENDS, "signed out"])
+def test_a_session_ends_in_every_web_process_with_what_is_followed_in_it(
+    service: Service, long: str, change: str
+) -> None:
+    name = f"eve-{next(_numbers)}"
+    new = {"username": name, "password": PASSWORD, "roles": ["operator"]}
+    assert call(service, ROOT, "POST", "/users", json=new).status_code == 201
+    page = Page(service, (name, PASSWORD))
+    assert page.statuses() == OK
+    events = {"Accept": "text/event-stream"}
+    streams = [page.call("GET", f"{long}/logs", events, stream=True) for _ in range(8)]
+    assert {stream.status_code for stream in streams} == OK
+    if change == "signed out":
+        assert page.call("DELETE", "/auth/session", page.csrf).ok
+    else:
+        method, body = SESSION_ENDS[change]
+        assert call(service, ROOT, method, f"/users/{name}", json=body).ok
+    time.sleep(1.0)  # the bound that is promised
+    assert page.statuses() == {401}
+    said = [stream.text for stream in streams]  # each ends
+    assert all("session has ended" in text for text in said), said
+
+
+def test_a_session_has_the_roles_of_now_in_every_web_process(
+    service: Service, long: str, eve: tuple[str, str]
+) -> None:
+    assert call(service, ROOT, "PATCH", f"/users/{eve[0]}", json={"roles": ["operator"]}).ok
+    time.sleep(1.0)
+    page = Page(service, eve)
+    assert page.statuses(long) == OK
+    events = {"Accept": "text/event-stream"}
+    streams = [page.call("GET", f"{long}/logs", events, stream=True) for _ in range(8)]
+    assert {stream.status_code for stream in streams} == OK
+    assert call(service, ROOT, "PATCH", f"/users/{eve[0]}", json={"roles": ["user"]}).ok
+    time.sleep(1.0)
+    assert page.statuses(long) == {404}
+    assert page.statuses() == OK
+    assert all(stream.text for stream in streams)  # each ends
+
+
 def _state(service: Service, path: str) -> str:
     return str(call(service, ROOT, "GET", path).json()["state"])
 
