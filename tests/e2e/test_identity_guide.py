@@ -1,4 +1,4 @@
-"""The lines of the guide to identities about API keys and certificates, run as they stand there."""
+"""The lines of the guide to identities, run as they stand there; see also ``test_users``."""
 
 from __future__ import annotations
 
@@ -9,11 +9,17 @@ import subprocess
 import sys
 from collections.abc import Callable
 from pathlib import Path
+from typing import Any
 
 import pytest
+import yaml
 from kit.certificates import Authority
+from kit.definitions import script, workflow
+from kit.fixtures import SETTINGS
 from kit.patience import PATIENCE_SECONDS
+from kit.servers.oidc import AUDIENCE, CLI, WEB, WEB_SECRET, OidcProvider
 from kit.service import Service, clean_environment, run_slipway
+from kit.visitor import Visitor
 
 from app.identity.scopes import SCOPES
 
@@ -28,7 +34,9 @@ curl() {  # curl asks at the terminal for the password of -u ada
         [ "$word" = ada ] && word="ada:$PASSWORD"
         words+=("$word")
     done
-    command curl --noproxy '*' -fsS "${words[@]}"
+    # Of a refusal only who asks for the head wants to see more than that it is one.
+    [[ " $* " == *" -si "* ]] || words+=(-f)
+    command curl --noproxy '*' -sS "${words[@]}"
     echo
 }
 """
@@ -36,11 +44,11 @@ curl() {  # curl asks at the terminal for the password of -u ada
 
 def part(title: str) -> str:
     text = GUIDE.read_text(encoding="utf-8")
-    return text.partition(f"## {title}\n")[2].partition("\n## ")[0]
+    return re.split(r"\n##+ ", text.partition(f"## {title}\n")[2])[0]
 
 
-def blocks(title: str) -> list[str]:
-    return re.findall(r"```sh\n(.*?)```", part(title), re.DOTALL)
+def blocks(title: str, language: str = "sh") -> list[str]:
+    return re.findall(rf"```{language}\n(.*?)```", part(title), re.DOTALL)
 
 
 @pytest.fixture
@@ -107,6 +115,81 @@ def test_a_certificate_is_whom_it_names(
     config = configured(tmp_path, ["certificate", "basic"], tls=tls)
     service = new_service(arguments=["--config", config]).start()
     assert json.loads(run(use, URL=service.url))["executions"] == []
+
+
+def test_a_session_is_begun_used_and_ended(
+    tmp_path: Path, new_service: Callable[..., Service], run: Callable[..., str]
+) -> None:
+    if shutil.which("jq") is None:
+        pytest.skip("no jq on this machine")
+    config = configured(tmp_path, ["basic"])
+    service = new_service(arguments=["--config", config]).start()
+    flow = json.dumps(workflow("hello", script("a", "true")))
+    (tmp_path / "data" / "workflows" / "hello.yaml").write_text(flow, encoding="utf-8")
+    [block] = blocks("Sessions")
+    said = [json.loads(line) for line in run(block, URL=service.url).splitlines() if line]
+    begun, listed, ended = said
+    assert begun["username"] == "ada"
+    assert begun["csrf_token"]
+    assert listed["executions"] == []
+    assert ended == {"sign_out_url": None}
+    launched = json.loads(run("curl -u ada $URL/executions", URL=service.url))["executions"]
+    assert [each["workflow"] for each in launched] == ["hello"]
+    assert "curl -b jar $URL/executions" in block
+    with pytest.raises(AssertionError, match="401"):
+        run("curl -b jar $URL/executions", URL=service.url)
+
+
+def test_a_terminal_finds_the_issuer_and_signs_in_there(
+    tmp_path: Path, new_service: Callable[..., Service], run: Callable[..., str]
+) -> None:
+    provider = OidcProvider(tmp_path, claims={"ada": {"roles": ["developer"]}})
+    provider.start()
+    try:
+        [opaque] = blocks("Opaque tokens", "yaml")
+        [client] = blocks("How a command line finds the issuer", "yaml")
+        auth = yaml.safe_load(opaque)["api"]["auth"] | yaml.safe_load(client)["api"]["auth"]
+        auth["jwt"] |= {"issuer": provider.issuer, "audience": AUDIENCE}
+        auth["introspection"] |= {"issuer": provider.issuer, "client_id": WEB}
+        del auth["introspection"]["audience"]  # this provider gives opaque tokens none
+        auth["cli_client_id"] = CLI
+        config = tmp_path / "slipway.yaml"
+        config.write_text(json.dumps({"data_dir": str(tmp_path / "data"), "api": {"auth": auth}}))
+        env = {**SETTINGS, "INTROSPECTION_SECRET": WEB_SECRET}
+        service = new_service(arguments=["--config", config], env=env).start()
+        [find] = blocks("How a command line finds the issuer")
+        challenge, _, metadata = run(find, URL=service.url).strip().partition("\n")
+        assert "resource_metadata=" in challenge
+        told = json.loads(metadata)
+        assert told["authorization_servers"] == [provider.issuer]
+        assert told["slipway_client_id"] == CLI
+        for opaque_ones in (False, True):
+            if opaque_ones:
+                provider.jwts = False
+                provider.restart()
+            token = signed_in(service.url)
+            assert ("." in token) != opaque_ones
+            [use] = blocks("OpenID Connect")
+            listed = json.loads(run(use, URL=service.url, ACCESS_TOKEN=token))
+            assert listed["executions"] == []
+    finally:
+        provider.stop()
+
+
+def signed_in(url: str) -> str:
+    """Sign in as the program of the guide does, with a visitor who opens what it prints."""
+    [program] = blocks("How a command line finds the issuer", "python")
+    program = program.replace("https://slipway.example.org", url)
+    printed: list[str] = []
+
+    def show(uri: str, code: str) -> None:
+        printed.append(f"{uri}?user_code={code}")
+        Visitor("ada").sign_in(printed[-1])
+
+    known: dict[str, Any] = {"print": show}
+    exec(program, known)
+    assert len(printed) == 1
+    return str(known["tokens"].access_token)
 
 
 def test_the_guide_names_each_scope() -> None:
