@@ -7,6 +7,7 @@ import pathlib
 from collections.abc import Iterator
 
 import pytest
+import structlog
 from hypothesis import HealthCheck, settings
 from kit.dealing import dealt
 from kit.secrets import noticed
@@ -46,6 +47,19 @@ def pytest_collection_finish() -> None:
 def thrift() -> Iterator[None]:
     """Spare time; see ``kit.thrift``."""
     with cheap_hashes(), compiled_once(), described_when_asked():
+        yield
+
+
+@pytest.fixture(scope="session", autouse=True)
+def loggers_of_now() -> Iterator[None]:
+    """Let each line be logged as is configured then; loggers keep what was at their first line."""
+    configure = structlog.configure
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(
+            structlog,
+            "configure",
+            lambda **how: configure(**{**how, "cache_logger_on_first_use": False}),
+        )
         yield
 
 

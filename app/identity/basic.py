@@ -77,11 +77,21 @@ class Basic(Authenticator):
         Raises:
             NotAuthenticated: The name or the password is wrong; the message does not say which.
         """
-        user, hashed = self._users.find(claim.subject), self._hash_of(claim.subject)
-        is_right = is_password(hashed or self._nobody, claim.secret or "", self._hasher)
-        if user is None or hashed is None or not is_right or user.disabled:
+        known = self._users.find(claim.subject)
+        is_right = self._is_right(claim, known)
+        if not is_right:
+            self._users.look()  # they may have been added, or given a password, a moment ago
+            anew = self._users.find(claim.subject)
+            known, is_right = anew, anew != known and self._is_right(claim, anew)
+        if known is None or not is_right:
             raise NotAuthenticated("The user name or the password is wrong.")
-        return _identity(user)
+        return _identity(known)
+
+    def _is_right(self, claim: Claim, user: User | None) -> bool:
+        """Compute as long for who does not exist as for everybody else."""
+        hashed = self._hash_of(claim.subject)
+        is_password_of = is_password(hashed or self._nobody, claim.secret or "", self._hasher)
+        return is_password_of and hashed is not None and user is not None and not user.disabled
 
     def recheck(self, identity: Identity) -> Identity:
         """Return what the user of that name is by now.

@@ -57,6 +57,11 @@ class NumberedReads(Generic[K, V]):
             self._remembered.pop(key, None)
         return self.get(key)
 
+    def look(self) -> None:
+        """Look for a change by another process with the next value that is asked for."""
+        with self._lock:
+            self._look_at = 0.0
+
     def expire(self) -> None:
         """Forget what is remembered, because this process has changed something."""
         with self._lock:

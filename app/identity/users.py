@@ -86,6 +86,11 @@ class UserDirectory:
         found = self.find(username)
         return found is not None and found.disabled
 
+    def look(self) -> None:
+        """Know at once what other processes have changed before now."""
+        self._reads.look()
+        self._few.look()
+
     def expire(self) -> None:
         """Forget what is remembered, because this process has changed something."""
         self._reads.expire()

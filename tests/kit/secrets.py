@@ -23,7 +23,8 @@ import requests
 from sqlalchemy import create_engine, inspect, text
 
 _SHORTEST = 12
-"""Shorter ones stand in texts by chance."""
+_LEAST_CHARACTERS = 5
+"""Shorter ones, and such as ``000000000000``, stand in texts by chance."""
 _ANSWERED = ("key", "token", "access_token", "refresh_token", "ticket", "csrf_token")
 _ASKED = ("api_key", "ticket", "token", "access_token", "code")
 _NAMED = re.compile(r"(SECRET|PASSWORD|TOKEN|MASTER_KEY)(_ID)?$")
@@ -32,8 +33,8 @@ _secrets: set[str] = set()
 
 
 def register(secret: str | None) -> None:
-    """Note a secret; one that is too short to be told from other words is passed over."""
-    if secret and len(secret) >= _SHORTEST:
+    """Note a secret; one that can hardly be told from other words is passed over."""
+    if secret and len(secret) >= _SHORTEST and len(set(secret)) >= _LEAST_CHARACTERS:
         _secrets.add(secret)
 
 

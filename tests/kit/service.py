@@ -220,7 +220,7 @@ class Service:
         if self._stdout.exists():
             told += leaks("its output", self._stdout.read_text(encoding="utf-8"))
         told += leaks("its audit", audited(self._database_url))
-        assert told == []
+        assert not told, told
 
     @property
     def _database_url(self) -> str:

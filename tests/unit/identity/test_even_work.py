@@ -95,7 +95,8 @@ def test_an_unknown_user_costs_as_much_as_a_wrong_password(work: Work) -> None:
         forget(work.service)
         work.of(basic(name, "wrong"))  # where they are many, each is looked up once
         costs[name] = work.of(basic(name, "wrong again"))
-    assert {*costs.values()} == {(401, 1, 0, costs["nobody"][3])}, costs
+    assert len({*costs.values()}) == 1, {n: c[:3] for n, c in costs.items()}
+    assert costs["nobody"][:2] == (401, 1)
 
 
 @pytest.mark.usefixtures("crowd")

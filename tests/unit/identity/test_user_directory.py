@@ -4,8 +4,11 @@ import pytest
 from kit.thrift import make_tables
 
 from app.domain import Role
+from app.errors import NotAuthenticated
 from app.identity import numbered as module
 from app.identity import users as users_module
+from app.identity.basic import Basic, hash_password
+from app.identity.port import Claim
 from app.identity.users import UserDirectory
 from app.settings import UserSettings
 from app.store.database import Database
@@ -74,6 +77,23 @@ def test_what_another_process_changes_counts_within_a_quarter_of_a_second(direct
     store.change("ada", disabled=True)
     clock.now += 0.25
     assert directory.find("ada").disabled
+
+
+def test_who_fails_to_sign_in_is_looked_up_as_they_are_now(directory, store, clock):
+    basic = Basic(directory)
+
+    def signs_in(name, password):
+        try:
+            return basic.verify(Claim(name, password, known=True)).username == name
+        except NotAuthenticated:
+            return False
+
+    assert not signs_in("bob", "first")
+    store.add("bob", hash_password("first"), {Role.USER})
+    assert signs_in("bob", "first")
+    store.change("bob", password_hash=hash_password("second"))
+    assert signs_in("bob", "second")
+    assert not signs_in("bob", "first")
 
 
 def test_what_this_process_changes_counts_at_once(directory, store):
