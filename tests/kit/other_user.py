@@ -27,7 +27,7 @@ USER = "SLIPWAY_TEST_USER"
 _NEEDED = (Path(sys.base_prefix), Path(sys.prefix), Path(app.__file__).parents[1])
 _OPEN_UP = """
 set -e
-stash=$(mktemp -d) && mount -t tmpfs -o mode=755 tmpfs "$stash"
+stash=/run/slipway-tests && mkdir -p "$stash" && mount -t tmpfs -o mode=755 tmpfs "$stash"
 open=$1 && shift
 for path in $open; do mkdir -p "$stash$path" && mount --bind "$path" "$stash$path"; done
 closed=$1 && shift
