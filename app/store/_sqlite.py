@@ -222,7 +222,7 @@ class Writer:
             alone: Nothing may join.
         """
         if (rest := self._rest_until - time.monotonic()) > 0.0:
-            _sleep(rest)
+            _sleep(min(rest, _PAUSE_SECONDS))  # nobody waits longer, whatever becomes of the clock
         patience = min(job.deadline for job in jobs) - time.monotonic()
         durable = any(job.durable for job in jobs)
         with self._connected() as connection:

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import threading
 import time
-from collections import deque
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from pathlib import Path
@@ -59,7 +58,6 @@ class Database:
         if self.is_sqlite:
             self._prepare_file()
             self._reader = _sqlite.make_reader(url)
-            self._idle: deque[Connection] = deque()
             self._sqlite_writer = _sqlite.Writer(url, timeout_seconds)
             self._writer = self._sqlite_writer.engine
         else:
@@ -75,34 +73,12 @@ class Database:
         Raises:
             StoreUnavailable: The database cannot be used; the message says why.
         """
-        lend = self._lent if self.is_sqlite else self._reader.connect
         try:
-            with bounded(self.timeout_seconds), lend() as connection:
+            with bounded(self.timeout_seconds), self._reader.connect() as connection:
                 yield connection
         except SQLAlchemyError as exc:
             raise self._explained(exc, "read") from exc
         self._is_well("read")
-
-    @contextmanager
-    def _lent(self) -> Iterator[Connection]:
-        """Lend a connection to SQLite that stays open, for one reader at a time.
-
-        Outside of statements it has no transaction, so there is nothing to be reset between two
-        readers, for which SQLAlchemy takes longer than for a statement.
-        """
-        try:
-            connection = self._idle.pop()
-        except IndexError:
-            connection = self._reader.connect()
-        try:
-            yield connection
-        except (SQLAlchemyError, GeneratorExit):
-            connection.close()
-            raise
-        except BaseException:
-            self._idle.append(connection)
-            raise
-        self._idle.append(connection)
 
     def write(
         self, work: Callable[[Connection], T], *, durable: bool = True, idempotent: bool = False
@@ -251,8 +227,6 @@ class Database:
     def dispose(self) -> None:
         """Close all connections."""
         if self.is_sqlite:
-            while self._idle:
-                self._idle.pop().close()
             self._sqlite_writer.close()
         self._reader.dispose()
         self._writer.dispose()

@@ -74,13 +74,3 @@ def test_a_launch_of_one_command_takes_four_commits_and_few_statements(kit, spen
 def test_only_a_key_and_a_bound_of_open_executions_cost_more(kit, spent):
     kit.launches.create(an_intent(key="again", most_open=5))
     assert spent() == (5, 1)
-
-
-def test_readers_one_after_the_other_share_a_connection(kit, database):
-    opened = []
-    event.listen(database._reader, "checkout", lambda *_: opened.append(1))
-    for _ in range(5):
-        assert kit.launches.launched_with("ada", "never", "") is None
-    with database.read() as outer, database.read() as inner:  # but never at the same time
-        assert outer is not inner
-    assert len(opened) <= 2
