@@ -73,8 +73,6 @@ def work(service: Service, monkeypatch: pytest.MonkeyPatch) -> Iterator[Work]:
         counted.statements += 1
 
     monkeypatch.setattr(passwords, "is_password", hashed)
-    # No look for changes falls into one case by chance.
-    monkeypatch.setattr("app.identity.numbered._LOOK_SECONDS", 3600.0)
     event.listen(service.web.database._reader, "before_cursor_execute", executed)
     yield counted
     event.remove(service.web.database._reader, "before_cursor_execute", executed)
