@@ -7,7 +7,7 @@ from __future__ import annotations
 
 import itertools
 import math
-from collections.abc import Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass
 
 import pytest
@@ -88,15 +88,25 @@ def crowd(request: pytest.FixtureRequest, monkeypatch: pytest.MonkeyPatch) -> No
 NAMES = ("ada", "stored", "without", "shut-out", "gone", "nobody", "another-nobody")
 
 
+def evened(
+    measured: Callable[[], dict[str, tuple[int, int, int, str]]],
+) -> tuple[int, int, int, str]:
+    """Return what each case costs; a look for changes may fall into one of them by chance."""
+    for _ in range(5):
+        costs = measured()
+        if len({*costs.values()}) == 1:
+            return costs["nobody"]
+    raise AssertionError({name: cost[:3] for name, cost in costs.items()})
+
+
 @pytest.mark.usefixtures("crowd")
 def test_an_unknown_user_costs_as_much_as_a_wrong_password(work: Work) -> None:
-    costs = {}
-    for name in NAMES:
+    def cost(name: str) -> tuple[int, int, int, str]:
         forget(work.service)
         work.of(basic(name, "wrong"))  # where they are many, each is looked up once
-        costs[name] = work.of(basic(name, "wrong again"))
-    assert len({*costs.values()}) == 1, {n: c[:3] for n, c in costs.items()}
-    assert costs["nobody"][:2] == (401, 1)
+        return work.of(basic(name, "wrong again"))
+
+    assert evened(lambda: {name: cost(name) for name in NAMES})[:2] == (401, 1)
 
 
 @pytest.mark.usefixtures("crowd")
