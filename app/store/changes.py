@@ -522,9 +522,10 @@ class Changes:
         with self._lock:
             topic = self._topics.setdefault(execution_id, _Topic())
             topic.readers += 1
-        try:
             # It notes the version before its reader reads: what changes meanwhile ends the wait.
-            yield Subscription(self, topic)
+            subscription = Subscription(self, topic)
+        try:
+            yield subscription
         finally:
             with self._lock:
                 topic.readers -= 1

@@ -6,7 +6,10 @@ import threading
 import time
 from collections.abc import Callable
 from concurrent.futures import ThreadPoolExecutor
-from typing import TypeVar
+from typing import TYPE_CHECKING, TypeVar
+
+if TYPE_CHECKING:
+    from app.store.changes import Changes
 
 T = TypeVar("T")
 
@@ -30,6 +33,15 @@ def await_that(
         assert time.monotonic() < deadline, f"{what}: not within {seconds} s"
         time.sleep(0.02)
     return found
+
+
+def held(changes: Changes) -> int:
+    """Count the readers that stand in line: what they wait for was not there when they read.
+
+    Those who have subscribed and are still to read may find it, and then never wait.
+    """
+    with changes._lock:
+        return sum(block.waiting for topic in changes._topics.values() for block in topic.blocks)
 
 
 def join(*threads: threading.Thread) -> None:

@@ -1,12 +1,12 @@
 """Watching, cancelling, pausing and resuming."""
 
 import threading
-import time
 from contextlib import nullcontext
 from datetime import timedelta
 
 import pytest
 from fakes.orchestrators import UnreachableOrchestrator
+from kit.patience import await_that, held
 from sqlalchemy import update
 
 from app.domain import (
@@ -225,8 +225,7 @@ class TestWait:
             )
         )
         thread.start()
-        while not service.web.changes.waiting:
-            time.sleep(0.005)
+        await_that(lambda: held(service.web.changes))
         return thread, result
 
     def test_a_change_of_the_status_ends_the_wait(self, pausing, execution):

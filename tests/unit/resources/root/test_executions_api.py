@@ -4,6 +4,7 @@ import threading
 from datetime import timedelta
 
 import pytest
+from kit.patience import await_that, held
 from service_kit import users
 from sqlalchemy import update
 
@@ -101,8 +102,7 @@ class TestGet:
             target=lambda: answers.append(service.client.get(f"/executions/{execution.id}?wait=1m"))
         )
         thread.start()
-        while not service.web.changes.waiting:
-            thread.join(0.005)
+        await_that(lambda: held(service.web.changes))
         see(service, execution, tasks=(Task("first", TaskStatus.RUNNING),))
         thread.join(30)
         [answer] = answers
@@ -306,8 +306,7 @@ class TestUpstreamId:
             )
         )
         thread.start()
-        while not service.web.changes.waiting:
-            thread.join(0.005)
+        await_that(lambda: held(service.web.changes))
         entry = NewLogEntry(Level.INFO, 0, "hello")
         see(service, service.store.get(id_), entries=(entry,))
         thread.join(30)

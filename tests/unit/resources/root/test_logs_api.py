@@ -4,6 +4,7 @@ import time
 from threading import Semaphore
 
 import pytest
+from kit.patience import await_that, held
 
 from app.domain import ExecutionStatus, Level, NewLogEntry, Observation
 from app.resources.root.logs import LogArgsSchema
@@ -273,12 +274,9 @@ class Poll:
                 service.client.get(f"/executions/{execution.id}/logs", query_string=query)
             )
         )
-        waiting = service.web.changes.waiting
+        before = held(service.web.changes)
         self._thread.start()
-        deadline = time.monotonic() + 30
-        while service.web.changes.waiting <= waiting:
-            assert time.monotonic() < deadline
-            time.sleep(0.005)
+        await_that(lambda: held(service.web.changes) > before, "it is held")
 
     @property
     def open(self):
