@@ -20,6 +20,7 @@ from sqlalchemy.exc import DBAPIError, IntegrityError
 from sqlalchemy.pool import StaticPool
 
 from app.concurrency import cooperative, make_pool, original
+from app.errors import SlipwayError
 from app.memory import STORE_PAGES_KIB
 from app.store import _commits
 
@@ -48,6 +49,27 @@ _sleep = original("time", "sleep")  # writers are real threads under gevent, too
 def make_reader(url: str) -> Engine:
     """Make an engine for statements that change nothing."""
     return _engine(url, _READ_BUSY_SECONDS)
+
+
+@contextmanager
+def unspoiled(connection: Connection) -> Iterator[Connection]:
+    """Use a connection, which nobody else is given after whatever nobody foresaw.
+
+    A statement that was broken off keeps what it saw of the database, and what it holds of it, for
+    all that come after it on its connection: until nothing refers to it any more, such as the
+    traceback of what broke it off.
+    """
+    try:
+        yield connection
+    except BaseException as exc:
+        if _spoils(exc):
+            connection.invalidate()
+        raise
+
+
+def _spoils(exc: BaseException) -> bool:
+    """Return whether a statement may be left open; answers are made of those that have ended."""
+    return not isinstance(exc, SlipwayError | IntegrityError)
 
 
 def _engine(url: str, busy_seconds: float, **kwargs: Any) -> Engine:
@@ -242,6 +264,8 @@ class Writer:
                 transaction.commit()
                 ended = time.monotonic()
                 self._commit_seconds = ended - asked
+            if any(job.error is not None and _spoils(job.error) for job in jobs):
+                connection.invalidate()
         _commits.tell(self._log)
         for job in jobs:
             job.done = True
@@ -260,11 +284,15 @@ class Writer:
             connection, self._waits_for_disk = self.engine.connect(), None
         self._connection = None
         try:
-            yield connection
+            with unspoiled(connection):
+                yield connection
         except BaseException:
             connection.close()
             raise
-        self._connection = connection
+        if connection.invalidated:
+            connection.close()
+        else:
+            self._connection = connection
 
     def _prepare(self, connection: Connection, durable: bool, patience_seconds: float) -> None:
         """Set whether the next commit waits for the disk, and how long to wait for the lock.

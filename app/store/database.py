@@ -5,7 +5,7 @@ from __future__ import annotations
 import threading
 import time
 from collections.abc import Callable, Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, nullcontext
 from pathlib import Path
 from typing import TYPE_CHECKING, TypeVar
 
@@ -74,7 +74,12 @@ class Database:
             StoreUnavailable: The database cannot be used; the message says why.
         """
         try:
-            with bounded(self.timeout_seconds), self._reader.connect() as connection:
+            with (
+                bounded(self.timeout_seconds),
+                self._reader.connect() as connection,
+                # PostgreSQL's driver has read all of an answer before anybody looks at it.
+                _sqlite.unspoiled(connection) if self.is_sqlite else nullcontext(),
+            ):
                 yield connection
         except SQLAlchemyError as exc:
             raise self._explained(exc, "read") from exc

@@ -3,7 +3,7 @@
 from pathlib import Path
 
 import pytest
-from sqlalchemy import text
+from sqlalchemy import event, text
 from sqlalchemy.exc import SQLAlchemyError
 from structlog.testing import capture_logs
 
@@ -12,7 +12,8 @@ from app.store.conductors import Conductors
 
 
 def pragma(database, statement):
-    """Run a statement on the connection that writes."""
+    """Run a statement on the connection that writes, and on each that takes its place."""
+    event.listen(database.engine(), "connect", lambda connection, _: connection.execute(statement))
     with database.engine().connect() as connection:
         driver = connection.connection.driver_connection
         return driver.execute(statement).fetchone()

@@ -4,6 +4,8 @@ import threading
 import time
 from contextlib import contextmanager
 
+import pytest
+from gevent import GreenletExit, Timeout
 from kit.patience import PATIENCE_SECONDS
 from sqlalchemy import event, text
 from sqlalchemy.exc import IntegrityError
@@ -158,6 +160,88 @@ def test_one_that_ends_the_whole_transaction_is_answered_alone(database):
     assert outcomes[0] == outcomes[2] == 1
     assert isinstance(outcomes[1], StoreUnavailable)
     assert stored(database) == ["a", "b"]
+
+
+BREAKS = [KeyboardInterrupt, GreenletExit, Timeout, ValueError]
+STATEMENTS = [
+    "SELECT digest FROM definitions",
+    "UPDATE definitions SET document = 'half' RETURNING digest",
+]
+
+
+def broken_off(statement, error):
+    """Make what is broken off in the middle of a statement, which its frame holds on to."""
+
+    def use(connection):
+        rows = connection.execute(text(statement))
+        assert rows.fetchone()
+        raise error
+
+    return use
+
+
+@pytest.fixture
+def elsewhere(database):
+    """Another process, as it were, in a store that holds something."""
+    for name in ("a", "b", "c"):
+        database.write(insert(name))
+    made = Database(database.url)
+    yield made
+    made.dispose()
+
+
+@pytest.mark.parametrize("error", BREAKS)
+@pytest.mark.parametrize("statement", STATEMENTS)
+def test_one_that_is_broken_off_leaves_no_statement_to_the_next(
+    database, elsewhere, statement, error
+):
+    with pytest.raises(error) as kept:  # with all frames that it went through
+        database.write(broken_off(statement, error))
+    elsewhere.write(insert("d"))
+    assert database.write(insert("e")) == 1
+    assert stored(database) == ["a", "b", "c", "d", "e"]
+    with database.read() as connection:
+        assert set(connection.execute(text("SELECT document FROM definitions")).scalars()) == {"{}"}
+    assert kept.value
+
+
+@pytest.mark.parametrize("statement", STATEMENTS)
+def test_one_of_several_that_is_broken_off_leaves_no_statement(database, elsewhere, statement):
+    works = [insert("d"), broken_off(statement, ValueError), insert("e")]
+    outcomes, _ = run_together(database, works)
+    assert [type(outcome) for outcome in outcomes] == [int, ValueError, int]
+    elsewhere.write(insert("f"))
+    assert database.write(insert("g")) == 1
+    assert stored(database) == ["a", "b", "c", "d", "e", "f", "g"]
+
+
+@pytest.mark.parametrize("moment", ["begin", "commit", "rollback"])
+def test_one_that_is_broken_off_at_either_end_leaves_no_transaction(database, elsewhere, moment):
+    def break_off(_connection):
+        raise KeyboardInterrupt
+
+    def work(connection):
+        insert("lost")(connection)
+        if moment == "rollback":
+            raise ValueError
+
+    event.listen(database.engine(), moment, break_off)
+    with pytest.raises(KeyboardInterrupt) as kept:
+        database.write(work)
+    event.remove(database.engine(), moment, break_off)
+    elsewhere.write(insert("d"))
+    assert database.write(insert("e")) == 1
+    assert stored(database) == ["a", "b", "c", "d", "e"]
+    assert kept.value
+
+
+@pytest.mark.parametrize("error", BREAKS)
+def test_a_reader_that_is_broken_off_leaves_no_old_view_to_the_next(database, elsewhere, error):
+    with pytest.raises(error) as kept, database.read() as connection:
+        broken_off(STATEMENTS[0], error)(connection)
+    elsewhere.write(insert("d"))
+    assert stored(database) == ["a", "b", "c", "d"]
+    assert kept.value
 
 
 def test_while_another_process_holds_the_lock_all_are_refused_in_the_time_of_one(database):
