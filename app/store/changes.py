@@ -180,8 +180,12 @@ class SqliteFeed(ChangeFeed):
                     return False
                 self._tell()
                 self._version = version
-            except Exception as exc:
-                self._fault = exc  # something may be left untold, so the feed has to open again
+            except BaseException as exc:
+                # Something may be left untold, so the feed has to open again.
+                if isinstance(exc, Exception):
+                    self._fault = exc
+                else:  # what ends whoever asked is not to end the feed's own thread
+                    self._fault = ConnectionError("a look for changes was broken off")
                 raise
         return True
 
