@@ -178,8 +178,10 @@ class Launches:
                 earlier = self._earlier(intent)
                 if earlier is not None:
                     return earlier, earlier.id == intent.execution_id
-                # Where another one went on from the same, this says so.
-                self._database.write(partial(_going_on, intent=intent))
+                if intent.continued is not None:
+                    with self._database.read() as connection:
+                        # Where another one went on from the same, this says so.
+                        _ended(connection, intent.continued, intent.execution_id)
                 # It was withdrawn since, and the key is free again.
                 if intent.key is None or attempt == _CREATE_ATTEMPTS:
                     raise
@@ -251,7 +253,11 @@ class Launches:
             _require_room(connection, intent.owner, intent.most_open)
         if intent.used_key is not None:
             use_key(connection, intent.used_key, intent.execution_id)
-        goes_on = _going_on(connection, intent)
+        continued, carried = intent.continued, intent.held_back
+        ended: Any = None
+        if continued is not None:
+            ended = _ended(connection, continued, intent.execution_id)
+            carried = continued.carried
         accepted = intent.reference is not None
         kinds = _KINDS if accepted else ()
         values = {
@@ -267,17 +273,19 @@ class Launches:
             "reference": intent.reference,
             "created_at": created_at,
             "as_of": created_at,
-            "cursor": None if intent.held_back is None else intent.held_back.cursor,
-            **goes_on,
+            "cursor": None if carried is None else carried.cursor,
+            "continues": None if continued is None else continued.execution_id,
+            "node": None if ended is None else ended.node,  # where its files are
             **name_parameters(intent.workflow_id, started_at or created_at),
         }
         row = _add(connection, values, notify=bool(kinds))
-        if intent.continued is None:
+        if continued is None:
             task_rows.add(connection, row.number, intent.steps, intent.titles)
         else:
-            _take_over(connection, row.number, intent, intent.continued)
-        if intent.held_back is not None:
-            carried = intent.held_back
+            task_rows.take_over(connection, row.number, ended.number, continued.execution_id)
+            task_rows.renew(connection, row.number, continued.run)
+            succeed(connection, intent.workflow_id, ended.number, row.number)
+        if carried is not None:
             task_rows.store(connection, row.number, carried.tasks, carried.task_cursors)
         if intent.leads:
             lead(connection, intent.workflow_id, row.number, intent.version)
@@ -377,40 +385,28 @@ def use_key(connection: Connection, used: UsedKey, execution_id: str) -> None:
     connection.execute(_USE_KEY, values)
 
 
-def _going_on(connection: Connection, intent: Intent) -> dict[str, Any]:
-    """Return the columns of an execution that goes on from another one; none if it does not.
+def _ended(connection: Connection, continued: Continued, successor: str) -> Any:
+    """Return the row of an execution from which another one is to go on.
 
-    It stays on the machine of the other one, where its files are.
+    Args:
+        connection: A connection.
+        continued: Says which.
+        successor: Id of the other one.
 
     Raises:
-        NotFound: The other one is gone.
-        Conflict: The other one has not ended, or goes on in yet another one.
+        NotFound: It is gone.
+        Conflict: It has not ended, or goes on in yet another one.
     """
-    continued = intent.continued
-    if continued is None:
-        return {}
     of_id = {"of_id": continued.execution_id}
     row = connection.execute(_ENDED, of_id).one_or_none()
     if row is None:
         raise NotFound("There is no such execution.")
     if not row.log_complete:
         raise Conflict("The execution has not ended.", retry_after_seconds=1)
-    successor = connection.execute(_SUCCESSOR, of_id).scalar()
-    if successor not in (None, intent.execution_id):
-        raise Superseded(f"The execution goes on in the execution '{successor}' already.")
-    return {
-        "continues": continued.execution_id, "node": row.node, "cursor": continued.carried.cursor,
-    }  # fmt: skip
-
-
-def _take_over(connection: Connection, number: int, intent: Intent, continued: Continued) -> None:
-    """Give an execution that goes on from another one the tasks of that, and its place."""
-    ended = connection.execute(_ENDED, {"of_id": continued.execution_id}).one()
-    task_rows.take_over(connection, number, ended.number, continued.execution_id)
-    task_rows.renew(connection, number, continued.run)
-    carried = continued.carried
-    task_rows.store(connection, number, carried.tasks, carried.task_cursors)
-    succeed(connection, intent.workflow_id, ended.number, number)
+    found = connection.execute(_SUCCESSOR, of_id).scalar()
+    if found not in (None, successor):
+        raise Superseded(f"The execution goes on in the execution '{found}' already.")
+    return row
 
 
 def _add(connection: Connection, values: Mapping[str, Any], *, notify: bool) -> Any:
