@@ -35,7 +35,7 @@ from app.services.inputs import InputChecker
 from app.services.places import Places
 from app.services.workflows import WorkflowService
 from app.store.changes import Changes
-from app.store.launches import Intent, Launches
+from app.store.launches import Intent, Launches, UsedKey
 
 log = structlog.get_logger(__name__)
 
@@ -111,17 +111,18 @@ class LaunchService:
             UpstreamError: It surely did not start.
             Outdated: The workflow has another version by now.
         """
-        digest = "" if key is None else _digest(reference, orchestrator, inputs)
+        used = None
         if key is not None:
+            used = UsedKey(identity.username, key, _digest(reference, orchestrator, inputs))
             # Looked for first: the workflow may have changed since, or be gone.
-            earlier = self._launches.launched_with(identity.username, key, digest)
+            earlier = self._launches.launched_with(used)
             if earlier is not None and self._stands(earlier, identity):
                 return earlier
         behind, found = self._workflows.look_up(reference, identity, orchestrator)
         request = _Request({} if inputs is None else inputs, beside, identity)
         workflow, values = self._checked(behind, found, request)
         intent = replace(
-            _intent(behind, workflow, values, identity), key=key, request_digest=digest,
+            _intent(behind, workflow, values, identity), used=used,
             most_open=self._most_open(identity.roles),
             leads=_leads(workflow, identity), version=version,
             held_back=_held_back(behind, workflow, only),

@@ -210,11 +210,9 @@ class TaskService:
             workflow_name=execution.workflow_name,
             owner=execution.owner,
             inputs=execution.inputs,
-            key=used.key if used else None,
-            request_digest=used.request_digest if used else "",
+            used=used,
             reference=execution.reference,
             most_open=self._most_open(identity.roles),
-            asked_by=identity.username,
             continued=Continued(execution.id, again, carried),
         )
         return self._launches.create(intent)[0]
@@ -261,9 +259,7 @@ class TaskService:
 
     def _earlier(self, used: UsedKey | None) -> Execution | None:
         """Find what the same request led to before."""
-        if used is None:
-            return None
-        return self._launches.launched_with(used.owner, used.key, used.request_digest)
+        return None if used is None else self._launches.launched_with(used)
 
     def _refuse_cancelled(self, execution: DrivenExecution) -> None:
         """Refuse what is wanted of an execution whose end was asked for.

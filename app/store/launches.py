@@ -115,13 +115,11 @@ class Intent:
         held_back: What its orchestrator needs where some of its tasks are not to run.
         leads: It becomes the current execution of the workflow, which stands.
         version: Of that workflow, as it was read; None for whatever it is.
-        key: The key with which the caller repeats a launch, if any.
-        request_digest: Digest of what was asked, to tell a repetition from another request.
+        used: The key with which the caller repeats a launch, if any.
         reference: Under which the orchestrator finds it, where that is known before it is asked:
             then the launch is accepted by being written down.
         most_open: Most executions of the owner that may not have ended, this one among them; None
             for any number.
-        asked_by: Whose the key is, where that is not the owner.
         continued: What it takes over of one that has ended; None where it begins from nothing.
     """
 
@@ -132,23 +130,14 @@ class Intent:
     owner: str
     inputs: Mapping[str, JSON]
     steps: Sequence[str] = ()
-    key: str | None = None
-    request_digest: str = ""
+    used: UsedKey | None = None
     reference: JSON = None
     most_open: int | None = None
     titles: Mapping[str, str] = field(default_factory=dict)
     held_back: Carried | None = None
     leads: bool = False
     version: int | None = None
-    asked_by: str | None = None
     continued: Continued | None = None
-
-    @property
-    def used_key(self) -> UsedKey | None:
-        """The key, with whose it is and what it was used for."""
-        if self.key is None:
-            return None
-        return UsedKey(self.asked_by or self.owner, self.key, self.request_digest)
 
 
 class Launches:
@@ -183,17 +172,14 @@ class Launches:
                         # Where another one went on from the same, this says so.
                         _ended(connection, intent.continued, intent.execution_id)
                 # It was withdrawn since, and the key is free again.
-                if intent.key is None or attempt == _CREATE_ATTEMPTS:
+                if intent.used is None or attempt == _CREATE_ATTEMPTS:
                     raise
         raise AssertionError("unreachable")
 
     def _earlier(self, intent: Intent) -> Execution | None:
         """Find what the same key launched, or what the first of two attempts wrote down."""
-        used = intent.used_key
-        if used is not None:
-            found = self.launched_with(used.owner, used.key, used.request_digest)
-            if found is not None:
-                return found
+        if intent.used is not None and (found := self.launched_with(intent.used)) is not None:
+            return found
         with suppress(NotFound), self._database.read() as connection:
             return WHOLE.get(connection, intent.execution_id)
         return None
@@ -251,8 +237,8 @@ class Launches:
         created_at = now()
         if intent.most_open is not None:
             _require_room(connection, intent.owner, intent.most_open)
-        if intent.used_key is not None:
-            use_key(connection, intent.used_key, intent.execution_id)
+        if intent.used is not None:
+            use_key(connection, intent.used, intent.execution_id)
         continued, carried = intent.continued, intent.held_back
         ended: Any = None
         if continued is not None:
@@ -291,18 +277,18 @@ class Launches:
             lead(connection, intent.workflow_id, row.number, intent.version)
         return WHOLE.of(row)
 
-    def launched_with(self, owner: str, key: str, request_digest: str) -> Execution | None:
+    def launched_with(self, used: UsedKey) -> Execution | None:
         """Find what a user launched with a key of theirs.
 
         Raises:
             Conflict: The key was used for another request.
         """
         with self._database.read() as connection:
-            found = connection.execute(_LAUNCHED_WITH, {"of_owner": owner, "of_key": key})
+            found = connection.execute(_LAUNCHED_WITH, {"of_owner": used.owner, "of_key": used.key})
             row = found.one_or_none()
         if row is None:
             return None
-        if row.request_digest != request_digest:
+        if row.request_digest != used.request_digest:
             raise Conflict("This idempotency key was used for another request.")
         return WHOLE.of(row)
 
@@ -437,7 +423,8 @@ def _require_names(intent: Intent) -> None:
     """
     faults = []
     for name, limit in _LIMITS.items():
-        value = getattr(intent, name) or ""
+        holder = intent.used if name == "key" else intent
+        value = getattr(holder, name, "")
         if len(value) > limit or storable(value) != value:
             text = f"must have at most {limit} characters, none of them NUL or half a character"
             faults.append(FieldError(name, text))

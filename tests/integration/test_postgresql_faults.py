@@ -26,7 +26,7 @@ from app.store import migrate
 from app.store.changes import open_feed
 from app.store.conductors import Conductors, Node
 from app.store.database import Database
-from app.store.launches import Intent, Launches
+from app.store.launches import Intent, Launches, UsedKey
 
 NODE = Node("host/mark", "boot")
 
@@ -245,7 +245,8 @@ def test_a_launch_that_is_written_down_twice_is_one(url):
     with opened(url) as database:
         launches = Launches(database)
         for key in (None, "k"):
-            intent = Intent(f"id-{key}", "local", "flow", "Flow", "ada", {}, key=key)
+            used = key and UsedKey("ada", key, "")
+            intent = Intent(f"id-{key}", "local", "flow", "Flow", "ada", {}, used=used)
             first, _ = launches.create(intent)
             assert launches.create(intent) == (first, True)
 

@@ -14,7 +14,7 @@ from sqlalchemy import make_url
 from app.store import _postgresql
 from app.store.changes import open_feed
 from app.store.database import Database
-from app.store.launches import Intent, Launches
+from app.store.launches import Intent, Launches, UsedKey
 
 _CUT = (
     "SELECT pg_terminate_backend(pid, 10000) FROM pg_stat_activity"
@@ -54,9 +54,11 @@ def test_a_launch_is_written_down_in_four_round_trips(database, round_trips):
     """To begin, to write the execution and to notify, to write its tasks, and to commit."""
     launches = Launches(database)
     for expected, key in ((4, None), (5, "mine")):
-        launches.create(intent(reference={"definition": "x"}, key=key and f"{key} before"))
+        before = key and UsedKey("ada", f"{key} before", "")
+        launches.create(intent(reference={"definition": "x"}, used=before))
         round_trips.clear()
-        launches.create(intent(reference={"definition": "x"}, key=key))
+        used = key and UsedKey("ada", key, "")
+        launches.create(intent(reference={"definition": "x"}, used=used))
         assert len(round_trips) == expected
 
 

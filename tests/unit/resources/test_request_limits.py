@@ -1,6 +1,8 @@
 import pytest
 from service_kit import basic, users
 
+from app.store.launches import UsedKey
+
 QUOTA_EXCEEDED = "https://iana.org/assignments/http-problem-types#quota-exceeded"
 FREE = ["/health", "/ready", "/metrics", "/openapi.json", "/openapi.yaml"]
 
@@ -147,7 +149,7 @@ def test_a_refused_launch_launches_nothing_and_leaves_its_key_free(
     assert refused.status_code == 429
     assert refused.json["violated-policies"] == ["launches"]
     assert len(service.client.get("/executions", headers=headers).json["executions"]) == 1
-    assert service.launches.launched_with("ada", "k", "any digest") is None
+    assert service.launches.launched_with(UsedKey("ada", "k", "any digest")) is None
 
 
 def test_what_is_dear_costs_more(limited, as_user):

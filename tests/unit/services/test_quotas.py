@@ -2,6 +2,7 @@ import pytest
 from service_kit import users
 
 from app.domain import ExecutionStatus, Observation
+from app.store.launches import UsedKey
 
 FLOW = "id: flow\nsteps: [{id: a, type: command, config: {command: 'true'}}]\n"
 
@@ -41,7 +42,7 @@ def test_a_refused_launch_leaves_its_key_free(make, as_user):
     service = make(quotas__running_executions=1)
     launch(service, as_user)
     assert launch(service, as_user, key="k").status_code == 429
-    assert service.launches.launched_with("ada", "k", "any digest") is None
+    assert service.launches.launched_with(UsedKey("ada", "k", "any digest")) is None
 
 
 @pytest.mark.parametrize(("name", "most"), [("ada", 1), ("dev", 3), ("ops", 0)])

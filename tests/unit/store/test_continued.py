@@ -16,7 +16,7 @@ from app.domain import (
 )
 from app.errors import Conflict, NotFound, QuotaExceeded
 from app.store.execution_rows import now
-from app.store.launches import Continued
+from app.store.launches import Continued, UsedKey
 from app.store.task_cursors import TaskCursors
 from app.store.task_wishes import TaskWishes
 
@@ -149,11 +149,11 @@ def test_of_many_at_once_one_is_let(kit, ended):
 
 
 def test_the_same_key_gives_the_same_execution_whoever_owns_it(kit, ended):
-    more = {"key": "k", "request_digest": "d", "asked_by": "ops"}
-    new, _ = kit.launches.create(going_on(kit, ended, **more))
-    assert kit.launches.create(going_on(kit, ended, **more)) == (new, False)
-    assert kit.launches.launched_with("ops", "k", "d") == new
-    assert kit.launches.launched_with("ada", "k", "d") is None
+    used = UsedKey("ops", "k", "d")
+    new, _ = kit.launches.create(going_on(kit, ended, used=used))
+    assert kit.launches.create(going_on(kit, ended, used=used)) == (new, False)
+    assert kit.launches.launched_with(used) == new
+    assert kit.launches.launched_with(UsedKey("ada", "k", "d")) is None
 
 
 def test_it_counts_among_those_that_have_not_ended(kit, ended):

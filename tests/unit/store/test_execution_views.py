@@ -13,6 +13,7 @@ from app.domain import (
     ExecutionSummary,
 )
 from app.store.executions import Executions
+from app.store.launches import UsedKey
 
 DRIVERS = {field.name for field in fields(DrivenExecution)} - {
     field.name for field in fields(Execution)
@@ -94,10 +95,10 @@ def test_readers_select_nothing_that_is_for_drivers(kit, held, selected, read):
 
 
 def test_who_launches_gets_what_readers_get(kit):
-    intent = kit.intent(key="k", request_digest="d")
+    intent = kit.intent(used=UsedKey("ada", "k", "d"))
     launch, _ = kit.launches.create(intent)
     again, _ = kit.launches.create(intent)
-    earlier = kit.launches.launched_with(intent.owner, "k", "d")
+    earlier = kit.launches.launched_with(intent.used)
     adopted = kit.launches.adopt(
         kit.intent(workflow_id="other"), {"job": 7}, ExecutionStatus.RUNNING, None
     )

@@ -9,6 +9,7 @@ from store_kit import StoreKit, together
 from app.domain import ExecutionStatus
 from app.errors import NotFound
 from app.store.database import Database
+from app.store.launches import UsedKey
 
 MOMENT = datetime(2023, 12, 9, 14, 30, 22, 774_000, tzinfo=UTC)
 STEM = "flow-20231209-143022"
@@ -103,8 +104,8 @@ def test_a_withdrawal_that_comes_too_late_spends_no_name(kit, standing):
 
 
 def test_the_same_key_gives_the_same_name(kit, standing):
-    first, new = kit.launches.create(kit.intent(key="mine", request_digest="d"))
-    again, newer = kit.launches.create(kit.intent(key="mine", request_digest="d"))
+    first, new = kit.launches.create(kit.intent(used=UsedKey("ada", "mine", "d")))
+    again, newer = kit.launches.create(kit.intent(used=UsedKey("ada", "mine", "d")))
     assert (new, newer) == (True, False)
     assert again.awf_name == first.awf_name == STEM
     assert kit.create().awf_name == f"{STEM}-2"

@@ -8,7 +8,7 @@ from store_kit import LONG, NODE, OWNER
 
 from app.domain import ExecutionStatus, Level, NewLogEntry, Observation, Task, TaskStatus
 from app.store.execution_rows import now
-from app.store.launches import Intent
+from app.store.launches import Intent, UsedKey
 
 LINE = (NewLogEntry(Level.INFO, 1_666_269_149_774, "said", "only"),)
 
@@ -72,5 +72,5 @@ def test_a_launch_of_one_command_takes_four_commits_and_few_statements(kit, spen
 
 
 def test_only_a_key_and_a_bound_of_open_executions_cost_more(kit, spent):
-    kit.launches.create(an_intent(key="again", most_open=5))
+    kit.launches.create(an_intent(used=UsedKey("ada", "again", ""), most_open=5))
     assert spent() == (5, 1)

@@ -8,6 +8,7 @@ from store_kit import OWNER
 
 from app.domain import ALL_LEVELS, Level, LogStream, NewLogEntry, Task, TaskStatus, Usage
 from app.errors import InvalidRequest
+from app.store.launches import UsedKey
 
 LONG = "n" * 300
 BAD = "a\x00b\ud800"
@@ -104,13 +105,18 @@ def test_log_entries_with_long_names_are_stored_once(kit):
 def test_what_executions_are_found_by_is_refused_by_name_where_it_cannot_be_kept(
     kit, field, limit, bad
 ):
+    def intent(name):
+        return kit.intent(
+            **{"used": UsedKey("ada", name, "digest")} if field == "key" else {field: name}
+        )
+
     name = "n" * (limit + 1) if bad == "too long" else bad
     with pytest.raises(InvalidRequest) as caught:
-        kit.launches.create(kit.intent(**{field: name}))
+        kit.launches.create(intent(name))
     assert [(fault.path, str(limit) in fault.message) for fault in caught.value.fields] == [
         (field, True)
     ]
-    assert kit.launches.create(kit.intent(**{field: "n" * limit}))[1]
+    assert kit.launches.create(intent("n" * limit))[1]
 
 
 def test_a_long_id_of_the_upstream_is_cut_for_show(kit):

@@ -18,6 +18,7 @@ from app.domain import (
 from app.errors import Conflict, NotFound, QuotaExceeded
 from app.store.database import Database
 from app.store.execution_rows import NotHeld, now
+from app.store.launches import UsedKey
 from app.store.schema import executions as table
 
 FINAL = sorted(FINAL_STATUSES)
@@ -60,25 +61,25 @@ class TestIntent:
         assert kit.create().id != kit.create().id
 
     def test_the_same_key_and_request_give_the_first_execution_again(self, kit):
-        first, new = kit.launches.create(kit.intent(key="k", request_digest="d"))
-        again, renewed = kit.launches.create(kit.intent(key="k", request_digest="d"))
+        first, new = kit.launches.create(kit.intent(used=UsedKey("ada", "k", "d")))
+        again, renewed = kit.launches.create(kit.intent(used=UsedKey("ada", "k", "d")))
         assert (new, renewed) == (True, False)
         assert again == first
         assert kit.executions.find(ExecutionFilter())[1] == 1
 
     def test_the_same_key_for_another_request_is_a_conflict(self, kit):
-        kit.create(key="k", request_digest="d")
+        kit.create(used=UsedKey("ada", "k", "d"))
         with pytest.raises(Conflict):
-            kit.create(key="k", request_digest="other")
+            kit.create(used=UsedKey("ada", "k", "other"))
         assert kit.executions.find(ExecutionFilter())[1] == 1
 
     def test_keys_of_different_users_have_nothing_to_do_with_each_other(self, kit):
-        one = kit.create(key="k", request_digest="d", owner="ada")
-        two = kit.create(key="k", request_digest="other", owner="bob")
+        one = kit.create(used=UsedKey("ada", "k", "d"), owner="ada")
+        two = kit.create(used=UsedKey("bob", "k", "other"), owner="bob")
         assert one.id != two.id
 
     def test_many_launches_with_one_key_at_the_same_moment_are_one(self, kit):
-        intents = [kit.intent(key="k", request_digest="d") for _ in range(8)]
+        intents = [kit.intent(used=UsedKey("ada", "k", "d")) for _ in range(8)]
         results = together(8, lambda i: kit.launches.create(intents[i]))
         assert len({execution.id for execution, _ in results}) == 1
         assert sum(new for _, new in results) == 1
@@ -90,20 +91,20 @@ class TestIntent:
         assert kit.executions.find(ExecutionFilter())[1] == 3
 
     def test_a_withdrawn_launch_leaves_nothing_and_frees_its_key(self, kit):
-        execution = kit.create(key="k", request_digest="d")
+        execution = kit.create(used=UsedKey("ada", "k", "d"))
         kit.launches.withdraw(execution)
         with pytest.raises(NotFound):
             kit.executions.get(execution.id)
         assert kit.executions.tasks(execution) == []
-        assert kit.launches.create(kit.intent(key="k", request_digest="other"))[1]
+        assert kit.launches.create(kit.intent(used=UsedKey("ada", "k", "other")))[1]
 
     def test_a_launch_that_was_accepted_cannot_be_withdrawn(self, kit):
-        execution = kit.create(key="k", request_digest="d")
+        execution = kit.create(used=UsedKey("ada", "k", "d"))
         kit.launches.launched(execution, {"job": 1})
         kit.launches.withdraw(execution)
         assert kit.driving.get(execution.id).reference == {"job": 1}
         assert len(kit.executions.tasks(execution)) == 2
-        again, new = kit.launches.create(kit.intent(key="k", request_digest="d"))
+        again, new = kit.launches.create(kit.intent(used=UsedKey("ada", "k", "d")))
         assert (again.id, new) == (execution.id, False)
 
 

@@ -167,7 +167,7 @@ def test_a_key_is_used_for_one_wish(kit, wishes):
     assert kit.steered.desire_task(execution, "first", RUNNING, anew=True, key=key)
     assert not kit.steered.desire_task(execution, "first", RUNNING, anew=True, key=key)
     assert wishes.of(execution) == {"first": TaskWish(RUNNING, 1)}
-    assert kit.launches.launched_with("ada", "k", "digest").id == execution.id
+    assert kit.launches.launched_with(key).id == execution.id
 
 
 def test_an_end_that_knows_nothing_of_a_wish_is_not_stored(kit, wishes):
