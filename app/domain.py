@@ -53,7 +53,11 @@ class TaskStatus(StrEnum):
     @property
     def final(self) -> bool:
         """Whether the task has ended, or never will begin."""
-        return self not in {TaskStatus.PENDING, TaskStatus.RUNNING, TaskStatus.PAUSED}
+        return self is not TaskStatus.PENDING and self not in BEGUN
+
+
+BEGUN: Final = (TaskStatus.RUNNING, TaskStatus.PAUSED)
+"""Statuses of tasks that have begun and not ended."""
 
 
 class DesiredState(StrEnum):

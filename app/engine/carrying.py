@@ -4,9 +4,9 @@ from __future__ import annotations
 
 from collections.abc import Collection, Mapping
 
-from app.domain import Carried, DrivenExecution, TaskStatus
+from app.domain import BEGUN, Carried, DrivenExecution, TaskStatus
 from app.engine.progress import first_cursor, version_of
-from app.engine.task_state import BEGUN, TaskState
+from app.engine.task_state import TaskState
 
 
 def carry_over(

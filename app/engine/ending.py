@@ -5,8 +5,9 @@ from __future__ import annotations
 from collections.abc import Mapping
 from pathlib import Path
 
+from app.domain import BEGUN
 from app.engine.launchers.base import JobPhase, JobState, Launcher, Watched
-from app.engine.task_state import BEGUN, TaskState
+from app.engine.task_state import TaskState
 from app.engine.watch import ask
 
 

@@ -23,6 +23,7 @@ from signal import Signals
 from typing import Any
 
 from app.domain import (
+    BEGUN,
     JSON,
     DesiredState,
     DrivenExecution,
@@ -54,7 +55,7 @@ from app.engine.levels import level_of
 from app.engine.model import StepDefinition, StepType
 from app.engine.progress import Progress
 from app.engine.slots import Slots
-from app.engine.task_state import BEGUN, TaskState, moment
+from app.engine.task_state import TaskState, moment
 from app.engine.watch import JobWatch
 from app.engine.wishes import follow
 from app.errors import InvalidRequest, SlipwayError, UpstreamError, UpstreamRefused

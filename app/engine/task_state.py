@@ -7,9 +7,6 @@ from datetime import UTC, datetime
 
 from app.domain import JSON, Task, TaskStatus
 
-BEGUN = (TaskStatus.RUNNING, TaskStatus.PAUSED)
-"""Statuses of tasks that have a job."""
-
 
 @dataclass(slots=True)
 class TaskState:

@@ -5,9 +5,8 @@ from __future__ import annotations
 from collections.abc import Callable, Mapping
 from typing import Protocol
 
-from app.domain import DesiredTaskState, DrivenExecution, TaskStatus, TaskWish
+from app.domain import BEGUN, DesiredTaskState, DrivenExecution, TaskStatus, TaskWish
 from app.engine.progress import Progress
-from app.engine.task_state import BEGUN
 
 Told = Callable[[str, str], None]
 """Is told the name of a task, and what became of it."""

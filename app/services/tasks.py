@@ -10,6 +10,7 @@ from dataclasses import dataclass
 
 from app.clients.orchestrator import Orchestrator, continuer, task_controller
 from app.domain import (
+    BEGUN,
     ControlledTask,
     DesiredState,
     DesiredTaskState,
@@ -27,8 +28,6 @@ from app.services.executions import ExecutionService
 from app.services.steering import SteeringService
 from app.store.launches import Continued, Intent, Launches, UsedKey
 from app.store.steering import SteeredExecutions
-
-_RUNS = (TaskStatus.RUNNING, TaskStatus.PAUSED)
 
 
 @dataclass(frozen=True, slots=True)
@@ -277,7 +276,7 @@ def _is_own(execution: Execution, identity: Identity) -> bool:
 
 
 def _may_start(task: ControlledTask) -> bool:
-    if task.status in _RUNS and not task.is_stopped:
+    if task.status in BEGUN and not task.is_stopped:
         raise Busy("The task runs already.")
     return _may_restart(task)
 

@@ -9,6 +9,7 @@ from datetime import datetime
 from sqlalchemy import ColumnElement, Connection, and_, func, select, update
 
 from app.domain import (
+    BEGUN,
     Execution,
     ExecutionStatus,
     Level,
@@ -154,7 +155,7 @@ def abandon(database: Database, execution: Execution, why: str) -> bool:
         entry = NewLogEntry(Level.WARN, to_ms(moment), why)
         totals = journal.append(connection, row.number, journal.Totals.of(row), [entry])
         of_it = update(tasks).where(tasks.c.execution == row.number)
-        begun = tasks.c.status.in_((TaskStatus.RUNNING, TaskStatus.PAUSED))
+        begun = tasks.c.status.in_(BEGUN)
         connection.execute(
             of_it.where(begun).values(status=TaskStatus.FAILED, error=why, finished_at=moment)
         )
