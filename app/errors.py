@@ -8,11 +8,13 @@
     │       ├── MissingDependency   a task needs what no other makes
     │       └── CircularDependency  tasks need each other
     ├── SeveralCredentials        two at once, so nobody knows who asks
+    ├── SignInFailed              a browser comes back from elsewhere, and nobody signed in
     ├── NotAuthenticated          nobody, or a wrong password
     │   └── CredentialEnded       a right one, that does not hold any more
     ├── NotAllowed                known, but without the role
     │   ├── ScopeMissing          the role would do; the credential is restricted
-    │   └── ForeignOrigin         a browser asks, for a page of somebody else
+    │   ├── ForeignOrigin         a browser asks, for a page of somebody else
+    │   └── CsrfTokenMissing      a session asks, without what the service's own pages know
     ├── UnknownHost               meant for another service
     ├── NotFound                  no such thing, as far as this caller may know
     │   ├── Hidden                there is one, which this caller may not know

@@ -113,12 +113,13 @@ class UploadedDefinitions:
         def work(connection: Connection) -> None:
             take_lock(connection, Lock.UPLOAD)
             along(connection)
-            before = connection.execute(_ONE, {"of_workflow": upload.workflow_id}).first()
+            row = connection.execute(_ONE, {"of_workflow": upload.workflow_id}).first()
+            before = None if row is None else _upload(row)
             if before is not None and not replace:
-                if _upload(before) == upload:
+                if before == upload:
                     return  # the answer to the first attempt was lost
                 raise Taken(f"There is a workflow '{upload.workflow_id}' already.")
-            if before is not None and before.summary.get("kept_by", "") and not upload.kept_by:
+            if before is not None and before.kept_by and not upload.kept_by:
                 raise Conflict(
                     f"The workflow '{upload.workflow_id}' was made of single tasks, and changes "
                     "with them; remove it first."
