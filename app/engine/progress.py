@@ -112,6 +112,8 @@ class Progress:
         self.wishes: int = stored.cursor.get("wishes", 0)
         self.home: str | None = stored.cursor.get("home")
         self.token = token_of(stored.cursor)
+        # It never falls: of tasks that were held back at the launch nothing else here tells.
+        self._version = max(version_of(stored.cursor), _PLAIN_VERSION)
         self.measured_at = 0.0
         known = {name: kept for name, kept in stored.tasks.items() if name in plan.steps}
         self._tasks = {name: TaskState.load(kept) for name, kept in known.items()}
@@ -281,8 +283,9 @@ class Progress:
         # A look that changed nothing keeps its token, so that its cursor is not stored again.
         if changed or own != self._own or self.token is None:
             self._own, self.token = own, secrets.token_hex(_TOKEN_BYTES)
-        version = _VERSION if self.wishes or self.home else _PLAIN_VERSION
-        cursor = {"version": version, **own, "look": self.token}
+        if self.wishes or self.home:
+            self._version = _VERSION
+        cursor = {"version": self._version, **own, "look": self.token}
         return Changes(cursor, tuple(shown), changed)
 
     def _own_cursor(self) -> JSON:

@@ -8,6 +8,7 @@ import pytest
 from engine_kit import steps, stored
 
 from app.domain import TaskStatus
+from app.engine.carrying import hold_back
 from app.engine.model import Resources
 from app.engine.plan import Plan
 from app.engine.progress import Progress, Stored, token_of, version_of
@@ -151,6 +152,14 @@ class TestVersions:
         assert list(changes.task_cursors) == ["a", "b"]
         read = Progress(plan, Stored(stored(changes.cursor), stored(changes.task_cursors)))
         assert [read[name] for name in "abc"] == [progress[name] for name in "abc"]
+
+    def test_those_that_know_no_runs_do_not_take_up_what_was_held_back(self):
+        plan = Plan.of(steps("a", {"id": "b", "needs": ["a"]}))
+        held = hold_back(["b"], ["a"])
+        progress = Progress(plan, Stored(held.cursor, held.task_cursors))
+        progress.begin("b", 1.0)
+        changes = progress.take_changes()
+        assert held.cursor["version"] == changes.cursor["version"] == 3
 
     def test_a_later_one_is_left_to_a_later_program(self):
         assert version_of({"tasks": {}}) == 1
