@@ -102,6 +102,7 @@ class Progress:
             :attr:`app.domain.DrivenExecution.task_wishes`.
         home: Id of the execution in whose folder it works, where that is an earlier one.
         measured_at: When it was last looked at what running tasks take, on the monotonic clock.
+        unmeasured: When that is first to be done of tasks that began lately, by name.
     """
 
     def __init__(self, plan: Plan, stored: Stored) -> None:
@@ -115,6 +116,7 @@ class Progress:
         # It never falls: of tasks that were held back at the launch nothing else here tells.
         self._version = max(version_of(stored.cursor), _PLAIN_VERSION)
         self.measured_at = 0.0
+        self.unmeasured: dict[str, float] = {}
         known = {name: kept for name, kept in stored.tasks.items() if name in plan.steps}
         self._tasks = {name: TaskState.load(kept) for name, kept in known.items()}
         self._stored: dict[str, JSON] = {} if stored.to_be_moved else known

@@ -77,6 +77,8 @@ _REMAINS_SECONDS = 0.2
 """How often to look at what still runs of a lost job."""
 _MEASURE_SECONDS = 10.0
 """How often it is looked at what running commands take."""
+_FIRST_MEASURE_SECONDS = 1.0
+"""From the beginning of a command to the first such look at it."""
 _MOST_STARTS = 3
 _STARTING_SECONDS = 1.0
 """How long one look prepares tasks; those that are left begin with the next one."""
@@ -206,12 +208,17 @@ class Run:
         )
 
     def _measure(self) -> None:
-        """Note what running commands take, now and then."""
+        """Note what running commands take: soon after their beginning, then now and then."""
         now = time.monotonic()
-        if now - self._progress.measured_at < _MEASURE_SECONDS:
-            return
-        self._progress.measured_at = now
-        for name in self._progress.having(TaskStatus.RUNNING):
+        fresh = [name for name, at in self._progress.unmeasured.items() if at <= now]
+        for name in fresh:
+            del self._progress.unmeasured[name]
+        if now - self._progress.measured_at >= _MEASURE_SECONDS:
+            self._progress.measured_at = now
+            names = self._progress.having(TaskStatus.RUNNING)
+        else:
+            names = [n for n in fresh if self._progress[n].status is TaskStatus.RUNNING]
+        for name in names:
             folder, usage = self._job_folder(self._steps[name], self._progress[name]), None
             with suppress(UpstreamError):  # a look is not to fail for this
                 usage = self._launcher.usage(folder)
@@ -438,6 +445,7 @@ class Run:
 
     def _start(self, step: StepDefinition) -> None:
         task = self._progress.begin(step.id, time.time())
+        self._progress.unmeasured[step.id] = time.monotonic() + _FIRST_MEASURE_SECONDS
         run = f", run {task.run}" if task.run else ""
         if task.attempt > 1:
             self._usage[step.id] = Usage()

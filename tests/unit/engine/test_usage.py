@@ -51,6 +51,27 @@ def test_running_tasks_are_asked_now_and_then(tmp_path, clock):
     assert asked(flow) == 3
 
 
+def test_each_is_first_asked_a_second_after_its_beginning(tmp_path, clock):
+    flow = Bench(steps("a", {"id": "b", "needs": ["a"], "retries": 1, "retry_delay": 0}), tmp_path,
+                 launcher=Measuring())  # fmt: skip
+    assert flow.look().usage == {}
+    clock[0] += 0.9
+    assert flow.look().usage == {}
+    clock[0] += 0.2
+    assert flow.look().usage == {"a": SEEN}
+    clock[0] += 3
+    flow.launcher.finish("a", usage=LAST)
+    assert flow.look().usage == {"a": LAST}
+    clock[0] += 1.1
+    assert flow.look().usage == {"b": SEEN}
+    clock[0] += 1.1
+    assert flow.look().usage == {}
+    flow.launcher.finish("b", 1, usage=LAST)
+    assert flow.look().usage == {"b": Usage()}, "its next attempt has begun"
+    clock[0] += 1.1
+    assert flow.look().usage == {"b": SEEN}
+
+
 def test_no_look_fails_for_it(tmp_path, clock, monkeypatch):
     flow = Bench(steps("a"), tmp_path)
     flow.look()
