@@ -274,6 +274,23 @@ def test_what_stands_behind_a_restarted_worker_is_run_by_the_next_start(wattle: 
     assert wattle.runs() == ["a", "a", "b", "c", "a"]
 
 
+def test_a_worker_that_is_stopped_before_its_turn_does_not_run(wattle: Wattle) -> None:
+    wattle.make(
+        noting("a", "until [ -e go ]; do sleep 0.02; done", outputs={"o": "x"}),
+        noting("b", inputs={"i": "a/o"}),
+        noting("c"),
+    )
+    wattle.start()
+    await_that(lambda: wattle.runs("a") and wattle.statuses["c"] == "completed")
+    assert wattle.statuses == {"a": "running", "b": "created", "c": "completed"}
+    for name in ("b", "c"):
+        assert wattle.worker("stop", name) == f"Worker '{wattle.name}/{name}' stopped"
+    (wattle.folder / "go").touch()
+    assert wattle.ended() == {"a": "completed", "b": "cancelled", "c": "completed"}
+    assert wattle.workflow["status"] == "cancelled"
+    assert not wattle.runs("b")
+
+
 def test_a_stop_ends_the_whole_tree_and_a_restart_runs_once_more(wattle: Wattle) -> None:
     (wattle.folder / "stubborn.py").write_text(STUBBORN)
     wattle.make({"name": "w", "command": "python3 stubborn.py"}, noting("beside"))

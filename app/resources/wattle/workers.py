@@ -107,7 +107,7 @@ def start_worker(workflow_name: str, worker_name: str) -> Response:
 @blueprint.errors(404, 409, 501, 503)
 @permission(Permission.TASKS_STEER, action="workers:stop")
 def stop_worker(workflow_name: str, worker_name: str) -> Response:
-    """Stop a worker with all that it started; of one that does not run nothing changes."""
+    """Stop a worker with all that it started, or before its turn; what has ended stays so."""
     services().standing.stop_task(workflow_name, worker_name, caller())
     return answer(f"Worker '{workflow_name}/{worker_name}' stopped")
 
