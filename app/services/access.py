@@ -21,8 +21,8 @@ Caller = Callable[[], Identity]
 """Returns who a reader is by now; raises NotAuthenticated when their credential does not hold."""
 
 
-def may_keep(owner: str, identity: Identity) -> bool:
-    """Return whether a user may see and run what somebody keeps: it is theirs, or everybody's."""
+def is_theirs(owner: str, identity: Identity) -> bool:
+    """Return whether what an owner has is a user's to see and run: their own, or everybody's."""
     return owner == identity.username or is_allowed(identity, Permission.EXECUTIONS_ALL)
 
 
@@ -88,8 +88,7 @@ class Access:
 
         Those hold what the store alone can tell: no orchestrator is asked for each execution.
         """
-        owner = self.owner_listed(identity)
-        return owner is None or execution.owner == owner
+        return is_theirs(execution.owner, identity)
 
     def owner_listed(self, identity: Identity) -> str | None:
         """Return the owner whose executions alone a user's lists hold; None for everybody's."""

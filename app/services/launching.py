@@ -30,7 +30,7 @@ from app.errors import (
     UpstreamTimeout,
 )
 from app.inputs import refuse_astray
-from app.services.access import may_keep
+from app.services.access import is_theirs
 from app.services.inputs import InputChecker
 from app.services.places import Places
 from app.services.workflows import WorkflowService
@@ -268,9 +268,7 @@ def _held_back(
 
 def _leads(workflow: ResolvedWorkflow, identity: Identity) -> bool:
     """Return whether what is launched becomes the current execution of a workflow that stands."""
-    if not workflow.kept_by:
-        return False
-    return may_keep(workflow.kept_by, identity)
+    return bool(workflow.kept_by) and is_theirs(workflow.kept_by, identity)
 
 
 def _digest(reference: str, orchestrator: str | None, inputs: JSON) -> str:

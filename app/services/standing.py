@@ -51,7 +51,7 @@ from app.errors import (
 )
 from app.identity.permissions import is_allowed, require
 from app.isolation import Isolated, OverBudget
-from app.services.access import may_keep
+from app.services.access import is_theirs
 from app.services.launching import LaunchService
 from app.services.tasks import TaskService
 from app.services.workflows import WorkflowService
@@ -104,7 +104,7 @@ class StandingService:
             NoSuchWorkflow: There is none that this user may see.
         """
         found = self._standing.find(name)
-        if found is None or not may_keep(found.owner, identity):
+        if found is None or not is_theirs(found.owner, identity):
             raise NoSuchWorkflow(name)
         return found
 

@@ -23,7 +23,8 @@ from app.domain import (
     TaskStatus,
 )
 from app.errors import Busy, Conflict, NotAllowed, NotFound
-from app.identity.permissions import is_allowed, require
+from app.identity.permissions import require
+from app.services.access import is_theirs
 from app.services.executions import ExecutionService
 from app.services.steering import SteeringService
 from app.store.launches import Continued, Intent, Launches, UsedKey
@@ -140,7 +141,7 @@ class TaskService:
             LimitExceeded: The owner has as many executions that have not ended as they may.
         """
         execution = self._driven(execution_id, identity)
-        if not _is_own(execution, identity):
+        if not is_theirs(execution.owner, identity):
             raise NotAllowed("Only its owner and operators may retry an execution.")
         used = _used(identity, key, "retry", execution.id)
         if (earlier := self._earlier(used)) is not None:
@@ -269,10 +270,6 @@ class TaskService:
         now = self._executions.get(execution.id)
         if not now.status.final:
             raise Conflict("The execution is being cancelled.")
-
-
-def _is_own(execution: Execution, identity: Identity) -> bool:
-    return execution.owner == identity.username or is_allowed(identity, Permission.EXECUTIONS_ALL)
 
 
 def _may_start(task: ControlledTask) -> bool:
