@@ -164,7 +164,7 @@ def _results(tasks: Sequence[CommandTask]) -> dict[str, str]:
     That is its only output, unless it is a file of another one's, too.
     """
     paths = {
-        (task.name, output): _below(task.working_dir or "", path)
+        (task.name, output): below(task.working_dir or "", path)
         for task in tasks
         for output, path in (task.outputs or {}).items()
     }
@@ -184,7 +184,8 @@ def _log_files(task: CommandTask) -> dict[str, str]:
     return {stream: f"{task.log_dir}/{stream}.log" for stream in ("stdout", "stderr")}
 
 
-def _below(folder: str, path: str) -> str:
+def below(folder: str, path: str) -> str:
+    """Return a path that is below a folder unless it is absolute, in its shortest form."""
     found = posixpath.normpath(posixpath.join(folder, path))
     return found.replace("//", "/", 1)
 

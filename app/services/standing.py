@@ -8,7 +8,6 @@ What others launch of the definition are executions of their own.
 from __future__ import annotations
 
 import json
-import os
 from collections.abc import Callable, Sequence
 from dataclasses import asdict, replace
 from typing import Final
@@ -25,6 +24,7 @@ from app.domain import (
     TaskStatus,
 )
 from app.engine.composing import (
+    below,
     compose,
     composed,
     needs_of,
@@ -123,7 +123,18 @@ class StandingService:
             NoSuchWorkflow: There is no such workflow that this user may see.
             NoSuchTask: It has no such task, or not any more.
         """
-        return _named(self.tasks(name, identity), name, task)
+        return self.located(name, task, identity)[1]
+
+    def located(
+        self, name: str, task: str, identity: Identity
+    ) -> tuple[StandingWorkflow, StandingTask]:
+        """Find one task as it stands in the current execution, with its workflow.
+
+        Raises:
+            NoSuchWorkflow, NoSuchTask: As :meth:`task`.
+        """
+        workflow = self.get(name, identity)
+        return workflow, _named(self._standing.tasks(workflow), name, task)
 
     def create(
         self,
@@ -155,7 +166,7 @@ class StandingService:
             raise NameTaken(name)
         orchestrator, taker = self._workflows.taker()
         for workflow_id in workflow_ids(name):
-            folder = _below(taker.home_of(workflow_id), working_dir or "")
+            folder = below(taker.home_of(workflow_id), working_dir or "")
             placed = [_placed(task, folder) for task in tasks]
             new = NewStandingWorkflow(
                 name, workflow_id, orchestrator, identity.username, folder, placed
@@ -182,10 +193,9 @@ class StandingService:
             LimitExceeded: The user has as many executions that have not ended as they may.
             UpstreamUnreachable: No conductor is at work, so nothing would begin.
         """
-        self.get(name, identity)
-        self._require_conductor()
         for _ in range(_MOST_TRIES):
             workflow = self.get(name, identity)
+            self._require_conductor()
             tasks = self._runnable(workflow)
             needs_of([task.spec for task in tasks])
             left = _left_to_run(tasks)
@@ -224,7 +234,9 @@ class StandingService:
         self._run_task(self._controls.restart, name, task, identity)
 
     def stop_task(self, name: str, task: str, identity: Identity) -> None:
-        """End one task with all that it started; of one that does not run nothing changes.
+        """End one task with all that it started; one whose turn is yet to come never begins.
+
+        Of one that has ended, or of which nothing is to run, nothing changes.
 
         Raises:
             NoSuchWorkflow, NoSuchTask: As :meth:`task`.
@@ -232,8 +244,7 @@ class StandingService:
             Conflict: The execution is being cancelled.
         """
         require(identity, Permission.TASKS_STEER)
-        workflow = self.get(name, identity)
-        found = _named(self._standing.tasks(workflow), name, task)
+        workflow, found = self.located(name, task, identity)
         execution = workflow.execution
         if execution is None or execution.status.final:
             return
@@ -252,11 +263,9 @@ class StandingService:
         self, run: Callable[[str, str, Identity], object], name: str, task: str, identity: Identity
     ) -> None:
         require(identity, Permission.TASKS_STEER)
-        self.task(name, task, identity)
-        self._require_conductor()
         for _ in range(_MOST_TRIES):
-            workflow = self.get(name, identity)
-            found = _named(self._standing.tasks(workflow), name, task)
+            workflow, found = self.located(name, task, identity)
+            self._require_conductor()
             execution = workflow.execution
             try:
                 if execution is None:
@@ -346,9 +355,7 @@ class StandingService:
         if len(argument) <= _INLINE_BYTES:  # takes less than starting a process
             return composed(compose(argument))
         try:
-            outcome = self._isolated.run(
-                owner, f"{compose.__module__}:{compose.__name__}", argument
-            )
+            outcome = self._isolated.run(owner, _COMPOSE, argument)
         except OverBudget:
             raise InvalidDefinition("The workflow takes too long to check.") from None
         return composed(outcome)
@@ -390,15 +397,9 @@ def _placed(task: CommandTask, folder: str) -> CommandTask:
     """Return a task with the folders in which it really runs, and leaves what it prints."""
     return replace(
         task,
-        working_dir=_below(folder, task.working_dir or ""),
-        log_dir=_below(folder, task.name),
+        working_dir=below(folder, task.working_dir or ""),
+        log_dir=below(folder, task.name),
     )
-
-
-def _below(folder: str, path: str) -> str:
-    """Return a path that is below a folder unless it is absolute, in its shortest form."""
-    found = os.path.normpath(os.path.join(folder, path))  # noqa: PTH118  (texts of users)
-    return found.replace("//", "/", 1)
 
 
 def _busy(name: str) -> Conflict:

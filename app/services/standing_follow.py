@@ -83,10 +83,8 @@ class StandingFollowService:
         Raises:
             NoSuchWorkflow, NoSuchTask: There is none that this user may see.
         """
-        identity = caller()
-        self._standing.task(name, task, identity)
-        workflow_id = self._standing.get(name, identity).workflow_id
-        return self._events(workflow_id, (name, task), caller, after)
+        workflow, _ = self._standing.located(name, task, caller())
+        return self._events(workflow.workflow_id, (name, task), caller, after)
 
     def _events(
         self, workflow_id: str, place: tuple[str, str], caller: Caller, after: int | None
@@ -124,8 +122,8 @@ class StandingFollowService:
         Returns:
             None where it runs in none: there is none, or it has ended without the task.
         """
-        found = self._standing.task(name, task, identity)
-        execution = self._standing.get(name, identity).execution
+        workflow, found = self._standing.located(name, task, identity)
+        execution = workflow.execution
         if execution is None or found.state is None:
             return None
         if found.state.continued_from is not None and _has_run(found.state):
