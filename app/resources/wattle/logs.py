@@ -2,11 +2,11 @@
 
 from __future__ import annotations
 
-from typing import Any, Final
+from typing import Final
 
 import orjson
 
-from app.domain import LogEntry, LogStream
+from app.domain import LogStream
 from app.resources._encoders import SseEncoder, Told
 from app.services.follow import Moved
 from app.services.stretches import Stretch
@@ -14,20 +14,8 @@ from app.services.stretches import Stretch
 _TYPES: Final = {int(LogStream.STDOUT): b"stdout", int(LogStream.STDERR): b"stderr"}
 
 
-class _Words:
-    """Nothing is said but lines."""
-
-    def entry(self, entry: LogEntry) -> dict[str, Any]:
-        return {"type": _TYPES[entry.stream].decode(), "content": entry.content}
-
-    def event(self, event: Told) -> tuple[str, dict[str, Any]]:
-        return "", {}
-
-
 class WattleSse(SseEncoder):
     """Server-sent events without names, each of which is one line that a worker wrote."""
-
-    words = _Words()
 
     @classmethod
     def entries(cls, stretch: Stretch) -> bytes:
