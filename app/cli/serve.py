@@ -95,9 +95,10 @@ def command(
         tell_shares(settings, settings.web_processes)
     make_private_folder(settings.workflows_dir)
     stop_seconds = max(_STOP_SECONDS, settings.web.shutdown_timeout + _STOP_MARGIN_SECONDS)
-    address = listeners[0][0].getsockname()[:2] if listeners else None
-    for sockets in listeners[:1]:
-        ports = [listener.getsockname()[1] for listener in sockets]
+    address = None
+    if listeners:
+        address = listeners[0][0].getsockname()[:2]
+        ports = [listener.getsockname()[1] for listener in listeners[0]]
         overrides |= dict(zip(("api.port", "api.wattle.port"), ports, strict=False))
     become_supervisor(
         Plan(
