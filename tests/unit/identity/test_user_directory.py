@@ -1,6 +1,9 @@
 """The users of the settings and of the store, and how soon a change counts."""
 
+from types import SimpleNamespace
+
 import pytest
+from kit.clock import Clock
 from kit.thrift import make_tables
 
 from app.domain import Role
@@ -28,14 +31,8 @@ def store(tmp_path):
 
 @pytest.fixture
 def clock(monkeypatch):
-    class Clock:
-        now = 1000.0
-
-        def monotonic(self):
-            return self.now
-
     made = Clock()
-    monkeypatch.setattr(module, "time", made)
+    monkeypatch.setattr(module, "time", SimpleNamespace(monotonic=made))
     return made
 
 
