@@ -9,6 +9,7 @@ from typing import Any
 import pytest
 from hypothesis import HealthCheck, settings
 from kit.fixtures import SETTINGS
+from kit.secrets import register
 from kit.service import Service, run_slipway
 from kit.stress import scaled
 from kit.tokens import SECRET, claims, sign
@@ -59,6 +60,7 @@ def headers(guarded: Service) -> dict[str, dict[str, str]]:
     wish = {"name": "narrow", "scopes": ["executions:read", "keys:read"]}
     narrow = guarded.client().send("POST", "/api_keys", json=wish).json()["key"]
     token = sign(claims(sub="jane", roles=["admin"]))
+    register(token)
     return {
         **made,
         "narrow key": {"Authorization": f"Bearer {narrow}"},
