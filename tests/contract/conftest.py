@@ -67,6 +67,13 @@ def root(launcher_name, request, tmp_path):
 
 
 @pytest.fixture
-def bench(launcher_name, root):
-    with JobBench(make_launcher(launcher_name, root), root) as bench:
+def launcher(launcher_name, root):
+    return make_launcher(launcher_name, root)
+
+
+@pytest.fixture
+def bench(launcher, root):
+    with JobBench(launcher, root) as bench:
         yield bench
+    # What a shim did not foresee.
+    assert not any(path.read_text() for path in root.rglob("shim.err"))

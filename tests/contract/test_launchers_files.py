@@ -12,7 +12,7 @@ from dataclasses import replace
 from pathlib import Path
 
 import pytest
-from job_bench import JobBench, make_launcher, wait_until
+from job_bench import wait_until
 
 from app.engine.launchers.base import JobPhase, Place, Stream
 from app.engine.launchers.shim import records
@@ -22,18 +22,6 @@ from app.engine.launchers.shim.places import Place as ShimPlace
 pytestmark = pytest.mark.shim
 
 ROOT = Path("/")
-
-
-@pytest.fixture
-def launcher(launcher_name, root):
-    return make_launcher(launcher_name, root)
-
-
-@pytest.fixture
-def bench(launcher, root):
-    with JobBench(launcher, root) as bench:
-        yield bench
-    assert not any(path.read_text() for path in root.rglob("shim.err"))
 
 
 @pytest.fixture
@@ -56,6 +44,16 @@ def at(path: Path) -> Place:
 def run(bench, script, **fields):
     """Run a script to its end; return its state and the job's folder."""
     folder = bench.bash(script, **fields)
+    return bench.end(folder), folder
+
+
+def run_on_a_full_disk(bench, script, **fields):
+    """Run a script to its end where the shim can write 20,000 bytes to each file."""
+    folder = bench.bash(f"echo ready; until [ -e go ]; do sleep 0.01; done; {script}", **fields)
+    bench.await_text(folder, "ready")
+    claim = json.loads(folder.joinpath(records.CLAIM).read_text())
+    resource.prlimit(claim["pid"], resource.RLIMIT_FSIZE, (20_000, 20_000))
+    bench.root.joinpath("work", "go").touch()
     return bench.end(folder), folder
 
 
@@ -250,13 +248,8 @@ def test_links_that_are_swapped_in_between_are_never_followed(tmp_path, launcher
 @pytest.mark.parametrize("launcher_name", ["local"])  # whose shim may be given a limit
 def test_a_full_disk_costs_output_and_nothing_else(bench, files):
     out = files / "stdout.log"
-    script = "echo ready; until [ -e go ]; do sleep 0.01; done; seq 50000; exit 6"
-    folder = bench.bash(script, stdout=at(out))
-    bench.await_text(folder, "ready")
-    claim = json.loads(folder.joinpath(records.CLAIM).read_text())
-    resource.prlimit(claim["pid"], resource.RLIMIT_FSIZE, (20_000, 20_000))
-    bench.root.joinpath("work", "go").touch()
-    assert bench.end(folder).exit_code == 6
+    state, folder = run_on_a_full_disk(bench, "seq 50000; exit 6", stdout=at(out))
+    assert state.exit_code == 6
     remark = bench.texts(folder, Stream.REMARK)
     assert any(f"bytes of output found no place in {out}" in text for text in remark)
     numbers = [int(line) for line in out.read_bytes().split()[1:]]
@@ -405,13 +398,7 @@ def test_a_result_that_has_no_place_is_a_fault(bench, files):
 @pytest.mark.parametrize("launcher_name", ["local"])  # whose shim may be given a limit
 def test_half_of_what_was_printed_is_no_result(bench, files):
     path = files / "result"
-    script = "echo ready; until [ -e go ]; do sleep 0.01; done; seq 50000"
-    folder = bench.bash(script, capture=at(path))
-    bench.await_text(folder, "ready")
-    claim = json.loads(folder.joinpath(records.CLAIM).read_text())
-    resource.prlimit(claim["pid"], resource.RLIMIT_FSIZE, (20_000, 20_000))
-    bench.root.joinpath("work", "go").touch()
-    state = bench.end(folder)
+    state, _ = run_on_a_full_disk(bench, "seq 50000", capture=at(path))
     assert state.exit_code == 0
     assert "bytes of output found no place on the disk" in state.fault
     assert not any(files.iterdir())

@@ -14,7 +14,7 @@ import time
 from pathlib import Path
 
 import pytest
-from job_bench import JobBench, make_launcher, wait_until
+from job_bench import JobBench, wait_until
 from kit.patience import PATIENCE_SECONDS
 
 from app.engine.launchers.base import JobPhase, JobState, Stream
@@ -24,18 +24,6 @@ from app.engine.launchers.shim import records
 from app.errors import InvalidRequest, UpstreamUnreachable
 
 pytestmark = pytest.mark.shim
-
-
-@pytest.fixture
-def launcher(launcher_name, root):
-    return make_launcher(launcher_name, root)
-
-
-@pytest.fixture
-def bench(launcher, root):
-    with JobBench(launcher, root) as bench:
-        yield bench
-    assert not any(path.read_text() for path in root.rglob("shim.err"))
 
 
 def claim_of(folder: Path) -> dict:
