@@ -6,7 +6,7 @@ import itertools
 import time
 
 import pytest
-from engine_kit import GONE, NODE, Bench, ScriptedLauncher, diamond, steps
+from engine_kit import GONE, NODE, ScriptedLauncher, diamond, steps
 
 from app.domain import DesiredState, ExecutionStatus, Level, LogStream, TaskStatus
 from app.engine.launchers.base import Stream
@@ -16,17 +16,6 @@ from app.errors import InvalidRequest, UpstreamRefused, UpstreamUnreachable
 SUCCESS, FAILED, SKIPPED = TaskStatus.SUCCESS, TaskStatus.FAILED, TaskStatus.SKIPPED
 CANCELLED, PENDING = TaskStatus.CANCELLED, TaskStatus.PENDING
 RUNNING, PAUSED = TaskStatus.RUNNING, TaskStatus.PAUSED
-
-
-@pytest.fixture(params=["one conductor", "another one at each look"])
-def bench(tmp_path, request):
-    """Make benches, all below one folder; what is kept between two looks must change nothing."""
-    forgetful = request.param != "one conductor"
-
-    def make(definition, **more):
-        return Bench(definition, tmp_path / "executions", forgetful=forgetful, **more)
-
-    return make
 
 
 def succeed_at_once(bench):

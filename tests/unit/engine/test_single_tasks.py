@@ -6,7 +6,7 @@ from dataclasses import replace
 from datetime import UTC, datetime
 
 import pytest
-from engine_kit import Bench, StoredCursors, diamond, steps
+from engine_kit import StoredCursors, diamond, steps
 
 from app.domain import DesiredState, ExecutionStatus, TaskStatus
 from app.engine.launchers.base import JobPhase
@@ -15,17 +15,6 @@ from app.engine.slots import Slots
 
 SUCCESS, FAILED, SKIPPED = TaskStatus.SUCCESS, TaskStatus.FAILED, TaskStatus.SKIPPED
 CANCELLED, PENDING, RUNNING = TaskStatus.CANCELLED, TaskStatus.PENDING, TaskStatus.RUNNING
-
-
-@pytest.fixture(params=["one conductor", "another one at each look"])
-def bench(tmp_path, request):
-    """Make benches, all below one folder; what is kept between two looks must change nothing."""
-    forgetful = request.param != "one conductor"
-
-    def make(definition, **more):
-        return Bench(definition, tmp_path / "executions", forgetful=forgetful, **more)
-
-    return make
 
 
 def chain(**of_step):
