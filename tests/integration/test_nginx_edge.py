@@ -145,6 +145,16 @@ def launched(site: Site, prefix: str = PREFIX) -> str:
     return str(made.headers["Location"])
 
 
+def assert_followed(site: Site, path: str) -> None:
+    """Check that the lines of an execution come as they are written."""
+    headers = {"Accept": "text/event-stream"}
+    with site.send("GET", f"{path}/logs", headers=headers, stream=True) as stream:
+        lines = (line for line in stream.iter_lines() if b'"line ' in line)
+        assert b"line 1" in next(lines)
+        assert site.send("GET", path).json()["status"] == "RUNNING", "it came while it ran"
+        assert len(list(lines)) == 4
+
+
 def test_what_the_service_says_of_addresses_leads_back_through_nginx(site: Site) -> None:
     location = launched(site)
     assert site.send("GET", location.removeprefix(PREFIX)).ok
@@ -159,12 +169,7 @@ def test_what_the_service_says_of_addresses_leads_back_through_nginx(site: Site)
 
 def test_streams_and_web_sockets_come_line_by_line(site: Site) -> None:
     path = launched(site).removeprefix(PREFIX)
-    headers = {"Accept": "text/event-stream"}
-    with site.send("GET", f"{path}/logs", headers=headers, stream=True) as stream:
-        lines = (line for line in stream.iter_lines() if b'"line ' in line)
-        assert b"line 1" in next(lines)
-        assert site.send("GET", path).json()["status"] == "RUNNING", "it came while it ran"
-        assert len(list(lines)) == 4
+    assert_followed(site, path)
     ticket = site.send("POST", f"{path}/tickets").json()["ticket"]
     socket = websocket.create_connection(
         f"{site.url.replace('https', 'wss')}{path}/ws?ticket={ticket}",
@@ -209,7 +214,7 @@ def test_wrong_logins_count_for_the_client_whatever_it_claims(site: Site) -> Non
         for n in range(12)
     ]
     assert 429 in statuses
-    assert site.send("GET", "/workflows", source="127.0.0.3").status_code == 200
+    assert site.send("GET", "/workflows", source=OTHER).status_code == 200
 
 
 def test_large_heads_are_passed_on_or_refused_as_such(site: Site) -> None:
@@ -239,12 +244,7 @@ def test_by_nginx_as_it_comes_streams_end_and_connections_are_not_kept(
         made.start(bare)
         made.url = made.nginx.url
         path = launched(made, prefix="")
-        headers = {"Accept": "text/event-stream"}
-        with made.send("GET", f"{path}/logs", headers=headers, stream=True) as stream:
-            lines = (line for line in stream.iter_lines() if b'"line ' in line)
-            assert b"line 1" in next(lines)
-            assert made.send("GET", path).json()["status"] == "RUNNING", "it came while it ran"
-            assert len(list(lines)) == 4
+        assert_followed(made, path)
         page = made.send("GET", f"{path}/logs?from=0&timeout=5s&levels=15").json()
         assert sum("line " in json.dumps(entry) for entry in page["logs"]) == 5
         body = "x" * 500_000
