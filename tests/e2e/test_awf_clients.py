@@ -18,6 +18,7 @@ from typing import Any
 import pytest
 import yaml
 from kit.client import Client
+from kit.guides import blocks
 from kit.patience import PATIENCE_SECONDS, await_that
 from kit.service import Service, clean_environment
 
@@ -180,7 +181,7 @@ def test_web_processes_that_launch_at_once_give_each_execution_a_name(
 def test_the_lines_of_the_guide_do_what_it_says(service_url: str, tmp_path: Path) -> None:
     if shutil.which("curl") is None:
         pytest.skip("no curl on this machine; see .ci/install-servers")
-    (block,) = re.findall(r"```sh\n(.*?)```", GUIDE.read_text(encoding="utf-8"), re.DOTALL)
+    (block,) = blocks(GUIDE.read_text(encoding="utf-8"))
     done = subprocess.run(
         ["bash", "-euo", "pipefail", "-c", block], cwd=tmp_path, capture_output=True, text=True,
         env=clean_environment({"URL": service_url, "no_proxy": "*"}),

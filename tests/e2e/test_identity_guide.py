@@ -5,8 +5,6 @@ from __future__ import annotations
 import json
 import re
 import shutil
-import subprocess
-import sys
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
@@ -16,30 +14,15 @@ import yaml
 from kit.certificates import Authority
 from kit.definitions import script, workflow
 from kit.fixtures import SETTINGS
-from kit.patience import PATIENCE_SECONDS
+from kit.guides import blocks, run_block
 from kit.servers.oidc import AUDIENCE, CLI, WEB, WEB_SECRET, OidcProvider
-from kit.service import Service, clean_environment, run_slipway
+from kit.service import Service, run_slipway
 from kit.visitor import Visitor
 
 from app.identity.scopes import SCOPES
 
 GUIDE = Path(__file__).parents[2] / "docs" / "guides" / "identities.md"
 PASSWORD = "a long password"
-SHELL = """
-set -euo pipefail
-slipway() { "$PYTHON" -P -m app.cli "$@"; }
-curl() {  # curl asks at the terminal for the password of -u ada
-    local words=() word
-    for word in "$@"; do
-        [ "$word" = ada ] && word="ada:$PASSWORD"
-        words+=("$word")
-    done
-    # Of a refusal only who asks for the head wants to see more than that it is one.
-    [[ " $* " == *" -si "* ]] || words+=(-f)
-    command curl --noproxy '*' -sS "${words[@]}"
-    echo
-}
-"""
 
 
 def part(title: str) -> str:
@@ -47,23 +30,14 @@ def part(title: str) -> str:
     return re.split(r"\n##+ ", text.partition(f"## {title}\n")[2])[0]
 
 
-def blocks(title: str, language: str = "sh") -> list[str]:
-    return re.findall(rf"```{language}\n(.*?)```", part(title), re.DOTALL)
+def lines(title: str, language: str = "sh") -> list[str]:
+    return blocks(part(title), language)
 
 
 @pytest.fixture
 def run(tmp_path: Path) -> Callable[..., str]:
-    if shutil.which("curl") is None or shutil.which("openssl") is None:
-        pytest.skip("no curl or no openssl on this machine; see .ci/install-servers")
-
     def run(block: str, **more: str) -> str:
-        env = clean_environment({"PYTHON": sys.executable, "PASSWORD": PASSWORD, **more})
-        done = subprocess.run(
-            ["bash", "-c", SHELL + block], cwd=tmp_path, env=env, capture_output=True, text=True,
-            check=False, timeout=PATIENCE_SECONDS,
-        )  # fmt: skip
-        assert done.returncode == 0, done.stderr
-        return done.stdout
+        return run_block(block, tmp_path, passwords={"ada": PASSWORD}, **more)
 
     return run
 
@@ -83,7 +57,7 @@ def test_keys_are_made_used_and_revoked(
 ) -> None:
     config = configured(tmp_path, ["basic", "api_key"])
     service = new_service(arguments=["--config", config]).start()
-    by_command, by_http, *_ = blocks("API keys")
+    by_command, by_http, *_ = lines("API keys")
     create, rest = by_command.split("slipway api-key list", 1)
     run(create)
     key = (tmp_path / "ada.key").read_text().strip()
@@ -104,7 +78,7 @@ def test_keys_are_made_used_and_revoked(
 def test_a_certificate_is_whom_it_names(
     tmp_path: Path, new_service: Callable[..., Service], run: Callable[..., str]
 ) -> None:
-    make, use = blocks("Certificates of clients")
+    make, use = lines("Certificates of clients")
     run(make)
     authority = Authority(tmp_path / "ca")
     pair = authority.issue("localhost")
@@ -126,7 +100,7 @@ def test_a_session_is_begun_used_and_ended(
     service = new_service(arguments=["--config", config]).start()
     flow = json.dumps(workflow("hello", script("a", "true")))
     (tmp_path / "data" / "workflows" / "hello.yaml").write_text(flow, encoding="utf-8")
-    [block] = blocks("Sessions")
+    [block] = lines("Sessions")
     said = [json.loads(line) for line in run(block, URL=service.url).splitlines() if line]
     begun, listed, ended = said
     assert begun["username"] == "ada"
@@ -146,8 +120,8 @@ def test_a_terminal_finds_the_issuer_and_signs_in_there(
     provider = OidcProvider(tmp_path, claims={"ada": {"roles": ["developer"]}})
     provider.start()
     try:
-        [opaque] = blocks("Opaque tokens", "yaml")
-        [client] = blocks("How a command line finds the issuer", "yaml")
+        [opaque] = lines("Opaque tokens", "yaml")
+        [client] = lines("How a command line finds the issuer", "yaml")
         auth = yaml.safe_load(opaque)["api"]["auth"] | yaml.safe_load(client)["api"]["auth"]
         auth["jwt"] |= {"issuer": provider.issuer, "audience": AUDIENCE}
         auth["introspection"] |= {"issuer": provider.issuer, "client_id": WEB}
@@ -157,7 +131,7 @@ def test_a_terminal_finds_the_issuer_and_signs_in_there(
         config.write_text(json.dumps({"data_dir": str(tmp_path / "data"), "api": {"auth": auth}}))
         env = {**SETTINGS, "INTROSPECTION_SECRET": WEB_SECRET}
         service = new_service(arguments=["--config", config], env=env).start()
-        [find] = blocks("How a command line finds the issuer")
+        [find] = lines("How a command line finds the issuer")
         challenge, _, metadata = run(find, URL=service.url).strip().partition("\n")
         assert "resource_metadata=" in challenge
         told = json.loads(metadata)
@@ -169,7 +143,7 @@ def test_a_terminal_finds_the_issuer_and_signs_in_there(
                 provider.restart()
             token = signed_in(service.url)
             assert ("." in token) != opaque_ones
-            [use] = blocks("OpenID Connect")
+            [use] = lines("OpenID Connect")
             listed = json.loads(run(use, URL=service.url, ACCESS_TOKEN=token))
             assert listed["executions"] == []
     finally:
@@ -178,7 +152,7 @@ def test_a_terminal_finds_the_issuer_and_signs_in_there(
 
 def signed_in(url: str) -> str:
     """Sign in as the program of the guide does, with a visitor who opens what it prints."""
-    [program] = blocks("How a command line finds the issuer", "python")
+    [program] = lines("How a command line finds the issuer", "python")
     program = program.replace("https://slipway.example.org", url)
     printed: list[str] = []
 

@@ -3,28 +3,21 @@
 from __future__ import annotations
 
 import json
-import re
-import subprocess
-import sys
 from collections.abc import Callable
 from pathlib import Path
 
 import requests
+from kit.guides import blocks, run_block
 from kit.patience import PATIENCE_SECONDS, await_that
-from kit.service import Service, clean_environment, run_slipway
+from kit.service import Service, run_slipway
 
 PAGE = Path(__file__).parents[2] / "docs" / "security.md"
 OLD, NEW = "the old password", "the new password"
-SHELL = """
-set -euo pipefail
-slipway() { "$PYTHON" -P -m app.cli "$@"; }
-"""
 
 
-def blocks() -> list[str]:
+def lines() -> list[str]:
     text = PAGE.read_text(encoding="utf-8")
-    section = text.partition("### Replacing secrets\n")[2].partition("\n### ")[0]
-    return re.findall(r"```sh\n(.*?)```", section, re.DOTALL)
+    return blocks(text.partition("### Replacing secrets\n")[2].partition("\n### ")[0])
 
 
 def test_they_do_what_it_says(tmp_path: Path, new_service: Callable[..., Service]) -> None:
@@ -55,14 +48,9 @@ def test_they_do_what_it_says(tmp_path: Path, new_service: Callable[..., Service
         return answer.status_code
 
     def run(block: str) -> None:
-        env = {"PYTHON": sys.executable, "PID": str(service.pid)}
-        done = subprocess.run(
-            ["bash", "-c", SHELL + block], cwd=tmp_path, env=clean_environment(env),
-            capture_output=True, text=True, check=False, timeout=PATIENCE_SECONDS,
-        )  # fmt: skip
-        assert done.returncode == 0, done.stderr
+        run_block(block, tmp_path, PID=str(service.pid))
 
-    another_password, another_key, another_signer, another_secret = blocks()
+    another_password, another_key, another_signer, another_secret = lines()
     old_key = (tmp_path / "old.key").read_text().strip()
     token = requests.post(
         f"{service.url}/auth/token", auth=("ada", OLD), timeout=PATIENCE_SECONDS

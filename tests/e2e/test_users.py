@@ -5,9 +5,7 @@ from __future__ import annotations
 import itertools
 import json
 import re
-import shutil
 import subprocess
-import sys
 import threading
 import time
 from collections.abc import Callable, Iterator
@@ -18,8 +16,9 @@ import pytest
 import requests
 from kit.definitions import script, workflow
 from kit.fixtures import SETTINGS
+from kit.guides import blocks, run_block
 from kit.patience import PATIENCE_SECONDS, await_that
-from kit.service import Service, clean_environment, run_slipway
+from kit.service import Service, run_slipway
 
 GUIDE = Path(__file__).parents[2] / "docs" / "guides" / "identities.md"
 HEADS = ("Users", "The a")
@@ -276,58 +275,33 @@ def test_what_was_changed_is_in_the_audit_although_everything_is_killed_at_once(
     assert answers(service, eve, "/executions") == OK
 
 
-AS_PEOPLE_DO = """
-set -euo pipefail
-slipway() { "$PYTHON" -P -m app.cli "$@"; }
-curl() {  # curl asks at the terminal for the password of -u root
-    local words=() word
-    for word in "$@"; do
-        case $word in
-            root) word="root:$ROOT_PASSWORD" ;;
-            eve) word="eve:a long password" ;;
-        esac
-        words+=("$word")
-    done
-    command curl --noproxy '*' -fsS "${words[@]}"
-    echo
-}
-"""
-
-
 def test_the_lines_of_the_guide_do_what_it_says(tmp_path: Path) -> None:
-    if shutil.which("curl") is None:
-        pytest.skip("no curl on this machine; see .ci/install-servers")
     text = GUIDE.read_text(encoding="utf-8")
     mine = [part for part in re.split(r"^## ", text, flags=re.MULTILINE) if part[:5] in HEADS]
-    blocks = [block for part in mine for block in re.findall(r"```sh\n(.*?)```", part, re.DOTALL)]
-    assert len(blocks) == 5
+    lines = [block for part in mine for block in blocks(part)]
+    assert len(lines) == 5
     guided = Service(tmp_path, env={**SETTINGS, "SLIPWAY_API__AUTH__TYPE": "basic"})
     config = tmp_path / "slipway.yaml"
     config.write_text(f"data_dir: {guided.data_dir}\napi: {{auth: {{type: basic}}}}\n", "utf-8")
+    passwords = {"root": ROOT[1], "eve": "a long password"}
     try:
         guided.start()
-        env = {"URL": guided.url, "PYTHON": sys.executable, "ROOT_PASSWORD": ROOT[1]}
         said = [
-            subprocess.run(
-                ["bash", "-c", AS_PEOPLE_DO + block], cwd=tmp_path, env=clean_environment(env),
-                input=f"{ROOT[1]}\n", capture_output=True, text=True, check=False,
-                timeout=PATIENCE_SECONDS,
-            )
-            for block in (*blocks[:2], *_with_eve_again(blocks[2:]))
-        ]  # fmt: skip
+            run_block(block, tmp_path, passwords=passwords, typed=f"{ROOT[1]}\n", URL=guided.url)
+            for block in (*lines[:2], *_with_eve_again(lines[2:]))
+        ]
     finally:
         guided.end()
-    assert [done.returncode for done in said] == [0] * len(said), [done.stderr for done in said]
-    assert "root: admin" in said[0].stdout
-    assert "ada: user, developer" in said[1].stdout
-    assert [event["action"] for event in _events(said[-1].stdout, 1)] == ["users:change"] * 2
+    assert "root: admin" in said[0]
+    assert "ada: user, developer" in said[1]
+    assert [event["action"] for event in _events(said[-1], 1)] == ["users:change"] * 2
 
 
-def _with_eve_again(blocks: list[str]) -> list[str]:
+def _with_eve_again(lines: list[str]) -> list[str]:
     """Put in that eve, whom the guide removes in the end, comes back for her own password."""
     again = """curl -u root -H 'Content-Type: application/json' $URL/users \\
       -d '{"username": "eve", "password": "a long password", "again": true}'"""
-    return [blocks[0], again, *blocks[1:]]
+    return [lines[0], again, *lines[1:]]
 
 
 def _events(said: str, line: int) -> list[dict[str, Any]]:

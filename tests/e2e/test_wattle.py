@@ -15,6 +15,7 @@ from typing import Any
 
 import pytest
 import requests
+from kit.guides import blocks
 from kit.patience import PATIENCE_SECONDS, await_that
 from kit.service import Service, is_alive
 
@@ -129,16 +130,12 @@ def events(response: requests.Response) -> Iterator[tuple[str, dict[str, str]]]:
 # The guide
 
 
-def blocks() -> list[str]:
-    return re.findall(r"```bash\n(.*?)```", GUIDE.read_text(encoding="utf-8"), re.DOTALL)
-
-
 def test_the_lines_of_the_guide_do_what_it_says(shared_service: Service) -> None:
     folders = [Path("/tmp/hello-world"), Path("/tmp/data-pipeline")]
     for folder in folders:
         shutil.rmtree(folder, ignore_errors=True)
     try:
-        for block in blocks():
+        for block in blocks(GUIDE.read_text(encoding="utf-8"), "bash"):
             line = block.replace("http://localhost:9240", shared_service.url)
             done = subprocess.run(
                 ["bash", "-c", line], capture_output=True, text=True, check=True,
