@@ -11,7 +11,7 @@ import pytest
 import requests
 from kit.fixtures import SETTINGS
 from kit.patience import PATIENCE_SECONDS
-from kit.service import Service, run_slipway
+from kit.service import Service, manage
 
 TRIES = 16
 ROOT = ("root", "the first password")
@@ -36,9 +36,7 @@ def folder(tmp_path_factory: pytest.TempPathFactory) -> Path:
 
 
 def run(env: dict[str, str], folder: Path, *words: str, password: str = "") -> str:
-    done = run_slipway(*words, "--data-dir", folder / "data", env=env, typed=password)
-    assert done.returncode == 0, done.stderr
-    return done.stdout
+    return manage(*words, "--data-dir", folder / "data", env=env, typed=password)
 
 
 @pytest.fixture(scope="module")

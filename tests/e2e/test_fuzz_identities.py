@@ -10,7 +10,7 @@ import pytest
 from hypothesis import HealthCheck, settings
 from kit.fixtures import SETTINGS
 from kit.secrets import register
-from kit.service import Service, run_slipway
+from kit.service import Service, manage
 from kit.stress import scaled
 from kit.tokens import SECRET, claims, sign
 from schemathesis import Case
@@ -38,9 +38,8 @@ def guarded(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Service]:
         "SLIPWAY_API__AUTH__SECRET": SECRET,
     }
     for role in PEOPLE[1:5]:
-        words = ("user", "add", f"the-{role}", "--role", role, "--data-dir", folder / "data")
-        added = run_slipway(*words, env=env, typed=PASSWORD)
-        assert added.returncode == 0, added.stderr
+        words = ("add", f"the-{role}", "--role", role, "--data-dir", folder / "data")
+        manage("user", *words, env=env, typed=PASSWORD)
     service = Service(folder, env=env)
     service.user = ("the-admin", PASSWORD)
     try:

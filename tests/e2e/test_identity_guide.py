@@ -16,7 +16,7 @@ from kit.definitions import script, workflow
 from kit.fixtures import SETTINGS
 from kit.guides import blocks, run_block
 from kit.servers.oidc import AUDIENCE, CLI, WEB, WEB_SECRET, OidcProvider
-from kit.service import Service, run_slipway
+from kit.service import Service, manage
 from kit.visitor import Visitor
 
 from app.identity.scopes import SCOPES
@@ -46,9 +46,7 @@ def configured(folder: Path, types: list[str], **more: object) -> Path:
     config = folder / "slipway.yaml"
     api = {"auth": {"type": types}, **more}
     config.write_text(json.dumps({"data_dir": str(folder / "data"), "api": api}))
-    arguments = ["user", "add", "ada", "--role", "user", "--config", config]
-    done = run_slipway(*arguments, typed=f"{PASSWORD}\n")
-    assert done.returncode == 0, done.stderr
+    manage("user", "add", "ada", "--role", "user", "--config", config, typed=f"{PASSWORD}\n")
     return config
 
 

@@ -9,7 +9,7 @@ from pathlib import Path
 import requests
 from kit.guides import blocks, run_block
 from kit.patience import PATIENCE_SECONDS, await_that
-from kit.service import Service, run_slipway
+from kit.service import Service, manage
 
 PAGE = Path(__file__).parents[2] / "docs" / "security.md"
 OLD, NEW = "the old password", "the new password"
@@ -33,9 +33,8 @@ def test_they_do_what_it_says(tmp_path: Path, new_service: Callable[..., Service
         ["user", "add", "ada", "--role", "user"],
         ["api-key", "create", "--owner", "ada", "--name", "nightly", "--expires-in", "720h"],
     ):
-        done = run_slipway(*arguments, "--config", config, typed=f"{OLD}\n", cwd=tmp_path)
-        assert done.returncode == 0, done.stderr
-    (tmp_path / "old.key").write_text(done.stdout)
+        printed = manage(*arguments, "--config", config, typed=f"{OLD}\n")
+    (tmp_path / "old.key").write_text(printed)
     (tmp_path / "new-password.txt").write_text(f"{NEW}\n")
     service = new_service(arguments=["--config", config], cwd=tmp_path).start()
 

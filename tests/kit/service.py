@@ -12,10 +12,13 @@ import sys
 import time
 from collections.abc import Iterator, Mapping, Sequence
 from contextlib import suppress
+from importlib import import_module
 from pathlib import Path
 from typing import Any
 
+import pytest
 import requests
+from click.testing import CliRunner
 from kit.client import Client
 from kit.patience import PATIENCE_SECONDS, await_that
 from kit.secrets import audited, command_lines, leaks, register, register_environment
@@ -55,6 +58,26 @@ def run_slipway(
         slipway(*arguments), env=clean_environment(env), cwd=cwd, capture_output=True, text=True,
         timeout=PATIENCE_SECONDS, check=False, input=typed,
     )  # fmt: skip
+
+
+def manage(
+    name: str, *arguments: str | Path, env: Mapping[str, str] | None = None, typed: str = ""
+) -> str:
+    """Run a ``slipway`` command on a store within this process, and return what it prints.
+
+    It does what the command does as a program, without the second of the processor's time that it
+    takes to start one. ``typed`` is its standard input.
+    """
+    register(typed.strip())
+    command = import_module(f"app.cli.{name.replace('-', '_')}").command
+    theirs = dict.fromkeys(name for name in os.environ if name.startswith("SLIPWAY_"))
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr("app.cli._store.guard_process", lambda: None)  # it is about this process
+        done = CliRunner(env={**theirs, **(env or {})}).invoke(
+            command, [*map(str, arguments)], input=typed
+        )
+    assert done.exit_code == 0, (done.output, done.exception)
+    return done.stdout
 
 
 def is_alive(pid: int) -> bool:
