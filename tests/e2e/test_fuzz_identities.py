@@ -82,14 +82,16 @@ def session(guarded: Service) -> Callable[[str], dict[str, str]]:
     return begin
 
 
-def fuzz(schema: Any, name: str) -> Any:
+def fuzz(schema: Any) -> Any:
     @schema.exclude(path_regex="^/users/me").parametrize()
+    @pytest.mark.parametrize("name", PEOPLE)
     @SOME
     def test(
         case: Case,
         guarded: Service,
         headers: dict[str, dict[str, str]],
         session: Callable[[str], dict[str, str]],
+        name: str,
     ) -> None:
         case.headers = {
             field: value for field, value in (case.headers or {}).items()
@@ -101,6 +103,4 @@ def fuzz(schema: Any, name: str) -> Any:
 
 
 for _document, _schema in SCHEMAS.items():
-    for _name in PEOPLE:
-        _test = f"test_no_request_to_{_document}_of_{_name.replace(' ', '_')}_breaks_the_service"
-        globals()[_test] = fuzz(_schema, _name)
+    globals()[f"test_no_request_to_{_document}_of_anybody_breaks_the_service"] = fuzz(_schema)
