@@ -151,7 +151,7 @@ class Matrix:
                 yield f"{case} is answered {response.status}, not {case.status}: {text}"
             if looks and self.things.rows(STRANGER) != before:
                 yield f"{case} changes something"
-            if endpoint.place and case.status == REACHED and endpoint.method != "GET":
+            if endpoint.place and endpoint.method != "GET" and response.status_code < 400:
                 self.things.used_up(endpoint.place, case.owner)
         is_blind = endpoint.place and not PLACES[endpoint.place].is_seen(who, STRANGER)
         if is_blind and hidden[FOREIGN] != hidden[UNKNOWN]:
