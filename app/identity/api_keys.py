@@ -149,6 +149,9 @@ class ApiKeyAuthenticator(Authenticator):
     def _roles(self, key: ApiKey) -> frozenset[Role]:
         """Return those roles of a key that its owner has by now."""
         owner = self._users.find(key.owner)
+        if owner is None and not key.foreign:
+            self._users.look()  # another process may have added them a moment ago
+            owner = self._users.find(key.owner)
         is_local = owner is not None and owner.local
         # Who has the name by now need not be whom an issuer of tokens knew by it, or the reverse.
         if is_local == key.foreign or (owner is not None and owner.disabled):

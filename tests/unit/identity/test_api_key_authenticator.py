@@ -5,13 +5,16 @@ from __future__ import annotations
 import time
 from dataclasses import replace
 from datetime import timedelta
+from types import SimpleNamespace
 
 import pytest
 import toy_dialect
+from kit.clock import Clock
 from service_kit import PASSWORDS, basic, open_service, settings_in, users
 
 from app.domain import Credential, Identity, Permission, Role
 from app.errors import ConfigError, InvalidRequest
+from app.identity import numbered
 from app.identity.api_key_form import FORM, digest_of, is_well_formed, make_key
 from app.identity.last_uses import LastUses
 from app.services.api_keys import Wish
@@ -46,6 +49,19 @@ def make(service, headers=ADA, **wish):
 
 def ask(service, headers, path="/executions", **more):
     return service.client.get(path, headers=headers, **more)
+
+
+def test_a_key_of_whom_another_process_added_a_moment_ago_is_good(tmp_path, monkeypatch):
+    monkeypatch.setattr(numbered, "time", SimpleNamespace(monotonic=Clock()))
+    auth = {**users(), "type": ["basic", "api_key"]}
+    one, other = (open_service(tmp_path, api__auth=auth) for _ in range(2))
+    assert ask(other, ADA).status_code == 200
+    new = {"username": "eve", "password": "a long password"}
+    assert one.client.post("/users", json=new, headers=ROOT).status_code == 201
+    key = make(one, basic("eve", new["password"]))["key"]
+    assert ask(other, bearer(key)).status_code == 200
+    for each in (one, other):
+        each.close()
 
 
 class TestForm:
