@@ -7,6 +7,7 @@ from collections.abc import Callable, Iterator
 from pathlib import Path
 
 import pytest
+from fakes.load_target import LoadTarget
 from kit.client import Client
 from kit.following import Relay
 from kit.servers.postgresql import PostgresqlServer
@@ -95,6 +96,13 @@ def no_faults(request: pytest.FixtureRequest, tmp_path: Path) -> Iterator[None]:
     for log in logs:
         assert "Traceback" not in log
         assert "crashed" not in log
+
+
+@pytest.fixture
+def load_target() -> Iterator[LoadTarget]:
+    """A target of load that has seen nothing yet."""
+    with LoadTarget() as target:
+        yield target
 
 
 @pytest.fixture(scope="session")
