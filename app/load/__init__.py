@@ -1,0 +1,1 @@
+"""Virtual users: definitions, and what runs them on slaves."""

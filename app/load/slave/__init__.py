@@ -1,0 +1,1 @@
+"""The process that makes the requests of virtual users, on any machine."""
