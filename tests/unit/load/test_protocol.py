@@ -4,6 +4,7 @@ from fractions import Fraction
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
+from load_kit import desired, histogram, register, report
 
 from app.load.messages import (
     Definition,
@@ -16,7 +17,6 @@ from app.load.messages import (
     TaskReport,
 )
 from app.load.protocol import LARGEST_TEXT, Malformed, from_master, from_slave, written
-from load_kit import desired, histogram, register, report
 
 FROM_SLAVE = [
     register(),
