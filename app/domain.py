@@ -784,3 +784,157 @@ class SshKey:
     fingerprint: str
     metadata: Mapping[str, JSON]
     created_at: datetime
+
+
+QUANTILES: Final = (50, 90, 95, 99)
+"""The percentiles that a :class:`Timing` holds."""
+
+
+@dataclass(frozen=True, slots=True)
+class Timing:
+    """How long things of one kind took, in microseconds; all 0 where there were none.
+
+    Attributes:
+        count: How many there were.
+        quantiles_us: At 50, 90, 95 and 99 percent, by the percent.
+    """
+
+    count: int = 0
+    min_us: int = 0
+    max_us: int = 0
+    avg_us: float = 0.0
+    quantiles_us: Mapping[int, int] = field(default_factory=lambda: dict.fromkeys(QUANTILES, 0))
+
+
+@dataclass(frozen=True, slots=True)
+class StepMetrics:
+    """How often one step ran, and how long that took."""
+
+    step_id: str
+    success: int
+    failure: int
+    duration: Timing
+
+    @property
+    def count(self) -> int:
+        """How often it came to its end, either way."""
+        return self.success + self.failure
+
+
+@dataclass(frozen=True, slots=True)
+class ThresholdState:
+    """Whether a threshold holds at the moment, or at the end.
+
+    Attributes:
+        value: What was compared; 0 where nothing was measured.
+    """
+
+    metric: str
+    condition: str
+    passed: bool
+    value: float
+
+
+@dataclass(frozen=True, slots=True)
+class ErrorKind:
+    """Errors of one kind in an execution.
+
+    Attributes:
+        step_id: Where they happened; empty for the execution itself.
+        at: When the first one happened.
+        count: How many there were.
+    """
+
+    code: str
+    message: str
+    step_id: str
+    at: datetime
+    count: int = 1
+
+
+@dataclass(frozen=True, slots=True)
+class NodeShare:
+    """What one node does for an execution.
+
+    Attributes:
+        node_id: The node.
+        status: As of the execution on this node; it has no share of the rest once that is final.
+        completed_vus: Virtual users that have come to their end.
+        completed_iterations: Iterations that came to their end here.
+        segment: Where its share of the whole begins and ends, 0 to 1. The current ones of all
+            nodes cover the whole.
+    """
+
+    node_id: str
+    status: ExecutionStatus
+    completed_vus: int
+    completed_iterations: int
+    segment: tuple[float, float]
+
+
+@dataclass(frozen=True, slots=True)
+class ExecutionMetrics:
+    """What an execution of virtual users has done so far.
+
+    Attributes:
+        vus: Virtual users at the moment; at the end the last number of them that was wanted.
+        iterations: Those that came to their end.
+        failed: How many of these failed.
+        interrupted: Iterations that were cut, which count in no other way.
+        dropped: Iterations that were due, and found no free virtual user.
+        running_us: Running time in microseconds, without pauses.
+        requests: HTTP requests.
+        requests_failed: How many of them failed.
+        iteration: Whole iterations.
+        steps: Each step that ran, nested ones too, in the order of the workflow.
+        thresholds: In the order of the workflow.
+        nodes: The shares that there are or were, by node.
+        errors: By their kinds, the first ones first.
+        final: Nothing of this changes any more.
+    """
+
+    vus: int = 0
+    iterations: int = 0
+    failed: int = 0
+    interrupted: int = 0
+    dropped: int = 0
+    running_us: int = 0
+    requests: Timing = field(default_factory=Timing)
+    requests_failed: int = 0
+    iteration: Timing = field(default_factory=Timing)
+    steps: tuple[StepMetrics, ...] = ()
+    thresholds: tuple[ThresholdState, ...] = ()
+    nodes: tuple[NodeShare, ...] = ()
+    errors: tuple[ErrorKind, ...] = ()
+    final: bool = False
+
+    @property
+    def request_rate(self) -> float:
+        """HTTP requests per second of running time."""
+        return self.requests.count * 1e6 / self.running_us if self.running_us else 0.0
+
+
+@dataclass(frozen=True, slots=True)
+class Node:
+    """A machine that works for the service, as it joined.
+
+    Attributes:
+        type: What it is to the service, such as ``worker``.
+        address: Where it runs, for people.
+        capabilities: What it can do, such as ``http_executor``.
+        labels: What it can be chosen by.
+        state: Its state: ``online``, ``busy``, ``draining`` or ``offline``.
+        load: The larger of its share of virtual users and of processor time; from 0, 1 is full.
+        active_tasks: How many executions it works for.
+        last_seen: When it last gave a sign of life.
+    """
+
+    id: str
+    type: str
+    address: str
+    capabilities: tuple[str, ...]
+    labels: Mapping[str, str]
+    state: str
+    load: float
+    active_tasks: int
+    last_seen: datetime
