@@ -60,6 +60,16 @@ BEGUN: Final = (TaskStatus.RUNNING, TaskStatus.PAUSED)
 """Statuses of tasks that have begun and not ended."""
 
 
+class NodeState(StrEnum):
+    """State of a machine, or of a process on one, that works for the service."""
+
+    ONLINE = "online"
+    BUSY = "busy"
+    """It has no room for more, or no processor time."""
+    DRAINING = "draining"
+    OFFLINE = "offline"
+
+
 class DesiredState(StrEnum):
     """What the user wants of an execution; the conductor makes it so."""
 

@@ -30,9 +30,10 @@ from app.store.schema import counters, executions
 if TYPE_CHECKING:
     from app.store._postgresql import BoundedConnection
 
-Kind = Literal["changed", "wanted", "touched"]
+Kind = Literal["changed", "wanted", "touched", "assigned"]
 """``changed``: what readers wait for; ``wanted``: what the conductor must act on; ``touched``: what
-readers see and nobody waits for, such as the moment at which a status was last true."""
+readers see and nobody waits for, such as the moment at which a status was last true; ``assigned``:
+what whoever holds connections of slaves must tell them."""
 
 _KINDS: tuple[Kind, ...] = get_args(Kind)
 

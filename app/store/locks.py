@@ -15,6 +15,7 @@ class Lock(IntEnum):
     UPLOAD = 0x55504C44
     SSH_KEY = 0x53534B59
     NAME = 0x4E414D45
+    RESERVE = 0x52455345
 
 
 _OF_ALL = text("SELECT pg_advisory_xact_lock(:lock)")

@@ -126,6 +126,7 @@ executions = Table(
     Column("changed", BigInteger, nullable=False, server_default=text("0")),
     Column("wanted", BigInteger, nullable=False, server_default=text("0")),
     Column("touched", BigInteger, nullable=False, server_default=text("0")),
+    Column("assigned", BigInteger, nullable=False, server_default=text("0")),
     Column("lease_owner", String(100)),
     Column("lease_until", Instant),
     Column("node", String(255)),
@@ -140,10 +141,19 @@ executions = Table(
     Index("ix_executions_workflow_name", "workflow_name", "number"),
     Index("ix_executions_reference_key", "reference_key", unique=True),
     Index("ix_executions_upstream_id", "upstream_id"),
+    # Those that we give ourselves, of executions of virtual users.
+    Index(
+        "ix_executions_exec_id",
+        "upstream_id",
+        unique=True,
+        sqlite_where=text("upstream_id LIKE 'exec-%'"),
+        postgresql_where=text("upstream_id LIKE 'exec-%'"),
+    ),
     Index("ix_executions_continues", "continues", unique=True),
     Index("ix_executions_changed", "changed"),
     Index("ix_executions_wanted", "wanted"),
     Index("ix_executions_touched", "touched"),
+    Index("ix_executions_assigned", "assigned"),
     Index(
         "ix_executions_active",
         "number",
@@ -165,10 +175,11 @@ spent_names = Table(
 counters = Table(
     "counters",
     metadata,
-    # "changed", "wanted" and "touched": the last number that was given out. What is given out never
-    # falls, also when the row that holds the highest is deleted, so no feed can have passed it
-    # already. "withdrawn" counts those rows, "users" the changes of users, "api_keys" those
-    # of API keys, "signing_keys" those of the keys that sign tokens, "sessions" those of sessions.
+    # "changed", "wanted", "touched", "assigned": the last number that was given out. What is given
+    # out never falls, also when the row that holds the highest is deleted, so no feed can have
+    # passed it already. "withdrawn" counts those rows, "users" the changes of users, "api_keys"
+    # those of API keys, "signing_keys" those of the keys that sign tokens, "sessions" those of
+    # sessions.
     Column("name", String(16), primary_key=True),
     Column("value", BigInteger, nullable=False),
     sqlite_with_rowid=False,
@@ -478,4 +489,97 @@ uploaded_definitions = Table(
     Column("summary", Json, nullable=False),
     Column("uploaded_by", String(100), nullable=False, index=True),
     Column("uploaded_at", Instant, nullable=False),
+)
+
+slaves = Table(
+    "slaves",
+    metadata,
+    Column("id", String(100), primary_key=True),
+    Column("type", String(32), nullable=False),
+    Column("address", String(255), nullable=False),
+    Column("capabilities", Json, nullable=False),
+    Column("labels", Json, nullable=False),
+    Column("cpu_cores", Integer, nullable=False),
+    Column("memory_mb", BigInteger, nullable=False),
+    Column("max_vus", Integer, nullable=False),
+    # Of the process that registered last, and the connection that it speaks by; NULL without one.
+    Column("incarnation", String(64), nullable=False),
+    Column("connection", String(64)),
+    # What operators want of it; no beat changes that.
+    Column("draining", Boolean, nullable=False, server_default=false()),
+    Column("load", Float, nullable=False, server_default=text("0")),
+    Column("active_tasks", Integer, nullable=False, server_default=text("0")),
+    Column("registered_at", Instant, nullable=False),
+    Column("seen_at", Instant, nullable=False),
+    # Until when somebody would start it, and since when that is wanted.
+    Column("offered_until", Instant),
+    Column("called_at", Instant),
+    sqlite_with_rowid=False,
+)
+
+load_runs = Table(
+    "load_runs",
+    metadata,
+    Column("execution", BigInteger, primary_key=True),
+    # Grows with each write of a conductor: of two that read the same, one writes.
+    Column("generation", Integer, nullable=False),
+    # How many virtual users somebody asked for; NULL for what the definition says.
+    Column("scaled", Integer),
+    Column("state", Json),
+    sqlite_with_rowid=False,
+)
+
+load_tasks = Table(
+    "load_tasks",
+    metadata,
+    Column("id", String(32), primary_key=True),
+    Column("execution", BigInteger, nullable=False),
+    Column("execution_id", String(64), nullable=False),
+    Column("slave", String(100), nullable=False),
+    Column("incarnation", String(64), nullable=False),
+    Column("generation", Integer, nullable=False),
+    Column("desired", Json, nullable=False),
+    # Virtual users that its slave keeps free for it; 0 once it is to end.
+    Column("reserved", Integer, nullable=False),
+    Index("ix_load_tasks_execution", "execution"),
+    Index("ix_load_tasks_slave", "slave"),
+    sqlite_with_rowid=False,
+)
+
+# What the slaves of tasks said last, apart from what is wanted of them: each has one writer.
+load_reports = Table(
+    "load_reports",
+    metadata,
+    Column("task", String(32), primary_key=True),
+    # Of the beat that brought it.
+    Column("sequence", BigInteger, nullable=False),
+    Column("generation", Integer, nullable=False),
+    Column("ended", Boolean, nullable=False),
+    Column("report", Json),
+    Column("at", Instant, nullable=False),
+    sqlite_with_rowid=False,
+)
+
+load_metrics = Table(
+    "load_metrics",
+    metadata,
+    Column("execution", BigInteger, primary_key=True),
+    Column("document", Json, nullable=False),
+    Column("series", Json, nullable=False),
+    Column("at", Instant, nullable=False),
+    sqlite_with_rowid=False,
+)
+
+load_definitions = Table(
+    "load_definitions",
+    metadata,
+    Column("workflow_id", String(100), primary_key=True),
+    Column("name", String(512), nullable=False),
+    Column("description", Text, nullable=False),
+    # Under which `definitions` has what it says.
+    Column("digest", String(64), nullable=False),
+    Column("size_bytes", Integer, nullable=False),
+    Column("submitted_by", String(100), nullable=False, index=True),
+    Column("submitted_at", Instant, nullable=False),
+    sqlite_with_rowid=False,
 )

@@ -26,6 +26,7 @@ _MODULES = (
     "test_migrations", "test_names_and_tasks", "test_uploads", "test_references_and_lists",
     "test_execution_views", "test_given_names", "test_task_wishes", "test_retention",
     "test_stored_users", "test_audit_log", "test_continued", "test_standing_workflows",
+    "test_slaves",
 )  # fmt: skip
 _FIXTURES = {
     "changes",
@@ -41,6 +42,8 @@ _FIXTURES = {
     "standing",
     "wishes",
     "clock",
+    "slaves",
+    "load_tasks",
     "snapshots",
     "unused",
 }

@@ -90,8 +90,8 @@ def test_what_was_counted_before_there_was_a_counter_goes_on_from_there(kit):
     with kit.database.read() as connection:
         counted = connection.execute(text("SELECT name, value FROM counters ORDER BY name"))
         assert [tuple(row) for row in counted] == [
-            ("api_keys", 0), ("changed", 41), ("sessions", 0), ("signing_keys", 0), ("touched", 0),
-            ("users", 0), ("wanted", 40), ("withdrawn", 0),
+            ("api_keys", 0), ("assigned", 0), ("changed", 41), ("sessions", 0), ("signing_keys", 0),
+            ("touched", 0), ("users", 0), ("wanted", 40), ("withdrawn", 0),
         ]  # fmt: skip
 
 
