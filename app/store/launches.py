@@ -39,7 +39,7 @@ from app.store.execution_rows import (
     want,
 )
 from app.store.execution_views import WHOLE
-from app.store.given_names import NEXT_NAME, name_parameters
+from app.store.given_names import NEXT_FREE_NAME, NEXT_NAME, name_parameters
 from app.store.locks import Lock, take_lock
 from app.store.names import fitted, storable
 from app.store.schema import executions, launch_keys, spent_names, tasks
@@ -49,7 +49,7 @@ from app.store.standing import lead, succeed
 _ADD = insert(executions).values(awf_name=NEXT_NAME).returning(*WHOLE.columns)
 _ADD_ON_POSTGRESQL = (
     postgresql.insert(executions)
-    .values(awf_name=NEXT_NAME)
+    .values(awf_name=NEXT_FREE_NAME)
     .on_conflict_do_nothing(index_elements=[executions.c.awf_name])
     .returning(*WHOLE.columns)
 )
@@ -69,7 +69,7 @@ _SUCCESSOR = select(executions.c.id).where(executions.c.continues == bindparam("
 _SPEND_NAME = insert(spent_names)
 
 _CREATE_ATTEMPTS = 10
-_NAME_ATTEMPTS = 1000
+_NAME_ATTEMPTS = 100
 _LIMITS = {
     "execution_id": 64, "orchestrator": 64, "workflow_id": 512, "owner": 100, "key": 255,
 }  # fmt: skip
@@ -408,9 +408,7 @@ def _add(connection: Connection, values: Mapping[str, Any], *, notify: bool) -> 
         row = connection.execute(statement, values).one_or_none()
         if row is not None:
             return row
-        # Another transaction has just been given this name. The next statement sees that. All who
-        # lost go on one after the other: together, all but one would lose each time.
-        take_lock(connection, Lock.NAME, values["of_stem"])
+        # Whoever gave this name was done just after the statement began; the next one sees that.
     text = "Too many executions of this workflow are begun at once."
     raise Conflict(text, retry_after_seconds=1)
 

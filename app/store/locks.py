@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from enum import IntEnum
 
-from sqlalchemy import Connection, text
+from sqlalchemy import BigInteger, Boolean, ColumnElement, Connection, func, literal, text
 
 
 class Lock(IntEnum):
@@ -38,3 +38,16 @@ def take_lock(connection: Connection, lock: Lock, owner: str | None = None) -> N
         connection.execute(_OF_ALL, {"lock": int(lock)})
     else:
         connection.execute(_OF_ONE, {"lock": int(lock), "owner": owner})
+
+
+def try_lock(lock: Lock, of: ColumnElement[str]) -> ColumnElement[bool]:
+    """Return the expression that takes a lock where nobody else has it, and says whether it did.
+
+    For statements of PostgreSQL only; the transaction has the lock until its end.
+
+    Args:
+        lock: What the transaction does.
+        of: Each value has a lock of its own.
+    """
+    key = func.hashtextextended(of, literal(int(lock), BigInteger))
+    return func.pg_try_advisory_xact_lock(key, type_=Boolean)

@@ -5,17 +5,20 @@ from __future__ import annotations
 import sys
 import threading
 from collections.abc import Iterator
+from concurrent.futures import ThreadPoolExecutor
+from datetime import UTC, datetime
 from importlib import import_module
 from pathlib import Path
 
 import psycopg
 import pytest
-from kit.patience import PATIENCE_SECONDS
-from sqlalchemy import make_url
+from kit.patience import PATIENCE_SECONDS, await_that
+from sqlalchemy import make_url, select, text
 
 from app.store import migrate
 from app.store.changes import open_feed
 from app.store.database import Database
+from app.store.given_names import NEXT_FREE_NAME, name_parameters
 
 sys.path.insert(0, str(Path(__file__).parents[1] / "unit" / "store"))
 
@@ -52,6 +55,8 @@ _ELSEWHERE = {
     "test_a_feed_of_sqlite_that_fails_for_one_who_asks_opens_again",
 }
 """What says nothing of PostgreSQL."""
+MOMENT = datetime(2023, 12, 9, 14, 30, 22, 774_000, tzinfo=UTC)
+STEM = "flow-20231209-143022"
 
 for _module in map(import_module, _MODULES):
     for _name, _value in vars(_module).items():
@@ -108,3 +113,50 @@ def test_a_feed_whose_connection_is_cut_comes_back_and_has_everybody_look(kit, d
     assert told.wait(PATIENCE_SECONDS)
     assert ids == {execution.id}
     feed.close()
+
+
+def test_launches_of_one_workflow_wait_for_no_other_and_a_gap_holds_up_nobody(kit, monkeypatch):
+    monkeypatch.setattr("app.store.launches.now", lambda: MOMENT)
+
+    def begin(transaction):
+        return kit.launches._create(transaction, kit.intent()).awf_name
+
+    with kit.database.engine().connect() as one, kit.database.engine().connect() as two:
+        # A launch that waited for one of these would wait until the end of the test.
+        assert [begin(one), begin(two)] == [STEM, f"{STEM}-2"]
+        assert kit.create().awf_name == f"{STEM}-3"
+        two.rollback()
+        one.commit()
+    # Two of three names are given, and the third of them is not given again.
+    assert [kit.create().awf_name for _ in range(2)] == [f"{STEM}-4", f"{STEM}-5"]
+
+
+def test_a_name_that_somebody_gives_without_its_lock_is_lost_without_an_error(kit, monkeypatch):
+    monkeypatch.setattr("app.store.launches.now", lambda: MOMENT)
+    other = kit.create(workflow_id="another")
+    give = text("UPDATE executions SET awf_name = :name WHERE id = :id")
+    waiting = "SELECT count(*) FROM pg_locks WHERE NOT granted"
+    with kit.database.engine().connect() as elsewhere, ThreadPoolExecutor(1) as pool:
+        elsewhere.execute(give, {"name": STEM, "id": other.id})
+        launch = pool.submit(kit.create)
+        with kit.database.read() as reader:
+            await_that(lambda: reader.exec_driver_sql(waiting).scalar(), "it waits for the name")
+        elsewhere.commit()
+        assert launch.result(PATIENCE_SECONDS).awf_name == f"{STEM}-2"
+
+
+def test_a_long_series_of_names_and_many_executions_are_never_read_as_a_whole(kit):
+    """Each launch looks a few names up in the index, whatever the planner makes of the rest."""
+    rows = text(
+        "INSERT INTO executions (id, awf_name, orchestrator, workflow_id, workflow_name, owner,"
+        " inputs, status, desired, created_at, as_of) SELECT 'x' || n, 'other-' || n, '', '', '',"
+        " '', '{}', 'SUCCESS', 'RUN', 1, 1 FROM generate_series(1, 3000) AS n"
+    )
+    kit.database.write(lambda connection: connection.execute(rows))
+    statement = select(NEXT_FREE_NAME)
+    with kit.database.engine().connect() as connection:
+        connection.exec_driver_sql("ANALYZE executions")
+        asked = statement.compile(dialect=connection.dialect)
+        values = {**asked.params, **name_parameters("flow", MOMENT)}
+        plan = connection.exec_driver_sql(f"EXPLAIN {asked}", values).scalars().all()
+    assert [line for line in plan if "Seq Scan on executions" in line] == []

@@ -14,6 +14,8 @@ from app.store.launches import UsedKey
 MOMENT = datetime(2023, 12, 9, 14, 30, 22, 774_000, tzinfo=UTC)
 STEM = "flow-20231209-143022"
 CROWD = 16
+PROCESSES = 4
+THOUSAND = 1008  # so many for each of the crowd
 
 
 @pytest.fixture
@@ -59,17 +61,17 @@ def test_workflows_that_begin_alike_for_long_stay_apart(kit, standing):
     assert names == [stem, f"{stem}-2", f"{stem}-3"]
 
 
-def test_processes_that_launch_at_the_same_time_get_names_without_a_gap(kit, standing):
-    stores = [Database(kit.database.url) for _ in range(4)]
+def test_a_thousand_launches_at_once_by_several_processes_get_names_without_a_gap(kit, standing):
+    stores = [Database(kit.database.url) for _ in range(PROCESSES)]
 
     def work(index):
-        mine = StoreKit(stores[index])
-        return [mine.create(execution_id=f"{index}-{n}").awf_name for n in range(10)]
+        mine = StoreKit(stores[index % PROCESSES])
+        return [mine.create(execution_id=f"{index}-{n}").awf_name for n in range(THOUSAND // CROWD)]
 
-    given = [name for names in together(4, work) for name in names]
+    given = [name for names in together(CROWD, work) for name in names]
     for store in stores:
         store.dispose()
-    assert sorted(given) == sorted(numbered(40))
+    assert sorted(given) == sorted(numbered(THOUSAND))
 
 
 def test_launches_at_the_same_time_lose_a_name_to_another_once_each(kit, standing):
@@ -83,8 +85,20 @@ def test_launches_at_the_same_time_lose_a_name_to_another_once_each(kit, standin
     event.listen(kit.database.engine(), "before_cursor_execute", note)
     intents = [kit.intent() for _ in range(CROWD)]
     together(CROWD, lambda i: kit.launches.create(intents[i]))
-    # Whoever lost goes on alone, and can only lose to one who has not lost before.
+    # A name is lost only to one that was given in the moment between a look and its lock.
     assert CROWD <= len(attempts) <= 2 * CROWD
+
+
+def test_a_launch_that_failed_keeps_no_other_from_a_name(kit, standing):
+    kit.create()
+
+    def fail(connection):
+        kit.launches._create(connection, kit.intent())
+        raise NotFound("It fails after it was given a name.")
+
+    with pytest.raises(NotFound):
+        kit.database.write(fail)
+    assert [kit.create().awf_name for _ in range(2)] == [f"{STEM}-2", f"{STEM}-3"]
 
 
 def test_a_name_is_not_given_again_after_its_launch_was_withdrawn(kit, standing):
