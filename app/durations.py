@@ -37,6 +37,22 @@ def parse_duration(text: str) -> float:
     Raises:
         ValueError: The text is not a duration, or one of more than 292 years.
     """
+    return float(_nanoseconds(text) / _NANOSECONDS["s"])
+
+
+def parse_go_duration(text: str) -> int:
+    """Read a duration as :func:`parse_duration` does, in microseconds.
+
+    Returns:
+        Microseconds; what is between two of them is rounded to the nearest.
+
+    Raises:
+        ValueError: As :func:`parse_duration`.
+    """
+    return round(_nanoseconds(text) / _NANOSECONDS["us"])
+
+
+def _nanoseconds(text: str) -> Decimal:
     match = _DURATION.fullmatch(text)
     if not match:
         raise ValueError("must be a duration such as 500ms, 90s or 1m30s")
@@ -45,8 +61,7 @@ def parse_duration(text: str) -> float:
     )
     if nanoseconds > _LONGEST_NANOSECONDS:
         raise ValueError("must be a duration of at most 292 years")
-    seconds = float(nanoseconds / _NANOSECONDS["s"])
-    return -seconds if match[1] == "-" else seconds
+    return -nanoseconds if match[1] == "-" else nanoseconds
 
 
 def format_duration(seconds: float) -> str:
@@ -69,3 +84,38 @@ def format_duration(seconds: float) -> str:
         unit = next(unit for unit, size in _NANOSECONDS.items() if size <= nanoseconds)
         text += f"{Decimal(nanoseconds) / _NANOSECONDS[unit]:f}{unit}"
     return text
+
+
+def format_go_duration(microseconds: int, digits: int | None = None) -> str:
+    """Write a duration as Go's ``Duration.String`` does.
+
+    Source: https://pkg.go.dev/time#Duration.String (Go 1.23).
+
+    Args:
+        microseconds: The duration.
+        digits: Significant digits to which it is rounded first; None for all of them.
+
+    Returns:
+        Such as ``849\N{MICRO SIGN}s``, ``51.231ms``, ``1.006s``, ``5m0s``, ``1h0m0.5s`` and ``0s``.
+    """
+    left = abs(microseconds)
+    if digits is not None:
+        left = round(left, min(0, digits - len(str(left))))
+    sign = "-" if microseconds < 0 and left else ""
+    if left < _MICROSECONDS["ms"]:
+        return f"{sign}{left}\N{MICRO SIGN}s" if left else "0s"
+    if left < _MICROSECONDS["s"]:
+        return f"{sign}{_decimal(left, _MICROSECONDS['ms'])}ms"
+    minutes, left = divmod(left, _MICROSECONDS["m"])
+    hours, minutes = divmod(minutes, 60)
+    text = f"{hours}h{minutes}m" if hours else f"{minutes}m" if minutes else ""
+    return f"{sign}{text}{_decimal(left, _MICROSECONDS['s'])}s"
+
+
+_MICROSECONDS: Final = {unit: size // 1000 for unit, size in _NANOSECONDS.items()}  # of each unit
+
+
+def _decimal(count: int, size: int) -> str:
+    """Write ``count / size``, exactly, where ``size`` is a power of ten."""
+    whole, rest = divmod(count, size)
+    return f"{whole}.{rest:0{len(str(size)) - 1}}".rstrip("0").rstrip(".")
