@@ -2,8 +2,8 @@ import json
 from fractions import Fraction
 
 import pytest
-from hypothesis import HealthCheck, given, settings
 from definition_strategies import DEFINITIONS
+from hypothesis import HealthCheck, given, settings
 
 from app.load import definition as d
 
