@@ -925,6 +925,31 @@ class ExecutionMetrics:
 
 
 @dataclass(frozen=True, slots=True)
+class SeriesPoint:
+    """How an execution of virtual users stood at one moment of its course.
+
+    Attributes:
+        at: The moment.
+        running_us: Running time until then in microseconds, without pauses.
+        vus: Virtual users then.
+        iterations: Until then.
+        requests: Until then.
+        requests_failed: Until then.
+        avg_us: Mean duration of the requests of the second before, in microseconds; 0 without any.
+        p95_us: The duration below which 95 % of them were.
+    """
+
+    at: datetime
+    running_us: int
+    vus: int
+    iterations: int
+    requests: int
+    requests_failed: int
+    avg_us: float
+    p95_us: float
+
+
+@dataclass(frozen=True, slots=True)
 class Node:
     """A machine that works for the service, as it joined.
 

@@ -31,6 +31,7 @@
     ├── LimitExceeded             too much, or too often
     │   └── QuotaExceeded         more than a policy with a name allows
     ├── CapabilityMissing         this orchestrator cannot do that
+    ├── NodesMissing              the nodes that there are cannot carry this
     ├── ConfigError               the service cannot start like this
     └── UpstreamError             something behind us failed
         ├── UpstreamRefused       it understood, and said no
@@ -375,6 +376,13 @@ class CapabilityMissing(SlipwayError):
     """The orchestrator behind this has no such ability."""
 
     code = "not_implemented"
+
+
+class NodesMissing(SlipwayError):
+    """There are no nodes that could do this, or too few; later there may be."""
+
+    code = "nodes_missing"
+    retryable = True
 
 
 class ConfigError(SlipwayError):

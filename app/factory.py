@@ -49,7 +49,9 @@ from app.services.follow_notes import FollowNotes
 from app.services.health import HealthService
 from app.services.inputs import SECONDS, InputChecker
 from app.services.launching import LaunchService
+from app.services.load_metrics import LoadMetricsService
 from app.services.logs import LogService
+from app.services.nodes import NodeService
 from app.services.numbers import NumberChecker
 from app.services.places import Places
 from app.services.rate_limits import RateLimits
@@ -61,6 +63,7 @@ from app.services.standing import StandingService
 from app.services.standing_follow import StandingFollowService
 from app.services.steering import SteeringService
 from app.services.stretches import Stretches
+from app.services.submissions import SubmissionService
 from app.services.tasks import TaskService
 from app.services.tickets import TicketService
 from app.services.tokens import TokenService
@@ -238,6 +241,9 @@ def _services(
         workflows=workflow_service,
         executions=service,
         launching=launching,
+        submissions=SubmissionService(orchestrators, launching),
+        load_metrics=LoadMetricsService(orchestrators, service, access, changes, reads=reads),
+        nodes=NodeService(orchestrators),
         standing=standing,
         standing_follow=StandingFollowService(
             standing,

@@ -8,7 +8,7 @@ gets back with the next call. What is cheap to rebuild (a login, a cache) may li
 from __future__ import annotations
 
 from abc import ABC, abstractmethod
-from collections.abc import Callable, Collection, Mapping
+from collections.abc import Callable, Collection, Mapping, Sequence
 from dataclasses import dataclass, field
 from datetime import datetime
 from enum import StrEnum
@@ -19,13 +19,17 @@ from app.domain import (
     Carried,
     DesiredTaskState,
     DrivenExecution,
+    ExecutionMetrics,
     ExecutionStatus,
+    ExecutionSummary,
     FaultyWorkflow,
     FoundWorkflow,
     Identity,
     Launch,
+    Node,
     Observation,
     ResolvedWorkflow,
+    SeriesPoint,
     Workflow,
     WorkflowDescription,
 )
@@ -43,6 +47,11 @@ class Capability(StrEnum):
     ADOPT = "adopt"
     TASK_CONTROL = "control tasks"
     CONTINUE = "continue what has ended"
+    SCALE = "scale"
+    NODES = "tell its nodes"
+    DRAIN = "drain nodes"
+    METRICS = "measure"
+    SUBMIT = "take submissions"
 
 
 @dataclass(frozen=True, slots=True)
@@ -82,6 +91,11 @@ _METHODS: Mapping[Capability, tuple[str, ...]] = {
     Capability.ADOPT: ("adopt", "lets_in"),
     Capability.TASK_CONTROL: ("control_task",),
     Capability.CONTINUE: ("carry_over", "hold_back"),
+    Capability.SCALE: ("scale",),
+    Capability.NODES: ("nodes", "node"),
+    Capability.DRAIN: ("drain", "undrain"),
+    Capability.METRICS: ("metrics", "series"),
+    Capability.SUBMIT: ("submit",),
 }
 
 
@@ -277,6 +291,16 @@ class Orchestrator(ABC):
         """
         return None
 
+    def exec_id(self, execution_id: str) -> str | None:
+        """Return another id of ours that an execution has from its launch on; None for none.
+
+        It stands where :meth:`upstream_id` would, and no two executions have the same.
+
+        Args:
+            execution_id: Our own id.
+        """
+        return None
+
     def require(self, capability: Capability) -> None:
         """Make sure of a capability before it is used.
 
@@ -458,6 +482,82 @@ class Continuer(Protocol):
         """
 
 
+class Submitter(Protocol):
+    """What :attr:`Capability.SUBMIT` adds."""
+
+    def submit(self, definition: str | Mapping[str, JSON], identity: Identity) -> FoundWorkflow:
+        """Take a definition that is to be launched right away, and offer it from now on.
+
+        It takes the place of an earlier one of the same id; executions of that go on.
+
+        Args:
+            definition: The text of one, or the object that it says.
+            identity: Who submits it.
+
+        Returns:
+            Exactly this definition, whatever is submitted meanwhile.
+
+        Raises:
+            InvalidDefinition: With all of its faults.
+            LimitExceeded: Too many definitions of this user wait to be checked.
+        """
+
+
+class Scaler(Protocol):
+    """What :attr:`Capability.SCALE` adds."""
+
+    def scale(self, execution: DrivenExecution, target_vus: int, identity: Identity) -> None:
+        """Ask for another number of virtual users; on return that is written down.
+
+        Raises:
+            InvalidRequest: It is more than this caller may have, or than the execution can.
+            Conflict: The execution has ended, or its end was asked for.
+            NodesMissing: The nodes that there are cannot carry them.
+        """
+
+
+class NodeKeeper(Protocol):
+    """What :attr:`Capability.NODES` adds."""
+
+    def nodes(self) -> list[Node]:
+        """List the nodes, by id, those that are away among them."""
+
+    def node(self, node_id: str) -> Node:
+        """Return one.
+
+        Raises:
+            NotFound: There is none with this id.
+        """
+
+
+class Drainer(Protocol):
+    """What :attr:`Capability.DRAIN` adds."""
+
+    def drain(self, node_id: str) -> None:
+        """Give a node no new work; what it has begun goes on to its end.
+
+        Raises:
+            NotFound: There is none with this id.
+        """
+
+    def undrain(self, node_id: str) -> None:
+        """Let a node have new work again.
+
+        Raises:
+            NotFound: There is none with this id.
+        """
+
+
+class Meter(Protocol):
+    """What :attr:`Capability.METRICS` adds."""
+
+    def metrics(self, execution: ExecutionSummary) -> ExecutionMetrics:
+        """Return what an execution has done so far; all zeros before it has begun."""
+
+    def series(self, execution: ExecutionSummary) -> Sequence[SeriesPoint]:
+        """Return its course; a few hundred points at most, in the order of time."""
+
+
 def bound_to_node(orchestrators: Mapping[str, Orchestrator]) -> list[str]:
     """Name those whose executions stay on the machine that began them."""
     return [name for name, behind in orchestrators.items() if behind.bound_to_node]
@@ -491,6 +591,56 @@ def continuer(orchestrator: Orchestrator) -> Continuer:
     """
     orchestrator.require(Capability.CONTINUE)
     return cast(Continuer, orchestrator)
+
+
+def submitter(orchestrator: Orchestrator) -> Submitter:
+    """Return the orchestrator as one that takes submissions.
+
+    Raises:
+        CapabilityMissing: It does not.
+    """
+    orchestrator.require(Capability.SUBMIT)
+    return cast(Submitter, orchestrator)
+
+
+def scaler(orchestrator: Orchestrator) -> Scaler:
+    """Return the orchestrator as one whose executions can be scaled.
+
+    Raises:
+        CapabilityMissing: They cannot.
+    """
+    orchestrator.require(Capability.SCALE)
+    return cast(Scaler, orchestrator)
+
+
+def node_keeper(orchestrator: Orchestrator) -> NodeKeeper:
+    """Return the orchestrator as one that tells its nodes.
+
+    Raises:
+        CapabilityMissing: It does not.
+    """
+    orchestrator.require(Capability.NODES)
+    return cast(NodeKeeper, orchestrator)
+
+
+def drainer(orchestrator: Orchestrator) -> Drainer:
+    """Return the orchestrator as one whose nodes can be drained.
+
+    Raises:
+        CapabilityMissing: They cannot.
+    """
+    orchestrator.require(Capability.DRAIN)
+    return cast(Drainer, orchestrator)
+
+
+def meter(orchestrator: Orchestrator) -> Meter:
+    """Return the orchestrator as one that measures.
+
+    Raises:
+        CapabilityMissing: It does not.
+    """
+    orchestrator.require(Capability.METRICS)
+    return cast(Meter, orchestrator)
 
 
 def uploader(orchestrator: Orchestrator) -> Uploader:

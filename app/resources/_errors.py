@@ -39,6 +39,7 @@ _STATUSES: Mapping[type[SlipwayError], HTTPStatus] = {
     errors.Conflict: HTTPStatus.CONFLICT,
     errors.LimitExceeded: HTTPStatus.TOO_MANY_REQUESTS,
     errors.CapabilityMissing: HTTPStatus.NOT_IMPLEMENTED,
+    errors.NodesMissing: HTTPStatus.SERVICE_UNAVAILABLE,
     errors.UpstreamError: HTTPStatus.SERVICE_UNAVAILABLE,
     errors.UpstreamRefused: HTTPStatus.BAD_GATEWAY,
     errors.UpstreamGarbled: HTTPStatus.BAD_GATEWAY,

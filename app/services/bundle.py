@@ -14,7 +14,9 @@ from app.services.executions import ExecutionService
 from app.services.follow import FollowService
 from app.services.health import HealthService
 from app.services.launching import LaunchService
+from app.services.load_metrics import LoadMetricsService
 from app.services.logs import LogService
+from app.services.nodes import NodeService
 from app.services.numbers import NumberChecker
 from app.services.places import Places
 from app.services.rate_limits import RateLimits
@@ -23,6 +25,7 @@ from app.services.ssh_keys import SshKeyService
 from app.services.standing import StandingService
 from app.services.standing_follow import StandingFollowService
 from app.services.steering import SteeringService
+from app.services.submissions import SubmissionService
 from app.services.tasks import TaskService
 from app.services.tickets import TicketService
 from app.services.tokens import TokenService
@@ -45,12 +48,15 @@ class Services:
     workflows: WorkflowService
     executions: ExecutionService
     launching: LaunchService
+    submissions: SubmissionService
     steering: SteeringService
     tasks: TaskService
     standing: StandingService
     standing_follow: StandingFollowService
     logs: LogService
     follow: FollowService
+    load_metrics: LoadMetricsService
+    nodes: NodeService
     events: EventService
     places: Places
     turns: Turns

@@ -111,15 +111,68 @@ class LaunchService:
             UpstreamError: It surely did not start.
             Outdated: The workflow has another version by now.
         """
-        used = None
-        if key is not None:
-            used = UsedKey(identity.username, key, _digest(reference, orchestrator, inputs))
-            # Looked for first: the workflow may have changed since, or be gone.
-            earlier = self._launches.launched_with(used)
-            if earlier is not None and self._stands(earlier, identity):
-                return earlier
+        used = self.used(key, identity, reference, orchestrator, inputs)
+        # Looked for first: the workflow may have changed since, or be gone.
+        earlier = self.earlier(used, identity)
+        if earlier is not None:
+            return earlier
         behind, found = self._workflows.look_up(reference, identity, orchestrator)
         request = _Request({} if inputs is None else inputs, beside, identity)
+        return self._launch(behind, found, request, used, version=version, only=only)
+
+    def launch_found(
+        self,
+        behind: Orchestrator,
+        found: FoundWorkflow,
+        identity: Identity,
+        *,
+        used: UsedKey | None = None,
+    ) -> Execution:
+        """Launch a workflow that was found already, with its defaults; see :meth:`launch`."""
+        return self._launch(behind, found, _Request({}, (), identity), used)
+
+    def used(
+        self,
+        key: str | None,
+        identity: Identity,
+        asked: JSON,
+        orchestrator: str | None = None,
+        inputs: JSON = None,
+    ) -> UsedKey | None:
+        """Return the key with which somebody repeats a launch; None without one.
+
+        Args:
+            key: As they gave it.
+            identity: Who they are.
+            asked: What they launch; another request must not have the same key.
+            orchestrator: Where they look for it only.
+            inputs: Value of each input.
+        """
+        if key is None:
+            return None
+        return UsedKey(identity.username, key, _digest(asked, orchestrator, inputs))
+
+    def earlier(self, used: UsedKey | None, identity: Identity) -> Execution | None:
+        """Return what was launched with a key; None if nothing was.
+
+        Raises:
+            Conflict: The key was used for another request, or for one that is still under way.
+            LimitExceeded: Too many wait for launches with keys of theirs.
+        """
+        earlier = None if used is None else self._launches.launched_with(used)
+        return earlier if earlier is not None and self._stands(earlier, identity) else None
+
+    def _launch(
+        self,
+        behind: Orchestrator,
+        found: FoundWorkflow,
+        request: _Request,
+        used: UsedKey | None,
+        *,
+        version: int | None = None,
+        only: Collection[str] | None = None,
+    ) -> Execution:
+        identity = request.identity
         workflow, values = self._checked(behind, found, request)
         intent = replace(
             _intent(behind, workflow, values, identity), used=used,
@@ -244,8 +297,10 @@ def _intent(
     identity: Identity,
 ) -> Intent:
     workflow = resolved.description.workflow
+    execution_id = str(uuid.uuid4())
     return Intent(
-        execution_id=str(uuid.uuid4()),
+        execution_id=execution_id,
+        upstream_id=orchestrator.exec_id(execution_id),
         orchestrator=orchestrator.name,
         workflow_id=workflow.id,
         workflow_name=workflow.name,
@@ -271,7 +326,7 @@ def _leads(workflow: ResolvedWorkflow, identity: Identity) -> bool:
     return bool(workflow.kept_by) and is_theirs(workflow.kept_by, identity)
 
 
-def _digest(reference: str, orchestrator: str | None, inputs: JSON) -> str:
+def _digest(reference: JSON, orchestrator: str | None, inputs: JSON) -> str:
     """Digest what was asked, as it was asked."""
     asked = json.dumps([orchestrator, reference, inputs or {}], sort_keys=True)
     return hashlib.sha256(asked.encode()).hexdigest()

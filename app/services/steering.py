@@ -6,7 +6,7 @@ from collections.abc import Mapping
 
 import structlog
 
-from app.clients.orchestrator import Orchestrator, pauser
+from app.clients.orchestrator import Orchestrator, pauser, scaler
 from app.domain import (
     DesiredState,
     DrivenExecution,
@@ -27,7 +27,7 @@ _STEERABLE = {ExecutionStatus.PENDING, ExecutionStatus.RUNNING, ExecutionStatus.
 
 
 class SteeringService:
-    """Cancels, pauses, resumes and abandons executions.
+    """Cancels, pauses, resumes, scales and abandons executions.
 
     Args:
         orchestrators: The orchestrators by name.
@@ -92,6 +92,23 @@ class SteeringService:
             raise Conflict("The execution is not paused.")
         behind.resume(execution)
         self._desire(execution, DesiredState.RUN, ExecutionStatus.RUNNING)
+
+    def scale(self, execution_id: str, target_vus: int, identity: Identity) -> None:
+        """Ask for another number of virtual users, of one that runs or is paused.
+
+        Args:
+            execution_id: Id or name of the execution.
+            target_vus: How many there shall be in all; 0 and more.
+            identity: Who asks.
+
+        Raises:
+            InvalidRequest: It is more than the user may have, or than the execution can.
+            Conflict: It has ended, or is being cancelled.
+            CapabilityMissing: Its orchestrator cannot scale.
+            NodesMissing: The nodes that there are cannot carry them.
+        """
+        execution = self._steerable(execution_id, identity, "scaled")
+        scaler(self.orchestrator(execution)).scale(execution, target_vus, identity)
 
     def abandon(self, execution_id: str, identity: Identity) -> None:
         """End an execution by decree: it has failed, whatever becomes of what it began.

@@ -121,6 +121,8 @@ class Intent:
         most_open: Most executions of the owner that may not have ended, this one among them; None
             for any number.
         continued: What it takes over of one that has ended; None where it begins from nothing.
+        upstream_id: Another id of ours that it has; see
+            :meth:`app.clients.orchestrator.Orchestrator.exec_id`.
     """
 
     execution_id: str
@@ -138,6 +140,7 @@ class Intent:
     leads: bool = False
     version: int | None = None
     continued: Continued | None = None
+    upstream_id: str | None = None
 
 
 class Launches:
@@ -257,6 +260,7 @@ class Launches:
             "status": ExecutionStatus.PENDING,
             "desired": DesiredState.RUN,
             "reference": intent.reference,
+            "upstream_id": intent.upstream_id,
             "created_at": created_at,
             "as_of": created_at,
             "cursor": None if carried is None else carried.cursor,

@@ -70,8 +70,7 @@ class DesiredTask:
         incarnation: Of its process.
         generation: Grows with each change; older ones are ignored.
         digest: Names the definition, see :class:`app.store.definitions.DefinitionSnapshots`.
-        segment: Its share of the whole: numerator and denominator of where it begins, and of where
-            it ends.
+        segment: Its share of the whole, as :mod:`app.load.segments` writes it.
         scaled: Virtual users of the whole execution that somebody asked for; None for what the
             definition says.
         quota: Iterations that it may begin in all; None for any number. It never falls.
@@ -90,7 +89,7 @@ class DesiredTask:
     incarnation: str
     generation: int
     digest: str
-    segment: tuple[int, int, int, int]
+    segment: tuple[int, ...]
     scaled: int | None
     quota: int | None
     max_vus: int

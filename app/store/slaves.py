@@ -39,7 +39,6 @@ _REPORT: Final = (
     .where(
         load_reports.c.task == bindparam("of_task"),
         load_reports.c.sequence < bindparam("number"),
-        load_reports.c.ended.is_(False),
     )
     .values(
         sequence=bindparam("number"),
@@ -216,7 +215,7 @@ class Slaves:
         """Store the signs of life that came since the last call, all in one transaction.
 
         Reports that came over a connection which was replaced count as well; older ones than those
-        that are stored do not, nor do those of tasks that have ended or are gone.
+        that are stored do not, nor do those of tasks that are gone.
 
         Returns:
             Ids of the slaves whose connection is void: another one took its place, or the slave was

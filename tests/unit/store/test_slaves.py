@@ -201,9 +201,11 @@ def test_the_last_report_counts_whatever_order_they_come_in(slaves, load_tasks, 
     [known] = load_tasks.run_of(execution).tasks
     assert (known.report["iterations"], known.generation, known.ended) == (20, 1, False)
     slaves.beat([reported(3, iterations=30, ended=True)])
-    slaves.beat([reported(4, iterations=40)])
+    slaves.beat([reported(2, iterations=25)])
     [known] = load_tasks.run_of(execution).tasks
     assert (known.report["iterations"], known.ended) == (30, True)
+    slaves.beat([reported(4, iterations=40)])  # it was given more
+    assert not load_tasks.run_of(execution).tasks[0].ended
     slaves.beat([reported(5, "unknown")])
     assert len(load_tasks.run_of(execution).tasks) == 1
 
