@@ -98,6 +98,23 @@ class Parser(FlaskParser):
         return MultiDictProxy(req.args, schema)
 
 
+class JsonParser(Parser):
+    """Takes bodies that say they are JSON, or say nothing; there must be one."""
+
+    def load_json(self, req: Request, schema: ma.Schema) -> Any:
+        """Read a JSON body.
+
+        Raises:
+            BadRequest: It is none, or there is none.
+            UnsupportedMediaType: It is called something else.
+        """
+        if not read_body(req).strip():
+            raise BadRequest("There is no body, and it must be a JSON object.")
+        if req.mimetype not in ("", "application/json"):
+            raise UnsupportedMediaType("The body must be application/json.")
+        return super().load_json(req, schema)
+
+
 def _key_of(schema: Any, location: str | None) -> bytes | None:
     """Return by what the arguments of the current request are known; None where they are not."""
     if location == "query" and len(request.query_string) <= _SHORT_QUERY_BYTES:
@@ -255,12 +272,27 @@ def iso(moment: datetime) -> str:
     return moment.isoformat(timespec="milliseconds").replace("+00:00", "Z")
 
 
+def iso_second(moment: datetime) -> str:
+    """Write a moment in whole seconds, such as ``2022-10-20T12:32:29Z`` (RFC 3339)."""
+    return moment.isoformat(timespec="seconds").replace("+00:00", "Z")
+
+
 class Name(fields.String):
     """A short text that the store can hold."""
 
     def __init__(self, **kwargs: Any) -> None:
         kwargs.setdefault("validate", validate.Regexp(r"^[^\x00]{0,512}\Z"))
         super().__init__(**kwargs)
+
+
+class LaunchHeadersSchema(ma.Schema):
+    """Headers of a launch."""
+
+    idempotency_key = fields.String(
+        data_key="Idempotency-Key",
+        validate=validate.Regexp(r"^[\x21-\x7e]{1,255}\Z", error="must be 1 to 255 visible ASCII"),
+        metadata={"description": "The same key and request launch once"},
+    )
 
 
 class PageArgsSchema(ArgumentsSchema):

@@ -10,6 +10,7 @@ import random
 import zlib
 from abc import ABC, abstractmethod
 from collections.abc import Iterable, Iterator, Mapping
+from dataclasses import dataclass
 from typing import Any, ClassVar, Protocol
 
 import orjson
@@ -37,6 +38,14 @@ _RETRY_MS = (1000, 3000)
 _RETRY_MOVED_MS = (100, 1500)
 _NOTHING_PACKED = b"\x00\x00\x00\xff\xff"
 """A block of no bytes in compressed data (RFC 1951, 3.2.4), where one begins at a byte."""
+
+
+@dataclass(frozen=True, slots=True)
+class Ready:
+    """What is written already, in the form of the transport: once for all who get it."""
+
+    data: bytes
+
 
 Told = StatusChanged | Dropped | Ended | Moved | Expired
 """The events that have a name and fields."""
@@ -93,13 +102,15 @@ class Encoder(ABC):
         """Return the bytes that only show that the connection is alive."""
         return b""
 
-    def encode(self, event: Event, turn: Turn) -> Iterable[bytes]:
+    def encode(self, event: Event | Ready, turn: Turn) -> Iterable[bytes]:
         """Write an event, in as many pieces as the client may get apart from each other.
 
         Args:
             event: What happened.
             turn: Taken where there is much to write.
         """
+        if isinstance(event, Ready):
+            return (event.data,)
         if isinstance(event, Batch):
             return (written(self.entries, event, turn),)
         if isinstance(event, Changed):
@@ -214,7 +225,7 @@ class _PackedTextEncoder(TextEncoder):
         self._plain = plain
         self._packer = zlib.compressobj(level=1, wbits=16 + 9, memLevel=1)
 
-    def encode(self, event: Event, turn: Turn) -> Iterable[bytes]:
+    def encode(self, event: Event | Ready, turn: Turn) -> Iterable[bytes]:
         """Write an event."""
         if isinstance(event, Heartbeat):
             return (_NOTHING_PACKED,)

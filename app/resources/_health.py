@@ -11,12 +11,14 @@ from marshmallow import fields
 from prometheus_client import CONTENT_TYPE_LATEST
 
 from app import __version__
-from app.resources._api import Blueprint, iso
+from app.resources._api import Blueprint, iso_second
 from app.resources._context import services
 from app.resources._limits import free
 from app.resources._permissions import public
 
 blueprint = Blueprint("health", __name__, description="Whether the service works")
+probes = Blueprint("health", __name__, description="Whether the service works")
+"""``/health`` and ``/ready`` alone, for dialects that have them below their prefix as well."""
 
 
 class HealthSchema(ma.Schema):
@@ -56,9 +58,10 @@ class VersionSchema(ma.Schema):
 
 
 def _now() -> str:
-    return iso(datetime.now(UTC))
+    return iso_second(datetime.now(UTC))
 
 
+@probes.route("/health", methods=["GET"])
 @blueprint.route("/health", methods=["GET"])
 @blueprint.response(200, HealthSchema)
 @free
@@ -68,6 +71,7 @@ def get_health() -> Any:
     return {"status": "healthy", "timestamp": _now()}
 
 
+@probes.route("/ready", methods=["GET"])
 @blueprint.route("/ready", methods=["GET"])
 @blueprint.response(200, ReadySchema)
 @blueprint.alt_response(503, schema=ReadySchema, description="Something vital is missing")

@@ -14,7 +14,7 @@ from app.domain import Identity
 from app.metrics import Metrics
 from app.resources._access_log import AccessLog
 from app.resources._context import services
-from app.resources._encoders import Encoder, End, WebSocketEncoder
+from app.resources._encoders import Encoder, End, Ready, WebSocketEncoder
 from app.resources._held import Streamed
 from app.resources._websocket import Closed, Hijacked, WebSocket
 from app.services.follow import Batch, Event, Heartbeat
@@ -55,7 +55,10 @@ def stream(
 
 
 def converse(
-    events: Generator[Event, None, None], encoder: WebSocketEncoder, identity: Identity, turn: Turn
+    events: Generator[Event | Ready, None, None],
+    encoder: WebSocketEncoder,
+    identity: Identity,
+    turn: Turn,
 ) -> Response:
     """Send a stream of events over a WebSocket, until its end or until the client is gone.
 

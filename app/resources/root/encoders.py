@@ -12,6 +12,7 @@ from app.resources._encoders import (
     Encoder,
     NdjsonEncoder,
     PageEncoder,
+    Ready,
     SseEncoder,
     TextEncoder,
     Told,
@@ -146,7 +147,7 @@ class RootMessages(WebSocketEncoder):
         self._tasks = tasks
         self._shown: dict[str, Task] = {}
 
-    def encode(self, event: Event, turn: Turn) -> Iterable[bytes]:
+    def encode(self, event: Event | Ready, turn: Turn) -> Iterable[bytes]:
         """Write an event, and the tasks that have changed."""
         yield from super().encode(event, turn)
         if isinstance(event, StatusChanged | Changed):

@@ -7,13 +7,12 @@ from typing import Any, Final
 from flask import Response
 
 from app.domain import Execution, Permission
-from app.resources._api import UPSTREAM, Blueprint, empty
+from app.resources._api import UPSTREAM, Blueprint, LaunchHeadersSchema, empty
 from app.resources._auth import caller
 from app.resources._context import services
 from app.resources._limits import cost
 from app.resources._permissions import permission
 from app.resources.root.forms import Form, execution_parameter, form_of
-from app.resources.root.workflows import LaunchHeadersSchema
 from app.services.tasks import Asked
 
 blueprint = Blueprint("tasks", __name__, description="Single tasks of what was launched")

@@ -16,6 +16,7 @@ from app.resources._api import (
     UPSTREAM,
     YAML_TYPES,
     Blueprint,
+    LaunchHeadersSchema,
     Name,
     PageArgsSchema,
     cut,
@@ -112,16 +113,6 @@ class RunResponseSchema(ma.Schema):
     status = fields.String(required=True, validate=validate.OneOf(["running"]))
     started_at = fields.String(
         required=True, metadata={"format": "date-time", "description": "In whole seconds"}
-    )
-
-
-class LaunchHeadersSchema(ma.Schema):
-    """Headers of a launch."""
-
-    idempotency_key = fields.String(
-        data_key="Idempotency-Key",
-        validate=validate.Regexp(r"^[\x21-\x7e]{1,255}\Z", error="must be 1 to 255 visible ASCII"),
-        metadata={"description": "The same key and request launch once"},
     )
 
 

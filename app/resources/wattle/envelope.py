@@ -6,12 +6,11 @@ from datetime import UTC, datetime
 from typing import Any, Final
 
 import marshmallow as ma
-from flask import Request, Response
+from flask import Response
 from marshmallow import fields
-from werkzeug.exceptions import BadRequest, UnsupportedMediaType
 
 from app.resources import _api
-from app.resources._api import Parser, Timestamp, iso, read_body, write_json
+from app.resources._api import JsonParser, Timestamp, iso, write_json
 
 JSON_TYPE: Final = "application/json"
 SUCCESS: Final = "操作成功"
@@ -50,24 +49,7 @@ def timestamp() -> str:
     return iso(datetime.now(UTC))
 
 
-class WattleParser(Parser):
-    """Takes bodies that say they are JSON, or say nothing; there must be one."""
-
-    def load_json(self, req: Request, schema: ma.Schema) -> Any:
-        """Read a JSON body.
-
-        Raises:
-            BadRequest: It is none, or there is none.
-            UnsupportedMediaType: It is called something else.
-        """
-        if not read_body(req).strip():
-            raise BadRequest("There is no body, and it must be a JSON object.")
-        if req.mimetype not in ("", JSON_TYPE):
-            raise UnsupportedMediaType(f"The body must be {JSON_TYPE}.")
-        return super().load_json(req, schema)
-
-
 class Blueprint(_api.Blueprint):
     """A group of endpoints of this API."""
 
-    ARGUMENTS_PARSER = WattleParser()
+    ARGUMENTS_PARSER = JsonParser()
