@@ -614,12 +614,20 @@ class DrivenExecution(Execution):
 
 @dataclass(frozen=True, slots=True)
 class ExecutionFilter:
-    """Which executions a list shows; None shows all."""
+    """Which executions a list shows; None shows all.
+
+    Attributes:
+        workflow: Id or name of their workflow.
+        workflow_id: Its id, and no name.
+        orchestrator: Name of the one behind which they run.
+    """
 
     owner: str | None = None
     workflow: str | None = None
     states: frozenset[ExecutionStatus] | None = None
     continues: str | None = None
+    workflow_id: str | None = None
+    orchestrator: str | None = None
 
 
 @dataclass(frozen=True, slots=True)

@@ -64,6 +64,7 @@ from app.services.standing_follow import StandingFollowService
 from app.services.steering import SteeringService
 from app.services.stretches import Stretches
 from app.services.submissions import SubmissionService
+from app.services.submitted import SubmittedService
 from app.services.tasks import TaskService
 from app.services.tickets import TicketService
 from app.services.tokens import TokenService
@@ -222,6 +223,7 @@ def _services(
         inputs=InputChecker(isolated),
         most_open=most_open,
     )
+    submissions = SubmissionService(orchestrators, launching)
     tasks = TaskService(steered, launches, known=service, steering=steering, most_open=most_open)
     follow = FollowService(
         service,
@@ -241,7 +243,8 @@ def _services(
         workflows=workflow_service,
         executions=service,
         launching=launching,
-        submissions=SubmissionService(orchestrators, launching),
+        submissions=submissions,
+        submitted=SubmittedService(submissions, service, steering),
         load_metrics=LoadMetricsService(orchestrators, service, access, changes, reads=reads),
         nodes=NodeService(orchestrators),
         standing=standing,

@@ -4,11 +4,10 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from dataclasses import dataclass, field
+from fractions import Fraction
 from typing import Final
 
 from app.domain import JSON
-from app.load.measures import Report
-from app.load.segments import Segment
 
 VERSION: Final = 1
 """What ``register`` says; another one is not understood."""
@@ -30,12 +29,12 @@ class TaskReport:
     Attributes:
         task: Id of the task.
         generation: Of the desired state that it follows; 0 before the first.
-        report: Cumulative.
+        report: Cumulative, as :mod:`app.load.measures` writes it.
     """
 
     task: str
     generation: int
-    report: Report
+    report: Mapping[str, JSON]
 
 
 @dataclass(frozen=True, slots=True)
@@ -64,7 +63,7 @@ class Register:
         address: To be shown.
         capabilities: What it can do, such as ``http_executor``.
         labels: By which executions choose slaves.
-        tasks: Ids of all that it has not been told to forget.
+        tasks: All that it has not been told to forget.
     """
 
     slave_id: str
@@ -74,7 +73,7 @@ class Register:
     capabilities: tuple[str, ...]
     labels: Mapping[str, str]
     machine: Machine
-    tasks: tuple[str, ...] = ()
+    tasks: tuple[TaskReport, ...] = ()
 
 
 @dataclass(frozen=True, slots=True)
@@ -99,6 +98,17 @@ class Heartbeat:
 @dataclass(frozen=True, slots=True)
 class Leave:
     """The slave ends: its last reports were acknowledged."""
+
+
+@dataclass(frozen=True, slots=True)
+class NeedDefinition:
+    """The slave has a task whose definition it does not have.
+
+    Attributes:
+        digest: Of the definition.
+    """
+
+    digest: str
 
 
 @dataclass(frozen=True, slots=True)
@@ -146,7 +156,7 @@ class DesiredTask:
         execution: Id of the execution that it belongs to.
         generation: Grows with each change; what is older than what is known is ignored.
         digest: Names the definition.
-        segment: Which share of the execution it is.
+        segment: Which share of the execution it is, within 0 and 1.
         scaled: Virtual users of the whole execution, where somebody has said another number than
             the definition.
         quota: Iterations that the task may begin in all; None where they are not counted.
@@ -154,14 +164,14 @@ class DesiredTask:
         elapsed_us: Running time of the execution, in microseconds, when this was sent.
         paused: Whether no iteration begins and the running time stands still.
         stop: One of :data:`STOPS`.
-        definition: The definition; it comes along when a connection first speaks of the task.
+        definition: The definition, where it comes along.
     """
 
     task: str
     execution: str
     generation: int
     digest: str
-    segment: Segment
+    segment: tuple[Fraction, Fraction]
     scaled: int | None
     quota: int | None
     max_vus: int
@@ -182,5 +192,18 @@ class Forget:
     task: str
 
 
-FromSlave = Register | Heartbeat | Leave
-FromMaster = RegisterAck | HeartbeatAck | DesiredTask | Forget
+@dataclass(frozen=True, slots=True)
+class Definition:
+    """A definition that tasks name by its digest.
+
+    Attributes:
+        digest: Its name.
+        definition: As :func:`app.load.wire` writes it.
+    """
+
+    digest: str
+    definition: Mapping[str, JSON]
+
+
+FromSlave = Register | Heartbeat | Leave | NeedDefinition
+FromMaster = RegisterAck | HeartbeatAck | DesiredTask | Forget | Definition

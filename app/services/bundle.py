@@ -26,6 +26,7 @@ from app.services.standing import StandingService
 from app.services.standing_follow import StandingFollowService
 from app.services.steering import SteeringService
 from app.services.submissions import SubmissionService
+from app.services.submitted import SubmittedService
 from app.services.tasks import TaskService
 from app.services.tickets import TicketService
 from app.services.tokens import TokenService
@@ -49,6 +50,7 @@ class Services:
     executions: ExecutionService
     launching: LaunchService
     submissions: SubmissionService
+    submitted: SubmittedService
     steering: SteeringService
     tasks: TaskService
     standing: StandingService

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import re
 import time
-from collections.abc import Sequence
+from collections.abc import Collection, Sequence
 from contextlib import suppress
 from datetime import timedelta
 
@@ -59,19 +59,29 @@ class ExecutionService:
         # Neither of the two ever becomes another one.
         self._named: LruCache[str, str] = LruCache(_NAMED_BYTES, len)
 
-    def get(self, execution_id: str, identity: Identity) -> Execution:
+    def get(
+        self, execution_id: str, identity: Identity, among: Collection[str] | None = None
+    ) -> Execution:
         """Get an execution, by id, by name, or by the id that the upstream's own users know.
 
         One that was started elsewhere is adopted when it is first asked for by its id there.
+
+        Args:
+            execution_id: One of the three.
+            identity: Who asks.
+            among: Names of the orchestrators behind which it may run; then none is adopted. None
+                for all.
 
         Raises:
             NotFound: There is none that this user may know of.
             UpstreamError: An orchestrator would have to be asked, and does not answer.
         """
         known = self.known_as(execution_id)
+        if among is not None:
+            known = [execution for execution in known if execution.orchestrator in among]
         if known:
             return self._visible(known, identity)
-        if is_name(execution_id) or not _ID.fullmatch(execution_id):
+        if among is not None or is_name(execution_id) or not _ID.fullmatch(execution_id):
             raise NotFound("There is no such execution.")
         return self._adoption.adopt(execution_id, identity)
 

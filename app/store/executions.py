@@ -112,12 +112,12 @@ class Executions:
 
 def _matching(wanted: ExecutionFilter) -> list[ColumnElement[bool]]:
     conditions: list[ColumnElement[bool]] = []
-    if wanted.owner is not None:
-        conditions.append(executions.c.owner == wanted.owner)
-    if wanted.continues is not None:
-        conditions.append(executions.c.continues == wanted.continues)
     if wanted.states is not None:
         conditions.append(executions.c.status.in_(sorted(wanted.states)))
+    for name in ("owner", "continues", "workflow_id", "orchestrator"):
+        value = getattr(wanted, name)
+        if value is not None:
+            conditions.append(executions.c[name] == value)
     if wanted.workflow is not None:
         number = select(executions.c.number)
         either = union(  # an OR would make each database look at all rows of the owner

@@ -1,0 +1,112 @@
+"""The Workflow Engine's API: what every request is answered with, whatever is behind it."""
+
+from __future__ import annotations
+
+import re
+from typing import Any
+
+import pytest
+from service_kit import PASSWORDS, Service, basic, open_service, users
+from werkzeug.test import TestResponse
+
+API = "/api/v1"
+MOMENT = re.compile(r"\d{4}-\d\d-\d\dT\d\d:\d\d:\d\dZ")
+DIALECTS = ["root", "wattle", "app.resources.engine_v1:DIALECT"]
+
+ENDPOINTS = [
+    ("POST", "/workflows"), ("GET", "/workflows/test"), ("DELETE", "/workflows/test"),
+    ("GET", "/executions"), ("GET", "/executions/exec-abc123"),
+    ("POST", "/executions/exec-abc123/pause"), ("POST", "/executions/exec-abc123/resume"),
+    ("POST", "/executions/exec-abc123/scale"), ("DELETE", "/executions/exec-abc123"),
+    ("GET", "/executions/exec-abc123/metrics"), ("GET", "/executions/exec-abc123/ws"),
+    ("GET", "/slaves"), ("GET", "/slaves/slave-1"), ("POST", "/slaves/slave-1/drain"),
+]  # fmt: skip
+"""All that need somebody behind them."""
+
+
+def refused(response: TestResponse, status: int, code: str) -> str:
+    """Check that a request was refused in the form of this API, and return the message."""
+    assert response.status_code == status, response.text
+    assert response.content_type == "application/json"
+    assert response.json.keys() == {"error", "message"}
+    assert response.json["error"] == code
+    message = response.json["message"]
+    assert isinstance(message, str)
+    assert message
+    return message
+
+
+@pytest.fixture(scope="module")
+def without_load(tmp_path_factory: pytest.TempPathFactory) -> Any:
+    """A service in which virtual users are switched off."""
+    service = open_service(
+        tmp_path_factory.mktemp("off"), api__dialects=DIALECTS,
+        orchestrators=[{"name": "remote", "type": "fakes.orchestrators:ObedientOrchestrator"}],
+    )  # fmt: skip
+    yield service
+    service.close()
+
+
+@pytest.fixture(scope="module")
+def guarded(tmp_path_factory: pytest.TempPathFactory) -> Any:
+    service = open_service(
+        tmp_path_factory.mktemp("guarded"), api__dialects=DIALECTS, api__auth=users()
+    )
+    yield service
+    service.close()
+
+
+@pytest.mark.parametrize(("method", "path"), ENDPOINTS)
+def test_without_virtual_users_nothing_of_this_is_implemented(
+    without_load: Service, method: str, path: str
+) -> None:
+    for body in ({}, {"data": "{"}, {"json": {"target_vus": 5}}):
+        response = without_load.client.open(f"{API}{path}", method=method, **body)
+        refused(response, 501, "not_implemented")
+
+
+@pytest.mark.parametrize("prefix", ["", API])
+def test_health_and_readiness_are_told_at_both_places(without_load: Service, prefix: str) -> None:
+    health = without_load.client.get(f"{prefix}/health")
+    assert health.status_code == 200
+    assert health.json.keys() == {"status", "timestamp"}
+    assert health.json["status"] == "healthy"
+    ready = without_load.client.get(f"{prefix}/ready")
+    assert {"ready", "status", "timestamp"} <= ready.json.keys()
+    for answer in (health, ready):
+        assert MOMENT.fullmatch(answer.json["timestamp"])
+
+
+@pytest.mark.parametrize("path", ["", "/nothing", "/workflows/a/b", "/executions/exec-1/nothing"])
+def test_unknown_addresses_are_in_the_envelope(without_load: Service, path: str) -> None:
+    for method in ("GET", "POST"):
+        refused(without_load.client.open(f"{API}{path}", method=method), 404, "not_found")
+
+
+@pytest.mark.parametrize(
+    ("method", "path"),
+    [("PUT", "/workflows"), ("PATCH", "/slaves/s"), ("GET", "/workflows"), ("POST", "/health")],
+)
+def test_unknown_methods_are_in_the_envelope(without_load: Service, method: str, path: str) -> None:
+    response = without_load.client.open(f"{API}{path}", method=method)
+    refused(response, 405, "method_not_allowed")
+    assert response.headers["Allow"]
+
+
+@pytest.mark.parametrize(("method", "path"), ENDPOINTS)
+def test_nobody_is_told_anything_without_a_key(guarded: Service, method: str, path: str) -> None:
+    response = guarded.client.open(f"{API}{path}", method=method)
+    refused(response, 401, "unauthorized")
+    assert response.headers["WWW-Authenticate"]
+
+
+def test_users_may_not_submit_nor_see_slaves(guarded: Service) -> None:
+    headers = basic("ada", PASSWORDS["ada"])
+    for method, path in (("POST", "/workflows"), ("GET", "/slaves"), ("POST", "/slaves/s/drain")):
+        response = guarded.client.open(f"{API}{path}", method=method, headers=headers)
+        refused(response, 403, "forbidden")
+
+
+def test_strange_hosts_and_large_bodies_are_refused_in_the_envelope(without_load: Service) -> None:
+    response = without_load.client.get(f"{API}/slaves", headers={"Host": "elsewhere.example"})
+    refused(response, 421, "invalid_request")
