@@ -206,7 +206,7 @@ class Service:
     def children(self, role: str = "") -> list[int]:
         """Pids of the supervisor's children, all or those of a role."""
         module = _ROLES.get(role, "app.cli.")
-        return [pid for pid in _children_of(self.pid) if module in _command_line(pid)]
+        return [pid for pid in children_of(self.pid) if module in _command_line(pid)]
 
     @property
     def log(self) -> str:
@@ -315,7 +315,8 @@ def _is_shim(claim: Mapping[str, object]) -> bool:
     return bool(stat) and stat[19] == claim["start_time"] and stat[0] not in "ZX"
 
 
-def _children_of(parent: int) -> Iterator[int]:
+def children_of(parent: int) -> Iterator[int]:
+    """Pids of the processes that a process began."""
     for entry in Path("/proc").iterdir():
         if entry.name.isdecimal() and (stat := _stat(int(entry.name))) and int(stat[1]) == parent:
             yield int(entry.name)
