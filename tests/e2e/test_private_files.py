@@ -14,6 +14,8 @@ from kit.definitions import script, workflow
 from kit.patience import PATIENCE_SECONDS
 from kit.service import Service, clean_environment, run_slipway, slipway
 
+pytestmark = pytest.mark.cold
+
 
 @pytest.fixture(params=[0o000, 0o022])
 def umask(request: pytest.FixtureRequest) -> Iterator[int]:

@@ -19,6 +19,8 @@ from kit.certificates import Authority
 from kit.patience import PATIENCE_SECONDS, await_that
 from kit.service import Service, clean_environment, is_alive, run_slipway, slipway
 
+pytestmark = pytest.mark.cold
+
 Make = Callable[..., Service]
 
 ADA, BOB = {"username": "ada", "password": "one"}, {"username": "bob", "password": "two"}

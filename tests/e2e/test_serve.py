@@ -8,11 +8,14 @@ from collections.abc import Callable
 from contextlib import closing
 from pathlib import Path
 
+import pytest
 import yaml
 from kit.client import Client
 from kit.definitions import script, workflow
 from kit.patience import await_that
 from kit.service import Service, run_slipway
+
+pytestmark = pytest.mark.cold
 
 USAGE_ERROR = 2
 

@@ -18,6 +18,8 @@ from kit.service import Service, is_alive
 
 from app.cores import usable_cores
 
+pytestmark = pytest.mark.cold
+
 SILENCE = {"SLIPWAY_WEB__SILENCE_TIMEOUT": "2s", "SLIPWAY_CONDUCTOR__SILENCE_TIMEOUT": "2s"}
 
 

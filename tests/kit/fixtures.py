@@ -23,13 +23,15 @@ _SHARED = ("shared_service", "service", "client")
 
 
 @pytest.fixture
-def new_service(tmp_path: Path) -> Iterator[Callable[..., Service]]:
+def new_service(request: pytest.FixtureRequest, tmp_path: Path) -> Iterator[Callable[..., Service]]:
     """Make services that are ended with the test; they are not started."""
     made: list[Service] = []
+    is_cold = request.node.get_closest_marker("cold") is not None
 
     def make(**more: object) -> Service:
         env = {**SETTINGS, **more.pop("env", {})}  # type: ignore[dict-item]
         made.append(Service(tmp_path / f"service-{len(made)}", env=env, **more))  # type: ignore[arg-type]
+        made[-1].cold = is_cold
         return made[-1]
 
     yield make

@@ -19,9 +19,13 @@ from typing import Any
 import pytest
 import requests
 from click.testing import CliRunner
+from kit import warm
 from kit.client import Client
 from kit.patience import PATIENCE_SECONDS, await_that
 from kit.secrets import audited, command_lines, leaks, register, register_environment
+from kit.stress import SCALE
+
+from app.cli._start import Process
 
 _ROLES = {
     "conductor": "app.cli.conductor", "web": "app.cli.web_process", "template": "app.cli._template",
@@ -106,6 +110,7 @@ class Service:
 
     Attributes:
         within: A command that runs another one, such as in a namespace of its own.
+        cold: It is started as a program, and not as in :mod:`kit.warm`.
         user: Name and password of the user who looks after it, where it has users.
     """
 
@@ -120,6 +125,7 @@ class Service:
         self.workflows_dir = self.data_dir / "workflows"
         self.url = ""
         self.within: Sequence[str] = ()
+        self.cold = bool(SCALE)  # the long runs are about programs, and about their memory
         self.user: tuple[str, str] | None = None
         # Tests speak of 'the' web process, whatever the machine has cores for.
         given = {"SLIPWAY_WEB__PROCESSES": "1", **(env or {})}
@@ -128,19 +134,25 @@ class Service:
         self._arguments = [*(arguments or ["--data-dir", self.data_dir]), "--port", "0"]
         self._cwd = cwd
         self._stdout, self._stderr = folder / "service.out", folder / "service.log"
-        self._process: subprocess.Popen[bytes] | None = None
+        self._process: Process | None = None
         folder.mkdir(parents=True, exist_ok=True)
 
     def start(self) -> Service:
         """Start it and wait until it says where it is ready."""
         begin = self._stdout.stat().st_size if self._stdout.exists() else 0
         with self._stdout.open("ab") as stdout, self._stderr.open("ab") as stderr:
-            self._process = subprocess.Popen(
-                [*self.within, *slipway("serve", *self._arguments)], env=self._env, cwd=self._cwd,
-                stdin=subprocess.DEVNULL, stdout=stdout, stderr=stderr, start_new_session=True,
-            )  # fmt: skip
+            self._process = self._begin([stdout.fileno(), stderr.fileno()])
         self.url = await_that(lambda: self._announced(begin), "the service is ready")
         return self
+
+    def _begin(self, outputs: list[int]) -> Process:
+        arguments = ["serve", *self._arguments]
+        if not (self.cold or self.within) and warm.fits(self._env):
+            return warm.start(arguments, self._env, self._cwd, outputs)
+        return subprocess.Popen(
+            [*self.within, *slipway(*arguments)], env=self._env, cwd=self._cwd,
+            stdin=subprocess.DEVNULL, stdout=outputs[0], stderr=outputs[1], start_new_session=True,
+        )  # fmt: skip
 
     def stop(self) -> float:
         """End it with SIGTERM.

@@ -1,0 +1,215 @@
+"""A process that has loaded what a service loads, of which the services of the tests are forks.
+
+Most of what a start takes of the processor are imports, and the tests start hundreds of services.
+So they start as the processes of a service do (:mod:`app.cli._template`): each is a fork of what
+has loaded the modules of ``slipway serve`` and of its first template, and nothing else. From there
+on everything runs as it always does, but for two places where a process would execute Python anew:
+the supervisor goes on in the process that was prepared, and the template is a fork of it. Both end
+as programs do, and hold no descriptor that programs would not.
+"""
+
+from __future__ import annotations
+
+import atexit
+import functools
+import gc
+import itertools
+import json
+import os
+import resource
+import signal
+import socket
+import subprocess
+import sys
+import threading
+import traceback
+from collections.abc import Callable, Iterable, Mapping, Sequence
+from importlib import import_module
+from pathlib import Path
+from typing import Any, NoReturn
+
+from app.cli import _start, _template
+from app.cli._start import Process, Start
+from app.files import inherited_umask
+from app.store.database import Database
+
+_MODULES = ("app.cli._group", "app.cli.serve", "app.cli._supervise", *_template._MODULES["common"])
+_ROOM = 2048
+"""How long the longest command line may be that a fork shows."""
+_OWN = "PYTEST_CURRENT_TEST"
+_execv = os.execv
+_lock = threading.Lock()
+"""A request and its answer belong together."""
+
+
+def fits(env: Mapping[str, str]) -> bool:
+    """Whether a fork can have an environment: Python reads some variables when it starts."""
+    return _read_at_start(env) == _read_at_start(os.environ)
+
+
+def _read_at_start(env: Mapping[str, str]) -> dict[str, str]:
+    return {k: v for k, v in env.items() if not k.startswith("SLIPWAY_") and k != _OWN}
+
+
+def start(
+    arguments: Iterable[str | Path], env: Mapping[str, str], cwd: Path | None, outputs: list[int]
+) -> Process:
+    """Run ``slipway`` as a child of this process, in a session of its own.
+
+    Args:
+        arguments: Of the command.
+        env: Its environment, which must be one that :func:`fits`.
+        cwd: Where it starts; here unless given.
+        outputs: Descriptors of its standard output and standard error.
+
+    Raises:
+        OSError: No process could be made.
+    """
+    umask = os.umask(0)
+    os.umask(umask)
+    order = {
+        "arguments": [*map(str, arguments)], "env": dict(env), "cwd": str(cwd or Path.cwd()),
+        "umask": umask, "open_files": resource.getrlimit(resource.RLIMIT_NOFILE),
+    }  # fmt: skip
+    told = os.memfd_create("order", os.MFD_CLOEXEC)
+    try:
+        os.write(told, json.dumps(order).encode())
+        os.lseek(told, 0, os.SEEK_SET)
+        with _lock, _start._adopting_orphans():
+            requests = _requests()
+            socket.send_fds(requests, [b"!"], [told, *outputs])
+            pid, fault = _start.ANSWER.unpack(requests.recv(_start.ANSWER.size))
+    finally:
+        os.close(told)
+    if fault:
+        raise OSError(fault, os.strerror(fault))
+    return _start._Forked(pid)
+
+
+@functools.cache
+def _requests() -> socket.socket:
+    """Start the process that is forked; it ends with this one."""
+    ours, theirs = socket.socketpair(socket.AF_UNIX, socket.SOCK_SEQPACKET)
+    env = {k: v for k, v in os.environ.items() if not k.startswith("SLIPWAY_")}
+    with theirs:
+        subprocess.Popen(
+            [sys.executable, "-P", __file__, str(theirs.fileno()), "-" * _ROOM],
+            env=env, pass_fds=[theirs.fileno()], stdin=subprocess.DEVNULL, start_new_session=True,
+        )  # fmt: skip
+    return ours
+
+
+def main() -> None:
+    """Load modules, then fork on request until the process of the tests is gone."""
+    requests = socket.socket(fileno=int(sys.argv[1]))
+    for module in _MODULES:
+        import_module(module)
+    gc.collect()
+    gc.freeze()
+    try:
+        while _template._answer(requests):
+            pass
+        return
+    except _template._Fork as fork:
+        files = fork.files
+    requests.close()
+    with open(files[0], "rb") as file:  # noqa: PTH123
+        order = json.load(file)
+    _become(order, *files[1:])
+
+
+def _become(order: dict[str, Any], output: int, error: int) -> NoReturn:
+    """Be the ``slipway`` command."""
+    os.dup2(output, 1)
+    os.dup2(error, 2)
+    _keep_open([])
+    os.chdir(order["cwd"])
+    os.umask(order["umask"])
+    resource.setrlimit(resource.RLIMIT_NOFILE, order["open_files"])
+    os.execv = _supervise  # type: ignore[assignment]
+    Start.execute = _fork  # type: ignore[method-assign]
+    command = import_module("app.cli._group").main
+    _run(["-m", "app.cli", *order["arguments"]], order["env"], command)
+
+
+def _supervise(_: str, words: Sequence[str]) -> NoReturn:
+    """Go on as the supervisor, without what ends where a program is executed."""
+    os.execv = _execv
+    for each in gc.get_objects():
+        if isinstance(each, Database):
+            each.dispose()
+    gc.collect()  # what is garbage closes its descriptors now, and not others' later
+    _keep_open(filter(_is_inherited, map(int, os.listdir("/proc/self/fd"))))  # noqa: PTH208
+    _run(words[2:], os.environ.copy(), import_module("app.cli._supervise").main, session=False)
+
+
+def _is_inherited(fd: int) -> bool:
+    try:
+        return os.get_inheritable(fd)
+    except OSError:  # of the list itself
+        return False
+
+
+def _fork(start: Start) -> Process:
+    """Start a program, as :meth:`app.cli._start.Start.execute` does."""
+    if not (pid := os.fork()):
+        _execute(start)
+    return _start._Forked(pid)
+
+
+def _execute(start: Start) -> NoReturn:
+    signal.set_wakeup_fd(-1)
+    for number in signal.valid_signals():
+        if callable(signal.getsignal(number)):
+            signal.signal(number, signal.SIG_DFL)
+    signal.signal(signal.SIGINT, signal.default_int_handler)
+    _keep_open(start.descriptors.values())
+    os.umask(inherited_umask())
+    options = {**{name: str(fd) for name, fd in start.descriptors.items()}, **start.options}
+    arguments = [word for pair in options.items() for word in pair]
+    _run(["-m", start.module, *arguments], start.env, import_module(start.module).command)
+
+
+def _keep_open(kept: Iterable[int]) -> None:
+    """Close all descriptors but the standard ones, which are ours, and some others."""
+    null = os.open(os.devnull, os.O_RDONLY)
+    os.dup2(null, 0)
+    end = resource.getrlimit(resource.RLIMIT_NOFILE)[0]
+    bounds = [2, *sorted(fd for fd in kept if fd > 2), end]
+    for before, after in itertools.pairwise(bounds):
+        if after > before + 1:
+            os.closerange(before + 1, after)
+
+
+def _run(
+    words: Sequence[str],
+    env: Mapping[str, str],
+    command: Callable[[], object],
+    *,
+    session: bool = True,
+) -> NoReturn:
+    """Run what ``python -P -m`` would run, and end as it would."""
+    if session:
+        os.setsid()
+    sys.orig_argv = [sys.executable, "-P", *words]
+    sys.argv = ["", *words[2:]]
+    _template._show(sys.orig_argv)
+    os.environ.clear()
+    os.environ.update(env)
+    status = 0
+    try:
+        command()
+    except SystemExit as exc:
+        status = exc.code if isinstance(exc.code, int) else int(exc.code is not None)
+    except BaseException:  # noqa: BLE001
+        traceback.print_exc()
+        status = 1
+    threading._shutdown()  # type: ignore[attr-defined]
+    atexit._run_exitfuncs()
+    sys.stdout.flush()
+    sys.stderr.flush()
+    os._exit(status)
+
+
+if __name__ == "__main__":
+    main()
