@@ -11,7 +11,13 @@ import structlog
 from hypothesis import HealthCheck, settings
 from kit.dealing import dealt
 from kit.secrets import noticed
-from kit.thrift import cheap_hashes, collect_less_garbage, compiled_once, described_when_asked
+from kit.thrift import (
+    addressed_when_asked,
+    cheap_hashes,
+    collect_less_garbage,
+    compiled_once,
+    described_when_asked,
+)
 
 pytest_plugins = ["kit.fixtures"]
 
@@ -46,7 +52,7 @@ def pytest_collection_finish() -> None:
 @pytest.fixture(scope="session", autouse=True)
 def thrift() -> Iterator[None]:
     """Spare time; see ``kit.thrift``."""
-    with cheap_hashes(), compiled_once(), described_when_asked():
+    with cheap_hashes(), compiled_once(), described_when_asked(), addressed_when_asked():
         yield
 
 
