@@ -225,15 +225,15 @@ class Things:
         """Note that one may be gone, or another than it was."""
         self._made.pop((name, owner), None)
 
-    def rows(self, owner: str) -> list[object]:
-        """All that the store holds of somebody."""
+    def rows(self, owner: str) -> list[list[str]]:
+        """All that the store holds of somebody, in whichever order it is read."""
         statements = [
             select(*(column for column in table.columns if column.name != "last_used_at"))
             .where(table.c.owner == owner)
             for table in metadata.tables.values() if "owner" in table.c
         ]  # fmt: skip
         with self._service.web.database.read() as store:
-            return [store.execute(statement).all() for statement in statements]
+            return [sorted(map(repr, store.execute(each))) for each in statements]
 
 
 def new_key(service: Service, owner: str, **wish: Any) -> tuple[str, str]:
