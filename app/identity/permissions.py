@@ -58,8 +58,8 @@ MEANINGS: Final[Mapping[Permission, str]] = {
     Permission.EXECUTIONS_SHARED: "See the executions of others of a workflow whose orchestrator "
     "says that the caller may use it (Alien4Cloud).",
     Permission.EXECUTIONS_ALL: "See the executions of all users.",
-    Permission.KEYS_READ: "List one's own SSH keys and API keys.",
-    Permission.KEYS_WRITE: "Make and revoke SSH keys and API keys of one's own.",
+    Permission.KEYS_READ: "List one's own SSH keys, API keys and sessions.",
+    Permission.KEYS_WRITE: "Make and revoke SSH keys and API keys of one's own, and end sessions.",
     Permission.NODES_READ: "See the machines that work for the service.",
     Permission.NODES_WRITE: "Take machines out of work, and let them work again.",
     Permission.NODES_JOIN: "Join as a machine that works for the service.",

@@ -2,30 +2,42 @@
 
 from __future__ import annotations
 
+import re
 import secrets
 from collections.abc import Mapping
 from dataclasses import dataclass
 from datetime import datetime, timedelta
 from typing import Final
 
-from app.domain import AuditResult, Credential, Identity
-from app.errors import Conflict, NotAuthenticated, SlipwayError, UpstreamError
+from app.domain import AuditResult, Credential, Identity, Permission
+from app.errors import (
+    Conflict,
+    NotAuthenticated,
+    NotFound,
+    SlipwayError,
+    StoreUnavailable,
+    UpstreamError,
+)
 from app.identity.authenticators import Authenticators
+from app.identity.permissions import is_allowed, require
 from app.identity.port import Arrival, BrowserSignIn
 from app.identity.session_directory import SessionDirectory, digest_of, make_session_key
 from app.identity.sessions import SESSION, epoch_of
 from app.identity.users import UserDirectory
-from app.identity.written import write_identity
+from app.identity.written import read_identity, write_identity
 from app.services.audit import Audit
 from app.settings import SessionSettings
 from app.store.execution_rows import now
-from app.store.sessions import NewSession, Sessions
+from app.store.sessions import NewSession, Sessions, StoredSession
 
 _SIGN_IN: Final = "sign-in"
 _SIGN_OUT: Final = "sign-out"
 _LONGEST_AGENT: Final = 200
 _LONGEST_ADDRESS: Final = 64
 _WHERE: Final = "/auth/session"
+_ID_BYTES: Final = 8
+_ID: Final = re.compile(r"[0-9a-f]{16}")
+_NO_SUCH: Final = "There is no such session."
 
 
 @dataclass(frozen=True, slots=True)
@@ -41,8 +53,33 @@ class Begun:
     expires_at: datetime
 
 
+@dataclass(frozen=True, slots=True)
+class Shown:
+    """What people are told of a session; nothing of it opens anything.
+
+    Attributes:
+        id: Names it.
+        begun_with: Name of the way to sign in by which it was begun.
+        address: From where it was begun; None where nobody knows.
+        user_agent: What the browser called itself then; None where it did not.
+        last_used_at: To the minute.
+        expires_at: When it ends, however much it is used.
+        current: Whether it is asked for in it.
+    """
+
+    id: str
+    username: str
+    begun_with: str
+    address: str | None
+    user_agent: str | None
+    created_at: datetime
+    last_used_at: datetime
+    expires_at: datetime
+    current: bool
+
+
 class SessionService:
-    """Begins and ends sessions.
+    """Begins, lists and ends sessions.
 
     Args:
         store: The sessions.
@@ -95,7 +132,7 @@ class SessionService:
         if identity.credential.expires_at is not None:
             expires_at = min(expires_at, identity.credential.expires_at)
         session = NewSession(
-            id=secrets.token_hex(8),
+            id=secrets.token_hex(_ID_BYTES),
             digest=digest_of(key),
             username=identity.username,
             epoch=epoch_of(self._users, identity.username),
@@ -178,6 +215,58 @@ class SessionService:
             return None
         return browser.goodbye(here)
 
+    def list(self, identity: Identity, username: str) -> list[Shown]:
+        """List the sessions of somebody that have not ended, newest first.
+
+        Args:
+            identity: Who asks.
+            username: Whose.
+
+        Raises:
+            NotAllowed: They are of somebody else, and who asks does not manage users.
+            StoreUnavailable: Nobody knows.
+        """
+        if not _is_own(identity, username):
+            require(identity, Permission.USERS_MANAGE)
+        stored = self._store.of_user(username)
+        return [_shown(each, identity) for each in stored if self._holds(each)]
+
+    def end_one(self, id_: str, identity: Identity) -> None:
+        """End a session, from wherever; it is worth nothing any more, everywhere.
+
+        Args:
+            id_: Its id.
+            identity: Whose it is, or who manages users.
+
+        Raises:
+            NotFound: They have no such session, and may end nobody else's.
+            StoreUnavailable: Nobody knows.
+        """
+        found = self._store.by_id(id_) if _ID.fullmatch(id_) else None
+        manages = is_allowed(identity, Permission.USERS_MANAGE)
+        if found is None or not (manages or _is_own(identity, found.username)):
+            raise NotFound(_NO_SUCH)
+        event = self._audit.event(
+            "sessions:end", f"/sessions/{found.id}", detail=f"of '{found.username}'"
+        )
+        if not self._store.end(found.id, event):
+            raise NotFound(_NO_SUCH)
+        self._directory.expire()
+        self._audit.tell(event)
+
+    def _holds(self, session: StoredSession) -> bool:
+        """Whether a session still stands for who has begun it."""
+        try:
+            self._authenticators.recheck(_of_session(session.username, session.id))
+        except NotAuthenticated:
+            return False
+        except StoreUnavailable:
+            raise
+        except UpstreamError:
+            # Who has issued what it was begun with cannot say now, and it has not ended by that.
+            return True
+        return True
+
     def _elsewhere(self) -> BrowserSignIn:
         browser = self._authenticators.browser
         if browser is None:
@@ -188,6 +277,26 @@ class SessionService:
 
 def _of_session(username: str, id_: str) -> Identity:
     return Identity(username, frozenset(), credential=Credential(SESSION, id_))
+
+
+def _is_own(identity: Identity, username: str) -> bool:
+    """Whether sessions of a user are one's own; whoever shares a name has none."""
+    return not identity.shared and identity.username == username
+
+
+def _shown(session: StoredSession, identity: Identity) -> Shown:
+    asked_with = identity.credential
+    return Shown(
+        id=session.id,
+        username=session.username,
+        begun_with=read_identity(session.identity).credential.authenticator,
+        address=session.address,
+        user_agent=session.user_agent,
+        created_at=session.created_at,
+        last_used_at=session.last_used_at,
+        expires_at=session.expires_at,
+        current=asked_with.authenticator == SESSION and asked_with.id == session.id,
+    )
 
 
 def _plain(text: str | None) -> str:

@@ -59,6 +59,8 @@ class StoredSession:
     username: str
     epoch: str
     identity: str
+    address: str | None
+    user_agent: str | None
     created_at: datetime
     last_used_at: datetime
     expires_at: datetime
@@ -81,6 +83,16 @@ class Sessions:
     def by_id(self, id_: str) -> StoredSession | None:
         """Return the session of an id; None where there is none."""
         return self._one(sessions.c.id == id_)
+
+    def of_user(self, username: str) -> list[StoredSession]:
+        """Return the sessions of somebody, newest first, those that have ended by themselves too.
+
+        They are no more than one may have, see :meth:`add`.
+        """
+        mine = select(sessions).where(sessions.c.username == username)
+        with self._database.read() as connection:
+            rows = connection.execute(mine.order_by(sessions.c.number.desc())).mappings()
+            return [_read(row) for row in rows]
 
     def add(self, session: NewSession, most: int, idle: timedelta, event: AuditEvent) -> None:
         """Store a session, and forget those that have ended by themselves.

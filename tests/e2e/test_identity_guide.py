@@ -98,7 +98,7 @@ def test_a_session_is_begun_used_and_ended(
     service = new_service(arguments=["--config", config]).start()
     flow = json.dumps(workflow("hello", script("a", "true")))
     (tmp_path / "data" / "workflows" / "hello.yaml").write_text(flow, encoding="utf-8")
-    [block] = lines("Sessions")
+    block, elsewhere = lines("Sessions")
     said = [json.loads(line) for line in run(block, URL=service.url).splitlines() if line]
     begun, listed, ended = said
     assert begun["username"] == "ada"
@@ -108,6 +108,12 @@ def test_a_session_is_begun_used_and_ended(
     launched = json.loads(run("curl -u ada $URL/executions", URL=service.url))["executions"]
     assert [each["workflow"] for each in launched] == ["hello"]
     assert "curl -b jar $URL/executions" in block
+    with pytest.raises(AssertionError, match="401"):
+        run("curl -b jar $URL/executions", URL=service.url)
+    begun, listed = (
+        json.loads(line) for line in run(elsewhere, URL=service.url).splitlines() if line
+    )
+    assert [each["username"] for each in listed["sessions"]] == [begun["username"]]
     with pytest.raises(AssertionError, match="401"):
         run("curl -b jar $URL/executions", URL=service.url)
 

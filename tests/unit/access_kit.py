@@ -37,6 +37,7 @@ from app.services.api_keys import Wish
 from app.services.users import UserChange
 from app.store.execution_rows import now
 from app.store.schema import api_keys, metadata, sessions
+from app.store.sessions import Sessions
 
 STRANGER = "eve-whom-nobody-may-see"
 """The owner of what is foreign to everybody else."""
@@ -146,6 +147,12 @@ def _api_key(service: Service, owner: str) -> tuple[str, ...]:
     return (new_key(service, owner)[1],)
 
 
+def _session(service: Service, owner: str) -> tuple[str, ...]:
+    whole = Identity(owner, frozenset(), credential=Credential("basic", owner))
+    service.services.sessions.begin(whole, None, None)
+    return (Sessions(service.web.database).of_user(owner)[0].id,)
+
+
 _numbers = itertools.count()
 
 
@@ -176,6 +183,7 @@ PLACES: Mapping[str, Place] = {
     ),
     "ssh_keys/key_id": Place(_ssh_key, ("unknown-unknown-unknown-unknown",)),
     "api_keys/key_id": Place(_api_key, ("0123456789abcdef",), Permission.USERS_MANAGE),
+    "sessions/session_id": Place(_session, ("0123456789abcdef",), Permission.USERS_MANAGE),
     "users/username": Place(_user, ("nobody-of-that-name",), shared=True),
     "workflows/workflow_name": Place(_standing, ("no-such-workflow",), Permission.EXECUTIONS_ALL),
     "workers/workflow_name": Place(_standing, ("no-such-workflow",), Permission.EXECUTIONS_ALL),
@@ -229,8 +237,9 @@ class Things:
         """All that the store holds of somebody, in whichever order it is read."""
         statements = [
             select(*(column for column in table.columns if column.name != "last_used_at"))
-            .where(table.c.owner == owner)
-            for table in metadata.tables.values() if "owner" in table.c
+            .where(table.c[name] == owner)
+            for table in metadata.tables.values() for name in ("owner", "username")
+            if name in table.c
         ]  # fmt: skip
         with self._service.web.database.read() as store:
             return [sorted(map(repr, store.execute(each))) for each in statements]
