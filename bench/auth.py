@@ -144,6 +144,8 @@ def _issuer() -> Iterator[_Issuer]:
 
     class Handler(BaseHTTPRequestHandler):
         protocol_version = "HTTP/1.1"
+        # Or the body waits for the acknowledgement of the head, 40 ms that are not the service's.
+        disable_nagle_algorithm = True
 
         def do_GET(self) -> None:
             self._answer(issuer.keys())
