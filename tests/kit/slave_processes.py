@@ -33,7 +33,7 @@ class SlaveProcess:
         within: Sequence[str] = (),
     ) -> None:
         folder.mkdir(parents=True, exist_ok=True)
-        self.id, self._log = name, folder / f"{name}.log"
+        self.name, self._log = name, folder / f"{name}.log"
         with self._log.open("ab") as log:
             self._process = subprocess.Popen(
                 [*within, *slipway("slave", "start", "--master", master, "--id", name, *options)],
