@@ -4,10 +4,11 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from dataclasses import dataclass, field
-from fractions import Fraction
 from typing import Final
 
 from app.domain import JSON
+from app.load.measures import Report
+from app.load.segments import Segment
 
 VERSION: Final = 1
 """What ``register`` says; another one is not understood."""
@@ -29,12 +30,12 @@ class TaskReport:
     Attributes:
         task: Id of the task.
         generation: Of the desired state that it follows; 0 before the first.
-        report: Cumulative, as :mod:`app.load.measures` writes it.
+        report: Cumulative.
     """
 
     task: str
     generation: int
-    report: Mapping[str, JSON]
+    report: Report
 
 
 @dataclass(frozen=True, slots=True)
@@ -63,7 +64,7 @@ class Register:
         address: To be shown.
         capabilities: What it can do, such as ``http_executor``.
         labels: By which executions choose slaves.
-        tasks: All that it has not been told to forget.
+        tasks: Ids of all that it has not been told to forget.
     """
 
     slave_id: str
@@ -73,7 +74,7 @@ class Register:
     capabilities: tuple[str, ...]
     labels: Mapping[str, str]
     machine: Machine
-    tasks: tuple[TaskReport, ...] = ()
+    tasks: tuple[str, ...] = ()
 
 
 @dataclass(frozen=True, slots=True)
@@ -98,17 +99,6 @@ class Heartbeat:
 @dataclass(frozen=True, slots=True)
 class Leave:
     """The slave ends: its last reports were acknowledged."""
-
-
-@dataclass(frozen=True, slots=True)
-class NeedDefinition:
-    """The slave has a task whose definition it does not have.
-
-    Attributes:
-        digest: Of the definition.
-    """
-
-    digest: str
 
 
 @dataclass(frozen=True, slots=True)
@@ -156,7 +146,7 @@ class DesiredTask:
         execution: Id of the execution that it belongs to.
         generation: Grows with each change; what is older than what is known is ignored.
         digest: Names the definition.
-        segment: Which share of the execution it is, within 0 and 1.
+        segment: Which share of the execution it is.
         scaled: Virtual users of the whole execution, where somebody has said another number than
             the definition.
         quota: Iterations that the task may begin in all; None where they are not counted.
@@ -164,14 +154,14 @@ class DesiredTask:
         elapsed_us: Running time of the execution, in microseconds, when this was sent.
         paused: Whether no iteration begins and the running time stands still.
         stop: One of :data:`STOPS`.
-        definition: The definition, where it comes along.
+        definition: The definition; it comes along when a connection first speaks of the task.
     """
 
     task: str
     execution: str
     generation: int
     digest: str
-    segment: tuple[Fraction, Fraction]
+    segment: Segment
     scaled: int | None
     quota: int | None
     max_vus: int
@@ -192,18 +182,5 @@ class Forget:
     task: str
 
 
-@dataclass(frozen=True, slots=True)
-class Definition:
-    """A definition that tasks name by its digest.
-
-    Attributes:
-        digest: Its name.
-        definition: As :func:`app.load.wire` writes it.
-    """
-
-    digest: str
-    definition: Mapping[str, JSON]
-
-
-FromSlave = Register | Heartbeat | Leave | NeedDefinition
-FromMaster = RegisterAck | HeartbeatAck | DesiredTask | Forget | Definition
+FromSlave = Register | Heartbeat | Leave
+FromMaster = RegisterAck | HeartbeatAck | DesiredTask | Forget

@@ -13,19 +13,18 @@ from __future__ import annotations
 
 import re
 from collections.abc import Callable, Iterable, Mapping
-from fractions import Fraction
 from typing import Any, Final
 
 import orjson
 
 from app.domain import JSON
+from app.load.measures import read_report
 from app.load.messages import (
     MOST_TASKS,
     STATES,
     STOPS,
     TYPES,
     VERSION,
-    Definition,
     DesiredTask,
     Forget,
     FromMaster,
@@ -34,15 +33,18 @@ from app.load.messages import (
     HeartbeatAck,
     Leave,
     Machine,
-    NeedDefinition,
     Register,
     RegisterAck,
     TaskReport,
 )
-from app.load.report_form import WrongReport, checked_report
+from app.load.segments import Segment, segment_of_json
 
+PATH: Final = "/api/v1/slave-ws"
+"""Where a master takes slaves."""
 LARGEST_TEXT: Final = 1024 * 1024
-"""Longest text, in bytes, in either direction."""
+"""Longest text of a slave, in bytes."""
+LARGEST_ORDER: Final = 4 * LARGEST_TEXT
+"""Longest text of a master: a definition comes along."""
 PROTOCOL_ERROR, UNREADABLE, NOT_ALLOWED, TOO_LARGE = 1002, 1007, 1008, 1009
 """Codes with which a connection is closed (RFC 6455, 7.4.1)."""
 
@@ -75,7 +77,7 @@ def from_slave(text: str | bytes) -> FromSlave:
     Raises:
         Malformed: It is no message of a slave.
     """
-    return _read(text, _FROM_SLAVE)  # type: ignore[no-any-return]
+    return _read(text, _FROM_SLAVE, LARGEST_TEXT)  # type: ignore[no-any-return]
 
 
 def from_master(text: str | bytes) -> FromMaster:
@@ -84,7 +86,7 @@ def from_master(text: str | bytes) -> FromMaster:
     Raises:
         Malformed: It is no message of a master.
     """
-    return _read(text, _FROM_MASTER)  # type: ignore[no-any-return]
+    return _read(text, _FROM_MASTER, LARGEST_ORDER)  # type: ignore[no-any-return]
 
 
 def written(message: FromSlave | FromMaster) -> bytes:
@@ -95,13 +97,12 @@ def written(message: FromSlave | FromMaster) -> bytes:
 
 def task_json(task: DesiredTask) -> dict[str, JSON]:
     """Write a desired state as the data of a message."""
-    start, end = task.segment
     data: dict[str, JSON] = {
         "task": task.task,
         "execution": task.execution,
         "generation": task.generation,
         "digest": task.digest,
-        "segment": [start.numerator, start.denominator, end.numerator, end.denominator],
+        "segment": task.segment.to_json(),
         "scaled": task.scaled,
         "quota": task.quota,
         "max_vus": task.max_vus,
@@ -212,6 +213,12 @@ class _Fields:
             raise self.wrong(name, f"texts of at most {_LONGEST_TEXT} visible characters")
         return tuple(dict.fromkeys(found))
 
+    def ids(self, name: str) -> tuple[str, ...]:
+        found = self.items(name, MOST_TASKS)
+        if not all(isinstance(each, str) and _ID.fullmatch(each) for each in found):
+            raise self.wrong(name, "a list of ids")
+        return tuple(dict.fromkeys(found))
+
     def pairs(self, name: str) -> Mapping[str, str]:
         found = self._value.get(name, {})
         few = isinstance(found, dict) and len(found) <= _MOST_WORDS
@@ -227,9 +234,9 @@ def _is_short(value: JSON) -> bool:
     )
 
 
-def _read(text: str | bytes, readers: Mapping[str, Callable[[JSON], Any]]) -> Any:
-    if len(text) > LARGEST_TEXT:
-        raise Malformed(f"a message must be no longer than {LARGEST_TEXT} bytes", TOO_LARGE)
+def _read(text: str | bytes, readers: Mapping[str, Callable[[JSON], Any]], most: int) -> Any:
+    if len(text) > most:
+        raise Malformed(f"a message must be no longer than {most} bytes", TOO_LARGE)
     try:
         whole = orjson.loads(text)
     except orjson.JSONDecodeError as exc:
@@ -249,9 +256,9 @@ def _task_report(value: JSON) -> TaskReport:
     data = _Fields(value, "data.tasks[]")
     task, generation = data.text("task", _ID), data.whole("generation")
     try:
-        return TaskReport(task, generation, checked_report(data.get("report")))
-    except WrongReport as exc:
-        raise Malformed(f"data.tasks[].report{exc}") from None
+        return TaskReport(task, generation, read_report(data.get("report")))
+    except ValueError as exc:
+        raise data.wrong("report", f"a report: {exc}") from None
 
 
 def _register(value: JSON) -> Register:
@@ -271,7 +278,7 @@ def _register(value: JSON) -> Register:
             machine.whole("memory_mb"),
             machine.whole("max_vus", 1, 1_000_000_000),
         ),
-        tasks=_tasks(data),
+        tasks=data.ids("tasks"),
     )
 
 
@@ -302,35 +309,23 @@ def _register_ack(value: JSON) -> RegisterAck:
     )
 
 
-def _segment(value: JSON) -> tuple[Fraction, Fraction]:
-    numbers = value if isinstance(value, list) else []
-    good = (type(each) is int and 0 <= each <= _LARGEST for each in numbers)
-    if len(numbers) == 4 and all(good) and numbers[1] and numbers[3]:
-        start, end = Fraction(numbers[0], numbers[1]), Fraction(numbers[2], numbers[3])
-        if start <= end <= 1:
-            return start, end
-    raise Malformed(
-        "data.segment must be two fractions from 0 to 1, as numerators and denominators"
-    )
-
-
-def _definition(value: JSON) -> Definition:
-    data = _Fields(value, "data")
-    return Definition(data.text("digest", _TOKEN), data.object("definition"))
+def _segment(value: JSON) -> Segment:
+    try:
+        return segment_of_json(value)
+    except ValueError as exc:
+        raise Malformed(f"data.segment must be a share of the whole: {exc}") from None
 
 
 _FROM_SLAVE: Final[Mapping[str, Callable[[JSON], Any]]] = {
     "register": _register,
     "heartbeat": _heartbeat,
     "leave": lambda _: Leave(),
-    "need_definition": lambda value: NeedDefinition(_Fields(value, "data").text("digest", _TOKEN)),
 }
 _FROM_MASTER: Final[Mapping[str, Callable[[JSON], Any]]] = {
     "register_ack": _register_ack,
     "heartbeat_ack": lambda value: HeartbeatAck(_Fields(value, "data").whole("sequence")),
     "task": read_task,
     "forget": lambda value: Forget(_Fields(value, "data").text("task", _ID)),
-    "definition": _definition,
 }
 
 
@@ -355,7 +350,7 @@ def _register_json(message: Register) -> JSON:
             "memory_mb": machine.memory_mb,
             "max_vus": machine.max_vus,
         },
-        "tasks": _task_reports(message.tasks),
+        "tasks": message.tasks,
     }
 
 
@@ -384,12 +379,8 @@ _WRITERS: Final[Mapping[type, tuple[str, Callable[[Any], JSON]]]] = {
     Register: ("register", _register_json),
     Heartbeat: ("heartbeat", _heartbeat_json),
     Leave: ("leave", lambda _: {}),
-    NeedDefinition: ("need_definition", lambda each: {"digest": each.digest}),
     RegisterAck: ("register_ack", _register_ack_json),
     HeartbeatAck: ("heartbeat_ack", lambda each: {"sequence": each.sequence}),
     DesiredTask: ("task", task_json),
     Forget: ("forget", lambda each: {"task": each.task}),
-    Definition: (
-        "definition", lambda each: {"digest": each.digest, "definition": each.definition}
-    ),
-}  # fmt: skip
+}

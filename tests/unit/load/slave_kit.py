@@ -1,9 +1,9 @@
 """Reports and messages as slaves write them."""
 
-from fractions import Fraction
 from typing import Any
 
 from app.load.messages import DesiredTask, Machine, Register
+from app.load.segments import WHOLE
 
 
 def histogram(*buckets: int) -> dict[str, Any]:
@@ -33,7 +33,7 @@ def report(iterations: int = 0, *, ended: bool = False, **more: Any) -> dict[str
 def desired(task: str = "t1", generation: int = 1, **more: Any) -> DesiredTask:
     fields: dict[str, Any] = {
         "task": task, "execution": "e1", "generation": generation, "digest": "d1",
-        "segment": (Fraction(0), Fraction(1)), "scaled": None, "quota": None, "max_vus": 100,
+        "segment": WHOLE, "scaled": None, "quota": None, "max_vus": 100,
         "elapsed_us": 0,
     }  # fmt: skip
     return DesiredTask(**fields | more)
