@@ -6,6 +6,7 @@ connecting and TLS come before, and happen once for each connection.
 
 from __future__ import annotations
 
+import _socket  # that of the system, whoever has patched the other
 import errno
 import os
 import socket
@@ -93,7 +94,7 @@ class Client:
         for family, address in self._addresses.of(origin.host, origin.port):
             sock = None
             try:
-                sock = socket.socket(family, socket.SOCK_STREAM)
+                sock = _socket.socket(family, socket.SOCK_STREAM)
                 return _connection(origin, sock, address)
             except OSError as exc:
                 fault = os.strerror(exc.errno).lower() if exc.errno else str(exc)
@@ -107,12 +108,12 @@ class Client:
         raise TransportFailed("CONNECTION_ERROR", f"no connection: {fault}", 0)
 
 
-def _close(sock: socket.socket | None) -> None:
+def _close(sock: _socket.socket | None) -> None:
     if sock is not None:
         sock.close()
 
 
-def _connection(origin: Origin, sock: socket.socket, address: tuple[str, int]) -> Connection:
+def _connection(origin: Origin, sock: _socket.socket, address: tuple[str, int]) -> Connection:
     """Connect a socket, and shake hands where that is needed.
 
     Raises:
@@ -134,7 +135,7 @@ def _connection(origin: Origin, sock: socket.socket, address: tuple[str, int]) -
     return Connection(origin, sock, tls)
 
 
-def _shake_hands(sock: socket.socket, tls: TlsStream) -> None:
+def _shake_hands(sock: _socket.socket, tls: TlsStream) -> None:
     received = b""
     complete = False
     while not complete:
@@ -153,7 +154,7 @@ def _shake_hands(sock: socket.socket, tls: TlsStream) -> None:
             raise TlsFailed("the connection was closed during the TLS handshake")
 
 
-def _wait(sock: socket.socket, events: int) -> None:
+def _wait(sock: _socket.socket, events: int) -> None:
     hub = gevent.get_hub()
     watcher = hub.loop.io(sock.fileno(), events)
     try:

@@ -7,7 +7,7 @@ requests too, so one that the server has closed is known before it is used.
 
 from __future__ import annotations
 
-import socket
+import _socket
 import zlib
 from time import perf_counter_ns
 from typing import Any, Final
@@ -52,7 +52,7 @@ class Connection:
         "_status", "_timer", "_tls", "_used", "_waiter", "_watcher", "open", "origin",
     )  # fmt: skip
 
-    def __init__(self, origin: Origin, sock: socket.socket, tls: TlsStream | None) -> None:
+    def __init__(self, origin: Origin, sock: _socket.socket, tls: TlsStream | None) -> None:
         self.origin = origin
         self.open = True
         self._sock, self._tls = sock, tls
@@ -84,7 +84,7 @@ class Connection:
     def is_quiet(self) -> bool:
         """Return whether the server has sent nothing since, not even that it closes."""
         try:
-            self._sock.recv(1, socket.MSG_PEEK)
+            self._sock.recv(1, _socket.MSG_PEEK)
         except BlockingIOError:
             return True
         except OSError:

@@ -21,6 +21,11 @@ def boot_seconds() -> float:
     return time.clock_gettime(time.CLOCK_BOOTTIME)
 
 
+def boot_us() -> int:
+    """Return the same in whole microseconds."""
+    return time.clock_gettime_ns(time.CLOCK_BOOTTIME) // 1000
+
+
 class Lease:
     """What one slave may do; all times are those of :func:`boot_seconds`."""
 
