@@ -14,6 +14,7 @@ from collections.abc import Iterator, Mapping, Sequence
 from contextlib import suppress
 from importlib import import_module
 from pathlib import Path
+from tempfile import TemporaryFile
 from typing import Any
 
 import pytest
@@ -56,12 +57,29 @@ def run_slipway(
     cwd: Path | None = None,
     typed: str = "",
 ) -> subprocess.CompletedProcess[str]:
-    """Run a ``slipway`` command that ends by itself; ``typed`` is its standard input."""
+    """Run a ``slipway`` command that ends by itself; ``typed`` is its standard input.
+
+    It is a process of its own, as :mod:`kit.warm` makes them.
+    """
     register(typed.strip())
-    return subprocess.run(
-        slipway(*arguments), env=clean_environment(env), cwd=cwd, capture_output=True, text=True,
-        timeout=PATIENCE_SECONDS, check=False, input=typed,
-    )  # fmt: skip
+    environment = clean_environment(env)
+    if not warm.fits(environment):
+        return subprocess.run(
+            slipway(*arguments), env=environment, cwd=cwd, capture_output=True, text=True,
+            timeout=PATIENCE_SECONDS, check=False, input=typed,
+        )  # fmt: skip
+    with TemporaryFile("w+") as given, TemporaryFile("w+") as told, TemporaryFile("w+") as fault:
+        given.write(typed)
+        given.seek(0)
+        files = [given.fileno(), told.fileno(), fault.fileno()]
+        process = warm.start(arguments, environment, cwd, files)
+        try:
+            code = process.wait(PATIENCE_SECONDS)
+        finally:
+            process.kill()
+        told.seek(0)
+        fault.seek(0)
+        return subprocess.CompletedProcess(slipway(*arguments), code, told.read(), fault.read())
 
 
 def manage(
@@ -140,18 +158,22 @@ class Service:
     def start(self) -> Service:
         """Start it and wait until it says where it is ready."""
         begin = self._stdout.stat().st_size if self._stdout.exists() else 0
-        with self._stdout.open("ab") as stdout, self._stderr.open("ab") as stderr:
-            self._process = self._begin([stdout.fileno(), stderr.fileno()])
+        with (
+            Path(os.devnull).open("rb") as stdin, self._stdout.open("ab") as stdout,
+            self._stderr.open("ab") as stderr,
+        ):  # fmt: skip
+            self._process = self._begin([stdin.fileno(), stdout.fileno(), stderr.fileno()])
         self.url = await_that(lambda: self._announced(begin), "the service is ready")
         return self
 
-    def _begin(self, outputs: list[int]) -> Process:
+    def _begin(self, files: list[int]) -> Process:
         arguments = ["serve", *self._arguments]
         if not (self.cold or self.within) and warm.fits(self._env):
-            return warm.start(arguments, self._env, self._cwd, outputs)
+            return warm.start(arguments, self._env, self._cwd, files)
+        stdin, stdout, stderr = files
         return subprocess.Popen(
             [*self.within, *slipway(*arguments)], env=self._env, cwd=self._cwd,
-            stdin=subprocess.DEVNULL, stdout=outputs[0], stderr=outputs[1], start_new_session=True,
+            stdin=stdin, stdout=stdout, stderr=stderr, start_new_session=True,
         )  # fmt: skip
 
     def stop(self) -> float:

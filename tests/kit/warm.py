@@ -52,7 +52,7 @@ def _read_at_start(env: Mapping[str, str]) -> dict[str, str]:
 
 
 def start(
-    arguments: Iterable[str | Path], env: Mapping[str, str], cwd: Path | None, outputs: list[int]
+    arguments: Iterable[str | Path], env: Mapping[str, str], cwd: Path | None, files: list[int]
 ) -> Process:
     """Run ``slipway`` as a child of this process, in a session of its own.
 
@@ -60,7 +60,7 @@ def start(
         arguments: Of the command.
         env: Its environment, which must be one that :func:`fits`.
         cwd: Where it starts; here unless given.
-        outputs: Descriptors of its standard output and standard error.
+        files: Descriptors of its standard input, output and error.
 
     Raises:
         OSError: No process could be made.
@@ -77,7 +77,7 @@ def start(
         os.lseek(told, 0, os.SEEK_SET)
         with _lock, _start._adopting_orphans():
             requests = _requests()
-            socket.send_fds(requests, [b"!"], [told, *outputs])
+            socket.send_fds(requests, [b"!"], [told, *files])
             pid, fault = _start.ANSWER.unpack(requests.recv(_start.ANSWER.size))
     finally:
         os.close(told)
@@ -115,19 +115,20 @@ def main() -> None:
     requests.close()
     with open(files[0], "rb") as file:  # noqa: PTH123
         order = json.load(file)
-    _become(order, *files[1:])
+    _become(order, files[1:])
 
 
-def _become(order: dict[str, Any], output: int, error: int) -> NoReturn:
+def _become(order: dict[str, Any], files: Sequence[int]) -> NoReturn:
     """Be the ``slipway`` command."""
-    os.dup2(output, 1)
-    os.dup2(error, 2)
+    for standard, fd in enumerate(files):
+        os.dup2(fd, standard)
     _keep_open([])
     os.chdir(order["cwd"])
     os.umask(order["umask"])
     resource.setrlimit(resource.RLIMIT_NOFILE, order["open_files"])
-    os.execv = _supervise  # type: ignore[assignment]
-    Start.execute = _fork  # type: ignore[method-assign]
+    if order["arguments"][:1] == ["serve"]:
+        os.execv = _supervise  # type: ignore[assignment]
+        Start.execute = _fork  # type: ignore[method-assign]
     command = import_module("app.cli._group").main
     _run(["-m", "app.cli", *order["arguments"]], order["env"], command)
 
@@ -163,6 +164,8 @@ def _execute(start: Start) -> NoReturn:
         if callable(signal.getsignal(number)):
             signal.signal(number, signal.SIG_DFL)
     signal.signal(signal.SIGINT, signal.default_int_handler)
+    with open(os.devnull, "rb") as nothing:  # noqa: PTH123
+        os.dup2(nothing.fileno(), 0)
     _keep_open(start.descriptors.values())
     os.umask(inherited_umask())
     options = {**{name: str(fd) for name, fd in start.descriptors.items()}, **start.options}
@@ -171,9 +174,7 @@ def _execute(start: Start) -> NoReturn:
 
 
 def _keep_open(kept: Iterable[int]) -> None:
-    """Close all descriptors but the standard ones, which are ours, and some others."""
-    null = os.open(os.devnull, os.O_RDONLY)
-    os.dup2(null, 0)
+    """Close all descriptors but the standard ones and some others."""
     end = resource.getrlimit(resource.RLIMIT_NOFILE)[0]
     bounds = [2, *sorted(fd for fd in kept if fd > 2), end]
     for before, after in itertools.pairwise(bounds):
