@@ -9,6 +9,7 @@ import signal
 import threading
 import time
 from collections.abc import Callable, Mapping
+from concurrent.futures import ThreadPoolExecutor
 from contextlib import suppress
 from dataclasses import replace
 from functools import partial
@@ -62,6 +63,7 @@ _NEVER = 0
 MARKS = "captured"
 """Name of the folder for the marks of captured files."""
 
+_SYNCS_AT_ONCE = 3
 _LETTERS = 2
 _ROOT = Path("/")
 _MAX_RING = 1024
@@ -91,6 +93,8 @@ class LocalLauncher(Launcher):
         self._doorbell = doorbell and doorbell.absolute()
         self._marks = marks and marks.absolute()
         self._shims = ShimStarter()
+        # Each folder waits for the disk, and none for another one.
+        self._syncs = ThreadPoolExecutor(_SYNCS_AT_ONCE, "sync")
 
     @classmethod
     def create(cls, options: NoOptions, context: LauncherContext) -> Self:
@@ -106,9 +110,10 @@ class LocalLauncher(Launcher):
         with suppress(OSError):  # the start will tell
             self._shims.warm_up()
         # A new folder is an entry of the one above: a loss of power must not take it from there.
-        for holder in make_private_folder(folder):
-            sync_folder(holder)
+        synced = [self._syncs.submit(sync_folder, new) for new in make_private_folder(folder)]
         write_files(folder, job.files, _RESERVED)
+        for holder in synced:
+            holder.result()
         kept = {"execution_id": job.execution_id, "working_dir": str(job.working_dir.absolute())}
         # That it is there counts, and what it says is for people.
         spec = str(folder / records.SPEC)

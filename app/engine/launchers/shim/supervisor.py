@@ -330,12 +330,15 @@ class Supervisor:
                     sync(name)
         while not self._write_result():
             time.sleep(_RETRY_SECONDS)
-        self._ring()
 
     def _write_result(self) -> bool:
         """Return False when it is worth another try: a result must not be lost to a full disk."""
         try:
-            write_atomically(EXIT, json.dumps(self._result).encode())
+            write_atomically(EXIT, json.dumps(self._result).encode(), synced=False)
+            # Nobody need wait for the disk: a result that a loss of power takes, or damages, leaves
+            # a job whose end nobody knows, as if the power had been lost a moment earlier.
+            self._ring()
+            sync(EXIT)
             sync(".")
         except OSError as exc:
             # Any other error means that the folder is gone, or nobody's to write to any more.
