@@ -38,6 +38,7 @@ from app.services.users import UserChange
 from app.store.execution_rows import now
 from app.store.schema import api_keys, metadata, sessions
 from app.store.sessions import Sessions
+from app.store.slaves import NewSlave, Slaves
 
 STRANGER = "eve-whom-nobody-may-see"
 """The owner of what is foreign to everybody else."""
@@ -48,6 +49,7 @@ AUTH = {
 }  # fmt: skip
 WORKFLOW = "id: flow\nsteps:\n  - {id: first, type: script, config: {script: 'true'}}\n"
 
+_numbers = itertools.count()
 _PLACE = re.compile(r"([^/<]*)/<(?:[^:>]+:)?(\w+)>")
 
 
@@ -139,6 +141,30 @@ def _ended_execution(service: Service, owner: str) -> tuple[str, ...]:
     return execution.id, execution.awf_name
 
 
+def _load_execution(service: Service, owner: str) -> tuple[str, ...]:
+    exec_id = f"exec-{next(_numbers):012x}"
+    execution = service.add_execution(
+        owner, accepted=False, reference={"definition": "none"}, orchestrator="load",
+        upstream_id=exec_id, workflow_id=f"load-of-{exec_id}",
+    )  # fmt: skip
+    service.record(execution, Observation(ExecutionStatus.SUCCESS, cursor=None, log_complete=True))
+    return exec_id, execution.id, execution.awf_name
+
+
+def _load_workflow(service: Service, owner: str) -> tuple[str, ...]:
+    return (f"load-of-{_load_execution(service, owner)[0]}",)
+
+
+def _slave(service: Service, _: str) -> tuple[str, ...]:
+    name = f"slave-{next(_numbers)}"
+    new = NewSlave(
+        id=name, type="worker", address="", capabilities=(), labels={}, cpu_cores=1, memory_mb=1,
+        max_vus=1, incarnation=name, connection=name,
+    )  # fmt: skip
+    Slaves(service.web.database).register(new, 5.0)
+    return (name,)
+
+
 def _ssh_key(service: Service, owner: str) -> tuple[str, ...]:
     return (service.services.ssh_keys.create({}, Identity(owner, frozenset()))[0],)
 
@@ -151,9 +177,6 @@ def _session(service: Service, owner: str) -> tuple[str, ...]:
     whole = Identity(owner, frozenset(), credential=Credential("basic", owner))
     service.services.sessions.begin(whole, None, None)
     return (Sessions(service.web.database).of_user(owner)[0].id,)
-
-
-_numbers = itertools.count()
 
 
 def _user(service: Service, _: str) -> tuple[str, ...]:
@@ -181,6 +204,14 @@ PLACES: Mapping[str, Place] = {
         Permission.EXECUTIONS_ALL,
         first=True,
     ),
+    "v1:executions/execution_id": Place(
+        _load_execution,
+        ("exec-999999999999", "00000000-0000-4000-8000-999999999998", "flow-20231209-143023"),
+        Permission.EXECUTIONS_ALL,
+        first=True,
+    ),
+    "workflows/workflow_id": Place(_load_workflow, ("no-such-load",), Permission.EXECUTIONS_ALL),
+    "slaves/slave_id": Place(_slave, ("no-such-slave",), shared=True),
     "ssh_keys/key_id": Place(_ssh_key, ("unknown-unknown-unknown-unknown",)),
     "api_keys/key_id": Place(_api_key, ("0123456789abcdef",), Permission.USERS_MANAGE),
     "sessions/session_id": Place(_session, ("0123456789abcdef",), Permission.USERS_MANAGE),
@@ -210,6 +241,8 @@ def endpoints(service: Service) -> Iterator[Endpoint]:
     for rule in service.web.app.url_map.iter_rules():
         declared = declaration_of(service.web.app.view_functions[rule.endpoint])
         names = [_name(match) for match in _PLACE.finditer(rule.rule)]
+        if rule.rule.startswith("/api/v1/"):  # where an address may mean something else
+            names = [f"v1:{name}" if f"v1:{name}" in PLACES else name for name in names]
         assert {*names} <= {*PLACES, *PARTS}, f"say in PLACES what stands in {rule.rule}"
         (place,) = [name for name in names if name in PLACES] or [None]
         for method in sorted(rule.methods - {"HEAD", "OPTIONS"}):

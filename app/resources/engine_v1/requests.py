@@ -11,10 +11,16 @@ from app.resources import _api
 from app.resources._api import JsonParser
 
 
+class EngineParser(JsonParser):
+    """Refuses what a schema does not allow by 400, as this API does."""
+
+    DEFAULT_VALIDATION_STATUS = 400
+
+
 class Blueprint(_api.Blueprint):
     """A group of endpoints of this API."""
 
-    ARGUMENTS_PARSER = JsonParser()
+    ARGUMENTS_PARSER = EngineParser()
 
 
 class RequestSchema(ma.Schema):
