@@ -58,6 +58,7 @@ from app.services.rate_limits import RateLimits
 from app.services.reads import ExecutionReads
 from app.services.repeats import Repeats
 from app.services.sessions import SessionService
+from app.services.slave_hub import SlaveHub
 from app.services.ssh_keys import SshKeyService
 from app.services.standing import StandingService
 from app.services.standing_follow import StandingFollowService
@@ -108,6 +109,7 @@ class Web:
         changes: Wakes its readers; to be started before, and closed after, requests are served.
         audit: Who did what.
         shared: The counters that several processes share; None where each has its own.
+        slaves: The slaves that are connected; None where nothing has work for any.
     """
 
     app: Flask
@@ -118,6 +120,13 @@ class Web:
     metrics: Metrics
     audit: Audit
     shared: SharedWindows | None
+    slaves: SlaveHub | None
+
+    def release(self) -> None:
+        """Have every held request answer what it has, and slaves go to another process."""
+        if self.slaves is not None:
+            self.slaves.close()
+        self.changes.close()
 
     def close(self) -> None:
         """End what runs beside the requests, when the last of them was served."""
@@ -168,7 +177,10 @@ def create_web(settings: Settings, *, share: int = 1) -> Web:
     app.wsgi_app = WithoutQueryKeys(  # type: ignore[method-assign]
         app.wsgi_app, lambda path: takes_keys and dialects.takes_query_keys(path)
     )
-    return Web(app, dialects, changes, database, key_store, metrics, services.audit, shared)
+    return Web(
+        app, dialects, changes, database, key_store, metrics, services.audit, shared,
+        services.slaves,
+    )  # fmt: skip
 
 
 def _services(
@@ -280,6 +292,7 @@ def _services(
         places=places,
         turns=turns,
         refusals=Turns(),
+        slaves=_slave_hub(settings, database, access),
         tickets=TicketService(Tickets(database), service, access, settings.streams.ticket_lifetime),
         ssh_keys=SshKeyService(
             SshKeys(database),
@@ -331,6 +344,12 @@ def _services(
             audit,
         ),
     )
+
+
+def _slave_hub(settings: Settings, database: Database, access: Access) -> SlaveHub | None:
+    """Make what holds slaves, where an orchestrator has work for them."""
+    has_work = any(entry.type == "load" for entry in settings.orchestrators)
+    return SlaveHub(database, access) if has_work else None
 
 
 def _shared_windows(settings: Settings, metrics: Metrics) -> SharedWindows | None:

@@ -102,7 +102,7 @@ def command(
 
 
 def _shut_down(server: Server, web: Web, settings: Settings) -> None:
-    server.shut_down(web.changes.close, settings.web.shutdown_timeout)
+    server.shut_down(web.release, settings.web.shutdown_timeout)
     web.close()
     log.info("web process stopped")
 

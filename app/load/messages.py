@@ -19,8 +19,9 @@ STOPS: Final = ("no", "gently", "now")
 """What is wanted of a task: to go on, to begin no iteration, to end at once."""
 STATES: Final = ("online", "draining")
 """What a slave says of itself."""
-TYPES: Final = ("worker", "gateway", "aggregator")
-"""What a slave may call itself; it makes no difference."""
+TYPES: Final = ("worker", "gateway", "aggregator", "local")
+"""What a slave may call itself. It makes no difference but for the last, which is the one that the
+service itself starts."""
 
 
 @dataclass(frozen=True, slots=True)

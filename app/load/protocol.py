@@ -45,8 +45,12 @@ LARGEST_TEXT: Final = 1024 * 1024
 """Longest text of a slave, in bytes."""
 LARGEST_ORDER: Final = 4 * LARGEST_TEXT
 """Longest text of a master: a definition comes along."""
-PROTOCOL_ERROR, UNREADABLE, NOT_ALLOWED, TOO_LARGE = 1002, 1007, 1008, 1009
+NORMAL_CLOSURE, PROTOCOL_ERROR, UNREADABLE, NOT_ALLOWED, TOO_LARGE = 1000, 1002, 1007, 1008, 1009
 """Codes with which a connection is closed (RFC 6455, 7.4.1)."""
+SERVICE_RESTART, TRY_AGAIN_LATER = 1012, 1013
+"""Likewise (the registry of IANA): another process will take the slave, or this one later."""
+TAKEN_FOR_LOST: Final = 4001
+"""What the slave does was given to others: it stops at once, and may join again."""
 
 _LARGEST: Final = 2**53 - 1
 _ID: Final = re.compile(r"[A-Za-z0-9._~-]{1,100}")
@@ -93,6 +97,15 @@ def written(message: FromSlave | FromMaster) -> bytes:
     """Write a message as the text that the other side reads."""
     type_, write = _WRITERS[type(message)]
     return orjson.dumps({"type": type_, "data": write(message)})
+
+
+def written_order(data: Mapping[str, JSON]) -> bytes:
+    """Write a desired state as the text that a slave reads.
+
+    Args:
+        data: The fields of a :class:`DesiredTask`, as JSON.
+    """
+    return orjson.dumps({"type": "task", "data": data})
 
 
 def task_json(task: DesiredTask) -> dict[str, JSON]:

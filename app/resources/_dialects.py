@@ -25,6 +25,7 @@ from app.resources._health import blueprint as health
 from app.resources._openapi import DialectApi
 from app.resources._permissions import require_declarations
 from app.resources._problem import ProblemRenderer
+from app.resources._slave_socket import blueprint as slaves
 
 log = structlog.get_logger(__name__)
 
@@ -70,6 +71,7 @@ class Dialects:
         if not any(health in dialect.blueprints for dialect in self._dialects):
             app.register_blueprint(health)
         app.register_blueprint(make_docs(self._dialects))
+        app.register_blueprint(slaves)
         app.register_error_handler(Exception, self._on_error)
         app.register_error_handler(HTTPException, self._on_http_exception)
         require_declarations(app)

@@ -2,7 +2,7 @@
 
 The protocol is wsproto's, but for the frames of messages, which it takes long to write; this file
 moves the bytes. Whole messages are written, so that a slow client is waited for and never gets half
-of one.
+of one. What clients say is ignored, unless somebody listens.
 """
 
 from __future__ import annotations
@@ -10,9 +10,10 @@ from __future__ import annotations
 import socket
 import struct
 import threading
+import time
 from collections.abc import Callable, Iterable, Mapping
 from contextlib import suppress
-from typing import Any
+from typing import Any, Protocol
 
 from flask import Response
 from werkzeug import exceptions
@@ -21,11 +22,13 @@ from wsproto import ConnectionType, WSConnection
 from wsproto.connection import ConnectionState
 from wsproto.events import (
     AcceptConnection,
+    BytesMessage,
     CloseConnection,
     Event,
     Ping,
     Pong,
     Request,
+    TextMessage,
 )
 from wsproto.utilities import LocalProtocolError, RemoteProtocolError
 
@@ -39,22 +42,61 @@ HIJACKED = "slipway.hijacked"
 _RECEIVE_BYTES = 512
 """What is looked at in one turn: it may be a hundred frames."""
 
+_LISTEN_BYTES = 4096
+"""The same of one who is listened to: messages are long then."""
+
 _GOODBYE_SECONDS = 1.0
 """For the client's answer to a goodbye, or ours to the client's."""
 _FINAL_TEXT = 0x81
 _LONGEST_REASON = 123
+_UNEXPECTED, _TOO_LARGE = 1003, 1009
+_LINGER_BYTES = 4 * 1024 * 1024
+"""What a client may still send that was told goodbye, before it is cut off."""
 
 
 class Closed(Exception):
     """The client closed the connection, or is gone."""
 
 
+class _Refused(Exception):
+    """What a client said is not taken, and ends the connection.
+
+    Attributes:
+        code: As RFC 6455, 7.4 lists them.
+        reason: For the client.
+    """
+
+    def __init__(self, code: int, reason: str) -> None:
+        super().__init__(reason)
+        self.code = code
+        self.reason = reason
+
+
+class Listener(Protocol):
+    """Somebody who takes what a client says."""
+
+    @property
+    def most_bytes(self) -> int:
+        """Longest text."""
+
+    def read(self, text: str) -> Callable[[], None]:
+        """Look at a text, in a turn, so without waiting for anything.
+
+        Returns:
+            What is done with it afterwards, which may wait; so long nothing more is read.
+        """
+
+    def ended(self) -> None:
+        """Hear that the client will say nothing more."""
+
+
 class WebSocket:
-    """The server's end of a connection; what the client says is read and ignored.
+    """The server's end of a connection.
 
     Args:
         environ: The WSGI environment of the request.
         turn: Taken to look at what the client says, which may be much.
+        listener: Takes the texts that the client sends; without, they are read and ignored.
 
     Raises:
         BadRequest: The request is no WebSocket handshake.
@@ -62,8 +104,13 @@ class WebSocket:
         Closed: The client is gone already.
     """
 
-    def __init__(self, environ: Mapping[str, Any], turn: Turn) -> None:
+    def __init__(
+        self, environ: Mapping[str, Any], turn: Turn, listener: Listener | None = None
+    ) -> None:
         self._turn = turn
+        self._listener = listener
+        self._text: list[str] = []
+        self._text_bytes = 0
         self._socket = _socket_of(environ)
         self._protocol = WSConnection(ConnectionType.SERVER)
         self._lock = threading.Lock()
@@ -149,17 +196,25 @@ class WebSocket:
                     events = list(self._protocol.events())
                 for event in events:
                     self._take(event)
-        except (OSError, RemoteProtocolError, Closed):
+        except _Refused as refused:
+            self._dismiss(refused)
+        except RemoteProtocolError as exc:
+            if isinstance(exc.event_hint, CloseConnection):
+                self._dismiss(_Refused(exc.event_hint.code, str(exc)))
+        except (OSError, Closed):
             pass
         self._open = False
+        if self._listener is not None:
+            self._listener.ended()
         with suppress(OSError):
             self._socket.shutdown(socket.SHUT_RDWR)
 
     def _receive(self) -> bytes:
         """Wait for something from the client; the socket's time limit is there for writing."""
+        size = _RECEIVE_BYTES if self._listener is None else _LISTEN_BYTES
         while True:
             with suppress(TimeoutError):
-                return self._socket.recv(_RECEIVE_BYTES)
+                return self._socket.recv(size)
             if not self._open:
                 return b""
 
@@ -171,6 +226,40 @@ class WebSocket:
         elif isinstance(event, CloseConnection):
             self._write(event.response())
             raise Closed
+        elif self._listener is not None:
+            self._listen(self._listener, event)
+
+    def _listen(self, listener: Listener, event: Event) -> None:
+        if isinstance(event, BytesMessage):
+            raise _Refused(_UNEXPECTED, "only texts are taken here")
+        if not isinstance(event, TextMessage):
+            return
+        self._text_bytes += len(event.data.encode())
+        if self._text_bytes > listener.most_bytes:
+            raise _Refused(_TOO_LARGE, f"a text must be no longer than {listener.most_bytes} bytes")
+        self._text.append(event.data)
+        if event.message_finished:
+            text, self._text, self._text_bytes = "".join(self._text), [], 0
+            with self._turn():
+                take = listener.read(text)
+            take()
+
+    def _dismiss(self, refused: _Refused) -> None:
+        """Say goodbye to a client, and leave it a moment to read why.
+
+        A socket that is closed with bytes unread is reset, and what was sent is lost with it.
+        """
+        fitting = refused.reason.encode()[:_LONGEST_REASON].decode(errors="ignore")
+        with suppress(Closed, OSError):
+            self._write(CloseConnection(code=refused.code, reason=fitting))
+            self._socket.shutdown(socket.SHUT_WR)
+            deadline, left = time.monotonic() + _GOODBYE_SECONDS, _LINGER_BYTES
+            while left > 0 and (seconds := deadline - time.monotonic()) > 0:
+                self._socket.settimeout(seconds)
+                data = self._socket.recv(min(left, _LISTEN_BYTES))
+                if not data:
+                    return
+                left -= len(data)
 
 
 def text_frame(message: bytes) -> bytes:

@@ -21,6 +21,7 @@ from app.services.numbers import NumberChecker
 from app.services.places import Places
 from app.services.rate_limits import RateLimits
 from app.services.sessions import SessionService
+from app.services.slave_hub import SlaveHub
 from app.services.ssh_keys import SshKeyService
 from app.services.standing import StandingService
 from app.services.standing_follow import StandingFollowService
@@ -43,6 +44,7 @@ class Services:
     Attributes:
         turns: Of those who read much.
         refusals: Of those who are refused before it is known who they are.
+        slaves: The slaves that this process holds; None where nothing has work for any.
     """
 
     settings: Settings
@@ -63,6 +65,7 @@ class Services:
     places: Places
     turns: Turns
     refusals: Turns
+    slaves: SlaveHub | None
     tickets: TicketService
     ssh_keys: SshKeyService
     health: HealthService

@@ -34,6 +34,7 @@ from app.load.protocol import (
     NOT_ALLOWED,
     PATH,
     PROTOCOL_ERROR,
+    TAKEN_FOR_LOST,
     TOO_LARGE,
 )
 
@@ -88,6 +89,11 @@ class Ended(Exception):
     def for_good(self) -> bool:
         """Whether the slave is not wanted any more, as when its key was revoked."""
         return self.code == NOT_ALLOWED
+
+    @property
+    def at_once(self) -> bool:
+        """Whether what the slave does is not its own any more."""
+        return self.code in (NOT_ALLOWED, TAKEN_FOR_LOST)
 
 
 @dataclass(frozen=True, slots=True)

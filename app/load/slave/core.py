@@ -81,15 +81,15 @@ class Core:
         self._registered_at = now
         self.to_master.append(written(replace(self._me, tasks=tuple(self._tasks))))
 
-    def disconnected(self, now: float, *, for_good: bool = False) -> None:
+    def disconnected(self, now: float, *, at_once: bool = False) -> None:
         """Note that the master has closed the connection.
 
         Args:
             now: When that was noticed.
-            for_good: It does not want this slave any more.
+            at_once: It has said that what the slave does is not its own any more.
         """
         self._forget_connection()
-        if for_good:
+        if at_once:
             self._lease.end()
         else:
             self._lease.left_alone(now, self._terms.alone_ms / 1000)

@@ -18,7 +18,7 @@ import structlog
 
 from app.backoff import Backoff
 from app.load.messages import Register
-from app.load.protocol import PROTOCOL_ERROR, Malformed, from_master
+from app.load.protocol import NORMAL_CLOSURE, PROTOCOL_ERROR, Malformed, from_master
 from app.load.slave.connection import (
     Connection,
     Ended,
@@ -41,7 +41,6 @@ _SILENT_SECONDS: Final = 5.0
 """A worker process that has said nothing for so long, while this one ran, is replaced."""
 _LEAVE_SECONDS: Final = 40.0
 """For what runs to end, and for the last reports to arrive; then the slave goes without a word."""
-_NORMAL_CLOSURE: Final = 1000
 _GOING_AWAY: Final = 1001
 
 
@@ -190,7 +189,7 @@ class Slave:
     def _refused(self, refusal: NotWelcome, now: float) -> None:
         """End for good where the master would say the same the next time."""
         if self._announce is not None or refusal.is_about_key:
-            self._core.disconnected(now, for_good=True)
+            self._core.disconnected(now, at_once=True)
             raise refusal
         self._retry(str(refusal), now)
 
@@ -212,15 +211,14 @@ class Slave:
             self._core.dropped()
             self._lose(f"the master says what is no message: {exc.reason}", now)
         except NotTaken as exc:
-            connection.close(_NORMAL_CLOSURE)
+            connection.close(NORMAL_CLOSURE)
             self._core.dropped()
             self._lose(f"the master does not take this slave: {exc}", now)
         except Ended as exc:
             connection.close(_GOING_AWAY)
+            self._core.disconnected(now, at_once=exc.at_once)
             if exc.for_good:
-                self._core.disconnected(now, for_good=True)
                 raise NotWelcome(f"{self._master.url} says goodbye: {exc}") from exc
-            self._core.disconnected(now)
             self._lose(str(exc), now)
 
     def _has_joined(self) -> None:

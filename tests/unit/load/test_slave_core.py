@@ -188,7 +188,7 @@ def test_a_master_that_is_back_is_joined_with_all_that_goes_on(bench):
 
 def test_who_is_not_wanted_any_more_stops_at_once(bench):
     bench.now = 1002.0
-    bench.core.disconnected(bench.now, for_good=True)
+    bench.core.disconnected(bench.now, at_once=True)
     bench.read()
     assert bench.lease() == 0
 
