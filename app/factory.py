@@ -349,7 +349,7 @@ def _services(
 def _slave_hub(settings: Settings, database: Database, access: Access) -> SlaveHub | None:
     """Make what holds slaves, where an orchestrator has work for them."""
     has_work = any(entry.type == "load" for entry in settings.orchestrators)
-    return SlaveHub(database, access) if has_work else None
+    return SlaveHub(database, access, 5.0, 60.0) if has_work else None
 
 
 def _shared_windows(settings: Settings, metrics: Metrics) -> SharedWindows | None:

@@ -53,7 +53,9 @@ TAKEN_FOR_LOST: Final = 4001
 """What the slave does was given to others: it stops at once, and may join again."""
 
 _LARGEST: Final = 2**53 - 1
-_ID: Final = re.compile(r"[A-Za-z0-9._~-]{1,100}")
+SLAVE_ID: Final = re.compile(r"[A-Za-z0-9._~-]{1,100}")
+"""What a slave may call itself."""
+_ID: Final = SLAVE_ID
 _TOKEN: Final = re.compile(r"[A-Za-z0-9_-]{1,64}")
 _PRINTABLE: Final = re.compile(r"[^\x00-\x1f\x7f\ud800-\udfff]*")
 _LONGEST_TEXT: Final = 255

@@ -46,10 +46,6 @@ log = structlog.get_logger(__name__)
 
 HEARTBEAT_SECONDS: Final = 1.0
 """How often a slave gives a sign of life."""
-LEASE_SECONDS: Final = 5.0
-"""After such a silence a slave is taken for lost; it may make no request beyond that either."""
-ALONE_SECONDS: Final = 60.0
-"""How long a slave goes on whose master has gone away."""
 GATHER_SECONDS: Final = 0.1
 """How long reports wait for those of other slaves."""
 
@@ -115,9 +111,16 @@ class SlaveHub:
     Args:
         database: The store.
         access: Knows whether a credential still holds.
+        lease_seconds: After such a silence a slave is taken for lost; it may make no request beyond
+            that either.
+        alone_seconds: How long a slave goes on whose master has gone away.
     """
 
-    def __init__(self, database: Database, access: Access) -> None:
+    def __init__(
+        self, database: Database, access: Access, lease_seconds: float, alone_seconds: float
+    ) -> None:
+        self._lease_seconds = lease_seconds
+        self._alone_seconds = alone_seconds
         self._database = database
         self._access = access
         self._slaves = stored.Slaves(database)
@@ -155,7 +158,7 @@ class SlaveHub:
             line: The connection.
             identity: Whose credential the slave has.
         """
-        watch, silence = self._access.watch(identity), _Silence(LEASE_SECONDS)
+        watch, silence = self._access.watch(identity), _Silence(self._lease_seconds)
         try:
             while not line.is_over:
                 said = line.said(_WAIT_SECONDS)
@@ -192,7 +195,7 @@ class SlaveHub:
         )  # fmt: skip
         try:
             self._start()
-            self._slaves.register(new, LEASE_SECONDS)
+            self._slaves.register(new, self._lease_seconds)
         except Taken as exc:
             line.end(NORMAL_CLOSURE, "the id is taken")
             return self._answer(who, error=exc.message)
@@ -217,8 +220,8 @@ class SlaveHub:
             assigned_id=who.slave_id,
             error=error,
             heartbeat_interval_ms=round(HEARTBEAT_SECONDS * 1000),
-            lease_ms=round(LEASE_SECONDS * 1000),
-            alone_ms=round(ALONE_SECONDS * 1000),
+            lease_ms=round(self._lease_seconds * 1000),
+            alone_ms=round(self._alone_seconds * 1000),
             master_id=self._master_id,
             version=__version__,
         )

@@ -9,6 +9,7 @@ from __future__ import annotations
 import os
 import queue
 import select
+import signal
 import threading
 from collections.abc import Callable, Sequence
 from contextlib import suppress
@@ -39,7 +40,7 @@ _LONGEST_WAIT_SECONDS: Final = 0.5
 """How often the loop looks around although nothing has happened."""
 _SILENT_SECONDS: Final = 5.0
 """A worker process that has said nothing for so long, while this one ran, is replaced."""
-_LEAVE_SECONDS: Final = 40.0
+LEAVE_SECONDS: Final = 40.0
 """For what runs to end, and for the last reports to arrive; then the slave goes without a word."""
 _GOING_AWAY: Final = 1001
 
@@ -53,8 +54,9 @@ class Slave:
         worker: What starts a worker process.
         processes: How many of them.
         vus: Tells how many virtual users of a task are in a segment.
-        signals: Descriptor that can be read from after each signal that says to stop.
+        signals: Descriptor from which the numbers of signals can be read; SIGHUP changes nothing.
         announce: Called when it has joined for the first time.
+        leave_seconds: How long what runs may go on after the first signal.
     """
 
     def __init__(
@@ -67,7 +69,9 @@ class Slave:
         vus: Vus,
         signals: int,
         announce: Callable[[], None] = lambda: None,
+        leave_seconds: float = LEAVE_SECONDS,
     ) -> None:
+        self._leave_seconds = leave_seconds
         self._master = master
         self._core = Core(me, processes, vus)
         self._workers = [Worker(number, worker) for number in range(processes)]
@@ -115,7 +119,7 @@ class Slave:
         times = [worker.start_at for worker in self._workers if not worker.runs]
         if self._connection is None and not self._connecting:
             times.append(self._connect_at)
-        return min(self._core.next_at(), *times)
+        return min((self._core.next_at(), *times))
 
     def _awaited(self) -> select.poll:
         """Return what is waited for: a handful of descriptors, which come and go."""
@@ -146,11 +150,13 @@ class Slave:
             self._hear_worker(descriptor, now)
 
     def _be_told_to_stop(self, now: float) -> None:
-        for _ in os.read(self._signals, 64):
+        for number in os.read(self._signals, 64):
+            if number == signal.SIGHUP:
+                continue
             if self._leave_until is not None:
                 self._leave_until = now
             else:
-                self._leave_until = now + _LEAVE_SECONDS
+                self._leave_until = now + self._leave_seconds
                 self._core.leave(now)
                 log.info("no iteration begins any more; what runs may end")
 

@@ -3,7 +3,7 @@ import json
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
-from slave_kit import desired, register, report
+from kit.slaves import desired, register, report
 
 from app.load.messages import (
     Forget,

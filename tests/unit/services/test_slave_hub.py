@@ -180,7 +180,7 @@ def access():
 
 @pytest.fixture
 def hub(store, access):
-    hub = SlaveHub(store.database, access)
+    hub = SlaveHub(store.database, access, 5.0, 60.0)
     yield hub
     hub.close()
 
@@ -274,7 +274,7 @@ def test_a_slave_that_hangs_up_is_lost_at_once_and_its_last_report_counts(hub, s
 
 
 def test_a_slave_that_says_nothing_is_lost_after_a_while(hub, store, monkeypatch):
-    monkeypatch.setattr(slave_hub, "LEASE_SECONDS", 0.3)
+    monkeypatch.setattr(hub, "_lease_seconds", 0.3)
     monkeypatch.setattr(slave_hub, "_WAIT_SECONDS", 0.05)
     slave = Slave(hub)
     slave.joins()
@@ -283,7 +283,7 @@ def test_a_slave_that_says_nothing_is_lost_after_a_while(hub, store, monkeypatch
 
 
 def test_who_does_not_register_is_sent_away(hub, monkeypatch):
-    monkeypatch.setattr(slave_hub, "LEASE_SECONDS", 0.3)
+    monkeypatch.setattr(hub, "_lease_seconds", 0.3)
     monkeypatch.setattr(slave_hub, "_WAIT_SECONDS", 0.05)
     assert Slave(hub).goodbye() == PROTOCOL_ERROR
 
@@ -333,7 +333,7 @@ def test_a_new_connection_of_the_same_process_takes_the_place_of_the_old_one(hub
 
 
 def test_a_slave_that_another_process_holds_by_now_is_let_go(store, access):
-    here, there = SlaveHub(store.database, access), SlaveHub(store.database, access)
+    here, there = SlaveHub(store.database, access, 5.0, 60.0), SlaveHub(store.database, access, 5.0, 60.0)
     old, new = Slave(here), Slave(there)
     old.joins()
     new.joins()
@@ -347,7 +347,7 @@ def test_a_slave_that_another_process_holds_by_now_is_let_go(store, access):
 
 
 def test_a_process_that_ends_does_not_take_its_slaves_for_lost(store, access):
-    hub = SlaveHub(store.database, access)
+    hub = SlaveHub(store.database, access, 5.0, 60.0)
     slave = Slave(hub)
     slave.joins()
     hub.close()

@@ -3,7 +3,7 @@
 import json
 
 import pytest
-from slave_kit import desired, histogram, register, report
+from kit.slaves import desired, histogram, register, report
 
 from app.load.messages import (
     Forget,
