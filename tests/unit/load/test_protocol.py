@@ -3,7 +3,7 @@ import json
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
-from kit.slaves import desired, register, report
+from kit.slave_messages import desired, register, report
 
 from app.load.messages import (
     Forget,

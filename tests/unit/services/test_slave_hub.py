@@ -333,7 +333,7 @@ def test_a_new_connection_of_the_same_process_takes_the_place_of_the_old_one(hub
 
 
 def test_a_slave_that_another_process_holds_by_now_is_let_go(store, access):
-    here, there = SlaveHub(store.database, access, 5.0, 60.0), SlaveHub(store.database, access, 5.0, 60.0)
+    here, there = (SlaveHub(store.database, access, 5.0, 60.0) for _ in range(2))
     old, new = Slave(here), Slave(there)
     old.joins()
     new.joins()

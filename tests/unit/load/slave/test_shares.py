@@ -4,7 +4,7 @@ from dataclasses import replace
 
 from hypothesis import given
 from hypothesis import strategies as st
-from kit.slaves import desired, report
+from kit.slave_messages import desired, report
 
 from app.load.messages import TaskReport
 from app.load.segments import WHOLE

@@ -3,7 +3,7 @@
 import json
 
 import pytest
-from kit.slaves import desired, histogram, register, report
+from kit.slave_messages import desired, histogram, register, report
 
 from app.load.messages import (
     Forget,

@@ -15,7 +15,7 @@ import pytest
 import scripted_worker
 from kit.certificates import Authority
 from kit.patience import await_that, join
-from kit.slaves import desired, register
+from kit.slave_messages import desired, register
 from master_kit import FakeMaster
 
 from app.load.messages import Forget, Heartbeat, Register, RegisterAck
