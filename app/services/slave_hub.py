@@ -98,7 +98,11 @@ class _Silence:
         self._looked_at = time.monotonic()
 
     def lasts_too_long(self, *, heard: bool) -> bool:
-        """Look, and say whether something was heard since the last time."""
+        """Return whether it is too long by now.
+
+        Args:
+            heard: Whether something was heard since the last time.
+        """
         now = time.monotonic()
         passed, self._looked_at = now - self._looked_at, now
         self._seconds = 0.0 if heard else self._seconds + min(passed, 2 * _WAIT_SECONDS)

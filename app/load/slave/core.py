@@ -258,7 +258,7 @@ def _fitting(reports: Sequence[TaskReport]) -> Iterator[tuple[TaskReport, ...]]:
 
 
 def _without_steps(task: TaskReport) -> TaskReport:
-    """Leave out how long each step took, and say so: the report would be too long to be taken."""
+    """Return a report without the times of steps that says so: it would be too long to be taken."""
     said: ErrorKind = {
         "code": "REPORT_TOO_LONG",
         "message": "the figures of single steps are too many to be sent",

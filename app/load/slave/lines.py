@@ -36,12 +36,12 @@ class Reports:
 
 
 def task_line(task: DesiredTask) -> bytes:
-    """Say what is wanted of a task, the definition along with it."""
+    """Write what is wanted of a task, the definition along with it."""
     return _line("task", task_json(task))
 
 
 def lease_line(until: float, now: float) -> bytes:
-    """Say until when requests may be made.
+    """Write until when requests may be made.
 
     Args:
         until: When that ends.
@@ -52,7 +52,7 @@ def lease_line(until: float, now: float) -> bytes:
 
 
 def forget_line(task: str) -> bytes:
-    """Say that a task is over."""
+    """Write that a task is over."""
     return _line("forget", {"task": task})
 
 
