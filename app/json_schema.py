@@ -15,7 +15,7 @@ from __future__ import annotations
 import json
 import re
 from collections.abc import Callable, Iterator, Mapping
-from functools import cache
+from functools import cache, cached_property
 from typing import TYPE_CHECKING, Any, Final
 
 from app.documents import Fault, Path
@@ -49,6 +49,26 @@ def violations(
         formats: What ``format`` means, if not what JSON Schema says.
     """
     yield from _violations(_validator(schema, formats), schema, value, path)
+
+
+class Shape:
+    """A schema that is looked at more than once, prepared with the first value.
+
+    Args:
+        schema: As for :func:`violations`.
+        formats: What ``format`` means.
+    """
+
+    def __init__(self, schema: Schema, formats: Formats) -> None:
+        self._schema, self._formats = schema, formats
+
+    def violations(self, value: JSON) -> Iterator[Fault]:
+        """Find what in a value does not satisfy the schema; see :func:`violations`."""
+        yield from _violations(self._validator, self._schema, value, ())
+
+    @cached_property
+    def _validator(self) -> Draft202012Validator:
+        return _validator(self._schema, self._formats)
 
 
 def schema_violations(schema: Schema, path: Path = ()) -> Iterator[Fault]:
