@@ -39,6 +39,11 @@ _FAILED: Final = "failed"
 _ENVIRONMENT: Final = ("PATH", "PYTHONPATH", "PYTHONHOME", "LANG", "LC_ALL", "TZ")
 
 
+def bare_environment() -> dict[str, str]:
+    """Return what Python needs of this process's environment, which may hold secrets."""
+    return {name: os.environ[name] for name in _ENVIRONMENT if name in os.environ}
+
+
 class OverBudget(Exception):
     """A call took more time or memory than it may."""
 
@@ -119,7 +124,7 @@ class _Worker:
             [sys.executable, "-P", "-m", "app.isolation", str(memory_bytes)],
             stdin=subprocess.PIPE,
             stdout=subprocess.PIPE,
-            env={name: os.environ[name] for name in _ENVIRONMENT if name in os.environ},
+            env=bare_environment(),
         )
         # Under gevent, the module's own name stands for one that needs an event loop.
         self._poll = original("select", "poll")()

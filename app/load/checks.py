@@ -53,6 +53,9 @@ def violations(document: Document) -> Iterator[Fault]:
     steps = list(_steps(document.get("steps"), ("steps",)))
     if len(steps) > MAX_STEPS:
         yield Fault(("steps",), f"must be at most {MAX_STEPS} steps, nested ones included")
+    top = _list(document.get("steps"))
+    if top and all(_mapping(step).get("disabled") is True for step in top):
+        yield Fault(("steps",), "must not all be disabled: there would be nothing to run")
     yield from _id_faults(steps)
     for step in steps:
         yield from _step_faults(step)

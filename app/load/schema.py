@@ -203,6 +203,8 @@ def check_url(url: str) -> None:
         known = False
     if not known or re.search(r"[\s\\]", parts.netloc):
         raise ValueError("must be a URL with a host, and a port from 1 to 65535 if it has one")
+    if "@" in parts.netloc:
+        raise ValueError("must not hold a user; that is for the header Authorization")
 
 
 def check_path(text: str) -> None:

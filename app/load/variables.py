@@ -92,13 +92,13 @@ class Scope:
     """The variables and results of one iteration.
 
     Args:
-        variables: What it begins with; never changed.
+        variables: What it begins with, which becomes its own.
     """
 
     __slots__ = ("_lengths", "results", "values")
 
-    def __init__(self, variables: Mapping[str, JSON]) -> None:
-        self.values = dict(variables)
+    def __init__(self, variables: dict[str, JSON]) -> None:
+        self.values = variables
         self.results: dict[str, Result] = {}
         self._lengths: dict[str, int] = {}
 

@@ -188,7 +188,17 @@ class TestHttp:
         assert config_of(expected_status=[200, 503]).expected_status == (200, 503)
 
     @pytest.mark.parametrize(
-        "url", ["h", "/path", "ftp://h/", "http://", "http:///x", "http://h:x/", "http://h:99999/"]
+        "url",
+        [
+            "h",
+            "/path",
+            "ftp://h/",
+            "http://",
+            "http:///x",
+            "http://h:x/",
+            "http://h:99999/",
+            "http://u:p@h/",
+        ],
     )
     def test_addresses_are_http(self, url):
         assert set(faults(document(http(url=url)))) == {"steps[0].config.url"}

@@ -87,14 +87,6 @@ def test_variables_are_bounded_in_all():
     made.set("b", ["x" * 100])
 
 
-def test_a_scope_does_not_change_what_it_began_with():
-    variables = {"a": 1}
-    made = Scope(variables)
-    made.set("a", 2)
-    made.set("b", 3)
-    assert variables == {"a": 1}
-
-
 @given(st.text(max_size=60), st.dictionaries(st.text(min_size=1, max_size=3), st.text(max_size=5)))
 def test_any_text_can_be_rendered(text, variables):
     template = compile_text(text)
