@@ -16,6 +16,7 @@ import requests
 from hypothesis import HealthCheck, settings
 from kit.definitions import script, workflow
 from kit.fixtures import SETTINGS
+from kit.fuzzing import Operation, each_operation
 from kit.secrets import register
 from kit.service import Service, manage
 from kit.stress import scaled
@@ -158,17 +159,19 @@ def is_aimed(case: Case) -> bool:
 
 
 def fuzz(schema: Any) -> Any:
-    @schema.parametrize()
-    @SOME
-    def test(case: Case, people: dict[str, Person], known: dict[str, str]) -> None:
-        if is_aimed(case):
-            aim(case, known)
-        for name, person in people.items():
-            try:
-                person.send(case)
-            except Exception as exc:
-                exc.add_note(f"sent by: {name}")
-                raise
+    @each_operation(schema)
+    def test(operation: Operation, people: dict[str, Person], known: dict[str, str]) -> None:
+        def send_by_everybody(case: Case) -> None:
+            if is_aimed(case):
+                aim(case, known)
+            for name, person in people.items():
+                try:
+                    person.send(case)
+                except Exception as exc:
+                    exc.add_note(f"sent by: {name}")
+                    raise
+
+        operation.throw(send_by_everybody, SOME)
 
     return test
 
