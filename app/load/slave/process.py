@@ -9,6 +9,7 @@ from __future__ import annotations
 import gc
 import os
 import resource
+import signal
 import time
 from collections.abc import Callable, Iterator, Mapping
 from contextlib import suppress
@@ -247,6 +248,7 @@ def main(compile_: Compile) -> None:
     target = os.dup(_OUTPUT)
     os.dup2(2, _OUTPUT)  # whatever is printed is no line of the protocol
     configure_logging("INFO", "console")
+    signal.signal(signal.SIGINT, signal.SIG_IGN)  # the parent decides
     _, most = resource.getrlimit(resource.RLIMIT_NOFILE)
     resource.setrlimit(resource.RLIMIT_NOFILE, (most, most))
     gc.freeze()
