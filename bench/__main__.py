@@ -29,6 +29,7 @@ from bench import (
     process,
     streams,
 )
+from bench import load as virtual_users
 from bench._client import raise_descriptor_limit
 from bench._report import Figure, load, machine, markdown, text_row
 from bench._target import PEER_ROWS, read_peers
@@ -47,6 +48,7 @@ _PARTS = {
     "gateway": gateway,
     "alien4cloud": alien4cloud,
     "abuse": abuse,
+    "load": virtual_users,
     "process": process,
 }
 _JUDGES = {"abuse"}
