@@ -115,6 +115,8 @@ class RegisterAck:
         alone_ms: So long it may go on where the master has gone away.
         master_id: Of the process that answers.
         version: Of its software.
+        allowed_networks: What virtual users may connect to; None for all.
+        denied_networks: What of that they may not; None for the metadata services of clouds.
     """
 
     accepted: bool
@@ -125,6 +127,8 @@ class RegisterAck:
     alone_ms: int = 60_000
     master_id: str = ""
     version: str = ""
+    allowed_networks: tuple[str, ...] | None = None
+    denied_networks: tuple[str, ...] | None = None
 
 
 @dataclass(frozen=True, slots=True)

@@ -321,6 +321,8 @@ def _register_ack(value: JSON) -> RegisterAck:
         alone_ms=data.whole("alone_ms", 0, 3_600_000),
         master_id=data.text("master_id"),
         version=data.text("version"),
+        allowed_networks=data.optional("allowed_networks", data.words),
+        denied_networks=data.optional("denied_networks", data.words),
     )
 
 
@@ -387,6 +389,8 @@ def _register_ack_json(message: RegisterAck) -> JSON:
         "alone_ms": message.alone_ms,
         "master_id": message.master_id,
         "version": message.version,
+        "allowed_networks": message.allowed_networks,
+        "denied_networks": message.denied_networks,
     }
 
 

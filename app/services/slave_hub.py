@@ -14,7 +14,7 @@ import socket
 import threading
 import time
 from collections import OrderedDict
-from collections.abc import Collection, Generator, Iterator
+from collections.abc import Collection, Generator, Iterator, Sequence
 from dataclasses import dataclass, field
 from typing import Final
 
@@ -118,11 +118,22 @@ class SlaveHub:
         lease_seconds: After such a silence a slave is taken for lost; it may make no request beyond
             that either.
         alone_seconds: How long a slave goes on whose master has gone away.
+        allowed_networks: What virtual users may connect to; None for all.
+        denied_networks: What of that they may not; None for the metadata services of clouds.
     """
 
     def __init__(
-        self, database: Database, access: Access, lease_seconds: float, alone_seconds: float
+        self,
+        database: Database,
+        access: Access,
+        lease_seconds: float,
+        alone_seconds: float,
+        *,
+        allowed_networks: Sequence[str] | None = None,
+        denied_networks: Sequence[str] | None = None,
     ) -> None:
+        self._allowed = None if allowed_networks is None else tuple(allowed_networks)
+        self._denied = None if denied_networks is None else tuple(denied_networks)
         self._lease_seconds = lease_seconds
         self._alone_seconds = alone_seconds
         self._database = database
@@ -228,6 +239,8 @@ class SlaveHub:
             alone_ms=round(self._alone_seconds * 1000),
             master_id=self._master_id,
             version=__version__,
+            allowed_networks=self._allowed,
+            denied_networks=self._denied,
         )
 
     def _check(self, line: Line, watch: Watch) -> None:

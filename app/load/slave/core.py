@@ -29,7 +29,8 @@ from app.load.messages import (
 )
 from app.load.protocol import LARGEST_TEXT, written
 from app.load.slave.lease import Lease
-from app.load.slave.lines import Reports, forget_line, lease_line, task_line
+from app.load.slave.lines import Reports, forget_line, lease_line, networks_line, task_line
+from app.load.slave.networks import Networks
 from app.load.slave.shares import SharedTask, Vus
 
 _MOST_BYTES: Final = LARGEST_TEXT - 1024
@@ -129,6 +130,7 @@ class Core:
         for task in self._tasks.values():
             task.replaced(process)
         self.to_workers.append((process, lease_line(self._lease.until, now)))
+        self._tell_networks(process)
         self._tell_tasks(now)
 
     def worker_said(self, process: int, reports: Reports, now: float) -> None:
@@ -177,10 +179,16 @@ class Core:
     def _registered(self, answer: RegisterAck, now: float) -> None:
         if not answer.accepted:
             raise NotTaken(answer.error or "it does not say why")
+        try:
+            Networks.of(answer.allowed_networks, answer.denied_networks)
+        except ValueError as exc:
+            raise NotTaken(f"it names networks that are none: {exc}") from None
         self._hold_unless_leased(now)  # what was wanted before is out of date then
         self._terms, self.joined = answer, True
         self._lease.joined(self._registered_at, answer.lease_ms / 1000)
         self._tell_lease(now)
+        for process in range(self._processes):
+            self._tell_networks(process)
         self._next_beat_at = now
 
     def _acknowledged(self, sequence: int, now: float) -> None:
@@ -221,6 +229,11 @@ class Core:
         for task in self._tasks.values():
             for process, wanted in task.wants(now, leaving=self._leaving):
                 self.to_workers.append((process, task_line(wanted)))
+
+    def _tell_networks(self, process: int) -> None:
+        terms = self._terms
+        line = networks_line(terms.allowed_networks, terms.denied_networks)
+        self.to_workers.append((process, line))
 
     def _tell_lease(self, now: float) -> None:
         for process in range(self._processes):

@@ -51,6 +51,11 @@ def lease_line(until: float, now: float) -> bytes:
     return _line("lease", {"until_us": round(until * 1_000_000), "until_us_from_now": left})
 
 
+def networks_line(allowed: Sequence[str] | None, denied: Sequence[str] | None) -> bytes:
+    """Write what the tasks that come from now on may connect to, as the master has said."""
+    return _line("networks", {"allowed": allowed, "denied": denied})
+
+
 def forget_line(task: str) -> bytes:
     """Write that a task is over."""
     return _line("forget", {"task": task})

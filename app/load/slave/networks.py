@@ -49,15 +49,19 @@ class Networks:
     denied: tuple[Network, ...] = tuple(map(ip_network, METADATA_SERVICES))
 
     @classmethod
-    def of(cls, allowed: Iterable[str] | None, denied: Iterable[str]) -> Self:
+    def of(cls, allowed: Iterable[str] | None, denied: Iterable[str] | None) -> Self:
         """Read networks such as ``10.0.0.0/8`` or ``fd00::/8``, or single addresses.
+
+        Args:
+            allowed: None for all.
+            denied: None for :data:`METADATA_SERVICES`.
 
         Raises:
             ValueError: One of them is something else.
         """
         return cls(
             None if allowed is None else tuple(map(ip_network, allowed)),
-            tuple(map(ip_network, denied)),
+            tuple(map(ip_network, METADATA_SERVICES if denied is None else denied)),
         )
 
     def allow(self, address: str) -> bool:

@@ -52,12 +52,11 @@ class Worker:
 
     Args:
         compile_: Prepares definitions.
-        networks: What may be connected to.
     """
 
-    def __init__(self, compile_: Compile, networks: Networks) -> None:
+    def __init__(self, compile_: Compile) -> None:
         self._compile = compile_
-        self._networks = networks
+        self._networks = Networks()
         self._permission = Permission()
         self._lag = Lag()
         self._tasks: dict[str, Task | Unrunnable] = {}
@@ -107,11 +106,12 @@ class Worker:
         except ValueError as exc:
             _log.exception("load_definition_not_understood", task=desired.task)
             return Unrunnable(desired, str(exc))
+        networks = self._networks
         return Task(
             desired,
             definition.options,
             program,
-            make_client=lambda ready: Client(self._networks, ready),
+            make_client=lambda ready: Client(networks, ready),
             permission=self._permission,
             on_end=self._soon.set,
         )
@@ -130,6 +130,9 @@ class Worker:
             for task in self._tasks.values():
                 task.look()
 
+    def _take_networks(self, data: Mapping[str, Any]) -> None:
+        self._networks = Networks.of(data["allowed"], data["denied"])
+
     def _take_forget(self, data: Mapping[str, Any]) -> None:
         task = self._tasks.pop(data["task"], None)
         if task is not None:
@@ -143,6 +146,7 @@ class Worker:
 _TAKES: Final[Mapping[str, Callable[[Worker, Any], None]]] = {
     "task": Worker._take_task,  # noqa: SLF001  (of this module)
     "lease": Worker._take_lease,  # noqa: SLF001
+    "networks": Worker._take_networks,  # noqa: SLF001
     "forget": Worker._take_forget,  # noqa: SLF001
 }
 
@@ -252,5 +256,5 @@ def main(compile_: Compile) -> None:
     _, most = resource.getrlimit(resource.RLIMIT_NOFILE)
     resource.setrlimit(resource.RLIMIT_NOFILE, (most, most))
     gc.freeze()
-    run(Worker(compile_, Networks()), _INPUT, target)
+    run(Worker(compile_), _INPUT, target)
     os._exit(0)  # requests under way end with the process

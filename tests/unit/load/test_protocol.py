@@ -27,6 +27,7 @@ FROM_SLAVE = [
 FROM_MASTER = [
     RegisterAck(True, "slave-1", master_id="web-1", version="1"),
     RegisterAck(False, "slave-1", "that id is taken"),
+    RegisterAck(True, "slave-1", allowed_networks=("10.0.0.0/8", "::1"), denied_networks=()),
     HeartbeatAck(4),
     desired(),
     desired(quota=0, scaled=7, paused=True, stop="gently", definition={"id": "w"}),

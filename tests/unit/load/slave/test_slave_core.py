@@ -232,7 +232,7 @@ def test_a_new_process_is_told_all(bench):
     bench.lines[0].clear()
     bench.core.worker_started(0, bench.now)
     bench.read()
-    assert [each["type"] for each in bench.lines[0]] == ["lease", "task"]
+    assert [each["type"] for each in bench.lines[0]] == ["lease", "networks", "task"]
     (beat,) = bench.at(1001.0)
     assert beat.tasks[0].report["iterations"] == 4
 
@@ -310,3 +310,30 @@ def test_a_report_that_is_too_long_is_sent_without_the_times_of_steps_and_says_s
 
 def test_it_registers_as_what_it_is():
     assert isinstance(Bench().join()[0], Register)
+
+
+def networks(bench, process):
+    return [line["data"] for line in bench.lines[process] if line["type"] == "networks"]
+
+
+def test_each_process_knows_what_the_master_allows_before_it_has_a_task():
+    bench = Bench(processes=2)
+    bench.core.connected(bench.now)
+    bench.hear(RegisterAck(True, "slave-1", allowed_networks=("10.0.0.0/8",), denied_networks=()))
+    bench.hear(desired(definition=DEFINITION))
+    said = {"allowed": ["10.0.0.0/8"], "denied": []}
+    for process in range(2):
+        assert networks(bench, process)[-1] == said
+        types = [line["type"] for line in bench.lines[process]]
+        assert types.index("task") > len(types) - 1 - types[::-1].index("networks")
+    bench.lines[0].clear()
+    bench.core.worker_started(0, bench.now)
+    bench.read()
+    assert networks(bench, 0) == [said]
+    assert bench.lines[0][-1]["type"] == "task"
+
+
+def test_until_it_has_joined_metadata_services_are_denied():
+    assert networks(Bench(), 0)[-1] == {"allowed": None, "denied": None}
+    with pytest.raises(NotTaken, match="networks"):
+        Bench().hear(RegisterAck(True, "slave-1", denied_networks=("nonsense",)))

@@ -12,8 +12,13 @@ from app.load.exchange import Request
 from app.load.messages import DesiredTask
 from app.load.segments import WHOLE
 from app.load.slave.lease import boot_us
-from app.load.slave.lines import forget_line, lease_line, read_reports, task_line
-from app.load.slave.networks import Networks
+from app.load.slave.lines import (
+    forget_line,
+    lease_line,
+    networks_line,
+    read_reports,
+    task_line,
+)
 from app.load.slave.process import Worker, lines, run
 from tests.fakes.load_target import LoadTarget
 
@@ -75,7 +80,7 @@ def target():
 
 @contextmanager
 def working(program):
-    pipes = Pipes(Worker(lambda _: program, Networks()))
+    pipes = Pipes(Worker(lambda _: program))
     try:
         yield pipes
         os.close(pipes.input)
@@ -122,6 +127,25 @@ def test_does_what_it_is_told_and_says_what_it_has_done(target):
                 gevent.sleep(0.001)
 
 
+@pytest.mark.parametrize(
+    ("allowed", "denied", "may"),
+    [
+        (None, None, True),
+        (None, ["127.0.0.0/8"], False),
+        (["10.0.0.0/8"], [], False),
+        (["127.0.0.1"], [], True),
+    ],
+)
+def test_connects_to_what_the_master_allows(target, allowed, denied, may):
+    target.forget()
+    options = Options(Mode.SHARED_ITERATIONS, vus=1, iterations=1)
+    with working(Program(f"{target.url}/may")) as worker:
+        worker.say(networks_line(allowed, denied) + lease() + task_line(desired(options)))
+        report = worker.until(lambda report: report["ended"]).report
+    assert (report["iterations"], report["failed"]) == (1, 0 if may else 1)
+    assert len(target.requests("/may")) == may
+
+
 def test_a_later_wish_needs_no_definition(target):
     endless = Options(Mode.CONSTANT_VUS, vus=1)
     with working(Program(f"{target.url}/later")) as worker:
@@ -161,7 +185,7 @@ def test_what_it_does_not_understand_does_no_harm(target, line):
 
 
 def test_it_ends_when_nobody_reads_what_it_says():
-    pipes = Pipes(Worker(lambda _: Program("http://127.0.0.1/"), Networks()))
+    pipes = Pipes(Worker(lambda _: Program("http://127.0.0.1/")))
     pipes.reports.kill()
     os.close(pipes.output)
     pipes.output = os.dup(0)
@@ -185,7 +209,7 @@ def test_lines_come_whole_whatever_they_come_in():
 
 
 def test_reports_are_json_without_what_json_lacks(target):
-    worker = Worker(lambda _: Program(target.url), Networks())
+    worker = Worker(lambda _: Program(target.url))
     worker.take(task_line(desired(SEVEN)))
     gevent.sleep(0)
     text = worker.reports().decode()
