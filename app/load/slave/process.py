@@ -103,7 +103,7 @@ class Worker:
         try:
             definition = self._definition(desired)
             program = self._compile(definition)
-        except ValueError as exc:
+        except Exception as exc:  # noqa: BLE001  (whatever it is, the task says so and ends)
             _log.exception("load_definition_not_understood", task=desired.task)
             return Unrunnable(desired, str(exc))
         networks = self._networks

@@ -57,6 +57,7 @@ class Recording:
 
     def error(self, code: str, message: str, step_id: str) -> None:
         """Count an error; kinds beyond the first ones together."""
+        message = message.encode(errors="replace").decode().replace("\0", "?")
         key = code, message[:_LONGEST_MESSAGE], step_id
         if key not in self._errors and len(self._errors) >= MOST_KINDS - 1:
             key = "OTHER", "errors of other kinds", ""

@@ -98,15 +98,16 @@ class Vu:
         index: Among those of this task, from 0 on.
         sent: How many requests it has sent.
         has_failed: Whether one of them got no answer, since somebody last looked.
+        number: Among those of the execution, from 1 on, as of its last iteration.
         begun: Whether an iteration is under way.
     """
 
-    __slots__ = ("_client", "begun", "greenlet", "has_failed", "index", "sent")
+    __slots__ = ("_client", "begun", "greenlet", "has_failed", "index", "number", "sent")
 
     def __init__(self, index: int, client: Sender) -> None:
         self.index = index
         self._client = client
-        self.sent = 0
+        self.number = self.sent = 0
         self.has_failed = False
         self.begun = False
         self.greenlet: Any = None
@@ -244,22 +245,31 @@ class Task:
 
     def _has_all(self) -> bool:
         """Return whether nobody here gets an iteration unless more is asked for."""
-        quota = self._desired.quota
-        if quota is None:
-            return False
-        if self._recording.claimed >= quota:
+        if self._is_used_up():
             return True
         return self._target > 0 and all(map(self._is_through, range(self._target)))
+
+    def _is_used_up(self) -> bool:
+        """Return whether the iterations that this task may begin have all begun."""
+        quota = self._desired.quota
+        return quota is not None and self._recording.claimed >= quota
 
     def _is_through(self, index: int) -> bool:
         """Return whether a virtual user has begun all its iterations, where each has its own."""
         return self._each is not None and self._done_by.get(index, 0) >= self._each
 
     def _manage(self) -> None:
-        while True:
-            self._adjust()
-            self._changed.wait(self._rest_seconds())
-            self._changed.clear()
+        try:
+            while True:
+                self._adjust()
+                self._changed.wait(self._rest_seconds())
+                self._changed.clear()
+        except Exception as exc:  # noqa: BLE001  (a fault of ours ends the task, and honestly)
+            _log.exception("load_task_failed")
+            self._recording.error("EXECUTION_ERROR", f"internal: {type(exc).__name__}", "")
+            gevent.joinall(self._cut())
+            self._ended = True
+            self._on_end()
 
     def _adjust(self) -> None:
         """Bring about what is wanted at the moment."""
@@ -309,12 +319,12 @@ class Task:
     def _fill(self) -> None:
         """Add the virtual users that are missing; those who are too many see it themselves."""
         for index in range(self._target):
-            if self._has_all():
+            if self._is_used_up():
                 return
             if index not in self._vus and not self._is_through(index):
                 self._begin(index, self._live)
 
-    def _begin(self, index: int, run: Callable[..., None], *arguments: int) -> None:
+    def _begin(self, index: int, run: Callable[..., None], *arguments: int) -> Vu:
         vu = Vu(index, self._client)
         self._vus[index] = vu
         self._seen = max(self._seen, index + 1)
@@ -322,6 +332,7 @@ class Task:
         vu.greenlet = gevent.Greenlet(run, vu, *arguments)
         vu.greenlet.rawlink(lambda _: self._gone(vu))
         vu.greenlet.start()
+        return vu
 
     def _gone(self, vu: Vu) -> None:
         if vu.begun:
@@ -347,14 +358,19 @@ class Task:
         while True:
             if vu.index >= self._target or self._is_ending():
                 return False
-            if self._has_all() or self._is_through(vu.index):
+            if self._is_used_up() or self._is_through(vu.index):
                 return False
             if self._gate.is_open:
-                break
+                self._claim(vu)
+                return True
             self._gate.wait()
+
+    def _claim(self, vu: Vu) -> None:
+        """Count an iteration before it begins: afterwards there would be too many."""
+        vu.begun = True
+        vu.number = self._desired.segment.number(vu.index) + 1
         self._done_by[vu.index] = self._done_by.get(vu.index, 0) + 1
         self._recording.claimed += 1
-        return True
 
     def _rest(self, vu: Vu, before: tuple[int, int], *, succeeded: bool) -> None:
         """Keep a virtual user whose iterations cost nothing from taking the whole processor."""
@@ -367,16 +383,15 @@ class Task:
 
     def _run(self, vu: Vu, since_us: int) -> bool:
         """Run an iteration; its time counts from a moment of the running time."""
-        vu.begun = True
-        number = self._desired.segment.number(vu.index) + 1
         try:
-            succeeded = self._program(vu, self._recording, number, self._done_by[vu.index])
+            succeeded = self._program(vu, self._recording, vu.number, self._done_by[vu.index])
         except Exception as exc:  # noqa: BLE001  (a fault of ours must not end a virtual user)
             _log.exception("load_iteration_failed")
             self._recording.error("EXECUTION_ERROR", f"internal: {type(exc).__name__}", "")
             succeeded = False
         vu.begun = False
-        self._recording.iteration(self._time.now_us() - since_us, succeeded=succeeded)
+        took_us = max(0, self._time.now_us() - since_us)
+        self._recording.iteration(took_us, succeeded=succeeded)
         return succeeded
 
     def _cut(self) -> list[Any]:
@@ -396,7 +411,9 @@ class Task:
         if not self._gate.is_open:  # without a lease nobody knows whether these are still ours
             self._dealt, self._dealt_at_us = due_count(self._options, now_us), now_us
             return
-        due, late = due_count(self._options, now_us), due_count(self._options, now_us - LATEST_US)
+        # The running time may go back a little, when it is told anew.
+        due = max(self._dealt, due_count(self._options, now_us))
+        late = due_count(self._options, now_us - LATEST_US)
         before = self._mine(self._dealt)
         missed, new = max(0, self._mine(late) - before), self._mine(due) - before
         self._dealt, self._dealt_at_us = due, now_us
@@ -406,10 +423,8 @@ class Task:
             if index is None:
                 self._recording.dropped += 1
                 continue
-            self._done_by[index] = self._done_by.get(index, 0) + 1
-            self._recording.claimed += 1
             was_due_us = since_us + (now_us - since_us) * (number + 1) // new
-            self._begin(index, self._once, was_due_us)
+            self._claim(self._begin(index, self._once, was_due_us))
 
     def _mine(self, total: int) -> int:
         holders = most_vus(self._options, self._desired.scaled)

@@ -1,5 +1,7 @@
 from __future__ import annotations
 
+import orjson
+
 from app.load.measures import MOST_KINDS, empty, read_report
 from app.load.slave.recording import Recording
 
@@ -47,6 +49,14 @@ def test_a_report_is_a_copy():
     it.error("E", "m", "")
     it.step("a", "success", 1)
     assert (before["errors"][0]["count"], before["steps"]) == (1, {})
+
+
+def test_a_message_is_such_that_json_can_hold_it():
+    it = Recording()
+    it.error("E", "half a pair \ud800 and \0", "")
+    report = report_of(it)
+    assert report["errors"][0]["message"] == "half a pair ? and ?"
+    assert orjson.loads(orjson.dumps(report)) == read_report(report)
 
 
 def test_errors_of_many_kinds_are_counted_in_few():

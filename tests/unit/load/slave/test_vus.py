@@ -9,6 +9,7 @@ from gevent.event import Event
 
 from app.load.definition import SECOND_US, Mode, Options, Stage
 from app.load.exchange import Answer, Request, TransportFailed
+from app.load.measures import read_report
 from app.load.messages import DesiredTask
 from app.load.modes import due_count, most_vus, quota, vus_at
 from app.load.segments import WHOLE, deal
@@ -422,6 +423,36 @@ def test_a_fault_of_ours_is_an_error_and_the_user_goes_on(bench):
     ]
 
 
+def test_a_running_time_that_is_told_to_be_less_makes_no_time_negative(bench):
+    it = bench(constant(vus=1), elapsed_us=SECOND_US)
+    it.hold()
+    it.task.take(replace(it.desired, generation=2, elapsed_us=0))
+    it.client.answers.set()
+    settle()
+    assert it.report()["iteration"]["min"] == 0
+    assert read_report(it.report())
+
+
+def test_what_is_cut_before_it_could_begin_is_counted_as_interrupted(bench, clock):
+    it = bench(at_a_rate(100, vus=500))
+    clock.us += SECOND_US // 10
+    it.task._arrive()
+    it.task._cut()
+    settle()
+    report = it.report()
+    assert report["claimed"] == report["interrupted"] + report["iterations"] == 10
+
+
+def test_a_fault_of_ours_ends_the_task_and_is_told(bench, monkeypatch):
+    it = bench(constant(vus=2))
+    it.hold()
+    monkeypatch.setattr(it.task, "_fill", [].pop)
+    it.later(0)
+    report = it.report()
+    assert (report["ended"], report["vus"], report["interrupted"]) == (True, 0, 2)
+    assert report["errors"][0]["message"] == "internal: IndexError"
+
+
 def test_a_task_that_is_forgotten_sends_nothing_more(bench):
     it = bench(constant(vus=3))
     it.task.stop()
@@ -531,6 +562,19 @@ class TestArrivals:
         it = bench(at_a_rate(100, vus=500), elapsed_us=200_000)
         it.later(0)
         assert (it.client.sent, it.report()["dropped"]) == (20, 0)
+
+    def test_none_is_begun_twice_where_the_running_time_is_told_to_be_less(self, bench):
+        it = bench(at_a_rate(100, vus=500, seconds=2))
+        it.later(SECOND_US // 2)
+        for generation in range(2, 6):
+            elapsed = it.report()["running_us"] - 40_000
+            it.task.take(replace(it.desired, generation=generation, elapsed_us=elapsed))
+            settle()
+            it.later(SECOND_US // 10)
+        for _ in range(30):
+            it.later(SECOND_US // 10)
+        report = it.report()
+        assert (report["iterations"], report["dropped"], report["ended"]) == (200, 0, True)
 
     def test_a_stop_lets_none_begin(self, bench):
         it = bench(at_a_rate(100, vus=500))
