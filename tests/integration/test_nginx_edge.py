@@ -7,6 +7,7 @@ import re
 from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import Any
+from urllib.parse import parse_qs, urlencode, urljoin, urlsplit
 
 import pytest
 import requests
@@ -15,13 +16,16 @@ from kit.certificates import Authority
 from kit.definitions import script, workflow
 from kit.patience import PATIENCE_SECONDS, await_that
 from kit.servers.nginx import NginxServer
+from kit.servers.oidc import WEB, WEB_SECRET, OidcProvider
 from kit.service import Service
+from kit.visitor import Visitor
 from requests.adapters import HTTPAdapter
 
 pytestmark = pytest.mark.integration
 
 OPERATIONS = Path(__file__).parents[2] / "docs" / "operations.md"
 PREFIX = "/hpc"
+LOGIN, CALLBACK = "/auth/oidc/login", "/auth/oidc/callback"
 USER = ("ada", "ada's password")
 STRANGER = "203.0.113.9"
 CLIENT = "127.0.0.2"
@@ -44,11 +48,15 @@ class From(HTTPAdapter):
 class Site:
     """A service behind nginx.
 
+    Args:
+        folder: Where its files are.
+        auth: Settings of signing in, beside those of a user with a password.
+
     Attributes:
         url: Where its users find it.
     """
 
-    def __init__(self, folder: Path) -> None:
+    def __init__(self, folder: Path, **auth: Any) -> None:
         self.nginx = NginxServer()
         self.authority = Authority(folder / "ca")
         settings = {
@@ -59,6 +67,7 @@ class Site:
                 "auth": {
                     "type": "basic",
                     "users": [{"username": USER[0], "password": USER[1], "roles": ["admin"]}],
+                    **auth,
                 },
             },
             "observability": {"access_log": "all", "log_format": "json"},
@@ -82,6 +91,12 @@ class Site:
         )
         self.nginx.configure(documented(str(block)))
         self.nginx.start()
+
+    def start_below_prefix(self) -> None:
+        """Start both, nginx with TLS and a prefix."""
+        self.start(with_tls_and_prefix(self))
+        host = self.nginx.url.replace("http", "https").replace("127.0.0.1", "localhost")
+        self.url = f"{host}{PREFIX}"
 
     def end(self) -> None:
         """End both."""
@@ -128,10 +143,7 @@ def with_tls_and_prefix(site: Site) -> Callable[[str], str]:
 def site(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Site]:
     made = Site(tmp_path_factory.mktemp("site"))
     try:
-        made.start(with_tls_and_prefix(made))
-        made.url = (
-            f"{made.nginx.url.replace('http', 'https').replace('127.0.0.1', 'localhost')}{PREFIX}"
-        )
+        made.start_below_prefix()
         yield made
     finally:
         made.end()
@@ -165,6 +177,82 @@ def test_what_the_service_says_of_addresses_leads_back_through_nginx(site: Site)
     assert site.send("POST", "/ssh_keys", headers=own).status_code == 201
     inside = {"Origin": site.service.url}  # no page can come from behind nginx
     assert site.send("POST", "/ssh_keys", headers=inside).status_code == 403
+
+
+@pytest.mark.parametrize("path", ["/workflows/", "/executions/?page_size=1", "/docs/", "//version"])
+def test_no_redirect_leads_past_nginx(site: Site, path: str) -> None:
+    answer = site.send("GET", path, allow_redirects=False)
+    if answer.is_redirect:
+        target = urljoin(answer.url, answer.headers["Location"])
+        assert target.startswith(f"{site.url}/")
+        assert site.send("GET", target.removeprefix(site.url)).ok
+    else:
+        assert answer.status_code in {200, 404}
+
+
+@pytest.fixture(scope="module")
+def signing_in(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Site]:
+    """A service behind nginx whose users sign in at an OpenID provider."""
+    provider = OidcProvider(tmp_path_factory.mktemp("provider"))
+    oidc = {"issuer": provider.issuer, "client_id": WEB, "client_secret": WEB_SECRET}
+    made = Site(tmp_path_factory.mktemp("site"), type=["basic", "oidc"], oidc=oidc)
+    try:
+        made.start_below_prefix()
+        provider.redirect_uris = [f"{made.url}{CALLBACK}"]
+        provider.logout_uris = [f"{made.url}/docs"]
+        provider.start()
+        yield made
+    finally:
+        made.end()
+        provider.stop()
+
+
+@pytest.fixture
+def visitor(signing_in: Site) -> Visitor:
+    made = Visitor("jane")
+    made.session.verify = str(signing_in.authority.cert)
+    return made
+
+
+@pytest.mark.parametrize("target", ["/docs?a=1", f"{PREFIX}/docs?a=1"])
+def test_signing_in_elsewhere_leads_back_through_nginx(
+    signing_in: Site, visitor: Visitor, target: str
+) -> None:
+    shown = visitor.sign_in(f"{signing_in.url}{LOGIN}?{urlencode({'next': target})}")
+    assert shown.url == f"{signing_in.url}/docs?a=1", shown.text
+    away, *_, back, _ = visitor.pages
+    asked = parse_qs(urlsplit(away.headers["Location"]).query)
+    assert asked["redirect_uri"] == [f"{signing_in.url}{CALLBACK}"]
+    assert back.url.startswith(f"{signing_in.url}{CALLBACK}?")
+    assert (back.status_code, back.headers["Location"]) == (302, f"{PREFIX}/docs?a=1")
+    cookies = [away.headers["Set-Cookie"], *back.raw.headers.getlist("Set-Cookie")]
+    for cookie in cookies:
+        assert f"Path={PREFIX};" in f"{cookie};"
+        assert "Secure" in cookie
+    session = visitor.open(f"{signing_in.url}/auth/session").json()
+    assert (session["username"], session["sign_in_url"]) == ("jane", f"{PREFIX}{LOGIN}")
+    assert visitor.open(f"{signing_in.url}/executions").status_code == 200
+    ended = visitor.session.delete(
+        f"{signing_in.url}/auth/session", timeout=PATIENCE_SECONDS,
+        headers={"X-CSRF-Token": session["csrf_token"], "Origin": signing_in.url[: -len(PREFIX)]},
+    )  # fmt: skip
+    leaving = parse_qs(urlsplit(ended.json()["sign_out_url"]).query)
+    assert leaving["post_logout_redirect_uri"] == [f"{signing_in.url}/docs"]
+    assert visitor.open(f"{signing_in.url}/executions").status_code == 401
+
+
+@pytest.mark.parametrize(
+    "target",
+    ["//evil.example", "https://evil.example/", f"{PREFIX}//evil.example", "/\\evil.example"],
+)  # fmt: skip
+def test_signing_in_elsewhere_leads_nowhere_else(
+    signing_in: Site, visitor: Visitor, target: str
+) -> None:
+    answer = visitor.open(
+        f"{signing_in.url}{LOGIN}?{urlencode({'next': target})}", allow_redirects=False
+    )
+    assert answer.status_code == 422
+    assert "Location" not in answer.headers
 
 
 def test_streams_and_web_sockets_come_line_by_line(site: Site) -> None:
