@@ -4,13 +4,13 @@ from __future__ import annotations
 
 import os
 import pathlib
-from collections.abc import Iterator
+from collections.abc import Generator, Iterator
 
 import pytest
 import structlog
 from hypothesis import HealthCheck, settings
 from kit.dealing import dealt
-from kit.secrets import noticed
+from kit.secrets import leaks_in, noticed
 from kit.thrift import (
     addressed_when_asked,
     cheap_hashes,
@@ -43,6 +43,16 @@ def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
                 item.add_marker(getattr(pytest.mark, folder))
     if workers := int(os.environ.get("PYTEST_XDIST_WORKER_COUNT", "0")):
         items[:] = dealt(items, workers)
+
+
+@pytest.hookimpl(wrapper=True)
+def pytest_runtest_makereport() -> Generator[None, pytest.TestReport, pytest.TestReport]:
+    """Fail a test in which a secret was told; see ``kit.secrets``."""
+    report = yield
+    if report.when == "teardown" and report.passed and (told := leaks_in(report)):
+        report.outcome = "failed"
+        report.longrepr = f"secrets were told: {told}"
+    return report
 
 
 def pytest_collection_finish() -> None:

@@ -3,7 +3,8 @@
 What is sent as a credential and what is answered as one is noticed where it passes
 (:func:`noticed`), and so is what a service is started with (:class:`kit.service.Service`). When a
 service of the tests ends, all that it wrote about itself, its audit and the command lines of its
-processes are searched for every secret of the whole run so far, in each form that it may have.
+processes are searched for every secret of the whole run so far, in each form that it may have; and
+so is, with each test, what it and the code that it called wrote meanwhile.
 """
 
 from __future__ import annotations
@@ -20,21 +21,37 @@ from urllib.parse import parse_qsl, quote, urlsplit
 
 import pytest
 import requests
+import werkzeug.test
 from sqlalchemy import create_engine, inspect, text
 
 _SHORTEST = 12
-"""Shorter ones stand in texts by chance."""
-_ANSWERED = ("key", "token", "access_token", "refresh_token", "ticket", "csrf_token")
+"""Shorter ones stand in texts by chance,"""
+_SHORTEST_ODD = 8
+_ODD = re.compile(r"[^\w\s./:=-]")
+"""other than those with a sign that words, addresses and settings do not have."""
+_ANSWERED = (
+    "key", "token", "access_token", "refresh_token", "ticket", "csrf_token", "client_token",
+    "secret_id", "root_token",
+)  # fmt: skip
+_LONGEST_ANSWER = 100_000
 _ASKED = ("api_key", "ticket", "token", "access_token", "code")
 _NAMED = re.compile(r"(SECRET|PASSWORD|TOKEN|MASTER_KEY)(_ID)?$")
 
 _secrets: set[str] = set()
+_HEAD = 6
+_heads: dict[str, set[str]] = {}
+"""All forms of all secrets, by their first characters."""
 
 
 def register(secret: str | None) -> None:
     """Note a secret; one that is too short to be told from other words is passed over."""
-    if secret and len(secret) >= _SHORTEST:
+    if not secret or secret in _secrets:
+        return
+    shortest = _SHORTEST_ODD if _ODD.search(secret) else _SHORTEST
+    if len(secret) >= shortest:
         _secrets.add(secret)
+        for form in forms(secret):
+            _heads.setdefault(form[:_HEAD], set()).add(form)
 
 
 def register_environment(variables: Mapping[str, str]) -> None:
@@ -48,18 +65,32 @@ def register_environment(variables: Mapping[str, str]) -> None:
 
 @contextmanager
 def noticed() -> Iterator[None]:
-    """Note every credential that ``requests`` sends, and what is answered as one."""
-    send = requests.Session.send
+    """Note every credential that ``requests`` or a test client of Flask sends, and what is answered
+    as one."""
+    send, open_ = requests.Session.send, werkzeug.test.Client.open
 
     def watched(self: Any, request: Any, **more: Any) -> requests.Response:
         _register_sent(request)
         response = send(self, request, **more)
-        if not more.get("stream") and len(response.content) < 100_000:
+        if not more.get("stream") and len(response.content) < _LONGEST_ANSWER:
             _register_answered(response)
+        return response
+
+    def opened(self: Any, *request: Any, **more: Any) -> Any:
+        response = open_(self, *request, **more)
+        asked = response.request
+        _register_fields(asked.headers, asked.query_string.decode(errors="replace"))
+        for field in response.headers.getlist("Set-Cookie"):
+            register(field.partition("=")[2].partition(";")[0])
+        if response.headers.get("Content-Type") == "application/json" and not more.get("buffered"):
+            length = response.content_length
+            if length is not None and length < _LONGEST_ANSWER:
+                _register_told(response.get_data())
         return response
 
     with pytest.MonkeyPatch.context() as patch:
         patch.setattr(requests.Session, "send", watched)
+        patch.setattr(werkzeug.test.Client, "open", opened)
         yield
 
 
@@ -69,7 +100,11 @@ def _register_sent(request: requests.PreparedRequest) -> None:
         # an id, or of those that Hypothesis finds in the sources, addresses among them. The tests
         # register those that they put there themselves.
         return
-    scheme, _, credential = str(request.headers.get("Authorization", "")).partition(" ")
+    _register_fields(request.headers, urlsplit(request.url or "").query)
+
+
+def _register_fields(headers: Any, query: str) -> None:
+    scheme, _, credential = str(headers.get("Authorization", "")).partition(" ")
     if scheme == "Basic":
         try:
             register(base64.b64decode(credential).decode().partition(":")[2])
@@ -77,8 +112,9 @@ def _register_sent(request: requests.PreparedRequest) -> None:
             register(credential)
     else:
         register(credential)
-    register(request.headers.get("X-API-Key"))
-    for name, value in parse_qsl(urlsplit(request.url or "").query):
+    register(headers.get("X-API-Key"))
+    register(headers.get("X-Vault-Token"))
+    for name, value in parse_qsl(query):
         if name in _ASKED:
             register(value)
 
@@ -87,12 +123,20 @@ def _register_answered(response: requests.Response) -> None:
     for cookie in response.cookies:
         register(cookie.value)
     if response.headers.get("Content-Type") == "application/json":
-        try:
-            body = json.loads(response.content)
-        except ValueError:
-            return
-        for name in _ANSWERED if isinstance(body, dict) else ():
-            register(body.get(name) if isinstance(body.get(name), str) else None)
+        _register_told(response.content)
+
+
+def _register_told(written: bytes) -> None:
+    try:
+        body = json.loads(written)
+    except ValueError:
+        return
+    if not isinstance(body, dict):
+        return
+    # Vault puts what it gives into objects of their own.
+    for part in (body, body.get("auth"), body.get("data")):
+        for name in _ANSWERED if isinstance(part, dict) else ():
+            register(part.get(name) if isinstance(part.get(name), str) else None)
 
 
 def forms(secret: str) -> set[str]:
@@ -116,6 +160,20 @@ def leaks(what: str, said: str, secrets: Iterable[str] | None = None) -> list[st
         for secret in (_secrets if secrets is None else secrets)
         for form in forms(secret)
         if (at := said.find(form)) >= 0
+    ]
+
+
+def leaks_in(report: pytest.TestReport) -> list[str]:
+    """Find secrets in what was written while a test ran, and it did not read itself.
+
+    All secrets are looked for at once: there are thousands of them, and short texts.
+    """
+    return [
+        f"{what}: {said[max(0, at - 300) : at]}<here>"
+        for what, said in report.sections
+        for at in range(len(said) - _HEAD + 1)
+        for form in _heads.get(said[at : at + _HEAD], ())
+        if said.startswith(form, at)
     ]
 
 
