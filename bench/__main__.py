@@ -28,6 +28,7 @@ from bench import (
     limits,
     process,
     streams,
+    wrong_logins,
 )
 from bench import load as virtual_users
 from bench._client import raise_descriptor_limit
@@ -45,6 +46,7 @@ _PARTS = {
     "http": http,
     "limits": limits,
     "auth": auth,
+    "wrong_logins": wrong_logins,
     "gateway": gateway,
     "alien4cloud": alien4cloud,
     "abuse": abuse,
