@@ -32,6 +32,7 @@ from app.store.audit import AuditLog
 from app.store.database import Database
 from app.store.keys import SealedKeys
 from app.store.signing_keys import SigningKeys
+from app.store.slaves import Slaves
 from app.store.steering import SteeredExecutions
 from app.store.stranded import StrandedExecutions
 from app.store.uploads import UploadedDefinitions
@@ -114,9 +115,10 @@ def create_conductor(settings: Settings) -> Conductor:
     prune_audit = partial(
         AuditLog(database).prune, settings.audit.keep_days, settings.audit.max_events
     )
+    forget_slaves = partial(Slaves(database).forget, settings.load.forget_slaves)
     return Conductor(
         database, orchestrators, settings.conductor, this_node(settings.data_dir),
-        {"audited events": prune_audit},
+        {"audited events": prune_audit, "slaves that are away": forget_slaves},
     )  # fmt: skip
 
 

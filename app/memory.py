@@ -26,6 +26,8 @@ DETAILS_BYTES: Final = 8 * _MIB
 """Inputs and outputs of definitions."""
 PLANS_BYTES: Final = 16 * _MIB
 """Graphs of definitions that are being run; conductors alone have them."""
+LOAD_DEFINITIONS_BYTES: Final = 8 * _MIB
+"""Definitions of virtual users, of :mod:`app.load`."""
 PROGRESS_BYTES: Final = 32 * _MIB
 """Where active executions stand: it goes with their end, and reading it again is dear."""
 UPSTREAM_BYTES: Final = 16 * _MIB

@@ -8,6 +8,7 @@ from app.registered import import_class
 ORCHESTRATORS = {
     "alien4cloud": "app.clients.alien4cloud:Alien4CloudOrchestrator",
     "engine": "app.engine.orchestrator:EngineOrchestrator",
+    "load": "app.load.orchestrator:LoadOrchestrator",
 }
 
 

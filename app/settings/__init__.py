@@ -8,6 +8,7 @@ expanded, and from variables such as ``SLIPWAY_API__PORT`` that override single 
 from __future__ import annotations
 
 import dataclasses
+import itertools
 import os
 import re
 from collections.abc import Callable, Collection, Mapping
@@ -32,6 +33,7 @@ from app.settings.sections import (
     ConductorSettings,
     DatabaseSettings,
     EngineSettings,
+    LoadSettings,
     LogSettings,
     ObservabilitySettings,
     OrchestratorSettings,
@@ -62,6 +64,7 @@ __all__ = [
     "ConductorSettings",
     "DatabaseSettings",
     "EngineSettings",
+    "LoadSettings",
     "LogSettings",
     "ObservabilitySettings",
     "OptionsOf",
@@ -81,6 +84,8 @@ __all__ = [
     "load_settings",
 ]
 
+LOAD = "load"
+"""Type of the orchestrator of virtual users, which is there unless it is switched off."""
 _NAME = re.compile(r"[a-z0-9][a-z0-9_-]{0,62}")
 OptionsOf = Callable[[str], type]
 """Returns the options class of an orchestrator type; raises ConfigError for an unknown type."""
@@ -139,10 +144,24 @@ def load_settings(
         settings,
         data_dir=(base / _data_dir(settings, environ)).absolute(),
         api=dataclasses.replace(settings.api, auth=auth, tls=tls),
-        orchestrators=orchestrators,
+        orchestrators=_with_load(settings, orchestrators, options_of),
         master_key=(environ.get(MASTER_KEY) or None) if "ssh_keys" not in without else None,
         secrets_in_file=in_clear,
     )
+
+
+def _with_load(
+    settings: Settings, orchestrators: list[OrchestratorSettings], options_of: OptionsOf
+) -> list[OrchestratorSettings]:
+    """Add the orchestrator of virtual users, unless it is there or switched off."""
+    if not settings.load.enabled:
+        return [each for each in orchestrators if each.type != LOAD]
+    if any(each.type == LOAD for each in orchestrators):
+        return orchestrators
+    names = {each.name for each in orchestrators}
+    others = (f"{LOAD}-{number}" for number in itertools.count(2))
+    name = next(name for name in itertools.chain([LOAD], others) if name not in names)
+    return [*orchestrators, OrchestratorSettings(name, LOAD, options_of(LOAD)())]
 
 
 def _elsewhere(faults: list[FieldError], known: list[FieldError]) -> list[FieldError]:

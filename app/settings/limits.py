@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, Any
 from marshmallow import fields, validate
 
 from app.domain import Role
-from app.settings.schema import WholeNumber, section, setting
+from app.settings.schema import Duration, WholeNumber, section, setting
 
 if TYPE_CHECKING:
     from app.settings.sections import Settings
@@ -27,6 +27,18 @@ def _bound(help_text: str, least: int = 0, default_text: str = "as for everybody
     )
     bound: int | None = setting(field, help_text)
     return bound
+
+
+def _longest(default_text: str = "as for everybody") -> float | None:
+    field = Duration(load_default=None, at_least=1, metadata={"default_text": default_text})
+    longest: float | None = setting(
+        field, "How long an execution of virtual users may run, without pauses."
+    )
+    return longest
+
+
+_LOAD_VUS = "Virtual users that one execution may have."
+_LOAD_RATE = "Iterations a second that the rate of one execution may ask for."
 
 
 @dataclass(frozen=True)
@@ -69,6 +81,9 @@ class QuotaSettings:
     ssh_keys: int | None = _bound("See `ssh_keys.max_per_user`.")
     definitions: int | None = _bound("See `engine.max_uploads_per_user`.")
     definition_bytes: int | None = _bound("See `engine.max_upload_bytes_per_user`.")
+    load_vus: int | None = _bound(_LOAD_VUS)
+    load_rate: int | None = _bound(_LOAD_RATE)
+    load_duration: float | None = _longest()
 
 
 @dataclass(frozen=True)
@@ -79,6 +94,9 @@ class QuotasSettings:
         "Executions of one user that have not ended; a launch beyond them is refused with 429.",
         default_text="no limit",
     )
+    load_vus: int | None = _bound(_LOAD_VUS, default_text="no limit")
+    load_rate: int | None = _bound(_LOAD_RATE, default_text="no limit")
+    load_duration: float | None = _longest("no limit")
     user: QuotaSettings = setting(section(QuotaSettings), "")
     developer: QuotaSettings = setting(section(QuotaSettings), "")
     operator: QuotaSettings = setting(section(QuotaSettings), "")
@@ -97,6 +115,9 @@ class Allowance:
     ssh_keys: int
     definitions: int
     definition_bytes: int
+    load_vus: int | None
+    load_rate: int | None
+    load_duration: float | None
 
 
 class Allowances:
@@ -117,6 +138,9 @@ class Allowances:
             ssh_keys=settings.ssh_keys.max_per_user,
             definitions=settings.engine.max_uploads_per_user,
             definition_bytes=settings.engine.max_upload_bytes_per_user,
+            load_vus=settings.quotas.load_vus,
+            load_rate=settings.quotas.load_rate,
+            load_duration=settings.quotas.load_duration,
         )
         self._known: dict[frozenset[Role], Allowance] = {}
 

@@ -434,6 +434,43 @@ class EngineSettings:
 
 
 @dataclass(frozen=True)
+class LoadSettings:
+    """Virtual users, and the slaves that run them."""
+
+    enabled: bool = setting(
+        fields.Boolean(load_default=True),
+        "Whether there are any: an orchestrator of type `load` is added, named `load`, unless "
+        "`orchestrators` has one.",
+    )
+    lease: float = setting(
+        Duration(load_default="5s", at_least=0.5),
+        "A slave that was silent for so long is lost; one that hears nothing for so long stops.",
+    )
+    alone: float = setting(
+        Duration(load_default="1m", at_least=0.5),
+        "How long a slave goes on while nobody takes its connection.",
+    )
+    forget_slaves: float = setting(
+        Duration(load_default="1h", at_least=60),
+        "A slave that has been away for so long is not listed any more.",
+    )
+    allowed_networks: list[str] | None = setting(
+        fields.List(fields.String(validate=check_network), load_default=None),
+        "Networks that virtual users may connect to, such as `10.0.0.0/8`; all others then not. "
+        "The address is checked that a name stands for when it is connected to.",
+    )
+    denied_networks: list[str] | None = setting(
+        fields.List(
+            fields.String(validate=check_network),
+            load_default=None,
+            metadata={"default_text": "the metadata services of clouds"},
+        ),
+        "Networks that they may not connect to, also where those are allowed; an empty list denies "
+        "none.",
+    )
+
+
+@dataclass(frozen=True)
 class ConductorSettings:
     """The process that drives executions."""
 
@@ -603,6 +640,7 @@ class Settings:
     quotas: QuotasSettings = setting(section(QuotasSettings), "Quotas.")
     database: DatabaseSettings = setting(section(DatabaseSettings), "The store.")
     engine: EngineSettings = setting(section(EngineSettings), "The engine.")
+    load: LoadSettings = setting(section(LoadSettings), "Virtual users.")
     conductor: ConductorSettings = setting(section(ConductorSettings), "The conductor.")
     orchestrators: list[OrchestratorSettings] = setting(
         fields.List(

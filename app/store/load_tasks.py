@@ -208,13 +208,19 @@ class LoadTasks:
             return LoadRun(0, None, None, made)
         return LoadRun(row.generation, row.scaled, row.state, made)
 
-    def reserved(self, but: Execution) -> dict[str, int]:
-        """Return the virtual users that each slave keeps free for other executions, by its id."""
+    def reserved(self, but: Execution | None) -> dict[str, int]:
+        """Return the virtual users that each slave keeps free for executions, by its id.
+
+        Args:
+            but: Those for this one do not count.
+        """
         statement = (
             select(load_tasks.c.slave, func.sum(load_tasks.c.reserved))
-            .where(load_tasks.c.execution != but.number, load_tasks.c.reserved > 0)
+            .where(load_tasks.c.reserved > 0)
             .group_by(load_tasks.c.slave)
         )
+        if but is not None:
+            statement = statement.where(load_tasks.c.execution != but.number)
         with self._database.read() as connection:
             return {slave: int(number) for slave, number in connection.execute(statement)}
 

@@ -26,6 +26,8 @@ from app.store.schema import (
     compiled_definitions,
     definitions,
     executions,
+    load_definitions,
+    load_tasks,
     uploaded_definitions,
 )
 
@@ -37,8 +39,9 @@ _RUN: Final = (
     select(executions.c.number)
     .where(
         executions.c.log_complete.is_(False),
-        type_coerce(executions.c.reference, Text)
-        == literal('{"definition":"') + definitions.c.digest + literal('"}'),
+        type_coerce(executions.c.reference, Text).like(
+            literal('{"definition":"') + definitions.c.digest + literal('"%')
+        ),
     )
     .exists()
 )
@@ -105,13 +108,16 @@ def _needed(connection: Connection) -> set[str]:
     references = select(executions.c.reference).where(
         executions.c.log_complete.is_(False), executions.c.reference.is_not(None)
     )
+    assigned = (row.desired["digest"] for row in connection.execute(select(load_tasks.c.desired)))
+    submitted = connection.execute(select(load_definitions.c.digest)).scalars()
     offered = (row.summary.get("digest") for row in connection.execute(summaries))
     run = (
         row.reference.get("definition")
         for row in connection.execute(references)
         if isinstance(row.reference, dict)
     )
-    return {digest for each in (offered, run) for digest in each if isinstance(digest, str)}
+    found = (offered, run, assigned, submitted)
+    return {digest for each in found for digest in each if isinstance(digest, str)}
 
 
 def _portions(digests: Collection[str]) -> list[list[str]]:

@@ -218,6 +218,7 @@ PLACES: Mapping[str, Place] = {
     "users/username": Place(_user, ("nobody-of-that-name",), shared=True),
     "workflows/workflow_name": Place(_standing, ("no-such-workflow",), Permission.EXECUTIONS_ALL),
     "workers/workflow_name": Place(_standing, ("no-such-workflow",), Permission.EXECUTIONS_ALL),
+    "nodes/node_id": Place(_slave, ("no-such-node",), shared=True),
     "workflows/reference": Place(_workflow, ("no-such-workflow",), shared=True),
 }
 """What stands in the places of addresses, by what they are a part of; whoever adds one says here

@@ -46,9 +46,29 @@ class TestDefaults:
         assert settings.web.processes is None
         assert (settings.logs.max_timeout, settings.logs.max_page) == (600.0, 10_000)
         assert settings.engine.kill_grace == 10.0
-        assert [(o.name, o.type) for o in settings.orchestrators] == [("local", "engine")]
+        assert [(o.name, o.type) for o in settings.orchestrators] == [
+            ("local", "engine"), ("load", "load"),
+        ]  # fmt: skip
         assert settings.orchestrators[0].options.launcher.type == "local"
         assert (settings.ssh_keys.store, settings.ssh_keys.algorithm) == ("embedded", "ed25519")
+
+    @pytest.mark.parametrize(
+        ("written", "expected"),
+        [
+            ("", [("local", "engine"), ("load", "load")]),
+            ("orchestrators: [{name: load}]", [("load", "engine"), ("load-2", "load")]),
+            ("orchestrators: [{name: mine, type: load}]", [("mine", "load")]),
+            ("load: {enabled: false}", [("local", "engine")]),
+        ],
+        ids=["by-default", "name-in-use", "by-another-name", "off"],
+    )
+    def test_virtual_users_are_there_unless_they_are_switched_off(
+        self, tmp_path, written, expected
+    ):
+        file = tmp_path / "slipway.yaml"
+        file.write_text(written, encoding="utf-8")
+        settings = read_settings(file, {}, {"HOME": "/"})
+        assert [(o.name, o.type) for o in settings.orchestrators] == expected
 
     @pytest.mark.parametrize(("cores", "processes"), [(1, 1), (2, 2), (4, 4), (64, 4)])
     def test_each_usable_core_has_a_web_process_up_to_a_few(self, monkeypatch, cores, processes):
@@ -394,7 +414,7 @@ class TestOverrides:
                 "SLIPWAY_ENGINE__PASS_ENV": "[A, B]",
             },
         )
-        assert [o.name for o in settings.orchestrators] == ["one", "two"]
+        assert [o.name for o in settings.orchestrators] == ["one", "two", "load"]
         assert settings.engine.kill_grace == 1.0
         assert settings.engine.pass_env == ["A", "B"]
 

@@ -10,7 +10,7 @@ ADMIN = Identity("root", frozenset({Role.ADMIN}))
 
 @pytest.fixture
 def kit(make_service):
-    return make_service(fake="Pausing")
+    return make_service(fake="Pausing", load__enabled=False)
 
 
 @pytest.fixture

@@ -38,7 +38,8 @@ class TestHealth:
         response = conducted.client.get("/ready")
         assert (response.status_code, response.json["ready"]) == (200, True)
         names = {c["name"] for c in response.json["checks"] if c["ok"]}
-        expected = {"web", "store", "conductor", "executions", "orchestrator:local", "key_store"}
+        orchestrators = {"orchestrator:local", "orchestrator:load"}
+        expected = {"web", "store", "conductor", "executions", "key_store"} | orchestrators
         assert names == expected
 
     def test_without_its_only_orchestrator_it_is_not_ready(self, make_service):

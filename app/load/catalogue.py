@@ -1,0 +1,165 @@
+"""The workflows of virtual users: definitions that users submitted, all of them in the store."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass
+from typing import TYPE_CHECKING
+
+from app.caching import SharedReads
+from app.domain import JSON, Identity
+from app.errors import FieldError, InvalidDefinition, NotFound, Taken
+from app.load import definition as definitions
+from app.load.definition import Definition
+from app.load.limits import faults_of
+from app.memory import LOAD_DEFINITIONS_BYTES
+from app.settings import Allowance
+from app.store.database import Database
+from app.store.definitions import DefinitionSnapshots, digest_of
+from app.store.execution_rows import now
+from app.store.load_definitions import LoadDefinitions, SubmittedDefinition
+
+if TYPE_CHECKING:
+    from app.load.parsing import Parser
+
+AllowanceOf = Callable[[Identity], Allowance]
+
+
+@dataclass(frozen=True, slots=True)
+class _Read:
+    """A definition that was read.
+
+    Attributes:
+        size_bytes: About what it takes of memory.
+    """
+
+    definition: Definition
+    size_bytes: int
+
+
+class LoadCatalogue:
+    """Checks definitions, and offers those that were submitted.
+
+    Args:
+        database: The store.
+        allowance_of: What somebody may ask for.
+    """
+
+    def __init__(self, database: Database, allowance_of: AllowanceOf) -> None:
+        self._submitted = LoadDefinitions(database)
+        self._snapshots = DefinitionSnapshots(database)
+        self._allowance_of = allowance_of
+        self._parser: Parser | None = None
+        self._read: SharedReads[str, _Read] = SharedReads(
+            self._of_digest, LOAD_DEFINITIONS_BYTES, weigh=lambda read: read.size_bytes
+        )
+
+    def all(self) -> list[SubmittedDefinition]:
+        """List what is offered, by id."""
+        return self._submitted.all()
+
+    def get(self, workflow_id: str) -> SubmittedDefinition:
+        """Find what is offered under an id.
+
+        Raises:
+            NotFound: Nothing is.
+        """
+        found = self._submitted.get(workflow_id)
+        if found is None:
+            raise NotFound(f"There is no workflow '{workflow_id}'.")
+        return found
+
+    def search(self, reference: str) -> list[SubmittedDefinition]:
+        """Find what is offered under an id, or else under a name."""
+        found = self._submitted.get(reference)
+        return [found] if found is not None else self._submitted.named(reference)
+
+    def remove(self, workflow_id: str) -> None:
+        """Offer a definition no more; executions of it go on.
+
+        Raises:
+            NotFound: There is none.
+        """
+        if not self._submitted.remove(workflow_id):
+            raise NotFound(f"There is no workflow '{workflow_id}'.")
+
+    def add(
+        self,
+        source: str | Mapping[str, JSON],
+        identity: Identity,
+        *,
+        instead_of: str | None = None,
+        replace: bool = True,
+    ) -> tuple[SubmittedDefinition, bool]:
+        """Check a definition, and offer it.
+
+        Args:
+            source: The text of one, or the object that it says.
+            identity: Who submits it.
+            instead_of: Id or name that it must have; None for any.
+            replace: It takes the place of any earlier one of the same id.
+
+        Returns:
+            It, and whether none was offered under its id before.
+
+        Raises:
+            InvalidDefinition: With all of its faults.
+            Taken: There is one of its id, and it is not to be replaced.
+            LimitExceeded: Too many definitions of this user wait to be checked.
+        """
+        found = self._parse(source, identity.username)
+        allowance = self._allowance_of(identity)
+        self.require_allowed(found, identity)
+        if instead_of not in (None, found.id, found.name):
+            fault = FieldError("id", f"must be '{instead_of}', which it is to replace")
+            raise InvalidDefinition("The definition is for another workflow.", fields=(fault,))
+        document = definitions.to_json(found)
+        text = json.dumps(document, separators=(",", ":"))
+        new = self._submitted.get(found.id) is None
+        if not new and not replace:
+            raise Taken(f"There is a workflow '{found.id}' already; replace it instead.")
+        submitted = SubmittedDefinition(
+            found.id, found.name, found.description, digest_of(document), len(text),
+            identity.username, now(),
+        )  # fmt: skip
+        kept = self._submitted.put(
+            submitted, text, allowance.definitions, allowance.definition_bytes
+        )
+        return kept, new
+
+    def _parse(self, source: str | Mapping[str, JSON], owner: str) -> Definition:
+        if self._parser is None:
+            # Conductors need none, nor all that checking definitions takes.
+            from app.load.parsing import Parser  # noqa: PLC0415
+
+            self._parser = Parser()
+        return self._parser.parse(source, owner)
+
+    def require_allowed(self, found: Definition, identity: Identity) -> None:
+        """Check that somebody may ask for what a definition asks for.
+
+        Raises:
+            InvalidDefinition: With each limit that it goes beyond.
+        """
+        faults = faults_of(found.options, self._allowance_of(identity))
+        if faults:
+            text = f"The workflow definition '{found.id}' asks for more than you may have."
+            raise InvalidDefinition(text, fields=faults)
+
+    def of(self, digest: str) -> Definition:
+        """Read a definition by its digest.
+
+        Raises:
+            NotFound: It is gone.
+        """
+        return self._read.get(digest).definition
+
+    def keep(self, definition: Definition) -> str:
+        """Keep a definition as an execution has it; return its digest."""
+        return self._snapshots.keep(definitions.to_json(definition))
+
+    def _of_digest(self, digest: str) -> _Read:
+        document = self._snapshots.get(digest)
+        size = 4 * len(json.dumps(document))  # of objects, when that is text
+        return _Read(definitions.of_json(document), size)
