@@ -3,8 +3,9 @@
 PYTHON ?= python3
 N ?= 1000000
 # The tests that take longest wait for processes, so there are more of them at once than cores; but
-# each worker starts a service and servers of its own.
-WORKERS ?= $(shell cores=$$(getconf _NPROCESSORS_ONLN); echo $$((cores < 3 ? 3 * cores : 8)))
+# each worker collects all of them, and starts a service and servers of its own. With two for each
+# core no core is idle.
+WORKERS ?= $(shell cores=$$(getconf _NPROCESSORS_ONLN); echo $$((cores < 4 ? 2 * cores : 8)))
 BIN := .venv/bin
 PIP := $(BIN)/python -m pip install --quiet --disable-pip-version-check --constraint constraints.txt
 

@@ -151,7 +151,7 @@ from pathlib import Path
 from job_bench import JobBench, make_launcher
 root = Path(sys.argv[1])
 bench = JobBench(make_launcher("kit.other_user:Rig", root), root)
-bench.launcher.listen(print)
+bench.launcher.listen(str)
 bench.bash("echo ran; until [ -e go ]; do sleep 0.05; done; exit 7")
 print("begun", flush=True)
 signal.pause()

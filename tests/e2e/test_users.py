@@ -88,7 +88,9 @@ def eve(service: Service) -> tuple[str, str]:
     name = f"eve-{next(_numbers)}"
     new = {"username": name, "password": PASSWORD, "roles": ["developer"]}
     assert call(service, ROOT, "POST", "/users", json=new).status_code == 201
-    assert answers(service, (name, PASSWORD)) == OK
+    # Until a process has heard of them they are one of the names that nobody has, which were tried
+    # too often from here.
+    await_that(lambda: answers(service, (name, PASSWORD)) == OK, "every process knows them")
     return name, PASSWORD
 
 
