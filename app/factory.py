@@ -349,7 +349,17 @@ def _services(
 def _slave_hub(settings: Settings, database: Database, access: Access) -> SlaveHub | None:
     """Make what holds slaves, where an orchestrator has work for them."""
     has_work = any(entry.type == "load" for entry in settings.orchestrators)
-    return SlaveHub(database, access, 5.0, 60.0) if has_work else None
+    if not has_work:
+        return None
+    load = settings.load
+    return SlaveHub(
+        database,
+        access,
+        load.lease,
+        load.alone,
+        allowed_networks=load.allowed_networks,
+        denied_networks=load.denied_networks,
+    )
 
 
 def _shared_windows(settings: Settings, metrics: Metrics) -> SharedWindows | None:

@@ -14,6 +14,7 @@ from kit.thrift import make_tables
 
 from app.domain import Identity, Permission, Role
 from app.errors import CredentialEnded
+from app.factory import _slave_hub
 from app.load.measures import empty
 from app.load.messages import DesiredTask as Told
 from app.load.messages import (
@@ -192,6 +193,32 @@ def test_a_slave_joins_and_is_listed_as_what_it_is(hub, store):
     assert (answer.lease_ms, answer.alone_ms, answer.heartbeat_interval_ms) == (5000, 60_000, 1000)
     found = store.slaves.get("slave-1")
     assert (found.max_vus, found.labels, found.connection) == (100, {"region": "eu"}, slave.line.id)
+
+
+def test_a_slave_is_told_what_the_settings_say(make_settings, store, access):
+    settings = make_settings(
+        load={
+            "lease": "3s", "alone": "20s", "allowed_networks": ["10.0.0.0/8", "::1"],
+            "denied_networks": [],
+        }
+    )  # fmt: skip
+    hub = _slave_hub(settings, store.database, access)
+    answer = Slave(hub).joins()
+    assert (answer.lease_ms, answer.alone_ms) == (3000, 20_000)
+    assert (answer.allowed_networks, answer.denied_networks) == (("10.0.0.0/8", "::1"), ())
+    hub.close()
+
+
+def test_a_slave_of_settings_that_say_nothing_is_denied_metadata_services(settings, store, access):
+    hub = _slave_hub(settings, store.database, access)
+    answer = Slave(hub).joins()
+    assert (answer.allowed_networks, answer.denied_networks) == (None, None)
+    hub.close()
+
+
+def test_where_virtual_users_are_switched_off_nobody_holds_slaves(make_settings, store, access):
+    settings = make_settings(load={"enabled": False})
+    assert _slave_hub(settings, store.database, access) is None
 
 
 def test_a_sign_of_life_is_answered_once_it_is_stored(hub, store):
