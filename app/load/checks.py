@@ -7,6 +7,7 @@ the right shape is the schema's to report, and is passed over here.
 from __future__ import annotations
 
 from collections.abc import Iterator, Mapping
+from itertools import islice
 from typing import Any, Final, NamedTuple
 
 from app.documents import Fault, Path
@@ -15,10 +16,17 @@ from app.load import options
 from app.load.conditions import compile_condition
 from app.load.definition import StepType
 from app.load.schema import BODY_TYPES, FORM_FIELDS, MAX_STEPS, check_path, check_url
+from app.load.templates import names_within
 from app.load.thresholds import ThresholdFault, parse_threshold
 
 MAX_NESTING: Final = 10
 """Deepest nesting of conditions and loops."""
+
+MAX_REFERENCES: Final = 10_000
+"""Most references of a definition. A slave prepares them all, while other executions run on it."""
+
+MAX_CONDITIONS_LENGTH: Final = 128 * 1024
+"""Longest conditions of a definition, all together, in characters."""
 
 Document = Mapping[str, JSON]
 
@@ -53,6 +61,7 @@ def violations(document: Document) -> Iterator[Fault]:
     steps = list(_steps(document.get("steps"), ("steps",)))
     if len(steps) > MAX_STEPS:
         yield Fault(("steps",), f"must be at most {MAX_STEPS} steps, nested ones included")
+    yield from _length_faults(document, steps)
     top = _list(document.get("steps"))
     if top and all(_mapping(step).get("disabled") is True for step in top):
         yield Fault(("steps",), "must not all be disabled: there would be nothing to run")
@@ -85,6 +94,24 @@ def _inner_steps(step: Mapping[str, Any], path: Path, depth: int) -> Iterator[Pl
     for index, branch in enumerate(_list(step.get("branches"))):
         inner = _mapping(branch).get("steps")
         yield from _steps(inner, (*path, "branches", index, "steps"), depth)
+
+
+def _length_faults(document: Document, steps: list[Placed]) -> Iterator[Fault]:
+    references = names_within(dict(document))
+    if next(islice(references, MAX_REFERENCES, None), None) is not None:
+        yield Fault((), f"must have at most {MAX_REFERENCES:,} references such as ${{name}}")
+    length = sum(len(text) for step in steps for text in _conditions(step.content))
+    if length > MAX_CONDITIONS_LENGTH:
+        yield Fault(("steps",), f"must have conditions of at most {MAX_CONDITIONS_LENGTH:,} "
+                    "characters in all")  # fmt: skip
+
+
+def _conditions(step: Mapping[str, Any]) -> Iterator[str]:
+    loop = _mapping(step.get("loop"))
+    holders = [_mapping(step.get("config")), *map(_mapping, _list(step.get("branches")))]
+    found = [holder.get("expression") for holder in holders]
+    found += [loop.get(f"{name}condition") for name in ("", "break_", "continue_")]
+    return (text for text in found if isinstance(text, str))
 
 
 def _id_faults(steps: list[Placed]) -> Iterator[Fault]:

@@ -89,7 +89,10 @@ class Parser:
             InvalidDefinition: With all of its faults.
             LimitExceeded: Too many definitions of this owner wait to be read.
         """
-        content = pickle.dumps(source)
+        try:
+            content = pickle.dumps(source)
+        except RecursionError:
+            raise _error([FieldError("", documents.TOO_DEEP)]) from None
         if len(content) > MAX_BYTES:
             raise _error([FieldError("", f"must have at most {MAX_BYTES // 1024} KiB")])
         if len(content) <= _INLINE_BYTES:  # takes less than handing it over

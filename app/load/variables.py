@@ -13,6 +13,9 @@ from app.values import to_json, to_text
 MAX_LENGTH: Final = 1024 * 1024
 """Characters that all variables of an iteration, or one text made of them, may have."""
 
+MAX_PARTS: Final = 20
+"""Most names, with dots between them, of one path."""
+
 ENV: Final = "env."
 """What the names of variables of the scope ``env`` begin with."""
 
@@ -75,7 +78,7 @@ class Reference:
     Attributes:
         name: As it is written.
         ways: Each way to read it as the name of something and a path into that, the longest name
-            first.
+            first; none of one of more than :data:`MAX_PARTS` parts.
     """
 
     __slots__ = ("name", "ways")
@@ -83,9 +86,8 @@ class Reference:
     def __init__(self, name: str) -> None:
         self.name = name
         parts = name.split(".")
-        self.ways = [
-            (".".join(parts[:end]), tuple(parts[end:])) for end in range(len(parts) - 1, 0, -1)
-        ]
+        ends = range(len(parts) - 1, 0, -1) if len(parts) <= MAX_PARTS else ()
+        self.ways = [(".".join(parts[:end]), tuple(parts[end:])) for end in ends]
 
 
 class Scope:

@@ -738,6 +738,18 @@ class TestDocuments:
         loop = {"id": "l", "type": "loop", "loop": {"mode": "for", "count": 1, "steps": inner}}
         assert set(faults(document(*steps, loop))) == {"steps"}
 
+    def test_what_a_slave_prepares_is_bounded(self):
+        body = {"type": "text", "raw": "${a}" * 5000}
+        steps = [http(body=body) | {"id": f"s{number}"} for number in range(3)]
+        assert parse(document(*steps[:2]))
+        assert set(faults(document(*steps))) == {""}
+        assert set(faults(document(variables={"a": ["${a}"] * 10_001}))) == {""}
+        branch = {"kind": "if", "expression": "a or " * 800 + "a", "steps": []}
+        steps = [{"id": f"c{number}", "type": "condition", "branches": [branch]}
+                 for number in range(33)]  # fmt: skip
+        assert parse(document(*steps[:32]))
+        assert set(faults(document(*steps))) == {"steps"}
+
     @pytest.mark.parametrize("deep", [[], {}])
     def test_an_object_is_bounded_in_depth(self, deep):
         for _ in range(70):
@@ -767,6 +779,15 @@ class TestParser:
     def test_the_size_is_bounded(self, parser):
         with pytest.raises(InvalidDefinition, match="one fault"):
             parser.parse("x" * MAX_BYTES, "ann")
+
+    @pytest.mark.parametrize("depth", [100, 900, 5000])
+    def test_the_depth_is_bounded(self, parser, depth):
+        deep = []
+        for _ in range(depth):
+            deep = [deep]
+        with pytest.raises(InvalidDefinition) as caught:
+            parser.parse(document(variables={"a": deep}), "ann")
+        assert "nested more than" in caught.value.fields[0].message
 
     def test_many_faults_are_counted(self):
         text = json.dumps(document(*[{}] * 300))
