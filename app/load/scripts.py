@@ -166,7 +166,7 @@ def _changes(reply: Mapping[str, Any]) -> Changes:
     if "error" in reply:
         if reply["over"]:
             raise StepTimedOut(f"the script {reply['error']}")
-        raise StepFailed(EXECUTION, f"the script failed: {reply['error']}")
+        raise StepFailed(EXECUTION, f"the script failed: {_readable(reply['error'])}")
     try:
         result = json.loads(reply["result"], parse_constant=_refuse)
         changes = Changes(dict(result["set"]), tuple(result["removed"]))
@@ -175,6 +175,11 @@ def _changes(reply: Mapping[str, Any]) -> Changes:
     for level, line in result["lines"]:
         log.debug("script said", level_of_line=level, line=line)
     return changes
+
+
+def _readable(text: str) -> str:
+    """Return what a script has thrown without what nothing can keep or show."""
+    return "".join(character if character.isprintable() else "?" for character in text)
 
 
 def _refuse(constant: str) -> JSON:

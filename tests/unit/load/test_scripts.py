@@ -198,6 +198,7 @@ class TestFaults:
             ("\nnull.x", "TypeError: cannot read property 'x' of null \\(line 2\\)"),
             ("nobody()", "ReferenceError: 'nobody' is not defined"),
             ("\n\nhttp.get('http://h/')", "scripts have no network.*\\(line 3\\)"),
+            ("throw new Error('a\\0b\\ud800c\\x1b')", "Error: a\\?b\\?c\\?$"),
             ("JSON.parse = JSON.stringify = null; JSON.parse('')", "TypeError: not a function"),
         ],
     )
