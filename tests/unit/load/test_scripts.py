@@ -198,7 +198,8 @@ class TestFaults:
             ("\nnull.x", "TypeError: cannot read property 'x' of null \\(line 2\\)"),
             ("nobody()", "ReferenceError: 'nobody' is not defined"),
             ("\n\nhttp.get('http://h/')", "scripts have no network.*\\(line 3\\)"),
-            ("throw new Error('a\\0b\\ud800c\\x1b')", "Error: a\\?b\\?c\\?$"),
+            ("throw new Error('a\\x1bc\\u200b')", "Error: a\\?c\\?$"),
+            ("throw new Error('a\\ud800c')", "Error: a[^\\ud800]+c$"),
             ("JSON.parse = JSON.stringify = null; JSON.parse('')", "TypeError: not a function"),
         ],
     )
