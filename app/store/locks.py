@@ -41,7 +41,7 @@ def take_lock(connection: Connection, lock: Lock, owner: str | None = None) -> N
 
 
 def try_lock(lock: Lock, of: ColumnElement[str]) -> ColumnElement[bool]:
-    """Return the expression that takes a lock where nobody else has it, and says whether it did.
+    """Return the expression that takes a lock where nobody else has it, and is whether it did.
 
     For statements of PostgreSQL only; the transaction has the lock until its end.
 
