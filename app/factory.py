@@ -146,12 +146,13 @@ def create_app(settings: Settings) -> Flask:
     return web.app
 
 
-def create_web(settings: Settings, *, share: int = 1) -> Web:
+def create_web(settings: Settings, *, share: int = 1, slave_key_digest: str | None = None) -> Web:
     """Build a web process; nothing of it runs yet.
 
     Args:
         settings: The settings.
         share: Number of web processes that share out the limits which each counts for itself.
+        slave_key_digest: Of the key of the slave that the service starts itself, if it does.
     """
     database = Database(
         settings.database_url, settings.database.pool_size, settings.database.timeout
@@ -162,8 +163,9 @@ def create_web(settings: Settings, *, share: int = 1) -> Web:
     metrics = Metrics()
     shared = _shared_windows(settings, metrics)
     services = _services(
-        settings, database, changes, key_store, metrics=metrics, shared=shared, share=share
-    )
+        settings, database, changes, key_store, metrics=metrics, shared=shared, share=share,
+        slave_key_digest=slave_key_digest,
+    )  # fmt: skip
     app.extensions[EXTENSION] = services
     app.after_request(_finisher(services))
     always = EveryAnswer(settings.api)
@@ -192,6 +194,7 @@ def _services(
     metrics: Metrics,
     shared: SharedWindows | None,
     share: int,
+    slave_key_digest: str | None,
 ) -> Services:
     orchestrators = create_orchestrators(Context(settings, database))
     records, launches, steered = (
@@ -212,6 +215,7 @@ def _services(
     authenticators = create_authenticators(
         identity_port.Context(settings, database, users, api_key_directory, session_directory),
         shared,
+        slave_key_digest,
     )
     access = Access(orchestrators, authenticators, settings.api.auth.recheck)
     service = ExecutionService(

@@ -26,6 +26,8 @@ BEAT_SECONDS = 1.0
 """How often a process gives a sign of life."""
 STARTING, AT_WORK = b"s", b"w"
 """What a sign of life says."""
+SLAVE_WANTED = b"l"
+"""What says beside that the supervisor is to start the slave that it keeps back."""
 START_SECONDS = 60.0
 """Longest silence of a process that is not at work yet: it is busy, and may wait for others."""
 _MARGIN_SECONDS = 5.0
@@ -89,6 +91,12 @@ class Lifeline:
             self._wind()
             with suppress(OSError):  # the supervisor is gone, which is noticed elsewhere
                 self._socket.send(self._says)
+
+    def want_slave(self) -> None:
+        """Have the supervisor start the slave that it keeps back until there is work for one."""
+        if self._socket is not None:
+            with suppress(OSError):  # it is gone, which is noticed elsewhere
+                self._socket.send(SLAVE_WANTED)
 
     def close(self) -> None:
         """Leave the lifeline to the process of which this one is a fork."""

@@ -9,19 +9,15 @@ import sys
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
 
+from app.cli._late_log import LateLog
 from app.cores import usable_cores
+from app.load.machine import CAPABILITIES, memory_mb
 from app.load.messages import Machine, Register
 from app.load.slave.connection import Master
 from app.load.slave.holders import Holders
 from app.load.slave.slave import LEAVE_SECONDS, Slave
 
-CAPABILITIES = ("http_executor", "script_executor")
-"""What every slave can do."""
-VUS_PER_PROCESS = 1000
-"""As many virtual users a slave takes for each of its processes, unless told otherwise."""
-
 _WORKER = [sys.executable, "-P", "-m", "app.load.slave.worker"]
-_MIB = 1024 * 1024
 
 
 @dataclass(frozen=True)
@@ -44,17 +40,15 @@ class SlaveOptions:
 
     def machine(self) -> Machine:
         """Return what it says of its machine."""
-        memory = os.sysconf("SC_PAGE_SIZE") * os.sysconf("SC_PHYS_PAGES") // _MIB
-        return Machine(usable_cores(), memory, self.max_vus)
-
-
-def default_processes() -> int:
-    """Return how many worker processes a slave has: one core is left to others, if there are."""
-    return max(1, usable_cores() - 1)
+        return Machine(usable_cores(), memory_mb(), self.max_vus)
 
 
 def run_slave(
-    options: SlaveOptions, master: Master, signals: int, announce: Callable[[], None]
+    options: SlaveOptions,
+    master: Master,
+    signals: int,
+    log: LateLog,
+    announce: Callable[[], None] = lambda: None,
 ) -> None:
     """Run a slave until a signal says to stop.
 
@@ -62,6 +56,7 @@ def run_slave(
         options: What it is.
         master: Where it works.
         signals: Descriptor from which the numbers of signals can be read.
+        log: Where it tells what happens.
         announce: Called when it has joined for the first time.
 
     Raises:
@@ -78,7 +73,8 @@ def run_slave(
     )
     Slave(
         master, me, _WORKER, options.processes,
-        vus=Holders().vus, signals=signals, announce=announce, leave_seconds=options.leave_seconds,
+        vus=Holders().vus, signals=signals, log=log, announce=announce,
+        leave_seconds=options.leave_seconds,
     ).run()  # fmt: skip
 
 

@@ -17,7 +17,7 @@ from dataclasses import dataclass, field
 from typing import NoReturn
 
 from app.cli._process import guard_process
-from app.cli._supervisor import Child, Supervisor, log
+from app.cli._supervisor import MASTER_KEY_OPTION, Child, Supervisor, log
 from app.files import inherited_umask
 
 
@@ -39,6 +39,8 @@ class ChildPlan:
     template: str | None = None
     options: Mapping[str, str] = field(default_factory=dict)
     is_template: bool = False
+    on_demand: bool = False
+    secret_option: str = MASTER_KEY_OPTION
 
     def child(self, others: Mapping[str, Child]) -> Child:
         """Make what the supervisor looks after.
@@ -50,6 +52,7 @@ class ChildPlan:
         return Child(
             self.name, self.module, self.silence_seconds, self.env, listeners, self.secret,
             others[self.template] if self.template else None, self.options, self.is_template,
+            self.on_demand, self.secret_option,
         )  # fmt: skip
 
 

@@ -17,7 +17,13 @@ from dataclasses import dataclass, field
 
 from app.backoff import Backoff
 from app.cli._late_log import LateLog
-from app.cli._lifeline import AT_WORK, BEAT_SECONDS, START_SECONDS, notify_systemd
+from app.cli._lifeline import (
+    AT_WORK,
+    BEAT_SECONDS,
+    SLAVE_WANTED,
+    START_SECONDS,
+    notify_systemd,
+)
 from app.cli._signals import catch_stop_signals
 from app.cli._start import Process, Start, bury_strays
 
@@ -49,6 +55,10 @@ LISTENERS = ("--listener-fd", "--beside-fd")
 """Options that hand listening sockets to a web process: the first, and one beside it."""
 
 
+MASTER_KEY_OPTION = "--master-key-fd"
+"""Option that hands a pipe with the master key to a web process."""
+
+
 @dataclass(eq=False)
 class Child:
     """One process.
@@ -59,12 +69,16 @@ class Child:
         silence_seconds: It is replaced after so long without a sign of life.
         env: Its environment.
         secret: What it must not find in its environment; handed over by a pipe.
+        secret_option: Names that pipe.
         listeners: Sockets that it inherits, in the order of :data:`LISTENERS`. The supervisor keeps
             them open, so that connections wait in their queues, and are not refused, while the
             process is started again.
         template: Of which it is a fork; without, it is a program of its own.
         options: For its command line, with their values.
         is_template: It forks others, see :mod:`app.cli._template`.
+        on_demand: It is not started before one of the others asks for it.
+        is_wanted: One has.
+        wants_slave: This one has asked for those.
         lifeline: Our end of the socket by which it gives signs of life, and sees that we are gone.
         requests: Our end of the socket by which a template is asked for forks.
         needed_at: When something was last to be forked from this template.
@@ -82,6 +96,10 @@ class Child:
     template: Child | None = None
     options: Mapping[str, str] = field(default_factory=dict)
     is_template: bool = False
+    on_demand: bool = False
+    secret_option: str = MASTER_KEY_OPTION
+    is_wanted: bool = False
+    wants_slave: bool = False
     process: Process | None = None
     lifeline: socket.socket | None = None
     requests: socket.socket | None = None
@@ -111,8 +129,8 @@ class Child:
             for option, listener in zip(LISTENERS, self.listeners, strict=False):
                 descriptors[option] = listener.fileno()
             if self.secret is not None:
-                descriptors["--master-key-fd"] = _pipe_with(self.secret)
-                inherited.callback(os.close, descriptors["--master-key-fd"])
+                descriptors[self.secret_option] = _pipe_with(self.secret)
+                inherited.callback(os.close, descriptors[self.secret_option])
             start = Start(self.module, self.env, descriptors, self.options)
             self.process = start.execute() if self.template is None else self.template.fork(start)
 
@@ -144,6 +162,7 @@ class Child:
             signs = b""
         if AT_WORK in signs:
             self.at_work = self.proven = True
+        self.wants_slave |= SLAVE_WANTED in signs
         if signs:
             self.silent_seconds = 0.0
         else:
@@ -264,7 +283,9 @@ class Supervisor:
             return True
         log.info("settings are to be read again")
         self._to_reload.clear()
-        self._to_reload.extend(child for child in self._children if not child.is_template)
+        self._to_reload.extend(
+            child for child in self._children if not child.is_template and not child.on_demand
+        )
         return False
 
     def _has_lost_terminal(self) -> bool:
@@ -295,6 +316,8 @@ class Supervisor:
                 self._start(child)
             return 0
         child.listen(passed_seconds)
+        if child.wants_slave:
+            self._start_on_demand(child)
         if child.is_template and not self._is_needed(child):
             child.retire()
             return 0
@@ -307,7 +330,7 @@ class Supervisor:
             return 0
         child.listen(0.0)  # what it said last
         child.bury()
-        if code == _USAGE_ERROR and not self._is_proven(child):
+        if code == _USAGE_ERROR and not child.on_demand and not self._is_proven(child):
             return code
         if now - child.started_at > _STEADY_SECONDS:
             child.failures = 0
@@ -317,8 +340,15 @@ class Supervisor:
         _tell_end(child.name, code, pause)
         return 0
 
+    def _start_on_demand(self, asking: Child) -> None:
+        asking.wants_slave = False
+        for child in self._children:
+            child.is_wanted |= child.on_demand
+
     def _can_start(self, child: Child) -> bool:
         """Return whether it is time to start a child, and there is what it is made of."""
+        if child.on_demand and not child.is_wanted:
+            return False
         if time.monotonic() < child.start_at or (child.is_template and not self._is_needed(child)):
             return False
         return child.template is None or child.template.can_fork
@@ -361,10 +391,16 @@ class Supervisor:
                 listener.shutdown(socket.SHUT_RDWR)
 
     def _end(self) -> None:
-        running = [child.process for child in self._children if child.process is not None]
+        deadline = time.monotonic() + self._stop_seconds
+        # First those who report to the others what they have done.
+        self._end_those([child for child in self._children if child.on_demand], deadline)
+        self._end_those([child for child in self._children if not child.on_demand], deadline)
+
+    @staticmethod
+    def _end_those(children: Sequence[Child], deadline: float) -> None:
+        running = [child.process for child in children if child.process is not None]
         for process in running:
             process.terminate()
-        deadline = time.monotonic() + self._stop_seconds
         for process in running:
             try:
                 process.wait(max(0.0, deadline - time.monotonic()))
@@ -390,7 +426,11 @@ class Supervisor:
 
     def _is_ready(self) -> bool:
         if self._address is None:
-            return all(child.at_work for child in self._children if not child.is_template)
+            return all(
+                child.at_work
+                for child in self._children
+                if not child.is_template and not child.on_demand
+            )
         host, port = self._address
         target = {"0.0.0.0": "127.0.0.1", "::": "::1"}.get(host, host)  # noqa: S104
         return _is_ready(target, port, tls=self._tls)

@@ -23,6 +23,8 @@ from app.cli._run_as import check_run_as
 from app.cli._signals import on_stop_signal
 from app.conductor import Conductor
 from app.observability import configure_logging
+from app.services.local_slave import LocalSlave, local_slave_of
+from app.settings import Settings
 from app.store import migrate
 from app.store.database import Database
 
@@ -41,7 +43,15 @@ _SWITCH_SECONDS = 0.0005
 @click.command("conductor")
 @config_option
 @lifeline_option
-def command(config: Path | None, data_dir: Path | None, lifeline_fd: int | None) -> None:
+@click.option("--local-slave", hidden=True, help="Id of the slave that the supervisor starts.")
+@click.option("--local-slave-vus", type=int, default=1, hidden=True, help="That it will have.")
+def command(
+    config: Path | None,
+    data_dir: Path | None,
+    lifeline_fd: int | None,
+    local_slave: str | None,
+    local_slave_vus: int,
+) -> None:
     """Drive executions; start as many as you like, on as many machines.
 
     The database must be up to date: see 'slipway migrate'.
@@ -64,10 +74,24 @@ def command(config: Path | None, data_dir: Path | None, lifeline_fd: int | None)
     freeze_start_up()
     # Its threads compute: one that has little to do must not wait 5 ms for each that has much.
     sys.setswitchinterval(_SWITCH_SECONDS)
+    offer = None
+    if local_slave is not None:
+        offer = _offered(settings, local_slave, local_slave_vus, lifeline)
     with start_or_exit():
         conductor.run()
+    if offer is not None:
+        offer.end()
     if reloading.is_due and lifeline_fd is None:  # else the supervisor starts another one
         run_again("app.cli.conductor", config, data_dir, settings)
+
+
+def _offered(settings: Settings, id_: str, max_vus: int, lifeline: Lifeline) -> LocalSlave:
+    """Offer the slave that the supervisor starts when it is called."""
+    database = Database(settings.database_url)
+    offer = LocalSlave(database, local_slave_of(id_, max_vus), lifeline.want_slave)
+    with start_or_exit():
+        offer.begin()
+    return offer
 
 
 def _watch(conductor: Conductor) -> None:

@@ -10,20 +10,13 @@ from pathlib import Path
 
 import click
 
+from app.cli._late_log import LateLog
 from app.cli._process import forget_variable, guard_process
 from app.cli._signals import catch_stop_signals
-from app.cli._slave import (
-    CAPABILITIES,
-    VUS_PER_PROCESS,
-    SlaveOptions,
-    default_processes,
-    keep_hangups_from_ending,
-    run_slave,
-)
-from app.engine.launchers.shim.title import Title
+from app.cli._slave import SlaveOptions, keep_hangups_from_ending, run_slave
+from app.load.machine import CAPABILITIES, VUS_PER_PROCESS, default_processes
 from app.load.protocol import SLAVE_ID
 from app.load.slave.connection import Master, NotWelcome
-from app.observability import configure_logging
 
 KEY_VARIABLE = "SLIPWAY_API_KEY"
 """Environment variable with the key of a slave."""
@@ -119,7 +112,6 @@ def start(  # noqa: PLR0917  (click passes its options by name)
     guard_process()
     signals = catch_stop_signals()
     keep_hangups_from_ending()
-    configure_logging("INFO", "console")
     _hide(api_key)
     number = processes or default_processes()
     options = SlaveOptions(
@@ -134,7 +126,7 @@ def start(  # noqa: PLR0917  (click passes its options by name)
         click.echo(f"Slave {id_} has joined {master.url} ({number} processes)")
 
     try:
-        run_slave(options, master, signals, announce)
+        run_slave(options, master, signals, LateLog("slave"), announce)
     except NotWelcome as exc:
         click.echo(f"slipway: {exc}", err=True)
         sys.exit(1 if joined else _USAGE_ERROR)
@@ -162,6 +154,8 @@ def _hide(key: str | None) -> None:
     if not key or not any(key in word for word in sys.orig_argv):
         return
     shown = [word.replace(key, _HIDDEN) for word in sys.orig_argv]
+    from app.engine.launchers.shim.title import Title  # noqa: PLC0415  (hardly ever needed)
+
     try:
         title = Title()
     except OSError:  # the kernel does not tell where that is

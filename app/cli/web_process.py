@@ -46,11 +46,13 @@ log = structlog.get_logger(__name__)
 @click.option("--listener-fd", type=int, help="Descriptor of a socket that listens already.")
 @click.option("--beside-fd", type=int, help="Descriptor of a second one.")
 @click.option("--master-key-fd", type=int, hidden=True, help="Pipe that holds the master key.")
+@click.option("--slave-key-digest", hidden=True, help="Of the key of the service's own slave.")
 def command(
     config: Path | None,
     data_dir: Path | None,
     lifeline_fd: int | None,
     master_key_fd: int | None,
+    slave_key_digest: str | None,
     **listening: int | None,
 ) -> None:
     """Serve until a signal, or the end of the supervisor, says to stop."""
@@ -69,7 +71,7 @@ def command(
         tls = tls_context(settings.api.tls)
         # Whoever opened the socket has started the others, too.
         share = 1 if lifeline_fd is None else settings.web_processes
-        web = create_web(settings, share=share)
+        web = create_web(settings, share=share, slave_key_digest=slave_key_digest)
         migrate.check(web.database)
         try:
             web.key_store.check()

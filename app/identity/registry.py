@@ -8,6 +8,7 @@ from app.concurrency import make_pool
 from app.identity.attempts import Attempts, Shared
 from app.identity.authenticators import Authenticators
 from app.identity.checking import HASHING_THREADS, Checker
+from app.identity.local_slave import LocalSlave
 from app.identity.port import Authenticator, Context
 from app.identity.sessions import SessionAuthenticator
 from app.registered import import_class
@@ -23,12 +24,15 @@ AUTHENTICATORS = {
 }
 
 
-def create_authenticators(context: Context, shared: Shared | None = None) -> Authenticators:
+def create_authenticators(
+    context: Context, shared: Shared | None = None, slave_key_digest: str | None = None
+) -> Authenticators:
     """Build the configured authenticators, in the order of the settings.
 
     Args:
         context: What they may be built with.
         shared: Where wrong credentials are counted for all processes together.
+        slave_key_digest: Of the key of the slave that the service starts itself, if it does.
     """
     auth = context.settings.api.auth
     classes = [authenticator_class(type_) for type_ in auth.types]
@@ -43,6 +47,8 @@ def create_authenticators(context: Context, shared: Shared | None = None) -> Aut
         for cls in (OwnTokens, SessionAuthenticator):
             others[cls.name] = cls.create(others, context)
             made.insert(0, others[cls.name])
+    if slave_key_digest is not None:
+        made.insert(0, LocalSlave(slave_key_digest))
     checker = Checker(
         auth.cache, make_pool(HASHING_THREADS, modest=True), attempts=Attempts(shared)
     )

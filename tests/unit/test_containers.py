@@ -6,9 +6,12 @@ import re
 import shutil
 import subprocess
 import sys
+from importlib import import_module
 from pathlib import Path
 from typing import Any
+from urllib.parse import urlsplit
 
+import click
 import pytest
 import yaml
 from kit.certificates import Authority
@@ -45,7 +48,7 @@ def test_the_image_has_no_faults_that_are_known_by_name() -> None:
 def test_nothing_runs_as_root_or_writes_where_nobody_looks() -> None:
     last = DOCKERFILE.rindex("FROM ")
     assert re.search(r"^USER (?!0\b|root\b)\S+$", DOCKERFILE[last:], re.MULTILINE)
-    assert set(OURS) == {"web", "conductor", "migrate"}
+    assert set(OURS) == {"web", "conductor", "migrate", "slave"}
     for name, service in {**OURS, "redis": COMPOSE["services"]["redis"]}.items():
         assert service["read_only"], name
         assert service["cap_drop"] == ["ALL"], name
@@ -57,14 +60,32 @@ def test_secrets_come_as_files_that_each_part_is_given() -> None:
     active = re.sub(r"^\s*#.*$", "", text, flags=re.MULTILINE)
     named = set(re.findall(rf"{MOUNT}(\w+)", active))
     assert named
-    for service in OURS.values():
-        assert named <= set(service["secrets"])
+    for name, service in OURS.items():
+        assert name == "slave" or named <= set(service["secrets"])
     for service in COMPOSE["services"].values():
         assert set(service.get("secrets", ())) <= set(COMPOSE["secrets"])
         environment = service.get("environment", {})
         assert not [n for n in environment if re.search(r"PASSWORD$|SECRET$|TOKEN$|KEY$", n)]
     ignored = (DOCKER.parent / ".gitignore").read_text(encoding="utf-8")
     assert "docker/secrets/\n" in ignored, "nobody commits them by accident"
+
+
+def test_a_slave_is_given_a_key_and_nothing_of_the_service() -> None:
+    slave = OURS["slave"]
+    assert slave["secrets"] == ["slave_key", "tls_cert"]
+    assert (slave["environment"], slave["volumes"]) == ({}, [])
+    words = slave["command"]
+    group = import_module("app.cli.slave").command
+    assert words[0] == "slave"
+    made = group.commands[words[1]].make_parser(click.Context(group.commands[words[1]]))
+    options, rest, _ = made.parse_args(list(words[2:]))
+    assert not rest
+    assert options["api_key_file"] == f"{MOUNT}slave_key"
+    host = urlsplit(options["url"])
+    assert host.hostname in COMPOSE["services"]
+    settings = yaml.safe_load((DOCKER / "slipway.yaml").read_text(encoding="utf-8"))
+    assert host.hostname in settings["api"]["allowed_hosts"]
+    assert host.port == settings["api"]["port"]
 
 
 def test_the_settings_are_good_and_the_parts_find_each_other(tmp_path: Path) -> None:

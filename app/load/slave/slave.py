@@ -13,9 +13,7 @@ import signal
 import threading
 from collections.abc import Callable, Sequence
 from contextlib import suppress
-from typing import Final
-
-import structlog
+from typing import Final, Protocol
 
 from app.backoff import Backoff
 from app.load.messages import Register
@@ -33,8 +31,6 @@ from app.load.slave.lines import read_reports
 from app.load.slave.shares import Vus
 from app.load.slave.workers import Worker, WorkerEnded
 
-log = structlog.get_logger(__name__)
-
 _RECONNECT: Final = Backoff(first=0.5, longest=4.0, growth=1.6, jitter=0.25)
 _LONGEST_WAIT_SECONDS: Final = 0.5
 """How often the loop looks around although nothing has happened."""
@@ -43,6 +39,16 @@ _SILENT_SECONDS: Final = 5.0
 LEAVE_SECONDS: Final = 40.0
 """For what runs to end, and for the last reports to arrive; then the slave goes without a word."""
 _GOING_AWAY: Final = 1001
+
+
+class Log(Protocol):
+    """Where a slave tells what happens."""
+
+    def info(self, event: str, **fields: object) -> None:
+        """Log something that is as it should be."""
+
+    def error(self, event: str, **fields: object) -> None:
+        """Log a fault."""
 
 
 class Slave:
@@ -55,6 +61,7 @@ class Slave:
         processes: How many of them.
         vus: Tells how many virtual users of a task are in a segment.
         signals: Descriptor from which the numbers of signals can be read; SIGHUP changes nothing.
+        log: Where it tells what happens.
         announce: Called when it has joined for the first time.
         leave_seconds: How long what runs may go on after the first signal.
     """
@@ -68,6 +75,7 @@ class Slave:
         *,
         vus: Vus,
         signals: int,
+        log: Log,
         announce: Callable[[], None] = lambda: None,
         leave_seconds: float = LEAVE_SECONDS,
     ) -> None:
@@ -76,6 +84,7 @@ class Slave:
         self._core = Core(me, processes, vus)
         self._workers = [Worker(number, worker) for number in range(processes)]
         self._signals = signals
+        self._log = log
         self._announce: Callable[[], None] | None = announce
         self._connection: Connection | None = None
         self._connecting = False
@@ -158,7 +167,7 @@ class Slave:
             else:
                 self._leave_until = now + self._leave_seconds
                 self._core.leave(now)
-                log.info("no iteration begins any more; what runs may end")
+                self._log.info("no iteration begins any more; what runs may end")
 
     def _is_done(self) -> bool:
         """Return whether a signal has said to stop, and nothing is left to be done."""
@@ -204,7 +213,7 @@ class Slave:
         self._connect_at = now + _RECONNECT.pause(self._failures)
         if reason != self._told:
             self._told = reason
-            log.warning("no connection to the master", reason=reason)
+            self._log.error("no connection to the master", reason=reason)
 
     def _hear(self, connection: Connection, now: float) -> None:
         try:
@@ -229,7 +238,7 @@ class Slave:
 
     def _has_joined(self) -> None:
         if self._told is not None:
-            log.info("joined again")
+            self._log.info("joined again")
         self._failures, self._told = 0, None
         if self._announce is not None:
             self._announce()
@@ -264,13 +273,13 @@ class Slave:
         try:
             worker.start(now)
         except WorkerEnded as exc:
-            log.error("a worker process cannot be started", error=str(exc))
+            self._log.error("a worker process cannot be started", error=str(exc))
             return
         self._core.worker_started(worker.number, now)
 
     def _bury(self, worker: Worker, reason: str, now: float) -> None:
         status = worker.bury(now)
-        log.error("a worker process is replaced", reason=reason, exit_code=status)
+        self._log.error("a worker process is replaced", reason=reason, exit_code=status)
 
     def _hear_worker(self, descriptor: int, now: float) -> None:
         for worker in self._workers:

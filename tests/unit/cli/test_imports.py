@@ -74,3 +74,13 @@ def test_the_supervisor_imports_nothing_of_what_its_processes_do(tmp_path):
     imported = set(run(tmp_path, "import app.cli._supervise, sys\nprint(*sys.modules)").split())
     assert "app.cli._supervisor" in imported
     assert imported & (OF_NOBODY | OF_WEB_PROCESSES | OF_ALL_BUT_THE_SUPERVISOR) == set()
+
+
+@pytest.mark.parametrize("module", ["app.cli.slave", "app.cli.local_slave"])
+def test_a_slave_imports_nothing_of_the_service_nor_of_its_own_processes(tmp_path, module):
+    imported = set(run(tmp_path, f"import {module}, sys\nprint(*sys.modules)").split())
+    needed = {"orjson"}
+    assert "app.load.slave.slave" in imported
+    assert imported & (OF_NOBODY | OF_WEB_PROCESSES | OF_ALL_BUT_THE_SUPERVISOR) <= needed
+    assert not {each for each in imported if each.startswith(("app.clients", "app.store", "app.i"))}
+    assert imported.isdisjoint({"structlog", "ssl"})

@@ -316,3 +316,34 @@ print(ctypes.CDLL(None).prctl(3, 0, 0, 0, 0))
 
 def test_nothing_of_this_leaves_a_thread_behind():
     assert not [t for t in threading.enumerate() if t.name in ("lifeline", "signals")]
+
+
+ASKS_FOR_A_SLAVE = GIVES_SIGNS.replace(
+    "lifeline.tell_at_work(60)", "lifeline.tell_at_work(60); lifeline.want_slave()"
+)
+
+
+def test_what_is_kept_back_starts_when_another_child_asks_for_it(child, supervisor):
+    one = child(ASKS_FOR_A_SLAVE)
+    kept = Child("kept", "program", 60.0, one.env, on_demand=True)
+    both = supervisor(one, kept)
+    for _ in range(3):
+        both._tend(kept, 0.01)
+    assert kept.process is None
+    tend_until(both, one, lambda: kept.is_wanted)
+    tend_until(both, kept, lambda: kept.at_work)
+    kept.process.kill()
+    kept.process.wait()
+    first = kept.process.pid
+    tend_until(both, kept, lambda: kept.process is not None and kept.process.pid != first)
+    kept.process.kill()
+    kept.process.wait()
+    kept.bury()
+
+
+def test_the_service_goes_on_without_what_is_kept_back(child, supervisor):
+    kept = child("import sys; sys.exit(2)")
+    kept.on_demand = kept.is_wanted = True
+    both = supervisor(kept)
+    assert tend_until(both, kept, lambda: kept.failures >= 2) == 0
+    assert kept not in both._to_reload

@@ -31,6 +31,15 @@ def vus(task, segment, elapsed_us):
     return segment.share(VUS if task.scaled is None else task.scaled)
 
 
+class Log:
+    """Says nothing."""
+
+    def info(self, event, **fields):
+        pass
+
+    error = info
+
+
 @dataclass
 class Running:
     """A slave in a thread of this process; its worker processes are real."""
@@ -93,7 +102,7 @@ def start(tmp_path):
         pipes.extend((signals, stop))
         worker = [sys.executable, scripted_worker.__file__, str(tmp_path)]
         where = Master.at(master.url, **more)
-        slave = Slave(where, register(), worker, processes, vus=vus, signals=signals)
+        slave = Slave(where, register(), worker, processes, vus=vus, signals=signals, log=Log())
         started.append(Running(slave, tmp_path, stop))
         return started[-1]
 
