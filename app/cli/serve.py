@@ -13,6 +13,7 @@ import click
 from app.assembly import check_secrets
 from app.cli._limits import tell_shares, warn_of_any_host, warn_of_no_users
 from app.cli._listener import listen, ports_of, sockets_of
+from app.cli._local_slave import LocalSlavePlan
 from app.cli._options import (
     WEB_ALONE,
     bare_environment,
@@ -138,20 +139,22 @@ def _children(
 ) -> list[ChildPlan]:
     templates = _templates()
     overrides = {**overrides, "data_dir": settings.data_dir}
+    slave = LocalSlavePlan.of(settings, listeners[0][0]) if listeners else None
     env = environment(config, overrides, WEB_ALONE)
     conductor = ChildPlan(
         "conductor", "app.cli.conductor", settings.conductor.silence_timeout, env,
-        template=templates[0].name,
+        template=templates[0].name, options=slave.for_conductor() if slave else {},
     )  # fmt: skip
     env = environment(config, overrides)
     return [
         *templates,
         conductor,
+        *([slave.child()] if slave else ()),
         *(
             ChildPlan(
                 f"web-{number}", "app.cli.web_process", settings.web.silence_timeout, env,
                 [listener.fileno() for listener in sockets], settings.master_key,
-                template=templates[1].name,
+                template=templates[1].name, options=slave.for_web() if slave else {},
             )
             for number, sockets in enumerate(listeners, start=1)
         ),

@@ -454,6 +454,11 @@ class LoadSettings:
         Duration(load_default="1h", at_least=60),
         "A slave that has been away for so long is not listed any more.",
     )
+    local_slave: str = setting(
+        fields.String(load_default="auto", validate=validate.OneOf(("auto", "off"))),
+        "`auto`: `slipway serve` brings a slave along, which starts when there is work for it; "
+        "`off`: it does not.",
+    )
     allowed_networks: list[str] | None = setting(
         fields.List(fields.String(validate=check_network), load_default=None),
         "Networks that virtual users may connect to, such as `10.0.0.0/8`; all others then not. "

@@ -9,7 +9,7 @@ from collections.abc import Iterator, Sequence
 from contextlib import contextmanager, suppress
 from pathlib import Path
 
-from kit.patience import PATIENCE_SECONDS
+from kit.patience import PATIENCE_SECONDS, await_that
 from kit.service import children_of, clean_environment, is_alive, slipway
 
 
@@ -70,7 +70,7 @@ class SlaveProcess:
         pids = self.pids()
         self.send(signal.SIGKILL)
         self._process.wait(PATIENCE_SECONDS)
-        assert not any(map(is_alive, pids))
+        await_that(lambda: not any(map(is_alive, pids)), "all of it is dead")
 
     def end(self) -> None:
         """Ask it to end, and see to it."""
