@@ -242,7 +242,7 @@ class LoadOrchestrator(Orchestrator):
         return self.trigger(launch)
 
     def observe(self, execution: DrivenExecution) -> Observation:
-        """Decide what is wanted of the slaves next, and tell what happened."""
+        """Decide what is wanted of the slaves next, and return what happened."""
         run = self._tasks.run_of(execution)
         state = RunState.of_json(run.state)
         if state.phase is Phase.OVER:
@@ -303,7 +303,7 @@ class LoadOrchestrator(Orchestrator):
             return False
 
     def _over(self, execution: DrivenExecution, state: RunState) -> Observation:
-        """Tell of an end that was written, and perhaps not told."""
+        """Return an end that was written, and perhaps not told."""
         kept = self._metrics.get(execution)
         out = Outcome(state, progress=execution.progress)
         if kept is not None:

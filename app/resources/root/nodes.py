@@ -49,7 +49,7 @@ def get_node(node_id: str) -> Response:
 @blueprint.errors(404, 501, *UPSTREAM)
 @permission(Permission.NODES_WRITE)
 def drain_node(node_id: str) -> Response:
-    """Give a node no new work; what it has begun goes on to its end. Twice is fine."""
+    """Let a node have no new work; what it has begun goes on to its end. Twice is fine."""
     services().nodes.drain(node_id, caller())
     return empty(204)
 
