@@ -49,6 +49,7 @@ from app.services.follow_notes import FollowNotes
 from app.services.health import HealthService
 from app.services.inputs import SECONDS, InputChecker
 from app.services.launching import LaunchService
+from app.services.load_figures import LoadFigures
 from app.services.load_metrics import LoadMetricsService
 from app.services.logs import LogService
 from app.services.nodes import NodeService
@@ -229,6 +230,7 @@ def _services(
     def most_open(roles: frozenset[Role]) -> int | None:
         return allowances.of(roles).running_executions
 
+    metrics.registry.register(LoadFigures(orchestrators, records))
     metrics.waiting.set_function(lambda: changes.waiting)
     metrics.key_store_token.set_function(lambda: key_store.token_ttl_seconds or 0.0)
     launching = LaunchService(

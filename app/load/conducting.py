@@ -382,7 +382,9 @@ class Look:
         """Return whether the last word of a task is in, or none will come."""
         if not self._is_alive(task.desired):
             return True
-        return self._has_ended(task)
+        # What it was told last is to end: it had ended all the same.
+        told = task.desired.generation - (1 if task.desired.stop != "no" else 0)
+        return task.ended and task.generation >= told
 
     # The figures.
 

@@ -1,0 +1,81 @@
+"""Virtual users and nodes of the whole service, for Prometheus."""
+
+from __future__ import annotations
+
+from collections import Counter
+from collections.abc import Iterator, Mapping
+from typing import Final
+
+from prometheus_client.core import GaugeMetricFamily
+from prometheus_client.registry import Collector
+
+from app.clients.orchestrator import Capability, Orchestrator, meter, node_keeper
+from app.domain import ExecutionFilter, ExecutionMetrics, ExecutionStatus
+from app.errors import SlipwayError
+from app.store.executions import Executions
+
+_RUNNING: Final = frozenset({ExecutionStatus.RUNNING, ExecutionStatus.PAUSED})
+_MOST: Final = 1000
+"""Executions that are summed up."""
+_SUMS: Final[Mapping[str, str]] = {
+    "vus": "Virtual users now, of executions that have not ended.",
+    "iterations": "Iterations so far, of executions that have not ended.",
+    "requests": "HTTP requests so far, of executions that have not ended.",
+    "requests_failed": "HTTP requests that failed so far, of executions that have not ended.",
+}
+
+
+class LoadFigures(Collector):
+    """Reads the figures when somebody asks for them.
+
+    Args:
+        orchestrators: The orchestrators by name.
+        executions: The executions in the store.
+    """
+
+    def __init__(self, orchestrators: Mapping[str, Orchestrator], executions: Executions) -> None:
+        self._meters = {
+            name: meter(each)
+            for name, each in orchestrators.items()
+            if Capability.METRICS in each.capabilities
+        }
+        self._keepers = [
+            node_keeper(each)
+            for each in orchestrators.values()
+            if Capability.NODES in each.capabilities
+        ]
+        self._executions = executions
+
+    def describe(self) -> list[GaugeMetricFamily]:
+        """Name nothing in advance: nothing is read while this is registered."""
+        return []
+
+    def collect(self) -> Iterator[GaugeMetricFamily]:
+        """Yield the figures; none while the store cannot be read."""
+        try:
+            states = Counter(str(node.state) for each in self._keepers for node in each.nodes())
+            running = self._running()
+        except SlipwayError:
+            return
+        nodes = GaugeMetricFamily("slipway_nodes", "Nodes by state.", labels=["state"])
+        for state in ("online", "busy", "draining", "offline"):
+            nodes.add_metric([state], states[state])
+        yield nodes
+        for name, text in _SUMS.items():
+            total = sum(_figure(metrics, name) for metrics in running)
+            yield GaugeMetricFamily(f"slipway_load_{name}", text, value=total)
+
+    def _running(self) -> list[ExecutionMetrics]:
+        if not self._meters:
+            return []
+        found, _ = self._executions.find(ExecutionFilter(states=_RUNNING), 0, _MOST)
+        return [
+            self._meters[each.orchestrator].metrics(each)
+            for each in found
+            if each.orchestrator in self._meters
+        ]
+
+
+def _figure(metrics: ExecutionMetrics, name: str) -> int:
+    value = getattr(metrics, name)
+    return int(value if isinstance(value, int) else value.count)
