@@ -228,8 +228,10 @@ class Blueprint(flask_smorest.Blueprint):  # type: ignore[misc]
     ) -> dict[str, Any]:
         form = api.dialect.errors
         responses = doc_info.setdefault("response", {}).setdefault("responses", {})
-        refusals = errors_of(doc_info.get(DECLARATION))
-        for status in (*refusals, *doc_info.get(_ERRORS, ())):
+        statuses = [*errors_of(doc_info.get(DECLARATION)), *doc_info.get(_ERRORS, ())]
+        if HTTPStatus.REQUEST_ENTITY_TOO_LARGE in statuses:  # it reads a body, and waits for it
+            statuses.append(HTTPStatus.REQUEST_TIMEOUT)
+        for status in sorted(statuses):
             response = {
                 "schema": form.schema(),
                 "description": HTTPStatus(status).phrase,

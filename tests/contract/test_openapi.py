@@ -150,6 +150,12 @@ def test_what_follows_from_the_form_of_an_operation_is_documented(operation):
         assert "404" in responses, "what the path names may not exist"
 
 
+def test_whoever_reads_a_body_says_that_it_may_come_too_slowly():
+    reading = [op for op in OPERATIONS if "requestBody" in op.said]
+    assert reading
+    assert [str(op) for op in reading if "408" not in op.said["responses"]] == []
+
+
 @pytest.mark.parametrize("operation", [op for op in OPERATIONS if op.dialect == "root"], ids=str)
 def test_what_may_go_wrong_at_the_root_api_is_documented(operation):
     path, said = operation.path, operation.said

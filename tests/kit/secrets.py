@@ -15,6 +15,7 @@ import json
 import re
 from collections.abc import Iterable, Iterator, Mapping
 from contextlib import contextmanager
+from itertools import chain
 from pathlib import Path
 from typing import Any
 from urllib.parse import parse_qsl, quote, urlsplit
@@ -50,8 +51,8 @@ def register(secret: str | None) -> None:
     shortest = _SHORTEST_ODD if _ODD.search(secret) else _SHORTEST
     if len(secret) >= shortest:
         _secrets.add(secret)
-        for form in forms(secret):
-            _heads.setdefault(form[:_HEAD], set()).add(form)
+        for head, found in _by_heads([secret]).items():
+            _heads.setdefault(head, set()).update(found)
 
 
 def register_environment(variables: Mapping[str, str]) -> None:
@@ -155,26 +156,26 @@ def leaks(what: str, said: str, secrets: Iterable[str] | None = None) -> list[st
     Returns:
         Where each stands, by what comes before it.
     """
+    heads = _heads if secrets is None else _by_heads(secrets)
     return [
         f"{what}: {said[max(0, at - 300) : at]}<here>"
-        for secret in (_secrets if secrets is None else secrets)
-        for form in forms(secret)
-        if (at := said.find(form)) >= 0
+        for at in range(len(said) - _HEAD + 1)  # once for all, of which there may be thousands
+        if (head := said[at : at + _HEAD]) in heads
+        for form in heads[head]
+        if said.startswith(form, at)
     ]
 
 
 def leaks_in(report: pytest.TestReport) -> list[str]:
-    """Find secrets in what was written while a test ran, and it did not read itself.
+    """Find secrets in what was written while a test ran, and it did not read itself."""
+    return [leak for what, said in report.sections for leak in leaks(what, said)]
 
-    All secrets are looked for at once: there are thousands of them, and short texts.
-    """
-    return [
-        f"{what}: {said[max(0, at - 300) : at]}<here>"
-        for what, said in report.sections
-        for at in range(len(said) - _HEAD + 1)
-        for form in _heads.get(said[at : at + _HEAD], ())
-        if said.startswith(form, at)
-    ]
+
+def _by_heads(secrets: Iterable[str]) -> dict[str, set[str]]:
+    found: dict[str, set[str]] = {}
+    for form in chain.from_iterable(map(forms, secrets)):
+        found.setdefault(form[:_HEAD], set()).add(form)
+    return found
 
 
 def audited(database_url: str) -> str:
