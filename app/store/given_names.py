@@ -16,6 +16,7 @@ from sqlalchemy import (
     false,
     func,
     literal,
+    literal_column,
     select,
 )
 
@@ -67,7 +68,8 @@ NEXT_FREE_NAME = (
             else_=try_lock(Lock.NAME, _SERIES_NAMES.c.name),
         )
     )
-    .limit(1)
+    # As a parameter, which any number could be, it would have the statement planned anew each time.
+    .limit(literal_column("1"))
     .scalar_subquery()
 )
 """The next name that no other transaction is about to give, for PostgreSQL.

@@ -160,3 +160,13 @@ def test_a_long_series_of_names_and_many_executions_are_never_read_as_a_whole(ki
         values = {**asked.params, **name_parameters("flow", MOMENT)}
         plan = connection.exec_driver_sql(f"EXPLAIN {asked}", values).scalars().all()
     assert [line for line in plan if "Seq Scan on executions" in line] == []
+
+
+def test_the_statements_of_a_launch_are_not_planned_anew_each_time(kit):
+    for _ in range(20):
+        kit.create()
+    planned = text("SELECT statement, generic_plans FROM pg_prepared_statements")
+    with kit.database.engine().connect() as connection:  # the one on which all of them ran
+        plans = {row.statement: row.generic_plans for row in connection.execute(planned)}
+    assert any(statement.startswith("INSERT INTO executions") for statement in plans)
+    assert all(plans.values()), plans
