@@ -77,9 +77,18 @@ class LocalSlave:
             try:
                 self._slaves.offer(self._slave, OFFER_SECONDS)
                 self._look(None)
+                self._revive()
             except SlipwayError as exc:
                 log.warning("no slave could be offered", error=exc.message)
             self._stopping.wait(_RENEW_SECONDS)
+
+    def _revive(self) -> None:
+        """Have it started where it was at work and may have died, together with this process.
+
+        As long as its connection is not known to have ended, conductors count on its coming back.
+        """
+        if self._slaves.get(self._slave.id).connection is not None:
+            self._start()
 
     def _look(self, _executions: Collection[str] | None) -> None:
         if self._slave.id in self._slaves.called(_CALL_SECONDS):

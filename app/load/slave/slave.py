@@ -173,8 +173,9 @@ class Slave:
         """Return whether a signal has said to stop, and nothing is left to be done."""
         if self._leave_until is None:
             return False
-        if self._core.has_left and self._connection is not None:
-            return not self._connection.wants_to_write and not self._core.to_master
+        if self._core.has_left:
+            connection = self._connection
+            return connection is None or not (connection.wants_to_write or self._core.to_master)
         owes_nothing = not self._core.has_tasks and not self._core.joined
         return owes_nothing or boot_seconds() >= self._leave_until
 
@@ -211,7 +212,7 @@ class Slave:
     def _retry(self, reason: str, now: float) -> None:
         self._failures += 1
         self._connect_at = now + _RECONNECT.pause(self._failures)
-        if reason != self._told:
+        if reason != self._told and not self._core.has_left:
             self._told = reason
             self._log.error("no connection to the master", reason=reason)
 

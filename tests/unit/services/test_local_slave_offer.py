@@ -1,6 +1,7 @@
 """The slave that the service starts when it is called, as the store has it."""
 
 import threading
+from dataclasses import replace
 
 import pytest
 from kit.patience import PATIENCE_SECONDS, await_that
@@ -69,6 +70,14 @@ def test_a_call_is_followed_that_came_while_nobody_listened(database, local, sta
     again.begin()
     assert started.wait(PATIENCE_SECONDS)
     again.end()
+
+
+def test_one_that_died_with_the_service_is_started_again(database, started):
+    Slaves(database).register(replace(local_slave_of("local", 7), connection="c1"), 5.0)
+    local = LocalSlave(database, local_slave_of("local", 7), started.set)
+    local.begin()
+    assert started.wait(PATIENCE_SECONDS)
+    local.end()
 
 
 def test_it_is_offered_no_more_in_the_end(database, local):

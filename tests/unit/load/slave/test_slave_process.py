@@ -302,3 +302,15 @@ def test_what_is_no_address_is_refused(url):
 
 def test_a_key_is_in_no_text_of_an_address():
     assert "secret" not in repr(Master.at("http://h", key="secret"))
+
+
+def test_a_master_that_hangs_up_first_after_a_goodbye_is_not_looked_for_again(master, start):
+    slave = start(master)
+    link = master.link()
+    link.tell(desired(quota=20, definition=DEFINITION))
+    link.await_reports(lambda reports: "t1" in reports and reports["t1"].report["ended"])
+    slave.is_told_to_stop()
+    link.await_leave()
+    link.say_goodbye(1000)
+    slave.ends()
+    assert len(master.links) == 1
