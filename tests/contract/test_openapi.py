@@ -36,10 +36,12 @@ DOCUMENTS = {
 PUBLISHED = DOCUMENTS["root"]
 PROBLEM = "application/problem+json"
 
-UNDOCUMENTED = {"/docs", "/docs/start.js", "/docs/session.js", "/docs/assets/{name}"} | {
+UNDOCUMENTED = {
+    "/docs", "/docs/start.js", "/docs/session.js", "/docs/assets/{name}", "/api/v1/slave-ws",
+} | {
     path for name in DOCUMENTS for path in (SPOKEN[name].document_path, SPOKEN[name].yaml_path)
-}
-"""What serves the documentation is no part of an API."""
+}  # fmt: skip
+"""What serves the documentation, and what slaves speak, is no part of an API."""
 
 
 @dataclass(frozen=True)
@@ -356,7 +358,7 @@ def test_an_error_is_a_problem_document_that_the_waas_client_can_read(make_web, 
     ],
 )
 def test_a_failure_behind_the_gateway_is_a_problem_document(make_web, status, fake, method, path):
-    web = make_web(fake)
+    web = make_web(fake, load__enabled=False)
     add_execution(web, ended=False)
     more = {"json": DEFINITION} if path == "/workflows" else {}
     response = web.app.test_client().open(path, method=method, **more)
