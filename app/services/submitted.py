@@ -10,6 +10,7 @@ from app.errors import Conflict, NotFound
 from app.services.executions import ExecutionService
 from app.services.steering import SteeringService
 from app.services.submissions import SubmissionService
+from app.store.names import storable
 
 _OPEN: Final = frozenset(ExecutionStatus) - FINAL_STATUSES
 _MOST: Final = 1000
@@ -69,6 +70,8 @@ class SubmittedService:
         most: int,
     ) -> list[ExecutionSummary]:
         wanted = ExecutionFilter(
-            workflow_id=workflow_id, orchestrator=self._submissions.orchestrator, states=states
+            workflow_id=storable(workflow_id),
+            orchestrator=self._submissions.orchestrator,
+            states=states,
         )
         return self._executions.find(wanted, identity, 0, most)[0]

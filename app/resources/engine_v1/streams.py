@@ -16,7 +16,7 @@ from app.domain import Execution, ExecutionMetrics, Permission
 from app.errors import NotAuthenticated, NotFound
 from app.resources._auth import caller, caller_by_now
 from app.resources._context import services
-from app.resources._encoders import Ready, WebSocketEncoder
+from app.resources._encoders import End, Ready, Told, WebSocketEncoder
 from app.resources._permissions import permission
 from app.resources._streams import converse
 from app.resources._websocket import text_frame
@@ -34,7 +34,11 @@ _WS: Final = "/executions/<string:execution_id>/ws"
 class MetricsMessages(WebSocketEncoder):
     """Messages of the metrics, which nobody can go on from: a new connection begins with all."""
 
-    def closing(self, event: Ended | Moved | Expired) -> tuple[int, str]:
+    def told(self, event: Told) -> bytes:
+        """Write nothing of it: there are messages of the metrics alone."""
+        return b""
+
+    def closing(self, event: End) -> tuple[int, str]:
         """Return the code (RFC 6455, 7.4) and the reason of the end."""
         return (1001, "come back") if isinstance(event, Moved) else super().closing(event)
 
@@ -74,11 +78,11 @@ def _events(
                 if not rhythm.silence_left():
                     yield Heartbeat()
                     rhythm.spoke()
+            status = services().executions.get(execution.id, caller()).status
         except (NotAuthenticated, NotFound) as exc:
             yield Expired(exc.message)
             return
-    now = services().executions.get(execution.id, caller())
-    yield Ended(now.status, 0) if now.status.final else Moved(0)
+    yield Ended(status, 0) if status.final else Moved(0)
 
 
 def _route_upgrades(state: BlueprintSetupState) -> None:
