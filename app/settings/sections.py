@@ -238,7 +238,8 @@ class ApiSettings:
             validate=validate.Length(min=1, error="must name at least one"),
             metadata={"default_text": "all of them"},
         ),
-        "The APIs that are served, by name: `root`, `wattle` (Wattle Scheduler's, at `/api`); one "
+        "The APIs that are served, by name: `root`, `wattle` (Wattle Scheduler's, at `/api`), "
+        "`engine_v1` (the Workflow Engine's, at `/api/v1`); one "
         "of your own as `package.module:NAME`. A name that is none is refused.",
     )
     wattle: WattleSettings = setting(section(WattleSettings), "Wattle Scheduler's API.")

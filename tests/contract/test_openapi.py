@@ -130,7 +130,7 @@ def test_every_documented_error_has_the_form_of_the_dialect(operation):
         for status, response in operation.said["responses"].items()
         if status == "default" or int(status) >= 400
     }
-    if operation.path == "/ready":
+    if operation.path.endswith("/ready"):
         del errors["503"]  # tells what is missing, in the same form as 200
     assert "default" in errors
     for status, response in errors.items():
@@ -175,7 +175,7 @@ def test_who_is_asked_for_a_password_is_documented():
     assert open_to_all == {
         "/health", "/ready", "/version", "/metrics", "/.well-known/jwks.json", "/auth/session",
         "/auth/oidc/login", "/auth/oidc/callback",
-        "/.well-known/oauth-protected-resource",
+        "/.well-known/oauth-protected-resource", "/api/v1/health", "/api/v1/ready",
     }  # fmt: skip
     assert PUBLISHED["components"]["securitySchemes"]["basic"]["scheme"] == "basic"
 
@@ -194,6 +194,7 @@ def make_web(tmp_path: Path) -> Iterator[Callable[..., Web]]:
         if fake is not None:
             type_ = f"fakes.orchestrators:{fake}Orchestrator"
             overrides["orchestrators"] = [{"name": "remote", "type": type_}]
+            overrides["load.enabled"] = False
         settings = read_settings(None, overrides, {})
         make_tables(settings.database_url)
         web = create_web(settings)

@@ -15,6 +15,7 @@ import schemathesis
 from hypothesis import HealthCheck, settings
 from kit.client import Client
 from kit.definitions import script, workflow
+from kit.engine_v1 import EngineClient
 from kit.fuzzing import Operation, each_operation
 from kit.patience import PATIENCE_SECONDS
 from kit.service import Service
@@ -221,6 +222,22 @@ def test_no_request_to_a_workflow_that_stands_breaks_the_service(
     operation: Operation, service_url: str, standing: dict[str, str]
 ) -> None:
     operation.throw(send_to(standing, service_url), FEW)
+
+
+@pytest.fixture(scope="module")
+def submitted(shared_service: Service) -> dict[str, str]:
+    """A workflow of virtual users that has run, by the names of places in addresses."""
+    client = EngineClient(shared_service.url)
+    nothing = {"id": "only", "type": "script", "config": {"script": "1"}}
+    execution, _ = client.run({"id": "fuzzed-load", "steps": [nothing]})
+    return {"execution_id": execution, "workflow_id": "fuzzed-load", "slave_id": "local"}
+
+
+@each_operation(SCHEMAS["engine_v1"].include(path_regex="{").exclude(path_regex="drain"))
+def test_no_request_to_what_was_submitted_breaks_the_service(
+    operation: Operation, service_url: str, submitted: dict[str, str]
+) -> None:
+    operation.throw(send_to(submitted, service_url), FEW)
 
 
 @each_operation(ADDRESSED.exclude(path="/workflows/{reference}"))

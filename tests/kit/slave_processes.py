@@ -72,11 +72,15 @@ class SlaveProcess:
         self._process.wait(PATIENCE_SECONDS)
         await_that(lambda: not any(map(is_alive, pids)), "all of it is dead")
 
+    def ask_to_end(self) -> None:
+        """Send SIGTERM to it, and not to its workers, as service managers do."""
+        self._process.terminate()
+
     def end(self) -> None:
         """Ask it to end, and see to it."""
         if self._process.poll() is None:
             self.send(signal.SIGCONT)
-            self._process.terminate()
+            self.ask_to_end()
             with suppress(subprocess.TimeoutExpired):
                 self._process.wait(20)
         self.send(signal.SIGKILL)

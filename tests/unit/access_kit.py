@@ -224,6 +224,9 @@ PLACES: Mapping[str, Place] = {
 """What stands in the places of addresses, by what they are a part of; whoever adds one says here
 who may know of it."""
 
+BODIES = {"scale": {"target_vus": 1}}
+"""Bodies without which there is nothing to refuse but the body, by the end of an address."""
+
 PARTS = {"tasks/name": "first", "/worker_name": "first", "assets/name": "swagger-ui.css"}
 """What stands in places that mean something only within what the address names before, or that are
 of the service itself."""

@@ -13,6 +13,7 @@ from typing import Any
 import pytest
 from access_kit import (
     AUTH,
+    BODIES,
     PLACES,
     STRANGER,
     Endpoint,
@@ -29,7 +30,8 @@ from app.assembly import DIALECTS
 
 PUBLIC = {
     "/openapi.json", "/openapi.yaml", "/toy/openapi.json", "/toy/openapi.yaml",
-    "/api/openapi.json", "/api/openapi.yaml",
+    "/api/openapi.json", "/api/openapi.yaml", "/api/v1/openapi.json", "/api/v1/openapi.yaml",
+    "/api/v1/health", "/api/v1/ready",
     "/docs", "/docs/start.js", "/docs/assets/<path:name>",
     "/health", "/ready", "/version", "/metrics", "/.well-known/jwks.json",
     "/docs/session.js", "/auth/session", "/auth/oidc/login", "/auth/oidc/callback",
@@ -125,7 +127,8 @@ class Matrix:
     def ask(self, case: Case) -> tuple[Any, str]:
         """Send a request, from an address where nobody was wrong before."""
         method = case.endpoint.method
-        body = {} if method in ("GET", "DELETE") else {"json": {}}
+        sent = BODIES.get(case.endpoint.rule.rpartition("/")[2], {})
+        body = {} if method in ("GET", "DELETE") else {"json": sent}
         response = self._client.open(
             case.endpoint.fill(case.word), method=method, headers=case.who.headers,
             environ_overrides={"REMOTE_ADDR": next(self._addresses)}, **body,

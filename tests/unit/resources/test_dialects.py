@@ -182,7 +182,7 @@ def test_one_line_adds_it(
 
     assert run("--write", str(folder)).exit_code == 0
     assert {path.name for path in folder.iterdir()} == {
-        f"{name}.{form}" for name in ("root", "toy", "wattle") for form in ("json", "yaml")
+        f"{name}.{form}" for name in DIALECTS for form in ("json", "yaml")
     }
     assert run("--check", str(folder)).exit_code == 0
     assert json.loads(run("toy").stdout)["info"]["title"] == "Tallies"

@@ -11,7 +11,6 @@ from werkzeug.test import TestResponse
 
 API = "/api/v1"
 MOMENT = re.compile(r"\d{4}-\d\d-\d\dT\d\d:\d\d:\d\dZ")
-DIALECTS = ["root", "wattle", "app.resources.engine_v1:DIALECT"]
 
 ENDPOINTS = [
     ("POST", "/workflows"), ("GET", "/workflows/test"), ("DELETE", "/workflows/test"),
@@ -40,7 +39,7 @@ def refused(response: TestResponse, status: int, code: str) -> str:
 def without_load(tmp_path_factory: pytest.TempPathFactory) -> Any:
     """A service in which virtual users are switched off."""
     service = open_service(
-        tmp_path_factory.mktemp("off"), api__dialects=DIALECTS,
+        tmp_path_factory.mktemp("off"), load__enabled=False,
         orchestrators=[{"name": "remote", "type": "fakes.orchestrators:ObedientOrchestrator"}],
     )  # fmt: skip
     yield service
@@ -49,9 +48,7 @@ def without_load(tmp_path_factory: pytest.TempPathFactory) -> Any:
 
 @pytest.fixture(scope="module")
 def guarded(tmp_path_factory: pytest.TempPathFactory) -> Any:
-    service = open_service(
-        tmp_path_factory.mktemp("guarded"), api__dialects=DIALECTS, api__auth=users()
-    )
+    service = open_service(tmp_path_factory.mktemp("guarded"), api__auth=users())
     yield service
     service.close()
 

@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 import re
 from collections.abc import Callable
+from pathlib import Path
 from typing import Any
 from urllib.parse import quote
 
@@ -438,8 +439,13 @@ def test_whatever_fails_below_the_prefix_is_in_the_envelope(
 
 
 @pytest.mark.parametrize("path", ["/api/v1", "/api/v1/nothing"])
-def test_the_prefix_of_another_dialect_is_not_taken(shared: Service, path: str) -> None:
-    response = shared.client.get(path)
+def test_the_prefix_of_another_dialect_is_not_taken(
+    shared: Service, tmp_path: Path, path: str
+) -> None:
+    assert shared.client.get(path).json["error"] == "not_found"
+    without_it = open_service(tmp_path, api__dialects=["root", "wattle"])
+    response = without_it.client.get(path)
+    without_it.close()
     assert response.status_code == 404
     assert response.content_type == "application/problem+json"
 
