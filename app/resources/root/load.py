@@ -8,6 +8,7 @@ from flask import Response
 from marshmallow import fields
 
 from app.domain import Permission
+from app.errors import FieldError, InvalidRequest
 from app.resources._api import UPSTREAM, Blueprint, empty, write_json
 from app.resources._arguments import ArgumentsSchema
 from app.resources._auth import caller
@@ -23,9 +24,7 @@ blueprint = Blueprint("load", __name__, description="Virtual users")
 class ScaleSchema(ArgumentsSchema):
     """How many there shall be."""
 
-    target_vus = WholeNumber(
-        required=True, metadata={"description": "Virtual users in all, from 0"}
-    )
+    target_vus = WholeNumber(metadata={"description": "Virtual users in all, from 0; required"})
 
 
 class MetricsArgsSchema(ArgumentsSchema):
@@ -45,7 +44,12 @@ class MetricsArgsSchema(ArgumentsSchema):
 @permission(Permission.EXECUTIONS_STEER)
 def scale_execution(body: dict[str, Any], execution_id: str) -> Response:
     """Ask for another number of virtual users, of an execution that runs or is paused."""
-    services().steering.scale(execution_id, body["target_vus"], caller())
+    identity = caller()
+    execution = services().executions.get(execution_id, identity)  # before the body is judged
+    if "target_vus" not in body:
+        fault = FieldError("target_vus", "is missing")
+        raise InvalidRequest("The request has faults.", fields=(fault,))
+    services().steering.scale(execution.id, body["target_vus"], identity)
     return empty(202)
 
 
