@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import re
+from pathlib import Path
 from typing import Any
 
 import pytest
@@ -107,3 +108,76 @@ def test_users_may_not_submit_nor_see_slaves(guarded: Service) -> None:
 def test_strange_hosts_and_large_bodies_are_refused_in_the_envelope(without_load: Service) -> None:
     response = without_load.client.get(f"{API}/slaves", headers={"Host": "elsewhere.example"})
     refused(response, 421, "invalid_request")
+
+
+# With virtual users behind it, and no slave
+
+
+@pytest.fixture(scope="module")
+def shared(tmp_path_factory: pytest.TempPathFactory) -> Any:
+    service = open_service(tmp_path_factory.mktemp("on"))
+    yield service
+    service.close()
+
+
+STEP = {"id": "s1", "type": "http", "config": {"url": "http://127.0.0.1/get"}}
+WORKFLOW = {"id": "test", "steps": [STEP]}
+JSON = {"content_type": "application/json"}
+
+
+@pytest.mark.parametrize(
+    ("status", "code", "body", "said"),
+    [
+        (400, "invalid_request", {"json": {}}, "Either 'workflow' or 'yaml' must be provided"),
+        (400, "invalid_request", {"json": {"yaml": ""}}, "Either 'workflow' or 'yaml' must be"),
+        (400, "invalid_request", {"json": {"yaml": None, "workflow": None}}, "Either"),
+        (400, "invalid_request", {"json": {"yaml": "a", "workflow": WORKFLOW}}, "Only one of"),
+        (400, "invalid_request", {"json": {"yaml": 5}}, "yaml"),
+        (400, "invalid_request", {"json": {"workflow": "text"}}, "workflow"),
+        (400, "invalid_request", {"json": {"workflow": WORKFLOW, "more": 1}}, "more"),
+        (400, "invalid_request", {"json": [WORKFLOW]}, "object"),
+        (400, "invalid_request", {"data": "{", **JSON}, "JSON"),
+        (400, "invalid_request", {"data": "", **JSON}, "body"),
+        (415, "invalid_request", {"data": "id: x", "content_type": "text/yaml"}, "json"),
+        (413, "invalid_request", {"data": b" " * 30_000_000, **JSON}, ""),
+        (400, "invalid_workflow", {"json": {"yaml": "id: ["}}, ""),
+        (400, "invalid_workflow", {"json": {"workflow": {"id": "x"}}}, "steps"),
+        (400, "invalid_workflow",
+         {"json": {"workflow": {"id": "x", "steps": [{**STEP, "type": "grpc"}]}}}, "steps[0].type"),
+        (500, "submission_failed", {"json": {"workflow": WORKFLOW}}, "slave"),
+    ],
+)  # fmt: skip
+def test_what_is_wrong_with_a_submission_is_told(
+    shared: Service, status: int, code: str, body: dict[str, Any], said: str
+) -> None:
+    response = shared.client.post(f"{API}/workflows", **body)
+    assert said in refused(response, status, code)
+    assert shared.client.get(f"{API}/executions").json == {"executions": [], "total": 0}
+
+
+def test_an_execution_is_known_by_each_of_its_ids_and_others_are_not(tmp_path: Path) -> None:
+    service = open_service(tmp_path)
+    other = service.add_execution()
+    mine = service.add_execution(
+        accepted=False, reference={"definition": "none"}, orchestrator="load",
+        upstream_id="exec-0123456789ab", workflow_id="test",
+    )  # fmt: skip
+    client = service.client
+    for name in ("exec-0123456789ab", mine.id, mine.awf_name):
+        found = client.get(f"{API}/executions/{name}")
+        assert (found.json["id"], found.json["status"]) == ("exec-0123456789ab", "pending")
+        metrics = client.get(f"{API}/executions/{name}/metrics").json
+        assert (metrics["execution_id"], metrics["step_metrics"]) == ("exec-0123456789ab", {})
+    assert [row["id"] for row in client.get(f"{API}/executions").json["executions"]] == [
+        "exec-0123456789ab"
+    ]
+    for name in (other.id, other.awf_name, "exec-999999999999", "x" * 300, "%00"):
+        for method, verb in (("GET", ""), ("GET", "/metrics"), ("DELETE", ""), ("POST", "/pause")):
+            answer = client.open(f"{API}/executions/{name}{verb}", method=method)
+            refused(answer, 404, "not_found")
+    assert client.get(f"{API}/workflows/test").json == {"id": "test", "status": "pending"}
+    for name in ("flow", "Flow", "nothing", "%00"):
+        refused(client.get(f"{API}/workflows/{name}"), 404, "not_found")
+        refused(client.delete(f"{API}/workflows/{name}"), 404, "not_found")
+    assert client.delete(f"{API}/workflows/test").json["success"] is True
+    service.close()
