@@ -34,6 +34,8 @@ _MEASURE_MS: Final = 900
 """How often figures are written; a little less than a second, which looks are apart."""
 _EARLY_US: Final = 1_000_000
 """How much sooner than here a slave may see the end: clocks differ, and so do delays."""
+_TURN_SECONDS: Final = 0.2
+"""How often it is looked whether slaves have let go of the virtual users that others get."""
 _MOST_KINDS: Final = 20
 """Kinds of errors of which the first one is told in the journal."""
 
@@ -292,6 +294,8 @@ class Look:
         for part in shares.parts:
             task = self._task(part)
             self._wanted[task.id] = task
+            if part.max_vus < part.reserved:
+                self._out.look_again_seconds = _TURN_SECONDS
         if shares.lacking != state.lacking:
             if shares.lacking > state.lacking:
                 text = f"The slaves have no room for {shares.lacking} of the virtual users."
@@ -311,7 +315,7 @@ class Look:
             scaled=state.scaled,
             quota=part.quota,
             max_vus=part.max_vus,
-            reserved=part.max_vus,
+            reserved=part.reserved,
             elapsed_us=state.elapsed_us,
             since_ms=state.since_ms,
             paused=state.since_ms is None,
@@ -579,6 +583,8 @@ class Look:
 
 def _part(task: LoadTask) -> Part:
     wanted = task.desired
+    follows = task.report is not None and task.generation >= wanted.generation
+    running = _count(task, "vus")
     return Part(
         wanted.id,
         wanted.slave,
@@ -586,8 +592,9 @@ def _part(task: LoadTask) -> Part:
         segment_of_json(list(wanted.segment)),
         wanted.quota,
         wanted.max_vus,
+        running=running if follows else max(running, wanted.max_vus),
         claimed=_count(task, "claimed"),
-        follows=task.report is not None and task.generation >= wanted.generation,
+        follows=follows,
     )
 
 

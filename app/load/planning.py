@@ -63,6 +63,8 @@ class Part:
         segment: Which share.
         quota: Iterations that it may begin in all; None for any number.
         max_vus: Most virtual users that it runs at a time.
+        reserved: The same, once others have let go of those that it gets from them.
+        running: Virtual users that it may still have at the moment.
         claimed: Iterations that it has begun, as far as it has reported.
         follows: What it reported last, it reported knowing all this.
     """
@@ -73,6 +75,8 @@ class Part:
     segment: Segment = WHOLE
     quota: int | None = None
     max_vus: int = 0
+    reserved: int = 0
+    running: int = 0
     claimed: int = 0
     follows: bool = False
 
@@ -232,9 +236,10 @@ def share_out(
     """Share an execution out over those that are at it.
 
     Segments stay as they are, as long as they cover the whole, and nobody has more than they can
-    carry. What nobody may begin yet is added to the quotas. None falls, but where a slave is sure
-    to begin nothing: it had no virtual users, and has reported since it knew. What it did not begin
-    is for the others then.
+    carry. Where they change, nobody gets virtual users of others before those have let go of them,
+    so that there are never too many. What nobody may begin yet is added to the quotas. None falls,
+    but where a slave is sure to begin nothing: it had no virtual users, and has reported since it
+    knew. What it did not begin is for the others then.
 
     Args:
         options: How much runs.
@@ -248,11 +253,23 @@ def share_out(
     segments = _segments(parts, [workers[part.slave] for part in parts], vus)
     wanted = [segment.share(vus) for segment in segments]
     kept = tuple(
-        replace(_released(part, share), segment=segment, max_vus=min(share, room))
+        replace(_released(part, share), segment=segment, reserved=min(share, room))
         for part, segment, share, room in zip(parts, segments, wanted, rooms, strict=True)
     )
     kept = _granted(kept, quota(options, scaled), vus, done_elsewhere)
-    return Shares(kept, vus - sum(part.max_vus for part in kept))
+    return Shares(_in_turn(kept, vus), vus - sum(part.reserved for part in kept))
+
+
+def _in_turn(parts: Sequence[Part], vus: int) -> tuple[Part, ...]:
+    """Let parts that get more virtual users wait for those that get fewer."""
+    least = [min(part.max_vus, part.reserved) for part in parts]
+    free = vus - sum(max(part.running, few) for part, few in zip(parts, least, strict=True))
+    turned = []
+    for part, few in zip(parts, least, strict=True):
+        more = min(part.reserved - few, max(0, free))
+        free -= more
+        turned.append(replace(part, max_vus=few + more))
+    return tuple(turned)
 
 
 def _released(part: Part, share: int) -> Part:

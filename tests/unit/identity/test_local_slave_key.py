@@ -42,7 +42,11 @@ def test_whoever_has_the_key_may_join_and_nothing_else(authenticator):
     assert authenticator.recheck(identity) == identity
 
 
-@pytest.mark.parametrize("wrong", ["sll_", "sll_" + "a" * 43, f"{KEY}x", "sll_\udcff"])
+@pytest.mark.parametrize(
+    "wrong",
+    ["sll_", "sll_" + "a" * 43, f"{KEY}x", "sll_\udcff"],
+    ids=["nothing", "another", "longer", "no-text"],
+)
 def test_another_key_of_the_form_is_refused(authenticator, wrong):
     claim = authenticator.claim(Request(f"Bearer {wrong}"))
     with pytest.raises(NotAuthenticated):
@@ -52,6 +56,7 @@ def test_another_key_of_the_form_is_refused(authenticator, wrong):
 @pytest.mark.parametrize(
     "header",
     [None, "", "Bearer", "Bearer slw_x", "Basic c2xsXw==", f"Basic {KEY}", f"Bearer x{KEY}"],
+    ids=["none", "empty", "bare", "api-key", "basic", "basic-key", "another-form"],
 )
 def test_what_is_of_another_form_is_left_to_others(authenticator, header):
     assert authenticator.claim(Request(header)) is None

@@ -156,6 +156,49 @@ def test_slaves_of_different_size_have_shares_by_their_size():
     assert found.parts[0].segment.end == Fraction(3, 4)
 
 
+@given(
+    rooms=st.lists(st.integers(1, 50), min_size=1, max_size=5),
+    vus=st.lists(st.integers(0, 100), min_size=2, max_size=4),
+    joins=st.lists(st.integers(1, 50), max_size=3),
+    data=st.data(),
+)
+def test_there_are_never_too_many_while_users_go_from_one_slave_to_another(rooms, vus, joins, data):
+    workers = [worker(f"slave-{number}", room) for number, room in enumerate(rooms)]
+    parts = shares(Options(Mode.CONSTANT_VUS, vus=vus[0]), new(workers), workers).parts
+    running = {part.slave: part.max_vus for part in parts}
+    for wanted in vus[1:]:
+        options, more = Options(Mode.CONSTANT_VUS, vus=wanted), []
+        if joins:
+            more = [worker(f"slave-{len(workers)}", joins.pop())]
+            workers += more
+        running |= {each.id: 0 for each in more}
+        before = sum(running.values())
+        for turn in range(6):
+            told = [replace(part, running=running[part.slave]) for part in parts]
+            parts = shares(options, [*told, *new(more)], workers).parts
+            more = []
+            assert all(part.max_vus <= part.reserved for part in parts)
+            for part in parts:  # some let go at once, and all in the end
+                held = running[part.slave] - part.max_vus
+                stays = data.draw(st.integers(0, held)) if held > 0 and turn < 4 else 0
+                running[part.slave] = part.max_vus + stays
+            assert sum(running.values()) <= max(before, wanted)
+        assert running == {part.slave: part.reserved for part in parts}
+
+
+def test_who_is_back_begins_once_the_others_have_let_go():
+    here, back = worker("a"), worker("b")
+    options = Options(Mode.CONSTANT_VUS, vus=6)
+    alone = shares(options, new([here]), [here]).parts
+    told = [replace(alone[0], running=6)]
+    at_first = shares(options, [*told, *new([back])], [here, back]).parts
+    assert [(part.max_vus, part.reserved) for part in at_first] == [(3, 3), (0, 3)]
+    slow = [replace(part, running=left) for part, left in zip(at_first, (5, 0), strict=True)]
+    assert [part.max_vus for part in shares(options, slow, [here, back]).parts] == [3, 1]
+    done = [replace(part, running=left) for part, left in zip(at_first, (3, 0), strict=True)]
+    assert [part.max_vus for part in shares(options, done, [here, back]).parts] == [3, 3]
+
+
 def test_what_others_have_reserved_is_left_to_them():
     workers = [worker("a", 100, reserved=95), worker("b", 100)]
     found = shares(Options(Mode.CONSTANT_VUS, vus=100), new(workers), workers)
