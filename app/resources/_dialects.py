@@ -12,7 +12,7 @@ import structlog
 from flask import Flask, Response, request
 from werkzeug.exceptions import HTTPException
 
-from app.errors import ConfigError, FieldError, SlipwayError
+from app.errors import ConfigError, FieldError
 from app.observability import redact
 from app.resources import _errors
 from app.resources._audit import note_cause
@@ -114,9 +114,7 @@ class Dialects:
 
     def _failed(self, path: str, error: Exception) -> Response:
         with nullcontext() if self._app is None else self._app.app_context():
-            if isinstance(error, SlipwayError):
-                return self._answer(path, _errors.of_slipway_error(error, path))
-            return self._answer(path, _errors.of_crash(error, path))
+            return self._answer(path, _errors.of_error(error, path))
 
     def _on_error(self, error: Exception) -> Response:
         note_cause(error)

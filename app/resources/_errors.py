@@ -109,6 +109,13 @@ def _code_of(status: HTTPStatus) -> str:
     return _HTTP_CODES.get(status, status.phrase.lower().replace(" ", "_"))
 
 
+def of_error(error: Exception, path: str) -> Failure:
+    """Describe whatever was raised, and log it where it is not the caller's."""
+    if isinstance(error, SlipwayError):
+        return of_slipway_error(error, path)
+    return of_crash(error, path)
+
+
 def of_slipway_error(error: SlipwayError, path: str) -> Failure:
     """Describe an error of ours."""
     status = status_of(error)

@@ -14,6 +14,7 @@ from app.resources._access_log import AccessLog
 from app.resources._auth import caller
 from app.resources._context import services
 from app.resources._permissions import permission
+from app.resources._streams import to_its_end
 from app.resources._websocket import Closed, Hijacked, WebSocket, text_frame
 from app.services.slave_line import Line
 
@@ -42,14 +43,12 @@ def connect() -> Response:
         except Closed:
             return Hijacked()
         AccessLog(bundle.settings.observability.access_log).opened()
-        try:
+        with to_its_end(ws):
             with closing(bundle.slaves.serve(line, identity)) as texts:
                 for text in texts:
                     ws.send(text_frame(text))
             if line.goodbye is not None:
                 ws.close(line.goodbye.code, line.goodbye.reason)
-        except Closed:
-            ws.leave()
     return Hijacked()
 
 

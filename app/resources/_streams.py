@@ -4,9 +4,9 @@ from __future__ import annotations
 
 import time
 from collections.abc import Callable, Generator, Iterator
-from contextlib import AbstractContextManager, closing
+from contextlib import AbstractContextManager, closing, contextmanager
 from functools import partial
-from typing import TypeVar
+from typing import Final, TypeVar
 
 from flask import Response, request
 
@@ -15,6 +15,7 @@ from app.metrics import Metrics
 from app.resources._access_log import AccessLog
 from app.resources._context import services
 from app.resources._encoders import Encoder, End, Ready, WebSocketEncoder
+from app.resources._errors import of_error
 from app.resources._held import Streamed
 from app.resources._websocket import Closed, Hijacked, WebSocket
 from app.services.follow import Batch, Event, Heartbeat
@@ -22,6 +23,9 @@ from app.services.idle import Idle
 from app.services.turns import Turn
 
 T = TypeVar("T")
+
+_BROKEN: Final = 1011
+"""Code of a goodbye when the server cannot go on (RFC 6455, 7.4.1)."""
 
 _HEADERS = {"Cache-Control": "no-cache, no-transform", "X-Accel-Buffering": "no"}
 
@@ -75,7 +79,7 @@ def converse(
         except Closed:
             return Hijacked()
         AccessLog(bundle.settings.observability.access_log).opened()
-        try:
+        with to_its_end(ws):
             for event in events:
                 if isinstance(event, Heartbeat):
                     ws.ping()
@@ -86,9 +90,18 @@ def converse(
                     ws.send(frames)
                 if isinstance(event, End):
                     ws.close(*encoder.closing(event))
-        except Closed:
-            ws.leave()
     return Hijacked()
+
+
+@contextmanager
+def to_its_end(ws: WebSocket) -> Iterator[None]:
+    """Use a WebSocket until its end, of which an error is one: nobody reads an answer any more."""
+    try:
+        yield
+    except Closed:
+        ws.leave()
+    except Exception as exc:  # noqa: BLE001  (it is logged as that of any request)
+        ws.close(_BROKEN, of_error(exc, request.path).detail)
 
 
 def held(body: Iterator[T], identity: Identity, place: Place) -> Iterator[T]:

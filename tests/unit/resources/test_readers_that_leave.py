@@ -6,8 +6,9 @@ from contextlib import nullcontext
 import pytest
 from service_kit import basic, signed_in, users
 
+from app.errors import StoreUnavailable
 from app.resources import _streams
-from app.resources._websocket import Closed
+from app.resources._websocket import Closed, Hijacked
 from app.resources.root.encoders import ENCODERS
 from app.services.follow import Heartbeat
 
@@ -29,6 +30,9 @@ class Leaving:
     def leave(self):
         self.left = True
 
+    def close(self, code, reason):
+        self.said = code, reason
+
 
 class Ended(BaseException):
     """As gevent ends the greenlet of a request whose client went away."""
@@ -46,6 +50,35 @@ def test_a_websocket_that_ends_closes_what_it_reads(make_service, monkeypatch, e
             kept = exc  # its traceback holds every frame
             assert kept.__traceback__ is not None
         assert inspect.getgeneratorstate(events) == inspect.GEN_CLOSED
+
+
+@pytest.mark.parametrize(
+    ("error", "said"),
+    [
+        (StoreUnavailable("The store does not answer."), "The store does not answer."),
+        (RuntimeError("of nobody's business"), "Something went wrong on our side."),
+    ],
+    ids=["ours", "crash"],
+)
+def test_what_goes_wrong_on_a_websocket_ends_it_with_a_reason_and_is_no_answer(
+    make_service, monkeypatch, error, said
+):
+    service, sockets = make_service(api__auth=users()), []
+
+    class Socket(Leaving):
+        def __init__(self, environ, turn):
+            sockets.append(self)
+
+    def events():
+        yield Heartbeat()
+
+    monkeypatch.setattr(_streams, "WebSocket", Socket)
+    Socket.error = error
+    encoder = type("Encoder", (), {"content_type": "websocket"})()
+    with service.web.app.test_request_context("/", headers=basic("ada", "ada's pass")):
+        answer = _streams.converse(events(), encoder, signed_in("ada"), nullcontext)
+    assert isinstance(answer, Hijacked)
+    assert sockets[0].said == (1011, said)
 
 
 @pytest.mark.parametrize("form", ENCODERS)
