@@ -47,7 +47,7 @@ if TYPE_CHECKING:
 DIALECTS = {
     "root": "app.resources.root:DIALECT",
     "wattle": "app.resources.wattle:DIALECT",
-    "engine_v1": "app.resources.engine_v1:DIALECT",
+    "engine": "app.resources.engine_v1:DIALECT",
 }
 """The APIs that there are, by name; each is imported where it is spoken."""
 

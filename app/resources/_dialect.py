@@ -65,7 +65,8 @@ class Dialect:
     """One API of the service.
 
     Attributes:
-        name: In the setting ``api.dialects``; the OpenAPI document is ``openapi/<name>.json``.
+        name: Of its OpenAPI document, which is ``openapi/<name>.json``. In the setting
+            ``api.dialects`` it is named as in the table of :mod:`app.assembly`.
         prefix: What all of its addresses begin with, such as ``/api/v1``; empty for none.
         blueprints: Its endpoints, each of which declares who may call it.
         errors: The form of its errors.

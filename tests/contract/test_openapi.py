@@ -27,7 +27,7 @@ from app.store.driving import DrivenExecutions
 from app.store.launches import Intent, Launches
 
 ROOT = Path(__file__).parents[2]
-SPOKEN = {name: import_dialect(name) for name in DIALECTS}
+SPOKEN = {dialect.name: dialect for dialect in map(import_dialect, DIALECTS)}
 DOCUMENTS = {
     name: json.loads((ROOT / "openapi" / f"{name}.json").read_text(encoding="utf-8"))
     for name, dialect in SPOKEN.items()

@@ -11,8 +11,6 @@ from kit.engine_v1 import EngineClient, get_step, load
 from kit.patience import await_that
 from kit.service import Service, children_of
 
-DIALECTS = {"SLIPWAY_API__DIALECTS": '[root, "app.resources.engine_v1:DIALECT"]'}
-
 
 @pytest.fixture
 def target():
@@ -38,7 +36,7 @@ def goes_on(engine: EngineClient, execution: str) -> None:
 
 
 def test_it_starts_with_the_first_work_and_survives_whatever_is_killed(new_service, target):
-    service = new_service(env=DIALECTS).start()
+    service = new_service().start()
     engine = EngineClient(service.url)
     assert slave_of(service) == []
     assert engine.slaves() == []
@@ -63,7 +61,7 @@ def test_it_starts_with_the_first_work_and_survives_whatever_is_killed(new_servi
 
 
 def test_where_it_is_switched_off_nothing_is_launched_without_others(new_service, target):
-    service = new_service(env={**DIALECTS, "SLIPWAY_LOAD__LOCAL_SLAVE": "off"}).start()
+    service = new_service(env={"SLIPWAY_LOAD__LOCAL_SLAVE": "off"}).start()
     engine = EngineClient(service.url)
     workflow = load(get_step(f"{target.url}/work"), vus=1, iterations=1)
     answer = engine.send("POST", "/workflows", json={"workflow": workflow})

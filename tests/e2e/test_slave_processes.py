@@ -30,7 +30,6 @@ PROCESSES = 2
 ADMIN = ("root", "r")
 ENV = {
     "SLIPWAY_WEB__PROCESSES": str(PROCESSES),
-    "SLIPWAY_API__DIALECTS": '[root, "app.resources.engine_v1:DIALECT"]',
     "SLIPWAY_API__AUTH__TYPE": "[basic, api_key]",
     "SLIPWAY_API__AUTH__USERS": (
         '[{username: root, password: "r", roles: [admin]},'

@@ -15,7 +15,7 @@ from service_kit import Service, basic, users
 from toy_dialect import DIALECT as TOY
 from werkzeug.test import TestResponse
 
-from app.assembly import DIALECTS
+from app.assembly import DIALECTS, import_dialect
 from app.cli.openapi import command
 from app.errors import ConfigError, NotAuthenticated, UpstreamUnreachable
 from app.resources._dialect import Dialect
@@ -182,7 +182,7 @@ def test_one_line_adds_it(
 
     assert run("--write", str(folder)).exit_code == 0
     assert {path.name for path in folder.iterdir()} == {
-        f"{name}.{form}" for name in DIALECTS for form in ("json", "yaml")
+        f"{import_dialect(name).name}.{form}" for name in DIALECTS for form in ("json", "yaml")
     }
     assert run("--check", str(folder)).exit_code == 0
     assert json.loads(run("toy").stdout)["info"]["title"] == "Tallies"
