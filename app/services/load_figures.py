@@ -20,8 +20,8 @@ _MOST: Final = 1000
 _SUMS: Final[Mapping[str, str]] = {
     "vus": "Virtual users now, of executions that have not ended.",
     "iterations": "Iterations so far, of executions that have not ended.",
-    "requests": "HTTP requests so far, of executions that have not ended.",
-    "requests_failed": "HTTP requests that failed so far, of executions that have not ended.",
+    "requests": "Requests that virtual users have sent, of executions that have not ended.",
+    "requests_failed": "Those of these requests that failed.",
 }
 
 

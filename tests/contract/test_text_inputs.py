@@ -22,6 +22,10 @@ from kit.thrift import make_tables
 from app.assembly import create_conductor, read_settings
 from app.clients.registry import ORCHESTRATORS
 from app.factory import Web, create_web
+from app.settings import Settings
+from app.store.definitions import DefinitionSnapshots
+from app.store.load_tasks import LoadTasks
+from app.store.slaves import NewSlave, Slaves
 
 KINDS = ("integer", "number", "boolean", "array", "object", "string")
 TOSCA = {"number": "float", "array": "list", "object": "map"}
@@ -54,10 +58,30 @@ class Rig:
         return self.web.app.test_client().get(f"/executions/{execution}").json
 
 
+def settings_of(folder: Path, orchestrator: dict[str, object]) -> Settings:
+    """Return the settings of processes that have one orchestrator, and wait long for slaves."""
+    overrides = {
+        "data_dir": str(folder), "load.enabled": orchestrator["type"] == "load",
+        "load.alone": "1h", "orchestrators": [{"name": "behind", **orchestrator}],
+    }  # fmt: skip
+    return read_settings(None, overrides, {})
+
+
+@contextmanager
+def conducting(folder: Path, **orchestrator: object) -> Iterator[None]:
+    conductor = create_conductor(settings_of(folder, orchestrator))
+    thread = threading.Thread(target=conductor.run)
+    thread.start()
+    try:
+        yield
+    finally:
+        conductor.stop()
+        join(thread)
+
+
 @contextmanager
 def web_before(folder: Path, **orchestrator: object) -> Iterator[Web]:
-    overrides = {"data_dir": str(folder), "orchestrators": [{"name": "behind", **orchestrator}]}
-    settings = read_settings(None, overrides, {})
+    settings = settings_of(folder, orchestrator)
     make_tables(settings.database_url)
     web = create_web(settings)
     web.changes.start()
@@ -98,18 +122,38 @@ def engine(folder: Path) -> Iterator[Rig]:
     with web_before(folder, type="engine") as web:
         answer = web.app.test_client().post("/workflows", json=definition)
         assert answer.status_code == 201, answer.text
-        overrides = {
-            "data_dir": str(folder), "orchestrators": [{"name": "behind", "type": "engine"}]
-        }  # fmt: skip
-        conductor = create_conductor(read_settings(None, overrides, {}))
-        thread = threading.Thread(target=conductor.run)
-        thread.start()
         rig = Rig(web, "typed", lambda execution, kind: handed_on(rig, execution)[kind])
-        try:
+        with conducting(folder, type="engine"):
             yield rig
-        finally:
-            conductor.stop()
-            join(thread)
+
+
+@contextmanager
+def load(folder: Path) -> Iterator[Rig]:
+    """Before virtual users with their conductor; what it got is what a slave is told."""
+    defaults = {"integer": 0, "number": 0.5, "boolean": False, "array": [], "object": {}}
+    definition = {
+        "id": "typed",
+        "variables": {**defaults, "string": "left out"},
+        "options": {"vus": 1, "duration": "10m"},
+        "steps": [{"id": "a", "type": "http", "config": {"url": "http://127.0.0.1:9/"}}],
+    }
+    slave = NewSlave(
+        "slave-1", "worker", "host:1", ["http_executor"], {}, cpu_cores=1, memory_mb=1024,
+        max_vus=1000, incarnation="i1", connection="c1",
+    )  # fmt: skip
+    with web_before(folder, type="load") as web:
+        answer = web.app.test_client().post("/workflows", json=definition)
+        assert answer.status_code == 201, answer.text
+        Slaves(web.database).register(slave, 1.0)
+
+        def received(execution: str, kind: str) -> object:
+            told = lambda: LoadTasks(web.database).of_slave("slave-1", "i1")  # noqa: E731
+            await_that(lambda: execution in {task.execution_id for task in told()}, "it is told")
+            [digest] = {task.digest for task in told() if task.execution_id == execution}
+            return DefinitionSnapshots(web.database).get(digest)["variables"][kind]
+
+        with conducting(folder, type="load"):
+            yield Rig(web, "typed", received)
 
 
 def handed_on(rig: Rig, execution: str) -> Any:
@@ -119,7 +163,11 @@ def handed_on(rig: Rig, execution: str) -> Any:
     return ended["outputs"]
 
 
-RIGS: dict[str, Callable[[Path], Any]] = {"alien4cloud": alien4cloud, "engine": engine}
+RIGS: dict[str, Callable[[Path], Any]] = {
+    "alien4cloud": alien4cloud,
+    "engine": engine,
+    "load": load,
+}
 
 
 def test_every_orchestrator_is_tried():

@@ -193,7 +193,7 @@ def engines(tmp_path):
         file = tmp_path / "slipway.yaml"
         lines = [f"{{name: e{i}, type: engine, launcher: {it}}}" for i, it in enumerate(launchers)]
         file.write_text(f"engine: {{max_parallel_tasks: 2}}\norchestrators: [{', '.join(lines)}]")
-        settings = read_settings(file, {"data_dir": str(tmp_path)}, {})
+        settings = read_settings(file, {"data_dir": str(tmp_path), "load.enabled": False}, {})
         database = Database(settings.database_url)
         upgrade(database)
         made = create_orchestrators(Context(settings, database))

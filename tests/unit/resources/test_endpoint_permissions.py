@@ -24,6 +24,7 @@ EVERYBODY = frozenset(Role) - {Role.SLAVE}
 TICKETS = {
     ("GET", "/executions/<string:execution_id>/logs"), ("GET", "/executions/events"),
     ("GET", "/executions/<string:execution_id>/ws"),
+    ("GET", "/api/v1/executions/<string:execution_id>/ws"),
 }  # fmt: skip
 REACHED = "the view was reached"
 
