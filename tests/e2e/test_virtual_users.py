@@ -213,6 +213,31 @@ def _until_silent(bench: Bench) -> int:
     return await_that(silent, "silence")
 
 
+def test_the_clock_stands_whatever_happens_during_a_pause(new_bench: NewBench) -> None:
+    bench = new_bench(2)
+    client, target = bench.client, bench.target
+    target.answer("/get", Answer(delay=0.05))
+    hopeless = {"metric": "http_reqs", "condition": "count<1"}
+    workflow = bench.get(vus=4, duration="3s", thresholds=[hopeless])
+    execution = client.submit(workflow)
+    bench.until_open(4)
+    client.steer(execution, "pause")
+    standing = _until_silent(bench)
+    client.steer(execution, "scale", target_vus=8)
+    bench.slaves[0].kill()
+    client.watch(execution, lambda seen: bool(seen["errors"]))
+    assert client.execution(execution)["status"] == "paused"
+    assert target.now().requests == standing
+    client.steer(execution, "resume")
+    bench.until_open(8)
+    assert client.ended(execution)["status"] == "failed"
+    metrics = client.metrics(execution)
+    assert (metrics["duration"], metrics["total_vus"]) == ("3s", 8)
+    assert [each["passed"] for each in metrics["thresholds"]] == [False]
+    assert target.now().most == 8
+    assert metrics["total_iterations"] > standing - 4 * 2 / 0.05, "what was told still counts"
+
+
 @pytest.mark.parametrize("verb", ["stop", "stop while paused"])
 def test_a_stopped_execution_is_aborted_and_its_requests_are_counted(
     bench: Bench, verb: str
@@ -313,6 +338,20 @@ def test_thresholds_of_which_nothing_was_measured_have_not_passed(bench: Bench) 
     json.dumps(metrics, allow_nan=False)
     assert len(seen["errors"]) >= len(conditions)
     assert bench.target.now().requests == 0
+
+
+def test_what_is_stopped_at_once_has_measured_nothing_and_says_so(bench: Bench) -> None:
+    client = bench.client
+    bench.target.answer("/get", Answer(delay=600))
+    asked = [{"metric": "iterations", "condition": "rate>0"},
+             {"metric": "s1.failure_rate", "condition": "value < 0.1"}]  # fmt: skip
+    execution = client.submit(bench.get(vus=2, duration="10m", thresholds=asked))
+    client.stop(execution)
+    assert client.ended(execution)["status"] == "aborted"
+    metrics = client.metrics(execution)
+    told = [(each["passed"], each["value"]) for each in metrics["thresholds"]]
+    assert told == [(False, 0)] * 2
+    json.dumps([metrics, client.execution(execution)], allow_nan=False)
 
 
 def test_a_threshold_of_an_unknown_step_is_refused_with_its_place(bench: Bench) -> None:
@@ -430,19 +469,20 @@ def test_a_drained_slave_works_to_the_end_and_gets_nothing_new(new_bench: NewBen
 def test_what_is_killed_between_loses_no_request(
     new_service: Callable[..., Service], load_target: LoadTarget, tmp_path: Path, role: str
 ) -> None:
+    """It is killed three times; ``make stress`` does that with the database, too."""
     service = new_service().start()
     slave = SlaveProcess(tmp_path, service.url, "slave-0")
     try:
         bench = Bench(service.url, load_target, [slave])
         online(bench.client, "slave-0")
         load_target.answer("/get", Answer(delay=0.02))
-        execution = bench.client.submit(bench.get(vus=4, iterations=300))
-        await_that(lambda: load_target.now().requests > 30, "it is under way")
-        old = service.kill(role)
-        service.replaced(role, old)
+        execution = bench.client.submit(bench.get(vus=4, iterations=900))
+        for number in (30, 200, 400):
+            await_that(lambda n=number: load_target.now().requests > n, "it is under way")
+            service.replaced(role, service.kill(role))
         await_that(service._is_ready, "the service is ready again")
         assert bench.client.ended(execution)["status"] == "completed"
-        assert bench.counted(execution) == 300
+        assert bench.counted(execution) == 900
     finally:
         slave.end()
 

@@ -34,6 +34,10 @@ from app.load.slave.networks import Networks
 from app.load.slave.shares import SharedTask, Vus
 
 _MOST_BYTES: Final = LARGEST_TEXT - 1024
+_LATE_MS: Final = 20.0
+"""A process whose work is that late again and again is full, whoever has the processor: what it
+measures tells of that."""
+_LATE_REPORTS: Final = 3
 _FIRST_TERMS: Final = RegisterAck(accepted=False, assigned_id="")
 
 
@@ -66,6 +70,7 @@ class Core:
         self._lease = Lease()
         self._tasks: dict[str, SharedTask] = {}
         self._loads = [0.0] * processes
+        self._late = [0] * processes
         self._terms = _FIRST_TERMS
         self._sequence = 0
         self._sent_at: dict[int, float] = {}
@@ -126,7 +131,7 @@ class Core:
 
     def worker_started(self, process: int, now: float) -> None:
         """Tell a new process all that it is to do."""
-        self._loads[process] = 0.0
+        self._loads[process], self._late[process] = 0.0, 0
         for task in self._tasks.values():
             task.replaced(process)
         self.to_workers.append((process, lease_line(self._lease.until, now)))
@@ -135,7 +140,8 @@ class Core:
 
     def worker_said(self, process: int, reports: Reports, now: float) -> None:
         """Take the reports of a process; what has ended is told at once."""
-        self._loads[process] = reports.load
+        self._late[process] = self._late[process] + 1 if reports.lag_ms > _LATE_MS else 0
+        self._loads[process] = 1.0 if self._late[process] >= _LATE_REPORTS else reports.load
         for each in reports.tasks:
             task = self._tasks.get(each.task)
             if task is not None and task.reported(process, each) and self.joined:

@@ -84,7 +84,8 @@ class SlaveStatusSchema(ma.Schema):
         data_key="load",
         required=True,
         metadata={
-            "description": "The larger of its virtual users and its processor time; 1 is full"
+            "description": "The larger of its virtual users and its processor time; 1 is full, "
+            "also where its work is late"
         },
     )
     active_tasks = fields.Integer(required=True)

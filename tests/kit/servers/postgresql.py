@@ -40,7 +40,7 @@ class PostgresqlServer:
     """One server with an empty cluster; nothing of it outlives :meth:`stop`."""
 
     def __init__(self) -> None:
-        programs = _programs()
+        self._programs = programs = _programs()
         # PostgreSQL refuses to run as root.
         self._user = "postgres" if os.geteuid() == 0 else None
         # pytest's own folders are closed to other users, and too long for a socket's name.
@@ -81,6 +81,15 @@ class PostgresqlServer:
             yield self._migrated.url
         finally:
             self._migrated.empty()
+
+    def crash(self) -> None:
+        """Have all of its processes end at once, as if it had crashed."""
+        self._process.send(signal.SIGQUIT)
+        self._process.stop()
+
+    def start(self) -> None:
+        """Start it again, where it was."""
+        self._process = self._start(self._programs)
 
     def stop(self) -> None:
         """End the server and remove its data."""

@@ -237,6 +237,15 @@ def test_a_new_process_is_told_all(bench):
     assert beat.tasks[0].report["iterations"] == 4
 
 
+def test_a_process_whose_work_is_late_again_and_again_is_full(bench):
+    bench.join()
+    loads = []
+    for number, lag_ms in enumerate((50.0, 50.0, 50.0, 5.0), start=1):
+        bench.core.worker_said(0, Reports(0.1, lag_ms, ()), 1000.0 + number)
+        loads.append(bench.at(1001.0 + number)[0].load)
+    assert loads == [0.1, 0.1, 1.0, 0.1]
+
+
 def test_the_load_is_the_larger_of_room_and_processor(bench):
     bench.works(vus=10)
     assert bench.at(1001.0)[0].load == 0.2
