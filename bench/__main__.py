@@ -27,6 +27,7 @@ from bench import (
     launch,
     limits,
     process,
+    slaves,
     streams,
     wrong_logins,
 )
@@ -52,6 +53,7 @@ _PARTS = {
     "abuse": abuse,
     "load": virtual_users,
     "process": process,
+    "slaves": slaves,
 }
 _JUDGES = {"abuse"}
 _BESIDE_PEERS = {"launch", "gateway"}
