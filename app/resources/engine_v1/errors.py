@@ -14,12 +14,15 @@ from app import errors
 from app.resources._api import write_json
 from app.resources._dialect import ErrorRenderer
 from app.resources._errors import Failure
-from app.resources._problem import sentence, summary
+from app.resources._problem import sentence
 
 JSON_TYPE: Final = "application/json"
 
 _STATUSES: Final[Mapping[int, int]] = {422: 400, 502: 503, 504: 503}
 """What this API says in place of statuses that it does not have."""
+
+_MOST_FAULTS: Final = 20
+"""So many faults are told one by one."""
 
 _CODES: Final[Mapping[int, str]] = {
     401: "unauthorized",
@@ -82,7 +85,10 @@ class EngineErrors(ErrorRenderer):
         """Return the answer to a request that fails."""
         status, code = _told(failure)
         faults = [sentence(fault) for fault in failure.fields]
-        body = {"error": code, "message": summary(failure.detail, faults)}
+        # Its two texts are all that this form has room for.
+        told, more = faults[:_MOST_FAULTS], len(faults) - _MOST_FAULTS
+        rest = [f"(and {more} more)"] if more > 0 else []
+        body = {"error": code, "message": " ".join([failure.detail, *told, *rest])}
         return Response(write_json(body), status, content_type=JSON_TYPE)
 
 

@@ -238,11 +238,20 @@ def test_what_the_server_refuses_has_them_too(status: HTTPStatus, answered: int,
     assert rendered(of_refusal(status, "No.")) == (answered, code, "No.")
 
 
-def test_the_first_fault_is_in_the_message_with_its_place() -> None:
+def test_every_fault_is_in_the_message_with_its_place() -> None:
     failure = of_slipway_error(errors.InvalidDefinition("It has faults.", fields=FAULTS), "/")
-    assert rendered(failure) == (
-        400, "invalid_workflow", "It has faults. steps[0].type must be one of http. (and 1 more)",
-    )  # fmt: skip
+    status, code, message = rendered(failure)
+    assert (status, code) == (400, "invalid_workflow")
+    assert message.startswith("It has faults. steps[0].type must be one of http. ")
+    assert all(fault.path in message for fault in FAULTS)
+
+
+def test_of_very_many_faults_the_first_are_told_and_the_others_counted() -> None:
+    faults = tuple(FieldError(f"steps[{n}].type", "must be one of http") for n in range(25))
+    failure = of_slipway_error(errors.InvalidDefinition("It has faults.", fields=faults), "/")
+    _, _, message = rendered(failure)
+    assert message.count("must be one of http.") == 20
+    assert message.endswith(" (and 5 more)")
 
 
 def test_what_a_state_does_not_allow_has_a_code_of_the_endpoint() -> None:
