@@ -26,7 +26,7 @@ def server() -> Iterator[Alien4Cloud]:
 
 @pytest.fixture
 def gateway(server: Alien4Cloud, tmp_path: Path) -> Iterator[Gateway]:
-    settings = {"conductor": {"stale_after": "1s"}}
+    settings = {"conductor": {"stale_after": "1s"}, "load": {"enabled": False}}
     with Gateway(tmp_path, [alien4cloud(server)], settings) as gateway:
         yield gateway
 
