@@ -25,7 +25,8 @@ if TYPE_CHECKING:
     from jsonschema_rs import Draft202012Validator, ValidationError
 
 Schema = Mapping[str, JSON]
-Formats = Mapping[str, Callable[[Any], None]]
+Check = Callable[[Any], None]
+Formats = Mapping[str, Check]
 """Checks of ``format`` by name; the text of the ValueError that one raises is the message."""
 
 MAX_PATTERN_LENGTH: Final = 1000
@@ -37,18 +38,50 @@ _MOST_BACKTRACKING: Final = 100_000
 _META: Final = "https://json-schema.org/draft/2020-12/schema"
 
 
-def violations(
-    schema: Schema, value: JSON, path: Path = (), formats: Formats | None = None
-) -> Iterator[Fault]:
+def violations(schema: Schema, value: JSON, path: Path = ()) -> Iterator[Fault]:
     """Find what in a value does not satisfy a schema.
 
     Args:
         schema: A valid schema of draft 2020-12, without references to other documents.
         value: The value, as JSON; integers have 64 bits at most.
         path: Where the value stands.
-        formats: What ``format`` means, if not what JSON Schema says.
     """
-    yield from _violations(_validator(schema, formats), schema, value, path)
+    yield from _violations(_validator(schema, None), schema, value, path)
+
+
+class FormatTable(dict[str, Check]):
+    """What ``format`` means in definitions of one kind, written down format by format.
+
+    The texts of its checks are for the authors of definitions. What the definitions of all kinds
+    share is there from the beginning.
+    """
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.named(
+            "definition-id",
+            r"[A-Za-z0-9](?:[A-Za-z0-9._-]{0,98}[A-Za-z0-9_-])?",
+            "1 to 100 letters, digits, '.', '_' and '-', with a letter or digit first and no '.' "
+            "last",
+        )
+        self.named("not-blank", r"(?s).*\S.*", "text that is not blank")
+
+    def format(self, name: str) -> Callable[[Check], Check]:
+        """Register a check that raises ValueError."""
+
+        def register(check: Check) -> Check:
+            self[name] = check
+            return check
+
+        return register
+
+    def named(self, name: str, pattern: str, expected: str) -> None:
+        """Register a format by its pattern; other types than strings are left to ``type``."""
+
+        @self.format(name)
+        def check(value: Any) -> None:
+            if isinstance(value, str) and not re.fullmatch(pattern, value):
+                raise ValueError(f"must be {expected}")
 
 
 class Shape:
@@ -56,7 +89,7 @@ class Shape:
 
     Args:
         schema: As for :func:`violations`.
-        formats: What ``format`` means.
+        formats: What ``format`` means, if not what JSON Schema says.
     """
 
     def __init__(self, schema: Schema, formats: Formats) -> None:

@@ -6,16 +6,16 @@ What a schema cannot say (the graph, and what expressions refer to) is in :mod:`
 from __future__ import annotations
 
 import re
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator
 from pathlib import PurePosixPath
 from typing import Any, Final
 
-from app import json_schema
 from app.domain import JSON
 from app.durations import parse_duration
 from app.engine.expressions import OPENING
 from app.engine.faults import Fault, Path
 from app.engine.model import Resource, StepType, StreamFile
+from app.json_schema import FormatTable, Shape
 
 INPUT_TYPES: Final = ("string", "integer", "number", "boolean", "array", "object")
 INPUT_FORMATS: Final = ("date", "email", "ipv4", "ipv6", "uuid")
@@ -29,7 +29,7 @@ _MEMORY_UNITS: Final = {"": 1, "K": 2**10, "M": 2**20, "G": 2**30, "T": 2**40}
 
 def violations(document: JSON) -> Iterator[Fault]:
     """Find where a document has not the shape of a definition."""
-    return json_schema.violations(_DEFINITION, document, formats=_FORMATS)
+    return _SHAPE.violations(document)
 
 
 def keeps_text(path: Path) -> bool:
@@ -62,69 +62,44 @@ def parse_memory(value: int | str) -> int:
     return int(match[1]) * _MEMORY_UNITS[match[2]]
 
 
-_FORMATS: Final[dict[str, Callable[[Any], None]]] = {}
+_FORMATS: Final = FormatTable()
 
-
-def _format(name: str) -> Callable[[Callable[[Any], None]], None]:
-    """Register a check that raises ValueError, whose text the author of the definition sees."""
-
-    def register(check: Callable[[Any], None]) -> None:
-        _FORMATS[name] = check
-
-    return register
-
-
-def _named(name: str, pattern: str, expected: str) -> None:
-    """Register a format by its pattern; other types than strings are left to ``type``."""
-
-    @_format(name)
-    def check(value: Any) -> None:
-        if isinstance(value, str) and not re.fullmatch(pattern, value):
-            raise ValueError(f"must be {expected}")
-
-
-_named(
-    "definition-id",
-    r"[A-Za-z0-9](?:[A-Za-z0-9._-]{0,98}[A-Za-z0-9_-])?",
-    "1 to 100 letters, digits, '.', '_' and '-', with a letter or digit first and no '.' last",
-)
-_named(
+_FORMATS.named(
     "step-id",
     r"[A-Za-z0-9_][A-Za-z0-9_-]{0,63}",
     "1 to 64 letters, digits, '_' and '-', with no '-' first",
 )
-_named(
+_FORMATS.named(
     "input-name",
     r"[A-Za-z_][A-Za-z0-9_-]{0,63}",
     "1 to 64 letters, digits, '_' and '-', with a letter or '_' first",
 )
-_named("variable", r"[A-Za-z_][A-Za-z0-9_]*", "the name of an environment variable")
-_named("header", r"[!#$%&'*+.^_`|~0-9A-Za-z-]+", "the name of an HTTP header")
-_named("not-blank", r"(?s).*\S.*", "text that is not blank")
-_named(
+_FORMATS.named("variable", r"[A-Za-z_][A-Za-z0-9_]*", "the name of an environment variable")
+_FORMATS.named("header", r"[!#$%&'*+.^_`|~0-9A-Za-z-]+", "the name of an HTTP header")
+_FORMATS.named(
     "shell", r"(?a:\w[\w.+-]*|(?:/[\w.+-]+)+)", "a program's name or absolute path, without spaces"
 )
-_named(
+_FORMATS.named(
     "batch-name",
     r"[A-Za-z0-9_][A-Za-z0-9_.,+@-]{0,99}",
     "1 to 100 letters, digits and any of '_.,+@-', with a letter, digit or '_' first",
 )
-_named(
+_FORMATS.named(
     "constraint",
     r"[A-Za-z0-9_(\[][A-Za-z0-9_.,:=&|*!()\[\]-]{0,199}",
     "1 to 200 letters, digits and any of '_.,:=&|*!()[]-', without spaces",
 )
-_named(
+_FORMATS.named(
     "batch-option",
     r"-(?:[A-Za-z]|-[A-Za-z][A-Za-z0-9-]{0,49})(?:=?[\x21-\x7e]{1,200})?",
     "one option of the batch system, of at most 250 characters without spaces, such as "
     "--mail-type=END",
 )
-_named("url", r"(?s)(?:https?://|\$\{\{).+", "an http:// or https:// URL")
-_named("method", f"(?i:{'|'.join(HTTP_METHODS)})", f"one of {', '.join(HTTP_METHODS)}")
+_FORMATS.named("url", r"(?s)(?:https?://|\$\{\{).+", "an http:// or https:// URL")
+_FORMATS.named("method", f"(?i:{'|'.join(HTTP_METHODS)})", f"one of {', '.join(HTTP_METHODS)}")
 
 
-@_format("duration")
+@_FORMATS.format("duration")
 def _check_duration(value: Any) -> None:
     if type(value) is int and value == 0:
         return
@@ -134,7 +109,7 @@ def _check_duration(value: Any) -> None:
         raise ValueError("must not be negative")
 
 
-@_format("time-limit")
+@_FORMATS.format("time-limit")
 def _check_time_limit(value: Any) -> None:
     if not isinstance(value, str):
         raise ValueError("must be a duration with its unit, such as 500ms, 90s or 1m30s")
@@ -142,17 +117,17 @@ def _check_time_limit(value: Any) -> None:
         raise ValueError("must be longer than 0s")
 
 
-@_format("memory")
+@_FORMATS.format("memory")
 def _check_memory(value: Any) -> None:
     parse_memory(value)
 
 
-@_format("file-path")
+@_FORMATS.format("file-path")
 def _check_file_path(value: Any) -> None:
     _check_path(value, "a relative path")
 
 
-@_format("any-path")
+@_FORMATS.format("any-path")
 def _check_any_path(value: Any) -> None:
     _check_path(value.removeprefix("/") if isinstance(value, str) else value, "a path")
 
@@ -171,7 +146,7 @@ def _check_path(value: Any, kind: str) -> None:
         raise ValueError(f"must have parts of at most {_MAX_FILE_NAME_BYTES} bytes")
 
 
-@_format("literal")
+@_FORMATS.format("literal")
 def _check_literal(value: Any) -> None:
     if isinstance(value, str) and OPENING in value:
         raise ValueError(
@@ -345,3 +320,5 @@ _DEFINITION: Final = _object(
         }
     },
 )
+
+_SHAPE: Final = Shape(_DEFINITION, _FORMATS)

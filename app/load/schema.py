@@ -6,7 +6,7 @@ It is one for YAML and for objects. What a schema cannot say is in :mod:`app.loa
 from __future__ import annotations
 
 import re
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator
 from itertools import pairwise
 from typing import Any, Final
 from urllib.parse import urlsplit
@@ -14,7 +14,7 @@ from urllib.parse import urlsplit
 from app.documents import Fault, Path
 from app.domain import JSON
 from app.durations import parse_go_duration
-from app.json_schema import Shape
+from app.json_schema import FormatTable, Shape
 from app.load.conditions import compile_condition
 from app.load.definition import (
     BranchKind,
@@ -81,54 +81,28 @@ def _is_json(path: Path) -> bool:
     return False
 
 
-Check = Callable[[Any], None]
+_FORMATS: Final = FormatTable()
 
-_FORMATS: Final[dict[str, Check]] = {}
-
-
-def _format(name: str) -> Callable[[Check], Check]:
-    """Register a check that raises ValueError, whose text the author of the definition sees."""
-
-    def register(check: Check) -> Check:
-        _FORMATS[name] = check
-        return check
-
-    return register
-
-
-def _named(name: str, pattern: str, expected: str) -> None:
-    """Register a format by its pattern; other types than strings are left to ``type``."""
-
-    @_format(name)
-    def check(value: Any) -> None:
-        if isinstance(value, str) and not re.fullmatch(pattern, value):
-            raise ValueError(f"must be {expected}")
-
-
-_named(
-    "definition-id",
-    r"[A-Za-z0-9](?:[A-Za-z0-9._-]{0,98}[A-Za-z0-9_-])?",
-    "1 to 100 letters, digits, '.', '_' and '-', with a letter or digit first and no '.' last",
-)
-_named(
+_FORMATS.named(
     "step-id",
     r"\w[\w.-]{0,99}",
     "1 to 100 letters, digits, '_', '-' and '.', with no '-' or '.' first",
 )
-_named(
+_FORMATS.named(
     "variable",
     r"[^\s${}](?:[^${}\r\n]{0,98}[^\s${}])?",
     "1 to 100 characters without '$', '{' and '}'",
 )
-_named("header", r"[!#$%&'*+.^_`|~0-9A-Za-z-]{1,200}", "the name of an HTTP header")
-_named("one-line", r"[^\x00-\x08\x0a-\x1f\x7f]*", "text of one line")
-_named("not-blank", r"(?s).*\S.*", "text that is not blank")
-_named("method", f"(?i:{'|'.join(HTTP_METHODS)})", f"one of {', '.join(HTTP_METHODS)}")
-_named("javascript", r"(?i:javascript|js)", "javascript, the one language that there is")
-_named("pem", r"(?s)\s*-----BEGIN [A-Z ]+-----.*", "text in PEM; files of slaves are not read")
+_FORMATS.named("header", r"[!#$%&'*+.^_`|~0-9A-Za-z-]{1,200}", "the name of an HTTP header")
+_FORMATS.named("one-line", r"[^\x00-\x08\x0a-\x1f\x7f]*", "text of one line")
+_FORMATS.named("method", f"(?i:{'|'.join(HTTP_METHODS)})", f"one of {', '.join(HTTP_METHODS)}")
+_FORMATS.named("javascript", r"(?i:javascript|js)", "javascript, the one language that there is")
+_FORMATS.named(
+    "pem", r"(?s)\s*-----BEGIN [A-Z ]+-----.*", "text in PEM; files of slaves are not read"
+)
 
 
-@_format("duration")
+@_FORMATS.format("duration")
 def _check_duration(value: Any) -> None:
     if type(value) is int and value == 0:
         return
@@ -141,14 +115,14 @@ def _check_duration(value: Any) -> None:
         raise ValueError("must be at most a year")
 
 
-@_format("time-limit")
+@_FORMATS.format("time-limit")
 def _check_time_limit(value: Any) -> None:
     _check_duration(value)
     if value == 0 or parse_go_duration(value) <= 0:
         raise ValueError("must be longer than 0s")
 
 
-@_format("script-limit")
+@_FORMATS.format("script-limit")
 def _check_script_limit(value: Any) -> None:
     if isinstance(value, str):
         _check_time_limit(value)
@@ -156,7 +130,7 @@ def _check_script_limit(value: Any) -> None:
         raise ValueError("must be a number of seconds up to 3600, or a duration such as 500ms")
 
 
-@_format("wait")
+@_FORMATS.format("wait")
 def _check_wait(value: Any) -> None:
     if isinstance(value, str):
         _check_duration(value)
@@ -164,20 +138,20 @@ def _check_wait(value: Any) -> None:
         raise ValueError("must be a number of milliseconds, or a duration such as 500ms")
 
 
-@_format("condition")
+@_FORMATS.format("condition")
 def _check_condition(value: Any) -> None:
     if isinstance(value, str):
         compile_condition(value)
 
 
-@_format("header-name")
+@_FORMATS.format("header-name")
 def _check_header_name(value: Any) -> None:
     _FORMATS["header"](value)
     if isinstance(value, str) and value.lower() in _WRITTEN_BY_US:
         raise ValueError("is written by the client itself")
 
 
-@_format("base-url")
+@_FORMATS.format("base-url")
 def _check_base_url(value: Any) -> None:
     if isinstance(value, str):
         _FORMATS["one-line"](value)
