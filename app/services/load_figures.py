@@ -16,7 +16,7 @@ from app.store.executions import Executions
 
 _RUNNING: Final = frozenset({ExecutionStatus.RUNNING, ExecutionStatus.PAUSED})
 _MOST: Final = 1000
-"""Executions that are summed up."""
+"""Executions of one orchestrator that are summed up."""
 _SUMS: Final[Mapping[str, str]] = {
     "vus": "Virtual users now, of executions that have not ended.",
     "iterations": "Iterations so far, of executions that have not ended.",
@@ -66,14 +66,12 @@ class LoadFigures(Collector):
             yield GaugeMetricFamily(f"slipway_load_{name}", text, value=total)
 
     def _running(self) -> list[ExecutionMetrics]:
-        if not self._meters:
-            return []
-        found, _ = self._executions.find(ExecutionFilter(states=_RUNNING), 0, _MOST)
-        return [
-            self._meters[each.orchestrator].metrics(each)
-            for each in found
-            if each.orchestrator in self._meters
-        ]
+        found: list[ExecutionMetrics] = []
+        for name, measuring in self._meters.items():
+            wanted = ExecutionFilter(states=_RUNNING, orchestrator=name)
+            executions, _ = self._executions.find(wanted, 0, _MOST)
+            found += map(measuring.metrics, executions)
+        return found
 
 
 def _figure(metrics: ExecutionMetrics, name: str) -> int:

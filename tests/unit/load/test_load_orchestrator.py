@@ -6,11 +6,13 @@ import pytest
 from kit.thrift import make_tables
 from simulated import ADA, World, definition, options
 
-from app.domain import DesiredState, ExecutionStatus, TaskStatus
+from app.domain import DesiredState, ExecutionStatus, Observation, TaskStatus
 from app.errors import Conflict, InvalidRequest, NodesMissing
 from app.load.definition import Mode, Stage, TargetMode, TargetSlaves, Threshold
+from app.services import load_figures
 from app.store.database import Database
 from app.store.executions import Executions
+from app.store.launches import Intent, Launches
 from app.store.slaves import LOCAL, NewSlave
 
 SECOND_US = 1_000_000
@@ -599,3 +601,25 @@ def test_the_slaves_are_those_that_it_is_for(world, target, expected):
     execution = world.launch(constant(vus=6, seconds=1, target=target))
     world.run(execution)
     assert {node.node_id for node in world.metrics(execution).nodes} == expected
+
+
+class TestFigures:
+    def test_whatever_else_runs_those_of_virtual_users_are_summed_up(self, world, monkeypatch):
+        monkeypatch.setattr(load_figures, "_MOST", 1)
+        world.slave("slave-1")
+        execution = world.launch(constant(vus=5))
+        world.pass_by(execution, 3)
+        newer = Intent(
+            execution_id="another", orchestrator="engine", workflow_id="w", workflow_name="w",
+            owner="ada", inputs={}, steps=(), reference={},
+        )  # fmt: skip
+        Launches(world.database).create(newer)
+        world.driving.claim("conductor-1", "node", 3600.0, [], 1000)
+        other = world.driving.get("another")
+        world.driving.record(other, "conductor-1", Observation(ExecutionStatus.RUNNING, None))
+        figures = load_figures.LoadFigures(
+            {"load": world.orchestrator}, Executions(world.database)
+        ).collect()
+        found = {each.name: each.samples[0].value for each in figures}
+        assert found["slipway_load_vus"] == 5
+        assert found["slipway_load_iterations"] == world.metrics(execution).iterations > 0
