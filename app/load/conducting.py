@@ -54,8 +54,8 @@ class Facts:
         moment_ms: Now, in milliseconds since the epoch.
         away_seconds: A slave of which nobody has heard for so long is lost.
         longest_us: How long its user may let it run; None for any time.
-        before: The figures that were written last.
-        series: Their course.
+        written: Reads the figures that were written last, and their course; only a look that writes
+            others asks for them.
         new_id: Makes ids of tasks.
     """
 
@@ -68,8 +68,7 @@ class Facts:
     moment_ms: int
     away_seconds: float
     longest_us: int | None
-    before: Report | None
-    series: JSON
+    written: Callable[[], tuple[Report | None, JSON]]
     new_id: Callable[[], str]
 
 
@@ -110,7 +109,7 @@ class Look:
         self._options = facts.definition.options
         self._now = facts.moment_ms
         self._state = RunState.of_json(facts.run.state)
-        self._out = Outcome(self._state, series=facts.series)
+        self._out = Outcome(self._state)
         self._wanted: dict[str, DesiredTask] = {}
 
     def decide(self) -> Outcome:
@@ -408,9 +407,8 @@ class Look:
         if not over and self._now - state.measured_ms < _MEASURE_MS:
             return
         state.measured_ms = self._now
-        self._out.series = judging.extended(
-            self._facts.series, self._facts.before, report, self._now, last=over
-        )
+        before, series = self._facts.written()
+        self._out.series = judging.extended(series, before, report, self._now, last=over)
         self._out.document = judging.document(
             report,
             steps=step_ids(self._facts.definition),

@@ -44,6 +44,7 @@ from app.load.catalogue import LoadCatalogue
 from app.load.conducting import Facts, Look, Outcome
 from app.load.definition import Definition, all_steps
 from app.load.limits import check_scale, longest_us
+from app.load.measures import Report
 from app.load.modes import most_vus
 from app.load.planning import NotEnough, Worker
 from app.load.run_state import Phase, RunState
@@ -248,7 +249,6 @@ class LoadOrchestrator(Orchestrator):
         if state.phase is Phase.OVER:
             return self._over(execution, state)
         definition, digest = self._definition(execution, state)
-        kept = self._metrics.get(execution)
         slaves = self._slaves.all()
         facts = Facts(
             desired=execution.desired,
@@ -260,8 +260,7 @@ class LoadOrchestrator(Orchestrator):
             moment_ms=to_ms(now()),
             away_seconds=self._away_seconds,
             longest_us=execution.reference.get("longest_us"),
-            before=None if kept is None else kept.document["report"],
-            series=self._metrics.series(execution),
+            written=partial(self._written, execution),
             new_id=lambda: uuid.uuid4().hex,
         )
         out = Look(facts).decide()
@@ -270,6 +269,13 @@ class LoadOrchestrator(Orchestrator):
         for id_ in out.calls:
             self._slaves.call(id_, execution.number)
         return _observation(execution, out, all_steps(definition.steps))
+
+    def _written(self, execution: DrivenExecution) -> tuple[Report | None, JSON]:
+        """Read the figures that were written last, and their course."""
+        kept = self._metrics.get(execution)
+        if kept is None:
+            return None, []
+        return kept.document["report"], self._metrics.series(execution)
 
     def _definition(self, execution: DrivenExecution, state: RunState) -> tuple[Definition, str]:
         """Return what the slaves of an execution get, and the digest that names it."""

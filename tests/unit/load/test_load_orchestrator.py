@@ -13,6 +13,7 @@ from app.services import load_figures
 from app.store.database import Database
 from app.store.executions import Executions
 from app.store.launches import Intent, Launches
+from app.store.load_metrics import LoadMetrics
 from app.store.slaves import LOCAL, NewSlave
 
 SECOND_US = 1_000_000
@@ -623,3 +624,15 @@ class TestFigures:
         found = {each.name: each.samples[0].value for each in figures}
         assert found["slipway_load_vus"] == 5
         assert found["slipway_load_iterations"] == world.metrics(execution).iterations > 0
+
+    def test_a_look_that_writes_none_does_not_read_what_was_written(self, world, monkeypatch):
+        world.slave("slave-1")
+        execution = world.launch(constant(vus=5))
+        world.pass_by(execution, 3)
+        read, get = [], LoadMetrics.get
+        monkeypatch.setattr(LoadMetrics, "get", lambda *args: read.append(args[1].id) or get(*args))
+        world.clock.pass_by(1)
+        world.look(execution)
+        assert read == [execution.id]
+        world.look(execution)
+        assert read == [execution.id]
