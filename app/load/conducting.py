@@ -14,6 +14,7 @@ from typing import Final
 from app.domain import JSON, DesiredState, ExecutionStatus, Level, NodeShare
 from app.load import judging, planning
 from app.load.definition import Definition, step_ids
+from app.load.judging import Verdict
 from app.load.measures import Report, closed, empty, merge
 from app.load.modes import ends_at, most_vus, quota, vus_at
 from app.load.planning import NotEnough, Part, Worker
@@ -400,11 +401,14 @@ class Look:
         self._note_full()
         if state.began_ms is None and not over:
             return
-        if over or self._now - state.judged_ms >= _JUDGE_MS:
+        judges = over or self._now - state.judged_ms >= _JUDGE_MS
+        writes = over or self._now - state.measured_ms >= _MEASURE_MS
+        verdicts = judging.verdicts(self._options, report) if judges or writes else []
+        if judges:
             state.judged_ms = self._now
-            self._judge(report, over=over)
+            self._judge(verdicts, over=over)
         self._out.progress = self._progress(report)
-        if not over and self._now - state.measured_ms < _MEASURE_MS:
+        if not writes:
             return
         state.measured_ms = self._now
         before, series = self._facts.written()
@@ -412,7 +416,7 @@ class Look:
         self._out.document = judging.document(
             report,
             steps=step_ids(self._facts.definition),
-            thresholds=judging.verdicts(self._options, report),
+            thresholds=verdicts,
             nodes=self._nodes(),
             errors=state.errors,
             final=over,
@@ -438,10 +442,9 @@ class Look:
         vus = state.vus if state.phase is Phase.OVER else whole["vus"]
         return {**whole, "running_us": elapsed, "vus": vus, "vus_max": state.vus_max}
 
-    def _judge(self, report: Report, *, over: bool) -> None:
-        """Judge the thresholds, and tell of those that did not hold before, or do not now."""
+    def _judge(self, verdicts: Sequence[Verdict], *, over: bool) -> None:
+        """Tell of the thresholds that did not hold before, or do not now."""
         state, known = self._state, self._state.passed
-        verdicts = judging.verdicts(self._options, report)
         known += [None] * (len(verdicts) - len(known))
         for number, each in enumerate(verdicts):
             said = f"{each.threshold.metric} {each.threshold.condition}"
