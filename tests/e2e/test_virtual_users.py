@@ -72,17 +72,13 @@ class Bench:
         return int(step["count"])
 
 
-def online(client: EngineClient, *names: str) -> None:
-    await_that(lambda: {*names} <= {*client.slaves("online", "busy")}, "the slaves have joined")
-
-
 @pytest.fixture(scope="module")
 def pair(shared_service: Service, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Any]:
     """Two slaves of the shared service that tests must leave running."""
     folder = tmp_path_factory.mktemp("pair")
     shared_service.heal()
     slaves = [SlaveProcess(folder, shared_service.url, name) for name in ("left", "right")]
-    online(EngineClient(shared_service.url), "left", "right")
+    EngineClient(shared_service.url).joined("left", "right")
     yield slaves
     for slave in slaves:
         slave.end()
@@ -109,7 +105,7 @@ def new_bench(
             for index in range(number):
                 slaves.append(SlaveProcess(tmp_path, url, f"slave-{index}"))
                 stack.callback(slaves[-1].end)
-            online(EngineClient(url), *(slave.name for slave in slaves))
+            EngineClient(url).joined(*(slave.name for slave in slaves))
             return Bench(url, load_target, slaves)
 
         yield make
@@ -474,7 +470,7 @@ def test_what_is_killed_between_loses_no_request(
     slave = SlaveProcess(tmp_path, service.url, "slave-0")
     try:
         bench = Bench(service.url, load_target, [slave])
-        online(bench.client, "slave-0")
+        bench.client.joined("slave-0")
         load_target.answer("/get", Answer(delay=0.02))
         execution = bench.client.submit(bench.get(vus=4, iterations=900))
         for number in (30, 200, 400):
@@ -506,7 +502,7 @@ def test_slaves_on_machines_of_their_own_need_the_port_of_the_master_alone(
             stack.callback(made.end)
             slaves.append(made)
         bench = Bench(service.url, target, slaves)
-        online(bench.client, "slave-0", "slave-1")
+        bench.client.joined("slave-0", "slave-1")
         target.answer("/get", Answer(delay=0.1))
         execution = bench.client.submit(bench.get(vus=10, duration="10m"))
         bench.until_open(10)
@@ -514,7 +510,7 @@ def test_slaves_on_machines_of_their_own_need_the_port_of_the_master_alone(
         bench.client.watch(execution, lambda seen: bool(seen["errors"]))
         await_that(lambda: _begun_since(target, time.monotonic() - 0.5) >= 10, "ten again")
         hosts[0].mend()
-        online(bench.client, "slave-0")
+        bench.client.joined("slave-0")
         bench.client.stop(execution)
         assert bench.client.ended(execution)["status"] == "aborted"
 

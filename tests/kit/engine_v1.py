@@ -99,6 +99,10 @@ class EngineClient:
         found = self.ask("GET", "/slaves")["slaves"]
         return [s["id"] for s in found if not states or s["status"]["state"] in states]
 
+    def joined(self, *names: str) -> None:
+        """Wait until slaves of these ids are there."""
+        await_that(lambda: {*names} <= {*self.slaves("online", "busy")}, "the slaves have joined")
+
     def connected(self, execution: str) -> websocket.WebSocket:
         """Open the WebSocket of an execution."""
         address = self.url.replace("http", "ws", 1)

@@ -53,7 +53,7 @@ def slave(tmp_path: Path) -> Iterator[Callable[[Service, str], SlaveProcess]]:
 def under_way(service: Service, target: LoadTarget) -> tuple[EngineClient, str]:
     """Submit an execution of these slaves, and wait until all of its users are at it."""
     client = EngineClient(service.url)
-    await_that(lambda: {*SLAVES} <= {*client.slaves("online", "busy")}, "the slaves have joined")
+    client.joined(*SLAVES)
     there = {"mode": "manual", "slave_ids": [*SLAVES]}
     step = get_step(f"{target.url}/get")
     execution = client.submit(load(step, vus=VUS, duration="2h", target_slaves=there))
@@ -142,7 +142,7 @@ def test_of_killed_slaves_no_more_than_a_second_is_not_told(
         name = chance.choice(SLAVES)
         running[name].kill()
         running[name] = slave(service, name)
-        await_that(lambda: {*SLAVES} <= {*client.slaves("online", "busy")}, "both are there")
+        client.joined(*SLAVES)
         goes_on(target)
     untold = ended(client, target, execution)
     # A report takes a moment to arrive, and the machine may be slow: twice what the guide says.
