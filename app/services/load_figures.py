@@ -10,7 +10,7 @@ from prometheus_client.core import GaugeMetricFamily
 from prometheus_client.registry import Collector
 
 from app.clients.orchestrator import Capability, Orchestrator, meter, node_keeper
-from app.domain import ExecutionFilter, ExecutionMetrics, ExecutionStatus
+from app.domain import ExecutionFilter, ExecutionMetrics, ExecutionStatus, NodeState
 from app.errors import SlipwayError
 from app.store.executions import Executions
 
@@ -53,13 +53,13 @@ class LoadFigures(Collector):
     def collect(self) -> Iterator[GaugeMetricFamily]:
         """Yield the figures; none while the store cannot be read."""
         try:
-            states = Counter(str(node.state) for each in self._keepers for node in each.nodes())
+            states = Counter(node.state for each in self._keepers for node in each.nodes())
             running = self._running()
         except SlipwayError:
             return
         nodes = GaugeMetricFamily("slipway_nodes", "Nodes by state.", labels=["state"])
-        for state in ("online", "busy", "draining", "offline"):
-            nodes.add_metric([state], states[state])
+        for state in NodeState:
+            nodes.add_metric([str(state)], states[state])
         yield nodes
         for name, text in _SUMS.items():
             total = sum(_figure(metrics, name) for metrics in running)

@@ -8,7 +8,7 @@ from typing import Any, Final
 import marshmallow as ma
 from marshmallow import fields, validate
 
-from app.domain import ErrorKind, ExecutionMetrics, ExecutionSummary, Node, NodeShare
+from app.domain import ErrorKind, ExecutionMetrics, ExecutionSummary, Node, NodeShare, NodeState
 from app.resources._api import iso_second
 from app.resources.engine_v1.statuses import STATUSES, WORDS
 
@@ -77,7 +77,7 @@ class SlaveStatusSchema(ma.Schema):
     """How a slave is."""
 
     state = fields.String(
-        required=True, validate=validate.OneOf(("online", "busy", "draining", "offline"))
+        required=True, validate=validate.OneOf([str(state) for state in NodeState])
     )
     share = fields.Float(  # under its own name it would hide a method of schemas
         attribute="load",

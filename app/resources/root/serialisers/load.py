@@ -7,7 +7,7 @@ from typing import Any
 import marshmallow as ma
 from marshmallow import fields
 
-from app.domain import QUANTILES, Execution, ExecutionMetrics, Node, SeriesPoint, Timing
+from app.domain import QUANTILES, Execution, ExecutionMetrics, Node, NodeState, SeriesPoint, Timing
 from app.resources._api import iso
 
 _MS = {"description": "Milliseconds"}
@@ -132,7 +132,7 @@ class NodeSchema(ma.Schema):
     labels = fields.Dict(keys=fields.String(), values=fields.String(), required=True)
     state = fields.String(
         required=True,
-        validate=ma.validate.OneOf(("online", "busy", "draining", "offline")),
+        validate=ma.validate.OneOf([str(state) for state in NodeState]),
     )
     load = fields.Float(  # type: ignore[assignment]  # it is no method
         required=True, metadata={"description": "From 0; 1 is full"}
