@@ -35,7 +35,6 @@ def run(*, quick: bool) -> Iterator[Figure]:
     yield from _speed(100, 9_500, seconds)
     yield _memory(1000)
     yield _honesty(seconds)
-    yield from _steering()
     yield from _merging(1 if quick else 5)
 
 
@@ -113,24 +112,6 @@ def _honesty(seconds: float) -> Figure:
         beside="the target's own", most_ratio=1.02, least_ratio=0.98,
         note=f"of {report['requests']['n']:,}; greenlets were late by {lag_ms:.1f} ms at most",
     )  # fmt: skip
-
-
-def _steering() -> Iterator[Figure]:
-    with LoadTarget(heads=False) as target:
-        target.answer("/rand", Answer(delay=LogNormal()))
-        with _worker(f"{target.url}/rand", 6) as worker:
-            worker.until(_has(6))
-            scaled = time.monotonic()
-            worker.want(scaled=20)
-            while target.now().most < 20:
-                time.sleep(0.001)
-            grown = time.monotonic() - scaled
-            paused = time.monotonic()
-            worker.want(paused=True)
-            time.sleep(1.0)
-            silent = max(seen.begin for seen in target.requests("/rand")) - paused
-    yield Figure("a pause: until the last request begins", max(0.0, silent), "s", most=0.3)
-    yield Figure("6 to 20 virtual users: until 20 requests are open", grown, "s", most=0.5)
 
 
 def _merging(rounds: int) -> Iterator[Figure]:
