@@ -255,7 +255,16 @@ class SlaveHub:
             line.end(NOT_ALLOWED, "the credential does not allow it any more")
 
     def _release(self, line: Line) -> None:
-        """Let go of a connection; its slave is lost, unless another process is to take it."""
+        """Let go of a connection, in a thread that goes on when that of the request is ended.
+
+        Once its client is gone it is, wherever it is, also in the middle of this.
+        """
+        thread = threading.Thread(target=self._let_go, args=(line,), name="slaves", daemon=True)
+        thread.start()
+        thread.join()
+
+    def _let_go(self, line: Line) -> None:
+        """Have a slave lost whose connection has ended, unless another process is to take it."""
         who = line.slave
         line.end(NORMAL_CLOSURE, "")
         if who is None:

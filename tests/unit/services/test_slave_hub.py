@@ -2,15 +2,17 @@
 
 from __future__ import annotations
 
+import ctypes
 import json
 import threading
-from contextlib import closing
+from contextlib import closing, suppress
 from dataclasses import dataclass, field, replace
 from functools import partial
 
 import pytest
 from kit.patience import await_that, join
 from kit.thrift import make_tables
+from sqlalchemy import select
 
 from app.domain import Identity, Permission, Role
 from app.errors import CredentialEnded
@@ -45,6 +47,7 @@ from app.store.definitions import DefinitionSnapshots
 from app.store.driving import DrivenExecutions
 from app.store.launches import Intent, Launches
 from app.store.load_tasks import DesiredTask, LoadTasks, NextStep
+from app.store.schema import executions
 from app.store.slaves import NewSlave, Slaves
 
 DEFINITION = {"id": "flow", "steps": []}
@@ -75,7 +78,7 @@ class Slave:
         self._thread.start()
 
     def _serve(self, hub, identity):
-        with closing(hub.serve(self.line, identity)) as texts:
+        with suppress(Ended), closing(hub.serve(self.line, identity)) as texts:
             self.heard.extend(map(from_master, texts))
 
     def say(self, *messages):
@@ -103,6 +106,11 @@ class Slave:
             ]
 
         return await_that(found, f"{task} in generation {generation}")[0]
+
+    def is_ended(self):
+        """Have its request broken off, wherever it is."""
+        ident = ctypes.c_ulong(self._thread.ident)
+        assert ctypes.pythonapi.PyThreadState_SetAsyncExc(ident, ctypes.py_object(Ended)) == 1
 
     def hangs_up(self):
         self.line.ended()
@@ -298,6 +306,44 @@ def test_a_slave_that_hangs_up_is_lost_at_once_and_its_last_report_counts(hub, s
     slave.hangs_up()
     assert not store.is_connected()
     assert store.report(execution).report["iterations"] == 4
+
+
+class Ended(BaseException):
+    """As gevent ends the greenlet of a request whose client went away."""
+
+
+@pytest.mark.parametrize("where", ["beat", "_wake_executions_of"])
+def test_what_a_lost_slave_did_is_looked_at_also_when_its_request_is_ended_meanwhile(
+    hub, store, monkeypatch, where
+):
+    execution, slave = store.execution(), Slave(hub)
+    slave.joins()
+    store.assign(execution)
+    slave.told("t1")
+    wanted = _wanted(store)
+    monkeypatch.setattr(slave_hub, "GATHER_SECONDS", 60.0)  # the last report waits
+    slave.reports(1, "t1", iterations=1)
+    await_that(lambda: hub._news, "the report")
+    begun, goes_on, work = threading.Event(), threading.Event(), getattr(Slaves, where)
+
+    def slowly(*arguments):
+        begun.set()
+        assert goes_on.wait(10)
+        return work(*arguments)
+
+    monkeypatch.setattr(Slaves, where, slowly)
+    slave.line.ended()
+    assert begun.wait(10)
+    slave.is_ended()
+    goes_on.set()
+    await_that(lambda: _wanted(store) > wanted, "a look at the execution", 10)
+    assert not store.is_connected()
+    assert store.report(execution).report["iterations"] == 1
+
+
+def _wanted(store):
+    with store.database.read() as connection:
+        return connection.execute(select(executions.c.wanted)).scalar_one()
 
 
 def test_a_slave_that_says_nothing_is_lost_after_a_while(hub, store, monkeypatch):
