@@ -1,7 +1,8 @@
 """One look at an execution of virtual users: what is wanted of the slaves next, and what is told.
 
-No input or output: :class:`Look` decides by the rows that were read, and what it decides is written
-for exactly those rows. So it may be repeated, or be made by two at a time.
+No input or output but what its facts do for it: :class:`Look` decides by the rows that were read,
+and what it decides is written for exactly those rows. So it may be repeated, or be made by two at a
+time.
 """
 
 from __future__ import annotations
@@ -48,7 +49,8 @@ class Facts:
     Attributes:
         desired: What its user wants.
         definition: With its inputs.
-        digest: Names it.
+        keep: Keeps it for the slaves, and returns the digest that names it; only a look that begins
+            asks for that.
         run: Its tasks, and what they reported.
         slaves: All that there are, by id.
         workers: The same, as planning sees them.
@@ -62,7 +64,7 @@ class Facts:
 
     desired: DesiredState
     definition: Definition
-    digest: str
+    keep: Callable[[], str]
     run: LoadRun
     slaves: Mapping[str, Slave]
     workers: Sequence[Worker]
@@ -172,7 +174,7 @@ class Look:
         if self._out.calls:
             self._wait_for_slaves("The local slave has not started.")
             return
-        state.phase, state.digest = Phase.RUNNING, facts.digest
+        state.phase, state.digest = Phase.RUNNING, facts.keep()
         state.wanted, state.began_ms, state.waiting_ms = len(chosen), self._now, None
         state.start_clock(self._now)
         names = ", ".join(worker.id for worker in chosen[:10])

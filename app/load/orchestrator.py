@@ -248,12 +248,12 @@ class LoadOrchestrator(Orchestrator):
         state = RunState.of_json(run.state)
         if state.phase is Phase.OVER:
             return self._over(execution, state)
-        definition, digest = self._definition(execution, state)
+        definition = self._definition(execution, state)
         slaves = self._slaves.all()
         facts = Facts(
             desired=execution.desired,
             definition=definition,
-            digest=digest,
+            keep=partial(self._keep, execution, definition),
             run=run,
             slaves={slave.id: slave for slave in slaves},
             workers=_workers(slaves, self._tasks.reserved(execution), self._away_seconds),
@@ -277,17 +277,20 @@ class LoadOrchestrator(Orchestrator):
             return None, []
         return kept.document["report"], self._metrics.series(execution)
 
-    def _definition(self, execution: DrivenExecution, state: RunState) -> tuple[Definition, str]:
-        """Return what the slaves of an execution get, and the digest that names it."""
+    def _definition(self, execution: DrivenExecution, state: RunState) -> Definition:
+        """Return what the slaves of an execution get."""
         if state.digest:
-            return self._catalogue.of(state.digest), state.digest
-        digest: str = execution.reference["definition"]
-        definition = self._catalogue.of(digest)
+            return self._catalogue.of(state.digest)
+        definition = self._catalogue.of(execution.reference["definition"])
         given = {**definition.variables, **execution.inputs}
-        if given == definition.variables:
-            return definition, digest
-        definition = replace(definition, variables=given)
-        return definition, self._catalogue.keep(definition)
+        return definition if given == definition.variables else replace(definition, variables=given)
+
+    def _keep(self, execution: DrivenExecution, definition: Definition) -> str:
+        """Keep what the slaves of an execution get, and return the digest that names it."""
+        digest: str = execution.reference["definition"]
+        if definition.variables == self._catalogue.of(digest).variables:
+            return digest
+        return self._catalogue.keep(definition)
 
     def _write(self, execution: DrivenExecution, run: LoadRun, out: Outcome) -> bool:
         """Write what was decided; False if it is to be decided again."""
@@ -316,7 +319,7 @@ class LoadOrchestrator(Orchestrator):
             out.report = kept.document["report"]
         if state.status == ExecutionStatus.SUCCESS:
             out.progress = 1.0
-        definition, _ = self._definition(execution, state)
+        definition = self._definition(execution, state)
         return _observation(execution, out, all_steps(definition.steps))
 
     def cancel(self, execution: DrivenExecution) -> None:
@@ -331,7 +334,7 @@ class LoadOrchestrator(Orchestrator):
     def scale(self, execution: DrivenExecution, target_vus: int, identity: Identity) -> None:
         """Ask for another number of virtual users; see the contract."""
         run = self._tasks.run_of(execution)
-        definition, _ = self._definition(execution, RunState.of_json(run.state))
+        definition = self._definition(execution, RunState.of_json(run.state))
         options = definition.options
         check_scale(options, target_vus, self._allowances.of(identity.roles))
         workers = _workers(self._slaves.all(), self._tasks.reserved(execution), self._away_seconds)

@@ -8,6 +8,7 @@ from simulated import ADA, World, definition, options
 
 from app.domain import DesiredState, ExecutionStatus, Observation, TaskStatus
 from app.errors import Conflict, InvalidRequest, NodesMissing
+from app.load.catalogue import LoadCatalogue
 from app.load.definition import Mode, Stage, TargetMode, TargetSlaves, Threshold
 from app.services import load_figures
 from app.store.database import Database
@@ -636,3 +637,19 @@ class TestFigures:
         assert read == [execution.id]
         world.look(execution)
         assert read == [execution.id]
+
+
+class TestWaiting:
+    def test_what_waits_with_inputs_keeps_its_definition_when_it_begins(self, world, monkeypatch):
+        kept, keep = [], LoadCatalogue.keep
+        monkeypatch.setattr(
+            LoadCatalogue, "keep", lambda *args: kept.append(args[1]) or keep(*args)
+        )
+        execution = world.launch(definition(variables={"x": 1}), inputs={"x": 2})
+        world.pass_by(execution, 3)
+        assert kept == []
+        world.slave("slave-1")
+        world.pass_by(execution, 3)
+        assert [each.variables for each in kept] == [{"x": 2}]
+        [task] = world.tasks.run_of(execution).tasks
+        assert world.snapshots.get(task.desired.digest)["variables"] == {"x": 2}
