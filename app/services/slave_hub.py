@@ -208,13 +208,14 @@ class SlaveHub:
             who.slave_id, who.type, who.address, who.capabilities, who.labels,
             machine.cpu_cores, machine.memory_mb, machine.max_vus, who.incarnation, line.id,
         )  # fmt: skip
+        line.slave = who  # before it is entered: whatever breaks that off, it is let go of
         try:
             self._start()
             self._slaves.register(new, self._lease_seconds)
         except Taken as exc:
+            line.slave = None
             line.end(NORMAL_CLOSURE, "the id is taken")
             return self._answer(who, error=exc.message)
-        line.slave = who
         with self._lock:
             older = self._lines.get(who.slave_id)
             self._lines[who.slave_id] = line

@@ -341,6 +341,20 @@ def test_what_a_lost_slave_did_is_looked_at_also_when_its_request_is_ended_meanw
     assert store.report(execution).report["iterations"] == 1
 
 
+def test_a_slave_whose_request_is_ended_while_it_is_entered_is_lost(hub, store, monkeypatch):
+    enter = Slaves.register
+
+    def enter_and_end(*arguments):
+        enter(*arguments)
+        raise Ended
+
+    monkeypatch.setattr(Slaves, "register", enter_and_end)
+    slave = Slave(hub)
+    slave.say(register())
+    slave.hangs_up()
+    assert store.slaves.get("slave-1").connection is None
+
+
 def _wanted(store):
     with store.database.read() as connection:
         return connection.execute(select(executions.c.wanted)).scalar_one()
