@@ -11,16 +11,19 @@ import re
 import shutil
 import subprocess
 import sys
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
+from contextlib import ExitStack
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
 import pytest
 from fakes.load_target import Answer, LoadTarget
 from kit.engine_v1 import EngineClient
+from kit.namespaces import Network
 from kit.patience import PATIENCE_SECONDS, await_that
 from kit.ports import free_port
-from kit.service import clean_environment
+from kit.service import Service, clean_environment
 from kit.slave_processes import SlaveProcess
 
 MOMENT = re.compile(r"\d{4}-\d\d-\d\dT\d\d:\d\d:\d\dZ")
@@ -126,35 +129,50 @@ class Reader:
         return json.loads(self.paste(lines, **known))
 
 
-@pytest.fixture(params=["this machine alone", "two slaves"])
-def reader(
-    request: pytest.FixtureRequest, new_service: Any, load_target: LoadTarget, tmp_path: Path
-) -> Iterator[Reader]:
+@dataclass
+class Rig:
+    """A reader, and the target of what they submit."""
+
+    reader: Reader
+    target: LoadTarget
+
+
+@pytest.fixture(params=[0, 2, 3], ids=["this machine alone", "two machines", "three machines"])
+def rig(
+    request: pytest.FixtureRequest, new_service: Callable[..., Service], tmp_path: Path
+) -> Iterator[Rig]:
+    """The reader of a service with slaves on machines of their own, as far as the network goes."""
     if shutil.which("curl") is None or shutil.which("jq") is None:
         pytest.skip("no curl or jq on this machine; see .ci/install-servers")
-    reader = Reader(new_service().start().url, load_target)
-    slaves: list[SlaveProcess] = []
-    try:
-        if request.param == "two slaves":
-            slaves = [SlaveProcess(tmp_path, reader.client.url, n) for n in ("slave-1", "slave-2")]
-            wanted = {"slave-1", "slave-2"}
-            await_that(lambda: wanted <= {*reader.client.slaves("online")}, "both have joined")
-        yield reader
-    finally:
-        for slave in slaves:
-            slave.end()
+    with ExitStack() as stack:
+        machines, here, env = [], "127.0.0.1", {}
+        if request.param:
+            network = Network()
+            stack.callback(network.close)
+            machines, here = [network.host() for _ in range(request.param)], network.address
+            env = {"SLIPWAY_API__HOST": here, "SLIPWAY_API__INSECURE": "true"}
+        target = stack.enter_context(LoadTarget(host=here))
+        service = new_service(env=env, arguments=["--data-dir", tmp_path / "data"]).start()
+        reader = Reader(service.url, target)
+        names = [f"slave-{number}" for number in range(1, len(machines) + 1)]
+        for name, machine in zip(names, machines, strict=True):
+            slave = SlaveProcess(tmp_path, service.url, name, within=machine.within)
+            stack.callback(slave.end)
+        reader.client.joined(*names)
+        yield Rig(reader, target)
 
 
-def test_its_requests_are_answered_as_it_prints(reader: Reader, load_target: LoadTarget) -> None:
-    _submissions(reader, load_target)
-    load_target.answer("/get", Answer(delay=0.1))
-    load_target.forget()
+def test_its_requests_are_answered_as_it_prints(rig: Rig) -> None:
+    reader, target = rig.reader, rig.target
+    _submissions(reader, target)
+    target.answer("/get", Answer(delay=0.1))
+    target.forget()
     submitted = reader.answer(SUBMIT_DISTRIBUTED)
     assert submitted["workflow_id"] == "distributed-test"
     execution = submitted["execution_id"]
-    await_that(lambda: load_target.now().open == 100, "a hundred at the same time")
+    await_that(lambda: target.now().open == 100, "a hundred at the same time")
     _one_that_runs(reader, execution)
-    _steering(reader, execution, load_target)
+    _steering(reader, execution, target)
     _slaves(reader)
     assert reader.answer(STOP, execution=execution) == {
         "success": True, "message": "Execution stopped successfully",
@@ -162,7 +180,7 @@ def test_its_requests_are_answered_as_it_prints(reader: Reader, load_target: Loa
     ended = reader.client.ended(execution)
     assert (ended["status"], bool(MOMENT.fullmatch(ended["end_time"]))) == ("aborted", True)
     metrics = reader.client.metrics(execution)
-    now = load_target.now()
+    now = target.now()
     counted = metrics["step_metrics"]["s1"]["count"]
     assert counted + metrics.get("interrupted_iterations", 0) == now.requests
     assert now.most <= 100
@@ -264,13 +282,14 @@ def _slaves(reader: Reader) -> None:
     assert reader.answer(GET_SLAVE, slave=id_)["status"]["state"] == "draining"
 
 
-def test_its_example_submits_and_watches(reader: Reader, load_target: LoadTarget) -> None:
+def test_its_example_submits_and_watches(rig: Rig) -> None:
+    reader, target = rig.reader, rig.target
     printed = reader.paste(SUBMIT_AND_WATCH)
     execution = re.search(r"Execution ID: (exec-[0-9a-f]{12})", printed)
     assert execution is not None, printed
     ended = reader.client.ended(execution[1])
     if ended["status"] == "completed":  # the last line may have come first
-        assert load_target.counts() == {"/get": 10}
+        assert target.counts() == {"/get": 10}
         assert reader.client.metrics(execution[1])["total_iterations"] == 10
 
 
