@@ -11,6 +11,7 @@ from pathlib import Path
 
 PRIVATE_FILE = 0o600
 PRIVATE_FOLDER = 0o700
+PRIVATE_PROGRAM = 0o700
 _PRIVATE_UMASK = 0o077
 _inherited: list[int] = []
 
@@ -63,6 +64,11 @@ def write_whole(
         with suppress(OSError):  # it is renamed, or was never made
             temporary.unlink()
     sync_folder(path.parent)
+
+
+def text_mode(text: str) -> int:
+    """Return the mode of a private text file: whoever names an interpreter wants to execute it."""
+    return PRIVATE_PROGRAM if text.startswith("#!") else PRIVATE_FILE
 
 
 def sync_folder(folder: Path) -> None:

@@ -17,6 +17,7 @@ from app.domain import JSON, Execution
 from app.engine.checks import TEMPLATES, input_variable
 from app.engine.evaluation.budget import Budget
 from app.engine.expressions import evaluate, render
+from app.engine.interpreters import interpreter
 from app.engine.launchers.base import Job, Place, Staging
 from app.engine.model import StepDefinition, StepType
 from app.values import to_text
@@ -129,7 +130,7 @@ def _command(config: Mapping[str, JSON], _folder: Path) -> _Program:
 
 
 def _script(config: Mapping[str, JSON], folder: Path) -> _Program:
-    argv = (config["shell"], str(folder / _SCRIPT))
+    argv = (*interpreter(config["shell"], config["script"]), str(folder / _SCRIPT))
     return _Program(argv, files={_SCRIPT: config["script"]})
 
 

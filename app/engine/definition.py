@@ -140,7 +140,7 @@ def _command_config(config: Mapping[str, JSON]) -> dict[str, JSON]:
 
 
 def _script_config(config: Mapping[str, JSON]) -> dict[str, JSON]:
-    return {"shell": config.get("shell", "bash"), "script": config["script"]}
+    return {"shell": config.get("shell"), "script": config["script"]}
 
 
 def _http_config(config: Mapping[str, JSON]) -> dict[str, JSON]:

@@ -92,6 +92,7 @@ class StepDefinition:
 
     Attributes:
         config: The fields of the step's type, validated: ``command`` and ``args``, or ``shell``
+            (None: what the script's own first line names, or bash)
             and ``script``, or ``method``, ``url``, ``headers``, ``body`` and ``expect_status``
             (none: any 2xx).
         env: Environment variables; values may hold expressions.

@@ -19,7 +19,6 @@ from dataclasses import dataclass, replace
 from datetime import UTC, datetime
 from functools import partial
 from pathlib import Path
-from signal import Signals
 from typing import Any
 
 from app.domain import (
@@ -39,6 +38,8 @@ from app.domain import (
 from app.durations import format_duration
 from app.engine.command import build_job, environment, staging
 from app.engine.ending import job_folder
+from app.engine.evaluation.budget import Budget
+from app.engine.exit_codes import meaning
 from app.engine.expressions import evaluate
 from app.engine.header_fields import HeaderFields
 from app.engine.launchers.base import (
@@ -79,6 +80,7 @@ _MEASURE_SECONDS = 10.0
 """How often it is looked at what running commands take."""
 _FIRST_MEASURE_SECONDS = 1.0
 """From the beginning of a command to the first such look at it."""
+_TOLD_OUTPUTS = 10
 _MOST_STARTS = 3
 _STARTING_SECONDS = 1.0
 """How long one look prepares tasks; those that are left begin with the next one."""
@@ -530,12 +532,21 @@ class Run:
         if undone := self._progress.having(TaskStatus.SKIPPED):  # what it needs succeeded later
             error = f"Not all was done: task '{undone[0]}' has not run."
             return ExecutionStatus.CANCELLED, error, None
-        values = self._values()
-        try:
-            outputs = evaluate({o.name: o.value for o in self._definition.outputs}, values)
-        except InvalidRequest as exc:
-            return ExecutionStatus.FAILED, f"The outputs have no value: {exc.message}", None
-        return ExecutionStatus.SUCCESS, None, outputs
+        outputs, faults = self._results()
+        status = ExecutionStatus.FAILED if faults else ExecutionStatus.SUCCESS
+        return status, _summary(faults), outputs
+
+    def _results(self) -> tuple[dict[str, JSON], list[str]]:
+        """Evaluate the outputs: return those that have a value, and what is wrong with others."""
+        values, budget = self._values(), Budget()
+        outputs: dict[str, JSON] = {}
+        faults = []
+        for output in self._definition.outputs:
+            try:
+                outputs[output.name] = evaluate(output.value, values, budget)
+            except InvalidRequest as exc:
+                faults.append(f"Output '{output.name}' has no value: {exc.message}")
+        return outputs, faults
 
     def _open_status(self) -> ExecutionStatus:
         if self._progress.paused:
@@ -632,10 +643,12 @@ def _do_all(actions: Sequence[Callable[[], None]]) -> None:
         raise failure
 
 
-def _signal(exit_code: int | None) -> str:
-    """Name the signal that an exit code stands for, as a shell counts; nothing for all others."""
-    number = (exit_code or 0) - 128
-    return f" ({Signals(number).name})" if number in set(Signals) else ""
+def _summary(faults: Sequence[str]) -> str | None:
+    """Put what is wrong with outputs into one text; of very many the first are told."""
+    if not faults:
+        return None
+    more = len(faults) - _TOLD_OUTPUTS
+    return " ".join([*faults[:_TOLD_OUTPUTS], *([f"{more} more have none."] if more > 0 else [])])
 
 
 def _reason(step: StepDefinition, task: TaskState, state: JobState, took: str) -> str:
@@ -649,7 +662,7 @@ def _reason(step: StepDefinition, task: TaskState, state: JobState, took: str) -
     elif state.reason:
         reason = f"{state.reason} (exit code {state.exit_code})"
     else:
-        reason = f"exit code {state.exit_code}{_signal(state.exit_code)} after {took}"
+        reason = f"exit code {state.exit_code}{meaning(state.exit_code)} after {took}"
     if not task.tail:
         return reason
     return reason + "; its last lines:\n" + "\n".join(task.tail)

@@ -52,8 +52,8 @@ def helpers(user):
 
 def test_commands_and_all_that_they_leave_are_that_user_s(bench, commands_user):
     work = bench.root / "executions" / "e" / "work"
-    bench.launcher.make_work_folder(work, {"a/b": "text"}, begun=False)
-    job = bench.job("bash", "-c", "umask; id -un; cat a/b; : > made", working_dir=work)
+    bench.launcher.make_work_folder(work, {"a/b": "text", "c": "#!/bin/sh"}, begun=False)
+    job = bench.job("bash", "-c", "umask; id -un; cat a/b; ./c; : > made", working_dir=work)
     bench.start(job)
     assert bench.end(job.folder).exit_code == 0
     assert bench.texts(job.folder)[1:] == [commands_user, "text"]

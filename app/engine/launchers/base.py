@@ -19,7 +19,7 @@ from app.domain import JSON, Usage
 from app.engine.launchers.staging import check_files
 from app.engine.model import Resource, Resources, StreamFile
 from app.errors import CapabilityMissing, UpstreamUnreachable
-from app.files import make_private_folder, write_whole
+from app.files import make_private_folder, text_mode, write_whole
 
 if TYPE_CHECKING:
     from app.engine.launchers.run_as import Account
@@ -305,6 +305,7 @@ class Launcher(ABC):
         Args:
             folder: The folder.
             files: What it holds at first, by path below it; what is there already is left alone.
+                What begins with ``#!`` can be executed.
             begun: Commands may have been there: a file that is missing was taken away by them, as
                 long as there is the folder.
 
@@ -492,4 +493,4 @@ def _write_once(path: Path, content: str) -> None:
     if path.exists():
         return
     make_private_folder(path.parent)
-    write_whole(path, content.encode())
+    write_whole(path, content.encode(), text_mode(content))

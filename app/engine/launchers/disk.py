@@ -10,6 +10,7 @@ from pathlib import Path
 
 from app.engine.launchers.shim import records
 from app.errors import InvalidRequest, UpstreamRefused, UpstreamUnreachable
+from app.files import text_mode
 
 _NO_FOLDER = {errno.ENOTDIR, errno.EEXIST, errno.ELOOP, errno.ENAMETOOLONG}
 
@@ -47,5 +48,5 @@ def write_files(folder: Path, files: Mapping[str, str], reserved: Collection[str
     for name, text in files.items():
         if name in ("", ".", "..") or name in reserved or "/" in name:
             raise InvalidRequest(f"A file of a step cannot be named '{name}'.")
-        mode = 0o700 if text.startswith("#!") else 0o600
-        records.write_atomically(str(folder / name), text.encode("utf-8", "replace"), mode)
+        content = text.encode("utf-8", "replace")
+        records.write_atomically(str(folder / name), content, text_mode(text))

@@ -57,7 +57,7 @@ def test_no_input_stands_in_a_script(job_of, value):
     step = {"type": "script", "config": {"script": script}}
     job = job_of(step, {"text": value})
     assert job.files == {"script": script}
-    assert job.argv == ("bash", str(job.folder / "script"))
+    assert job.argv == ("bash", "-e", "-o", "pipefail", str(job.folder / "script"))
 
 
 def test_an_expression_in_a_script_is_refused(job_of):

@@ -106,7 +106,7 @@ class TestParse:
         assert (split.name, split.type) == ("Split it", StepType.SCRIPT)
         assert split.config == {"shell": "/usr/bin/python3", "script": "pass"}
         assert split.resources == Resources(cpus=1, memory_bytes=0)
-        assert left.config == {"shell": "bash", "script": "echo left"}
+        assert left.config == {"shell": None, "script": "echo left"}
         assert left.env == {"N": "${{ inputs.n }}", "THREADS": "4"}
         assert (left.timeout_seconds, left.retries, left.retry_delay_seconds) == (300, 2, 3)
         assert right.config == {

@@ -232,11 +232,12 @@ def test_a_failure_skips_what_needs_it_and_lets_the_other_branches_end(bench):
     ("code", "reason"),
     [
         (3, "exit code 3 after"),
-        (137, "exit code 137 (SIGKILL) after"),
+        (137, "exit code 137 (SIGKILL: killed) after"),
+        (127, "exit code 127 (something that it called was not found) after"),
         (255, "exit code 255 after"),
     ],
 )
-def test_the_reason_names_a_signal(bench, code, reason):
+def test_the_reason_says_what_an_exit_code_means(bench, code, reason):
     flow = bench(steps("bad"))
     flow.look()
     flow.launcher.finish("bad", exit_code=code)
@@ -477,6 +478,36 @@ def test_a_workflow_output_without_a_value_fails_the_execution(bench):
     assert "there is no 'total'" in seen.error
     assert not seen.outputs
     assert flow.shown == {"make": SUCCESS}
+
+
+def test_an_output_without_a_value_is_named_and_the_others_are_kept(bench):
+    outputs = {
+        "before": "${{ steps.make.outputs.n }}",
+        "missing": "${{ steps.make.outputs.total }}",
+        "plain": "done",
+        "infinite": {"value": "${{ 1 / (steps.make.outputs.n | int - 7) }}"},
+        "after": "${{ steps.make.status }}",
+    }
+    flow = bench(steps("make", outputs=outputs))
+    flow.look()
+    flow.launcher.finish("make", outputs={"n": "7"})
+    seen = flow.finish()
+    assert seen.status is ExecutionStatus.FAILED
+    assert seen.outputs == {"before": "7", "plain": "done", "after": "SUCCESS"}
+    assert seen.error.count("has no value") == 2
+    assert "Output 'missing' has no value" in seen.error
+    assert "Output 'infinite' has no value" in seen.error
+
+
+def test_of_very_many_outputs_without_a_value_the_first_are_named(bench):
+    outputs = {f"o{n}": "${{ steps.make.outputs.none }}" for n in range(500)}
+    flow = bench(steps("make", outputs=outputs))
+    flow.look()
+    flow.launcher.finish("make")
+    error = flow.finish().error
+    assert "'o9'" in error
+    assert "'o10'" not in error
+    assert error.endswith("490 more have none.")
 
 
 @pytest.mark.parametrize(

@@ -11,6 +11,7 @@ import signal
 from contextlib import suppress
 
 from .records import process_stat
+from .unbegun import explain
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
@@ -117,9 +118,15 @@ def _become_command(
     except (OSError, ValueError) as exc:
         if place == program and isinstance(exc, FileNotFoundError):
             code = _NOT_FOUND
-        os.write(report, f"{place}: {getattr(exc, 'strerror', None) or exc}".encode())
+        os.write(report, _reason(place, exc, spec).encode("utf-8", "replace")[:_MAX_FAILURE])
     finally:
         os._exit(code)
+
+
+def _reason(place: str, exc: OSError | ValueError, spec: dict[str, Any]) -> str:
+    if isinstance(exc, OSError) and place == spec["argv"][0]:
+        return explain(place, exc, spec["env"])
+    return f"{place}: {getattr(exc, 'strerror', None) or exc}"
 
 
 def _enter(folder: str) -> None:
