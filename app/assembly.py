@@ -123,14 +123,15 @@ def create_conductor(settings: Settings) -> Conductor:
     )  # fmt: skip
 
 
-def executions_by_node(settings: Settings) -> tuple[SteeredExecutions, StrandedExecutions]:
+def executions_by_node(
+    settings: Settings,
+) -> tuple[SteeredExecutions, StrandedExecutions, Database]:
     """Open the executions in the store, and those of machines that no conductor serves."""
     database = Database(settings.database_url)
     orchestrators = create_orchestrators(Context(settings, database))
     bound = bound_to_node(orchestrators)
-    return SteeredExecutions(database), StrandedExecutions(
-        database, bound, settings.conductor.lease
-    )
+    stranded = StrandedExecutions(database, bound, settings.conductor.lease)
+    return SteeredExecutions(database), stranded, database
 
 
 def definition_importer(settings: Settings) -> tuple[DefinitionImporter, Database]:

@@ -34,7 +34,7 @@ from app.domain import (
     Observation,
     Role,
 )
-from app.engine.launchers.shim.records import boot_id
+from app.engine.launchers.shim.records import boot_id, start_ticks
 from app.errors import (
     Conflict,
     NotFound,
@@ -48,7 +48,8 @@ from app.files import data_mark
 from app.giving_up import LastResort, Trial
 from app.settings import ConductorSettings
 from app.store.changes import open_feed
-from app.store.conductors import Conductors, Node
+from app.store.conductors import Conductor as OtherConductor
+from app.store.conductors import Conductors, Node, OwnProcess
 from app.store.database import Database
 from app.store.driving import DrivenExecutions, Siblings
 from app.store.execution_rows import NotHeld, WantedMeanwhile, now
@@ -259,7 +260,8 @@ class Conductor:
         self._database = database
         self._executions = DrivenExecutions(database)
         self._conductors = Conductors(database)
-        self._id = f"{os.getpid()}-{uuid.uuid4().hex[:12]}"
+        self._process = OwnProcess(os.getpid(), start_ticks(os.getpid()))
+        self._id = f"{self._process.pid}-{uuid.uuid4().hex[:12]}"
         self._bound = bound_to_node(orchestrators)
         self._last_resort = LastResort(self._executions, orchestrators, self._id)
         self._stranded = StrandedExecutions(database, self._bound, settings.lease)
@@ -286,7 +288,7 @@ class Conductor:
         A handler runs in this thread, which may hold the very lock that it waits for.
         """
         self._bury_the_dead()
-        self._conductors.register(self._id, self._node, os.getpid())
+        self._conductors.register(self._id, self._node, self._process)
         # Before the first claim, so that each launch is told by the feed or found by the claim.
         feed = open_feed(self._database, "wanted", self._wanted)
         for orchestrator in self._orchestrators.values():
@@ -343,17 +345,28 @@ class Conductor:
     def _bury_the_dead(self) -> None:
         """Take the executions of conductors of this machine that were killed."""
         for other in self._conductors.all():
-            gone = other.node == self._node.name and not Path(f"/proc/{other.pid}").exists()
+            gone = other.node == self._node.name and not self._lives(other)
             silent = now() - other.beat_at > timedelta(seconds=10 * self._settings.lease)
             if gone or silent:
                 self._executions.release(other.id, dead=True)
                 self._conductors.remove(other.id)
 
+    def _lives(self, other: OtherConductor) -> bool:
+        """Return whether the very process of a conductor of this machine still runs.
+
+        Its number alone does not tell: in a container the next process has the same.
+        """
+        if other.start_ticks is None:  # of an earlier version, which knew the number only
+            return other.pid != self._process.pid and Path(f"/proc/{other.pid}").exists()
+        if other.boot_id != self._node.boot_id:
+            return False
+        return start_ticks(other.pid) == other.start_ticks
+
     def _keep_alive(self) -> None:
         while not self._stopping.wait(self._settings.lease / 3):
             moment = self._turned_at["heartbeat"] = time.monotonic()
             try:
-                self._conductors.beat(self._id, self._node, os.getpid())
+                self._conductors.beat(self._id, self._node, self._process)
                 self._executions.renew(self._id, self._settings.lease)
                 self._renewed_at = moment  # not of now: no lease is thought longer than it is
                 self._tell_of_the_stranded()

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import gc
+import re
 import resource
 import time
 from pathlib import Path
@@ -24,10 +25,16 @@ log = structlog.get_logger(__name__)
 
 _LOOK_SECONDS = 0.5
 """How often the lag of the event loop is measured."""
-_NETWORK_FILE_SYSTEMS = frozenset(
-    {"9p", "afs", "beegfs", "ceph", "cifs", "fuse.glusterfs", "fuse.sshfs", "gpfs", "lustre",
-     "nfs", "nfs4", "smb3", "smbfs"}
+_ESCAPED = re.compile(r"\\([0-7]{3})")
+"""How blanks and backslashes stand in the mount table: getmntent(3)."""
+_LOCAL_FILE_SYSTEMS = frozenset(
+    {"bcachefs", "btrfs", "ext2", "ext3", "ext4", "f2fs", "jfs", "nilfs2", "overlay", "ramfs",
+     "reiserfs", "rootfs", "tmpfs", "xfs", "zfs"}
 )  # fmt: skip
+"""Those of one machine, whose processes share the memory of their files, as SQLite's log needs it.
+
+All others are warned about: those of clusters are more than any list knows.
+"""
 
 
 def check_limits(settings: Settings) -> None:
@@ -47,10 +54,10 @@ def check_limits(settings: Settings) -> None:
     if url.get_backend_name() == "sqlite" and url.database:
         folder = Path(url.database).parent.resolve()
         kind = file_system(folder)
-        if kind in _NETWORK_FILE_SYSTEMS:
+        if not is_local(kind):
             log.warning(
-                "SQLite is not safe on a network file system", file_system=kind,
-                folder=str(folder), remedy="a local data_dir, or PostgreSQL",
+                "SQLite may not be safe on a file system that is not known to be local",
+                file_system=kind, folder=str(folder), remedy="a local data_dir, or PostgreSQL",
             )  # fmt: skip
 
 
@@ -99,16 +106,24 @@ def most_connections() -> int:
     return places if soft == resource.RLIM_INFINITY else (places + soft) // 2
 
 
+def is_local(kind: str) -> bool:
+    """Return whether a type of file systems is known to be one of a single machine."""
+    return kind in _LOCAL_FILE_SYSTEMS
+
+
 def file_system(folder: Path, mounts: Path = Path("/proc/mounts")) -> str:
-    """Return the type of the file system that a folder is on, as proc(5) names it."""
+    """Return the type of the file system that a folder is on, as proc(5) names it.
+
+    Where that cannot be told it is ``unknown``.
+    """
     best, kind = -1, "unknown"
     try:
-        lines = mounts.read_text(encoding="utf-8").splitlines()
+        lines = mounts.read_text(encoding="utf-8", errors="surrogateescape").splitlines()
     except OSError:
         return kind
     for line in lines:
-        _, point, found, *_ = line.split()
-        point = point.replace("\\040", " ")
+        _, point, found, *_ = line.split(" ")
+        point = _ESCAPED.sub(lambda code: chr(int(code[1], 8)), point)
         # Of two on the same folder the later one is on top.
         if folder.is_relative_to(point) and len(point) >= best:
             best, kind = len(point), found

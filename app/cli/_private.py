@@ -13,6 +13,7 @@ from sqlalchemy import make_url
 from app.errors import ConfigError, FieldError
 from app.files import PRIVATE_FILE, PRIVATE_FOLDER, make_private_folder
 from app.settings import Settings
+from app.store.recognition import check_file
 
 log = structlog.get_logger(__name__)
 
@@ -33,8 +34,10 @@ def keep_private(settings: Settings, config: Path | None) -> None:
         config: File of the settings, if there is one.
 
     Raises:
-        ConfigError: Something is open to others and cannot, or must not, be changed by us.
+        ConfigError: Something is open to others and cannot, or must not, be changed by us; or what
+            is named as the database is something else, whose mode is not ours to change.
     """
+    check_file(settings.database_url)
     faults = [
         *_data_folder(settings.data_dir),
         *(fault for path in _kept(settings) for fault in _tighten(path)),

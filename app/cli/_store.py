@@ -37,7 +37,7 @@ def opened_store(
     """
     guard_process()
     settings = settings_or_exit(config, {"data_dir": data_dir})
-    origin = Origin(credential=f"command-line:{_shell_user()}")
+    origin = Origin(credential=f"command-line:{shell_user()}")
     with start_or_exit():
         made, database = make(settings, origin)
         migrate.begin(database)
@@ -54,7 +54,8 @@ def opened_store(
             database.dispose()
 
 
-def _shell_user() -> str:
+def shell_user() -> str:
+    """Return who called the command, as the machine knows them."""
     try:
         return getpass.getuser()
     except (KeyError, OSError):  # of no name, as in some containers

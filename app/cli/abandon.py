@@ -2,15 +2,16 @@
 
 from __future__ import annotations
 
-import getpass
 import sys
 from pathlib import Path
 
 import click
 
 from app.assembly import executions_by_node
-from app.cli._options import config_option, settings_or_exit
+from app.cli._options import config_option, settings_or_exit, start_or_exit
+from app.cli._store import shell_user
 from app.errors import NotFound
+from app.store import migrate
 from app.store.steering import SteeredExecutions
 from app.store.stranded import StrandedExecutions, abandoned_by
 
@@ -28,19 +29,31 @@ def command(
     are listed that no conductor serves although executions belong to them.
     """
     settings = settings_or_exit(config, {"data_dir": data_dir})
-    executions, stranded = executions_by_node(settings)
+    with start_or_exit():
+        executions, stranded, database = executions_by_node(settings)
+        migrate.check(database)
+        sys.exit(_run(executions, stranded, machine, ids))
+
+
+def _run(
+    executions: SteeredExecutions,
+    stranded: StrandedExecutions,
+    machine: str | None,
+    ids: tuple[str, ...],
+) -> int:
+    """List, or end what is named, and return the exit status."""
     if machine is None and not ids:
         _list(stranded)
-        return
+        return 0
     wanted = list(ids)
     if machine is not None:
         of_machine = stranded.ids(machine)
         if not of_machine:
             click.echo(f"slipway: no execution waits for a machine '{machine}'.", err=True)
-            sys.exit(1)
+            return 1
         wanted += of_machine
     refused = [id_ for id_ in wanted if not _abandon(executions, id_)]
-    sys.exit(1 if refused else 0)
+    return 1 if refused else 0
 
 
 def _list(stranded: StrandedExecutions) -> None:
@@ -57,7 +70,7 @@ def _abandon(executions: SteeredExecutions, execution_id: str) -> bool:
     except NotFound as exc:
         click.echo(f"{execution_id}: {exc.message}", err=True)
         return False
-    if not executions.abandon(execution, abandoned_by(getpass.getuser())):
+    if not executions.abandon(execution, abandoned_by(shell_user())):
         click.echo(f"{execution_id}: it has ended already.", err=True)
         return False
     click.echo(f"{execution_id}: abandoned")

@@ -33,6 +33,20 @@ class Node:
         return self.name.rpartition("/")[2]
 
 
+@dataclass(frozen=True, slots=True)
+class OwnProcess:
+    """The process that a conductor is.
+
+    Attributes:
+        pid: Its number, which another process is given again once it has ended.
+        start_ticks: Clock ticks from the start of the machine to its own (proc(5),
+            ``/proc/[pid]/stat``, field 22); with the number it names one process of a kernel.
+    """
+
+    pid: int
+    start_ticks: str | None = None
+
+
 def host_of(node: str) -> str:
     """Return the name of the host in the name of a node."""
     return node.rpartition("/")[0] or node
@@ -44,11 +58,15 @@ class Conductor:
 
     Attributes:
         node: Name of its machine.
+        boot_id: The kernel that it runs under; None where an earlier version has entered it.
+        start_ticks: When the process was started, as :class:`OwnProcess` has it; likewise.
     """
 
     id: str
     node: str
     pid: int
+    boot_id: str | None
+    start_ticks: str | None
     started_at: datetime
     beat_at: datetime
 
@@ -59,16 +77,16 @@ class Conductors:
     def __init__(self, database: Database) -> None:
         self._database = database
 
-    def register(self, conductor_id: str, node: Node, pid: int) -> None:
+    def register(self, conductor_id: str, node: Node, process: OwnProcess) -> None:
         """Enter a conductor that begins its work."""
 
         def work(connection: Connection) -> None:
-            _enter(connection, conductor_id, node, pid)
+            _enter(connection, conductor_id, node, process)
             _see(connection, node)
 
         self._database.write(work)
 
-    def beat(self, conductor_id: str, node: Node, pid: int) -> None:
+    def beat(self, conductor_id: str, node: Node, process: OwnProcess) -> None:
         """Store a sign of life.
 
         One that was taken out for dead, or that a restored database does not know, enters itself
@@ -78,7 +96,7 @@ class Conductors:
         def work(connection: Connection) -> None:
             own = update(conductors).where(conductors.c.id == conductor_id)
             if not connection.execute(own.values(beat_at=now())).rowcount:
-                _enter(connection, conductor_id, node, pid)
+                _enter(connection, conductor_id, node, process)
             _see(connection, node)
 
         self._database.write(work, durable=False, idempotent=True)
@@ -124,10 +142,14 @@ def served(lease_seconds: float) -> Select[tuple[str]]:
     return select(conductors.c.node).where(conductors.c.beat_at >= oldest)
 
 
-def _enter(connection: Connection, conductor_id: str, node: Node, pid: int) -> None:
+def _enter(connection: Connection, conductor_id: str, node: Node, process: OwnProcess) -> None:
     moment = now()
-    values = {"node": node.name, "pid": pid, "started_at": moment, "beat_at": moment}
-    connection.execute(insert(conductors).values(id=conductor_id, **values))
+    connection.execute(
+        insert(conductors).values(
+            id=conductor_id, node=node.name, pid=process.pid, boot_id=node.boot_id,
+            start_ticks=process.start_ticks, started_at=moment, beat_at=moment,
+        )
+    )  # fmt: skip
 
 
 def _see(connection: Connection, node: Node) -> None:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import errno
 import threading
 import time
 from collections.abc import Callable, Iterator
@@ -14,10 +15,11 @@ from sqlalchemy import Connection, Engine, make_url, text
 from sqlalchemy.exc import DBAPIError, SQLAlchemyError
 
 from app.backoff import Backoff
-from app.errors import StoreUnavailable
+from app.errors import ConfigError, StoreUnavailable
 from app.files import make_private_file, make_private_folder, sync_folder
 from app.store import _sqlite, faults
 from app.store._deadline import bounded
+from app.store.recognition import check_file
 
 if TYPE_CHECKING:
     from app.store._postgresql import BoundedConnection
@@ -33,6 +35,11 @@ _PROBE_SECONDS = 2.0
 """How often it is tried at most whether the store can be written to."""
 _PROBE_BYTES = 64 * 1024
 
+_MAY_PASS = frozenset(
+    {errno.ENOSPC, errno.EDQUOT, errno.EIO, errno.ENOMEM, errno.EMFILE, errno.ENFILE}
+)
+"""Why a file cannot be made for now; any other reason needs somebody to change something."""
+
 log = structlog.get_logger(__name__)
 
 
@@ -44,6 +51,10 @@ class Database:
         pool_size: Most connections of this process to PostgreSQL.
         timeout_seconds: Longest wait for a connection, a lock or an answer; None for no limit but
             that of a connection.
+
+    Raises:
+        ConfigError: The file of an SQLite database is none, or cannot be opened or made.
+        StoreUnavailable: It cannot be made for now.
     """
 
     def __init__(self, url: str, pool_size: int = 20, timeout_seconds: float | None = None) -> None:
@@ -238,10 +249,17 @@ class Database:
 
     def _prepare_file(self) -> None:
         path = make_url(self.url).database
-        if path and path != ":memory:":
+        if not path or path == ":memory:":
+            return
+        check_file(self.url)
+        try:
             for holder in make_private_folder(Path(path).parent):
                 sync_folder(holder)  # SQLite syncs its files' own folder only
             make_private_file(Path(path))  # SQLite gives its log beside it the same mode
+        except OSError as exc:
+            if exc.errno in _MAY_PASS:
+                raise self._unavailable(_words(exc), exc, "write") from exc
+            raise ConfigError(f"The database {path} cannot be made: {exc.strerror}.") from exc
 
 
 class _InDoubt(Exception):

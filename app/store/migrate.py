@@ -5,9 +5,10 @@ from __future__ import annotations
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from sqlalchemy import Connection, inspect, text
+from sqlalchemy import Connection
 
 from app.errors import ConfigError
+from app.store import recognition
 from app.store.database import Database
 from app.store.locks import Lock, take_lock
 
@@ -15,12 +16,15 @@ if TYPE_CHECKING:
     from alembic.config import Config
 
 _FOLDER = Path(__file__).parent / "migrations"
-_VERSIONS = "alembic_version"
 
 
 def upgrade(database: Database) -> None:
-    """Bring the tables up to date; several processes may try at once."""
-    if not _is_current(database):
+    """Bring the tables up to date; several processes may try at once.
+
+    Raises:
+        ConfigError: They are not this program's, or those of a newer version; none was changed.
+    """
+    if _found(database) != head():
         database.write(_upgrade)
 
 
@@ -28,11 +32,9 @@ def begin(database: Database) -> None:
     """Make the tables where there are none yet, as before the first start.
 
     Raises:
-        ConfigError: There are some, and they are not up to date.
+        ConfigError: There are some, and they are not up to date; the message says what to do.
     """
-    with database.read() as connection:
-        is_new = not inspect(connection).has_table(_VERSIONS)
-    if is_new:
+    if _found(database) is None:
         upgrade(database)
     check(database)
 
@@ -43,22 +45,26 @@ def check(database: Database) -> None:
     Raises:
         ConfigError: They are not; the message says what to do.
     """
-    if not _is_current(database):
+    if _found(database) != head():
         raise ConfigError("The database is not up to date: run 'slipway migrate' first.")
 
 
 def head() -> str:
     """Return the revision that this program needs: the number of the last migration's file."""
-    return max(file.name.partition("_")[0] for file in (_FOLDER / "versions").glob("[0-9]*.py"))
+    return max(_known())
 
 
-def _is_current(database: Database) -> bool:
-    """Return whether the tables are up to date, without Alembic: it is large, and seldom needed."""
+def _known() -> frozenset[str]:
+    """Return the revisions that this program knows."""
+    return frozenset(
+        file.name.partition("_")[0] for file in (_FOLDER / "versions").glob("[0-9]*.py")
+    )
+
+
+def _found(database: Database) -> str | None:
+    """Return the revision of the tables, without Alembic: it is large, and seldom needed."""
     with database.read() as connection:
-        if not inspect(connection).has_table(_VERSIONS):
-            return False
-        found = connection.execute(text(f"SELECT version_num FROM {_VERSIONS}"))  # noqa: S608
-        return found.scalars().all() == [head()]
+        return recognition.revision(connection, _known())
 
 
 def _upgrade(connection: Connection) -> None:

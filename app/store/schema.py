@@ -448,6 +448,9 @@ conductors = Table(
     Column("id", String(100), primary_key=True),
     Column("node", String(255), nullable=False),
     Column("pid", Integer, nullable=False),
+    # Both are null in the rows of earlier versions.
+    Column("boot_id", String(64)),
+    Column("start_ticks", String(32)),
     Column("started_at", Instant, nullable=False),
     Column("beat_at", Instant, nullable=False),
 )

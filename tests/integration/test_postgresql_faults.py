@@ -24,7 +24,7 @@ from structlog.testing import capture_logs
 from app.errors import StoreUnavailable
 from app.store import migrate
 from app.store.changes import open_feed
-from app.store.conductors import Conductors, Node
+from app.store.conductors import Conductors, Node, OwnProcess
 from app.store.database import Database
 from app.store.launches import Intent, Launches, UsedKey
 
@@ -293,10 +293,10 @@ def test_after_a_failover_everything_goes_on_at_the_new_primary(pair):
     with opened(url) as listening, opened(url, timeout_seconds=10.0) as database:
         feed = open_feed(listening, "wanted", heard)
         conductors = Conductors(database)
-        conductors.register("before", NODE, 1)
+        conductors.register("before", NODE, OwnProcess(1))
         with demoted(first):
             assert heard.look.wait(PATIENCE_SECONDS), "the feed has moved"
-            conductors.register("after", NODE, 2)
+            conductors.register("after", NODE, OwnProcess(2))
             launched(second.url(), "at-the-second")
             assert heard.told.wait(PATIENCE_SECONDS)
             assert [c.id for c in conductors.all()] == ["after"]

@@ -42,6 +42,7 @@ from app.domain import (
     Task,
     TaskStatus,
 )
+from app.engine.launchers.shim.records import start_ticks
 from app.errors import (
     Conflict,
     InvalidRequest,
@@ -54,7 +55,7 @@ from app.errors import (
 from app.giving_up import MOST_TRIES
 from app.settings import ConductorSettings
 from app.store import migrate
-from app.store.conductors import Conductors, Node
+from app.store.conductors import Conductors, Node, OwnProcess
 from app.store.database import Database
 from app.store.definitions import DefinitionSnapshots
 from app.store.driving import DrivenExecutions
@@ -1151,7 +1152,7 @@ def test_a_conductor_with_enough_executions_leaves_the_rest_to_others(stage):
 
 def test_what_nobody_takes_is_taken_by_one_that_has_enough(stage):
     """The other one is alive, and full or unable to take more."""
-    stage.conductors.register("other", OTHER_NODE, 1)
+    stage.conductors.register("other", OTHER_NODE, OwnProcess(1))
     executions = [stage.launch() for _ in range(5)]
     stage.conduct(EndlessOrchestrator(), capacity=2, lease=1.0)
     wait_until(lambda: held_by(stage, executions)[None] == 0)
@@ -1280,9 +1281,32 @@ def dead_pid() -> int:
     return process.pid
 
 
-def test_a_dead_conductor_of_the_same_machine_is_buried_at_once(stage):
+THIS_PROCESS = OwnProcess(os.getpid(), start_ticks(os.getpid()))
+BEFORE_ANOTHER_BOOT = Node(NODE.name, "of a kernel that runs no longer")
+
+
+@pytest.mark.parametrize(
+    ("node", "process"),
+    [
+        (NODE, OwnProcess(dead_pid(), "1")),
+        (NODE, OwnProcess(dead_pid())),
+        (NODE, OwnProcess(os.getpid(), "1")),
+        (NODE, OwnProcess(os.getppid(), "1")),
+        (NODE, OwnProcess(os.getpid())),
+        (BEFORE_ANOTHER_BOOT, THIS_PROCESS),
+    ],
+    ids=[
+        "its number is nobody's",
+        "of an earlier version",
+        "its number is our own",
+        "its number is another's",
+        "of an earlier version, its number is our own",
+        "the machine was started again",
+    ],
+)
+def test_a_dead_conductor_of_the_same_machine_is_buried_at_once(stage, node, process):
     execution = stage.launch()
-    stage.conductors.register("killed", NODE, dead_pid())
+    stage.conductors.register("killed", node, process)
     stage.driving.claim("killed", NODE.name, LONG, [], 10)
     stage.conduct(BoundOrchestrator(), lease=LONG)
     wait_until(lambda: stage.log(execution))
@@ -1294,7 +1318,7 @@ def test_a_dead_conductor_of_the_same_machine_is_buried_at_once(stage):
 )
 def test_a_conductor_that_may_live_keeps_what_it_holds(stage, node, alive):
     execution = stage.launch()
-    stage.conductors.register("other", node, os.getpid() if alive else dead_pid())
+    stage.conductors.register("other", node, THIS_PROCESS if alive else OwnProcess(dead_pid()))
     stage.driving.claim("other", node.name, LONG, [], 10)
     stage.conduct(ObedientOrchestrator())
     stage.ended(stage.launch())

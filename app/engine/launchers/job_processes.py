@@ -97,11 +97,7 @@ def _send(pid: int, start_time: str, number: int) -> None:
 
 
 def _has_started_at(pid: int, start_time: str) -> bool:
-    try:
-        fields = records.process_stat(pid)
-    except (FileNotFoundError, ProcessLookupError):
-        return False
-    return fields[19] == start_time and fields[0] not in "ZX"
+    return records.start_ticks(pid) == start_time
 
 
 def _pids() -> Iterator[int]:

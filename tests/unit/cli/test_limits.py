@@ -4,6 +4,8 @@ from __future__ import annotations
 
 import resource
 from collections.abc import Callable
+from functools import partial
+from pathlib import Path
 
 import pytest
 from structlog.testing import capture_logs
@@ -81,3 +83,53 @@ def test_nothing_is_said_where_nothing_is_limited_or_all_count_together(
         limits.tell_shares(make_settings(), 4)
         limits.tell_shares(make_settings(api__rate_limit=together), 4)
     assert logs == []
+
+
+CLUSTERS = [
+    "nfs", "nfs4", "lustre", "gpfs", "beegfs", "ceph", "fuse.ceph-fuse", "panfs", "wekafs", "fhgfs",
+    "pvfs2", "orangefs", "fuse.dfuse", "gfs2", "ocfs2", "fuse.juicefs", "fuse.s3fs", "fuse.rclone",
+    "fuse.sshfs", "fuse", "vboxsf", "virtiofs", "9p", "cifs", "afs", "never-heard-of",
+]  # fmt: skip
+LOCAL = ["ext2", "ext3", "ext4", "xfs", "btrfs", "zfs", "f2fs", "tmpfs", "overlay", "ramfs",
+         "bcachefs", "reiserfs", "jfs"]  # fmt: skip
+
+
+@pytest.mark.parametrize("kind", [*CLUSTERS, *LOCAL])
+def test_what_is_not_known_to_be_local_is_warned_about(
+    make_settings: Callable[..., Settings],
+    monkeypatch: pytest.MonkeyPatch,
+    tmp_path: Path,
+    kind: str,
+) -> None:
+    other = "xfs" if kind in CLUSTERS else "nfs4"
+    mounts = tmp_path / "mounts"
+    mounts.write_text(f"/dev/sda1 / {other} rw 0 0\nsrv:/x {tmp_path} {kind} rw 0 0\n")
+    found = partial(limits.file_system, mounts=mounts)
+    monkeypatch.setattr(limits, "file_system", found)
+    with capture_logs() as logs:
+        limits.check_limits(make_settings())
+    told = [entry["file_system"] for entry in logs if "SQLite" in entry["event"]]
+    assert told == ([kind] if kind in CLUSTERS else [])
+
+
+@pytest.mark.parametrize(
+    ("table", "expected"),
+    [
+        ("/dev/a /data ext4 rw 0 0\nsrv:/x /data nfs4 rw 0 0", "nfs4"),
+        ("srv:/x / nfs4 rw 0 0\n/dev/a /data\\040of\\134ours ext4 rw 0 0", "ext4"),
+        ("/dev/a / ext4 rw 0 0\nsrv:/x /dat nfs4 rw 0 0", "ext4"),
+        ("", "unknown"),
+    ],
+    ids=["the later is on top", "blanks are escaped", "only whole names count", "no table"],
+)
+def test_the_file_system_of_a_folder_is_that_of_the_deepest_mount(
+    tmp_path: Path, table: str, expected: str
+) -> None:
+    mounts = tmp_path / "mounts"
+    mounts.write_text(table)
+    folder = "/data of\\ours/slipway" if "134" in table else "/data/slipway"
+    assert limits.file_system(Path(folder), mounts) == expected
+
+
+def test_where_no_mount_table_can_be_read_it_is_unknown(tmp_path: Path) -> None:
+    assert limits.file_system(tmp_path, tmp_path / "missing") == "unknown"

@@ -15,7 +15,7 @@ from werkzeug.test import TestResponse
 
 from app.domain import Identity, Role
 from app.errors import StoreUnavailable, UpstreamRefused, UpstreamTimeout
-from app.store.conductors import Conductors, Node
+from app.store.conductors import Conductors, Node, OwnProcess
 
 MOMENT = re.compile(r"\d{4}-\d\d-\d\dT\d\d:\d\d:\d\d\.\d{3}Z")
 
@@ -56,7 +56,7 @@ WORKER = f"{WORKERS}/data_fetcher"
 
 def driven(service: Service) -> Service:
     """Let a conductor have given a sign of life."""
-    Conductors(service.web.database).register("conductor", Node("host/mark", "boot"), 1)
+    Conductors(service.web.database).register("conductor", Node("host/mark", "boot"), OwnProcess(1))
     return service
 
 

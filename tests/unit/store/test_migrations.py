@@ -52,10 +52,62 @@ def test_the_number_of_the_last_file_is_the_revision_that_alembic_goes_to(databa
     assert migrate.head() == script.get_current_head()
 
 
-def test_tables_of_another_version_are_not_up_to_date(database):
-    database.write(lambda c: c.execute(text("UPDATE alembic_version SET version_num = '9999'")))
+def run(database, *statements):
+    def work(connection):
+        for statement in statements:
+            connection.execute(text(statement))
+
+    database.write(work)
+
+
+def test_tables_of_an_earlier_version_are_not_up_to_date(database):
+    run(database, "UPDATE alembic_version SET version_num = '0001'")
     with pytest.raises(ConfigError, match="slipway migrate"):
         migrate.check(database)
+
+
+ASKED = [migrate.upgrade, migrate.begin, migrate.check]
+
+
+@pytest.mark.parametrize("ask", ASKED, ids=["upgrade", "begin", "check"])
+@pytest.mark.parametrize(
+    ("revision", "why"),
+    [
+        (
+            "9999",
+            r"newer version of Slipway \(it has revision 9999,.* up to \d+\).*restore the back",
+        ),
+        ("10000", "newer version.*10000"),
+        ("1975ea83b712", "another program.*1975ea83b712"),
+        ("0000", "another program.*0000"),
+    ],
+)
+def test_tables_that_this_version_does_not_know_are_refused_and_stay(database, ask, revision, why):
+    run(database, f"UPDATE alembic_version SET version_num = '{revision}'")
+    with pytest.raises(ConfigError, match=why) as caught:
+        ask(database)
+    assert "slipway migrate" not in caught.value.message
+    with database.read() as connection:
+        found = connection.execute(text("SELECT version_num FROM alembic_version")).scalars()
+        assert found.all() == [revision]
+
+
+@pytest.mark.parametrize("ask", ASKED, ids=["upgrade", "begin", "check"])
+def test_tables_of_another_program_are_refused_and_stay(empty, ask):
+    run(empty, "CREATE TABLE executions (a INTEGER)")
+    with pytest.raises(ConfigError, match=r"another program.*'executions'"):
+        ask(empty)
+    assert table_names(empty) == {"executions"}
+
+
+def test_a_schema_of_postgresql_may_hold_more(empty):
+    run(empty, "CREATE TABLE aaa (a INTEGER)")
+    if empty.is_sqlite:
+        with pytest.raises(ConfigError, match=r"another program.*'aaa'"):
+            migrate.upgrade(empty)
+    else:
+        migrate.upgrade(empty)
+        migrate.check(empty)
 
 
 def test_upgrading_twice_changes_nothing(database):

@@ -8,7 +8,7 @@ from store_kit import let_through, together
 
 from app.domain import SshKey
 from app.errors import Conflict, NotFound, StoreUnavailable
-from app.store.conductors import Conductors, Node
+from app.store.conductors import Conductors, Node, OwnProcess
 from app.store.database import Database
 from app.store.definitions import DefinitionSnapshots
 from app.store.driving import DrivenExecutions
@@ -24,12 +24,12 @@ NODE = Node("host/mark", "kernel")
 def test_a_conductor_is_alive_while_it_gives_signs_of_life(kit):
     conductors = Conductors(kit.database)
     assert not conductors.alive(60)
-    conductors.register("c1", NODE, 42)
+    conductors.register("c1", NODE, OwnProcess(42, "7"))
     assert conductors.alive(60)
     old = update(table).values(beat_at=now() - timedelta(hours=1))
     kit.database.write(lambda c: c.execute(old))
     assert not conductors.alive(60)
-    conductors.beat("c1", NODE, 42)
+    conductors.beat("c1", NODE, OwnProcess(42, "7"))
     assert conductors.alive(60)
     [conductor] = conductors.all()
     assert (conductor.id, conductor.node, conductor.pid) == ("c1", NODE.name, 42)
@@ -40,10 +40,10 @@ def test_a_conductor_is_alive_while_it_gives_signs_of_life(kit):
 
 def test_a_conductor_that_the_store_has_forgotten_enters_itself_again(kit):
     conductors = Conductors(kit.database)
-    conductors.register("c1", NODE, 42)
+    conductors.register("c1", NODE, OwnProcess(42, "7"))
     conductors.remove("c1")
     for _ in range(2):
-        conductors.beat("c1", NODE, 42)
+        conductors.beat("c1", NODE, OwnProcess(42, "7"))
     assert conductors.alive(60)
     assert [(c.id, c.pid) for c in conductors.all()] == [("c1", 42)]
 
@@ -121,7 +121,10 @@ def test_sealed_keys_come_back_byte_for_byte_until_they_are_deleted(kit):
     ],
 )
 def test_a_store_that_cannot_be_reached_says_so_and_no_more(url, why, tmp_path):
-    store = DrivenExecutions(Database(url.format(folder=tmp_path)))
+    folder = tmp_path / "database"
+    store = DrivenExecutions(Database(url.format(folder=folder)))
+    folder.unlink(missing_ok=True)
+    folder.mkdir()  # in the place of a file that was there at the start
     for attempt in (
         lambda: store.get("x"),
         lambda: store.renew("x", 1.0),

@@ -97,6 +97,19 @@ def process_stat(pid: int) -> list[str]:
     return read_kernel(f"/proc/{pid}/stat").rpartition(")")[2].split()
 
 
+def start_ticks(pid: int) -> str | None:
+    """Return when a process was started, in clock ticks of the machine; None if it has ended.
+
+    One whose end its parent did not take note of yet has ended, too. Source: proc(5), fields 3 and
+    22 of ``/proc/[pid]/stat``.
+    """
+    try:
+        fields = process_stat(pid)
+    except (FileNotFoundError, ProcessLookupError):
+        return None
+    return None if fields[0] in "ZX" else fields[19]
+
+
 def read_kernel(path: str, *, whole: bool = False) -> str:
     """Read a file that the kernel makes at each look: proc(5).
 
