@@ -464,6 +464,9 @@ class Task:
         run: Number of its run: 0 is the one that the workflow has of it, and each that was asked
             for by name has one more.
         continued_from: Id of the execution in which it came to this, where that is an earlier one.
+        waits_for: What it waits for, where that is known: ``kind`` (``processors``, ``memory``,
+            ``pool``, ``turn``, ``queue``, ``retry`` or ``tasks``), ``reason`` in words, and of a
+            retry ``until`` (RFC 3339), of other tasks ``tasks`` (some of their names).
         cpu_seconds, cpu_percent, memory_bytes, memory_peak_bytes: As in :class:`Usage`, of the last
             attempt; orchestrators tell them by :attr:`Observation.usage`.
     """
@@ -479,6 +482,7 @@ class Task:
     title: str | None = None
     run: int = 0
     continued_from: str | None = None
+    waits_for: JSON = None
     cpu_seconds: float | None = None
     cpu_percent: float | None = None
     memory_bytes: int | None = None

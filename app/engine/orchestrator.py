@@ -9,8 +9,11 @@ from dataclasses import dataclass
 from functools import partial
 from pathlib import Path
 
+import structlog
+
 from app.caching import SharedReads
 from app.clients.orchestrator import Capability, Context, Keeping, Orchestrator
+from app.cores import find_cores
 from app.domain import (
     JSON,
     Carried,
@@ -55,6 +58,8 @@ from app.store.standing import Along
 from app.store.task_cursors import TaskCursors
 from app.store.task_wishes import TaskWishes
 from app.store.uploads import Quota, UploadedDefinitions
+
+log = structlog.get_logger(__name__)
 
 _HOMES = "workflows"
 """Among the folders of executions, whose names are ids."""
@@ -256,9 +261,23 @@ class EngineOrchestrator(Orchestrator):
 
     def listen(self, wake: Callable[[str], None]) -> None:
         """Wake an execution when a job wrote or ended, or when there is room for its tasks."""
+        self._tell_of_processors()
         self._machine.launcher.listen(wake)
         self._machine.slots.listen(wake)
         self._machine.watch.listen(wake)
+
+    def _tell_of_processors(self) -> None:
+        """Say how many processors running tasks share, and why not more."""
+        if self._machine.slots.elsewhere:
+            return
+        usable = find_cores()
+        log.info(
+            "running tasks share processors",
+            orchestrator=self.name,
+            processors=self._machine.slots.cpus,
+            usable=usable.number,
+            because=usable.source,
+        )
 
     def upload(
         self,

@@ -232,6 +232,10 @@ class Progress:
         self._fresh.clear()
         return self._ready
 
+    def held_up(self) -> list[str]:
+        """List the tasks of which it is noted what they wait for, see :attr:`TaskState.waits`."""
+        return [name for name, task in self._tasks.items() if task.waits is not None]
+
     def next_retry(self) -> float | None:
         """Return when the next task may begin again, seconds since the epoch."""
         while self._later and not self._is_pending(self._later[0][1]):

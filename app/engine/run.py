@@ -53,10 +53,11 @@ from app.engine.launchers.base import (
     pauser,
 )
 from app.engine.levels import level_of
-from app.engine.model import StepDefinition, StepType
+from app.engine.model import Resources, StepDefinition, StepType
 from app.engine.progress import Progress
-from app.engine.slots import Slots
+from app.engine.slots import Lack, Slots
 from app.engine.task_state import TaskState, moment
+from app.engine.waiting import TELL_SECONDS, forget_waits, note_waits
 from app.engine.watch import JobWatch
 from app.engine.wishes import follow
 from app.errors import InvalidRequest, SlipwayError, UpstreamError, UpstreamRefused
@@ -135,6 +136,7 @@ class Run:
         self._usage: dict[str, Usage] = {}
         self._actions: list[Callable[[], None]] = []
         self._told_to_end: Collection[str] = ()
+        self._stopped: set[str] = set()  # tasks that stand still, and have no processors
 
     def advance(self) -> Observation:
         """Read output, note ends, follow the user's wish, and prepare what can begin.
@@ -203,11 +205,19 @@ class Run:
         for name, state in self._ask().items():
             self._look(self._steps[name], self._progress.changing(name), state)
         self._measure()
-        self._machine.slots.confirm(
-            self._execution.id,
-            {name: self._steps[name].resources for name in self._progress.having(*BEGUN)},
-            owner=self._execution.owner,
-        )
+        self._share_out()
+
+    def _share_out(self) -> None:
+        """Keep what running tasks take, and free what those that stand still do not use."""
+        slots, taken = self._machine.slots, self._resources(self._progress.having(*BEGUN))
+        running = {n: resources for n, resources in taken.items() if n not in self._stopped}
+        slots.confirm(self._execution.id, running, owner=self._execution.owner)
+        if self._desired is DesiredState.PAUSE:
+            stopped = {name: taken[name] for name in self._stopped}
+            slots.stop(self._execution.id, stopped, owner=self._execution.owner)
+
+    def _resources(self, names: Collection[str]) -> dict[str, Resources]:
+        return {name: self._steps[name].resources for name in names}
 
     def _measure(self) -> None:
         """Note what running commands take: soon after their beginning, then now and then."""
@@ -412,16 +422,33 @@ class Run:
         paused = self._desired is DesiredState.PAUSE
         if state.phase not in _ALIVE or self._desired is DesiredState.CANCEL:
             return
-        task = self._progress.move(step.id, TaskStatus.PAUSED if paused else TaskStatus.RUNNING)
+        task = self._progress[step.id]
+        if self._gave_up_processors(task, state):
+            self._stopped.add(step.id)  # and goes on when it has them again: see _resume
+            return
+        self._progress.move(step.id, TaskStatus.PAUSED if paused else TaskStatus.RUNNING)
         if state.pause_asked != paused:
             launcher = pauser(self._launcher)
             folder = self._job_folder(step, task)
             self._do_later(folder, partial(launcher.pause if paused else launcher.resume, folder))
 
+    def _gave_up_processors(self, task: TaskState, state: JobState) -> bool:
+        stands_still = task.status is TaskStatus.PAUSED and state.pause_asked
+        return stands_still and not self._machine.slots.elsewhere
+
+    def _resume(self, step: StepDefinition) -> None:
+        """Let a task go on that has its processors again."""
+        self._stopped.discard(step.id)
+        task = self._progress.move(step.id, TaskStatus.RUNNING)
+        task.waits = None
+        folder = self._job_folder(step, task)
+        self._do_later(folder, partial(pauser(self._launcher).resume, folder))
+
     def _note_pause(self) -> None:
         paused = self._desired is DesiredState.PAUSE
         if paused != self._progress.paused:
             self._progress.paused = paused
+            forget_waits(self._progress)
             self._remark(Level.INFO, f"Execution {'paused' if paused else 'resumed'}")
 
     def _skip(self) -> None:
@@ -434,16 +461,42 @@ class Run:
 
     def _start_ready(self) -> None:
         now, until = time.time(), time.monotonic() + _STARTING_SECONDS
-        ready = self._progress.ready(now)
-        granted = self._machine.slots.take(self._execution.id, ready, owner=self._execution.owner)
+        wanted = {**self._resources(self._stopped), **self._startable(now)}
+        granted = self._machine.slots.take(
+            self._execution.id, wanted, owner=self._execution.owner, stopped=self._stopped
+        )
         next_retry = self._progress.next_retry()
         if next_retry is not None:
             self._wait = min(self._wait, max(0.0, next_retry - now))
         for name in granted:
+            if name in self._stopped:
+                self._resume(self._steps[name])
+                continue
             self._start(self._steps[name])
             if time.monotonic() > until:  # expressions took long; others have their turn
                 self._wait = 0.0
                 return
+        self._entries += note_waits(
+            self._progress, self._machine.slots.held_up(self._execution.id, TELL_SECONDS), self._why
+        )
+
+    def _startable(self, now: float) -> Mapping[str, Resources]:
+        """Return what the tasks that can begin take; those that never can fail."""
+        ready = self._progress.ready(now)
+        beyond = {name: why for name, r in ready.items() if (why := self._machine.slots.beyond(r))}
+        for name, why in beyond.items():
+            self._refuse_for_good(self._steps[name], why)
+        return ready
+
+    def _refuse_for_good(self, step: StepDefinition, why: str) -> None:
+        """Fail a task that cannot be begun here, however often that is tried."""
+        task = self._progress.move(step.id, TaskStatus.FAILED)
+        task.error = f"resources: {why}"
+        task.finished_at = time.time()
+        self._remark(Level.ERROR, f"Task '{step.id}' failed: {task.error}", step)
+
+    def _why(self, name: str) -> tuple[Lack, str]:
+        return self._machine.slots.lack(self._execution.id, name, self._steps[name].resources)
 
     def _start(self, step: StepDefinition) -> None:
         task = self._progress.begin(step.id, time.time())

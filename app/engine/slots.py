@@ -8,6 +8,7 @@ import time
 from collections import Counter
 from collections.abc import Callable, Collection, Mapping
 from dataclasses import dataclass, field
+from enum import StrEnum
 from itertools import islice
 from typing import Final
 
@@ -25,23 +26,45 @@ _LOOK_AHEAD: Final = 16
 _Key = tuple[str, str]
 
 
+class Lack(StrEnum):
+    """What there is not enough of for a task."""
+
+    PROCESSORS = "processors"
+    MEMORY = "memory"
+    POOL = "pool"
+    TURN = "turn"
+    """There would be enough, but others come first."""
+
+
 @dataclass(slots=True)
 class _Held:
+    """What a task has.
+
+    Attributes:
+        until: When it is dropped, unless somebody confirms it.
+        stopped: The task stands still: it has its memory, and no processor.
+    """
+
     owner: str
     resources: Resources
     until: float
+    stopped: bool = False
+
+
+@dataclass(frozen=True, slots=True)
+class _Wait:
+    """A task in the queue of its owner, and since when on the monotonic clock."""
+
+    owner: str
+    since: float
 
 
 @dataclass(slots=True)
 class _Part:
-    """What one execution holds, and what it waits for, by task.
-
-    Attributes:
-        waiting: Owners in whose queue the tasks are.
-    """
+    """What one execution holds, and what it waits for, by task."""
 
     held: dict[str, _Held] = field(default_factory=dict)
-    waiting: dict[str, str] = field(default_factory=dict)
+    waiting: dict[str, _Wait] = field(default_factory=dict)
 
 
 class Slots:
@@ -55,6 +78,9 @@ class Slots:
     It holds nothing that cannot be rebuilt from the running tasks. A reservation must be confirmed
     while its task runs. One that nobody confirms for a minute is dropped, and an offer after
     seconds, so an execution that moved elsewhere leaves nothing behind.
+
+    A task that stands still gives its processors back and keeps its memory, as jobs do that Slurm
+    or PBS suspends; it takes them again, by a turn as all others, before it goes on.
 
     Args:
         cpus: Processors to share.
@@ -76,20 +102,83 @@ class Slots:
         self._lock = threading.Lock()
         self._wake: Callable[[str], None] = lambda _id: None
 
+    @property
+    def cpus(self) -> int:
+        """Processors to share, or jobs of a pool."""
+        return self._cpus
+
+    @property
+    def elsewhere(self) -> bool:
+        """Whether tasks run in a pool of its own, and are merely counted."""
+        return self._by_job
+
+    def beyond(self, wanted: Resources) -> str | None:
+        """Return why a task can never have what it takes; None if it can.
+
+        Args:
+            wanted: What it takes.
+        """
+        share = self._share(wanted)
+        if share.cpus > self._cpus:
+            return f"it asks for {share.cpus} processors, and all tasks together have {self._cpus}"
+        if self._memory_bytes is not None and share.memory_bytes > self._memory_bytes:
+            together = f"all tasks together have {self._memory_bytes}"
+            return f"it asks for {share.memory_bytes} bytes of memory, and {together}"
+        return None
+
+    def held_up(self, execution_id: str, seconds: float) -> list[str]:
+        """List the tasks of an execution that have waited for so long, the first one first."""
+        latest = time.monotonic() - seconds
+        with self._lock:
+            part = self._parts.get(execution_id)
+            waiting = part.waiting if part else {}
+            return [task for task, wait in waiting.items() if wait.since <= latest]
+
+    def lack(self, execution_id: str, task: str, wanted: Resources) -> tuple[Lack, str]:
+        """Return what a task waits for, and that in words.
+
+        Args:
+            execution_id: The execution.
+            task: The task.
+            wanted: What it takes.
+        """
+        share = self._share(wanted)
+        with self._lock:
+            part = self._parts.get(execution_id)
+            stopped = part is not None and task in part.held
+            used, limit = self._used, self._memory_bytes
+        if share.cpus > self._cpus - used.cpus:
+            taken = f"{used.cpus} of {self._cpus} are taken"
+            if self._by_job:
+                return Lack.POOL, f"room for another job where it runs; {taken}"
+            noun = "a processor" if share.cpus == 1 else f"{share.cpus} processors"
+            return Lack.PROCESSORS, f"{noun}; {taken}"
+        # What stands still has its memory.
+        if limit is not None and not stopped and share.memory_bytes > limit - used.memory_bytes:
+            taken = f"{used.memory_bytes} of {limit} are taken"
+            return Lack.MEMORY, f"{share.memory_bytes} bytes of memory; {taken}"
+        return Lack.TURN, "its turn; tasks of others come first"
+
     def listen(self, wake: Callable[[str], None]) -> None:
         """Call ``wake(execution_id)`` when something is offered that it waits for."""
         self._wake = wake
 
     def take(
-        self, execution_id: str, wanted: Mapping[str, Resources], *, owner: str = ""
+        self,
+        execution_id: str,
+        wanted: Mapping[str, Resources],
+        *,
+        owner: str = "",
+        stopped: Collection[str] = (),
     ) -> list[str]:
         """Reserve what there is room for; what is not reserved waits, in the order given.
 
         Args:
             execution_id: The execution.
-            wanted: What its tasks that can begin take, all of them, by name; more than there is
-                counts as all there is.
+            wanted: What its tasks that can begin or go on take, all of them, by name. One that
+                takes more than there is waits for ever: see :meth:`beyond`.
             owner: Whose turn they take to get it.
+            stopped: Those of them that stand still, and so have their memory already.
 
         Returns:
             The tasks that have what they take. The others must wait; ``wake`` tells when to ask
@@ -100,12 +189,16 @@ class Slots:
         moment = time.monotonic()
         with self._lock:
             part = self._parts.setdefault(execution_id, _Part())
+            for task in stopped:
+                if task not in part.held:
+                    self._stop(execution_id, task, owner, wanted[task], moment)
             self._queue(execution_id, part, wanted, owner)
             offered = self._offer(moment) if part.waiting else []
             self._asked_at[owner] = moment
-            granted = [task for task in part.held if task in wanted]
-            for task in granted:
+            had = [task for task in part.held if task in wanted]
+            for task in had:
                 part.held[task].until = moment + _FORGET_SECONDS
+            granted = [task for task in had if not part.held[task].stopped]
         self._tell(offered, but=execution_id)
         return granted
 
@@ -125,13 +218,40 @@ class Slots:
         with self._lock:
             known = self._parts.setdefault(execution_id, _Part()).held
             for task, resources in running.items():
-                if task in known:
+                if task in known and not known[task].stopped:
                     known[task].until = moment + _FORGET_SECONDS
                 else:
                     self._leave(execution_id, task)
+                    self._release(execution_id, task)
                     held = _Held(owner, self._share(resources), moment + _FORGET_SECONDS)
                     self._hold(execution_id, task, held)
             self._asked_at[owner] = moment
+
+    def stop(self, execution_id: str, stopped: Mapping[str, Resources], *, owner: str = "") -> None:
+        """Take processors back from tasks that stand still; idempotent. They keep their memory.
+
+        Args:
+            execution_id: The execution.
+            stopped: What its tasks that stand still take while they run, by name.
+            owner: Whose they are.
+        """
+        if not stopped:
+            return
+        moment = time.monotonic()
+        with self._lock:
+            for task, resources in stopped.items():
+                self._leave(execution_id, task)
+                self._stop(execution_id, task, owner, resources, moment)
+            offered = self._offer(moment)
+        self._tell(offered)
+
+    def _stop(
+        self, execution_id: str, task: str, owner: str, resources: Resources, moment: float
+    ) -> None:
+        """Let a task have nothing but its memory; the lock is held."""
+        self._release(execution_id, task)
+        kept = Resources(cpus=0, memory_bytes=self._share(resources).memory_bytes)
+        self._hold(execution_id, task, _Held(owner, kept, moment + _FORGET_SECONDS, stopped=True))
 
     def give_back(self, execution_id: str, task: str) -> None:
         """End a reservation, or the wait for one; idempotent."""
@@ -163,13 +283,15 @@ class Slots:
         self, execution_id: str, part: _Part, wanted: Mapping[str, Resources], owner: str
     ) -> None:
         """Queue the tasks up that neither hold nor wait; the lock is held."""
-        new = wanted.keys() - part.waiting.keys() - part.held.keys()
+        stopped = {task for task, held in part.held.items() if held.stopped}
+        new = wanted.keys() - part.waiting.keys() - (part.held.keys() - stopped)
         if not new:
             return
-        queue = self._queues.setdefault(owner, {})
+        queue, moment = self._queues.setdefault(owner, {}), time.monotonic()
         for task in filter(new.__contains__, wanted):
-            part.waiting[task] = owner
-            queue[execution_id, task] = self._share(wanted[task])
+            part.waiting[task] = _Wait(owner, moment)
+            share = self._share(wanted[task])
+            queue[execution_id, task] = Resources(share.cpus) if task in stopped else share
 
     def _share(self, wanted: Resources) -> Resources:
         """Return what a task takes of what is shared here."""
@@ -180,12 +302,12 @@ class Slots:
     def _leave(self, execution_id: str, task: str) -> None:
         """Take a task out of the queue, if it is in one; the lock is held."""
         part = self._parts.get(execution_id)
-        owner = part.waiting.pop(task, None) if part else None
-        if owner is not None:
-            queue = self._queues[owner]
+        wait = part.waiting.pop(task, None) if part else None
+        if wait is not None:
+            queue = self._queues[wait.owner]
             del queue[execution_id, task]
             if not queue:
-                del self._queues[owner]
+                del self._queues[wait.owner]
 
     def _hold(self, execution_id: str, task: str, held: _Held) -> None:
         """Note a reservation; the lock is held."""
@@ -212,6 +334,8 @@ class Slots:
             self._used.cpus + sign * held.resources.cpus,
             self._used.memory_bytes + sign * held.resources.memory_bytes,
         )
+        if held.stopped:  # who has nothing that runs is one who has nothing
+            return
         self._busy[held.owner] += sign
         if not self._busy[held.owner]:
             del self._busy[held.owner]
@@ -241,12 +365,16 @@ class Slots:
         while (found := self._next()) is not None:
             owner, key = found
             queue = self._queues.pop(owner)
-            held = _Held(owner, queue.pop(key), moment + _OFFER_SECONDS)
+            share = queue.pop(key)
             if queue:  # behind all others
                 self._queues[owner] = queue
             execution_id, task = key
-            del self._parts[execution_id].waiting[task]
-            self._hold(execution_id, task, held)
+            part = self._parts[execution_id]
+            del part.waiting[task]
+            if task in part.held:  # it stood still, and goes on with the memory that it has
+                share = Resources(share.cpus, part.held[task].resources.memory_bytes)
+                self._release(execution_id, task)
+            self._hold(execution_id, task, _Held(owner, share, moment + _OFFER_SECONDS))
             offered.append(key)
         return offered
 
@@ -261,7 +389,7 @@ class Slots:
             # lately and has none, is expected back.
             free = cpus - 1 if expected and owner in self._busy else cpus
             for key, wanted in islice(queue.items(), _LOOK_AHEAD):
-                if min(wanted.cpus, self._cpus) <= free and self._has_memory(wanted):
+                if wanted.cpus <= free and self._has_memory(wanted):
                     return owner, key
         return None
 
@@ -269,4 +397,4 @@ class Slots:
         limit = self._memory_bytes
         if limit is None:
             return True
-        return self._used.memory_bytes + min(wanted.memory_bytes, limit) <= limit
+        return self._used.memory_bytes + wanted.memory_bytes <= limit

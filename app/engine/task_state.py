@@ -28,6 +28,7 @@ class TaskState:
         lost_at: When it was seen that the records are of no use, though the job still runs.
         outputs: Number of outputs that a success left.
         queued: Why its job waits in a queue of the launcher; None if it does not.
+        waits: What it waits for of what others have, as in :attr:`app.domain.Task.waits_for`.
         started_at: When the command itself began, seconds since the epoch.
         retry_at: When the next attempt may begin, seconds since the epoch.
         tail: The last lines of output, for the reason of a failure.
@@ -49,6 +50,7 @@ class TaskState:
     lost_at: float | None = None
     outputs: int | None = None
     queued: str | None = None
+    waits: JSON = None
     earlier: int = 0
     run: int = 0
     asked: bool = False
@@ -94,7 +96,18 @@ class TaskState:
             error=self.error,
             run=self.run,
             continued_from=self.origin,
+            waits_for=self._waits_for(),
         )
+
+    def _waits_for(self) -> JSON:
+        """Return what it waits for, as readers see it; None if for nothing that is known."""
+        if self.queued is not None and self.status is TaskStatus.RUNNING:
+            return {"kind": "queue", "reason": self.queued}
+        if self.status not in (TaskStatus.PENDING, TaskStatus.PAUSED):
+            return None
+        if self.waits is None and self.retry_at is not None:
+            return {"kind": "retry", "reason": "its next attempt", "until": _iso(self.retry_at)}
+        return self.waits
 
     def begin_attempt(self, now: float) -> None:
         """Forget what the attempt before left.
@@ -106,7 +119,7 @@ class TaskState:
         self.starts = self.offset = 0
         self.begun_at = now
         self.started_at = self.finished_at = self.retry_at = None
-        self.exit_code = self.error = self.process = self.lost_at = self.queued = None
+        self.exit_code = self.error = self.process = self.lost_at = self.queued = self.waits = None
         self.tail = []
 
     def begin_run(self, number: int) -> None:
@@ -127,6 +140,12 @@ class TaskState:
 
 
 _DEFAULTS = asdict(TaskState())
+
+
+def _iso(seconds: float) -> str:
+    """Write a moment as RFC 3339 has it, in UTC with milliseconds."""
+    at = datetime.fromtimestamp(seconds, UTC)
+    return at.isoformat(timespec="milliseconds").replace("+00:00", "Z")
 
 
 def moment(seconds: float | None) -> datetime | None:

@@ -308,6 +308,7 @@ def _intent(
         inputs=inputs,
         steps=[step.name for step in resolved.description.steps],
         titles={step.name: step.title for step in resolved.description.steps if step.title},
+        needs={step.name: step.needs for step in resolved.description.steps if step.needs},
         reference=resolved.reference,
     )
 

@@ -112,6 +112,7 @@ class Intent:
     Attributes:
         steps: Names of the steps, in order.
         titles: Names of steps for people, by name, of those that have another one.
+        needs: Names of the steps that one waits for, by name, of those that wait for any.
         held_back: What its orchestrator needs where some of its tasks are not to run.
         leads: It becomes the current execution of the workflow, which stands.
         version: Of that workflow, as it was read; None for whatever it is.
@@ -136,6 +137,7 @@ class Intent:
     reference: JSON = None
     most_open: int | None = None
     titles: Mapping[str, str] = field(default_factory=dict)
+    needs: Mapping[str, Sequence[str]] = field(default_factory=dict)
     held_back: Carried | None = None
     leads: bool = False
     version: int | None = None
@@ -270,7 +272,7 @@ class Launches:
         }
         row = _add(connection, values, notify=bool(kinds))
         if continued is None:
-            task_rows.add(connection, row.number, intent.steps, intent.titles)
+            task_rows.add(connection, row.number, intent.steps, intent.titles, intent.needs)
         else:
             task_rows.take_over(connection, row.number, ended.number, continued.execution_id)
             task_rows.renew(connection, row.number, continued.run)

@@ -203,6 +203,8 @@ tasks = Table(
     # Number of its run, and the earlier execution in which it came to what it is.
     Column("run", Integer, nullable=False, server_default=text("0")),
     Column("continued_from", String(64)),
+    # What it waits for, where that is known: `app.domain.Task.waits_for`.
+    Column("waits_for", Json),
     # What its orchestrator remembers of it between two looks, as executions have one; no list and
     # no reader loads it.
     Column("cursor", Json),

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 from collections.abc import Mapping, Sequence
 from dataclasses import fields
 from types import MappingProxyType
@@ -18,6 +19,7 @@ from app.store.schema import tasks
 TASK_FIELDS = tuple(f.name for f in fields(Task))
 NAME_LENGTH = 255
 _FEW = 100
+_NAMED = 10
 _AT_ONCE = 500
 _USAGE_FIELDS = tuple(f.name for f in fields(Usage))
 _STATE_FIELDS = tuple(name for name in TASK_FIELDS if name not in {"name", "title", *_USAGE_FIELDS})
@@ -59,6 +61,7 @@ def add(
     number: int,
     names: Sequence[str],
     titles: Mapping[str, str] = MappingProxyType({}),
+    needs: Mapping[str, Sequence[str]] = MappingProxyType({}),
 ) -> None:
     """Write the tasks of a new execution down, in order.
 
@@ -67,6 +70,7 @@ def add(
         number: Number of the execution.
         names: Names of the tasks.
         titles: Names for people, by name, of the tasks that have another one.
+        needs: Which tasks one waits for, by name, where it does.
     """
     pending = str(TaskStatus.PENDING)
     rows: list[tuple[Any, ...]] = [
@@ -80,7 +84,20 @@ def add(
             for row, title in zip(rows, shown, strict=True)
         ]
         columns += ("title",)
+    if needs:
+        waits = (_others(needs[name]) if name in needs else None for name in names)
+        rows = [(*row, other) for row, other in zip(rows, waits, strict=True)]
+        columns += ("waits_for",)
     insert_rows(connection, "tasks", columns, rows)
+
+
+def _others(needed: Sequence[str]) -> str:
+    """Write down that a task waits for others; of very many the first are named."""
+    named = list(needed[:_NAMED])
+    more = f" and {len(needed) - _NAMED} more" if len(needed) > _NAMED else ""
+    reason = f"the tasks that it needs: {', '.join(named)}{more}"
+    waits = {"kind": "tasks", "reason": reason, "tasks": named}
+    return json.dumps(waits, separators=(",", ":"))
 
 
 def take_over(connection: Connection, number: int, ended: int, execution_id: str) -> None:

@@ -154,11 +154,22 @@ def test_no_more_memory_is_promised_than_there_is(bench):
     assert len(flow.launcher.begun) == 3
 
 
-def test_a_task_that_wants_more_than_there_is_gets_all_of_it(bench):
-    greedy = {"id": "greedy", "resources": {"cpus": 64, "memory": "1T"}}
-    flow = bench(steps(greedy), slots=Slots(2, 1024))
+@pytest.mark.parametrize(
+    ("resources", "reason"),
+    [
+        ({"cpus": 64}, "resources: it asks for 64 processors, and all tasks together have 2"),
+        ({"memory": "1T"}, f"resources: it asks for {2**40} bytes of memory"),
+    ],
+)
+def test_a_task_that_wants_more_than_there_is_fails_at_once(bench, resources, reason):
+    greedy = {"id": "greedy", "resources": resources, "retries": 9, "retry_delay": "1h"}
+    flow = bench(steps(greedy, {"id": "after", "needs": ["greedy"]}, "x"), slots=Slots(2, 1024))
     flow.look()
-    assert flow.launcher.running == {"greedy"}
+    assert flow.launcher.running == {"x"}
+    assert flow.shown["after"] is SKIPPED
+    assert flow.tasks["greedy"].error.startswith(reason)
+    flow.launcher.finish("x")
+    assert reason in flow.finish().error
 
 
 def test_an_execution_that_waits_for_room_is_woken_when_there_is_some(bench):

@@ -8,7 +8,7 @@ import time
 import pytest
 
 from app.engine.model import Resources
-from app.engine.slots import Slots
+from app.engine.slots import Lack, Slots
 
 ONE = Resources(cpus=1)
 
@@ -42,13 +42,101 @@ def test_without_a_limit_memory_does_not_count():
     assert take(slots, "b", Resources(memory_bytes=10**18))
 
 
-@pytest.mark.parametrize("wanted", [Resources(cpus=99), Resources(memory_bytes=10**18)])
-def test_more_than_there_is_counts_as_all_there_is(wanted):
+@pytest.mark.parametrize(
+    ("wanted", "reason"),
+    [
+        (Resources(cpus=3), "it asks for 3 processors, and all tasks together have 2"),
+        (Resources(cpus=1, tasks=3), "it asks for 3 processors"),
+        (Resources(memory_bytes=1001), "it asks for 1001 bytes of memory"),
+    ],
+)
+def test_more_than_there_is_is_never_given(wanted, reason):
     slots = Slots(2, 1000)
-    assert take(slots, "greedy", wanted)
-    assert not take(slots, "next", Resources(cpus=2, memory_bytes=1))
-    slots.give_back("e1", "greedy")
-    assert take(slots, "next", Resources(cpus=2, memory_bytes=1))
+    assert slots.beyond(wanted).startswith(reason)
+    assert not take(slots, "greedy", wanted)
+    assert take(slots, "next", Resources(cpus=2, memory_bytes=1000)), "nobody waits for it"
+
+
+def test_what_fits_alone_is_never_beyond():
+    assert Slots(2, 1000).beyond(Resources(cpus=2, memory_bytes=1000)) is None
+    assert Slots(2, None).beyond(Resources(memory_bytes=10**18)) is None
+    assert Slots(2, None, by_job=True).beyond(Resources(cpus=99, memory_bytes=10**18)) is None
+
+
+def test_what_stands_still_has_its_memory_and_no_processor():
+    slots, both = Slots(1, 1000), Resources(memory_bytes=600)
+    assert take(slots, "first", both)
+    slots.stop("e1", {"first": both})
+    assert not take(slots, "second", both), "its memory is not free"
+    assert slots.lack("e1", "second", both)[0] is Lack.MEMORY
+    assert take(slots, "third", Resources(memory_bytes=400))
+    assert not slots.take("e1", {"first": both}, stopped=["first"])
+    assert slots.lack("e1", "first", both)[0] is Lack.PROCESSORS
+    slots.give_back("e1", "third")
+    assert slots.take("e1", {"first": both}, stopped=["first"]) == ["first"]
+    slots.keep_only("e1", ["first"])
+    slots.give_back("e1", "first")
+    assert take(slots, "last", Resources(memory_bytes=1000)), "all of it came back"
+
+
+def test_what_stands_still_gives_way_to_who_waits_and_comes_back_in_turn():
+    woken = []
+    slots = Slots(1, None)
+    slots.listen(woken.append)
+    one = Resources()
+    assert slots.take("e1", {"a": one}, owner="alice") == ["a"]
+    assert slots.take("e2", {"b": one}, owner="bob") == []
+    slots.stop("e1", {"a": one}, owner="alice")
+    assert woken == ["e2"]
+    assert slots.take("e2", {"b": one}, owner="bob") == ["b"]
+    assert slots.take("e1", {"a": one}, owner="alice", stopped=["a"]) == []
+    slots.give_back("e2", "b")
+    assert woken == ["e2", "e1"]
+    assert slots.take("e1", {"a": one}, owner="alice", stopped=["a"]) == ["a"]
+    slots.confirm("e1", {"a": one}, owner="alice")
+    assert slots.take("e2", {"c": one}, owner="bob") == []
+
+
+def test_what_stood_still_before_a_restart_has_its_memory_from_the_first_question():
+    slots, large = Slots(1, 1000), Resources(memory_bytes=900)
+    assert take(slots, "other")
+    assert not slots.take("e1", {"a": large}, stopped=["a"])
+    assert slots.lack("e1", "b", Resources(memory_bytes=200))[0] is Lack.PROCESSORS
+    slots.give_back("e1", "other")
+    assert slots.take("e1", {"a": large}, stopped=["a"]) == ["a"]
+    assert not take(slots, "b", Resources(cpus=0, memory_bytes=200))
+
+
+def test_who_only_has_what_stands_still_counts_as_one_who_has_nothing():
+    slots, one = Slots(2, None), Resources()
+    assert slots.take("e1", {"a": one, "b": one}, owner="alice") == ["a", "b"]
+    slots.stop("e1", {"a": one, "b": one}, owner="alice")
+    assert slots.take("e2", {"c": one, "d": one}, owner="alice") == ["c", "d"]
+
+
+@pytest.mark.parametrize(
+    ("slots", "wanted", "lack", "words"),
+    [
+        (Slots(2, None), Resources(cpus=2), Lack.PROCESSORS, "2 processors; 1 of 2 are taken"),
+        (Slots(1, None), Resources(), Lack.PROCESSORS, "a processor; 1 of 1 are taken"),
+        (
+            Slots(3, 100),
+            Resources(memory_bytes=51),
+            Lack.MEMORY,
+            "51 bytes of memory; 50 of 100 are taken",
+        ),
+        (
+            Slots(1, None, by_job=True),
+            Resources(cpus=9),
+            Lack.POOL,
+            "room for another job where it runs; 1 of 1 are taken",
+        ),
+        (Slots(3, None), Resources(), Lack.TURN, "its turn; tasks of others come first"),
+    ],
+)
+def test_it_is_told_what_a_task_waits_for(slots, wanted, lack, words):
+    assert take(slots, "other", Resources(memory_bytes=50))
+    assert slots.lack("e1", "task", wanted) == (lack, words)
 
 
 def test_taking_again_confirms_and_takes_no_more():

@@ -5,8 +5,28 @@ from __future__ import annotations
 import marshmallow as ma
 from marshmallow import fields
 
+from app.domain import JSON, Task
 from app.resources._api import Timestamp
 from app.resources._serialiser import Serialiser
+
+
+class WaitingSchema(ma.Schema):
+    """What a task waits for."""
+
+    kind = fields.String(
+        required=True,
+        validate=ma.validate.OneOf(
+            ["processors", "memory", "pool", "turn", "queue", "retry", "tasks"]
+        ),
+        metadata={
+            "description": "`processors` and `memory` of the machine, `pool`: room for another job "
+            "elsewhere, `turn`: others come first, `queue` of a batch system, `retry`: the time of "
+            "the next attempt, `tasks` that it needs"
+        },
+    )
+    reason = fields.String(required=True, metadata={"description": "The same in words"})
+    until = Timestamp(metadata={"description": "When a retry begins"})
+    tasks = fields.List(fields.String(), metadata={"description": "Some of the tasks"})
 
 
 class TaskSchema(ma.Schema):
@@ -38,6 +58,11 @@ class TaskSchema(ma.Schema):
             "its log are there"
         },
     )
+    waits_for = fields.Nested(
+        WaitingSchema,
+        allow_none=True,
+        metadata={"description": "What it waits for, where that is known; null: for nothing"},
+    )
     cpu_seconds = fields.Float(
         allow_none=True,
         metadata={"description": "Processor time of its whole process tree; null: not known"},
@@ -55,4 +80,9 @@ class TaskSchema(ma.Schema):
     )
 
 
-task_json = Serialiser(TaskSchema)
+def _waits_for(task: Task) -> JSON:
+    """Return what a task waits for; one that was given up from outside waits no more."""
+    return None if task.status.final else task.waits_for
+
+
+task_json = Serialiser(TaskSchema, waits_for=_waits_for)
