@@ -7,6 +7,7 @@ answered something that makes no sense.
 
 from __future__ import annotations
 
+import ssl
 import time
 from collections.abc import Iterator, Mapping
 from contextlib import closing, contextmanager
@@ -27,6 +28,7 @@ from app.errors import (
     ConfigError,
     UpstreamError,
     UpstreamGarbled,
+    UpstreamRefused,
     UpstreamTimeout,
     UpstreamUnreachable,
 )
@@ -59,6 +61,7 @@ ERRORS: Mapping[type[Exception], type[UpstreamError]] = {
     requests_errors.RequestException: UpstreamTimeout,
     urllib3_errors.ReadTimeoutError: UpstreamTimeout,
     urllib3_errors.HTTPError: UpstreamTimeout,
+    OSError: UpstreamTimeout,
     # Answered.
     requests_errors.ContentDecodingError: UpstreamGarbled,
     requests_errors.HTTPError: UpstreamGarbled,
@@ -106,7 +109,7 @@ class HttpSession(requests.Session):
         max_body_bytes: Largest body, decoded, to accept.
 
     Raises:
-        ConfigError: The file of CA certificates does not exist.
+        ConfigError: The file of CA certificates does not exist, or holds none.
     """
 
     def __init__(
@@ -121,8 +124,9 @@ class HttpSession(requests.Session):
         max_body_bytes: int = 64 * _MIB,
     ) -> None:
         super().__init__()
-        if isinstance(verify, str) and not Path(verify).exists():
-            raise ConfigError(f"The file of CA certificates '{verify}' does not exist.")
+        fault = _trust_fault(verify)
+        if fault is not None:
+            raise ConfigError(fault)
         self.upstream = upstream
         self.verify = verify
         self.trust_env = False
@@ -134,6 +138,20 @@ class HttpSession(requests.Session):
         for scheme in ("http://", "https://"):
             self.mount(scheme, adapter)
         self._follow_redirects = follow_redirects
+
+    def request(self, *args: Any, **kwargs: Any) -> requests.Response:
+        """Make and send a request.
+
+        Raises:
+            UpstreamRefused: It cannot be made.
+            UpstreamError: As for :meth:`send`.
+        """
+        try:
+            return super().request(*args, **kwargs)
+        except (requests.RequestException, ValueError):
+            pass  # it quotes the malformed header or address, and so perhaps a secret
+        text = f"The request to {self.upstream} cannot be made; is a credential malformed?"
+        raise UpstreamRefused(text)
 
     def send(self, request: requests.PreparedRequest, **kwargs: Any) -> requests.Response:
         """Send a request and read the whole answer.
@@ -171,7 +189,11 @@ class _BoundedAdapter(HTTPAdapter):
     def send(self, request: requests.PreparedRequest, **kwargs: Any) -> requests.Response:  # type: ignore[override]
         kwargs["timeout"] = kwargs.get("timeout") or self._timeout
         kwargs["stream"] = True
-        response = super().send(request, **kwargs)
+        try:
+            response = super().send(request, **kwargs)
+        except OSError as exc:  # the base of what requests raises, too
+            self._explain(exc, kwargs.get("verify"))
+            raise
         try:
             body = self._read(response)
         except BaseException:
@@ -179,6 +201,23 @@ class _BoundedAdapter(HTTPAdapter):
             raise
         response.raw = BytesIO(body)
         return response
+
+    def _explain(self, exc: OSError, verify: Any) -> None:
+        """Raise what is wrong where nothing was sent for want of certificates to trust.
+
+        Their file is read for each new connection, and may be away for a moment.
+        """
+        if isinstance(exc, requests.RequestException) and not isinstance(
+            exc, requests_errors.SSLError
+        ):
+            return
+        fault = _trust_fault(verify)
+        if fault is not None:
+            raise UpstreamUnreachable(
+                f"{self._upstream} cannot be reached: {fault}",
+                detail=f"{type(exc).__name__}: {exc}",
+                retry_after_seconds=_RETRY_AFTER_SECONDS,
+            ) from exc
 
     def _read(self, response: requests.Response) -> bytes:
         """Read as the bytes come in: one that trickles must not outlast the timeout."""
@@ -208,17 +247,37 @@ class _OneShotAdapter(BaseAdapter):
         """Nothing stays open."""
 
 
+def _trust_fault(verify: Any) -> str | None:
+    """Return what is wrong with the file (or folder) of CA certificates; None where all is well."""
+    if not isinstance(verify, str):
+        return None
+    name = f"The file of CA certificates '{verify}'"
+    path = Path(verify)
+    try:
+        if path.is_dir():
+            next(path.iterdir(), None)
+        else:
+            ssl.SSLContext(ssl.PROTOCOL_TLS_CLIENT).load_verify_locations(verify)
+    except FileNotFoundError:
+        return f"{name} does not exist."
+    except ssl.SSLError:
+        return f"{name} holds no certificates that can be read."
+    except (OSError, ValueError) as exc:
+        return f"{name} cannot be read: {getattr(exc, 'strerror', None) or exc}."
+    return None
+
+
 @contextmanager
 def upstream_errors(upstream: str) -> Iterator[None]:
-    """Translate what requests and urllib3 raise; the original is the cause."""
+    """Translate what requests, urllib3 and the system raise; the original is the cause."""
     try:
         yield
-    except (requests.RequestException, urllib3_errors.HTTPError) as exc:
+    except (requests.RequestException, urllib3_errors.HTTPError, OSError) as exc:
         raise translate(exc, upstream) from exc
 
 
 def translate(exc: Exception, upstream: str) -> UpstreamError:
-    """Return our error for an exception of requests or urllib3.
+    """Return our error for an exception of requests, urllib3 or the system.
 
     Args:
         exc: An exception of a class below one in :data:`ERRORS`.

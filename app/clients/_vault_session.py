@@ -64,18 +64,6 @@ class VaultSession(HttpSession):
         self._clock = clock
         self._quiet_until = float("-inf")
 
-    def request(self, *args: Any, **kwargs: Any) -> requests.Response:
-        """Make and send a request.
-
-        Raises:
-            UpstreamError: As for :meth:`send`, or it cannot be made.
-        """
-        try:
-            return super().request(*args, **kwargs)
-        except (requests.RequestException, UnicodeError):
-            pass  # it quotes the malformed header, and so perhaps the token
-        raise UpstreamRefused("The request to Vault cannot be made; is a credential malformed?")
-
     def send(self, request: requests.PreparedRequest, **kwargs: Any) -> requests.Response:
         """Send a request, unless Vault asked for a pause that is not over.
 

@@ -2,10 +2,15 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping
+import time
+from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass
+from functools import partial
 from typing import Final
 
+import structlog
+
+from app.caching import UpstreamReads
 from app.clients.key_store import KeyStore
 from app.clients.orchestrator import Capability, Orchestrator, uploader
 from app.errors import SlipwayError
@@ -15,6 +20,10 @@ from app.store.database import Database
 from app.store.stranded import StrandedExecutions
 
 _MOST_NAMED: Final = 100
+CHECK_SECONDS: Final = 1.0
+"""For how long what an upstream answered a check counts: anybody may ask, without credentials."""
+
+log = structlog.get_logger(__name__)
 
 
 @dataclass(frozen=True, slots=True)
@@ -46,6 +55,7 @@ class HealthService:
         changes: Knows whether the process is about to stop.
         database: The store.
         beat_seconds: Age from which a sign of life is too old.
+        clock: Seconds that never run backwards.
     """
 
     def __init__(
@@ -58,7 +68,9 @@ class HealthService:
         *,
         database: Database,
         beat_seconds: float,
+        clock: Callable[[], float] = time.monotonic,
     ) -> None:
+        self._asked: UpstreamReads[str, str | None] = UpstreamReads(CHECK_SECONDS, clock=clock)
         self._database = database
         self._conductors = conductors
         self._stranded = stranded
@@ -70,11 +82,15 @@ class HealthService:
     def checks(self) -> list[Check]:
         """Look at the process, the store, the conductor, each orchestrator and the key store.
 
+        The last two are asked once for all who want to know within :data:`CHECK_SECONDS`.
+
         One orchestrator of several, the key store, executions of machines that nobody serves, and
         faulty definitions are not vital: the rest works without.
         """
         stopping = "the process is about to stop" if self._changes.closing else None
-        problems = {name: _problem(o) for name, o in self._orchestrators.items()}
+        problems = {
+            name: self._ask(f"orchestrator:{name}", o) for name, o in self._orchestrators.items()
+        }
         some_work = None in problems.values()
         return [
             Check("web", stopping),
@@ -83,9 +99,12 @@ class HealthService:
                 Check(f"orchestrator:{name}", problem, vital=not some_work)
                 for name, problem in problems.items()
             ),
-            Check("key_store", _problem(self._key_store), vital=False),
+            Check("key_store", self._ask("key_store", self._key_store), vital=False),
             *self._definition_checks(),
         ]
+
+    def _ask(self, name: str, part: Orchestrator | KeyStore) -> str | None:
+        return self._asked.get(name, partial(_problem, name, part)).value
 
     def _definition_checks(self) -> Iterator[Check]:
         """Name the faulty definitions; what is wrong with them is not for everybody."""
@@ -115,9 +134,12 @@ class HealthService:
         ]
 
 
-def _problem(part: Orchestrator | KeyStore) -> str | None:
+def _problem(name: str, part: Orchestrator | KeyStore) -> str | None:
     try:
         part.health()
     except SlipwayError as exc:
         return exc.message
+    except Exception:  # one check that fails, whatever nobody foresaw of it
+        log.exception("a check failed as nobody foresaw", check=name)
+        return "its check failed; the log of the service says why"
     return None

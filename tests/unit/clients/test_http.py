@@ -10,10 +10,12 @@ import time
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager, suppress
 from operator import attrgetter, itemgetter
+from pathlib import Path
 
 import pytest
 import requests
 import responses
+from kit.certificates import Authority, Pair
 from requests import exceptions as requests_errors
 from urllib3 import exceptions as urllib3_errors
 
@@ -64,6 +66,35 @@ def serving(talk: Callable[[socket.socket], None]) -> Iterator[str]:
     thread = threading.Thread(target=serve, daemon=True)
     thread.start()
     yield f"http://127.0.0.1:{listener.getsockname()[1]}/"
+    listener.shutdown(socket.SHUT_RDWR)
+    listener.close()
+    thread.join(5)
+
+
+@contextmanager
+def serving_tls(pair: Pair) -> Iterator[str]:
+    """Serve one connection after the other over TLS; failed handshakes are some, too."""
+    context = ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER)
+    context.load_cert_chain(pair.cert, pair.key)
+
+    def talk(connection: socket.socket) -> None:
+        connection.recv(65536)
+        connection.sendall(OK)
+
+    listener = socket.create_server(("127.0.0.1", 0))
+
+    def serve() -> None:
+        while True:
+            try:
+                connection, _ = listener.accept()
+            except OSError:
+                return
+            with suppress(OSError), context.wrap_socket(connection, server_side=True) as secured:
+                talk(secured)
+
+    thread = threading.Thread(target=serve, daemon=True)
+    thread.start()
+    yield f"https://127.0.0.1:{listener.getsockname()[1]}/"
     listener.shutdown(socket.SHUT_RDWR)
     listener.close()
     thread.join(5)
@@ -213,6 +244,79 @@ def test_only_a_session_without_keep_alive_has_a_fresh_connection_each_time():
 def test_a_ca_file_that_is_missing_is_told_at_the_start():
     with pytest.raises(ConfigError, match="/no/such/file"):
         session(verify="/no/such/file")
+
+
+def remove(file: Path) -> None:
+    file.unlink()
+
+
+def empty(file: Path) -> None:
+    file.write_bytes(b"")
+
+
+def spoil(file: Path) -> None:
+    file.write_text("-----BEGIN CERTIFICATE-----\nnone\n-----END CERTIFICATE-----\n")
+
+
+def dangle(file: Path) -> None:
+    file.unlink()
+    file.symlink_to("away.pem")
+
+
+@pytest.mark.parametrize("keep_alive", [True, False])
+@pytest.mark.parametrize(
+    ("harm", "why"),
+    [
+        (remove, "does not exist"),
+        (dangle, "does not exist"),
+        (empty, "holds no certificates"),
+        (spoil, "holds no certificates"),
+    ],
+    ids=["removed", "dangling", "empty", "spoilt"],
+)
+def test_a_ca_file_that_is_away_for_a_moment_is_that_upstreams_fault(
+    tmp_path, harm, why, keep_alive
+):
+    authority = Authority(tmp_path / "ca")
+    pair = authority.issue("localhost")
+    ca_file, whole = authority.cert, authority.cert.read_bytes()
+    with serving_tls(pair) as url:
+        client = session(verify=str(ca_file), keep_alive=keep_alive)
+        harm(ca_file)
+        with pytest.raises(UpstreamUnreachable) as caught:
+            client.get(url)
+        assert str(ca_file) in caught.value.message
+        assert why in caught.value.message
+        assert caught.value.retry_after_seconds
+        ca_file.unlink(missing_ok=True)
+        ca_file.write_bytes(whole)
+        assert client.get(url).status_code == 200
+        client.close()
+
+
+@pytest.mark.parametrize(
+    ("url", "headers"),
+    [
+        ("http://127.0.0.1:1/", {"X-Secret": "hush\n"}),
+        ("http://127.0.0.1:1/", {"X-Secret": "hush\u20ac"}),
+        ("http://[hush/", {}),
+        ("hush", {}),
+    ],
+)
+def test_a_request_that_cannot_be_made_is_refused_and_not_quoted(url, headers):
+    with pytest.raises(UpstreamError) as caught:
+        session().get(url, headers=headers)
+    assert NAME in caught.value.message
+    assert "hush" not in f"{caught.value.message} {caught.value.detail}"
+
+
+def test_what_the_system_refuses_is_an_error_of_our_own(monkeypatch):
+    monkeypatch.setattr(
+        "requests.adapters.HTTPAdapter.send",
+        lambda *_, **__: (_ for _ in ()).throw(OSError(24, "x")),
+    )
+    with pytest.raises(UpstreamTimeout):
+        session().get("http://127.0.0.1:1/")
 
 
 @responses.activate
