@@ -55,10 +55,12 @@ bench: .venv/.installed-dev ## print the figures of docs/performance.md
 clean: ## remove what the targets made
 	rm -rf .venv .mypy_cache .ruff_cache .pytest_cache .hypothesis .import_linter_cache
 
-.venv/bin/python:
-	$(PYTHON) -m venv .venv || (echo 'The module venv is missing: apt-get install python3-venv'; exit 1)
+# pip comes last, so one that was not finished is made anew.
+.venv/bin/pip:
+	$(PYTHON) -m venv --clear .venv || \
+		(rm -rf .venv; echo 'The module venv is missing: apt-get install python3-venv'; exit 1)
 
-.venv/.installed: pyproject.toml constraints.txt | .venv/bin/python
+.venv/.installed: pyproject.toml constraints.txt | .venv/bin/pip
 	$(PIP) --editable .
 	@touch $@
 

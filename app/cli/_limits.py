@@ -16,6 +16,7 @@ from app.services.places import SPARE_DESCRIPTORS, places_within
 from app.services.rate_limits import share_of
 from app.settings import Allowances, Settings, takes_any_host
 from app.store.database import Database
+from app.store.uploads import UploadedDefinitions
 from app.store.users import Users
 
 if TYPE_CHECKING:
@@ -23,6 +24,8 @@ if TYPE_CHECKING:
 
 log = structlog.get_logger(__name__)
 
+_OF_OUR_OWN = frozenset({"engine", "load"})
+"""Types of orchestrators whose definitions are files and uploads here."""
 _LOOK_SECONDS = 0.5
 """How often the lag of the event loop is measured."""
 _ESCAPED = re.compile(r"\\([0-7]{3})")
@@ -76,6 +79,20 @@ def warn_of_no_users(settings: Settings, database: Database) -> None:
     if "basic" in auth.types and not auth.users and not Users(database).list("", 1):
         log.warning(
             "nobody can sign in with a password yet", remedy="slipway user add NAME --role admin"
+        )
+
+
+def warn_of_no_workflows(settings: Settings, database: Database) -> None:
+    """Say where nothing can be launched yet, and how one gets something that can."""
+    if any(each.type not in _OF_OUR_OWN for each in settings.orchestrators):
+        return  # whose workflows are not looked for here
+    folder = settings.workflows_dir
+    has_files = folder.is_dir() and any(each.is_file() for each in folder.iterdir())
+    if not has_files and not UploadedDefinitions(database).exist():
+        log.warning(
+            "there are no workflows yet",
+            remedy=f"'slipway init FOLDER' writes examples and settings for them; else put a "
+            f"definition into {folder}, or send one to POST /workflows",
         )
 
 

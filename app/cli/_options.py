@@ -13,7 +13,7 @@ import click
 
 from app.assembly import read_settings
 from app.cli._process import forget_variable
-from app.errors import ConfigError, StoreUnavailable
+from app.errors import ConfigError, FieldError, StoreUnavailable
 from app.settings import MASTER_KEY, Settings
 from app.settings.source import unneeded_variables
 
@@ -87,6 +87,25 @@ def start_or_exit() -> Iterator[None]:
     except StoreUnavailable as exc:
         click.echo(f"slipway: {exc.message} ({exc.detail})", err=True)
         sys.exit(1)
+
+
+def check_all(*checks: Callable[[], None]) -> None:
+    """Make several checks of the settings, and tell the faults of all of them at once.
+
+    Raises:
+        ConfigError: With every fault in ``fields``.
+    """
+    errors: list[ConfigError] = []
+    for check in checks:
+        try:
+            check()
+        except ConfigError as exc:
+            errors.append(exc)
+    if len(errors) == 1:
+        raise errors[0]
+    if errors:
+        faults = [fault for exc in errors for fault in exc.fields or [FieldError("-", exc.message)]]
+        raise ConfigError(f"The settings have {len(faults)} fault(s).", fields=tuple(faults))
 
 
 def explain(error: ConfigError) -> None:

@@ -6,9 +6,10 @@ from pathlib import Path
 
 import click
 
-from app.cli._options import config_option, settings_or_exit, start_or_exit
+from app.cli._options import check_all, config_option, settings_or_exit, start_or_exit
 from app.cli._run_as import check_run_as
 from app.cli._tls import check_tls
+from app.store.recognition import check_file
 
 
 @click.command("check-config")
@@ -20,7 +21,10 @@ def command(config: Path | None, data_dir: Path | None) -> None:
     """
     settings = settings_or_exit(config, {"data_dir": data_dir})
     with start_or_exit():
-        check_run_as(settings, config)
-        check_tls(settings.api.tls)
+        check_all(
+            lambda: check_run_as(settings, config),
+            lambda: check_tls(settings.api.tls),
+            lambda: check_file(settings.database_url),
+        )
     click.echo(f"{config or 'The settings'}: no fault")
     click.echo(f"web processes of 'slipway serve' on this machine: {settings.web_processes}")

@@ -11,12 +11,18 @@ from typing import Any
 import click
 
 from app.assembly import check_secrets
-from app.cli._limits import tell_shares, warn_of_any_host, warn_of_no_users
+from app.cli._limits import (
+    tell_shares,
+    warn_of_any_host,
+    warn_of_no_users,
+    warn_of_no_workflows,
+)
 from app.cli._listener import listen, ports_of, sockets_of
 from app.cli._local_slave import LocalSlavePlan
 from app.cli._options import (
     WEB_ALONE,
     bare_environment,
+    check_all,
     config_option,
     environment,
     explain,
@@ -73,13 +79,16 @@ def command(
     settings = settings_or_exit(config, overrides)
     configure_logging(settings.observability.log_level, settings.observability.log_format)
     try:
-        keep_private(settings, config)
-        check_run_as(settings, config)
-        check_tls(settings.api.tls)
+        check_all(
+            lambda: keep_private(settings, config),
+            lambda: check_run_as(settings, config),
+            lambda: check_tls(settings.api.tls),
+        )
         database = Database(settings.database_url)
         check_secrets(settings, database)
         migrate.upgrade(database)
         warn_of_no_users(settings, database)
+        warn_of_no_workflows(settings, database)
         listeners = _listeners(settings)
     except ConfigError as exc:
         explain(exc)

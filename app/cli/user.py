@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import sys
 from collections.abc import Callable
 from functools import wraps
 from pathlib import Path
@@ -12,6 +11,7 @@ import click
 
 from app.assembly import user_service
 from app.cli._options import config_option
+from app.cli._password import ask_password
 from app.cli._store import opened_store
 from app.domain import Role
 from app.services.users import Account, UserChange, UserService
@@ -19,7 +19,6 @@ from app.services.users import Account, UserChange, UserService
 F = TypeVar("F", bound=Callable[..., Any])
 
 _PAGE = 500
-_LONGEST_LINE = 4096
 
 
 @click.group("user")
@@ -64,7 +63,7 @@ def add(
     users: UserService, username: str, roles: tuple[str, ...], no_password: bool, again: bool
 ) -> None:
     """Add a user."""
-    password = None if no_password else _ask_password()
+    password = None if no_password else ask_password()
     given = frozenset(map(Role, roles or (Role.USER,)))
     _say(users.add(username, given, password, again=again))
 
@@ -86,7 +85,7 @@ def list_(users: UserService) -> None:
 def passwd(users: UserService, username: str) -> None:
     """Give a user another password; what they signed in with before is worth nothing then."""
     users.get(username)
-    _say(users.change(username, UserChange(password=_ask_password())))
+    _say(users.change(username, UserChange(password=ask_password())))
 
 
 @command.command("roles")
@@ -125,22 +124,6 @@ def remove(users: UserService, username: str, force: bool) -> None:
     """Remove a user; their executions and keys stay."""
     users.remove(username, force=force)
     click.echo(f"{username}: removed")
-
-
-def _ask_password() -> str:
-    """Ask for a password, twice; from what is no terminal its first line is read.
-
-    It is never an argument: those are in the list of processes, which everybody can read.
-    """
-    if sys.stdin.isatty():
-        return str(click.prompt("Password", hide_input=True, confirmation_prompt=True, err=True))
-    try:
-        line = sys.stdin.readline(_LONGEST_LINE)
-    except UnicodeDecodeError:
-        raise click.ClickException("the password is no text in UTF-8") from None
-    if not line:
-        raise click.ClickException("no password came on standard input")
-    return line.rstrip("\r\n")
 
 
 def _say(account: Account) -> None:

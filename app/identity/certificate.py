@@ -22,7 +22,7 @@ from app.identity.port import (
     RequestView,
 )
 from app.identity.users import UserDirectory
-from app.settings.schema import OneOf, Text, TextMap, setting
+from app.settings.schema import TextMap, Word, setting
 
 _SEPARATOR = "|"
 """Between the user and the end of the certificate in the subject of a claim."""
@@ -47,7 +47,7 @@ class Certificate(Authenticator):
         """Whose a certificate is."""
 
         name_from: str = setting(
-            Text(load_default=_SUBJECT, validate=OneOf([_SUBJECT, *_SAN_TYPES])),
+            Word([_SUBJECT, *_SAN_TYPES], default=_SUBJECT),
             "What names the user: the `common_name` of the subject, or an alternative name "
             "(`email`, `dns`, `uri`). There must be exactly one in the certificate.",
         )

@@ -19,6 +19,18 @@ _SHORTEST_BEGINNING: Final = 3
 _LIKENESS: Final = 0.75
 
 
+class JsonBoolean(ma.fields.Boolean):
+    """A boolean of a JSON body: ``true`` or ``false``, and no text or number that may mean one.
+
+    In a query, which is text, a plain boolean field reads the words for it.
+    """
+
+    def _deserialize(self, value: Any, attr: Any, data: Any, **kwargs: Any) -> bool:
+        if not isinstance(value, bool):
+            raise self.make_error("invalid", input=value)
+        return value
+
+
 class ArgumentsSchema(ma.Schema):
     """Arguments of one request, from its query or its body.
 

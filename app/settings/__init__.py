@@ -24,7 +24,7 @@ from app.settings.limits import (
     QuotasSettings,
     RateLimitSettings,
 )
-from app.settings.schema import load_section
+from app.settings.schema import load_section, without_faults
 from app.settings.secrets import orchestrator_secrets, written_secrets
 from app.settings.sections import (
     ApiSettings,
@@ -86,6 +86,10 @@ __all__ = [
 
 LOAD = "load"
 """Type of the orchestrator of virtual users, which is there unless it is switched off."""
+_SECTION_DEPTH = 2
+"""How many names of a path say in which part of the settings a value stands."""
+_OF_SIGN_IN = ("api.host", "api.tls.client_ca")
+"""What is judged by the ways to sign in."""
 _NAME = re.compile(r"[a-z0-9][a-z0-9_-]{0,62}")
 OptionsOf = Callable[[str], type]
 """Returns the options class of an orchestrator type; raises ConfigError for an unknown type."""
@@ -125,10 +129,12 @@ def load_settings(
     raw: Any = source.tree.get("orchestrators") if settings is None else settings.orchestrators
     orchestrators, more = _orchestrators(raw if isinstance(raw, list) else [], options_of)
     faults += more
-    if settings is not None:
-        auth = dataclasses.replace(settings.api.auth, options=sign_in_options)
-        faults += option_checks(sign_in_options, sign_in_of, auth)
-        faults += _cross_checks(settings) + _dialect_checks(settings.api, check_dialect)
+    checked = settings or without_faults(Settings, source.tree, faults)
+    if checked is not None:
+        auth = dataclasses.replace(checked.api.auth, options=sign_in_options)
+        more = option_checks(sign_in_options, sign_in_of, auth)
+        more += _cross_checks(checked) + _dialect_checks(checked.api, check_dialect)
+        faults += _apart(more, faults) if settings is None else more
     if faults or settings is None:
         where = f" in {file}" if file else ""
         raise ConfigError(f"The settings{where} have {len(faults)} fault(s).", fields=tuple(faults))
@@ -171,6 +177,20 @@ def _elsewhere(faults: list[FieldError], known: list[FieldError]) -> list[FieldE
         fault
         for fault in faults
         if not any(fault.path == p or fault.path.startswith((f"{p}.", f"{p}[")) for p in places)
+    ]
+
+
+def _apart(faults: list[FieldError], known: list[FieldError]) -> list[FieldError]:
+    """Leave out what may only be said since something that has a fault was left out.
+
+    So who may sign in is judged only where all that is said of it can be read.
+    """
+    sections = {".".join(fault.path.split(".")[:_SECTION_DEPTH]) for fault in known}
+    return [
+        fault
+        for fault in _elsewhere(faults, known)
+        if not any(fault.path.startswith(place) for place in sections)
+        and not (fault.path in _OF_SIGN_IN and any(s.startswith("api.auth") for s in sections))
     ]
 
 

@@ -2,9 +2,11 @@
 
 from __future__ import annotations
 
+import copy
 import dataclasses
 import re
 from collections.abc import Callable, Collection, Mapping
+from enum import StrEnum
 from functools import cache
 from typing import Any, TypeVar
 
@@ -67,6 +69,34 @@ class WholeNumber(fields.Integer):
         return int(super()._deserialize(value, attr, data, **kwargs))
 
 
+class Word(fields.String):
+    """One of a few words, in letters of whatever case, as the table writes it.
+
+    Args:
+        among: The words that there are.
+        default: What holds if nothing is said.
+    """
+
+    def __init__(self, among: Collection[str], *, default: str) -> None:
+        super().__init__(load_default=default, validate=OneOf(list(among)))
+        self._among = {word.casefold(): word for word in among}
+
+    def _deserialize(self, value: Any, attr: Any, data: Any, **kwargs: Any) -> str:
+        text = super()._deserialize(value, attr, data, **kwargs)
+        return self._among.get(str(text).casefold(), str(text))
+
+
+class EnumWord(fields.Enum[Any]):
+    """A member of an enumeration of lower-case words, in letters of whatever case."""
+
+    def __init__(self, enum: type[StrEnum]) -> None:
+        super().__init__(enum, by_value=True)
+
+    def _deserialize(self, value: Any, attr: Any, data: Any, **kwargs: Any) -> Any:
+        word = value.lower() if isinstance(value, str) else value
+        return super()._deserialize(word, attr, data, **kwargs)
+
+
 class TextMap(fields.Dict):
     """Texts by texts."""
 
@@ -101,13 +131,15 @@ class Names(fields.Field[tuple[str, ...]]):
     def __init__(self, *, among: Collection[str] = (), default: Collection[str] = ()) -> None:
         metadata = {"default_text": f"[{', '.join(default)}]"} if default else {}
         super().__init__(load_default=tuple(default), metadata=metadata)
-        self._among = tuple(map(str, among))
+        self._among = {str(name).casefold(): str(name) for name in among}
 
     def _deserialize(self, value: Any, attr: Any, data: Any, **kwargs: Any) -> tuple[str, ...]:
         names = _names(value)
-        if self._among and not set(names) <= set(self._among):
-            raise ValidationError(f"must be of: {', '.join(self._among)}")
-        return tuple(names)
+        if not self._among:
+            return tuple(names)
+        if not {name.casefold() for name in names} <= self._among.keys():
+            raise ValidationError(f"must be of: {', '.join(self._among.values())}")
+        return tuple(self._among[name.casefold()] for name in names)
 
 
 class NamesByWord(fields.Field[Mapping[str, tuple[str, ...]]]):
@@ -227,6 +259,24 @@ def load_section(
         return _schema(cls)().load(data), []
     except ValidationError as exc:
         return None, flatten(exc.messages, path)
+
+
+def without_faults(
+    cls: type[T], data: Mapping[str, Any], faults: Collection[FieldError]
+) -> T | None:
+    """Load a section without what has faults in it, so that the rest can be looked at, too.
+
+    A list with a fault in it is left out whole, so that places are what they are in the file.
+    """
+    kept = copy.deepcopy(dict(data))
+    for fault in faults:
+        names = fault.path.partition("[")[0].split(".")
+        node: Any = kept
+        for name in names[:-1]:
+            node = node.get(name) if isinstance(node, dict) else None
+        if isinstance(node, dict):
+            node.pop(names[-1], None)
+    return load_section(cls, kept, "")[0]
 
 
 WORDS: Mapping[str, str] = {

@@ -13,7 +13,7 @@ from app.cores import usable_cores
 from app.domain import USERNAME, Role
 from app.settings.edge import CorsSettings, TlsSettings, check_network
 from app.settings.limits import QuotasSettings, RateLimitSettings
-from app.settings.schema import Duration, OneOrMore, WholeNumber, section, setting
+from app.settings.schema import Duration, EnumWord, OneOrMore, WholeNumber, Word, section, setting
 
 _MIB = 1024 * 1024
 LONGEST_TOKEN_SECONDS = 3600.0
@@ -40,7 +40,7 @@ class UserSettings:
     )
     roles: list[Role] = setting(
         fields.List(
-            fields.Enum(Role, by_value=True),
+            EnumWord(Role),
             load_default=lambda: [Role.USER],
             metadata={"default_text": "[user]"},
         ),
@@ -110,7 +110,7 @@ class AuthSettings:
     )
     roles: list[Role] = setting(
         fields.List(
-            fields.Enum(Role, by_value=True),
+            EnumWord(Role),
             load_default=lambda: [Role.USER, Role.DEVELOPER],
             validate=validate.Length(min=1, error="must name at least one"),
             metadata={"default_text": "[user, developer]"},
@@ -456,7 +456,7 @@ class LoadSettings:
         "A slave that has been away for so long is not listed any more.",
     )
     local_slave: str = setting(
-        fields.String(load_default="auto", validate=validate.OneOf(("auto", "off"))),
+        Word(("auto", "off"), default="auto"),
         "`auto`: `slipway serve` brings a slave along, which starts when there is work for it; "
         "`off`: it does not.",
     )
@@ -517,7 +517,7 @@ class VaultSettings:
         "Address of the server, such as `https://vault.example.org:8200`.",
     )
     auth: str = setting(
-        fields.String(load_default="approle", validate=validate.OneOf(["approle", "token"])),
+        Word(["approle", "token"], default="approle"),
         "`approle` or `token`.",
     )
     role_id: str | None = setting(fields.String(load_default=None), "AppRole: role id.")
@@ -548,14 +548,11 @@ class SshKeySettings:
     """SSH key pairs made for users."""
 
     store: str = setting(
-        fields.String(load_default="embedded", validate=validate.OneOf(["embedded", "vault"])),
+        Word(["embedded", "vault"], default="embedded"),
         "`embedded` (in the database, encrypted) or `vault`.",
     )
     algorithm: str = setting(
-        fields.String(
-            load_default="ed25519",
-            validate=validate.OneOf(["ed25519", "rsa-2048", "rsa-3072", "rsa-4096", "ecdsa-p256"]),
-        ),
+        Word(["ed25519", "rsa-2048", "rsa-3072", "rsa-4096", "ecdsa-p256"], default="ed25519"),
         "Algorithm when the request names none: `ed25519`, `ecdsa-p256`, `rsa-2048`, `rsa-3072` or "
         "`rsa-4096`.",
     )
@@ -583,17 +580,15 @@ class ObservabilitySettings:
     """What the service tells of itself."""
 
     log_level: str = setting(
-        fields.String(
-            load_default="INFO", validate=validate.OneOf(["DEBUG", "INFO", "WARNING", "ERROR"])
-        ),
+        Word(["DEBUG", "INFO", "WARNING", "ERROR"], default="INFO"),
         "Least level of the service's own log.",
     )
     log_format: str = setting(
-        fields.String(load_default="console", validate=validate.OneOf(["console", "json"])),
+        Word(["console", "json"], default="console"),
         "`console` for people, `json` for collectors.",
     )
     access_log: str = setting(
-        fields.String(load_default="changes", validate=validate.OneOf(["off", "changes", "all"])),
+        Word(["off", "changes", "all"], default="changes"),
         "Requests that are logged: `off`, `changes` (what may change something, and what fails), "
         "or `all`; streams when they are opened and when they end.",
     )

@@ -73,6 +73,12 @@ class UploadedDefinitions:
         with self._database.read() as connection:
             return tuple(_upload(row) for row in connection.execute(query))
 
+    def exist(self) -> bool:
+        """Return whether there are any."""
+        query = select(_TABLE.workflow_id).limit(1)
+        with self._database.read() as connection:
+            return connection.execute(query).first() is not None
+
     def get(self, workflow_id: str) -> Upload | None:
         """Read one; None if there is none."""
         with self._database.read() as connection:

@@ -478,3 +478,59 @@ class TestUsers:
     def test_a_user_without_roles_is_a_user(self, read):
         settings = read("api: {auth: {type: basic, users: [{username: ada, password: x}]}}")
         assert settings.api.auth.users[0].roles == [Role.USER]
+
+
+class TestWords:
+    @pytest.mark.parametrize(
+        ("text", "of", "expected"),
+        [
+            ("observability: {log_level: debug}", lambda s: s.observability.log_level, "DEBUG"),
+            ("observability: {log_level: Warning}", lambda s: s.observability.log_level, "WARNING"),
+            ("observability: {log_format: JSON}", lambda s: s.observability.log_format, "json"),
+            ("observability: {access_log: All}", lambda s: s.observability.access_log, "all"),
+            ("ssh_keys: {store: Embedded}", lambda s: s.ssh_keys.store, "embedded"),
+            ("ssh_keys: {algorithm: RSA-4096}", lambda s: s.ssh_keys.algorithm, "rsa-4096"),
+            (
+                "api: {auth: {type: basic, users: [{username: a, password: b, roles: [Admin]}]}}",
+                lambda s: s.api.auth.users[0].roles,
+                [Role.ADMIN],
+            ),
+        ],
+    )
+    def test_a_choice_is_taken_in_letters_of_whatever_case(self, read, text, of, expected):
+        assert of(read(text)) == expected
+
+    def test_so_it_is_from_the_environment(self, read):
+        settings = read(environ={"SLIPWAY_OBSERVABILITY__LOG_LEVEL": "debug"})
+        assert settings.observability.log_level == "DEBUG"
+
+    def test_any_other_word_is_told_what_there_is(self, faults):
+        assert faults("observability: {log_level: verbose}") == {
+            "observability.log_level": "must be one of: DEBUG, INFO, WARNING, ERROR"
+        }
+
+
+class TestFaultsAtOnce:
+    def test_what_is_wrong_between_settings_is_told_beside_what_is_wrong_of_one(self, faults):
+        text = """
+        nonsense: 1
+        api: {wattle: {port: 8080}, dialects: [root, none], rate_limit: {requests_per_minute: -1}}
+        ssh_keys: {store: vault}
+        database: {url: nothing}
+        orchestrators: [{name: hpc, type: alien4cloud, url: x}, {name: b, type: unheard-of}]
+        """
+        assert faults(text).keys() == {
+            "nonsense", "api.wattle.port", "api.dialects[1]", "api.rate_limit.requests_per_minute",
+            "ssh_keys.vault", "database.url", "orchestrators[0].url", "orchestrators[0].user",
+            "orchestrators[0].password", "orchestrators[1].type",
+        }  # fmt: skip
+
+    @pytest.mark.parametrize(
+        "text",
+        [
+            "api: {host: 0.0.0.0, auth: {type: 7}}",
+            "api: {host: 0.0.0.0, auth: {type: basic, users: [{username: a, password: 7}]}}",
+        ],
+    )
+    def test_nothing_is_said_of_what_could_not_be_read(self, faults, text):
+        assert all(path.startswith("api.auth") for path in faults(text))

@@ -11,7 +11,7 @@ from marshmallow import fields, validate
 
 from app.domain import Permission, Role
 from app.resources._api import Blueprint, Name, Timestamp, empty
-from app.resources._arguments import ArgumentsSchema
+from app.resources._arguments import ArgumentsSchema, JsonBoolean
 from app.resources._auth import caller
 from app.resources._context import services
 from app.resources._cursors import CURSOR, PageSizeArgsSchema, next_cursor
@@ -71,7 +71,7 @@ class NewUserSchema(ArgumentsSchema):
     username = fields.String(required=True)
     password = _password(allow_none=True)
     roles = _roles(load_default=lambda: [Role.USER])
-    again = fields.Boolean(
+    again = JsonBoolean(
         load_default=False,
         metadata={"description": "The name may be that of a user who was removed, whose executions "
                   "and keys then belong to the new one"},
@@ -83,7 +83,7 @@ class UserChangeSchema(ArgumentsSchema):
 
     password = _password()
     roles = _roles()
-    disabled = fields.Boolean()
+    disabled = JsonBoolean()
 
 
 class ForceSchema(ArgumentsSchema):

@@ -275,3 +275,11 @@ def test_only_admins_manage_users(guarded, as_user, assert_problem, name):
     ):  # fmt: skip
         response = guarded.client.open(path, method=method, json=body, headers=as_user(name))
         assert_problem(response, 403, "not_allowed")
+
+
+@pytest.mark.parametrize("disabled", ["yes", "true", "false", 1, 0])
+def test_whether_somebody_is_disabled_is_a_boolean_of_json(root, assert_problem, disabled):
+    root("POST", "/users", {"username": "mia", "password": "a long password"})
+    refused = root("PATCH", "/users/mia", {"disabled": disabled})
+    assert_problem(refused, 422, "invalid_request", "disabled")
+    assert not [u for u in root("GET", "/users").json["users"] if u["disabled"]]
