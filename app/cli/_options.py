@@ -1,21 +1,13 @@
-"""Options that several commands share, and how their settings reach child processes."""
+"""What several commands share that needs none of the service's code: it is there at once."""
 
 from __future__ import annotations
 
 import os
-import sys
-from collections.abc import Callable, Collection, Iterator, Mapping
-from contextlib import contextmanager
+from collections.abc import Callable
 from pathlib import Path
 from typing import Any, TypeVar
 
 import click
-
-from app.assembly import read_settings
-from app.cli._process import forget_variable
-from app.errors import ConfigError, FieldError, StoreUnavailable
-from app.settings import MASTER_KEY, Settings
-from app.settings.source import unneeded_variables
 
 F = TypeVar("F", bound=Callable[..., Any])
 
@@ -24,8 +16,6 @@ _READ_WHILE_LOADING = frozenset(
     {"GLIBC_TUNABLES", "HOME", "LANG", "LD_LIBRARY_PATH", "LD_PRELOAD", "PATH", "TZ"}
 )
 _READ_WHILE_LOADING_PREFIXES = ("GEVENT_", "LC_", "MALLOC_", "OPENSSL_", "PYTHON")
-WEB_ALONE = ("api", "ssh_keys")
-"""Sections with the secrets of users, which no other process than a web process needs."""
 
 
 def config_option(function: F) -> F:
@@ -43,99 +33,6 @@ def config_option(function: F) -> F:
     )(function)
 
 
-def settings_or_exit(
-    config: Path | None,
-    overrides: Mapping[str, Any],
-    *,
-    without: Collection[str] = (),
-    master_key: str | None = None,
-) -> Settings:
-    """Load the settings, or print every fault and exit with status 2.
-
-    The master key leaves the environment, where the process's own commands could read it.
-
-    Args:
-        config: YAML file.
-        overrides: Leaves by dotted path; those that are None are left out.
-        without: Sections that are not needed.
-        master_key: Where it is handed over in another way.
-    """
-    given = {path: _plain(value) for path, value in overrides.items() if value is not None}
-    environ = dict(os.environ)
-    if master_key is not None:
-        environ[MASTER_KEY] = master_key
-    forget_variable(MASTER_KEY)
-    try:
-        return read_settings(config, given, environ, without)
-    except ConfigError as exc:
-        explain(exc)
-        sys.exit(2)
-
-
-@contextmanager
-def start_or_exit() -> Iterator[None]:
-    """Say in a sentence why a process cannot start or go on, and exit.
-
-    The status is 2 where the settings are at fault, so that it is of no use to try again, and 1
-    where it may pass.
-    """
-    try:
-        yield
-    except ConfigError as exc:
-        explain(exc)
-        sys.exit(2)
-    except StoreUnavailable as exc:
-        click.echo(f"slipway: {exc.message} ({exc.detail})", err=True)
-        sys.exit(1)
-
-
-def check_all(*checks: Callable[[], None]) -> None:
-    """Make several checks of the settings, and tell the faults of all of them at once.
-
-    Raises:
-        ConfigError: With every fault in ``fields``.
-    """
-    errors: list[ConfigError] = []
-    for check in checks:
-        try:
-            check()
-        except ConfigError as exc:
-            errors.append(exc)
-    if len(errors) == 1:
-        raise errors[0]
-    if errors:
-        faults = [fault for exc in errors for fault in exc.fields or [FieldError("-", exc.message)]]
-        raise ConfigError(f"The settings have {len(faults)} fault(s).", fields=tuple(faults))
-
-
-def explain(error: ConfigError) -> None:
-    """Print a fault of the configuration in words."""
-    click.echo(f"slipway: {error.message}", err=True)
-    for fault in error.fields:
-        click.echo(f"  {fault.path}: {fault.message}", err=True)
-
-
-def environment(
-    config: Path | None, overrides: Mapping[str, Any], without: Collection[str] = ()
-) -> dict[str, str]:
-    """Make the environment in which a child loads the same settings.
-
-    Args:
-        config: YAML file.
-        overrides: Leaves by dotted path.
-        without: Sections that it does not need; nor does it get what they alone need.
-    """
-    unneeded = unneeded_variables(config, os.environ, without)
-    env = {name: value for name, value in os.environ.items() if name not in unneeded}
-    env.pop("NOTIFY_SOCKET", None)  # systemd hears of the supervisor alone
-    if config is not None:
-        env[CONFIG_VARIABLE] = str(config.absolute())
-    for path, value in overrides.items():
-        if value is not None and path.partition(".")[0] not in without:
-            env["SLIPWAY_" + path.upper().replace(".", "__")] = _plain(value)
-    return env
-
-
 def bare_environment() -> dict[str, str]:
     """Return what Python and its libraries read of the environment when they are loaded.
 
@@ -146,8 +43,3 @@ def bare_environment() -> dict[str, str]:
         for name, value in os.environ.items()
         if name in _READ_WHILE_LOADING or name.startswith(_READ_WHILE_LOADING_PREFIXES)
     }
-
-
-def _plain(value: Any) -> str:
-    """Write a value as the environment would hold it; paths are relative to the caller."""
-    return str(value.absolute() if isinstance(value, Path) else value)

@@ -20,6 +20,8 @@ from app.files import inherited_umask
 
 ANSWER = struct.Struct("=ii")
 """What a template answers: a pid, and an errno, one of which is 0."""
+ROOM = "--room"
+"""Option of a template whose value is as long as the longest command line of a fork."""
 _ANSWER_SECONDS = 10.0
 """A busy machine may take seconds for a fork, and a template that is replaced shares nothing."""
 _PR_SET_CHILD_SUBREAPER = 36
@@ -113,11 +115,15 @@ class Start:
         pid, fault = ANSWER.unpack(answer)
         if fault:
             raise OSError(fault, os.strerror(fault))
-        return _Forked(pid)
+        return Descendant(pid)
 
 
-class _Forked:
-    """A child that another process forked; in its use as ``subprocess.Popen``."""
+class Descendant:
+    """A child of which only the number is known, used as ``subprocess.Popen`` is.
+
+    Args:
+        pid: Of a child of this process, whoever forked it.
+    """
 
     def __init__(self, pid: int) -> None:
         self.pid = pid

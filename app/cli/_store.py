@@ -11,8 +11,8 @@ from typing import TypeVar
 
 import click
 
-from app.cli._options import settings_or_exit, start_or_exit
 from app.cli._process import guard_process
+from app.cli._settings import settings_or_exit, start_or_exit
 from app.errors import SlipwayError, StoreUnavailable
 from app.services.audit import Origin
 from app.settings import Settings

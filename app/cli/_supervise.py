@@ -22,12 +22,28 @@ from app.files import inherited_umask
 
 
 @dataclass(frozen=True)
+class Begun:
+    """A process that was started before its supervisor.
+
+    Attributes:
+        pid: Of a child of the process that becomes the supervisor.
+        lifeline: Descriptor of our end of its lifeline.
+        requests: Descriptor of our end of the socket by which a template is asked for forks.
+    """
+
+    pid: int
+    lifeline: int
+    requests: int
+
+
+@dataclass(frozen=True)
 class ChildPlan:
     """One process to look after; see :class:`app.cli._supervisor.Child`.
 
     Attributes:
         listeners: Descriptors of its sockets.
         template: Name of the one of which it is a fork; that stands before it.
+        begun: It is there already.
     """
 
     name: str
@@ -41,6 +57,13 @@ class ChildPlan:
     is_template: bool = False
     on_demand: bool = False
     secret_option: str = MASTER_KEY_OPTION
+    begun: Begun | None = None
+
+    @property
+    def descriptors(self) -> tuple[int, ...]:
+        """What the supervisor holds of it from the beginning."""
+        begun = (self.begun.lifeline, self.begun.requests) if self.begun else ()
+        return (*self.listeners, *begun)
 
     def child(self, others: Mapping[str, Child]) -> Child:
         """Make what the supervisor looks after.
@@ -49,11 +72,15 @@ class ChildPlan:
             others: By name.
         """
         listeners = tuple(socket.socket(fileno=descriptor) for descriptor in self.listeners)
-        return Child(
+        child = Child(
             self.name, self.module, self.silence_seconds, self.env, listeners, self.secret,
             others[self.template] if self.template else None, self.options, self.is_template,
             self.on_demand, self.secret_option,
         )  # fmt: skip
+        if self.begun is not None:
+            ends = (socket.socket(fileno=fd) for fd in (self.begun.lifeline, self.begun.requests))
+            child.adopt(self.begun.pid, *ends)
+        return child
 
 
 @dataclass(frozen=True)
@@ -89,8 +116,8 @@ def become_supervisor(plan: Plan) -> NoReturn:
         pickle.dump(plan, file)
     os.lseek(kept, 0, os.SEEK_SET)
     for child in plan.children:
-        for listener in child.listeners:
-            os.set_inheritable(listener, True)
+        for descriptor in child.descriptors:
+            os.set_inheritable(descriptor, True)
     sys.stdout.flush()
     sys.stderr.flush()
     os.execv(sys.executable, [sys.executable, "-P", "-m", "app.cli._supervise", str(kept)])  # noqa: S606
@@ -107,9 +134,9 @@ def main() -> None:
     for each in plan.children:
         by_name[each.name] = each.child(by_name)
     children = list(by_name.values())
-    for child in children:
-        for listener in child.listeners:
-            listener.set_inheritable(False)
+    for each in plan.children:
+        for descriptor in each.descriptors:
+            os.set_inheritable(descriptor, False)
     supervisor = Supervisor(children, plan.address, plan.stop_seconds, tls=plan.tls)
     sys.exit(supervisor.run(lambda url: _announce(url, plan.data_dir)))
 

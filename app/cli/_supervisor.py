@@ -25,7 +25,7 @@ from app.cli._lifeline import (
     notify_systemd,
 )
 from app.cli._signals import catch_stop_signals
-from app.cli._start import Process, Start, bury_strays
+from app.cli._start import Descendant, Process, Start, bury_strays
 
 log = LateLog(__name__)
 
@@ -133,6 +133,18 @@ class Child:
                 inherited.callback(os.close, descriptors[self.secret_option])
             start = Start(self.module, self.env, descriptors, self.options)
             self.process = start.execute() if self.template is None else self.template.fork(start)
+
+    def adopt(self, pid: int, lifeline: socket.socket, requests: socket.socket) -> None:
+        """Take over a template that was started before this supervisor.
+
+        Args:
+            pid: Of a child of this process.
+            lifeline: Our end of its lifeline.
+            requests: Our end of the socket by which it is asked for forks.
+        """
+        self.started_at = time.monotonic()
+        self.process, self.lifeline, self.requests = Descendant(pid), lifeline, requests
+        lifeline.setblocking(False)
 
     def fork(self, start: Start) -> Process:
         """Have this template make a process.

@@ -21,7 +21,7 @@ from importlib import import_module
 
 from app.cli._lifeline import BEAT_SECONDS, Lifeline
 from app.cli._process import guard_process, ignore_hangups
-from app.cli._start import ANSWER
+from app.cli._start import ANSWER, ROOM
 from app.engine.launchers.shim.title import Title
 
 _fork, _waitpid = os.fork, os.waitpid  # gevent's would begin an event loop
@@ -35,8 +35,6 @@ _MODULES = {
 }  # fmt: skip
 """What is loaded before forks: what they use on the defaults. What the settings name besides, each
 loads by itself."""
-ROOM = "--room"
-"""Option whose value is as long as the longest command line of a fork; it is not shown."""
 
 
 class _Fork(Exception):

@@ -8,7 +8,8 @@ from pathlib import Path
 import click
 
 from app.assembly import executions_by_node
-from app.cli._options import config_option, settings_or_exit, start_or_exit
+from app.cli._options import config_option
+from app.cli._settings import settings_or_exit, start_or_exit
 from app.cli._store import shell_user
 from app.errors import NotFound
 from app.store import migrate

@@ -6,8 +6,9 @@ from pathlib import Path
 
 import click
 
-from app.cli._options import check_all, config_option, settings_or_exit, start_or_exit
+from app.cli._options import config_option
 from app.cli._run_as import check_run_as
+from app.cli._settings import check_all, settings_or_exit, start_or_exit
 from app.cli._tls import check_tls
 from app.store.recognition import check_file
 

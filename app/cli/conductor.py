@@ -15,11 +15,12 @@ import structlog
 from app.assembly import create_conductor
 from app.cli._lifeline import Lifeline, lifeline_option
 from app.cli._limits import freeze_start_up
-from app.cli._options import WEB_ALONE, config_option, settings_or_exit, start_or_exit
+from app.cli._options import config_option
 from app.cli._private import keep_private
 from app.cli._process import guard_process, share_arenas
 from app.cli._reload import Reload, run_again
 from app.cli._run_as import check_run_as
+from app.cli._settings import WEB_ALONE, settings_or_exit, start_or_exit
 from app.cli._signals import on_stop_signal
 from app.conductor import Conductor
 from app.observability import configure_logging

@@ -8,8 +8,9 @@ from pathlib import Path
 import click
 
 from app.assembly import definition_importer
-from app.cli._options import config_option, settings_or_exit, start_or_exit
+from app.cli._options import config_option
 from app.cli._process import guard_process
+from app.cli._settings import settings_or_exit, start_or_exit
 from app.errors import SlipwayError
 from app.store import migrate
 

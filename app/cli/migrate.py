@@ -6,8 +6,9 @@ from pathlib import Path
 
 import click
 
-from app.cli._options import config_option, settings_or_exit, start_or_exit
+from app.cli._options import config_option
 from app.cli._process import guard_process
+from app.cli._settings import settings_or_exit, start_or_exit
 from app.store import migrate
 from app.store.database import Database
 

@@ -2,53 +2,13 @@
 
 from __future__ import annotations
 
-import socket
-import sys
-from collections.abc import Mapping
 from pathlib import Path
-from typing import Any
 
 import click
 
-from app.assembly import check_secrets
-from app.cli._limits import (
-    tell_shares,
-    warn_of_any_host,
-    warn_of_no_users,
-    warn_of_no_workflows,
-)
-from app.cli._listener import listen, ports_of, sockets_of
-from app.cli._local_slave import LocalSlavePlan
-from app.cli._options import (
-    WEB_ALONE,
-    bare_environment,
-    check_all,
-    config_option,
-    environment,
-    explain,
-    settings_or_exit,
-)
-from app.cli._private import keep_private
+from app.cli._options import config_option
 from app.cli._process import guard_process
-from app.cli._run_as import check_run_as
-from app.cli._supervise import ChildPlan, Plan, become_supervisor
-from app.cli._template import ROOM
-from app.cli._tls import check_tls, warn_of_clear_text
-from app.errors import ConfigError, SlipwayError, StoreUnavailable
-from app.files import make_private_folder
-from app.observability import configure_logging
-from app.settings import Settings
-from app.store import migrate
-from app.store.database import Database
-
-_STOP_SECONDS = 4.7
-"""How long the conductor may take to stop."""
-_STOP_MARGIN_SECONDS = 0.7
-"""What a web process may take beyond the time that it has for its readers."""
-
-_TEMPLATE_SILENCE_SECONDS = 10.0
-"""A template is replaced after so long without a sign of life."""
-_LONGEST_COMMAND_LINE = 1024
+from app.cli._templates import begun_template
 
 
 @click.command("serve")
@@ -76,115 +36,8 @@ def command(
     overrides = {
         "data_dir": data_dir, "api.host": host, "api.port": port, "api.insecure": insecure,
     }  # fmt: skip
-    settings = settings_or_exit(config, overrides)
-    configure_logging(settings.observability.log_level, settings.observability.log_format)
-    try:
-        check_all(
-            lambda: keep_private(settings, config),
-            lambda: check_run_as(settings, config),
-            lambda: check_tls(settings.api.tls),
-        )
-        database = Database(settings.database_url)
-        check_secrets(settings, database)
-        migrate.upgrade(database)
-        warn_of_no_users(settings, database)
-        warn_of_no_workflows(settings, database)
-        listeners = _listeners(settings)
-    except ConfigError as exc:
-        explain(exc)
-        sys.exit(2)
-    except StoreUnavailable as exc:
-        click.echo(f"slipway: cannot start: {exc.message} ({exc.detail})", err=True)
-        sys.exit(1)
-    except (OSError, SlipwayError) as exc:
-        click.echo(f"slipway: cannot start on {_addresses(settings)}: {exc}", err=True)
-        sys.exit(1)
-    if settings.api.enabled:
-        warn_of_any_host(settings)
-        warn_of_clear_text(settings)
-        tell_shares(settings, settings.web_processes)
-    make_private_folder(settings.workflows_dir)
-    stop_seconds = max(_STOP_SECONDS, settings.web.shutdown_timeout + _STOP_MARGIN_SECONDS)
-    address = None
-    if listeners:
-        address = listeners[0][0].getsockname()[:2]
-        ports = [listener.getsockname()[1] for listener in listeners[0]]
-        overrides |= dict(zip(("api.port", "api.wattle.port"), ports, strict=False))
-    become_supervisor(
-        Plan(
-            _children(config, overrides, settings, listeners),
-            address,
-            settings.api.tls.enabled,
-            stop_seconds,
-            str(settings.data_dir),
-            (settings.observability.log_level, settings.observability.log_format),
-        )
-    )
+    with begun_template() as template:
+        # To load this takes as long as the template does, which loads the same meanwhile.
+        from app.cli._serving import serve  # noqa: PLC0415
 
-
-def _listeners(settings: Settings) -> list[list[socket.socket]]:
-    """Open the listening sockets of each web process; none where the API is not served."""
-    if not settings.api.enabled:
-        return []
-    processes = settings.web_processes
-    first = sockets_of(settings, shared=processes > 1)
-    ports = [listener.getsockname()[1] for listener in first]
-    others = (
-        [listen(settings.api.host, port, shared=True) for port in ports]
-        for _ in range(processes - 1)
-    )
-    return [first, *others]
-
-
-def _addresses(settings: Settings) -> str:
-    return " and ".join(f"{settings.api.host}:{port}" for port in ports_of(settings))
-
-
-def _children(
-    config: Path | None,
-    overrides: Mapping[str, Any],
-    settings: Settings,
-    listeners: list[list[socket.socket]],
-) -> list[ChildPlan]:
-    templates = _templates()
-    overrides = {**overrides, "data_dir": settings.data_dir}
-    slave = LocalSlavePlan.of(settings, listeners[0][0]) if listeners else None
-    env = environment(config, overrides, WEB_ALONE)
-    conductor = ChildPlan(
-        "conductor", "app.cli.conductor", settings.conductor.silence_timeout, env,
-        template=templates[0].name, options=slave.for_conductor() if slave else {},
-    )  # fmt: skip
-    env = environment(config, overrides)
-    return [
-        *templates,
-        conductor,
-        *([slave.child()] if slave else ()),
-        *(
-            ChildPlan(
-                f"web-{number}", "app.cli.web_process", settings.web.silence_timeout, env,
-                [listener.fileno() for listener in sockets], settings.master_key,
-                template=templates[1].name, options=slave.for_web() if slave else {},
-            )
-            for number, sockets in enumerate(listeners, start=1)
-        ),
-    ]  # fmt: skip
-
-
-def _templates() -> list[ChildPlan]:
-    """Plan what the other processes are forks of.
-
-    What all of them load, the conductor among them, is in the first one. The second is a fork of
-    it and the only one that gevent patches.
-    """
-    env, silence = bare_environment(), {"--silence": str(_TEMPLATE_SILENCE_SECONDS)}
-    module = "app.cli._template"
-    first = ChildPlan(
-        "template", module, _TEMPLATE_SILENCE_SECONDS, env,
-        options={"--load": "common", **silence, ROOM: "-" * _LONGEST_COMMAND_LINE},
-        is_template=True,
-    )  # fmt: skip
-    second = ChildPlan(
-        "web-template", module, _TEMPLATE_SILENCE_SECONDS, env,
-        template=first.name, options={"--load": "web", **silence}, is_template=True,
-    )  # fmt: skip
-    return [first, second]
+        serve(config, overrides, template)

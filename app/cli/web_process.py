@@ -24,11 +24,12 @@ from app.cli._limits import (  # noqa: E402
     warn_of_no_users,
 )
 from app.cli._listener import sockets_of, take_over  # noqa: E402
-from app.cli._options import config_option, settings_or_exit, start_or_exit  # noqa: E402
+from app.cli._options import config_option  # noqa: E402
 from app.cli._private import keep_private  # noqa: E402
 from app.cli._process import guard_process  # noqa: E402
 from app.cli._reload import Reload, run_again  # noqa: E402
 from app.cli._server import Server  # noqa: E402
+from app.cli._settings import settings_or_exit, start_or_exit  # noqa: E402
 from app.cli._tls import check_tls, warn_of_clear_text  # noqa: E402
 from app.cli._tls_socket import tls_context, tls_fields  # noqa: E402
 from app.errors import ConfigError, FieldError, UpstreamError  # noqa: E402

@@ -33,7 +33,10 @@ from app.cli._start import Process, Start
 from app.files import inherited_umask
 from app.store.database import Database
 
-_MODULES = ("app.cli._group", "app.cli.serve", "app.cli._supervise", *_template._MODULES["common"])
+_MODULES = (
+    "app.cli._group", "app.cli.serve", "app.cli._serving", "app.cli._supervise",
+    *_template._MODULES["common"],
+)  # fmt: skip
 _ROOM = 2048
 """How long the longest command line may be that a fork shows."""
 _OWN = "PYTEST_CURRENT_TEST"
@@ -83,7 +86,7 @@ def start(
         os.close(told)
     if fault:
         raise OSError(fault, os.strerror(fault))
-    return _start._Forked(pid)
+    return _start.Descendant(pid)
 
 
 @functools.cache
@@ -155,7 +158,7 @@ def _fork(start: Start) -> Process:
     """Start a program, as :meth:`app.cli._start.Start.execute` does."""
     if not (pid := os.fork()):
         _execute(start)
-    return _start._Forked(pid)
+    return _start.Descendant(pid)
 
 
 def _execute(start: Start) -> NoReturn:

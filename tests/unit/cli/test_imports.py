@@ -31,13 +31,13 @@ OF_ALL_BUT_THE_SUPERVISOR = {
 }  # fmt: skip
 
 FORBIDDEN = {
-    "app.cli.serve": OF_NOBODY | OF_WEB_PROCESSES,
+    "app.cli._serving": OF_NOBODY | OF_WEB_PROCESSES,
     "app.cli.conductor": OF_NOBODY | OF_WEB_PROCESSES,
     "app.cli.web_process": OF_NOBODY,
 }
 
 BUILT = {
-    "app.cli.serve": "settings_or_exit(None, {'data_dir': folder})",
+    "app.cli._serving": "settings_or_exit(None, {'data_dir': folder})",
     "app.cli.conductor": "create_conductor(settings_or_exit(None, {'data_dir': folder}))",
     "app.cli.web_process": "create_web(settings_or_exit(None, {'data_dir': folder}))",
 }
@@ -70,8 +70,10 @@ def run(folder, program):
     return done.stdout
 
 
-def test_the_supervisor_imports_nothing_of_what_its_processes_do(tmp_path):
-    imported = set(run(tmp_path, "import app.cli._supervise, sys\nprint(*sys.modules)").split())
+@pytest.mark.parametrize("module", ["app.cli._supervise", "app.cli.serve"])
+def test_who_waits_for_other_processes_imports_nothing_of_what_they_do(module, tmp_path):
+    """The supervisor is to stay small; and a template is begun before anything else is loaded."""
+    imported = set(run(tmp_path, f"import {module}, sys\nprint(*sys.modules)").split())
     assert "app.cli._supervisor" in imported
     assert imported & (OF_NOBODY | OF_WEB_PROCESSES | OF_ALL_BUT_THE_SUPERVISOR) == set()
 

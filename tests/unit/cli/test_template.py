@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import os
+import select
 import signal
 import subprocess
 import sys
@@ -15,8 +16,9 @@ import pytest
 from kit.patience import PATIENCE_SECONDS
 
 from app.cli import _supervisor
+from app.cli._supervise import Begun
 from app.cli._supervisor import Child, Supervisor
-from app.cli.serve import _templates
+from app.cli._templates import begun_template, template_plans
 
 SAYS = """
 import json, os, random, secrets, signal, sys, threading, time, uuid
@@ -43,11 +45,11 @@ SECRET = "only-for-the-fork"
 class Family:
     """A supervisor with both templates, and children that are forks of one."""
 
-    def __init__(self, folder: Path) -> None:
+    def __init__(self, folder: Path, begun: Begun | None = None) -> None:
         self.folder = folder
         self.children: list[Child] = []
         by_name: dict[str, Child] = {}
-        for plan in _templates():
+        for plan in template_plans(begun):
             by_name[plan.name] = plan.child(by_name)
         self.templates = by_name
         for template in by_name.values():
@@ -178,6 +180,35 @@ def test_templates_end_with_their_supervisor(family):
         template.requests.close()
         template.lifeline.close()
     assert [process.wait(PATIENCE_SECONDS) for process in processes] == [0, 0]
+
+
+def test_a_template_is_begun_before_its_supervisor_who_takes_it_over(tmp_path, monkeypatch):
+    monkeypatch.setenv("PYTHONPATH", f"{tmp_path}:{Path(__file__).parents[3]}")
+    with begun_template() as begun:
+        assert begun is not None
+        held = [os.dup(begun.lifeline), os.dup(begun.requests)]
+        family = Family(tmp_path, Begun(begun.pid, *held))
+        family.add("one", "template", last="time.sleep(600)")
+        family.add("two", "web-template", last="time.sleep(600)")
+        for name in ("one", "two"):
+            assert family.said(name)["environment"]["SECRET"] == SECRET
+        assert family.templates["template"].process.pid == begun.pid
+        assert not any(child.failures for child in family.children)
+        os.kill(begun.pid, signal.SIGKILL)
+        family.tend_until(lambda: family.templates["template"].process is None)
+        family.add("three", "template", last="time.sleep(600)")
+        family.said("three")
+    for child in family.children:
+        if child.process is not None:
+            child.process.kill()
+            child.process.wait()
+
+
+def test_a_template_that_gets_no_supervisor_is_ended():
+    with begun_template() as begun:
+        end = os.pidfd_open(begun.pid)
+    assert select.select([end], [], [], PATIENCE_SECONDS)[0]
+    os.close(end)
 
 
 SCAN = """
