@@ -10,7 +10,7 @@ from kit.service import run_slipway
 from structlog.testing import capture_logs
 
 from app.cli._limits import warn_of_no_workflows
-from app.cli._options import check_all
+from app.cli._settings import check_all
 from app.cli.hash_password import command as hash_password
 from app.errors import ConfigError, FieldError
 from app.identity.basic import is_password
