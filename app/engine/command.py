@@ -23,6 +23,8 @@ from app.engine.model import StepDefinition, StepType
 from app.values import to_text
 
 _SCRIPT = "script"
+_DEFAULTS = {"PYTHONUNBUFFERED": "1"}
+"""Python would keep what it prints to itself until it is a block, so that nobody could follow."""
 
 
 def environment(
@@ -41,7 +43,7 @@ def environment(
         attempt: Number of the attempt, from 1.
         values: What expressions may refer to.
     """
-    env = dict(base)
+    env = {**_DEFAULTS, **base}
     for name, value in execution.inputs.items():
         env[input_variable(name)] = to_text(value)
     env.update(

@@ -52,7 +52,7 @@ from app.engine.launchers.base import (
     can_pause,
     pauser,
 )
-from app.engine.levels import level_of
+from app.engine.levels import BY_STREAM, level_of
 from app.engine.model import Resources, StepDefinition, StepType
 from app.engine.progress import Progress
 from app.engine.slots import Lack, Slots
@@ -287,11 +287,15 @@ class Run:
             return False
         # The offset is stored with the lines, so what is read twice after a crash is stored once.
         lines, task.offset = self._launcher.read(self._job_folder(step, task), before, _READ_BYTES)
+        levels = {stream: Level(bits) for stream, bits in task.levels.items()}
         for line in lines:
+            level = levels.get(line.stream) if line.continues else None
+            levels[line.stream] = level = level or level_of(line)
             stamp = int(line.timestamp * 1000)
             self._entries.append(
-                NewLogEntry(level_of(line), stamp, line.text, step.id, stream=_STREAMS[line.stream])
+                NewLogEntry(level, stamp, line.text, step.id, stream=_STREAMS[line.stream])
             )
+        task.levels = {str(s): int(n) for s, n in levels.items() if n is not BY_STREAM[Stream(s)]}
         if task.offset - before >= _READ_BYTES // 2:
             self._wait = 0.0
         last = (line.text[:_TAIL_CHARACTERS] for line in lines[-_TAIL_LINES:])
@@ -342,6 +346,8 @@ class Run:
         self._machine.watch.forget(self._execution.id, self._job_folder(step, task))
         if state.usage is not None:
             self._usage[step.id] = state.usage
+        for loss in state.losses:
+            self._remark(Level.WARN, loss, step)
         task.exit_code = state.exit_code
         task.finished_at = state.finished_at or time.time()
         took = format_duration(round(task.finished_at - (task.started_at or task.finished_at), 3))

@@ -32,6 +32,8 @@ class TaskState:
         started_at: When the command itself began, seconds since the epoch.
         retry_at: When the next attempt may begin, seconds since the epoch.
         tail: The last lines of output, for the reason of a failure.
+        levels: Level of the last line of a stream, by its name, where it is not the usual one: the
+            line may go on.
     """
 
     status: TaskStatus = TaskStatus.PENDING
@@ -57,6 +59,7 @@ class TaskState:
     halted: bool = False
     next_run: int | None = None
     origin: str | None = None
+    levels: dict[str, int] = field(default_factory=dict)
 
     @classmethod
     def load(cls, stored: JSON) -> TaskState:
@@ -120,7 +123,7 @@ class TaskState:
         self.begun_at = now
         self.started_at = self.finished_at = self.retry_at = None
         self.exit_code = self.error = self.process = self.lost_at = self.queued = self.waits = None
-        self.tail = []
+        self.tail, self.levels = [], {}
 
     def begin_run(self, number: int) -> None:
         """Forget all earlier runs, but for how many attempts they took.

@@ -248,10 +248,9 @@ def test_links_that_are_swapped_in_between_are_never_followed(tmp_path, launcher
 @pytest.mark.parametrize("launcher_name", ["local"])  # whose shim may be given a limit
 def test_a_full_disk_costs_output_and_nothing_else(bench, files):
     out = files / "stdout.log"
-    state, folder = run_on_a_full_disk(bench, "seq 50000; exit 6", stdout=at(out))
+    state, _ = run_on_a_full_disk(bench, "seq 50000; exit 6", stdout=at(out))
     assert state.exit_code == 6
-    remark = bench.texts(folder, Stream.REMARK)
-    assert any(f"bytes of output found no place in {out}" in text for text in remark)
+    assert any(f"bytes of output found no place in {out}" in text for text in state.losses)
     numbers = [int(line) for line in out.read_bytes().split()[1:]]
     assert numbers == sorted(numbers)
     assert out.read_bytes().endswith(b"\n")

@@ -415,6 +415,39 @@ def test_a_line_without_an_end_takes_no_memory(bench):
     assert status_kib(pid, "VmHWM") < 20_000
 
 
+def test_the_state_of_an_unfinished_line_is_seen_while_its_command_waits(bench):
+    go = bench.root / "work" / "go"
+    folder = bench.bash(
+        "wait_for() { until [ -e go$1 ]; do sleep 0.01; done; };"
+        "printf 'progress 1\\r'; wait_for 1; printf 'progress 2\\r'; wait_for 2; printf 'done\\n';"
+        "printf 'licence server ... '; wait_for 3; printf 'ok\\n'"
+    )
+    for number, text in enumerate(["progress 1", "progress 2", "licence server ... "], start=1):
+        bench.await_text(folder, text)
+        Path(f"{go}{number}").touch()
+    assert bench.end(folder).exit_code == 0
+    lines = bench.lines(folder)
+    assert [(line.text, line.continues) for line in lines] == [
+        ("progress 1", False), ("progress 2", False), ("done", False),
+        ("licence server ... ", False), ("ok", True),
+    ]  # fmt: skip
+
+
+def test_beyond_its_limit_the_output_of_a_command_is_counted_and_it_goes_on(bench):
+    most, line = 100_000, 8
+    folder = bench.bash("yes 1234567 | head -c 8000000; exit 4", most_output_bytes=most)
+    state = bench.end(folder)
+    assert state.exit_code == 4
+    texts = bench.texts(folder, Stream.STDOUT)
+    beyond = 8_000_000 - line * len(texts)
+    assert 0 < line * len(texts) <= most
+    assert (folder / records.FRAMES).stat().st_size < most + 1000
+    assert state.losses == (
+        f"{beyond} bytes of output were not kept, beyond the limit of {most} bytes",
+    )
+    assert f"limit of {most} bytes" in bench.texts(folder, Stream.REMARK)[0]
+
+
 @pytest.mark.parametrize("launcher_name", ["local"])  # whose shim may be given a limit
 def test_a_full_disk_costs_output_and_nothing_else(bench):
     folder = bench.bash("echo ready; until [ -e go ]; do sleep 0.01; done; seq 50000; exit 6")
@@ -422,10 +455,15 @@ def test_a_full_disk_costs_output_and_nothing_else(bench):
     limit = (20_000, 20_000)
     resource.prlimit(claim_of(folder)["pid"], resource.RLIMIT_FSIZE, limit)
     bench.root.joinpath("work", "go").touch()
-    assert bench.end(folder).exit_code == 6
-    texts = bench.texts(folder)
+    state = bench.end(folder)
+    assert state.exit_code == 6
+    texts = bench.texts(folder, Stream.STDOUT)
     assert texts[0] == "ready"
-    assert "bytes of output found no place on the disk" in texts[-1]
+    kept = sum(len(text) + 1 for text in texts)
+    all_of_it = "ready\n" + "".join(f"{i}\n" for i in range(1, 50001))
+    lost = len(all_of_it) - kept
+    assert state.losses == (f"{lost} bytes of output found no place on the disk",)
+    assert json.loads((folder / records.EXIT).read_bytes())["lost_bytes"] == lost
     numbers = [int(text) for text in bench.texts(folder, Stream.STDOUT)[1:]]
     assert numbers == sorted(numbers)
 

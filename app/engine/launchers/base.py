@@ -99,6 +99,8 @@ class Job:
             them, each made anew in the place of what an earlier run left; None for no such file.
         capture: File that what the command prints becomes when it has succeeded and nobody wrote
             it. One that came about like this, by an earlier job, is taken away at the start.
+        most_output_bytes: How much of the output is kept; beyond, it is counted, and that is among
+            the :attr:`JobState.losses`. The command goes on. None for no limit.
     """
 
     execution_id: str
@@ -115,6 +117,7 @@ class Job:
     stdout: Place | None = None
     stderr: Place | None = None
     capture: Place | None = None
+    most_output_bytes: int | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -184,6 +187,7 @@ class JobState:
         lingers: It is ``ABSENT`` or ``LOST``, and something of it still runs.
         usage: What it took, once it has exited; None where nobody can know.
         fault: Why it failed although its command did not, such as a file that could not be written.
+        losses: What its output misses, once it has exited, in words for its owner.
     """
 
     phase: JobPhase
@@ -201,6 +205,7 @@ class JobState:
     reason: str | None = None
     fault: str | None = None
     usage: Usage | None = None
+    losses: tuple[str, ...] = ()
 
 
 @dataclass(frozen=True, slots=True)
@@ -209,11 +214,14 @@ class OutputLine:
 
     Attributes:
         timestamp: When it was written, seconds since the epoch, UTC.
+        continues: It belongs to the line before it of the same stream, which was too long, or was
+            unfinished for a while.
     """
 
     stream: Stream
     timestamp: float
     text: str
+    continues: bool = False
 
 
 class LauncherCapability(StrEnum):

@@ -7,7 +7,14 @@ from pathlib import Path
 
 from app.engine.launchers.base import OutputLine, Stream
 from app.engine.launchers.job_records import Damaged, is_moment, open_regular
-from app.engine.launchers.shim.records import HEADER, MAX_PAYLOAD, REMARK, STDERR, STDOUT
+from app.engine.launchers.shim.records import (
+    CONTINUED,
+    HEADER,
+    MAX_PAYLOAD,
+    REMARK,
+    STDERR,
+    STDOUT,
+)
 
 MAX_FRAME = HEADER.size + MAX_PAYLOAD
 
@@ -59,11 +66,16 @@ def parse_frames(data: bytes) -> tuple[list[OutputLine], int]:
     while offset + HEADER.size <= len(data):
         code, timestamp, length = HEADER.unpack_from(data, offset)
         begin = offset + HEADER.size
-        stream = _STREAMS.get(code)
+        stream = _STREAMS.get(code & ~CONTINUED)
         if stream is None or begin + length > len(data) or not is_moment(timestamp):
             break
         offset = begin + length
         text = data[begin:offset].decode("utf-8", "replace")
-        text = text.replace("\0", "\ufffd").replace("\r\n", "\n").removesuffix("\n")
-        lines += [OutputLine(stream, timestamp, line) for line in text.split("\n")]
+        text = text.replace("\0", "\ufffd")
+        if "\r" in text:  # what a shim of an earlier version wrote may hold states of a line
+            text = text.replace("\r\n", "\n").replace("\r", "\n")
+        texts = text.removesuffix("\n").split("\n")
+        if code & CONTINUED:
+            lines.append(OutputLine(stream, timestamp, texts.pop(0), continues=True))
+        lines += [OutputLine(stream, timestamp, line) for line in texts]
     return lines, offset

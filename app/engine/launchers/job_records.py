@@ -41,6 +41,7 @@ MAX_EXIT_CODE = 255
 _FIGURES = tuple(each.name for each in fields(Usage))
 _LARGEST_FIGURE = 2**62
 _MAX_TEXT = 1000
+_MOST_TEXTS = 10
 _MAX_NAME = 255
 _END_OF_TIME = 253_402_300_799.0
 """The last second of the year 9999; later moments have no date."""
@@ -129,6 +130,7 @@ def read_result(folder: Path) -> dict[str, Any] | None:
     if not (in_range and is_moment(result["started_at"]) and is_moment(result["finished_at"])):
         raise Damaged(f"{records.EXIT} is damaged")
     result["usage"] = usage_of(content.get("usage"))
+    result["losses"] = losses_of(content.get("losses"))
     for name in ("reason", "fault"):
         result[name] = result[name] and clean_text(result[name])
     return result
@@ -163,6 +165,12 @@ def usage_of(told: JSON) -> Usage | None:
         return None
     seconds, percent, memory, peak = figures
     return Usage(seconds, percent, memory and int(memory), peak and int(peak))
+
+
+def losses_of(told: JSON) -> tuple[str, ...]:
+    """Make losses from what somebody may have made up; what is none of them is left out."""
+    told = told if isinstance(told, list) else []
+    return tuple(clean_text(each) for each in told[:_MOST_TEXTS] if isinstance(each, str))
 
 
 def is_figure(value: JSON) -> bool:

@@ -145,6 +145,7 @@ class LocalLauncher(Launcher):
             "execution_id": job.execution_id,
             "doorbell": self._doorbell and str(self._doorbell),
             "umask": inherited_umask(),
+            "most_output_bytes": job.most_output_bytes,
             "stdout": job.stdout and _path(job.stdout),
             "stderr": job.stderr and _path(job.stderr),
             "capture": self._capture(job.capture, folder),

@@ -32,6 +32,7 @@ from app.engine.launchers.job_records import (
     Process,
     clean_text,
     is_moment,
+    losses_of,
     usage_of,
 )
 from app.engine.launchers.local import LocalLauncher, wake_for_each
@@ -280,7 +281,7 @@ def _job(job: Job) -> dict[str, Any]:
 
 _JOB_FIELDS = (
     *("execution_id", "argv", "env", "files", "stdin"),
-    *("timeout_seconds", "kill_grace_seconds"),
+    *("timeout_seconds", "kill_grace_seconds", "most_output_bytes"),
 )
 
 
@@ -299,8 +300,8 @@ def _state(told: JSON) -> JobState:
     for name in ("node", "reason", "fault"):
         fields[name] = fields[name] and clean_text(fields[name])
     fields["phase"] = JobPhase(fields["phase"])
-    usage = usage_of(told.get("usage"))
-    return JobState(**fields, process=process and process.dump(), usage=usage)
+    usage, losses = usage_of(told.get("usage")), losses_of(told.get("losses"))
+    return JobState(**fields, process=process and process.dump(), usage=usage, losses=losses)
 
 
 def _garbled() -> UpstreamGarbled:

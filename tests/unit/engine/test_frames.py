@@ -6,8 +6,16 @@ from hypothesis import strategies as st
 
 from app.engine.launchers.base import OutputLine, Stream
 from app.engine.launchers.frames import MAX_FRAME, parse_frames
-from app.engine.launchers.shim.output import Output, Pipe, whole_lines
-from app.engine.launchers.shim.records import HEADER, MAX_LINE, REMARK, STDERR, STDOUT
+from app.engine.launchers.shim.lines import whole_lines
+from app.engine.launchers.shim.output import Output, Pipe
+from app.engine.launchers.shim.records import (
+    CONTINUED,
+    HEADER,
+    MAX_LINE,
+    REMARK,
+    STDERR,
+    STDOUT,
+)
 
 # Many line ends, pieces of characters, and the bytes that are treated in a special way.
 OUTPUT = st.lists(
@@ -42,8 +50,9 @@ def texts(data: bytes) -> list[str]:
 
 
 def naive_lines(data: bytes) -> list[str]:
+    data = data.replace(b"\r\n", b"\n").replace(b"\r", b"\n")
     *ended, rest = data.split(b"\n")
-    lines = [line.removesuffix(b"\r") for line in ended] + ([rest] if rest else [])
+    lines = ended + ([rest] if rest else [])
     return [line.decode("utf-8", "replace").replace("\0", "\ufffd") for line in lines]
 
 
@@ -131,3 +140,47 @@ def test_a_frame_of_no_moment_is_damaged_and_so_is_what_follows(moment):
     lines, size = parse_frames(whole + damaged + whole)
     assert [line.text for line in lines] == ["one"]
     assert size == len(whole)
+
+
+def test_a_frame_may_go_on_with_a_line_and_end_others():
+    data = frames(b"ing\nnext\n", stream=STDOUT | CONTINUED) + frames(
+        b"s", stream=STDERR | CONTINUED
+    )
+    assert parse_frames(data)[0] == [
+        OutputLine(Stream.STDOUT, 1.5, "ing", continues=True),
+        OutputLine(Stream.STDOUT, 1.5, "next"),
+        OutputLine(Stream.STDERR, 1.5, "s", continues=True),
+    ]
+
+
+def test_what_is_missing_is_told_where_it_is_missing_and_counted(tmp_path, monkeypatch):
+    monkeypatch.chdir(tmp_path)
+    output = Output()
+    output.append(STDOUT, b"first\n")
+    with monkeypatch.context() as full:
+        full.setattr(os, "write", lambda _fd, _data: 0)
+        output.append(STDOUT, b"second\n")
+        output.append(STDOUT, b"third\n")
+    output.append(STDOUT, b"fourth\n")
+    assert texts((tmp_path / "frames").read_bytes()) == [
+        "first", "13 bytes of output found no place on the disk here", "fourth"
+    ]  # fmt: skip
+    assert list(output.losses()) == ["13 bytes of output found no place on the disk"]
+
+
+def test_beyond_the_limit_output_is_counted_and_remarks_are_kept(tmp_path, monkeypatch):
+    monkeypatch.chdir(tmp_path)
+    output = Output(100)
+    for _ in range(5):
+        output.append(STDOUT, b"x" * 39 + b"\n")
+    output.append(STDOUT, b"short\n")
+    output.remark("told")
+    kept = texts((tmp_path / "frames").read_bytes())
+    assert kept[0] == "x" * 39
+    assert "limit of 100 bytes" in kept[-2]
+    assert kept[-1] == "told"
+    beyond = output.beyond
+    assert beyond == 5 * 40 + 6 - 40 * (len(kept) - 2)
+    assert list(output.losses()) == [
+        f"{beyond} bytes of output were not kept, beyond the limit of 100 bytes"
+    ]

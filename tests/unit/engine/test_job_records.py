@@ -16,6 +16,7 @@ RESULT = {
     "reason": None,
     "fault": None,
     "usage": None,
+    "losses": (),
 }  # fmt: skip
 NO_RECORDS = [
     b"", b"{", b'{"pid": 1', b"\xff\0", b"null", b"[]", b"0", b"{}", b"[" * 60_000, b" " * 100_000,
@@ -123,3 +124,20 @@ def test_a_claim_is_on_the_disk_with_its_name_before_anything_is_done_about_it(
     assert synced == [(file, [records.CLAIM]), (folder, [records.CLAIM])]
     assert not records.claim(str(tmp_path), {"pid": 2})
     assert json.loads((tmp_path / records.CLAIM).read_text()) == {"pid": 1}
+
+
+@pytest.mark.parametrize(
+    ("told", "expected"),
+    [
+        (["3 bytes are missing"], ("3 bytes are missing",)),
+        (None, ()),
+        ("3 bytes", ()),
+        ([3, None, ["x"]], ()),
+        (["x" * 5000], ("x" * 1000,)),
+        (["\ud800\0"], ("\ufffd\ufffd",)),
+        (["x"] * 50, ("x",) * 10),
+    ],
+)
+def test_losses_that_somebody_may_have_made_up_are_read_within_bounds(tmp_path, told, expected):
+    write(tmp_path / records.EXIT, {**RESULT, "losses": told})
+    assert read_result(tmp_path)["losses"] == expected

@@ -6,11 +6,12 @@ import os
 import time
 from contextlib import suppress
 
-from .records import FRAMES, HEADER, MAX_LINE
+from .lines import Lines
+from .records import FRAMES, HEADER, REMARK
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
-    from collections.abc import Sequence
+    from collections.abc import Iterable, Iterator, Sequence
 
     from .places import Bytes
 
@@ -18,19 +19,67 @@ if TYPE_CHECKING:
 class Output:
     """The file of frames.
 
+    Args:
+        most_bytes: Most bytes of it; what a command writes beyond is counted only. None for no
+            limit.
+
     Attributes:
         fresh: Something was written since the doorbell was rung.
         lost: Number of bytes that found no place on the disk.
+        beyond: Number of bytes beyond the limit.
     """
 
-    def __init__(self) -> None:
+    def __init__(self, most_bytes: int | None = None) -> None:
         self.fresh = False
-        self.lost = 0
+        self.lost = self.beyond = 0
+        self._most_bytes = most_bytes
         self._fd = os.open(FRAMES, os.O_WRONLY | os.O_CREAT | os.O_APPEND, 0o600)
         self._size = 0
+        self._gap = 0
 
     def append(self, stream: int, payload: bytes) -> None:
         """Write one frame, or nothing if it does not fit: a full disk does not stop a command."""
+        if self.beyond or (
+            self._most_bytes is not None and self._size + len(payload) > self._most_bytes
+        ):
+            self._pass_over(len(payload))
+        elif (self._gap and not self._tell_of_gap()) or not self._write(stream, payload):
+            self._miss(len(payload))
+
+    def remark(self, text: str) -> None:
+        """Write a line of the shim's own, which no limit holds back."""
+        self._write(REMARK, f"{text}\n".encode("utf-8", "replace"))
+
+    def losses(self) -> Iterator[str]:
+        """Return what a reader of the file misses, in words."""
+        if self.lost:
+            yield f"{self.lost} bytes of output found no place on the disk"
+        if self.beyond:
+            yield (
+                f"{self.beyond} bytes of output were not kept, beyond the limit of "
+                f"{self._most_bytes} bytes"
+            )
+
+    def _pass_over(self, count: int) -> None:
+        if not self.beyond:
+            self.remark(
+                f"The output reached its limit of {self._most_bytes} bytes: what follows is"
+                " counted, and not kept"
+            )
+        self.beyond += count
+
+    def _miss(self, count: int) -> None:
+        self._gap += count
+        self.lost += count
+
+    def _tell_of_gap(self) -> bool:
+        text = f"{self._gap} bytes of output found no place on the disk here\n"
+        told = self._write(REMARK, text.encode())
+        if told:
+            self._gap = 0
+        return told
+
+    def _write(self, stream: int, payload: bytes) -> bool:
         frame = HEADER.pack(stream, time.time(), len(payload)) + payload
         written = 0
         with suppress(OSError):
@@ -38,9 +87,10 @@ class Output:
         if written == len(frame):
             self._size += written
             self.fresh = True
-        else:
+            return True
+        with suppress(OSError):
             os.ftruncate(self._fd, self._size)
-            self.lost += len(payload)
+        return False
 
 
 class Pipe:
@@ -52,8 +102,8 @@ class Pipe:
         stream: Which one.
         fd: The open pipe.
         output: Where it is passed on to.
-        plain: Files to which its bytes are appended as they are. They have them first, so that what
-            is read as output stands in them already.
+        plain: Files to which its bytes are appended as they come. They have them first, so that
+            what is read as output stands in them already.
 
     Attributes:
         closed: Nothing can come any more.
@@ -66,52 +116,41 @@ class Pipe:
         self._fd = fd
         self._output = output
         self._plain = plain
-        self._rest = b""
+        self._lines = Lines()
+
+    @property
+    def due(self) -> float:
+        """When :meth:`keep_time` has something to do, on the monotonic clock."""
+        return self._lines.due
 
     def read(self) -> bool:
         """Pass on what is there, up to 64 KiB; return whether there was anything."""
         try:
-            chunk = os.read(self._fd, MAX_LINE + 1 - len(self._rest))
+            chunk = os.read(self._fd, self._lines.room)
         except BlockingIOError:
             return False
         if not chunk:
             self.close()
             return False
-        payload, self._rest = whole_lines(self._rest + chunk)
-        if payload:
-            self._pass_on(payload)
+        for file in self._plain:
+            file.append(chunk)
+        self._pass_on(self._lines.feed(chunk, time.monotonic()))
         return True
+
+    def keep_time(self, now: float) -> None:
+        """Pass on a line that has been unfinished for long enough."""
+        if now >= self._lines.due:
+            self._pass_on(self._lines.overdue())
 
     def close(self) -> None:
         """Pass on the last line, which has no line feed."""
-        if self._rest:
-            self._pass_on(self._rest)
+        self._pass_on(self._lines.end())
         os.close(self._fd)
         self.closed = True
 
-    def _pass_on(self, payload: bytes) -> None:
-        for file in self._plain:
-            file.append(payload)
-        self._output.append(self._stream, payload)
-
-
-def whole_lines(data: bytes, limit: int = MAX_LINE) -> tuple[bytes, bytes]:
-    """Split off what can be written: whole lines, or a piece of a line that is too long.
-
-    Args:
-        data: What came and was not written yet, at most ``limit + 1`` bytes.
-        limit: Longest line, in bytes without its line feed; at least 4.
-
-    Returns:
-        What to write now, and what to keep until more comes: at most ``limit`` bytes.
-    """
-    end = data.rfind(b"\n") + 1
-    if not end and len(data) > limit:
-        end = limit
-        # Not within a character: the bytes of a UTF-8 sequence but the first are 10xxxxxx.
-        while end > limit - 3 and data[end] & 0xC0 == 0x80:
-            end -= 1
-    return data[:end], data[end:]
+    def _pass_on(self, payloads: Iterable[tuple[int, bytes]]) -> None:
+        for code, payload in payloads:
+            self._output.append(self._stream | code, payload)
 
 
 def ring(doorbell: str | None, execution_id: str) -> None:

@@ -16,6 +16,8 @@ import os
 import stat
 from contextlib import suppress
 
+from .records import MAX_LINE
+
 TYPE_CHECKING = False
 if TYPE_CHECKING:
     from typing import Any
@@ -167,16 +169,32 @@ class Bytes:
         self.fd = fd
         self.place = place
         self.lost = 0
+        self._open = 0  # bytes of a line that has no line feed yet
+        self._cut = False
 
     def append(self, payload: bytes) -> None:
-        """Write a payload, or nothing if it does not fit: a full disk does not stop a command."""
-        written = 0
+        """Write a payload, or nothing if it does not fit: a full disk does not stop a command.
+
+        What is there of the line that it goes on with is taken away then, too.
+        """
+        if self._cut:  # what is left of a line whose beginning is lost
+            end = payload.find(b"\n") + 1
+            self._cut = not end
+            self.lost += end or len(payload)
+            payload = payload[end:] if end else b""
+        if not payload:
+            return
+        written, line = 0, payload.rfind(b"\n") + 1
         with suppress(OSError):
             written = os.write(self.fd, payload)
-        if written < len(payload):
-            self.lost += len(payload)
-            with suppress(OSError):
-                os.ftruncate(self.fd, os.fstat(self.fd).st_size - written)
+        if written == len(payload):
+            self._open = len(payload) - line if line else self._open + written
+            return
+        begun = self._open if self._open <= MAX_LINE else 0
+        self.lost += len(payload) + begun
+        self._open, self._cut = 0, line < len(payload)
+        with suppress(OSError):
+            os.ftruncate(self.fd, os.fstat(self.fd).st_size - written - begun)
 
     def sync(self) -> None:
         """Have all of it on the disk, and its name."""

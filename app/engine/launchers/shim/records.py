@@ -21,6 +21,8 @@ USAGE = "usage"
 HEADER = struct.Struct("<BdI")
 """Of a frame: stream, seconds since the epoch, length of the payload in bytes."""
 STDOUT, STDERR, REMARK = 1, 2, 3
+CONTINUED = 0x10
+"""Added to the stream: the payload begins within a line, whose beginning is in an earlier frame."""
 USAGE_RECORD = struct.Struct("<dddd")
 """Processor seconds, processor percent, resident bytes, and the most of these; 0: not known."""
 

@@ -24,7 +24,6 @@ from .records import (
     FRAMES,
     OUTPUTS,
     PAUSE,
-    REMARK,
     STDERR,
     STDOUT,
     claim,
@@ -102,7 +101,8 @@ class Supervisor:
     Args:
         spec: ``argv``, ``env``, ``stdin`` (a text, or None), ``files`` (names of the files to take
             away afterwards), ``working_dir``, ``timeout_seconds``, ``kill_grace_seconds``,
-            ``execution_id``, ``doorbell``, ``umask``, and those of :class:`KeptFiles`.
+            ``execution_id``, ``doorbell``, ``umask``, ``most_output_bytes``, and those of
+            :class:`KeptFiles`.
         claimed: The claim as it was written.
         wakeup: Pipe from which the numbers of signals can be read.
     """
@@ -113,7 +113,7 @@ class Supervisor:
         self._wakeup = wakeup
         self._poll = select.poll()
         self._poll.register(wakeup, select.POLLIN)
-        self._output = Output()
+        self._output = Output(spec["most_output_bytes"])
         self._kept: KeptFiles | None = None
         self._usage = Usage()
         self._pipes: dict[int, Pipe] = {}
@@ -134,6 +134,8 @@ class Supervisor:
             "reason": None,
             "fault": None,
             "usage": None,
+            "lost_bytes": 0,
+            "losses": [],
         }
 
     def run(self) -> None:
@@ -192,14 +194,18 @@ class Supervisor:
         now = time.monotonic()
         ring_at = self._quiet_until if self._output.fresh else math.inf
         until = min(
-            self._deadline, self._kill_at, ring_at, self._usage.due, now + _LONGEST_WAIT_SECONDS
-        )
+            self._deadline, self._kill_at, ring_at, self._usage.due, now + _LONGEST_WAIT_SECONDS,
+            *(pipe.due for pipe in self._pipes.values()),
+        )  # fmt: skip
         for fd, _ in self._poll.poll(max(0, math.ceil((until - now) * 1000))):
             if fd == self._wakeup:
                 self._hear()
             else:
                 self._read(fd)
-        self._keep_time(time.monotonic())
+        now = time.monotonic()
+        for pipe in self._pipes.values():
+            pipe.keep_time(now)
+        self._keep_time(now)
 
     def _read(self, fd: int) -> None:
         pipe = self._pipes[fd]
@@ -210,7 +216,7 @@ class Supervisor:
 
     def _keep_time(self, now: float) -> None:
         if now >= self._deadline and self._exited:
-            self._output.append(REMARK, b"Processes that the command left behind are ended\n")
+            self._output.remark("Processes that the command left behind are ended")
             self._terminate(_LEFTOVER_GRACE_SECONDS)
         elif now >= self._deadline:
             self._result["timed_out"] = True
@@ -303,11 +309,11 @@ class Supervisor:
             if not pipe.closed:
                 pipe.close()
         if not self._childless:
-            self._output.append(REMARK, b"Processes of the command could not be ended\n")
+            self._output.remark("Processes of the command could not be ended")
         self._close_kept()
-        if self._output.lost:
-            text = f"{self._output.lost} bytes of output found no place on the disk\n"
-            self._output.append(REMARK, text.encode())
+        # Not in the file of frames, which may have no place for it either.
+        self._result["lost_bytes"] = self._output.lost
+        self._result["losses"] += self._output.losses()
 
     def _close_kept(self) -> None:
         if self._kept is None:
@@ -315,8 +321,7 @@ class Supervisor:
         told_to_end = self._result["cancelled"] or self._result["timed_out"]
         succeeded = self._result["exit_code"] == 0 and not told_to_end
         self._result["fault"] = self._kept.close(succeeded=succeeded)
-        for loss in self._kept.losses():
-            self._output.append(REMARK, f"{loss}\n".encode("utf-8", "replace"))
+        self._result["losses"] += self._kept.losses()
 
     def _leave_result(self) -> None:
         self._result["usage"] = self._usage.end()
