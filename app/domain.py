@@ -406,28 +406,10 @@ class LogEntry:
     stream: int = 0
 
 
-def log_line(timestamp_ms: int, level: int, task: str, content: str) -> str:
-    """Write a log entry as one line of text, with its line end.
-
-    Such as ``2022-10-20T12:32:29.774Z INFO  split: done``.
-    """
-    source = f"{task}: " if task else ""
-    return f"{log_timestamp(timestamp_ms)} {LEVEL_NAMES[level]:<5} {source}{content}\n"
-
-
-def log_line_bytes(task: str, content: str) -> int:
-    """Return how many bytes of UTF-8 a line of :func:`log_line` takes, without making the line."""
-    size = _LINE_BYTES + (len(task.encode()) + 2 if task else 0)
-    return size + (len(content) if content.isascii() else len(content.encode()))
-
-
 def log_timestamp(timestamp_ms: int) -> str:
     """Write the moment of a log entry, such as ``2022-10-20T12:32:29.774Z``."""
     seconds, rest = divmod(timestamp_ms, 1000)
     return f"{_iso_second(seconds)}.{rest:03d}Z"
-
-
-_LINE_BYTES = len("2022-10-20T12:32:29.774Z INFO  \n")
 
 
 @lru_cache(4096)
@@ -574,7 +556,7 @@ class Execution(ExecutionSummary):
 
     Attributes:
         log_counts: Number of log entries by level, DEBUG to ERROR.
-        log_bytes: Size of those entries as text, by level; see :func:`log_line`.
+        log_bytes: Size of those entries as text, by level; see :func:`app.log_lines.log_line`.
         log_complete: No entry can come any more.
     """
 

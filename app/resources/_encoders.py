@@ -15,7 +15,8 @@ from typing import Any, ClassVar, Protocol
 
 import orjson
 
-from app.domain import LogEntry, log_line
+from app.domain import LogEntry
+from app.log_lines import log_line
 from app.resources._packing import pack
 from app.resources._websocket import text_frame
 from app.resources._written import written
@@ -46,6 +47,8 @@ class Ready:
 
     data: bytes
 
+
+_LINE_ENDS = tuple((end.encode(), b"\\u%04x" % ord(end)) for end in "\x85\u2028\u2029")
 
 Told = StatusChanged | Dropped | Ended | Moved | Expired
 """The events that have a name and fields."""
@@ -120,6 +123,17 @@ class Encoder(ABC):
         return (self.told(event),)
 
 
+def unbroken(lines: bytes) -> bytes:
+    """Escape in lines of JSON what some readers take for the end of a line, although it is none.
+
+    JSON itself escapes the control characters only (RFC 8259, 7); Unicode's other ends of lines are
+    those of Python's ``splitlines``, by which many a reader of events finds them.
+    """
+    for character, escaped in _LINE_ENDS:
+        lines = lines.replace(character, escaped)
+    return lines
+
+
 class SseEncoder(Encoder):
     """Server-sent events (WHATWG HTML, 9.2); the id of each is the cursor."""
 
@@ -133,9 +147,11 @@ class SseEncoder(Encoder):
     def entries(cls, stretch: Stretch) -> bytes:
         """Write each entry as an event."""
         say = cls.words.entry
-        return b"".join(
-            b"id: %d\nevent: log\ndata: %s\n\n" % (entry.sequence, orjson.dumps(say(entry)))
-            for entry in stretch.entries
+        return unbroken(
+            b"".join(
+                b"id: %d\nevent: log\ndata: %s\n\n" % (entry.sequence, orjson.dumps(say(entry)))
+                for entry in stretch.entries
+            )
         )
 
     def told(self, event: Told) -> bytes:
@@ -164,9 +180,11 @@ class NdjsonEncoder(Encoder):
     def entries(cls, stretch: Stretch) -> bytes:
         """Write each entry as a line."""
         say = cls.words.entry
-        return b"".join(
-            orjson.dumps({"type": "log", **say(entry)}, option=orjson.OPT_APPEND_NEWLINE)
-            for entry in stretch.entries
+        return unbroken(
+            b"".join(
+                orjson.dumps({"type": "log", **say(entry)}, option=orjson.OPT_APPEND_NEWLINE)
+                for entry in stretch.entries
+            )
         )
 
     def told(self, event: Told) -> bytes:

@@ -16,7 +16,8 @@ from typing import Any, NamedTuple
 
 from sqlalchemy import Connection, bindparam, select, text
 
-from app.domain import Level, LogEntry, NewLogEntry, log_line_bytes
+from app.domain import Level, LogEntry, NewLogEntry
+from app.log_lines import log_line_bytes
 from app.store.bulk import insert_rows
 from app.store.database import Database
 from app.store.names import fitted, storable
@@ -45,7 +46,7 @@ class Totals(NamedTuple):
 
     Attributes:
         counts: Entries.
-        sizes: Bytes of their text, as :func:`app.domain.log_line` writes it.
+        sizes: Bytes of their text, as :func:`app.log_lines.log_line` writes it.
     """
 
     counts: Counts
@@ -98,7 +99,7 @@ def append(
         )  # fmt: skip
         column = entry.level.bit_length() - 1
         counts[column] += 1
-        sizes[column] += log_line_bytes(entry.task, content)
+        sizes[column] += log_line_bytes(entry.level, entry.task, content)
         sequence += 1
     insert_rows(connection, "log_entries", _COLUMNS, rows)
     names = ("execution", "block", *COUNTERS, *SIZES)

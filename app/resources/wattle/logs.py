@@ -7,7 +7,7 @@ from typing import Final
 import orjson
 
 from app.domain import LogStream
-from app.resources._encoders import SseEncoder, Told
+from app.resources._encoders import SseEncoder, Told, unbroken
 from app.services.follow import Moved
 from app.services.stretches import Stretch
 
@@ -20,11 +20,13 @@ class WattleSse(SseEncoder):
     @classmethod
     def entries(cls, stretch: Stretch) -> bytes:
         """Write each line as an event; what the engine remarks is none of the worker's."""
-        return b"".join(
-            b'id: %d\ndata: {"type": "%s", "content": %s}\n\n'
-            % (entry.sequence, _TYPES[entry.stream], orjson.dumps(entry.content))
-            for entry in stretch.entries
-            if entry.stream in _TYPES
+        return unbroken(
+            b"".join(
+                b'id: %d\ndata: {"type": "%s", "content": %s}\n\n'
+                % (entry.sequence, _TYPES[entry.stream], orjson.dumps(entry.content))
+                for entry in stretch.entries
+                if entry.stream in _TYPES
+            )
         )
 
     def told(self, event: Told) -> bytes:

@@ -10,10 +10,11 @@ import pytest
 from follow_kit import Log, service_in
 
 from app.assembly import DIALECTS, import_dialect
-from app.domain import ExecutionStatus, Level, LogEntry
+from app.domain import ExecutionStatus, Level, LogEntry, LogStream
 from app.resources._encoders import Encoder, Told
 from app.resources.root import logs
-from app.resources.root.encoders import ENCODERS, RootMessages
+from app.resources.root.encoders import ENCODERS, AwfNdjson, AwfSse, RootMessages
+from app.resources.wattle.logs import WattleSse
 from app.services.follow import (
     Batch,
     Dropped,
@@ -51,6 +52,26 @@ def test_every_event_can_be_written(form: type[Encoder], takes_gzip: bool) -> No
         assert encoder.content_type == form.content_type
         assert isinstance(encode(encoder, event), bytes)
         assert isinstance(encoder.prelude(), bytes | None)
+
+
+@pytest.mark.parametrize("form", [*ENCODER_CLASSES, AwfSse, AwfNdjson, WattleSse])
+def test_no_entry_forges_a_line(form: type[Encoder]) -> None:
+    forged = "2026-01-01T00:00:00.000Z ERROR b: forged"
+    ends = ("\n", "\r", "\r\n", "\n\n", "\v", "\f", "\x1e", "\x85", "\u2028", "\u2029")
+    kinds = [LogStream.NONE, LogStream.STDOUT]
+    contents = [f"said{end}{forged}{end}event: end{end}data: x" for end in ends]
+    nasty, plain = (
+        Stretch([LogEntry(0, Level.INFO, 0, "a", text, stream=int(kind)) for kind in kinds
+                 for text in texts], 1)
+        for texts in (contents, ["said"] * len(contents))
+    )  # fmt: skip
+    said, as_usual = (
+        encode(form.for_client(takes_gzip=False), batch).decode().splitlines()
+        for batch in (nasty, plain)
+    )
+    own = [line for line in said if not line.startswith("    ")]
+    assert len(own) == len(as_usual)
+    assert not any(line.startswith(("2026", "event: end", "data: x")) for line in said)
 
 
 @pytest.mark.parametrize("form", [*ENCODER_CLASSES, RootMessages])

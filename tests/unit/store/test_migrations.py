@@ -1,6 +1,7 @@
 import json
 import subprocess
 import sys
+from itertools import accumulate
 
 import pytest
 from alembic import command
@@ -9,9 +10,12 @@ from alembic.migration import MigrationContext
 from alembic.script import ScriptDirectory
 from sqlalchemy import inspect, text
 
+from app.domain import Level, NewLogEntry
 from app.errors import ConfigError
+from app.log_lines import log_line
 from app.store import migrate
 from app.store.database import Database
+from app.store.journal import Totals
 from app.store.schema import metadata
 
 UPGRADE = (
@@ -229,3 +233,32 @@ def test_executions_from_before_there_were_names_get_some(kit):
         found = connection.execute(text("SELECT awf_name FROM executions ORDER BY number"))
         assert [name for (name,) in found] == [row[-1] for row in rows]
     assert kit.executions.id_named("flow-20231209-143022-3") == "e3"
+
+
+def test_the_bytes_of_lines_are_those_that_are_written_now(kit):
+    contents = ["INFO is not said twice", "it failed:\nforged", "plain", "a\rb", "\x1b[2Jx"] * 120
+    written = [NewLogEntry(Level.INFO, 0, each, "task") for each in contents]
+    execution = kit.append(kit.held(), written)
+    other = kit.append(kit.held(), [NewLogEntry(Level.WARN, 0, "plain", "task")] * 300)
+
+    def back(connection):
+        command.downgrade(migrate.alembic_config(connection), "0026")
+        before = "b_info = n_info * 40, b_warn = n_warn * 40"
+        connection.execute(text(f"UPDATE log_checkpoints SET {before}"))
+        connection.execute(
+            text(f"UPDATE executions SET {before} WHERE id = :id"), {"id": execution.id}
+        )
+
+    kit.database.write(back)
+    migrate.upgrade(kit.database)
+    after = kit.driving.get(execution.id)
+    assert after.log_bytes == execution.log_bytes
+    ends = list(
+        accumulate(len(log_line(0, Level.INFO, "task", each).encode()) for each in contents)
+    )
+    totals = Totals(after.log_counts, after.log_bytes)
+    for place in (0, 255, 256, 511, 512, 599):
+        found = kit.journal.find_byte(execution.number, totals, Level.INFO, ends[place])
+        block = (place + 1) // 256 * 256
+        assert found == (block, ends[block - 1] if block else 0)
+    assert kit.driving.get(other.id).log_bytes == other.log_bytes
