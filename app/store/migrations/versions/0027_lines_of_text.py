@@ -1,6 +1,7 @@
 """Sizes of entries as lines of text, which are indented and without repeated levels now."""
 
 from collections.abc import Iterator
+from typing import Any
 
 import sqlalchemy as sa
 from alembic import op
@@ -39,7 +40,7 @@ def downgrade() -> None:
     """Leave the sizes: an earlier version is off by a few bytes where it looks a byte up."""
 
 
-def _changed(dialect: str) -> sa.Select[tuple[int]]:
+def _changed(dialect: str) -> sa.Select[Any]:
     """Select the executions with entries that are written in another way than before."""
     content = _entries.c.content
     if dialect == "postgresql":
@@ -64,13 +65,13 @@ def _count(connection: sa.Connection, number: int) -> None:
         mine = (_checkpoints.c.execution == number) & (
             _checkpoints.c.block == sa.bindparam("of_block")
         )
-        values = {name: sa.bindparam(name) for name in _SIZES}
+        values: dict[str, Any] = {name: sa.bindparam(name) for name in _SIZES}
         connection.execute(sa.update(_checkpoints).where(mine).values(values), checkpoints)
     own = sa.update(_executions).where(_executions.c.number == number)
     connection.execute(own.values(dict(zip(_SIZES, sizes, strict=True))))
 
 
-def _rows(connection: sa.Connection, number: int) -> Iterator[sa.Row[tuple[int, int, str, str]]]:
+def _rows(connection: sa.Connection, number: int) -> Iterator[Any]:
     """Read the entries of a journal, a piece at a time."""
     columns, first = _entries.c, 0
     while True:
