@@ -242,7 +242,7 @@ def test_the_bytes_of_lines_are_those_that_are_written_now(kit):
     other = kit.append(kit.held(), [NewLogEntry(Level.WARN, 0, "plain", "task")] * 300)
 
     def back(connection):
-        command.downgrade(migrate.alembic_config(connection), "0026")
+        command.downgrade(migrate.alembic_config(connection), "0027")
         before = "b_info = n_info * 40, b_warn = n_warn * 40"
         connection.execute(text(f"UPDATE log_checkpoints SET {before}"))
         connection.execute(

@@ -8,8 +8,8 @@ from alembic import op
 
 from app.log_lines import log_line_bytes
 
-revision = "0027"
-down_revision = "0026"
+revision = "0028"
+down_revision = "0027"
 branch_labels = None
 depends_on = None
 
