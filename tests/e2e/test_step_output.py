@@ -57,7 +57,7 @@ python3 -c "print('ERROR ' + 'x' * 140000); print('plain')"
     seen = [(level, content[:20]) for level, content in told(client, execution)]
     assert seen == [
         ("ERROR", "\x1b[31mERROR\x1b[0m disk "),
-        ("WARN", "\x1b[1;33m[WARN]\x1b[0m old"),
+        ("WARN", "\x1b[1;33m[WARN]\x1b[0m ol"),
         ("INFO", "DEBUG=1"),
         ("ERROR", "ERROR xxxxxxxxxxxxxx"),
         ("ERROR", "x" * 20),
