@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import itertools
+import re
 import secrets
 import time
 from collections.abc import Callable
@@ -26,7 +27,7 @@ from app.identity.session_directory import SessionDirectory
 from app.identity.users import UserDirectory
 from app.isolation import Isolated
 from app.metrics import Metrics
-from app.observability import request_id
+from app.observability import redact, request_id
 from app.resources._access_log import AccessLog
 from app.resources._audit import audit_request, current_origin
 from app.resources._browsers import browser_guard, keep_here, leads_away
@@ -98,6 +99,8 @@ if TYPE_CHECKING:
 
 _CHECKING_PROCESSES = 2
 _KEY_THREADS = 1
+_REQUEST_ID = re.compile(r"[0-9A-Za-z][0-9A-Za-z._:=+/@-]{0,63}")
+"""What a client may call its request: UUIDs, and what proxies and tracers make up."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -170,6 +173,7 @@ def create_web(settings: Settings, *, share: int = 1, slave_key_digest: str | No
     app.extensions[EXTENSION] = services
     app.after_request(_finisher(services))
     always = EveryAnswer(settings.api)
+    app.before_request(always.of_all)
     app.before_request(always.preflight)
     app.after_request(always.complete)
     dialects = Dialects(
@@ -418,7 +422,7 @@ def _beginner() -> Callable[[], None]:
 
     def begin() -> None:
         given = request.headers.get("X-Request-ID", "")
-        valid = 0 < len(given) <= 64 and given.isalnum()
+        valid = _REQUEST_ID.fullmatch(given) is not None and redact(given) == given
         g.request_id = given if valid else f"{process}{next(numbers):016x}"
         g.started = time.perf_counter()
         request_id.set(g.request_id)

@@ -2,7 +2,13 @@
 
 from __future__ import annotations
 
+from http import HTTPMethod
+
 from prometheus_client import CollectorRegistry, Counter, Gauge, Histogram, generate_latest
+
+_METHODS = frozenset(HTTPMethod)
+_OTHER_METHOD = "OTHER"
+"""Stands for what no standard knows, so that no client makes up a series."""
 
 
 class Metrics:
@@ -63,7 +69,8 @@ class Metrics:
         self.limits_changes.inc()
 
     def count_request(self, method: str, status: int) -> None:
-        """Count an answered request."""
+        """Count an answered request, those of all methods that HTTP does not have together."""
+        method = method if method in _METHODS else _OTHER_METHOD
         counter = self._requests_by.get((method, status))
         if counter is None:  # looking one up by its labels takes longer than counting
             counter = self._requests_by[method, status] = self.requests.labels(method, status)

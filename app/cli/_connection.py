@@ -57,6 +57,8 @@ _LINGER_SECONDS = 2.0
 _LINGER_BYTES = 4 * 1024 * 1024
 _RETRY_SECONDS = 5
 """When a client may send its large body again."""
+_LAST_CALL_SECONDS = 5.0
+"""How long an answer may still take whose client says no more, and may be gone."""
 _HELD_METHODS = ("GET", "HEAD")
 _HANDSHAKE = b"\x16"
 """With what a client begins that speaks TLS (RFC 8446, 5.1: the type of the record)."""
@@ -142,7 +144,8 @@ class Connection(WSGIHandler):  # type: ignore[misc]
         self._tiny = 0
         self._ended = False
         self._idle: Idle | None = None
-        self._has_hung_up = False
+        self._has_hung_up = self._is_gone = self._is_hurried = False
+        self._last_call: Any = None
         self._certificate: dict[str, Any] | None = None
 
     def begin(self) -> None:
@@ -375,6 +378,7 @@ class Connection(WSGIHandler):  # type: ignore[misc]
         # Without this a busy connection would never let go of the loop.
         gevent.sleep(0)
         self._greenlet = gevent.getcurrent()
+        self._has_hung_up = self._is_gone = self._is_hurried = False
         # A client that gets its answer may have gone for good only where nothing is changed.
         if self.command in _HELD_METHODS:
             self.server.hangups.hold(self.socket.fileno(), self._hang_up)
@@ -392,17 +396,26 @@ class Connection(WSGIHandler):  # type: ignore[misc]
         if self._idle is not None:
             return
         self.server.hangups.release(self.socket.fileno())
+        if self._last_call is not None:
+            self._last_call.close()
+            self._last_call = None
         result, self.result, self._pieces = self.result, None, None
         if hasattr(result, "close"):
             result.close()
 
-    def _hang_up(self) -> None:
-        """End the answer, as its client is gone; this runs in the hub."""
-        self._has_hung_up = True
-        if self._idle is None:
-            self._greenlet.kill(block=False)
-        else:
+    def _hang_up(self, is_gone: bool) -> None:
+        """Bring the answer to its end, as its client is gone or says no more; runs in the hub.
+
+        What is about to be answered still is, since the client may wait for that.
+        """
+        self._has_hung_up, self._is_gone = True, is_gone
+        if self._idle is not None:
             self.wake()
+        elif is_gone:
+            self._greenlet.kill(block=False)
+        elif not self.headers_sent:  # else its next piece tells
+            self._last_call = gevent.get_hub().loop.timer(_LAST_CALL_SECONDS)
+            self._last_call.start(self._hang_up, True)
 
     def _park(self, idle: Idle) -> None:
         """Wait without a greenlet; see :mod:`app.cli._parking`."""
@@ -424,6 +437,7 @@ class Connection(WSGIHandler):  # type: ignore[misc]
         assert self._idle is not None  # noqa: S101  (it is woken once for each time)
         self.server.parking.leave(self, self._tick)
         self._idle.subscription.uncall(self.wake)
+        self._hurry(self._idle)
         self._idle, self._greenlet = None, gevent.getcurrent()
         done = False
         try:
@@ -436,11 +450,20 @@ class Connection(WSGIHandler):  # type: ignore[misc]
                 else:
                     self._close()
 
+    def _hurry(self, idle: Idle) -> None:
+        """Have what a client waits for that says no more answered with what there is.
+
+        An answer that is under way, or is idle again all the same, has nobody to wait for.
+        """
+        if self._has_hung_up:
+            self._is_gone |= self.headers_sent or self._is_hurried
+            self._is_hurried = idle.is_over = True
+
     def _go_on(self) -> bool:
         """Go on as the stock handler's ``handle_one_response`` would; True when that went well."""
         try:
             try:
-                if self._has_hung_up:
+                if self._is_gone:
                     raise ConnectionResetError(errno.ECONNRESET, "the client has hung up")
                 self.process_result()
             finally:

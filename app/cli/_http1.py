@@ -39,7 +39,7 @@ _ORIGIN = re.compile(rb"\r\nOrigin:[ \t]*([^\r\n]*?)[ \t]*\r\n", re.IGNORECASE)
 # One line each, as two of them would be read differently by different programs.
 _SINGLE = frozenset(
     {"HTTP_HOST", "CONTENT_TYPE", "CONTENT_LENGTH", "HTTP_AUTHORIZATION", "HTTP_X_API_KEY",
-     "HTTP_ORIGIN"}
+     "HTTP_ORIGIN", "HTTP_IDEMPOTENCY_KEY", "HTTP_LAST_EVENT_ID", "HTTP_X_CSRF_TOKEN"}
 )  # fmt: skip
 
 _CHUNKED_HEAD = b"POST / HTTP/1.1\r\nTransfer-Encoding: chunked\r\n\r\n"
@@ -378,8 +378,9 @@ def _aim(target: str, method: str, variables: dict[str, str]) -> None:
         if absolute is None or not _AUTHORITY.fullmatch(absolute["authority"]):
             raise _bad("the target must be a path, or the whole address of something here")
         variables["HTTP_HOST"] = absolute["authority"]
-        rest = absolute["rest"] or "/"
-        target = rest if rest.startswith("/") else f"/{rest}"
+        # Without a path it is about the server as a whole (RFC 9112, 3.2.4).
+        rest = absolute["rest"] or ("*" if method == "OPTIONS" else "/")
+        target = f"/{rest}" if rest.startswith("?") else rest
     if "#" in target:
         raise _bad("the target must have no fragment")
     path, _, variables["QUERY_STRING"] = target.partition("?")

@@ -28,6 +28,7 @@ from werkzeug.exceptions import (
 from app.errors import FieldError, InvalidRequest
 from app.resources._arguments import ArgumentsSchema
 from app.resources._context import services
+from app.resources._given import quoted
 from app.resources._permissions import DECLARATION, document, errors_of
 from app.settings.schema import WholeNumber
 
@@ -35,6 +36,8 @@ T = TypeVar("T")
 V = TypeVar("V", bound=Callable[..., Any])
 
 YAML_TYPES = ("application/yaml", "application/x-yaml", "text/yaml", "text/x-yaml")
+_PLAIN = ("", "identity")
+"""The codings of bodies that leave them as they are (RFC 9110, 8.4.1)."""
 _ERRORS = "errors"
 UPSTREAM = (502, 503, 504)
 """The errors that each orchestrator and key store may cause."""
@@ -88,7 +91,7 @@ class Parser(FlaskParser):
         if not raw.strip():
             return {}
         if req.mimetype in YAML_TYPES:
-            raise UnsupportedMediaType("The body must be application/json.")
+            raise _wrong_type("application/json")
         value = read_json(raw)
         services().numbers.check(raw, g.identity.username)
         return {} if value is None else value
@@ -111,7 +114,7 @@ class JsonParser(Parser):
         if not read_body(req).strip():
             raise BadRequest("There is no body, and it must be a JSON object.")
         if req.mimetype not in ("", "application/json"):
-            raise UnsupportedMediaType("The body must be application/json.")
+            raise _wrong_type("application/json")
         return super().load_json(req, schema)
 
 
@@ -130,12 +133,34 @@ def read_body(req: Request) -> bytes:
 
     Raises:
         RequestEntityTooLarge: It is larger than the service accepts; in chunks, or as large.
+        UnsupportedMediaType: It is compressed, or encoded in another way.
     """
-    raw = req.get_data()
+    too_large = RequestEntityTooLarge(f"The body must have at most {req.max_content_length} bytes.")
+    try:
+        raw = req.get_data()
+    except RequestEntityTooLarge:
+        raise too_large from None
     # One in chunks that is too large is cut off there, and Werkzeug tells nobody.
     if req.content_length is None and len(raw) >= (req.max_content_length or math.inf):
-        raise RequestEntityTooLarge
+        raise too_large
+    codings = req.headers.get("Content-Encoding", "")
+    if raw and not all(each.strip().lower() in _PLAIN for each in codings.split(",")):
+        raise _Encoded(f"The body must be sent as it is, and not encoded as {quoted(codings)}.")
     return raw
+
+
+class _Encoded(UnsupportedMediaType):
+    """A body in a coding that is not read here, which the answer says (RFC 9110, 15.5.16)."""
+
+    def get_headers(self, *args: Any, **kwargs: Any) -> list[tuple[str, str]]:
+        """Name the only coding of bodies that is taken."""
+        return [*super().get_headers(*args, **kwargs), ("Accept-Encoding", "identity")]
+
+
+def _wrong_type(*types: str) -> UnsupportedMediaType:
+    wanted = types[0] if len(types) == 1 else f"one of {', '.join(types)}"
+    got = f"not {quoted(request.mimetype)}" if request.mimetype else "and does not say what it is"
+    return UnsupportedMediaType(f"The body must be {wanted}, {got}.")
 
 
 def read_json(raw: bytes) -> Any:
@@ -279,6 +304,25 @@ def iso_second(moment: datetime) -> str:
     return moment.isoformat(timespec="seconds").replace("+00:00", "Z")
 
 
+class LastEventId(WholeNumber):
+    """The id of the last event that a client has (HTML, 9.2.4); an empty one says that it has none.
+
+    Args:
+        description: For the document.
+    """
+
+    def __init__(self, description: str = "The id of the last event that it has") -> None:
+        super().__init__(
+            data_key="Last-Event-ID",
+            validate=validate.Range(-1, LARGEST_INDEX),
+            metadata={"description": description},
+        )
+
+    def deserialize(self, value: Any, *args: Any, **kwargs: Any) -> Any:
+        """Read the field."""
+        return super().deserialize(ma.missing if value == "" else value, *args, **kwargs)
+
+
 class Name(fields.String):
     """A short text that the store can hold."""
 
@@ -382,7 +426,7 @@ def text_body(*types: str) -> str:
         BadRequest: It is not UTF-8.
     """
     if request.mimetype not in types:
-        raise UnsupportedMediaType(f"The body must be one of {', '.join(types)}.")
+        raise _wrong_type(*types)
     try:
         return read_body(request).decode("utf-8")
     except UnicodeDecodeError as exc:

@@ -98,7 +98,9 @@ def _identify(view: Callable[..., Any] | None, declared: Declaration) -> None:
         if ticket is None:
             g.identity = services().authenticators.authenticate(_REQUEST)
         else:
-            g.identity = services().tickets.take(ticket, _subject())
+            # HEAD opens nothing (RFC 9110, 9.2.1): what comes next is what the ticket is for.
+            keep = request.method == "HEAD"
+            g.identity = services().tickets.take(ticket, _subject(), keep=keep)
     except NotAuthenticated:
         charge(view, None)
         raise

@@ -12,6 +12,7 @@ from flask import Blueprint, Response, request, send_from_directory
 from app.resources._dialect import Dialect
 from app.resources._permissions import public
 
+_TEXT = "text/plain; charset=utf-8"
 _ASSETS = Path(flask_swagger_ui.__file__).parent / "dist"
 _POLICY = "default-src 'none'; connect-src 'self'; img-src 'self' data:; script-src 'self'; style-src 'self'; frame-ancestors 'none'; base-uri 'none'; form-action 'none'"  # noqa: E501
 _SESSION = Path(__file__).with_name("_docs_session.js").read_text(encoding="utf-8")
@@ -21,16 +22,16 @@ _PAGE = """<!doctype html>
 <head>
 <meta charset="utf-8">
 <title>Slipway API</title>
-<link rel="stylesheet" href="{root}/docs/assets/swagger-ui.css">
-<link rel="icon" href="{root}/docs/assets/favicon-32x32.png">
+<link rel="stylesheet" href="{base}docs/assets/swagger-ui.css">
+<link rel="icon" href="{base}docs/assets/favicon-32x32.png">
 </head>
 <body>
 <nav id="documents" class="swagger-ui"></nav>
 <div id="session" class="swagger-ui"></div>
 <div id="swagger-ui"></div>
-<script src="{root}/docs/session.js"></script>
-<script src="{root}/docs/assets/swagger-ui-bundle.js"></script>
-<script src="{root}/docs/start.js"></script>
+<script src="{base}docs/session.js"></script>
+<script src="{base}docs/assets/swagger-ui-bundle.js"></script>
+<script src="{base}docs/start.js"></script>
 </body>
 </html>
 """
@@ -40,13 +41,17 @@ def make_docs(dialects: Sequence[Dialect]) -> Blueprint:
     """Make the page, which offers the document of each dialect that has one."""
     blueprint = Blueprint("docs", __name__)
 
+    @blueprint.get("/")
+    @public
+    def entrance() -> Response:
+        """Lead to the page; what it is asked for also by proxies, whether the service is there."""
+        return Response(status=302, headers={"Location": "/docs"}, content_type=_TEXT)
+
     @blueprint.get("/docs")
     @public
     def page() -> Response:
         """Show the page."""
-        response = Response(
-            _PAGE.format(root=request.script_root), content_type="text/html; charset=utf-8"
-        )
+        response = Response(_PAGE.format(base=_base()), content_type="text/html; charset=utf-8")
         response.headers["Content-Security-Policy"] = _POLICY
         response.headers["Cross-Origin-Opener-Policy"] = "same-origin"
         return response
@@ -55,9 +60,7 @@ def make_docs(dialects: Sequence[Dialect]) -> Blueprint:
     @public
     def start() -> Response:
         """Return the script that starts the page."""
-        return Response(
-            _start(dialects, request.script_root), content_type="text/javascript; charset=utf-8"
-        )
+        return Response(_start(dialects), content_type="text/javascript; charset=utf-8")
 
     @blueprint.get("/docs/session.js")
     @public
@@ -74,10 +77,15 @@ def make_docs(dialects: Sequence[Dialect]) -> Blueprint:
     return blueprint
 
 
-def _start(dialects: Sequence[Dialect], root: str) -> str:
+def _base() -> str:
+    """Return how to get from the page to the root; so it is right below whatever prefix."""
+    return "../" if request.path.endswith("/") else "./"
+
+
+def _start(dialects: Sequence[Dialect]) -> str:
     """Write the script that starts the page, which knows the documents."""
     documents = [
-        {"name": dialect.name, "title": dialect.document.title, "url": root + dialect.document_path}
+        {"name": dialect.name, "title": dialect.document.title, "url": dialect.document_path}
         for dialect in dialects
         if dialect.document
     ]

@@ -1,5 +1,6 @@
 // Shows one document; where there are several, links above it lead to the others.
 {
+  const root = new URL("..", document.currentScript.src).href; // whatever a proxy puts before it
   const asked = new URLSearchParams(location.search).get("api");
   const shown = slipwayDocuments.find((document) => document.name === asked) ?? slipwayDocuments[0];
   if (slipwayDocuments.length > 1) {
@@ -13,7 +14,7 @@
     }
   }
   SwaggerUIBundle({
-    url: shown.url,
+    url: root + shown.url.slice(1),
     dom_id: "#swagger-ui",
     deepLinking: true,
     requestInterceptor: slipway.withToken,

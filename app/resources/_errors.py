@@ -23,6 +23,7 @@ from app.identity.port import REALM, Challenge, SignInNeeded
 from app.identity.scopes import scopes_for
 from app.resources._auth import challenge_text
 from app.resources._context import services
+from app.resources._given import with_given
 from app.resources._resource_metadata import naming_metadata
 from app.settings.schema import WORDS, flatten
 
@@ -59,6 +60,9 @@ _HTTP_CODES = {
     HTTPStatus.REQUEST_ENTITY_TOO_LARGE: "body_too_large",
     HTTPStatus.UNPROCESSABLE_ENTITY: "invalid_request",
 }
+
+_HEADERS = "headers"
+"""Where values are not repeated: many of them are credentials."""
 
 _WORDS = {
     **WORDS,
@@ -161,7 +165,8 @@ def of_http_exception(error: HTTPException) -> Failure:
     """Describe an error of Flask, Werkzeug or webargs."""
     status = HTTPStatus(error.code or 500)
     data = getattr(error, "data", None) or {}
-    faults = _field_errors(data.get("messages", {}))
+    given = getattr(getattr(error, "exc", None), "data", None)
+    faults = _field_errors(data.get("messages", {}), given)
     detail = "The request has faults." if faults else str(error.description)
     detail, fields = told(detail, faults)
     kept = {
@@ -185,12 +190,13 @@ def of_refusal(status: HTTPStatus, detail: str, retry_after_seconds: int | None 
     return Failure(status, _code_of(status), detail, headers=retry)
 
 
-def _field_errors(messages: Mapping[str, Any]) -> list[FieldError]:
+def _field_errors(messages: Mapping[str, Any], given: Any) -> list[FieldError]:
     """Name faults by the caller's own words: the place in the body, or the parameter."""
     faults: list[FieldError] = []
     for location, found in messages.items():
         path = "" if isinstance(found, Mapping) else location
-        faults += flatten(found, path, _WORDS, root="body" if location == "json" else location)
+        named = flatten(found, path, _WORDS, root="body" if location == "json" else location)
+        faults += named if location == _HEADERS else with_given(named, given)
     return faults
 
 

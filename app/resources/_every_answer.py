@@ -26,10 +26,11 @@ _PROTECTION = MappingProxyType(
 _POLICY_FIELD = "Content-Security-Policy"
 _POLICY = "default-src 'none'; frame-ancestors 'none'"
 """For what is no page; a page has one of its own."""
+_METHODS = "GET, HEAD, POST, PUT, PATCH, DELETE"
 _EXPOSED = "Location, Retry-After, RateLimit, RateLimit-Policy, X-Pagination, X-Request-ID"
 _PREFLIGHT = MappingProxyType(
     {
-        "Access-Control-Allow-Methods": "GET, HEAD, POST, PUT, PATCH, DELETE",
+        "Access-Control-Allow-Methods": _METHODS,
         "Access-Control-Allow-Headers": (
             "Authorization, Content-Type, X-API-Key, Last-Event-ID, Idempotency-Key"
         ),
@@ -53,6 +54,14 @@ class EveryAnswer:
         self._origins = frozenset(settings.cors.origins if settings else ())
         self.fields: Mapping[str, str] = _PROTECTION
         self._fields = [*self.fields.items()]
+
+    def of_all(self) -> Response | None:
+        """Answer ``OPTIONS *``, which is about no address of the server (RFC 9110, 9.3.7)."""
+        if request.environ["PATH_INFO"] != "*":
+            return None
+        response = Response(status=204, headers={"Allow": _METHODS})
+        del response.headers["Content-Type"]
+        return response
 
     def preflight(self) -> Response | None:
         """Answer a preflight of an origin that may use the API; it comes without credentials.

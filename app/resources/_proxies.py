@@ -28,6 +28,8 @@ _ADDRESS = re.compile(r"(?:\[(?P<six>[0-9A-Fa-f:.%\w-]+)\]|(?P<four>[0-9.]+))(?:
 _PAIR = re.compile(r'\s*([A-Za-z-]+)\s*=\s*("(?:[^"\\]|\\.)*"|[^\s;,"]*)\s*')
 _HOST = re.compile(r"(?:\[[0-9A-Fa-f:.]{2,45}\]|[A-Za-z0-9._-]{1,255})(?::[0-9]{1,5})?")
 _PREFIX = re.compile(r"(?:/[A-Za-z0-9_~-][A-Za-z0-9._~-]*){1,16}")
+_LINKED = re.compile("</(?!/)")
+"""Where the address of a link begins, if it is one of here (RFC 8288, 3)."""
 _SCHEMES = ("http", "https")
 
 
@@ -129,9 +131,16 @@ class TrustedProxies:
 
 def place_below(response: Response) -> Response:
     """Put what an answer says of where things are below the prefix that a proxy takes off."""
-    location = response.headers.get("Location")
-    if location is not None and request.script_root and location.startswith("/"):
-        response.headers["Location"] = request.script_root + location
+    if not request.script_root:
+        return response
+    headers, root = response.headers, request.script_root
+    location = headers.get("Location")
+    if location is not None and location.startswith("/"):
+        headers["Location"] = root + location
+    if "Link" in headers:
+        headers.setlist(
+            "Link", [_LINKED.sub(f"<{root}/", each) for each in headers.getlist("Link")]
+        )
     return response
 
 

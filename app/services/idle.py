@@ -12,16 +12,20 @@ from app.store.changes import Subscription
 T = TypeVar("T")
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass(slots=True, eq=False)
 class Idle:
     """A reader has nothing to do until something changed, or for so long.
 
     What reads in steps yields it where it would wait otherwise. Whoever drives it waits here, or
     keeps it without a thread until it is to go on.
+
+    Attributes:
+        is_over: Set by who drives it: there is to be a result now, whatever there is.
     """
 
     subscription: Subscription
     seconds: float
+    is_over: bool = False
 
     def wait(self) -> None:
         """Wait here until the reader has something to do again."""

@@ -183,7 +183,9 @@ class LogService:
                     if not execution.log_complete:
                         self._notes.note(execution, left)
                     del execution  # ten thousand who wait must not hold a copy each
-                    yield Idle(subscription, min(left, watch.seconds_left()))
+                    yield (idle := Idle(subscription, min(left, watch.seconds_left())))
+                    if idle.is_over:
+                        deadline = 0.0
                     woken = subscription.has_changed()
                     if watch.check():
                         self._service.get(execution_id, watch.identity)

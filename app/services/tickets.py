@@ -67,8 +67,13 @@ class TicketService:
         )
         return ticket, self._lifetime.total_seconds()
 
-    def take(self, ticket: str, subject: str) -> Identity:
+    def take(self, ticket: str, subject: str, *, keep: bool = False) -> Identity:
         """Use a ticket up.
+
+        Args:
+            ticket: The ticket.
+            subject: Id or name of the execution that it is to open, or ``EVENTS``.
+            keep: Only see whether it would do; it can be used afterwards.
 
         Returns:
             The user that it was given to, as they are now.
@@ -79,7 +84,8 @@ class TicketService:
         """
         known = [] if subject == EVENTS else self._service.known_as(subject)
         subjects = [execution.id for execution in known] or [subject]
-        written = self._tickets.take(_digest(ticket), subjects)
+        use = self._tickets.look if keep else self._tickets.take
+        written = use(_digest(ticket), subjects)
         if written is None:
             raise NotAuthenticated("The ticket is wrong, too old, or was used already.")
         return self._access.recheck(read_identity(written))

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 from datetime import datetime
 
-from sqlalchemy import Connection, delete, insert
+from sqlalchemy import ColumnElement, Connection, delete, insert, select
 
 from app.store.database import Database
 from app.store.execution_rows import now
@@ -60,15 +60,21 @@ class Tickets:
         Returns:
             Who it was given to, as :meth:`add` got it; None when there is no such ticket.
         """
-        statement = (
-            delete(tickets)
-            .where(
-                tickets.c.digest == digest,
-                tickets.c.subject.in_(subjects),
-                tickets.c.expires_at >= now(),
-            )
-            .returning(tickets.c.identity)
-        )
+        statement = delete(tickets).where(*_fits(digest, subjects)).returning(tickets.c.identity)
         return self._database.write(
             lambda c: c.execute(statement).scalar_one_or_none(), durable=False
         )
+
+    def look(self, digest: str, subjects: Sequence[str]) -> str | None:
+        """Return what :meth:`take` would, and leave the ticket as it is."""
+        statement = select(tickets.c.identity).where(*_fits(digest, subjects))
+        with self._database.read() as connection:
+            return connection.execute(statement).scalar_one_or_none()
+
+
+def _fits(digest: str, subjects: Sequence[str]) -> tuple[ColumnElement[bool], ...]:
+    return (
+        tickets.c.digest == digest,
+        tickets.c.subject.in_(subjects),
+        tickets.c.expires_at >= now(),
+    )

@@ -20,6 +20,7 @@ from app.resources._api import (
     LARGEST_INDEX,
     UPSTREAM,
     Blueprint,
+    LastEventId,
     empty,
     only_document,
 )
@@ -88,11 +89,7 @@ class LogArgsSchema(ArgumentsSchema):
 class LogHeadersSchema(ma.Schema):
     """Where a stream was cut off."""
 
-    last_event_id = WholeNumber(
-        data_key="Last-Event-ID",
-        validate=validate.Range(-1, LARGEST_INDEX),
-        metadata={"description": "Id of the last event that you got; wins over `from`"},
-    )
+    last_event_id = LastEventId("Id of the last event that you got; wins over `from`")
 
 
 class LogPageSchema(ma.Schema):

@@ -73,7 +73,8 @@ def follow_events(_args: dict[str, Any]) -> Response:
 def create_ticket(execution_id: str) -> Any:
     """Get a ticket, for `?ticket=` on streams: a browser cannot set headers on those.
 
-    It opens one stream of this execution, once; `events` in place of the id stands for
+    It does so for one request to the log of this execution, once: a stream, the whole text, or a
+    page, which may be waited for. HEAD leaves it as it is. `events` in place of the id stands for
     `/executions/events`.
     """
     ticket, expires_in = services().tickets.give(execution_id, caller())

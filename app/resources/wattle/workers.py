@@ -6,10 +6,10 @@ from typing import Any, Final
 
 import marshmallow as ma
 from flask import Response
-from marshmallow import fields, validate
+from marshmallow import fields
 
 from app.domain import Permission
-from app.resources._api import LARGEST_INDEX
+from app.resources._api import LastEventId
 from app.resources._auth import caller, caller_by_now
 from app.resources._context import services
 from app.resources._limits import cost
@@ -24,7 +24,6 @@ from app.resources.wattle.entities import (
 from app.resources.wattle.envelope import Blueprint, answer, enveloped
 from app.resources.wattle.logs import WattleSse
 from app.resources.wattle.metrics import MeasuredSchema, metrics_json
-from app.settings.schema import WholeNumber
 
 blueprint = Blueprint("workers", __name__, url_prefix="/workers", description="Single workers")
 
@@ -47,10 +46,7 @@ _SCHEMA: Final[dict[str, Any]] = {
 class StreamHeadersSchema(ma.Schema):
     """Where a client of a stream left off."""
 
-    last_event_id = WholeNumber(
-        data_key="Last-Event-ID", validate=validate.Range(-1, LARGEST_INDEX),
-        metadata={"description": "The id of the last event that it has"},
-    )  # fmt: skip
+    last_event_id = LastEventId()
 
 
 class DescribedSchema(ma.Schema):

@@ -124,6 +124,13 @@ FRAMING = {
     "no name": b": 4",
     "a name that is no token": b"Content-Length(: 4",
     "two hosts": b"Host: evil",
+    "two users": b"Authorization: Basic YTph\r\nAuthorization: Basic YTpi",
+    "the same user twice": b"Authorization: Basic YTph\r\nauthorization: Basic YTph",
+    "two keys": b"X-API-Key: a\r\nX-API-Key: b",
+    "two origins": b"Origin: https://a.example\r\nOrigin: https://b.example",
+    "two launches": b"Idempotency-Key: a\r\nIdempotency-Key: b",
+    "two events": b"Last-Event-ID: 1\r\nLast-Event-ID: 2",
+    "two tokens": b"X-CSRF-Token: a\r\nX-CSRF-Token: b",
     "two types": b"Content-Type: text/plain\r\nContent-Type: application/json",
     "an expectation that nobody meets": b"Expect: 200-ok",
 }
@@ -235,6 +242,48 @@ def test_the_whole_address_wins_over_the_host() -> None:
     reader.feed(b"GET http://one?d HTTP/1.1\r\nHost: one\r\n\r\n")
     assert reader.head is not None
     assert (reader.head.variables["PATH_INFO"], reader.head.variables["QUERY_STRING"]) == ("/", "d")
+
+
+@pytest.mark.parametrize(
+    ("target", "host", "path", "query"),
+    [
+        ("http://slipway:8080/version", "slipway:8080", "/version", ""),
+        ("HTTP://SLIPWAY/version?", "SLIPWAY", "/version", ""),
+        ("https://slipway/a%2Fb?c=%2F&d=//", "slipway", "/a/b", "c=%2F&d=//"),
+        ("http://[::1]:80/%c3%a4", "[::1]:80", "/\xc3\xa4", ""),
+        ("http://slipway", "slipway", "/", ""),
+        ("http://slipway?a=/b", "slipway", "/", "a=/b"),
+        ("http://other.example//x", "other.example", "//x", ""),
+    ],
+)
+def test_the_whole_address_is_taken(target: str, host: str, path: str, query: str) -> None:
+    for method in ("GET", "POST", "DELETE", "HEAD"):
+        reader = HeadReader()
+        reader.feed(f"{method} {target} HTTP/1.1\r\nHost: slipway\r\n\r\n".encode())
+        assert reader.head is not None
+        variables = reader.head.variables
+        assert (variables["HTTP_HOST"], variables["PATH_INFO"]) == (host, path)
+        assert variables["QUERY_STRING"] == query
+
+
+@pytest.mark.parametrize(
+    ("target", "path"),
+    [("*", "*"), ("http://slipway", "*"), ("http://slipway/", "/"), ("http://slipway?a", "/")],
+)
+def test_options_may_be_about_the_server_as_a_whole(target: str, path: str) -> None:
+    reader = HeadReader()
+    reader.feed(f"OPTIONS {target} HTTP/1.1\r\nHost: slipway\r\n\r\n".encode())
+    assert reader.head is not None
+    assert reader.head.variables["PATH_INFO"] == path
+
+
+@pytest.mark.parametrize(
+    "target",
+    ["GET *", "GET ftp://slipway/", "GET http:///a", "GET http://a:b@slipway/", "GET slipway/a",
+     "GET http:/a", "GET http://slipway/#a", "GET http://slipway\\a", "OPTIONS **"],
+)  # fmt: skip
+def test_what_is_no_address_of_here_is_refused(target: str) -> None:
+    assert refusal_of(f"{target} HTTP/1.1\r\nHost: slipway\r\n\r\n".encode()).status == 400
 
 
 @pytest.mark.parametrize(

@@ -332,3 +332,18 @@ def test_an_error_after_the_head_cuts_the_stream_off(running: Running) -> None:
     until(held, b"begin")
     assert is_closed(held)
     await_that(lambda: (running.server.open, running.server.active) == (0, 0))
+
+
+def test_a_poll_of_who_says_no_more_is_answered_with_what_there_is(running: Running) -> None:
+    [poll] = running.follow(path="/poll")
+    poll.shutdown(socket.SHUT_WR)
+    assert until(poll, b"nothing").startswith(b"HTTP/1.1 200 OK")
+    assert is_closed(poll)
+    assert running.ended == 1
+
+
+def test_a_stream_of_who_says_no_more_has_ended(running: Running) -> None:
+    [stream] = running.follow()
+    stream.shutdown(socket.SHUT_WR)
+    until(stream, b"begin ")
+    await_that(lambda: running.ended == 1, "it has ended")

@@ -47,6 +47,7 @@ class Running:
         seen: Method, path and body of each request that reached the application.
         is_eager: Something else in the event loop wants its turn all the time.
         turns: How often it had it.
+        goes_on: What is slow is answered.
         faults: What the server did not expect.
     """
 
@@ -60,6 +61,7 @@ class Running:
         self.seen: list[tuple[str, str, bytes]] = []
         self.is_eager = False
         self.breaks_late = False
+        self.goes_on = False
         self.turns = 0
         self.faults: list[object] = []
         self._listener = listen("127.0.0.1", 0)
@@ -106,6 +108,8 @@ class Running:
         body = environ["wsgi.input"].read()
         path = environ["PATH_INFO"]
         self.seen.append((environ["REQUEST_METHOD"], path, body))
+        while path == "/slow" and not (self.goes_on or self._stop.is_set()):
+            gevent.sleep(0.005)
         while path == "/held" and not self._stop.is_set():
             gevent.sleep(0.005)
         if path.endswith("/broken"):
@@ -589,6 +593,55 @@ def test_a_stream_is_sent_in_chunks_and_to_http_1_0_until_the_end(running: Runni
     whole = running.ask(stream % (0, b"keep-alive"))
     assert whole.endswith(b"\r\n\r\none two")
     assert whole.count(b"Connection: close") == 1
+
+
+class TestHalfClosed:
+    """Who says no more may wait for an answer all the same, or be gone."""
+
+    @staticmethod
+    def ask(running: Running, request: bytes) -> socket.socket:
+        connection = running.connect(request)
+        socket.socket.shutdown(connection, socket.SHUT_WR)  # that of TLS would not decrypt any more
+        return connection
+
+    @pytest.mark.parametrize("method", [b"GET", b"POST"])
+    def test_what_takes_its_time_is_answered(self, running: Running, method: bytes) -> None:
+        slow = method + b" /slow HTTP/1.1\r\nHost: localhost\r\n\r\n"
+        connection = self.ask(running, slow)
+        await_that(lambda: running.seen, "it is heard")
+        turns = running.turns
+        await_that(lambda: running.turns > turns + 2, "its end could have been noticed")
+        running.goes_on = True
+        assert read_all(connection).startswith(b"HTTP/1.1 200 OK")
+
+    @pytest.mark.parametrize("path", [b"/seen", b"/stream", b"/large"])
+    def test_what_is_answered_at_once_comes_whole(self, running: Running, path: bytes) -> None:
+        last = b"GET %b HTTP/1.1\r\nHost: localhost\r\nConnection: close\r\n\r\n"
+        whole = running.ask(last % path)
+        request = b"GET %b HTTP/1.1\r\nHost: localhost\r\n\r\n" % path
+        answer = read_all(self.ask(running, request))
+        assert answer.startswith(b"HTTP/1.1 200 OK")
+        assert answer.partition(b"\r\n\r\n")[2] == whole.partition(b"\r\n\r\n")[2]
+
+    def test_each_of_several_requests_is_answered(self, running: Running) -> None:
+        connection = self.ask(running, GET * 3)
+        assert [read_answer(connection) for _ in range(3)] == [(200, b"")] * 3
+        assert is_closed(connection)
+
+    def test_what_takes_too_long_is_given_up(
+        self, running: Running, monkeypatch: pytest.MonkeyPatch
+    ) -> None:
+        monkeypatch.setattr(_connection, "_LAST_CALL_SECONDS", 0.05)
+        connection = self.ask(running, b"GET /slow HTTP/1.1\r\nHost: localhost\r\n\r\n")
+        assert is_closed(connection)
+        assert running.server.active == 0
+
+    def test_who_is_gone_for_good_is_noticed_at_once(self, running: Running) -> None:
+        connection = running.connect(b"GET /slow HTTP/1.1\r\nHost: localhost\r\n\r\n")
+        await_that(lambda: running.seen, "it is heard")
+        connection.setsockopt(socket.SOL_SOCKET, socket.SO_LINGER, struct.pack("ii", 1, 0))
+        connection.close()
+        await_that(lambda: running.server.active == 0, "it is noticed")
 
 
 class TestTls:

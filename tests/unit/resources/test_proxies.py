@@ -2,14 +2,17 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Callable
 from typing import Any
+from urllib.parse import urljoin
 
 import pytest
+from flask import Response
 from service_kit import Service, basic, users
 
 from app.errors import ConfigError
-from app.resources._proxies import TrustedProxies
+from app.resources._proxies import TrustedProxies, place_below
 from app.settings import Settings
 
 ServiceMaker = Callable[..., Service]
@@ -145,12 +148,41 @@ def test_addresses_are_right_behind_a_prefix(behind: Service) -> None:
     made = client.post("/workflows", json=definition, headers=dev)
     assert (made.status_code, made.headers["Location"]) == (201, "/hpc/workflows/new")
     page = client.get("/docs", headers=OUTSIDE).text
-    assert 'src="/hpc/docs/start.js"' in page
+    assert 'src="./docs/start.js"' in page
     assert '"/docs' not in page
-    assert '"/hpc/openapi.json"' in client.get("/docs/start.js", headers=OUTSIDE).text
+    assert client.get("/", headers=OUTSIDE).headers["Location"] == "/hpc/docs"
     document = client.get("/openapi.json", headers=OUTSIDE).json
     assert document["servers"] == [{"url": "/hpc"}]
     assert "servers" not in client.get("/openapi.json").json
+
+
+def test_links_are_right_behind_a_prefix(behind: Service) -> None:
+    with behind.web.app.test_request_context("/x", environ_overrides={"SCRIPT_NAME": "/hpc"}):
+        there = "</a>; rel=next, </b>; rel=prev, <https://else.example/c>, <//else.example/d>"
+        placed = place_below(Response(headers={"Link": there}))
+    right = "</hpc/a>; rel=next, </hpc/b>; rel=prev, <https://else.example/c>, <//else.example/d>"
+    assert placed.headers["Link"] == right
+
+
+@pytest.mark.parametrize("page", ["/docs", "/docs/", "/hpc/docs", "/a/b/docs/"])
+def test_the_page_finds_what_it_needs_below_a_prefix_that_nobody_tells(
+    behind: Service, page: str
+) -> None:
+    client = behind.client
+    prefix, _, rest = page.partition("/docs")
+    text = client.get(f"/docs{rest}").text
+    needed = [urljoin(page, found) for found in re.findall(r'(?:src|href)="([^"]+)"', text)]
+    assert len(needed) == 5
+    for address in needed:
+        assert address.startswith(f"{prefix}/docs/")
+        assert client.get(address.removeprefix(prefix)).status_code == 200
+
+
+def test_a_prefix_that_strangers_tell_counts_for_nothing(make_service: ServiceMaker) -> None:
+    service, told = make_service(), {"X-Forwarded-Prefix": "/evil"}
+    assert "evil" not in service.client.get("/docs", headers=told).text
+    assert service.client.get("/", headers=told).headers["Location"] == "/docs"
+    assert "servers" not in service.client.get("/openapi.json", headers=told).json
 
 
 def test_pages_are_the_own_ones_by_the_name_that_the_proxy_has(behind: Service) -> None:

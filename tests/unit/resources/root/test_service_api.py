@@ -97,11 +97,22 @@ class TestEveryAnswer:
             client.get("/health", headers={"X-Request-ID": "abc123"}).headers["X-Request-ID"]
             == "abc123"
         )
+        for given in (
+            "f81d4fae-7dec-11d0-a765-00a0c91e6bf6", "01ARZ3NDEKTSV4RRFFQ69G5FAV",
+            "00-0af7651916cd43dd8448eb211c80319c-b7ad6b7169203331-01",
+            "Root=1-67891233-abcdef012345678912345678", "rev:4/a_b.c+d=", "x" * 64,
+        ):  # fmt: skip
+            answer = client.get("/none", headers={"X-Request-ID": given})
+            assert answer.headers["X-Request-ID"] == given
         first, second = (client.get("/none").headers["X-Request-ID"] for _ in range(2))
         assert first
         assert first != second
 
-    @pytest.mark.parametrize("given", ["", "a b", "x" * 65, "<script>", "a=b;c"])
+    @pytest.mark.parametrize(
+        "given",
+        ["", "a b", "x" * 65, "<script>", "a=b;c", "-x", "a,b", "\xe4", "\xb2",
+         "slw_0123456789abcdef", "eyJhbGciOiJIUzI1NiJ9.eyJzdWIiOiJhIn0.x"],
+    )  # fmt: skip
     def test_takes_no_rubbish_for_an_id(self, quiet, given):
         shown = quiet.client.get("/health", headers={"X-Request-ID": given}).headers["X-Request-ID"]
         assert shown != given
@@ -110,6 +121,27 @@ class TestEveryAnswer:
     def test_is_not_sniffed(self, client):
         for path in ("/health", "/none", "/docs"):
             assert client.get(path).headers["X-Content-Type-Options"] == "nosniff"
+
+
+class TestEntrance:
+    @pytest.mark.parametrize("path", ["/", "/?a=b"])
+    def test_it_leads_to_the_page(self, guarded, path):
+        answer = guarded.client.get(path)
+        assert (answer.status_code, answer.headers["Location"]) == (302, "/docs")
+        assert guarded.client.get("/docs").status_code == 200
+
+    def test_a_proxy_may_ask_whether_it_is_there(self, guarded):
+        assert guarded.client.head("/").status_code == 302
+        answer = guarded.client.options("/")
+        assert answer.status_code == 200
+        assert {"GET", "HEAD", "OPTIONS"} <= set(answer.allow)
+
+    def test_what_is_asked_of_the_server_as_a_whole_is_answered(self, guarded):
+        answer = guarded.client.open(
+            method="OPTIONS", path="/x", environ_overrides={"PATH_INFO": "*"}
+        )
+        assert (answer.status_code, answer.data) == (204, b"")
+        assert {"GET", "POST", "PATCH"} <= set(answer.allow)
 
 
 class TestErrors:

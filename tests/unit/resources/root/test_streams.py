@@ -467,6 +467,33 @@ class TestTickets:
             assert stream.status == 200
         assert guarded.client.get(address).status_code == 401
 
+    @pytest.mark.parametrize("accept", [SSE, NDJSON, TEXT, JSON])
+    def test_a_look_at_the_head_leaves_it_as_it_is(self, guarded, log, ticket, accept):
+        address, headers = path(log, f"ticket={ticket()}"), {"Accept": accept}
+        for _ in range(2):
+            assert guarded.client.head(address, headers=headers).status_code == 200
+        assert guarded.client.get(address, headers=headers).status_code == 200
+        assert guarded.client.head(address, headers=headers).status_code == 401
+
+    def test_a_look_at_the_head_of_the_events_leaves_it_as_it_is(self, guarded, ticket):
+        address = f"/executions/events?ticket={ticket('events')}"
+        assert guarded.client.head(address).status_code == 200
+        with open_stream(guarded.client, address) as stream:
+            assert stream.status == 200
+
+    def test_one_is_good_for_a_page_that_is_waited_for(self, guarded, ticket):
+        running = Log(guarded, owner="ada")
+        address = path(running, f"timeout=50ms&ticket={ticket(running.id)}")
+        assert guarded.client.get(address).json["logs"] == []
+        assert guarded.client.get(address).status_code == 401
+
+    @pytest.mark.parametrize("accept", [SSE, NDJSON, TEXT])
+    def test_a_stream_begins_at_its_begin_where_no_event_has_come(self, guarded, log, accept):
+        headers = {"Accept": accept, "Last-Event-ID": "", **as_user("ada")}
+        answer = guarded.client.get(path(log, "follow=true"), headers=headers)
+        assert answer.status_code == 200
+        assert b"line 0" in answer.data
+
     def test_another_execution_is_not_opened(self, guarded, log, ticket):
         other = Log(guarded, owner="ada").end()
         given_ = ticket()
