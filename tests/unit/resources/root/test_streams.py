@@ -337,7 +337,7 @@ class TestRubbish:
             assert_problem(response, 422, "invalid_request", parameter)
 
     @pytest.mark.parametrize("accept", [SSE, NDJSON, TEXT, JSON])
-    @pytest.mark.parametrize("value", ["a", "1.5", "-2", "", "9007199254740992", "7, 8", "\u00e9"])
+    @pytest.mark.parametrize("value", ["a", "1.5", "-2", "9007199254740992", "7, 8", "\u00e9"])
     def test_in_the_cursor_it_is_named(self, client, log, assert_problem, accept, value):
         headers = {"Accept": accept, "Last-Event-ID": value}
         response = client.get(path(log), headers=headers)
