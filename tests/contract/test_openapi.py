@@ -37,7 +37,7 @@ PUBLISHED = DOCUMENTS["root"]
 PROBLEM = "application/problem+json"
 
 UNDOCUMENTED = {
-    "/docs", "/docs/start.js", "/docs/session.js", "/docs/assets/{name}", "/api/v1/slave-ws",
+    "/", "/docs", "/docs/start.js", "/docs/session.js", "/docs/assets/{name}", "/api/v1/slave-ws",
 } | {
     path for name in DOCUMENTS for path in (SPOKEN[name].document_path, SPOKEN[name].yaml_path)
 }  # fmt: skip
