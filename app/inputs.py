@@ -18,6 +18,9 @@ from app.values import not_json, to_text
 MAX_TEXT_BYTES: Final = 100 * 1024
 """Longest text of one input; Linux takes 128 KiB for an environment variable with its name."""
 
+MAX_INPUTS_BYTES: Final = 1024 * 1024
+"""Longest texts of all inputs together; Linux takes 2 MiB for all arguments and variables."""
+
 _BOOLEANS: Final = {"true": True, "yes": True, "on": True} | dict.fromkeys(
     ("false", "no", "off"), False
 )
@@ -76,7 +79,19 @@ def check_inputs(
             faults.append(Fault(("inputs", parameter.name), "is required"))
     if faults:
         raise invalid_inputs(faults, more=len(stray[MAX_FIELDS:]))
-    return {p.name: values[p.name] for p in parameters if p.name in values}
+    checked = {p.name: values[p.name] for p in parameters if p.name in values}
+    if _are_too_long(checked):
+        longest = max(checked, key=lambda name: len(to_text(checked[name])))
+        most = f"must not be longer than {MAX_INPUTS_BYTES // 1024} KiB together, as text"
+        message = f"all inputs {most}; this is the longest one"
+        raise invalid_inputs([Fault(("inputs", longest), message)])
+    return checked
+
+
+def _are_too_long(values: Mapping[str, JSON]) -> bool:
+    if len(values) * MAX_TEXT_BYTES <= MAX_INPUTS_BYTES:
+        return False
+    return sum(len(to_text(value).encode()) for value in values.values()) > MAX_INPUTS_BYTES
 
 
 def check_values(given: Iterable[Given]) -> tuple[dict[str, JSON], list[Fault]]:

@@ -13,10 +13,12 @@ from typing import Any, Final
 
 from app import json_schema
 from app.domain import JSON
-from app.engine import expressions, graph, resources
+from app.engine import argument_space, expressions, graph, resources
 from app.engine.faults import Fault, Path
 from app.engine.model import StepType, StreamFile
 from app.engine.schema import INPUT_TYPES
+from app.inputs import MAX_TEXT_BYTES
+from app.values import to_text
 
 Document = Mapping[str, JSON]
 
@@ -48,6 +50,7 @@ def violations(document: Document) -> Iterator[Fault]:
     yield from _file_faults(_mapping(document.get("files")))
     yield from _step_faults(document)
     for index, step in _steps(document):
+        yield from argument_space.violations(step, ("steps", index))
         asked = _mapping(step.get("resources"))
         yield from resources.violations(asked, ("steps", index, "resources"))
         for field in ("stage_in", "stage_out", *StreamFile):
@@ -79,6 +82,9 @@ def _value_faults(words: Mapping[str, JSON], path: Path) -> Iterator[Fault]:
     schema["type"] = value_type
     if "default" in words:
         yield from json_schema.violations(schema, words["default"], (*path, "default"))
+        if len(to_text(words["default"]).encode()) > MAX_TEXT_BYTES:  # as of what is launched with
+            longest = f"{MAX_TEXT_BYTES // 1024} KiB as text"
+            yield Fault((*path, "default"), f"must not be longer than {longest}")
     for index, choice in enumerate(schema.pop("enum", ())):
         yield from json_schema.violations(schema, choice, (*path, "enum", index))
 

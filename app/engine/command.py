@@ -14,6 +14,7 @@ from pathlib import Path
 from typing import Any
 
 from app.domain import JSON, Execution
+from app.engine import argument_space
 from app.engine.checks import TEMPLATES, input_variable
 from app.engine.evaluation.budget import Budget
 from app.engine.expressions import evaluate, render
@@ -76,7 +77,7 @@ def build_job(
         kill_grace_seconds: Time from the polite signal to the deadly one.
 
     Raises:
-        InvalidRequest: An expression has no value.
+        InvalidRequest: An expression has no value, or what the command is to get is too long.
     """
     budget = Budget()
     evaluated = {
@@ -84,6 +85,8 @@ def build_job(
         for field, value in step.config.items()
     }
     program = _PROGRAMS[step.type](evaluated, folder)
+    given = {input_variable(name): name for name in values["inputs"]}
+    argument_space.check(program.argv, env, {v: n for v, n in given.items() if v not in step.env})
     return Job(
         execution_id=execution_id,
         folder=folder,

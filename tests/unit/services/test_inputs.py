@@ -95,6 +95,15 @@ def test_tells_the_place_within_a_value():
     assert faults({"x": [1, "2"]}, parameter) == {"inputs.x[1]": "must be an integer, got a string"}
 
 
+def test_all_inputs_together_have_a_limit_and_the_longest_is_named():
+    some = [Parameter(f"x{n}", "string", required=True) for n in range(11)]
+    given = {f"x{n}": "é" * (MAX_TEXT_BYTES // 2) for n in range(10)}
+    assert validate_inputs(some, {**given, "x10": "short"})
+    default = Parameter("long", "string", required=False, default="z" * MAX_TEXT_BYTES)
+    message = "all inputs must not be longer than 1024 KiB together, as text; this is the longest"
+    assert faults({**given, "x10": "short"}, *some, default) == {"inputs.long": f"{message} one"}
+
+
 def test_the_longest_text_fits():
     value = "x" * MAX_TEXT_BYTES
     assert validate_inputs([NAME], {"name": value}) == {"name": value}

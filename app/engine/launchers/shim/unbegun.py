@@ -30,6 +30,8 @@ def explain(program: str, error: OSError, env: Mapping[str, str]) -> str:
         return said + _why_missing(program, file, env)
     if error.errno == errno.EACCES and file is not None:
         return said + _why_forbidden(file)
+    if error.errno == errno.E2BIG:
+        return f"{said}; its arguments and variables are longer than this machine takes"
     if error.errno == errno.ENOEXEC:
         return f"{said}; it is no program of this machine, and no text that begins with #!"
     return said
