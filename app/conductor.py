@@ -44,12 +44,11 @@ from app.errors import (
     UpstreamTimeout,
     UpstreamUnreachable,
 )
-from app.files import data_mark
 from app.giving_up import LastResort, Trial
 from app.settings import ConductorSettings
 from app.store.changes import open_feed
 from app.store.conductors import Conductor as OtherConductor
-from app.store.conductors import Conductors, Node, OwnProcess
+from app.store.conductors import Conductors, Node, OwnProcess, node_name
 from app.store.database import Database
 from app.store.driving import DrivenExecutions, Siblings
 from app.store.execution_rows import NotHeld, WantedMeanwhile, now
@@ -722,4 +721,4 @@ def this_node(data_dir: Path) -> Node:
     Jobs live in the data folder, so only conductors that share both can find them. The mark belongs
     to a backup of the folder.
     """
-    return Node(f"{os.uname().nodename}/{data_mark(data_dir)}", boot_id())
+    return Node(node_name(data_dir), boot_id())

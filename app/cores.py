@@ -1,4 +1,4 @@
-"""How many processors this process may use, and why not more."""
+"""How many processors this process may use, and why not more; the memory of its machine."""
 
 from __future__ import annotations
 
@@ -23,6 +23,11 @@ class Cores:
 
     number: int
     source: str
+
+
+def machine_memory() -> int:
+    """Return the memory of the machine, in bytes."""
+    return os.sysconf("SC_PAGE_SIZE") * os.sysconf("SC_PHYS_PAGES")
 
 
 def usable_cores(groups: Path = _GROUPS, membership: Path = _MEMBERSHIP) -> int:

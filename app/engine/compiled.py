@@ -22,7 +22,7 @@ from app.domain import JSON, Output, Parameter, Step
 from app.engine import definition, document
 from app.engine.faults import Fault, invalid_definition
 from app.engine.model import Definition, StepDefinition
-from app.engine.resources import asked_for
+from app.engine.resources import Take, asked_for, taken
 from app.errors import MAX_FIELDS, FieldError, InvalidDefinition
 from app.isolation import Isolated, OverBudget
 from app.memory import DETAILS_BYTES
@@ -89,12 +89,14 @@ class Details:
 
     Attributes:
         size_bytes: About what it takes of memory.
+        takes: What its steps take of their machine.
     """
 
     inputs: tuple[Parameter, ...]
     outputs: tuple[Output, ...]
     steps: tuple[Step, ...]
     size_bytes: int
+    takes: tuple[Take, ...] = ()
 
 
 class Compiler:
@@ -246,6 +248,7 @@ def _details(found: Definition) -> dict[str, JSON]:
     return {
         "inputs": [asdict(parameter) for parameter in found.inputs],
         "outputs": [[output.name, output.description] for output in found.outputs],
+        "takes": taken(found.source),
         "steps": [[s.id, s.type, s.needs, s.description or s.name, _title(s)] for s in found.steps],
     }
 
@@ -264,4 +267,5 @@ def _parse_details(text: str) -> Details:
             for id_, type_, needs, about, title in details["steps"]
         ),
         size_bytes=len(text) * _BYTES_A_CHARACTER,
+        takes=tuple(Take(*words) for words in details.get("takes", ())),
     )

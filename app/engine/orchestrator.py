@@ -3,8 +3,9 @@
 from __future__ import annotations
 
 import dataclasses
+import math
 import os
-from collections.abc import Callable, Collection
+from collections.abc import Callable, Collection, Mapping
 from dataclasses import dataclass
 from functools import partial
 from pathlib import Path
@@ -13,7 +14,7 @@ import structlog
 
 from app.caching import SharedReads
 from app.clients.orchestrator import Capability, Context, Keeping, Orchestrator
-from app.cores import find_cores
+from app.cores import find_cores, machine_memory
 from app.domain import (
     JSON,
     Carried,
@@ -39,10 +40,11 @@ from app.engine.launchers.base import LauncherContext, Pool, can_pause
 from app.engine.launchers.registry import LAUNCHERS, create_launcher
 from app.engine.launchers.registry import options_class as launcher_options
 from app.engine.launchers.run_as import find_account
+from app.engine.model import Resource
 from app.engine.plan import Plan
 from app.engine.progress import first_cursor, has_ended
 from app.engine.recollection import Recollection
-from app.engine.resources import not_given
+from app.engine.resources import not_given, too_much
 from app.engine.run import Machine, Run
 from app.engine.slots import Slots
 from app.engine.watch import JobWatch
@@ -52,7 +54,9 @@ from app.files import data_mark
 from app.memory import PLANS_BYTES
 from app.settings import Allowances
 from app.settings.schema import Choice, Chosen, setting
+from app.store.capacities import Capacities, Capacity
 from app.store.compiled import WorkflowFiles
+from app.store.conductors import node_name
 from app.store.definitions import DefinitionSnapshots
 from app.store.standing import Along
 from app.store.task_cursors import TaskCursors
@@ -101,6 +105,8 @@ class EngineOrchestrator(Orchestrator):
         recollection: Recollection,
         wishes: Wishes,
         machine: Machine,
+        capacities: Capacities,
+        node: Callable[[], str],
         launcher_type: str = "local",
     ) -> None:
         super().__init__(name)
@@ -111,6 +117,8 @@ class EngineOrchestrator(Orchestrator):
         self._catalogue = catalogue
         self._compiler = compiler
         self._machine = machine
+        self._capacities = capacities
+        self._node = node
         self._snapshots = snapshots
         self._recollection = recollection
         self._wishes = wishes
@@ -149,6 +157,8 @@ class EngineOrchestrator(Orchestrator):
             recollection=Recollection(TaskCursors(context.database)),
             wishes=TaskWishes(context.database),
             machine=machine,
+            capacities=Capacities(context.database, settings.conductor.lease),
+            node=partial(node_name, settings.data_dir),
             launcher_type=options.launcher.type,
         )
 
@@ -267,14 +277,16 @@ class EngineOrchestrator(Orchestrator):
         self._machine.watch.listen(wake)
 
     def _tell_of_processors(self) -> None:
-        """Say how many processors running tasks share, and why not more."""
-        if self._machine.slots.elsewhere:
+        """Say, and note for all, how many processors running tasks share, and why not more."""
+        slots = self._machine.slots
+        if slots.elsewhere:
             return
+        self._capacities.note(self._node(), slots.cpus, slots.most_bytes)
         usable = find_cores()
         log.info(
             "running tasks share processors",
             orchestrator=self.name,
-            processors=self._machine.slots.cpus,
+            processors=slots.cpus,
             usable=usable.number,
             because=usable.source,
         )
@@ -338,7 +350,7 @@ class EngineOrchestrator(Orchestrator):
         return outcome
 
     def _check_resources(self, compiled: Compiled) -> None:
-        """Make sure that the launcher gives what the steps ask for.
+        """Make sure that the launcher, and each machine, gives what the steps ask for.
 
         Raises:
             InvalidDefinition: It does not.
@@ -347,6 +359,22 @@ class EngineOrchestrator(Orchestrator):
         if faults := not_given(compiled.asks, honours, self._launcher_type):
             message = f"Workflow '{compiled.id}' asks for what its launcher does not give."
             raise InvalidDefinition(message, fields=faults)
+        takes = () if self._machine.slots.elsewhere else self._compiler.details(compiled).takes
+        if takes and (faults := too_much(takes, self._most())):
+            message = f"Workflow '{compiled.id}' asks for more than there is."
+            raise InvalidDefinition(message, fields=faults)
+
+    def _most(self) -> Mapping[str, tuple[float, str]]:
+        """Return the most that a task can have wherever it comes to run, and where that is."""
+        slots = self._machine.slots
+        known = self._capacities.all() or [
+            Capacity(slots.cpus, slots.most_bytes, os.uname().nodename)
+        ]
+        memory = ((c.memory_bytes, c.host) for c in known if c.memory_bytes is not None)
+        return {
+            Resource.CPUS: min((c.processors, c.host) for c in known),
+            Resource.MEMORY: min(memory, default=(math.inf, "")),
+        }
 
     def _plan(self, digest: str) -> Plan:
         return Plan.of(definitions.build(self._snapshots.get(digest)))
@@ -373,7 +401,9 @@ def _slots(pool: Pool | None, context: Context) -> Slots:
         known[name] = (
             Slots(pool.most_jobs, None, by_job=True)
             if pool
-            else Slots(engine.max_parallel_tasks, engine.max_memory_bytes)
+            else Slots(
+                engine.max_parallel_tasks, engine.max_memory_bytes, most_bytes=machine_memory()
+            )
         )
     return known[name]
 

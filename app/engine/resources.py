@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Collection, Iterable, Iterator, Mapping
-from typing import Any, Final
+from typing import Any, Final, NamedTuple
 
 from app.documents import path_text
 from app.domain import JSON
@@ -11,7 +11,7 @@ from app.durations import parse_duration
 from app.engine.faults import Fault, Path
 from app.engine.model import Resource, Resources, StreamFile
 from app.engine.schema import parse_memory
-from app.errors import FieldError
+from app.errors import MAX_FIELDS, FieldError
 
 _ASKS_FOR_NOTHING: Final[Mapping[str, tuple[JSON, ...]]] = {
     Resource.NODES: (1,),
@@ -23,8 +23,24 @@ _ASKS_FOR_NOTHING: Final[Mapping[str, tuple[JSON, ...]]] = {
 }
 """Values that a command on any machine has by itself."""
 
+_OF_ANY_MACHINE: Final[Mapping[str, int]] = {Resource.CPUS: 1, Resource.MEMORY: 0}
+
 _ANYBODY: Final = frozenset({Resource.CPUS, Resource.MEMORY, Resource.TIME})
 """What the engine gives by itself, whatever the launcher."""
+
+
+class Take(NamedTuple):
+    """What a step takes of its machine.
+
+    Attributes:
+        path: Where the document says so.
+        kind: ``cpus`` or ``memory``.
+        amount: Processors of all of its tasks, or bytes.
+    """
+
+    path: str
+    kind: str
+    amount: int
 
 
 def build(source: Mapping[str, Any]) -> Resources:
@@ -79,6 +95,47 @@ def asked_for(source: Mapping[str, Any]) -> Iterator[str]:
         for field in StreamFile:
             if field in step:
                 yield path_text(("steps", index, str(field)))
+
+
+def taken(source: Mapping[str, Any]) -> list[Take]:
+    """List what the steps of a valid document take, the most of each kind first; of many the first.
+
+    What any machine has is left out.
+    """
+    found = []
+    for index, step in enumerate(source["steps"]):
+        resources = build(step.get("resources", {}))
+        amounts = {Resource.CPUS: resources.all_cpus, Resource.MEMORY: resources.memory_bytes}
+        path = ("steps", index, "resources")
+        found += [
+            Take(path_text((*path, str(kind))), str(kind), amount)
+            for kind, amount in amounts.items()
+            if amount > _OF_ANY_MACHINE[kind]
+        ]
+    return sorted(found, key=lambda take: -take.amount)[:MAX_FIELDS]
+
+
+def too_much(takes: Iterable[Take], most: Mapping[str, tuple[float, str]]) -> list[FieldError]:
+    """Return what no task can have.
+
+    Args:
+        takes: As :func:`taken` listed them.
+        most: The most of each kind that a task can have, and the machine that has no more.
+    """
+    return [
+        FieldError(take.path, _too_much(take, most[take.kind]))
+        for take in takes
+        if take.amount > most[take.kind][0]
+    ]
+
+
+def _too_much(take: Take, most: tuple[float, str]) -> str:
+    amount, machine = most
+    unit = "processors" if take.kind == Resource.CPUS else "bytes of memory"
+    return (
+        f"asks for {take.amount} {unit}, and all tasks together have {amount:.0f} "
+        f"on machine '{machine}'"
+    )
 
 
 def not_given(

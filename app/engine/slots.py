@@ -87,12 +87,21 @@ class Slots:
         memory_bytes: Memory to share; None for no limit.
         by_job: Each task takes one processor and no memory, whatever it asks for: they run
             elsewhere, and are merely counted.
+        most_bytes: Memory that there is, where any of it may be reserved.
     """
 
-    def __init__(self, cpus: int, memory_bytes: int | None, *, by_job: bool = False) -> None:
+    def __init__(
+        self,
+        cpus: int,
+        memory_bytes: int | None,
+        *,
+        by_job: bool = False,
+        most_bytes: int | None = None,
+    ) -> None:
         self._cpus = cpus
         self._memory_bytes = memory_bytes
         self._by_job = by_job
+        self._most_bytes = most_bytes if memory_bytes is None else memory_bytes
         self._parts: dict[str, _Part] = {}
         self._queues: dict[str, dict[_Key, Resources]] = {}
         self._asked_at: dict[str, float] = {}
@@ -108,6 +117,11 @@ class Slots:
         return self._cpus
 
     @property
+    def most_bytes(self) -> int | None:
+        """Most memory that a task can have; None for any."""
+        return self._most_bytes
+
+    @property
     def elsewhere(self) -> bool:
         """Whether tasks run in a pool of its own, and are merely counted."""
         return self._by_job
@@ -121,8 +135,8 @@ class Slots:
         share = self._share(wanted)
         if share.cpus > self._cpus:
             return f"it asks for {share.cpus} processors, and all tasks together have {self._cpus}"
-        if self._memory_bytes is not None and share.memory_bytes > self._memory_bytes:
-            together = f"all tasks together have {self._memory_bytes}"
+        if self._most_bytes is not None and share.memory_bytes > self._most_bytes:
+            together = f"all tasks together have {self._most_bytes}"
             return f"it asks for {share.memory_bytes} bytes of memory, and {together}"
         return None
 

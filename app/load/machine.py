@@ -2,10 +2,9 @@
 
 from __future__ import annotations
 
-import os
 from typing import Final
 
-from app.cores import usable_cores
+from app.cores import machine_memory, usable_cores
 
 CAPABILITIES: Final = ("http_executor", "script_executor")
 """What every slave can do."""
@@ -22,4 +21,4 @@ def default_processes() -> int:
 
 def memory_mb() -> int:
     """Return the memory of the machine, in MiB."""
-    return os.sysconf("SC_PAGE_SIZE") * os.sysconf("SC_PHYS_PAGES") // _MIB
+    return machine_memory() // _MIB

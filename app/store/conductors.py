@@ -2,11 +2,14 @@
 
 from __future__ import annotations
 
+import os
 from dataclasses import dataclass
 from datetime import datetime, timedelta
+from pathlib import Path
 
 from sqlalchemy import Connection, Select, delete, insert, select, update
 
+from app.files import data_mark
 from app.store.database import Database
 from app.store.execution_rows import now
 from app.store.schema import conductors, nodes
@@ -45,6 +48,15 @@ class OwnProcess:
 
     pid: int
     start_ticks: str | None = None
+
+
+def node_name(data_dir: Path) -> str:
+    """Name this machine together with a data folder.
+
+    Raises:
+        OSError, UnicodeDecodeError: The folder's mark can be neither read nor made.
+    """
+    return f"{os.uname().nodename}/{data_mark(data_dir)}"
 
 
 def host_of(node: str) -> str:

@@ -463,6 +463,9 @@ nodes = Table(
     Column("name", String(255), primary_key=True),
     Column("boot_id", String(64), nullable=False),
     Column("seen_at", Instant, nullable=False),
+    # What all tasks may take there together, as its conductor was started.
+    Column("processors", Integer),
+    Column("memory_bytes", BigInteger),
 )
 
 compiled_definitions = Table(
