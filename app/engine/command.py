@@ -85,7 +85,7 @@ def build_job(
         for field, value in step.config.items()
     }
     program = _PROGRAMS[step.type](evaluated, folder)
-    given = {input_variable(name): name for name in values["inputs"]}
+    given = {input_variable(name): name for name in values.get("inputs", ())}
     argument_space.check(program.argv, env, {v: n for v, n in given.items() if v not in step.env})
     return Job(
         execution_id=execution_id,
