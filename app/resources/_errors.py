@@ -23,7 +23,7 @@ from app.identity.port import REALM, Challenge, SignInNeeded
 from app.identity.scopes import scopes_for
 from app.resources._auth import challenge_text
 from app.resources._context import services
-from app.resources._given import with_given
+from app.resources._given import with_given, with_request
 from app.resources._resource_metadata import naming_metadata
 from app.settings.schema import WORDS, flatten
 
@@ -137,11 +137,22 @@ def of_slipway_error(error: SlipwayError, path: str) -> Failure:
         headers["WWW-Authenticate"] = challenge_text(naming_metadata(_scope_challenge(error)))
     if error.retry_after_seconds is not None or status in _RETRY:
         headers["Retry-After"] = str(_retry_after(error.retry_after_seconds or _RETRY_SECONDS))
-    failure = Failure(status, error.code, error.message, error.fields, headers, error)
+    failure = Failure(status, error.code, error.message, _shown(error), headers, error)
     if isinstance(error, errors.QuotaExceeded) and error.policies:
         violated = {"violated-policies": list(error.policies)}
         return replace(failure, type=_QUOTA_EXCEEDED, members=violated)
     return failure
+
+
+def _shown(error: SlipwayError) -> tuple[FieldError, ...]:
+    """Return the faults of an error, with what the request has there.
+
+    Those of definitions stand in a file of who sent it, which may hold secrets under any name.
+    """
+    is_about_arguments = isinstance(error, errors.InvalidRequest) and not isinstance(
+        error, errors.InvalidDefinition
+    )
+    return with_request(error.fields) if is_about_arguments else error.fields
 
 
 def _challenges(error: errors.NotAuthenticated) -> Sequence[Challenge]:

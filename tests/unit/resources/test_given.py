@@ -90,6 +90,27 @@ class TestAnswers:
         assert answer.status_code == 422
         assert shown in answer.json["detail"]
 
+    @pytest.mark.parametrize("inputs", [{"n": "hunter2"}, {"colour": "hunter2"}])
+    def test_an_input_is_not_shown_but_its_type(self, quiet: Service, inputs: Any) -> None:
+        for address in (FLOW, f"{FLOW}/run"):
+            answer = quiet.client.post(address, json={"inputs": inputs})
+            assert answer.status_code == 422
+            assert "hunter2" not in answer.text
+
+    def test_what_only_the_service_can_judge_is_shown(self, quiet: Service) -> None:
+        key = quiet.client.post("/ssh_keys", json={"algorithm": "rot13"})
+        assert "must be one of" in key.json["detail"]
+        assert "got 'rot13'" in key.json["detail"]
+        [execution] = quiet.client.get("/executions").json["executions"]
+        wait = quiet.client.get(f"/executions/{execution['id']}?wait=99h")
+        assert "got '99h'" in wait.json["detail"]
+
+    def test_a_definition_is_not_shown(self, quiet: Service) -> None:
+        definition = {"id": "new", "steps": [{"id": "a", "type": "hunter2"}], "name": ["hunter3"]}
+        answer = quiet.client.post("/workflows", json=definition)
+        assert answer.status_code == 422
+        assert "hunter3" not in answer.text
+
     def test_a_header_is_not(self, quiet: Service) -> None:
         answer = quiet.client.post(FLOW, headers={"Idempotency-Key": "x" * 256})
         assert answer.status_code == 422
