@@ -51,6 +51,7 @@ from app.engine.watch import JobWatch
 from app.engine.wishes import Wishes
 from app.errors import Conflict, FieldError, InvalidDefinition, UpstreamUnreachable
 from app.files import data_mark
+from app.inputs import check_inputs
 from app.memory import PLANS_BYTES
 from app.settings import Allowances
 from app.settings.schema import Choice, Chosen, setting
@@ -204,11 +205,13 @@ class EngineOrchestrator(Orchestrator):
 
     def trigger(self, launch: Launch) -> JSON:
         """Keep the definition as it is now; the first observation begins the work."""
-        return {"definition": self._catalogue.get(launch.workflow_id).digest}
+        compiled = self._catalogue.get(launch.workflow_id)
+        check_inputs(self._compiler.details(compiled).inputs, launch.inputs)
+        return {"definition": compiled.digest}
 
     def find(self, launch: Launch) -> JSON:
         """Go on with a launch that was cut short: it is in our own store, so it is certain."""
-        return self.trigger(launch)
+        return {"definition": self._catalogue.get(launch.workflow_id).digest}
 
     def observe(self, execution: DrivenExecution) -> Observation:
         """Do what can be done now for an execution, and return what happened."""
@@ -223,6 +226,9 @@ class EngineOrchestrator(Orchestrator):
 
     def cancel(self, execution: DrivenExecution) -> None:
         """Accept; the next observation acts on the desired state."""
+        if execution.status.final:
+            text = f"The execution has ended already, with status {execution.status}."
+            raise Conflict(text)
 
     def abandon(self, execution: DrivenExecution) -> str | None:
         """End all jobs of an execution; see the contract."""

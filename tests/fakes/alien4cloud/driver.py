@@ -107,6 +107,8 @@ class Driver:
         repeated: Entries that came again.
         statuses: Each status, when it changed.
         failures: What observing raised.
+        stored: Called with the execution as it was, and what is stored now, before that is acted
+            upon.
     """
 
     orchestrator: Orchestrator
@@ -119,6 +121,7 @@ class Driver:
     statuses: list[ExecutionStatus] = field(default_factory=list)
     failures: list[UpstreamError] = field(default_factory=list)
     last: Observation | None = None
+    stored: Callable[[DrivenExecution, Observation], None] = lambda _before, _seen: None
 
     @property
     def lines(self) -> list[str]:
@@ -144,7 +147,8 @@ class Driver:
         seen = self.orchestrator.observe(self.execution)
         known = {entry.upstream_id for entry in self.journal}
         for entry in seen.entries:
-            (self.repeated if entry.upstream_id in known else self.journal).append(entry)
+            again = entry.upstream_id is not None and entry.upstream_id in known
+            (self.repeated if again else self.journal).append(entry)
             known.add(entry.upstream_id)
         self.tasks.update((task.name, task) for task in seen.tasks)
         changes: dict[str, Any] = {"cursor": seen.cursor, "log_complete": seen.log_complete}
@@ -156,8 +160,11 @@ class Driver:
             if not self.statuses or self.statuses[-1] is not seen.status:
                 self.statuses.append(seen.status)
         as_of = datetime.fromtimestamp(self.clock(), UTC)
+        self.stored(self.execution, seen)
         self.execution = replace(self.execution, as_of=as_of, **changes)
         self.last = seen
+        if seen.once_stored is not None:
+            seen.once_stored()
         return seen
 
     def look_for(self, seconds: float) -> None:
