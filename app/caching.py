@@ -361,6 +361,15 @@ class UpstreamReads(Generic[K, V]):
         """Drop the answer for a key."""
         self._kept.drop(key)
 
+    def renew(self, key: K, ask: Callable[[], V]) -> Answer[V]:
+        """Ask again, however good the answer still is; see :meth:`get`."""
+        self.expire(key)
+        return self.get(key, ask)
+
+    def known(self, key: K) -> Answer[V] | None:
+        """Return the last answer, however old, and whether asking again failed since."""
+        return self._kept.get(key)
+
     def peek(self, key: K) -> V | None:
         """Return the last answer, however old."""
         kept = self._kept.get(key)

@@ -603,12 +603,13 @@ class ExecutionFilter:
     """Which executions a list shows; None shows all.
 
     Attributes:
+        owners: Names of the users of whom any may own them.
         workflow: Id or name of their workflow.
         workflow_id: Its id, and no name.
         orchestrator: Name of the one behind which they run.
     """
 
-    owner: str | None = None
+    owners: frozenset[str] | None = None
     workflow: str | None = None
     states: frozenset[ExecutionStatus] | None = None
     continues: str | None = None

@@ -20,6 +20,7 @@
     │   ├── Hidden                there is one, which this caller may not know
     │   ├── NoSuchWorkflow        none that stands under a name
     │   └── NoSuchTask            it stands, without a task of this name
+    ├── ConditionFailed           what there is, is not what the caller thinks it is
     ├── Conflict                  not in the state that the thing is in
     │   ├── Ambiguous             the name fits several things
     │   ├── Busy                  a task runs already, or is about to
@@ -272,6 +273,12 @@ class NoSuchTask(NotFound):
     def __init__(self, workflow: str, task: str) -> None:
         super().__init__(f"The workflow '{workflow}' has no task '{task}'.")
         self.workflow, self.task = workflow, task
+
+
+class ConditionFailed(SlipwayError):
+    """The caller makes the request depend on what there is, and it is something else."""
+
+    code = "precondition_failed"
 
 
 class Conflict(SlipwayError):

@@ -68,6 +68,7 @@ from app.services.steering import SteeringService
 from app.services.stretches import Stretches
 from app.services.submissions import SubmissionService
 from app.services.submitted import SubmittedService
+from app.services.task_tallies import TaskTallies
 from app.services.tasks import TaskService
 from app.services.tickets import TicketService
 from app.services.tokens import TokenService
@@ -206,7 +207,8 @@ def _services(
         Executions(database), Launches(database), SteeredExecutions(database),
     )  # fmt: skip
     reads, notes, turns = ExecutionReads(records, changes), FollowNotes(steered), Turns()
-    stretches = Stretches(Journal(database), turns)
+    journal = Journal(database)
+    stretches, tallies = Stretches(journal, turns), TaskTallies(journal, turns)
     workflow_service = WorkflowService(orchestrators)
     isolated = Isolated(_CHECKING_PROCESSES, seconds=SECONDS)
     allowances = Allowances(settings)
@@ -255,6 +257,7 @@ def _services(
         settings.streams,
         notes=notes,
         access=access,
+        tallies=tallies,
     )
     standing = StandingService(
         StandingWorkflows(database), workflow_service, launching, isolated, tasks=tasks,
@@ -289,6 +292,7 @@ def _services(
             access=access,
             places=places,
             repeats=Repeats(EndsTold(database)),
+            tallies=tallies,
             settings=settings.logs,
         ),
         follow=follow,

@@ -10,6 +10,7 @@ from datetime import datetime
 from http import HTTPStatus
 from itertools import chain
 from typing import TYPE_CHECKING, Any, TypeVar
+from urllib.parse import urlencode
 
 import flask_smorest
 import marshmallow as ma
@@ -30,6 +31,7 @@ from app.resources._arguments import ArgumentsSchema
 from app.resources._context import services
 from app.resources._given import quoted
 from app.resources._permissions import DECLARATION, document, errors_of
+from app.resources._repeated import note_single
 from app.settings.schema import WholeNumber
 
 T = TypeVar("T")
@@ -225,8 +227,17 @@ class Blueprint(flask_smorest.Blueprint):  # type: ignore[misc]
 
     def arguments(self, schema: type[ma.Schema], **kwargs: Any) -> Callable[[V], V]:
         """Parse arguments by a schema, which is made once and not for each request."""
-        decorator: Callable[[V], V] = super().arguments(schema(), **kwargs)
-        return decorator
+        made = schema()
+        decorator: Callable[[V], V] = super().arguments(made, **kwargs)
+        if kwargs.get("location") != "query":
+            return decorator
+
+        def decorate(view: V) -> V:
+            decorated = decorator(view)
+            note_single(decorated, made)
+            return decorated
+
+        return decorate
 
     def errors(self, *statuses: int) -> Callable[[V], V]:
         """Document the errors that an endpoint may answer, in the form of its dialect.
@@ -365,16 +376,32 @@ class Page:
         return (self.number - 1) * self.size
 
     def header(self, total: int) -> dict[str, str]:
-        """Describe the page in ``X-Pagination``, as flask-smorest does."""
-        pages = -(-total // self.size)
+        """Describe the page in ``X-Pagination``, as flask-smorest does.
+
+        A page behind the last one has no neighbours.
+        """
+        pages = self.pages(total)
         data = {"total": total, "total_pages": pages, "page": self.number}
         if pages:
             data |= {"first_page": 1, "last_page": pages}
-        if self.number > 1:
+        if 1 < self.number <= pages:
             data["previous_page"] = self.number - 1
         if self.number < pages:
             data["next_page"] = self.number + 1
         return {"X-Pagination": json.dumps(data)}
+
+    def pages(self, total: int) -> int:
+        """Return how many pages there are of so many items."""
+        return -(-total // self.size)
+
+
+def next_page(page: Page, total: int) -> str | None:
+    """Return the address of the page after the current one, with all else that was asked for."""
+    if page.number >= page.pages(total):
+        return None
+    query = [(name, value) for name, value in request.args.items(multi=True) if name != "page"]
+    parameters = urlencode([*query, ("page", page.number + 1)])
+    return f"{request.script_root}{request.path}?{parameters}"
 
 
 def cut(

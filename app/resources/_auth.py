@@ -17,6 +17,7 @@ from app.resources._cookies import read_cookie
 from app.resources._limits import charge
 from app.resources._permissions import Declaration, current_view, declaration_of
 from app.resources._query_keys import QUERY_KEYS
+from app.resources._repeated import refuse_repeated
 from app.resources._session_pages import require_own_page
 from app.services.tickets import EVENTS
 
@@ -98,6 +99,7 @@ def _identify(view: Callable[..., Any] | None, declared: Declaration) -> None:
         if ticket is None:
             g.identity = services().authenticators.authenticate(_REQUEST)
         else:
+            refuse_repeated()  # before the ticket is used up
             # HEAD opens nothing (RFC 9110, 9.2.1): what comes next is what the ticket is for.
             keep = request.method == "HEAD"
             g.identity = services().tickets.take(ticket, _subject(), keep=keep)

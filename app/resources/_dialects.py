@@ -12,11 +12,12 @@ import structlog
 from flask import Flask, Response, request
 from werkzeug.exceptions import HTTPException
 
-from app.errors import ConfigError, FieldError
+from app.errors import ConditionFailed, ConfigError, FieldError
 from app.observability import redact
 from app.resources import _errors
 from app.resources._audit import note_cause
 from app.resources._auth import check
+from app.resources._conditional import check_before_change, conclude
 from app.resources._dialect import Dialect, ErrorRenderer
 from app.resources._docs import make_docs
 from app.resources._errors import Failure
@@ -25,6 +26,7 @@ from app.resources._health import blueprint as health
 from app.resources._openapi import DialectApi
 from app.resources._permissions import require_declarations
 from app.resources._problem import ProblemRenderer
+from app.resources._repeated import refuse_repeated
 from app.resources._slave_socket import blueprint as slaves
 
 log = structlog.get_logger(__name__)
@@ -76,6 +78,17 @@ class Dialects:
         app.register_error_handler(HTTPException, self._on_http_exception)
         require_declarations(app)
         app.before_request(check)
+        app.before_request(refuse_repeated)
+        app.before_request(check_before_change)
+        app.after_request(self._conclude)
+
+    def _conclude(self, response: Response) -> Response:
+        """Complete the answer of a view by what the request makes it depend on."""
+        try:
+            return conclude(response)
+        except ConditionFailed as exc:
+            response.close()
+            return self._on_error(exc)
 
     def takes_query_keys(self, path: str) -> bool:
         """Return whether an API key may stand in the query of an address."""

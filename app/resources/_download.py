@@ -8,43 +8,68 @@ from functools import partial
 from flask import Response, request
 from werkzeug.exceptions import RequestedRangeNotSatisfiable
 
-from app.domain import Level
 from app.resources._auth import caller
+from app.resources._conditional import is_unchanged
 from app.resources._context import services
 from app.resources._encoders import TextEncoder
 from app.resources._packing import compress
 from app.resources._streams import held
-from app.services.logs import LogText
+from app.services.logs import LogPart, LogQuery, LogText
+from app.services.stretches import Stretch
 from app.services.turns import Turn
 
 _CONTENT_TYPE = f"{TextEncoder.content_type}; charset=utf-8"
 
 
-def download(execution_id: str, levels: Level) -> Response:
-    """Answer with the log as it is now.
+def download(execution_id: str, query: LogQuery) -> Response:
+    """Answer with the log as it is now, or with the entries of it that somebody wants.
 
-    Of an execution that has ended, ranges can be asked for (RFC 9110, 14), so that a download can
-    go on where it was cut off.
+    Of the whole log of an execution that has ended, ranges can be asked for (RFC 9110, 14), so that
+    a download can go on where it was cut off.
 
     Raises:
         LimitExceeded: As many requests are held as may be.
+        ConditionFailed: The log is not as the request says.
     """
-    log = services().logs.text(execution_id, caller(), levels)
-    headers, turn = {"Vary": "Accept, Accept-Encoding"}, _turn(log)
-    if log.complete:
-        headers |= {"Accept-Ranges": "bytes", "ETag": f'"{log.etag}"'}
-        wanted = request.range if _if_range_holds(log) else None
-        if wanted is not None and wanted.units == "bytes" and len(wanted.ranges) == 1:
-            return _part(log, *wanted.ranges[0], headers)
-    if request.accept_encodings["gzip"] > 0:
-        headers["Content-Encoding"] = "gzip"
-        headers.pop("Accept-Ranges", None)
-        headers.pop("ETag", None)
-        body = compress(_bytes(log, 0, log.size, turn), turn)
+    log = services().logs.text(execution_id, caller(), query)
+    packed = request.accept_encodings["gzip"] > 0
+    headers = {"Vary": "Accept, Accept-Encoding"}
+    if isinstance(log, LogPart):
+        body = _written(log.stretches, _turn(log))
+        headers["ETag"] = _weak(log.etag, packed=packed)
     else:
-        headers["Content-Length"] = str(log.size)
-        body = _bytes(log, 0, log.size, turn)
+        wanted = _range(log)
+        packed = packed and wanted is None
+        headers |= _tag(log, packed=packed)
+        if wanted is not None and not is_unchanged(headers["ETag"]):
+            return _part(log, *wanted, headers)
+        body = _bytes(log, 0, log.size, _turn(log))
+        if not packed:
+            headers["Content-Length"] = str(log.size)
+    if packed:
+        headers["Content-Encoding"] = "gzip"
+        body = compress(body, _turn(log))
     return Response(_held(body), content_type=_CONTENT_TYPE, headers=headers)
+
+
+def _tag(log: LogText, *, packed: bool) -> dict[str, str]:
+    """Return the fields that name a text; ranges are of one that stays the same byte for byte."""
+    if log.complete and not packed:
+        return {"Accept-Ranges": "bytes", "ETag": f'"{log.etag}"'}
+    return {"ETag": _weak(f"{log.etag}-{log.size}", packed=packed)}
+
+
+def _weak(tag: str, *, packed: bool) -> str:
+    return f'W/"{tag}{"-gzip" if packed else ""}"'
+
+
+def _range(log: LogText) -> tuple[int, int | None] | None:
+    """Return the one range that is asked for of a log that does not grow."""
+    wanted = request.range if log.complete and _if_range_holds(log) else None
+    if wanted is None or wanted.units != "bytes" or len(wanted.ranges) != 1:
+        return None
+    first, stop = wanted.ranges[0]
+    return first, stop
 
 
 def _part(log: LogText, start: int, stop: int | None, headers: dict[str, str]) -> Response:
@@ -71,8 +96,15 @@ def _held(body: Iterator[bytes]) -> Iterator[bytes]:
     return held(body, identity, partial(services().places.place, identity, "download"))
 
 
-def _turn(log: LogText) -> Turn:
+def _turn(log: LogText | LogPart) -> Turn:
     return partial(services().turns.turn, log.owner)
+
+
+def _written(stretches: Iterator[Stretch], turn: Turn) -> Iterator[bytes]:
+    for stretch in stretches:
+        with turn():
+            chunk = TextEncoder.entries(stretch)
+        yield chunk
 
 
 def _bytes(log: LogText, start: int, stop: int, turn: Turn) -> Iterator[bytes]:

@@ -304,8 +304,13 @@ class PageEncoder(ABC):
 
     @classmethod
     @abstractmethod
-    def epilogue(cls, page: Any) -> bytes:
-        """Write what follows the entries of a :class:`app.services.logs.LogPage`."""
+    def epilogue(cls, page: Any, number: int) -> bytes:
+        """Write what follows the entries of a :class:`app.services.logs.LogPage`.
+
+        Args:
+            page: The page.
+            number: How many entries it holds.
+        """
 
     @classmethod
     def separated(cls, parts: Iterable[bytes]) -> Iterator[bytes]:

@@ -27,12 +27,16 @@ _POLICY_FIELD = "Content-Security-Policy"
 _POLICY = "default-src 'none'; frame-ancestors 'none'"
 """For what is no page; a page has one of its own."""
 _METHODS = "GET, HEAD, POST, PUT, PATCH, DELETE"
-_EXPOSED = "Location, Retry-After, RateLimit, RateLimit-Policy, X-Pagination, X-Request-ID"
+_EXPOSED = (
+    "Location, Retry-After, RateLimit, RateLimit-Policy, X-Pagination, X-Request-ID, ETag, "
+    "Preference-Applied"
+)
 _PREFLIGHT = MappingProxyType(
     {
         "Access-Control-Allow-Methods": _METHODS,
         "Access-Control-Allow-Headers": (
-            "Authorization, Content-Type, X-API-Key, Last-Event-ID, Idempotency-Key"
+            "Authorization, Content-Type, X-API-Key, Last-Event-ID, Idempotency-Key, If-Match, "
+            "If-None-Match, Prefer"
         ),
         "Access-Control-Max-Age": "600",
         "Vary": "Access-Control-Request-Method, Access-Control-Request-Headers",

@@ -11,6 +11,7 @@ from threading import BoundedSemaphore
 from flask import Response
 
 from app.domain import Identity
+from app.resources._conditional import Conditions, not_modified, tag_of
 from app.resources._encoders import PageEncoder
 from app.resources._flask import Ready
 from app.resources._written import written
@@ -25,7 +26,11 @@ _KEPT_PAGES = BoundedSemaphore(16)
 
 
 def answer_page(
-    page: LogPage, encoder: type[PageEncoder], identity: Identity, bundle: Services
+    page: LogPage,
+    encoder: type[PageEncoder],
+    identity: Identity,
+    bundle: Services,
+    conditions: Conditions | None = None,
 ) -> Response:
     """Answer with a page, at once if it is short.
 
@@ -34,40 +39,62 @@ def answer_page(
         encoder: How it is written.
         identity: The reader.
         bundle: The services; there may be no request any more.
+        conditions: What the request depends on.
 
     Raises:
+        ConditionFailed: The page is not as the request says.
         LimitExceeded: It is long, and as many requests are held as may be.
     """
+    headers = {
+        "ETag": tag_of(encoder.__name__, page.version), "Cache-Control": "private, no-cache",
+    }  # fmt: skip
+    if conditions is not None and not conditions.holds(headers["ETag"]):
+        return not_modified(Response(headers=headers))
     turn = partial(bundle.turns.turn, page.owner)
-    parts = (written(encoder.entries, stretch, turn) for stretch in page.stretches())
-    first, second = next(parts, b""), next(parts, None)
-    head, tail = encoder.prelude, encoder.epilogue(page)
+    parts = ((written(encoder.entries, each, turn), len(each.entries)) for each in page.stretches())
+    first, second = next(parts, (b"", 0)), next(parts, None)
+    head = encoder.prelude
     if second is None:
-        return Ready(head + first + tail, content_type=encoder.content_type)
+        text, number = first
+        body = head + text + encoder.epilogue(page, number)
+        return Ready(body, content_type=encoder.content_type, headers=headers)
     with ExitStack() as until_written:
         until_written.enter_context(bundle.places.place(identity, "page"))
         kept: list[bytes] | None = None
         if _KEPT_PAGES.acquire(blocking=False):
             until_written.callback(_KEPT_PAGES.release)
             kept = []
-        sizes = _measure(chain([first, second], parts), kept)
+        sizes, number = _measure(chain([first, second], parts), kept)
+        tail = encoder.epilogue(page, number)
         length = len(head) + sum(sizes) + len(encoder.separator) * (len(sizes) - 1) + len(tail)
         again = kept or (written(encoder.entries, stretch, turn) for stretch in page.stretches())
-        body = chain([head], encoder.separated(islice(again, len(sizes))), [tail])
+        pieces = chain([head], encoder.separated(islice(again, len(sizes))), [tail])
         response = Response(
-            body, content_type=encoder.content_type, headers={"Content-Length": str(length)}
+            pieces,
+            content_type=encoder.content_type,
+            headers={**headers, "Content-Length": str(length)},
         )
         response.call_on_close(until_written.pop_all().close)
         return response
 
 
-def _measure(parts: Iterable[bytes], kept: list[bytes] | None) -> list[int]:
-    """Return the sizes of the parts that make up a page, and keep the parts where there is room."""
+def _measure(parts: Iterable[tuple[bytes, int]], kept: list[bytes] | None) -> tuple[list[int], int]:
+    """Measure the parts that make up a page, and keep them where there is room.
+
+    Args:
+        parts: Texts, each with the number of its entries.
+        kept: Where to keep the texts.
+
+    Returns:
+        The size of each, and the number of all entries.
+    """
     sizes: list[int] = []
-    for part in parts:
+    entries = 0
+    for part, number in parts:
         sizes.append(len(part))
+        entries += number
         if kept is not None:
             kept.append(part)
         if sum(sizes) >= _PAGE_BYTES:
             break
-    return sizes
+    return sizes, entries

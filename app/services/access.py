@@ -99,7 +99,9 @@ class Access:
         owner = self.owner_listed(identity)
         if owner is None:
             return wanted
-        return replace(wanted, owner=owner) if wanted.owner in (None, owner) else None
+        if wanted.owners is not None and owner not in wanted.owners:
+            return None
+        return replace(wanted, owners=frozenset((owner,)))
 
     def _lets_in(self, execution: ExecutionSummary, identity: Identity) -> bool:
         orchestrator = self._orchestrators.get(execution.orchestrator)

@@ -119,8 +119,21 @@ class ExecutionService:
         self._access.require_visible(last, identity)
         return last
 
-    def wait(self, execution_id: str, identity: Identity, timeout_seconds: float) -> Execution:
+    def wait(
+        self,
+        execution_id: str,
+        identity: Identity,
+        timeout_seconds: float,
+        *,
+        until_end: bool = False,
+    ) -> Execution:
         """Get an execution once its status changed, has become final, or the time is over.
+
+        Args:
+            execution_id: The execution.
+            identity: Who asks.
+            timeout_seconds: The time.
+            until_end: Only a final status ends the wait.
 
         Raises:
             NotFound: There is no such execution for this user.
@@ -137,7 +150,7 @@ class ExecutionService:
         ):
             # Again, since only from the subscription on nothing is missed.
             execution, watch = self._reads.get(first.id), self._access.watch(identity)
-            while execution.status is first.status and not execution.status.final:
+            while not execution.status.final and (until_end or execution.status is first.status):
                 left = deadline - time.monotonic()
                 if left <= 0 or self._changes.closing:
                     return self._reads.get(first.id)
@@ -160,7 +173,7 @@ class ExecutionService:
             The asked-for stretch of them, and the number of all.
         """
         visible = self._access.within(wanted, identity)
-        return ([], 0) if visible is None else self._executions.find(visible, offset, limit)
+        return ([], 0) if visible is None else self._reads.find(visible, offset, limit)
 
     def tasks(self, execution_id: str, identity: Identity) -> Sequence[Task]:
         """List the tasks of an execution, in the order of the workflow."""

@@ -22,6 +22,7 @@ from app.services.follow_notes import FollowNotes
 from app.services.idle import Idle, waited
 from app.services.reads import ExecutionReads
 from app.services.stretches import STRETCH, Stretch, Stretches, StretchKey
+from app.services.task_tallies import TaskTallies
 from app.settings import StreamSettings
 from app.store.changes import Changes, Subscription
 from app.store.journal import count
@@ -105,12 +106,14 @@ class FollowQuery:
         after: Place in the journal of the last entry that the reader has; wins over ``start``.
         task: The only task to let through, none of whose entries is dropped for a slow reader; None
             for all, and the execution itself.
+        tail: Begin so many entries before the end; wins over ``start``, and ``after`` over it.
     """
 
     levels: Level
     start: int = 0
     after: int | None = None
     task: str | None = None
+    tail: int | None = None
 
 
 class Rhythm:
@@ -144,6 +147,7 @@ class FollowService:
         settings: Heartbeat and limits.
         notes: Notes who follows.
         access: Checks now and then that a reader may still read.
+        tallies: Counts what single tasks say.
     """
 
     def __init__(
@@ -156,8 +160,10 @@ class FollowService:
         *,
         notes: FollowNotes,
         access: Access,
+        tallies: TaskTallies,
     ) -> None:
         self._service = service
+        self.tallies = tallies
         self.reads = reads
         self.notes = notes
         self.stretches = stretches
@@ -236,14 +242,20 @@ class _Follower:
         """Find the place to begin at, and how many entries to pass over from there."""
         if query.after is not None:
             return query.after + 1, 0
+        counts, start = self._execution.log_counts, query.start
         if query.task is not None:
-            return 0, query.start
-        counts = self._execution.log_counts
+            if query.tail is None:
+                return 0, start
+            tallies = self._service.tallies
+            tally = tallies.of(self._execution, query.levels, query.task, self._owner)
+            return tally.seek(max(0, tally.total - query.tail))
         total = count(counts, query.levels)
-        if query.start >= total:
-            return sum(counts), query.start - total
+        if query.tail is not None:
+            start = max(0, total - query.tail)
+        if start >= total:
+            return sum(counts), start - total
         number = self._execution.number
-        page = self._journal.page(number, counts, query.levels, query.start, 1)
+        page = self._journal.page(number, counts, query.levels, start, 1)
         return page[0].sequence, 0
 
     def events(self) -> Generator[Event | Idle, None, None]:

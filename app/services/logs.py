@@ -17,6 +17,7 @@ from app.services.places import Places
 from app.services.reads import ExecutionReads
 from app.services.repeats import Repeats
 from app.services.stretches import Stretch, Stretches, StretchKey
+from app.services.task_tallies import TaskTallies
 from app.settings import LogSettings
 from app.store.changes import Changes
 from app.store.journal import Totals, count
@@ -32,13 +33,17 @@ class LogQuery:
         size: Most entries; -1 for all, up to the limit of the service; 0 for the total only.
         levels: Levels to let through.
         timeout_seconds: How long to wait for an entry.
+        task: The only task to let through; empty for what the execution itself says, None for all.
+        tail: Begin so many entries before the end; wins over ``start``.
     """
 
     start: int
     size: int
     levels: Level
-    timeout_seconds: float
+    timeout_seconds: float = 0.0
     after: int | None = None
+    task: str | None = None
+    tail: int | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -48,7 +53,8 @@ class LogPage:
     Attributes:
         stretches: Reads the entries, from the first on each time; no more than were asked for.
         total: Number of entries that the filter lets through so far.
-        complete: No entry can come any more.
+        complete: No entry can come to the log any more.
+        version: Is another one once readers see anything else of it.
         owner: Whose turns are taken; the pages of a user have turns beside those of their streams.
     """
 
@@ -58,6 +64,22 @@ class LogPage:
     status: ExecutionStatus
     complete: bool
     owner: str
+    version: str
+
+
+class LogPart:
+    """A part of a log as text, as it is now; nobody has counted its bytes.
+
+    Args:
+        stretches: Reads the entries.
+        etag: Names this text and no other.
+        owner: Whose turns are taken.
+    """
+
+    def __init__(self, stretches: Iterator[Stretch], etag: str, owner: str) -> None:
+        self.stretches = stretches
+        self.etag = etag
+        self.owner = owner
 
 
 class LogText:
@@ -113,6 +135,7 @@ class LogService:
         access: Checks now and then that whoever waits may still read.
         places: Bounds how many wait.
         repeats: Knows who polls beyond the end again and again.
+        tallies: Counts what single tasks say.
         settings: Limits.
     """
 
@@ -127,6 +150,7 @@ class LogService:
         access: Access,
         places: Places,
         repeats: Repeats,
+        tallies: TaskTallies,
         settings: LogSettings,
     ) -> None:
         self._service = service
@@ -137,6 +161,7 @@ class LogService:
         self._access = access
         self._places = places
         self._repeats = repeats
+        self._tallies = tallies
         self._settings = settings
 
     def steps(
@@ -169,14 +194,15 @@ class LogService:
             execution = self._service.get(execution_id, identity)
             if execution.id != execution_id:
                 return (yield from self.steps(execution.id, identity, query, address))
-            if query.after is not None:
-                query = replace(query, start=self._index_behind(execution, query), after=None)
+            query = self._placed(execution, query, identity)
             again = self._asks_again(execution, query, identity, address)
-            if query.timeout_seconds <= 0 or (self._answers(execution, query) and not again):
+            if query.timeout_seconds <= 0 or (
+                self._answers(execution, query, identity) and not again
+            ):
                 return self._read(execution, query, identity)
             with self._places.place(identity, "poll"):
                 watch = self._access.watch(identity)
-                while again or not self._answers(execution, query):
+                while again or not self._answers(execution, query, identity):
                     left = deadline - time.monotonic()
                     if left <= 0 or self._changes.closing:
                         break
@@ -193,19 +219,61 @@ class LogService:
                     execution = read(execution_id)
             return self._read(execution, query, identity)
 
-    def text(self, execution_id: str, identity: Identity, levels: Level) -> LogText:
-        """Return the log as text.
+    def text(self, execution_id: str, identity: Identity, query: LogQuery) -> LogText | LogPart:
+        """Return the log as text, or the entries of it that somebody wants.
 
         Raises:
             NotFound: There is no such execution for this user.
         """
         execution = self._service.get(execution_id, identity)
-        return LogText(self._stretches, execution, levels, identity.username)
+        query, owner = self._placed(execution, query, identity), identity.username
+        if query.start == 0 and query.size < 0 and query.task is None:
+            return LogText(self._stretches, execution, query.levels, owner)
+        left = max(0, self._total(execution, query, identity) - query.start)
+        number = left if query.size < 0 else min(query.size, left)
+        task = "" if query.task is None else f"-{query.task.encode().hex()}"
+        etag = f"{execution.id}-{int(query.levels)}-{query.start}-{number}{task}"
+        entries = self._entries(execution, query, number, owner, shared=False)
+        return LogPart(entries, etag, owner)
 
-    def _index_behind(self, execution: Execution, query: LogQuery) -> int:
+    def _total(self, execution: Execution, query: LogQuery, identity: Identity) -> int:
+        """Count the entries that a filter lets through."""
+        if query.task is None:
+            return count(execution.log_counts, query.levels)
+        return self._tallies.of(execution, query.levels, query.task, identity.username).total
+
+    def _entries(
+        self, execution: Execution, query: LogQuery, number: int, owner: str, *, shared: bool = True
+    ) -> Iterator[Stretch]:
+        """Read so many entries from the one on with which somebody wants to begin."""
+        place, skip = query.start, 0
+        if query.task is not None:
+            tally = self._tallies.of(execution, query.levels, query.task, owner)
+            place, skip = tally.seek(query.start)
+        first = StretchKey(
+            execution.number, execution.log_counts, query.levels, place,
+            within=query.task is None, owner=owner, task=query.task,
+        )  # fmt: skip
+        return self._stretches.behind(first, skip, number, shared=shared)
+
+    def _placed(self, execution: Execution, query: LogQuery, identity: Identity) -> LogQuery:
+        """Return a query that begins at an index within the filter, whatever said where."""
+        if query.after is not None:
+            start = self._index_behind(execution, query, identity)
+        elif query.tail is not None:
+            start = max(0, self._total(execution, query, identity) - query.tail)
+        else:
+            return query
+        return replace(query, start=start, after=None, tail=None)
+
+    def _index_behind(self, execution: Execution, query: LogQuery, identity: Identity) -> int:
         """Turn a place in the journal into the index, within the filter, of the entry behind it."""
         place = (query.after or 0) + 1
         counts = execution.log_counts
+        if query.task is not None:
+            key, owner = (execution.number, query.levels, query.task), identity.username
+            tally = self._tallies.of(execution, query.levels, query.task, owner)
+            return self._tallies.index_behind(tally, key, place, owner)
         ahead = max(0, place - sum(counts)) if query.levels == ALL_LEVELS else 0
         return ahead + self._stretches.journal.index_of(
             execution.number, counts, query.levels, place
@@ -215,25 +283,26 @@ class LogService:
         self, execution: Execution, query: LogQuery, identity: Identity, address: str
     ) -> bool:
         """Return whether a client that was told of the end of a log polls beyond it again."""
-        beyond = execution.log_complete and query.start >= count(execution.log_counts, query.levels)
+        beyond = execution.log_complete and query.start >= self._total(execution, query, identity)
         if not beyond or query.size == 0 or query.timeout_seconds <= 0:
             return False
         return self._repeats.asks_again(execution, identity, address, query.timeout_seconds)
 
-    @staticmethod
-    def _answers(execution: Execution, query: LogQuery) -> bool:
-        total = count(execution.log_counts, query.levels)
+    def _answers(self, execution: Execution, query: LogQuery, identity: Identity) -> bool:
+        total = self._total(execution, query, identity)
         return total > query.start or execution.log_complete or query.size == 0
 
     def _read(self, execution: Execution, query: LogQuery, identity: Identity) -> LogPage:
         limit = self._settings.max_page
         size = limit if query.size < 0 else min(query.size, limit)
-        total, owner = count(execution.log_counts, query.levels), f"{identity.username} page"
-        first = StretchKey(
-            execution.number, execution.log_counts, query.levels, query.start, within=True,
-            owner=owner,
+        total, owner = self._total(execution, query, identity), f"{identity.username} page"
+        number = max(0, min(size, total - query.start))
+        stretches = partial(self._entries, execution, query, number, owner)
+        told = (
+            execution.id, int(query.levels), query.task, query.start, number, total,
+            str(execution.status), execution.log_complete,
         )  # fmt: skip
-        stretches = partial(self._stretches.all, first, min(size, total - query.start))
         return LogPage(
-            stretches, query.start, total, execution.status, execution.log_complete, owner
-        )
+            stretches, query.start, total, execution.status, execution.log_complete, owner,
+            version=repr(told),
+        )  # fmt: skip

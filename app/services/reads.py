@@ -3,10 +3,13 @@
 from __future__ import annotations
 
 from app.caching import SharedReads
-from app.domain import Execution, ExecutionSummary, Task
-from app.memory import EXECUTIONS_BYTES, TASKS_BYTES
-from app.store.changes import Changes
+from app.domain import Execution, ExecutionFilter, ExecutionSummary, Task
+from app.memory import EXECUTIONS_BYTES, LISTS_BYTES, TASKS_BYTES
+from app.store.changes import ANYTHING, Changes
 from app.store.executions import Executions
+
+_List = tuple[ExecutionFilter, int, int]
+_Found = tuple[list[ExecutionSummary], int]
 
 
 class ExecutionReads:
@@ -30,6 +33,21 @@ class ExecutionReads:
             news=changes,
             topic=lambda key: key[0],
         )
+
+        self._lists: SharedReads[_List, _Found] = SharedReads(
+            lambda key: executions.find(*key), LISTS_BYTES, news=changes, topic=lambda _: ANYTHING
+        )
+
+    def find(
+        self, wanted: ExecutionFilter, offset: int, limit: int
+    ) -> tuple[list[ExecutionSummary], int]:
+        """List executions for a request that has just begun, newest first.
+
+        Returns:
+            The asked-for stretch of them, the same object until anything has changed, and the
+            number of all.
+        """
+        return self._lists.get((wanted, offset, limit))
 
     def get(self, execution_id: str) -> Execution:
         """Get an execution for a request that has just begun.

@@ -115,12 +115,29 @@ class Stretches:
         get, end = self.get if shared else self.read, sum(key.counts)
         while size > 0 and (key.within or key.place < end):
             stretch = get(replace(key, size=min(size, STRETCH)))
-            if not stretch.entries:
+            if stretch.entries:
+                yield stretch
+            elif key.task is None:
                 return
-            yield stretch
             size -= len(stretch.entries)
             if size > 0:
                 key = replace(key, place=stretch.next, within=False)
+
+    def behind(
+        self, key: StretchKey, skip: int, size: int, *, shared: bool = True
+    ) -> Iterator[Stretch]:
+        """Yield stretches as :meth:`all` does, without so many entries at their beginning.
+
+        Args:
+            key: The first.
+            skip: How many entries to leave out.
+            size: Most entries beside those.
+            shared: Others may want the same.
+        """
+        for stretch in self.all(key, skip + size if size > 0 else 0, shared=shared):
+            if skip < len(stretch.entries):
+                yield Stretch(stretch.entries[skip:], stretch.next) if skip else stretch
+            skip = max(0, skip - len(stretch.entries))
 
 
 def _weight(stretch: Stretch) -> int:

@@ -124,7 +124,7 @@ class WorkflowService:
             orchestrator: Where to look only.
 
         Raises:
-            NotFound: This user has no such workflow.
+            NotFound: This user has no such workflow, or nobody such an orchestrator.
             Ambiguous: The name fits several.
             UpstreamError: The orchestrator failed.
         """
@@ -135,6 +135,9 @@ class WorkflowService:
         self, reference: str, identity: Identity, orchestrator: str | None = None
     ) -> tuple[Orchestrator, FoundWorkflow]:
         """Find a workflow by id, or else by name; see :meth:`describe`."""
+        if orchestrator is not None and orchestrator not in self._orchestrators:
+            names = ", ".join(self._orchestrators)
+            raise NotFound(f"There is no orchestrator '{orchestrator}'; there are: {names}.")
         asked = [n for n in self._orchestrators if orchestrator in (None, n)]
         found, silent = self._ask_each(asked, lambda o: o.look_up(reference, identity))
         if not found:

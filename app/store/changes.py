@@ -50,6 +50,9 @@ _BLOCK = 64
 _MOST_STAMPS = 100_000
 """Beyond these all stamps are renewed at once, which costs a read of each execution."""
 
+ANYTHING = ""
+"""Topic whose stamp is another one once anything of any execution has changed."""
+
 log = structlog.get_logger(__name__)
 
 
@@ -503,7 +506,7 @@ class Changes:
         if ids is None or len(self._stamps) > _MOST_STAMPS:
             self._epoch += 1
             self._stamps = {}
-        for id_ in ids or ():
+        for id_ in (ANYTHING, *(ids or ())):
             self._stamps[id_] = self._stamps.get(id_, 0) + 1
 
     def _changed(self, ids: Collection[str] | None) -> None:

@@ -114,7 +114,9 @@ def _matching(wanted: ExecutionFilter) -> list[ColumnElement[bool]]:
     conditions: list[ColumnElement[bool]] = []
     if wanted.states is not None:
         conditions.append(executions.c.status.in_(sorted(wanted.states)))
-    for name in ("owner", "continues", "workflow_id", "orchestrator"):
+    if wanted.owners is not None:
+        conditions.append(executions.c.owner.in_(sorted(wanted.owners)))
+    for name in ("continues", "workflow_id", "orchestrator"):
         value = getattr(wanted, name)
         if value is not None:
             conditions.append(executions.c[name] == value)

@@ -236,6 +236,23 @@ class Journal:
         whole = len(found) == size or content_bytes(found) >= most_bytes
         return found, found[-1].sequence + 1 if whole else end
 
+    def count_of_task(self, number: int, levels: Level, first: int, last: int, *, task: str) -> int:
+        """Count the entries of one task in a part of the journal, which is gone through.
+
+        Args:
+            number: Number of the execution.
+            levels: Bits of the levels to let through.
+            first: Place of the first entry.
+            last: Place behind the last one.
+            task: Name of the task; empty for what the execution itself says.
+        """
+        values = {
+            "execution": number, "first": first, "last": last, "levels": int(levels),
+            "task": fitted(task, _NAME_LENGTH),
+        }  # fmt: skip
+        with self._database.read() as connection:
+            return int(connection.execute(_statement(_COUNT_OF_TASK), values).scalar_one())
+
     def find_byte(self, number: int, totals: Totals, levels: Level, offset: int) -> tuple[int, int]:
         """Find where to begin writing the log as text to reach a byte of it soon.
 
@@ -350,11 +367,12 @@ _RANGE = (
 )
 
 
-_OF_TASK = (
-    f"SELECT {_ENTRY} FROM log_entries"
-    " WHERE execution = :execution AND sequence >= :first AND sequence < :last"
-    " AND task = :task AND (level & :levels) <> 0 ORDER BY sequence LIMIT :size"
+_IN_TASK = (
+    "FROM log_entries WHERE execution = :execution AND sequence >= :first AND sequence < :last"
+    " AND task = :task AND (level & :levels) <> 0"
 )
+_OF_TASK = f"SELECT {_ENTRY} {_IN_TASK} ORDER BY sequence LIMIT :size"
+_COUNT_OF_TASK = f"SELECT count(*) {_IN_TASK}"
 
 
 def _bounded(page: str, dialect: str, most_bytes: int) -> tuple[Any, dict[str, int]]:

@@ -43,7 +43,7 @@ def endless(document: dict[str, Any]) -> list[str]:
         for path, item in document["paths"].items()
         if "101" in item.get("get", {}).get("responses", {})
         or list(item.get("get", {}).get("responses", {}).get("200", {}).get("content", {}))
-        == ["text/event-stream"]
+        in (["text/event-stream"], ["application/x-ndjson", "text/event-stream"])
     ]
 
 

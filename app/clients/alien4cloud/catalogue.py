@@ -4,9 +4,10 @@ from __future__ import annotations
 
 import re
 import time
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
+from functools import partial
 from typing import Final, Generic, TypeVar
 
 import structlog
@@ -14,8 +15,9 @@ import structlog
 from app.caching import UpstreamReads
 from app.clients.alien4cloud.api import Alien4CloudApi, if_known
 from app.clients.alien4cloud.model import Application, Environment
+from app.clients.alien4cloud.refresh import Refresher
 from app.domain import Identity, Workflow
-from app.errors import NotFound, UpstreamError, UpstreamTimeout, UpstreamUnreachable
+from app.errors import NotFound, UpstreamError, UpstreamUnreachable
 
 log = structlog.get_logger(__name__)
 
@@ -24,7 +26,7 @@ V = TypeVar("V")
 _ALL: Final = "all"
 _ENVIRONMENT_READERS = 16
 _LONGEST_LOAD_SECONDS = 15.0
-"""Environments that take longer to read are shown as they were known before."""
+"""Environments that there was no time for by then are shown as they were known before."""
 # Spring cuts a name at its last dot: "a.b" would launch "a" (Alien4Cloud 3.8 REST, section 5).
 NAME = re.compile(r"[\w-]+")
 """What each part of an id can be."""
@@ -76,6 +78,7 @@ class Catalogue:
         api: The calls.
         ttl_seconds: How long they are kept.
         clock: Seconds that never run backwards.
+        refreshed: Whether they are asked for again in the background while somebody lists them.
     """
 
     def __init__(
@@ -84,6 +87,8 @@ class Catalogue:
         api: Alien4CloudApi,
         ttl_seconds: float,
         clock: Callable[[], float] = time.monotonic,
+        *,
+        refreshed: bool = False,
     ) -> None:
         self._orchestrator = orchestrator
         self._api = api
@@ -94,6 +99,9 @@ class Catalogue:
         self._environments: UpstreamReads[str, tuple[Environment, ...]] = UpstreamReads(
             ttl_seconds, clock=clock
         )
+        self._refresher = Refresher(
+            orchestrator, self.refresh, ttl_seconds if refreshed else 0.0, clock=clock
+        )
 
     def workflows(self, identity: Identity) -> list[Workflow]:
         """List what a user may launch, from memory where that is fresh enough.
@@ -102,6 +110,7 @@ class Catalogue:
             UpstreamError: Alien4Cloud failed, and nothing is known from before.
         """
         applications = self.applications()
+        self._refresher.want()
         mine = [a for a in applications.value.by_id.values() if a.allows(identity.username)]
         found = []
         for application, environments in self._with_environments(mine, applications.stale):
@@ -158,13 +167,12 @@ class Catalogue:
         Raises:
             UpstreamError: Alien4Cloud failed, and nothing is known from before.
         """
+        return _read(self._applications, _ALL, self._load_applications)
 
-        def load() -> Applications:
-            asked_at = self._clock()
-            found = self._api.applications()
-            return Applications({a.id: a for a in found if a.workflows}, asked_at)
-
-        return _read(self._applications, _ALL, load)
+    def _load_applications(self) -> Applications:
+        asked_at = self._clock()
+        found = self._api.applications()
+        return Applications({a.id: a for a in found if a.workflows}, asked_at)
 
     def environments(self, application: Application) -> Read[tuple[Environment, ...]]:
         """Return the environments of an application in which its workflows can run, likewise.
@@ -172,12 +180,37 @@ class Catalogue:
         Raises:
             UpstreamError: Alien4Cloud failed, and nothing is known from before.
         """
+        return _read(
+            self._environments, application.id, partial(self._load_environments, application)
+        )
 
-        def load() -> tuple[Environment, ...]:
-            found = self._api.environments(application.id)
-            return tuple(e for e in found if e.runnable and e.application == application.id)
+    def _load_environments(self, application: Application) -> tuple[Environment, ...]:
+        found = self._api.environments(application.id)
+        return tuple(e for e in found if e.runnable and e.application == application.id)
 
-        return _read(self._environments, application.id, load)
+    def refresh(self) -> Iterator[int]:
+        """Ask for everything again, one thing after the other.
+
+        Yields:
+            How many questions there are, after each.
+
+        Raises:
+            UpstreamUnreachable: Alien4Cloud is away.
+        """
+        read = self._applications.renew(_ALL, self._load_applications)
+        if read.stale:
+            raise UpstreamUnreachable("The applications cannot be read.")
+        number = len(read.value.by_id) + 1
+        yield number
+        for application in read.value.by_id.values():
+            load = partial(self._load_environments, application)
+            try:
+                self._environments.renew(application.id, load)
+            except UpstreamUnreachable:
+                raise
+            except UpstreamError as exc:
+                self._note_unknown(application, exc)
+            yield number
 
     def expire(self, age_seconds: float) -> None:
         """Have everything asked for again that is older than a moment."""
@@ -210,41 +243,59 @@ class Catalogue:
             applications: The applications.
             away: Alien4Cloud does not answer, so it is not asked for each of them.
         """
-        if away:
-            read = [self._known(application) for application in applications]
-        elif all(self._environments.is_fresh(application.id) for application in applications):
-            read = [self.environments(application) for application in applications]
-        else:
-            deadline = self._clock() + _LONGEST_LOAD_SECONDS
-            workers = min(_ENVIRONMENT_READERS, len(applications))
-            with ThreadPoolExecutor(workers, thread_name_prefix="a4c-environments") as pool:
-                read = list(pool.map(lambda a: self._or_known(a, deadline), applications))
+        if not away:
+            self._load([a for a in applications if self._must_be_asked(a)])
+        read = [self._known(application, stale=away) for application in applications]
         pairs = zip(applications, read, strict=True)
         return [(application, found) for application, found in pairs if found is not None]
 
-    def _known(self, application: Application) -> Read[tuple[Environment, ...]] | None:
-        known = self._environments.peek(application.id)
-        return None if known is None else Read(known, stale=True)
+    def _must_be_asked(self, application: Application) -> bool:
+        """Return whether a reader has to wait for the environments of an application.
 
-    def _or_known(
-        self, application: Application, deadline: float
-    ) -> Read[tuple[Environment, ...]] | None:
+        Where they are read again in the background anyway, the last good answer does.
+        """
+        if self._environments.is_fresh(application.id):
+            return False
+        known = self._environments.known(application.id)
+        return known is None or known.stale or not self._refresher.runs
+
+    def _load(self, applications: Sequence[Application]) -> None:
+        """Read the environments of applications side by side, as far as there is time.
+
+        Those that there was no time for stay as they were known before: Alien4Cloud answers, and
+        it is their turn next.
+        """
+        if not applications:
+            return
+        deadline = self._clock() + _LONGEST_LOAD_SECONDS
+        workers = min(_ENVIRONMENT_READERS, len(applications))
+        with ThreadPoolExecutor(workers, thread_name_prefix="a4c-environments") as pool:
+            list(pool.map(lambda a: self._load_one(a, deadline), applications))
+
+    def _load_one(self, application: Application, deadline: float) -> None:
         """Read the environments; one application that cannot be read must not hide the others."""
         try:
-            if self._clock() > deadline:
-                raise UpstreamTimeout("There was no time left to ask.")
-            return self.environments(application)
+            if self._clock() <= deadline:
+                self.environments(application)
         except UpstreamUnreachable:
             raise
         except UpstreamError as exc:
-            log.warning(
-                "environments unknown",
-                orchestrator=self._orchestrator,
-                application=application.id,
-                error=exc.message,
-                detail=exc.detail,
-            )
-            return self._known(application)
+            self._note_unknown(application, exc)
+
+    def _known(
+        self, application: Application, *, stale: bool
+    ) -> Read[tuple[Environment, ...]] | None:
+        known = self._environments.known(application.id)
+        return None if known is None else Read(known.value, stale or known.stale)
+
+    def _note_unknown(self, application: Application, exc: UpstreamError) -> None:
+        log.warning(
+            "environments unknown",
+            orchestrator=self._orchestrator,
+            application=application.id,
+            error=exc.message,
+            detail=exc.detail,
+        )
 
 
 def _read(cache: UpstreamReads[str, V], key: str, load: Callable[[], V]) -> Read[V]:

@@ -20,7 +20,7 @@ from app.resources._encoders import (
 )
 from app.resources.root.forms import Form
 from app.resources.root.serialisers.entries import entry_json
-from app.resources.root.serialisers.executions import status_json
+from app.resources.root.serialisers.executions import event_json, status_json
 from app.resources.root.serialisers.tasks import task_json
 from app.resources.root.statuses import status_and_state, status_word
 from app.services.follow import Changed, Dropped, Ended, Event, Expired, Moved, StatusChanged
@@ -54,7 +54,17 @@ class _RootWords:
                 return "expired", {"reason": reason}
 
 
+class _EventWords(_RootWords):
+    """Those of the events of all executions, each of which says what runs."""
+
+    def event(self, event: Told) -> tuple[str, dict[str, Any]]:
+        if isinstance(event, StatusChanged):
+            return "status", event_json(event.execution)
+        return super().event(event)
+
+
 _WORDS = _RootWords(Form.BY_ID)
+_EVENT_WORDS = _EventWords(Form.BY_ID)
 _AWF_WORDS = _RootWords(Form.AWF)
 
 
@@ -88,6 +98,23 @@ class AwfNdjson(RootNdjson):
     words = _AWF_WORDS
 
 
+class EventSse(RootSse):
+    """Server-sent events of all executions."""
+
+    words = _EVENT_WORDS
+
+
+class EventNdjson(RootNdjson):
+    """Lines of JSON of all executions."""
+
+    words = _EVENT_WORDS
+
+
+EVENT_ENCODERS: Mapping[str, type[Encoder]] = {
+    encoder.content_type: encoder for encoder in (EventSse, EventNdjson)
+}
+"""The ways to follow all executions, by what a client names in ``Accept``; the default first."""
+
 ENCODERS: dict[str, type[Encoder]] = {
     encoder.content_type: encoder for encoder in (RootSse, RootNdjson, RootText)
 }
@@ -113,14 +140,14 @@ class RootPage(PageEncoder):
     prelude = b'{"logs":['
 
     @classmethod
-    def epilogue(cls, page: LogPage) -> bytes:
+    def epilogue(cls, page: LogPage, number: int) -> bytes:
         """Write what follows the entries."""
         rest = {
             "total_results": page.total,
             "from": page.start,
             "execution_status": status_word(page.status, cls.form),
             "execution_state": page.status,
-            "complete": page.complete,
+            "complete": page.complete and page.start + number >= page.total,
         }
         return b"]," + orjson.dumps(rest)[1:]
 

@@ -2,15 +2,22 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from dataclasses import dataclass
-from typing import Any
+from typing import Any, Final
 
 import marshmallow as ma
-from flask import Response
-from marshmallow import fields
+from flask import Response, request
+from marshmallow import fields, validate
 
 from app.caching import LruCache
-from app.domain import Execution, ExecutionFilter, ExecutionStatus, Permission
+from app.domain import (
+    Execution,
+    ExecutionFilter,
+    ExecutionStatus,
+    ExecutionSummary,
+    Permission,
+)
 from app.errors import FieldError, InvalidRequest
 from app.memory import WRITTEN_EXECUTIONS_BYTES
 from app.resources._api import (
@@ -21,15 +28,18 @@ from app.resources._api import (
     Page,
     PageArgsSchema,
     empty,
+    next_page,
     only_document,
     write_json,
 )
 from app.resources._arguments import ArgumentsSchema
 from app.resources._auth import caller
+from app.resources._conditional import tag_of
 from app.resources._context import services
 from app.resources._flask import Ready
 from app.resources._limits import cost, waits_by
 from app.resources._permissions import permission
+from app.resources._repeated import Repeated
 from app.resources.root.forms import Form, execution_parameter, form_of
 from app.resources.root.serialisers.executions import (
     ExecutionSchema,
@@ -50,6 +60,9 @@ from app.settings.schema import Duration
 
 blueprint = Blueprint("executions", __name__, description="What was launched")
 
+_CHANGE: Final = "change"
+_END: Final = "end"
+
 
 @dataclass(frozen=True, slots=True)
 class _Written:
@@ -62,7 +75,27 @@ class _Written:
     execution: Execution
     stale: bool
     document: bytes
+    tag: str
 
+
+@dataclass(frozen=True, slots=True)
+class _WrittenList:
+    """A page of executions as it was written last.
+
+    Attributes:
+        found: The page; what is read again once anything has changed is another one.
+        stale: Of each, whether it says that its status may be wrong by now.
+    """
+
+    found: Sequence[ExecutionSummary]
+    stale: tuple[bool, ...]
+    document: bytes
+    tag: str
+
+
+_lists: LruCache[tuple[str, str, bytes], _WrittenList] = LruCache(
+    WRITTEN_EXECUTIONS_BYTES, lambda written: 2 * len(written.document)
+)
 
 _kept: LruCache[tuple[str, Form], _Written] = LruCache(
     WRITTEN_EXECUTIONS_BYTES,
@@ -81,6 +114,14 @@ class ExecutionListSchema(ma.Schema):
     """Executions."""
 
     executions = fields.List(fields.Nested(ExecutionSummarySchema), required=True)
+    total = fields.Integer(
+        required=True, metadata={"description": "How many there are on all pages together"}
+    )
+    next = fields.String(
+        required=True,
+        allow_none=True,
+        metadata={"description": "Address of the next page; null on the last one"},
+    )
 
 
 class ExecutionArgsSchema(PageArgsSchema):
@@ -89,7 +130,9 @@ class ExecutionArgsSchema(PageArgsSchema):
     workflow = Name(metadata={"description": "Id or name of the workflow"})
     status = WordsField({*STATUSES, *STATES, *AWF_STATUSES}, "Any kind of word")
     state = WordsField(STATES, "The exact word")
-    owner = Name(metadata={"description": "User name; operators see all users"})
+    owner = Repeated(
+        Name(), metadata={"description": "User name; operators see all users; may be repeated"}
+    )
     continues = Name(metadata={"description": "Id of the execution from which they go on"})
 
 
@@ -103,6 +146,11 @@ class WaitArgsSchema(ArgumentsSchema):
             "description": "Answer when the state changes or is final, at the latest after this",
         },
     )  # fmt: skip
+    until = fields.String(
+        load_default=_CHANGE,
+        validate=validate.OneOf([_CHANGE, _END]),
+        metadata={"description": "What to wait for: any change of the state, or a final one"},
+    )
 
 
 @blueprint.route("/executions", methods=["GET"])
@@ -111,14 +159,14 @@ class WaitArgsSchema(ArgumentsSchema):
 @blueprint.errors(503)
 @permission(Permission.EXECUTIONS_READ)
 def list_executions(args: dict[str, Any]) -> Any:
-    """List executions, newest first."""
+    """List executions, newest first: 50 of them, unless `page_size` says otherwise."""
     page = Page(args.get("page", 1), args.get("page_size", 50))
-    wanted = ExecutionFilter(
-        args.get("owner"), args.get("workflow"), _states(args), args.get("continues")
-    )
+    owners = frozenset(args["owner"]) if "owner" in args else None
+    wanted = ExecutionFilter(owners, args.get("workflow"), _states(args), args.get("continues"))
     found, total = services().executions.find(wanted, caller(), page.offset, page.size)
-    body = write_json({"executions": [summary_json(execution) for execution in found]})
-    return Response(body, content_type="application/json", headers=page.header(total))
+    written = _written_list(found, page, total)
+    headers = {**page.header(total), "ETag": written.tag}
+    return Ready(written.document, content_type="application/json", headers=headers)
 
 
 @blueprint.route(
@@ -130,7 +178,7 @@ def list_executions(args: dict[str, Any]) -> Any:
 @cost(is_poll=waits_by("wait", by_default=False))
 @permission(Permission.EXECUTIONS_READ)
 def get_execution(args: dict[str, Any], execution_id: str) -> Any:
-    """Get an execution, at once or when its state changes.
+    """Get an execution, at once, when its state changes, or when it has ended.
 
     By its id it is told in the five words RUNNING to CANCELLED, by its name in those of AWF.
     """
@@ -138,8 +186,12 @@ def get_execution(args: dict[str, Any], execution_id: str) -> Any:
     if args["wait"] > longest:
         fault = FieldError("wait", f"must be at most {longest:g} seconds")
         raise InvalidRequest("The wait is too long.", fields=(fault,))
-    execution = services().executions.wait(execution_id, caller(), args["wait"])
-    return Ready(_written(execution, form_of(execution_id)), content_type="application/json")
+    execution = services().executions.wait(
+        execution_id, caller(), args["wait"], until_end=args["until"] == _END
+    )
+    written = _written(execution, form_of(execution_id))
+    headers = {"ETag": written.tag}
+    return Ready(written.document, content_type="application/json", headers=headers)
 
 
 @blueprint.route(
@@ -223,7 +275,22 @@ def _states(args: dict[str, Any]) -> frozenset[ExecutionStatus] | None:
     return exact if by_status is None else exact & by_status
 
 
-def _written(execution: Execution, form: Form) -> bytes:
+def _written_list(found: Sequence[ExecutionSummary], page: Page, total: int) -> _WrittenList:
+    """Return a page of executions as JSON, written once for all who ask one after the other."""
+    key = caller().username, request.script_root, request.query_string
+    stale = tuple(map(services().executions.is_stale, found))
+    kept = _lists.get(key)
+    if kept is not None and kept.found is found and kept.stale == stale:
+        return kept
+    listed = [summary_json(execution) for execution in found]
+    rest = {"total": total, "next": next_page(page, total)}
+    tag = tag_of(write_json([{**each, "as_of": None} for each in listed]), write_json(rest))
+    written = _WrittenList(found, stale, write_json({"executions": listed, **rest}), tag)
+    _lists.put(key, written)
+    return written
+
+
+def _written(execution: Execution, form: Form) -> _Written:
     """Return an execution as JSON, written once for all who get the same.
 
     What is read again once it changed is another object, and a change of a task is one of its
@@ -232,8 +299,10 @@ def _written(execution: Execution, form: Form) -> bytes:
     stale = services().executions.is_stale(execution)
     kept = _kept.get((execution.id, form))
     if kept is not None and kept.execution is execution and kept.stale is stale:
-        return kept.document
+        return kept
     tasks = services().executions.tasks_of(execution)
-    document = write_json(execution_json(execution, tasks, form))
-    _kept.put((execution.id, form), _Written(execution, stale, document))
-    return document
+    told = execution_json(execution, tasks, form)
+    tag = tag_of(form.value, write_json({**told, "as_of": None}))
+    written = _Written(execution, stale, write_json(told), tag)
+    _kept.put((execution.id, form), written)
+    return written

@@ -4,18 +4,15 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from contextlib import suppress
-from functools import lru_cache, partial
+from functools import partial
 from typing import Any
 
 import marshmallow as ma
 from flask import Response, request
 from marshmallow import fields, validate
-from werkzeug.datastructures import MIMEAccept
 from werkzeug.exceptions import NotAcceptable
-from werkzeug.http import parse_accept_header
 
 from app.domain import Permission
-from app.errors import FieldError, InvalidRequest
 from app.resources._api import (
     LARGEST_INDEX,
     UPSTREAM,
@@ -26,6 +23,7 @@ from app.resources._api import (
 )
 from app.resources._arguments import ArgumentsSchema
 from app.resources._auth import caller, caller_by_now
+from app.resources._conditional import Conditions
 from app.resources._context import services
 from app.resources._download import download
 from app.resources._held import answered
@@ -33,10 +31,11 @@ from app.resources._limits import cost, waits_by
 from app.resources._log_page import answer_page
 from app.resources._permissions import permission
 from app.resources._streams import stream
+from app.resources.root.accepted import accepted
 from app.resources.root.encoders import ENCODERS, PAGES, RootPage, RootSse, RootText, encoder_of
 from app.resources.root.forms import Form, execution_parameter, form_of
 from app.resources.root.levels import levels_field, levels_of
-from app.resources.root.one_task import task_field
+from app.resources.root.one_task import refuse_two_beginnings, tail_field, task_field
 from app.resources.root.serialisers.entries import LogEntrySchema
 from app.resources.root.statuses import AWF_STATUSES, STATUSES, state_field, status_field
 from app.services.follow import FollowQuery
@@ -65,7 +64,10 @@ class LogArgsSchema(ArgumentsSchema):
     size = WholeNumber(
         load_default=-1,
         validate=validate.Range(-1, LARGEST_INDEX),
-        metadata={"description": "Most entries; -1 for all, 0 for the total only"},
+        metadata={
+            "description": "Most entries of a page, or of text that is not followed; -1 for all, 0 "
+            "for the total only"
+        },
     )
     timeout = Duration(
         load_default="58s",  # clients that name no time give up after a minute of their own
@@ -80,6 +82,7 @@ class LogArgsSchema(ArgumentsSchema):
         metadata={"description": "Begin behind this `index`; wins over `from`"},
     )
     task = task_field()
+    tail = tail_field()
     follow = fields.Boolean(
         load_default=False, metadata={"description": "Follow a log that is asked for as text"}
     )
@@ -100,7 +103,9 @@ class LogPageSchema(ma.Schema):
     from_ = fields.Integer(data_key="from", required=True)
     execution_status = status_field((*STATUSES, *AWF_STATUSES))
     execution_state = state_field()
-    complete = fields.Boolean(required=True, metadata={"description": "No entry can come any more"})
+    complete = fields.Boolean(
+        required=True, metadata={"description": "It ends with the last entry that can come"}
+    )
 
 
 _waits = waits_by("timeout", by_default=True)
@@ -147,16 +152,20 @@ def get_logs(args: dict[str, Any], execution_id: str) -> Response:
 def _logs(args: Mapping[str, Any], execution_id: str, form: Form) -> Response:
     chosen = _wanted(form)
     last = _last_event_id()
-    levels, task = levels_of(args["levels"]), args.get("task")
-    if task is not None and (chosen == JSON or (chosen == TEXT and not args["follow"])):
-        raise _of_no_task()
+    refuse_two_beginnings(args)
+    query = LogQuery(
+        args["start"], args["size"], levels_of(args["levels"]), args["timeout"],
+        args.get("after"), args.get("task"), args.get("tail"),
+    )  # fmt: skip
     if chosen == JSON:
-        query = LogQuery(args["start"], args["size"], levels, args["timeout"], args.get("after"))
         steps = services().logs.steps(execution_id, caller(), query, request.remote_addr or "")
-        answer = partial(answer_page, encoder=PAGES[form], identity=caller(), bundle=services())
+        answer = partial(
+            answer_page, encoder=PAGES[form], identity=caller(), bundle=services(),
+            conditions=Conditions.of_request(),
+        )  # fmt: skip
         return answered(steps, answer)
     if chosen == TEXT and not args["follow"]:
-        return download(execution_id, levels)
+        return download(execution_id, query)
     after = args.get("after") if last is None else last
     if (
         chosen == SSE
@@ -164,14 +173,9 @@ def _logs(args: Mapping[str, Any], execution_id: str, form: Form) -> Response:
         and services().follow.has_ended(execution_id, caller(), after)
     ):
         return empty(204)
-    follow = FollowQuery(levels, args["start"], after, task)
+    follow = FollowQuery(query.levels, query.start, after, query.task, query.tail)
     events = services().follow.steps(execution_id, caller_by_now(), follow)
     return stream(events, encoder_of(chosen, form), caller())
-
-
-def _of_no_task() -> InvalidRequest:
-    text = f"is for what follows the log: {SSE}, application/x-ndjson, {TEXT} with follow=true"
-    return InvalidRequest("One task has no pages.", fields=(FieldError("task", text),))
 
 
 def _last_event_id() -> int | None:
@@ -189,20 +193,8 @@ def _wanted(form: Form) -> str:
         NotAcceptable: There is none that the client takes.
     """
     sse_first = form is Form.AWF and request.args.keys().isdisjoint(_OF_A_PAGE)
-    return _chosen(request.headers.get("Accept"), sse_first=sse_first)
-
-
-@lru_cache(256)
-def _chosen(accept: str | None, *, sse_first: bool) -> str:
-    """Choose the form of the answer; the first on offer where the client does not care."""
     offered = [JSON, *ENCODERS]
     if sse_first:
         offered.remove(SSE)
         offered.insert(0, SSE)
-    given = parse_accept_header(accept, MIMEAccept)
-    wanted = MIMEAccept((name.partition(";")[0].strip(), quality) for name, quality in given)
-    chosen = wanted.best_match(offered, "" if wanted else offered[0])
-    if not chosen:
-        *others, last = offered
-        raise NotAcceptable(f"A log can be had as {', '.join(others)} or {last}.")
-    return chosen
+    return accepted(offered, "A log")

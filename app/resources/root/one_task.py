@@ -1,8 +1,16 @@
-"""The name of a task, as the root API takes it to show what that one says alone."""
+"""Which part of a log: what one task says alone, and the end of it."""
 
 from __future__ import annotations
 
+from collections.abc import Mapping
+from typing import Any
+
+from flask import request
 from marshmallow import fields, validate
+
+from app.errors import FieldError, InvalidRequest
+from app.resources._api import LARGEST_INDEX
+from app.settings.schema import WholeNumber
 
 _LONGEST = 255
 
@@ -12,7 +20,28 @@ def task_field() -> fields.String:
     return fields.String(
         validate=validate.Length(max=_LONGEST),
         metadata={
-            "description": "Only what this task says, on whatever follows; empty for what the "
-            "execution says itself"
+            "description": "Only what this task says; empty for what the execution says itself"
         },
     )
+
+
+def tail_field() -> WholeNumber:
+    """Make the field of a query for how much of the end of a log somebody wants."""
+    return WholeNumber(
+        validate=validate.Range(0, LARGEST_INDEX),
+        metadata={
+            "description": "Begin so many entries, of those let through, before the end; in place "
+            "of `from` and `after`"
+        },
+    )
+
+
+def refuse_two_beginnings(args: Mapping[str, Any]) -> None:
+    """Make sure that the current request says in one way only where to begin.
+
+    Raises:
+        InvalidRequest: It says where to begin from both ends.
+    """
+    if args.get("tail") is not None and not request.args.keys().isdisjoint(("from", "after")):
+        fault = FieldError("tail", "must stand without from and after")
+        raise InvalidRequest("There are two places to begin at.", fields=(fault,))

@@ -9,11 +9,12 @@ so to them whatever has not ended is ``running``.
 from __future__ import annotations
 
 from collections.abc import Iterable, Mapping
-from typing import Any, Final
+from typing import Final
 
-from marshmallow import ValidationError, fields, validate
+from marshmallow import fields, validate
 
 from app.domain import ExecutionStatus
+from app.resources._repeated import Repeated
 from app.resources.root.forms import Form
 
 _SHOWN_AS: Final[Mapping[ExecutionStatus, str]] = {
@@ -58,22 +59,12 @@ def states_of(words: Iterable[str]) -> frozenset[ExecutionStatus]:
     return frozenset(s for s in ExecutionStatus if wanted & {s, _SHOWN_AS[s], _AWF[s]})
 
 
-class WordsField(fields.List[str]):
-    """Words in a query, of which any will do: a parameter that may be given several times.
-
-    A fault is the parameter's, not that of one of its places.
-    """
+class WordsField(Repeated):
+    """Words in a query, of which any will do: a parameter that may be given several times."""
 
     def __init__(self, words: Iterable[str], description: str) -> None:
         one = fields.String(validate=validate.OneOf(sorted(set(words))))
         super().__init__(one, metadata={"description": f"{description}; may be repeated"})
-
-    def _deserialize(self, value: Any, attr: Any, data: Any, **kwargs: Any) -> list[str | None]:
-        try:
-            return super()._deserialize(value, attr, data, **kwargs)
-        except ValidationError as exc:
-            first: list[str] = next(iter(exc.messages_dict.values()))
-            raise ValidationError(first) from exc
 
 
 def status_field(words: Iterable[str] = STATUSES) -> fields.String:

@@ -17,10 +17,11 @@ from app.resources._auth import caller, caller_by_now
 from app.resources._context import services
 from app.resources._permissions import permission
 from app.resources._streams import converse, stream
-from app.resources.root.encoders import MESSAGES, RootSse
+from app.resources.root.accepted import accepted
+from app.resources.root.encoders import EVENT_ENCODERS, MESSAGES, EventNdjson, EventSse
 from app.resources.root.forms import execution_parameter, form_of
 from app.resources.root.levels import levels_field, levels_of
-from app.resources.root.one_task import task_field
+from app.resources.root.one_task import refuse_two_beginnings, tail_field, task_field
 from app.services.follow import FollowQuery
 from app.settings.schema import WholeNumber
 
@@ -42,6 +43,7 @@ class WebSocketArgsSchema(EventArgsSchema):
     after = WholeNumber(validate=validate.Range(-1, LARGEST_INDEX))
     levels = levels_field()
     task = task_field()
+    tail = tail_field()
 
 
 class TicketSchema(ma.Schema):
@@ -53,15 +55,20 @@ class TicketSchema(ma.Schema):
 
 @blueprint.route("/executions/events", methods=["GET"])
 @blueprint.arguments(EventArgsSchema, location="query")
-@blueprint.response(200, {"type": "string"}, content_type=RootSse.content_type)
-@blueprint.errors(429, 503)
+@blueprint.response(200, {"type": "string"}, content_type=EventSse.content_type)
+@blueprint.alt_response(200, schema={"type": "string"}, content_type=EventNdjson.content_type)
+@blueprint.errors(406, 429, 503)
 @permission(Permission.EXECUTIONS_READ, ticket=True)
 def follow_events(_args: dict[str, Any]) -> Response:
-    """Follow the statuses of all executions that you may see, as server-sent events.
+    """Follow the statuses of all executions that you may see.
 
-    It begins with those that have not ended.
+    It begins with those that have not ended. `Accept` chooses between server-sent events, which are
+    the default, and lines of JSON (`application/x-ndjson`).
     """
-    return stream(services().events.steps(caller_by_now()), RootSse, caller())
+    encoder = EVENT_ENCODERS[accepted([*EVENT_ENCODERS], "Events")]
+    response = stream(services().events.steps(caller_by_now()), encoder, caller())
+    response.vary.add("Accept")
+    return response
 
 
 @blueprint.route(
@@ -89,9 +96,11 @@ def create_ticket(execution_id: str) -> Any:
 def follow_websocket(args: dict[str, Any], execution_id: str) -> Response:
     """Follow an execution over a WebSocket: log, status, tasks and metrics."""
     identity = caller()
+    refuse_two_beginnings(args)
     query = FollowQuery(
-        levels_of(args["levels"]), args["start"], args.get("after"), args.get("task")
-    )
+        levels_of(args["levels"]), args["start"], args.get("after"), args.get("task"),
+        args.get("tail"),
+    )  # fmt: skip
     events = services().follow.open(execution_id, caller_by_now(), query)
     turn = partial(services().turns.turn, identity.username)
     messages = MESSAGES[form_of(execution_id)](services().follow.tasks)

@@ -12,20 +12,20 @@ from app.resources._auth import caller
 from app.resources._context import services
 from app.resources._limits import cost
 from app.resources._permissions import permission
-from app.resources.root.forms import Form, execution_parameter, form_of
+from app.resources.root.forms import execution_parameter, form_of
+from app.resources.root.launched import LAUNCHED_HEADERS, launched
 from app.services.tasks import Asked
 
 blueprint = Blueprint("tasks", __name__, description="Single tasks of what was launched")
 
 _TASK: Final = "/executions/<string:execution_id>/tasks/<string:name>"
-_LOCATION: Final = {"Location": {"schema": {"type": "string"}}}
 _NEW: Final = "The execution had ended, and goes on in the one that `Location` names"
 
 
 @blueprint.route(f"{_TASK}/start", methods=["POST"], parameters=execution_parameter())
 @blueprint.arguments(LaunchHeadersSchema, location="headers")
 @blueprint.response(202, description="The run was asked for")
-@blueprint.alt_response(201, description=_NEW, headers=_LOCATION)
+@blueprint.alt_response(201, description=_NEW, headers=LAUNCHED_HEADERS)
 @blueprint.errors(404, 409, 422, 501, *UPSTREAM)
 @cost(launches=True)
 @permission(Permission.TASKS_STEER, action="tasks:start")
@@ -48,7 +48,7 @@ def stop_task(execution_id: str, name: str) -> Response:
 @blueprint.route(f"{_TASK}/restart", methods=["POST"], parameters=execution_parameter())
 @blueprint.arguments(LaunchHeadersSchema, location="headers")
 @blueprint.response(202, description="Another run was asked for")
-@blueprint.alt_response(201, description=_NEW, headers=_LOCATION)
+@blueprint.alt_response(201, description=_NEW, headers=LAUNCHED_HEADERS)
 @blueprint.errors(404, 409, 422, 501, *UPSTREAM)
 @cost(launches=True)
 @permission(Permission.TASKS_STEER, action="tasks:restart")
@@ -62,7 +62,7 @@ def restart_task(headers: dict[str, Any], execution_id: str, name: str) -> Respo
     "/executions/<string:execution_id>/retry", methods=["POST"], parameters=execution_parameter()
 )
 @blueprint.arguments(LaunchHeadersSchema, location="headers")
-@blueprint.response(201, description=_NEW, headers=_LOCATION)
+@blueprint.response(201, description=_NEW, headers=LAUNCHED_HEADERS)
 @blueprint.errors(404, 409, 422, 501, *UPSTREAM)
 @cost(launches=True)
 @permission(Permission.EXECUTIONS_STEER, action="executions:retry")
@@ -78,5 +78,4 @@ def _asked(asked: Asked, reference: str) -> Response:
 
 def _created(execution: Execution, reference: str) -> Response:
     """Answer with an execution, named as that was from which it goes on."""
-    name = execution.awf_name if form_of(reference) is Form.AWF else execution.id
-    return empty(201, {"Location": f"/executions/{name}"})
+    return launched(execution, form_of(reference))

@@ -30,6 +30,7 @@ from app.resources._auth import caller
 from app.resources._context import services
 from app.resources._limits import cost
 from app.resources._permissions import permission
+from app.resources.root.launched import LAUNCHED_HEADERS, launched
 from app.resources.root.serialisers.workflows import (
     FaultyWorkflowSchema,
     WorkflowDescriptionSchema,
@@ -164,9 +165,7 @@ def describe_workflow(args: dict[str, Any], reference: str) -> Any:
 @blueprint.arguments(LaunchHeadersSchema, location="headers")
 @blueprint.arguments(RunRequestSchema, required=False)
 @blueprint.response(
-    201,
-    description="Launched; `Location` names the execution",
-    headers={"Location": {"schema": {"type": "string"}}},
+    201, description="Launched; `Location` names the execution", headers=LAUNCHED_HEADERS
 )
 @blueprint.errors(400, 404, 409, 413, 415, 422, *UPSTREAM)
 @cost(launches=True)
@@ -174,9 +173,11 @@ def describe_workflow(args: dict[str, Any], reference: str) -> Any:
 def launch_workflow(
     args: dict[str, Any], headers: dict[str, Any], body: dict[str, Any], reference: str
 ) -> Response:
-    """Launch a workflow, by id or name."""
-    execution = _launch(reference, args, headers, body)
-    return empty(201, {"Location": f"/executions/{execution.id}"})
+    """Launch a workflow, by id or name.
+
+    The answer has no body, unless the request says `Prefer: return=representation`.
+    """
+    return launched(_launch(reference, args, headers, body))
 
 
 @blueprint.route("/workflows/<string:reference>/run", methods=["POST"])

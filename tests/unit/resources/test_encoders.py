@@ -12,7 +12,6 @@ from follow_kit import Log, service_in
 from app.assembly import DIALECTS, import_dialect
 from app.domain import ExecutionStatus, Level, LogEntry, LogStream
 from app.resources._encoders import Encoder, Told
-from app.resources.root import logs
 from app.resources.root.encoders import ENCODERS, AwfNdjson, AwfSse, RootMessages
 from app.resources.wattle.logs import WattleSse
 from app.services.follow import (
@@ -121,11 +120,9 @@ def test_a_new_transport_is_one_class(service: Any, monkeypatch: pytest.MonkeyPa
     log.write([Level.INFO, Level.WARN])
     log.end()
     monkeypatch.setitem(ENCODERS, CsvEncoder.content_type, CsvEncoder)
-    logs._chosen.cache_clear()
     response = service.client.get(
         f"/executions/{log.execution.id}/logs", headers={"Accept": "text/csv"}
     )
-    logs._chosen.cache_clear()
     assert response.status_code == 200
     assert response.content_type == "text/csv; charset=utf-8"
     assert response.headers["X-Columns"] == "number,content"

@@ -21,7 +21,10 @@ from app.settings import Settings
 ServiceMaker = Callable[..., Service]
 
 PORTAL = "https://portal.example.org"
-EXPOSED = "Location, Retry-After, RateLimit, RateLimit-Policy, X-Pagination, X-Request-ID"
+EXPOSED = (
+    "Location, Retry-After, RateLimit, RateLimit-Policy, X-Pagination, X-Request-ID, "
+    "ETag, Preference-Applied"
+)
 PREFLIGHT = {
     "Origin": PORTAL,
     "Access-Control-Request-Method": "DELETE",

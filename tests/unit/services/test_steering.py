@@ -67,10 +67,11 @@ class TestAccess:
             return {e.id for e in find(ExecutionFilter(**wanted), identity, 0, 10)[0]}
 
         assert ids(ADA) == {mine.id}
-        assert ids(ADA, owner="bob") == set()
-        assert find(ExecutionFilter(owner="bob"), ADA, 0, 10) == ([], 0)
+        assert ids(ADA, owners=frozenset({"bob"})) == set()
+        assert find(ExecutionFilter(owners=frozenset({"bob"})), ADA, 0, 10) == ([], 0)
         assert ids(OPERATOR) == {mine.id, other.id}
-        assert ids(OPERATOR, owner="bob") == {other.id}
+        assert ids(OPERATOR, owners=frozenset({"bob"})) == {other.id}
+        assert ids(OPERATOR, owners=frozenset({"ada", "bob"})) == {mine.id, other.id}
 
     def test_a_task_has_a_name(self, pausing, execution):
         executions = pausing.services.executions

@@ -21,7 +21,7 @@ DRIVERS = {field.name for field in fields(DrivenExecution)} - {
 LARGE = {"inputs", "outputs"}
 
 LISTS = {
-    "find": lambda e, held: e.find(ExecutionFilter(owner="ada"))[0],
+    "find": lambda e, held: e.find(ExecutionFilter(owners=frozenset({"ada"})))[0],
     "find a page": lambda e, held: e.find(ExecutionFilter(workflow="flow"), 0, 10)[0],
     "open": lambda e, held: e.open(None, 0, 10),
     "get_many": lambda e, held: e.get_many([held.id]),

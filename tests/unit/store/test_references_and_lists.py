@@ -85,15 +85,16 @@ class TestReferences:
 # Every way to ask, alone and together.
 def filters():
     states = frozenset({ExecutionStatus.RUNNING, ExecutionStatus.FAILED})
-    for owner in (None, "ada"):
+    for owners in (None, frozenset({"ada"}), frozenset({"ada", "bob"})):
         for workflow in (None, "flow", "Flow"):
             for chosen in (None, states):
-                yield ExecutionFilter(owner=owner, workflow=workflow, states=chosen)
+                yield ExecutionFilter(owners=owners, workflow=workflow, states=chosen)
 
 
 def named(wanted):
     states = "_".join(sorted(wanted.states or ()))
-    return f"{wanted.owner}-{wanted.workflow}-{states}"
+    owners = "_".join(sorted(wanted.owners or ())) or None
+    return f"{owners}-{wanted.workflow}-{states}"
 
 
 @pytest.mark.parametrize("wanted", list(filters()), ids=named)
@@ -108,7 +109,7 @@ def test_lists_give_what_they_are_asked_for(kit, wanted):
 
     def fits(execution):
         return (
-            wanted.owner in (None, execution.owner)
+            (wanted.owners is None or execution.owner in wanted.owners)
             and wanted.workflow in (None, execution.workflow_id, execution.workflow_name)
             and (wanted.states is None or execution.status in wanted.states)
         )

@@ -464,13 +464,18 @@ class TestFind:
     @pytest.mark.parametrize(
         ("wanted", "expected"),
         [
-            (ExecutionFilter(owner="bob"), ["b", "c"]),
+            (ExecutionFilter(owners=frozenset({"bob"})), ["b", "c"]),
             (ExecutionFilter(workflow="one"), ["a", "b"]),
             (ExecutionFilter(workflow="The Other"), ["c"]),
             (ExecutionFilter(states=frozenset({ExecutionStatus.SUCCESS})), ["c"]),
-            (ExecutionFilter(owner="bob", workflow="one"), ["b"]),
-            (ExecutionFilter(owner="ada", states=frozenset({ExecutionStatus.SUCCESS})), []),
-            (ExecutionFilter(owner="' OR 1=1 --"), []),
+            (ExecutionFilter(owners=frozenset({"bob"}), workflow="one"), ["b"]),
+            (
+                ExecutionFilter(
+                    owners=frozenset({"ada"}), states=frozenset({ExecutionStatus.SUCCESS})
+                ),
+                [],
+            ),
+            (ExecutionFilter(owners=frozenset({"' OR 1=1 --"})), []),
             (ExecutionFilter(workflow="%"), []),
         ],
     )

@@ -122,6 +122,15 @@ _EVENTS = {
 }
 
 
+event_json = Serialiser(
+    ExecutionSummarySchema,
+    only={*_EVENT, "workflow", "workflow_name"},
+    status=_status,
+    state=_state,
+)
+"""Writes how an execution stands, as events of all executions carry it: with what it runs."""
+
+
 def status_json(execution: ExecutionSummary, form: Form = Form.BY_ID) -> dict[str, Any]:
     """Write how an execution stands, as events carry it."""
     return _EVENTS[form](execution)

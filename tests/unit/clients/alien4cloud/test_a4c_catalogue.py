@@ -7,9 +7,11 @@ import threading
 import pytest
 from fakes.alien4cloud import Kind
 from fakes.alien4cloud.driver import ALICE, ManualClock
+from kit.patience import PATIENCE_SECONDS
 
 from app.clients.alien4cloud.api import Alien4CloudApi
 from app.clients.alien4cloud.catalogue import Catalogue
+from app.clients.alien4cloud.refresh import Refresher
 from app.clients.alien4cloud.session import Alien4CloudSession
 from app.domain import Identity, Role, Workflow
 from app.errors import NotFound, UpstreamError, UpstreamUnreachable
@@ -237,3 +239,134 @@ def test_records_of_another_shape_are_an_error_of_the_upstream(server, catalogue
     server.fault(Kind.REPLY, "search_applications", body=b'{"data": {"data": [{}]}}')
     with pytest.raises(UpstreamError):
         catalogue.workflows(ALICE)
+
+
+class TestInTheBackground:
+    @pytest.fixture
+    def pauses(self):
+        return []
+
+    @pytest.fixture
+    def refreshed(self, make_options, seconds, pauses, monkeypatch):
+        """A catalogue that is refreshed by the test, a round at a time, on its clock."""
+        monkeypatch.setattr(Refresher, "runs", True)
+        session = Alien4CloudSession("The orchestrator 'hpc'", make_options(timeout="20s"))
+        catalogue = Catalogue("hpc", Alien4CloudApi(session), 60.0, seconds, refreshed=True)
+
+        def pause(length):
+            pauses.append(length)
+            seconds.advance(length)
+
+        catalogue._refresher._sleep = pause
+        return catalogue
+
+    @pytest.fixture
+    def many(self, server):
+        for index in range(300):
+            server.application(f"app{index}", tags=WORKFLOWS).environment()
+
+    def test_a_round_asks_for_all_in_turns_and_within_the_time_of_an_answer(
+        self, server, refreshed, seconds, pauses, many
+    ):
+        refreshed.workflows(ALICE)
+        before = server.requests["search_environments"]
+        began = seconds()
+        refreshed._refresher.go_round()
+        assert server.requests["search_environments"] == before + 300
+        assert seconds() - began <= 60.0
+        assert min(pauses) >= 1 / 50
+
+    def test_nobody_who_lists_asks_for_what_is_refreshed(self, server, refreshed, seconds, many):
+        refreshed.workflows(ALICE)
+        refreshed._refresher.go_round()
+        seconds.advance(30)  # half of them are older than an answer is good for
+        before = server.requests.total()
+        found = refreshed.workflows(ALICE)
+        assert len(found) == 300
+        assert not any(workflow.stale for workflow in found)
+        assert server.requests["search_environments"] == 600
+        assert server.requests.total() <= before + 1
+
+    def test_questions_come_no_faster_than_a_bound(self, server, refreshed, pauses, monkeypatch):
+        monkeypatch.setattr("app.clients.alien4cloud.refresh._MOST_PER_SECOND", 0.5)
+        for index in range(40):
+            server.application(f"app{index}", tags=WORKFLOWS).environment()
+        refreshed._refresher.go_round()
+        assert set(pauses) == {2.0}
+
+    def test_what_fails_is_stale_until_it_is_read_again(self, server, refreshed):
+        for name in ("a", "b"):
+            server.application(name, tags=WORKFLOWS).environment()
+        refreshed.workflows(ALICE)
+        server.stack_trace("search_environments", times=1)
+        refreshed._refresher.go_round()
+        assert sorted(w.stale for w in refreshed.workflows(ALICE)) == [False, True]
+        refreshed._refresher.go_round()
+        assert [w.stale for w in refreshed.workflows(ALICE)] == [False, False]
+
+    def test_a_server_that_is_away_ends_the_round_at_once(self, server, refreshed, pauses, many):
+        refreshed.workflows(ALICE)
+        server.down()
+        refreshed._refresher.go_round()
+        assert pauses == [5.0]
+        assert all(workflow.stale for workflow in refreshed.workflows(ALICE))
+
+    def test_what_has_become_of_it_is_seen_without_a_reader(self, server, refreshed):
+        environment = server.application("covid", tags=WORKFLOWS).environment()
+        assert names(refreshed) == ["exec_job"]
+        environment.undeploy()
+        server.application("other", tags={"hpcwaas-workflows": "new"}).environment()
+        refreshed._refresher.go_round()
+        before = server.requests.total()
+        assert names(refreshed) == ["new"]
+        assert server.requests.total() == before
+
+
+def test_those_that_there_was_no_time_for_are_not_stale(server, catalogue, seconds, monkeypatch):
+    for index in range(40):
+        server.application(f"app{index}", tags=WORKFLOWS).environment()
+    catalogue.workflows(ALICE)
+    seconds.advance(31)
+    read = catalogue._api.environments
+
+    def slow(application):
+        seconds.advance(10)
+        return read(application)
+
+    monkeypatch.setattr(catalogue._api, "environments", slow)
+    found = catalogue.workflows(ALICE)
+    assert len(found) == 40
+    assert not any(workflow.stale for workflow in found)
+
+
+def test_refreshing_begins_with_the_first_reader_and_ends_when_none_comes():
+    now, rounds, ended = [0.0], [], threading.Event()
+
+    def sleep(length):
+        now[0] += length
+
+    def questions():
+        rounds.append(now[0])
+        yield 1
+
+    refresher = Refresher("hpc", questions, 60.0, sleep=sleep, clock=lambda: now[0])
+    run = refresher._run
+
+    def running():
+        run()
+        ended.set()
+
+    refresher._run = running
+    assert not refresher.runs
+    refresher.want()
+    assert ended.wait(PATIENCE_SECONDS)
+    assert not refresher.runs
+    assert rounds[0] <= 60.0
+    assert rounds[-1] < 600.0 <= now[0]
+    assert len(rounds) >= 10
+
+
+def test_without_a_time_nothing_is_refreshed():
+    refresher = Refresher("hpc", list, 0.0)
+    refresher.want()
+    assert not refresher.runs

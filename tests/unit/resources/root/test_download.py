@@ -94,7 +94,11 @@ class TestWhole:
         response = get("bytes=0-9", id_=running.id)
         assert (response.status_code, response.data) == (200, written(10))
         assert "Accept-Ranges" not in response.headers
-        assert "ETag" not in response.headers
+        tag = response.headers["ETag"]
+        assert tag.startswith("W/")
+        assert get(id_=running.id, If_None_Match=tag).status_code == 304
+        fill(running, 1)
+        assert get(id_=running.id, If_None_Match=tag).status_code == 200
 
     def test_an_empty_log_is_an_empty_text(self, service, get):
         empty = Log(service).end()
@@ -117,8 +121,13 @@ class TestCompressed:
         assert response.headers["Content-Encoding"] == "gzip"
         assert gzip.decompress(response.data) == written(LINES)
         assert len(response.data) < len(written(LINES)) / 5
-        for name in ("Content-Length", "Accept-Ranges", "ETag"):
+        for name in ("Content-Length", "Accept-Ranges"):
             assert name not in response.headers
+        tag = response.headers["ETag"]
+        assert tag.startswith("W/")
+        assert tag.strip('W/"') != get().headers["ETag"].strip('"')
+        assert get(Accept_Encoding=accepted, If_None_Match=tag).status_code == 304
+        assert get(If_None_Match=tag).status_code == 200
 
     @pytest.mark.parametrize("accepted", ["identity", "gzip;q=0", "br", ""])
     def test_who_does_not_gets_the_plain_text(self, get, accepted):
@@ -214,6 +223,104 @@ class TestRanges:
     def test_the_tag_of_another_filter_is_not_the_right_one(self, get):
         tag = get(query="levels=2").headers["ETag"]
         assert get("bytes=100-", query="levels=15", If_Range=tag).status_code == 200
+
+
+class TestConditions:
+    @pytest.mark.parametrize("method", ["GET", "HEAD"])
+    @pytest.mark.parametrize("given_", ["{}", "W/{}", '"x", {}', "*", '"x" , W/{}'])
+    def test_who_has_it_gets_it_not_again(self, get, method, given_):
+        tag = get().headers["ETag"]
+        response = get(method=method, If_None_Match=given_.replace("{}", tag))
+        assert (response.status_code, response.data) == (304, b"")
+        assert response.headers["ETag"] == tag
+        assert response.headers["Vary"] == "Accept, Accept-Encoding"
+        for name in ("Content-Type", "Content-Length", "Content-Encoding"):
+            assert name not in response.headers
+
+    @pytest.mark.parametrize("given_", ['"x"', 'W/"x"', "W/{}", '"x", "y"'])
+    def test_who_wants_another_one_gets_none(self, get, assert_problem, given_):
+        tag = get().headers["ETag"]
+        response = get(If_Match=given_.replace("{}", tag))
+        assert_problem(response, 412, "precondition_failed")
+
+    @pytest.mark.parametrize("given_", ["{}", '"x", {}', "*"])
+    def test_who_wants_this_one_gets_it(self, get, given_):
+        tag = get().headers["ETag"]
+        response = get(If_Match=given_.replace("{}", tag))
+        assert (response.status_code, response.data) == (200, written(LINES))
+
+    def test_they_come_before_the_range_and_if_match_before_all(self, get):
+        tag = get().headers["ETag"]
+        assert get("bytes=0-9", If_None_Match=tag).status_code == 304
+        assert get("bytes=0-9", If_Match=tag).status_code == 206
+        assert get("bytes=0-9", If_Match='"x"', If_None_Match=tag).status_code == 412
+        assert get("bytes=9999999-", If_Match='"x"').status_code == 412
+        assert get("bytes=9999999-", If_None_Match=tag).status_code == 304
+        assert get("bytes=0-9", If_None_Match='"x"', If_Range='"x"').status_code == 200
+        since = "Thu, 20 Oct 2050 12:32:29 GMT"  # there is no date to compare it with
+        assert get(If_Modified_Since=since).status_code == 200
+        assert get(If_Unmodified_Since="Thu, 20 Oct 1994 12:32:29 GMT").status_code == 200
+
+
+class TestParts:
+    def lines(self, places):
+        # By what comes with each: some texts hold a line feed.
+        return b"".join(written(place + 1)[len(written(place)) :] for place in places)
+
+    @pytest.mark.parametrize(
+        ("query", "places"),
+        [
+            ("from=690", range(690, LINES)),
+            ("from=3&size=4", range(3, 7)),
+            ("size=2", range(2)),
+            ("size=0", []),
+            ("after=9&size=3", range(10, 13)),
+            ("after=698", range(699, LINES)),
+            ("after=-1&size=1", range(1)),
+            ("from=5&after=9&size=1", range(10, 11)),
+            ("from=700", []),
+            ("from=9007199254740991", []),
+            ("tail=3", range(697, LINES)),
+            ("tail=3&size=1", range(697, 698)),
+            ("tail=0", []),
+            ("tail=10000", range(LINES)),
+            ("task=split", range(0, LINES, 3)),
+            ("task=split&tail=2", [696, 699]),
+            ("task=split&from=1&size=2", [3, 6]),
+            ("task=split&after=3&size=1", [6]),
+            ("task=&size=2", [1, 2]),
+            ("task=nobody", []),
+        ],
+    )
+    @pytest.mark.parametrize("encoding", ["identity", "gzip"])
+    def test_it_is_what_was_asked_for(self, get, query, places, encoding):
+        response = get(query=f"levels=15&{query}", Accept_Encoding=encoding)
+        assert response.status_code == 200
+        text = gzip.decompress(response.data) if encoding == "gzip" else response.data
+        assert text == self.lines(list(places))
+        tag = response.headers["ETag"]
+        again = get(query=f"levels=15&{query}", Accept_Encoding=encoding, If_None_Match=tag)
+        assert again.status_code == 304
+
+    def test_the_levels_are_counted_within(self, get):
+        last = max(i for i in range(LINES) if LEVELS[i % len(LEVELS)] & 8)
+        assert get(query="levels=8&tail=1").data == self.lines([last])
+
+    def test_a_part_has_a_tag_of_its_own(self, get):
+        queries = ("", "from=1", "size=1", "from=1&size=1", "task=split", "task=", "tail=5")
+        tags = {get(query=f"levels=15&{query}").headers["ETag"] for query in queries}
+        assert len(tags) == len(queries)
+
+    @pytest.mark.parametrize("more", ["from=0", "from=3", "after=3", "after=-1"])
+    @pytest.mark.parametrize("accept", ["text/plain", "application/json", "text/event-stream"])
+    def test_two_beginnings_are_a_fault(self, client, log, assert_problem, more, accept):
+        path = f"/executions/{log.id}/logs?tail=3&{more}"
+        response = client.get(path, headers={"Accept": accept})
+        assert_problem(response, 422, "invalid_request", "tail")
+
+    @pytest.mark.parametrize("value", ["-1", "a", "", "1.5", "9007199254740992"])
+    def test_a_tail_is_a_number(self, get, assert_problem, value):
+        assert_problem(get(query=f"tail={value}"), 422, "invalid_request", "tail")
 
 
 class TestFollowed:

@@ -113,6 +113,30 @@ class TestGet:
         see(service, execution, ExecutionStatus.SUCCESS)
         assert client.get(f"/executions/{execution.id}?wait=10m").json["status"] == "SUCCESS"
 
+    def test_until_the_end_it_waits_through_all_other_changes(self, service, execution):
+        answers = []
+        address = f"/executions/{execution.id}?wait=1m&until=end"
+        thread = threading.Thread(target=lambda: answers.append(service.client.get(address)))
+        thread.start()
+        await_that(lambda: held(service.web.changes))
+        for status in (ExecutionStatus.RUNNING, ExecutionStatus.CANCELLING):
+            see(service, execution, status)
+            await_that(lambda: held(service.web.changes))
+        assert not answers
+        see(service, execution, ExecutionStatus.CANCELLED)
+        thread.join(30)
+        assert [answer.json["status"] for answer in answers] == ["CANCELLED"]
+
+    def test_until_the_end_it_waits_no_longer_than_asked(self, client, execution):
+        answer = client.get(f"/executions/{execution.id}?wait=1ms&until=end")
+        assert (answer.status_code, answer.json["state"]) == (200, "PENDING")
+
+    @pytest.mark.parametrize("until", ["", "END", "ended", "end&until=end"])
+    def test_what_is_waited_for_is_one_of_two(self, quiet, execution, assert_problem, until):
+        [found] = quiet.client.get("/executions").json["executions"]
+        response = quiet.client.get(f"/executions/{found['id']}?until={until}")
+        assert_problem(response, 422, "invalid_request", "until")
+
 
 class TestList:
     def test_newest_first_without_the_details(self, service, client):
@@ -132,9 +156,43 @@ class TestList:
             "previous_page": 1, "next_page": 3,
         }  # fmt: skip
 
+    def test_a_page_says_that_it_is_not_all_and_where_the_next_one_is(self, service, client):
+        ids = [service.add_execution().id for _ in range(5)]
+        answer = client.get("/executions?page_size=2&state=PENDING&state=RUNNING").json
+        found, pages = [], 0
+        while True:
+            assert answer["total"] == 5
+            found += [e["id"] for e in answer["executions"]]
+            pages += 1
+            if answer["next"] is None:
+                break
+            answer = client.get(answer["next"]).json
+        assert (found, pages) == (ids[::-1], 3)
+
+    def test_fifty_are_a_page(self, service, client):
+        for _ in range(51):
+            service.add_execution()
+        answer = client.get("/executions").json
+        assert (len(answer["executions"]), answer["total"]) == (50, 51)
+        assert answer["next"] == "/executions?page=2"
+        assert len(client.get(answer["next"]).json["executions"]) == 1
+
+    @pytest.mark.parametrize("page", [3, 99])
+    @pytest.mark.parametrize("path", ["/executions", "/workflows", "/executions?workflow=nope"])
+    def test_behind_the_last_page_there_is_no_previous_one(self, service, client, path, page):
+        service.add_execution()
+        response = client.get(path, query_string=None) if "?" in path else client.get(path)
+        assert response.status_code == 200
+        sign = "&" if "?" in path else "?"
+        found = client.get(f"{path}{sign}page={page}&page_size=1")
+        told = json.loads(found.headers["X-Pagination"])
+        if page > told["total_pages"]:
+            assert "previous_page" not in told
+            assert "next_page" not in told
+
     def test_there_may_be_none(self, client):
         response = client.get("/executions")
-        assert response.json == {"executions": []}
+        assert response.json == {"executions": [], "total": 0, "next": None}
         assert json.loads(response.headers["X-Pagination"])["total"] == 0
 
     @pytest.mark.parametrize(

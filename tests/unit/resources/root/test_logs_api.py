@@ -59,6 +59,53 @@ def places(page):
     return [entry["index"] for entry in page["logs"]]
 
 
+class TestPartsOfIt:
+    def test_one_task(self, read):
+        page = read(levels=15, task="split")
+        assert (places(page), page["total_results"]) == ([1, 3, 5], 3)
+        assert places(read(levels=15, task="split", size=1, **{"from": 1})) == [3]
+        assert places(read(levels=1, task="split")) == [1, 5]
+        assert places(read(levels=15, task="")) == [0, 2, 4, 6]
+        assert places(read(levels=15, task="split", after=1)) == [3, 5]
+        assert read(task="nobody")["total_results"] == 0
+
+    def test_the_end_of_it(self, read):
+        page = read(levels=15, tail=2)
+        assert (places(page), page["from"], page["total_results"]) == ([5, 6], 5, 7)
+        assert places(read(tail=2)) == [4, 6]
+        assert places(read(levels=15, tail=2, size=1)) == [5]
+        assert places(read(levels=15, tail=99)) == list(range(7))
+        assert places(read(levels=15, tail=1, task="split")) == [5]
+        assert places(read(levels=15, tail=0)) == []
+
+    @pytest.mark.parametrize("query", ["task=split&from=3", "tail=0&task=split", "tail=0"])
+    def test_a_poll_waits_for_what_it_asked_for(self, service, execution, grow, query):
+        answers = []
+        address = f"/executions/{execution.id}/logs?timeout=1m&levels=15&{query}"
+        thread = threading.Thread(target=lambda: answers.append(service.client.get(address)))
+        thread.start()
+        await_that(lambda: held(service.web.changes))
+        grow(execution, [I])
+        thread.join(30)
+        assert [places(answer.json) for answer in answers] == [[7]]
+
+    def test_it_is_complete_where_nothing_can_come_behind_the_page(self, read, grow, execution):
+        grow(execution, end=True)
+        for query, complete in [
+            ({}, True),
+            ({"size": 4}, False),
+            ({"size": 5}, True),
+            ({"size": 0}, False),
+            ({"from": 4, "size": 1}, True),
+            ({"from": 5, "size": 0}, True),
+            ({"from": 99}, True),
+            ({"tail": 3, "size": 2}, False),
+            ({"task": "split", "size": 1, "levels": 1}, False),
+            ({"task": "split", "size": 2, "levels": 1}, True),
+        ]:
+            assert read(**query)["complete"] is complete, query
+
+
 class TestPage:
     def test_the_answer_has_the_keys_of_the_contract(self, client, execution):
         response = client.get(f"/executions/{execution.id}/logs?from=0&timeout=1m&size=-1&levels=0")

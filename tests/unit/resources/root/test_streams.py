@@ -92,6 +92,13 @@ def shown_status(service, log):
     }
 
 
+def told_of_all(service, log):
+    """The data of an event among those of all executions: with what runs."""
+    head = {**shown_status(service, log)}
+    rest = {name: head.pop(name) for name in ("progress", "error", "as_of")}
+    return {**head, "workflow": "flow", "workflow_name": "Flow", **rest}
+
+
 class TestServerSentEvents:
     def test_the_bytes_are_exactly_these(self, service, client, log):
         log.see(error="no luck", progress=0.5)
@@ -319,13 +326,48 @@ class TestOneTask:
         assert re.findall(r"line (\d)", answer.text) == ["0", "3", "6"]
 
     @pytest.mark.parametrize("accept", [JSON, TEXT])
-    def test_where_nothing_follows_it_is_refused(self, client, log, assert_problem, accept):
+    def test_nothing_else_comes_where_nothing_follows(self, client, log, accept):
+        log.write(7).end()
         answer = client.get(path(log, "task=split"), headers={"Accept": accept})
-        assert_problem(answer, 422, "invalid_request", "task")
+        assert re.findall(r"line (\d)", answer.text) == ["0", "3", "6"]
 
     def test_a_name_that_no_task_can_have(self, client, log, assert_problem):
         answer = client.get(path(log, f"task={'x' * 256}"), headers={"Accept": SSE})
         assert_problem(answer, 422, "invalid_request", "task")
+
+
+class TestTail:
+    @pytest.mark.parametrize("accept", [SSE, NDJSON, TEXT])
+    @pytest.mark.parametrize(
+        ("query", "lines"),
+        [
+            ("tail=2", ["5", "6"]),
+            ("tail=0", []),
+            ("tail=99", list("0123456")),
+            ("tail=2&task=split", ["3", "6"]),
+            ("tail=1&task=", ["5"]),
+            ("tail=1&levels=4", []),
+        ],
+    )
+    def test_a_stream_begins_so_many_before_the_end(self, client, log, accept, query, lines):
+        log.write(7).end()
+        followed = path(log, f"{query}&follow=true")
+        answer = client.get(followed, headers={"Accept": accept})
+        assert re.findall(r"line (\d)", answer.text) == lines
+
+    def test_what_comes_later_is_all_there(self, client, log):
+        log.write(5)
+        with open_stream(client, path(log, "tail=1")) as stream:
+            stream.read_until(lambda got: b"line 4" in got)
+            log.write(2).end()
+            told = stream.read().decode()
+        assert re.findall(r"line (\d)", told) == ["4", "5", "6"]
+
+    def test_a_browser_that_comes_back_goes_on_where_it_was(self, client, log):
+        log.write(7).end()
+        headers = {"Accept": SSE, "Last-Event-ID": "2"}
+        answer = client.get(path(log, "tail=1"), headers=headers)
+        assert re.findall(r"line (\d)", answer.text) == ["3", "4", "5", "6"]
 
 
 class TestRubbish:
@@ -370,9 +412,26 @@ class TestEvents:
         head, first, *_ = begin.split(b"\n\n")
         assert re.fullmatch(rb"retry: \d+", head)
         assert first.startswith(b'event: status\ndata: {"id":"%s",' % log.id.encode())
-        status = json.dumps(shown_status(service, log), separators=(",", ":"))
+        status = json.dumps(told_of_all(service, log), separators=(",", ":"))
         assert after.replace(b":\n\n", b"").decode() == f"event: status\ndata: {status}\n\n"
         assert re.fullmatch(rb'retry: \d+\nevent: moved\ndata: \{"after":-1\}\n\n', last)
+
+    def test_they_can_be_had_as_lines_of_json(self, make_service):
+        service = make_service()
+        log = Log(service).see()
+        accept = {"Accept": f"{NDJSON};q=0.9, text/html"}
+        with open_stream(service.client, "/executions/events", **accept) as stream:
+            assert stream.headers["Content-Type"] == f"{NDJSON}; charset=utf-8"
+            assert "Accept" in stream.headers["Vary"]
+            line = stream.read_until(lambda got: got.endswith(b"}\n")).splitlines()[0]
+        assert json.loads(line) == {"type": "status", **told_of_all(service, log)}
+
+    @pytest.mark.parametrize("accept", ["text/html", JSON, TEXT, f"{SSE};q=0"])
+    def test_in_no_other_form(self, client, assert_problem, accept):
+        response = client.get("/executions/events", headers={"Accept": accept})
+        assert_problem(response, 406, "not_acceptable")
+        assert SSE in response.json["detail"]
+        assert NDJSON in response.json["detail"]
 
     def test_a_user_sees_his_own_executions_only(self, guarded):
         own, other = Log(guarded, owner="ada"), Log(guarded, owner="bob")

@@ -70,7 +70,9 @@ class TestList:
         }  # fmt: skip
         response = client.get("/workflows?page=9&page_size=3")
         assert response.json == {"workflows": []}
-        assert json.loads(response.headers["X-Pagination"])["page"] == 9
+        assert json.loads(response.headers["X-Pagination"]) == {
+            "total": 7, "total_pages": 3, "first_page": 1, "last_page": 3, "page": 9,
+        }  # fmt: skip
         assert len(client.get("/workflows?page_size=4").json["workflows"]) == 4
         assert len(client.get("/workflows?page=1").json["workflows"]) == 7
 
@@ -300,6 +302,57 @@ class TestLaunch:
         assert client.post("/workflows/flow?orchestrator=local", json=body).status_code == 201
         response = client.post("/workflows/flow?orchestrator=other", json=body)
         assert_problem(response, 404, "not_found")
+        assert "no orchestrator 'other'" in response.json["detail"]
+        described = client.get("/workflows/flow?orchestrator=other")
+        assert_problem(described, 404, "not_found")
+        assert "no orchestrator 'other'" in described.json["detail"]
+
+
+class TestPreferences:
+    def launch(self, client, *fields, **more):
+        headers = [("Prefer", field) for field in fields]
+        inputs = {"inputs": {"colour": "red"}}
+        return client.post("/workflows/flow", json=inputs, headers=headers, **more)
+
+    @pytest.mark.parametrize(
+        "fields",
+        [
+            ["return=representation"],
+            ["Return = representation"],
+            ['return="representation"'],
+            ["respond-async, wait=10; a=b, return=representation; x=y"],
+            ['foo="a, return=minimal"', "return=representation, return=minimal"],
+        ],
+    )
+    def test_who_prefers_it_gets_the_execution(self, client, fields):
+        response = self.launch(client, *fields)
+        assert response.status_code == 201
+        assert response.headers["Preference-Applied"] == "return=representation"
+        assert "Prefer" in response.headers["Vary"]
+        location = response.headers["Location"]
+        assert response.headers["Content-Location"] == location
+        known = client.get(location).json
+        assert {**response.json, "as_of": None} == {**known, "as_of": None}
+
+    @pytest.mark.parametrize(
+        "fields",
+        [
+            [],
+            ["return=minimal"],
+            ["return=minimal", "return=representation"],
+            ["return"],
+            ["representation"],
+            ['x="return=representation"'],
+            ["=;,return==representation"],
+        ],
+    )
+    def test_nobody_else_does(self, client, fields):
+        response = self.launch(client, *fields)
+        assert (response.status_code, response.data) == (201, b"")
+        assert response.headers["Content-Length"] == "0"
+        assert "Content-Type" not in response.headers
+        assert "Preference-Applied" not in response.headers
+        assert "Prefer" in response.headers["Vary"]
 
 
 class TestIdempotencyKey:

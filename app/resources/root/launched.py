@@ -1,0 +1,43 @@
+"""The answer to whatever makes an execution: where it is, and what it is for who prefers that."""
+
+from __future__ import annotations
+
+from typing import Any, Final
+
+from flask import Response
+
+from app.domain import Execution, Permission
+from app.identity.permissions import is_allowed
+from app.resources._api import empty, write_json
+from app.resources._auth import caller
+from app.resources._context import services
+from app.resources._preferences import applied, wants_representation
+from app.resources.root.forms import Form
+from app.resources.root.serialisers.executions import execution_json
+
+LAUNCHED_HEADERS: Final[dict[str, Any]] = {
+    "Location": {"schema": {"type": "string"}},
+    "Preference-Applied": {
+        "schema": {"type": "string"},
+        "description": "`return=representation`, where `Prefer` asked for it: the body is the "
+        "execution then, and there is none otherwise",
+    },
+}
+
+
+def launched(execution: Execution, form: Form = Form.BY_ID) -> Response:
+    """Answer with an execution that there is now.
+
+    The document that this API keeps to has no body there. Whoever sends ``Prefer:
+    return=representation`` (RFC 7240) gets the execution, if they may read executions.
+    """
+    name = execution.awf_name if form is Form.AWF else execution.id
+    address = f"/executions/{name}"
+    wanted = wants_representation() and is_allowed(caller(), Permission.EXECUTIONS_READ)
+    if not wanted:
+        return applied(empty(201, {"Location": address}), representation=False)
+    known = services().executions.get(execution.id, caller())
+    body = write_json(execution_json(known, services().executions.tasks_of(known), form))
+    headers = {"Location": address, "Content-Location": address}
+    response = Response(body, 201, headers, content_type="application/json")
+    return applied(response, representation=True)

@@ -1,0 +1,107 @@
+"""How many entries of a log are those of one task, and where they stand.
+
+No index knows of tasks (see :meth:`app.store.journal.Journal.of_task`), so they are counted by
+going through the journal, a stretch in a turn. What was counted is kept, as entries never change:
+whoever asks again pays for what came since.
+"""
+
+from __future__ import annotations
+
+from bisect import bisect_right
+from contextlib import nullcontext
+from dataclasses import dataclass
+from typing import Final
+
+from app.caching import LruCache
+from app.domain import Execution, Level
+from app.memory import TALLIES_BYTES
+from app.services.turns import Turns
+from app.store.journal import Journal
+
+_STRETCH: Final = 8192
+"""Entries of a journal that are gone through in one turn."""
+
+_Key = tuple[int, Level, str]
+
+
+@dataclass(frozen=True, slots=True)
+class Tally:
+    """The entries of one task that a filter lets through, in a journal up to some place.
+
+    Attributes:
+        before: How many stand before each whole stretch of the journal, and behind the last one.
+        place: How far the journal was gone through.
+        total: How many there are.
+    """
+
+    before: tuple[int, ...] = (0,)
+    place: int = 0
+    total: int = 0
+
+    def seek(self, index: int) -> tuple[int, int]:
+        """Find an entry by its index among those that are counted.
+
+        Returns:
+            A place in the journal before it, and how many of the entries from there come first.
+        """
+        stretch = bisect_right(self.before, index) - 1
+        return stretch * _STRETCH, index - self.before[stretch]
+
+
+class TaskTallies:
+    """Counts the entries of single tasks.
+
+    Args:
+        journal: Reads entries.
+        turns: Lets others act between two stretches.
+    """
+
+    def __init__(self, journal: Journal, turns: Turns) -> None:
+        self._journal = journal
+        self._turns = turns
+        self._kept: LruCache[_Key, Tally] = LruCache(TALLIES_BYTES)
+
+    def of(self, execution: Execution, levels: Level, task: str, owner: str) -> Tally:
+        """Count the entries of a task.
+
+        Args:
+            execution: The execution; nothing behind what it says of its journal is counted.
+            levels: Levels to let through.
+            task: Name of the task; empty for what the execution itself says.
+            owner: Who takes the turns.
+        """
+        key, end = (execution.number, levels, task), execution.log_total
+        tally = self._kept.get(key) or Tally()
+        if tally.place > end:  # somebody knows of more already
+            tally = Tally()
+        elif tally.place == end:
+            return tally
+        while tally.place < end:
+            tally = self._further(tally, key, end, owner)
+        self._kept.put(key, tally)
+        return tally
+
+    def index_behind(self, tally: Tally, key: _Key, place: int, owner: str) -> int:
+        """Count the entries that stand before a place in the journal.
+
+        Args:
+            tally: Of them.
+            key: Number of the execution, levels and task.
+            place: The place.
+            owner: Who takes the turns.
+        """
+        if place >= tally.place:
+            return tally.total
+        stretch = place // _STRETCH
+        return tally.before[stretch] + self._count(key, stretch * _STRETCH, place, owner)
+
+    def _further(self, tally: Tally, key: _Key, end: int, owner: str) -> Tally:
+        stop = min(end, (tally.place // _STRETCH + 1) * _STRETCH)
+        total = tally.total + self._count(key, tally.place, stop, owner)
+        whole = stop % _STRETCH == 0
+        return Tally((*tally.before, total) if whole else tally.before, stop, total)
+
+    def _count(self, key: _Key, first: int, stop: int, owner: str) -> int:
+        number, levels, task = key
+        with self._turns.turn(owner) if self._journal.blocks else nullcontext():
+            return self._journal.count_of_task(number, levels, first, stop, task=task)
