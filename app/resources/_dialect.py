@@ -12,6 +12,7 @@ import marshmallow as ma
 from flask import Response
 
 from app.resources._errors import Failure
+from app.resources._links import Link
 
 if TYPE_CHECKING:
     from app.resources._api import Blueprint
@@ -52,12 +53,14 @@ class Document:
         description: Of the API, as CommonMark.
         security_schemes: Security Scheme Objects by name (OpenAPI 3.0.3, 4.8.27).
         content_type: Media type of bodies, where an endpoint does not say another.
+        links: Which answers lead to which operations.
     """
 
     title: str
     description: str
     security_schemes: Mapping[str, Mapping[str, Any]] = field(default_factory=dict)
     content_type: str = "application/json"
+    links: Sequence[Link] = ()
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

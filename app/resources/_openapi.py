@@ -16,6 +16,7 @@ from app import __version__
 from app.resources._api import Blueprint
 from app.resources._dialect import Dialect, Document
 from app.resources._limits import free
+from app.resources._links import add_links
 from app.resources._permissions import public
 
 _OPENAPI_VERSION = "3.0.3"
@@ -93,6 +94,13 @@ class DialectApi(flask_smorest.Api):  # type: ignore[misc]
         self._app.register_blueprint(blueprint, name=name, url_prefix=prefix)
         blueprint.register_views_in_doc(self, self._app, self.spec, name=name, parameters=None)
         self.spec.tag({"name": blueprint.name, "description": blueprint.description})
+
+    def _openapi_json(self) -> Response:
+        """Serve the document, with the links that its dialect names."""
+        document = self.spec.to_dict()
+        if self.dialect.document is not None:
+            add_links(document, self.dialect.document.links)
+        return Response(json.dumps(document, indent=2), content_type="application/json")
 
     def _register_error_handlers(self) -> None:
         """Leave errors to the dialects, of which each answers below its prefix."""

@@ -26,7 +26,7 @@ def wants_representation() -> bool:
 
 
 def applied(response: Response, *, representation: bool) -> Response:
-    """Say of an answer whether it is as preferred, and that another preference gives another."""
+    """Return an answer that says whether it is as preferred, and that it depends on that."""
     response.vary.add("Prefer")
     if representation:
         response.headers["Preference-Applied"] = f"{_RETURN}={_REPRESENTATION}"

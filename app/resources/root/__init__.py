@@ -21,6 +21,7 @@ from app.resources.root import (
 )
 from app.resources.root.encoders import ENCODERS
 from app.resources.root.errors import RootErrors
+from app.resources.root.links import LINKS
 
 DIALECT = Dialect(
     name="root",
@@ -49,5 +50,6 @@ DIALECT = Dialect(
         description="Launch workflows on high-performance computers, follow them live, read what "
         "comes out, and make the SSH keys that they need. Errors are problem documents (RFC 9457).",
         security_schemes=security_schemes(),
+        links=LINKS,
     ),
 )

@@ -4,6 +4,7 @@ from app.identity.registry import security_schemes
 from app.resources._dialect import Dialect, Document
 from app.resources.wattle import workers, workflows
 from app.resources.wattle.errors import WattleErrors
+from app.resources.wattle.links import LINKS
 
 DIALECT = Dialect(
     name="wattle",
@@ -17,5 +18,6 @@ DIALECT = Dialect(
         "control their workers by name. Every answer is an envelope: `success`, `data`, "
         "`message` and `timestamp`, or `success`, `error` and `timestamp`.",
         security_schemes=security_schemes(),
+        links=LINKS,
     ),
 )
