@@ -63,25 +63,30 @@ class DialectApi(flask_smorest.Api):  # type: ignore[misc]
         @free
         @public
         def openapi() -> Response:
-            response: Response = self._openapi_json()
+            written = self._json
             if request.script_root:
-                response.set_data(json.dumps(_below(json.loads(response.get_data()))))
-            return response
+                written = json.dumps(_below(json.loads(written))).encode()
+            return Response(written, content_type="application/json")
 
         @free
         @public
         def openapi_yaml() -> Response:
             written = self._yaml
             if request.script_root:
-                written = document_yaml(_below(json.loads(self._openapi_json().get_data())))
+                written = document_yaml(_below(json.loads(self._json)))
             return Response(written, content_type="application/yaml")  # RFC 9512
 
         app.add_url_rule(dialect.document_path, f"{dialect.name}.openapi", openapi)
         app.add_url_rule(dialect.yaml_path, f"{dialect.name}.openapi_yaml", openapi_yaml)
 
     @cached_property
+    def _json(self) -> bytes:
+        written: bytes = self._openapi_json().get_data()
+        return written
+
+    @cached_property
     def _yaml(self) -> bytes:
-        return document_yaml(json.loads(self._openapi_json().get_data()))
+        return document_yaml(json.loads(self._json))
 
     def mount(self, blueprint: Blueprint, name: str, prefix: str) -> None:
         """Add a group of endpoints to the application and the document.
