@@ -15,7 +15,7 @@ from typing import Any
 
 from kit.tokens import SECRET, claims, sign
 from service_kit import PASSWORDS, ROLES, Service, basic, users
-from sqlalchemy import select, update
+from sqlalchemy import event, select, update
 
 from app.domain import (
     CommandTask,
@@ -259,6 +259,8 @@ class Things:
     def __init__(self, service: Service) -> None:
         self._service = service
         self._made: dict[tuple[str, str], tuple[str, ...]] = {}
+        self._rows: dict[str, list[list[str]]] = {}
+        event.listen(service.web.database.engine(), "before_cursor_execute", self._forget)
 
     def of(self, name: str, owner: str) -> tuple[str, ...]:
         made = self._made.get((name, owner))
@@ -270,8 +272,20 @@ class Things:
         """Note that one may be gone, or another than it was."""
         self._made.pop((name, owner), None)
 
+    def _forget(self, connection: Any, cursor: Any, statement: str, *more: Any) -> None:
+        if not statement.startswith("SELECT"):
+            self._rows.clear()
+
     def rows(self, owner: str) -> list[list[str]]:
-        """All that the store holds of somebody, in whichever order it is read."""
+        """All that the store holds of somebody, in whichever order it is read.
+
+        It is read again when something has been written.
+        """
+        if owner not in self._rows:
+            self._rows[owner] = self._read(owner)
+        return self._rows[owner]
+
+    def _read(self, owner: str) -> list[list[str]]:
         statements = [
             select(*(column for column in table.columns if column.name != "last_used_at"))
             .where(table.c[name] == owner)

@@ -118,7 +118,8 @@ class Matrix:
             yield Case(who, endpoint, OWN, "")
             return
         for number, unknown in enumerate(PLACES[endpoint.place].unknown):
-            for whose in (OWN, FOREIGN):
+            # Nobody has anything of their own.
+            for whose in (OWN, FOREIGN) if who.identity else (FOREIGN,):
                 case = Case(who, endpoint, whose, unknown)
                 words = self.things.of(endpoint.place, case.owner)
                 yield replace(case, word=words[number])
