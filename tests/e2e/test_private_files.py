@@ -14,8 +14,6 @@ from kit.definitions import script, workflow
 from kit.patience import PATIENCE_SECONDS
 from kit.service import Service, clean_environment, run_slipway, slipway
 
-pytestmark = pytest.mark.cold
-
 
 @pytest.fixture(params=[0o000, 0o022])
 def umask(request: pytest.FixtureRequest) -> Iterator[int]:
@@ -32,6 +30,7 @@ def open_to_others(folder: Path) -> list[str]:
     ]
 
 
+@pytest.mark.cold
 def test_nothing_is_open_to_others_whatever_the_umask(
     new_service: Callable[..., Service], tmp_path: Path, umask: int
 ) -> None:
@@ -75,6 +74,7 @@ def test_a_folder_that_is_shared_with_others_is_refused(tmp_path: Path) -> None:
     assert list(shared.iterdir()) == []
 
 
+@pytest.mark.cold
 def test_the_master_key_and_passwords_are_where_they_are_needed_only(
     new_service: Callable[..., Service], tmp_path: Path
 ) -> None:

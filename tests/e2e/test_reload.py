@@ -19,8 +19,6 @@ from kit.certificates import Authority
 from kit.patience import PATIENCE_SECONDS, await_that
 from kit.service import Service, clean_environment, is_alive, run_slipway, slipway
 
-pytestmark = pytest.mark.cold
-
 Make = Callable[..., Service]
 
 ADA, BOB = {"username": "ada", "password": "one"}, {"username": "bob", "password": "two"}
@@ -54,6 +52,7 @@ def always(service: Service, user: dict[str, Any], wanted: int, password: str = 
     return {status(service, user, password) for _ in range(12)} == {wanted}
 
 
+@pytest.mark.cold
 def test_users_are_others_on_every_process_and_no_request_is_lost(
     new_service: Make, tmp_path: Path
 ) -> None:

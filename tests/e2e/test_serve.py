@@ -15,8 +15,6 @@ from kit.definitions import script, workflow
 from kit.patience import await_that
 from kit.service import Service, run_slipway
 
-pytestmark = pytest.mark.cold
-
 USAGE_ERROR = 2
 
 
@@ -123,6 +121,7 @@ def test_edited_definitions_are_picked_up_without_a_restart(
     assert "edited" not in workflow_ids(client)
 
 
+@pytest.mark.cold
 def test_what_init_writes_is_a_service_that_works_from_anywhere(
     new_service: Callable[..., Service], tmp_path: Path
 ) -> None:
@@ -262,6 +261,7 @@ def assert_hidden_from(stranger: Client, nobody: Client, execution: str) -> None
         assert stranger.send("GET", path, headers={"Accept": kind}).status_code == 404
 
 
+@pytest.mark.cold
 def test_two_web_processes_share_one_port(new_service: Callable[..., Service]) -> None:
     service = new_service(env={"SLIPWAY_WEB__PROCESSES": "2"}).start()
     pids = service.children("web")

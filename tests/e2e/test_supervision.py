@@ -18,8 +18,6 @@ from kit.service import Service, is_alive
 
 from app.cores import usable_cores
 
-pytestmark = pytest.mark.cold
-
 SILENCE = {"SLIPWAY_WEB__SILENCE_TIMEOUT": "2s", "SLIPWAY_CONDUCTOR__SILENCE_TIMEOUT": "2s"}
 
 
@@ -70,6 +68,7 @@ def test_a_template_that_is_gone_or_stands_still_delays_only_its_forks(
     assert all(service.client().send("GET", "/health").ok for _ in range(20))
 
 
+@pytest.mark.cold
 def test_as_it_comes_there_is_a_web_process_for_each_usable_core(
     new_service: Callable[..., Service],
 ) -> None:
@@ -120,6 +119,7 @@ def test_stuck_children_do_not_outlive_their_supervisor(impatient: Service) -> N
     assert len(service.jobs()) == 1, "commands go on"
 
 
+@pytest.mark.cold
 def test_settings_that_became_wrong_leave_the_healthy_processes_alone(
     new_service: Callable[..., Service], tmp_path: Path
 ) -> None:

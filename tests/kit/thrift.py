@@ -4,15 +4,16 @@ from __future__ import annotations
 
 import functools
 import gc
+import sqlite3
 import tempfile
 from collections.abc import Callable, Iterator
-from contextlib import contextmanager
+from contextlib import closing, contextmanager
 from pathlib import Path
 from typing import Any
 
 import pytest
 from argon2 import PasswordHasher
-from sqlalchemy import URL, Engine, create_engine
+from sqlalchemy import URL, Connection, Engine, create_engine, inspect
 from werkzeug.routing import Rule
 
 from app.resources._api import Blueprint
@@ -22,6 +23,8 @@ from app.store.database import Database
 
 cheap_hasher = functools.partial(PasswordHasher, time_cost=1, memory_cost=8, parallelism=1)
 """Makes hashers of hardly any strength."""
+_OF_ITS_OWN = ("BEGIN TRANSACTION;", "COMMIT;")
+"""Statements of a dump for which there is a transaction already."""
 
 
 def make_tables(database_url: str) -> None:
@@ -40,6 +43,32 @@ def _migrated() -> bytes:
         migrate.upgrade(database)
         database.dispose()
         return path.read_bytes()
+
+
+@contextmanager
+def tables_copied() -> Iterator[None]:
+    """Make the tables of new databases of SQLite by a copy of what the migrations made once."""
+    upgrade, statements = migrate._upgrade, _statements()
+
+    def copy(connection: Connection) -> None:
+        if connection.dialect.name != "sqlite" or inspect(connection).get_table_names():
+            upgrade(connection)
+        else:
+            for statement in statements:
+                connection.exec_driver_sql(statement)
+
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(migrate, "_upgrade", copy)
+        yield
+
+
+def _statements() -> list[str]:
+    """What makes a database like a migrated one."""
+    with tempfile.NamedTemporaryFile() as file:
+        file.write(_migrated())
+        file.flush()
+        with closing(sqlite3.connect(file.name)) as migrated:
+            return [each for each in migrated.iterdump() if each not in _OF_ITS_OWN]
 
 
 @contextmanager
@@ -127,3 +156,7 @@ def collect_less_garbage() -> None:
     gc.collect()
     gc.freeze()
     gc.set_threshold(10_000, 20, 50)
+
+
+OF_SERVICES = (cheap_hashes, described_when_asked, addressed_when_asked, tables_copied)
+"""What also holds in the services of the tests, unless they are cold."""

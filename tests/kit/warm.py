@@ -2,10 +2,14 @@
 
 Most of what a start takes of the processor are imports, and the tests start hundreds of services.
 So they start as the processes of a service do (:mod:`app.cli._template`): each is a fork of what
-has loaded the modules of ``slipway serve`` and of its first template, and nothing else. From there
-on everything runs as it always does, but for two places where a process would execute Python anew:
-the supervisor goes on in the process that was prepared, and the template is a fork of it. Both end
-as programs do, and hold no descriptor that programs would not.
+has loaded the modules of ``slipway serve``, of its templates and of its migrations. From there on
+everything runs as it always does, but for where a process would execute Python anew, and for what
+:mod:`kit.thrift` puts off or copies: the supervisor goes on in the process that was prepared, and
+the templates are forks of it. They end as programs do, and hold no descriptor that programs would
+not.
+
+A web process lets gevent patch it when its modules are here already. So these take locks, while
+they are loaded, that are bound when one is made (:func:`_bound_late`).
 """
 
 from __future__ import annotations
@@ -23,7 +27,8 @@ import subprocess
 import sys
 import threading
 import traceback
-from collections.abc import Callable, Iterable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+from contextlib import ExitStack, contextmanager
 from importlib import import_module
 from pathlib import Path
 from typing import Any, NoReturn
@@ -33,10 +38,14 @@ from app.cli._start import Process, Start
 from app.files import inherited_umask
 from app.store.database import Database
 
-_MODULES = (
+MODULES = (
     "app.cli._group", "app.cli.serve", "app.cli._serving", "app.cli._supervise",
-    *_template._MODULES["common"],
+    *_template._MODULES["common"], "alembic.command", "alembic.config",
+    "alembic.runtime.environment", "app.cli._server", "app.factory",
+    *_template._MODULES["web"][1:], "kit.thrift",
 )  # fmt: skip
+"""What is loaded: all but what lets gevent patch the process."""
+_TESTS = str(Path(__file__).parents[1])
 _ROOM = 2048
 """How long the longest command line may be that a fork shows."""
 _OWN = "PYTEST_CURRENT_TEST"
@@ -105,8 +114,11 @@ def _requests() -> socket.socket:
 def main() -> None:
     """Load modules, then fork on request until the process of the tests is gone."""
     requests = socket.socket(fileno=int(sys.argv[1]))
-    for module in _MODULES:
-        import_module(module)
+    load()
+    thrift = import_module("kit.thrift")
+    spared = ExitStack()
+    for spare in thrift.OF_SERVICES:
+        spared.enter_context(spare())
     gc.collect()
     gc.freeze()
     try:
@@ -119,6 +131,32 @@ def main() -> None:
     with open(files[0], "rb") as file:  # noqa: PTH123
         order = json.load(file)
     _become(order, files[1:])
+
+
+def load() -> None:
+    """Load :data:`MODULES` in a way that gevent may patch the process afterwards."""
+    sys.path.append(_TESTS)
+    with _bound_late("Lock", "RLock"):
+        for module in MODULES:
+            import_module(module)
+    sys.path.remove(_TESTS)
+
+
+@contextmanager
+def _bound_late(*names: str) -> Iterator[None]:
+    """Let who takes something from ``threading`` get what makes it as is patched then."""
+    kept = {name: getattr(threading, name) for name in names}
+
+    def make(name: str) -> Any:
+        now = getattr(threading, name)
+        return (kept[name] if now is late[name] else now)()
+
+    late = {name: functools.partial(make, name) for name in names}
+    vars(threading).update(late)
+    try:
+        yield
+    finally:
+        vars(threading).update(kept)
 
 
 def _become(order: dict[str, Any], files: Sequence[int]) -> NoReturn:
