@@ -33,7 +33,7 @@ PUBLIC = {
     "/api/openapi.json", "/api/openapi.yaml", "/api/v1/openapi.json", "/api/v1/openapi.yaml",
     "/api/v1/health", "/api/v1/ready",
     "/docs", "/docs/start.js", "/docs/assets/<path:name>",
-    "/health", "/ready", "/version", "/metrics", "/.well-known/jwks.json",
+    "/", "/health", "/ready", "/version", "/metrics", "/.well-known/jwks.json",
     "/docs/session.js", "/auth/session", "/auth/oidc/login", "/auth/oidc/callback",
     "/.well-known/oauth-protected-resource",
 }  # fmt: skip
