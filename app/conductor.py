@@ -301,6 +301,8 @@ class Conductor:
         for thread in threads:
             thread.start()
         log.info("conductor started", id=self._id, node=self._node.name)
+        # Beside the work, which nothing that is silent may hold up.
+        threading.Thread(target=self._tell_of_the_silent, name="health", daemon=True).start()
         while not self._stopping.is_set():
             self._turned_at["claim round"] = time.monotonic()
             self._take_over()
@@ -373,6 +375,17 @@ class Conductor:
                 continue  # the store has said so
             except Exception as exc:  # noqa: BLE001  (the next beat may succeed)
                 log.warning("heartbeat failed", error=str(exc))
+
+    def _tell_of_the_silent(self) -> None:
+        """Warn of each orchestrator that does not answer when the work begins."""
+        for name, orchestrator in self._orchestrators.items():
+            try:
+                orchestrator.health()
+            except Exception as exc:  # noqa: BLE001  (a start goes on without any of them)
+                log.warning(
+                    "orchestrator does not answer", orchestrator=name, error=str(exc),
+                    remark="its workflows are missing, or shown as they were, until it does",
+                )  # fmt: skip
 
     def _tell_of_the_stranded(self) -> None:
         if self._stranded.tell():

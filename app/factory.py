@@ -27,7 +27,7 @@ from app.identity.session_directory import SessionDirectory
 from app.identity.users import UserDirectory
 from app.isolation import Isolated
 from app.metrics import Metrics
-from app.observability import redact, request_id
+from app.observability import client_address, redact, request_id
 from app.resources._access_log import AccessLog
 from app.resources._audit import audit_request, current_origin
 from app.resources._browsers import browser_guard, keep_here, leads_away
@@ -44,6 +44,7 @@ from app.services.api_keys import ApiKeyService
 from app.services.audit import Audit
 from app.services.bundle import Services
 from app.services.events import EventService
+from app.services.execution_figures import ExecutionFigures
 from app.services.executions import ExecutionService
 from app.services.follow import FollowService
 from app.services.follow_notes import FollowNotes
@@ -89,6 +90,7 @@ from app.store.launches import Launches
 from app.store.sessions import Sessions
 from app.store.signing_keys import SigningKeys
 from app.store.standing import StandingWorkflows
+from app.store.standings import ExecutionStandings
 from app.store.steering import SteeredExecutions
 from app.store.stranded import StrandedExecutions
 from app.store.tickets import Tickets
@@ -237,6 +239,8 @@ def _services(
         return allowances.of(roles).running_executions
 
     metrics.registry.register(LoadFigures(orchestrators, records))
+    standings = ExecutionStandings(database, settings.conductor.lease)
+    metrics.registry.register(ExecutionFigures(standings))
     metrics.waiting.set_function(lambda: changes.waiting)
     metrics.key_store_token.set_function(lambda: key_store.token_ttl_seconds or 0.0)
     launching = LaunchService(
@@ -430,6 +434,7 @@ def _beginner() -> Callable[[], None]:
         g.request_id = given if valid else f"{process}{next(numbers):016x}"
         g.started = time.perf_counter()
         request_id.set(g.request_id)
+        client_address.set(request.remote_addr)
 
     return begin
 

@@ -13,6 +13,8 @@ from typing import Any
 import structlog
 
 request_id: ContextVar[str | None] = ContextVar("request_id", default=None)
+client_address: ContextVar[str | None] = ContextVar("client_address", default=None)
+"""Where the current request comes from, behind the proxies that the settings name."""
 
 
 _SECRET_NAMES = re.compile(
@@ -57,7 +59,7 @@ def configure_logging(level: str, log_format: str) -> None:
         structlog.stdlib.add_logger_name,
         structlog.stdlib.add_log_level,
         structlog.processors.TimeStamper(fmt="iso", utc=True),
-        _add_request_id,
+        _add_request,
         # As plain text: the richer formats show local variables, and with them secrets.
         structlog.processors.format_exc_info,
         _redact,
@@ -115,12 +117,15 @@ def _is_secret(name: str) -> bool:
     return _SECRET_NAMES.search(name) is not None
 
 
-def _add_request_id(
+def _add_request(
     _logger: Any, _method: str, event: MutableMapping[str, Any]
 ) -> MutableMapping[str, Any]:
     current = request_id.get()
     if current is not None:
         event.setdefault("request_id", current)  # what ends later says whose it is
+    address = client_address.get()
+    if address is not None:
+        event.setdefault("address", address)
     return event
 
 

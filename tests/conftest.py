@@ -11,6 +11,7 @@ import structlog
 from hypothesis import HealthCheck, settings
 from kit.dealing import dealt
 from kit.secrets import leaks_in, noticed
+from kit.skips import reason_of, summary
 from kit.thrift import (
     addressed_when_asked,
     cheap_hashes,
@@ -53,6 +54,13 @@ def pytest_runtest_makereport() -> Generator[None, pytest.TestReport, pytest.Tes
         report.outcome = "failed"
         report.longrepr = f"secrets were told: {told}"
     return report
+
+
+def pytest_terminal_summary(terminalreporter: pytest.TerminalReporter) -> None:
+    """Sum up at the end what was skipped."""
+    reports = terminalreporter.stats.get("skipped", [])
+    for line in summary(map(reason_of, reports)):
+        terminalreporter.write_line(line)
 
 
 def pytest_collection_finish() -> None:

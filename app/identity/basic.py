@@ -69,7 +69,8 @@ class Basic(Authenticator):
         except ValueError:
             raise NotAuthenticated("The user name and the password cannot be read.") from None
         known = self._hash_of(username) is not None
-        return Claim(username, password, known=known, username=username if known else None)
+        user = username if known else None
+        return Claim(username, password, known=known, username=user, name=username)
 
     def verify(self, claim: Claim) -> Identity:
         """Return the user of that name.

@@ -77,6 +77,7 @@ class Claim:
             anything, a password that was typed into the wrong field too.
         username: The user whose credential that is, where this is known before it is verified.
         address: Where the request comes from, for those who let clients take turns.
+        name: The user name as it was typed, whether it exists or not; None where none is typed.
     """
 
     subject: str
@@ -84,6 +85,7 @@ class Claim:
     known: bool = True
     username: str | None = None
     address: str | None = None
+    name: str | None = None
 
 
 @dataclass(frozen=True, slots=True)

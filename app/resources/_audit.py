@@ -10,16 +10,21 @@ from contextlib import suppress
 from dataclasses import replace
 from http import HTTPStatus
 
+import structlog
 from flask import Response, g, has_request_context, request
 
 from app.domain import AuditResult
 from app.errors import Hidden, LimitExceeded, NotAuthenticated, SlipwayError
 from app.execution_names import is_name
-from app.identity.port import SignInNeeded
+from app.identity.port import Claim, SignInNeeded
 from app.resources._context import services
 from app.resources._permissions import Declaration, current_view, declaration_of
 from app.services.audit import Audit, Origin
 
+log = structlog.get_logger(__name__)
+
+_LONGEST_NAME = 100
+"""How much is told of a name that was tried."""
 _SIGN_IN = "sign-in"
 _OTHER = "request"
 _READS = ":read"
@@ -70,6 +75,22 @@ def _record_sign_in(audit: Audit, cause: Exception | None) -> None:
     if claim is not None and claim.known and claim.subject:
         event = replace(event, username=claim.username, credential=claim.subject)
     audit.record(event)
+    if claim is not None:
+        _tell_of_sign_in(claim, message)
+
+
+def _tell_of_sign_in(claim: Claim, reason: str) -> None:
+    """Tell the service's own log of each sign-in that failed, for whoever shuts addresses out.
+
+    The audit names only who exists, since names may be passwords in the wrong field; the log, which
+    operators alone read, has what was tried.
+    """
+    log.warning(
+        "sign-in failed",
+        address=request.remote_addr,
+        reason=reason,
+        user=claim.name and claim.name[:_LONGEST_NAME],
+    )
 
 
 def _by_ids(address: str) -> str:

@@ -29,7 +29,7 @@ _POLICY = "default-src 'none'; frame-ancestors 'none'"
 _METHODS = "GET, HEAD, POST, PUT, PATCH, DELETE"
 _EXPOSED = (
     "Location, Retry-After, RateLimit, RateLimit-Policy, X-Pagination, X-Request-ID, ETag, "
-    "Preference-Applied"
+    "Preference-Applied, X-Slipway-Stale"
 )
 _PREFLIGHT = MappingProxyType(
     {

@@ -183,6 +183,10 @@ class LaunchService:
         while True:
             execution, new = self._launches.create(intent)
             if new:
+                log.info(
+                    "execution launched", execution=execution.id, workflow=execution.workflow_id,
+                    orchestrator=behind.name, user=identity.username,
+                )  # fmt: skip
                 if workflow.reference is None:
                     self._ask(behind, execution, workflow, identity)
                 return execution

@@ -26,6 +26,11 @@ log = structlog.get_logger(__name__)
 _STEERABLE = {ExecutionStatus.PENDING, ExecutionStatus.RUNNING, ExecutionStatus.PAUSED}
 
 
+def requested(what: str, identity: Identity) -> str:
+    """Return what an execution's log says of something that somebody asks for."""
+    return f"{what} requested by '{identity.username}'."
+
+
 class SteeringService:
     """Cancels, pauses, resumes, scales and abandons executions.
 
@@ -58,7 +63,12 @@ class SteeringService:
             raise Conflict(f"The execution has ended already, with status {execution.status}.")
         if execution.reference is not None:
             self._ask_to_cancel(execution)
-        if not self._executions.desire(execution, DesiredState.CANCEL, ExecutionStatus.CANCELLING):
+        # Who asks again adds nothing: it is under way.
+        first = execution.desired is not DesiredState.CANCEL
+        remark = self._remark("Cancel", execution, identity) if first else ""
+        if not self._executions.desire(
+            execution, DesiredState.CANCEL, ExecutionStatus.CANCELLING, remark=remark
+        ):
             self.cancel(execution_id, identity)  # it has ended meanwhile, one way or the other
 
     def _ask_to_cancel(self, execution: DrivenExecution) -> None:
@@ -77,7 +87,8 @@ class SteeringService:
         """
         execution = self._steerable(execution_id, identity, "paused")
         pauser(self.orchestrator(execution)).pause(execution)
-        self._desire(execution, DesiredState.PAUSE, ExecutionStatus.PAUSED)
+        remark = self._remark("Pause", execution, identity)
+        self._desire(execution, DesiredState.PAUSE, ExecutionStatus.PAUSED, remark)
 
     def resume(self, execution_id: str, identity: Identity) -> None:
         """Let a paused execution go on.
@@ -91,7 +102,8 @@ class SteeringService:
         if execution.desired is not DesiredState.PAUSE:
             raise Conflict("The execution is not paused.")
         behind.resume(execution)
-        self._desire(execution, DesiredState.RUN, ExecutionStatus.RUNNING)
+        remark = self._remark("Resume", execution, identity)
+        self._desire(execution, DesiredState.RUN, ExecutionStatus.RUNNING, remark)
 
     def scale(self, execution_id: str, target_vus: int, identity: Identity) -> None:
         """Ask for another number of virtual users, of one that runs or is paused.
@@ -136,8 +148,15 @@ class SteeringService:
             raise Conflict(f"An execution in state {execution.status} cannot be {verb}.")
         return execution
 
-    def _desire(self, execution: Execution, desired: DesiredState, shown: ExecutionStatus) -> None:
-        if not self._executions.desire(execution, desired, shown):
+    def _remark(self, what: str, execution: Execution, identity: Identity) -> str:
+        """Return what an execution's log says of what somebody asks for, and log it, too."""
+        log.info("steered", request=what.lower(), execution=execution.id, user=identity.username)
+        return requested(what, identity)
+
+    def _desire(
+        self, execution: Execution, desired: DesiredState, shown: ExecutionStatus, remark: str
+    ) -> None:
+        if not self._executions.desire(execution, desired, shown, remark=remark):
             raise Conflict("The execution has ended, or is being cancelled, meanwhile.")
 
     def orchestrator(self, execution: Execution) -> Orchestrator:

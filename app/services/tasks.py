@@ -26,7 +26,7 @@ from app.errors import Busy, Conflict, NotAllowed, NotFound
 from app.identity.permissions import require
 from app.services.access import is_theirs
 from app.services.executions import ExecutionService
-from app.services.steering import SteeringService
+from app.services.steering import SteeringService, requested
 from app.store.launches import Continued, Intent, Launches, UsedKey
 from app.store.steering import SteeredExecutions
 
@@ -121,7 +121,11 @@ class TaskService:
             raise Conflict(f"The execution has ended already, with status {execution.status}.")
         task_controller(behind).control_task(execution, task, DesiredTaskState.STOPPED)
         if not self._executions.desire_task(
-            execution, task, DesiredTaskState.STOPPED, allows=_may_stop
+            execution,
+            task,
+            DesiredTaskState.STOPPED,
+            allows=_may_stop,
+            remark=requested(f"Stop of '{task}'", identity),
         ):
             self._refuse_cancelled(execution)
             self.stop(execution_id, task, identity)  # it has ended meanwhile
@@ -237,6 +241,7 @@ class TaskService:
             anew=True,
             allows=_may_start if verb == "start" else _may_restart,
             key=used,
+            remark=requested(f"{verb.capitalize()} of '{task}'", identity),
         ):
             return Asked(execution, is_new=False)
         if self._earlier(used) is None:

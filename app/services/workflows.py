@@ -46,6 +46,12 @@ class WorkflowList:
     unavailable: list[str]
     faulty: list[FaultyWorkflow] = field(default_factory=list)
 
+    @property
+    def stale(self) -> list[str]:
+        """The orchestrators that are silent: what there is of theirs is missing, or old."""
+        old = {workflow.orchestrator for workflow in self.workflows if workflow.stale}
+        return sorted(old | set(self.unavailable))
+
 
 class WorkflowService:
     """Workflows of all orchestrators.

@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable
 from datetime import datetime
 from typing import Any
+from uuid import uuid4
 
 from sqlalchemy import Connection, bindparam, case, select, update
 from sqlalchemy.exc import IntegrityError
@@ -16,18 +17,21 @@ from app.domain import (
     DrivenExecution,
     Execution,
     ExecutionStatus,
+    Level,
+    NewLogEntry,
     TaskStatus,
     TaskWish,
 )
 from app.errors import NotFound
 from app.execution_names import is_name
+from app.store import journal
 from app.store.database import Database
-from app.store.execution_rows import change, want, wanted
+from app.store.execution_rows import change, now, want, wanted
 from app.store.execution_views import DRIVEN
 from app.store.given_names import id_named
 from app.store.launches import UsedKey, use_key
 from app.store.names import fitted
-from app.store.schema import executions, tasks
+from app.store.schema import executions, tasks, to_ms
 from app.store.stranded import abandon
 from app.store.task_rows import NAME_LENGTH
 
@@ -45,6 +49,10 @@ _STATUSES = (
     .where(tasks.c.execution == bindparam("of_execution"))
     .order_by(tasks.c.position)
 )
+
+
+_TOTALS = [executions.c[name] for name in (*journal.COUNTERS, *journal.SIZES)]
+_NOT_CANCELLED = executions.c.desired != DesiredState.CANCEL
 
 
 class _SoAlready(Exception):
@@ -77,7 +85,12 @@ class SteeredExecutions:
             return DRIVEN.get(connection, id_ or reference)
 
     def desire(
-        self, execution: Execution, desired: DesiredState, shown: ExecutionStatus | None = None
+        self,
+        execution: Execution,
+        desired: DesiredState,
+        shown: ExecutionStatus | None = None,
+        *,
+        remark: str = "",
     ) -> bool:
         """Write down what the user wants of an execution that has not ended.
 
@@ -86,6 +99,7 @@ class SteeredExecutions:
             desired: The state to work towards.
             shown: Status to show from now on, if it is known already. A launch with unknown outcome
                 stays ``UNKNOWN``: nobody can say yet whether there is anything to steer.
+            remark: What its log is to say of that; nothing if empty.
 
         Returns:
             False when it has ended in the meantime, or its end was asked for: that is not taken
@@ -97,11 +111,17 @@ class SteeredExecutions:
                 executions.c.reference.is_(None)
             )
             values["status"] = case((unsettled, ExecutionStatus.UNKNOWN), else_=shown)
-        if desired is DesiredState.CANCEL:
-            return want(self._database, execution.number, values)
-        return want(
-            self._database, execution.number, values, executions.c.desired != DesiredState.CANCEL
-        )
+        bounds = () if desired is DesiredState.CANCEL else (_NOT_CANCELLED,)
+        entry = _remark(remark)
+
+        def work(connection: Connection) -> bool:
+            statement = wanted(execution.number, *bounds).values(**values)
+            if not change(connection, statement, ("wanted", "changed")):
+                return False
+            _append(connection, execution.number, entry)
+            return True
+
+        return self._database.write(work, idempotent=True)
 
     def desire_task(
         self,
@@ -112,6 +132,7 @@ class SteeredExecutions:
         anew: bool = False,
         allows: Callable[[ControlledTask], bool] = lambda _: True,
         key: UsedKey | None = None,
+        remark: str = "",
     ) -> bool:
         """Write down what the user wants of one task of an execution that has not ended.
 
@@ -123,6 +144,7 @@ class SteeredExecutions:
             allows: Is told how the task stands, which does not change until the wish is written.
                 False: all is so already, and nothing is written. What it raises refuses the wish.
             key: With which the caller repeats this.
+            remark: What the execution's log is to say of that; nothing if empty.
 
         Returns:
             False when the execution has ended in the meantime, or its end was asked for, or the key
@@ -132,12 +154,13 @@ class SteeredExecutions:
             NotFound: The execution has no such task.
         """
         of_task = {"of_execution": execution.number, "of_name": fitted(task, NAME_LENGTH)}
+        entry = _remark(remark)
 
         def work(connection: Connection) -> bool:
             # The execution first, as all who write tasks do: so nobody waits for another in turn.
-            statement = wanted(execution.number, executions.c.desired != DesiredState.CANCEL)
+            statement = wanted(execution.number, _NOT_CANCELLED)
             counted = statement.values(task_wishes=executions.c.task_wishes + 1)
-            if not change(connection, counted, ("wanted",)):
+            if not change(connection, counted, ("wanted", "changed") if entry else ("wanted",)):
                 return False
             row = connection.execute(_CONTROLLED, of_task).one_or_none()
             if row is None:
@@ -147,6 +170,7 @@ class SteeredExecutions:
             if key is not None:
                 use_key(connection, key, execution.id)
             connection.execute(_WISH, {**of_task, "wish": desired, "runs": int(anew)})
+            _append(connection, execution.number, entry)
             return True
 
         try:
@@ -177,3 +201,21 @@ class SteeredExecutions:
 def _controlled(row: Any) -> ControlledTask:
     wish = row.desired and TaskWish(DesiredTaskState(row.desired), row.generation)
     return ControlledTask(TaskStatus(row.status), row.run, wish)
+
+
+def _remark(text: str) -> NewLogEntry | None:
+    """Make the entry of a remark; its id has it stand once where the transaction is repeated."""
+    if not text:
+        return None
+    return NewLogEntry(Level.INFO, to_ms(now()), text, upstream_id=f"remark:{uuid4().hex}")
+
+
+def _append(connection: Connection, number: int, entry: NewLogEntry | None) -> None:
+    """Append a remark to the log of an execution whose row this transaction has changed."""
+    if entry is None:
+        return
+    query = select(*_TOTALS).where(executions.c.number == number)
+    totals = journal.Totals.of(connection.execute(query).one())
+    totals = journal.append(connection, number, totals, [entry])
+    of_it = update(executions).where(executions.c.number == number)
+    connection.execute(of_it.values(**totals.columns()))

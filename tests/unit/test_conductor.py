@@ -1520,3 +1520,14 @@ def test_what_is_kept_no_longer_is_removed_now_and_then_whatever_fails(stage):
     for _ in range(3):
         conductor._forget()
     assert asked == ["fails", "removes"]
+
+
+def test_an_orchestrator_that_is_silent_at_the_start_is_told(stage):
+    class Silent(ObedientOrchestrator):
+        def health(self):
+            raise UpstreamUnreachable("It is down.")
+
+    with capture_logs() as logs:
+        stage.conduct(Silent())
+        wait_until(lambda: [e for e in logs if e["event"] == "orchestrator does not answer"])
+    stage.ended(stage.launch())

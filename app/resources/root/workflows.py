@@ -117,9 +117,19 @@ class RunResponseSchema(ma.Schema):
     )
 
 
+STALE_FIELD = "X-Slipway-Stale"
+_STALE_HEADER = {
+    STALE_FIELD: {
+        "description": "Orchestrators that do not answer, so that their workflows are missing or "
+        "as they were known last",
+        "schema": {"type": "string"},
+    }
+}
+
+
 @blueprint.route("/workflows", methods=["GET"])
 @blueprint.arguments(WorkflowArgsSchema, location="query")
-@blueprint.response(200, WorkflowListSchema, headers=PAGINATION_HEADER)
+@blueprint.response(200, WorkflowListSchema, headers={**PAGINATION_HEADER, **_STALE_HEADER})
 @blueprint.errors(*UPSTREAM)
 @permission(Permission.WORKFLOWS_READ)
 def list_workflows(args: dict[str, Any]) -> Any:
@@ -129,6 +139,8 @@ def list_workflows(args: dict[str, Any]) -> Any:
     body: dict[str, Any] = {"workflows": [workflow_json(workflow) for workflow in page]}
     if found.unavailable:
         body["unavailable"] = found.unavailable
+    if found.stale:
+        headers = {**(headers or {}), STALE_FIELD: ", ".join(found.stale)}
     if found.faulty:
         body["faulty"] = [faulty_json(faulty) for faulty in found.faulty]
     return Response(write_json(body), content_type=_JSON, headers=headers)

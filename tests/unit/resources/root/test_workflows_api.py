@@ -6,7 +6,8 @@ from concurrent.futures import ThreadPoolExecutor
 
 import pytest
 
-from app.domain import ExecutionFilter
+from app.domain import ExecutionFilter, Workflow
+from app.services.workflows import WorkflowList
 
 pytestmark = pytest.mark.usefixtures("flow")
 
@@ -613,9 +614,22 @@ class TestSeveralOrchestrators:
         )
 
     def test_what_can_be_listed_is_listed_and_the_silent_one_is_named(self, both):
-        body = both.client.get("/workflows").json
+        answer = both.client.get("/workflows")
+        body = answer.json
         assert [w["id"] for w in body["workflows"]] == ["flow"]
         assert body["unavailable"] == ["far"]
+        assert answer.headers["X-Slipway-Stale"] == "far"
+
+    def test_where_all_answer_nothing_is_stale(self, client):
+        assert "X-Slipway-Stale" not in client.get("/workflows").headers
+
+    @pytest.mark.parametrize(
+        ("stale", "unavailable", "told"),
+        [(True, [], ["hpc"]), (False, ["far"], ["far"]), (True, ["far"], ["far", "hpc"])],
+    )
+    def test_old_and_missing_ones_are_both_stale(self, stale, unavailable, told):
+        workflow = Workflow("i", "n", "a", "e", "n", "hpc", "", stale=stale)
+        assert WorkflowList([workflow], unavailable).stale == told
 
     def test_what_is_here_can_be_launched(self, both):
         response = both.client.post("/workflows/flow", json={"inputs": {"colour": "red"}})
