@@ -23,7 +23,7 @@ ServiceMaker = Callable[..., Service]
 PORTAL = "https://portal.example.org"
 EXPOSED = (
     "Location, Retry-After, RateLimit, RateLimit-Policy, X-Pagination, X-Request-ID, "
-    "ETag, Preference-Applied"
+    "ETag, Preference-Applied, X-Slipway-Stale"
 )
 PREFLIGHT = {
     "Origin": PORTAL,
