@@ -112,6 +112,7 @@ class Orchestrator(ABC):
         bound_to_node: An execution can be observed only from the machine that began it; an instance
             may know it better than its class.
         computes: Looks at its executions compute here, rather than wait for answers of an upstream.
+        keeps_files: Executions have files on disks of ours; see :meth:`remove_files`.
         own_references: Each reference belongs to one execution only. What :meth:`find` gives is
             then checked against all others when it is stored.
     """
@@ -121,6 +122,7 @@ class Orchestrator(ABC):
     bound_to_node: bool = False
     computes: ClassVar[bool] = False
     own_references: ClassVar[bool] = False
+    keeps_files: ClassVar[bool] = False
 
     def __init_subclass__(cls) -> None:
         for capability, methods in _METHODS.items():
@@ -267,6 +269,21 @@ class Orchestrator(ABC):
         except SlipwayError as exc:
             return f"It could not be cancelled ({exc.message.rstrip('.')}), and may still run."
         return "Its orchestrator was asked to cancel it."
+
+    def remove_files(self, execution_id: str, seconds: float) -> bool:
+        """Remove the files of an execution that has ended; it is called where they are.
+
+        Args:
+            execution_id: The execution.
+            seconds: How long it may take, about.
+
+        Returns:
+            False where some are left: ask again.
+
+        Raises:
+            UpstreamError: They cannot be removed now.
+        """
+        return True
 
     @abstractmethod
     def health(self) -> None:
@@ -561,6 +578,13 @@ class Meter(Protocol):
 def bound_to_node(orchestrators: Mapping[str, Orchestrator]) -> list[str]:
     """Name those whose executions stay on the machine that began them."""
     return [name for name, behind in orchestrators.items() if behind.bound_to_node]
+
+
+def with_files(orchestrators: Mapping[str, Orchestrator]) -> dict[str, bool]:
+    """Name those whose executions have files of ours, and whether one machine alone has them."""
+    return {
+        name: behind.bound_to_node for name, behind in orchestrators.items() if behind.keeps_files
+    }
 
 
 def pauser(orchestrator: Orchestrator) -> Pauser:

@@ -94,6 +94,7 @@ class EngineOrchestrator(Orchestrator):
         {Capability.PAUSE, Capability.UPLOAD, Capability.TASK_CONTROL, Capability.CONTINUE}
     )
     computes = True
+    keeps_files = True
     Options = EngineOptions
 
     def __init__(
@@ -239,6 +240,13 @@ class EngineOrchestrator(Orchestrator):
         machine.slots.keep_only(execution.id, ())
         machine.watch.look(execution.id, (), followed=False)
         return "Nothing of it runs any more."
+
+    def remove_files(self, execution_id: str, seconds: float) -> bool:
+        """Remove the folder of an execution: its work, and the records of its jobs."""
+        folder = self._machine.executions_dir / execution_id
+        if folder.name != execution_id or execution_id == _HOMES:  # no id of ours
+            return True
+        return self._machine.launcher.remove_folder(folder, seconds)
 
     def pause(self, execution: DrivenExecution) -> None:
         """Accept; the next observation acts on the desired state."""

@@ -16,10 +16,12 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any, ClassVar, Protocol, cast
 
 from app.domain import JSON, Usage
+from app.engine.launchers.disk import disk_errors
 from app.engine.launchers.staging import check_files
 from app.engine.model import Resource, Resources, StreamFile
 from app.errors import CapabilityMissing, UpstreamUnreachable
 from app.files import make_private_folder, text_mode, write_whole
+from app.trees import remove_tree
 
 if TYPE_CHECKING:
     from app.engine.launchers.run_as import Account
@@ -325,6 +327,22 @@ class Launcher(ABC):
         make_private_folder(folder)
         for name, content in files.items():
             _write_once(folder / name, content)
+
+    def remove_folder(self, folder: Path, seconds: float) -> bool:
+        """Remove the folder of an execution that has ended, with all of its jobs; idempotent.
+
+        Args:
+            folder: The folder.
+            seconds: How long it may take, about.
+
+        Returns:
+            False where some is left: ask again.
+
+        Raises:
+            UpstreamError: It cannot be removed now.
+        """
+        with disk_errors():
+            return remove_tree(folder, seconds)
 
     def stage_in(self, folder: Path, staging: Staging) -> None:
         """Bring files to where a job will run, before it is prepared; idempotent.

@@ -47,7 +47,7 @@ _OF_JOB = frozenset({"prepare", "start"})
 _OF_STAGING = frozenset({"stage_in", "stage_out"})
 _OF_FOLDER = {
     **{verb: verb for verb in _OF_STAGING},
-    **{verb: verb for verb in ("make_work_folder", "refuse", "state", "usage")},
+    **{verb: verb for verb in ("make_work_folder", "remove_folder", "refuse", "state", "usage")},
     **{verb: verb for verb in ("cancel", "end", "pause", "resume")},
     "read": "read_frames",
     "outputs": "read_outputs",

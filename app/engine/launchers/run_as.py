@@ -44,6 +44,9 @@ _SETTING = "engine.run_as"
 _LISTEN_AGAIN = Backoff(first=1.0, longest=60.0)
 """When a listener is started anew that ended, or that could not be started."""
 
+_REMOVE_SECONDS = 0.1
+"""How long a folder is removed at once: calls of the helper wait for each other."""
+
 
 @dataclass(frozen=True, slots=True)
 class Account:
@@ -176,6 +179,11 @@ class RunAsLauncher(Launcher):
             self._link.call("make_work_folder", **arguments)
         except RuntimeError as exc:
             raise OSError(str(exc)) from exc
+
+    def remove_folder(self, folder: Path, seconds: float) -> bool:
+        """Have the folder of an execution removed, no longer than others may wait for a call."""
+        some = min(seconds, _REMOVE_SECONDS)
+        return self._link.call("remove_folder", folder=str(folder), seconds=some)[0] is True
 
     def stage_in(self, folder: Path, staging: Staging) -> None:
         """Have files looked for that a job needs."""
