@@ -132,6 +132,7 @@ class Permission(StrEnum):
     EXECUTIONS_READ = "executions:read"
     EXECUTIONS_CANCEL = "executions:cancel"
     EXECUTIONS_STEER = "executions:steer"
+    EXECUTIONS_PURGE = "executions:purge"
     TASKS_STEER = "tasks:steer"
     EXECUTIONS_ABANDON = "executions:abandon"
     EXECUTIONS_SHARED = "executions:shared"
@@ -550,6 +551,31 @@ class ExecutionSummary:
     changed: int = 0
 
 
+@dataclass(frozen=True, slots=True)
+class Tombstone:
+    """An execution that was purged.
+
+    Attributes:
+        number: Its key within the store.
+        name: Its other name, see :mod:`app.execution_names`.
+        purged_by: Who asked for it, or what.
+    """
+
+    number: int
+    id: str
+    name: str
+    orchestrator: str
+    workflow_id: str
+    owner: str
+    purged_at: datetime
+    purged_by: str
+
+    def __str__(self) -> str:
+        """Say it in a sentence for those who may know."""
+        moment = f"{self.purged_at:%Y-%m-%dT%H:%M:%SZ}"
+        return f"The execution was purged on {moment} by {self.purged_by}."
+
+
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Execution(ExecutionSummary):
     """One run of a workflow, as those see it who read it and its log.
@@ -558,6 +584,7 @@ class Execution(ExecutionSummary):
         log_counts: Number of log entries by level, DEBUG to ERROR.
         log_bytes: Size of those entries as text, by level; see :func:`app.log_lines.log_line`.
         log_complete: No entry can come any more.
+        log_purged_at: Since when the entries are gone, although they still count.
     """
 
     inputs: Mapping[str, JSON]
@@ -565,6 +592,7 @@ class Execution(ExecutionSummary):
     log_counts: tuple[int, int, int, int] = (0, 0, 0, 0)
     log_bytes: tuple[int, int, int, int] = (0, 0, 0, 0)
     log_complete: bool = False
+    log_purged_at: datetime | None = None
 
     @property
     def log_total(self) -> int:

@@ -18,6 +18,7 @@
     ├── UnknownHost               meant for another service
     ├── NotFound                  no such thing, as far as this caller may know
     │   ├── Hidden                there is one, which this caller may not know
+    │   ├── Purged                there was one, which was removed for good
     │   ├── NoSuchWorkflow        none that stands under a name
     │   └── NoSuchTask            it stands, without a task of this name
     ├── ConditionFailed           what there is, is not what the caller thinks it is
@@ -25,6 +26,7 @@
     │   ├── Ambiguous             the name fits several things
     │   ├── Busy                  a task runs already, or is about to
     │   ├── Superseded            an execution that goes on in another one
+    │   ├── KeyOfPurged           what was launched with this key was removed for good
     │   ├── Taken                 another thing has the id, or the name
     │   │   └── NameTaken         a workflow stands under it, or once did
     │   ├── NotRunnable           a workflow that runs, or has nothing to run
@@ -250,6 +252,12 @@ class Hidden(NotFound):
     """There is such a thing; callers are told the same as of nothing, and the audit knows."""
 
 
+class Purged(NotFound):
+    """There was such a thing, and what it held was removed for good (RFC 9110, 15.5.11)."""
+
+    code = "purged"
+
+
 class NoSuchWorkflow(NotFound):
     """No workflow stands under a name, as far as this caller may know.
 
@@ -303,6 +311,12 @@ class Superseded(Conflict):
 
 class Taken(Conflict):
     """Another thing has the id, or the name."""
+
+
+class KeyOfPurged(Conflict):
+    """What was launched with an idempotency key was purged, and the key is never used again."""
+
+    code = "purged"
 
 
 class NameTaken(Taken):

@@ -20,12 +20,12 @@ from itertools import count
 from typing import TYPE_CHECKING, Any, Literal, get_args
 
 import structlog
-from sqlalchemy import Connection, Select, bindparam, select
+from sqlalchemy import BigInteger, CompoundSelect, Connection, Select, bindparam, select, union_all
 
 from app.store._commits import CommitWatch, log_of
 from app.store._deadline import bounded
 from app.store.database import Database
-from app.store.schema import counters, executions
+from app.store.schema import counters, executions, tombstones
 
 if TYPE_CHECKING:
     from app.store._postgresql import BoundedConnection
@@ -215,7 +215,8 @@ class SqliteFeed(ChangeFeed):
         last = self._last[kind]
         if counted[kind] == last:
             return []
-        rows = self._execute(self._beyond_last[kind], (last,)).fetchall()
+        statement = self._beyond_last[kind]
+        rows = self._execute(statement, (last,) * statement.count("?")).fetchall()
         # Rows may be gone, or have gone further since the counter was read.
         counted[kind] = max([counted[kind], *(number for _, number in rows[-1:])])
         return [id_ for id_, _ in rows]
@@ -224,13 +225,18 @@ class SqliteFeed(ChangeFeed):
         return dict(self._execute(self._counters).fetchall())
 
 
-def _beyond(kind: Kind) -> Select[Any]:
+def _beyond(kind: Kind) -> Select[Any] | CompoundSelect[Any]:
     """Return the statement that lists what was changed after the change of a number."""
-    number = executions.c[kind]
-    return select(executions.c.id, number).where(number > bindparam("last")).order_by(number)
+    number, last = executions.c[kind], bindparam("last", type_=BigInteger)
+    there = select(executions.c.id, number).where(number > last)
+    if kind != "changed":
+        return there.order_by(number)
+    # That it was purged is the last change of an execution.
+    gone = select(tombstones.c.id, tombstones.c.changed).where(tombstones.c.changed > last)
+    return union_all(there, gone).order_by(kind)
 
 
-def _text(connection: Connection, statement: Select[Any]) -> str:
+def _text(connection: Connection, statement: Select[Any] | CompoundSelect[Any]) -> str:
     """Write a statement for the driver of a connection."""
     return str(statement.compile(dialect=connection.dialect))
 

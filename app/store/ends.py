@@ -22,6 +22,11 @@ class EndsTold:
     def __init__(self, database: Database) -> None:
         self._database = database
 
+    def prune(self) -> int:
+        """Remove the notes that are too old; return how many there were."""
+        old = delete(ends_told).where(ends_told.c.expires_at < now())
+        return self._database.write(lambda c: c.execute(old).rowcount, durable=False)
+
     def note(self, number: int, client: str, until: datetime) -> bool:
         """Note that a client is told, and forget the notes that are too old.
 

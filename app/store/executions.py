@@ -6,7 +6,9 @@ from collections.abc import Collection
 
 from sqlalchemy import ColumnElement, bindparam, func, select, union
 
-from app.domain import Execution, ExecutionFilter, ExecutionSummary, Task, TaskStatus
+from app.domain import Execution, ExecutionFilter, ExecutionSummary, Task, TaskStatus, Tombstone
+from app.errors import NotFound, Purged
+from app.store import tombstones
 from app.store.database import Database
 from app.store.execution_views import SUMMARY, WHOLE
 from app.store.given_names import id_named
@@ -32,9 +34,25 @@ class Executions:
 
         Raises:
             NotFound: There is none with this id.
+            Purged: There is none any more.
         """
         with self._database.read() as connection:
-            return WHOLE.get(connection, execution_id)
+            try:
+                return WHOLE.get(connection, execution_id)
+            except NotFound:
+                for tombstone in tombstones.of_ids(connection, [execution_id]):
+                    raise Purged(str(tombstone)) from None
+                raise
+
+    def purged_as(self, reference: str) -> list[Tombstone]:
+        """List what was purged of a reference, which is whatever :meth:`get` or a name takes."""
+        with self._database.read() as connection:
+            return tombstones.known_as(connection, reference)
+
+    def purged(self, ids: Collection[str]) -> list[Tombstone]:
+        """List what was purged among some ids."""
+        with self._database.read() as connection:
+            return tombstones.of_ids(connection, ids)
 
     def id_named(self, awf_name: str) -> str | None:
         """Return the id of the execution with a name; None if there is none. It never changes."""

@@ -18,11 +18,12 @@ from app.errors import (
     Conflict,
     FieldError,
     InvalidRequest,
+    KeyOfPurged,
     NotFound,
     QuotaExceeded,
     Superseded,
 )
-from app.store import task_rows
+from app.store import task_rows, tombstones
 from app.store.changes import Kind
 from app.store.database import Database
 from app.store.execution_rows import (
@@ -57,12 +58,16 @@ _KINDS: tuple[Kind, ...] = ("wanted", "changed")
 _ADD_AND_NOTIFY = _ADD_ON_POSTGRESQL.returning(*notifications(_KINDS)[1:])
 _USE_KEY = insert(launch_keys)
 _LAUNCHED_WITH = (
-    select(*WHOLE.columns, launch_keys.c.request_digest)
-    .join(launch_keys, launch_keys.c.execution_id == executions.c.id)
+    select(*WHOLE.columns, launch_keys.c.request_digest, launch_keys.c.execution_id)
+    .select_from(launch_keys)
+    .outerjoin(executions, launch_keys.c.execution_id == executions.c.id)
     .where(launch_keys.c.owner == bindparam("of_owner"), launch_keys.c.key == bindparam("of_key"))
 )
-_ENDED = select(executions.c.number, executions.c.node, executions.c.log_complete).where(
-    executions.c.id == bindparam("of_id")
+_ENDED = (
+    select(*(executions.c[name] for name in ("number", "node", "log_complete", "files_purged_at")))
+    .where(executions.c.id == bindparam("of_id"))
+    # Nobody purges it meanwhile; see `purging`.
+    .with_for_update(read=True)
 )
 _SUCCESSOR = select(executions.c.id).where(executions.c.continues == bindparam("of_id"))
 
@@ -288,6 +293,7 @@ class Launches:
 
         Raises:
             Conflict: The key was used for another request.
+            KeyOfPurged: What was launched with it was purged.
         """
         with self._database.read() as connection:
             found = connection.execute(_LAUNCHED_WITH, {"of_owner": used.owner, "of_key": used.key})
@@ -296,7 +302,21 @@ class Launches:
             return None
         if row.request_digest != used.request_digest:
             raise Conflict("This idempotency key was used for another request.")
+        if row.id is None:
+            self._refuse_purged(row.execution_id)
+            return None
         return WHOLE.of(row)
+
+    def _refuse_purged(self, execution_id: str) -> None:
+        """Refuse the key of an execution that was purged; one that was withdrawn has none.
+
+        Raises:
+            KeyOfPurged: It was.
+        """
+        with self._database.read() as connection:
+            for tombstone in tombstones.of_ids(connection, [execution_id]):
+                text = f"{tombstone} Its idempotency key is not used again: launch with another."
+                raise KeyOfPurged(text)
 
     def launched(
         self,
@@ -395,6 +415,8 @@ def _ended(connection: Connection, continued: Continued, successor: str) -> Any:
         raise NotFound("There is no such execution.")
     if not row.log_complete:
         raise Conflict("The execution has not ended.", retry_after_seconds=1)
+    if row.files_purged_at is not None:
+        raise Conflict("The files of the execution were purged, so nothing can go on from it.")
     found = connection.execute(_SUCCESSOR, of_id).scalar()
     if found not in (None, successor):
         raise Superseded(f"The execution goes on in the execution '{found}' already.")

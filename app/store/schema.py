@@ -84,6 +84,13 @@ _Name = String(NAME_LENGTH).with_variant(String(NAME_LENGTH, collation="C"), "po
 # SQLite numbers rows by itself only for a column of exactly this type.
 _Number = BigInteger().with_variant(Integer(), "sqlite")
 
+
+def _where(condition: str) -> dict[str, Any]:
+    """Return the arguments of an index of the rows that fulfil a condition."""
+    plain = condition.replace("= true", "= 1")
+    return {"sqlite_where": text(plain), "postgresql_where": text(condition)}
+
+
 executions = Table(
     "executions",
     metadata,
@@ -132,6 +139,9 @@ executions = Table(
     Column("node", String(255)),
     # Id of the execution from which it goes on; each one goes on in one other at most.
     Column("continues", String(64)),
+    # Since when its log, and its folders, are kept no longer; see `purging`.
+    Column("log_purged_at", Instant),
+    Column("files_purged_at", Instant),
     # Lists filter by these and are ordered by number.
     Index("ix_executions_awf_name", "awf_name", unique=True),
     Index("ix_executions_owner", "owner", "number"),
@@ -160,7 +170,83 @@ executions = Table(
         sqlite_where=text("log_complete = 0"),
         postgresql_where=text("log_complete = false"),
     ),
+    Index("ix_executions_ended", "finished_at", **_where("log_complete = true")),
+    Index(
+        "ix_executions_log_purged_at",
+        "log_purged_at",
+        "finished_at",
+        **_where("log_complete = true"),
+    ),
+    Index(
+        "ix_executions_files_purged_at",
+        "files_purged_at",
+        "finished_at",
+        **_where("log_complete = true"),
+    ),
     sqlite_autoincrement=True,
+)
+
+# What is left of executions that were purged.
+tombstones = Table(
+    "tombstones",
+    metadata,
+    # As the execution had it.
+    Column("number", BigInteger, primary_key=True, autoincrement=False),
+    Column("id", String(64), nullable=False),
+    Column("name", _Name, nullable=False),
+    Column("upstream_id", String(100)),
+    Column("orchestrator", String(64), nullable=False),
+    Column("workflow_id", String(512), nullable=False),
+    Column("owner", String(100), nullable=False),
+    Column("purged_at", Instant, nullable=False),
+    Column("purged_by", String(100), nullable=False),
+    # For the feed of changes; see `counters`.
+    Column("changed", BigInteger, nullable=False),
+    Index("ix_tombstones_id", "id", unique=True),
+    Index("ix_tombstones_name", "name", unique=True),
+    Index("ix_tombstones_upstream_id", "upstream_id"),
+    Index("ix_tombstones_changed", "changed"),
+)
+
+# What is still to be removed of what was purged.
+removals = Table(
+    "removals",
+    metadata,
+    Column("execution", BigInteger, primary_key=True),
+    # One of `purging.Kind`.
+    Column("kind", SmallInteger, primary_key=True),
+    Column("execution_id", String(64), nullable=False),
+    Column("orchestrator", String(64), nullable=False),
+    # Where its files are, if only one machine has them.
+    Column("node", String(255)),
+    # Log entries that are left, the first ones of the log.
+    Column("entries", BigInteger, nullable=False),
+    Column("asked_at", Instant, nullable=False),
+    Index("ix_removals_kind", "kind", "execution"),
+    sqlite_with_rowid=False,
+)
+
+# What one process at a time does, and until when it surely does.
+chores = Table(
+    "chores",
+    metadata,
+    Column("name", String(300), primary_key=True),
+    Column("holder", String(100), nullable=False),
+    Column("held_until", Instant, nullable=False),
+    sqlite_with_rowid=False,
+)
+
+# What takes room on disks, as last measured, of each machine and of the database.
+disk_usage = Table(
+    "disk_usage",
+    metadata,
+    Column("place", String(255), primary_key=True),
+    Column("what", String(32), primary_key=True),
+    Column("size_bytes", BigInteger, nullable=False),
+    # Not all was counted in the time there is for it.
+    Column("is_partial", Boolean, nullable=False),
+    Column("measured_at", Instant, nullable=False),
+    sqlite_with_rowid=False,
 )
 
 # The names of executions whose rows are gone: none of them is ever given again. Whoever deletes an

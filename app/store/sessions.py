@@ -126,6 +126,19 @@ class Sessions:
 
         self._database.write(work)
 
+    def prune(self, idle_seconds: float) -> int:
+        """Remove those that have ended by themselves; return how many there were.
+
+        Args:
+            idle_seconds: After so long without use they end.
+        """
+        moment = now()
+        unused = sessions.c.last_used_at <= moment - timedelta(seconds=idle_seconds)
+        over = or_(sessions.c.expires_at <= moment, unused)
+        return self._database.write(
+            lambda c: c.execute(delete(sessions).where(over)).rowcount, durable=False
+        )
+
     def end(self, id_: str, event: AuditEvent) -> bool:
         """End a session.
 

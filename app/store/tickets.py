@@ -50,6 +50,11 @@ class Tickets:
 
         self._database.write(work, durable=False)  # it is worth nothing after a loss of power
 
+    def prune(self) -> int:
+        """Remove those that are too old; return how many there were."""
+        old = delete(tickets).where(tickets.c.expires_at < now())
+        return self._database.write(lambda c: c.execute(old).rowcount, durable=False)
+
     def take(self, digest: str, subjects: Sequence[str]) -> str | None:
         """Use a ticket up.
 
