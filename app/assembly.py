@@ -5,7 +5,8 @@ Nothing here imports HTTP, so that the other processes stay small.
 
 from __future__ import annotations
 
-from collections.abc import Collection, Mapping
+import uuid
+from collections.abc import Callable, Collection, Mapping
 from functools import partial
 from pathlib import Path
 from pkgutil import resolve_name
@@ -13,14 +14,16 @@ from typing import TYPE_CHECKING, Any
 
 from app.clients.embedded_keys import EmbeddedKeyStore, load_master_key
 from app.clients.key_store import KeyStore
-from app.clients.orchestrator import Context, bound_to_node
+from app.clients.orchestrator import Context, Orchestrator, bound_to_node, with_files
 from app.clients.registry import create_orchestrators, options_class
 from app.clients.sealing import Sealing
 from app.concurrency import make_pool
 from app.conductor import Conductor, connections_for, this_node
 from app.engine.compiled import make_compiler
 from app.engine.importing import DefinitionImporter
+from app.engine.launchers.run_as import find_account
 from app.errors import ConfigError
+from app.housekeeping import Housekeeping, Machine
 from app.identity.key_directory import ApiKeyDirectory
 from app.identity.registry import authenticator_class
 from app.identity.users import UserDirectory
@@ -29,12 +32,19 @@ from app.services.audit import Audit, Origin
 from app.settings import Settings, load_settings
 from app.store.api_keys import ApiKeys
 from app.store.audit import AuditLog
+from app.store.chores import Chores
+from app.store.conductors import Conductors, Node
 from app.store.database import Database
+from app.store.disk import DiskUsage
+from app.store.ends import EndsTold
 from app.store.keys import SealedKeys
+from app.store.purging import Purging
+from app.store.sessions import Sessions
 from app.store.signing_keys import SigningKeys
 from app.store.slaves import Slaves
 from app.store.steering import SteeredExecutions
 from app.store.stranded import StrandedExecutions
+from app.store.tickets import Tickets
 from app.store.uploads import UploadedDefinitions
 from app.store.users import Users
 
@@ -117,10 +127,45 @@ def create_conductor(settings: Settings) -> Conductor:
         AuditLog(database).prune, settings.audit.keep_days, settings.audit.max_events
     )
     forget_slaves = partial(Slaves(database).forget, settings.load.forget_slaves)
+    prunes: dict[str, Callable[[], int]] = {
+        "audited events": prune_audit,
+        "slaves that are away": forget_slaves,
+        "expired tickets": Tickets(database).prune,
+        "ended sessions": partial(Sessions(database).prune, settings.api.auth.sessions.idle),
+        "notes of who was told of an end": EndsTold(database).prune,
+    }
+    node = this_node(settings.data_dir)
+    housekeeping = make_housekeeping(settings, database, orchestrators, node)
     return Conductor(
-        database, orchestrators, settings.conductor, this_node(settings.data_dir),
-        {"audited events": prune_audit, "slaves that are away": forget_slaves},
+        database, orchestrators, settings.conductor, node, prunes, housekeeping=housekeeping.run
+    )
+
+
+def make_housekeeping(
+    settings: Settings, database: Database, orchestrators: Mapping[str, Orchestrator], node: Node
+) -> Housekeeping:
+    """Build what removes what is kept no longer.
+
+    Args:
+        settings: All of them.
+        database: The store.
+        orchestrators: The orchestrators by name.
+        node: The machine whose folders it looks after.
+    """
+    heritage = partial(Conductors(database).heritage, node, settings.conductor.lease)
+    account = find_account(settings.engine.run_as, settings.engine.run_as_dir)
+    machine = Machine(
+        node.name, lambda: [node.name, *heritage()],
+        account.executions_dir if account else settings.executions_dir,
     )  # fmt: skip
+    return Housekeeping(
+        Purging(database, with_files(orchestrators)),
+        orchestrators,
+        settings.retention,
+        machine,
+        chores=Chores(database, f"{node.name} {uuid.uuid4().hex[:12]}"),
+        usage=DiskUsage(database),
+    )
 
 
 def executions_by_node(
@@ -132,6 +177,13 @@ def executions_by_node(
     bound = bound_to_node(orchestrators)
     stranded = StrandedExecutions(database, bound, settings.conductor.lease)
     return SteeredExecutions(database), stranded, database
+
+
+def purging_of(settings: Settings) -> tuple[Purging, Database]:
+    """Open what has ended, for whoever purges it from the command line."""
+    database = Database(settings.database_url)
+    orchestrators = create_orchestrators(Context(settings, database))
+    return Purging(database, with_files(orchestrators)), database
 
 
 def definition_importer(settings: Settings) -> tuple[DefinitionImporter, Database]:

@@ -18,6 +18,7 @@ from collections import Counter, deque
 from collections.abc import Callable, Collection, Mapping
 from dataclasses import dataclass, field
 from datetime import timedelta
+from functools import partial
 from pathlib import Path
 
 import structlog
@@ -243,6 +244,7 @@ class Conductor:
         node: This machine and its data folder; see :func:`this_node`.
         prunes: What else is removed every now and then because it is old: what it is, and what
             removes it and returns how many there were.
+        housekeeping: Runs beside the work until its event is set.
     """
 
     def __init__(
@@ -252,6 +254,8 @@ class Conductor:
         settings: ConductorSettings,
         node: Node,
         prunes: Mapping[str, Callable[[], int]] | None = None,
+        *,
+        housekeeping: Callable[[threading.Event], None] | None = None,
     ) -> None:
         self._orchestrators = orchestrators
         self._settings = settings
@@ -266,6 +270,7 @@ class Conductor:
         self._stranded = StrandedExecutions(database, self._bound, settings.lease)
         unused = UnusedDefinitions(database)
         self._prunes = {"unused definitions": unused.prune, **(prunes or {})}
+        self._housekeeping = housekeeping
         self._forget_due = -math.inf
         self._drivers: dict[str, _Driver] = {}
         self._lock = threading.Lock()
@@ -298,6 +303,9 @@ class Conductor:
             for i in range(self._settings.threads)
         ]
         threads.append(threading.Thread(target=self._keep_alive, name="heartbeat"))
+        if self._housekeeping is not None:
+            keeping = partial(self._housekeeping, self._stopping)
+            threads.append(threading.Thread(target=keeping, name="housekeeping"))
         for thread in threads:
             thread.start()
         log.info("conductor started", id=self._id, node=self._node.name)

@@ -16,7 +16,7 @@ from werkzeug.middleware.proxy_fix import ProxyFix
 
 from app.assembly import DIALECTS, embedded_keys, import_dialect, make_sealing
 from app.clients.key_store import KeyStore
-from app.clients.orchestrator import Context, bound_to_node
+from app.clients.orchestrator import Context, bound_to_node, with_files
 from app.clients.registry import create_orchestrators
 from app.concurrency import make_pool
 from app.domain import Role
@@ -43,6 +43,7 @@ from app.services.adoption import AdoptionService
 from app.services.api_keys import ApiKeyService
 from app.services.audit import Audit
 from app.services.bundle import Services
+from app.services.disk_figures import DiskFigures
 from app.services.events import EventService
 from app.services.execution_figures import ExecutionFigures
 from app.services.executions import ExecutionService
@@ -57,6 +58,7 @@ from app.services.logs import LogService
 from app.services.nodes import NodeService
 from app.services.numbers import NumberChecker
 from app.services.places import Places
+from app.services.purging import PurgeService
 from app.services.rate_limits import RateLimits
 from app.services.reads import ExecutionReads
 from app.services.repeats import Repeats
@@ -82,11 +84,13 @@ from app.store.audit import AuditLog
 from app.store.changes import Changes
 from app.store.conductors import Conductors
 from app.store.database import Database
+from app.store.disk import DiskUsage
 from app.store.ends import EndsTold
 from app.store.executions import Executions
 from app.store.journal import Journal
 from app.store.keys import SshKeys
 from app.store.launches import Launches
+from app.store.purging import Purging
 from app.store.sessions import Sessions
 from app.store.signing_keys import SigningKeys
 from app.store.standing import StandingWorkflows
@@ -241,6 +245,7 @@ def _services(
     metrics.registry.register(LoadFigures(orchestrators, records))
     standings = ExecutionStandings(database, settings.conductor.lease)
     metrics.registry.register(ExecutionFigures(standings))
+    metrics.registry.register(DiskFigures(DiskUsage(database)))
     metrics.waiting.set_function(lambda: changes.waiting)
     metrics.key_store_token.set_function(lambda: key_store.token_ttl_seconds or 0.0)
     launching = LaunchService(
@@ -286,6 +291,7 @@ def _services(
             heartbeat_seconds=settings.streams.heartbeat,
         ),
         steering=steering,
+        purging=PurgeService(Purging(database, with_files(orchestrators)), service),
         tasks=tasks,
         logs=LogService(
             service,

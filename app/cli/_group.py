@@ -24,6 +24,7 @@ _COMMANDS = {
     "master": "Run the whole service on this machine, as 'serve' does.",
     "migrate": "Bring the database to this version.",
     "openapi": "Print the OpenAPI document.",
+    "purge": "Remove for good what has ended.",
     "serve": "Run the whole service on this machine.",
     "slave": "Run virtual users for a master.",
     "user": "Add, change and remove users.",

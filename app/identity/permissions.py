@@ -15,6 +15,7 @@ _USER: Final = frozenset(
         Permission.EXECUTIONS_READ,
         Permission.EXECUTIONS_CANCEL,
         Permission.EXECUTIONS_STEER,
+        Permission.EXECUTIONS_PURGE,
         Permission.KEYS_READ,
         Permission.KEYS_WRITE,
         Permission.PASSWORD_WRITE,
@@ -53,6 +54,7 @@ MEANINGS: Final[Mapping[Permission, str]] = {
     Permission.EXECUTIONS_READ: "Read executions, their tasks, outputs and logs.",
     Permission.EXECUTIONS_CANCEL: "Cancel executions.",
     Permission.EXECUTIONS_STEER: "Pause, resume and retry executions.",
+    Permission.EXECUTIONS_PURGE: "Remove executions that have ended, for good.",
     Permission.TASKS_STEER: "Start, stop and restart single tasks.",
     Permission.EXECUTIONS_ABANDON: "End an execution by decree that nothing else ends.",
     Permission.EXECUTIONS_SHARED: "See the executions of others of a workflow whose orchestrator "

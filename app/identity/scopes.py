@@ -22,6 +22,7 @@ _OWN: Final[Mapping[str, frozenset[Permission]]] = {
     "executions:read": _SIGHT | {Permission.EXECUTIONS_READ},
     "executions:cancel": _SIGHT | {Permission.EXECUTIONS_CANCEL},
     "executions:steer": _SIGHT | {Permission.EXECUTIONS_STEER, Permission.TASKS_STEER},
+    "executions:purge": _SIGHT | {Permission.EXECUTIONS_PURGE},
     "keys:read": frozenset({Permission.KEYS_READ}),
     "keys:write": frozenset({Permission.KEYS_WRITE}),
     "nodes:read": frozenset({Permission.NODES_READ}),

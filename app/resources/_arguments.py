@@ -74,6 +74,15 @@ class ArgumentsSchema(ma.Schema):
         return {field.data_key or name for name, field in self.load_fields.items()}
 
 
+class EndArgsSchema(ArgumentsSchema):
+    """What is to become of an execution that is deleted."""
+
+    purge = ma.fields.Boolean(
+        load_default=False,
+        metadata={"description": "Remove one that has ended, for good, instead"},
+    )
+
+
 def lookalike(name: str, known: Collection[str]) -> str | None:
     """Find the known name that a name was probably meant to be.
 

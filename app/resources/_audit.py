@@ -39,6 +39,11 @@ def current_origin() -> Origin:
     return Origin(g.get("identity"), request.remote_addr, g.get("request_id"))
 
 
+def act_as(action: str) -> None:
+    """Note what the current request does, where that is not what its endpoint declares."""
+    g.action = action
+
+
 def note_cause(error: Exception) -> None:
     """Note why the current request fails."""
     g.cause = error
@@ -62,7 +67,8 @@ def audit_request(audit: Audit, response: Response) -> None:
     detail = f"{request.method} {request.path} answered {response.status_code}"
     if isinstance(cause, SlipwayError):
         detail = f"{detail} {cause.code}"
-    audit.record(audit.event(declared.action or _OTHER, target, result=result, detail=detail))
+    action = g.get("action") or declared.action or _OTHER
+    audit.record(audit.event(action, target, result=result, detail=detail))
 
 
 def _record_sign_in(audit: Audit, cause: Exception | None) -> None:
@@ -103,8 +109,8 @@ def _by_ids(address: str) -> str:
 
 def _id_of(name: str) -> str:
     with suppress(SlipwayError):  # the store may be what fails
-        for execution in services().executions.known_as(name):
-            return execution.id
+        for id_ in services().executions.ids_known_as(name):
+            return id_
     return name
 
 

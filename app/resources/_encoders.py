@@ -29,6 +29,7 @@ from app.services.follow import (
     Expired,
     Heartbeat,
     Moved,
+    Removed,
     StatusChanged,
 )
 from app.services.stretches import Stretch
@@ -50,7 +51,7 @@ class Ready:
 
 _LINE_ENDS = tuple((end.encode(), b"\\u%04x" % ord(end)) for end in "\x85\u2028\u2029")
 
-Told = StatusChanged | Dropped | Ended | Moved | Expired
+Told = StatusChanged | Dropped | Ended | Moved | Expired | Removed
 """The events that have a name and fields."""
 End = Ended | Moved | Expired
 """The events after which nothing comes."""

@@ -19,6 +19,7 @@ from app.services.logs import LogService
 from app.services.nodes import NodeService
 from app.services.numbers import NumberChecker
 from app.services.places import Places
+from app.services.purging import PurgeService
 from app.services.rate_limits import RateLimits
 from app.services.sessions import SessionService
 from app.services.slave_hub import SlaveHub
@@ -54,6 +55,7 @@ class Services:
     submissions: SubmissionService
     submitted: SubmittedService
     steering: SteeringService
+    purging: PurgeService
     tasks: TaskService
     standing: StandingService
     standing_follow: StandingFollowService

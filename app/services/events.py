@@ -3,14 +3,22 @@
 from __future__ import annotations
 
 from collections import OrderedDict, deque
-from collections.abc import Collection, Generator, Iterator
+from collections.abc import Collection, Generator, Iterable, Iterator
 from itertools import islice
 from threading import Lock
 
-from app.domain import ExecutionStatus, ExecutionSummary, Identity
+from app.domain import ExecutionStatus, ExecutionSummary, Identity, Tombstone
 from app.errors import NotAuthenticated
-from app.services.access import Access, Caller
-from app.services.follow import Event, Expired, Heartbeat, Moved, Rhythm, StatusChanged
+from app.services.access import Access, Caller, is_theirs
+from app.services.follow import (
+    Event,
+    Expired,
+    Heartbeat,
+    Moved,
+    Removed,
+    Rhythm,
+    StatusChanged,
+)
 from app.services.idle import Idle
 from app.services.turns import Turns
 from app.store.changes import Changes
@@ -50,7 +58,7 @@ class EventService:
         self._heartbeat_seconds = heartbeat_seconds
         self._access = access
         self._lock = Lock()
-        self._recent: deque[ExecutionSummary] = deque(maxlen=_REMEMBERED)
+        self._recent: deque[StatusChanged | Removed] = deque(maxlen=_REMEMBERED)
         self._count = 0
         self._known: OrderedDict[str, ExecutionStatus] = OrderedDict()
         changes.observe(self._on_change)
@@ -73,10 +81,10 @@ class EventService:
                 yield StatusChanged(execution)
             while not self._changes.closing and position is not None:
                 fresh, position = self._since(position)
-                for execution in fresh:
-                    if self._access.lists(execution, watch.identity):
+                for event in fresh:
+                    if is_theirs(event.execution.owner, watch.identity):
                         self._take_turn(watch.identity)
-                        yield StatusChanged(execution)
+                        yield event
                         rhythm.spoke()
                 try:
                     watch.check()
@@ -103,7 +111,7 @@ class EventService:
             full = len(some) == _READ
             after = some[-1].number if some else after
 
-    def _since(self, position: int) -> tuple[list[ExecutionSummary], int | None]:
+    def _since(self, position: int) -> tuple[list[StatusChanged | Removed], int | None]:
         """Return the changes from a position on, and the next position; None when some are lost."""
         with self._lock:
             number = self._count - position
@@ -119,7 +127,9 @@ class EventService:
         if ids is None:
             self._lose()
         else:
-            self._tell(self._executions.get_many(ids))
+            changed = self._executions.get_many(ids)
+            gone = set(ids) - {execution.id for execution in changed}
+            self._tell(changed, self._executions.purged(gone) if gone else ())
 
     def _lose(self) -> None:
         """End all streams, so that readers begin again: changes were lost."""
@@ -129,12 +139,14 @@ class EventService:
         self._known.clear()
         self._changes.publish([_TOPIC])
 
-    def _tell(self, changed: Collection[ExecutionSummary]) -> None:
-        news = [e for e in changed if self._known.get(e.id) is not e.status]
+    def _tell(self, changed: Iterable[ExecutionSummary], purged: Iterable[Tombstone] = ()) -> None:
+        fresh = [e for e in changed if self._known.get(e.id) is not e.status]
+        news: list[StatusChanged | Removed] = [StatusChanged(each) for each in fresh]
+        news += [Removed(each) for each in purged]
         with self._lock:
             self._recent.extend(news)
             self._count += len(news)
-        for execution in news:
+        for execution in fresh:
             self._known[execution.id] = execution.status
             self._known.move_to_end(execution.id)
         while len(self._known) > _REMEMBERED:

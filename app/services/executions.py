@@ -9,10 +9,10 @@ from contextlib import suppress
 from datetime import timedelta
 
 from app.caching import LruCache
-from app.domain import Execution, ExecutionFilter, ExecutionSummary, Identity, Task
-from app.errors import NotFound
+from app.domain import Execution, ExecutionFilter, ExecutionSummary, Identity, Task, Tombstone
+from app.errors import NotFound, Purged
 from app.execution_names import ID_PATTERN, is_name
-from app.services.access import Access
+from app.services.access import Access, is_theirs
 from app.services.adoption import AdoptionService
 from app.services.places import Places
 from app.services.reads import ExecutionReads
@@ -23,6 +23,17 @@ from app.store.executions import Executions
 # What can be an id at all; rubbish never reaches the store or an orchestrator.
 _ID = re.compile(ID_PATTERN)
 _NAMED_BYTES = 1024 * 1024
+
+
+def require_log(execution: Execution) -> None:
+    """Make sure that the entries of an execution are kept.
+
+    Raises:
+        Purged: They were removed.
+    """
+    if execution.log_purged_at is not None:
+        moment = f"{execution.log_purged_at:%Y-%m-%dT%H:%M:%SZ}"
+        raise Purged(f"The log of the execution was purged on {moment}; the execution is kept.")
 
 
 class ExecutionService:
@@ -74,6 +85,7 @@ class ExecutionService:
 
         Raises:
             NotFound: There is none that this user may know of.
+            Purged: There was one of theirs.
             UpstreamError: An orchestrator would have to be asked, and does not answer.
         """
         known = self.known_as(execution_id)
@@ -81,6 +93,7 @@ class ExecutionService:
             known = [execution for execution in known if execution.orchestrator in among]
         if known:
             return self._visible(known, identity)
+        self._refuse_purged(execution_id, identity, among)
         if among is not None or is_name(execution_id) or not _ID.fullmatch(execution_id):
             raise NotFound("There is no such execution.")
         return self._adoption.adopt(execution_id, identity)
@@ -100,6 +113,32 @@ class ExecutionService:
             return [self._reads.get(id_)]
         except NotFound:
             return self._executions.known_upstream_as(reference)
+
+    def ids_known_as(self, reference: str) -> list[str]:
+        """List the ids that a reference stands for, those of what was purged among them."""
+        known = [execution.id for execution in self.known_as(reference)]
+        return known or [tombstone.id for tombstone in self._purged_as(reference)]
+
+    def _purged_as(self, reference: str) -> list[Tombstone]:
+        if not is_name(reference) and not _ID.fullmatch(reference):
+            return []
+        return self._executions.purged_as(reference)
+
+    def _refuse_purged(
+        self, reference: str, identity: Identity, among: Collection[str] | None
+    ) -> None:
+        """Say that an execution was purged, before anybody looks for it elsewhere.
+
+        Raises:
+            Purged: It was theirs to see.
+            NotFound: It was not.
+        """
+        for tombstone in self._purged_as(reference):
+            if among is not None and tombstone.orchestrator not in among:
+                continue
+            if is_theirs(tombstone.owner, identity):
+                raise Purged(str(tombstone))
+            raise NotFound("There is no such execution.")
 
     def _id_named(self, name: str) -> str | None:
         known = self._named.get(name)

@@ -14,10 +14,18 @@ from functools import partial
 
 import structlog
 
-from app.domain import Execution, ExecutionStatus, ExecutionSummary, Identity, Level, Task
-from app.errors import NotAuthenticated, NotFound, UpstreamError
+from app.domain import (
+    Execution,
+    ExecutionStatus,
+    ExecutionSummary,
+    Identity,
+    Level,
+    Task,
+    Tombstone,
+)
+from app.errors import NotAuthenticated, NotFound, Purged, UpstreamError
 from app.services.access import Access, Caller, Watch
-from app.services.executions import ExecutionService
+from app.services.executions import ExecutionService, require_log
 from app.services.follow_notes import FollowNotes
 from app.services.idle import Idle, waited
 from app.services.reads import ExecutionReads
@@ -93,7 +101,14 @@ class Expired:
     reason: str
 
 
-Event = Batch | StatusChanged | Dropped | Changed | Heartbeat | Ended | Moved | Expired
+@dataclass(frozen=True, slots=True)
+class Removed:
+    """An execution was purged: nobody can ask for it any more."""
+
+    execution: Tombstone
+
+
+Event = Batch | StatusChanged | Dropped | Changed | Heartbeat | Ended | Moved | Expired | Removed
 
 
 @dataclass(frozen=True, slots=True)
@@ -234,9 +249,11 @@ class _Follower:
         self._watch = watch
         self._rhythm = Rhythm(service.settings.heartbeat)
         self._execution = get(watch.identity)
+        require_log(self._execution)
         self._owner = watch.identity.username
         self._position, self._skip = self._begin(query)
         self._caught_up = False
+        self._stretched = False
 
     def _begin(self, query: FollowQuery) -> tuple[int, int]:
         """Find the place to begin at, and how many entries to pass over from there."""
@@ -266,6 +283,8 @@ class _Follower:
                     yield event
                     if not isinstance(event, Changed | Idle):
                         self._rhythm.spoke()
+            except Purged as exc:
+                yield Expired(exc.message)
             except UpstreamError as exc:
                 log.warning("stream broke off", execution=self._execution.id, error=exc.message)
                 yield Moved(self._position)
@@ -274,6 +293,7 @@ class _Follower:
         # Again, since only from the subscription on nothing is missed.
         self._watch.renew()
         execution = self._get(self._watch.identity)
+        require_log(execution)
         yield StatusChanged(execution)
         shown, woken = execution.status, False
         while True:
@@ -286,6 +306,7 @@ class _Follower:
                 yield Changed(execution)
             last = self._last(execution)
             if last is not None:
+                self._require_whole(execution)
                 yield last
                 return
             # Woken by a change, by the time of a heartbeat or of a check, or by the service's end.
@@ -297,6 +318,15 @@ class _Follower:
                 yield Heartbeat()
             if woken or self._changes.closing:
                 execution = self._service.reads.latest(execution.id)
+
+    def _require_whole(self, execution: Execution) -> None:
+        """Make sure that what took several stretches to read was there all the while.
+
+        Raises:
+            Purged: It was removed meanwhile.
+        """
+        if self._stretched:
+            require_log(self._service.reads.get(execution.id))
 
     def _note(self, execution: Execution) -> None:
         if not execution.status.final:
@@ -319,6 +349,7 @@ class _Follower:
             if batch.entries:
                 yield batch
             if self._position < execution.log_total:
+                self._stretched = True
                 with self._stretches.turns.turn(self._owner):
                     # Reading takes a turn by itself, but writing has to be paid for as well, above
                     # all where others had read the stretch already.

@@ -10,7 +10,7 @@ from functools import partial
 from app.domain import ALL_LEVELS, Execution, ExecutionStatus, Identity, Level
 from app.errors import FieldError, InvalidRequest
 from app.services.access import Access
-from app.services.executions import ExecutionService
+from app.services.executions import ExecutionService, require_log
 from app.services.follow_notes import FollowNotes
 from app.services.idle import Idle
 from app.services.places import Places
@@ -182,6 +182,7 @@ class LogService:
 
         Raises:
             NotFound: There is no such execution for this user.
+            Purged: There was one, or its log was removed.
             NotAuthenticated: The credential ceased to hold while the request waited.
             InvalidRequest: The wait is longer than the service allows.
             LimitExceeded: Too many wait already.
@@ -194,6 +195,7 @@ class LogService:
             execution = self._service.get(execution_id, identity)
             if execution.id != execution_id:
                 return (yield from self.steps(execution.id, identity, query, address))
+            require_log(execution)
             query = self._placed(execution, query, identity)
             again = self._asks_again(execution, query, identity, address)
             if query.timeout_seconds <= 0 or (
@@ -217,6 +219,7 @@ class LogService:
                         self._service.get(execution_id, watch.identity)
                     read = self._reads.latest if woken or self._changes.closing else self._reads.get
                     execution = read(execution_id)
+                    require_log(execution)
             return self._read(execution, query, identity)
 
     def text(self, execution_id: str, identity: Identity, query: LogQuery) -> LogText | LogPart:
@@ -224,8 +227,10 @@ class LogService:
 
         Raises:
             NotFound: There is no such execution for this user.
+            Purged: There was one, or its log was removed.
         """
         execution = self._service.get(execution_id, identity)
+        require_log(execution)
         query, owner = self._placed(execution, query, identity), identity.username
         if query.start == 0 and query.size < 0 and query.task is None:
             return LogText(self._stretches, execution, query.levels, owner)

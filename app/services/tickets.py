@@ -82,10 +82,9 @@ class TicketService:
             NotAuthenticated: It is wrong, too old, used, or for something else; or the credential
                 with which it was asked for does not hold any more.
         """
-        known = [] if subject == EVENTS else self._service.known_as(subject)
-        subjects = [execution.id for execution in known] or [subject]
+        known = [] if subject == EVENTS else self._service.ids_known_as(subject)
         use = self._tickets.look if keep else self._tickets.take
-        written = use(_digest(ticket), subjects)
+        written = use(_digest(ticket), known or [subject])
         if written is None:
             raise NotAuthenticated("The ticket is wrong, too old, or was used already.")
         return self._access.recheck(read_identity(written))

@@ -23,6 +23,10 @@ Range = validate.Range
 OneOf = validate.OneOf
 """What options need that are declared where marshmallow may not be imported."""
 
+FOREVER = "forever"
+_DAYS = re.compile(r"([0-9]{1,6}(?:\.[0-9]{1,3})?)d")
+_DAY_SECONDS = 24 * 3600.0
+"""What ``d`` stands for, which Go's durations lack."""
 _DECIMAL = re.compile(r"[+-]?[0-9]{1,30}")
 
 
@@ -53,6 +57,18 @@ class Duration(fields.Field[float]):
         if seconds < self._at_least:
             raise ValidationError(f"must be at least {format_duration(self._at_least)}")
         return seconds
+
+
+class Keeping(Duration):
+    """How long something is kept: a duration, which may be in days (``90d``), or ``forever``."""
+
+    def _deserialize(self, value: Any, attr: Any, data: Any, **kwargs: Any) -> Any:
+        if value == FOREVER:
+            return None
+        days = _DAYS.fullmatch(str(value))
+        if days is None:
+            return super()._deserialize(value, attr, data, **kwargs)
+        return float(days[1]) * _DAY_SECONDS
 
 
 class WholeNumber(fields.Integer):

@@ -13,9 +13,21 @@ from app.cores import usable_cores
 from app.domain import USERNAME, Role
 from app.settings.edge import CorsSettings, TlsSettings, check_network
 from app.settings.limits import QuotasSettings, RateLimitSettings
-from app.settings.schema import Duration, EnumWord, OneOrMore, WholeNumber, Word, section, setting
+from app.settings.schema import (
+    FOREVER,
+    Duration,
+    EnumWord,
+    Keeping,
+    OneOrMore,
+    WholeNumber,
+    Word,
+    section,
+    setting,
+)
 
 _MIB = 1024 * 1024
+_FOREVER = {"default_text": FOREVER}
+_THIRTY_DAYS = 30 * 24 * 3600.0
 LONGEST_TOKEN_SECONDS = 3600.0
 """No token of the service's own lives longer."""
 MOST_WEB_PROCESSES = 4
@@ -610,6 +622,28 @@ class AuditSettings:
 
 
 @dataclass(frozen=True)
+class RetentionSettings:
+    """How long what has ended is kept; nothing that has not ended is ever removed."""
+
+    executions: float | None = setting(
+        Keeping(allow_none=True, metadata=_FOREVER),
+        "How long an execution is kept after its end, with its log, tasks and files: such as "
+        "`90d`, `12h`, or `forever`. What was purged leaves its id, names, owner and idempotency "
+        "key, none of which is used again.",
+    )
+    logs: float | None = setting(
+        Keeping(allow_none=True, metadata=_FOREVER),
+        "How long the log of an execution is kept after its end, where that is less.",
+    )
+    work_folders: float | None = setting(
+        Keeping(load_default=_THIRTY_DAYS, allow_none=True, metadata={"default_text": "30d"}),
+        "How long the folder of an execution is kept after its end, where that is less: the files "
+        "of its steps, and their output as it was written. Nothing goes on from an execution "
+        "without it.",
+    )
+
+
+@dataclass(frozen=True)
 class OrchestratorSettings:
     """One orchestrator: its name, its type, and what that type asks for.
 
@@ -654,6 +688,9 @@ class Settings:
     )
     ssh_keys: SshKeySettings = setting(section(SshKeySettings), "SSH keys.")
     audit: AuditSettings = setting(section(AuditSettings), "The audit: who did what.")
+    retention: RetentionSettings = setting(
+        section(RetentionSettings), "How long what has ended is kept."
+    )
     observability: ObservabilitySettings = setting(
         section(ObservabilitySettings), "Logs of the service itself."
     )

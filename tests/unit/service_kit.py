@@ -5,6 +5,7 @@ from __future__ import annotations
 import base64
 import functools
 import hashlib
+import uuid
 from collections.abc import Iterator
 from contextlib import contextmanager
 from copy import deepcopy
@@ -20,7 +21,6 @@ from app.domain import (
     Credential,
     DrivenExecution,
     Execution,
-    ExecutionFilter,
     Identity,
     Observation,
     Role,
@@ -84,9 +84,8 @@ class Service:
             accepted: Whether its orchestrator accepted it.
             more: Other fields of the intent.
         """
-        number = self.store.find(ExecutionFilter())[1]
         values: dict[str, Any] = {
-            "execution_id": f"00000000-0000-4000-8000-{number:012d}",
+            "execution_id": str(uuid.uuid4()),
             "orchestrator": self.settings.orchestrators[0].name,
             "workflow_id": "flow",
             "workflow_name": "Flow",

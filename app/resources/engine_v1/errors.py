@@ -30,6 +30,7 @@ _CODES: Final[Mapping[int, str]] = {
     404: "not_found",
     405: "method_not_allowed",
     409: "conflict",
+    410: "gone",
     412: "precondition_failed",
     429: "rate_limited",
     501: "not_implemented",

@@ -11,6 +11,8 @@ from marshmallow import fields, validate
 from app.domain import ExecutionFilter, ExecutionStatus, Permission
 from app.errors import Conflict, NodesMissing
 from app.resources._api import PAGINATION_HEADER, Page, PageArgsSchema, write_json
+from app.resources._arguments import EndArgsSchema
+from app.resources._audit import act_as
 from app.resources._auth import caller
 from app.resources._context import services
 from app.resources._permissions import permission
@@ -70,7 +72,7 @@ def list_executions(args: dict[str, Any]) -> Any:
 
 @blueprint.route(_EXECUTION, methods=["GET"])
 @blueprint.response(200, ExecutionSchema)
-@blueprint.errors(404, 501, 503)
+@blueprint.errors(404, 410, 501, 503)
 @permission(Permission.EXECUTIONS_READ)
 def get_execution(execution_id: str) -> Any:
     """Get an execution, and what each slave does for it."""
@@ -81,7 +83,7 @@ def get_execution(execution_id: str) -> Any:
 
 @blueprint.route(f"{_EXECUTION}/pause", methods=["POST"])
 @blueprint.response(200, DoneSchema)
-@blueprint.errors(400, 404, 501, 503)
+@blueprint.errors(400, 404, 410, 501, 503)
 @permission(Permission.EXECUTIONS_STEER)
 def pause_execution(execution_id: str) -> Any:
     """Pause an execution: requests under way end, and its clock stands still."""
@@ -95,7 +97,7 @@ def pause_execution(execution_id: str) -> Any:
 
 @blueprint.route(f"{_EXECUTION}/resume", methods=["POST"])
 @blueprint.response(200, DoneSchema)
-@blueprint.errors(400, 404, 501, 503)
+@blueprint.errors(400, 404, 410, 501, 503)
 @permission(Permission.EXECUTIONS_STEER)
 def resume_execution(execution_id: str) -> Any:
     """Let a paused execution go on where it stood."""
@@ -108,7 +110,7 @@ def resume_execution(execution_id: str) -> Any:
 @blueprint.route(f"{_EXECUTION}/scale", methods=["POST"])
 @blueprint.arguments(ScaleSchema)
 @blueprint.response(200, DoneSchema)
-@blueprint.errors(400, 404, 413, 415, 501, 503)
+@blueprint.errors(400, 404, 410, 413, 415, 501, 503)
 @permission(Permission.EXECUTIONS_STEER, action="executions:scale")
 def scale_execution(body: dict[str, Any], execution_id: str) -> Any:
     """Change the number of virtual users of an execution that runs or is paused."""
@@ -119,12 +121,21 @@ def scale_execution(body: dict[str, Any], execution_id: str) -> Any:
 
 
 @blueprint.route(_EXECUTION, methods=["DELETE"])
+@blueprint.arguments(EndArgsSchema, location="query")
 @blueprint.response(200, DoneSchema)
-@blueprint.errors(400, 404, 501, 503)
+@blueprint.errors(400, 404, 410, 501, 503)
 @permission(Permission.EXECUTIONS_CANCEL)
-def stop_execution(execution_id: str) -> Any:
-    """Stop an execution: requests under way are cut after two seconds."""
+def stop_execution(args: dict[str, Any], execution_id: str) -> Any:
+    """Stop an execution: requests under way are cut after two seconds.
+
+    With `purge=true` one that has ended is removed for good, with its metrics and its log.
+    """
     execution = execution_of(execution_id)
+    if args["purge"]:
+        act_as(Permission.EXECUTIONS_PURGE)
+        with failing_as("purge_failed"):
+            services().purging.purge(execution.id, caller())
+        return done("Execution purged successfully")
     with failing_as("stop_failed"):
         if execution.status.final:  # which for one that was cancelled the service lets pass
             raise Conflict("The execution has ended already.")
@@ -134,7 +145,7 @@ def stop_execution(execution_id: str) -> Any:
 
 @blueprint.route(f"{_EXECUTION}/metrics", methods=["GET"])
 @blueprint.response(200, MetricsSchema)
-@blueprint.errors(404, 501, 503)
+@blueprint.errors(404, 410, 501, 503)
 @permission(Permission.EXECUTIONS_READ)
 def get_metrics(execution_id: str) -> Any:
     """Get what an execution has done so far."""

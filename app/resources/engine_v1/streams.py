@@ -45,7 +45,7 @@ class MetricsMessages(WebSocketEncoder):
 
 @blueprint.route(_WS, methods=["GET"])
 @blueprint.response(101, description="A WebSocket: JSON messages with the metrics")
-@blueprint.errors(400, 404, 429, 501, 503)
+@blueprint.errors(400, 404, 410, 429, 501, 503)
 @permission(Permission.EXECUTIONS_READ, ticket=True)
 def follow_metrics(execution_id: str) -> Response:
     """Follow the metrics of an execution: a message at once, one each second, and a last one.

@@ -20,10 +20,19 @@ from app.resources._encoders import (
 )
 from app.resources.root.forms import Form
 from app.resources.root.serialisers.entries import entry_json
-from app.resources.root.serialisers.executions import event_json, status_json
+from app.resources.root.serialisers.executions import event_json, purged_json, status_json
 from app.resources.root.serialisers.tasks import task_json
 from app.resources.root.statuses import status_and_state, status_word
-from app.services.follow import Changed, Dropped, Ended, Event, Expired, Moved, StatusChanged
+from app.services.follow import (
+    Changed,
+    Dropped,
+    Ended,
+    Event,
+    Expired,
+    Moved,
+    Removed,
+    StatusChanged,
+)
 from app.services.logs import LogPage
 from app.services.turns import Turn
 
@@ -52,6 +61,8 @@ class _RootWords:
                 return "moved", {"after": following - 1}
             case Expired(reason):
                 return "expired", {"reason": reason}
+            case Removed(tombstone):
+                return "purged", purged_json(tombstone)
 
 
 class _EventWords(_RootWords):

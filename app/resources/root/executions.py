@@ -32,7 +32,8 @@ from app.resources._api import (
     only_document,
     write_json,
 )
-from app.resources._arguments import ArgumentsSchema
+from app.resources._arguments import ArgumentsSchema, EndArgsSchema
+from app.resources._audit import act_as
 from app.resources._auth import caller
 from app.resources._conditional import tag_of
 from app.resources._context import services
@@ -174,7 +175,7 @@ def list_executions(args: dict[str, Any]) -> Any:
 )
 @blueprint.arguments(WaitArgsSchema, location="query")
 @only_document(blueprint.response(200, {"oneOf": [ExecutionSchema, ExecutionStatusSchema]}))
-@blueprint.errors(404, 429, *UPSTREAM)
+@blueprint.errors(404, 410, 429, *UPSTREAM)
 @cost(is_poll=waits_by("wait", by_default=False))
 @permission(Permission.EXECUTIONS_READ)
 def get_execution(args: dict[str, Any], execution_id: str) -> Any:
@@ -197,11 +198,22 @@ def get_execution(args: dict[str, Any], execution_id: str) -> Any:
 @blueprint.route(
     "/executions/<string:execution_id>", methods=["DELETE"], parameters=execution_parameter()
 )
+@blueprint.arguments(EndArgsSchema, location="query")
 @blueprint.response(202, description="The end was asked for")
-@blueprint.errors(404, 409, *UPSTREAM)
+@blueprint.alt_response(204, description="It is purged")
+@blueprint.errors(404, 410, 409, *UPSTREAM)
 @permission(Permission.EXECUTIONS_CANCEL)
-def cancel_execution(execution_id: str) -> Response:
-    """Cancel an execution; asking twice is fine."""
+def cancel_execution(args: dict[str, Any], execution_id: str) -> Response:
+    """Cancel an execution; asking twice is fine. One that has ended can be purged.
+
+    With `purge=true` its log, tasks, outputs and files are removed for good: from then on it
+    answers 410 to its owner and to operators, and 404 to all others. That needs the permission
+    `executions:purge` beside.
+    """
+    if args["purge"]:
+        act_as(Permission.EXECUTIONS_PURGE)
+        services().purging.purge(execution_id, caller())
+        return empty(204)
     services().steering.cancel(execution_id, caller())
     return empty(202)
 
@@ -210,7 +222,7 @@ def cancel_execution(execution_id: str) -> Response:
     "/executions/<string:execution_id>/pause", methods=["POST"], parameters=execution_parameter()
 )
 @blueprint.response(202, description="The pause was asked for")
-@blueprint.errors(404, 409, 501, *UPSTREAM)
+@blueprint.errors(404, 410, 409, 501, *UPSTREAM)
 @permission(Permission.EXECUTIONS_STEER)
 def pause_execution(execution_id: str) -> Response:
     """Pause an execution; asking twice is fine."""
@@ -222,7 +234,7 @@ def pause_execution(execution_id: str) -> Response:
     "/executions/<string:execution_id>/resume", methods=["POST"], parameters=execution_parameter()
 )
 @blueprint.response(202, description="The end of the pause was asked for")
-@blueprint.errors(404, 409, 501, *UPSTREAM)
+@blueprint.errors(404, 410, 409, 501, *UPSTREAM)
 @permission(Permission.EXECUTIONS_STEER)
 def resume_execution(execution_id: str) -> Response:
     """Resume a paused execution."""
@@ -234,7 +246,7 @@ def resume_execution(execution_id: str) -> Response:
     "/executions/<string:execution_id>/abandon", methods=["POST"], parameters=execution_parameter()
 )
 @blueprint.response(204, description="It has failed, by decree")
-@blueprint.errors(404, 409, *UPSTREAM)
+@blueprint.errors(404, 410, 409, *UPSTREAM)
 @permission(Permission.EXECUTIONS_ABANDON)
 def abandon_execution(execution_id: str) -> Response:
     """End an execution that nothing else ends, whatever still runs of it."""
@@ -246,7 +258,7 @@ def abandon_execution(execution_id: str) -> Response:
     "/executions/<string:execution_id>/tasks", methods=["GET"], parameters=execution_parameter()
 )
 @blueprint.response(200, TaskListSchema)
-@blueprint.errors(404, *UPSTREAM)
+@blueprint.errors(404, 410, *UPSTREAM)
 @permission(Permission.EXECUTIONS_READ)
 def list_tasks(execution_id: str) -> Any:
     """List the tasks of an execution, in the order of the workflow."""
@@ -259,7 +271,7 @@ def list_tasks(execution_id: str) -> Any:
     parameters=execution_parameter(),
 )
 @blueprint.response(200, TaskSchema)
-@blueprint.errors(404, *UPSTREAM)
+@blueprint.errors(404, 410, *UPSTREAM)
 @permission(Permission.EXECUTIONS_READ)
 def get_task(execution_id: str, name: str) -> Any:
     """Get one task of an execution."""

@@ -40,7 +40,7 @@ class MetricsArgsSchema(ArgumentsSchema):
 )
 @blueprint.arguments(ScaleSchema)
 @blueprint.response(202, description="Another number was asked for")
-@blueprint.errors(400, 404, 409, 413, 415, 422, 501, *UPSTREAM)
+@blueprint.errors(400, 404, 410, 409, 413, 415, 422, 501, *UPSTREAM)
 @permission(Permission.EXECUTIONS_STEER)
 def scale_execution(body: dict[str, Any], execution_id: str) -> Response:
     """Ask for another number of virtual users, of an execution that runs or is paused."""
@@ -58,7 +58,7 @@ def scale_execution(body: dict[str, Any], execution_id: str) -> Response:
 )
 @blueprint.arguments(MetricsArgsSchema, location="query")
 @blueprint.response(200, MetricsSchema)
-@blueprint.errors(404, 501, *UPSTREAM)
+@blueprint.errors(404, 410, 501, *UPSTREAM)
 @permission(Permission.EXECUTIONS_READ)
 def get_metrics(args: dict[str, Any], execution_id: str) -> Response:
     """Get what the virtual users of an execution have done so far."""

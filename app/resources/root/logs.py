@@ -131,7 +131,7 @@ def _is_poll() -> bool:
     ),
     blueprint.alt_response(204, description="Server-sent events: you have got all there was"),
     blueprint.alt_response(206, schema={"type": "string"}, content_type=TEXT),
-    blueprint.errors(404, 406, 416, 429, *UPSTREAM),
+    blueprint.errors(404, 406, 410, 416, 429, *UPSTREAM),
 )
 @cost(is_poll=_is_poll)
 @permission(Permission.EXECUTIONS_READ, ticket=True)

@@ -75,7 +75,7 @@ def follow_events(_args: dict[str, Any]) -> Response:
     "/executions/<string:execution_id>/tickets", methods=["POST"], parameters=execution_parameter()
 )
 @blueprint.response(201, TicketSchema)
-@blueprint.errors(404, *UPSTREAM)
+@blueprint.errors(404, 410, *UPSTREAM)
 @permission(Permission.EXECUTIONS_READ)
 def create_ticket(execution_id: str) -> Any:
     """Get a ticket, for `?ticket=` on streams: a browser cannot set headers on those.
@@ -91,7 +91,7 @@ def create_ticket(execution_id: str) -> Any:
 @blueprint.route(_WS, methods=["GET"], parameters=execution_parameter())
 @blueprint.arguments(WebSocketArgsSchema, location="query")
 @blueprint.response(101, description="A WebSocket: JSON messages with a `type`")
-@blueprint.errors(400, 404, 429, 501, *UPSTREAM)
+@blueprint.errors(400, 404, 410, 429, 501, *UPSTREAM)
 @permission(Permission.EXECUTIONS_READ, ticket=True)
 def follow_websocket(args: dict[str, Any], execution_id: str) -> Response:
     """Follow an execution over a WebSocket: log, status, tasks and metrics."""

@@ -26,7 +26,7 @@ _NEW: Final = "The execution had ended, and goes on in the one that `Location` n
 @blueprint.arguments(LaunchHeadersSchema, location="headers")
 @blueprint.response(202, description="The run was asked for")
 @blueprint.alt_response(201, description=_NEW, headers=LAUNCHED_HEADERS)
-@blueprint.errors(404, 409, 422, 501, *UPSTREAM)
+@blueprint.errors(404, 410, 409, 422, 501, *UPSTREAM)
 @cost(launches=True)
 @permission(Permission.TASKS_STEER, action="tasks:start")
 def start_task(headers: dict[str, Any], execution_id: str, name: str) -> Response:
@@ -37,7 +37,7 @@ def start_task(headers: dict[str, Any], execution_id: str, name: str) -> Respons
 
 @blueprint.route(f"{_TASK}/stop", methods=["POST"], parameters=execution_parameter())
 @blueprint.response(202, description="The end was asked for")
-@blueprint.errors(404, 409, 501, *UPSTREAM)
+@blueprint.errors(404, 410, 409, 501, *UPSTREAM)
 @permission(Permission.TASKS_STEER, action="tasks:stop")
 def stop_task(execution_id: str, name: str) -> Response:
     """End a task with all that it started; what needs it does not run. Asking twice is fine."""
@@ -49,7 +49,7 @@ def stop_task(execution_id: str, name: str) -> Response:
 @blueprint.arguments(LaunchHeadersSchema, location="headers")
 @blueprint.response(202, description="Another run was asked for")
 @blueprint.alt_response(201, description=_NEW, headers=LAUNCHED_HEADERS)
-@blueprint.errors(404, 409, 422, 501, *UPSTREAM)
+@blueprint.errors(404, 410, 409, 422, 501, *UPSTREAM)
 @cost(launches=True)
 @permission(Permission.TASKS_STEER, action="tasks:restart")
 def restart_task(headers: dict[str, Any], execution_id: str, name: str) -> Response:
@@ -63,7 +63,7 @@ def restart_task(headers: dict[str, Any], execution_id: str, name: str) -> Respo
 )
 @blueprint.arguments(LaunchHeadersSchema, location="headers")
 @blueprint.response(201, description=_NEW, headers=LAUNCHED_HEADERS)
-@blueprint.errors(404, 409, 422, 501, *UPSTREAM)
+@blueprint.errors(404, 410, 409, 422, 501, *UPSTREAM)
 @cost(launches=True)
 @permission(Permission.EXECUTIONS_STEER, action="executions:retry")
 def retry_execution(headers: dict[str, Any], execution_id: str) -> Response:

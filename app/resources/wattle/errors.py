@@ -26,6 +26,7 @@ _GENERAL: Final[Mapping[int, tuple[str, str]]] = {
     405: ("METHOD_NOT_ALLOWED", "不支持该请求方法"),
     408: ("REQUEST_TIMEOUT", "请求超时"),
     409: ("CONFLICT", "资源冲突"),
+    410: ("GONE", "资源已被永久删除"),
     412: ("PRECONDITION_FAILED", "前提条件不满足"),
     413: ("PAYLOAD_TOO_LARGE", "请求体过大"),
     415: ("UNSUPPORTED_MEDIA_TYPE", "不支持的内容类型"),

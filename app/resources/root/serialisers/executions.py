@@ -8,9 +8,9 @@ from typing import Any
 import marshmallow as ma
 from marshmallow import fields
 
-from app.domain import Execution, ExecutionSummary, Task
+from app.domain import Execution, ExecutionSummary, Task, Tombstone
 from app.execution_names import start_of
-from app.resources._api import Timestamp
+from app.resources._api import Timestamp, iso
 from app.resources._context import services
 from app.resources._serialiser import Serialiser
 from app.resources.root.forms import Form
@@ -134,6 +134,17 @@ event_json = Serialiser(
 def status_json(execution: ExecutionSummary, form: Form = Form.BY_ID) -> dict[str, Any]:
     """Write how an execution stands, as events carry it."""
     return _EVENTS[form](execution)
+
+
+def purged_json(tombstone: Tombstone) -> dict[str, Any]:
+    """Write that an execution was purged, as events carry it."""
+    return {
+        "id": tombstone.id,
+        "name": tombstone.name,
+        "workflow_id": tombstone.workflow_id,
+        "purged_at": iso(tombstone.purged_at),
+        "purged_by": tombstone.purged_by,
+    }
 
 
 def execution_json(
