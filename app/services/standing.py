@@ -44,6 +44,7 @@ from app.errors import (
     NoSuchWorkflow,
     NotFound,
     NotRunnable,
+    Purged,
     Superseded,
     Taken,
     TaskOpen,
@@ -205,7 +206,7 @@ class StandingService:
                 else:
                     owner = _owner(workflow.execution, identity)
                     self._controls.go_on(workflow.execution.id, left, owner)
-            except (Outdated, Superseded):
+            except (Outdated, Superseded, Purged):
                 continue
             return
         raise _busy(name)
@@ -274,7 +275,7 @@ class StandingService:
                     run(execution.id, found.task_id, _owner(execution, identity))
             except Busy:
                 raise TaskOpen(name, task) from None
-            except (Outdated, Superseded):
+            except (Outdated, Superseded, Purged):
                 continue
             return
         raise _busy(name)

@@ -34,7 +34,7 @@ TASKS = {
     "tasks": lambda e, held: e.tasks(held),
     "tasks_of": lambda e, held: e.tasks_of(held.number),
 }
-NAMES = {"id_named"}
+NAMES = {"id_named", "purged", "purged_as"}
 """What gives no execution."""
 
 
