@@ -658,7 +658,7 @@ class Conductor:
             driver.again |= changed
             if seen.once_stored is not None and not changed and self._holds(driver, held_at):
                 seen.once_stored()
-        elif seen.usage or now() - before.as_of > timedelta(seconds=_TOUCH_SECONDS):
+        elif seen.usage or abs(now() - before.as_of) > timedelta(seconds=_TOUCH_SECONDS):
             self._executions.touch(before, self._id, seen.cursor, seen.usage)
             driver.stale = True
 

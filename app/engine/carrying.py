@@ -37,7 +37,7 @@ def carry_over(
         elif name in run or (task.status.final and not is_apart):
             continue
         elif not task.status.final:
-            task.status, task.retry_at = TaskStatus.SKIPPED, None
+            task.status, task.retry_at, task.retry_due = TaskStatus.SKIPPED, None, None
         task.origin = task.origin or execution.id
         carried[name] = task
     return Carried(

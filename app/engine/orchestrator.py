@@ -40,6 +40,7 @@ from app.engine.launchers.base import LauncherContext, Pool, can_pause
 from app.engine.launchers.registry import LAUNCHERS, create_launcher
 from app.engine.launchers.registry import options_class as launcher_options
 from app.engine.launchers.run_as import find_account
+from app.engine.log_room import LogRoom
 from app.engine.model import Resource
 from app.engine.plan import Plan
 from app.engine.progress import first_cursor, has_ended
@@ -59,6 +60,7 @@ from app.store.capacities import Capacities, Capacity
 from app.store.compiled import WorkflowFiles
 from app.store.conductors import node_name
 from app.store.definitions import DefinitionSnapshots
+from app.store.log_sizes import log_bytes_of
 from app.store.standing import Along
 from app.store.task_cursors import TaskCursors
 from app.store.task_wishes import TaskWishes
@@ -141,6 +143,11 @@ class EngineOrchestrator(Orchestrator):
             executions_dir=account.executions_dir if account else settings.executions_dir,
             kill_grace_seconds=engine.kill_grace,
             base_env=account.environment(base_env) if account else base_env,
+            log_room=LogRoom(
+                settings.logs.max_bytes,
+                settings.logs.max_bytes_per_user,
+                partial(log_bytes_of, context.database),
+            ),
         )
         snapshots = DefinitionSnapshots(context.database)
         compiler = make_compiler(context.database)

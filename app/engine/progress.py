@@ -12,6 +12,7 @@ from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, field
 
 from app.clients import cursors
+from app.clock import Instant, boot_id, uptime
 from app.domain import JSON, Task, TaskStatus
 from app.engine.model import Resources
 from app.engine.plan import Plan
@@ -98,10 +99,16 @@ class Progress:
         begun_at: When the first observation was made, seconds since the epoch.
         paused: Whether the commands were told to stop for a while.
         first_start: When the first task began, seconds since the epoch.
+        first_begun: The same, as what the time since then is measured from; None where that is
+            not known.
         wishes: How many wishes for single tasks it follows; see
             :attr:`app.domain.DrivenExecution.task_wishes`.
         home: Id of the execution in whose folder it works, where that is an earlier one.
+        unread: Tasks that have ended, though not all of their output was read.
         measured_at: When it was last looked at what running tasks take, on the monotonic clock.
+        kept_bytes: How much is kept of what commands printed, about.
+        unkept_bytes: How much is not, because the log has reached a limit.
+        told_full: That was said.
         unmeasured: When that is first to be done of tasks that began lately, by name.
     """
 
@@ -110,8 +117,12 @@ class Progress:
         self.begun_at: float | None = stored.cursor.get("begun_at")
         self.paused: bool = stored.cursor.get("paused", False)
         self.first_start: float | None = stored.cursor.get("first_start")
+        self.first_begun = Instant.load(stored.cursor.get("first_begun"))
         self.wishes: int = stored.cursor.get("wishes", 0)
         self.home: str | None = stored.cursor.get("home")
+        self.kept_bytes: int = stored.cursor.get("kept_bytes", 0)
+        self.unkept_bytes: int = stored.cursor.get("unkept_bytes", 0)
+        self.told_full = self.unkept_bytes > 0
         self.token = token_of(stored.cursor)
         # It never falls: of tasks that were held back at the launch nothing else here tells.
         self._version = max(version_of(stored.cursor), _PLAIN_VERSION)
@@ -131,6 +142,7 @@ class Progress:
         self._fresh: set[str] = set()  # became able to begin since the last call of `ready`
         self._later: list[tuple[float, str]] = []  # begin again at a moment
         self._doomed: list[int] = []  # positions in the definition
+        self.unread = {name for name, task in self._tasks.items() if task.unread}
         self._index()
         self._own = self._own_cursor()
 
@@ -172,17 +184,35 @@ class Progress:
         """
         task = self.move(name, TaskStatus.RUNNING)
         task.begin_attempt(now)
-        self.first_start = min(self.first_start or now, now)
+        if self.first_start is None:
+            self.first_start, self.first_begun = now, Instant.now()
         return task
+
+    def ended_at(self, now: float) -> float:
+        """Return when an execution has ended that ends now, however its clock was set meanwhile.
+
+        Args:
+            now: Seconds since the epoch.
+
+        Returns:
+            The same; later than the first task began by as much as it took.
+        """
+        if self.first_start is None:
+            return now
+        if self.first_begun is None:
+            return max(self.first_start, now)
+        return self.first_start + self.first_begun.elapsed()
 
     def retry(self, name: str, at: float) -> None:
         """Let a task begin again.
 
         Args:
             name: The task.
-            at: Not before then, seconds since the epoch.
+            at: Not before then, by :func:`app.clock.uptime`.
         """
-        self.move(name, TaskStatus.PENDING).retry_at = at
+        due = Instant.now()
+        task = self.move(name, TaskStatus.PENDING)
+        task.retry_at, task.retry_due = at, due.after(at - due.uptime).dump()
         heapq.heappush(self._later, (at, name))
 
     def run_again(self, name: str, number: int) -> None:
@@ -219,7 +249,7 @@ class Progress:
         Those that could not begin at the last call stand last, in the order of the definition.
 
         Args:
-            now: Seconds since the epoch.
+            now: The moment, by :func:`app.clock.uptime`.
         """
         while self._later and self._later[0][0] <= now:
             at, name = heapq.heappop(self._later)
@@ -237,7 +267,7 @@ class Progress:
         return [name for name, task in self._tasks.items() if task.waits is not None]
 
     def next_retry(self) -> float | None:
-        """Return when the next task may begin again, seconds since the epoch."""
+        """Return when the next task may begin again, by :func:`app.clock.uptime`."""
         while self._later and not self._is_pending(self._later[0][1]):
             heapq.heappop(self._later)
         return self._later[0][0] if self._later else None
@@ -298,10 +328,13 @@ class Progress:
         own: dict[str, JSON] = {
             "begun_at": self.begun_at, "paused": self.paused, "first_start": self.first_start,
         }  # fmt: skip
+        if self.first_begun is not None:
+            own["first_begun"] = self.first_begun.dump()
         if self.all_final():
             own["ended"] = True
-        if self.wishes:
-            own["wishes"] = self.wishes
+        for name in ("kept_bytes", "unkept_bytes", "wishes"):
+            if number := getattr(self, name):
+                own[name] = number
         return own if self.home is None else {**own, "home": self.home}
 
     def _index(self) -> None:
@@ -313,6 +346,7 @@ class Progress:
             if task.status.final:
                 self._close(name)
             elif task.status is TaskStatus.PENDING and task.retry_at is not None:
+                task.retry_at = self._due(name, task)
                 heapq.heappush(self._later, (task.retry_at, name))
         begun = (
             task.begun_at
@@ -324,6 +358,16 @@ class Progress:
         self._fresh = {
             name for name in self._by_status[TaskStatus.PENDING] - waiting if self._may_begin(name)
         }
+
+    def _due(self, name: str, task: TaskState) -> float:
+        """Return when a task may begin again, which another start of the machine may have noted."""
+        due = Instant.load(task.retry_due)
+        if due is not None and due.boot_id == boot_id():
+            return due.uptime
+        delay = self.plan.steps[name].retry_delay_seconds
+        if due is None:  # noted by a version that went by the clock
+            due = Instant(task.retry_at or 0.0, 0.0, "")
+        return uptime() + due.left(delay)
 
     def _close(self, name: str) -> None:
         """Update the tasks that need one which has ended: they may begin, or are doomed."""

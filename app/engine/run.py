@@ -15,12 +15,13 @@ from __future__ import annotations
 import time
 from collections.abc import Callable, Collection, Iterator, Mapping, Sequence
 from contextlib import suppress
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, field, replace
 from datetime import UTC, datetime
 from functools import partial
 from pathlib import Path
 from typing import Any
 
+from app.clock import uptime
 from app.domain import (
     BEGUN,
     JSON,
@@ -47,12 +48,14 @@ from app.engine.launchers.base import (
     JobPhase,
     JobState,
     Launcher,
+    OutputLine,
     Stream,
     Watched,
     can_pause,
     pauser,
 )
 from app.engine.levels import BY_STREAM, level_of
+from app.engine.log_room import LogRoom
 from app.engine.model import Resources, StepDefinition, StepType
 from app.engine.progress import Progress
 from app.engine.slots import Lack, Slots
@@ -95,6 +98,7 @@ class Machine:
 
     Attributes:
         base_env: Variables that every command gets.
+        log_room: How much is kept of what commands print.
     """
 
     launcher: Launcher
@@ -103,6 +107,7 @@ class Machine:
     executions_dir: Path
     kill_grace_seconds: float
     base_env: Mapping[str, str]
+    log_room: LogRoom = field(default_factory=LogRoom)
 
 
 class Run:
@@ -146,6 +151,7 @@ class Run:
         """
         self._begin()
         self._follow_wishes()
+        self._read_on()
         self._look_at_running()
         if self._desired is DesiredState.CANCEL:
             self._cancel()
@@ -266,13 +272,34 @@ class Run:
             self._end_remains(step, task, state)
         elif state.phase is JobPhase.QUEUED:
             self._note_queue(step, task, state)
-        elif self._read(step, task, state):
+        elif count := self._read(step, task, state):
             if state.phase is not JobPhase.RUNNING:
                 self._wait = 0.0
+                self._end_before_all_is_read(step, task, state, count)
         elif state.phase is not JobPhase.RUNNING:
             self._end(step, task, state)
         if task.status in BEGUN and not task.halted:
             self._pause_or_resume(step, state)
+
+    def _end_before_all_is_read(
+        self, step: StepDefinition, task: TaskState, state: JobState, count: int
+    ) -> None:
+        """Let the end of a cancelled task not wait for all that it had written."""
+        if self._desired is DesiredState.CANCEL and count >= _READ_BYTES // 2:
+            task.unread = True
+            self._progress.unread.add(step.id)
+            self._end(step, task, state)
+
+    def _read_on(self) -> None:
+        """Read what tasks had written before they were cancelled, which their end did not wait for.
+
+        There may be very much of it.
+        """
+        for name in sorted(self._progress.unread):
+            task = self._progress.changing(name)
+            if not self._read(self._steps[name], task, JobState(JobPhase.EXITED)):
+                task.unread = False
+                self._progress.unread.discard(name)
 
     def _note_queue(self, step: StepDefinition, task: TaskState, state: JobState) -> None:
         """Note that a task waits for its turn where its launcher is, and why."""
@@ -281,26 +308,41 @@ class Run:
             task.queued = reason
             self._remark(Level.INFO, f"Task '{step.id}' waits in the queue: {reason}", step)
 
-    def _read(self, step: StepDefinition, task: TaskState, state: JobState) -> bool:
+    def _read(self, step: StepDefinition, task: TaskState, state: JobState) -> int:
+        """Read what a task wrote, and return how much that was, as the launcher counts."""
         before = task.offset
         if state.output_end is not None and before >= state.output_end:
-            return False
+            return 0
         # The offset is stored with the lines, so what is read twice after a crash is stored once.
         lines, task.offset = self._launcher.read(self._job_folder(step, task), before, _READ_BYTES)
+        self._keep(step, task, lines)
+        if task.offset - before >= _READ_BYTES // 2:
+            self._wait = 0.0
+        last = (line.text[:_TAIL_CHARACTERS] for line in lines[-_TAIL_LINES:])
+        task.tail = [*task.tail, *last][-_TAIL_LINES:]
+        return task.offset - before
+
+    def _keep(self, step: StepDefinition, task: TaskState, lines: Sequence[OutputLine]) -> None:
+        """Make entries of lines, as far as there is room for them."""
+        progress, owner = self._progress, self._execution.owner
+        full = self._machine.log_room.full(owner, progress.kept_bytes)
         levels = {stream: Level(bits) for stream, bits in task.levels.items()}
         for line in lines:
             level = levels.get(line.stream) if line.continues else None
             levels[line.stream] = level = level or level_of(line)
+            if full and line.stream is not Stream.REMARK:
+                progress.unkept_bytes += len(line.text) + 1
+                continue
+            progress.kept_bytes += len(line.text) + 1
             stamp = int(line.timestamp * 1000)
             self._entries.append(
                 NewLogEntry(level, stamp, line.text, step.id, stream=_STREAMS[line.stream])
             )
         task.levels = {str(s): int(n) for s, n in levels.items() if n is not BY_STREAM[Stream(s)]}
-        if task.offset - before >= _READ_BYTES // 2:
-            self._wait = 0.0
-        last = (line.text[:_TAIL_CHARACTERS] for line in lines[-_TAIL_LINES:])
-        task.tail = [*task.tail, *last][-_TAIL_LINES:]
-        return task.offset != before
+        if full and progress.unkept_bytes and not progress.told_full:
+            progress.told_full = True
+            text = f"The log reached its limit of {full}: what follows is counted, and not kept"
+            self._remark(Level.WARN, text)
 
     def _start_again(self, step: StepDefinition, task: TaskState) -> None:
         """Begin a job whose start was cut short; the launcher begins nothing twice."""
@@ -325,12 +367,13 @@ class Run:
 
     def _end_remains(self, step: StepDefinition, task: TaskState, state: JobState) -> None:
         """End a job that runs without its records, before anything is begun in its place."""
-        now = time.time()
+        now = uptime()
         if task.lost_at is None:
             task.lost_at, task.error = now, state.reason
             text = f"Task '{step.id}' is lost: {state.reason}; what still runs of it is ended"
             self._remark(Level.ERROR, text, step)
         self._read(step, task, state)
+        task.lost_at = min(task.lost_at, now)  # it may be of another start of the machine
         patience = self._machine.kill_grace_seconds + _ENDING_SECONDS
         if now - task.lost_at > 2 * patience:
             reason = f"{task.error}; what still runs of it could not be ended"
@@ -349,7 +392,7 @@ class Run:
         for loss in state.losses:
             self._remark(Level.WARN, loss, step)
         task.exit_code = state.exit_code
-        task.finished_at = state.finished_at or time.time()
+        task.finished_at = state.finished_at or max(task.started_at or 0.0, time.time())
         took = format_duration(round(task.finished_at - (task.started_at or task.finished_at), 3))
         # A command that was told to end may do so with exit code 0; its work is not done for that.
         told_to_end = state.timed_out or state.cancelled
@@ -405,7 +448,7 @@ class Run:
             end = TaskStatus.CANCELLED if task.halted else TaskStatus.FAILED
             self._progress.move(step.id, end)
             return
-        self._progress.retry(step.id, time.time() + step.retry_delay_seconds)
+        self._progress.retry(step.id, uptime() + step.retry_delay_seconds)
         delay = format_duration(step.retry_delay_seconds)
         text = f"Task '{step.id}': retry {tried} of {step.retries} in {delay}"
         self._remark(Level.WARN, text, step)
@@ -466,7 +509,7 @@ class Run:
             self._remark(Level.WARN, text, self._steps[name])
 
     def _start_ready(self) -> None:
-        now, until = time.time(), time.monotonic() + _STARTING_SECONDS
+        now, until = uptime(), time.monotonic() + _STARTING_SECONDS
         wanted = {**self._resources(self._stopped), **self._startable(now)}
         granted = self._machine.slots.take(
             self._execution.id, wanted, owner=self._execution.owner, stopped=self._stopped
@@ -529,6 +572,7 @@ class Run:
                 values=values,
                 kill_grace_seconds=self._machine.kill_grace_seconds,
             )
+            job = replace(job, most_output_bytes=self._machine.log_room.most_bytes)
             self._stage_in(job)
             self._launcher.prepare(job)
         except (InvalidRequest, UpstreamRefused) as exc:
@@ -554,12 +598,17 @@ class Run:
 
     def _observation(self) -> Observation:
         status, error, outputs = self._verdict()
-        if status.final:
+        unread = bool(self._progress.unread)
+        if unread:
+            self._wait = 0.0
+        elif status.final and (unkept := self._progress.unkept_bytes):
+            text = f"{unkept} bytes of output were not kept, beyond the limit of the log"
+            self._remark(Level.WARN, text)
+        if status.final and not self._execution.status.final:
             level = Level.INFO if status is ExecutionStatus.SUCCESS else Level.ERROR
             text = f"Execution ended with status {status}" + (f": {error}" if error else "")
             self._remark(level, text)
-        # Tasks are read one after the other; their lines belong in the order of their writing.
-        self._entries.sort(key=lambda entry: entry.timestamp_ms)
+        self._put_in_order()
         changes = self._progress.take_changes()
         return Observation(
             status=status,
@@ -572,11 +621,25 @@ class Run:
             error=error,
             progress=self._progress.share_done(),
             started_at=moment(self._progress.first_start),
-            finished_at=moment(time.time()) if status.final else None,
+            finished_at=moment(self._progress.ended_at(time.time())) if status.final else None,
             poll_after_seconds=self._wait,
-            log_complete=status.final,
+            log_complete=status.final and not unread,
             once_stored=partial(_do_all, self._actions) if self._actions else None,
         )
+
+    def _put_in_order(self) -> None:
+        """Put entries in the order of their writing: tasks are read one after the other.
+
+        Those of one task are in that order, although the clock may have been set back meanwhile.
+        """
+        latest: dict[str, int] = {}
+        moments = []
+        for entry in self._entries:
+            moment_ms = max(latest.get(entry.task, 0), entry.timestamp_ms)
+            latest[entry.task] = moment_ms
+            moments.append(moment_ms)
+        places = sorted(range(len(moments)), key=moments.__getitem__)
+        self._entries = [self._entries[place] for place in places]
 
     def _verdict(self) -> tuple[ExecutionStatus, str | None, Mapping[str, JSON] | None]:
         """Return the status, the reason of a failure, and the outputs of a success."""

@@ -25,13 +25,16 @@ class TaskState:
         offset: How far the output of this attempt was read, as the launcher counts.
         begun_at: When it was decided to begin this attempt, seconds since the epoch.
         process: The launcher's name for the process that has the job, once it was seen.
-        lost_at: When it was seen that the records are of no use, though the job still runs.
+        lost_at: When it was seen that the records are of no use, though the job still runs, by
+            :func:`app.clock.uptime`.
         outputs: Number of outputs that a success left.
         queued: Why its job waits in a queue of the launcher; None if it does not.
         waits: What it waits for of what others have, as in :attr:`app.domain.Task.waits_for`.
         started_at: When the command itself began, seconds since the epoch.
-        retry_at: When the next attempt may begin, seconds since the epoch.
+        retry_at: When the next attempt may begin, by :func:`app.clock.uptime`.
+        retry_due: The same as an :class:`app.clock.Instant`, for other starts of the machine.
         tail: The last lines of output, for the reason of a failure.
+        unread: It was cancelled, and what it wrote before is still to be read.
         levels: Level of the last line of a stream, by its name, where it is not the usual one: the
             line may go on.
     """
@@ -60,6 +63,8 @@ class TaskState:
     next_run: int | None = None
     origin: str | None = None
     levels: dict[str, int] = field(default_factory=dict)
+    retry_due: JSON = None
+    unread: bool = False
 
     @classmethod
     def load(cls, stored: JSON) -> TaskState:
@@ -121,7 +126,7 @@ class TaskState:
         self.attempt += 1
         self.starts = self.offset = 0
         self.begun_at = now
-        self.started_at = self.finished_at = self.retry_at = None
+        self.started_at = self.finished_at = self.retry_at = self.retry_due = None
         self.exit_code = self.error = self.process = self.lost_at = self.queued = self.waits = None
         self.tail, self.levels = [], {}
 

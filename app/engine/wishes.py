@@ -47,7 +47,7 @@ def _stop(progress: Progress, name: str, tell: Told) -> None:
             task.halted, task.next_run = True, None
     elif not task.status.final:
         task = progress.move(name, TaskStatus.CANCELLED)
-        task.retry_at = None
+        task.retry_at = task.retry_due = None
         task.error = "stopped as asked for, before it began"
         tell(name, "was stopped as asked for, before it began")
 

@@ -5,6 +5,7 @@ A :class:`Failure` says it without the form of any API; the dialect that answers
 
 from __future__ import annotations
 
+import errno
 import math
 import random
 from collections.abc import Mapping, Sequence
@@ -50,6 +51,7 @@ _STATUSES: Mapping[type[SlipwayError], HTTPStatus] = {
     errors.UpstreamTimeout: HTTPStatus.GATEWAY_TIMEOUT,
     errors.SlipwayError: HTTPStatus.INTERNAL_SERVER_ERROR,
 }
+_NO_SPACE = {errno.ENOSPC, errno.EDQUOT}
 _RETRY = {HTTPStatus.SERVICE_UNAVAILABLE, HTTPStatus.TOO_MANY_REQUESTS}
 _RETRY_SECONDS = 5.0
 """When a caller may come back, where the error does not say."""
@@ -119,6 +121,9 @@ def of_error(error: Exception, path: str) -> Failure:
     """Describe whatever was raised, and log it where it is not the caller's."""
     if isinstance(error, SlipwayError):
         return of_slipway_error(error, path)
+    if isinstance(error, OSError) and error.errno in _NO_SPACE:
+        full = errors.StoreUnavailable("A disk of the service is full.", detail=str(error))
+        return of_slipway_error(full, path)
     return of_crash(error, path)
 
 

@@ -3,9 +3,11 @@
 from __future__ import annotations
 
 import hashlib
+import re
 import secrets
 from datetime import timedelta
 
+from app.clock import boot_id, uptime
 from app.domain import Identity
 from app.errors import NotAuthenticated
 from app.identity.written import read_identity, write_identity
@@ -13,6 +15,10 @@ from app.services.access import Access
 from app.services.executions import ExecutionService
 from app.store.execution_rows import now
 from app.store.tickets import Tickets
+
+_OF_NO_USE = "The ticket is wrong, too old, or was used already."
+_ISSUED = re.compile(r"[A-Za-z0-9_-]+\.([0-9a-f]{8})-([0-9]{1,12})")
+"""A ticket: what nobody can guess, the start of the machine, and the seconds since then."""
 
 EVENTS = "events"
 """Subject of a ticket for the events of all executions."""
@@ -57,7 +63,7 @@ class TicketService:
             subject = self._service.get(subject, identity).id
         # The store has a digest only, so who reads it can use no ticket; and beside the digest by
         # which credential it was asked for, since it opens nothing once that has been revoked.
-        ticket = secrets.token_urlsafe(32)
+        ticket = f"{secrets.token_urlsafe(32)}.{_issued_here()}"
         self._tickets.add(
             _digest(ticket),
             identity.username,
@@ -83,12 +89,30 @@ class TicketService:
                 with which it was asked for does not hold any more.
         """
         known = [] if subject == EVENTS else self._service.ids_known_as(subject)
+        age = _age(ticket)
+        if age is not None and age > self._lifetime.total_seconds():
+            raise NotAuthenticated(_OF_NO_USE)
         use = self._tickets.look if keep else self._tickets.take
-        written = use(_digest(ticket), known or [subject])
+        written = use(_digest(ticket), known or [subject], by_clock=age is None)
         if written is None:
-            raise NotAuthenticated("The ticket is wrong, too old, or was used already.")
+            raise NotAuthenticated(_OF_NO_USE)
         return self._access.recheck(read_identity(written))
 
 
 def _digest(ticket: str) -> str:
     return hashlib.sha256(ticket.encode()).hexdigest()
+
+
+def _issued_here() -> str:
+    return f"{boot_id()[:8]}-{int(uptime())}"
+
+
+def _age(ticket: str) -> float | None:
+    """Return the seconds since a ticket was issued; None where only the clock can tell.
+
+    That a ticket says so itself is no danger: it is only found as it was issued.
+    """
+    issued = _ISSUED.fullmatch(ticket)
+    if issued is None or issued[1] != boot_id()[:8]:
+        return None
+    return uptime() - int(issued[2])

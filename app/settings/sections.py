@@ -321,7 +321,7 @@ class WebSettings:
 
 @dataclass(frozen=True)
 class LogSettings:
-    """Limits of reading logs."""
+    """Limits of logs, and of reading them."""
 
     max_timeout: float = setting(
         Duration(load_default="10m", at_least=0), "Longest wait that a long poll may ask for."
@@ -329,6 +329,21 @@ class LogSettings:
     max_page: int = setting(
         WholeNumber(load_default=10_000, validate=validate.Range(1, 100_000)),
         "Most entries in one answer.",
+    )
+    max_bytes: int = setting(
+        WholeNumber(load_default=256 * 1024 * 1024, validate=validate.Range(min=1024)),
+        "Most bytes that are kept of what the commands of an execution of the engine print, and of "
+        "one task; what is beyond is counted and said, and the command goes on.",
+    )
+    max_bytes_per_user: int | None = setting(
+        WholeNumber(
+            load_default=None,
+            allow_none=True,
+            validate=validate.Range(min=1024),
+            metadata={"default_text": "no limit"},
+        ),
+        "Most bytes of the logs of all of a user's executions together, as text; beyond them "
+        "nothing is kept of what commands print, and the log says so.",
     )
 
 
@@ -670,7 +685,7 @@ class Settings:
     )
     api: ApiSettings = setting(section(ApiSettings), "The HTTP API.")
     web: WebSettings = setting(section(WebSettings), "The web processes.")
-    logs: LogSettings = setting(section(LogSettings), "Reading logs.")
+    logs: LogSettings = setting(section(LogSettings), "Logs.")
     streams: StreamSettings = setting(section(StreamSettings), "Held requests.")
     quotas: QuotasSettings = setting(section(QuotasSettings), "Quotas.")
     database: DatabaseSettings = setting(section(DatabaseSettings), "The store.")

@@ -40,6 +40,10 @@ from app.store.schema import executions
 from app.store.stranded import abandon
 
 # A launch whose web process was killed is taken up when no live one can still be at it.
+_TOO_FAR = timedelta(minutes=10)
+"""So much later no lease ends, but by a clock that was set back since."""
+_TOO_FAR_LEASES = 3.0
+"""The same in leases, where these are long."""
 _LAUNCH_TIME = timedelta(seconds=90)
 _LOCAL_LAUNCH_TIME = timedelta(seconds=5)
 _TAKE = (
@@ -130,6 +134,7 @@ class DrivenExecutions:
             "before_launch": moment - _LAUNCH_TIME,
             "before_local_launch": moment - _LOCAL_LAUNCH_TIME,
             "left_since": moment - timedelta(seconds=left_seconds),
+            "too_far": moment + max(_TOO_FAR, timedelta(seconds=_TOO_FAR_LEASES * lease_seconds)),
         }
         lease = {"lease_owner": owner, "lease_until": moment + timedelta(seconds=lease_seconds)}
 
@@ -314,7 +319,9 @@ def _free(dialect: str, *, again: bool, left: bool) -> Select[Any]:
     nobodys: ColumnElement[bool] = column.lease_until.is_(None)
     if left:
         nobodys &= column.created_at <= since
-    is_free = nobodys | (column.lease_until < since)
+    # No lease ends so late: the clock was set back since, and its conductor may be dead.
+    too_far = column.lease_until > bindparam("too_far", type_=column.lease_until.type)
+    is_free = nobodys | (column.lease_until < since) | too_far
     if again:
         is_free |= column.lease_owner == bindparam("of_owner")
     bound: BindParameter[Any] = bindparam("of_bound", expanding=True)

@@ -3,13 +3,17 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from datetime import datetime
+from datetime import datetime, timedelta
+from typing import Final
 
-from sqlalchemy import ColumnElement, Connection, delete, insert, select
+from sqlalchemy import ColumnElement, Connection, delete, insert, select, true
 
 from app.store.database import Database
 from app.store.execution_rows import now
 from app.store.schema import tickets
+
+_KEPT: Final = timedelta(days=1)
+"""How long those are kept whose time is over: the clock may have been set forward."""
 
 
 class Tickets:
@@ -37,7 +41,7 @@ class Tickets:
         """
 
         def work(connection: Connection) -> None:
-            connection.execute(delete(tickets).where(tickets.c.expires_at < now()))
+            connection.execute(delete(tickets).where(tickets.c.expires_at < now() - _KEPT))
             connection.execute(
                 insert(tickets).values(
                     digest=digest,
@@ -52,34 +56,39 @@ class Tickets:
 
     def prune(self) -> int:
         """Remove those that are too old; return how many there were."""
-        old = delete(tickets).where(tickets.c.expires_at < now())
+        old = delete(tickets).where(tickets.c.expires_at < now() - _KEPT)
         return self._database.write(lambda c: c.execute(old).rowcount, durable=False)
 
-    def take(self, digest: str, subjects: Sequence[str]) -> str | None:
+    def take(self, digest: str, subjects: Sequence[str], *, by_clock: bool = True) -> str | None:
         """Use a ticket up.
 
         Args:
             digest: What was kept of the ticket itself.
             subjects: What is to be opened; it must be one of them.
+            by_clock: It is of no use any more when its time is over by the clock.
 
         Returns:
             Who it was given to, as :meth:`add` got it; None when there is no such ticket.
         """
-        statement = delete(tickets).where(*_fits(digest, subjects)).returning(tickets.c.identity)
+        fitting = _fits(digest, subjects, by_clock=by_clock)
+        statement = delete(tickets).where(*fitting).returning(tickets.c.identity)
         return self._database.write(
             lambda c: c.execute(statement).scalar_one_or_none(), durable=False
         )
 
-    def look(self, digest: str, subjects: Sequence[str]) -> str | None:
+    def look(self, digest: str, subjects: Sequence[str], *, by_clock: bool = True) -> str | None:
         """Return what :meth:`take` would, and leave the ticket as it is."""
-        statement = select(tickets.c.identity).where(*_fits(digest, subjects))
+        fitting = _fits(digest, subjects, by_clock=by_clock)
+        statement = select(tickets.c.identity).where(*fitting)
         with self._database.read() as connection:
             return connection.execute(statement).scalar_one_or_none()
 
 
-def _fits(digest: str, subjects: Sequence[str]) -> tuple[ColumnElement[bool], ...]:
+def _fits(
+    digest: str, subjects: Sequence[str], *, by_clock: bool
+) -> tuple[ColumnElement[bool], ...]:
     return (
         tickets.c.digest == digest,
         tickets.c.subject.in_(subjects),
-        tickets.c.expires_at >= now(),
+        tickets.c.expires_at >= now() if by_clock else true(),
     )

@@ -563,3 +563,29 @@ def test_a_doorbell_that_nobody_empties_holds_nobody_up(tmp_path):
 def test_a_file_cannot_take_the_place_of_a_record(bench, launcher, name):
     with pytest.raises(InvalidRequest):
         launcher.start(bench.job("true", files={name: "x"}))
+
+
+STEPPED = """
+import os, sys, time
+clock = time.time
+time.time = lambda: clock() + (float(sys.argv[3]) if os.path.exists(sys.argv[2]) else 0.0)
+sys.path.append(sys.argv[1])
+from shim.supervisor import main
+main()
+"""
+
+
+@pytest.mark.parametrize("launcher_name", ["local"])  # the shim's own code, in a process of ours
+@pytest.mark.parametrize("step", [-3600, 3600])
+def test_how_long_a_command_took_does_not_depend_on_the_clock(bench, launcher, step):
+    job = bench.job("bash", "-c", "touch stepped; echo ran")
+    launcher.prepare(job)
+    spec = launcher._specification(job, job.folder.absolute())
+    launchers = Path(records.__file__).parent.parent
+    subprocess.run(
+        [sys.executable, "-c", STEPPED, launchers, job.working_dir / "stepped", str(step)],
+        input=json.dumps(spec).encode(), cwd=job.folder, check=True, timeout=PATIENCE_SECONDS,
+    )  # fmt: skip
+    state = launcher.state(job.folder)
+    assert (state.phase, state.exit_code) == (JobPhase.EXITED, 0)
+    assert 0 <= state.finished_at - state.started_at < PATIENCE_SECONDS

@@ -38,6 +38,7 @@ from app.engine.launchers.base import (
     OutputLine,
     Stream,
 )
+from app.engine.log_room import LogRoom
 from app.engine.model import Definition
 from app.engine.plan import Plan
 from app.engine.recollection import Recollection
@@ -287,6 +288,7 @@ class Bench:
     inputs: Mapping[str, JSON] = field(default_factory=dict)
     id: str = "e1"
     base_env: Mapping[str, str] = field(default_factory=dict)
+    log_room: LogRoom = field(default_factory=LogRoom)
     tasks: dict[str, Task] = field(default_factory=dict)
     forgetful: bool = False
     cursors: StoredCursors = field(default_factory=StoredCursors)
@@ -310,7 +312,9 @@ class Bench:
 
     def observe(self) -> Observation:
         """Look once; what was seen is lost, as when the conductor is killed before it stores."""
-        machine = Machine(self.launcher, self.watch, self.slots, self.root, 1.0, self.base_env)
+        machine = Machine(
+            self.launcher, self.watch, self.slots, self.root, 1.0, self.base_env, self.log_room
+        )
         progress = self.recollection.take(self.execution, self.plan)
         news = progress.wishes != self.execution.task_wishes
         seen = Run(self.execution, progress, machine, self.wishes if news else None).advance()

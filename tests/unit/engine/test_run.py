@@ -4,12 +4,15 @@ from __future__ import annotations
 
 import itertools
 import time
+from dataclasses import replace
 
 import pytest
 from engine_kit import GONE, NODE, ScriptedLauncher, diamond, steps
+from kit.patience import PATIENCE_SECONDS
 
 from app.domain import DesiredState, ExecutionStatus, Level, LogStream, TaskStatus
 from app.engine.launchers.base import Stream
+from app.engine.log_room import LogRoom
 from app.engine.slots import Slots
 from app.errors import InvalidRequest, UpstreamRefused, UpstreamUnreachable
 
@@ -358,8 +361,8 @@ def test_a_retry_waits_for_its_delay_and_does_not_keep_the_room(bench, monkeypat
     other = bench(steps("other"), slots=flow.slots, id="e2")
     other.look()
     assert other.launcher.running == {"other"}
-    passed = time.time() + 3601
-    monkeypatch.setattr("time.time", lambda: passed)  # the hour is over
+    uptime = time.clock_gettime(time.CLOCK_BOOTTIME)
+    monkeypatch.setattr("time.clock_gettime", lambda _: uptime + 3601)  # the hour is over
     other.launcher.finish("other")
     other.finish()
     flow.look()
@@ -785,9 +788,9 @@ def test_what_cannot_be_ended_is_said_to_run_on(bench, monkeypatch):
     flow.look()
     flow.launcher.remove("only/1", lingers=True)
     flow.look()
-    began = time.time()
+    began = time.clock_gettime(time.CLOCK_BOOTTIME)
     for seconds in (12, 30):
-        monkeypatch.setattr("time.time", lambda seconds=seconds: began + seconds)
+        monkeypatch.setattr("time.clock_gettime", lambda _, seconds=seconds: began + seconds)
         seen = flow.look()
     assert ("only/1", True) in flow.launcher.ended
     assert seen.error.endswith("its folder was removed; what still runs of it could not be ended")
@@ -1062,3 +1065,93 @@ def test_what_the_command_writes_while_it_is_cancelled_is_in_the_log(bench):
     flow.finish()
     assert flow.texts().count("cleaning up") == 1
     assert any("cancelled" in text for text in flow.texts("only"))
+
+
+# Clocks that are set, and logs without end
+
+
+@pytest.mark.parametrize("step", [-3600, 3600, -(10**9)])
+def test_a_clock_that_is_set_changes_neither_delays_nor_durations(bench, monkeypatch, step):
+    flow = bench(steps({"id": "slow", "retries": 1, "retry_delay": "30ms"}))
+    flow.look()
+    began = time.time()
+    flow.launcher["slow"].state = replace(flow.launcher["slow"].state, started_at=began)
+    flow.launcher.finish("slow", 1)
+    flow.look()
+    clock = time.time
+    monkeypatch.setattr("time.time", lambda: clock() + step)
+    flow.wait_for(lambda: flow.launcher.begun == ["slow/1", "slow/2"])
+    flow.launcher.lose("slow")
+    seen = flow.finish()
+    assert not any("-" in text.partition("after ")[2] for text in flow.texts("slow"))
+    took = (seen.finished_at - seen.started_at).total_seconds()
+    assert 0 <= took < PATIENCE_SECONDS
+    task = flow.tasks["slow"]
+    assert task.finished_at >= task.started_at
+
+
+def test_a_long_delay_is_not_over_because_the_clock_was_set_forward(bench, monkeypatch):
+    flow = bench(steps({"id": "slow", "retries": 1, "retry_delay": "1h"}))
+    flow.look()
+    flow.launcher.finish("slow", 1)
+    flow.look()
+    clock = time.time
+    monkeypatch.setattr("time.time", lambda: clock() + 7200)
+    for _ in range(3):
+        flow.look()
+    assert flow.launcher.begun == ["slow/1"]
+
+
+def test_lines_of_one_task_keep_their_order_when_the_clock_is_set_back(bench, monkeypatch):
+    flow = bench(steps("a", "b"))
+    flow.look()
+    flow.launcher.say("a", "one")
+    clock = time.time
+    monkeypatch.setattr("time.time", lambda: clock() - 3600)
+    flow.launcher.say("a", "two", "three")
+    flow.launcher.finish("a")
+    flow.launcher.say("b", "other")
+    flow.look()
+    flow.look()
+    said = [text for text in flow.texts("a") if not text.startswith("Task 'a' started")]
+    assert said[:3] == ["one", "two", "three"]
+    assert said[3].startswith("Task 'a' succeeded")
+
+
+def test_a_cancel_does_not_wait_for_all_that_was_written(bench, monkeypatch):
+    monkeypatch.setattr("app.engine.run._READ_BYTES", 40)
+    flow = bench(steps("a"))
+    flow.look()
+    lines = [str(i % 10) for i in range(1000)]
+    flow.launcher.say("a", *lines)
+    flow.want(DesiredState.CANCEL)
+    looks = 0
+    while not flow.look().status.final:
+        looks += 1
+        assert looks < 10
+    assert flow.seen.status is ExecutionStatus.CANCELLED
+    assert not flow.seen.log_complete
+    assert len(flow.texts("a")) < 500
+    flow.finish(most=1000)
+    assert [text for text in flow.texts("a") if len(text) == 1] == lines
+    assert len([text for text in flow.texts() if "ended with status" in text]) == 1
+    assert flow.tasks["a"].status is CANCELLED
+
+
+def test_beyond_the_limit_of_an_execution_lines_are_counted_and_it_goes_on(bench):
+    flow = bench(steps("a", "b"), log_room=LogRoom(100))
+    flow.look()
+    flow.launcher.say("a", *["x" * 59] * 2)
+    flow.look()
+    flow.launcher.say("a", "beyond")
+    flow.launcher.say("b", "beyond, too")
+    flow.launcher.say("b", "a remark", stream=Stream.REMARK)
+    flow.look()
+    flow.look()
+    assert flow.texts("a")[1:] == ["x" * 59] * 2
+    assert flow.texts("b")[1:] == ["a remark"]
+    assert len([text for text in flow.texts() if "limit of 100 bytes" in text]) == 1
+    for name in "ab":
+        flow.launcher.finish(name)
+    assert flow.finish().status is ExecutionStatus.SUCCESS
+    assert "19 bytes of output were not kept, beyond the limit of the log" in flow.texts()

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import errno
 import json
 from collections.abc import Callable
 from dataclasses import replace
@@ -95,6 +96,11 @@ def test_faults_of_the_program_and_behind_it_have_its_form(
 
     body = assert_sorry(fail(RuntimeError("secret")), 500, "INTERNAL_ERROR")
     assert "secret" not in str(body)
+    for number in (errno.ENOSPC, errno.EDQUOT):
+        response = fail(OSError(number, "secret", "/secret/place"))
+        assert "secret" not in str(assert_sorry(response, 503, "STORE_UNAVAILABLE"))
+        assert int(response.headers["Retry-After"]) >= 1
+    assert_sorry(fail(OSError(errno.EBADF, "secret")), 500, "INTERNAL_ERROR")
     response = fail(UpstreamUnreachable("The upstream does not answer."))
     assert_sorry(response, 503, "UPSTREAM_UNREACHABLE")
     assert int(response.headers["Retry-After"]) >= 1

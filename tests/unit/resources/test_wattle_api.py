@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import errno
 import json
 import re
 from collections.abc import Callable
@@ -476,6 +477,7 @@ def test_a_crash_and_a_store_that_is_away_are_in_the_envelope(
         (StoreUnavailable("The store is away."), 503, "SERVICE_UNAVAILABLE"),
         (UpstreamRefused("No."), 503, "SERVICE_UNAVAILABLE"),
         (UpstreamTimeout("Late."), 503, "SERVICE_UNAVAILABLE"),
+        (OSError(errno.ENOSPC, "No space left on device"), 503, "SERVICE_UNAVAILABLE"),
         (ZeroDivisionError(), 500, "INTERNAL_ERROR"),
     ):
         monkeypatch.setattr(type(shared.services.standing), "all", fail_with(error))

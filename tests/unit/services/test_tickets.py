@@ -9,6 +9,7 @@ from follow_kit import Log, service_in
 from service_kit import gone, signed_in, users
 from sqlalchemy import func, select
 
+from app.clock import uptime
 from app.domain import Role
 from app.errors import NotAuthenticated, NotFound
 from app.identity.anonymous import EVERYBODY
@@ -109,10 +110,14 @@ def test_a_ticket_that_is_too_old_is_worth_nothing(guarded, desk, log):
 def test_old_tickets_are_thrown_away(guarded, desk, log):
     store = Tickets(guarded.web.database)
     for i in range(50):
-        store.add(_digest(str(i)), "ada", log.id, now() - timedelta(milliseconds=2), "{}")
+        store.add(_digest(str(i)), "ada", log.id, now() - timedelta(days=1, milliseconds=2), "{}")
     desk.give(log.id, ADA)
     with guarded.web.database.read() as connection:
-        left = select(func.count()).select_from(tickets).where(tickets.c.expires_at < now())
+        left = (
+            select(func.count())
+            .select_from(tickets)
+            .where(tickets.c.expires_at < now() - timedelta(days=1))
+        )
         assert connection.execute(left).scalar_one() == 0
 
 
@@ -142,3 +147,24 @@ def test_without_authentication_a_ticket_stands_for_everybody(service):
     log = Log(service)
     ticket, _ = service.services.tickets.give(log.id, EVERYBODY)
     assert service.services.tickets.take(ticket, log.id) == EVERYBODY
+
+
+@pytest.mark.parametrize("step", [timedelta(hours=-1), timedelta(hours=1)])
+def test_a_clock_that_is_set_costs_no_ticket_and_prolongs_none(desk, log, monkeypatch, step):
+    ticket, late = (desk.give(log.id, ADA)[0] for _ in range(2))
+    monkeypatch.setattr("app.store.tickets.now", lambda: now() + step)
+    desk.give(log.id, ADA)  # which forgets those that are too old
+    assert desk.take(ticket, log.id) == ADA
+    moment = uptime()
+    monkeypatch.setattr("app.services.tickets.uptime", lambda: moment + 62)
+    with pytest.raises(NotAuthenticated):
+        desk.take(late, log.id)
+
+
+def test_on_another_machine_the_clock_says_how_old_a_ticket_is(desk, log, monkeypatch):
+    ticket, late = (desk.give(log.id, ADA)[0] for _ in range(2))
+    monkeypatch.setattr("app.services.tickets.boot_id", lambda: "f" * 36)
+    assert desk.take(ticket, log.id) == ADA
+    monkeypatch.setattr("app.store.tickets.now", lambda: now() + timedelta(seconds=62))
+    with pytest.raises(NotAuthenticated):
+        desk.take(late, log.id)

@@ -254,10 +254,17 @@ class TestClaim:
         with pytest.raises(Conflict):
             kit.see(execution)
 
+    def test_a_lease_that_a_clock_set_back_made_longer_passes_to_another_conductor(
+        self, kit, monkeypatch
+    ):
+        execution = kit.held()
+        monkeypatch.setattr("app.store.driving.now", lambda: now() - timedelta(hours=30))
+        assert kit.claim(owner="other") == [execution.id]
+
     def test_a_renewed_lease_stays(self, kit):
         execution = kit.launched()
         kit.claim(lease=-1.0)
-        kit.driving.renew(OWNER, 3600.0)
+        kit.driving.renew(OWNER, 500.0)
         assert kit.claim(owner="other") == []
         assert kit.see(execution).status is ExecutionStatus.RUNNING
 
@@ -265,7 +272,7 @@ class TestClaim:
         mine, other = kit.launched(), kit.launched()
         kit.claim(limit=1)
         kit.claim(owner="other", lease=-1.0)
-        kit.driving.renew(OWNER, 3600.0)
+        kit.driving.renew(OWNER, 500.0)
         assert kit.claim(owner="third") == [other.id]
         kit.driving.release(OWNER)
         assert kit.claim(owner="third") == [mine.id]

@@ -125,6 +125,7 @@ class Supervisor:
         # Moments of time.monotonic(): the polite end, the deadly one, and that of all patience.
         self._deadline = self._kill_at = self._abandon_at = math.inf
         self._quiet_until = 0.0
+        self._started_uptime: float | None = None
         self._result: dict[str, Any] = {
             "exit_code": None,
             "started_at": None,
@@ -151,6 +152,12 @@ class Supervisor:
         self._drain()
         self._leave_result()
 
+    def _moment(self) -> float:
+        """Return now, which is later than the start by what it took, however the clock was set."""
+        if self._started_uptime is None:
+            return time.time()
+        return float(self._result["started_at"]) + _uptime() - self._started_uptime
+
     @property
     def _exited(self) -> bool:
         return self._result["exit_code"] is not None
@@ -163,7 +170,7 @@ class Supervisor:
         try:
             self._kept = kept = KeptFiles(self._spec)
         except OSError as exc:
-            self._result.update(exit_code=126, finished_at=time.time(), reason=exc.strerror)
+            self._result.update(exit_code=126, finished_at=self._moment(), reason=exc.strerror)
             return
         stdout, stdout_end = os.pipe()
         stderr, stderr_end = os.pipe()
@@ -185,6 +192,7 @@ class Supervisor:
             self._result["reason"] = failure
             return
         self._deadline = time.monotonic() + self._time_left
+        self._started_uptime = _uptime()
         self._result["started_at"] = self._claimed["started_at"] = time.time()
         with suppress(OSError):  # then the time is missing until the end, nothing else
             write_atomically(CLAIM, json.dumps(self._claimed).encode(), synced=False)
@@ -257,7 +265,7 @@ class Supervisor:
 
     def _note_exit(self, code: int) -> None:
         self._result["exit_code"] = code if code >= 0 else 128 - code
-        self._result["finished_at"] = time.time()
+        self._result["finished_at"] = self._moment()
         # The time limit was the command's. From here on the same deadline ends what it left behind,
         # unless an end is under way, which goes on by its own times.
         if self._kill_at == math.inf:
@@ -289,7 +297,7 @@ class Supervisor:
         if not self._result["cancelled"]:
             self._result["reason"] = "its supervisor got SIGTERM, as when a machine shuts down"
         if self._pid is None:
-            self._result.update(exit_code=128 + signal.SIGTERM, finished_at=time.time())
+            self._result.update(exit_code=128 + signal.SIGTERM, finished_at=self._moment())
         else:
             self._terminate(self._spec["kill_grace_seconds"])
 
@@ -349,3 +357,8 @@ class Supervisor:
             # Any other error means that the folder is gone, or nobody's to write to any more.
             return exc.errno not in _PASSING_ERRORS
         return True
+
+
+def _uptime() -> float:
+    """Return the seconds since the machine was started, which nobody sets."""
+    return time.clock_gettime(time.CLOCK_BOOTTIME)
