@@ -54,6 +54,7 @@ _INDENT = "\n    "
 _PICTURES = 0x2400
 """The first of Unicode's pictures of the control characters up to 0x1f."""
 _LINE_BYTES = len("2022-10-20T12:32:29.774Z INFO  \n")
+_LEVELS = {number: f"{name:<5} " for number, name in LEVEL_NAMES.items()}
 _KEPT_NAMES = 4096
 
 
@@ -62,14 +63,16 @@ def log_line(timestamp_ms: int, level: int, task: str, content: str) -> str:
 
     Such as ``2022-10-20T12:32:29.774Z INFO  split: done``.
     """
-    text = _shown(level, content)
-    return f"{log_timestamp(timestamp_ms)} {LEVEL_NAMES[level]:<5} {_source(task)[0]}{text}\n"
+    if content[:1] in _FIRST or not content.isprintable():
+        content = _shown(level, content)
+    return f"{log_timestamp(timestamp_ms)} {_LEVELS[level]}{_source(task)[0]}{content}\n"
 
 
 def log_line_bytes(level: int, task: str, content: str) -> int:
     """Return how many bytes of UTF-8 :func:`log_line` takes, without writing the line."""
-    text = _shown(level, content)
-    size = len(text) if text.isascii() else len(text.encode())
+    if content[:1] in _FIRST or not content.isprintable():
+        content = _shown(level, content)
+    size = len(content) if content.isascii() else len(content.encode())
     return _LINE_BYTES + _source(task)[1] + size
 
 
