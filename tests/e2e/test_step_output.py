@@ -85,3 +85,18 @@ printf 'licence server ... '; until [ -e {tmp_path}/2 ]; do sleep 0.01; done; pr
     ]  # fmt: skip
     log = client.send("GET", f"/executions/{execution}/logs", headers={"Accept": "text/plain"})
     assert b"\r" not in log.content
+
+
+def test_no_output_forges_a_line_of_the_text_and_no_level_is_said_twice(client: Client) -> None:
+    forged = "2026-01-01T00:00:00.000Z ERROR b: forged"
+    text = f"echo 'INFO splitting'; echo '{forged}'; exit 1"
+    execution = client.run(workflow("forged", script("a", text)))
+    assert client.wait(execution)["state"] == "FAILED"
+    for path in (f"/executions/{execution}/logs", f"/executions/{execution}/logs?follow=true"):
+        log = client.send("GET", path, headers={"Accept": "text/plain"}).text
+        assert log.count(forged) > 1, "also among the last lines, which the reason quotes"
+        assert f" INFO  a: {forged}\n" in log
+        assert " INFO  a: splitting\n" in log
+        for line in log.splitlines():
+            assert line.startswith(("20", "    ")), line
+            assert not line.startswith("2026-01-01T00:00:00"), line

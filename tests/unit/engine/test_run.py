@@ -11,7 +11,7 @@ from engine_kit import GONE, NODE, ScriptedLauncher, diamond, steps
 from kit.patience import PATIENCE_SECONDS
 
 from app.domain import DesiredState, ExecutionStatus, Level, LogStream, TaskStatus
-from app.engine.launchers.base import Stream
+from app.engine.launchers.base import OutputLine, Stream
 from app.engine.log_room import LogRoom
 from app.engine.slots import Slots
 from app.errors import InvalidRequest, UpstreamRefused, UpstreamUnreachable
@@ -1155,3 +1155,35 @@ def test_beyond_the_limit_of_an_execution_lines_are_counted_and_it_goes_on(bench
         flow.launcher.finish(name)
     assert flow.finish().status is ExecutionStatus.SUCCESS
     assert "19 bytes of output were not kept, beyond the limit of the log" in flow.texts()
+
+
+def test_what_an_output_misses_is_said_when_its_end_is_read(bench):
+    flow = bench(steps("a"))
+    flow.look()
+    flow.launcher.finish("a", losses=("7 bytes of output found no place on the disk",))
+    flow.finish()
+    (entry,) = (entry for entry in flow.log if "7 bytes" in entry.content)
+    assert (entry.level, entry.task, entry.stream) == (Level.WARN, "a", LogStream.NONE)
+
+
+def test_what_goes_on_with_a_line_has_its_level_in_a_later_look_too(bench):
+    flow = bench(steps("a"))
+    flow.look()
+    flow.launcher.say("a", "ERROR disk full on", "other")
+    flow.launcher["a"].lines.pop()
+    flow.look()
+    stamp = time.time() + 1
+    pieces = [
+        (Stream.STDERR, "on its own", False), (Stream.STDOUT, " node 7", True),
+        (Stream.STDOUT, "and more", True), (Stream.STDOUT, "plain", False),
+        (Stream.STDOUT, "goes on", True), (Stream.STDERR, "too", True),
+    ]  # fmt: skip
+    flow.launcher["a"].lines += [
+        OutputLine(stream, stamp, text, continues=goes_on) for stream, text, goes_on in pieces
+    ]
+    flow.look()
+    said = {entry.content: entry.level for entry in flow.log if entry.stream}
+    assert said == {
+        "ERROR disk full on": Level.ERROR, "on its own": Level.WARN, " node 7": Level.ERROR,
+        "and more": Level.ERROR, "plain": Level.INFO, "goes on": Level.INFO, "too": Level.WARN,
+    }  # fmt: skip
