@@ -16,6 +16,7 @@ from sqlalchemy import (
     Select,
     bindparam,
     case,
+    exists,
     select,
     update,
 )
@@ -36,14 +37,12 @@ from app.store.execution_rows import (
     settled,
 )
 from app.store.execution_views import DRIVEN
-from app.store.schema import executions
+from app.store.schema import conductors, executions
 from app.store.stranded import abandon
 
+_TO_COME_LEASES = 1.0
+"""So far ahead of a conductor's clock another one's may be, where the clocks of machines differ."""
 # A launch whose web process was killed is taken up when no live one can still be at it.
-_TOO_FAR = timedelta(minutes=10)
-"""So much later no lease ends, but by a clock that was set back since."""
-_TOO_FAR_LEASES = 3.0
-"""The same in leases, where these are long."""
 _LAUNCH_TIME = timedelta(seconds=90)
 _LOCAL_LAUNCH_TIME = timedelta(seconds=5)
 _TAKE = (
@@ -134,7 +133,7 @@ class DrivenExecutions:
             "before_launch": moment - _LAUNCH_TIME,
             "before_local_launch": moment - _LOCAL_LAUNCH_TIME,
             "left_since": moment - timedelta(seconds=left_seconds),
-            "too_far": moment + max(_TOO_FAR, timedelta(seconds=_TOO_FAR_LEASES * lease_seconds)),
+            "to_come": moment + timedelta(seconds=_TO_COME_LEASES * lease_seconds),
         }
         lease = {"lease_owner": owner, "lease_until": moment + timedelta(seconds=lease_seconds)}
 
@@ -319,9 +318,13 @@ def _free(dialect: str, *, again: bool, left: bool) -> Select[Any]:
     nobodys: ColumnElement[bool] = column.lease_until.is_(None)
     if left:
         nobodys &= column.created_at <= since
-    # No lease ends so late: the clock was set back since, and its conductor may be dead.
-    too_far = column.lease_until > bindparam("too_far", type_=column.lease_until.type)
-    is_free = nobodys | (column.lease_until < since) | too_far
+    # Nobody gives a sign of life at a moment that is still to come: the clock was set back since,
+    # and a lease that was given before may be over only in hours.
+    to_come = exists().where(
+        conductors.c.id == column.lease_owner,
+        conductors.c.beat_at > bindparam("to_come", type_=conductors.c.beat_at.type),
+    )
+    is_free = nobodys | (column.lease_until < since) | to_come
     if again:
         is_free |= column.lease_owner == bindparam("of_owner")
     bound: BindParameter[Any] = bindparam("of_bound", expanding=True)

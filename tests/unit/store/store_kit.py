@@ -24,7 +24,7 @@ T = TypeVar("T")
 
 OWNER = "conductor-1"
 NODE = "node-1"
-LONG = 500.0
+LONG = 3600.0
 
 
 def entries(levels: Iterable[Level], first: int = 0) -> list[NewLogEntry]:

@@ -16,6 +16,7 @@ from app.domain import (
     TaskStatus,
 )
 from app.errors import Conflict, NotFound, QuotaExceeded
+from app.store.conductors import Conductors, Node, OwnProcess
 from app.store.database import Database
 from app.store.execution_rows import NotHeld, now
 from app.store.launches import UsedKey
@@ -254,17 +255,25 @@ class TestClaim:
         with pytest.raises(Conflict):
             kit.see(execution)
 
-    def test_a_lease_that_a_clock_set_back_made_longer_passes_to_another_conductor(
+    def test_a_lease_from_before_the_clock_was_set_back_passes_to_another_conductor(
         self, kit, monkeypatch
     ):
-        execution = kit.held()
-        monkeypatch.setattr("app.store.driving.now", lambda: now() - timedelta(hours=30))
+        execution, lively = kit.launched(), kit.launched()
+        conductors = Conductors(kit.database)
+        for owner in ("dead", "alive"):
+            conductors.register(owner, Node(NODE, "boot"), OwnProcess(1))
+            assert len(kit.claim(owner=owner, limit=1)) == 1
+        earlier = now() - timedelta(hours=2)
+        for module in ("driving", "conductors"):
+            monkeypatch.setattr(f"app.store.{module}.now", lambda: earlier)
+        conductors.beat("alive", Node(NODE, "boot"), OwnProcess(1))
         assert kit.claim(owner="other") == [execution.id]
+        assert lively.id not in kit.claim(owner="third")
 
     def test_a_renewed_lease_stays(self, kit):
         execution = kit.launched()
         kit.claim(lease=-1.0)
-        kit.driving.renew(OWNER, 500.0)
+        kit.driving.renew(OWNER, 3600.0)
         assert kit.claim(owner="other") == []
         assert kit.see(execution).status is ExecutionStatus.RUNNING
 
@@ -272,7 +281,7 @@ class TestClaim:
         mine, other = kit.launched(), kit.launched()
         kit.claim(limit=1)
         kit.claim(owner="other", lease=-1.0)
-        kit.driving.renew(OWNER, 500.0)
+        kit.driving.renew(OWNER, 3600.0)
         assert kit.claim(owner="third") == [other.id]
         kit.driving.release(OWNER)
         assert kit.claim(owner="third") == [mine.id]
