@@ -5,6 +5,7 @@ from __future__ import annotations
 from dataclasses import asdict, dataclass, field
 from datetime import UTC, datetime
 
+from app.clock import Instant
 from app.domain import JSON, Task, TaskStatus
 
 
@@ -114,7 +115,9 @@ class TaskState:
         if self.status not in (TaskStatus.PENDING, TaskStatus.PAUSED):
             return None
         if self.waits is None and self.retry_at is not None:
-            return {"kind": "retry", "reason": "its next attempt", "until": _iso(self.retry_at)}
+            due = Instant.load(self.retry_due)
+            until = {"until": _iso(due.wall)} if due else {}
+            return {"kind": "retry", "reason": "its next attempt", **until}
         return self.waits
 
     def begin_attempt(self, now: float) -> None:

@@ -25,7 +25,7 @@ class WaitingSchema(ma.Schema):
         },
     )
     reason = fields.String(required=True, metadata={"description": "The same in words"})
-    until = Timestamp(metadata={"description": "When a retry begins"})
+    until = fields.String(metadata={"description": "When a retry begins", "format": "date-time"})
     tasks = fields.List(fields.String(), metadata={"description": "Some of the tasks"})
 
 
