@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+from collections import defaultdict
 from collections.abc import Callable, Iterator
 from contextlib import suppress
 from functools import partial
@@ -12,7 +13,8 @@ from typing import Any
 import pytest
 import requests
 import schemathesis
-from hypothesis import HealthCheck, settings
+from hypothesis import HealthCheck, Phase, settings
+from hypothesis.errors import Flaky
 from kit.client import Client
 from kit.definitions import script, workflow
 from kit.engine_v1 import EngineClient
@@ -64,6 +66,9 @@ FEW = settings(
     max_examples=scaled(200, 3), derandomize=True, deadline=None, database=None,
     suppress_health_check=list(HealthCheck),
 )  # fmt: skip
+WALKS = settings(FEW, max_examples=scaled(1000, 10), stateful_step_count=8, phases=[Phase.generate])
+"""Each is some requests long, in the course of which one leads to the other."""
+
 _LONGEST_WAIT_SECONDS = 0.05
 
 
@@ -247,6 +252,59 @@ def test_no_request_to_what_runs_breaks_the_service(
     operation: Operation, service_url: str, running: dict[str, str]
 ) -> None:
     operation.throw(send_to(running, service_url), FEW)
+
+
+def follow_links(name: str, url: str) -> dict[str, set[int]]:
+    """Go from answer to answer by the links of a document, and check each.
+
+    Returns:
+        The statuses of all answers, by operation.
+    """
+    seen: dict[str, set[int]] = defaultdict(set)
+    faults: list[Exception] = []
+    session = requests.Session()
+
+    class Walk(SCHEMAS[name].as_state_machine()):
+        """Sends requests as the other tests do."""
+
+        def call(self, case: Case, **_: Any) -> Any:
+            try:
+                return send(case, url, session)
+            except Exception as exc:
+                faults.append(exc)
+                raise
+
+        def after_call(self, response: Any, case: Case) -> None:
+            seen[case.operation.label].add(response.status_code)
+
+        def validate_response(self, *_: Any, **__: Any) -> None:
+            """It is checked where it is sent."""
+
+    # What the service answers is not the same twice, which Hypothesis takes note of.
+    with suppress(Flaky):
+        Walk.run(settings=WALKS)
+    assert not faults, faults[0]
+    return seen
+
+
+@pytest.mark.parametrize("name", sorted(SCHEMAS))
+def test_who_follows_the_links_of_a_document_reaches_what_it_is_about(
+    shared_service: Service,
+    name: str,
+    ended: dict[str, str],
+    standing: dict[str, str],
+    submitted: dict[str, str],
+) -> None:
+    assert ended
+    assert standing
+    assert submitted
+    seen = follow_links(name, shared_service.url)
+    clear(shared_service.client())
+    # Answers that only what is there can give, from operations on one thing.
+    reached = [
+        label for label, statuses in seen.items() if "{" in label and statuses - {400, 404, 422}
+    ]
+    assert reached, dict(seen)
 
 
 def test_after_all_of_this_the_service_still_works(client: Client) -> None:
