@@ -18,6 +18,7 @@ from contextlib import suppress
 from dataclasses import dataclass, field, replace
 from datetime import UTC, datetime
 from functools import partial
+from operator import le
 from pathlib import Path
 from typing import Any
 
@@ -632,6 +633,9 @@ class Run:
 
         Those of one task are in that order, although the clock may have been set back meanwhile.
         """
+        stamps = [entry.timestamp_ms for entry in self._entries]
+        if all(map(le, stamps, stamps[1:])):
+            return
         latest: dict[str, int] = {}
         moments = []
         for entry in self._entries:
