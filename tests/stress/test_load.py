@@ -16,6 +16,12 @@ from kit.patience import await_that
 from kit.service import Service
 from kit.stress import scaled
 
+from app.domain import ExecutionFilter
+from app.store.database import Database
+from app.store.disk import DiskUsage
+from app.store.executions import Executions
+from app.store.purging import Purging
+
 pytestmark = pytest.mark.usefixtures("no_faults")
 
 Did = Callable[[str], None]
@@ -28,6 +34,13 @@ QUICK = workflow(
     outputs={"n": "${{ steps.one.outputs.n }}"},
 )
 LONG = workflow("long", script("wait", "echo begun; sleep 600"))
+KILLED = workflow("killed", script("dies", "echo begun; kill -9 $$"))
+EXECUTION_BYTES = 12 * 1024
+"""Room in the database for one execution without its log: rows, indexes, pages half full."""
+LOG_FACTOR = 12
+"""Room for the log of an execution, as a multiple of its text: short lines are mostly their row."""
+SPARE_BYTES = 8 * 1024 * 1024
+"""For what the database has anyway, and SQLite's log beside it."""
 
 
 def quick(ran: Path) -> dict[str, object]:
@@ -55,12 +68,18 @@ def test_a_flood_of_launches_runs_each_once_and_others_get_their_turn(
 def test_a_service_under_work_keeps_nothing_of_it(
     service: Service, tmp_path: Path, did: Did
 ) -> None:
-    """Users launch, follow, cancel and ask, all the time; afterwards nothing of it is left."""
+    """Users launch, follow, cancel, purge and ask, all the time; afterwards nothing of it is left.
+
+    The database has what is kept, and little more.
+    """
     ran, seconds = tmp_path / "ran", scaled(600, 4)
     client = service.client()
     client.upload(quick(ran))
     client.upload(LONG)
-    users: list[Callable[[Service], int]] = [launch_and_follow, launch_and_follow, cancel, ask]
+    client.upload(KILLED)
+    users: list[Callable[[Service], int]] = [
+        launch_and_follow, launch_and_follow, cancel, see_killed, purge, ask,
+    ]  # fmt: skip
     work(service, users, max(2, seconds // 5))  # so that all is loaded, and caches are full
     pids = {role: service.child(role) for role in ("web", "conductor")}
     sockets = {role: sockets_of(pid) for role, pid in pids.items()}
@@ -76,9 +95,27 @@ def test_a_service_under_work_keeps_nothing_of_it(
     states = client.get("/executions", state=["PENDING", "RUNNING", "CANCELLING"])
     assert states["executions"] == []
     assert service.jobs() == []
+    kept, most = room(service)
+    assert kept <= most
     now = ", ".join(f"{role} {memory[role] + grown[role]:.0f} MiB" for role in pids)
     more = ", ".join(f"{growth:+.1f}" for growth in grown.values())
-    did(f"{rounds} rounds in {seconds} s; then {now} ({more} MiB)")
+    did(
+        f"{rounds} rounds in {seconds} s; then {now} ({more} MiB); the database takes up "
+        f"{kept / 2**20:.0f} MiB, of {most / 2**20:.0f} that what is kept explains"
+    )
+
+
+def room(service: Service) -> tuple[int, int]:
+    """Return what the database takes up, and the most that what it keeps can explain."""
+    database = Database(f"sqlite:///{service.data_dir / 'slipway.db'}")
+    purging = Purging(database, {})
+    await_that(lambda: not purging.is_anything_left(), "what was purged is removed")
+    usage = DiskUsage(database).measure_database(60)
+    newest, _ = Executions(database).find(ExecutionFilter(), 0, 1)
+    number = newest[0].number  # with those that were purged, whose tombstones are small
+    database.dispose()
+    kept = usage["database"].bytes_ - usage["database_free"].bytes_
+    return kept, number * EXECUTION_BYTES + LOG_FACTOR * usage["logs"].bytes_ + SPARE_BYTES
 
 
 def work(service: Service, users: list[Callable[[Service], int]], seconds: float) -> int:
@@ -112,6 +149,23 @@ def cancel(service: Service) -> int:
     client.wait(execution, "RUNNING")
     assert client.cancel(execution).status_code == 202
     assert client.wait(execution)["state"] == "CANCELLED"
+    return 1
+
+
+def see_killed(service: Service) -> int:
+    client = service.client()
+    execution = client.launch("killed")
+    assert client.wait(execution)["state"] == "FAILED"
+    return 1
+
+
+def purge(service: Service) -> int:
+    client = service.client()
+    execution = client.launch("quick", {"n": 1})
+    assert client.wait(execution)["state"] == "SUCCESS"
+    answer = client.send("DELETE", f"/executions/{execution}", params={"purge": "true"})
+    assert answer.status_code == 204
+    assert client.send("GET", f"/executions/{execution}/logs").status_code == 410
     return 1
 
 
