@@ -6,7 +6,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Self
 
-from app.engine.model import Definition, StepDefinition
+from app.engine.model import Definition, Resources, StepDefinition
 
 
 @dataclass(frozen=True, slots=True)
@@ -19,6 +19,7 @@ class Plan:
         positions: The place of each step in that order, from 0.
         followers: The steps that need each step directly, in that order.
         needed: How many other steps each step needs directly.
+        most: The most processors and the most memory that any step takes.
     """
 
     definition: Definition
@@ -26,6 +27,7 @@ class Plan:
     positions: Mapping[str, int]
     followers: Mapping[str, tuple[str, ...]]
     needed: Mapping[str, int]
+    most: Resources
 
     @classmethod
     def of(cls, definition: Definition) -> Self:
@@ -40,4 +42,8 @@ class Plan:
             positions={step.id: place for place, step in enumerate(definition.steps)},
             followers={name: tuple(behind) for name, behind in followers.items()},
             needed={step.id: len(step.needs) for step in definition.steps},
+            most=Resources(
+                cpus=max(step.resources.all_cpus for step in definition.steps),
+                memory_bytes=max(step.resources.memory_bytes for step in definition.steps),
+            ),
         )

@@ -109,6 +109,7 @@ class Progress:
         kept_bytes: How much is kept of what commands printed, about.
         unkept_bytes: How much is not, because the log has reached a limit.
         told_full: That was said.
+        waits_noted_at: When it was last noted what tasks wait for, on the same clock.
         unmeasured: When that is first to be done of tasks that began lately, by name.
     """
 
@@ -126,7 +127,7 @@ class Progress:
         self.token = token_of(stored.cursor)
         # It never falls: of tasks that were held back at the launch nothing else here tells.
         self._version = max(version_of(stored.cursor), _PLAIN_VERSION)
-        self.measured_at = 0.0
+        self.measured_at = self.waits_noted_at = 0.0
         self.unmeasured: dict[str, float] = {}
         known = {name: kept for name, kept in stored.tasks.items() if name in plan.steps}
         self._tasks = {name: TaskState.load(kept) for name, kept in known.items()}

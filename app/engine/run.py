@@ -526,14 +526,22 @@ class Run:
             if time.monotonic() > until:  # expressions took long; others have their turn
                 self._wait = 0.0
                 return
-        self._entries += note_waits(
-            self._progress, self._machine.slots.held_up(self._execution.id, TELL_SECONDS), self._why
-        )
+        self._note_waits()
+
+    def _note_waits(self) -> None:
+        """Note what tasks wait for, now and then: there may be thousands."""
+        now = time.monotonic()
+        if now - self._progress.waits_noted_at >= TELL_SECONDS:
+            self._progress.waits_noted_at = now
+            names = self._machine.slots.held_up(self._execution.id, TELL_SECONDS)
+            self._entries += note_waits(self._progress, names, self._why)
 
     def _startable(self, now: float) -> Mapping[str, Resources]:
         """Return what the tasks that can begin take; those that never can fail."""
-        ready = self._progress.ready(now)
-        beyond = {name: why for name, r in ready.items() if (why := self._machine.slots.beyond(r))}
+        ready, slots = self._progress.ready(now), self._machine.slots
+        if slots.beyond(self._progress.plan.most) is None:  # so none of them is
+            return ready
+        beyond = {name: why for name, r in ready.items() if (why := slots.beyond(r))}
         for name, why in beyond.items():
             self._refuse_for_good(self._steps[name], why)
         return ready

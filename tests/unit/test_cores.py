@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import os
+import subprocess
+import sys
 from pathlib import Path
 
 import pytest
@@ -100,3 +102,16 @@ def test_where_nothing_is_shown_of_groups_they_are_those_of_the_process(monkeypa
     monkeypatch.setattr(os, "sched_getaffinity", lambda _pid: {0, 5})
     assert usable_cores(Path("/nowhere"), Path("/nowhere")) == 2
     assert usable_cores() in (1, 2)
+
+
+def test_a_process_that_was_bound_to_one_processor_has_one():
+    """As taskset(1), AllowedCPUs of systemd, and the cpuset of a batch job do it."""
+    code = (
+        "import os; os.sched_setaffinity(0, {min(os.sched_getaffinity(0))})\n"
+        "from app.cores import find_cores; found = find_cores(); print(found.number, found.source)"
+    )
+    said = subprocess.run(
+        [sys.executable, "-c", code], capture_output=True, text=True, check=True
+    ).stdout.split(" ", 1)
+    assert said[0] == "1"
+    assert os.cpu_count() == 1 or "it may run on 1 of" in said[1] or "quota" in said[1]

@@ -7,10 +7,12 @@ import os
 
 import pytest
 from engine_kit import ScriptedLauncher
+from structlog.testing import capture_logs
 
 from app.assembly import read_settings
 from app.clients.orchestrator import Context
 from app.clients.registry import create_orchestrators
+from app.cores import usable_cores
 from app.domain import Identity, Role
 from app.engine.launchers.base import Pool
 from app.engine.resources import Take, taken
@@ -130,7 +132,12 @@ def test_a_conductor_tells_what_its_machine_gives(engine, tmp_path):
     local = engine(cpus=7)
     node = node_name(tmp_path)
     Conductors(local.database).register("c1", Node(node, "kernel"), OwnProcess(1, "1"))
-    local.listen(lambda _id: None)
+    with capture_logs() as logs:
+        local.listen(lambda _id: None)
+    (told,) = [line for line in logs if line["event"] == "running tasks share processors"]
+    assert told["processors"] == 7
+    assert told["usable"] == usable_cores()
+    assert told["because"]
     (known,) = local._capacities.all()
     assert (known.processors, known.memory_bytes, known.host) == (7, 1000, HERE)
 
