@@ -471,6 +471,11 @@ class Task:
     memory_bytes: int | None = None
     memory_peak_bytes: int | None = None
 
+    def __post_init__(self) -> None:
+        """Let what has ended wait for nothing, however it came to that end."""
+        if self.waits_for is not None and self.status.final:
+            object.__setattr__(self, "waits_for", None)
+
 
 @dataclass(frozen=True, slots=True)
 class TaskWish:

@@ -2,10 +2,11 @@
 
 from __future__ import annotations
 
+from operator import attrgetter
+
 import marshmallow as ma
 from marshmallow import fields
 
-from app.domain import JSON, Task
 from app.resources._api import Timestamp
 from app.resources._serialiser import Serialiser
 
@@ -80,9 +81,4 @@ class TaskSchema(ma.Schema):
     )
 
 
-def _waits_for(task: Task) -> JSON:
-    """Return what a task waits for; one that was given up from outside waits no more."""
-    return None if task.status.final else task.waits_for
-
-
-task_json = Serialiser(TaskSchema, waits_for=_waits_for)
+task_json = Serialiser(TaskSchema, waits_for=attrgetter("waits_for"))

@@ -311,3 +311,35 @@ class TestWhoMay:
         told = {(event["action"], event["target"]) for event in events}
         assert ("tasks:restart", f"/executions/{flow.id}/tasks/a/restart") in told
         assert ("executions:retry", new) in told
+
+
+WAITS = [
+    {"kind": "processors", "reason": "a processor; 1 of 1 are taken"},
+    {"kind": "tasks", "reason": "the tasks that it needs: a", "tasks": ["a"]},
+    {"kind": "retry", "reason": "its next attempt", "until": "2026-01-01T00:00:00.000Z"},
+]
+
+
+@pytest.mark.parametrize("waits", WAITS, ids=lambda waits: waits["kind"])
+def test_what_a_task_waits_for_is_shown_everywhere_until_it_has_ended(flow, as_user, waits):
+    def record(status):
+        shown = (Task("b", status, waits_for=waits),)
+        seen = Observation(ExecutionStatus.RUNNING, cursor=None, tasks=shown)
+        flow.service.record(flow.service.store.get(flow.id), seen)
+
+    record(TaskStatus.PENDING)
+    path = f"/executions/{flow.id}/tasks"
+    listed = flow.service.client.get(path, headers=as_user("dev")).json["tasks"]
+    assert [task["waits_for"] for task in listed] == [None, waits]
+    one = flow.service.client.get(f"{path}/b", headers=as_user("dev"))
+    assert one.json["waits_for"] == waits
+    assert flow.get()["tasks"][1]["waits_for"] == waits
+    record(CANCELLED)
+    assert flow.get()["tasks"][1]["waits_for"] is None
+    listed = flow.service.client.get(path, headers=as_user("dev")).json["tasks"]
+    assert listed[1]["waits_for"] is None
+
+
+def test_what_a_task_needs_is_what_it_waits_for_from_the_launch_on(flow):
+    waits = {"kind": "tasks", "reason": "the tasks that it needs: a", "tasks": ["a"]}
+    assert [task["waits_for"] for task in flow.get()["tasks"]] == [None, waits]
