@@ -10,6 +10,7 @@ import flask_swagger_ui
 from flask import Blueprint, Response, request, send_from_directory
 
 from app.resources._dialect import Dialect
+from app.resources._limits import free
 from app.resources._permissions import public
 
 _TEXT = "text/plain; charset=utf-8"
@@ -42,6 +43,7 @@ def make_docs(dialects: Sequence[Dialect]) -> Blueprint:
     blueprint = Blueprint("docs", __name__)
 
     @blueprint.get("/")
+    @free
     @public
     def entrance() -> Response:
         """Lead to the page; what it is asked for also by proxies, whether the service is there."""

@@ -136,6 +136,11 @@ class TestEntrance:
         assert answer.status_code == 200
         assert {"GET", "HEAD", "OPTIONS"} <= set(answer.allow)
 
+    def test_who_asks_again_and_again_is_not_limited(self, make_service):
+        client = make_service(api__rate_limit__requests_per_minute=2).client
+        for method in ("OPTIONS", "HEAD", "GET") * 3:
+            assert client.open("/", method=method).status_code in (200, 302)
+
     def test_what_is_asked_of_the_server_as_a_whole_is_answered(self, guarded):
         answer = guarded.client.open(
             method="OPTIONS", path="/x", environ_overrides={"PATH_INFO": "*"}
