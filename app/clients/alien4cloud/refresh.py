@@ -81,12 +81,14 @@ class Refresher:
 
     def go_round(self) -> None:
         """Ask all questions once, spread over the time for which answers are good."""
-        asked = 0
+        asked, due_at = 0, self._clock()
         try:
             for number in self._questions():
                 asked += 1
-                pause = self._ttl_seconds * _SHARE_OF_TTL / max(1, number)
-                self._sleep(max(pause, 1.0 / _MOST_PER_SECOND))
+                share = self._ttl_seconds * _SHARE_OF_TTL / max(1, number)
+                # What an answer took is no pause, but a server that is slow is not pressed either.
+                due_at = max(due_at + max(share, 1.0 / _MOST_PER_SECOND), self._clock())
+                self._sleep(due_at - self._clock())
         except UpstreamError as exc:
             log.warning(
                 "catalogue not refreshed", orchestrator=self._orchestrator, error=exc.message,

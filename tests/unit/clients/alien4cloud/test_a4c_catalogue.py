@@ -274,7 +274,7 @@ class TestInTheBackground:
         refreshed._refresher.go_round()
         assert server.requests["search_environments"] == before + 300
         assert seconds() - began <= 60.0
-        assert min(pauses) >= 1 / 50
+        assert min(pauses) > 1 / 51
 
     def test_nobody_who_lists_asks_for_what_is_refreshed(self, server, refreshed, seconds, many):
         refreshed.workflows(ALICE)
@@ -292,14 +292,15 @@ class TestInTheBackground:
         for index in range(40):
             server.application(f"app{index}", tags=WORKFLOWS).environment()
         refreshed._refresher.go_round()
-        assert set(pauses) == {2.0}
+        assert {round(pause, 6) for pause in pauses} == {2.0}
 
     def test_what_fails_is_stale_until_it_is_read_again(self, server, refreshed):
         for name in ("a", "b"):
             server.application(name, tags=WORKFLOWS).environment()
         refreshed.workflows(ALICE)
-        server.stack_trace("search_environments", times=2)  # a reader tries it again
+        server.stack_trace("search_environments", times=1)
         refreshed._refresher.go_round()
+        server.stack_trace("search_environments", times=1)  # a reader tries it again
         assert sorted(w.stale for w in refreshed.workflows(ALICE)) == [False, True]
         refreshed._refresher.go_round()
         assert [w.stale for w in refreshed.workflows(ALICE)] == [False, False]
