@@ -250,3 +250,18 @@ def test_the_page_of_a_log_that_waits_when_it_is_purged_says_so(guarded, ended):
     with pytest.raises(NotFound) as caught:
         next(guarded.services.logs.steps(ended.id, BOB, LogQuery(9, -1, 15, 1.0)))
     assert not isinstance(caught.value, Purged)
+
+
+def test_what_was_purged_is_not_taken_over_again_from_an_upstream(guarded, monkeypatch):
+    execution = guarded.add_execution("ada", accepted=False)
+    guarded.launches.launched(execution, {"job": 1}, "upstream-42")
+    guarded.record(execution, Observation(ExecutionStatus.FAILED, cursor=None, log_complete=True))
+    guarded.services.purging.purge("upstream-42", ADA)
+    asked = []
+    monkeypatch.setattr(
+        guarded.services.executions._adoption, "adopt", lambda *who: asked.append(who)
+    )
+    for name in ("upstream-42", execution.id):
+        assert ask(guarded, "ada", f"/executions/{name}").status_code == 410
+        assert ask(guarded, "bob", f"/executions/{name}").status_code == 404
+    assert asked == []
