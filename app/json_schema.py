@@ -14,6 +14,7 @@ from __future__ import annotations
 
 import json
 import re
+import unicodedata
 from collections.abc import Callable, Iterator, Mapping
 from functools import cache, cached_property
 from typing import TYPE_CHECKING, Any, Final
@@ -35,6 +36,7 @@ MAX_PATTERN_LENGTH: Final = 1000
 _MAX_LISTED: Final = 25
 _MAX_QUOTED: Final = 100
 _MOST_BACKTRACKING: Final = 100_000
+_NO_TEXT: Final = frozenset({"Cc", "Cs", "Zl", "Zp"})
 _META: Final = "https://json-schema.org/draft/2020-12/schema"
 
 
@@ -64,6 +66,7 @@ class FormatTable(dict[str, Check]):
             "1 to 100 letters, digits, '.', '_' and '-', with a letter or digit first and no '.' "
             "last",
         )
+        self["definition-name"] = _check_name
         self.named("not-blank", r"(?s).*\S.*", "text that is not blank")
 
     def format(self, name: str) -> Callable[[Check], Check]:
@@ -82,6 +85,23 @@ class FormatTable(dict[str, Check]):
         def check(value: Any) -> None:
             if isinstance(value, str) and not re.fullmatch(pattern, value):
                 raise ValueError(f"must be {expected}")
+
+
+def normal(name: str) -> str:
+    """Write a name as it is compared: in Unicode's normal form C, whatever keyboard wrote it."""
+    return unicodedata.normalize("NFC", name)
+
+
+def _check_name(value: Any) -> None:
+    """Refuse a name by which no address could name a workflow (RFC 3986, sections 3.3 and 6.2)."""
+    if not isinstance(value, str):
+        return
+    if "/" in value:
+        raise ValueError("must not hold '/', since addresses name workflows by it")
+    if value in (".", ".."):
+        raise ValueError("must not be '.' or '..', which addresses have another meaning for")
+    if any(unicodedata.category(character) in _NO_TEXT for character in value):
+        raise ValueError("must not hold control characters, breaks of lines, nor half a character")
 
 
 class Shape:

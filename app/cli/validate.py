@@ -7,6 +7,7 @@ from pathlib import Path
 
 import click
 
+from app.engine import programs
 from app.engine.definition import parse
 from app.engine.launchers.registry import launcher_class
 from app.engine.model import Resource, StreamFile
@@ -30,8 +31,10 @@ def command(files: tuple[Path, ...], launcher: str | None) -> None:
     for file in files:
         try:
             definition = parse(file.read_bytes())
-            if faults := not_given(asked_for(definition.source), honours, launcher or ""):
-                raise InvalidDefinition("It asks for too much.", fields=faults)
+            faults = not_given(asked_for(definition.source), honours, launcher or "")
+            faults += programs.faults(programs.spaced_commands(definition.source), None)
+            if faults:
+                raise InvalidDefinition("It asks for what there is not.", fields=faults)
         except InvalidDefinition as exc:
             faulty = True
             for fault in exc.fields:

@@ -8,11 +8,12 @@ from app.domain import Role
 from app.engine.compiled import Compiled
 from app.engine.folder import DefinitionFolder, FaultyFile
 from app.errors import Conflict, NotFound, Taken
+from app.json_schema import normal
 from app.store.execution_rows import now
 from app.store.standing import Along
 from app.store.uploads import Quota, Upload, UploadedDefinitions
 
-_SUMMARY = ("id", "name", "description", "digest", "asks", "kept_by")
+_SUMMARY = ("id", "name", "description", "digest", "asks", "spaced", "kept_by")
 
 
 QuotaOf = Callable[[frozenset[Role]], Quota]
@@ -63,7 +64,8 @@ class Catalogue:
         if reference in offered:
             return [offered[reference]]
         offered |= {upload.workflow_id: _compiled(upload) for upload in self._uploads.all()}
-        return [compiled for _, compiled in sorted(offered.items()) if compiled.name == reference]
+        name = normal(reference)
+        return [c for _, c in sorted(offered.items()) if normal(c.name) == name]
 
     def faults(self) -> list[FaultyFile]:
         """Return which files are not offered as they are, and why."""

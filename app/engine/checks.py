@@ -13,7 +13,7 @@ from typing import Any, Final
 
 from app import json_schema
 from app.domain import JSON
-from app.engine import argument_space, expressions, graph, resources
+from app.engine import argument_space, expressions, graph, literals, resources
 from app.engine.faults import Fault, Path
 from app.engine.model import StepType, StreamFile
 from app.engine.schema import INPUT_TYPES
@@ -40,7 +40,7 @@ def input_variable(name: str) -> str:
 
 def input_schema(words: Mapping[str, JSON]) -> dict[str, JSON]:
     """Take the JSON Schema of an input's value out of the words of its definition."""
-    about = {"default", "description", "required"}
+    about = {"default", "description", "required", literals.WORD}
     return {"type": "string"} | {word: words[word] for word in words if word not in about}
 
 
@@ -58,6 +58,7 @@ def violations(document: Document) -> Iterator[Fault]:
                 yield Fault(("steps", index, str(field)), "is not for steps of type http")
     yield from _stream_faults(document)
     yield from _expression_faults(document)
+    yield from literals.violations(document, TEMPLATES)
 
 
 def _input_faults(inputs: Mapping[str, JSON]) -> Iterator[Fault]:
@@ -156,29 +157,18 @@ def _templates(document: Document) -> Iterator[tuple[Path, str, str]]:
 
 def _step_templates(step: Mapping[str, JSON], path: Path) -> Iterator[tuple[Path, str]]:
     """Return the texts of a step in which expressions are evaluated, with their paths."""
-    yield from _strings(_mapping(step.get("env")), (*path, "env"))
+    yield from literals.strings(_mapping(step.get("env")), (*path, "env"))
     config = _mapping(step.get("config"))
     for field in TEMPLATES.get(str(step.get("type")), ()):
-        yield from _strings(config.get(field), (*path, "config", field))
+        yield from literals.strings(config.get(field), (*path, "config", field))
 
 
 def _output_templates(outputs: Mapping[str, JSON]) -> Iterator[tuple[Path, str]]:
     for name, output in outputs.items():
         if isinstance(output, dict):
-            yield from _strings(output.get("value"), ("outputs", name, "value"))
+            yield from literals.strings(output.get("value"), ("outputs", name, "value"))
         else:
-            yield from _strings(output, ("outputs", name))
-
-
-def _strings(value: JSON, path: Path) -> Iterator[tuple[Path, str]]:
-    if isinstance(value, str):
-        yield path, value
-    elif isinstance(value, list):
-        for index, item in enumerate(value):
-            yield from _strings(item, (*path, index))
-    elif isinstance(value, dict):
-        for name, item in value.items():
-            yield from _strings(item, (*path, name))
+            yield from literals.strings(output, ("outputs", name))
 
 
 def _needs(document: Document) -> graph.Needs:

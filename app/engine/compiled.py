@@ -22,6 +22,7 @@ from app.domain import JSON, Output, Parameter, Step
 from app.engine import definition, document
 from app.engine.faults import Fault, invalid_definition
 from app.engine.model import Definition, StepDefinition
+from app.engine.programs import SpacedCommand, spaced_commands
 from app.engine.resources import Take, asked_for, taken
 from app.errors import MAX_FIELDS, FieldError, InvalidDefinition
 from app.isolation import Isolated, OverBudget
@@ -40,7 +41,9 @@ _PROCESSES: Final = 2
 _INLINE_BYTES: Final = 2048
 _REWRITTEN_BYTES: Final = 64 * 1024
 _BYTES_A_CHARACTER: Final = 10  # of JSON, when it is objects
-_CHECKED_BY: Final = ("engine", "documents.py", "json_schema.py", "durations.py", "values.py")
+_CHECKED_BY: Final = (
+    "engine", "documents.py", "json_schema.py", "look_alikes.py", "durations.py", "values.py",
+)  # fmt: skip
 
 
 @dataclass(frozen=True, slots=True)
@@ -51,6 +54,7 @@ class Compiled:
         key: Names its content, and the code that checked it.
         digest: Under which the store has what the definition says.
         asks: Paths of the resources that not every launcher gives; of very many the first.
+        spaced: The commands with blanks in them; of very many the first.
         stale: Whether its file holds something else by now, which is faulty.
         kept_by: Username of who keeps it as a workflow that stands; empty where nobody does.
     """
@@ -61,13 +65,16 @@ class Compiled:
     description: str
     digest: str
     asks: tuple[str, ...] = ()
+    spaced: tuple[SpacedCommand, ...] = ()
     stale: bool = False
     kept_by: str = ""
 
     @classmethod
     def load(cls, key: str, summary: Mapping[str, Any]) -> Compiled:
-        """Make one from its key and a summary that was stored; an old one may lack ``asks``."""
-        return cls(key, **{**summary, "asks": tuple(summary.get("asks", ()))})
+        """Make one from its key and a summary that was stored; an old one may lack some of it."""
+        asks = tuple(summary.get("asks", ()))
+        spaced = tuple(SpacedCommand(*command) for command in summary.get("spaced", ()))
+        return cls(key, **{**summary, "asks": asks, "spaced": spaced})
 
 
 @dataclass(frozen=True, slots=True)
@@ -200,6 +207,7 @@ def check(text: bytes) -> bytes:
         "description": found.description,
         "digest": digest_of(source),
         "asks": list(islice(asked_for(source), MAX_FIELDS)),
+        "spaced": list(islice(spaced_commands(source), MAX_FIELDS)),
     }
     details, content = (json.dumps(v, separators=(",", ":")) for v in (_details(found), source))
     return pickle.dumps((summary, details, content))

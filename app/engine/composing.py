@@ -21,6 +21,7 @@ from typing import Any, Final
 from app.domain import JSON, CommandTask
 from app.engine.expressions import OPENING
 from app.engine.graph import find_cycle
+from app.engine.literals import WORD
 from app.errors import CircularDependency, FieldError, InvalidDefinition, MissingDependency
 
 MAX_TASKS: Final = 1000
@@ -135,7 +136,7 @@ def compose(argument: bytes) -> bytes:
     ids = dict(zip((t.name for t in tasks), task_ids([t.name for t in tasks]), strict=True))
     results = _results(tasks)
     steps = [_step(task, ids, needs[task.name], results.get(task.name)) for task in tasks]
-    document = {"id": asked["id"], "name": asked["name"], "steps": steps}
+    document = {"id": asked["id"], "name": asked["name"], WORD: True, "steps": steps}
     return json.dumps({"document": json.dumps(document, ensure_ascii=False)}).encode()
 
 

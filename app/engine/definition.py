@@ -11,6 +11,7 @@ from app.durations import parse_duration
 from app.engine import checks, document, resources, schema
 from app.engine.faults import Fault, invalid_definition
 from app.engine.graph import topological_order
+from app.engine.literals import file_text
 from app.engine.model import Definition, OutputDefinition, StepDefinition, StepType, StreamFile
 from app.errors import InvalidDefinition
 from app.values import not_json, to_text
@@ -83,7 +84,7 @@ def build(source: Mapping[str, JSON]) -> Definition:
         inputs=tuple(_input(name, words) for name, words in source.get("inputs", {}).items()),
         outputs=tuple(_output(name, value) for name, value in source.get("outputs", {}).items()),
         steps=tuple(steps[name] for name in order),
-        files=dict(source.get("files", {})),
+        files={name: file_text(content) for name, content in source.get("files", {}).items()},
         source=source,
     )
 

@@ -99,6 +99,11 @@ def length(template: str) -> int:
     return sum(len(source) for source in sources if not _REFERENCE.fullmatch(source))
 
 
+def texts(template: str) -> tuple[str, ...]:
+    """Return what stands around the expressions of a text."""
+    return _split(template).texts
+
+
 def render(template: str, context: Mapping[str, JSON], budget: Budget | None = None) -> str:
     """Put values into a template.
 

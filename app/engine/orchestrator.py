@@ -31,6 +31,7 @@ from app.domain import (
     WorkflowDescription,
 )
 from app.engine import definition as definitions
+from app.engine import programs
 from app.engine.carrying import carry_over, hold_back
 from app.engine.catalogue import Catalogue
 from app.engine.compiled import Compiled, Compiler, Faulty, make_compiler
@@ -53,6 +54,7 @@ from app.engine.wishes import Wishes
 from app.errors import Conflict, FieldError, InvalidDefinition, UpstreamUnreachable
 from app.files import data_mark
 from app.inputs import check_inputs
+from app.json_schema import normal
 from app.memory import PLANS_BYTES
 from app.settings import Allowances
 from app.settings.schema import Choice, Chosen, setting
@@ -324,7 +326,10 @@ class EngineOrchestrator(Orchestrator):
         owner = keeping.owner if keeping else identity.username
         text = document.encode()
         compiled = self._valid(text, owner)
-        if workflow_id not in (None, compiled.id, compiled.name):
+        if workflow_id is not None and normal(workflow_id) not in (
+            compiled.id,
+            normal(compiled.name),
+        ):
             fault = FieldError("id", f"must be '{workflow_id}', which it is to replace")
             raise InvalidDefinition("The definition is for another workflow.", fields=(fault,))
         written = self._compiler.rewritten(text, owner)
@@ -368,6 +373,9 @@ class EngineOrchestrator(Orchestrator):
         if isinstance(outcome, Faulty):
             raise outcome.error.again()
         self._check_resources(outcome)
+        if faults := programs.faults(outcome.spaced, self._machine.base_env.get("PATH")):
+            message = "The workflow definition has commands that are no programs."
+            raise InvalidDefinition(message, fields=faults)
         return outcome
 
     def _check_resources(self, compiled: Compiled) -> None:

@@ -12,8 +12,8 @@ from typing import Any, Final
 
 from app.domain import JSON
 from app.durations import parse_duration
-from app.engine.expressions import OPENING
 from app.engine.faults import Fault, Path
+from app.engine.literals import WORD
 from app.engine.model import Resource, StepType, StreamFile
 from app.json_schema import FormatTable, Shape
 
@@ -146,15 +146,6 @@ def _check_path(value: Any, kind: str) -> None:
         raise ValueError(f"must have parts of at most {_MAX_FILE_NAME_BYTES} bytes")
 
 
-@_FORMATS.format("literal")
-def _check_literal(value: Any) -> None:
-    if isinstance(value, str) and OPENING in value:
-        raise ValueError(
-            "must not hold expressions; inputs arrive as INPUT_<NAME> in the environment, "
-            "and 'env' takes expressions"
-        )
-
-
 def _object(properties: dict[str, JSON], *required: str, **more: JSON) -> dict[str, JSON]:
     return {
         "type": "object",
@@ -171,10 +162,8 @@ def _mapping(names: str, values: JSON) -> dict[str, JSON]:
 
 _TEXT: Final[dict[str, JSON]] = {"type": "string"}
 _NAME: Final[dict[str, JSON]] = {"type": "string", "minLength": 1, "maxLength": 200}
-_LITERAL: Final[dict[str, JSON]] = {
-    "type": "string",
-    "allOf": [{"format": "not-blank"}, {"format": "literal"}],
-}
+_LITERAL: Final[dict[str, JSON]] = {"type": "string", "format": "not-blank"}
+_FLAG: Final[dict[str, JSON]] = {"type": "boolean"}
 _ARGUMENT: Final[dict[str, JSON]] = {"type": ["string", "number", "boolean"]}
 
 _CONFIG: Final[dict[StepType, JSON]] = {
@@ -183,7 +172,7 @@ _CONFIG: Final[dict[StepType, JSON]] = {
     ),
     StepType.SCRIPT: _object(
         {
-            "shell": {"type": "string", "allOf": [{"format": "literal"}, {"format": "shell"}]},
+            "shell": {"type": "string", "format": "shell"},
             "script": _LITERAL,
         },
         "script",
@@ -231,15 +220,12 @@ _RESOURCES: Final = _object(
 
 _PATHS: Final[dict[str, JSON]] = {
     "type": "array",
-    "items": {"type": "string", "allOf": [{"format": "file-path"}, {"format": "literal"}]},
+    "items": {"type": "string", "format": "file-path"},
     "uniqueItems": True,
     "maxItems": 100,
 }
 
-_PATH: Final[dict[str, JSON]] = {
-    "type": "string",
-    "allOf": [{"format": "any-path"}, {"format": "literal"}],
-}
+_PATH: Final[dict[str, JSON]] = {"type": "string", "format": "any-path"}
 
 _STEP: Final = _object(
     {
@@ -254,6 +240,7 @@ _STEP: Final = _object(
         "retries": {"type": "integer", "minimum": 0, "maximum": 100},
         "retry_delay": {"format": "duration"},
         "allow_failure": {"type": "boolean"},
+        WORD: _FLAG,
         "working_dir": _LITERAL,
         "stage_in": _PATHS,
         "stage_out": _PATHS,
@@ -293,11 +280,12 @@ _VALUE_WORDS: Final[dict[str, JSON]] = {
 _DEFINITION: Final = _object(
     {
         "id": {"type": "string", "format": "definition-id"},
-        "name": _NAME,
+        "name": {**_NAME, "format": "definition-name"},
         "description": _TEXT,
         "inputs": _mapping("input-name", {"$ref": "#/$defs/input"}),
         "outputs": _mapping("input-name", {"$ref": "#/$defs/output"}),
-        "files": _mapping("file-path", _TEXT),
+        "files": _mapping("file-path", {"$ref": "#/$defs/file"}),
+        WORD: _FLAG,
         "steps": {
             "type": "array",
             "items": {"$ref": "#/$defs/step"},
@@ -310,7 +298,14 @@ _DEFINITION: Final = _object(
     **{
         "$defs": {
             "step": _STEP,
-            "input": _object({**_VALUE_WORDS, "default": True, "required": {"type": "boolean"}}),
+            "input": _object(
+                {**_VALUE_WORDS, "default": True, "required": {"type": "boolean"}, WORD: _FLAG}
+            ),
+            "file": {
+                "if": {"type": "object"},
+                "then": _object({"text": _TEXT, WORD: _FLAG}, "text"),
+                "else": _TEXT,
+            },
             "value": _object({**_VALUE_WORDS, "required": True}),
             "output": {
                 "type": ["string", "object"],

@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING
 from app.caching import SharedReads
 from app.domain import JSON, Identity
 from app.errors import FieldError, InvalidDefinition, NotFound, Taken
+from app.json_schema import normal
 from app.load import definition as definitions
 from app.load.definition import Definition
 from app.load.limits import faults_of
@@ -73,7 +74,7 @@ class LoadCatalogue:
     def search(self, reference: str) -> list[SubmittedDefinition]:
         """Find what is offered under an id, or else under a name."""
         found = self._submitted.get(reference)
-        return [found] if found is not None else self._submitted.named(reference)
+        return [found] if found is not None else self._submitted.named(normal(reference))
 
     def remove(self, workflow_id: str) -> None:
         """Offer a definition no more; executions of it go on.
@@ -111,7 +112,7 @@ class LoadCatalogue:
         found = self._parse(source, identity.username)
         allowance = self._allowance_of(identity)
         self.require_allowed(found, identity)
-        if instead_of not in (None, found.id, found.name):
+        if instead_of is not None and normal(instead_of) not in (found.id, normal(found.name)):
             fault = FieldError("id", f"must be '{instead_of}', which it is to replace")
             raise InvalidDefinition("The definition is for another workflow.", fields=(fault,))
         document = definitions.to_json(found)
@@ -120,7 +121,7 @@ class LoadCatalogue:
         if not new and not replace:
             raise Taken(f"There is a workflow '{found.id}' already; replace it instead.")
         submitted = SubmittedDefinition(
-            found.id, found.name, found.description, digest_of(document), len(text),
+            found.id, normal(found.name), found.description, digest_of(document), len(text),
             identity.username, now(),
         )  # fmt: skip
         kept = self._submitted.put(

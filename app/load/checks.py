@@ -12,7 +12,7 @@ from typing import Any, Final, NamedTuple
 
 from app.documents import Fault, Path
 from app.domain import JSON
-from app.load import options
+from app.load import literals, options
 from app.load.conditions import compile_condition
 from app.load.definition import StepType
 from app.load.schema import BODY_TYPES, FORM_FIELDS, MAX_STEPS, check_path, check_url
@@ -70,6 +70,7 @@ def violations(document: Document) -> Iterator[Fault]:
         yield from _step_faults(step)
     for holder, path in [(document, ()), *((step.content, step.path) for step in steps)]:
         yield from _hook_faults(holder, path)
+    yield from literals.violations(document)
     asked = _mapping(document.get("options"))
     yield from options.violations(asked, ("options",))
     yield from _threshold_faults(asked, {step.content.get("id") for step in steps})

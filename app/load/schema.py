@@ -483,7 +483,7 @@ _OPTIONS: Final = _object(
 _DEFINITION: Final = _object(
     {
         "id": {"type": "string", "format": "definition-id"},
-        "name": _NAME,
+        "name": {**_NAME, "format": "definition-name"},
         "description": _TEXT,
         "variables": {
             "type": "object",

@@ -43,16 +43,17 @@ def read_outputs(path: Path) -> bytes:
 
 
 def parse_outputs(content: bytes) -> dict[str, JSON]:
-    r"""Read results: on each line ``name=value``, or a JSON object of several; the later one wins.
+    r"""Read results, one or several on each line; the later one wins.
 
-    Values of the first form are texts and begin right behind the ``=``. Blank lines are skipped.
+    A line is ``name=value``, whose value is a text and begins right behind the ``=``; or
+    ``name:=value``, whose value is JSON; or a JSON object of several. Blank lines are skipped.
     Bytes that are not UTF-8 become U+FFFD.
 
     Args:
         content: Content of the file.
 
     Raises:
-        InvalidRequest: The file is longer than 1 MiB, or a line is neither of the two; the
+        InvalidRequest: The file is longer than 1 MiB, or a line is none of the three; the
             message tells its number, from 1.
     """
     if len(content) > MAX_OUTPUTS_BYTES:
@@ -77,7 +78,10 @@ def _parse_line(line: str) -> dict[str, JSON]:
         name, separator, value = line.partition("=")
         if not separator:
             raise ValueError("neither name=value nor a JSON object")
-        results = {name: value.replace("\0", "\ufffd")}
+        if name.endswith(":"):
+            results = {name[:-1]: parse_json(value)}
+        else:
+            results = {name: value.replace("\0", "\ufffd")}
     for name in results:
         if not _NAME.fullmatch(name):
             raise ValueError("a name must be a letter or _, then letters, digits, _ and -")

@@ -55,3 +55,10 @@ def test_a_launcher_that_there_is_not_is_an_error(validate):
     code, said = validate(WIDE, "--launcher", "slurn")
     assert code == 2
     assert "must be one of local, or package.module:Class" in said
+
+
+def test_arguments_within_a_command_are_a_fault(validate):
+    code, said = validate(WIDE.replace('command: "true"', 'command: "true --n 3"', 1))
+    assert code == 1
+    assert "steps[0].config.command: names a program" in said
+    assert "write command: true with args: ['--n', '3']" in said

@@ -28,6 +28,19 @@ def test_names_and_values():
     }
 
 
+def test_a_value_behind_colon_equals_is_json():
+    content = b'n:=5\nt=5\nlist:=[1, {"a": null}]\r\ntext:="x=y"\nlast:= true \nurl=a:=b'
+    assert parse_outputs(content) == {
+        "n": 5, "t": "5", "list": [1, {"a": None}], "text": "x=y", "last": True, "url": "a:=b",
+    }  # fmt: skip
+
+
+@pytest.mark.parametrize("line", ["n:=", "n:=five", "n:=NaN", "n:={", ":=1", "a::=1", "a:=1,2"])
+def test_a_value_that_is_no_json_is_a_fault_of_its_line(line):
+    with pytest.raises(InvalidRequest, match="Line 2 of the outputs"):
+        parse_outputs(f"a=1\n{line}".encode())
+
+
 def test_json_objects_are_merged_and_the_later_wins():
     content = b'{"a": 1, "b": [true, null]}\na=text\n {"b": {"c": 2.5}}\n'
     assert parse_outputs(content) == {"a": "text", "b": {"c": 2.5}}
