@@ -127,6 +127,7 @@ class Permission(StrEnum):
 
     WORKFLOWS_READ = "workflows:read"
     WORKFLOWS_WRITE = "workflows:write"
+    WORKFLOWS_ALL = "workflows:all"
     WORKFLOWS_FAULTS = "workflows:faults"
     EXECUTIONS_RUN = "executions:run"
     EXECUTIONS_READ = "executions:read"
@@ -253,6 +254,9 @@ class Workflow:
         id: Unique within its orchestrator.
         stale: True when the upstream did not answer, or the definition is faulty by now, and this
             is what it said last.
+        owner: Username of who uploaded its definition first, and may replace and remove it; None
+            where it was not uploaded.
+        version: Number of its definition among those that were uploaded; None as ``owner``.
     """
 
     id: str
@@ -263,6 +267,47 @@ class Workflow:
     orchestrator: str
     description: str = ""
     stale: bool = False
+    owner: str | None = None
+    version: int | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class DefinitionSource:
+    """The text of a definition as a user gives it.
+
+    Attributes:
+        media_type: Of the text, as RFC 9512 and RFC 8259 name them.
+    """
+
+    text: str
+    media_type: str = "application/yaml"
+
+
+@dataclass(frozen=True, slots=True)
+class DefinitionText(DefinitionSource):
+    """The text of a definition that is kept, exactly as it was given.
+
+    Attributes:
+        version: Its number; None where it was not uploaded, but stands in a file.
+    """
+
+    version: int | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class DefinitionVersion:
+    """One version of a definition, without its text.
+
+    Attributes:
+        size_bytes: Of its text in UTF-8.
+        uploaded_by: Username of who uploaded it.
+    """
+
+    version: int
+    media_type: str
+    size_bytes: int
+    uploaded_by: str
+    uploaded_at: datetime
 
 
 @dataclass(frozen=True, slots=True)
@@ -535,6 +580,7 @@ class ExecutionSummary:
         upstream_id: Id under which the upstream's own users know it; None where there is none.
         continues: Id of the execution that had ended, and goes on in this one.
         changed: Number of its last change that readers can see, its tasks' among them.
+        workflow_version: Version of the definition that it runs; None where it was not uploaded.
     """
 
     number: int
@@ -554,6 +600,7 @@ class ExecutionSummary:
     upstream_id: str | None = None
     continues: str | None = None
     changed: int = 0
+    workflow_version: int | None = None
 
 
 @dataclass(frozen=True, slots=True)

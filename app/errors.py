@@ -207,6 +207,22 @@ class NotAllowed(SlipwayError):
     code = "not_allowed"
 
 
+class NotOwner(NotAllowed):
+    """Only who owns a thing, or an operator, may change it.
+
+    Args:
+        workflow_id: The workflow.
+        owner: Username of its owner; empty for the operators of the service.
+    """
+
+    def __init__(self, workflow_id: str, owner: str) -> None:
+        whose = f"'{owner}'; only they" if owner else "the operators of the service; only they"
+        rest = " or an operator may" if owner else " may"
+        super().__init__(
+            f"The workflow '{workflow_id}' belongs to {whose}{rest} replace or remove it."
+        )
+
+
 class ScopeMissing(NotAllowed):
     """Known, and with the role, but by a credential that is restricted to something else.
 

@@ -17,6 +17,9 @@ from typing import Any, ClassVar, Protocol, Self, cast
 from app.domain import (
     JSON,
     Carried,
+    DefinitionSource,
+    DefinitionText,
+    DefinitionVersion,
     DesiredTaskState,
     DrivenExecution,
     ExecutionMetrics,
@@ -87,7 +90,16 @@ class LostLaunch(Launch):
 
 _METHODS: Mapping[Capability, tuple[str, ...]] = {
     Capability.PAUSE: ("pause", "resume"),
-    Capability.UPLOAD: ("upload", "remove", "withdraw", "home_of", "faulty", "settle"),
+    Capability.UPLOAD: (
+        "upload",
+        "remove",
+        "withdraw",
+        "definition",
+        "versions",
+        "home_of",
+        "faulty",
+        "settle",
+    ),
     Capability.ADOPT: ("adopt", "lets_in"),
     Capability.TASK_CONTROL: ("control_task",),
     Capability.CONTINUE: ("carry_over", "hold_back"),
@@ -351,23 +363,30 @@ class Keeping:
     along: Along
 
 
+MayEdit = Callable[[str], bool]
+"""Whether a caller may replace and remove what a user owns; what operators put into files has the
+owner ``""``."""
+
+
 class Uploader(Protocol):
     """What :attr:`Capability.UPLOAD` adds."""
 
     def upload(
         self,
-        document: str,
+        document: str | DefinitionSource,
         workflow_id: str | None,
         identity: Identity,
         *,
+        may_edit: MayEdit = lambda _: True,
         keeping: Keeping | None = None,
     ) -> tuple[Workflow, bool]:
-        """Add a definition, or put one in the place of another.
+        """Add a definition, or put one in the place of another; its text is kept as it is.
 
         Args:
-            document: YAML or JSON text.
+            document: YAML or JSON; a text without its media type is YAML.
             workflow_id: The workflow that it is for; None adds a new one.
             identity: Who uploads it.
+            may_edit: Whose it may take the place of.
             keeping: It is that of a workflow that stands.
 
         Returns:
@@ -376,14 +395,42 @@ class Uploader(Protocol):
         Raises:
             InvalidDefinition: With all of its faults.
             Taken: A new one has the id of one that exists.
+            NotOwner: It would take the place of one of somebody else.
             LimitExceeded: Too many definitions of this user wait to be checked.
         """
 
-    def remove(self, workflow_id: str) -> None:
+    def remove(self, workflow_id: str, *, may_edit: MayEdit = lambda _: True) -> None:
         """Remove a definition; executions of it go on.
+
+        Args:
+            workflow_id: Its id.
+            may_edit: Whose it may be.
 
         Raises:
             NotFound: There is none with this id.
+            NotOwner: It is of somebody else.
+        """
+
+    def definition(self, workflow_id: str, number: int | None = None) -> DefinitionText:
+        """Return the text of a definition, exactly as it was given.
+
+        Args:
+            workflow_id: Its id.
+            number: Of a version; None for what is offered now.
+
+        Raises:
+            NotFound: There is no such workflow or version, or it is not kept any more.
+            Conflict: It is in a file, which holds something else by now.
+        """
+
+    def versions(self, workflow_id: str) -> list[DefinitionVersion]:
+        """List the versions that are kept of a definition, the newest first.
+
+        Returns:
+            None at all for one that was not uploaded.
+
+        Raises:
+            NotFound: There is no such workflow.
         """
 
     def withdraw(self, workflow_id: str, along: Along) -> None:
@@ -502,7 +549,9 @@ class Continuer(Protocol):
 class Submitter(Protocol):
     """What :attr:`Capability.SUBMIT` adds."""
 
-    def submit(self, definition: str | Mapping[str, JSON], identity: Identity) -> FoundWorkflow:
+    def submit(
+        self, definition: str | Mapping[str, JSON], identity: Identity, *, may_edit: MayEdit
+    ) -> FoundWorkflow:
         """Take a definition that is to be launched right away, and offer it from now on.
 
         It takes the place of an earlier one of the same id; executions of that go on.
@@ -510,12 +559,14 @@ class Submitter(Protocol):
         Args:
             definition: The text of one, or the object that it says.
             identity: Who submits it.
+            may_edit: Whose it may take the place of.
 
         Returns:
             Exactly this definition, whatever is submitted meanwhile.
 
         Raises:
             InvalidDefinition: With all of its faults.
+            NotOwner: It would take the place of one of somebody else.
             LimitExceeded: Too many definitions of this user wait to be checked.
         """
 

@@ -3,18 +3,23 @@
 from __future__ import annotations
 
 from collections.abc import Callable
+from dataclasses import replace as changed
+from typing import Final
 
-from app.domain import Role
+from app.domain import DefinitionSource, DefinitionText, DefinitionVersion, Role
 from app.engine.compiled import Compiled
 from app.engine.folder import DefinitionFolder, FaultyFile
-from app.errors import Conflict, NotFound, Taken
+from app.errors import Conflict, NotFound, NotOwner, Taken
 from app.json_schema import normal
 from app.store.execution_rows import now
 from app.store.standing import Along
-from app.store.uploads import Quota, Upload, UploadedDefinitions
+from app.store.uploads import MayEdit, Quota, Upload, UploadedDefinitions
 
 _SUMMARY = ("id", "name", "description", "digest", "asks", "spaced", "kept_by")
 
+
+OPERATORS: Final = ""
+"""Owner of what is in the folder."""
 
 QuotaOf = Callable[[frozenset[Role]], Quota]
 
@@ -74,13 +79,15 @@ class Catalogue:
     def add(
         self,
         compiled: Compiled,
-        document: str,
+        document: str | DefinitionSource,
         username: str,
         *,
         replace: bool,
         roles: frozenset[Role] = frozenset(),
         along: Along = lambda _: None,
-    ) -> bool:
+        may_edit: MayEdit = lambda _: True,
+        owner: str = "",
+    ) -> tuple[Compiled, bool]:
         """Store an uploaded definition; on return the disk has it, and every machine offers it.
 
         Args:
@@ -90,31 +97,74 @@ class Catalogue:
             replace: Take the place of one of the same id.
             roles: Their roles.
             along: What the store writes in the same transaction.
+            may_edit: Whose it may take the place of.
+            owner: Who is to own a new one, if not who uploaded it.
 
         Returns:
-            Whether none was offered under its id before.
+            It as it is offered, and whether none was under its id before.
 
         Raises:
             Taken: One is, and it is not to be replaced.
+            NotOwner: It is of somebody else, or in a file, which is of the operators.
             Conflict: There are too many, or the user has uploaded too many or too much.
         """
-        new = self._find(compiled.id) is None
-        if not new and not replace:
+        before = self._find(compiled.id)
+        if before is not None and not replace:
             raise Taken(f"There is a workflow '{compiled.id}' already; replace it instead.")
-        quota = self._quota_of(roles)
-        self._uploads.put(
-            as_upload(compiled, username), document, quota, replace=replace, along=along
-        )
-        return new
+        if before is not None and before.owner is None and not may_edit(OPERATORS):
+            raise NotOwner(compiled.id, OPERATORS)
+        upload = changed(as_upload(compiled, username), owner=owner)
+        kept = self._uploads.put(
+            upload, document, self._quota_of(roles), replace=replace, along=along,
+            may_edit=may_edit,
+        )  # fmt: skip
+        return _compiled(kept), before is None
 
-    def remove(self, workflow_id: str) -> None:
+    def text(self, workflow_id: str, number: int | None) -> DefinitionText:
+        """Return the text of a definition, as it was uploaded or as its file holds it.
+
+        Args:
+            workflow_id: Its id.
+            number: Of a version; None for what is offered now.
+
+        Raises:
+            NotFound: There is no such definition or version, or it is not kept any more.
+            Conflict: It is in a file, which holds something else by now.
+        """
+        found = self.get(workflow_id)
+        version = found.version if number is None else number
+        if version is None:
+            return self._folder.text(found)
+        kept = self._uploads.versions.get(workflow_id, version)
+        if kept is None:
+            raise NotFound(
+                f"The workflow '{workflow_id}' has no version {version}, or not any more."
+            )
+        return kept
+
+    def versions(self, workflow_id: str) -> list[DefinitionVersion]:
+        """List the versions that are kept, the newest first; none of what is in a file.
+
+        Raises:
+            NotFound: There is no such definition.
+        """
+        if self.get(workflow_id).version is None:
+            return []
+        return self._uploads.versions.all(workflow_id)
+
+    def remove(self, workflow_id: str, may_edit: MayEdit = lambda _: True) -> None:
         """Remove an uploaded definition; a file of the same id is offered from then on.
+
+        Args:
+            workflow_id: Its id.
+            may_edit: Whose it may be.
 
         Raises:
             NotFound: None has this id.
+            NotOwner: It is of somebody else.
             Conflict: It is not uploaded, but in a file.
         """
-        if self._uploads.remove(workflow_id):
+        if self._uploads.remove(workflow_id, may_edit):
             return
         files = ", ".join(self._folder.names_of(workflow_id))
         if not files:
@@ -153,4 +203,5 @@ def as_upload(compiled: Compiled, username: str) -> Upload:
 
 
 def _compiled(upload: Upload) -> Compiled:
-    return Compiled.load(upload.key, upload.summary)
+    loaded = Compiled.load(upload.key, upload.summary)
+    return changed(loaded, owner=upload.owner, version=upload.version)

@@ -11,7 +11,7 @@ import hashlib
 import json
 import pickle
 from collections.abc import Callable, Mapping
-from dataclasses import asdict, dataclass
+from dataclasses import asdict, dataclass, field
 from functools import cache
 from itertools import islice
 from pathlib import Path
@@ -19,7 +19,7 @@ from typing import Any, Final
 
 from app.caching import SharedReads
 from app.domain import JSON, Output, Parameter, Step
-from app.engine import definition, document
+from app.engine import definition
 from app.engine.faults import Fault, invalid_definition
 from app.engine.model import Definition, StepDefinition
 from app.engine.programs import SpacedCommand, spaced_commands
@@ -39,7 +39,6 @@ SECONDS: Final = 20.0
 
 _PROCESSES: Final = 2
 _INLINE_BYTES: Final = 2048
-_REWRITTEN_BYTES: Final = 64 * 1024
 _BYTES_A_CHARACTER: Final = 10  # of JSON, when it is objects
 _CHECKED_BY: Final = (
     "engine", "documents.py", "json_schema.py", "look_alikes.py", "durations.py", "values.py",
@@ -57,6 +56,8 @@ class Compiled:
         spaced: The commands with blanks in them; of very many the first.
         stale: Whether its file holds something else by now, which is faulty.
         kept_by: Username of who keeps it as a workflow that stands; empty where nobody does.
+        owner: Username of who may replace and remove it; None where it was not uploaded.
+        version: Number of the version; None as ``owner``.
     """
 
     key: str
@@ -68,6 +69,8 @@ class Compiled:
     spaced: tuple[SpacedCommand, ...] = ()
     stale: bool = False
     kept_by: str = ""
+    owner: str | None = field(default=None, compare=False)
+    version: int | None = field(default=None, compare=False)
 
     @classmethod
     def load(cls, key: str, summary: Mapping[str, Any]) -> Compiled:
@@ -154,15 +157,6 @@ class Compiler:
             text = json.dumps(_details(definition.build(source)))
         return _parse_details(text)
 
-    def rewritten(self, text: bytes, owner: str = "") -> bytes:
-        """Write a valid definition that is in JSON as YAML for people, if it is not too long."""
-        if len(text) > _REWRITTEN_BYTES or not text.lstrip().startswith(b"{"):
-            return text
-        try:
-            return self._run(rewrite, text, owner)
-        except OverBudget:
-            return text
-
     def _check(self, key: str, text: bytes, owner: str) -> Compiled | Faulty:
         if len(text) > MAX_BYTES:
             return _faulty(key, f"is larger than {MAX_BYTES // 1024} KiB")
@@ -211,11 +205,6 @@ def check(text: bytes) -> bytes:
     }
     details, content = (json.dumps(v, separators=(",", ":")) for v in (_details(found), source))
     return pickle.dumps((summary, details, content))
-
-
-def rewrite(text: bytes) -> bytes:
-    """Write a valid definition as YAML for people: what worker processes do."""
-    return document.write(definition.parse(text).source).encode()
 
 
 @cache

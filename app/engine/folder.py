@@ -16,9 +16,10 @@ from typing import Final
 import structlog
 
 from app.concurrency import make_pool
-from app.engine.compiled import MAX_BYTES, Compiled, Compiler, Faulty
+from app.domain import DefinitionText
+from app.engine.compiled import MAX_BYTES, Compiled, Compiler, Faulty, key_of
 from app.engine.faults import Fault, invalid_definition
-from app.errors import InvalidDefinition, SlipwayError
+from app.errors import Conflict, InvalidDefinition, SlipwayError
 from app.store.compiled import FileRecord, WorkflowFiles, shown
 
 log = structlog.get_logger(__name__)
@@ -26,6 +27,8 @@ log = structlog.get_logger(__name__)
 MAX_FILES: Final = 1000
 """Most definitions of a folder; each request looks at all of them."""
 
+_JSON: Final = "application/json"
+_YAML: Final = "application/yaml"
 _SUFFIXES: Final = (".yaml", ".yml", ".json")
 # A file can change twice within one tick of its file system's clock, unnoticed by its stamp.
 _LONGEST_TICK_NS: Final = 1_000_000_000
@@ -117,6 +120,24 @@ class DefinitionFolder:
         self._look()
         held = _in_order(self._files)
         return [shown(n) for n, f in held if f.offered and f.offered.id == workflow_id]
+
+    def text(self, compiled: Compiled) -> DefinitionText:
+        """Return the text of an offered definition, as its file holds it.
+
+        Raises:
+            Conflict: No file holds it any more: it is faulty now, or has changed just now.
+        """
+        held = [name for name, file in _in_order(self._files) if file.key == compiled.key]
+        for name in held:
+            with suppress(OSError, UnicodeDecodeError):
+                content = self._pool.run(read_definition, self._folder / name)
+                if key_of(content) == compiled.key:
+                    media_type = _JSON if name.endswith(".json") else _YAML
+                    return DefinitionText(content.decode(), media_type)
+        raise Conflict(
+            f"The file of the workflow '{compiled.id}' holds something else by now; what is "
+            "offered is its last good content, whose text is not kept."
+        )
 
     def faults(self, uploaded: Collection[str] = ()) -> list[FaultyFile]:
         """Return which files are not offered as they are, and why.

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from pathlib import Path
 
+from app.domain import DefinitionSource
 from app.engine.catalogue import as_upload
 from app.engine.compiled import Compiler, Faulty
 from app.engine.folder import read_definition
@@ -42,6 +43,8 @@ class DefinitionImporter:
         if isinstance(outcome, Faulty):
             raise outcome.error
         upload = as_upload(outcome, username)
-        self._uploads.put(upload, text.decode(), quota=None, replace=False)
+        media_type = "application/json" if file.suffix == ".json" else "application/yaml"
+        source = DefinitionSource(text.decode(), media_type)
+        self._uploads.put(upload, source, quota=None, replace=False)
         file.unlink()
         return outcome.id

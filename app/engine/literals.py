@@ -56,7 +56,11 @@ def violations(document: Mapping[str, JSON], templates: Mapping[str, Any]) -> It
     free = _is_literal(document)
     if not free:
         yield from _whole(document.get("name"), ("name",))
-        yield from _templates(document.get("outputs"), ("outputs",))
+        for name, output in _items(document.get("outputs")):
+            if isinstance(output, Mapping):
+                yield from _templates(output.get("value"), ("outputs", name, "value"))
+            else:
+                yield from _templates(output, ("outputs", name))
     for name, words in _items(document.get("inputs")):
         if isinstance(words, Mapping) and not (free or _is_literal(words)):
             yield from _whole(words.get("default"), ("inputs", name, "default"))

@@ -13,11 +13,14 @@ from pathlib import Path
 import structlog
 
 from app.caching import SharedReads
-from app.clients.orchestrator import Capability, Context, Keeping, Orchestrator
+from app.clients.orchestrator import Capability, Context, Keeping, MayEdit, Orchestrator
 from app.cores import find_cores, machine_memory
 from app.domain import (
     JSON,
     Carried,
+    DefinitionSource,
+    DefinitionText,
+    DefinitionVersion,
     DesiredTaskState,
     DrivenExecution,
     FaultyWorkflow,
@@ -156,7 +159,7 @@ class EngineOrchestrator(Orchestrator):
         folder = settings.workflows_dir.absolute()
         files = WorkflowFiles(context.database, str(folder), partial(_mark, settings.data_dir))
         catalogue = Catalogue(
-            UploadedDefinitions(context.database),
+            UploadedDefinitions(context.database, engine.max_versions),
             DefinitionFolder(folder, compiler, files),
             partial(_quota, Allowances(settings)),
         )
@@ -316,36 +319,43 @@ class EngineOrchestrator(Orchestrator):
 
     def upload(
         self,
-        document: str,
+        document: str | DefinitionSource,
         workflow_id: str | None,
         identity: Identity,
         *,
+        may_edit: MayEdit = lambda _: True,
         keeping: Keeping | None = None,
     ) -> tuple[Workflow, bool]:
         """Add a definition, or put one in the place of another; see the contract."""
         owner = keeping.owner if keeping else identity.username
-        text = document.encode()
-        compiled = self._valid(text, owner)
+        source = DefinitionSource(document) if isinstance(document, str) else document
+        compiled = self._valid(source.text.encode(), owner)
         if workflow_id is not None and normal(workflow_id) not in (
             compiled.id,
             normal(compiled.name),
         ):
             fault = FieldError("id", f"must be '{workflow_id}', which it is to replace")
             raise InvalidDefinition("The definition is for another workflow.", fields=(fault,))
-        written = self._compiler.rewritten(text, owner)
-        compiled = self._valid(written, owner)
-        replace = workflow_id is not None
         if keeping:
             compiled = dataclasses.replace(compiled, kept_by=keeping.owner)
-        new = self._catalogue.add(
-            compiled, written.decode(), owner, replace=replace, roles=identity.roles,
-            along=keeping.along if keeping else lambda _: None,
+        kept, new = self._catalogue.add(
+            compiled, source, identity.username, replace=workflow_id is not None,
+            roles=identity.roles, along=keeping.along if keeping else lambda _: None,
+            may_edit=may_edit, owner=owner,
         )  # fmt: skip
-        return self._workflow(compiled), new
+        return self._workflow(kept), new
 
-    def remove(self, workflow_id: str) -> None:
+    def remove(self, workflow_id: str, *, may_edit: MayEdit = lambda _: True) -> None:
         """Remove a definition; see the contract."""
-        self._catalogue.remove(workflow_id)
+        self._catalogue.remove(workflow_id, may_edit)
+
+    def definition(self, workflow_id: str, number: int | None = None) -> DefinitionText:
+        """Return the text of a version of a definition; see the contract."""
+        return self._catalogue.text(workflow_id, number)
+
+    def versions(self, workflow_id: str) -> list[DefinitionVersion]:
+        """List the versions of a definition; see the contract."""
+        return self._catalogue.versions(workflow_id)
 
     def withdraw(self, workflow_id: str, along: Along) -> None:
         """Offer a definition no more; see the contract."""
@@ -418,6 +428,8 @@ class EngineOrchestrator(Orchestrator):
             orchestrator=self.name,
             description=compiled.description,
             stale=compiled.stale,
+            owner=compiled.owner,
+            version=compiled.version,
         )
 
 

@@ -34,6 +34,7 @@ PERMISSIONS: Final[Mapping[Role, frozenset[Permission]]] = {
     },
     Role.OPERATOR: _USER
     | {
+        Permission.WORKFLOWS_ALL,
         Permission.WORKFLOWS_FAULTS,
         Permission.TASKS_STEER,
         Permission.EXECUTIONS_ALL,
@@ -49,6 +50,8 @@ PERMISSIONS: Final[Mapping[Role, frozenset[Permission]]] = {
 MEANINGS: Final[Mapping[Permission, str]] = {
     Permission.WORKFLOWS_READ: "List and describe workflows.",
     Permission.WORKFLOWS_WRITE: "Upload, replace and remove definitions, which run commands.",
+    Permission.WORKFLOWS_ALL: "Replace and remove also the definitions of others, and those that "
+    "operators put into the folder of workflows; it takes `workflows:write`, too.",
     Permission.WORKFLOWS_FAULTS: "See what is wrong with definitions.",
     Permission.EXECUTIONS_RUN: "Launch workflows.",
     Permission.EXECUTIONS_READ: "Read executions, their tasks, outputs and logs.",

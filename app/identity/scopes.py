@@ -17,7 +17,7 @@ _ADMIN: Final = "admin"
 
 _OWN: Final[Mapping[str, frozenset[Permission]]] = {
     "workflows:read": frozenset({Permission.WORKFLOWS_READ, Permission.WORKFLOWS_FAULTS}),
-    "workflows:write": frozenset({Permission.WORKFLOWS_WRITE}),
+    "workflows:write": frozenset({Permission.WORKFLOWS_WRITE, Permission.WORKFLOWS_ALL}),
     "executions:run": frozenset({Permission.EXECUTIONS_RUN}),
     "executions:read": _SIGHT | {Permission.EXECUTIONS_READ},
     "executions:cancel": _SIGHT | {Permission.EXECUTIONS_CANCEL},

@@ -8,7 +8,13 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
 from app.caching import SharedReads
-from app.domain import JSON, Identity
+from app.domain import (
+    JSON,
+    DefinitionSource,
+    DefinitionText,
+    DefinitionVersion,
+    Identity,
+)
 from app.errors import FieldError, InvalidDefinition, NotFound, Taken
 from app.json_schema import normal
 from app.load import definition as definitions
@@ -45,10 +51,13 @@ class LoadCatalogue:
     Args:
         database: The store.
         allowance_of: What somebody may ask for.
+        most_versions: How many versions of each are kept.
     """
 
-    def __init__(self, database: Database, allowance_of: AllowanceOf) -> None:
-        self._submitted = LoadDefinitions(database)
+    def __init__(
+        self, database: Database, allowance_of: AllowanceOf, most_versions: int = 20
+    ) -> None:
+        self._submitted = LoadDefinitions(database, most_versions)
         self._snapshots = DefinitionSnapshots(database)
         self._allowance_of = allowance_of
         self._parser: Parser | None = None
@@ -76,22 +85,50 @@ class LoadCatalogue:
         found = self._submitted.get(reference)
         return [found] if found is not None else self._submitted.named(normal(reference))
 
-    def remove(self, workflow_id: str) -> None:
+    def text(self, workflow_id: str, number: int | None) -> DefinitionText:
+        """Read the text of a version, as it was submitted; the last one's unless a number is given.
+
+        Raises:
+            NotFound: There is none, or it is not kept any more.
+        """
+        version = self.get(workflow_id).version if number is None else number
+        found = self._submitted.versions.get(workflow_id, version)
+        if found is None:
+            raise NotFound(
+                f"The workflow '{workflow_id}' has no version {version}, or not any more."
+            )
+        return found
+
+    def versions(self, workflow_id: str) -> list[DefinitionVersion]:
+        """List the versions that are kept, the newest first.
+
+        Raises:
+            NotFound: There is no such workflow.
+        """
+        return self._submitted.versions.all(self.get(workflow_id).workflow_id)
+
+    def remove(self, workflow_id: str, may_edit: Callable[[str], bool] = lambda _: True) -> None:
         """Offer a definition no more; executions of it go on.
+
+        Args:
+            workflow_id: Its id.
+            may_edit: Whose it may be.
 
         Raises:
             NotFound: There is none.
+            NotOwner: It is of somebody else.
         """
-        if not self._submitted.remove(workflow_id):
+        if not self._submitted.remove(workflow_id, may_edit):
             raise NotFound(f"There is no workflow '{workflow_id}'.")
 
     def add(
         self,
-        source: str | Mapping[str, JSON],
+        source: str | DefinitionSource | Mapping[str, JSON],
         identity: Identity,
         *,
         instead_of: str | None = None,
         replace: bool = True,
+        may_edit: Callable[[str], bool] = lambda _: True,
     ) -> tuple[SubmittedDefinition, bool]:
         """Check a definition, and offer it.
 
@@ -100,6 +137,7 @@ class LoadCatalogue:
             identity: Who submits it.
             instead_of: Id or name that it must have; None for any.
             replace: It takes the place of any earlier one of the same id.
+            may_edit: Whose it may take the place of.
 
         Returns:
             It, and whether none was offered under its id before.
@@ -107,9 +145,12 @@ class LoadCatalogue:
         Raises:
             InvalidDefinition: With all of its faults.
             Taken: There is one of its id, and it is not to be replaced.
+            NotOwner: There is one of somebody else.
             LimitExceeded: Too many definitions of this user wait to be checked.
         """
-        found = self._parse(source, identity.username)
+        content = source.text if isinstance(source, DefinitionSource) else source
+        found = self._parse(content, identity.username)
+        written = _written(source)
         allowance = self._allowance_of(identity)
         self.require_allowed(found, identity)
         if instead_of is not None and normal(instead_of) not in (found.id, normal(found.name)):
@@ -125,8 +166,9 @@ class LoadCatalogue:
             identity.username, now(),
         )  # fmt: skip
         kept = self._submitted.put(
-            submitted, text, allowance.definitions, allowance.definition_bytes
-        )
+            submitted, text, allowance.definitions, allowance.definition_bytes,
+            source=written, may_edit=may_edit,
+        )  # fmt: skip
         return kept, new
 
     def _parse(self, source: str | Mapping[str, JSON], owner: str) -> Definition:
@@ -164,3 +206,12 @@ class LoadCatalogue:
         document = self._snapshots.get(digest)
         size = 4 * len(json.dumps(document))  # of objects, when that is text
         return _Read(definitions.of_json(document), size)
+
+
+def _written(source: str | DefinitionSource | Mapping[str, JSON]) -> DefinitionSource:
+    """Return a valid definition as a text: as it was written, or an object as JSON."""
+    if isinstance(source, DefinitionSource):
+        return source
+    if isinstance(source, str):
+        return DefinitionSource(source)
+    return DefinitionSource(json.dumps(source, ensure_ascii=False), "application/json")

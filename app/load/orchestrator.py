@@ -9,9 +9,12 @@ from datetime import datetime
 from functools import partial
 from typing import Any, Final
 
-from app.clients.orchestrator import Capability, Context, Keeping, Orchestrator
+from app.clients.orchestrator import Capability, Context, Keeping, MayEdit, Orchestrator
 from app.domain import (
     JSON,
+    DefinitionSource,
+    DefinitionText,
+    DefinitionVersion,
     DesiredState,
     DrivenExecution,
     ExecutionMetrics,
@@ -107,7 +110,9 @@ class LoadOrchestrator(Orchestrator):
         """Build one from the settings."""
         del options  # there are none
         allowance_of = partial(_allowance_of, Allowances(context.settings))
-        return cls(name, LoadCatalogue(context.database, allowance_of), context)
+        most_versions = context.settings.engine.max_versions
+        catalogue = LoadCatalogue(context.database, allowance_of, most_versions)
+        return cls(name, catalogue, context)
 
     # Workflows.
 
@@ -180,34 +185,48 @@ class LoadOrchestrator(Orchestrator):
             environment_name=self.name,
             orchestrator=self.name,
             description=submitted.description,
+            owner=submitted.owner,
+            version=submitted.version,
         )
 
     # Definitions.
 
-    def submit(self, definition: str | Mapping[str, JSON], identity: Identity) -> FoundWorkflow:
+    def submit(
+        self, definition: str | Mapping[str, JSON], identity: Identity, *, may_edit: MayEdit
+    ) -> FoundWorkflow:
         """Take a definition that is to be launched right away; see the contract."""
-        submitted, _ = self._catalogue.add(definition, identity)
+        submitted, _ = self._catalogue.add(definition, identity, may_edit=may_edit)
         return FoundWorkflow(submitted.workflow_id, self.name, submitted)
 
     def upload(
         self,
-        document: str,
+        document: str | DefinitionSource,
         workflow_id: str | None,
         identity: Identity,
         *,
+        may_edit: MayEdit = lambda _: True,
         keeping: Keeping | None = None,
     ) -> tuple[Workflow, bool]:
         """Add a definition, or put one in the place of another; see the contract."""
         if keeping is not None:
             raise CapabilityMissing("Workflows of single tasks have no virtual users.")
         submitted, new = self._catalogue.add(
-            document, identity, instead_of=workflow_id, replace=workflow_id is not None
-        )
+            document, identity, instead_of=workflow_id, replace=workflow_id is not None,
+            may_edit=may_edit,
+        )  # fmt: skip
         return self._workflow(submitted), new
 
-    def remove(self, workflow_id: str) -> None:
+    def definition(self, workflow_id: str, number: int | None = None) -> DefinitionText:
+        """Return the text of a version of a definition; see the contract."""
+        return self._catalogue.text(workflow_id, number)
+
+    def versions(self, workflow_id: str) -> list[DefinitionVersion]:
+        """List the versions of a definition; see the contract."""
+        return self._catalogue.versions(workflow_id)
+
+    def remove(self, workflow_id: str, *, may_edit: MayEdit = lambda _: True) -> None:
         """Remove a definition; see the contract."""
-        self._catalogue.remove(workflow_id)
+        self._catalogue.remove(workflow_id, may_edit)
 
     def withdraw(self, workflow_id: str, along: Along) -> None:
         """Offer a definition no more; see the contract. None of them stands."""

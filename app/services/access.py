@@ -26,6 +26,16 @@ def is_theirs(owner: str, identity: Identity) -> bool:
     return owner == identity.username or is_allowed(identity, Permission.EXECUTIONS_ALL)
 
 
+def editor(identity: Identity) -> Callable[[str], bool]:
+    """Return what says whose definitions a user may replace and remove: by the owner."""
+
+    def may_edit(owner: str) -> bool:
+        mine = bool(owner) and owner == identity.username
+        return mine or is_allowed(identity, Permission.WORKFLOWS_ALL)
+
+    return may_edit
+
+
 class Access:
     """Who may know of which execution, and whether a credential still holds.
 

@@ -314,6 +314,7 @@ def _intent(
         titles={step.name: step.title for step in resolved.description.steps if step.title},
         needs={step.name: step.needs for step in resolved.description.steps if step.needs},
         reference=resolved.reference,
+        workflow_version=workflow.version,
     )
 
 

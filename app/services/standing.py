@@ -15,6 +15,7 @@ from typing import Final
 from app.clients.orchestrator import Keeping, Uploader
 from app.domain import (
     CommandTask,
+    DefinitionSource,
     ExecutionSummary,
     Identity,
     NewStandingWorkflow,
@@ -61,6 +62,7 @@ from app.store.standing import Outdated, StandingWorkflows, adding, deleting
 _INLINE_BYTES: Final = 2048
 _COMPOSE: Final = f"{compose.__module__}:{compose.__name__}"
 _FAULTY: Final = "The workflow has faults."
+_JSON: Final = "application/json"
 _MOST_TRIES: Final = 20
 
 
@@ -323,7 +325,8 @@ class StandingService:
                 if _is_sound(left):
                     document = self._document(workflow.workflow_id, name, left, workflow.owner)
                     keeping = Keeping(workflow.owner, along)
-                    taker.upload(document, workflow.workflow_id, identity, keeping=keeping)
+                    source = DefinitionSource(document, _JSON)
+                    taker.upload(source, workflow.workflow_id, identity, keeping=keeping)
                 else:
                     taker.withdraw(workflow.workflow_id, along)
             except Outdated:
@@ -346,7 +349,8 @@ class StandingService:
             self._standing.add(along)
             return
         document = self._document(new.workflow_id, new.name, new.tasks, new.owner)
-        taker.upload(document, None, identity, keeping=Keeping(new.owner, along))
+        source = DefinitionSource(document, _JSON)
+        taker.upload(source, None, identity, keeping=Keeping(new.owner, along))
 
     def _document(
         self, workflow_id: str, name: str, tasks: Sequence[CommandTask], owner: str

@@ -8,6 +8,7 @@ from app.clients.orchestrator import Capability, Orchestrator, submitter
 from app.domain import JSON, Execution, Identity, Permission
 from app.errors import CapabilityMissing
 from app.identity.permissions import require
+from app.services.access import editor
 from app.services.launching import LaunchService
 
 
@@ -58,6 +59,7 @@ class SubmissionService:
             NotAllowed: The caller lacks the permission.
             InvalidDefinition: With every fault of the definition, and each limit of the caller that
                 it goes beyond.
+            NotOwner: It would take the place of somebody else's, and the caller is no operator.
             NodesMissing: There are no nodes for it, or they cannot carry it; nothing is launched.
             Conflict: The key was used for another definition.
             LimitExceeded: The caller has as many executions that have not ended as they may, or too
@@ -69,7 +71,7 @@ class SubmissionService:
         earlier = self._launching.earlier(used, identity)
         if earlier is not None:
             return earlier
-        found = submitter(taker).submit(definition, identity)
+        found = submitter(taker).submit(definition, identity, may_edit=editor(identity))
         return self._launching.launch_found(taker, found, identity, used=used)
 
     def _taker(self) -> Orchestrator:

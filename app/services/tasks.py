@@ -216,6 +216,7 @@ class TaskService:
             inputs=execution.inputs,
             used=used,
             reference=execution.reference,
+            workflow_version=execution.workflow_version,
             most_open=self._most_open(identity.roles),
             continued=Continued(execution.id, again, carried),
         )

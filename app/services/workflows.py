@@ -10,6 +10,9 @@ import structlog
 
 from app.clients.orchestrator import Capability, Orchestrator, Uploader, uploader
 from app.domain import (
+    DefinitionSource,
+    DefinitionText,
+    DefinitionVersion,
     FaultyWorkflow,
     FoundWorkflow,
     Identity,
@@ -27,6 +30,7 @@ from app.errors import (
     UpstreamError,
 )
 from app.identity.permissions import is_allowed, require
+from app.services.access import editor
 
 log = structlog.get_logger(__name__)
 
@@ -169,12 +173,12 @@ class WorkflowService:
         raise NotFound(f"There is no workflow '{reference}'.")
 
     def upload(
-        self, document: str, identity: Identity, replace: str | None = None
+        self, document: str | DefinitionSource, identity: Identity, replace: str | None = None
     ) -> tuple[Workflow, bool]:
         """Add a definition, or put one in the place of another.
 
         Args:
-            document: YAML or JSON text.
+            document: YAML or JSON; a text without its media type is YAML.
             identity: The user.
             replace: Id or name that the definition is for; None adds a new one.
 
@@ -184,13 +188,14 @@ class WorkflowService:
         Raises:
             NotAllowed: The user lacks the permission.
             InvalidDefinition: With every fault of the definition.
+            NotOwner: It would take the place of somebody else's, and the user is no operator.
             Conflict: There is one with this id already, or the id is another one.
         """
         require(identity, Permission.WORKFLOWS_WRITE)
         refused: InvalidDefinition | None = None
         for taker in self._uploaders():
             try:
-                return taker.upload(document, replace, identity)
+                return taker.upload(document, replace, identity, may_edit=editor(identity))
             except InvalidDefinition as exc:  # another launcher may give what this one does not
                 refused = refused or exc
         raise refused or CapabilityMissing("No configured orchestrator takes uploads.")
@@ -201,11 +206,46 @@ class WorkflowService:
         Raises:
             NotAllowed: The user lacks the permission.
             NotFound: There is none.
+            NotOwner: It is somebody else's, and the user is no operator.
             CapabilityMissing: It is not an uploaded definition.
         """
         require(identity, Permission.WORKFLOWS_WRITE)
         orchestrator, found = self.look_up(reference, identity)
-        uploader(orchestrator).remove(found.id)
+        uploader(orchestrator).remove(found.id, may_edit=editor(identity))
+
+    def definition(
+        self,
+        reference: str,
+        identity: Identity,
+        number: int | None = None,
+        orchestrator: str | None = None,
+    ) -> tuple[FoundWorkflow, DefinitionText]:
+        """Return the text of a definition, exactly as it was given.
+
+        Args:
+            reference: Id or name of its workflow.
+            identity: The user, who may see that.
+            number: Of a version; None for what is offered now.
+            orchestrator: Where to look only.
+
+        Raises:
+            NotFound, Ambiguous, UpstreamError: As :meth:`describe`; or there is no such version.
+            Conflict: It is in a file, which holds something else by now.
+            CapabilityMissing: It is defined elsewhere.
+        """
+        behind, found = self.look_up(reference, identity, orchestrator)
+        return found, uploader(behind).definition(found.id, number)
+
+    def versions(
+        self, reference: str, identity: Identity, orchestrator: str | None = None
+    ) -> list[DefinitionVersion]:
+        """List the versions of a definition that are kept, the newest first.
+
+        Raises:
+            NotFound, Ambiguous, UpstreamError, CapabilityMissing: As :meth:`definition`.
+        """
+        behind, found = self.look_up(reference, identity, orchestrator)
+        return uploader(behind).versions(found.id)
 
     def _ask_each(
         self, names: Iterable[str], ask: Callable[[Orchestrator], list[T]]

@@ -433,6 +433,11 @@ class EngineSettings:
         WholeNumber(load_default=32 * 1024 * 1024, validate=validate.Range(min=0)),
         "Size of those definitions together, in bytes.",
     )
+    max_versions: int = setting(
+        WholeNumber(load_default=20, validate=validate.Range(min=1, max=1000)),
+        "Versions that are kept of each uploaded definition, the one that is offered among them; "
+        "the oldest go first.",
+    )
     kill_grace: float = setting(
         Duration(load_default="10s", at_least=0),
         "Time from SIGTERM to SIGKILL when a task is cancelled.",

@@ -129,6 +129,7 @@ class Intent:
         continued: What it takes over of one that has ended; None where it begins from nothing.
         upstream_id: Another id of ours that it has; see
             :meth:`app.clients.orchestrator.Orchestrator.exec_id`.
+        workflow_version: Of its definition; None where that was not uploaded.
     """
 
     execution_id: str
@@ -148,6 +149,7 @@ class Intent:
     version: int | None = None
     continued: Continued | None = None
     upstream_id: str | None = None
+    workflow_version: int | None = None
 
 
 class Launches:
@@ -261,6 +263,7 @@ class Launches:
             "id": intent.execution_id,
             "orchestrator": intent.orchestrator,
             "workflow_id": intent.workflow_id,
+            "workflow_version": intent.workflow_version,
             "workflow_name": fitted(intent.workflow_name, _LIMITS["workflow_id"]),
             "owner": intent.owner,
             "inputs": dict(intent.inputs),

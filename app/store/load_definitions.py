@@ -2,18 +2,25 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from collections.abc import Callable
+from dataclasses import dataclass, replace
 from datetime import datetime
 from typing import Any, Final
 
 from sqlalchemy import Connection, bindparam, delete, insert, select
 
+from app.domain import DefinitionSource
+from app.errors import NotOwner
 from app.store.database import Database
 from app.store.definitions import DefinitionSnapshots
 from app.store.execution_rows import now
 from app.store.locks import Lock, take_lock
 from app.store.names import fitted
 from app.store.schema import load_definitions
+from app.store.versions import DefinitionVersions
+
+KIND: Final = "load"
+"""Of these definitions, among those whose versions are kept."""
 
 _TABLE: Final = load_definitions.c
 _ONE: Final = select(load_definitions).where(_TABLE.workflow_id == bindparam("of_workflow"))
@@ -27,7 +34,9 @@ class SubmittedDefinition:
     Attributes:
         digest: Under which :class:`app.store.definitions.DefinitionSnapshots` has what it says.
         size_bytes: Of what it says, as JSON.
-        submitted_by: Username of who submitted it.
+        submitted_by: Username of who submitted this version.
+        owner: Username of who may replace and remove it; who submitted it first.
+        version: Its number, from 1; the store gives it.
     """
 
     workflow_id: str
@@ -37,13 +46,22 @@ class SubmittedDefinition:
     size_bytes: int
     submitted_by: str
     submitted_at: datetime
+    owner: str = ""
+    version: int = 0
 
 
 class LoadDefinitions:
-    """The definitions that users submitted; of each workflow the last one."""
+    """The definitions that users submitted; of each workflow the last version.
 
-    def __init__(self, database: Database) -> None:
+    Args:
+        database: The store.
+        most_versions: How many versions of each are kept.
+    """
+
+    def __init__(self, database: Database, most_versions: int = 20) -> None:
         self._database = database
+        self._most_versions = most_versions
+        self.versions = DefinitionVersions(database, KIND)
         self._snapshots = DefinitionSnapshots(database)
 
     def all(self) -> list[SubmittedDefinition]:
@@ -65,58 +83,112 @@ class LoadDefinitions:
             return [_definition(row) for row in connection.execute(query)]
 
     def put(
-        self, new: SubmittedDefinition, text: str, most: int, most_bytes: int
+        self,
+        new: SubmittedDefinition,
+        text: str,
+        most: int,
+        most_bytes: int,
+        *,
+        source: DefinitionSource | None = None,
+        may_edit: Callable[[str], bool] = lambda _: True,
     ) -> SubmittedDefinition:
         """Store a definition in the place of any earlier one of the same id.
 
-        Where its submitter has more than they may, those that were submitted longest ago are
-        offered no more; executions of them go on.
+        The same text once more, by the same user, makes no new version. Where its submitter has
+        more than they may, those that were submitted longest ago are offered no more; executions of
+        them go on.
 
         Args:
             new: The definition.
             text: What it says, as JSON; :func:`app.store.definitions.digest_of` gives its digest.
             most: How many its submitter may have, this one among them.
             most_bytes: How large those may be together.
+            source: The text as it was submitted, if not that.
+            may_edit: Whose it may take the place of.
 
         Returns:
             It, as it is kept.
+
+        Raises:
+            NotOwner: There is one of somebody else.
         """
+        written = source or DefinitionSource(text, "application/json")
         self._snapshots.keep_text(new.digest, text)
         kept = SubmittedDefinition(
             new.workflow_id, fitted(new.name, _NAME_LENGTH), new.description, new.digest,
             new.size_bytes, new.submitted_by, now(),
         )  # fmt: skip
 
-        def work(connection: Connection) -> None:
+        def work(connection: Connection) -> SubmittedDefinition:
             take_lock(connection, Lock.UPLOAD)
+            owner = _owner(connection, new.workflow_id, may_edit)
+            by = kept.submitted_by, kept.submitted_at
+            number, _ = self.versions.add(
+                connection, new.workflow_id, written, by, self._most_versions
+            )
+            placed = replace(
+                kept, owner=kept.submitted_by if owner is None else owner, version=number
+            )
             _delete(connection, new.workflow_id)
-            connection.execute(insert(load_definitions).values(**_values(kept)))
-            _make_room(connection, kept, most, most_bytes)
+            connection.execute(insert(load_definitions).values(**_values(placed)))
+            for workflow_id in _beyond(connection, placed, most, most_bytes):
+                self._remove(connection, workflow_id)
+            return placed
 
-        self._database.write(work, idempotent=True)
-        return kept
+        return self._database.write(work, idempotent=True)
 
-    def remove(self, workflow_id: str) -> bool:
-        """Remove a definition; executions of it go on.
+    def remove(self, workflow_id: str, may_edit: Callable[[str], bool] = lambda _: True) -> bool:
+        """Remove a definition with its versions; executions of it go on.
 
         Returns:
             False when there is none.
+
+        Raises:
+            NotOwner: It is of somebody else.
         """
-        return self._database.write(lambda c: _delete(c, workflow_id))
+
+        def work(connection: Connection) -> bool:
+            take_lock(connection, Lock.UPLOAD)
+            _owner(connection, workflow_id, may_edit)
+            return self._remove(connection, workflow_id)
+
+        return self._database.write(work)
+
+    def _remove(self, connection: Connection, workflow_id: str) -> bool:
+        self.versions.forget(connection, workflow_id)
+        return _delete(connection, workflow_id)
 
 
-def _make_room(
+def _owner(connection: Connection, workflow_id: str, may_edit: Callable[[str], bool]) -> str | None:
+    """Return who owns a definition; None if there is none.
+
+    Raises:
+        NotOwner: It is not the caller's to change.
+    """
+    row = connection.execute(_ONE, {"of_workflow": workflow_id}).one_or_none()
+    if row is None:
+        return None
+    if not may_edit(row.owner):
+        raise NotOwner(workflow_id, row.owner)
+    owner: str = row.owner
+    return owner
+
+
+def _beyond(
     connection: Connection, kept: SubmittedDefinition, most: int, most_bytes: int
-) -> None:
+) -> list[str]:
+    """Return what the submitter of a definition has too much; the oldest goes first."""
     columns = _TABLE.workflow_id, _TABLE.size_bytes
     mine = select(*columns).where(
         _TABLE.submitted_by == kept.submitted_by, _TABLE.workflow_id != kept.workflow_id
     )
     number, size = 1, kept.size_bytes
+    found: list[str] = []
     for row in connection.execute(mine.order_by(_TABLE.submitted_at.desc())).all():
         number, size = number + 1, size + row.size_bytes
         if number > most or size > most_bytes:
-            _delete(connection, row.workflow_id)
+            found.append(row.workflow_id)
+    return found
 
 
 def _delete(connection: Connection, workflow_id: str) -> bool:

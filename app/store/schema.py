@@ -100,6 +100,8 @@ executions = Table(
     Column("orchestrator", String(64), nullable=False),
     Column("workflow_id", String(512), nullable=False),
     Column("workflow_name", String(512), nullable=False),
+    # Of its definition, where users upload it; NULL where it has none, or none is known.
+    Column("workflow_version", Integer),
     Column("owner", String(100), nullable=False),
     Column("inputs", Json, nullable=False),
     Column("outputs", Json),
@@ -577,11 +579,28 @@ uploaded_definitions = Table(
     "uploaded_definitions",
     metadata,
     Column("workflow_id", String(100), primary_key=True),
-    Column("text", Text, nullable=False),
     Column("size_bytes", Integer, nullable=False),
     Column("key", String(64), nullable=False),
     Column("summary", Json, nullable=False),
     Column("uploaded_by", String(100), nullable=False, index=True),
+    Column("uploaded_at", Instant, nullable=False),
+    # Who may replace and remove it: who uploaded its first version.
+    Column("owner", String(100), nullable=False, server_default=text("''")),
+    Column("version", Integer, nullable=False, server_default=text("1")),
+)
+
+definition_versions = Table(
+    "definition_versions",
+    metadata,
+    # Which orchestrators offer it: their ids have nothing to do with each other.
+    Column("kind", String(16), primary_key=True),
+    Column("workflow_id", String(100), primary_key=True),
+    Column("number", Integer, primary_key=True, autoincrement=False),
+    # NULL once the workflow is removed: the last number stays, so that none is used twice.
+    Column("text", Text),
+    Column("media_type", String(64), nullable=False),
+    Column("size_bytes", Integer, nullable=False),
+    Column("uploaded_by", String(100), nullable=False),
     Column("uploaded_at", Instant, nullable=False),
 )
 
@@ -675,5 +694,8 @@ load_definitions = Table(
     Column("size_bytes", Integer, nullable=False),
     Column("submitted_by", String(100), nullable=False, index=True),
     Column("submitted_at", Instant, nullable=False),
+    # As of `uploaded_definitions`.
+    Column("owner", String(100), nullable=False, server_default=text("''")),
+    Column("version", Integer, nullable=False, server_default=text("1")),
     sqlite_with_rowid=False,
 )

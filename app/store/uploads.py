@@ -2,26 +2,35 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
-from dataclasses import dataclass
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass, field
+from dataclasses import replace as changed
 from datetime import datetime
 from typing import Any, Final
 
 from sqlalchemy import Connection, bindparam, delete, func, insert, select
 
-from app.domain import JSON
-from app.errors import Conflict, Taken
+from app.domain import JSON, DefinitionSource
+from app.errors import Conflict, NotOwner, Taken
 from app.store.database import Database
 from app.store.locks import Lock, take_lock
 from app.store.schema import uploaded_definitions
 from app.store.standing import Along, forget
+from app.store.versions import DefinitionVersions
 
 MAX_UPLOADS: Final = 1000
 """Most uploaded definitions of all users together; each list shows them all."""
 
+MayEdit = Callable[[str], bool]
+"""Whether the caller may replace and remove what an owner has; empty for operators' files."""
+
+KIND: Final = "engine"
+"""Of these definitions, among those whose versions are kept."""
+
 _TABLE: Final = uploaded_definitions.c
 _SHOWN: Final = (
     _TABLE.workflow_id, _TABLE.key, _TABLE.summary, _TABLE.uploaded_by, _TABLE.uploaded_at,
+    _TABLE.owner, _TABLE.version,
 )  # fmt: skip
 _ONE: Final = select(*_SHOWN).where(_TABLE.workflow_id == bindparam("of_workflow"))
 
@@ -33,7 +42,9 @@ class Upload:
     Attributes:
         key: Names the outcome of checking the text; see :class:`app.store.compiled`.
         summary: What a list needs of that outcome.
-        uploaded_by: Username of who uploaded it.
+        uploaded_by: Username of who uploaded this version.
+        owner: Username of who may replace and remove it; who uploaded it first.
+        version: Its number, from 1; the store gives it.
     """
 
     workflow_id: str
@@ -41,6 +52,8 @@ class Upload:
     summary: Mapping[str, JSON]
     uploaded_by: str
     uploaded_at: datetime
+    owner: str = field(default="", compare=False)
+    version: int = field(default=0, compare=False)
 
     @property
     def kept_by(self) -> str:
@@ -62,10 +75,17 @@ class Quota:
 
 
 class UploadedDefinitions:
-    """The definitions that users uploaded; of each workflow the last one."""
+    """The definitions that users uploaded; of each workflow the last version.
 
-    def __init__(self, database: Database) -> None:
+    Args:
+        database: The store.
+        most_versions: How many versions of each are kept.
+    """
+
+    def __init__(self, database: Database, most_versions: int = 20) -> None:
         self._database = database
+        self._most_versions = most_versions
+        self.versions = DefinitionVersions(database, KIND)
 
     def all(self) -> tuple[Upload, ...]:
         """Read all, by id."""
@@ -87,73 +107,85 @@ class UploadedDefinitions:
 
     def text(self, workflow_id: str) -> str | None:
         """Read the text of one, as it was uploaded; None if there is none."""
-        query = select(_TABLE.text).where(_TABLE.workflow_id == workflow_id)
-        with self._database.read() as connection:
-            return connection.execute(query).scalar()
+        upload = self.get(workflow_id)
+        found = upload and self.versions.get(workflow_id, upload.version)
+        return found.text if found else None
 
     def put(
         self,
         upload: Upload,
-        document: str,
+        document: str | DefinitionSource,
         quota: Quota | None,
         *,
         replace: bool = True,
         along: Along = lambda _: None,
-    ) -> None:
+        may_edit: MayEdit = lambda _: True,
+    ) -> Upload:
         """Store a definition, all of it or nothing; on return the disk has it.
 
+        The same text once more, by the same user, makes no new version.
+
         Args:
-            upload: The definition.
+            upload: The definition; who uploads one that is new owns it, unless it says who does.
             document: Its text.
             quota: How much its uploader may have in the end; None for no bound.
             replace: Take the place of one of the same id.
             along: What is written in the same transaction, before it.
+            may_edit: Whose it may take the place of.
+
+        Returns:
+            It, as it is kept.
 
         Raises:
             Taken: There is one, and it is not to be replaced.
+            NotOwner: There is one of somebody else.
             Conflict: There are too many, or its uploader has too many or too much; or the one that
                 it is to replace belongs to a workflow that stands.
         """
-        size = len(document.encode())
+        source = DefinitionSource(document) if isinstance(document, str) else document
+        size = len(source.text.encode())
 
-        def work(connection: Connection) -> None:
+        def work(connection: Connection) -> Upload:
             take_lock(connection, Lock.UPLOAD)
             along(connection)
             row = connection.execute(_ONE, {"of_workflow": upload.workflow_id}).first()
             before = None if row is None else _upload(row)
-            if before is not None and not replace:
-                if before == upload:
-                    return  # the answer to the first attempt was lost
-                raise Taken(f"There is a workflow '{upload.workflow_id}' already.")
-            if before is not None and before.kept_by and not upload.kept_by:
-                raise Conflict(
-                    f"The workflow '{upload.workflow_id}' was made of single tasks, and changes "
-                    "with them; remove it first."
-                )
+            if before is not None:
+                if not replace and before == upload:
+                    return before  # the answer to the first attempt was lost
+                _require_replaceable(before, upload, replace=replace, may_edit=may_edit)
+            owner = before.owner if before is not None else upload.owner or upload.uploaded_by
             _require_room(connection, upload, size, quota)
+            number, new = self.versions.add(
+                connection, upload.workflow_id, source,
+                (upload.uploaded_by, upload.uploaded_at), self._most_versions,
+            )  # fmt: skip
+            kept = changed(upload, owner=owner, version=number)
+            if before is not None and not new:
+                kept = changed(kept, uploaded_by=before.uploaded_by, uploaded_at=before.uploaded_at)
             _delete(connection, upload.workflow_id)
-            values = {
-                "workflow_id": upload.workflow_id,
-                "text": document,
-                "size_bytes": size,
-                "key": upload.key,
-                "summary": dict(upload.summary),
-                "uploaded_by": upload.uploaded_by,
-                "uploaded_at": upload.uploaded_at,
-            }
-            connection.execute(insert(uploaded_definitions).values(values))
+            connection.execute(insert(uploaded_definitions).values(_values(kept, size)))
+            return kept
 
-        self._database.write(work, idempotent=True)
+        return self._database.write(work, idempotent=True)
 
-    def remove(self, workflow_id: str) -> bool:
-        """Remove a definition; a workflow that stands on it is gone with it.
+    def remove(self, workflow_id: str, may_edit: MayEdit = lambda _: True) -> bool:
+        """Remove a definition with its versions; a workflow that stands on it is gone with it.
 
         Returns:
             False when there is none.
+
+        Raises:
+            NotOwner: It is of somebody else.
         """
 
         def work(connection: Connection) -> bool:
+            take_lock(connection, Lock.UPLOAD)
+            row = connection.execute(_ONE, {"of_workflow": workflow_id}).first()
+            if row is not None and not may_edit(row.owner):
+                raise NotOwner(workflow_id, row.owner)
             forget(connection, workflow_id)
+            self.versions.forget(connection, workflow_id)
             return _delete(connection, workflow_id)
 
         return self._database.write(work)
@@ -176,6 +208,28 @@ class UploadedDefinitions:
 
 def _upload(row: Any) -> Upload:
     return Upload(*row)
+
+
+def _values(upload: Upload, size: int) -> dict[str, Any]:
+    names = [column.name for column in _SHOWN]
+    return {name: getattr(upload, name) for name in names} | {
+        "summary": dict(upload.summary),
+        "size_bytes": size,
+    }
+
+
+def _require_replaceable(
+    before: Upload, upload: Upload, *, replace: bool, may_edit: MayEdit
+) -> None:
+    if not replace:
+        raise Taken(f"There is a workflow '{upload.workflow_id}' already.")
+    if not may_edit(before.owner):
+        raise NotOwner(upload.workflow_id, before.owner)
+    if before.kept_by and not upload.kept_by:
+        raise Conflict(
+            f"The workflow '{upload.workflow_id}' was made of single tasks, and changes with them; "
+            "remove it first."
+        )
 
 
 def _delete(connection: Connection, workflow_id: str) -> bool:

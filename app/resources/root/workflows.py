@@ -2,14 +2,16 @@
 
 from __future__ import annotations
 
+import hashlib
 from collections.abc import Mapping
 from typing import Any
+from urllib.parse import quote
 
 import marshmallow as ma
 from flask import Response, request
 from marshmallow import fields, validate
 
-from app.domain import Execution, Permission
+from app.domain import DefinitionSource, Execution, Permission
 from app.execution_names import start_of
 from app.resources._api import (
     PAGINATION_HEADER,
@@ -32,11 +34,14 @@ from app.resources._limits import cost
 from app.resources._permissions import permission
 from app.resources.root.launched import LAUNCHED_HEADERS, launched
 from app.resources.root.serialisers.workflows import (
+    DefinitionVersionSchema,
     FaultyWorkflowSchema,
+    UploadedWorkflowSchema,
     WorkflowDescriptionSchema,
     WorkflowInfoSchema,
     description_json,
     faulty_json,
+    version_json,
     workflow_json,
 )
 
@@ -49,6 +54,16 @@ _DEFINITION = {
         "application/json": {"schema": {"type": "object"}},
     },
 }
+
+_TEXT = {
+    "description": "The text, as it was uploaded",
+    "headers": {"ETag": {"schema": {"type": "string"}}},
+    "content": {
+        "application/yaml": {"schema": {"type": "string"}},
+        "application/json": {"schema": {"type": "object"}},
+    },
+}
+_UNCHANGED = {"description": "It is what `If-None-Match` names"}
 
 blueprint = Blueprint("workflows", __name__, description="What can be launched")
 
@@ -66,6 +81,12 @@ class WorkflowListSchema(ma.Schema):
     )
 
 
+class DefinitionVersionListSchema(ma.Schema):
+    """Versions of a definition."""
+
+    versions = fields.List(fields.Nested(DefinitionVersionSchema), required=True)
+
+
 class WorkflowArgsSchema(PageArgsSchema):
     """Which workflows."""
 
@@ -77,6 +98,15 @@ class OrchestratorArgsSchema(ArgumentsSchema):
     """Where to look for a workflow."""
 
     orchestrator = Name(metadata={"description": "Look on this orchestrator only"})
+
+
+class DefinitionArgsSchema(OrchestratorArgsSchema):
+    """Which version of a definition."""
+
+    version = fields.Integer(
+        validate=validate.Range(min=1, max=2**31 - 1),
+        metadata={"description": "Number of a version; what is offered now without it"},
+    )
 
 
 class LaunchArgsSchema(OrchestratorArgsSchema):
@@ -147,7 +177,9 @@ def list_workflows(args: dict[str, Any]) -> Any:
 
 
 @blueprint.route("/workflows", methods=["POST"])
-@blueprint.response(201, WorkflowInfoSchema, headers={"Location": {"schema": {"type": "string"}}})
+@blueprint.response(
+    201, UploadedWorkflowSchema, headers={"Location": {"schema": {"type": "string"}}}
+)
 @blueprint.errors(400, 409, 413, 415, 422, 501, *UPSTREAM)
 @blueprint.doc(
     requestBody=_DEFINITION,
@@ -170,6 +202,41 @@ def describe_workflow(args: dict[str, Any], reference: str) -> Any:
     """Return the inputs, outputs and steps of a workflow, by id or name."""
     described = services().workflows.describe(reference, caller(), args.get("orchestrator"))
     return Response(write_json(description_json(described)), content_type=_JSON)
+
+
+@blueprint.route("/workflows/<string:reference>/definition", methods=["GET"])
+@blueprint.arguments(DefinitionArgsSchema, location="query")
+@blueprint.response(200, description="The text, as it was uploaded")
+@blueprint.errors(404, 409, 501, *UPSTREAM)
+@blueprint.doc(responses={"200": _TEXT, "304": _UNCHANGED})
+@permission(Permission.WORKFLOWS_READ)
+def get_definition(args: dict[str, Any], reference: str) -> Response:
+    """Return the definition of a workflow, exactly as it was uploaded or as its file holds it."""
+    found, text = services().workflows.definition(
+        reference, caller(), args.get("version"), args.get("orchestrator")
+    )
+    content = text.text.encode()
+    response = Response(content, content_type=text.media_type)
+    if text.version is not None:
+        own = f"/workflows/{quote(found.id, safe='')}/definition?version={text.version}"
+        response.headers["Content-Location"] = own
+    # RFC 9110, section 8.8.3: the text alone makes it, so it is a strong one.
+    response.set_etag(hashlib.sha256(content).hexdigest())
+    response.make_conditional(request)
+    return response
+
+
+@blueprint.route("/workflows/<string:reference>/versions", methods=["GET"])
+@blueprint.arguments(OrchestratorArgsSchema, location="query")
+@blueprint.response(200, DefinitionVersionListSchema)
+@blueprint.errors(404, 409, 501, *UPSTREAM)
+@permission(Permission.WORKFLOWS_READ)
+def list_versions(args: dict[str, Any], reference: str) -> Any:
+    """List the versions of a definition that are kept, the newest first."""
+    found = services().workflows.versions(reference, caller(), args.get("orchestrator"))
+    return Response(
+        write_json({"versions": [version_json(each) for each in found]}), content_type=_JSON
+    )
 
 
 @blueprint.route("/workflows/<string:reference>", methods=["POST"])
@@ -226,8 +293,8 @@ def _launch(
 
 
 @blueprint.route("/workflows/<string:reference>", methods=["PUT"])
-@blueprint.response(200, WorkflowInfoSchema)
-@blueprint.alt_response(201, schema=WorkflowInfoSchema, description="There was none before")
+@blueprint.response(200, UploadedWorkflowSchema)
+@blueprint.alt_response(201, schema=UploadedWorkflowSchema, description="There was none before")
 @blueprint.errors(400, 409, 413, 415, 422, 501, *UPSTREAM)
 @blueprint.doc(
     requestBody=_DEFINITION,
@@ -251,9 +318,10 @@ def remove_workflow(reference: str) -> Response:
     return empty(204)
 
 
-def _definition_body() -> str:
+def _definition_body() -> DefinitionSource:
     """Read a body that holds a definition; JSON is checked as such, to be told from YAML."""
     text = text_body(_JSON, *YAML_TYPES)
     if request.mimetype == _JSON:
         read_json(text.encode())
-    return text
+        return DefinitionSource(text, _JSON)
+    return DefinitionSource(text)

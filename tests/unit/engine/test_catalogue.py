@@ -30,7 +30,7 @@ def catalogue(store, folder):
 def add(catalogue, document, username="dev", *, replace=True):
     text = json.dumps(document)
     compiled = catalogue._folder._compiler.compile(text.encode())
-    return catalogue.add(compiled, text, username, replace=replace)
+    return catalogue.add(compiled, text, username, replace=replace)[1]
 
 
 def put(folder, document, name="w.yaml"):

@@ -10,7 +10,6 @@ from hypothesis import strategies as st
 
 import app.cli
 from app.domain import Parameter
-from app.engine import document
 from app.engine.definition import load, parse
 from app.engine.model import OutputDefinition, Resources, StepType
 from app.errors import InvalidDefinition
@@ -142,8 +141,7 @@ steps:
 """
         definition = parse(text)
         kept = load(json.loads(json.dumps(definition.source)))
-        written_again = parse(document.write(definition.source))
-        for known in (definition, kept, written_again):
+        for known in (definition, kept):
             a, b = known.steps
             assert a.env == {"A": written}
             assert a.config["args"] == [written] * 3
@@ -213,7 +211,7 @@ steps: [{id: a, type: http, config: {url: "http://host", body: [3.10, 1e3, 0.1, 
     def test_the_source_makes_it_again(self):
         diamond = parse(DIAMOND)
         assert load(diamond.source) == diamond
-        assert parse(document.write(diamond.source)) == diamond
+        assert parse(json.dumps(diamond.source)) == diamond
 
     def test_every_fault_tells_its_line(self):
         text = "id: w\nnmae: x\nsteps:\n  - id: a\n    type: script\n    id: b\n    needs: [c]\n"

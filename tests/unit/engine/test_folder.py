@@ -100,11 +100,6 @@ def test_a_file_that_rests_is_read_once(folder, tmp_path):
     assert folder.find("w") is folder.find("w")
 
 
-def test_json_is_rewritten_for_people(store):
-    text = store.compiler().rewritten(json.dumps(source()).encode())
-    assert b"      script: |\n        echo 'a: b'\n        true\n" in text
-
-
 def test_the_most_files_are_offered_and_more_are_told(folder, tmp_path, monkeypatch):
     monkeypatch.setattr(module, "MAX_FILES", 2)
     for name in "cab":

@@ -16,7 +16,9 @@ from app.log_lines import log_line
 from app.store import migrate
 from app.store.database import Database
 from app.store.journal import Totals
+from app.store.load_definitions import LoadDefinitions
 from app.store.schema import metadata
+from app.store.uploads import UploadedDefinitions
 
 UPGRADE = (
     "import sys; from app.store import migrate; from app.store.database import Database;"
@@ -262,3 +264,35 @@ def test_the_bytes_of_lines_are_those_that_are_written_now(kit):
         block = (place + 1) // 256 * 256
         assert found == (block, ends[block - 1] if block else 0)
     assert kit.driving.get(other.id).log_bytes == other.log_bytes
+
+
+def test_what_was_uploaded_before_there_were_versions_is_the_first_of_each(database):
+    def back(connection):
+        command.downgrade(migrate.alembic_config(connection), "0028")
+
+    database.write(back)
+    run(
+        database,
+        "INSERT INTO uploaded_definitions (workflow_id, text, size_bytes, key, summary,"
+        " uploaded_by, uploaded_at) VALUES ('w', 'id: w # why', 11, 'k', '{}', 'dev', 5)",
+    )
+    run(
+        database,
+        "INSERT INTO load_definitions (workflow_id, name, description, digest, size_bytes,"
+        " submitted_by, submitted_at) VALUES ('v', 'V', '', 'd', 10, 'eve', 6)",
+    )
+    run(database, """INSERT INTO definitions (digest, document) VALUES ('d', '{"id":"v"}')""")
+    migrate.upgrade(database)
+    uploads, submitted = UploadedDefinitions(database), LoadDefinitions(database)
+    upload, load = uploads.get("w"), submitted.get("v")
+    assert (upload.owner, upload.version, uploads.text("w")) == ("dev", 1, "id: w # why")
+    assert (load.owner, load.version) == ("eve", 1)
+    kept = submitted.versions.get("v", 1)
+    assert (kept.text, kept.media_type) == ('{"id":"v"}', "application/json")
+
+    database.write(back)
+    with database.read() as connection:
+        assert connection.execute(text("SELECT text FROM uploaded_definitions")).scalar() == (
+            "id: w # why"
+        )
+    migrate.upgrade(database)

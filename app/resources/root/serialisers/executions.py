@@ -31,6 +31,13 @@ class ExecutionSummarySchema(ma.Schema):
     state = state_field()
     workflow = fields.String(attribute="workflow_id", metadata={"description": "Its id"})
     workflow_name = fields.String()
+    workflow_version = fields.Integer(
+        allow_none=True,
+        metadata={
+            "description": "Of its definition (`GET /workflows/{reference}/versions`); null where "
+            "that was not uploaded"
+        },
+    )
     orchestrator = fields.String()
     owner = fields.String()
     upstream_id = fields.String(

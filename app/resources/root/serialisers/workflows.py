@@ -8,6 +8,7 @@ import marshmallow as ma
 from marshmallow import fields
 
 from app.domain import Parameter, WorkflowDescription
+from app.resources._api import Timestamp
 from app.resources._problem import FieldFaultSchema
 from app.resources._serialiser import Serialiser
 
@@ -28,6 +29,32 @@ class WorkflowInfoSchema(ma.Schema):
             "what it said last"
         }
     )
+
+
+class UploadedWorkflowSchema(WorkflowInfoSchema):
+    """A workflow with what is known of its definition."""
+
+    owner = fields.String(
+        allow_none=True,
+        metadata={
+            "description": "Who uploaded its definition first, and may replace and remove it; null "
+            "where it was not uploaded"
+        },
+    )
+    version = fields.Integer(
+        allow_none=True,
+        metadata={"description": "Of its definition; null where it was not uploaded"},
+    )
+
+
+class DefinitionVersionSchema(ma.Schema):
+    """One version of a definition."""
+
+    version = fields.Integer(required=True, metadata={"minimum": 1})
+    uploaded_by = fields.String(required=True)
+    uploaded_at = Timestamp(required=True, metadata={"type": "string", "format": "date-time"})
+    media_type = fields.String(required=True, metadata={"description": "Of its text"})
+    size_bytes = fields.Integer(required=True, metadata={"minimum": 0})
 
 
 class FaultyWorkflowSchema(ma.Schema):
@@ -81,7 +108,7 @@ class StepSchema(ma.Schema):
     description = fields.String()
 
 
-class WorkflowDescriptionSchema(WorkflowInfoSchema):
+class WorkflowDescriptionSchema(UploadedWorkflowSchema):
     """A workflow with its inputs, outputs and steps."""
 
     inputs = fields.List(fields.Nested(ParameterSchema), required=True)
@@ -94,6 +121,8 @@ def _allowed_values(parameter: Parameter) -> Any:
 
 
 workflow_json = Serialiser(WorkflowInfoSchema)
+_uploaded_json = Serialiser(UploadedWorkflowSchema)
+version_json = Serialiser(DefinitionVersionSchema)
 faulty_json = Serialiser(FaultyWorkflowSchema)
 _input_json = Serialiser(ParameterSchema, allowed_values=_allowed_values)
 _output_json = Serialiser(OutputSchema)
@@ -103,7 +132,7 @@ _step_json = Serialiser(StepSchema)
 def description_json(described: WorkflowDescription) -> dict[str, Any]:
     """Write a workflow with its inputs, outputs and steps."""
     return {
-        **workflow_json(described.workflow),
+        **_uploaded_json(described.workflow),
         "inputs": [_input_json(parameter) for parameter in described.inputs],
         "outputs": [_output_json(output) for output in described.outputs],
         "steps": [_step_json(step) for step in described.steps],

@@ -16,7 +16,8 @@ NO_USAGE = dict.fromkeys(("cpu_seconds", "cpu_percent", "memory_bytes", "memory_
 MOMENT = re.compile(r"\d{4}-\d\d-\d\dT\d\d:\d\d:\d\d\.\d{3}Z")
 NOWHERE = "00000000-0000-4000-8000-999999999999"
 SUMMARY = {
-    "id", "execution_id", "status", "state", "workflow", "workflow_name", "orchestrator", "owner",
+    "id", "execution_id", "status", "state", "workflow", "workflow_name", "workflow_version",
+    "orchestrator", "owner",
     "upstream_id", "continues",
     "created_at", "started_at", "finished_at", "progress", "error", "as_of", "stale",
 }  # fmt: skip
