@@ -268,7 +268,7 @@ def test_the_bytes_of_lines_are_those_that_are_written_now(kit):
 
 def test_what_was_uploaded_before_there_were_versions_is_the_first_of_each(database):
     def back(connection):
-        command.downgrade(migrate.alembic_config(connection), "0029")
+        command.downgrade(migrate.alembic_config(connection), "0030")
 
     database.write(back)
     run(
