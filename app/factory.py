@@ -246,8 +246,8 @@ def _services(
     standings = ExecutionStandings(database, settings.conductor.lease)
     metrics.registry.register(ExecutionFigures(standings))
     metrics.registry.register(DiskFigures(DiskUsage(database)))
-    metrics.waiting.set_function(lambda: changes.waiting)
-    metrics.key_store_token.set_function(lambda: key_store.token_ttl_seconds or 0.0)
+    metrics.follow(metrics.waiting, lambda: changes.waiting)
+    metrics.follow(metrics.key_store_token, lambda: key_store.token_ttl_seconds or 0.0)
     launching = LaunchService(
         workflow_service,
         launches,

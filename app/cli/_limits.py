@@ -20,7 +20,7 @@ from app.store.uploads import UploadedDefinitions
 from app.store.users import Users
 
 if TYPE_CHECKING:
-    from prometheus_client import Gauge
+    from app.metrics import Metrics
 
 log = structlog.get_logger(__name__)
 
@@ -156,9 +156,10 @@ def freeze_start_up() -> None:
     gc.freeze()
 
 
-def measure_loop_lag(gauge: Gauge) -> None:
-    """Show, again and again, how late the event loop runs what is due."""
+def measure_loop_lag(metrics: Metrics) -> None:
+    """Show, again and again, how late the event loop runs what is due, and what is followed."""
     while True:
         due = time.monotonic() + _LOOK_SECONDS
         time.sleep(_LOOK_SECONDS)
-        gauge.set(time.monotonic() - due)
+        metrics.loop_lag.set(time.monotonic() - due)
+        metrics.refresh()

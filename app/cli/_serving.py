@@ -4,7 +4,8 @@ from __future__ import annotations
 
 import socket
 import sys
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
+from dataclasses import replace
 from pathlib import Path
 from typing import Any, NoReturn
 
@@ -22,6 +23,7 @@ from app.cli._local_slave import LocalSlavePlan
 from app.cli._private import keep_private
 from app.cli._run_as import check_run_as
 from app.cli._settings import WEB_ALONE, check_all, environment, explain, settings_or_exit
+from app.cli._shared_figures import FIGURES_VARIABLE, figures_folder
 from app.cli._supervise import Begun, ChildPlan, Plan, become_supervisor
 from app.cli._templates import template_plans
 from app.cli._tls import check_tls, warn_of_clear_text
@@ -32,6 +34,7 @@ from app.settings import Settings
 from app.store import migrate
 from app.store.database import Database
 
+_WEB = "app.cli.web_process"
 _STOP_SECONDS = 4.7
 """How long the conductor may take to stop."""
 _STOP_MARGIN_SECONDS = 0.7
@@ -80,14 +83,16 @@ def serve(config: Path | None, overrides: dict[str, Any], template: Begun | None
         address = listeners[0][0].getsockname()[:2]
         ports = [listener.getsockname()[1] for listener in listeners[0]]
         overrides |= dict(zip(("api.port", "api.wattle.port"), ports, strict=False))
+    figures = figures_folder(settings)
     become_supervisor(
         Plan(
-            _children(config, overrides, settings, listeners, template),
+            _sharing(figures, _children(config, overrides, settings, listeners, template)),
             address,
             settings.api.tls.enabled,
             stop_seconds,
             str(settings.data_dir),
             (settings.observability.log_level, settings.observability.log_format),
+            None if figures is None else str(figures),
         )
     )
 
@@ -132,10 +137,19 @@ def _children(
         *([slave.child()] if slave else ()),
         *(
             ChildPlan(
-                f"web-{number}", "app.cli.web_process", settings.web.silence_timeout, env,
+                f"web-{number}", _WEB, settings.web.silence_timeout, env,
                 [listener.fileno() for listener in sockets], settings.master_key,
                 template=templates[1].name, options=slave.for_web() if slave else {},
             )
             for number, sockets in enumerate(listeners, start=1)
         ),
     ]  # fmt: skip
+
+
+def _sharing(figures: Path | None, children: Sequence[ChildPlan]) -> list[ChildPlan]:
+    """Have the web processes share their figures in a folder, if there is one."""
+    more = {} if figures is None else {FIGURES_VARIABLE: str(figures)}
+    return [
+        replace(child, env={**child.env, **more}) if child.module == _WEB else child
+        for child in children
+    ]

@@ -10,6 +10,7 @@ from __future__ import annotations
 
 import os
 import pickle
+import shutil
 import socket
 import sys
 from collections.abc import Mapping, Sequence
@@ -93,6 +94,7 @@ class Plan:
         stop_seconds: How long the processes may take to stop.
         data_dir: For the announcement.
         log: Level and format of the log.
+        figures_dir: Folder that the web processes share their figures in; it goes with them.
         umask: With which ``slipway serve`` was started; commands get it.
     """
 
@@ -102,6 +104,7 @@ class Plan:
     stop_seconds: float
     data_dir: str
     log: tuple[str, str]
+    figures_dir: str | None = None
     umask: int = field(default_factory=inherited_umask)
 
 
@@ -138,7 +141,10 @@ def main() -> None:
         for descriptor in each.descriptors:
             os.set_inheritable(descriptor, False)
     supervisor = Supervisor(children, plan.address, plan.stop_seconds, tls=plan.tls)
-    sys.exit(supervisor.run(lambda url: _announce(url, plan.data_dir)))
+    status = supervisor.run(lambda url: _announce(url, plan.data_dir))
+    if plan.figures_dir is not None:
+        shutil.rmtree(plan.figures_dir, ignore_errors=True)
+    sys.exit(status)
 
 
 def _announce(url: str | None, data_dir: str) -> None:

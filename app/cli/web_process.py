@@ -79,7 +79,7 @@ def command(
         except UpstreamError as exc:
             log.warning("key store does not answer yet", error=exc.message)
         web.changes.start()
-    gevent.spawn(measure_loop_lag, web.metrics.loop_lag)
+    gevent.spawn(measure_loop_lag, web.metrics)
     given = [descriptor for descriptor in listening.values() if descriptor is not None]
     if not given:  # else whoever opened it has said so
         warn_of_any_host(settings)
