@@ -26,6 +26,7 @@ class Metrics:
     """The numbers of one process, or of all that share a folder.
 
     Attributes:
+        counted: For what is counted here.
         registry: For what is read elsewhere when somebody asks, and is the same in every process.
     """
 
@@ -33,60 +34,60 @@ class Metrics:
         self._shared = os.environ.get(_FOLDER_VARIABLE)
         if self._shared is not None:
             values.ValueClass = values.MultiProcessValue()  # type: ignore[no-untyped-call]
-        self._own = CollectorRegistry()
+        self.counted = CollectorRegistry()
         self.registry = CollectorRegistry()
         self._followed: list[tuple[Gauge, Callable[[], float]]] = []
         self.requests = Counter(
             "slipway_requests_total", "Requests answered.", ["method", "status"],
-            registry=self._own,
+            registry=self.counted,
         )  # fmt: skip
         self._requests_by: dict[tuple[str, int], Counter] = {}
         self.held = Gauge(
             "slipway_held_requests",
             "Requests that hold a place.",
             ["kind"],
-            registry=self._own,
+            registry=self.counted,
             multiprocess_mode="livesum",
         )
         self.streams_open = Gauge(
             "slipway_streams_open", "Streams open now.", ["transport"],
-            registry=self._own, multiprocess_mode="livesum",
+            registry=self.counted, multiprocess_mode="livesum",
         )  # fmt: skip
         self.streams_opened = Counter(
             "slipway_streams_opened_total", "Streams opened.", ["transport"],
-            registry=self._own,
+            registry=self.counted,
         )  # fmt: skip
         self.delivery_lag = Histogram(
             "slipway_delivery_lag_seconds",
             "Time from the writing of a log entry to its delivery to a follower.",
             buckets=(0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1, 2.5, 5, 10),
-            registry=self._own,
+            registry=self.counted,
         )
         self.loop_lag = Gauge(
             "slipway_loop_lag_seconds", "How late the event loop runs what is due.",
-            registry=self._own, multiprocess_mode="livemax",
+            registry=self.counted, multiprocess_mode="livemax",
         )  # fmt: skip
         self.key_store_token = Gauge(
             "slipway_key_store_token_seconds", "How long the key store's token is good for.",
-            registry=self._own, multiprocess_mode="livemin",
+            registry=self.counted, multiprocess_mode="livemin",
         )  # fmt: skip
         self.waiting = Gauge(
             "slipway_waiting_readers",
             "Readers that wait for a change.",
-            registry=self._own,
+            registry=self.counted,
             multiprocess_mode="livesum",
         )
 
         self.limits_usable = Gauge(
             "slipway_limits_usable", "Whether requests can be counted; if not, there is no limit.",
-            registry=self._own, multiprocess_mode="livemin",
+            registry=self.counted, multiprocess_mode="livemin",
         )  # fmt: skip
         self.limits_changes = Counter(
-            "slipway_limits_changes_total", "How often that has changed.", registry=self._own
+            "slipway_limits_changes_total", "How often that has changed.", registry=self.counted
         )
         self.limited = Counter(
             "slipway_limited_requests_total", "Requests that were refused.", ["policy"],
-            registry=self._own,
+            registry=self.counted,
         )  # fmt: skip
         self.limits_usable.set(1)
 
@@ -115,12 +116,12 @@ class Metrics:
     def text(self) -> bytes:
         """Write all numbers in Prometheus' text format."""
         self.refresh()
-        counted = self._own
+        found = self.counted
         if self._shared is not None:
             _forget_the_dead(Path(self._shared))
-            counted = CollectorRegistry()
-            MultiProcessCollector(counted, path=self._shared)  # type: ignore[no-untyped-call]
-        return generate_latest(counted) + generate_latest(self.registry)
+            found = CollectorRegistry()
+            MultiProcessCollector(found, path=self._shared)  # type: ignore[no-untyped-call]
+        return generate_latest(found) + generate_latest(self.registry)
 
 
 def _forget_the_dead(folder: Path) -> None:

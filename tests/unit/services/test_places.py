@@ -33,7 +33,7 @@ def opened():
 
 
 def number(metrics, name, transport="sse"):
-    return metrics.registry.get_sample_value(name, {"transport": transport})
+    return metrics.counted.get_sample_value(name, {"transport": transport})
 
 
 def test_a_user_gets_as_many_as_he_may_and_no_more(limits, opened):
@@ -99,7 +99,7 @@ def test_the_metrics_tell_what_is_open_and_what_was_opened(limits, metrics, open
 
 def test_the_metrics_tell_what_is_held_and_polls_are_no_streams(limits, metrics, opened):
     def held(kind):
-        return metrics.registry.get_sample_value("slipway_held_requests", {"kind": kind})
+        return metrics.counted.get_sample_value("slipway_held_requests", {"kind": kind})
 
     opened.enter_context(limits.stream(ADA, "sse"))
     opened.enter_context(limits.place(ADA, "poll"))

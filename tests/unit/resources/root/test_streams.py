@@ -693,7 +693,7 @@ class TestLimits:
 
 class TestMetrics:
     def value(self, service, name, **labels):
-        return service.services.metrics.registry.get_sample_value(name, labels) or 0
+        return service.services.metrics.counted.get_sample_value(name, labels) or 0
 
     def test_open_streams_are_counted_by_transport(self, service, log):
         before = self.value(service, "slipway_streams_opened_total", transport=NDJSON)
