@@ -284,8 +284,10 @@ class Supervisor:
     def _wait(self, signals: int) -> list[int]:
         """Wait until it is time to look, or a child says that its start is done."""
         lines = [child.lifeline for child in self._children if child.is_starting]
-        starting = [line.fileno() for line in lines if line is not None]
-        return select.select([signals, *starting], [], [], _LOOK_SECONDS)[0]
+        waited_for = select.poll()
+        for descriptor in (signals, *(line.fileno() for line in lines if line is not None)):
+            waited_for.register(descriptor, select.POLLIN)
+        return [descriptor for descriptor, _ in waited_for.poll(_LOOK_SECONDS * 1000)]
 
     def _is_told_to_stop(self, signals: int) -> bool:
         """Wait until it is time to look; True if a signal says to stop."""

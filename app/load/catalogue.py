@@ -82,8 +82,8 @@ class LoadCatalogue:
 
     def search(self, reference: str) -> list[SubmittedDefinition]:
         """Find what is offered under an id, or else under a name."""
-        found = self._submitted.get(reference)
-        return [found] if found is not None else self._submitted.named(normal(reference))
+        found = self._submitted.search(reference, normal(reference))
+        return [one for one in found if one.workflow_id == reference] or found
 
     def text(self, workflow_id: str, number: int | None) -> DefinitionText:
         """Read the text of a version, as it was submitted; the last one's unless a number is given.

@@ -17,6 +17,7 @@ from app.domain import AuditResult
 from app.errors import Hidden, LimitExceeded, NotAuthenticated, SlipwayError
 from app.execution_names import is_name
 from app.identity.port import Claim, SignInNeeded
+from app.observability import redact
 from app.resources._context import services
 from app.resources._permissions import Declaration, current_view, declaration_of
 from app.services.audit import Audit, Origin
@@ -95,7 +96,8 @@ def _tell_of_sign_in(claim: Claim, reason: str) -> None:
         "sign-in failed",
         address=request.remote_addr,
         reason=reason,
-        user=claim.name and claim.name[:_LONGEST_NAME],
+        # Before it is cut: a part of a key does not look like one.
+        user=claim.name and redact(claim.name)[:_LONGEST_NAME],
     )
 
 

@@ -135,7 +135,18 @@ class Writer:
         self._waits_for_disk: bool | None = None
 
     def close(self) -> None:
-        """Close the connection; the next transaction opens another one."""
+        """Close the connection; the next transaction opens another one.
+
+        Whoever uses it now is waited for: SQLite's library ends the process that takes it away.
+        """
+        if self._turn is None:
+            self._close()
+            return
+        with self._turn:
+            self._turn.wait_for(lambda: not self._busy, self._timeout_seconds)
+            self._close()
+
+    def _close(self) -> None:
         connection, self._connection = self._connection, None
         if connection is not None:
             connection.close()

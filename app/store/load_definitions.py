@@ -7,7 +7,7 @@ from dataclasses import dataclass, replace
 from datetime import datetime
 from typing import Any, Final
 
-from sqlalchemy import Connection, bindparam, delete, insert, select
+from sqlalchemy import Connection, bindparam, delete, insert, or_, select
 
 from app.domain import DefinitionSource
 from app.errors import NotOwner
@@ -23,7 +23,13 @@ KIND: Final = "load"
 """Of these definitions, among those whose versions are kept."""
 
 _TABLE: Final = load_definitions.c
-_ONE: Final = select(load_definitions).where(_TABLE.workflow_id == bindparam("of_workflow"))
+_ID: Final = _TABLE.workflow_id == bindparam("of_workflow")
+_ONE: Final = select(load_definitions).where(_ID)
+_FOUND: Final = (
+    select(load_definitions)
+    .where(or_(_ID, _TABLE.name == bindparam("of_name")))
+    .order_by(_TABLE.workflow_id)
+)
 _NAME_LENGTH: Final = 512
 
 
@@ -76,11 +82,11 @@ class LoadDefinitions:
             row = connection.execute(_ONE, {"of_workflow": workflow_id}).one_or_none()
         return None if row is None else _definition(row)
 
-    def named(self, name: str) -> list[SubmittedDefinition]:
-        """Read those of a name, by id."""
-        query = select(load_definitions).where(_TABLE.name == name).order_by(_TABLE.workflow_id)
+    def search(self, workflow_id: str, name: str) -> list[SubmittedDefinition]:
+        """Read those that have an id, or a name, by id: each launch asks, of any workflow."""
         with self._database.read() as connection:
-            return [_definition(row) for row in connection.execute(query)]
+            rows = connection.execute(_FOUND, {"of_workflow": workflow_id, "of_name": name})
+            return [_definition(row) for row in rows]
 
     def put(
         self,

@@ -687,7 +687,7 @@ load_definitions = Table(
     "load_definitions",
     metadata,
     Column("workflow_id", String(100), primary_key=True),
-    Column("name", String(512), nullable=False),
+    Column("name", String(512), nullable=False, index=True),
     Column("description", Text, nullable=False),
     # Under which `definitions` has what it says.
     Column("digest", String(64), nullable=False),

@@ -1,3 +1,5 @@
+import sys
+
 import pytest
 
 from app.errors import ConfigError
@@ -10,6 +12,7 @@ EXPECTED = "must be one of a, or package.module:NAME"
 def module(tmp_path, monkeypatch):
     """Write the module ``of_an_operator``."""
     monkeypatch.syspath_prepend(tmp_path)
+    monkeypatch.delitem(sys.modules, "of_an_operator", raising=False)
     return (tmp_path / "of_an_operator.py").write_text
 
 

@@ -1,5 +1,6 @@
 import pytest
 from click.testing import CliRunner
+from kit.other_user import USER
 from service_kit import settings_in
 
 from app.cli.purge import command
@@ -48,6 +49,7 @@ class Store:
 @pytest.fixture
 def store(tmp_path, monkeypatch):
     monkeypatch.setattr("app.cli._store.guard_process", lambda: None)  # it is about this process
+    monkeypatch.delenv(USER, raising=False)  # which is no setting
     made = Store(tmp_path / "data")
     yield made
     made.database.dispose()

@@ -207,7 +207,9 @@ def test_a_template_is_begun_before_its_supervisor_who_takes_it_over(tmp_path, m
 def test_a_template_that_gets_no_supervisor_is_ended():
     with begun_template() as begun:
         end = os.pidfd_open(begun.pid)
-    assert select.select([end], [], [], PATIENCE_SECONDS)[0]
+    ends = select.poll()
+    ends.register(end, select.POLLIN)
+    assert ends.poll(PATIENCE_SECONDS * 1000)
     os.close(end)
 
 

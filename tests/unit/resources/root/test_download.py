@@ -16,6 +16,7 @@ CONTENTS = [
     "e\u0301 combining", "nul \x00 and half a pair \ud800", "two\nlines", "tab\tand \\", "x" * 300,
 ]  # fmt: skip
 STORED = [text.replace("\x00", "\ufffd").replace("\ud800", "?") for text in CONTENTS]
+WRITTEN = [text.replace("\n", "\n    ") for text in STORED]
 LEVELS = [I, D, W, I, E, I, D]
 LINES = 700
 
@@ -28,7 +29,7 @@ def written(count, mask=ALL):
         if level & mask:
             task = "" if i % 3 else "split: "
             stamp = log_timestamp(MOMENT + i)
-            lines.append(f"{stamp} {level.name:<5} {task}{STORED[i % len(STORED)]}\n")
+            lines.append(f"{stamp} {level.name:<5} {task}{WRITTEN[i % len(WRITTEN)]}\n")
     return "".join(lines).encode()
 
 
