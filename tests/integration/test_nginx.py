@@ -324,7 +324,7 @@ class TestDownload:
         """Path of a log that is complete."""
         relay.write(50, "of fifty")
         relay.end()
-        await_that(lambda: client.page(relay.id, size=0)["complete"], "the end")
+        client.follow(relay.id)
         return f"{relay.path}/logs?levels=15"
 
     @staticmethod
