@@ -185,7 +185,7 @@ def test_a_long_log_that_is_read_holds_up_nobody_and_stays_nowhere(
     lines = scaled(1_000_000, 30_000)
     threading.Thread(target=lambda: (relay.write(lines, "y" * 60), relay.end())).start()
     client.wait(relay.id)
-    await_that(lambda: client.page(relay.id, size=0)["complete"], "all is stored")
+    await_that(lambda: client.page(relay.id, lines * 2, size=0)["complete"], "all is stored")
     pid = service.child("web")
     before = rss_mib(pid)
     path = f"{relay.path}/logs?levels=15"
