@@ -5,6 +5,7 @@ from __future__ import annotations
 import os
 from base64 import b64decode
 from collections.abc import Sequence
+from functools import partial
 from typing import Any, Self
 
 import structlog
@@ -101,7 +102,10 @@ class Basic(Authenticator):
             NotAuthenticated: There is no such user any more, they may not sign in any more, or
                 their password is another one by now.
         """
-        username, _, epoch = identity.credential.id.partition(":")
+        return self._users.anew(partial(self._by_now, identity.credential.id))
+
+    def _by_now(self, credential_id: str) -> Identity:
+        username, _, epoch = credential_id.partition(":")
         user = self._users.find(username)
         if user is None or user.disabled:
             raise NotAuthenticated("There is no such user any more.")

@@ -9,6 +9,7 @@ import ssl
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 from datetime import UTC, datetime
+from functools import partial
 from typing import Any, Self
 
 from app.domain import Credential, Identity
@@ -109,6 +110,9 @@ class Certificate(Authenticator):
         return None
 
     def _identity(self, username: str, expires_at: datetime | None) -> Identity:
+        return self._users.anew(partial(self._by_now, username, expires_at))
+
+    def _by_now(self, username: str, expires_at: datetime | None) -> Identity:
         user = self._users.find(username)
         if user is None or user.disabled:
             raise NotAuthenticated("The certificate is of nobody who may sign in.")

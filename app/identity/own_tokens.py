@@ -13,7 +13,7 @@ from base64 import urlsafe_b64encode
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
 from datetime import UTC, datetime
-from functools import lru_cache
+from functools import lru_cache, partial
 from typing import TYPE_CHECKING, Any, Final, Self
 
 import orjson
@@ -176,6 +176,9 @@ class OwnTokens(Authenticator):
             CredentialEnded: Its key, its user or the credential that it was got with has ended, or
                 has other rights by now.
         """
+        return self._users.anew(partial(self._by_now, identity))
+
+    def _by_now(self, identity: Identity) -> Identity:
         credential = identity.credential
         jti, name, id_ = (*credential.id.split(":", 2), "", "")[:3]
         kid, _, rest = jti.partition("-")

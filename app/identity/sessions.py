@@ -6,6 +6,7 @@ import hashlib
 import hmac
 from collections.abc import Mapping
 from dataclasses import replace
+from functools import partial
 from typing import Any, Final, Self
 
 from app.domain import Credential, Identity
@@ -105,7 +106,7 @@ class SessionAuthenticator(Authenticator):
             NotAuthenticated: There is none, or it has ended.
         """
         session = self._directory.with_key(claim.secret or "")
-        identity = self._identity(session)
+        identity = self._users.anew(partial(self._identity, session))
         self._uses.note(session.id, session.last_used_at)
         return identity
 
@@ -115,7 +116,8 @@ class SessionAuthenticator(Authenticator):
         Raises:
             NotAuthenticated: It has ended.
         """
-        return self._identity(self._directory.with_id(identity.credential.id))
+        session = self._directory.with_id(identity.credential.id)
+        return self._users.anew(partial(self._identity, session))
 
     def challenge(self, refused: NotAuthenticated | None) -> Challenge | None:
         """Return nothing: HTTP knows no challenge for cookies."""

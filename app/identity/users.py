@@ -3,14 +3,17 @@
 from __future__ import annotations
 
 import hashlib
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
-from typing import Final
+from typing import Final, TypeVar
 
 from app.domain import USERNAME, Role
+from app.errors import NotAuthenticated
 from app.identity.numbered import NumberedReads
 from app.settings import UserSettings
 from app.store.users import StoredUser, Users
+
+T = TypeVar("T")
 
 _FEW: Final = 1000
 """Where the store knows no more users than so many, all of them are read at once.
@@ -85,6 +88,25 @@ class UserDirectory:
         """
         found = self.find(username)
         return found is not None and found.disabled
+
+    def anew(self, judge: Callable[[], T]) -> T:
+        """Return what is judged of users, of whom nobody is refused for what was a moment ago.
+
+        Another process may just have added them, or begun a session or signed a token with what
+        they have by now: before anybody is refused, the store is looked at, and judged once more.
+
+        Args:
+            judge: Finds users, and decides.
+
+        Raises:
+            NotAuthenticated: As it was judged with what holds now.
+            StoreUnavailable: Nobody knows.
+        """
+        try:
+            return judge()
+        except NotAuthenticated:
+            self.look()
+            return judge()
 
     def look(self) -> None:
         """Know at once what other processes have changed before now."""

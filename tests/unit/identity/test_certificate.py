@@ -23,6 +23,9 @@ class Users:
     def __init__(self) -> None:
         self.disabled: set[str] = set()
 
+    def anew(self, judge):
+        return judge()
+
     def find(self, username: str) -> User | None:
         if username not in ("ada", "a|b"):
             return None
