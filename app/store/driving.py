@@ -128,6 +128,7 @@ class DrivenExecutions:
         which = {
             "of_owner": owner,
             "of_bound": list(bound),
+            "of_bound_too": list(bound),
             "of_nodes": [node, *heritage],
             "of_most": limit,
             "before_launch": moment - _LAUNCH_TIME,
@@ -328,6 +329,8 @@ def _free(dialect: str, *, again: bool, left: bool) -> Select[Any]:
     if again:
         is_free |= column.lease_owner == bindparam("of_owner")
     bound: BindParameter[Any] = bindparam("of_bound", expanding=True)
+    # Under one name an empty list would be written for NOT IN in both places: on PostgreSQL, true.
+    unbound: BindParameter[Any] = bindparam("of_bound_too", expanding=True)
     statement = (
         select(column.number, column.tries)
         .where(
@@ -342,7 +345,7 @@ def _free(dialect: str, *, again: bool, left: bool) -> Select[Any]:
             is_free,
             column.node.is_(None)
             | column.node.in_(bindparam("of_nodes", expanding=True))
-            | column.orchestrator.not_in(bound),
+            | column.orchestrator.not_in(unbound),
         )
         .order_by(column.number)
         .limit(bindparam("of_most"))

@@ -7,9 +7,11 @@ import shutil
 from pathlib import Path
 
 import pytest
+import requests
 from fakes.load_target import LoadTarget
 from kit.engine_v1 import EngineClient
 from kit.guides import blocks, run_block
+from kit.patience import PATIENCE_SECONDS
 from kit.service import Service
 
 GUIDE = Path(__file__).parents[2] / "docs" / "guides" / "load.md"
@@ -19,6 +21,9 @@ GUIDE = Path(__file__).parents[2] / "docs" / "guides" / "load.md"
 def service(shared_service: Service) -> Service:
     if shutil.which("jq") is None:
         pytest.skip("no jq on this machine; see .ci/install-servers")
+    client = EngineClient(shared_service.url)
+    for name in client.slaves("draining"):  # by another test
+        requests.post(f"{client.url}/nodes/{name}/undrain", timeout=PATIENCE_SECONDS)
     return shared_service
 
 

@@ -1,6 +1,7 @@
+import os
+
 import pytest
 from click.testing import CliRunner
-from kit.other_user import USER
 from service_kit import settings_in
 
 from app.cli.purge import command
@@ -49,7 +50,8 @@ class Store:
 @pytest.fixture
 def store(tmp_path, monkeypatch):
     monkeypatch.setattr("app.cli._store.guard_process", lambda: None)  # it is about this process
-    monkeypatch.delenv(USER, raising=False)  # which is no setting
+    for name in [name for name in os.environ if name.startswith("SLIPWAY_")]:
+        monkeypatch.delenv(name)  # of the tests, and no settings
     made = Store(tmp_path / "data")
     yield made
     made.database.dispose()
