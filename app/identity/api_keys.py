@@ -5,6 +5,7 @@ from __future__ import annotations
 import hashlib
 import hmac
 from dataclasses import dataclass, replace
+from functools import partial
 from typing import Any, Final, Self
 
 from app.domain import Credential, Identity, Role
@@ -142,16 +143,13 @@ class ApiKeyAuthenticator(Authenticator):
         return self._shared is not None and hmac.compare_digest(_digest(key), self._shared)
 
     def _identity(self, key: ApiKey) -> Identity:
-        roles = self._roles(key)
+        roles = self._users.anew(partial(self._roles, key))
         scopes = None if key.scopes is None else permissions_of(key.scopes)
         return Identity(key.owner, roles, scopes, credential=_credential(key))
 
     def _roles(self, key: ApiKey) -> frozenset[Role]:
         """Return those roles of a key that its owner has by now."""
         owner = self._users.find(key.owner)
-        if owner is None and not key.foreign:
-            self._users.look()  # another process may have added them a moment ago
-            owner = self._users.find(key.owner)
         is_local = owner is not None and owner.local
         # Who has the name by now need not be whom an issuer of tokens knew by it, or the reverse.
         if is_local == key.foreign or (owner is not None and owner.disabled):

@@ -5,7 +5,7 @@ from __future__ import annotations
 import os
 from base64 import b64decode
 from collections.abc import Sequence
-from functools import partial
+from functools import cache, partial
 from typing import Any, Self
 
 import structlog
@@ -79,15 +79,15 @@ class Basic(Authenticator):
         Raises:
             NotAuthenticated: The name or the password is wrong; the message does not say which.
         """
-        known = self._users.find(claim.subject)
-        is_right = self._is_right(claim, known)
-        if not is_right:
-            self._users.look()  # they may have been added, or given a password, a moment ago
-            anew = self._users.find(claim.subject)
-            known, is_right = anew, anew != known and self._is_right(claim, anew)
-        if known is None or not is_right:
-            raise NotAuthenticated("The user name or the password is wrong.")
-        return _identity(known)
+        is_right = cache(partial(self._is_right, claim))  # dear, and the same of the same user
+
+        def judge() -> Identity:
+            known = self._users.find(claim.subject)
+            if not is_right(known) or known is None:
+                raise NotAuthenticated("The user name or the password is wrong.")
+            return _identity(known)
+
+        return self._users.anew(judge)
 
     def _is_right(self, claim: Claim, user: User | None) -> bool:
         """Compute as long for who does not exist as for everybody else."""

@@ -105,13 +105,9 @@ class UserDirectory:
         try:
             return judge()
         except NotAuthenticated:
-            self.look()
+            self._reads.look()
+            self._few.look()
             return judge()
-
-    def look(self) -> None:
-        """Know at once what other processes have changed before now."""
-        self._reads.look()
-        self._few.look()
 
     def expire(self) -> None:
         """Forget what is remembered, because this process has changed something."""

@@ -64,6 +64,21 @@ def test_a_key_of_whom_another_process_added_a_moment_ago_is_good(tmp_path, monk
         each.close()
 
 
+def test_a_key_whose_owner_got_its_roles_back_a_moment_ago_is_good(tmp_path, monkeypatch):
+    monkeypatch.setattr(numbered, "time", SimpleNamespace(monotonic=Clock()))
+    auth = {**users(), "type": ["basic", "api_key"]}
+    one, other = (open_service(tmp_path, api__auth=auth) for _ in range(2))
+    new = {"username": "eve", "password": "a long password", "roles": ["operator"]}
+    assert one.client.post("/users", json=new, headers=ROOT).status_code == 201
+    key = make(one, basic("eve", new["password"]), roles=["operator"])["key"]
+    for role, status in [("user", 401), ("operator", 200)]:
+        change = {"roles": [role]}
+        assert one.client.patch("/users/eve", json=change, headers=ROOT).status_code == 200
+        assert ask(other, bearer(key)).status_code == status
+    for each in (one, other):
+        each.close()
+
+
 class TestForm:
     def test_keys_have_the_published_form_and_are_checked_without_the_store(self):
         keys = {make_key() for _ in range(100)}
