@@ -222,7 +222,6 @@ def get_definition(args: dict[str, Any], reference: str) -> Response:
         response.headers["Content-Location"] = own
     # RFC 9110, section 8.8.3: the text alone makes it, so it is a strong one.
     response.set_etag(hashlib.sha256(content).hexdigest())
-    response.make_conditional(request)
     return response
 
 
