@@ -6,15 +6,14 @@ from collections.abc import Iterator
 from typing import Final
 
 from prometheus_client.core import GaugeMetricFamily
-from prometheus_client.registry import Collector
 
-from app.errors import SlipwayError
+from app.services.figures import StoredFigures
 from app.store.disk import DiskUsage
 
 _LABELS: Final = ("place", "what")
 
 
-class DiskFigures(Collector):
+class DiskFigures(StoredFigures):
     """Reads the measurements when somebody asks for them; it measures nothing itself.
 
     Args:
@@ -24,16 +23,9 @@ class DiskFigures(Collector):
     def __init__(self, usage: DiskUsage) -> None:
         self._usage = usage
 
-    def describe(self) -> list[GaugeMetricFamily]:
-        """Name nothing in advance: nothing is read while this is registered."""
-        return []
-
-    def collect(self) -> Iterator[GaugeMetricFamily]:
-        """Yield the figures; none while the store cannot be read."""
-        try:
-            found = self._usage.all()
-        except SlipwayError:
-            return
+    def read(self) -> Iterator[GaugeMetricFamily]:
+        """Read the figures."""
+        found = self._usage.all()
         size = GaugeMetricFamily(
             "slipway_disk_usage_bytes",
             "Room taken up on disks: of the database, and of the executions of each machine.",

@@ -7,18 +7,17 @@ from collections.abc import Callable, Iterator
 from typing import Final
 
 from prometheus_client.core import GaugeMetricFamily
-from prometheus_client.registry import Collector
 
 from app.caching import UpstreamReads
 from app.domain import ExecutionStatus
-from app.errors import SlipwayError
+from app.services.figures import StoredFigures
 from app.store.standings import ExecutionStandings, Standings
 
 FIGURES_SECONDS: Final = 5.0
 """For how long the figures count: anybody may ask for them, and they are read from the store."""
 
 
-class ExecutionFigures(Collector):
+class ExecutionFigures(StoredFigures):
     """Reads the figures from the store when somebody asks for them, once for all who do.
 
     Whichever process answers, they are those of all conductors.
@@ -34,16 +33,9 @@ class ExecutionFigures(Collector):
         self._standings = standings
         self._known: UpstreamReads[str, Standings] = UpstreamReads(FIGURES_SECONDS, clock=clock)
 
-    def describe(self) -> list[GaugeMetricFamily]:
-        """Name nothing in advance: nothing is read while this is registered."""
-        return []
-
-    def collect(self) -> Iterator[GaugeMetricFamily]:
-        """Yield the figures; none while the store cannot be read."""
-        try:
-            found = self._known.get("all", self._standings.read).value
-        except SlipwayError:
-            return
+    def read(self) -> Iterator[GaugeMetricFamily]:
+        """Read the figures."""
+        found = self._known.get("all", self._standings.read).value
         states = GaugeMetricFamily("slipway_executions", "Executions by state.", labels=["state"])
         for status in ExecutionStatus:
             states.add_metric([str(status)], found.numbers.get(status, 0))

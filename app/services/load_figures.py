@@ -7,11 +7,10 @@ from collections.abc import Iterator, Mapping
 from typing import Final
 
 from prometheus_client.core import GaugeMetricFamily
-from prometheus_client.registry import Collector
 
 from app.clients.orchestrator import Capability, Orchestrator, meter, node_keeper
 from app.domain import ExecutionFilter, ExecutionMetrics, ExecutionStatus, NodeState
-from app.errors import SlipwayError
+from app.services.figures import StoredFigures
 from app.store.executions import Executions
 
 _RUNNING: Final = frozenset({ExecutionStatus.RUNNING, ExecutionStatus.PAUSED})
@@ -25,7 +24,7 @@ _SUMS: Final[Mapping[str, str]] = {
 }
 
 
-class LoadFigures(Collector):
+class LoadFigures(StoredFigures):
     """Reads the figures when somebody asks for them.
 
     Args:
@@ -46,17 +45,10 @@ class LoadFigures(Collector):
         ]
         self._executions = executions
 
-    def describe(self) -> list[GaugeMetricFamily]:
-        """Name nothing in advance: nothing is read while this is registered."""
-        return []
-
-    def collect(self) -> Iterator[GaugeMetricFamily]:
-        """Yield the figures; none while the store cannot be read."""
-        try:
-            states = Counter(node.state for each in self._keepers for node in each.nodes())
-            running = self._running()
-        except SlipwayError:
-            return
+    def read(self) -> Iterator[GaugeMetricFamily]:
+        """Read the figures."""
+        states = Counter(node.state for each in self._keepers for node in each.nodes())
+        running = self._running()
         nodes = GaugeMetricFamily("slipway_nodes", "Nodes by state.", labels=["state"])
         for state in NodeState:
             nodes.add_metric([str(state)], states[state])
