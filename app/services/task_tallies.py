@@ -38,6 +38,13 @@ class Tally:
     place: int = 0
     total: int = 0
 
+    def until(self, end: int) -> Tally:
+        """Return what of it is known up to some place in the journal."""
+        if end >= self.place:
+            return self
+        whole = end // _STRETCH
+        return Tally(self.before[: whole + 1], whole * _STRETCH, self.before[whole])
+
     def seek(self, index: int) -> tuple[int, int]:
         """Find an entry by its index among those that are counted.
 
@@ -71,14 +78,12 @@ class TaskTallies:
             owner: Who takes the turns.
         """
         key, end = (execution.number, levels, task), execution.log_total
-        tally = self._kept.get(key) or Tally()
-        if tally.place > end:  # somebody knows of more already
-            tally = Tally()
-        elif tally.place == end:
-            return tally
+        known = self._kept.get(key) or Tally()
+        tally = known.until(end)  # somebody may know of more already
         while tally.place < end:
             tally = self._further(tally, key, end, owner)
-        self._kept.put(key, tally)
+        if tally.place > known.place:
+            self._kept.put(key, tally)
         return tally
 
     def index_behind(self, tally: Tally, key: _Key, place: int, owner: str) -> int:

@@ -58,6 +58,21 @@ def test_an_older_look_at_the_journal_counts_no_more_than_it_saw(service, tallie
     assert tallies.of(earlier, BOTH, "split", "ada").total == 4
 
 
+def test_an_older_look_at_the_journal_costs_one_stretch_and_leaves_what_is_known(
+    service, tallies, counted
+):
+    log = Log(service).write(20)
+    earlier = service.store.get(log.id)
+    log.write(20)
+    assert of(service, tallies, log).total == 14
+    for _ in range(2):
+        del counted[:]
+        assert tallies.of(earlier, BOTH, "split", "ada").total == 7
+        assert counted == [(16, 20)]
+        assert of(service, tallies, log).total == 14
+        assert counted == [(16, 20)]
+
+
 @pytest.mark.parametrize(("task", "places"), [("split", range(0, 40, 3)), ("nobody", [])])
 def test_each_entry_is_found_by_its_index_and_the_other_way_round(
     service, tallies, counted, task, places
