@@ -213,8 +213,8 @@ def _services(
         Executions(database), Launches(database), SteeredExecutions(database),
     )  # fmt: skip
     reads, notes, turns = ExecutionReads(records, changes), FollowNotes(steered), Turns()
-    journal = Journal(database)
-    stretches, tallies = Stretches(journal, turns), TaskTallies(journal, turns)
+    stretches = Stretches(Journal(database), turns)
+    tallies = TaskTallies(stretches)
     workflow_service = WorkflowService(orchestrators)
     isolated = Isolated(_CHECKING_PROCESSES, seconds=SECONDS)
     allowances = Allowances(settings)

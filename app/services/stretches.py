@@ -85,7 +85,7 @@ class Stretches:
         if key.task is not None:
             return self._read_task(key, key.task)
         read = self.journal.page if key.within else self.journal.since
-        with self._turn(key):
+        with self.turn(key.owner):
             entries = read(
                 key.number, key.counts, key.levels, key.place, key.size, most_bytes=_STRETCH_BYTES
             )
@@ -93,16 +93,19 @@ class Stretches:
         return Stretch(entries, entries[-1].sequence + 1 if entries and whole else sum(key.counts))
 
     def _read_task(self, key: StretchKey, task: str) -> Stretch:
-        with self._turn(key):
+        with self.turn(key.owner):
             entries, place = self.journal.of_task(
                 key.number, key.counts, key.levels, key.place, key.size, task=task,
                 most_bytes=_STRETCH_BYTES,
             )  # fmt: skip
         return Stretch(entries, place)
 
-    def _turn(self, key: StretchKey) -> AbstractContextManager[None]:
-        # Where the process does not wait for the database, nobody needs to wait for a turn to ask.
-        return self.turns.turn(key.owner) if self.journal.blocks else nullcontext()
+    def turn(self, owner: str) -> AbstractContextManager[None]:
+        """Take a turn for one reading of the journal, if that takes one.
+
+        Where the process does not wait for the database, nobody needs to wait for a turn to ask.
+        """
+        return self.turns.turn(owner) if self.journal.blocks else nullcontext()
 
     def all(self, key: StretchKey, size: int, *, shared: bool = True) -> Iterator[Stretch]:
         """Yield one stretch after the other, so many entries together at the most.

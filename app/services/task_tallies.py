@@ -8,15 +8,13 @@ whoever asks again pays for what came since.
 from __future__ import annotations
 
 from bisect import bisect_right
-from contextlib import nullcontext
 from dataclasses import dataclass
 from typing import Final
 
 from app.caching import LruCache
 from app.domain import Execution, Level
 from app.memory import TALLIES_BYTES
-from app.services.turns import Turns
-from app.store.journal import Journal
+from app.services.stretches import Stretches
 
 _STRETCH: Final = 8192
 """Entries of a journal that are gone through in one turn."""
@@ -59,13 +57,11 @@ class TaskTallies:
     """Counts the entries of single tasks.
 
     Args:
-        journal: Reads entries.
-        turns: Lets others act between two stretches.
+        stretches: Has the journal, and the turns in which it is read.
     """
 
-    def __init__(self, journal: Journal, turns: Turns) -> None:
-        self._journal = journal
-        self._turns = turns
+    def __init__(self, stretches: Stretches) -> None:
+        self._stretches = stretches
         self._kept: LruCache[_Key, Tally] = LruCache(TALLIES_BYTES)
 
     def of(self, execution: Execution, levels: Level, task: str, owner: str) -> Tally:
@@ -108,5 +104,5 @@ class TaskTallies:
 
     def _count(self, key: _Key, first: int, stop: int, owner: str) -> int:
         number, levels, task = key
-        with self._turns.turn(owner) if self._journal.blocks else nullcontext():
-            return self._journal.count_of_task(number, levels, first, stop, task=task)
+        with self._stretches.turn(owner):
+            return self._stretches.journal.count_of_task(number, levels, first, stop, task=task)

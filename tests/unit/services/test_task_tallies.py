@@ -4,6 +4,7 @@ from follow_kit import Log, service_in
 from app.domain import Level
 from app.services import task_tallies
 from app.services.task_tallies import TaskTallies
+from app.store.journal import Journal
 
 I, W = Level.INFO, Level.WARN  # noqa: E741
 BOTH = I | W
@@ -19,21 +20,20 @@ def service(tmp_path_factory):
 def counted(monkeypatch):
     """The parts of journals that were gone through."""
     parts = []
-    count = task_tallies.Journal.count_of_task
+    count = Journal.count_of_task
 
     def noting(journal, number, levels, first, last, *, task):
         parts.append((first, last))
         return count(journal, number, levels, first, last, task=task)
 
-    monkeypatch.setattr(task_tallies.Journal, "count_of_task", noting)
+    monkeypatch.setattr(Journal, "count_of_task", noting)
     monkeypatch.setattr(task_tallies, "_STRETCH", 8)
     return parts
 
 
 @pytest.fixture
 def tallies(service):
-    stretches = service.services.follow.stretches
-    return TaskTallies(stretches.journal, stretches.turns)
+    return TaskTallies(service.services.follow.stretches)
 
 
 def of(service, tallies, log, levels=BOTH, task="split"):
