@@ -6,12 +6,12 @@ from datetime import UTC, datetime
 from typing import Any, Final
 
 import marshmallow as ma
-from flask import Response, request
+from flask import Response
 from marshmallow import fields
 
 from app.resources import _api
 from app.resources._api import JsonParser, Timestamp, iso, write_json
-from app.resources._conditional import READS, tag_of
+from app.resources._conditional import tag_of
 
 JSON_TYPE: Final = "application/json"
 SUCCESS: Final = "操作成功"
@@ -40,11 +40,15 @@ def enveloped(name: str, data: fields.Field[Any]) -> type[ma.Schema]:
 
 
 def answer(data: Any, status: int = 200) -> Response:
-    """Answer a request that succeeds; the moment of the answer makes it no other one."""
+    """Answer a request that succeeds."""
     body = {"success": True, "data": data, "message": SUCCESS, "timestamp": timestamp()}
-    response = Response(write_json(body), status, content_type=JSON_TYPE)
-    if request.method in READS:
-        response.headers["ETag"] = tag_of(write_json(data))
+    return Response(write_json(body), status, content_type=JSON_TYPE)
+
+
+def shown(data: Any) -> Response:
+    """Answer who reads; the moment of the answer makes it no other one."""
+    response = answer(data)
+    response.headers["ETag"] = tag_of(write_json(data))
     return response
 
 

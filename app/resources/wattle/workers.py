@@ -21,7 +21,7 @@ from app.resources.wattle.entities import (
     worker_detail,
     worker_summary,
 )
-from app.resources.wattle.envelope import Blueprint, answer, enveloped
+from app.resources.wattle.envelope import Blueprint, answer, enveloped, shown
 from app.resources.wattle.logs import WattleSse
 from app.resources.wattle.metrics import MeasuredSchema, metrics_json
 
@@ -64,7 +64,7 @@ class DescribedSchema(ma.Schema):
 def list_workers(workflow_name: str) -> Response:
     """List the workers of a workflow, in short."""
     found = services().standing.tasks(workflow_name, caller())
-    return answer([worker_summary(workflow_name, worker) for worker in found])
+    return shown([worker_summary(workflow_name, worker) for worker in found])
 
 
 @blueprint.route(_WORKER, methods=["GET"])
@@ -74,7 +74,7 @@ def list_workers(workflow_name: str) -> Response:
 def get_worker(workflow_name: str, worker_name: str) -> Response:
     """Get a worker."""
     found = services().standing.task(workflow_name, worker_name, caller())
-    return answer(worker_detail(workflow_name, found))
+    return shown(worker_detail(workflow_name, found))
 
 
 @blueprint.route(f"{_WORKER}/schema", methods=["GET"])
@@ -84,7 +84,7 @@ def get_worker(workflow_name: str, worker_name: str) -> Response:
 def get_worker_schema(workflow_name: str, worker_name: str) -> Response:
     """Get the JSON Schema of a worker, which is the same for all."""
     services().standing.task(workflow_name, worker_name, caller())
-    return answer({"schema": _SCHEMA})
+    return shown({"schema": _SCHEMA})
 
 
 @blueprint.route(f"{_WORKER}/start", methods=["POST"])
@@ -129,7 +129,7 @@ def get_logs(workflow_name: str, worker_name: str) -> Response:
     Each run makes them anew; before the first there are none yet.
     """
     folder = services().standing.task(workflow_name, worker_name, caller()).spec.log_dir
-    return answer([f"{name}: {folder}/{name}.log" for name in ("stdout", "stderr")])
+    return shown([f"{name}: {folder}/{name}.log" for name in ("stdout", "stderr")])
 
 
 @blueprint.route(f"{_WORKER}/logs/stream", methods=["GET"])
@@ -155,7 +155,7 @@ def follow_logs(headers: dict[str, Any], workflow_name: str, worker_name: str) -
 def get_metrics(workflow_name: str, worker_name: str) -> Response:
     """Get what a worker takes of its machine, as it was measured last."""
     found = services().standing.task(workflow_name, worker_name, caller())
-    return answer({"metrics": metrics_json(found.state)})
+    return shown({"metrics": metrics_json(found.state)})
 
 
 @blueprint.route(_WORKER, methods=["DELETE"])

@@ -21,7 +21,7 @@ from app.resources.wattle.entities import (
     worker_entity,
     workflow_entity,
 )
-from app.resources.wattle.envelope import Blueprint, answer, enveloped
+from app.resources.wattle.envelope import Blueprint, answer, enveloped, shown
 from app.resources.wattle.names import NameField
 
 blueprint = Blueprint(
@@ -98,7 +98,7 @@ def _sentence(name: str) -> type[ma.Schema]:
 @permission(Permission.EXECUTIONS_READ)
 def list_workflows() -> Response:
     """List the workflows that were made here, the oldest first: your own, or for operators all."""
-    return answer([workflow_entity(each) for each in services().standing.all(caller())])
+    return shown([workflow_entity(each) for each in services().standing.all(caller())])
 
 
 @blueprint.route("", methods=["POST"])
@@ -121,7 +121,7 @@ def create_workflow(body: dict[str, Any]) -> Response:
 @permission(Permission.EXECUTIONS_READ)
 def get_workflow(workflow_name: str) -> Response:
     """Get a workflow, with the status and the times of its current run."""
-    return answer(workflow_entity(services().standing.get(workflow_name, caller())))
+    return shown(workflow_entity(services().standing.get(workflow_name, caller())))
 
 
 @blueprint.route("/<string:workflow_name>/start", methods=["POST"])
@@ -144,7 +144,7 @@ def start_workflow(workflow_name: str) -> Response:
 def list_worker_entities(workflow_name: str) -> Response:
     """List the workers of a workflow, with all that is known of them."""
     found = services().standing.tasks(workflow_name, caller())
-    return answer([worker_entity(workflow_name, worker) for worker in found])
+    return shown([worker_entity(workflow_name, worker) for worker in found])
 
 
 def _worker(workflow: str, given: Mapping[str, Any]) -> CommandTask:
