@@ -203,7 +203,7 @@ def _storable(text_: str | None) -> str | None:
 
 
 def change(connection: Connection, statement: Update, kinds: Sequence[Kind]) -> bool:
-    """Update one execution, and count the change for the feeds."""
+    """Update executions, and count the change for the feeds; return whether there are any."""
     # Counted before: numbers that nothing was changed with are only skipped.
     counted: dict[str, Any] = next_numbers(connection, kinds)
     if not counted:

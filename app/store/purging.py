@@ -31,7 +31,7 @@ from sqlalchemy import (
 
 from app.errors import Conflict
 from app.store.database import Database
-from app.store.execution_rows import FINAL, next_numbers, notifications, now
+from app.store.execution_rows import FINAL, change, next_numbers, notifications, now
 from app.store.journal import BLOCK, COUNTERS
 from app.store.schema import (
     ends_told,
@@ -169,7 +169,8 @@ class Purging:
         if what is What.EXECUTIONS:
             self._replace(connection, rows, by)
         else:
-            _note(connection, rows, _NOTED[what])
+            noted = update(executions).where(_COLUMN.number.in_([row.number for row in rows]))
+            change(connection, noted.values(**{_NOTED[what]: now()}), ("changed",))
             self._write_down(connection, what, rows)
         return len(rows)
 
@@ -296,17 +297,6 @@ def _to_purge(what: What, numbers: Sequence[int]) -> Select[Any]:
     return select(*(_COLUMN[name] for name in columns), _ENTRIES.label("entries")).where(
         _COLUMN.number.in_(numbers), *_KEPT[what]
     )
-
-
-def _note(connection: Connection, rows: Sequence[Any], column: str) -> None:
-    """Note of executions that something of them is gone."""
-    numbers = [row.number for row in rows]
-    counted: dict[str, Any] = next_numbers(connection, ("changed",))
-    statement = update(executions).where(_COLUMN.number.in_(numbers))
-    if connection.dialect.name == "postgresql":
-        counted = {"changed": _COLUMN.changed + 1}
-        statement = statement.returning(*notifications(("changed",)))
-    connection.execute(statement.values(**{column: now()}, **counted))
 
 
 def _refuse(connection: Connection, number: int) -> None:
