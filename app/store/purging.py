@@ -99,7 +99,6 @@ class Removal:
     kind: What
     execution_id: str
     orchestrator: str
-    node: str | None
     entries: int
 
 
@@ -270,8 +269,7 @@ class Purging:
 _NOTED: Final = {What.LOGS: "log_purged_at", What.FILES: "files_purged_at"}
 _OF_TOMBSTONE: Final = ("number", "id", "upstream_id", "orchestrator", "workflow_id", "owner")
 _SHOWN: Final = select(
-    *(removals.c[n] for n in ("execution", "kind", "execution_id", "orchestrator", "node")),
-    removals.c.entries,
+    *(removals.c[n] for n in ("execution", "kind", "execution_id", "orchestrator", "entries"))
 )
 _LEFT: Final = _SHOWN.where(removals.c.kind.in_((What.EXECUTIONS, What.LOGS))).order_by(
     removals.c.kind, removals.c.execution
@@ -367,6 +365,4 @@ def _removed(kind: What, numbers: Sequence[int]) -> Delete:
 
 
 def _removal(row: Any) -> Removal:
-    return Removal(
-        row.execution, What(row.kind), row.execution_id, row.orchestrator, row.node, row.entries
-    )
+    return Removal(row.execution, What(row.kind), row.execution_id, row.orchestrator, row.entries)
