@@ -11,6 +11,7 @@ import time
 from collections.abc import Callable, Collection, Mapping
 from dataclasses import dataclass
 from datetime import timedelta
+from functools import partial
 from pathlib import Path
 from typing import Final
 
@@ -23,7 +24,7 @@ from app.settings import RetentionSettings
 from app.store.chores import Chores
 from app.store.disk import DiskUsage
 from app.store.execution_rows import now
-from app.store.purging import Purging, What
+from app.store.purging import Purging, Removal, What
 from app.trees import measure_tree
 
 log = structlog.get_logger(__name__)
@@ -130,12 +131,8 @@ class Housekeeping:
             self._old_due = time.monotonic() + min(_OLD_SECONDS, shortest * _SHARE_OF_AGE)
             for what, age in self._ages.items():
                 before = now() - timedelta(seconds=age)
-                number = self._all(
-                    lambda what=what, before=before: self._purging.purge_old(  # type: ignore[misc]
-                        what, before, BY_RETENTION
-                    ),
-                    stopping,
-                )
+                purge = partial(self._purging.purge_old, what, before, BY_RETENTION)
+                number = self._all(purge, stopping)
                 if number:
                     log.info("purged", what=what.name.lower(), number=number)
         self._all(self._purging.remove_some, stopping)
@@ -155,16 +152,17 @@ class Housekeeping:
                 if stopping.is_set() or not self._chores.take(self._folders, CHORE_SECONDS):
                     return
                 started = time.monotonic()
-                if self._is_removed(removal.orchestrator, removal.execution_id, after):
+                if self._is_removed(removal):
                     self._purging.files_removed(removal)
                 stopping.wait(min(time.monotonic() - started, _LONGEST_REST))
 
-    def _is_removed(self, orchestrator: str, execution_id: str, number: int) -> bool:
+    def _is_removed(self, removal: Removal) -> bool:
+        orchestrator = self._orchestrators[removal.orchestrator]
         try:
-            return self._orchestrators[orchestrator].remove_files(execution_id, _FOLDER_SECONDS)
+            return orchestrator.remove_files(removal.execution_id, _FOLDER_SECONDS)
         except (UpstreamError, OSError) as exc:
-            self._stubborn[number] = time.monotonic() + _AGAIN_SECONDS
-            log.warning("folder cannot be removed", execution=execution_id, error=str(exc))
+            self._stubborn[removal.execution] = time.monotonic() + _AGAIN_SECONDS
+            log.warning("folder cannot be removed", execution=removal.execution_id, error=str(exc))
             return False
 
     def _measure(self, stopping: threading.Event) -> None:
