@@ -86,8 +86,11 @@ _Number = BigInteger().with_variant(Integer(), "sqlite")
 
 
 def _where(condition: str) -> dict[str, Any]:
-    """Return the arguments of an index of the rows that fulfil a condition."""
-    plain = condition.replace("= true", "= 1")
+    """Return the arguments of an index of the rows that fulfil a condition of PostgreSQL's.
+
+    SQLite has numbers for truth values.
+    """
+    plain = condition.replace("= true", "= 1").replace("= false", "= 0")
     return {"sqlite_where": text(plain), "postgresql_where": text(condition)}
 
 
@@ -158,20 +161,14 @@ executions = Table(
         "ix_executions_exec_id",
         "upstream_id",
         unique=True,
-        sqlite_where=text("upstream_id LIKE 'exec-%'"),
-        postgresql_where=text("upstream_id LIKE 'exec-%'"),
+        **_where("upstream_id LIKE 'exec-%'"),
     ),
     Index("ix_executions_continues", "continues", unique=True),
     Index("ix_executions_changed", "changed"),
     Index("ix_executions_wanted", "wanted"),
     Index("ix_executions_touched", "touched"),
     Index("ix_executions_assigned", "assigned"),
-    Index(
-        "ix_executions_active",
-        "number",
-        sqlite_where=text("log_complete = 0"),
-        postgresql_where=text("log_complete = false"),
-    ),
+    Index("ix_executions_active", "number", **_where("log_complete = false")),
     Index("ix_executions_ended", "finished_at", **_where("log_complete = true")),
     Index(
         "ix_executions_log_purged_at",
@@ -215,7 +212,7 @@ removals = Table(
     "removals",
     metadata,
     Column("execution", BigInteger, primary_key=True),
-    # One of `purging.Kind`.
+    # One of `purging.What`.
     Column("kind", SmallInteger, primary_key=True),
     Column("execution_id", String(64), nullable=False),
     Column("orchestrator", String(64), nullable=False),
@@ -325,8 +322,7 @@ log_entries = Table(
         "execution",
         "upstream_id",
         unique=True,
-        sqlite_where=text("upstream_id IS NOT NULL"),
-        postgresql_where=text("upstream_id IS NOT NULL"),
+        **_where("upstream_id IS NOT NULL"),
     ),
     sqlite_with_rowid=False,
 )
