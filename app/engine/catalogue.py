@@ -12,8 +12,9 @@ from app.engine.folder import DefinitionFolder, FaultyFile
 from app.errors import Conflict, NotFound, NotOwner, Taken
 from app.json_schema import normal
 from app.store.execution_rows import now
+from app.store.owners import MayEdit
 from app.store.standing import Along
-from app.store.uploads import MayEdit, Quota, Upload, UploadedDefinitions
+from app.store.uploads import Quota, Upload, UploadedDefinitions
 
 _SUMMARY = ("id", "name", "description", "digest", "asks", "spaced", "kept_by")
 

@@ -26,6 +26,7 @@ from app.store.database import Database
 from app.store.definitions import DefinitionSnapshots, digest_of
 from app.store.execution_rows import now
 from app.store.load_definitions import LoadDefinitions, SubmittedDefinition
+from app.store.owners import MayEdit
 
 if TYPE_CHECKING:
     from app.load.parsing import Parser
@@ -107,7 +108,7 @@ class LoadCatalogue:
         """
         return self._submitted.versions.all(self.get(workflow_id).workflow_id)
 
-    def remove(self, workflow_id: str, may_edit: Callable[[str], bool] = lambda _: True) -> None:
+    def remove(self, workflow_id: str, may_edit: MayEdit = lambda _: True) -> None:
         """Offer a definition no more; executions of it go on.
 
         Args:
@@ -128,7 +129,7 @@ class LoadCatalogue:
         *,
         instead_of: str | None = None,
         replace: bool = True,
-        may_edit: Callable[[str], bool] = lambda _: True,
+        may_edit: MayEdit = lambda _: True,
     ) -> tuple[SubmittedDefinition, bool]:
         """Check a definition, and offer it.
 

@@ -2,20 +2,20 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
 from dataclasses import dataclass, replace
 from datetime import datetime
+from functools import partial
 from typing import Any, Final
 
 from sqlalchemy import Connection, bindparam, delete, insert, or_, select
 
 from app.domain import DefinitionSource
-from app.errors import NotOwner
 from app.store.database import Database
 from app.store.definitions import DefinitionSnapshots
 from app.store.execution_rows import now
 from app.store.locks import Lock, take_lock
 from app.store.names import fitted
+from app.store.owners import MayEdit, editable_owner
 from app.store.schema import load_definitions
 from app.store.versions import DefinitionVersions
 
@@ -31,6 +31,8 @@ _FOUND: Final = (
     .order_by(_TABLE.workflow_id)
 )
 _NAME_LENGTH: Final = 512
+
+_owner = partial(editable_owner, load_definitions)
 
 
 @dataclass(frozen=True, slots=True)
@@ -96,7 +98,7 @@ class LoadDefinitions:
         most_bytes: int,
         *,
         source: DefinitionSource | None = None,
-        may_edit: Callable[[str], bool] = lambda _: True,
+        may_edit: MayEdit = lambda _: True,
     ) -> SubmittedDefinition:
         """Store a definition in the place of any earlier one of the same id.
 
@@ -143,7 +145,7 @@ class LoadDefinitions:
 
         return self._database.write(work, idempotent=True)
 
-    def remove(self, workflow_id: str, may_edit: Callable[[str], bool] = lambda _: True) -> bool:
+    def remove(self, workflow_id: str, may_edit: MayEdit = lambda _: True) -> bool:
         """Remove a definition with its versions; executions of it go on.
 
         Returns:
@@ -163,21 +165,6 @@ class LoadDefinitions:
     def _remove(self, connection: Connection, workflow_id: str) -> bool:
         self.versions.forget(connection, workflow_id)
         return _delete(connection, workflow_id)
-
-
-def _owner(connection: Connection, workflow_id: str, may_edit: Callable[[str], bool]) -> str | None:
-    """Return who owns a definition; None if there is none.
-
-    Raises:
-        NotOwner: It is not the caller's to change.
-    """
-    row = connection.execute(_ONE, {"of_workflow": workflow_id}).one_or_none()
-    if row is None:
-        return None
-    if not may_edit(row.owner):
-        raise NotOwner(workflow_id, row.owner)
-    owner: str = row.owner
-    return owner
 
 
 def _beyond(

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping
+from collections.abc import Mapping
 from dataclasses import dataclass, field
 from dataclasses import replace as changed
 from datetime import datetime
@@ -14,15 +14,13 @@ from app.domain import JSON, DefinitionSource
 from app.errors import Conflict, NotOwner, Taken
 from app.store.database import Database
 from app.store.locks import Lock, take_lock
+from app.store.owners import MayEdit, editable_owner
 from app.store.schema import uploaded_definitions
 from app.store.standing import Along, forget
 from app.store.versions import DefinitionVersions
 
 MAX_UPLOADS: Final = 1000
 """Most uploaded definitions of all users together; each list shows them all."""
-
-MayEdit = Callable[[str], bool]
-"""Whether the caller may replace and remove what an owner has; empty for operators' files."""
 
 KIND: Final = "engine"
 """Of these definitions, among those whose versions are kept."""
@@ -181,9 +179,7 @@ class UploadedDefinitions:
 
         def work(connection: Connection) -> bool:
             take_lock(connection, Lock.UPLOAD)
-            row = connection.execute(_ONE, {"of_workflow": workflow_id}).first()
-            if row is not None and not may_edit(row.owner):
-                raise NotOwner(workflow_id, row.owner)
+            editable_owner(uploaded_definitions, connection, workflow_id, may_edit)
             forget(connection, workflow_id)
             self.versions.forget(connection, workflow_id)
             return _delete(connection, workflow_id)
