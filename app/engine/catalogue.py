@@ -136,12 +136,7 @@ class Catalogue:
         version = found.version if number is None else number
         if version is None:
             return self._folder.text(found)
-        kept = self._uploads.versions.get(workflow_id, version)
-        if kept is None:
-            raise NotFound(
-                f"The workflow '{workflow_id}' has no version {version}, or not any more."
-            )
-        return kept
+        return self._uploads.versions.get(workflow_id, version)
 
     def versions(self, workflow_id: str) -> list[DefinitionVersion]:
         """List the versions that are kept, the newest first; none of what is in a file.

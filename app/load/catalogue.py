@@ -93,12 +93,7 @@ class LoadCatalogue:
             NotFound: There is none, or it is not kept any more.
         """
         version = self.get(workflow_id).version if number is None else number
-        found = self._submitted.versions.get(workflow_id, version)
-        if found is None:
-            raise NotFound(
-                f"The workflow '{workflow_id}' has no version {version}, or not any more."
-            )
-        return found
+        return self._submitted.versions.get(workflow_id, version)
 
     def versions(self, workflow_id: str) -> list[DefinitionVersion]:
         """List the versions that are kept, the newest first.

@@ -106,8 +106,7 @@ class UploadedDefinitions:
     def text(self, workflow_id: str) -> str | None:
         """Read the text of one, as it was uploaded; None if there is none."""
         upload = self.get(workflow_id)
-        found = upload and self.versions.get(workflow_id, upload.version)
-        return found.text if found else None
+        return None if upload is None else self.versions.get(workflow_id, upload.version).text
 
     def put(
         self,

@@ -9,6 +9,7 @@ from typing import Any, Final
 from sqlalchemy import Connection, bindparam, delete, insert, select, update
 
 from app.domain import DefinitionSource, DefinitionText, DefinitionVersion
+from app.errors import NotFound
 from app.store.database import Database
 from app.store.schema import definition_versions
 
@@ -50,13 +51,19 @@ class DefinitionVersions:
             rows = connection.execute(query.order_by(_TABLE.number.desc()), self._of(workflow_id))
             return [DefinitionVersion(*row) for row in rows]
 
-    def get(self, workflow_id: str, number: int) -> DefinitionText | None:
-        """Read the text of one; None if it is not kept."""
+    def get(self, workflow_id: str, number: int) -> DefinitionText:
+        """Read the text of one.
+
+        Raises:
+            NotFound: There was none of this number, or it is not kept any more.
+        """
         query = select(_TABLE.text, _TABLE.media_type).where(*_OF_ONE, _TABLE.number == number)
         with self._database.read() as connection:
             row = connection.execute(query, self._of(workflow_id)).one_or_none()
         if row is None or row.text is None:
-            return None
+            raise NotFound(
+                f"The workflow '{workflow_id}' has no version {number}, or not any more."
+            )
         return DefinitionText(row.text, row.media_type, number)
 
     def add(
