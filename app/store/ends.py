@@ -24,8 +24,7 @@ class EndsTold:
 
     def prune(self) -> int:
         """Remove the notes that are too old; return how many there were."""
-        old = delete(ends_told).where(ends_told.c.expires_at < now())
-        return self._database.write(lambda c: c.execute(old).rowcount, durable=False)
+        return self._database.write(_forget_old, durable=False)
 
     def note(self, number: int, client: str, until: datetime) -> bool:
         """Note that a client is told, and forget the notes that are too old.
@@ -44,7 +43,7 @@ class EndsTold:
         table = ends_told.c
 
         def work(connection: Connection) -> bool:
-            connection.execute(delete(ends_told).where(table.expires_at < now()))
+            _forget_old(connection)
             known = select(table.client).where(table.execution == number, table.client == client)
             found = connection.execute(known).first() is not None
             values = {"execution": number, "client": client, "until": to_ms(until)}
@@ -52,3 +51,7 @@ class EndsTold:
             return found
 
         return self._database.write(work)
+
+
+def _forget_old(connection: Connection) -> int:
+    return connection.execute(delete(ends_told).where(ends_told.c.expires_at < now())).rowcount

@@ -108,8 +108,7 @@ class Sessions:
             # Taken first, so that whoever adds or ends sessions does so one after the other.
             next_number(connection, _COUNTER)
             moment = now()
-            over = or_(sessions.c.expires_at <= moment, sessions.c.last_used_at <= moment - idle)
-            connection.execute(delete(sessions).where(over))
+            _forget_over(connection, moment, idle)
             of_user = (
                 select(sessions.c.number)
                 .where(sessions.c.username == session.username)
@@ -132,12 +131,8 @@ class Sessions:
         Args:
             idle_seconds: After so long without use they end.
         """
-        moment = now()
-        unused = sessions.c.last_used_at <= moment - timedelta(seconds=idle_seconds)
-        over = or_(sessions.c.expires_at <= moment, unused)
-        return self._database.write(
-            lambda c: c.execute(delete(sessions).where(over)).rowcount, durable=False
-        )
+        idle = timedelta(seconds=idle_seconds)
+        return self._database.write(lambda c: _forget_over(c, now(), idle), durable=False)
 
     def end(self, id_: str, event: AuditEvent) -> bool:
         """End a session.
@@ -189,6 +184,12 @@ def _end(connection: Connection, condition: ColumnElement[bool]) -> int:
     """Remove the sessions that meet a condition; return their number."""
     next_number(connection, _COUNTER)
     return connection.execute(delete(sessions).where(condition)).rowcount
+
+
+def _forget_over(connection: Connection, moment: datetime, idle: timedelta) -> int:
+    """Remove the sessions that have ended by themselves; return their number."""
+    over = or_(sessions.c.expires_at <= moment, sessions.c.last_used_at <= moment - idle)
+    return connection.execute(delete(sessions).where(over)).rowcount
 
 
 def _read(row: RowMapping) -> StoredSession:

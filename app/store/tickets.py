@@ -41,7 +41,7 @@ class Tickets:
         """
 
         def work(connection: Connection) -> None:
-            connection.execute(delete(tickets).where(tickets.c.expires_at < now() - _KEPT))
+            _forget_old(connection)
             connection.execute(
                 insert(tickets).values(
                     digest=digest,
@@ -56,8 +56,7 @@ class Tickets:
 
     def prune(self) -> int:
         """Remove those that are too old; return how many there were."""
-        old = delete(tickets).where(tickets.c.expires_at < now() - _KEPT)
-        return self._database.write(lambda c: c.execute(old).rowcount, durable=False)
+        return self._database.write(_forget_old, durable=False)
 
     def take(self, digest: str, subjects: Sequence[str], *, by_clock: bool = True) -> str | None:
         """Use a ticket up.
@@ -82,6 +81,11 @@ class Tickets:
         statement = select(tickets.c.identity).where(*fitting)
         with self._database.read() as connection:
             return connection.execute(statement).scalar_one_or_none()
+
+
+def _forget_old(connection: Connection) -> int:
+    old = delete(tickets).where(tickets.c.expires_at < now() - _KEPT)
+    return connection.execute(old).rowcount
 
 
 def _fits(
