@@ -4,8 +4,7 @@ from __future__ import annotations
 
 import socket
 import sys
-from collections.abc import Mapping, Sequence
-from dataclasses import replace
+from collections.abc import Mapping
 from pathlib import Path
 from typing import Any, NoReturn
 
@@ -34,7 +33,6 @@ from app.settings import Settings
 from app.store import migrate
 from app.store.database import Database
 
-_WEB = "app.cli.web_process"
 _STOP_SECONDS = 4.7
 """How long the conductor may take to stop."""
 _STOP_MARGIN_SECONDS = 0.7
@@ -86,7 +84,7 @@ def serve(config: Path | None, overrides: dict[str, Any], template: Begun | None
     figures = figures_folder(settings)
     become_supervisor(
         Plan(
-            _sharing(figures, _children(config, overrides, settings, listeners, template)),
+            _children(config, overrides, settings, listeners, template, figures=figures),
             address,
             settings.api.tls.enabled,
             stop_seconds,
@@ -121,6 +119,8 @@ def _children(
     settings: Settings,
     listeners: list[list[socket.socket]],
     template: Begun | None,
+    *,
+    figures: Path | None,
 ) -> list[ChildPlan]:
     templates = template_plans(template)
     overrides = {**overrides, "data_dir": settings.data_dir}
@@ -131,25 +131,18 @@ def _children(
         template=templates[0].name, options=slave.for_conductor() if slave else {},
     )  # fmt: skip
     env = environment(config, overrides)
+    if figures is not None:
+        env[FIGURES_VARIABLE] = str(figures)
     return [
         *templates,
         conductor,
         *([slave.child()] if slave else ()),
         *(
             ChildPlan(
-                f"web-{number}", _WEB, settings.web.silence_timeout, env,
+                f"web-{number}", "app.cli.web_process", settings.web.silence_timeout, env,
                 [listener.fileno() for listener in sockets], settings.master_key,
                 template=templates[1].name, options=slave.for_web() if slave else {},
             )
             for number, sockets in enumerate(listeners, start=1)
         ),
     ]  # fmt: skip
-
-
-def _sharing(figures: Path | None, children: Sequence[ChildPlan]) -> list[ChildPlan]:
-    """Have the web processes share their figures in a folder, if there is one."""
-    more = {} if figures is None else {FIGURES_VARIABLE: str(figures)}
-    return [
-        replace(child, env={**child.env, **more}) if child.module == _WEB else child
-        for child in children
-    ]
