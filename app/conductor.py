@@ -25,6 +25,7 @@ import structlog
 
 from app.backoff import Backoff
 from app.clients.orchestrator import LostLaunch, Orchestrator, bound_to_node
+from app.clock import boot_id
 from app.concurrency import Precedence
 from app.domain import (
     DesiredState,
@@ -35,7 +36,7 @@ from app.domain import (
     Observation,
     Role,
 )
-from app.engine.launchers.shim.records import boot_id, start_ticks
+from app.engine.launchers.shim.records import start_ticks
 from app.errors import (
     Conflict,
     NotFound,

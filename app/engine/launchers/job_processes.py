@@ -7,9 +7,9 @@ import signal
 import sys
 from collections.abc import Iterator
 from contextlib import suppress
-from functools import cache
 from pathlib import Path
 
+from app.clock import boot_id
 from app.engine.launchers.job_records import Process
 from app.engine.launchers.shim import records
 
@@ -34,7 +34,7 @@ def fork_server_command() -> tuple[str, ...]:
 
 def is_alive(process: Process) -> bool:
     """Return whether the very process that took a job still runs, on this machine."""
-    return process.boot_id == _boot_id() and _has_started_at(process.pid, process.start_time)
+    return process.boot_id == boot_id() and _has_started_at(process.pid, process.start_time)
 
 
 def is_elsewhere(process: Process) -> bool:
@@ -44,7 +44,7 @@ def is_elsewhere(process: Process) -> bool:
 
 def is_of_this_boot(process: Process) -> bool:
     """Return whether the machine was not started again since."""
-    return process.boot_id == _boot_id()
+    return process.boot_id == boot_id()
 
 
 def notify(process: Process, number: int) -> None:
@@ -102,8 +102,3 @@ def _has_started_at(pid: int, start_time: str) -> bool:
 
 def _pids() -> Iterator[int]:
     return map(int, filter(str.isdecimal, os.listdir("/proc")))  # noqa: PTH208
-
-
-@cache
-def _boot_id() -> str:
-    return records.boot_id()
