@@ -94,7 +94,7 @@ class DiskUsage:
 
     def _logs(self, seconds: float) -> Size:
         """Sum up the logs that are kept, some executions at a time."""
-        deadline, found, place = time.monotonic() + seconds, Size(), 0
+        deadline, found = time.monotonic() + seconds, Size()
         column = executions.c
         size = sum((column[name] for name in SIZES), literal(0))
         kept = select(func.sum(size)).where(column.log_purged_at.is_(None))
