@@ -190,7 +190,7 @@ def _apart(faults: list[FieldError], known: list[FieldError]) -> list[FieldError
     sections = {".".join(fault.path.split(".")[:_SECTION_DEPTH]) for fault in known}
     return [
         fault
-        for fault in _elsewhere(faults, known)
+        for fault in faults
         if not any(fault.path.startswith(place) for place in sections)
         and not (fault.path in _OF_SIGN_IN and any(s.startswith("api.auth") for s in sections))
     ]
