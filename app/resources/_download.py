@@ -110,9 +110,7 @@ def _written(stretches: Iterator[Stretch], turn: Turn) -> Iterator[bytes]:
 def _bytes(log: LogText, start: int, stop: int, turn: Turn) -> Iterator[bytes]:
     """Write the bytes of the log from one place to another."""
     position, stretches = log.open_at(start)
-    for stretch in stretches:
-        with turn():
-            chunk = TextEncoder.entries(stretch)
+    for chunk in _written(stretches, turn):
         following = position + len(chunk)
         if following > start:
             yield chunk[max(0, start - position) : stop - position]
