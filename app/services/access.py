@@ -9,7 +9,7 @@ from datetime import UTC, datetime
 from functools import partial
 
 from app.clients.orchestrator import Capability, Orchestrator, adopter
-from app.domain import ExecutionFilter, ExecutionSummary, Identity, Permission
+from app.domain import ExecutionFilter, ExecutionSummary, Identity, Permission, Tombstone
 from app.errors import Hidden
 from app.identity.authenticators import Authenticators
 from app.identity.permissions import is_allowed
@@ -93,7 +93,7 @@ class Access:
         if not shared or not self._lets_in(execution, identity):
             raise Hidden("There is no such execution.")
 
-    def lists(self, execution: ExecutionSummary, identity: Identity) -> bool:
+    def lists(self, execution: ExecutionSummary | Tombstone, identity: Identity) -> bool:
         """Return whether a user's lists and event streams hold an execution.
 
         Those hold what the store alone can tell: no orchestrator is asked for each execution.

@@ -9,7 +9,7 @@ from threading import Lock
 
 from app.domain import ExecutionStatus, ExecutionSummary, Identity, Tombstone
 from app.errors import NotAuthenticated
-from app.services.access import Access, Caller, is_theirs
+from app.services.access import Access, Caller
 from app.services.follow import (
     Event,
     Expired,
@@ -82,7 +82,7 @@ class EventService:
             while not self._changes.closing and position is not None:
                 fresh, position = self._since(position)
                 for event in fresh:
-                    if is_theirs(event.execution.owner, watch.identity):
+                    if self._access.lists(event.execution, watch.identity):
                         self._take_turn(watch.identity)
                         yield event
                         rhythm.spoke()
