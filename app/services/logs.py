@@ -276,9 +276,8 @@ class LogService:
         place = (query.after or 0) + 1
         counts = execution.log_counts
         if query.task is not None:
-            key, owner = (execution.number, query.levels, query.task), identity.username
-            tally = self._tallies.of(execution, query.levels, query.task, owner)
-            return self._tallies.index_behind(tally, key, place, owner)
+            owner = identity.username
+            return self._tallies.before(execution, query.levels, query.task, place, owner)
         ahead = max(0, place - sum(counts)) if query.levels == ALL_LEVELS else 0
         return ahead + self._stretches.journal.index_of(
             execution.number, counts, query.levels, place

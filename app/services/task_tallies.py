@@ -82,18 +82,12 @@ class TaskTallies:
             self._kept.put(key, tally)
         return tally
 
-    def index_behind(self, tally: Tally, key: _Key, place: int, owner: str) -> int:
-        """Count the entries that stand before a place in the journal.
-
-        Args:
-            tally: Of them.
-            key: Number of the execution, levels and task.
-            place: The place.
-            owner: Who takes the turns.
-        """
+    def before(self, execution: Execution, levels: Level, task: str, place: int, owner: str) -> int:
+        """Count the entries of a task that stand before a place in the journal; see :meth:`of`."""
+        tally = self.of(execution, levels, task, owner)
         if place >= tally.place:
             return tally.total
-        stretch = place // _STRETCH
+        key, stretch = (execution.number, levels, task), place // _STRETCH
         return tally.before[stretch] + self._count(key, stretch * _STRETCH, place, owner)
 
     def _further(self, tally: Tally, key: _Key, end: int, owner: str) -> Tally:

@@ -86,7 +86,7 @@ def test_each_entry_is_found_by_its_index_and_the_other_way_round(
         assert begin <= place < begin + 16
         assert skip == sum(begin <= each < place for each in places)
     for place in range(50):
-        behind = tallies.index_behind(tally, (execution.number, BOTH, task), place, "ada")
+        behind = tallies.before(execution, BOTH, task, place, "ada")
         assert behind == sum(each < place for each in places)
 
 
