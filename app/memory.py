@@ -19,7 +19,9 @@ TASKS_BYTES: Final = _MIB
 LISTS_BYTES: Final = _MIB
 """Pages of lists of executions."""
 WRITTEN_EXECUTIONS_BYTES: Final = 2 * _MIB
-"""Executions, and pages of lists of them, in the form in which they are sent."""
+"""Executions in the form in which they are sent."""
+WRITTEN_LISTS_BYTES: Final = _MIB
+"""Pages of lists of executions in the form in which they are sent."""
 TALLIES_BYTES: Final = _MIB // 2
 """How many entries of journals are those of single tasks."""
 STRETCHES_BYTES: Final = 4 * _MIB

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Any, Final
 
@@ -19,7 +19,7 @@ from app.domain import (
     Permission,
 )
 from app.errors import FieldError, InvalidRequest
-from app.memory import WRITTEN_EXECUTIONS_BYTES
+from app.memory import WRITTEN_EXECUTIONS_BYTES, WRITTEN_LISTS_BYTES
 from app.resources._api import (
     PAGINATION_HEADER,
     UPSTREAM,
@@ -67,22 +67,40 @@ _END: Final = "end"
 
 @dataclass(frozen=True, slots=True)
 class _Written:
-    """An execution, or a page of them, as it was written last.
+    """An execution as it was written last.
 
     Attributes:
-        read: What is written; once that has changed, what is read is another object.
-        stale: Of each execution, whether it says that its status may be wrong by now.
+        stale: Whether it says that its status may be wrong by now.
     """
 
-    read: Execution | Sequence[ExecutionSummary]
+    execution: Execution
+    stale: bool
+    document: bytes
+    tag: str
+
+
+@dataclass(frozen=True, slots=True)
+class _WrittenList:
+    """A page of executions as it was written last.
+
+    Attributes:
+        found: The page; what is read again once anything has changed is another one.
+        stale: Of each, whether it says that its status may be wrong by now.
+    """
+
+    found: Sequence[ExecutionSummary]
     stale: tuple[bool, ...]
     document: bytes
     tag: str
 
 
-_kept: LruCache[tuple[str, Form] | tuple[str, str, bytes], _Written] = LruCache(
+_lists: LruCache[tuple[str, str, bytes], _WrittenList] = LruCache(
+    WRITTEN_LISTS_BYTES, lambda written: 2 * len(written.document)
+)
+
+_kept: LruCache[tuple[str, Form], _Written] = LruCache(
     WRITTEN_EXECUTIONS_BYTES,
-    # What is written is kept for other readers, too, and is about as large.
+    # The execution itself is kept for other readers, too, and is about as large.
     lambda written: 2 * len(written.document),
 )
 
@@ -269,49 +287,34 @@ def _states(args: dict[str, Any]) -> frozenset[ExecutionStatus] | None:
     return exact if by_status is None else exact & by_status
 
 
-def _written_list(found: Sequence[ExecutionSummary], page: Page, total: int) -> _Written:
+def _written_list(found: Sequence[ExecutionSummary], page: Page, total: int) -> _WrittenList:
     """Return a page of executions as JSON, written once for all who ask one after the other."""
-
-    def write() -> tuple[bytes, str]:
-        listed = [summary_json(execution) for execution in found]
-        rest = {"total": total, "next": next_page(page, total)}
-        tag = tag_of(write_json([{**each, "as_of": None} for each in listed]), write_json(rest))
-        return write_json({"executions": listed, **rest}), tag
-
     key = caller().username, request.script_root, request.query_string
-    return _once(key, found, found, write)
+    stale = tuple(map(services().executions.is_stale, found))
+    kept = _lists.get(key)
+    if kept is not None and kept.found is found and kept.stale == stale:
+        return kept
+    listed = [summary_json(execution) for execution in found]
+    rest = {"total": total, "next": next_page(page, total)}
+    tag = tag_of(write_json([{**each, "as_of": None} for each in listed]), write_json(rest))
+    written = _WrittenList(found, stale, write_json({"executions": listed, **rest}), tag)
+    _lists.put(key, written)
+    return written
 
 
 def _written(execution: Execution, form: Form) -> _Written:
     """Return an execution as JSON, written once for all who get the same.
 
-    A change of a task is one of its execution.
+    What is read again once it changed is another object, and a change of a task is one of its
+    execution; the rest of what is written depends on the time.
     """
-
-    def write() -> tuple[bytes, str]:
-        told = execution_json(execution, services().executions.tasks_of(execution), form)
-        return write_json(told), tag_of(form.value, write_json({**told, "as_of": None}))
-
-    return _once((execution.id, form), execution, [execution], write)
-
-
-def _once(
-    key: tuple[str, Form] | tuple[str, str, bytes],
-    read: Execution | Sequence[ExecutionSummary],
-    executions: Sequence[ExecutionSummary],
-    write: Callable[[], tuple[bytes, str]],
-) -> _Written:
-    """Write what was read, if that was not done yet.
-
-    Args:
-        key: What is asked for, and how it is written.
-        read: What was read.
-        executions: Those in it; that they get stale depends on the time alone.
-        write: Makes the document and its tag.
-    """
-    stale = tuple(map(services().executions.is_stale, executions))
-    written = _kept.get(key)
-    if written is None or written.read is not read or written.stale != stale:
-        written = _Written(read, stale, *write())
-        _kept.put(key, written)
+    stale = services().executions.is_stale(execution)
+    kept = _kept.get((execution.id, form))
+    if kept is not None and kept.execution is execution and kept.stale is stale:
+        return kept
+    tasks = services().executions.tasks_of(execution)
+    told = execution_json(execution, tasks, form)
+    tag = tag_of(form.value, write_json({**told, "as_of": None}))
+    written = _Written(execution, stale, write_json(told), tag)
+    _kept.put((execution.id, form), written)
     return written

@@ -250,6 +250,15 @@ def test_what_is_empty_and_what_is_not_given_stay_apart(shared: Service, form: s
     assert detail["env_vars"] == ({} if form == "{}" else None)
 
 
+def test_what_a_reader_has_is_what_a_removal_depends_on(shared: Any) -> None:
+    data(shared.client.post("/api/workflows", json=make("tagged", worker("a"), worker("b"))), 201)
+    path = "/api/workers/tagged/a"
+    headers = {"If-None-Match": shared.client.get(path).headers["ETag"]}
+    assert_refused(shared.client.delete(path, headers=headers), 412, "PRECONDITION_FAILED")
+    headers = {"If-None-Match": 'W/"other"'}
+    data(shared.client.delete(path, headers=headers))
+
+
 def test_what_is_not_ascii_stays_readable(shared: Service) -> None:
     body = make("数据 流水线", worker("抓取", "echo 你好", args=["é"], env_vars={"A": "ü"}))
     data(shared.client.post("/api/workflows", json=body), 201)
@@ -531,12 +540,3 @@ def test_launches_by_others_are_executions_of_their_own(guarded: Service) -> Non
     assert current() == "dev"
     assert client.post("/workflows/common", headers=user("ops")).status_code == 201
     assert current() == "ops"
-
-
-def test_what_a_reader_has_is_what_a_removal_depends_on(shared: Any) -> None:
-    data(shared.client.post("/api/workflows", json=make("tagged", worker("a"), worker("b"))), 201)
-    path = "/api/workers/tagged/a"
-    headers = {"If-None-Match": shared.client.get(path).headers["ETag"]}
-    assert_refused(shared.client.delete(path, headers=headers), 412, "PRECONDITION_FAILED")
-    headers = {"If-None-Match": 'W/"other"'}
-    data(shared.client.delete(path, headers=headers))

@@ -79,20 +79,6 @@ class TestText:
         other = ask(service, "ada", "GET", "/workflows/w/definition", headers=headers)
         assert other.status_code == 200
 
-    def test_who_has_it_already_is_told_what_they_may_keep_it_for(self, service):
-        put(service, "dev", TEXT)
-        first = ask(service, "ada", "GET", "/workflows/w/definition")
-        same = {"If-None-Match": first.headers["ETag"]}
-        again = ask(service, "ada", "GET", "/workflows/w/definition", headers=same)
-        assert again.status_code == 304
-        assert again.headers["Cache-Control"] == first.headers["Cache-Control"]
-
-    def test_who_wants_another_one_is_refused_as_everywhere(self, service, assert_problem):
-        put(service, "dev", TEXT)
-        other = {"If-Match": '"other"'}
-        refused = ask(service, "ada", "GET", "/workflows/w/definition", headers=other)
-        assert_problem(refused, 412, "precondition_failed")
-
     @pytest.mark.parametrize(("name", "type_"), [("f.yaml", YAML), ("f.json", "application/json")])
     def test_a_file_of_the_folder_is_shown_as_it_is(self, service, name, type_):
         text = (
@@ -123,6 +109,20 @@ class TestText:
         for wrong in ("0", "-1", "x", str(2**70)):
             response = ask(service, "ada", "GET", f"/workflows/w/definition?version={wrong}")
             assert response.status_code == 422
+
+    def test_who_has_it_already_is_told_what_they_may_keep_it_for(self, service):
+        put(service, "dev", TEXT)
+        first = ask(service, "ada", "GET", "/workflows/w/definition")
+        same = {"If-None-Match": first.headers["ETag"]}
+        again = ask(service, "ada", "GET", "/workflows/w/definition", headers=same)
+        assert again.status_code == 304
+        assert again.headers["Cache-Control"] == first.headers["Cache-Control"]
+
+    def test_who_wants_another_one_is_refused_as_everywhere(self, service, assert_problem):
+        put(service, "dev", TEXT)
+        other = {"If-Match": '"other"'}
+        refused = ask(service, "ada", "GET", "/workflows/w/definition", headers=other)
+        assert_problem(refused, 412, "precondition_failed")
 
     def test_what_is_defined_elsewhere_has_none_here(self, make_service, assert_problem):
         client = make_service(fake="Obedient").client
