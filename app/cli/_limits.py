@@ -10,12 +10,12 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 import structlog
-from sqlalchemy import make_url
 
 from app.services.places import SPARE_DESCRIPTORS, places_within
 from app.services.rate_limits import share_of
 from app.settings import Allowances, Settings, takes_any_host
 from app.store.database import Database
+from app.store.sqlite_files import database_file
 from app.store.uploads import UploadedDefinitions
 from app.store.users import Users
 
@@ -53,9 +53,9 @@ def check_limits(settings: Settings) -> None:
             held_at_most=places_within(soft),
             remedy=f"ulimit -n {wanted} (systemd: LimitNOFILE={wanted}), or streams.max_total",
         )  # fmt: skip
-    url = make_url(settings.database_url)
-    if url.get_backend_name() == "sqlite" and url.database:
-        folder = Path(url.database).parent.resolve()
+    file = database_file(settings.database_url)
+    if file is not None:
+        folder = file.parent.resolve()
         kind = file_system(folder)
         if not is_local(kind):
             log.warning(

@@ -8,12 +8,12 @@ from collections.abc import Iterator, Sequence
 from pathlib import Path
 
 import structlog
-from sqlalchemy import make_url
 
 from app.errors import ConfigError, FieldError
 from app.files import PRIVATE_FILE, PRIVATE_FOLDER, make_private_folder
 from app.settings import Settings
 from app.store.recognition import check_file
+from app.store.sqlite_files import database_files
 
 log = structlog.get_logger(__name__)
 
@@ -68,19 +68,11 @@ def _data_folder(folder: Path) -> Iterator[FieldError]:
 
 def _kept(settings: Settings) -> Iterator[Path]:
     """Yield the paths that only this user may open; those that do not exist are passed over."""
-    yield from kept_database_files(settings)
+    yield from database_files(settings.database_url)
     for name in sorted(_OURS - _REFUSED):
         yield settings.data_dir / name
     if settings.executions_dir.is_dir():
         yield from settings.executions_dir.iterdir()
-
-
-def kept_database_files(settings: Settings) -> Iterator[Path]:
-    """Yield the files of the database, where it has some; not all of them need exist."""
-    url = make_url(settings.database_url)
-    if url.get_backend_name() == "sqlite" and url.database:
-        for suffix in ("", "-wal", "-shm", "-journal"):
-            yield Path(os.path.realpath(url.database) + suffix)
 
 
 def _settings_file(config: Path, secrets: Sequence[str]) -> Iterator[FieldError]:

@@ -4,9 +4,9 @@ from __future__ import annotations
 
 from pathlib import Path
 
-from app.cli._private import kept_database_files
 from app.engine.launchers.run_as import check_account, find_account
 from app.settings import Settings
+from app.store.sqlite_files import database_files
 
 
 def check_run_as(settings: Settings, config: Path | None) -> None:
@@ -22,7 +22,7 @@ def check_run_as(settings: Settings, config: Path | None) -> None:
     account = find_account(settings.engine.run_as, settings.engine.run_as_dir)
     if account is None:
         return
-    secret = [settings.data_dir, settings.master_key_file, *kept_database_files(settings)]
+    secret = [settings.data_dir, settings.master_key_file, *database_files(settings.database_url)]
     if config is not None and settings.secrets_in_file:
         secret.append(config)
     check_account(account, [path.absolute() for path in secret])

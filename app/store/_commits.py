@@ -17,7 +17,8 @@ from types import TracebackType
 from typing import Self
 
 import structlog
-from sqlalchemy import make_url
+
+from app.store.sqlite_files import database_file
 
 _IN_ATTRIB = 0x4
 _BUFFER_BYTES = 64 * 1024
@@ -39,10 +40,8 @@ def log_of(url: str) -> str:
     Args:
         url: SQLAlchemy URL of the database.
     """
-    database = make_url(url).database
-    if not database or database == ":memory:":
-        return ""
-    return os.path.realpath(database) + "-wal"  # SQLite follows symbolic links, too
+    file = database_file(url)
+    return "" if file is None else os.path.realpath(file) + "-wal"
 
 
 def tell(path: str) -> None:

@@ -7,7 +7,6 @@ import threading
 import time
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager, nullcontext
-from pathlib import Path
 from typing import TYPE_CHECKING, TypeVar
 
 import structlog
@@ -20,6 +19,7 @@ from app.files import make_private_file, make_private_folder, sync_folder
 from app.store import _sqlite, faults
 from app.store._deadline import bounded
 from app.store.recognition import check_file
+from app.store.sqlite_files import database_file
 
 if TYPE_CHECKING:
     from app.store._postgresql import BoundedConnection
@@ -248,14 +248,14 @@ class Database:
         self._writer.dispose()
 
     def _prepare_file(self) -> None:
-        path = make_url(self.url).database
-        if not path or path == ":memory:":
+        path = database_file(self.url)
+        if path is None:
             return
         check_file(self.url)
         try:
-            for holder in make_private_folder(Path(path).parent):
+            for holder in make_private_folder(path.parent):
                 sync_folder(holder)  # SQLite syncs its files' own folder only
-            make_private_file(Path(path))  # SQLite gives its log beside it the same mode
+            make_private_file(path)  # SQLite gives its log beside it the same mode
         except OSError as exc:
             if exc.errno in _MAY_PASS:
                 raise self._unavailable(_words(exc), exc, "write") from exc

@@ -6,20 +6,18 @@ import time
 from collections.abc import Mapping
 from dataclasses import dataclass
 from datetime import datetime
-from pathlib import Path
 from typing import Final
 
-from sqlalchemy import Connection, delete, func, insert, literal, make_url, select, text
+from sqlalchemy import Connection, delete, func, insert, literal, select, text
 
 from app.store.database import Database
 from app.store.execution_rows import now
 from app.store.journal import SIZES
 from app.store.schema import disk_usage, executions
+from app.store.sqlite_files import database_files
 from app.trees import Size
 
 _AT_ONCE: Final = 10_000
-_FILES: Final = ("", "-wal", "-shm")
-"""What SQLite has besides: https://www.sqlite.org/tempfiles.html."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -82,8 +80,7 @@ class DiskUsage:
             size = func.pg_database_size(func.current_database())
             with self._database.read() as connection:
                 return {"database": Size(int(connection.execute(select(size)).scalar_one()))}
-        path = make_url(self._database.url).database or ""
-        files = (Path(path + suffix) for suffix in _FILES)
+        files = database_files(self._database.url)
         size_bytes = sum(file.stat().st_size for file in files if file.exists())
         with self._database.read() as connection:
             pages, page_bytes = (

@@ -7,10 +7,11 @@ from collections.abc import Collection
 from contextlib import closing
 from pathlib import Path
 
-from sqlalchemy import Connection, inspect, make_url, text
+from sqlalchemy import Connection, inspect, text
 
 from app.errors import ConfigError
 from app.store.schema import metadata
+from app.store.sqlite_files import database_file
 
 VERSIONS = "alembic_version"
 """The table in which Alembic notes the revision."""
@@ -34,10 +35,9 @@ def check_file(url: str) -> None:
     Raises:
         ConfigError: It is something else, or cannot be read.
     """
-    parts = make_url(url)
-    if parts.get_backend_name() != "sqlite" or not parts.database or parts.database == ":memory:":
+    path = database_file(url)
+    if path is None:
         return
-    path = Path(parts.database)
     try:
         with path.open("rb") as file:
             found, is_wal = file.read(len(_SQLITE_HEADER)), file.read(4)[2:] == _WAL

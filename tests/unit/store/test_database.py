@@ -9,7 +9,9 @@ import pytest
 from sqlalchemy import text
 
 from app.errors import UpstreamUnreachable
+from app.store import migrate
 from app.store.database import Database
+from app.store.disk import DiskUsage
 
 
 @pytest.fixture
@@ -58,3 +60,14 @@ def test_a_write_whose_time_is_over_before_its_turn_is_not_begun(impatient):
     late.dispose()
     with impatient.read() as connection:
         assert connection.execute(text("SELECT count(*) FROM t")).scalar() == 0
+
+
+def test_the_log_of_a_database_that_is_a_link_is_measured_with_it(tmp_path):
+    (tmp_path / "kept").mkdir()
+    (tmp_path / "db").symlink_to(tmp_path / "kept" / "db")
+    database = Database(f"sqlite:///{tmp_path / 'db'}")
+    migrate.upgrade(database)
+    size = DiskUsage(database).measure_database(60)["database"].bytes_
+    assert size == sum(file.stat().st_size for file in (tmp_path / "kept").iterdir())
+    assert size > (tmp_path / "db").stat().st_size
+    database.dispose()
