@@ -33,15 +33,21 @@ _SEQUENCE = r"(?:\x1b\[|\x9b)[0-?]*+[ -/]*+[@-~]|\x1b\][^\x07\x1b]*+(?:\x07|\x1b
 _UNSEEN = rf"(?:[ \t]|{_SEQUENCE})*+"
 # After a bare word: a blank, the end, a colour or punctuation; and not what gives it a value.
 _BARE_END = r"(?=[\s\x1b\x9b:|\])>!,;]|$)(?!\s*+:?=(?!=))"
-# Bare in capitals; in any case when in brackets or before a colon.
+# Bare in capitals; in any case when in brackets or before a colon. Then what sets it off.
 _MARK = re.compile(
     rf"{_UNSEEN}(?:({_WORD}){_BARE_END}"
     rf"|(?i:[\[<]{_UNSEEN}({_WORD}){_UNSEEN}[\]>]|({_WORD})(?:\x1b\[[0-9;]*+m)*+:(?!=)))"
+    rf"{_UNSEEN}[:|]?{_UNSEEN}"
 )
-_FIRST = frozenset(" \t[<\x1b\x9b") | {
-    letter for word in LEVEL_WORDS for letter in (word[0], word[0].lower())
-}
-_BEHIND = re.compile(rf"({_UNSEEN})[:|]?({_UNSEEN})")
+# What a mark begins with: most lines need no more than a look at one of these.
+_BEFORE = frozenset(" \t[<\x1b\x9b")
+_BEGINNINGS = frozenset(
+    first + second
+    for word in LEVEL_WORDS
+    for first in (word[0], word[0].lower())
+    for second in (word[1], word[1].lower())
+)
+_FIRST = _BEFORE | {beginning[0] for beginning in _BEGINNINGS}
 _SEQUENCES = re.compile(_SEQUENCE)
 
 _BREAK = r"\r+\n|[\n\r\v\f\x1c-\x1e\x85\u2028\u2029]"
@@ -63,15 +69,13 @@ def log_line(timestamp_ms: int, level: int, task: str, content: str) -> str:
 
     Such as ``2022-10-20T12:32:29.774Z INFO  split: done``.
     """
-    if content[:1] in _FIRST or not content.isprintable():
-        content = _shown(level, content)
-    return f"{log_timestamp(timestamp_ms)} {_LEVELS[level]}{_source(task)[0]}{content}\n"
+    source, _ = _source(task)
+    return f"{log_timestamp(timestamp_ms)} {_LEVELS[level]}{source}{_shown(level, content)}\n"
 
 
 def log_line_bytes(level: int, task: str, content: str) -> int:
     """Return how many bytes of UTF-8 :func:`log_line` takes, without writing the line."""
-    if content[:1] in _FIRST or not content.isprintable():
-        content = _shown(level, content)
+    content = _shown(level, content)
     size = len(content) if content.isascii() else len(content.encode())
     return _LINE_BYTES + _source(task)[1] + size
 
@@ -82,31 +86,41 @@ def level_word(text: str) -> str | None:
     ``ERROR disk full``, ``[error] disk full``, ``error: disk full`` begin with one, in any colour;
     ``error rates`` does not, and ``DEBUG=1`` is a setting.
     """
-    mark = _mark(text)
-    return mark[mark.lastindex or 0].upper() if mark else None
+    mark = _mark(text) if text[:1] in _FIRST else None
+    return _word(mark) if mark else None
 
 
 def _mark(text: str) -> re.Match[str] | None:
-    return _MARK.match(text) if text[:1] in _FIRST else None
+    """Match what a line says of its level, with what separates it from the rest."""
+    if text[:2] in _BEGINNINGS or text[:1] in _BEFORE:
+        return _MARK.match(text)
+    return None
+
+
+def _word(mark: re.Match[str]) -> str:
+    return mark[mark.lastindex or 0].upper()
 
 
 def _shown(level: int, content: str) -> str:
     """Return what a line says behind its level: all that the level does not say already."""
-    mark = _mark(content)
+    mark = _mark(content) if content[:1] in _FIRST else None
     if mark:
-        word = mark[mark.lastindex or 0].upper()
+        word = _word(mark)
         if LEVEL_WORDS[word] == level and word not in _SAYS_MORE:
             content = _without(mark, content)
-    return content if content.isprintable() else _safe(content)
+    # Tabs stay as they are, and are what most lines that are not printable have.
+    if content.isprintable() or content.replace("\t", " ").isprintable():
+        return content
+    return _safe(content)
 
 
 def _without(mark: re.Match[str], content: str) -> str:
     """Take a level word away, and leave the colours that it stands in."""
-    behind = _BEHIND.match(content, mark.end())
-    end = behind.end() if behind else mark.end()
-    if not content[end:].strip():  # it says nothing but its level
+    rest = content[mark.end() :]
+    if not rest.strip():  # it says nothing but its level
         return content
-    return "".join(_SEQUENCES.findall(content[:end])) + content[end:]
+    colours = "" if mark[0].isprintable() else "".join(_SEQUENCES.findall(mark[0]))
+    return colours + rest
 
 
 def _safe(content: str) -> str:
