@@ -9,7 +9,7 @@ the step, the file, the input, or for the whole definition.
 from __future__ import annotations
 
 import re
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterable, Iterator, Mapping
 from pathlib import PurePosixPath
 from typing import Any, Final
 
@@ -18,6 +18,7 @@ from app.domain import JSON
 from app.engine import expressions
 from app.engine.expressions import OPENING
 from app.engine.faults import Fault, Path
+from app.engine.interpreters import interpreter
 from app.engine.model import StepType, StreamFile
 
 WORD: Final = "literal"
@@ -100,10 +101,11 @@ def _config_faults(config: JSON, path: Path, evaluated: tuple[str, ...]) -> Iter
 
 
 def _script_faults(config: Mapping[str, JSON], path: Path) -> Iterator[Fault]:
-    script, shell = config.get("script"), config.get("shell", "bash")
-    if not isinstance(script, str) or not isinstance(shell, str):
+    script, shell = config.get("script"), config.get("shell")
+    if not isinstance(script, str) or not isinstance(shell, str | None):
         return
-    program = PurePosixPath(shell).name
+    words = interpreter(shell, script)
+    program = _program(words) or words[0]
     if not _READS_CR_LF.fullmatch(program):
         yield from _line_end_faults(script, path, program)
 
@@ -131,13 +133,13 @@ def _file_faults(name: str, content: JSON, free: bool) -> Iterator[Fault]:
             "its line 1 names the interpreter and ends with CR LF, so the system looks for one "
             "whose name ends with CR; end lines with LF alone",
         )
-    elif _SHELLS.fullmatch(program := _interpreter(first)):
+    elif _SHELLS.fullmatch(program := _program([first.removeprefix("#!")])):
         yield from _line_end_faults(text, path, program)
 
 
-def _interpreter(first: str) -> str:
-    """Return the program that the first line of a file names, also by way of ``env``."""
-    names = [PurePosixPath(word).name for word in first.removeprefix("#!").split()]
+def _program(command: Iterable[str]) -> str:
+    """Return the program that a command names, also by way of ``env``."""
+    names = [PurePosixPath(word).name for word in " ".join(command).split()]
     if names[:1] == ["env"]:
         names = [name for name in names[1:] if not name.startswith("-") and "=" not in name]
     return names[0] if names else ""

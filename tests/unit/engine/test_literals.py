@@ -24,8 +24,8 @@ def command(*args: str, **more: Any) -> dict[str, Any]:
     return {"id": "a", "type": "command", "config": {"command": "echo", "args": [*args]}} | more
 
 
-def script(text: str, shell: str = "bash", **more: Any) -> dict[str, Any]:
-    config = {"script": text, "shell": shell}
+def script(text: str, shell: str | None = "bash", **more: Any) -> dict[str, Any]:
+    config = {"script": text} | ({"shell": shell} if shell else {})
     return {"id": "a", "type": "script", "config": config} | more
 
 
@@ -165,6 +165,18 @@ class TestLineEnds:
     @pytest.mark.parametrize("shell", ["python3", "/usr/bin/python3.11", "perl", "node"])
     def test_what_reads_them_may_have_them(self, shell):
         assert faults(definition(steps=[script("print(1)\r\n", shell)])) == []
+
+    @pytest.mark.parametrize("program", ["/usr/bin/env python3", "/usr/bin/perl -w", "/bin/node\r"])
+    def test_so_may_a_script_that_names_such_a_reader_itself(self, program):
+        assert faults(definition(steps=[script(f"#!{program}\nprint(1)\r\n", None)])) == []
+
+    @pytest.mark.parametrize(
+        ("first", "program"),
+        [("", "bash"), ("#!/bin/sh -u\n", "sh"), ("#!/usr/bin/env -S zsh -e\n", "zsh")],
+    )
+    def test_without_a_shell_its_first_line_says_what_takes_the_cr(self, first, program):
+        ((_, message),) = faults(definition(steps=[script(f"{first}true\r\n", None)]))
+        assert f"and {program} takes the CR" in message
 
     @pytest.mark.parametrize("text", ["printf 'a\\r\\n'", "a\rb\n", ""])
     def test_other_carriage_returns_are_none_of_it(self, text):
