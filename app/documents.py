@@ -13,7 +13,7 @@ from __future__ import annotations
 import json
 import math
 import re
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Collection, Iterator, Mapping
 from dataclasses import dataclass
 from decimal import Decimal
 from typing import Any, Final, NamedTuple
@@ -156,6 +156,25 @@ def path_text(path: Path) -> str:
         f"[{part}]" if isinstance(part, int) else f".{part[:_MAX_NAME_LENGTH]}" for part in path
     )
     return text.removeprefix(".")
+
+
+def strings(value: JSON, path: Path, but: Collection[str] = ()) -> Iterator[tuple[Path, str]]:
+    """Return the texts within a value, with their paths.
+
+    Args:
+        value: The value.
+        path: Where it stands.
+        but: Names whose values are left out, wherever they stand.
+    """
+    if isinstance(value, str):
+        yield path, value
+    elif isinstance(value, list):
+        for index, item in enumerate(value):
+            yield from strings(item, (*path, index), but)
+    elif isinstance(value, Mapping):
+        for name, item in value.items():
+            if name not in but:
+                yield from strings(item, (*path, name), but)
 
 
 def read_number(text: str) -> int | float:

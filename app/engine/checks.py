@@ -12,6 +12,7 @@ from pathlib import PurePosixPath
 from typing import Any, Final
 
 from app import json_schema
+from app.documents import strings
 from app.domain import JSON
 from app.engine import argument_space, expressions, graph, literals, resources
 from app.engine.faults import Fault, Path
@@ -157,18 +158,18 @@ def _templates(document: Document) -> Iterator[tuple[Path, str, str]]:
 
 def _step_templates(step: Mapping[str, JSON], path: Path) -> Iterator[tuple[Path, str]]:
     """Return the texts of a step in which expressions are evaluated, with their paths."""
-    yield from literals.strings(_mapping(step.get("env")), (*path, "env"))
+    yield from strings(_mapping(step.get("env")), (*path, "env"))
     config = _mapping(step.get("config"))
     for field in TEMPLATES.get(str(step.get("type")), ()):
-        yield from literals.strings(config.get(field), (*path, "config", field))
+        yield from strings(config.get(field), (*path, "config", field))
 
 
 def _output_templates(outputs: Mapping[str, JSON]) -> Iterator[tuple[Path, str]]:
     for name, output in outputs.items():
         if isinstance(output, dict):
-            yield from literals.strings(output.get("value"), ("outputs", name, "value"))
+            yield from strings(output.get("value"), ("outputs", name, "value"))
         else:
-            yield from literals.strings(output, ("outputs", name))
+            yield from strings(output, ("outputs", name))
 
 
 def _needs(document: Document) -> graph.Needs:

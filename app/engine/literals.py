@@ -14,6 +14,7 @@ from pathlib import PurePosixPath
 from typing import Any, Final
 
 from app import look_alikes
+from app.documents import strings
 from app.domain import JSON
 from app.engine import expressions
 from app.engine.expressions import OPENING
@@ -208,15 +209,3 @@ def _is_literal(words: JSON) -> bool:
 def _items(value: JSON) -> Iterator[tuple[str, JSON]]:
     if isinstance(value, Mapping):
         yield from value.items()
-
-
-def strings(value: JSON, path: Path) -> Iterator[tuple[Path, str]]:
-    """Return the texts within a value, with their paths."""
-    if isinstance(value, str):
-        yield path, value
-    elif isinstance(value, list):
-        for index, item in enumerate(value):
-            yield from strings(item, (*path, index))
-    elif isinstance(value, Mapping):
-        for name, item in value.items():
-            yield from strings(item, (*path, name))

@@ -11,7 +11,7 @@ from collections.abc import Iterator, Mapping
 from typing import Final
 
 from app import look_alikes
-from app.documents import Fault, Path
+from app.documents import Fault, strings
 from app.domain import JSON
 
 _AS_THEY_ARE: Final = frozenset({"variables", "name", "description", "id", "script"})
@@ -21,7 +21,7 @@ def violations(document: Mapping[str, JSON]) -> Iterator[Fault]:
     """Find what looks like a reference and is none; wrong shapes are passed over."""
     variables = document.get("variables")
     known = frozenset(variables) if isinstance(variables, Mapping) else frozenset()
-    for path, text in _strings(dict(document), ()):
+    for path, text in strings(document, (), _AS_THEY_ARE):
         found = look_alikes.find(text, expressions=True)
         if found is None or _may_be_one(found, known):
             continue
@@ -38,15 +38,3 @@ def _may_be_one(found: look_alikes.LookAlike, known: frozenset[str]) -> bool:
     if not found.text.startswith("${") or found.text.startswith("${{"):
         return False
     return bool(known & {"inputs", "steps", "execution"}) or found.input not in known
-
-
-def _strings(value: JSON, path: Path) -> Iterator[tuple[Path, str]]:
-    if isinstance(value, str):
-        yield path, value
-    elif isinstance(value, list):
-        for index, item in enumerate(value):
-            yield from _strings(item, (*path, index))
-    elif isinstance(value, Mapping):
-        for name, item in value.items():
-            if name not in _AS_THEY_ARE:
-                yield from _strings(item, (*path, name))
