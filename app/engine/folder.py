@@ -132,8 +132,7 @@ class DefinitionFolder:
             with suppress(OSError, UnicodeDecodeError):
                 content = self._pool.run(read_definition, self._folder / name)
                 if key_of(content) == compiled.key:
-                    media_type = _JSON if name.endswith(".json") else _YAML
-                    return DefinitionText(content.decode(), media_type)
+                    return DefinitionText(content.decode(), media_type(name))
         raise Conflict(
             f"The file of the workflow '{compiled.id}' holds something else by now; what is "
             "offered is its last good content, whose text is not kept."
@@ -350,6 +349,11 @@ def _by_size(stamps: Mapping[str, Stamp]) -> tuple[dict[str, Stamp], dict[str, S
             left -= size
             now[name] = stamp
     return now, {name: stamp for name, stamp in stamps.items() if name not in now}
+
+
+def media_type(name: str) -> str:
+    """Return what a file holds, by its name."""
+    return _JSON if name.endswith(".json") else _YAML
 
 
 def read_definition(path: Path) -> bytes:

@@ -7,7 +7,7 @@ from pathlib import Path
 from app.domain import DefinitionSource
 from app.engine.catalogue import as_upload
 from app.engine.compiled import Compiler, Faulty
-from app.engine.folder import read_definition
+from app.engine.folder import media_type, read_definition
 from app.store.uploads import UploadedDefinitions
 
 
@@ -43,8 +43,7 @@ class DefinitionImporter:
         if isinstance(outcome, Faulty):
             raise outcome.error
         upload = as_upload(outcome, username)
-        media_type = "application/json" if file.suffix == ".json" else "application/yaml"
-        source = DefinitionSource(text.decode(), media_type)
+        source = DefinitionSource(text.decode(), media_type(file.name))
         self._uploads.put(upload, source, quota=None, replace=False)
         file.unlink()
         return outcome.id
