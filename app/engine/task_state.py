@@ -6,7 +6,7 @@ from dataclasses import asdict, dataclass, field
 from datetime import UTC, datetime
 
 from app.clock import Instant
-from app.domain import JSON, Task, TaskStatus
+from app.domain import JSON, Task, TaskStatus, log_timestamp
 
 
 @dataclass(slots=True)
@@ -116,7 +116,7 @@ class TaskState:
             return None
         if self.waits is None and self.retry_at is not None:
             due = Instant.load(self.retry_due)
-            until = {"until": _iso(due.wall)} if due else {}
+            until = {"until": log_timestamp(int(due.wall * 1000))} if due else {}
             return {"kind": "retry", "reason": "its next attempt", **until}
         return self.waits
 
@@ -151,12 +151,6 @@ class TaskState:
 
 
 _DEFAULTS = asdict(TaskState())
-
-
-def _iso(seconds: float) -> str:
-    """Write a moment as RFC 3339 has it, in UTC with milliseconds."""
-    at = datetime.fromtimestamp(seconds, UTC)
-    return at.isoformat(timespec="milliseconds").replace("+00:00", "Z")
 
 
 def moment(seconds: float | None) -> datetime | None:
