@@ -11,6 +11,7 @@ from collections.abc import Iterator, Mapping, Sequence
 from typing import Final
 
 from app.domain import JSON
+from app.engine.expressions import OPENING
 from app.engine.faults import Fault, Path
 from app.errors import InvalidRequest
 from app.values import to_text
@@ -87,7 +88,7 @@ def _is_long(value: JSON, before: str = "") -> bool:
     if isinstance(value, list | dict) or value is None:
         return False  # the shape of the document is reported elsewhere
     text = before + to_text(value)
-    return "${{" not in text and _bytes(text) > MAX_TEXT_BYTES
+    return OPENING not in text and _bytes(text) > MAX_TEXT_BYTES
 
 
 def _fault() -> str:

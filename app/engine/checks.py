@@ -16,27 +16,15 @@ from app.documents import strings
 from app.domain import JSON
 from app.engine import argument_space, expressions, graph, literals, resources
 from app.engine.faults import Fault, Path
-from app.engine.model import StepType, StreamFile
+from app.engine.model import TEMPLATES, StepType, StreamFile, input_variable
 from app.engine.schema import INPUT_TYPES
 from app.inputs import MAX_TEXT_BYTES
 from app.values import to_text
 
 Document = Mapping[str, JSON]
 
-TEMPLATES: Final[Mapping[str, tuple[str, ...]]] = {
-    StepType.COMMAND: ("args",),
-    StepType.SCRIPT: (),
-    StepType.HTTP: ("url", "headers", "body"),
-}
-"""The fields of a step's ``config`` in which expressions are evaluated."""
-
 MAX_EXPRESSIONS_LENGTH: Final = 256 * 1024
 """Characters of all expressions of a definition that are more than a reference."""
-
-
-def input_variable(name: str) -> str:
-    """Name the environment variable that holds an input."""
-    return f"INPUT_{name.upper().replace('-', '_')}"
 
 
 def input_schema(words: Mapping[str, JSON]) -> dict[str, JSON]:
@@ -59,7 +47,7 @@ def violations(document: Document) -> Iterator[Fault]:
                 yield Fault(("steps", index, str(field)), "is not for steps of type http")
     yield from _stream_faults(document)
     yield from _expression_faults(document)
-    yield from literals.violations(document, TEMPLATES)
+    yield from literals.violations(document)
 
 
 def _input_faults(inputs: Mapping[str, JSON]) -> Iterator[Fault]:

@@ -15,12 +15,11 @@ from typing import Any
 
 from app.domain import JSON, Execution
 from app.engine import argument_space
-from app.engine.checks import TEMPLATES, input_variable
 from app.engine.evaluation.budget import Budget
 from app.engine.expressions import evaluate, render
 from app.engine.interpreters import interpreter
 from app.engine.launchers.base import Job, Place, Staging
-from app.engine.model import StepDefinition, StepType
+from app.engine.model import TEMPLATES, StepDefinition, StepType, input_variable
 from app.values import to_text
 
 _SCRIPT = "script"

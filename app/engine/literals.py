@@ -11,7 +11,7 @@ from __future__ import annotations
 import re
 from collections.abc import Iterable, Iterator, Mapping
 from pathlib import PurePosixPath
-from typing import Any, Final
+from typing import Final
 
 from app import look_alikes
 from app.documents import strings
@@ -20,7 +20,7 @@ from app.engine import expressions
 from app.engine.expressions import OPENING
 from app.engine.faults import Fault, Path
 from app.engine.interpreters import interpreter
-from app.engine.model import StepType, StreamFile
+from app.engine.model import TEMPLATES, StepType, StreamFile, input_variable
 
 WORD: Final = "literal"
 """What says that a text is meant as it stands."""
@@ -48,12 +48,11 @@ def file_text(content: JSON) -> str:
     return text
 
 
-def violations(document: Mapping[str, JSON], templates: Mapping[str, Any]) -> Iterator[Fault]:
+def violations(document: Mapping[str, JSON]) -> Iterator[Fault]:
     """Find what is not evaluated and looks as if it were, and line ends that shells trip over.
 
     Args:
         document: A definition's document; what has not the right shape is passed over.
-        templates: The fields of a step's ``config`` that are evaluated, by its type.
     """
     free = _is_literal(document)
     if not free:
@@ -71,15 +70,13 @@ def violations(document: Mapping[str, JSON], templates: Mapping[str, Any]) -> It
     steps = document.get("steps")
     for index, step in enumerate(steps if isinstance(steps, list) else ()):
         if isinstance(step, Mapping):
-            evaluated = templates.get(str(step.get("type")), ())
-            yield from _step_faults(step, ("steps", index), evaluated, free)
+            yield from _step_faults(step, ("steps", index), free)
 
 
-def _step_faults(
-    step: Mapping[str, JSON], path: Path, evaluated: tuple[str, ...], free: bool
-) -> Iterator[Fault]:
+def _step_faults(step: Mapping[str, JSON], path: Path, free: bool) -> Iterator[Fault]:
     if free or _is_literal(step):
         return
+    evaluated = TEMPLATES.get(str(step.get("type")), ())
     for field, value in step.items():
         if field == "config":
             yield from _config_faults(value, (*path, field), evaluated)
@@ -198,8 +195,7 @@ def _whole(value: JSON, path: Path) -> Iterator[Fault]:
 
 
 def _variable(found: look_alikes.LookAlike) -> str:
-    name = found.input.upper().replace("-", "_") or "<NAME>"
-    return f"INPUT_{name}" if found.input else "inputs (INPUT_<NAME>)"
+    return input_variable(found.input) if found.input else "inputs (INPUT_<NAME>)"
 
 
 def _is_literal(words: JSON) -> bool:

@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 from enum import StrEnum
+from typing import Final
 
 from app.domain import JSON, Parameter
 
@@ -15,6 +16,19 @@ class StepType(StrEnum):
     COMMAND = "command"
     SCRIPT = "script"
     HTTP = "http"
+
+
+TEMPLATES: Final[Mapping[str, tuple[str, ...]]] = {
+    StepType.COMMAND: ("args",),
+    StepType.SCRIPT: (),
+    StepType.HTTP: ("url", "headers", "body"),
+}
+"""The fields of a step's ``config`` in which expressions are evaluated."""
+
+
+def input_variable(name: str) -> str:
+    """Name the environment variable that holds an input."""
+    return f"INPUT_{name.upper().replace('-', '_')}"
 
 
 class Resource(StrEnum):
