@@ -39,6 +39,7 @@ from app.domain import (
 from app.errors import CapabilityMissing, SlipwayError
 from app.settings import Settings
 from app.store.database import Database
+from app.store.owners import MayEdit
 from app.store.standing import Along
 
 
@@ -361,11 +362,6 @@ class Keeping:
 
     owner: str
     along: Along
-
-
-MayEdit = Callable[[str], bool]
-"""Whether a caller may replace and remove what a user owns; what operators put into files has the
-owner ``""``."""
 
 
 class Uploader(Protocol):

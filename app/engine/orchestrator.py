@@ -13,7 +13,7 @@ from pathlib import Path
 import structlog
 
 from app.caching import SharedReads
-from app.clients.orchestrator import Capability, Context, Keeping, MayEdit, Orchestrator
+from app.clients.orchestrator import Capability, Context, Keeping, Orchestrator
 from app.cores import find_cores, machine_memory
 from app.domain import (
     JSON,
@@ -66,6 +66,7 @@ from app.store.compiled import WorkflowFiles
 from app.store.conductors import node_name
 from app.store.definitions import DefinitionSnapshots
 from app.store.log_sizes import log_bytes_of
+from app.store.owners import MayEdit
 from app.store.standing import Along
 from app.store.task_cursors import TaskCursors
 from app.store.task_wishes import TaskWishes

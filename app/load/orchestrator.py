@@ -9,7 +9,7 @@ from datetime import datetime
 from functools import partial
 from typing import Any, Final
 
-from app.clients.orchestrator import Capability, Context, Keeping, MayEdit, Orchestrator
+from app.clients.orchestrator import Capability, Context, Keeping, Orchestrator
 from app.domain import (
     JSON,
     DefinitionSource,
@@ -56,6 +56,7 @@ from app.store.execution_rows import now
 from app.store.load_definitions import SubmittedDefinition
 from app.store.load_metrics import LoadMetrics
 from app.store.load_tasks import LoadRun, LoadTasks, NextStep
+from app.store.owners import MayEdit
 from app.store.schema import from_ms, to_ms
 from app.store.slaves import LOCAL, Slave, Slaves
 from app.store.standing import Along

@@ -13,6 +13,7 @@ from app.domain import ExecutionFilter, ExecutionSummary, Identity, Permission, 
 from app.errors import Hidden
 from app.identity.authenticators import Authenticators
 from app.identity.permissions import is_allowed
+from app.store.owners import MayEdit
 
 NOBODY = ""
 """Owner of an execution that was started elsewhere."""
@@ -26,7 +27,7 @@ def is_theirs(owner: str, identity: Identity) -> bool:
     return owner == identity.username or is_allowed(identity, Permission.EXECUTIONS_ALL)
 
 
-def editor(identity: Identity) -> Callable[[str], bool]:
+def editor(identity: Identity) -> MayEdit:
     """Return what says whose definitions a user may replace and remove: by the owner."""
 
     def may_edit(owner: str) -> bool:
