@@ -61,9 +61,10 @@ def test_the_whole_tree_counts_whatever_group_it_is_in(bench):
 
 def test_processor_time_of_what_was_adopted_counts_as_well(bench):
     folder = bench.bash(
-        f"(setsid {BURN.format(0.4)} & echo $! > pid); tail --pid=$(cat pid) -s 0.01 -f /dev/null"
+        f"(setsid {BURN.format(0.45)} & echo $! > pid); tail --pid=$(cat pid) -s 0.01 -f /dev/null"
     )
-    assert bench.end(folder).usage.cpu_seconds >= 0.3  # counted in ticks
+    # Counted in ticks, some of which may be cut off.
+    assert bench.end(folder).usage.cpu_seconds >= 0.4
 
 
 def test_of_a_command_that_never_began_nothing_is_known(bench):

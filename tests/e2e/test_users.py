@@ -85,8 +85,13 @@ def answers(service: Service, who: tuple[str, str], path: str = "/workflows") ->
 @pytest.fixture
 def eve(service: Service) -> tuple[str, str]:
     """A developer of a name of their own, whose password both web processes remember."""
+    return added(service, "developer")
+
+
+def added(service: Service, role: str) -> tuple[str, str]:
+    """Add a user of a name of their own, whose password both web processes remember."""
     name = f"eve-{next(_numbers)}"
-    new = {"username": name, "password": PASSWORD, "roles": ["developer"]}
+    new = {"username": name, "password": PASSWORD, "roles": [role]}
     assert call(service, ROOT, "POST", "/users", json=new).status_code == 201
     # Until a process has heard of them they are one of the names that nobody has, which were tried
     # too often from here.
@@ -188,11 +193,8 @@ SESSION_ENDS = {
 def test_a_session_ends_in_every_web_process_with_what_is_followed_in_it(
     service: Service, long: str, change: str
 ) -> None:
-    name = f"eve-{next(_numbers)}"
-    new = {"username": name, "password": PASSWORD, "roles": ["operator"]}
-    assert call(service, ROOT, "POST", "/users", json=new).status_code == 201
-    time.sleep(0.5)  # so long a process may take the name for made up, and count that
-    page = Page(service, (name, PASSWORD))
+    eve = added(service, "operator")
+    page = Page(service, eve)
     assert page.statuses() == OK
     events = {"Accept": "text/event-stream"}
     streams = [page.call("GET", f"{long}/logs", events, stream=True) for _ in range(8)]
@@ -201,7 +203,7 @@ def test_a_session_ends_in_every_web_process_with_what_is_followed_in_it(
         assert page.call("DELETE", "/auth/session", page.csrf).ok
     else:
         method, body = SESSION_ENDS[change]
-        assert call(service, ROOT, method, f"/users/{name}", json=body).ok
+        assert call(service, ROOT, method, f"/users/{eve[0]}", json=body).ok
     time.sleep(1.0)  # the bound that is promised
     assert page.statuses() == {401}
     said = [stream.text for stream in streams]  # each ends

@@ -46,7 +46,7 @@ _heads: dict[str, set[str]] = {}
 
 def register(secret: str | None) -> None:
     """Note a secret; one that is too short to be told from other words is passed over."""
-    if not secret or secret in _secrets or len(set(secret)) == 1:  # that only fills a field
+    if not secret or secret in _secrets:
         return
     shortest = _SHORTEST_ODD if _ODD.search(secret) else _SHORTEST
     if len(secret) >= shortest:

@@ -240,10 +240,9 @@ def test_what_the_server_refuses_has_them_too(status: HTTPStatus, answered: int,
 
 def test_every_fault_is_in_the_message_with_its_place() -> None:
     failure = of_slipway_error(errors.InvalidDefinition("It has faults.", fields=FAULTS), "/")
-    status, code, message = rendered(failure)
-    assert (status, code) == (400, "invalid_workflow")
-    assert message.startswith("It has faults. steps[0].type must be one of http. ")
-    assert all(fault.path in message for fault in FAULTS)
+    assert rendered(failure) == (
+        400, "invalid_workflow", "It has faults. steps[0].type must be one of http. id is missing.",
+    )  # fmt: skip
 
 
 def test_of_very_many_faults_the_first_are_told_and_the_others_counted() -> None:

@@ -8,9 +8,16 @@ from typing import Any
 import pytest
 from fakes.alien4cloud import Alien4Cloud
 from fakes.alien4cloud.driver import Driver, ManualClock, make_execution, make_launch
+from fakes.alien4cloud.refreshing import ended_refreshers
 
 from app.clients.alien4cloud import Alien4CloudOptions, Alien4CloudOrchestrator
 from app.settings.schema import load_section
+
+
+@pytest.fixture(autouse=True)
+def refreshers() -> Iterator[None]:
+    with ended_refreshers():
+        yield
 
 
 @pytest.fixture

@@ -579,7 +579,9 @@ class TestTickets:
         response = guarded.client.get(path(log, "ticket=old"), headers={"Accept": SSE})
         assert_problem(response, 401, "not_authenticated")
 
-    @pytest.mark.parametrize("rubbish", ["", "x", "%00", "%ff", "a" * 5000, "%f0%9f%9a%80"])
+    @pytest.mark.parametrize(
+        "rubbish", ["", "x", "%00", "%ff", "long-wrong-" * 500, "%f0%9f%9a%80"]
+    )
     def test_rubbish_opens_nothing(self, guarded, log, assert_problem, rubbish):
         response = guarded.client.get(path(log, f"ticket={rubbish}"), headers={"Accept": SSE})
         assert_problem(response, 401, "not_authenticated")
