@@ -7,7 +7,7 @@ import shutil
 import signal
 import socket
 import threading
-from contextlib import suppress
+from contextlib import contextmanager, suppress
 from dataclasses import replace
 from pathlib import Path
 
@@ -232,17 +232,26 @@ def test_links_that_are_swapped_in_between_are_never_followed(tmp_path, launcher
     swapping.start()
     try:
         for _ in range(300):
-            try:
-                fd = ShimPlace(str(tmp_path), "way/log").create()
-            except OSError:
-                continue
-            os.write(fd, b"prey")
-            os.close(fd)
+            with suppress(OSError), place_in(tmp_path, "way/log") as place:
+                fd = place.create()
+                os.write(fd, b"prey")
+                os.close(fd)
     finally:
         stop.set()
         swapping.join()
     assert (prey / "log").read_text() == "kept"
     assert list(prey.iterdir()) == [prey / "log"]
+
+
+@contextmanager
+def place_in(folder, path):
+    """Give a place as in a shim, which keeps it to its end; here its folder is closed."""
+    place = ShimPlace.__new__(ShimPlace)
+    try:
+        place.__init__(str(folder), path)
+        yield place
+    finally:
+        os.close(place._folder)
 
 
 @pytest.mark.parametrize("launcher_name", ["local"])  # whose shim may be given a limit
@@ -419,7 +428,9 @@ def test_marks_have_a_bound_and_the_newest_stay(tmp_path, launcher_name):
     marks, count = tmp_path / "marks", 300
     for number in range(count):
         capture = {"folder": str(tmp_path), "path": str(number), "mark": f"{marks}/{number}"}
-        Capture(capture).lay(printed)
+        laid = Capture(capture)
+        laid.lay(printed)
+        os.close(laid._place._folder)
         os.utime(marks / str(number), (number, number))
     os.close(printed)
     left = sorted(int(path.name) for path in marks.iterdir())

@@ -16,6 +16,7 @@ import pytest
 from click.testing import CliRunner
 from flask.testing import FlaskClient
 from jsonschema import Draft202012Validator
+from kit.in_process import end
 from kit.thrift import make_tables
 from werkzeug.test import TestResponse
 
@@ -205,8 +206,7 @@ def make_web(tmp_path: Path) -> Iterator[Callable[..., Web]]:
 
     yield make
     for web in made:
-        web.changes.close()
-        web.database.dispose()
+        end(web)
 
 
 def add_execution(web: Web, *entries: NewLogEntry, ended: bool = True) -> Execution:

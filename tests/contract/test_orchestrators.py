@@ -19,6 +19,8 @@ from datetime import UTC, datetime
 import pytest
 from fakes.alien4cloud import Alien4Cloud, script
 from fakes.alien4cloud.driver import ALICE, Driver, ManualClock, make_execution, make_launch
+from fakes.alien4cloud.refreshing import ended_refreshers
+from kit.thrift import make_tables
 
 from app.assembly import read_settings
 from app.clients.alien4cloud import Alien4CloudOptions, Alien4CloudOrchestrator
@@ -29,7 +31,6 @@ from app.engine.recollection import Recollection
 from app.errors import CapabilityMissing, Conflict, InvalidRequest, NotFound
 from app.settings.schema import load_section
 from app.store.database import Database
-from app.store.migrate import upgrade
 
 PATIENCE_SECONDS = 120.0
 LINES = ["one", "two", "three"]
@@ -79,7 +80,7 @@ def _stored(value: object) -> object:
 @contextmanager
 def alien4cloud() -> Iterator[Rig]:
     clock = ManualClock()
-    with Alien4Cloud(start_delay=0.1, clock=clock) as server:
+    with ended_refreshers(), Alien4Cloud(start_delay=0.1, clock=clock) as server:
         tags = {
             "hpcwaas-workflows": "quick,endless,broken,picky",
             "hpcwaas-authorized-users": "alice",
@@ -124,8 +125,8 @@ def engine_document(name: str, script: str, **more: object) -> str:
 def engine() -> Iterator[Rig]:
     with tempfile.TemporaryDirectory() as folder:
         settings = read_settings(None, {"data_dir": folder, "load.enabled": False}, {})
+        make_tables(settings.database_url)
         database = Database(settings.database_url)
-        upgrade(database)
         options, faults = load_section(EngineOptions, {}, "")
         assert options is not None, faults
         made = EngineOrchestrator.create("hpc", options, Context(settings, database))
@@ -148,6 +149,7 @@ def engine() -> Iterator[Rig]:
             sleep=lambda seconds: time.sleep(min(seconds, 0.02)),  # nobody hears its doorbell
             stored=cursors.note, certain=True,
         )  # fmt: skip
+        database.dispose()
 
 
 RIGS: dict[str, Callable[[], object]] = {"alien4cloud": alien4cloud, "engine": engine}

@@ -16,6 +16,7 @@ from typing import Any
 
 import pytest
 from fakes.alien4cloud import Alien4Cloud, script
+from kit.in_process import end
 from kit.patience import await_that, join
 from kit.thrift import make_tables
 
@@ -88,8 +89,7 @@ def web_before(folder: Path, **orchestrator: object) -> Iterator[Web]:
     try:
         yield web
     finally:
-        web.changes.close()
-        web.database.dispose()
+        end(web)
 
 
 @contextmanager

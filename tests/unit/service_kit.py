@@ -14,6 +14,7 @@ from pathlib import Path
 from typing import Any
 
 from flask.testing import FlaskClient
+from kit.in_process import end
 from kit.thrift import cheap_hasher, make_tables
 
 from app.assembly import read_settings
@@ -104,9 +105,7 @@ class Service:
 
     def close(self) -> None:
         """Wake who waits, and let go of the store."""
-        self.web.changes.close()
-        self.web.audit.close()
-        self.web.database.dispose()
+        end(self.web)
 
 
 def settings_in(folder: Path, environ: dict[str, str] | None = None, **overrides: Any) -> Settings:

@@ -80,10 +80,12 @@ class Running:
         self._connections.close()
         self.call(self._stop.set)
         self._thread.join(PATIENCE_SECONDS)
+        self.server.hangups._epoll.close()
+        self._hub.destroy(destroy_loop=True)
         assert self.faults == []
 
     def _run(self) -> None:
-        hub = gevent.get_hub()
+        self._hub = hub = gevent.get_hub()
         hub.handle_error = lambda *fault: self.faults.append(fault)
         self._loop, self._stop, self.blocks = hub.loop, Event(), Event()
         limits = Limits(write_seconds=PATIENCE_SECONDS)

@@ -84,10 +84,13 @@ class Running:
         self._connections.close()
         self._stop.set()
         self._thread.join(PATIENCE_SECONDS)
+        self.server.hangups._epoll.close()
+        self._hub.destroy(destroy_loop=True)
         assert self.faults == []
 
     def _run(self) -> None:
-        gevent.get_hub().handle_error = lambda *fault: self.faults.append(fault)
+        self._hub = gevent.get_hub()
+        self._hub.handle_error = lambda *fault: self.faults.append(fault)
         always = EveryAnswer(ApiSettings(cors=CorsSettings([PORTAL])))
         dialects = Dialects([ROOT, TOY], always)
         self.server = Server(

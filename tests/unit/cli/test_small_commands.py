@@ -7,6 +7,7 @@ from pathlib import Path
 import pytest
 from click.testing import CliRunner
 from kit.service import run_slipway
+from kit.thrift import make_tables
 from structlog.testing import capture_logs
 
 from app.cli._limits import warn_of_no_workflows
@@ -14,7 +15,6 @@ from app.cli._settings import check_all
 from app.cli.hash_password import command as hash_password
 from app.errors import ConfigError, FieldError
 from app.identity.basic import is_password
-from app.store import migrate
 from app.store.database import Database
 
 
@@ -47,8 +47,8 @@ def test_a_folder_that_cannot_be_written_is_a_sentence(tmp_path: Path) -> None:
 
 def test_who_has_no_workflows_is_told_how_to_get_some(make_settings) -> None:
     settings = make_settings()
+    make_tables(settings.database_url)
     database = Database(settings.database_url)
-    migrate.upgrade(database)
     with capture_logs() as logs:
         warn_of_no_workflows(settings, database)
     assert ["slipway init" in entry["remedy"] for entry in logs] == [True]
@@ -57,6 +57,7 @@ def test_who_has_no_workflows_is_told_how_to_get_some(make_settings) -> None:
     with capture_logs() as logs:
         warn_of_no_workflows(settings, database)
     assert logs == []
+    database.dispose()
 
 
 def fail(*faults: str) -> None:

@@ -7,6 +7,7 @@ import os
 
 import pytest
 from engine_kit import ScriptedLauncher
+from kit.thrift import make_tables
 from structlog.testing import capture_logs
 
 from app.assembly import read_settings
@@ -19,7 +20,6 @@ from app.engine.resources import Take, taken
 from app.errors import InvalidDefinition
 from app.store.conductors import Conductors, Node, OwnProcess, node_name
 from app.store.database import Database
-from app.store.migrate import upgrade
 
 ADA = Identity("ada", frozenset({Role.DEVELOPER}))
 HERE = os.uname().nodename
@@ -41,6 +41,7 @@ def text(*resources):
 @pytest.fixture
 def engine(tmp_path):
     """Build the engine of a process by its settings; all of them share a store."""
+    databases = []
 
     def make(cpus=4, memory=1000, launcher="local"):
         file = tmp_path / "slipway.yaml"
@@ -48,13 +49,15 @@ def engine(tmp_path):
         where = f"{{name: here, type: engine, launcher: '{launcher}'}}"
         file.write_text(f"engine: {limits}\norchestrators: [{where}]")
         settings = read_settings(file, {"data_dir": str(tmp_path), "load.enabled": False}, {})
-        database = Database(settings.database_url)
-        upgrade(database)
+        make_tables(settings.database_url)
+        databases.append(database := Database(settings.database_url))
         made = create_orchestrators(Context(settings, database))["here"]
         made.database = database
         return made
 
-    return make
+    yield make
+    for database in databases:
+        database.dispose()
 
 
 def faults_of(engine, *resources):

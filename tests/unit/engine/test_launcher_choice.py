@@ -4,6 +4,7 @@ from dataclasses import dataclass
 
 import pytest
 from engine_kit import Bench, ScriptedLauncher, steps
+from kit.thrift import make_tables
 from kit.toy_launcher import ToyLauncher
 
 from app.assembly import read_settings
@@ -26,7 +27,6 @@ from app.errors import CapabilityMissing, ConfigError, InvalidDefinition
 from app.settings.manual import manual
 from app.settings.schema import Text, load_section, setting
 from app.store.database import Database
-from app.store.migrate import upgrade
 
 TOY = "kit.toy_launcher:ToyLauncher"
 HERE = f"{__name__}:"
@@ -188,18 +188,21 @@ def launched(engine, definition):
 @pytest.fixture
 def engines(tmp_path):
     """Build the engines of one process, with a launcher each."""
+    databases = []
 
     def engines(*launchers):
         file = tmp_path / "slipway.yaml"
         lines = [f"{{name: e{i}, type: engine, launcher: {it}}}" for i, it in enumerate(launchers)]
         file.write_text(f"engine: {{max_parallel_tasks: 2}}\norchestrators: [{', '.join(lines)}]")
         settings = read_settings(file, {"data_dir": str(tmp_path), "load.enabled": False}, {})
-        database = Database(settings.database_url)
-        upgrade(database)
+        make_tables(settings.database_url)
+        databases.append(database := Database(settings.database_url))
         made = create_orchestrators(Context(settings, database))
         return list(made.values())
 
-    return engines
+    yield engines
+    for database in databases:
+        database.dispose()
 
 
 def test_a_definition_that_its_launcher_cannot_give_is_refused_when_it_is_uploaded(engines):

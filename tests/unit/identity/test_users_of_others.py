@@ -1,19 +1,20 @@
 """What another process has changed a moment ago refuses nobody."""
 
 import pytest
+from kit.thrift import make_tables
 
 from app.domain import Role
 from app.errors import NotAuthenticated
 from app.identity.users import UserDirectory
-from app.store import migrate
 from app.store.database import Database
 from app.store.users import Users
 
 
 @pytest.fixture
 def store(tmp_path):
-    database = Database(f"sqlite:///{tmp_path}/slipway.db")
-    migrate.upgrade(database)
+    url = f"sqlite:///{tmp_path}/slipway.db"
+    make_tables(url)
+    database = Database(url)
     yield Users(database)
     database.dispose()
 

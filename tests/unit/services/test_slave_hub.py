@@ -10,6 +10,7 @@ from dataclasses import dataclass, field, replace
 from functools import partial
 
 import pytest
+from kit.in_process import await_end
 from kit.patience import await_that, join
 from kit.thrift import make_tables
 from sqlalchemy import select
@@ -192,6 +193,7 @@ def hub(store, access):
     hub = SlaveHub(store.database, access, 5.0, 60.0)
     yield hub
     hub.close()
+    await_end(hub._feed, store.database)
 
 
 def test_a_slave_joins_and_is_listed_as_what_it_is(hub, store):

@@ -105,6 +105,7 @@ def test_what_is_committed_behind_a_link_is_heard_of(tmp_path, kit):
     kit.append(execution, entries([Level.INFO]))
     until(lambda: told(heard, execution))
     feed.close()
+    behind.database.dispose()
 
 
 def test_a_commit_that_nobody_tells_of_is_found_by_looking(kit, monkeypatch):
