@@ -8,7 +8,7 @@ import ssl
 import threading
 import time
 from collections.abc import Callable, Iterator
-from contextlib import contextmanager, suppress
+from contextlib import AbstractContextManager, contextmanager, suppress
 from operator import attrgetter, itemgetter
 from pathlib import Path
 
@@ -46,58 +46,42 @@ def session(**options: object) -> HttpSession:
 
 
 @contextmanager
-def serving(talk: Callable[[socket.socket], None]) -> Iterator[str]:
-    """Serve connections one after the other; ``talk`` gets each once a request has come."""
+def serving(
+    talk: Callable[[socket.socket], None], context: ssl.SSLContext | None = None
+) -> Iterator[str]:
+    """Serve connections one after the other; ``talk`` gets each once a request has come.
+
+    With a context that is done over TLS, where failed handshakes count as connections, too.
+    """
     listener = socket.create_server(("127.0.0.1", 0))
+
+    def secured(connection: socket.socket) -> socket.socket:
+        return context.wrap_socket(connection, server_side=True) if context else connection
 
     def serve() -> None:
         while True:
             try:
-                connection, _ = listener.accept()
+                accepted, _ = listener.accept()
             except OSError:
                 return
-            with connection:
-                try:
-                    if connection.recv(65536):
-                        talk(connection)
-                except OSError:
-                    pass
+            with suppress(OSError), accepted, secured(accepted) as connection:
+                if connection.recv(65536):
+                    talk(connection)
 
     thread = threading.Thread(target=serve, daemon=True)
     thread.start()
-    yield f"http://127.0.0.1:{listener.getsockname()[1]}/"
+    scheme = "https" if context else "http"
+    yield f"{scheme}://127.0.0.1:{listener.getsockname()[1]}/"
     listener.shutdown(socket.SHUT_RDWR)
     listener.close()
     thread.join(5)
 
 
-@contextmanager
-def serving_tls(pair: Pair) -> Iterator[str]:
-    """Serve one connection after the other over TLS; failed handshakes are some, too."""
+def serving_tls(pair: Pair) -> AbstractContextManager[str]:
+    """Answer every request over TLS."""
     context = ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER)
     context.load_cert_chain(pair.cert, pair.key)
-
-    def talk(connection: socket.socket) -> None:
-        connection.recv(65536)
-        connection.sendall(OK)
-
-    listener = socket.create_server(("127.0.0.1", 0))
-
-    def serve() -> None:
-        while True:
-            try:
-                connection, _ = listener.accept()
-            except OSError:
-                return
-            with suppress(OSError), context.wrap_socket(connection, server_side=True) as secured:
-                talk(secured)
-
-    thread = threading.Thread(target=serve, daemon=True)
-    thread.start()
-    yield f"https://127.0.0.1:{listener.getsockname()[1]}/"
-    listener.shutdown(socket.SHUT_RDWR)
-    listener.close()
-    thread.join(5)
+    return serving(lambda connection: connection.sendall(OK), context)
 
 
 def test_the_table_names_every_exception_of_requests():
