@@ -5,19 +5,16 @@ from __future__ import annotations
 import json
 import selectors
 import time
-from collections.abc import Callable, Iterator
+from collections.abc import Callable
 
 import pytest
+import websocket
 from fakes.load_target import Answer, LoadTarget
 from kit.engine_v1 import EngineClient, get_step, load
-from kit.following import connect, cpu_seconds, handshake, raise_descriptor_limit
+from kit.following import cpu_seconds, raise_descriptor_limit, web_socket
 from kit.patience import PATIENCE_SECONDS
 from kit.service import Service
 from kit.stress import scaled
-
-_TEXT, _CLOSE, _PING, _PONG = 1, 8, 9, 10
-_MASKED = 0x80
-_RECEIVE_BYTES = 65_536
 
 
 class Watcher:
@@ -31,41 +28,15 @@ class Watcher:
     def __init__(self, url: str, path: str) -> None:
         self.messages: list[bytes] = []
         self.code: int | None = None
-        self.connection = connect(url)
-        self.connection.sendall(handshake(path))
-        self._head, self._rest = False, b""
+        self.connection = web_socket(url, path)
 
     def take(self) -> None:
-        """Read what has come."""
-        new = self.connection.recv(_RECEIVE_BYTES)
-        assert new, "the connection ended without a word"
-        self._rest += new
-        if not self._head:
-            head, found, rest = self._rest.partition(b"\r\n\r\n")
-            if not found:
-                return
-            assert head.startswith(b"HTTP/1.1 101 "), head
-            self._head, self._rest = True, rest
-        for opcode, data in self._frames():
-            if opcode == _TEXT:
-                self.messages.append(data)
-            elif opcode == _CLOSE:
-                self.code = int.from_bytes(data[:2], "big")
-            elif opcode == _PING:  # who does not answer is taken for dead
-                self.connection.sendall(
-                    bytes([0x80 | _PONG, _MASKED | len(data), *bytes(4)]) + data
-                )
-
-    def _frames(self) -> Iterator[tuple[int, bytes]]:
-        """Cut whole frames off (RFC 6455, 5.2); those of a service are not masked."""
-        while len(self._rest) >= 2:
-            length, start = self._rest[1], 2
-            if length == 126:
-                length, start = int.from_bytes(self._rest[2:4], "big"), 4
-            if len(self._rest) < start + length:
-                return
-            frame, self._rest = self._rest[: start + length], self._rest[start + length :]
-            yield frame[0] & 0x0F, frame[start:]
+        """Read the message that has come; a ping is answered by itself."""
+        opcode, data = self.connection.recv_data(control_frame=True)
+        if opcode == websocket.ABNF.OPCODE_TEXT:
+            self.messages.append(data)
+        elif opcode == websocket.ABNF.OPCODE_CLOSE:
+            self.code = int.from_bytes(data[:2], "big")
 
 
 class Watchers:
@@ -75,8 +46,9 @@ class Watchers:
         self._selector = selectors.DefaultSelector()
         self.all: list[Watcher] = []
         for _ in range(size):
-            self.all.append(Watcher(url, path))
-            self._selector.register(self.all[-1].connection, selectors.EVENT_READ, self.all[-1])
+            watcher = Watcher(url, path)
+            self._selector.register(watcher.connection, selectors.EVENT_READ, watcher)
+            self.all.append(watcher)
 
     def read_until(self, holds: Callable[[], bool]) -> None:
         """Read what comes until something holds."""
@@ -88,11 +60,11 @@ class Watchers:
                 watcher.take()
                 if watcher.code is not None:
                     self._selector.unregister(watcher.connection)
-                    watcher.connection.close()
+                    watcher.connection.shutdown()
 
     def close(self) -> None:
         for watcher in self.all:
-            watcher.connection.close()
+            watcher.connection.shutdown()
         self._selector.close()
 
 
