@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 import shutil
 import sqlite3
 import subprocess
@@ -10,7 +11,7 @@ from pathlib import Path
 
 import pytest
 from kit.definitions import script, workflow
-from kit.guides import blocks
+from kit.guides import blocks, run_block
 from kit.service import Service
 
 PAGE = (Path(__file__).parents[2] / "docs/operations.md").read_text(encoding="utf-8")
@@ -67,3 +68,20 @@ def test_a_backup_of_a_running_service_brings_back_what_was_there(
     with sqlite3.connect(service.data_dir / "slipway.db") as connection:
         assert connection.execute("PRAGMA integrity_check").fetchone() == ("ok",)
     connection.close()
+
+
+def test_what_has_ended_is_purged_by_who_has_it_and_from_a_shell(
+    start: Callable[..., Service], tmp_path: Path
+) -> None:
+    service = start()
+    client = service.client()
+    mine, by_id, young = (client.run(workflow("w", script("a", "true"))) for _ in range(3))
+    for execution in (mine, by_id, young):
+        client.wait(execution, "SUCCESS")
+    run_block(block("?purge=true"), tmp_path, URL=service.url, EXECUTION=mine)
+    assert client.send("GET", f"/executions/{mine}").status_code == 410
+    [known] = re.findall(r"slipway purge ([0-9a-f-]{36})", block("slipway purge"))
+    lines = block("slipway purge").replace(known, by_id)
+    run_block(lines, tmp_path, SLIPWAY_DATA_DIR=str(service.data_dir))
+    assert client.send("GET", f"/executions/{by_id}").status_code == 410
+    assert client.get(f"/executions/{young}")["state"] == "SUCCESS"

@@ -24,7 +24,7 @@ curl() {  # curl asks at the terminal for the password of -u ada
         words+=("$word")
     done
     # Of a refusal only who asks for the head wants to see more than that it is one.
-    [[ " $* " == *" -si "* ]] || words+=(-f)
+    [[ " $* " == *" -si "* || " $* " == *" --fail-with-body "* ]] || words+=(-f)
     command curl --noproxy '*' -sS "${words[@]}"
     echo
 }

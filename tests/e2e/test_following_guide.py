@@ -1,0 +1,65 @@
+"""The commands of the guide on following executions, run as they stand there."""
+
+from __future__ import annotations
+
+import json
+import shutil
+from pathlib import Path
+
+import pytest
+from kit.client import Client
+from kit.definitions import script, workflow
+from kit.guides import blocks, run_block
+
+PAGE = (Path(__file__).parents[2] / "docs/guides/following.md").read_text(encoding="utf-8")
+LINES = ["one", "two"]
+
+
+@pytest.fixture
+def env(client: Client) -> dict[str, str]:
+    """Where the service is, and the id of an execution that has ended."""
+    execution = client.run(workflow("followed", script("say", "echo one; echo two")))
+    client.wait(execution, "SUCCESS")
+    return {"URL": client.url, "ID": execution}
+
+
+def block(mark: str) -> str:
+    [found] = [each for each in blocks(PAGE) if mark in each]
+    return found
+
+
+def contents(entries: list[dict[str, str]]) -> list[str]:
+    return [entry["content"] for entry in entries if entry["content"] in LINES]
+
+
+def test_a_page_of_the_log(env: dict[str, str], tmp_path: Path) -> None:
+    page = json.loads(run_block(block("timeout=1m"), tmp_path, **env))
+    assert contents(page["logs"]) == LINES
+    assert page["complete"]
+
+
+def test_what_is_asked_for_again_is_not_sent_again(env: dict[str, str], tmp_path: Path) -> None:
+    assert run_block(block("ETag"), tmp_path, **env).split() == ["304"]
+
+
+def test_the_log_as_a_stream(env: dict[str, str], tmp_path: Path) -> None:
+    events = run_block(block("curl -N -H 'Accept: text/event-stream'"), tmp_path, **env)
+    data = [line.removeprefix("data: ") for line in events.splitlines() if '"content"' in line]
+    assert contents([*map(json.loads, data)]) == LINES
+
+
+def test_the_log_at_a_terminal_and_in_a_file(env: dict[str, str], tmp_path: Path) -> None:
+    if shutil.which("jq") is None:
+        pytest.skip("no jq on this machine; see .ci/install-servers")
+    *most, go_on = block("x-ndjson").splitlines()
+    printed = run_block("\n".join(most), tmp_path, **env).splitlines()
+    assert [line for line in printed if line in LINES] == LINES
+    file = tmp_path / "run.log"
+    whole = file.read_bytes()
+    file.write_bytes(whole[: len(whole) // 2])  # it was cut off
+    run_block(go_on, tmp_path, **env)
+    assert file.read_bytes() == whole
+    kept = whole.decode().splitlines()
+    for text in (printed, kept):  # as it is followed, and as a whole
+        said = [line.rpartition(" say: ")[2] for line in text if " say: " in line]
+        assert [line for line in said if line in LINES] == LINES
