@@ -13,7 +13,7 @@ from http import HTTPStatus
 import structlog
 from flask import Response, g, has_request_context, request
 
-from app.domain import AuditResult
+from app.domain import USERNAME, AuditResult
 from app.errors import Hidden, LimitExceeded, NotAuthenticated, SlipwayError
 from app.execution_names import is_name
 from app.identity.port import Claim, SignInNeeded
@@ -24,8 +24,6 @@ from app.services.audit import Audit, Origin
 
 log = structlog.get_logger(__name__)
 
-_LONGEST_NAME = 100
-"""How much is told of a name that was tried."""
 _SIGN_IN = "sign-in"
 _OTHER = "request"
 _READS = ":read"
@@ -90,14 +88,14 @@ def _tell_of_sign_in(claim: Claim, reason: str) -> None:
     """Tell the service's own log of each sign-in that failed, for whoever shuts addresses out.
 
     The audit names only who exists, since names may be passwords in the wrong field; the log, which
-    operators alone read, has what was tried.
+    operators alone read, has what was tried, where that could be anybody's name.
     """
+    name = claim.name or ""
     log.warning(
         "sign-in failed",
         address=request.remote_addr,
         reason=reason,
-        # Before it is cut: a part of a key does not look like one.
-        user=claim.name and redact(claim.name)[:_LONGEST_NAME],
+        user=redact(name) if USERNAME.fullmatch(name) else None,
     )
 
 

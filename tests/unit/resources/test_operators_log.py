@@ -18,7 +18,7 @@ from service_kit import basic, users
 from app.observability import configure_logging
 
 PAGE = Path(__file__).parents[3] / "docs/operations.md"
-FORGED = 'zoe address=198.51.100.9 reason=x" "event": "sign-in failed'
+FORGED = ('zoe"address=198.51.100.9', 'zoe address=198.51.100.9 reason=x" "event": "sign-in failed')
 
 
 @pytest.fixture
@@ -41,7 +41,7 @@ def lines(told: str, event: str) -> list[str]:
 
 
 def try_names(client: Any) -> None:
-    for name in ("ada", FORGED, "a long password, in the wrong field" + 200 * "x"):
+    for name in ("ada", *FORGED, "a long password, in the wrong field" + 200 * "x"):
         assert client.get("/executions", headers=basic(name, "wrong")).status_code == 401
     client.get("/executions")  # as browsers do before they ask for a password
 
@@ -50,9 +50,10 @@ def test_each_failed_sign_in_tells_the_name_that_was_tried_and_the_address(make,
     client = make("json")
     try_names(client)
     found = [json.loads(line) for line in lines(capsys.readouterr().err, "sign-in failed")]
-    assert [each["user"][:3] for each in found] == ["ada", "zoe", "a l"]
+    # What nobody can be called is a password in the wrong field, or forged.
+    assert [each["user"] for each in found] == ["ada", FORGED[0], None, None]
     assert {each["address"] for each in found} == {"127.0.0.1"}
-    assert all(len(each["user"]) <= 100 and "wrong" in each["reason"] for each in found)
+    assert all("wrong" in each["reason"] for each in found)
 
 
 @pytest.mark.parametrize("prefix", ["", "host slipway[12]: "], ids=["file", "journal"])
@@ -75,7 +76,7 @@ def test_the_filter_of_the_manual_finds_them_and_nobody_else(
         str(tmp_path / "slipway.conf"),
     ]
     done = subprocess.run(command, capture_output=True, text=True, check=True)
-    assert done.stdout.split() == ["127.0.0.1"] * 3
+    assert done.stdout.split() == ["127.0.0.1"] * 4
 
 
 def test_a_launch_and_a_cancel_can_be_found_by_the_execution(
