@@ -47,6 +47,11 @@ class Instant:
         """Return the present moment."""
         return cls(time.time(), uptime(), boot_id())
 
+    @property
+    def wall_ms(self) -> int:
+        """What the clock showed, in milliseconds since the epoch."""
+        return round(self.wall * 1000)
+
     @classmethod
     def load(cls, stored: Any) -> Instant | None:
         """Read what :meth:`dump` gave; None for anything else."""
@@ -65,8 +70,12 @@ class Instant:
 
     def elapsed(self) -> float:
         """Return the seconds since then; never less than 0."""
-        ours = self.boot_id == boot_id()
-        return max(0.0, uptime() - self.uptime if ours else time.time() - self.wall)
+        return Instant.now().since(self)
+
+    def since(self, before: Instant) -> float:
+        """Return the seconds from an earlier moment to this one; never less than 0."""
+        same = self.boot_id == before.boot_id
+        return max(0.0, self.uptime - before.uptime if same else self.wall - before.wall)
 
     def left(self, most: float) -> float:
         """Return the seconds until then.

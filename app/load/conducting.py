@@ -12,6 +12,7 @@ from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from typing import Final
 
+from app.clock import Instant
 from app.domain import JSON, DesiredState, ExecutionStatus, Level, NodeShare
 from app.load import judging, planning
 from app.load.definition import Definition, step_ids
@@ -54,7 +55,7 @@ class Facts:
         run: Its tasks, and what they reported.
         slaves: All that there are, by id.
         workers: The same, as planning sees them.
-        moment_ms: Now, in milliseconds since the epoch.
+        at: Now.
         away_seconds: A slave of which nobody has heard for so long is lost.
         longest_us: How long its user may let it run; None for any time.
         written: Reads the figures that were written last, and their course; only a look that writes
@@ -68,7 +69,7 @@ class Facts:
     run: LoadRun
     slaves: Mapping[str, Slave]
     workers: Sequence[Worker]
-    moment_ms: int
+    at: Instant
     away_seconds: float
     longest_us: int | None
     written: Callable[[], tuple[Report | None, JSON]]
@@ -110,8 +111,9 @@ class Look:
     def __init__(self, facts: Facts) -> None:
         self._facts = facts
         self._options = facts.definition.options
-        self._now = facts.moment_ms
         self._state = RunState.of_json(facts.run.state)
+        self._now = self._state.read_clock(facts.at)
+        self._wall = facts.at.wall_ms
         self._out = Outcome(self._state)
         self._wanted: dict[str, DesiredTask] = {}
 
@@ -119,6 +121,8 @@ class Look:
         """Return what is to be written, and told."""
         state = self._state
         if state.phase is not Phase.OVER:
+            if state.clock is None:
+                state.keep_clock(self._facts.at, self._now)
             self._heed()
             if state.phase is Phase.WAITING:
                 self._begin()
@@ -137,21 +141,21 @@ class Look:
         if self._facts.desired is DesiredState.CANCEL:
             if state.stop != "now" or state.cause is not Cause.CANCELLED:
                 state.end(self._now, "now", Cause.CANCELLED)
-                state.tell(self._now, Level.INFO, "The end was asked for.")
+                state.tell(self._wall, Level.INFO, "The end was asked for.")
             return
         if state.phase is not Phase.RUNNING:
             return
         paused = self._facts.desired is DesiredState.PAUSE
         if paused and state.since_ms is not None:
             state.stop_clock(self._now)
-            state.tell(self._now, Level.INFO, f"Paused after {self._seconds()} s.")
+            state.tell(self._wall, Level.INFO, f"Paused after {self._seconds()} s.")
         elif not paused and state.since_ms is None:
             state.start_clock(self._now)
-            state.tell(self._now, Level.INFO, "Resumed.")
+            state.tell(self._wall, Level.INFO, "Resumed.")
         if self._facts.run.scaled != state.scaled:
             state.scaled = self._facts.run.scaled
             text = f"Scaled to {state.scaled} virtual users after {self._seconds()} s."
-            state.tell(self._now, Level.INFO, text)
+            state.tell(self._wall, Level.INFO, text)
 
     # The beginning.
 
@@ -179,14 +183,14 @@ class Look:
         state.start_clock(self._now)
         names = ", ".join(worker.id for worker in chosen[:10])
         text = f"Begun on {len(chosen)} slave(s): {names}{', ...' if len(chosen) > 10 else ''}."
-        state.tell(self._now, Level.INFO, text)
+        state.tell(self._wall, Level.INFO, text)
         self._share([], chosen)
 
     def _wait_for_slaves(self, why: str) -> None:
         state = self._state
         self._out.look_again_seconds = 0.1 if self._out.calls else 0.5
         if state.waiting_ms is not None and self._now - state.waiting_ms > _COME_MS:
-            state.fail(self._now, "EXECUTION_ERROR", why)
+            state.fail(self._wall, "EXECUTION_ERROR", why)
             state.end(self._now, "now", Cause.DESERTED)
 
     # While it runs.
@@ -213,7 +217,7 @@ class Look:
             state.end(self._now, "gently", Cause.TOO_LONG)
             state.elapsed_us = facts.longest_us
             text = f"It has run for {facts.longest_us / 1e6:g} s, the longest that its user may."
-            state.fail(self._now, "EXECUTION_ERROR", text)
+            state.fail(self._wall, "EXECUTION_ERROR", text)
         elif live and not joins and self._has_run_out(live, end):
             state.end(self._now, "gently", Cause.DONE)
         elif end is not None and state.since_ms is not None:
@@ -253,7 +257,7 @@ class Look:
         self._out.calls = [worker.id for worker in found if not worker.connected]
         joins = [worker for worker in found if worker.connected]
         for worker in joins:
-            self._state.tell(self._now, Level.INFO, f"The slave '{worker.id}' has joined.")
+            self._state.tell(self._wall, Level.INFO, f"The slave '{worker.id}' has joined.")
         return joins
 
     def _write_off(self, absent: Sequence[LoadTask]) -> None:
@@ -263,7 +267,7 @@ class Look:
             state.gone.append(task.desired.id)
             if not self._has_ended(task):
                 text = f"The slave '{task.desired.slave}' was lost; others have its share now."
-                state.fail(self._now, "CONNECTION_ERROR", text)
+                state.fail(self._wall, "CONNECTION_ERROR", text)
         state.deserted_ms = None
 
     def _is_deserted(self, absent: Sequence[LoadTask]) -> None:
@@ -273,10 +277,10 @@ class Look:
             state.deserted_ms = self._now
             names = ", ".join(sorted(task.desired.slave for task in absent)[:10])
             text = f"No slave is left; one of these is waited for: {names}."
-            state.tell(self._now, Level.WARN, text)
+            state.tell(self._wall, Level.WARN, text)
         if self._now - state.deserted_ms > self._facts.away_seconds * 1000:
             state.gone += [task.desired.id for task in absent]
-            state.fail(self._now, "CONNECTION_ERROR", "All slaves were lost.")
+            state.fail(self._wall, "CONNECTION_ERROR", "All slaves were lost.")
             state.end(self._now, "now", Cause.DESERTED)
 
     def _share(self, live: Sequence[LoadTask], joins: Sequence[Worker]) -> None:
@@ -301,7 +305,7 @@ class Look:
         if shares.lacking != state.lacking:
             if shares.lacking > state.lacking:
                 text = f"The slaves have no room for {shares.lacking} of the virtual users."
-                state.tell(self._now, Level.WARN, text)
+                state.tell(self._wall, Level.WARN, text)
             state.lacking = shares.lacking
 
     def _task(self, part: Part) -> DesiredTask:
@@ -319,7 +323,7 @@ class Look:
             max_vus=part.max_vus,
             reserved=part.reserved,
             elapsed_us=state.elapsed_us,
-            since_ms=state.since_ms,
+            since=state.running_since(),
             paused=state.since_ms is None,
             stop="no",
         )
@@ -359,7 +363,7 @@ class Look:
                         f"Stage {number + 1} of {len(self._options.stages)}{name} has begun: to "
                         f"{float(stage.target):g} in {stage.duration_us / 1e6:g} s."
                     )
-                    state.tell(self._now, Level.INFO, text)
+                    state.tell(self._wall, Level.INFO, text)
                     state.stage = number
                 return
             left -= stage.duration_us
@@ -377,7 +381,7 @@ class Look:
             for task in open_:
                 state.gone.append(task.desired.id)
                 text = f"The slave '{task.desired.slave}' has not said how it ended."
-                state.fail(self._now, "CONNECTION_ERROR", text)
+                state.fail(self._wall, "CONNECTION_ERROR", text)
             open_ = []
         if open_:
             self._out.look_again_seconds = 0.2
@@ -413,6 +417,7 @@ class Look:
         if not writes:
             return
         state.measured_ms = self._now
+        state.keep_clock(self._facts.at, self._now)
         before, series = self._facts.written()
         self._out.series = judging.extended(series, before, report, self._now, last=over)
         self._out.document = judging.document(
@@ -453,14 +458,14 @@ class Look:
             if over and not each.passed:
                 value = f"{each.value:g}" if each.measured else "nothing was measured"
                 text = f"The threshold '{said}' did not hold at the end: {value}."
-                state.fail(self._now, "THRESHOLD_FAILED", text)
+                state.fail(self._wall, "THRESHOLD_FAILED", text)
             elif each.measured and not over and known[number] is not each.passed:
                 if not each.passed:
                     text = f"The threshold '{said}' does not hold: {each.value:g}."
-                    state.tell(self._now, Level.WARN, text)
+                    state.tell(self._wall, Level.WARN, text)
                 elif known[number] is False:
                     text = f"The threshold '{said}' holds again: {each.value:g}."
-                    state.tell(self._now, Level.INFO, text)
+                    state.tell(self._wall, Level.INFO, text)
             known[number] = each.passed if each.measured else None
         if over:
             self._conclude(all(each.passed for each in verdicts))
@@ -478,7 +483,7 @@ class Look:
                 (e for e in state.errors if e["code"] != "CONNECTION_ERROR"), state.errors[-1]
             )
             state.error = first["message"]
-        state.tell(self._now, Level.INFO, f"Ended after {self._seconds()} s of running.")
+        state.tell(self._wall, Level.INFO, f"Ended after {self._seconds()} s of running.")
 
     def _note_errors(self, report: Report, *, over: bool) -> None:
         """Tell of the first error of each kind; at the end, how many of each there were."""
@@ -491,7 +496,7 @@ class Look:
                 state.tell(error["first_ms"], Level.ERROR, text, error["step_id"])
             if over:
                 text = f"{error['code']}: {error['message']} ({error['count']} in all)"
-                state.tell(self._now, Level.ERROR, text, error["step_id"])
+                state.tell(self._wall, Level.ERROR, text, error["step_id"])
 
     def _note_full(self) -> None:
         """Tell of slaves that have no processor time left: what they measure tells of them."""
@@ -504,7 +509,7 @@ class Look:
                     f"The slave '{slave.id}' is full: durations may tell of it, and not of what it "
                     "calls."
                 )
-                state.tell(self._now, Level.WARN, text)
+                state.tell(self._wall, Level.WARN, text)
 
     def _progress(self, report: Report) -> float:
         state = self._state
@@ -577,7 +582,7 @@ class Look:
             elif state.phase is not Phase.RUNNING:
                 wanted = replace(before, stop=state.stop)
             wanted = replace(wanted, execution_id=before.execution_id, generation=before.generation)
-            same = replace(wanted, elapsed_us=before.elapsed_us, since_ms=before.since_ms)
+            same = replace(wanted, elapsed_us=before.elapsed_us, since=before.since)
             if same != before:
                 self._out.tasks.append(replace(wanted, generation=before.generation + 1))
         if state.phase is Phase.RUNNING:

@@ -10,6 +10,7 @@ from functools import partial
 from typing import Any, Final
 
 from app.clients.orchestrator import Capability, Context, Keeping, Orchestrator
+from app.clock import Instant
 from app.domain import (
     JSON,
     DefinitionSource,
@@ -52,12 +53,11 @@ from app.load.modes import most_vus
 from app.load.planning import NotEnough, Worker
 from app.load.run_state import Phase, RunState
 from app.settings import Allowance, Allowances
-from app.store.execution_rows import now
 from app.store.load_definitions import SubmittedDefinition
 from app.store.load_metrics import LoadMetrics
 from app.store.load_tasks import LoadRun, LoadTasks, NextStep
 from app.store.owners import MayEdit
-from app.store.schema import from_ms, to_ms
+from app.store.schema import from_ms
 from app.store.slaves import LOCAL, Slave, Slaves
 from app.store.standing import Along
 
@@ -277,7 +277,7 @@ class LoadOrchestrator(Orchestrator):
             run=run,
             slaves={slave.id: slave for slave in slaves},
             workers=_workers(slaves, self._tasks.reserved(execution), self._away_seconds),
-            moment_ms=to_ms(now()),
+            at=Instant.now(),
             away_seconds=self._away_seconds,
             longest_us=execution.reference.get("longest_us"),
             written=partial(self._written, execution),

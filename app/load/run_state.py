@@ -6,6 +6,7 @@ from dataclasses import asdict, dataclass, field
 from enum import StrEnum
 from typing import Any
 
+from app.clock import Instant
 from app.domain import JSON, Level
 from app.load.measures import ErrorKind
 from app.store.load_tasks import Stop
@@ -37,7 +38,13 @@ class Cause(StrEnum):
 class RunState:
     """What is remembered.
 
+    An execution has a clock of its own, which showed the time when it was first looked at, and goes
+    on evenly, whatever the clock of the machine is set to: all moments are of it, but those of what
+    is told and of errors, which are for people to compare with others.
+
     Attributes:
+        clock: When it was last compared with that of a machine, see :meth:`app.clock.Instant.dump`.
+        clock_ms: What it showed then, in milliseconds since the epoch.
         digest: Of the definition that the slaves get, with its inputs.
         elapsed_us: Running time until the clock was started last.
         since_ms: When that was; None while it stands.
@@ -68,6 +75,8 @@ class RunState:
     """
 
     phase: Phase = Phase.WAITING
+    clock: list[float | str] | None = None
+    clock_ms: int = 0
     digest: str = ""
     elapsed_us: int = 0
     since_ms: int | None = None
@@ -109,6 +118,26 @@ class RunState:
         state.phase, state.cause = Phase(state.phase), Cause(state.cause)
         return state
 
+    def read_clock(self, at: Instant) -> int:
+        """Return what the execution's clock shows, in milliseconds since the epoch.
+
+        Args:
+            at: The present moment.
+        """
+        set_at = Instant.load(self.clock)
+        return at.wall_ms if set_at is None else self.clock_ms + round(at.since(set_at) * 1000)
+
+    def keep_clock(self, at: Instant, moment_ms: int) -> None:
+        """Note what the execution's clock shows now, so that others can go on from there."""
+        self.clock, self.clock_ms = at.dump(), moment_ms
+
+    def running_since(self) -> Instant | None:
+        """Return when the running time was started last; None while it stands."""
+        set_at = Instant.load(self.clock)
+        if self.since_ms is None or set_at is None:
+            return None
+        return set_at.after((self.since_ms - self.clock_ms) / 1000)
+
     def elapsed_at(self, moment_ms: int) -> int:
         """Return the running time at a moment, in microseconds."""
         if self.since_ms is None:
@@ -125,7 +154,7 @@ class RunState:
             self.since_ms = moment_ms
 
     def tell(self, moment_ms: int, level: Level, text: str, step: str = "") -> None:
-        """Have something written into the journal, once."""
+        """Have something written into the journal, once, at a moment by the machine's clock."""
         self.told += 1
         self.entries.append([self.told, moment_ms, int(level), step, text])
 

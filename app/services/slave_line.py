@@ -18,7 +18,6 @@ from typing import Final
 from app.domain import JSON
 from app.load.messages import Forget, FromSlave, HeartbeatAck, Register
 from app.load.protocol import LARGEST_TEXT, Malformed, from_slave, written, written_order
-from app.store.execution_rows import now
 from app.store.load_tasks import DesiredTask
 
 _MOST_WAITING: Final = 4
@@ -166,7 +165,7 @@ class Line:
         texts = [] if acknowledged is None else [written(HeartbeatAck(acknowledged))]
         texts += [written(Forget(each)) for each in over]
         for task in tasks:
-            data: dict[str, JSON] = task.wire(now())
+            data: dict[str, JSON] = task.wire()
             if task.id in first:
                 data["definition"] = definition_of(task.digest)
             texts.append(written_order(data))  # without a definition it is none of a slave's

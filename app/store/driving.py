@@ -24,7 +24,7 @@ from sqlalchemy.exc import IntegrityError
 
 from app.domain import JSON, DrivenExecution, Execution, ExecutionStatus, Observation, Usage
 from app.errors import Conflict
-from app.store import execution_rows, journal, task_rows
+from app.store import execution_rows, journal, launch_times, task_rows
 from app.store.database import Database
 from app.store.execution_rows import (
     UNSETTLED,
@@ -42,9 +42,6 @@ from app.store.stranded import abandon
 
 _TO_COME_LEASES = 1.0
 """So far ahead of a conductor's clock another one's may be, where the clocks of machines differ."""
-# A launch whose web process was killed is taken up when no live one can still be at it.
-_LAUNCH_TIME = timedelta(seconds=90)
-_LOCAL_LAUNCH_TIME = timedelta(seconds=5)
 _TAKE = (
     update(executions)
     .where(executions.c.number.in_(bindparam("of_numbers", expanding=True)))
@@ -53,6 +50,12 @@ _TAKE = (
     .returning(*DRIVEN.columns)
 )
 """What is set beside are the other parameters."""
+
+
+_CUT_SHORT = select(executions.c.number).where(
+    executions.c.number.in_(bindparam("of_numbers", expanding=True)),
+    launch_times.is_cut_short("launch"),
+)
 
 
 @dataclass(frozen=True, slots=True)
@@ -131,8 +134,8 @@ class DrivenExecutions:
             "of_bound_too": list(bound),
             "of_nodes": [node, *heritage],
             "of_most": limit,
-            "before_launch": moment - _LAUNCH_TIME,
-            "before_local_launch": moment - _LOCAL_LAUNCH_TIME,
+            **launch_times.times("launch", launch_times.LAUNCH_SECONDS),
+            **launch_times.times("local_launch", launch_times.LOCAL_LAUNCH_SECONDS),
             "left_since": moment - timedelta(seconds=left_seconds),
             "to_come": moment + timedelta(seconds=_TO_COME_LEASES * lease_seconds),
         }
@@ -337,11 +340,8 @@ def _free(dialect: str, *, again: bool, left: bool) -> Select[Any]:
             column.log_complete.is_(False),
             column.reference.is_not(None)
             | (column.status == ExecutionStatus.UNKNOWN)
-            | (column.created_at < bindparam("before_launch"))
-            | (
-                column.orchestrator.in_(bound)
-                & (column.created_at < bindparam("before_local_launch"))
-            ),
+            | launch_times.is_cut_short("launch")
+            | (column.orchestrator.in_(bound) & launch_times.is_cut_short("local_launch")),
             is_free,
             column.node.is_(None)
             | column.node.in_(bindparam("of_nodes", expanding=True))
@@ -357,17 +357,18 @@ def _free(dialect: str, *, again: bool, left: bool) -> Select[Any]:
 def _siblings(connection: Connection, execution: DrivenExecution) -> Siblings:
     unsettled, held_ = claims(connection, execution.orchestrator, execution.workflow_id)
     unsettled = [other for other in unsettled if other.number != execution.number]
+    among = {"of_numbers": [other.number for other in unsettled]}
+    among.update(launch_times.times("launch", launch_times.LAUNCH_SECONDS))
+    cut_short = set(connection.execute(_CUT_SHORT, among).scalars())
+
+    def in_doubt(other: Execution) -> bool:
+        return other.number in cut_short or other.status is ExecutionStatus.UNKNOWN
+
     return Siblings(
-        doubtful=tuple(e for e in unsettled if _in_doubt(e)),
-        under_way=tuple(e for e in unsettled if not _in_doubt(e)),
+        doubtful=tuple(other for other in unsettled if in_doubt(other)),
+        under_way=tuple(other for other in unsettled if not in_doubt(other)),
         references=tuple(held_.values()),
     )
-
-
-def _in_doubt(execution: Execution) -> bool:
-    """Return whether nobody can still be asking for a launch that has no reference."""
-    cut_short = execution.created_at < now() - _LAUNCH_TIME
-    return cut_short or execution.status is ExecutionStatus.UNKNOWN
 
 
 def _lock_unsettled(connection: Connection, execution: DrivenExecution) -> None:

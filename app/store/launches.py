@@ -23,7 +23,7 @@ from app.errors import (
     QuotaExceeded,
     Superseded,
 )
-from app.store import task_rows, tombstones
+from app.store import launch_times, task_rows, tombstones
 from app.store.changes import Kind
 from app.store.database import Database
 from app.store.execution_rows import (
@@ -273,6 +273,7 @@ class Launches:
             "upstream_id": intent.upstream_id,
             "created_at": created_at,
             "as_of": created_at,
+            **launch_times.asked(),
             "cursor": None if carried is None else carried.cursor,
             "continues": None if continued is None else continued.execution_id,
             "node": None if ended is None else ended.node,  # where its files are

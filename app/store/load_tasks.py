@@ -16,6 +16,7 @@ from typing import Any, Final, Literal
 from sqlalchemy import Connection, bindparam, delete, func, insert, select, update
 from sqlalchemy.exc import IntegrityError
 
+from app.clock import Instant
 from app.domain import JSON, DesiredState, DrivenExecution, Execution
 from app.errors import Conflict
 from app.store.database import Database
@@ -28,7 +29,6 @@ from app.store.schema import (
     load_runs,
     load_tasks,
     slaves,
-    to_ms,
 )
 
 Stop = Literal["no", "gently", "now"]
@@ -76,9 +76,8 @@ class DesiredTask:
         quota: Iterations that it may begin in all; None for any number. It never falls.
         max_vus: Most virtual users that it runs at the same time.
         reserved: Virtual users that the slave keeps free for it.
-        elapsed_us: Running time of the execution at ``since_ms``, in microseconds.
-        since_ms: When the clock of the execution was started last, in milliseconds since the epoch;
-            None while it stands.
+        elapsed_us: Running time of the execution at ``since``, in microseconds.
+        since: When the clock of the execution was started last; None while it stands.
         paused: No iteration begins.
         stop: Whether it is to end.
     """
@@ -95,15 +94,18 @@ class DesiredTask:
     max_vus: int
     reserved: int
     elapsed_us: int
-    since_ms: int | None
+    since: Instant | None
     paused: bool
     stop: Stop
 
-    def wire(self, moment: datetime) -> dict[str, JSON]:
-        """Return what the slave is told at a moment, but for the definition itself."""
+    def wire(self) -> dict[str, JSON]:
+        """Return what the slave is told now, but for the definition itself.
+
+        How long the execution has been running is told, and no moment: clocks differ.
+        """
         elapsed_us = self.elapsed_us
-        if self.since_ms is not None:
-            elapsed_us += max(0, to_ms(moment) - self.since_ms) * 1000
+        if self.since is not None:
+            elapsed_us += round(self.since.elapsed() * 1_000_000)
         return {
             "task": self.id,
             "execution": self.execution_id,
@@ -370,9 +372,13 @@ def _show(connection: Connection, execution: Execution, step: NextStep) -> None:
 
 
 def _rest(task: DesiredTask) -> dict[str, JSON]:
-    return {name: value for name, value in asdict(task).items() if name not in _APART}
+    rest = {name: value for name, value in asdict(task).items() if name not in _APART}
+    return {**rest, "since": None if task.since is None else task.since.dump()}
 
 
 def _desired(row: Any) -> DesiredTask:
     rest = {**row.desired, "segment": tuple(row.desired["segment"])}
+    since_ms = rest.pop("since_ms", None)  # as earlier versions wrote it, by the clock
+    since = Instant(since_ms / 1000, 0.0, "") if since_ms else Instant.load(rest.get("since"))
+    rest["since"] = since
     return DesiredTask(**{name: getattr(row, name) for name in _APART}, **rest)

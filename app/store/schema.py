@@ -123,6 +123,10 @@ executions = Table(
     Column("started_at", Instant),
     Column("finished_at", Instant),
     Column("as_of", Instant, nullable=False),
+    # When the launch was written down, by the time since that start of that machine; see
+    # `app.clock`. Both are null in the rows of earlier versions.
+    Column("asked_up_ms", BigInteger),
+    Column("asked_boot_id", String(64)),
     Column("n_debug", BigInteger, nullable=False, server_default=text("0")),
     Column("n_info", BigInteger, nullable=False, server_default=text("0")),
     Column("n_warn", BigInteger, nullable=False, server_default=text("0")),
@@ -620,6 +624,8 @@ slaves = Table(
     Column("active_tasks", Integer, nullable=False, server_default=text("0")),
     Column("registered_at", Instant, nullable=False),
     Column("seen_at", Instant, nullable=False),
+    # The same as a moment that no clock is set by, see `app.clock`; null in earlier versions' rows.
+    Column("seen", Json),
     # Until when somebody would start it, and since when that is wanted.
     Column("offered_until", Instant),
     Column("called_at", Instant),

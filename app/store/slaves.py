@@ -14,6 +14,7 @@ from typing import Any, Final
 
 from sqlalchemy import Connection, bindparam, delete, insert, select, update
 
+from app.clock import Instant
 from app.domain import JSON, NodeState
 from app.errors import NotFound, Taken
 from app.store.database import Database
@@ -30,6 +31,7 @@ _SEE: Final = (
     .where(slaves.c.id == bindparam("of_id"), slaves.c.connection == bindparam("of_connection"))
     .values(
         seen_at=bindparam("moment"),
+        seen=bindparam("instant"),
         load=bindparam("share"),
         active_tasks=bindparam("tasks"),
     )
@@ -90,6 +92,7 @@ class Slave(NewSlave):
         active_tasks: Tasks that it runs.
         registered_at: When its process registered first.
         seen_at: When it last gave a sign of life.
+        seen: The same, see :meth:`app.clock.Instant.dump`; None in the rows of earlier versions.
         offered_until: Until when somebody would start it when it is called; None for nobody.
         called_at: Since when it is wanted, and has not come.
     """
@@ -100,13 +103,14 @@ class Slave(NewSlave):
     active_tasks: int
     registered_at: datetime
     seen_at: datetime
+    seen: JSON
     offered_until: datetime | None
     called_at: datetime | None
 
     def is_connected(self, silent_seconds: float) -> bool:
         """Return whether somebody holds its connection, and it was heard within some seconds."""
-        silence = now() - self.seen_at
-        return self.connection is not None and silence <= timedelta(seconds=silent_seconds)
+        seen = Instant.load(self.seen) or Instant(self.seen_at.timestamp(), 0.0, "")
+        return self.connection is not None and seen.elapsed() <= silent_seconds
 
     def is_offered(self) -> bool:
         """Return whether somebody would start it when it is called."""
@@ -191,7 +195,8 @@ class Slaves:
         def work(connection: Connection) -> Slave:
             moment = now()
             row = _row(connection, new.id, lock=True)
-            values = _values(new) | {"seen_at": moment, "called_at": None}
+            seen = {"seen_at": moment, "seen": Instant.now().dump()}
+            values = _values(new) | seen | {"called_at": None}
             if row is None:
                 made = {"id": new.id, "registered_at": moment, **values}
                 connection.execute(insert(slaves).values(**made))
@@ -223,12 +228,13 @@ class Slaves:
         """
         if not beats:
             return []
-        moment = now()
+        moment, instant = now(), Instant.now().dump()
         seen = [
             {
                 "of_id": beat.slave_id,
                 "of_connection": beat.connection,
                 "moment": moment,
+                "instant": instant,
                 "share": beat.load,
                 "tasks": beat.active_tasks,
             }

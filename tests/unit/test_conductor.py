@@ -1028,7 +1028,7 @@ def test_a_launch_that_was_cancelled_in_doubt_is_cancelled_when_it_is_found(stag
 
 def test_a_launch_under_way_is_left_alone_and_one_that_was_cut_short_is_looked_up(stage):
     under_way, cut_short = (stage.launch(accepted=False) for _ in range(2))
-    stage.put(cut_short, created_at=now() - timedelta(hours=1))
+    stage.put(cut_short, asked_up_ms=table.c.asked_up_ms - 3_600_000)
     remote = DoubtfulOrchestrator({"job": 7})
     stage.conduct(remote)
     wait_until(lambda: stage.status(cut_short) is ExecutionStatus.RUNNING)
@@ -1047,7 +1047,7 @@ def test_what_a_lost_launch_could_be_mistaken_for_is_told(stage, doubtful):
     stage.put(settled, status=ExecutionStatus.FAILED, log_complete=True)
     under_way, rival, cut_short = (stage.launch(accepted=False) for _ in range(3))
     stage.launches.doubt(stage.get(rival), "No answer in time.")
-    stage.put(cut_short, created_at=now() - timedelta(hours=1))
+    stage.put(cut_short, asked_up_ms=table.c.asked_up_ms - 3_600_000)
     remote = DoubtfulOrchestrator(*[UpstreamTimeout("Still nothing.")] * 9)
     stage.conduct(remote)
     wait_until(lambda: doubtful in [launch.execution_id for launch in remote.asked])

@@ -9,8 +9,7 @@ from __future__ import annotations
 
 import itertools
 import uuid
-from dataclasses import dataclass, field
-from datetime import datetime, timedelta
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Any
 
@@ -18,9 +17,9 @@ from service_kit import settings_in
 from sqlalchemy import select
 
 from app.clients.orchestrator import Context
+from app.clock import Instant
 from app.domain import DrivenExecution, Identity, Role
 from app.load import definition as definitions
-from app.load import orchestrator as module
 from app.load.definition import Definition, HttpConfig, Mode, Options, Step
 from app.load.histogram import Histogram
 from app.load.measures import empty
@@ -30,7 +29,6 @@ from app.load.segments import segment_of_json
 from app.store.database import Database
 from app.store.definitions import DefinitionSnapshots
 from app.store.driving import DrivenExecutions
-from app.store.execution_rows import now
 from app.store.launches import Intent, Launches
 from app.store.load_tasks import DesiredTask, LoadTasks
 from app.store.schema import log_entries
@@ -54,15 +52,16 @@ def definition(id_: str = "flow", chosen: Options | None = None, **more: Any) ->
 
 @dataclass
 class Clock:
-    """The time of a test."""
+    """The time of a test, and what the clock of its machine shows."""
 
-    moment: datetime = field(default_factory=now)
-
-    def __call__(self) -> datetime:
-        return self.moment
+    at: Instant = field(default_factory=Instant.now)
 
     def pass_by(self, seconds: float) -> None:
-        self.moment += timedelta(seconds=seconds)
+        self.at = self.at.after(seconds)
+
+    def set(self, seconds: float) -> None:
+        """Set the clock forward, or back."""
+        self.at = replace(self.at, wall=self.at.wall + seconds)
 
 
 class _Running:
@@ -76,11 +75,11 @@ class _Running:
         self.due = 0
         self.vus = 0
 
-    def advance(self, at: datetime, milliseconds: int) -> int:
+    def advance(self, milliseconds: int) -> int:
         """Do what is to be done in a stretch of time; return how many iterations that was."""
         wanted = self.wanted
         assert wanted is not None
-        wire, options_ = wanted.wire(at), self.options
+        wire, options_ = wanted.wire(), self.options
         segment, end = segment_of_json(wire["segment"]), ends_at(options_)
         elapsed = wire["elapsed_us"]
         over = end is not None and elapsed >= end
@@ -155,7 +154,7 @@ class SimulatedSlave:
     def work(self, milliseconds: int) -> None:
         """Do what is to be done in a stretch of time that has passed."""
         for running in self.running.values():
-            self.done += running.advance(self.world.clock(), milliseconds)
+            self.done += running.advance(milliseconds)
 
     def report(self) -> None:
         """Give a sign of life, and say what was done."""
@@ -186,7 +185,7 @@ class World:
     Args:
         database: A store with all of its tables.
         folder: For settings.
-        monkeypatch: Sets the clock of the orchestrator.
+        monkeypatch: Sets the clock.
         overrides: Settings.
     """
 
@@ -195,7 +194,7 @@ class World:
     ) -> None:
         self.database = database
         self.clock = Clock()
-        monkeypatch.setattr(module, "now", self.clock)
+        monkeypatch.setattr(Instant, "now", lambda: self.clock.at)
         self.settings = settings_in(folder, **overrides)
         self.slaves = Slaves(database)
         self.tasks = LoadTasks(database)

@@ -1,6 +1,7 @@
 """Executions of virtual users from their launch to their end, on slaves that only count."""
 
 from fractions import Fraction
+from itertools import pairwise
 
 import pytest
 from kit.thrift import make_tables
@@ -15,6 +16,7 @@ from app.store.database import Database
 from app.store.executions import Executions
 from app.store.launches import Intent, Launches
 from app.store.load_metrics import LoadMetrics
+from app.store.load_tasks import NextStep
 from app.store.slaves import LOCAL, NewSlave
 
 SECOND_US = 1_000_000
@@ -183,6 +185,67 @@ class TestClock:
         text = "\n".join(world.journal(execution))
         assert "Paused after" in text
         assert "Resumed." in text
+
+    @pytest.mark.parametrize("step", [-3600, 3600])
+    def test_it_runs_as_long_as_it_is_to_whatever_the_clock_is_set_to(self, world, step):
+        for number in range(2):
+            world.slave(f"slave-{number}")
+        stages = (Stage(5 * SECOND_US, Fraction(10)), Stage(15 * SECOND_US, Fraction(10)))
+        execution = world.launch(definition(chosen=options(Mode.RAMPING_VUS, stages=stages)))
+        world.pass_by(execution, 4)
+        world.clock.set(step)
+        world.conduct_anew()  # in another process, which knows what is stored
+        world.slave("slave-2")  # is told how long it has been running
+        world.pass_by(execution, 4)
+        world.clock.set(-step)
+        ended = world.run(execution)
+        assert ended.status is ExecutionStatus.SUCCESS
+        assert world.metrics(execution).running_us == 20 * SECOND_US
+        assert 1600 <= world.done <= 1900, "as many as a ramp of 5 s and 15 s of ten users do"
+        assert 19 <= (ended.finished_at - ended.started_at).total_seconds() <= 22
+        course = world.orchestrator.series(execution)
+        assert len(course) >= 15
+        for before, after in pairwise(course):
+            assert 0.9 <= (after.at - before.at).total_seconds() <= 1.5
+            assert after.running_us - before.running_us <= 1.5 * SECOND_US
+        assert not [text for text in world.journal(execution) if "lost" in text]
+
+    @pytest.mark.parametrize("step", [-3600, 3600])
+    def test_slaves_are_waited_for_as_long_as_ever(self, world, step):
+        slave = world.slave("slave-1")
+        execution = world.launch(constant(vus=5, seconds=300))
+        world.look(execution)
+        world.kill(slave)
+        world.look(execution)
+        world.clock.set(step)
+        world.pass_by(execution, 30)
+        assert not world.driving.get(execution.id).status.final, "somebody may still come back"
+        ended = world.run(execution, most_seconds=90)
+        assert (ended.status, ended.error) == (ExecutionStatus.FAILED, "All slaves were lost.")
+
+    @pytest.mark.parametrize("step", [-3600, 3600])
+    def test_a_pause_is_no_running_time_whatever_the_clock_is_set_to(self, world, step):
+        world.slave("slave-1")
+        execution = world.launch(constant(vus=5, seconds=10))
+        world.pass_by(execution, 3)
+        want(world, execution, DesiredState.PAUSE)
+        world.clock.set(step)
+        world.pass_by(execution, 3)
+        want(world, execution, DesiredState.RUN)
+        world.pass_by(execution, 3)
+        assert abs(world.metrics(execution).running_us - 6 * SECOND_US) <= 1_500_000
+        assert world.run(execution).status is ExecutionStatus.SUCCESS
+        assert 450 <= world.done <= 505
+
+    def test_an_execution_of_an_earlier_version_goes_on_by_the_clock(self, world):
+        world.slave("slave-1")
+        execution = world.launch(constant(vus=5, seconds=10))
+        world.pass_by(execution, 3)
+        run = world.tasks.run_of(execution)
+        state = {k: v for k, v in run.state.items() if k not in ("clock", "clock_ms")}
+        assert world.tasks.put(execution, run, NextStep(state)) is not None
+        assert world.run(execution).status is ExecutionStatus.SUCCESS
+        assert world.metrics(execution).running_us == 10 * SECOND_US
 
     def test_a_rate_does_not_catch_up_after_a_pause(self, world):
         world.slave("slave-1")

@@ -15,6 +15,7 @@ from kit.patience import await_that, join
 from kit.thrift import make_tables
 from sqlalchemy import select
 
+from app.clock import Instant
 from app.domain import Identity, Permission, Role
 from app.errors import CredentialEnded
 from app.factory import _slave_hub
@@ -156,7 +157,7 @@ class Store:
             **{
                 "incarnation": "i1", "generation": 1, "digest": self.digest,
                 "segment": (0, 1, 1, 1), "scaled": None, "quota": 10, "max_vus": 5,
-                "reserved": 5, "elapsed_us": 0, "since_ms": None, "paused": False, "stop": "no",
+                "reserved": 5, "elapsed_us": 0, "since": None, "paused": False, "stop": "no",
                 **more,
             },
         )  # fmt: skip
@@ -270,7 +271,7 @@ def test_what_is_wanted_later_is_told_when_it_is(hub, store):
 def test_the_running_time_is_that_of_the_moment_at_which_it_is_told(hub, store):
     slave = Slave(hub)
     slave.joins()
-    store.assign(store.execution(), elapsed_us=5, since_ms=1_000)
+    store.assign(store.execution(), elapsed_us=5, since=Instant(1.0, 0.0, "elsewhere"))
     assert slave.told("t1").elapsed_us > 10**12
 
 

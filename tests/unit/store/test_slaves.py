@@ -1,5 +1,6 @@
 """Slaves, what they are to do, and what they say of it, as the store keeps them."""
 
+import time
 from dataclasses import replace
 from datetime import timedelta
 
@@ -8,6 +9,8 @@ from kit.patience import await_that as until
 from sqlalchemy import update
 from store_kit import let_through, together
 
+from app import clock
+from app.clock import Instant
 from app.domain import DesiredState, ExecutionStatus, NodeState
 from app.errors import Conflict, NotFound, Taken
 from app.store.changes import open_feed
@@ -43,7 +46,7 @@ def task(execution, id_="t1", slave="slave-1", **more):
     values = {
         "incarnation": "i1", "generation": 1, "digest": "d", "segment": (0, 1, 1, 1),
         "scaled": None, "quota": 10, "max_vus": 5, "reserved": 5, "elapsed_us": 0,
-        "since_ms": None, "paused": False, "stop": "no",
+        "since": None, "paused": False, "stop": "no",
     }  # fmt: skip
     return DesiredTask(id=id_, execution_id=execution.id, slave=slave, **{**values, **more})
 
@@ -54,7 +57,8 @@ def reported(number, task_id="t1", connection="c1", **more):
 
 
 def silence(database, seconds):
-    old = update(table).values(seen_at=now() - timedelta(seconds=seconds))
+    seen = Instant.now().after(-seconds).dump()
+    old = update(table).values(seen_at=now() - timedelta(seconds=seconds), seen=seen)
     database.write(lambda c: c.execute(old))
 
 
@@ -170,7 +174,7 @@ def test_slaves_that_are_away_for_long_are_forgotten_but_not_with_work(
 
 def test_a_task_is_found_as_it_was_written_by_slave_and_by_execution(load_tasks, kit):
     execution, other = kit.held(), kit.held()
-    wanted = task(execution, segment=(1, 3, 2, 3), since_ms=5, scaled=7)
+    wanted = task(execution, segment=(1, 3, 2, 3), since=Instant(5.0, 3.5, "one"), scaled=7)
     put(load_tasks, execution, wanted)
     assert load_tasks.of_slave("slave-1", "i1") == [wanted]
     assert load_tasks.of_slave("slave-1", "i2") == []
@@ -183,13 +187,33 @@ def test_a_task_is_found_as_it_was_written_by_slave_and_by_execution(load_tasks,
     assert load_tasks.run_of(other).tasks == ()
 
 
-def test_the_running_time_that_a_slave_is_told_goes_on_since_the_clock_was_started(kit):
-    execution, moment = kit.create(), now()
-    started_ms = int((moment - timedelta(seconds=2)).timestamp() * 1000)
-    going = task(execution, elapsed_us=1_000_000, since_ms=started_ms)
-    assert 2_999_000 <= going.wire(moment)["elapsed_us"] <= 3_001_000
-    assert replace(going, since_ms=None).wire(moment)["elapsed_us"] == 1_000_000
-    assert going.wire(moment - timedelta(hours=1))["elapsed_us"] == 1_000_000  # clocks differ
+def test_the_running_time_that_a_slave_is_told_goes_on_since_the_clock_was_started(
+    kit, monkeypatch
+):
+    since = Instant.now()
+    going = task(kit.create(), elapsed_us=1_000_000, since=since)
+    monkeypatch.setattr(clock, "uptime", lambda: since.uptime + 2.0)
+    for step in (0, -3600, 3600):
+        monkeypatch.setattr(time, "time", lambda step=step: since.wall + 2.0 + step)
+        assert going.wire()["elapsed_us"] == 3_000_000
+    assert replace(going, since=None).wire()["elapsed_us"] == 1_000_000
+    elsewhere = replace(going, since=Instant(since.wall, 5.0, "elsewhere"))
+    monkeypatch.setattr(time, "time", lambda: since.wall + 2.0)
+    assert elsewhere.wire()["elapsed_us"] == 3_000_000
+    monkeypatch.setattr(time, "time", lambda: since.wall - 3600)
+    assert elsewhere.wire()["elapsed_us"] == 1_000_000, "clocks differ"
+
+
+@pytest.mark.parametrize("step", [-3600, 3600])
+def test_a_slave_is_as_long_silent_whatever_the_clock_is_set_to(slaves, monkeypatch, step):
+    slaves.register(new(), SILENT)
+    slaves.beat([reported(1)])
+    seen = Instant.now()
+    for passed, connected in ((SILENT - 1, True), (SILENT + 1, False)):
+        at = seen.after(passed)
+        monkeypatch.setattr(clock, "uptime", lambda at=at: at.uptime)
+        monkeypatch.setattr(time, "time", lambda at=at: at.wall + step)
+        assert slaves.get("slave-1").is_connected(SILENT) is connected
 
 
 def test_the_last_report_counts_whatever_order_they_come_in(slaves, load_tasks, kit):

@@ -16,6 +16,7 @@ from app.domain import (
     TaskStatus,
 )
 from app.errors import Conflict, NotFound, QuotaExceeded
+from app.store import launch_times
 from app.store.conductors import Conductors, Node, OwnProcess
 from app.store.database import Database
 from app.store.execution_rows import NotHeld, now
@@ -29,9 +30,24 @@ OPEN = [status for status in ExecutionStatus if not status.final]
 def age(kit, execution, seconds):
     """Let an execution have been written down earlier."""
     at = now() - timedelta(seconds=seconds)
-    kit.database.write(
-        lambda c: c.execute(update(table).where(table.c.id == execution.id).values(created_at=at))
-    )
+    earlier = {"created_at": at, "asked_up_ms": table.c.asked_up_ms - seconds * 1000}
+    mine = update(table).where(table.c.id == execution.id)
+    kit.database.write(lambda c: c.execute(mine.values(**earlier)))
+
+
+@pytest.fixture
+def clocks(monkeypatch):
+    """Set the clock, and let time go by, as those see it who take launches over."""
+    began, up = now(), launch_times.uptime()
+
+    def at(*, passed, step=0, boot=None):
+        monkeypatch.setattr(launch_times, "uptime", lambda: up + passed)
+        shown = began + timedelta(seconds=passed + step)
+        monkeypatch.setattr(launch_times, "now", lambda: shown)
+        if boot is not None:
+            monkeypatch.setattr(launch_times, "boot_id", lambda: boot)
+
+    return at
 
 
 class TestIntent:
@@ -246,6 +262,32 @@ class TestClaim:
     def test_a_launch_whose_process_died_is_taken_over_after_a_while(self, kit):
         execution = kit.create()
         age(kit, execution, 3600)
+        assert kit.claim() == [execution.id]
+
+    @pytest.mark.parametrize("step", [-3600, 0, 3600])
+    def test_a_launch_is_under_way_as_long_whatever_the_clock_is_set_to(self, kit, clocks, step):
+        execution, other = kit.create(), kit.create()
+        clocks(passed=89, step=step)
+        assert kit.claim() == []
+        assert [e.id for e in kit.driving.siblings(execution).under_way] == [other.id]
+        clocks(passed=120, step=step)
+        assert [e.id for e in kit.driving.siblings(execution).doubtful] == [other.id]
+        assert kit.claim() == [execution.id, other.id]
+
+    @pytest.mark.parametrize("step", [-3600, 0, 3600])
+    def test_a_launch_of_our_own_is_cut_short_sooner(self, kit, clocks, step):
+        execution = kit.create()
+        for passed, free in ((4, []), (30, [execution.id])):
+            clocks(passed=passed, step=step)
+            bound = [execution.orchestrator]
+            claimed = kit.driving.claim(OWNER, NODE, 60.0, bound, 10)
+            assert [each.id for each in claimed] == free
+
+    def test_on_another_machine_the_clock_tells_how_long_a_launch_is_under_way(self, kit, clocks):
+        execution = kit.create()
+        clocks(passed=89, boot="elsewhere")
+        assert kit.claim() == []
+        clocks(passed=120)
         assert kit.claim() == [execution.id]
 
     def test_a_lease_that_ran_out_passes_to_another_conductor(self, kit):
