@@ -333,7 +333,8 @@ class LogSettings:
     max_bytes: int = setting(
         WholeNumber(load_default=256 * 1024 * 1024, validate=validate.Range(min=1024)),
         "Most bytes that are kept of what the commands of an execution of the engine print, and of "
-        "one task; what is beyond is counted and said, and the command goes on.",
+        "one task, and of each file that a step names for its output or its errors; what is "
+        "beyond is counted and said, and the command goes on.",
     )
     max_bytes_per_user: int | None = setting(
         WholeNumber(

@@ -265,6 +265,43 @@ def test_a_full_disk_costs_output_and_nothing_else(bench, files):
     assert out.read_bytes().endswith(b"\n")
 
 
+@pytest.mark.parametrize("most", [50_000, 50_001, 49_999])
+def test_beyond_their_limit_streams_are_counted_and_the_command_goes_on(bench, files, most):
+    out, err = files / "stdout.log", files / "stderr.log"
+    script = "seq 50000; echo few >&2; exit 6"
+    state, folder = run(bench, script, stdout=at(out), stderr=at(err), most_output_bytes=most)
+    whole = "".join(f"{n}\n" for n in range(1, 50001)).encode()
+    assert state.exit_code == 6
+    assert out.read_bytes() == whole[:most]
+    assert err.read_bytes() == b"few\n"
+    beyond = len(whole) - most
+    text = f"{beyond} bytes of output were not written to {out}, beyond the limit of {most} bytes"
+    assert text in state.losses
+    assert [each for each in state.losses if str(err) in each] == []
+    remarks = bench.texts(folder, Stream.REMARK)
+    assert [each for each in remarks if each.startswith(str(out))] == [
+        f"{out} reached its limit of {most} bytes: what follows is counted, and not written there"
+    ]
+
+
+def test_streams_that_share_a_file_share_its_limit(bench, files):
+    both = at(files / "log")
+    script = "seq 1000; seq 1000 >&2"
+    state, _ = run(bench, script, stdout=both, stderr=both, most_output_bytes=5000)
+    assert files.joinpath("log").stat().st_size == 5000
+    beyond = 2 * sum(len(f"{n}\n") for n in range(1, 1001)) - 5000
+    assert sum(f"{beyond} bytes" in text for text in state.losses) == 1
+
+
+def test_a_result_has_no_limit(bench, files):
+    out, path = files / "stdout.log", files / "result"
+    for stderr in (None, at(out)):
+        run(bench, "seq 1000", stdout=at(out), stderr=stderr, capture=at(path),
+            most_output_bytes=1024)  # fmt: skip
+        assert out.stat().st_size == 1024
+        assert path.read_text().split() == [str(n) for n in range(1, 1001)]
+
+
 def test_a_shim_that_is_killed_leaves_file_and_output_in_step(bench, launcher, files):
     out = files / "stdout.log"
     folder = bench.bash("seq 1000000; sleep 60", stdout=at(out))

@@ -101,7 +101,8 @@ class Job:
             them, each made anew in the place of what an earlier run left; None for no such file.
         capture: File that what the command prints becomes when it has succeeded and nobody wrote
             it. One that came about like this, by an earlier job, is taken away at the start.
-        most_output_bytes: How much of the output is kept; beyond, it is counted, and that is among
+        most_output_bytes: How much of the output is kept, in the log and in each of the files of
+            its streams but the captured one; beyond, it is counted, and that is among
             the :attr:`JobState.losses`. The command goes on. None for no limit.
     """
 

@@ -15,7 +15,8 @@ class KeptFiles:
     """The files of a command's streams, open from before it begins until it has ended.
 
     Args:
-        spec: ``stdout``, ``stderr`` and ``capture``: places, or None.
+        spec: ``stdout``, ``stderr`` and ``capture``: places, or None; and ``most_output_bytes``,
+            for each of the first two. What is captured is a result, and has no limit.
 
     Attributes:
         stdout: Files to which its output goes.
@@ -27,9 +28,12 @@ class KeptFiles:
 
     def __init__(self, spec: dict[str, Any]) -> None:
         stdout, stderr, capture = (spec[name] for name in ("stdout", "stderr", "capture"))
-        self.stdout = [_create("stdout", stdout)] if stdout else []
+        most = spec["most_output_bytes"]
+        self.stdout = [_create("stdout", stdout, most)] if stdout else []
         shared = stdout is not None and stdout == stderr
-        self.stderr = self.stdout[:] if shared else [_create("stderr", stderr)] if stderr else []
+        self.stderr = self.stdout[:] if shared else []
+        if stderr and not shared:
+            self.stderr.append(_create("stderr", stderr, most))
         self._capture = None
         if capture is None:
             return
@@ -37,7 +41,7 @@ class KeptFiles:
             self._capture = Capture(capture)
         except OSError as exc:
             raise _of("capture", exc) from exc
-        if not self.stdout or shared:
+        if not self.stdout or shared or most is not None:
             self.stdout.append(Bytes(unnamed_file()))
         self._printed = self.stdout[-1]
 
@@ -64,20 +68,27 @@ class KeptFiles:
         return None
 
     def losses(self) -> Iterator[str]:
-        """Return what found no place on a disk, in words."""
+        """Return what is missing in files that have names, in words."""
         for file in self._all():
-            if file.lost and file.place is not None:
+            if file.place is None:
+                continue
+            if file.lost:
                 yield f"{file.lost} bytes of output found no place in {file.place.path}"
+            if file.beyond:
+                yield (
+                    f"{file.beyond} bytes of output were not written to {file.place.path}, beyond "
+                    f"the limit of {file.most_bytes} bytes"
+                )
 
     def _all(self) -> list[Bytes]:
         return list(dict.fromkeys((*self.stdout, *self.stderr)))
 
 
-def _create(field: str, spec: Any) -> Bytes:
+def _create(field: str, spec: Any, most_bytes: int | None) -> Bytes:
     try:
         place = place_of(spec)
         try:
-            return Bytes(place.create(), place)
+            return Bytes(place.create(), place, most_bytes)
         except OSError as exc:
             raise named(spec, exc) from exc
     except OSError as exc:

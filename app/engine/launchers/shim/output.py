@@ -133,7 +133,11 @@ class Pipe:
             self.close()
             return False
         for file in self._plain:
-            file.append(chunk)
+            if file.append(chunk) and file.place is not None:
+                self._output.remark(
+                    f"{file.place.path} reached its limit of {file.most_bytes} bytes: what follows"
+                    " is counted, and not written there"
+                )
         self._pass_on(self._lines.feed(chunk, time.monotonic()))
         return True
 

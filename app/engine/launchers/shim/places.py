@@ -12,6 +12,7 @@ another run, writes to what has no name any more.
 from __future__ import annotations
 
 import errno
+import math
 import os
 import stat
 from contextlib import suppress
@@ -160,19 +161,33 @@ class Bytes:
     Args:
         fd: The open file.
         place: Its place; None if it has none.
+        most_bytes: Most bytes of it; what comes beyond is counted only. None for no limit.
 
     Attributes:
         lost: Number of bytes that found no place on the disk.
+        beyond: Number of bytes beyond the limit.
     """
 
-    def __init__(self, fd: int, place: Place | None = None) -> None:
+    def __init__(self, fd: int, place: Place | None = None, most_bytes: int | None = None) -> None:
         self.fd = fd
         self.place = place
-        self.lost = 0
+        self.most_bytes = most_bytes
+        self.lost = self.beyond = 0
+        self._room = math.inf if most_bytes is None else most_bytes
         self._open = 0  # bytes of a line that has no line feed yet
         self._cut = False
 
-    def append(self, payload: bytes) -> None:
+    def append(self, payload: bytes) -> bool:
+        """Write a payload up to the limit; return whether it is the first that goes beyond."""
+        fitting = payload if len(payload) <= self._room else payload[: int(self._room)]
+        within = not self.beyond
+        self.beyond += len(payload) - len(fitting)
+        self._write(fitting)
+        if self.beyond:
+            self._room = 0
+        return within and bool(self.beyond)
+
+    def _write(self, payload: bytes) -> None:
         """Write a payload, or nothing if it does not fit: a full disk does not stop a command.
 
         What is there of the line that it goes on with is taken away then, too.
@@ -188,10 +203,12 @@ class Bytes:
         with suppress(OSError):
             written = os.write(self.fd, payload)
         if written == len(payload):
+            self._room -= written
             self._open = len(payload) - line if line else self._open + written
             return
         begun = self._open if self._open <= MAX_LINE else 0
         self.lost += len(payload) + begun
+        self._room += begun
         self._open, self._cut = 0, line < len(payload)
         with suppress(OSError):
             os.ftruncate(self.fd, os.fstat(self.fd).st_size - written - begun)
