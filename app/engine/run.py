@@ -18,6 +18,7 @@ from contextlib import suppress
 from dataclasses import dataclass, field, replace
 from datetime import UTC, datetime
 from functools import partial
+from itertools import islice
 from operator import le
 from pathlib import Path
 from typing import Any
@@ -328,6 +329,7 @@ class Run:
         progress, owner = self._progress, self._execution.owner
         full = self._machine.log_room.full(owner, progress.kept_bytes)
         levels = {stream: Level(bits) for stream, bits in task.levels.items()}
+        before = len(self._entries)
         for line in lines:
             level = levels.get(line.stream) if line.continues else None
             levels[line.stream] = level = level or level_of(line)
@@ -339,6 +341,7 @@ class Run:
             self._entries.append(
                 NewLogEntry(level, stamp, line.text, step.id, stream=_STREAMS[line.stream])
             )
+        self._machine.log_room.note(owner, islice(self._entries, before, None))
         task.levels = {str(s): int(n) for s, n in levels.items() if n is not BY_STREAM[Stream(s)]}
         if full and progress.unkept_bytes and not progress.told_full:
             progress.told_full = True

@@ -1,5 +1,6 @@
 from kit.clock import Clock
 
+from app.domain import Level, NewLogEntry
 from app.engine.log_room import LogRoom
 
 
@@ -27,3 +28,16 @@ def test_a_user_has_so_much_room_and_is_asked_for_now_and_then():
     clock.now += 60
     assert room.full("ada", 0) == "100 bytes of all logs of 'ada'"
     assert room.full("bob", 0) is None
+
+
+def test_what_is_kept_meanwhile_counts_at_once_and_only_until_all_of_it_is_asked_for():
+    clock, used = Clock(), {"ada": 0, "bob": 0}
+    room = LogRoom(None, 200, used.__getitem__, clock)
+    entries = [NewLogEntry(Level.INFO, 0, "x" * 100, "a")] * 2
+    room.note("bob", entries)  # of whom nothing is known, so all is asked for
+    assert room.full("ada", 0) is room.full("bob", 0) is None
+    room.note("ada", entries)
+    assert room.full("ada", 0) == "200 bytes of all logs of 'ada'"
+    clock.now += 60
+    assert room.full("ada", 0) is None, "some logs were purged"
+    LogRoom(100).note("ada", entries)
