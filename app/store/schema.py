@@ -626,8 +626,9 @@ slaves = Table(
     Column("seen_at", Instant, nullable=False),
     # The same as a moment that no clock is set by, see `app.clock`; null in earlier versions' rows.
     Column("seen", Json),
-    # Until when somebody would start it, and since when that is wanted.
+    # Until when somebody would start it, in both ways, and since when that is wanted.
     Column("offered_until", Instant),
+    Column("offer_ends", Json),
     Column("called_at", Instant),
     sqlite_with_rowid=False,
 )

@@ -94,6 +94,7 @@ class Slave(NewSlave):
         seen_at: When it last gave a sign of life.
         seen: The same, see :meth:`app.clock.Instant.dump`; None in the rows of earlier versions.
         offered_until: Until when somebody would start it when it is called; None for nobody.
+        offer_ends: The same, as ``seen`` is.
         called_at: Since when it is wanted, and has not come.
     """
 
@@ -105,16 +106,19 @@ class Slave(NewSlave):
     seen_at: datetime
     seen: JSON
     offered_until: datetime | None
+    offer_ends: JSON
     called_at: datetime | None
 
     def is_connected(self, silent_seconds: float) -> bool:
         """Return whether somebody holds its connection, and it was heard within some seconds."""
-        seen = Instant.load(self.seen) or Instant(self.seen_at.timestamp(), 0.0, "")
+        seen = _instant(self.seen, self.seen_at)
         return self.connection is not None and seen.elapsed() <= silent_seconds
 
     def is_offered(self) -> bool:
         """Return whether somebody would start it when it is called."""
-        return self.offered_until is not None and self.offered_until > now()
+        if self.offered_until is None:
+            return False
+        return _instant(self.offer_ends, self.offered_until).left(1.0) > 0.0
 
     def state(self, silent_seconds: float) -> NodeState:
         """Return its state as people see it.
@@ -317,21 +321,28 @@ class Slaves:
             seconds: How long that holds.
         """
         moment = now()
-        until = moment + timedelta(seconds=seconds)
+        until = {
+            "offered_until": moment + timedelta(seconds=seconds),
+            "offer_ends": Instant.now().after(seconds).dump(),
+        }
 
         def work(connection: Connection) -> None:
             mine = update(slaves).where(slaves.c.id == new.id)
-            if connection.execute(mine.values(offered_until=until)).rowcount:
+            if connection.execute(mine.values(**until)).rowcount:
                 return
             values = _values(new) | {"incarnation": "", "connection": None}
             made = {"id": new.id, "registered_at": moment, "seen_at": moment, **values}
-            connection.execute(insert(slaves).values(**made, offered_until=until))
+            connection.execute(insert(slaves).values(**made, **until))
 
         self._database.write(work, durable=False, idempotent=True)
 
     def withdraw_offer(self, slave_id: str) -> None:
         """Take back what :meth:`offer` said."""
-        mine = update(slaves).where(slaves.c.id == slave_id).values(offered_until=None)
+        mine = (
+            update(slaves)
+            .where(slaves.c.id == slave_id)
+            .values(offered_until=None, offer_ends=None)
+        )
         self._database.write(lambda c: c.execute(mine), idempotent=True)
 
     def call(self, slave_id: str, execution_number: int) -> None:
@@ -391,6 +402,11 @@ class Slaves:
                 change(connection, wanted(number), ("wanted",))
 
         self._database.write(work, durable=False, idempotent=True)
+
+
+def _instant(stored: JSON, at: datetime) -> Instant:
+    """Return a stored instant, or what earlier versions stored, which is by the clock alone."""
+    return Instant.load(stored) or Instant(at.timestamp(), 0.0, "")
 
 
 def _row(connection: Connection, slave_id: str, *, lock: bool = False) -> Any:

@@ -216,6 +216,19 @@ def test_a_slave_is_as_long_silent_whatever_the_clock_is_set_to(slaves, monkeypa
         assert slaves.get("slave-1").is_connected(SILENT) is connected
 
 
+@pytest.mark.parametrize("step", [-3600, 3600])
+def test_an_offer_holds_as_long_whatever_the_clock_is_set_to(slaves, monkeypatch, step):
+    slaves.offer(new(), 60.0)
+    made = Instant.now()
+    for passed, offered in ((50.0, True), (70.0, False)):
+        at = made.after(passed)
+        monkeypatch.setattr(clock, "uptime", lambda at=at: at.uptime)
+        monkeypatch.setattr(time, "time", lambda at=at: at.wall + step)
+        assert slaves.get("slave-1").is_offered() is offered
+    slaves.withdraw_offer("slave-1")
+    assert not slaves.get("slave-1").is_offered()
+
+
 def test_the_last_report_counts_whatever_order_they_come_in(slaves, load_tasks, kit):
     execution = kit.held()
     slaves.register(new(), SILENT)
