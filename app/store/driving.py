@@ -50,8 +50,6 @@ _TAKE = (
     .returning(*DRIVEN.columns)
 )
 """What is set beside are the other parameters."""
-
-
 _CUT_SHORT = select(executions.c.number).where(
     executions.c.number.in_(bindparam("of_numbers", expanding=True)),
     launch_times.is_cut_short("launch"),

@@ -45,6 +45,7 @@ _FIXTURES = {
     "standing",
     "wishes",
     "clock",
+    "clocks",
     "slaves",
     "load_tasks",
     "snapshots",

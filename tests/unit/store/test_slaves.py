@@ -9,7 +9,6 @@ from kit.patience import await_that as until
 from sqlalchemy import update
 from store_kit import let_through, together
 
-from app import clock
 from app.clock import Instant
 from app.domain import DesiredState, ExecutionStatus, NodeState
 from app.errors import Conflict, NotFound, Taken
@@ -192,7 +191,7 @@ def test_the_running_time_that_a_slave_is_told_goes_on_since_the_clock_was_start
 ):
     since = Instant.now()
     going = task(kit.create(), elapsed_us=1_000_000, since=since)
-    monkeypatch.setattr(clock, "uptime", lambda: since.uptime + 2.0)
+    monkeypatch.setattr("app.clock.uptime", lambda: since.uptime + 2.0)
     for step in (0, -3600, 3600):
         monkeypatch.setattr(time, "time", lambda step=step: since.wall + 2.0 + step)
         assert going.wire()["elapsed_us"] == 3_000_000
@@ -211,7 +210,7 @@ def test_a_slave_is_as_long_silent_whatever_the_clock_is_set_to(slaves, monkeypa
     seen = Instant.now()
     for passed, connected in ((SILENT - 1, True), (SILENT + 1, False)):
         at = seen.after(passed)
-        monkeypatch.setattr(clock, "uptime", lambda at=at: at.uptime)
+        monkeypatch.setattr("app.clock.uptime", lambda at=at: at.uptime)
         monkeypatch.setattr(time, "time", lambda at=at: at.wall + step)
         assert slaves.get("slave-1").is_connected(SILENT) is connected
 
@@ -222,7 +221,7 @@ def test_an_offer_holds_as_long_whatever_the_clock_is_set_to(slaves, monkeypatch
     made = Instant.now()
     for passed, offered in ((50.0, True), (70.0, False)):
         at = made.after(passed)
-        monkeypatch.setattr(clock, "uptime", lambda at=at: at.uptime)
+        monkeypatch.setattr("app.clock.uptime", lambda at=at: at.uptime)
         monkeypatch.setattr(time, "time", lambda at=at: at.wall + step)
         assert slaves.get("slave-1").is_offered() is offered
     slaves.withdraw_offer("slave-1")
