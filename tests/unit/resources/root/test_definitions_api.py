@@ -79,6 +79,22 @@ class TestText:
         other = ask(service, "ada", "GET", "/workflows/w/definition", headers=headers)
         assert other.status_code == 200
 
+    @pytest.mark.parametrize("other", ['"other"', 'W/"other"'])
+    def test_what_it_must_be_and_is_not_is_refused_as_any_fault_is(self, service, other):
+        put(service, "dev", TEXT)
+        tag = ask(service, "ada", "GET", "/workflows/w/definition").headers["ETag"]
+
+        def under(**conditions):
+            headers = {name.replace("_", "-"): value for name, value in conditions.items()}
+            return ask(service, "ada", "GET", "/workflows/w/definition", headers=headers)
+
+        refused = under(If_Match=other)
+        assert (refused.status_code, refused.content_type) == (412, "application/problem+json")
+        assert refused.json["code"] == "precondition_failed"
+        assert under(If_Match=tag).data == TEXT.encode()
+        both = under(If_Match="*", If_None_Match="*")
+        assert (both.status_code, both.data) == (304, b"")
+
     @pytest.mark.parametrize(("name", "type_"), [("f.yaml", YAML), ("f.json", "application/json")])
     def test_a_file_of_the_folder_is_shown_as_it_is(self, service, name, type_):
         text = (
