@@ -18,7 +18,9 @@ _NANOSECONDS: Final = {
 }
 _UNITS: Final = "|".join(sorted(_NANOSECONDS, key=len, reverse=True))  # "ms" before "m"
 _PART: Final = re.compile(rf"([0-9]+\.?[0-9]*|\.[0-9]+)({_UNITS})")
-_DURATION: Final = re.compile(rf"([-+]?)(0|(?:{_PART.pattern})+)")
+DURATION_PATTERN: Final = rf"0|(?:{_PART.pattern})+"
+"""What durations have without a sign; no text of this form is another one."""
+_DURATION: Final = re.compile(rf"([-+]?)({DURATION_PATTERN})")
 _LONGEST_NANOSECONDS: Final = 2**63 - 1
 
 

@@ -20,7 +20,8 @@ LONGEST_TARGET: Final = 512
 _SECRET: Final = re.compile(r"sls_[0-9A-Za-z_-]{43}")
 _STATE: Final = re.compile(r"([0-9A-Za-z_-]{22})\.([0-9A-Za-z_-]{1,3000})\.([0-9A-Za-z_-]{43})")
 # One slash, and not two, which would be another host; no backslash, which browsers take for one.
-_TARGET: Final = re.compile(r"/(?:[!-.0-\[\]-~][!-\[\]-~]*)?")
+TARGET_PATTERN: Final = r"/(?:[!-.0-\[\]-~][!-\[\]-~]*)?"
+_TARGET: Final = re.compile(TARGET_PATTERN)
 
 
 @dataclass(frozen=True, slots=True)

@@ -45,6 +45,8 @@ UPSTREAM = (502, 503, 504)
 """The errors that each orchestrator and key store may cause."""
 
 LARGEST_INDEX = 2**53 - 1
+LONGEST_NAME = 512
+"""Characters of a name that something is asked for by."""
 _LARGEST_PAGE = 1000
 _DEEPEST = 64
 _MOST_BRACKETS = 100_000
@@ -338,7 +340,7 @@ class Name(fields.String):
     """A short text that the store can hold."""
 
     def __init__(self, **kwargs: Any) -> None:
-        kwargs.setdefault("validate", validate.Regexp(r"^[^\x00]{0,512}\Z"))
+        kwargs.setdefault("validate", validate.Regexp(rf"^[^\x00]{{0,{LONGEST_NAME}}}\Z"))
         super().__init__(**kwargs)
 
 
@@ -348,7 +350,10 @@ class LaunchHeadersSchema(ma.Schema):
     idempotency_key = fields.String(
         data_key="Idempotency-Key",
         validate=validate.Regexp(r"^[\x21-\x7e]{1,255}\Z", error="must be 1 to 255 visible ASCII"),
-        metadata={"description": "The same key and request launch once"},
+        metadata={
+            "description": "The same key and request launch once",
+            "example": "run-2026-01-31",
+        },
     )
 
 

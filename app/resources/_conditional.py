@@ -24,7 +24,7 @@ from app.identity.permissions import is_allowed
 from app.resources._permissions import declaration_of
 
 READS: Final = ("GET", "HEAD")
-_CHANGES: Final = ("PUT", "PATCH", "DELETE")
+CHANGES: Final = ("PUT", "PATCH", "DELETE")
 """Methods that change what a reader gets at the same address."""
 _FOUND: Final = (HTTPStatus.OK, HTTPStatus.PARTIAL_CONTENT)
 _TAG_BYTES: Final = 16
@@ -139,7 +139,7 @@ def check_before_change() -> None:
     Raises:
         ConditionFailed: The change must not be made.
     """
-    if request.method not in _CHANGES:
+    if request.method not in CHANGES:
         return
     conditions = Conditions.of_request()
     if conditions is None or "identity" not in g:

@@ -15,6 +15,7 @@ CURSOR: Final = "`next` of the page before"
 _USUAL_PAGE: Final = 100
 _LARGEST_PAGE: Final = 1000
 _LARGEST_NUMBER: Final = 2**63 - 1
+_NUMBER: Final = r"^[1-9][0-9]{0,18}\Z"
 
 
 class PageSizeArgsSchema(ArgumentsSchema):
@@ -28,8 +29,10 @@ class CursorPageArgsSchema(PageSizeArgsSchema):
 
     cursor = WholeNumber(
         validate=validate.Range(1, _LARGEST_NUMBER),
-        metadata={"type": "string", "description": CURSOR},
-    )
+        metadata={
+            "type": "string", "pattern": _NUMBER, "example": "4711", "description": CURSOR,
+        },
+    )  # fmt: skip
 
 
 def next_cursor(remark: str = "") -> fields.String:

@@ -13,6 +13,7 @@ from flask import Response
 
 from app.resources._errors import Failure
 from app.resources._links import Link
+from app.resources._text_forms import TextForm
 
 if TYPE_CHECKING:
     from app.resources._api import Blueprint
@@ -54,6 +55,8 @@ class Document:
         security_schemes: Security Scheme Objects by name (OpenAPI 3.0.3, 4.8.27).
         content_type: Media type of bodies, where an endpoint does not say another.
         links: Which answers lead to which operations.
+        places: What may stand at places of addresses, by their names; or by the addresses up to
+            them, where one name stands for different things.
     """
 
     title: str
@@ -61,6 +64,7 @@ class Document:
     security_schemes: Mapping[str, Mapping[str, Any]] = field(default_factory=dict)
     content_type: str = "application/json"
     links: Sequence[Link] = ()
+    places: Mapping[str, TextForm] = field(default_factory=dict)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

@@ -9,15 +9,18 @@ from http import HTTPStatus
 from typing import Any
 
 import flask_smorest
+import marshmallow as ma
 import yaml
 from flask import Flask, Response, request
 
 from app import __version__
 from app.resources._api import Blueprint
+from app.resources._conditions_told import add_conditions
 from app.resources._dialect import Dialect, Document
 from app.resources._limits import free
 from app.resources._links import add_links
 from app.resources._permissions import public
+from app.resources._text_forms import add_places, portable
 
 _OPENAPI_VERSION = "3.0.3"
 # Some 30 times as fast, where PyYAML was built with it.
@@ -59,6 +62,7 @@ class DialectApi(flask_smorest.Api):  # type: ignore[misc]
                 "components": components,
             },
         )
+        self.ma_plugin.converter.add_attribute_function(_portable_pattern)
 
         @free
         @public
@@ -101,10 +105,12 @@ class DialectApi(flask_smorest.Api):  # type: ignore[misc]
         self.spec.tag({"name": blueprint.name, "description": blueprint.description})
 
     def _openapi_json(self) -> Response:
-        """Serve the document, with the links that its dialect names."""
+        """Serve the document, with the links and the places that its dialect names."""
         document = self.spec.to_dict()
         if self.dialect.document is not None:
             add_links(document, self.dialect.document.links)
+            add_places(document, self.dialect.document.places)
+        add_conditions(document)
         return Response(json.dumps(document, indent=2), content_type="application/json")
 
     def _register_error_handlers(self) -> None:
@@ -118,6 +124,13 @@ class DialectApi(flask_smorest.Api):  # type: ignore[misc]
         for name, text in {**descriptions, "DEFAULT_ERROR": "Any other error"}.items():
             response = {"description": text, "content": content}
             self.spec.components.response(name, response, lazy=True)
+
+
+def _portable_pattern(
+    _converter: Any, _field: ma.fields.Field[Any], *, ret: dict[str, Any], **_: Any
+) -> dict[str, Any]:
+    """Write the pattern of a field, if it has one, as documents have it."""
+    return {"pattern": portable(ret["pattern"])} if "pattern" in ret else {}
 
 
 def _below(document: dict[str, Any]) -> dict[str, Any]:

@@ -9,6 +9,7 @@ from werkzeug.http import parse_list_header
 
 _RETURN: Final = "return"
 _REPRESENTATION: Final = "representation"
+EXAMPLE: Final = f"{_RETURN}={_REPRESENTATION}"
 
 
 def wants_representation() -> bool:

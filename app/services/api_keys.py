@@ -11,7 +11,7 @@ from typing import Final
 from app.domain import Identity, Permission, Role
 from app.durations import format_duration
 from app.errors import Ambiguous, Conflict, FieldError, InvalidRequest, NotFound
-from app.identity.api_key_form import SHOWN, digest_of, make_key
+from app.identity.api_key_form import BEGINNING, SHOWN, digest_of, make_key
 from app.identity.api_keys import SHARED, ApiKeyAuthenticator
 from app.identity.key_directory import ApiKeyDirectory
 from app.identity.permissions import is_allowed, is_within, require
@@ -22,6 +22,10 @@ from app.store.api_keys import ApiKey, ApiKeys, NewApiKey
 from app.store.execution_rows import now
 
 LONGEST_NAME: Final = 100
+_ID_BYTES: Final = 8
+ID_PATTERN: Final = rf"[0-9a-f]{{{2 * _ID_BYTES}}}"
+NAMED_PATTERN: Final = rf"{ID_PATTERN}|{BEGINNING}[0-9A-Za-z]{{{SHOWN - len(BEGINNING)}}}"
+"""How a key can be named: by its id, or by its first characters."""
 _LEAST_SECONDS: Final = 1.0
 """The shortest life that a key may be given."""
 
@@ -88,7 +92,7 @@ class ApiKeyService:
         roles, scopes = _roles(wish, identity), _scopes(wish, identity)
         expires_at = _end(wish, identity, options.longest_lifetime)
         user = self._users.find(identity.username)
-        key, id_ = make_key(), secrets.token_hex(8)
+        key, id_ = make_key(), secrets.token_hex(_ID_BYTES)
         new = NewApiKey(
             id=id_,
             digest=digest_of(key),

@@ -3,11 +3,16 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
+from typing import Final
 
 from app.clients.orchestrator import Capability, Orchestrator, drainer, node_keeper
 from app.domain import Identity, Node, Permission
 from app.errors import CapabilityMissing, NotFound
 from app.identity.permissions import require
+from app.load.protocol import SLAVE_ID
+
+NODE_ID_PATTERN: Final = SLAVE_ID.pattern
+"""What nodes may be called: slaves are the nodes that there are."""
 
 
 class NodeService:

@@ -36,7 +36,8 @@ _LONGEST_AGENT: Final = 200
 _LONGEST_ADDRESS: Final = 64
 _WHERE: Final = "/auth/session"
 _ID_BYTES: Final = 8
-_ID: Final = re.compile(r"[0-9a-f]{16}")
+ID_PATTERN: Final = rf"[0-9a-f]{{{2 * _ID_BYTES}}}"
+_ID: Final = re.compile(ID_PATTERN)
 _NO_SUCH: Final = "There is no such session."
 
 

@@ -8,6 +8,7 @@ import json
 import uuid
 from collections.abc import Callable, Mapping
 from contextlib import suppress
+from typing import Final
 
 from app.clients.key_store import KeyPair, KeyStore, shown
 from app.concurrency import FairPlaces, Pool
@@ -20,6 +21,8 @@ RESERVED = frozenset({"privateKey", "publicKey"})
 """Metadata under these names is left out, as the API document says."""
 
 
+KEY_ID_PATTERN: Final = r"[0-9a-f]{8}(?:(?:-[0-9a-f]{4}){3}-[0-9a-f]{12})?"
+"""How a key can be named: by its id, which is a UUID, or by what of it is shown."""
 ALGORITHMS = ("ed25519", "rsa-2048", "rsa-3072", "rsa-4096", "ecdsa-p256")
 _SLOW = frozenset(name for name in ALGORITHMS if name.startswith("rsa-"))
 _MOST_WAITING = 4

@@ -6,6 +6,7 @@ import hashlib
 import re
 import secrets
 from datetime import timedelta
+from typing import Final
 
 from app.clock import boot_id, uptime
 from app.domain import Identity
@@ -17,8 +18,9 @@ from app.store.execution_rows import now
 from app.store.tickets import Tickets
 
 _OF_NO_USE = "The ticket is wrong, too old, or was used already."
-_ISSUED = re.compile(r"[A-Za-z0-9_-]+\.([0-9a-f]{8})-([0-9]{1,12})")
+TICKET_PATTERN: Final = r"[A-Za-z0-9_-]+\.([0-9a-f]{8})-([0-9]{1,12})"
 """A ticket: what nobody can guess, the start of the machine, and the seconds since then."""
+_ISSUED: Final = re.compile(TICKET_PATTERN)
 
 EVENTS = "events"
 """Subject of a ticket for the events of all executions."""

@@ -12,7 +12,7 @@ from typing import Any, TypeVar
 
 from marshmallow import RAISE, Schema, ValidationError, fields, post_load, validate
 
-from app.durations import format_duration, parse_duration
+from app.durations import DURATION_PATTERN, format_duration, parse_duration
 from app.errors import ConfigError, FieldError
 
 T = TypeVar("T")
@@ -27,6 +27,8 @@ FOREVER = "forever"
 _DAYS = re.compile(r"([0-9]{1,6}(?:\.[0-9]{1,3})?)d")
 _DAY_SECONDS = 24 * 3600.0
 """What ``d`` stands for, which Go's durations lack."""
+_DOCUMENTED = {"type": "string", "pattern": rf"^(?:{DURATION_PATTERN})\Z", "example": "1m30s"}
+"""What documents say of durations."""
 _DECIMAL = re.compile(r"[+-]?[0-9]{1,30}")
 
 
@@ -42,9 +44,10 @@ class Duration(fields.Field[float]):
 
     def __init__(self, *, at_least: float = 0.0, **kwargs: Any) -> None:
         default = kwargs.pop("load_default", None)
-        metadata = kwargs.pop("metadata", {})
+        metadata = {**_DOCUMENTED, **kwargs.pop("metadata", {})}
         if isinstance(default, str):
             metadata.setdefault("default_text", default)
+            metadata.setdefault("default", default)
             default = parse_duration(default)
         super().__init__(load_default=default, metadata=metadata, **kwargs)
         self._at_least = at_least

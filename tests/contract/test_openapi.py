@@ -69,6 +69,7 @@ OPERATIONS = [
     for method, operation in item.items()
     if method != "parameters"
 ]
+CONDITIONS = "#/components/parameters/If"
 EACH = pytest.mark.parametrize("operation", OPERATIONS, ids=str)
 
 
@@ -82,6 +83,11 @@ def in_json_schema(value: Any) -> Any:
     if value.get("nullable") is True and "type" in made:
         made["type"] = [made["type"], "null"]
     return made
+
+
+def is_lenient(parameter: dict[str, Any]) -> bool:
+    """Return whether a parameter is a header field of which any value will do."""
+    return parameter.get("$ref", "").startswith(CONDITIONS) or parameter.get("name") == "Prefer"
 
 
 def component(name: str) -> Draft202012Validator:
@@ -153,6 +159,149 @@ def test_what_follows_from_the_form_of_an_operation_is_documented(operation):
         assert "404" in responses, "what the path names may not exist"
 
 
+# What requests are like
+
+
+def parameters_of(operation: Operation) -> list[dict[str, Any]]:
+    """Return all parameters of an operation, those of its address first."""
+    document = operation.document
+    found = document["paths"][operation.path].get("parameters", []) + operation.said.get(
+        "parameters", []
+    )
+    shared = document["components"].get("parameters", {})
+    return [shared[each["$ref"].rpartition("/")[2]] if "$ref" in each else each for each in found]
+
+
+def inner(schema: dict[str, Any]) -> list[dict[str, Any]]:
+    """Return the schemas of the single values of a parameter."""
+    return schema.get("anyOf") or [schema.get("items", schema)]
+
+
+@EACH
+def test_each_text_of_a_request_has_a_form_and_an_example(operation):
+    for parameter in parameters_of(operation):
+        for schema in inner(parameter["schema"]):
+            if schema.get("type") == "string" and not {"enum", "format"} & schema.keys():
+                told = {"pattern", "maxLength"} & schema.keys() or is_lenient(parameter)
+                assert told, f"{parameter['name']}: {schema}"
+                assert "example" in schema, parameter["name"]
+
+
+@EACH
+def test_what_must_be_sent_has_an_example(operation):
+    for parameter in parameters_of(operation):
+        if parameter.get("required"):
+            assert "example" in parameter["schema"], parameter["name"]
+    body = operation.said.get("requestBody", {})
+    for content in body.get("content", {}).values() if body.get("required") else ():
+        assert "example" in content or required_of(operation.document, content) <= set(
+            examples_of(operation.document, content)
+        )
+
+
+def of_component(document: dict[str, Any], content: dict[str, Any]) -> dict[str, Any]:
+    name = content["schema"]["$ref"].rpartition("/")[2]
+    return document["components"]["schemas"][name]
+
+
+def required_of(document: dict[str, Any], content: dict[str, Any]) -> set[str]:
+    return set(of_component(document, content).get("required", ()))
+
+
+def examples_of(document: dict[str, Any], content: dict[str, Any]) -> dict[str, Any]:
+    properties = of_component(document, content).get("properties", {})
+    return {name: said["example"] for name, said in properties.items() if "example" in said}
+
+
+def schemas_in(value: Any) -> Iterator[dict[str, Any]]:
+    """Find whatever has an example or a pattern."""
+    if isinstance(value, list):
+        for item in value:
+            yield from schemas_in(item)
+    if isinstance(value, dict):
+        if isinstance(value.get("type"), str):
+            yield value
+        for name, item in value.items():
+            if name != "example":
+                yield from schemas_in(item)
+
+
+@pytest.mark.parametrize("name", DOCUMENTS)
+def test_examples_are_what_their_schemas_say(name):
+    found = [schema for schema in schemas_in(DOCUMENTS[name]) if "example" in schema]
+    assert found
+    components = in_json_schema(DOCUMENTS[name]["components"])
+    for schema in found:
+        whole = {**in_json_schema(schema), "components": components}
+        Draft202012Validator(whole).validate(schema["example"])
+
+
+@pytest.mark.parametrize("name", DOCUMENTS)
+def test_patterns_are_those_of_documents_and_not_of_python(name):
+    patterns = {each["pattern"] for each in schemas_in(DOCUMENTS[name]) if "pattern" in each}
+    assert patterns
+    for pattern in patterns:
+        assert pattern[0] == "^"
+        assert pattern[-1] == "$", "it would fit a part of the text"
+        for python_only in (r"\Z", r"\A", "(?P", "(?i", "(?s", "*+", "++"):
+            assert python_only not in pattern
+
+
+def test_the_examples_of_bodies_are_taken(make_web):
+    web = make_web(load__enabled=True)
+    client = web.app.test_client()
+    for path, status in (("/workflows", 201), ("/ssh_keys", 201), ("/api/workflows", 201)):
+        (operation,) = (op for op in OPERATIONS if str(op) == f"post {path}")
+        content = operation.said["requestBody"]["content"]["application/json"]
+        body = content.get("example") or examples_of(operation.document, content)
+        response = client.post(path, json=body)
+        assert response.status_code == status, response.text
+    root = PUBLISHED["paths"]["/workflows/{reference}"]
+    (place,) = root["parameters"]
+    content = root["post"]["requestBody"]["content"]["application/json"]
+    inputs = examples_of(PUBLISHED, content)
+    launched = client.post(f"/workflows/{place['schema']['example']}", json=inputs)
+    assert launched.status_code == 201, launched.text
+
+
+@EACH
+def test_who_may_get_an_empty_304_is_told_and_nobody_else(make_web, operation):
+    if operation.method != "get" or "{" in operation.path:
+        return
+    said = operation.said["responses"]
+    conditional = {"304", "412"} & said.keys()
+    kinds = said.get("200", {}).get("content", {}).keys()
+    if kinds and not kinds & {"text/event-stream"}:
+        answer = make_web().app.test_client().get(operation.path)
+        has_tag = answer.status_code == 200 and "ETag" in answer.headers
+        assert has_tag or answer.status_code != 200 or not conditional
+        assert not has_tag or conditional == {"304", "412"}
+        if has_tag:
+            schema = said["200"]["headers"]["ETag"]["schema"]
+            assert re.search(schema["pattern"], answer.headers["ETag"])
+    else:
+        assert not conditional
+
+
+def test_a_launch_says_what_a_client_may_prefer(make_web):
+    web = make_web()
+    client = web.app.test_client()
+    client.put("/workflows/flow", json=DEFINITION)
+    launching = [
+        op
+        for op in OPERATIONS
+        if any(parameter.get("name") == "Prefer" for parameter in parameters_of(op))
+    ]
+    assert len(launching) == 4
+    for op in launching:
+        assert "application/json" in op.said["responses"]["201"]["content"], str(op)
+    (prefer,) = (p for p in parameters_of(launching[0]) if p.get("name") == "Prefer")
+    headers = {"Prefer": prefer["schema"]["example"]}
+    response = client.post("/workflows/flow", headers=headers)
+    component("Execution").validate(response.json)
+    assert client.post("/workflows/flow").data == b""
+
+
 def test_whoever_reads_a_body_says_that_it_may_come_too_slowly():
     reading = [op for op in OPERATIONS if "requestBody" in op.said]
     assert reading
@@ -165,7 +314,7 @@ def test_what_may_go_wrong_at_the_root_api_is_documented(operation):
     responses = said["responses"].keys()
     if "{" in path and not {"{key_id}", "{session_id}", "{username}"} & set(path.split("/")):
         assert {"502", "503", "504"} <= responses, "an orchestrator may have to be asked"
-    if said.get("parameters"):
+    if any(not is_lenient(parameter) for parameter in said.get("parameters", ())):
         assert "422" in responses, "a parameter may be rubbish"
     if said.get("requestBody"):
         assert {"400", "413", "415", "422"} <= responses

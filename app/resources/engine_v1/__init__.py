@@ -5,6 +5,7 @@ from app.resources._dialect import Dialect, Document
 from app.resources._health import probes
 from app.resources.engine_v1 import executions, slaves, streams, workflows
 from app.resources.engine_v1.errors import EngineErrors
+from app.resources.engine_v1.examples import PLACES
 from app.resources.engine_v1.links import LINKS
 
 DIALECT = Dialect(
@@ -25,6 +26,7 @@ DIALECT = Dialect(
         "Errors are `error`, a code, and `message`, a text.",
         security_schemes=security_schemes(),
         links=LINKS,
+        places=PLACES,
     ),
     takes_query_keys=True,
 )

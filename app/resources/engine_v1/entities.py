@@ -10,6 +10,7 @@ from marshmallow import fields, validate
 
 from app.domain import ErrorKind, ExecutionMetrics, ExecutionSummary, Node, NodeShare, NodeState
 from app.resources._api import iso_second
+from app.resources.engine_v1.examples import EXECUTION
 from app.resources.engine_v1.statuses import STATUSES, WORDS
 
 _MOMENT: Final = {"description": "RFC 3339, in UTC", "example": "2026-01-05T10:00:00Z"}
@@ -30,7 +31,7 @@ def _progress() -> fields.Field[Any]:
 class ExecutionRowSchema(ma.Schema):
     """An execution, as lists show it."""
 
-    id = fields.String(required=True, metadata={"example": "exec-abc123def456"})
+    id = fields.String(required=True, metadata=EXECUTION.schema())
     workflow_id = fields.String(required=True)
     status = _status()
     progress = _progress()

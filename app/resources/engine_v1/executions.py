@@ -53,7 +53,7 @@ class ExecutionListSchema(ma.Schema):
 class ScaleSchema(RequestSchema):
     """How many virtual users there are to be."""
 
-    target_vus = JsonInteger(required=True, validate=validate.Range(0))
+    target_vus = JsonInteger(required=True, validate=validate.Range(0), metadata={"example": 5})
 
 
 @blueprint.route("", methods=["GET"])

@@ -24,12 +24,15 @@ LINKS: Final[tuple[Link, ...]] = (
             f"delete {_EXECUTION}",
             f"get {_EXECUTION}/metrics",
             f"post {_EXECUTION}/pause",
-            f"post {_EXECUTION}/resume",
             f"post {_EXECUTION}/scale",
         ],
     ),
     *links(
+        {(f"post {_EXECUTION}/pause", 200): {"execution_id": "$request.path.execution_id"}},
+        [f"post {_EXECUTION}/resume"],
+    ),
+    *links(
         {("get /api/v1/slaves", 200): {"slave_id": "$response.body#/slaves/0/id"}},
-        ["get /api/v1/slaves/{slave_id}"],
+        ["get /api/v1/slaves/{slave_id}", "post /api/v1/slaves/{slave_id}/drain"],
     ),
 )

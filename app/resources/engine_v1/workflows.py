@@ -17,6 +17,7 @@ from app.resources._permissions import permission
 from app.resources.engine_v1.behind import require_load
 from app.resources.engine_v1.entities import id_of
 from app.resources.engine_v1.errors import failing_as
+from app.resources.engine_v1.examples import EXECUTION, SUBMISSION, WORKFLOW
 from app.resources.engine_v1.requests import (
     Blueprint,
     DoneSchema,
@@ -46,8 +47,8 @@ class SubmissionSchema(RequestSchema):
 class SubmittedSchema(ma.Schema):
     """A workflow that was submitted, and its execution."""
 
-    execution_id = fields.String(required=True, metadata={"example": "exec-abc123def456"})
-    workflow_id = fields.String(required=True)
+    execution_id = fields.String(required=True, metadata=EXECUTION.schema())
+    workflow_id = fields.String(required=True, metadata={"example": WORKFLOW.example})
     status = fields.String(required=True, metadata={"enum": ["submitted"]})
 
 
@@ -60,7 +61,7 @@ class WorkflowSchema(ma.Schema):
 
 @blueprint.route("", methods=["POST"])
 @blueprint.arguments(LaunchHeadersSchema, location="headers")
-@blueprint.arguments(SubmissionSchema)
+@blueprint.arguments(SubmissionSchema, example=SUBMISSION)
 @blueprint.response(201, SubmittedSchema)
 @blueprint.errors(400, 409, 413, 415, 500, 501, 503)
 @cost(launches=True)

@@ -22,6 +22,7 @@ from app.resources.root import (
 from app.resources.root.encoders import ENCODERS
 from app.resources.root.errors import RootErrors
 from app.resources.root.links import LINKS
+from app.resources.root.places import PLACES
 
 DIALECT = Dialect(
     name="root",
@@ -51,5 +52,6 @@ DIALECT = Dialect(
         "comes out, and make the SSH keys that they need. Errors are problem documents (RFC 9457).",
         security_schemes=security_schemes(),
         links=LINKS,
+        places=PLACES,
     ),
 )

@@ -16,6 +16,7 @@ from app.resources._auth import caller
 from app.resources._context import services
 from app.resources._cursors import CursorPageArgsSchema, next_cursor
 from app.resources._permissions import permission
+from app.resources.root.places import API_KEY_ID
 from app.services.api_keys import LONGEST_NAME, Wish
 from app.settings.schema import Duration
 
@@ -27,11 +28,12 @@ _MOST_WORDS = 20
 class NewApiKeySchema(ArgumentsSchema):
     """What a new key is to be."""
 
-    name = fields.String(required=True, validate=validate.Length(1, LONGEST_NAME))
+    name = fields.String(
+        required=True, validate=validate.Length(1, LONGEST_NAME), metadata={"example": "nightly"}
+    )
     expires_in = Duration(
         allow_none=True,
         metadata={
-            "type": "string",
             "description": "Until it ends, such as `720h`; as long as the service allows unless "
             "given",
         },
@@ -49,7 +51,7 @@ class NewApiKeySchema(ArgumentsSchema):
 class ApiKeySchema(ma.Schema):
     """What is known of a key."""
 
-    id = fields.String(required=True)
+    id = fields.String(required=True, metadata=API_KEY_ID.schema())
     prefix = fields.String(required=True, metadata={"description": "Its first 8 characters"})
     name = fields.String(required=True)
     owner = fields.String(required=True)
@@ -77,7 +79,9 @@ class CreatedApiKeySchema(ApiKeySchema):
 class ApiKeyArgsSchema(CursorPageArgsSchema):
     """Which keys."""
 
-    owner = Name(metadata={"description": "Whose; of others only for who manages users"})
+    owner = Name(
+        metadata={"description": "Whose; of others only for who manages users", "example": "ada"}
+    )
     all = fields.Boolean(
         load_default=False, metadata={"description": "Everybody's, for who manages users"}
     )

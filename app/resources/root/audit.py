@@ -17,7 +17,10 @@ from app.resources.root.serialisers.audit import AuditEventSchema
 
 blueprint = Blueprint("audit", __name__, description="Who did what")
 
-_MOMENT = {"description": "A moment (RFC 3339); UTC unless it says otherwise"}
+_MOMENT = {
+    "description": "A moment (RFC 3339); UTC unless it says otherwise",
+    "example": "2026-01-31T12:00:00Z",
+}
 
 
 def _moment() -> fields.AwareDateTime:
@@ -30,10 +33,17 @@ def _moment() -> fields.AwareDateTime:
 class AuditArgsSchema(CursorPageArgsSchema):
     """Which events."""
 
-    user = Name(metadata={"description": "User name"})
-    action = Name(metadata={"description": "Such as `executions:cancel` or `sign-in`"})
+    user = Name(metadata={"description": "User name", "example": "ada"})
+    action = Name(
+        metadata={
+            "description": "Such as `executions:cancel` or `sign-in`",
+            "example": "executions:cancel",
+        }
+    )
     result = fields.Enum(AuditResult, by_value=True)
-    target = Name(metadata={"description": "The target, or what stands above it"})
+    target = Name(
+        metadata={"description": "The target, or what stands above it", "example": "/executions"}
+    )
     since = _moment()
     until = _moment()
 

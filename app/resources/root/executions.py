@@ -41,6 +41,7 @@ from app.resources._flask import Ready
 from app.resources._limits import cost, waits_by
 from app.resources._permissions import permission
 from app.resources._repeated import Repeated
+from app.resources.root.examples import EXECUTION_ID, WORKFLOW
 from app.resources.root.forms import Form, execution_parameter, form_of
 from app.resources.root.serialisers.executions import (
     ExecutionSchema,
@@ -128,13 +129,18 @@ class ExecutionListSchema(ma.Schema):
 class ExecutionArgsSchema(PageArgsSchema):
     """Which executions."""
 
-    workflow = Name(metadata={"description": "Id or name of the workflow"})
+    workflow = Name(metadata={"description": "Id or name of the workflow", "example": WORKFLOW})
     status = WordsField({*STATUSES, *STATES, *AWF_STATUSES}, "Any kind of word")
     state = WordsField(STATES, "The exact word")
     owner = Repeated(
-        Name(), metadata={"description": "User name; operators see all users; may be repeated"}
+        Name(metadata={"example": "ada"}),
+        metadata={"description": "User name; operators see all users; may be repeated"},
     )
-    continues = Name(metadata={"description": "Id of the execution from which they go on"})
+    continues = Name(
+        metadata={
+            "description": "Id of the execution from which they go on", "example": EXECUTION_ID,
+        }
+    )  # fmt: skip
 
 
 class WaitArgsSchema(ArgumentsSchema):
@@ -143,7 +149,6 @@ class WaitArgsSchema(ArgumentsSchema):
     wait = Duration(
         load_default="0s",
         metadata={
-            "type": "string", "default": "0s",
             "description": "Answer when the state changes or is final, at the latest after this",
         },
     )  # fmt: skip

@@ -8,9 +8,14 @@ other (the AWF API) only ever hold names such as ``analyze-code-20231209-143022`
 from __future__ import annotations
 
 from enum import Enum
-from typing import Any
+from typing import Any, Final
 
 from app.execution_names import ID_PATTERN, NAME_LENGTH, NAME_PATTERN, is_name
+from app.resources._text_forms import TextForm
+from app.resources.root.examples import EXECUTION_ID, EXECUTION_NAME
+
+ID: Final = TextForm(ID_PATTERN, EXECUTION_ID)
+NAME: Final = TextForm(NAME_PATTERN, EXECUTION_NAME, NAME_LENGTH)
 
 
 class Form(Enum):
@@ -27,8 +32,7 @@ def form_of(reference: str) -> Form:
 
 def execution_parameter() -> list[dict[str, Any]]:
     """Document the parameter of addresses below ``/executions/``; a new one for each of them."""
-    by_id = {"type": "string", "pattern": f"^{ID_PATTERN}$"}
-    by_name = {"type": "string", "pattern": f"^{NAME_PATTERN}$", "maxLength": NAME_LENGTH}
+    by_id, by_name = ID.schema(), NAME.schema()
     text = (
         "The id that a launch answers in `Location`, the id that the orchestrator's own users "
         "know, or the name that `/run` answers, such as `analyze-code-20231209-143022`. "
@@ -37,6 +41,6 @@ def execution_parameter() -> list[dict[str, Any]]:
     return [
         {
             "in": "path", "name": "execution_id", "description": text,
-            "schema": {"anyOf": [by_id, by_name]},
+            "schema": {"anyOf": [by_id, by_name], "example": ID.example},
         }
     ]  # fmt: skip

@@ -19,7 +19,17 @@ LINKS: Final[tuple[Link, ...]] = (
             ("post /workflows", 201): {"reference": "$response.body#/id"},
             ("get /workflows", 200): {"reference": "$response.body#/workflows/0/id"},
         },
-        [f"get {_WORKFLOW}", f"post {_WORKFLOW}", f"post {_WORKFLOW}/run"],
+        [
+            f"get {_WORKFLOW}",
+            f"get {_WORKFLOW}/definition",
+            f"get {_WORKFLOW}/versions",
+            f"post {_WORKFLOW}",
+            f"post {_WORKFLOW}/run",
+        ],
+    ),
+    *links(
+        {("post /workflows", 201): {"reference": "$response.body#/id"}},
+        [f"put {_WORKFLOW}", f"delete {_WORKFLOW}"],
     ),
     *links(
         {
@@ -36,7 +46,6 @@ LINKS: Final[tuple[Link, ...]] = (
             f"get {_EXECUTION}/metrics",
             f"post {_EXECUTION}/tickets",
             f"post {_EXECUTION}/pause",
-            f"post {_EXECUTION}/resume",
             f"post {_EXECUTION}/scale",
             f"post {_EXECUTION}/retry",
             f"post {_EXECUTION}/abandon",
@@ -49,6 +58,7 @@ LINKS: Final[tuple[Link, ...]] = (
         },
         [f"get {_TASK}", f"post {_TASK}/start", f"post {_TASK}/stop", f"post {_TASK}/restart"],
     ),
+    *links({(f"post {_EXECUTION}/pause", 202): _SAME}, [f"post {_EXECUTION}/resume"]),
     *links(
         {
             (f"post {_EXECUTION}/tickets", 201): {**_SAME, "ticket": "$response.body#/ticket"},

@@ -24,7 +24,9 @@ blueprint = Blueprint("load", __name__, description="Virtual users")
 class ScaleSchema(ArgumentsSchema):
     """How many there shall be."""
 
-    target_vus = WholeNumber(metadata={"description": "Virtual users in all, from 0; required"})
+    target_vus = WholeNumber(
+        metadata={"description": "Virtual users in all, from 0; required", "example": 5}
+    )
 
 
 class MetricsArgsSchema(ArgumentsSchema):

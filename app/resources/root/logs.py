@@ -38,6 +38,7 @@ from app.resources.root.levels import levels_field, levels_of
 from app.resources.root.one_task import refuse_two_beginnings, tail_field, task_field
 from app.resources.root.serialisers.entries import LogEntrySchema
 from app.resources.root.statuses import AWF_STATUSES, STATUSES, state_field, status_field
+from app.resources.root.ticket import ticket_field
 from app.services.follow import FollowQuery
 from app.services.logs import LogQuery
 from app.settings.schema import Duration, WholeNumber
@@ -72,7 +73,7 @@ class LogArgsSchema(ArgumentsSchema):
     timeout = Duration(
         load_default="58s",  # clients that name no time give up after a minute of their own
         metadata={
-            "type": "string", "default": "1m",
+            "default": "1m",
             "description": "How long to wait, such as `1m30s`; the default ends somewhat earlier",
         },
     )  # fmt: skip
@@ -86,7 +87,7 @@ class LogArgsSchema(ArgumentsSchema):
     follow = fields.Boolean(
         load_default=False, metadata={"description": "Follow a log that is asked for as text"}
     )
-    ticket = fields.String(metadata={"description": "A ticket, in place of credentials"})
+    ticket = ticket_field()
 
 
 class LogHeadersSchema(ma.Schema):

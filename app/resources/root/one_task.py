@@ -10,17 +10,20 @@ from marshmallow import fields, validate
 
 from app.errors import FieldError, InvalidRequest
 from app.resources._api import LARGEST_INDEX
+from app.resources.root.examples import TASK
 from app.settings.schema import WholeNumber
 
-_LONGEST = 255
+LONGEST_TASK = 255
+"""Characters of the name of a task."""
 
 
 def task_field() -> fields.String:
     """Make the field of a query for the task."""
     return fields.String(
-        validate=validate.Length(max=_LONGEST),
+        validate=validate.Length(max=LONGEST_TASK),
         metadata={
-            "description": "Only what this task says; empty for what the execution says itself"
+            "example": TASK,
+            "description": "Only what this task says; empty for what the execution says itself",
         },
     )
 

@@ -49,7 +49,9 @@ class ListedSessionSchema(ma.Schema):
 class SessionArgsSchema(ArgumentsSchema):
     """Whose sessions."""
 
-    user = Name(metadata={"description": "Whose; of others only for who manages users"})
+    user = Name(
+        metadata={"description": "Whose; of others only for who manages users", "example": "ada"}
+    )
 
 
 class SessionListSchema(ma.Schema):

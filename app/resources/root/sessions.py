@@ -22,6 +22,7 @@ from app.resources._cookies import drop_cookie, read_cookie, set_cookie
 from app.resources._limits import free
 from app.resources._permissions import permission, public
 from app.resources._session_pages import require_own_page
+from app.resources._text_forms import TextForm
 from app.services.sessions import Begun
 
 blueprint = Blueprint("sessions", __name__, description="Signing in and out with a browser")
@@ -32,6 +33,7 @@ _DEPARTED: Final = "slipway_sign_in"
 _AWAY_SECONDS: Final = 900
 """How long somebody may take to sign in elsewhere."""
 _NO_STORE: Final = {"Cache-Control": "no-store"}
+_NO_STORE_TOLD: Final = {"Cache-Control": {"schema": {"type": "string", "enum": ["no-store"]}}}
 
 
 class SessionSchema(ma.Schema):
@@ -69,12 +71,15 @@ class LoginArgsSchema(ArgumentsSchema):
 
     next = fields.String(
         load_default="/docs",
-        metadata={"description": "A path of this service, which is shown afterwards"},
+        metadata={
+            **TextForm(departures.TARGET_PATTERN, "/docs", departures.LONGEST_TARGET).schema(),
+            "description": "A path of this service, which is shown afterwards",
+        },
     )
 
 
 @blueprint.route("/auth/session", methods=["GET"])
-@blueprint.response(200, SessionSchema)
+@blueprint.response(200, SessionSchema, headers=_NO_STORE_TOLD)
 @blueprint.errors(503)
 @free
 @public

@@ -21,6 +21,7 @@ from app.resources._auth import caller
 from app.resources._context import services
 from app.resources._limits import cost
 from app.resources._permissions import permission
+from app.resources.root.places import SSH_KEY
 from app.resources.root.serialisers.ssh_keys import SshKeySchema, key_json
 from app.services.ssh_keys import ALGORITHMS
 
@@ -43,7 +44,8 @@ class NewSshKeySchema(ArgumentsSchema):
         allow_none=True,
         validate=_check_size,
         metadata={
-            "description": "Your own words; `privateKey` and `publicKey` are silently ignored"
+            "description": "Your own words; `privateKey` and `publicKey` are silently ignored",
+            "example": {"cluster": "hpc1"},
         },
     )
     algorithm = fields.String(allow_none=True, validate=validate.OneOf(list(ALGORITHMS)))
@@ -52,7 +54,7 @@ class NewSshKeySchema(ArgumentsSchema):
 class CreatedSshKeySchema(ma.Schema):
     """A new key; neither value is ever shown again."""
 
-    id = fields.String(required=True)
+    id = fields.String(required=True, metadata=SSH_KEY.schema())
     public_key = fields.String(required=True)
 
 

@@ -22,6 +22,7 @@ from app.resources.root.encoders import EVENT_ENCODERS, MESSAGES, EventNdjson, E
 from app.resources.root.forms import execution_parameter, form_of
 from app.resources.root.levels import levels_field, levels_of
 from app.resources.root.one_task import refuse_two_beginnings, tail_field, task_field
+from app.resources.root.ticket import TICKET, ticket_field
 from app.services.follow import FollowQuery
 from app.settings.schema import WholeNumber
 
@@ -33,7 +34,7 @@ _WS = "/executions/<string:execution_id>/ws"
 class EventArgsSchema(ArgumentsSchema):
     """Who asks, where credentials cannot be sent."""
 
-    ticket = fields.String(metadata={"description": "A ticket, in place of credentials"})
+    ticket = ticket_field()
 
 
 class WebSocketArgsSchema(EventArgsSchema):
@@ -49,7 +50,7 @@ class WebSocketArgsSchema(EventArgsSchema):
 class TicketSchema(ma.Schema):
     """A ticket that opens one stream, once."""
 
-    ticket = fields.String(required=True)
+    ticket = fields.String(required=True, metadata=TICKET.schema())
     expires_in = fields.Float(required=True, metadata={"description": "Seconds"})
 
 

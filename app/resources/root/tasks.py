@@ -13,19 +13,21 @@ from app.resources._context import services
 from app.resources._limits import cost
 from app.resources._permissions import permission
 from app.resources.root.forms import execution_parameter, form_of
-from app.resources.root.launched import LAUNCHED_HEADERS, launched
+from app.resources.root.launched import answers_launched, launched
+from app.resources.root.serialisers.executions import ExecutionSchema, ExecutionStatusSchema
 from app.services.tasks import Asked
 
 blueprint = Blueprint("tasks", __name__, description="Single tasks of what was launched")
 
 _TASK: Final = "/executions/<string:execution_id>/tasks/<string:name>"
 _NEW: Final = "The execution had ended, and goes on in the one that `Location` names"
+_goes_on: Final = answers_launched(blueprint, _NEW, ExecutionSchema, ExecutionStatusSchema)
 
 
 @blueprint.route(f"{_TASK}/start", methods=["POST"], parameters=execution_parameter())
 @blueprint.arguments(LaunchHeadersSchema, location="headers")
 @blueprint.response(202, description="The run was asked for")
-@blueprint.alt_response(201, description=_NEW, headers=LAUNCHED_HEADERS)
+@_goes_on
 @blueprint.errors(404, 410, 409, 422, 501, *UPSTREAM)
 @cost(launches=True)
 @permission(Permission.TASKS_STEER, action="tasks:start")
@@ -48,7 +50,7 @@ def stop_task(execution_id: str, name: str) -> Response:
 @blueprint.route(f"{_TASK}/restart", methods=["POST"], parameters=execution_parameter())
 @blueprint.arguments(LaunchHeadersSchema, location="headers")
 @blueprint.response(202, description="Another run was asked for")
-@blueprint.alt_response(201, description=_NEW, headers=LAUNCHED_HEADERS)
+@_goes_on
 @blueprint.errors(404, 410, 409, 422, 501, *UPSTREAM)
 @cost(launches=True)
 @permission(Permission.TASKS_STEER, action="tasks:restart")
@@ -62,7 +64,7 @@ def restart_task(headers: dict[str, Any], execution_id: str, name: str) -> Respo
     "/executions/<string:execution_id>/retry", methods=["POST"], parameters=execution_parameter()
 )
 @blueprint.arguments(LaunchHeadersSchema, location="headers")
-@blueprint.response(201, description=_NEW, headers=LAUNCHED_HEADERS)
+@_goes_on
 @blueprint.errors(404, 410, 409, 422, 501, *UPSTREAM)
 @cost(launches=True)
 @permission(Permission.EXECUTIONS_STEER, action="executions:retry")

@@ -41,7 +41,6 @@ class NewTokenSchema(ArgumentsSchema):
     expires_in = Duration(
         allow_none=True,
         metadata={
-            "type": "string",
             "description": "Until it ends, such as `5m`; as long as the service allows unless "
             "given",
         },

@@ -16,6 +16,7 @@ from app.resources._auth import caller
 from app.resources._context import services
 from app.resources._cursors import CURSOR, PageSizeArgsSchema, next_cursor
 from app.resources._permissions import permission
+from app.resources.root.places import USER
 from app.services.users import LONGEST_PASSWORD, SHORTEST_PASSWORD, UserChange
 
 blueprint = Blueprint("users", __name__, description="Who may sign in")
@@ -23,7 +24,11 @@ blueprint = Blueprint("users", __name__, description="Who may sign in")
 
 def _password(**more: Any) -> fields.String:
     text = f"{SHORTEST_PASSWORD} to {LONGEST_PASSWORD} characters"
-    return fields.String(metadata={"format": "password", "description": text}, **more)
+    metadata = {
+        "format": "password", "description": text, "example": "correct horse battery staple",
+        "minLength": SHORTEST_PASSWORD, "maxLength": LONGEST_PASSWORD,
+    }  # fmt: skip
+    return fields.String(metadata=metadata, **more)
 
 
 def _roles(**more: Any) -> fields.List[Role]:
@@ -62,13 +67,13 @@ class UserPageSchema(ma.Schema):
 class UserPageArgsSchema(PageSizeArgsSchema):
     """Which stretch of the list."""
 
-    cursor = Name(metadata={"description": CURSOR})
+    cursor = Name(metadata={"description": CURSOR, "example": "ada"})
 
 
 class NewUserSchema(ArgumentsSchema):
     """Who is added."""
 
-    username = fields.String(required=True)
+    username = fields.String(required=True, metadata=USER.schema())
     password = _password(allow_none=True)
     roles = _roles(load_default=lambda: [Role.USER])
     again = JsonBoolean(
@@ -98,7 +103,11 @@ class ForceSchema(ArgumentsSchema):
 class OwnPasswordSchema(ArgumentsSchema):
     """The password of now, and the one from now on."""
 
-    old_password = fields.String(required=True, validate=validate.Length(max=LONGEST_PASSWORD))
+    old_password = fields.String(
+        required=True,
+        validate=validate.Length(max=LONGEST_PASSWORD),
+        metadata={"format": "password", "example": "Tr0ub4dor&3"},
+    )
     new_password = _password(required=True)
 
 

@@ -32,7 +32,10 @@ from app.resources._auth import caller
 from app.resources._context import services
 from app.resources._limits import cost
 from app.resources._permissions import permission
-from app.resources.root.launched import LAUNCHED_HEADERS, launched
+from app.resources.root.examples import DEFINITION, INPUTS
+from app.resources.root.forms import NAME
+from app.resources.root.launched import answers_launched, launched
+from app.resources.root.serialisers.executions import ExecutionSchema
 from app.resources.root.serialisers.workflows import (
     DefinitionVersionSchema,
     FaultyWorkflowSchema,
@@ -50,20 +53,18 @@ _DEFINITION = {
     "description": "A workflow definition",
     "required": True,
     "content": {
-        "application/yaml": {"schema": {"type": "string"}},
-        "application/json": {"schema": {"type": "object"}},
+        "application/yaml": {"schema": {"type": "object"}, "example": DEFINITION},
+        "application/json": {"schema": {"type": "object"}, "example": DEFINITION},
     },
 }
 
 _TEXT = {
     "description": "The text, as it was uploaded",
-    "headers": {"ETag": {"schema": {"type": "string"}}},
     "content": {
-        "application/yaml": {"schema": {"type": "string"}},
+        "application/yaml": {"schema": {"type": "object"}},
         "application/json": {"schema": {"type": "object"}},
     },
 }
-_UNCHANGED = {"description": "It is what `If-None-Match` names"}
 
 blueprint = Blueprint("workflows", __name__, description="What can be launched")
 
@@ -90,14 +91,16 @@ class DefinitionVersionListSchema(ma.Schema):
 class WorkflowArgsSchema(PageArgsSchema):
     """Which workflows."""
 
-    name = Name(metadata={"description": "Exactly this name"})
-    q = Name(metadata={"description": "Text in the id, name or description"})
+    name = Name(metadata={"description": "Exactly this name", "example": DEFINITION["name"]})
+    q = Name(metadata={"description": "Text in the id, name or description", "example": "greet"})
 
 
 class OrchestratorArgsSchema(ArgumentsSchema):
     """Where to look for a workflow."""
 
-    orchestrator = Name(metadata={"description": "Look on this orchestrator only"})
+    orchestrator = Name(
+        metadata={"description": "Look on this orchestrator only", "example": "local"}
+    )
 
 
 class DefinitionArgsSchema(OrchestratorArgsSchema):
@@ -126,7 +129,11 @@ class RunRequestSchema(ArgumentsSchema):
 
     inputs = fields.Raw(
         allow_none=True,
-        metadata={"type": "object", "description": "Value of each input; may be left out"},
+        metadata={
+            "type": "object",
+            "description": "Value of each input; may be left out",
+            "example": INPUTS,
+        },
     )
 
     def _fault_of(self, name: str, original: Mapping[str, Any]) -> str | None:
@@ -139,7 +146,8 @@ class RunResponseSchema(ma.Schema):
     """What the AWF API tells of a launch; it knows no queue, so whatever is launched runs."""
 
     execution_id = fields.String(
-        required=True, metadata={"description": "Name of the execution: workflow, date and time"}
+        required=True,
+        metadata={**NAME.schema(), "description": "Name of the execution: workflow, date, time"},
     )
     status = fields.String(required=True, validate=validate.OneOf(["running"]))
     started_at = fields.String(
@@ -208,7 +216,7 @@ def describe_workflow(args: dict[str, Any], reference: str) -> Any:
 @blueprint.arguments(DefinitionArgsSchema, location="query")
 @blueprint.response(200, description="The text, as it was uploaded")
 @blueprint.errors(404, 409, 501, *UPSTREAM)
-@blueprint.doc(responses={"200": _TEXT, "304": _UNCHANGED})
+@blueprint.doc(responses={"200": _TEXT})
 @permission(Permission.WORKFLOWS_READ)
 def get_definition(args: dict[str, Any], reference: str) -> Response:
     """Return the definition of a workflow, exactly as it was uploaded or as its file holds it."""
@@ -242,9 +250,7 @@ def list_versions(args: dict[str, Any], reference: str) -> Any:
 @blueprint.arguments(LaunchArgsSchema, location="query")
 @blueprint.arguments(LaunchHeadersSchema, location="headers")
 @blueprint.arguments(RunRequestSchema, required=False)
-@blueprint.response(
-    201, description="Launched; `Location` names the execution", headers=LAUNCHED_HEADERS
-)
+@answers_launched(blueprint, "Launched; `Location` names the execution", ExecutionSchema)
 @blueprint.errors(400, 404, 409, 413, 415, 422, *UPSTREAM)
 @cost(launches=True)
 @permission(Permission.EXECUTIONS_RUN)

@@ -5,6 +5,7 @@ from app.resources._dialect import Dialect, Document
 from app.resources.wattle import workers, workflows
 from app.resources.wattle.errors import WattleErrors
 from app.resources.wattle.links import LINKS
+from app.resources.wattle.names import PLACES
 
 DIALECT = Dialect(
     name="wattle",
@@ -19,5 +20,6 @@ DIALECT = Dialect(
         "`message` and `timestamp`, or `success`, `error` and `timestamp`.",
         security_schemes=security_schemes(),
         links=LINKS,
+        places=PLACES,
     ),
 )

@@ -40,6 +40,7 @@ LINKS: Final[tuple[Link, ...]] = (
             f"post {_WORKER}/start",
             f"post {_WORKER}/stop",
             f"post {_WORKER}/restart",
+            f"delete {_WORKER}",
         ],
     ),
 )  # fmt: skip

@@ -22,7 +22,7 @@ from app.resources.wattle.entities import (
     workflow_entity,
 )
 from app.resources.wattle.envelope import Blueprint, answer, enveloped, shown
-from app.resources.wattle.names import NameField
+from app.resources.wattle.names import WORKER_NAME, WORKFLOW_NAME, NameField
 
 blueprint = Blueprint(
     "workflows", __name__, url_prefix="/workflows", description="Graphs of workers"
@@ -30,12 +30,27 @@ blueprint = Blueprint(
 
 _BASE: Final = {"PYTHONUNBUFFERED": "1"}
 """Variables of every worker that its own win over: lines are seen when Python prints them."""
+_EXAMPLE: Final[Mapping[str, Any]] = {
+    "name": WORKFLOW_NAME.example,
+    "workers": [
+        {
+            "name": WORKER_NAME.example,
+            "command": "cp /etc/hostname host.txt",
+            "outputs": {"host": "host.txt"},
+        },
+        {
+            "name": "show",
+            "command": "cat host.txt",
+            "inputs": {"source": f"{WORKER_NAME.example}/host"},
+        },
+    ],
+}
 
 
 class WorkerArgsSchema(ArgumentsSchema):
     """A worker that is to be made."""
 
-    name = NameField(required=True)
+    name = NameField(WORKER_NAME, required=True)
     workflow_name = fields.String(
         allow_none=True, metadata={"description": "The name of the workflow, if it is given"}
     )
@@ -68,7 +83,7 @@ class WorkerArgsSchema(ArgumentsSchema):
 class WorkflowArgsSchema(ArgumentsSchema):
     """A workflow that is to be made."""
 
-    name = NameField(required=True)
+    name = NameField(WORKFLOW_NAME, required=True)
     working_dir = fields.String(allow_none=True)
     workers = fields.List(fields.Nested(WorkerArgsSchema), required=True)
 
@@ -102,7 +117,7 @@ def list_workflows() -> Response:
 
 
 @blueprint.route("", methods=["POST"])
-@blueprint.arguments(WorkflowArgsSchema)
+@blueprint.arguments(WorkflowArgsSchema, example=_EXAMPLE)
 @blueprint.response(201, _sentence("WorkflowCreated"))
 @blueprint.errors(400, 409, 413, 415, 422, 501, 503)
 @cost(5)

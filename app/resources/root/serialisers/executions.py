@@ -13,7 +13,8 @@ from app.execution_names import start_of
 from app.resources._api import Timestamp, iso
 from app.resources._context import services
 from app.resources._serialiser import Serialiser
-from app.resources.root.forms import Form
+from app.resources.root.examples import INPUTS, WORKFLOW
+from app.resources.root.forms import ID, NAME, Form
 from app.resources.root.serialisers.tasks import TaskSchema, task_json
 from app.resources.root.statuses import AWF_STATUSES, state_field, status_field, status_word
 
@@ -21,15 +22,20 @@ from app.resources.root.statuses import AWF_STATUSES, state_field, status_field,
 class ExecutionSummarySchema(ma.Schema):
     """An execution, as lists show it."""
 
-    id = fields.String(required=True)
+    id = fields.String(required=True, metadata=ID.schema())
     execution_id = fields.String(
         required=True,
         attribute="awf_name",
-        metadata={"description": "Its name: workflow, date and time; finds the execution, too"},
+        metadata={
+            **NAME.schema(),
+            "description": "Its name: workflow, date and time; finds the execution, too",
+        },
     )
     status = status_field()
     state = state_field()
-    workflow = fields.String(attribute="workflow_id", metadata={"description": "Its id"})
+    workflow = fields.String(
+        attribute="workflow_id", metadata={"description": "Its id", "example": WORKFLOW}
+    )
     workflow_name = fields.String()
     workflow_version = fields.Integer(
         allow_none=True,
@@ -67,7 +73,7 @@ class ExecutionSummarySchema(ma.Schema):
 class ExecutionSchema(ExecutionSummarySchema):
     """An execution."""
 
-    inputs = fields.Dict(required=True)
+    inputs = fields.Dict(required=True, metadata={"example": INPUTS})
     outputs = fields.Dict(required=True)
     tasks = fields.List(fields.Nested(TaskSchema), required=True)
 
@@ -75,7 +81,9 @@ class ExecutionSchema(ExecutionSummarySchema):
 class ExecutionStatusSchema(ExecutionSchema):
     """An execution, as clients of the AWF API know it: asked for by its name."""
 
-    id = fields.String(required=True, metadata={"description": "The same as `execution_id`"})
+    id = fields.String(
+        required=True, metadata={**NAME.schema(), "description": "The same as `execution_id`"}
+    )
     status = status_field(AWF_STATUSES)
     started_at = fields.String(
         required=True,

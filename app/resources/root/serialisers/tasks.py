@@ -7,8 +7,10 @@ from operator import attrgetter
 import marshmallow as ma
 from marshmallow import fields
 
+from app.domain import TaskStatus
 from app.resources._api import Timestamp
 from app.resources._serialiser import Serialiser
+from app.resources.root.examples import TASK
 
 
 class WaitingSchema(ma.Schema):
@@ -33,13 +35,15 @@ class WaitingSchema(ma.Schema):
 class TaskSchema(ma.Schema):
     """One task of an execution."""
 
-    name = fields.String(required=True)
+    name = fields.String(required=True, metadata={"example": TASK})
     title = fields.String(
         required=True,
         allow_none=True,
         metadata={"description": "Name for people, where that is another one"},
     )
-    status = fields.String(required=True)
+    status = fields.String(
+        required=True, validate=ma.validate.OneOf([str(status) for status in TaskStatus])
+    )
     started_at = Timestamp(allow_none=True, metadata={"type": "string", "format": "date-time"})
     finished_at = Timestamp(allow_none=True, metadata={"type": "string", "format": "date-time"})
     exit_code = fields.Integer(allow_none=True)
