@@ -46,11 +46,16 @@ class Operation:
         )()  # fmt: skip
 
 
-def each_operation(schema: Any) -> pytest.MarkDecorator:
-    """Make a test for each operation of a schema, which it gets as ``operation``."""
-    feedback = functools.cache(
+def feedback_of(schema: Any) -> Callable[[], FeedbackSources]:
+    """Return what makes what cases of one schema share, once."""
+    return functools.cache(
         lambda: FeedbackSources(constants_value_source=make_constants_value_source(schema))
     )
+
+
+def each_operation(schema: Any) -> pytest.MarkDecorator:
+    """Make a test for each operation of a schema, which it gets as ``operation``."""
+    feedback = feedback_of(schema)
     found = [Operation(each.ok(), feedback) for each in schema.get_all_operations()]
     assert found
     return pytest.mark.parametrize("operation", found, ids=str)
