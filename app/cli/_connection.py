@@ -384,7 +384,7 @@ class Connection(WSGIHandler):  # type: ignore[misc]
             self.server.hangups.hold(self.socket.fileno(), self._hang_up)
         try:
             self.result = self.application(self.environ, self.start_response)
-            self._pieces = iter(() if self.command == "HEAD" else self.result)
+            self._pieces = iter(self.result)
             self.process_result()
         finally:
             # What came over a WebSocket is no request.
@@ -497,6 +497,8 @@ class Connection(WSGIHandler):  # type: ignore[misc]
         """Send what the application yields; the head at once, even if that is nothing yet."""
         for data in self._pieces:
             if not isinstance(data, Idle):
+                if self.command == "HEAD":
+                    break  # it is told what the head is, and no more
                 self.write(data)
             elif data.seconds < LEAST_SECONDS:
                 data.wait()

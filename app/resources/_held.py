@@ -18,7 +18,7 @@ Steps = Generator[Idle, None, V]
 PARKS = "slipway.parks"
 """Where the WSGI environment tells that the server takes ``Idle`` among the pieces of a body."""
 
-_GET = {"REQUEST_METHOD": "GET"}
+_HELD = ("GET", "HEAD")
 
 
 OnEnd = Callable[[int | None, int], None]
@@ -52,7 +52,7 @@ def answered(steps: Steps[V], answer: Callable[[V], Response]) -> Response:
         steps: Comes to the result.
         answer: Makes the answer of it; there may be no request context.
     """
-    if PARKS not in request.environ or request.method == "HEAD":
+    if PARKS not in request.environ or request.method not in _HELD:
         return answer(outcome(steps))
     try:
         first = next(steps)
@@ -91,7 +91,7 @@ class Later(Response, Generic[V]):
 
     def __call__(self, environ: dict[str, Any], start_response: Any) -> Iterator[Any]:
         """Answer a request (PEP 3333): the head is given with the first piece of the body."""
-        body = self._body(start_response)
+        body = self._body({"REQUEST_METHOD": environ["REQUEST_METHOD"]}, start_response)
         if self.on_end is None:
             return body
         return _measured(body, self._ended)
@@ -100,7 +100,7 @@ class Later(Response, Generic[V]):
         if self.on_end is not None:
             self.on_end(self._made_status, size)
 
-    def _body(self, start_response: Any) -> Iterator[Any]:
+    def _body(self, request: dict[str, Any], start_response: Any) -> Iterator[Any]:
         with closing(self._steps):
             yield self._first
             made = self._answer((yield from self._steps))
@@ -110,4 +110,4 @@ class Later(Response, Generic[V]):
             if name.lower() not in known:
                 made.headers.add(name, value)
         with closing(made):
-            yield from made(_GET, start_response)
+            yield from made(request, start_response)

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import re
 import time
-from collections.abc import Collection, Sequence
+from collections.abc import Collection, Generator, Sequence
 from contextlib import suppress
 from datetime import timedelta
 
@@ -14,6 +14,7 @@ from app.errors import NotFound, Purged
 from app.execution_names import ID_PATTERN, is_name
 from app.services.access import Access, is_theirs
 from app.services.adoption import AdoptionService
+from app.services.idle import Idle
 from app.services.places import Places
 from app.services.reads import ExecutionReads
 from app.store.changes import Changes
@@ -165,7 +166,7 @@ class ExecutionService:
         timeout_seconds: float,
         *,
         until_end: bool = False,
-    ) -> Execution:
+    ) -> Generator[Idle, None, Execution]:
         """Get an execution once its status changed, has become final, or the time is over.
 
         Args:
@@ -174,29 +175,34 @@ class ExecutionService:
             timeout_seconds: The time.
             until_end: Only a final status ends the wait.
 
+        Yields:
+            ``Idle`` until there is an answer, which is what the generator returns.
+
         Raises:
             NotFound: There is no such execution for this user.
             NotAuthenticated: The credential ceased to hold while the request waited.
             LimitExceeded: Too many wait already.
         """
         deadline = time.monotonic() + timeout_seconds
-        first = self.get(execution_id, identity)
-        if timeout_seconds <= 0 or first.status.final:
-            return first
-        with (
-            self._places.place(identity, "wait"),
-            self._changes.subscribe(first.id) as subscription,
-        ):
+        execution = self.get(execution_id, identity)
+        if timeout_seconds <= 0 or execution.status.final:
+            return execution
+        id_, before = execution.id, execution.status
+        with self._places.place(identity, "wait"), self._changes.subscribe(id_) as subscription:
             # Again, since only from the subscription on nothing is missed.
-            execution, watch = self._reads.get(first.id), self._access.watch(identity)
-            while not execution.status.final and (until_end or execution.status is first.status):
+            execution, watch = self._reads.get(id_), self._access.watch(identity)
+            while not execution.status.final and (until_end or execution.status is before):
                 left = deadline - time.monotonic()
                 if left <= 0 or self._changes.closing:
-                    return self._reads.get(first.id)
-                subscription.wait(min(left, watch.seconds_left()))
+                    return self._reads.get(id_)
+                del execution  # all who wait must not hold a copy each
+                yield (idle := Idle(subscription, min(left, watch.seconds_left())))
+                if idle.is_over:
+                    deadline = 0.0
+                subscription.has_changed()
                 if watch.check():
-                    self.get(first.id, watch.identity)
-                execution = self._reads.latest(first.id)
+                    self.get(id_, watch.identity)
+                execution = self._reads.latest(id_)
             return execution
 
     def is_stale(self, execution: ExecutionSummary) -> bool:

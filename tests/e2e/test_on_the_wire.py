@@ -12,8 +12,9 @@ from urllib.parse import urlsplit
 
 import pytest
 from kit.client import Client
-from kit.following import Relay
-from kit.patience import PATIENCE_SECONDS
+from kit.following import Relay, vanish
+from kit.patience import PATIENCE_SECONDS, await_that
+from kit.service import WAITING, metric
 
 SSE, NDJSON, TEXT, JSON = (
     "text/event-stream", "application/x-ndjson", "text/plain", "application/json",
@@ -37,21 +38,21 @@ class Wire:
         assert place.hostname
         assert place.port
         self.host = place.netloc
-        self._socket = socket.create_connection((place.hostname, place.port), PATIENCE_SECONDS)
-        self._answers: BinaryIO = self._socket.makefile("rb")
+        self.connection = socket.create_connection((place.hostname, place.port), PATIENCE_SECONDS)
+        self._answers: BinaryIO = self.connection.makefile("rb")
 
     def __enter__(self) -> Wire:
         return self
 
     def __exit__(self, *_: object) -> None:
         self._answers.close()
-        self._socket.close()
+        self.connection.close()
 
     def send(self, line: str, *fields: str, last: bool = False) -> None:
         head = [f"{line} HTTP/1.1", f"Host: {self.host}", *fields, "", ""]
-        self._socket.sendall("\r\n".join(head).encode())
+        self.connection.sendall("\r\n".join(head).encode())
         if last:
-            self._socket.shutdown(socket.SHUT_WR)
+            self.connection.shutdown(socket.SHUT_WR)
 
     def status(self) -> tuple[int, dict[str, str]]:
         """Read the head of an answer, which must begin here."""
@@ -149,6 +150,45 @@ class TestHalfClosed:
             wire.send(f"GET {relay.path}/logs?from=100&timeout=1m", last=True)
             status, body = wire.answer()
         assert (status, json.loads(body)["logs"]) == (200, [])
+
+    @pytest.mark.parametrize("query", ["?wait=1m", "?wait=1m&until=end"])
+    def test_who_waits_for_a_change_is_answered_with_what_there_is(
+        self, client: Client, relay: Relay, query: str
+    ) -> None:
+        with Wire(client.url) as wire:
+            wire.send(f"GET {relay.path}{query}", last=True)
+            status, body = wire.answer()
+            assert (status, json.loads(body)["state"]) == (200, "RUNNING")
+            assert wire.rest() == b""
+
+    @pytest.mark.parametrize("rest", ["?wait=1m", "/logs?from=100&timeout=1m"])
+    def test_who_waits_for_a_head_alone_is_answered(
+        self, client: Client, relay: Relay, rest: str
+    ) -> None:
+        with Wire(client.url) as wire:
+            wire.send(f"HEAD {relay.path}{rest}", last=True)
+            status, head = wire.status()
+            assert status == 200
+            assert int(head["content-length"]) > 0
+            assert wire.rest() == b""
+
+    def test_a_tag_counts_when_the_wait_is_over(self, client: Client, relay: Relay) -> None:
+        with Wire(client.url) as wire:
+            wire.send(f"HEAD {relay.path}")
+            tag = wire.status()[1]["etag"]
+            wire.send(f"GET {relay.path}?wait=1m", f"If-None-Match: {tag}", last=True)
+            assert wire.status()[0] == 304
+
+    @pytest.mark.parametrize("method", ["GET", "HEAD"])
+    @pytest.mark.parametrize("rest", ["?wait=5m", "/logs?from=100&timeout=5m"])
+    def test_who_is_gone_holds_no_place(
+        self, client: Client, relay: Relay, method: str, rest: str
+    ) -> None:
+        with Wire(client.url) as wire:
+            wire.send(f"{method} {relay.path}{rest}")
+            await_that(lambda: metric(client, WAITING) == 1, "it waits")
+            vanish(wire.connection)
+        await_that(lambda: metric(client, WAITING) == 0, "it has ended")
 
     def test_a_stream_tells_what_there_is(self, client: Client, relay: Relay) -> None:
         relay.write(3, "told")

@@ -64,7 +64,7 @@ def by_page(services: Any, id_: str, levels: Level) -> None:
 
 
 def by_wait(services: Any, id_: str, _levels: Level) -> None:
-    execution = services.executions.wait(id_, ADA, PATIENCE_SECONDS)
+    execution = outcome(services.executions.wait(id_, ADA, PATIENCE_SECONDS))
     assert execution.status is ExecutionStatus.RUNNING
     assert services.executions.tasks_of(execution)
 

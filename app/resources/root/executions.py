@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass
+from functools import partial
 from typing import Any, Final
 
 import marshmallow as ma
@@ -35,9 +36,10 @@ from app.resources._api import (
 from app.resources._arguments import ArgumentsSchema, EndArgsSchema
 from app.resources._audit import act_as
 from app.resources._auth import caller
-from app.resources._conditional import tag_of
+from app.resources._conditional import Conditions, not_modified, tag_of
 from app.resources._context import services
 from app.resources._flask import Ready
+from app.resources._held import answered
 from app.resources._limits import cost, waits_by
 from app.resources._permissions import permission
 from app.resources._repeated import Repeated
@@ -58,6 +60,8 @@ from app.resources.root.statuses import (
     WordsField,
     states_of,
 )
+from app.services.bundle import Services
+from app.services.executions import ExecutionService
 from app.settings.schema import Duration
 
 blueprint = Blueprint("executions", __name__, description="What was launched")
@@ -192,12 +196,13 @@ def get_execution(args: dict[str, Any], execution_id: str) -> Any:
     if args["wait"] > longest:
         fault = FieldError("wait", f"must be at most {longest:g} seconds")
         raise InvalidRequest("The wait is too long.", fields=(fault,))
-    execution = services().executions.wait(
+    steps = services().executions.wait(
         execution_id, caller(), args["wait"], until_end=args["until"] == _END
     )
-    written = _written(execution, form_of(execution_id))
-    headers = {"ETag": written.tag}
-    return Ready(written.document, content_type="application/json", headers=headers)
+    answer = partial(
+        _answer, form=form_of(execution_id), bundle=services(), conditions=Conditions.of_request()
+    )
+    return answered(steps, answer)
 
 
 @blueprint.route(
@@ -299,7 +304,9 @@ def _written_list(found: Sequence[ExecutionSummary], page: Page, total: int) -> 
     kept = _lists.get(key)
     if kept is not None and kept.found is found and kept.stale == stale:
         return kept
-    listed = [summary_json(execution) for execution in found]
+    listed = [
+        summary_json(execution, stale=old) for execution, old in zip(found, stale, strict=True)
+    ]
     rest = {"total": total, "next": next_page(page, total)}
     tag = tag_of(write_json([{**each, "as_of": None} for each in listed]), write_json(rest))
     written = _WrittenList(found, stale, write_json({"executions": listed, **rest}), tag)
@@ -307,18 +314,29 @@ def _written_list(found: Sequence[ExecutionSummary], page: Page, total: int) -> 
     return written
 
 
-def _written(execution: Execution, form: Form) -> _Written:
+def _answer(
+    execution: Execution, form: Form, bundle: Services, conditions: Conditions | None
+) -> Response:
+    """Answer with an execution; there may be no request any more."""
+    written = _written(execution, form, bundle.executions)
+    headers = {"ETag": written.tag, "Cache-Control": "private, no-cache"}
+    if conditions is not None and not conditions.holds(written.tag):
+        return not_modified(Response(headers=headers))
+    return Ready(written.document, content_type="application/json", headers=headers)
+
+
+def _written(execution: Execution, form: Form, service: ExecutionService) -> _Written:
     """Return an execution as JSON, written once for all who get the same.
 
     What is read again once it changed is another object, and a change of a task is one of its
     execution; the rest of what is written depends on the time.
     """
-    stale = services().executions.is_stale(execution)
+    stale = service.is_stale(execution)
     kept = _kept.get((execution.id, form))
     if kept is not None and kept.execution is execution and kept.stale is stale:
         return kept
-    tasks = services().executions.tasks_of(execution)
-    told = execution_json(execution, tasks, form)
+    tasks = service.tasks_of(execution)
+    told = execution_json(execution, tasks, stale=stale, form=form)
     tag = tag_of(form.value, write_json({**told, "as_of": None}))
     written = _Written(execution, stale, write_json(told), tag)
     _kept.put((execution.id, form), written)

@@ -73,7 +73,8 @@ def launched(execution: Execution, form: Form = Form.BY_ID) -> Response:
     if not wanted:
         return applied(empty(201, {"Location": address}), representation=False)
     known = services().executions.get(execution.id, caller())
-    body = write_json(execution_json(known, services().executions.tasks_of(known), form))
+    tasks, stale = services().executions.tasks_of(known), services().executions.is_stale(known)
+    body = write_json(execution_json(known, tasks, stale=stale, form=form))
     headers = {"Location": address, "Content-Location": address}
     response = Response(body, 201, headers, content_type="application/json")
     return applied(response, representation=True)

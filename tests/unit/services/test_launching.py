@@ -28,6 +28,7 @@ from app.errors import (
     UpstreamRefused,
     UpstreamUnreachable,
 )
+from app.services.idle import outcome
 from app.services.inputs import InputChecker
 from app.services.launching import LaunchService
 from app.services.workflows import WorkflowService
@@ -72,7 +73,7 @@ def ended(service, execution):
     """Wait for the end of an execution."""
     deadline = time.monotonic() + PATIENCE_SECONDS
     while True:
-        current = service.services.executions.wait(execution.id, ADA, 5.0)
+        current = outcome(service.services.executions.wait(execution.id, ADA, 5.0))
         if current.status.final:
             return current
         assert time.monotonic() < deadline

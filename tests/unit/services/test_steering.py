@@ -20,6 +20,7 @@ from app.domain import (
     TaskStatus,
 )
 from app.errors import CapabilityMissing, Conflict, NotAllowed, NotFound, UpstreamError
+from app.services.idle import outcome
 from app.store.execution_rows import now
 from app.store.schema import executions as table
 
@@ -222,7 +223,7 @@ class TestWait:
         result = []
         thread = threading.Thread(
             target=lambda: result.append(
-                service.services.executions.wait(execution.id, ADA, seconds)
+                outcome(service.services.executions.wait(execution.id, ADA, seconds))
             )
         )
         thread.start()
@@ -249,10 +250,11 @@ class TestWait:
 
     def test_what_has_ended_is_told_at_once(self, pausing, execution):
         show(pausing, execution, ExecutionStatus.FAILED)
-        assert pausing.services.executions.wait(execution.id, ADA, LONG).status == "FAILED"
+        assert outcome(pausing.services.executions.wait(execution.id, ADA, LONG)).status == "FAILED"
 
     def test_when_the_time_is_over_it_is_told_as_it_is(self, pausing, execution):
-        assert pausing.services.executions.wait(execution.id, ADA, 0.05).status == "PENDING"
+        steps = pausing.services.executions.wait(execution.id, ADA, 0.05)
+        assert outcome(steps).status == "PENDING"
 
     def test_a_process_that_stops_answers_at_once(self, pausing, execution):
         thread, result = self.wait(pausing, execution, 600.0)

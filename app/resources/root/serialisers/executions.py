@@ -11,7 +11,6 @@ from marshmallow import fields
 from app.domain import Execution, ExecutionSummary, Task, Tombstone
 from app.execution_names import start_of
 from app.resources._api import Timestamp, iso
-from app.resources._context import services
 from app.resources._serialiser import Serialiser
 from app.resources.root.examples import INPUTS, WORKFLOW
 from app.resources.root.forms import ID, NAME, Form
@@ -111,23 +110,21 @@ def _state(execution: ExecutionSummary) -> str:
     return str(execution.status)
 
 
-def _is_stale(execution: ExecutionSummary) -> bool:
-    return services().executions.is_stale(execution)
-
-
 _EVENT = {"id", "execution_id", "status", "state", "progress", "error", "as_of"}
 
-summary_json = Serialiser(ExecutionSummarySchema, status=_status, state=_state, stale=_is_stale)
-_awf_json = Serialiser(
-    ExecutionStatusSchema,
-    only=set(ExecutionSummarySchema().dump_fields),
-    id=_name,
-    status=_awf_status,
-    state=_state,
-    stale=_is_stale,
-    started_at=_start,
-)
-_SUMMARIES = {Form.BY_ID: summary_json, Form.AWF: _awf_json}
+_SUMMARY = ExecutionSummarySchema().dump_fields.keys() - {"stale"}
+
+_SUMMARIES = {
+    Form.BY_ID: Serialiser(ExecutionSummarySchema, only=_SUMMARY, status=_status, state=_state),
+    Form.AWF: Serialiser(
+        ExecutionStatusSchema,
+        only=_SUMMARY,
+        id=_name,
+        status=_awf_status,
+        state=_state,
+        started_at=_start,
+    ),
+}
 
 _EVENTS = {
     Form.BY_ID: Serialiser(ExecutionSummarySchema, only=_EVENT, status=_status, state=_state),
@@ -144,6 +141,19 @@ event_json = Serialiser(
     state=_state,
 )
 """Writes how an execution stands, as events of all executions carry it: with what it runs."""
+
+
+def summary_json(
+    execution: ExecutionSummary, *, stale: bool, form: Form = Form.BY_ID
+) -> dict[str, Any]:
+    """Write an execution without its tasks.
+
+    Args:
+        execution: The execution.
+        stale: Its orchestrator has been silent for longer than it should.
+        form: What it is called, and how its state.
+    """
+    return {**_SUMMARIES[form](execution), "stale": stale}
 
 
 def status_json(execution: ExecutionSummary, form: Form = Form.BY_ID) -> dict[str, Any]:
@@ -163,11 +173,11 @@ def purged_json(tombstone: Tombstone) -> dict[str, Any]:
 
 
 def execution_json(
-    execution: Execution, tasks: Sequence[Task], form: Form = Form.BY_ID
+    execution: Execution, tasks: Sequence[Task], *, stale: bool, form: Form = Form.BY_ID
 ) -> dict[str, Any]:
-    """Write an execution with its tasks."""
+    """Write an execution with its tasks; see :func:`summary_json`."""
     return {
-        **_SUMMARIES[form](execution),
+        **summary_json(execution, stale=stale, form=form),
         "inputs": execution.inputs,
         "outputs": execution.outputs,
         "tasks": [task_json(task) for task in tasks],
