@@ -329,6 +329,39 @@ class Taken(Conflict):
     """Another thing has the id, or the name."""
 
 
+class OfferedElsewhere(Taken):
+    """What another orchestrator offers has the id; with two of them it would name neither.
+
+    Args:
+        workflow_id: The id.
+        orchestrator: Name of that orchestrator; None where it is not known.
+        owner: Username of who owns the workflow there; empty for the operators of the service, None
+            where it is not known.
+        is_own: That is who wants the id.
+    """
+
+    def __init__(
+        self,
+        workflow_id: str,
+        orchestrator: str | None = None,
+        owner: str | None = None,
+        *,
+        is_own: bool = False,
+    ) -> None:
+        where = (
+            "Another orchestrator" if orchestrator is None else f"The orchestrator '{orchestrator}'"
+        )
+        whose = {None: "", "": " of the operators of the service"}.get(owner, f" of '{owner}'")
+        if is_own:
+            text = (
+                f"offers your workflow '{workflow_id}' already: remove it there, or use another id."
+            )
+        else:
+            text = f"offers a workflow '{workflow_id}'{whose} already: use another id."
+        super().__init__(f"{where} {text}")
+        self.workflow_id = workflow_id
+
+
 class KeyOfPurged(Conflict):
     """What was launched with an idempotency key was purged, and the key is never used again."""
 

@@ -3,9 +3,11 @@
 from __future__ import annotations
 
 from collections.abc import Callable
+from contextlib import nullcontext
 from dataclasses import replace as changed
 from typing import Final
 
+from app.clients.offers import Offers
 from app.domain import DefinitionSource, DefinitionText, DefinitionVersion, Role
 from app.engine.compiled import Compiled
 from app.engine.folder import DefinitionFolder, FaultyFile
@@ -18,6 +20,9 @@ from app.store.uploads import Quota, Upload, UploadedDefinitions
 
 _SUMMARY = ("id", "name", "description", "digest", "asks", "spaced", "kept_by")
 
+
+TYPE: Final = "engine"
+"""Of these definitions, among those of all orchestrators."""
 
 OPERATORS: Final = ""
 """Owner of what is in the folder."""
@@ -35,11 +40,18 @@ class Catalogue:
         uploads: The uploaded definitions.
         folder: The folder; never written to.
         quota_of: How much a user of some roles may upload.
+        offers: What other orchestrators offer.
     """
 
     def __init__(
-        self, uploads: UploadedDefinitions, folder: DefinitionFolder, quota_of: QuotaOf
+        self,
+        uploads: UploadedDefinitions,
+        folder: DefinitionFolder,
+        quota_of: QuotaOf,
+        *,
+        offers: Offers | None = None,
     ) -> None:
+        self._offers = offers or Offers()
         self._uploads = uploads
         self._folder = folder
         self._quota_of = quota_of
@@ -60,6 +72,11 @@ class Catalogue:
         if found is None:
             raise NotFound(f"There is no workflow '{workflow_id}'.")
         return found
+
+    def owner_of(self, workflow_id: str) -> str | None:
+        """Return who owns a definition, ``OPERATORS`` for a file; None if there is none."""
+        found = self._find(workflow_id)
+        return None if found is None else found.owner or OPERATORS
 
     def search(self, reference: str) -> list[Compiled]:
         """Find definitions by id, or else by name, in one look at the folder at most."""
@@ -106,6 +123,7 @@ class Catalogue:
 
         Raises:
             Taken: One is, and it is not to be replaced.
+            OfferedElsewhere: Another orchestrator offers one of its id.
             NotOwner: It is of somebody else, or in a file, which is of the operators.
             Conflict: There are too many, or the user has uploaded too many or too much.
         """
@@ -115,10 +133,12 @@ class Catalogue:
         if before is not None and before.owner is None and not may_edit(OPERATORS):
             raise NotOwner(compiled.id, OPERATORS)
         upload = changed(as_upload(compiled, username), owner=owner)
-        kept = self._uploads.put(
-            upload, document, self._quota_of(roles), replace=replace, along=along,
-            may_edit=may_edit,
-        )  # fmt: skip
+        claim = self._offers.claimed(TYPE, compiled.id, username)
+        with claim if before is None else nullcontext():
+            kept = self._uploads.put(
+                upload, document, self._quota_of(roles), replace=replace, along=along,
+                may_edit=may_edit,
+            )  # fmt: skip
         return _compiled(kept), before is None
 
     def text(self, workflow_id: str, number: int | None) -> DefinitionText:

@@ -13,6 +13,7 @@ from pathlib import Path
 import structlog
 
 from app.caching import SharedReads
+from app.clients.offers import Offers
 from app.clients.orchestrator import Capability, Context, Keeping, Orchestrator
 from app.cores import find_cores, machine_memory
 from app.domain import (
@@ -36,7 +37,7 @@ from app.domain import (
 from app.engine import definition as definitions
 from app.engine import programs
 from app.engine.carrying import carry_over, hold_back
-from app.engine.catalogue import Catalogue
+from app.engine.catalogue import TYPE, Catalogue
 from app.engine.compiled import Compiled, Compiler, Faulty, make_compiler
 from app.engine.ending import end_all
 from app.engine.folder import DefinitionFolder
@@ -159,11 +160,14 @@ class EngineOrchestrator(Orchestrator):
         compiler = make_compiler(context.database)
         folder = settings.workflows_dir.absolute()
         files = WorkflowFiles(context.database, str(folder), partial(_mark, settings.data_dir))
+        offers = Offers.among(context.shared)
         catalogue = Catalogue(
             UploadedDefinitions(context.database, engine.max_versions),
             DefinitionFolder(folder, compiler, files),
             partial(_quota, Allowances(settings)),
+            offers=offers,
         )
+        offers.add(TYPE, name, catalogue.owner_of)
         return cls(
             name,
             catalogue,

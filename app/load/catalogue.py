@@ -4,10 +4,12 @@ from __future__ import annotations
 
 import json
 from collections.abc import Callable, Mapping
+from contextlib import nullcontext
 from dataclasses import dataclass
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Final
 
 from app.caching import SharedReads
+from app.clients.offers import Offers
 from app.domain import (
     JSON,
     DefinitionSource,
@@ -31,6 +33,9 @@ from app.store.owners import MayEdit
 if TYPE_CHECKING:
     from app.load.parsing import Parser
 
+TYPE: Final = "load"
+"""Of these definitions, among those of all orchestrators."""
+
 AllowanceOf = Callable[[Identity], Allowance]
 
 
@@ -53,11 +58,18 @@ class LoadCatalogue:
         database: The store.
         allowance_of: What somebody may ask for.
         most_versions: How many versions of each are kept.
+        offers: What other orchestrators offer.
     """
 
     def __init__(
-        self, database: Database, allowance_of: AllowanceOf, most_versions: int = 20
+        self,
+        database: Database,
+        allowance_of: AllowanceOf,
+        most_versions: int = 20,
+        *,
+        offers: Offers | None = None,
     ) -> None:
+        self._offers = offers or Offers()
         self._submitted = LoadDefinitions(database, most_versions)
         self._snapshots = DefinitionSnapshots(database)
         self._allowance_of = allowance_of
@@ -80,6 +92,11 @@ class LoadCatalogue:
         if found is None:
             raise NotFound(f"There is no workflow '{workflow_id}'.")
         return found
+
+    def owner_of(self, workflow_id: str) -> str | None:
+        """Return who owns what is offered under an id; None if nothing is."""
+        found = self._submitted.get(workflow_id)
+        return None if found is None else found.owner
 
     def search(self, reference: str) -> list[SubmittedDefinition]:
         """Find what is offered under an id, or else under a name."""
@@ -141,6 +158,7 @@ class LoadCatalogue:
         Raises:
             InvalidDefinition: With all of its faults.
             Taken: There is one of its id, and it is not to be replaced.
+            OfferedElsewhere: Another orchestrator offers one of its id.
             NotOwner: There is one of somebody else.
             LimitExceeded: Too many definitions of this user wait to be checked.
         """
@@ -161,10 +179,11 @@ class LoadCatalogue:
             found.id, normal(found.name), found.description, digest_of(document), len(text),
             identity.username, now(),
         )  # fmt: skip
-        kept = self._submitted.put(
-            submitted, text, allowance.definitions, allowance.definition_bytes,
-            source=written, may_edit=may_edit,
-        )  # fmt: skip
+        with self._offers.claimed(TYPE, found.id, identity.username) if new else nullcontext():
+            kept = self._submitted.put(
+                submitted, text, allowance.definitions, allowance.definition_bytes,
+                source=written, may_edit=may_edit,
+            )  # fmt: skip
         return kept, new
 
     def _parse(self, source: str | Mapping[str, JSON], owner: str) -> Definition:

@@ -9,6 +9,7 @@ from datetime import datetime
 from functools import partial
 from typing import Any, Final
 
+from app.clients.offers import Offers
 from app.clients.orchestrator import Capability, Context, Keeping, Orchestrator
 from app.clock import Instant
 from app.domain import (
@@ -44,7 +45,7 @@ from app.errors import (
     NodesMissing,
 )
 from app.load import judging, planning
-from app.load.catalogue import LoadCatalogue
+from app.load.catalogue import TYPE, LoadCatalogue
 from app.load.conducting import Facts, Look, Outcome
 from app.load.definition import Definition, all_steps
 from app.load.limits import check_scale, longest_us
@@ -112,7 +113,9 @@ class LoadOrchestrator(Orchestrator):
         del options  # there are none
         allowance_of = partial(_allowance_of, Allowances(context.settings))
         most_versions = context.settings.engine.max_versions
-        catalogue = LoadCatalogue(context.database, allowance_of, most_versions)
+        offers = Offers.among(context.shared)
+        catalogue = LoadCatalogue(context.database, allowance_of, most_versions, offers=offers)
+        offers.add(TYPE, name, catalogue.owner_of)
         return cls(name, catalogue, context)
 
     # Workflows.

@@ -346,7 +346,7 @@ class StandingService:
     def _upload(self, taker: Uploader, new: NewStandingWorkflow, identity: Identity) -> None:
         along = adding(new, task_ids([task.name for task in new.tasks]))
         if not new.tasks:  # there is no such definition
-            self._standing.add(along)
+            self._standing.add(new.workflow_id, along)
             return
         document = self._document(new.workflow_id, new.name, new.tasks, new.owner)
         source = DefinitionSource(document, _JSON)

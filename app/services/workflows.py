@@ -190,18 +190,31 @@ class WorkflowService:
             InvalidDefinition: With every fault of the definition.
             NotOwner: It would take the place of somebody else's, and the user is no operator.
             Conflict: There is one with this id already, or the id is another one.
+            OfferedElsewhere: What it is valid for does not have this id, but another orchestrator.
         """
         require(identity, Permission.WORKFLOWS_WRITE)
         refused: InvalidDefinition | None = None
-        for taker in self._uploaders():
+        for taker in self._takers(replace, identity):
             try:
                 return taker.upload(document, replace, identity, may_edit=editor(identity))
             except InvalidDefinition as exc:  # another launcher may give what this one does not
                 refused = refused or exc
         raise refused or CapabilityMissing("No configured orchestrator takes uploads.")
 
-    def remove(self, reference: str, identity: Identity) -> None:
+    def _takers(self, replace: str | None, identity: Identity) -> list[Uploader]:
+        """Return who takes definitions; who offers what one is to replace is asked first."""
+        takers = [o for o in self._orchestrators.values() if Capability.UPLOAD in o.capabilities]
+        if replace is not None:
+            takers.sort(key=lambda taker: not taker.look_up(replace, identity))
+        return [uploader(taker) for taker in takers]
+
+    def remove(self, reference: str, identity: Identity, orchestrator: str | None = None) -> None:
         """Remove a definition; what runs goes on.
+
+        Args:
+            reference: Its id or its name.
+            identity: The user.
+            orchestrator: Where to look only.
 
         Raises:
             NotAllowed: The user lacks the permission.
@@ -210,8 +223,8 @@ class WorkflowService:
             CapabilityMissing: It is not an uploaded definition.
         """
         require(identity, Permission.WORKFLOWS_WRITE)
-        orchestrator, found = self.look_up(reference, identity)
-        uploader(orchestrator).remove(found.id, may_edit=editor(identity))
+        behind, found = self.look_up(reference, identity, orchestrator)
+        uploader(behind).remove(found.id, may_edit=editor(identity))
 
     def definition(
         self,

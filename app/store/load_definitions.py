@@ -18,6 +18,7 @@ from app.store.names import fitted
 from app.store.owners import MayEdit, editable_owner
 from app.store.schema import load_definitions
 from app.store.versions import DefinitionVersions
+from app.store.workflow_ids import require_none_of_the_engine
 
 KIND: Final = "load"
 """Of these definitions, among those whose versions are kept."""
@@ -118,6 +119,7 @@ class LoadDefinitions:
             It, as it is kept.
 
         Raises:
+            OfferedElsewhere: The engine has a workflow of this id.
             NotOwner: There is one of somebody else.
         """
         written = source or DefinitionSource(text, "application/json")
@@ -130,6 +132,8 @@ class LoadDefinitions:
         def work(connection: Connection) -> SubmittedDefinition:
             take_lock(connection, Lock.UPLOAD)
             owner = _owner(connection, new.workflow_id, may_edit)
+            if owner is None:
+                require_none_of_the_engine(connection, new.workflow_id)
             by = kept.submitted_by, kept.submitted_at
             number, _ = self.versions.add(
                 connection, new.workflow_id, written, by, self._most_versions

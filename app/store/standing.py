@@ -21,8 +21,10 @@ from app.errors import NameTaken, TaskOpen
 from app.store.database import Database
 from app.store.execution_rows import FINAL, now
 from app.store.execution_views import SUMMARY
+from app.store.locks import Lock, take_lock
 from app.store.schema import executions, standing_tasks, standing_workflows, tasks
 from app.store.task_rows import TASK_FIELDS
+from app.store.workflow_ids import require_none_of_virtual_users
 
 Along = Callable[[Connection], None]
 """What is written in the same transaction as something else; twice is as good as once."""
@@ -90,13 +92,20 @@ class StandingWorkflows:
         with self._database.read() as connection:
             return [_task(row) for row in connection.execute(_TASKS, values)]
 
-    def add(self, along: Along) -> None:
+    def add(self, workflow_id: str, along: Along) -> None:
         """Write down what :func:`adding` made, without a definition.
 
         Raises:
             NameTaken: There is, or was, one of this name.
+            OfferedElsewhere: There is a definition of virtual users with this id.
         """
-        self._database.write(along, idempotent=True)
+
+        def work(connection: Connection) -> None:
+            take_lock(connection, Lock.UPLOAD)
+            require_none_of_virtual_users(connection, workflow_id)
+            along(connection)
+
+        self._database.write(work, idempotent=True)
 
     def is_taken(self, name: str) -> bool:
         """Return whether a name can not be given any more."""

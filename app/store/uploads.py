@@ -18,6 +18,7 @@ from app.store.owners import MayEdit, editable_owner
 from app.store.schema import uploaded_definitions
 from app.store.standing import Along, forget
 from app.store.versions import DefinitionVersions
+from app.store.workflow_ids import require_none_of_virtual_users
 
 MAX_UPLOADS: Final = 1000
 """Most uploaded definitions of all users together; each list shows them all."""
@@ -135,6 +136,7 @@ class UploadedDefinitions:
 
         Raises:
             Taken: There is one, and it is not to be replaced.
+            OfferedElsewhere: There is one of virtual users.
             NotOwner: There is one of somebody else.
             Conflict: There are too many, or its uploader has too many or too much; or the one that
                 it is to replace belongs to a workflow that stands.
@@ -147,7 +149,9 @@ class UploadedDefinitions:
             along(connection)
             row = connection.execute(_ONE, {"of_workflow": upload.workflow_id}).first()
             before = None if row is None else _upload(row)
-            if before is not None:
+            if before is None:
+                require_none_of_virtual_users(connection, upload.workflow_id)
+            else:
                 if not replace and before == upload:
                     return before  # the answer to the first attempt was lost
                 _require_replaceable(before, upload, replace=replace, may_edit=may_edit)

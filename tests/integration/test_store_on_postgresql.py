@@ -32,6 +32,7 @@ _MODULES = (
     "test_slaves", "test_purging",
 )  # fmt: skip
 _FIXTURES = {
+    "submitted",
     "changes",
     "users",
     "log",

@@ -314,12 +314,13 @@ def replace_workflow(reference: str) -> Any:
 
 
 @blueprint.route("/workflows/<string:reference>", methods=["DELETE"])
+@blueprint.arguments(OrchestratorArgsSchema, location="query")
 @blueprint.response(204)
 @blueprint.errors(404, 409, 501, *UPSTREAM)
 @permission(Permission.WORKFLOWS_WRITE)
-def remove_workflow(reference: str) -> Response:
+def remove_workflow(args: dict[str, Any], reference: str) -> Response:
     """Remove a definition; executions of it go on."""
-    services().workflows.remove(reference, caller())
+    services().workflows.remove(reference, caller(), args.get("orchestrator"))
     return empty(204)
 
 

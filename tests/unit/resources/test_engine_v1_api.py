@@ -181,3 +181,53 @@ def test_an_execution_is_known_by_each_of_its_ids_and_others_are_not(tmp_path: P
         refused(client.delete(f"{API}/workflows/{name}"), 404, "not_found")
     assert client.delete(f"{API}/workflows/test").json["success"] is True
     service.close()
+
+
+class TestIdsOfOthers:
+    """A definition that is good for the engine, too, goes there through the root API."""
+
+    STEPS = "steps:\n- {id: s1, type: http, config: {url: 'http://127.0.0.1:1/'}}\n"
+
+    def upload(self, service: Service, name: str, by: str) -> TestResponse:
+        headers = {**basic(by, PASSWORDS[by]), "Content-Type": "application/yaml"}
+        return service.client.post("/workflows", data=f"id: {name}\n{self.STEPS}", headers=headers)
+
+    def submit(self, service: Service, name: str, by: str) -> TestResponse:
+        headers = basic(by, PASSWORDS[by])
+        body = {"yaml": f"id: {name}\nname: {name}\n{self.STEPS}"}
+        return service.client.post(f"{API}/workflows", json=body, headers=headers)
+
+    @pytest.mark.parametrize(("by", "whose"), [("dev", "your workflow"), ("root", "of 'dev'")])
+    def test_an_id_of_the_engine_is_not_taken(self, guarded: Service, by: str, whose: str) -> None:
+        name = f"engines-{by}"
+        assert self.upload(guarded, name, "dev").status_code == 201
+        message = refused(self.submit(guarded, name, by), 409, "conflict")
+        assert "'local'" in message
+        assert whose in message
+        headers = basic("ada", PASSWORDS["ada"])
+        described = guarded.client.get(f"/workflows/{name}", headers=headers)
+        assert (described.status_code, described.json["orchestrator"]) == (200, "local")
+
+    @pytest.mark.parametrize("by", ["dev", "root"])
+    def test_nor_does_the_engine_take_one_that_was_submitted(
+        self, guarded: Service, by: str
+    ) -> None:
+        name = f"submitted-{by}"
+        refused(self.submit(guarded, name, "dev"), 500, "submission_failed")  # there is no slave
+        answer = self.upload(guarded, name, by)
+        assert answer.status_code == 409
+        assert "'load'" in answer.json["detail"]
+        headers = basic("ada", PASSWORDS["ada"])
+        described = guarded.client.get(f"/workflows/{name}", headers=headers)
+        assert (described.status_code, described.json["orchestrator"]) == (200, "load")
+        removal = f"/workflows/{name}?orchestrator=load"
+        dev = basic("dev", PASSWORDS["dev"])
+        assert guarded.client.delete(removal, headers=dev).status_code == 204
+
+    def test_what_the_engine_runs_is_no_workflow_of_this_api(self, guarded: Service) -> None:
+        assert self.upload(guarded, "run-there", "dev").status_code == 201
+        dev = basic("dev", PASSWORDS["dev"])
+        assert guarded.client.post("/workflows/run-there", headers=dev).status_code == 201
+        for method in ("GET", "DELETE"):
+            answer = guarded.client.open(f"{API}/workflows/run-there", method=method, headers=dev)
+            refused(answer, 404, "not_found")

@@ -540,3 +540,19 @@ def test_launches_by_others_are_executions_of_their_own(guarded: Service) -> Non
     assert current() == "dev"
     assert client.post("/workflows/common", headers=user("ops")).status_code == 201
     assert current() == "ops"
+
+
+@pytest.mark.parametrize("workers", [[], ["w"]], ids=["without-workers", "with-one"])
+def test_an_id_of_virtual_users_is_left_to_them(guarded: Service, workers: list[str]) -> None:
+    """Names of this API are its own, so another id is made of one."""
+    name = f"load-{len(workers)}"
+    step = {"id": "s1", "type": "http", "config": {"url": "http://127.0.0.1:1/"}}
+    definition = {"id": name, "name": name, "steps": [step]}
+    guarded.client.post("/api/v1/workflows", json={"workflow": definition}, headers=user("root"))
+    body = make(name, *map(worker, workers))
+    data(guarded.client.post("/api/workflows", json=body, headers=user("dev")), 201)
+    listed = guarded.client.get("/workflows", headers=user("ada")).json["workflows"]
+    offering = {w["id"]: w["orchestrator"] for w in listed if w["name"] == name}
+    assert offering.pop(name) == "load"
+    assert list(offering.values()) == ["local"] * len(workers)
+    assert data(guarded.client.get(f"/api/workflows/{name}", headers=user("dev")))["name"] == name

@@ -1,12 +1,18 @@
+import json
 from dataclasses import replace
 
 import pytest
-from sqlalchemy import event
+from sqlalchemy import event, update
 from store_kit import let_through
 
-from app.errors import Conflict
+from app.domain import NewStandingWorkflow
+from app.errors import Conflict, OfferedElsewhere
 from app.store import uploads as module
+from app.store.definitions import digest_of
 from app.store.execution_rows import now
+from app.store.load_definitions import LoadDefinitions, SubmittedDefinition
+from app.store.schema import uploaded_definitions
+from app.store.standing import StandingWorkflows, adding
 from app.store.uploads import Quota, Upload, UploadedDefinitions
 
 ROOM = Quota(100, 10**6)
@@ -138,3 +144,73 @@ def test_of_several_that_are_new_at_the_same_moment_one_is(uploads, database):
     stored = [each[number] for number in let_through(8, try_it, Conflict)]
     assert list(uploads.all()) == stored
     assert len(stored) == 1
+
+
+class TestIdsOfVirtualUsers:
+    """One id is that of one workflow, whichever table has it."""
+
+    @pytest.fixture
+    def submitted(self, database):
+        return LoadDefinitions(database)
+
+    def submit(self, submitted, workflow_id="w", username="dev", text="{}"):
+        new = SubmittedDefinition(
+            workflow_id, workflow_id, "", digest_of(json.loads(text)), 2, username, now()
+        )
+        return submitted.put(new, text, 100, 10**6)
+
+    @pytest.mark.parametrize("username", ["dev", "ada"])
+    def test_what_one_has_the_other_does_not_take(self, uploads, submitted, username):
+        put(uploads, made("a"))
+        self.submit(submitted, "b")
+        with pytest.raises(OfferedElsewhere, match="offers a workflow 'a' already"):
+            self.submit(submitted, "a", username)
+        with pytest.raises(OfferedElsewhere, match="offers a workflow 'b' already"):
+            put(uploads, made("b", username))
+        assert [each.workflow_id for each in submitted.all()] == ["b"]
+        assert [each.workflow_id for each in uploads.all()] == ["a"]
+        assert submitted.versions.all("a") == uploads.versions.all("b") == []
+
+    def test_what_is_removed_leaves_its_id_to_all(self, uploads, submitted):
+        put(uploads, made())
+        uploads.remove("w")
+        self.submit(submitted, username="ada")
+        submitted.remove("w")
+        put(uploads, made())
+        assert uploads.get("w").owner == "dev"
+
+    def test_of_both_at_the_same_moment_one_is(self, uploads, submitted, database):
+        def try_it(number):
+            if number % 2:
+                put(UploadedDefinitions(database), made(), replace=False)
+            else:
+                self.submit(LoadDefinitions(database))
+
+        let_through(8, try_it, Conflict)
+        assert len(uploads.all()) + len(submitted.all()) == 1
+
+    def test_where_both_have_an_id_from_before_each_replaces_its_own(
+        self, uploads, submitted, database
+    ):
+        put(uploads, made("other"))
+        self.submit(submitted)
+        renamed = update(uploaded_definitions).values(workflow_id="w")
+        database.write(lambda connection: connection.execute(renamed))
+        put(uploads, made(), "newer")
+        self.submit(submitted, text='{"a": 1}')
+        assert uploads.text("w") == "newer"
+        assert submitted.get("w").version == 2
+
+    def test_nor_that_of_a_workflow_that_stands_without_a_definition(
+        self, uploads, submitted, database
+    ):
+        standing = StandingWorkflows(database)
+        standing.add("s", adding(NewStandingWorkflow("S", "s", "engine", "dev", "", ()), ()))
+        with pytest.raises(OfferedElsewhere):
+            self.submit(submitted, "s", "ada")
+        self.submit(submitted, "t", "ada")
+        with pytest.raises(OfferedElsewhere):
+            standing.add("t", adding(NewStandingWorkflow("T", "t", "engine", "dev", "", ()), ()))
+        assert standing.find("T") is None
+        uploads.remove("s")  # and the workflow that stands with it
+        self.submit(submitted, "s", "ada")
