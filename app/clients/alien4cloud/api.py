@@ -58,6 +58,11 @@ class Alien4CloudApi:
         """For how long the server has answered every call of this process."""
         return self._session.up_seconds
 
+    @property
+    def under_way(self) -> int:
+        """Number of requests that wait for their answers, of all that share the session."""
+        return self._session.under_way
+
     def applications(self) -> list[Application]:
         """Find the applications that expose workflows, all pages of them.
 

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import re
 import time
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
 from functools import partial
@@ -15,7 +15,7 @@ import structlog
 from app.caching import UpstreamReads
 from app.clients.alien4cloud.api import Alien4CloudApi, if_known
 from app.clients.alien4cloud.model import Application, Environment
-from app.clients.alien4cloud.refresh import Refresher
+from app.clients.alien4cloud.refresh import Question, Refresher
 from app.domain import Identity, Workflow
 from app.errors import NotFound, UpstreamError, UpstreamUnreachable
 
@@ -78,7 +78,8 @@ class Catalogue:
         api: The calls.
         ttl_seconds: How long they are kept.
         clock: Seconds that never run backwards.
-        refreshed: Whether they are asked for again in the background while somebody lists them.
+        refresh_per_second: Most questions per second with which they are asked for again in the
+            background while somebody lists them; 0 asks for nothing.
     """
 
     def __init__(
@@ -88,7 +89,7 @@ class Catalogue:
         ttl_seconds: float,
         clock: Callable[[], float] = time.monotonic,
         *,
-        refreshed: bool = False,
+        refresh_per_second: float = 0.0,
     ) -> None:
         self._orchestrator = orchestrator
         self._api = api
@@ -100,7 +101,12 @@ class Catalogue:
             ttl_seconds, clock=clock
         )
         self._refresher = Refresher(
-            orchestrator, self.refresh, ttl_seconds if refreshed else 0.0, clock=clock
+            orchestrator,
+            self.refresh,
+            ttl_seconds if refresh_per_second else 0.0,
+            most_per_second=refresh_per_second or 1.0,
+            others=lambda own: api.under_way - own,
+            clock=clock,
         )
 
     def workflows(self, identity: Identity) -> list[Workflow]:
@@ -188,11 +194,11 @@ class Catalogue:
         found = self._api.environments(application.id)
         return tuple(e for e in found if e.runnable and e.application == application.id)
 
-    def refresh(self) -> Iterator[int]:
-        """Ask for everything again, one thing after the other.
+    def refresh(self) -> list[Question]:
+        """Ask for the applications again.
 
-        Yields:
-            How many questions there are, after each.
+        Returns:
+            What asks for the environments of each.
 
         Raises:
             UpstreamUnreachable: Alien4Cloud is away.
@@ -200,17 +206,24 @@ class Catalogue:
         read = self._applications.renew(_ALL, self._load_applications)
         if read.stale:
             raise UpstreamUnreachable("The applications cannot be read.")
-        number = len(read.value.by_id) + 1
-        yield number
-        for application in read.value.by_id.values():
-            load = partial(self._load_environments, application)
+        return [partial(self._renew, application) for application in read.value.by_id.values()]
+
+    def _renew(self, application: Application) -> None:
+        away: list[UpstreamUnreachable] = []
+
+        def load() -> tuple[Environment, ...]:
             try:
-                self._environments.renew(application.id, load)
-            except UpstreamUnreachable:
+                return self._load_environments(application)
+            except UpstreamUnreachable as exc:
+                away.append(exc)
                 raise
-            except UpstreamError as exc:
-                self._note_unknown(application, exc)
-            yield number
+
+        try:
+            self._environments.renew(application.id, load)
+        except UpstreamError as exc:
+            self._note_unknown(application, exc)
+        if away:  # then it is so for all that follow
+            raise away[0]
 
     def expire(self, age_seconds: float) -> None:
         """Have everything asked for again that is older than a moment."""

@@ -8,8 +8,10 @@ from app.clients._pace import PollOptions
 from app.settings.schema import (
     Duration,
     Flag,
+    Range,
     ServerUrl,
     Text,
+    WholeNumber,
     section,
     setting,
 )
@@ -36,6 +38,12 @@ class Alien4CloudOptions:
         Duration(load_default="1m", at_least=0),
         "How long the list of workflows, and what they take, is kept. Who may see them is asked "
         "for at each launch, and what is kept refuses no inputs.",
+    )
+    refresh_per_second: int = setting(
+        WholeNumber(load_default=200, validate=Range(min=1)),
+        "Most questions per second with which each web process reads the list again while somebody "
+        "asks for it: one for each application in `cache_ttl`. Where that is not enough, or the "
+        "server is too slow, the list gets older than `cache_ttl`, and the log says so.",
     )
     grace: float = setting(
         Duration(load_default="1m", at_least=0),

@@ -67,7 +67,9 @@ class Alien4CloudOrchestrator(Orchestrator):
         self._clock = clock
         self._budget = Budget(options.poll.budget_per_second)
         polled = Alien4CloudApi(session, self._budget.take)
-        self._catalogue = Catalogue(name, self._api, options.cache_ttl, refreshed=True)
+        self._catalogue = Catalogue(
+            name, self._api, options.cache_ttl, refresh_per_second=options.refresh_per_second
+        )
         self._lookups = Lookups(name, self._catalogue)
         self._describer = Describer(self._catalogue, self._api, options.cache_ttl)
         self._launches = Launches(

@@ -123,6 +123,7 @@ class Alien4CloudSession:
         self._lock = threading.Lock()
         self._login = _Login(0, {})
         self._refused_until = 0.0
+        self._under_way: set[object] = set()
 
     @property
     def up_seconds(self) -> float:
@@ -132,6 +133,11 @@ class Alien4CloudSession:
         """
         up_since = self._up_since
         return 0.0 if up_since is None else self._clock() - up_since
+
+    @property
+    def under_way(self) -> int:
+        """Number of requests of this process that wait for their answers."""
+        return len(self._under_way)
 
     def get(self, *path: str, **params: str | int) -> JSON:
         """GET ``/rest/latest/<path>``; see :meth:`post`."""
@@ -161,11 +167,15 @@ class Alien4CloudSession:
 
     def _call(self, method: str, path: tuple[str, ...], *, once: bool = False, **body: Any) -> JSON:
         url = self._base + _ROOT + "/".join(_segment(part) for part in path)
+        me = object()
+        self._under_way.add(me)
         try:
             return self._data(self._logged_in(method, url, once, body))
         except (UpstreamUnreachable, UpstreamTimeout):
             self._up_since = None
             raise
+        finally:
+            self._under_way.discard(me)
 
     def _logged_in(
         self, method: str, url: str, once: bool, body: Mapping[str, Any]

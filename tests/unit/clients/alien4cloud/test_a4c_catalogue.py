@@ -5,6 +5,7 @@ from __future__ import annotations
 import threading
 
 import pytest
+import structlog
 from fakes.alien4cloud import Kind
 from fakes.alien4cloud.driver import ALICE, ManualClock
 from kit.patience import PATIENCE_SECONDS
@@ -251,7 +252,7 @@ class TestInTheBackground:
         """A catalogue that is refreshed by the test, a round at a time, on its clock."""
         monkeypatch.setattr(Refresher, "runs", True)
         session = Alien4CloudSession("The orchestrator 'hpc'", make_options(timeout="20s"))
-        catalogue = Catalogue("hpc", Alien4CloudApi(session), 60.0, seconds, refreshed=True)
+        catalogue = Catalogue("hpc", Alien4CloudApi(session), 60.0, seconds, refresh_per_second=200)
 
         def pause(length):
             pauses.append(length)
@@ -274,7 +275,7 @@ class TestInTheBackground:
         refreshed._refresher.go_round()
         assert server.requests["search_environments"] == before + 300
         assert seconds() - began <= 60.0
-        assert min(pauses) > 1 / 51
+        assert {round(pause, 6) for pause in pauses[1:-1]} == {48.0 / 300}
 
     def test_nobody_who_lists_asks_for_what_is_refreshed(self, server, refreshed, seconds, many):
         refreshed.workflows(ALICE)
@@ -286,13 +287,6 @@ class TestInTheBackground:
         assert not any(workflow.stale for workflow in found)
         assert server.requests["search_environments"] == 600
         assert server.requests.total() <= before + 1
-
-    def test_questions_come_no_faster_than_a_bound(self, server, refreshed, pauses, monkeypatch):
-        monkeypatch.setattr("app.clients.alien4cloud.refresh._MOST_PER_SECOND", 0.5)
-        for index in range(40):
-            server.application(f"app{index}", tags=WORKFLOWS).environment()
-        refreshed._refresher.go_round()
-        assert {round(pause, 6) for pause in pauses} == {2.0}
 
     def test_what_fails_is_stale_until_it_is_read_again(self, server, refreshed):
         for name in ("a", "b"):
@@ -348,7 +342,7 @@ def test_refreshing_begins_with_the_first_reader_and_ends_when_none_comes():
 
     def questions():
         rounds.append(now[0])
-        yield 1
+        return []
 
     refresher = Refresher("hpc", questions, 60.0, sleep=sleep, clock=lambda: now[0])
     run = refresher._run
@@ -371,3 +365,128 @@ def test_without_a_time_nothing_is_refreshed():
     refresher = Refresher("hpc", list, 0.0)
     refresher.want()
     assert not refresher.runs
+
+
+class TestRounds:
+    """On a clock that only pauses move; what is asked for takes as long as a test wants."""
+
+    @pytest.fixture
+    def pauses(self):
+        return []
+
+    @pytest.fixture
+    def make(self, seconds, pauses):
+        def make(questions, ttl=15.0, **more):
+            def pause(length):
+                pauses.append(length)
+                seconds.advance(length)
+
+            return Refresher("hpc", lambda: questions, ttl, sleep=pause, clock=seconds, **more)
+
+        return make
+
+    def test_questions_are_spread_over_the_time_of_an_answer(self, make, seconds):
+        asked = []
+        questions = [lambda: asked.append(seconds())] * 1500
+        began = seconds()
+        make(questions, most_per_second=200).go_round()
+        assert len(asked) == 1500
+        assert seconds() - began == pytest.approx(12.0)
+
+    def test_they_come_no_faster_than_a_bound(self, make, seconds, pauses):
+        began = seconds()
+        make([lambda: None] * 41, most_per_second=0.5).go_round()
+        assert {round(pause, 6) for pause in pauses[1:-1]} == {2.0}
+        assert seconds() - began == pytest.approx(80.0)
+
+    def test_a_round_that_takes_too_long_is_told_once_and_so_is_its_end(self, make):
+        questions = [lambda: None] * 41
+        refresher = make(questions, most_per_second=0.5)
+        with structlog.testing.capture_logs() as told:
+            refresher.go_round()
+            refresher.go_round()
+            del questions[5:]
+            refresher.go_round()
+            refresher.go_round()
+        assert [(line["log_level"], line["applications"]) for line in told] == [
+            ("warning", 41), ("info", 5),
+        ]  # fmt: skip
+        assert (told[0]["seconds"], told[0]["cache_ttl"]) == (80.0, 15.0)
+
+    @pytest.mark.parametrize(("others", "most"), [(0, 4), (3, 1), (100, 1)])
+    def test_a_few_are_under_way_and_those_of_others_take_their_places(self, make, others, most):
+        begun, go_on, lock = threading.Semaphore(0), threading.Semaphore(0), threading.Lock()
+        now, peak = [0], [0]
+
+        def question():
+            with lock:
+                now[0] += 1
+                peak[0] = max(peak[0], now[0])
+            begun.release()
+            go_on.acquire()
+            with lock:
+                now[0] -= 1
+
+        refresher = make([question] * 12, most_at_once=4, others=lambda _: others)
+        round_ = threading.Thread(target=refresher.go_round)
+        round_.start()
+        for _ in range(most):
+            assert begun.acquire(timeout=PATIENCE_SECONDS)
+        for _ in range(12):
+            go_on.release()
+        round_.join(PATIENCE_SECONDS)
+        assert not round_.is_alive()
+        assert peak[0] == most
+
+    def test_what_was_slow_is_not_made_up_for_in_a_burst(self, make, seconds, pauses):
+        def slow():
+            seconds.advance(100.0)
+
+        make([slow, *[lambda: None] * 20], most_at_once=1, most_per_second=2).go_round()
+        # The first is only answered when the second is to begin, or before; then a few follow.
+        assert sum(pause == 0 for pause in pauses[:-1]) <= 7
+
+    def test_a_failure_ends_the_round(self, make, pauses):
+        asked = []
+
+        def fail():
+            raise UpstreamUnreachable("away")
+
+        def ask():
+            asked.append(1)
+
+        make([ask, fail, *[ask] * 500], most_at_once=1).go_round()
+        assert len(asked) <= 2
+        assert pauses[-1] == 5.0
+
+
+def test_1500_applications_are_read_again_within_a_short_time(server, make_options, seconds):
+    """As many questions as there are applications, and none of them is ever shown as stale."""
+    for index in range(1500):
+        server.application(f"app{index}", tags=WORKFLOWS).environment()
+    session = Alien4CloudSession("The orchestrator 'hpc'", make_options(timeout="20s"))
+    catalogue = Catalogue("hpc", Alien4CloudApi(session), 15.0, seconds, refresh_per_second=200)
+    catalogue._refresher._sleep = seconds.advance
+    catalogue._refresher.want = lambda: None
+    catalogue.workflows(ALICE)
+    before, began = server.requests["search_environments"], seconds()
+    catalogue._refresher.go_round()
+    assert server.requests["search_environments"] == before + 1500
+    assert seconds() - began <= 15.0
+    found = catalogue.workflows(ALICE)
+    assert len(found) == 1500
+    assert not any(workflow.stale for workflow in found)
+    assert server.requests["search_environments"] == before + 1500, "all is fresh"
+
+
+def test_a_server_that_goes_away_within_a_round_is_not_asked_on(server, make_options, seconds):
+    for index in range(300):
+        server.application(f"app{index}", tags=WORKFLOWS).environment()
+    session = Alien4CloudSession("The orchestrator 'hpc'", make_options(timeout="20s"))
+    catalogue = Catalogue("hpc", Alien4CloudApi(session), 15.0, seconds, refresh_per_second=200)
+    catalogue._refresher.want = lambda: None
+    catalogue.workflows(ALICE)
+    questions = catalogue.refresh()
+    server.down()
+    with pytest.raises(UpstreamUnreachable):
+        questions[0]()
