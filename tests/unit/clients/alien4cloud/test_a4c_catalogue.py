@@ -490,3 +490,21 @@ def test_a_server_that_goes_away_within_a_round_is_not_asked_on(server, make_opt
     server.down()
     with pytest.raises(UpstreamUnreachable):
         questions[0]()
+
+
+def test_requests_that_wait_are_counted_for_all_who_share_the_session(
+    server, make_options, monkeypatch
+):
+    session = Alien4CloudSession("The orchestrator 'hpc'", make_options(timeout="20s"))
+    api, seen, send = Alien4CloudApi(session), [], session._send
+
+    def noting(*args):
+        seen.append(api.under_way)
+        return send(*args)
+
+    monkeypatch.setattr(session, "_send", noting)
+    session.get("auth", "status")
+    server.down()
+    with pytest.raises(UpstreamUnreachable):
+        session.get("auth", "status")
+    assert (seen, api.under_way) == ([1, 1], 0)
