@@ -44,7 +44,7 @@ def test_a_place_is_found_by_its_name_or_by_the_address_up_to_it():
 
 @given(st.from_regex(Duration().metadata["pattern"].replace(r"\Z", "$"), fullmatch=True))
 def test_what_documents_call_a_duration_is_read_as_one(text):
-    if sum(map(str.isdigit, text)) <= 12:  # so many are never more than what there is
+    if sum(map(str.isdigit, text)) <= 6:  # so many are never more than 292 years
         assert parse_duration(text) >= 0
 
 
