@@ -61,7 +61,7 @@ clean: ## remove what the targets made
 		(rm -rf .venv; echo 'The module venv is missing: apt-get install python3-venv'; exit 1)
 
 .venv/.installed: pyproject.toml constraints.txt | .venv/bin/pip
-	$(PIP) --editable .
+	$(PIP) --editable '.[server]'
 	@touch $@
 
 .venv/.installed-dev: .venv/.installed

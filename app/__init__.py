@@ -1,3 +1,5 @@
 """Slipway: a gateway from which people launch workflows on high-performance computers."""
 
-__version__ = "0.1.0"
+from slipway.version import __version__
+
+__all__ = ["__version__"]

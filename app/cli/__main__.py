@@ -1,4 +1,4 @@
-"""``python -m app.cli`` is ``slipway``."""
+"""``python -m app.cli`` is ``slipway`` with the service's own commands only."""
 
 from app.cli import main
 

@@ -16,7 +16,7 @@ _PREFIX = "SLIPWAY_"
 MASTER_KEY = "SLIPWAY_MASTER_KEY"
 _NOT_SETTINGS = frozenset(
     {MASTER_KEY, "SLIPWAY_CONFIG", "SLIPWAY_OUTPUT", "SLIPWAY_URL", "SLIPWAY_USER",
-     "SLIPWAY_PASSWORD"}
+     "SLIPWAY_PASSWORD", "SLIPWAY_TOKEN", "SLIPWAY_API_KEY", "SLIPWAY_PROFILE"}
 )  # fmt: skip
 # Kubernetes gives every container such variables of every service, by the service's name.
 _OF_A_SERVICE = re.compile(

@@ -1,0 +1,215 @@
+"""The groups of commands: what was typed is looked up in the table, and only that is imported."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+from importlib import import_module
+from importlib.util import find_spec
+from typing import Any
+
+import click
+
+from slipway.cli import service
+from slipway.cli.codes import MEANINGS, Failure
+from slipway.cli.options import Connection, before_command, behind_command
+from slipway.cli.table import GROUPS, INSTALL, TABLE, Entry, find, members
+
+_HELP = ("-h", "--help")
+_WIDTH = 16
+"""Of the column of names in the help: longer ones push their line."""
+
+
+class _Words(click.Group):
+    """A group whose commands stand in the table."""
+
+    def format_usage(self, ctx: click.Context, formatter: click.HelpFormatter) -> None:
+        formatter.write_usage(ctx.command_path, "COMMAND [ARGUMENTS]")
+
+    def resolve_command(
+        self, ctx: click.Context, args: list[str]
+    ) -> tuple[str | None, click.Command | None, list[str]]:
+        word, rest = args[0], args[1:]
+        command = self._command(ctx, word, rest)
+        if command is None:
+            raise _no_such(word, self.list_commands(ctx), ctx)
+        return word, command, rest
+
+    def get_command(self, ctx: click.Context, cmd_name: str) -> click.Command | None:
+        return self._command(ctx, cmd_name, [])
+
+    def _command(self, ctx: click.Context, word: str, rest: list[str]) -> click.Command | None:
+        raise NotImplementedError
+
+
+class Root(_Words):
+    """The command ``slipway`` itself."""
+
+    def list_commands(self, ctx: click.Context) -> list[str]:
+        return [entry.name for entry in shown()]
+
+    def format_help(self, ctx: click.Context, formatter: click.HelpFormatter) -> None:
+        formatter.write(root_help())
+
+    def _command(self, ctx: click.Context, word: str, rest: list[str]) -> click.Command | None:
+        entry = find(word)
+        if entry is not None and (entry.service or _is_local(entry, rest)):
+            return service.Handover(word)
+        followers = members(word)
+        if followers:
+            return _Pair(word, followers, entry)
+        if entry is not None and entry.local and service.installed() and not _is_there(entry):
+            return service.Handover(word)
+        return None if entry is None else load(entry)
+
+
+class _Pair(_Words):
+    """A first word that takes a second one; without, it is the list of what it is about."""
+
+    def __init__(self, word: str, followers: dict[str, Entry], alone: Entry | None) -> None:
+        super().__init__(word, params=behind_command(()), callback=_take_options)
+        self._followers = followers
+        self._alone = followers.get("list") or alone
+
+    def list_commands(self, ctx: click.Context) -> list[str]:
+        own = f"{self.name} "
+        return [word for word, entry in self._followers.items() if entry.name == own + word] or [
+            *self._followers
+        ]
+
+    def parse_args(self, ctx: click.Context, args: list[str]) -> list[str]:
+        option_first = not args or args[0].startswith("-")
+        if self._alone and option_first and not {*_HELP, *self._followers}.intersection(args):
+            args = ["", *args]
+        return super().parse_args(ctx, args)
+
+    def format_help(self, ctx: click.Context, formatter: click.HelpFormatter) -> None:
+        self.format_usage(ctx, formatter)
+        entries = {
+            self._followers[word].name: self._followers[word] for word in self.list_commands(ctx)
+        }
+        formatter.write("\n")
+        formatter.write_dl(
+            [(word, self._followers[word].summary) for word in self.list_commands(ctx)]
+        )
+        formatter.write("\nExamples:\n")
+        for entry in entries.values():
+            formatter.write(f"  {entry.examples[0]}\n")
+
+    def _command(self, ctx: click.Context, word: str, rest: list[str]) -> click.Command | None:
+        entry = self._followers.get(word) if word else self._alone
+        return None if entry is None else load(entry)
+
+
+def root() -> Root:
+    """Return the command ``slipway``."""
+    return Root(
+        "slipway", params=before_command(), callback=_take_options, invoke_without_command=True,
+        context_settings={"help_option_names": _HELP},
+    )  # fmt: skip
+
+
+def shown() -> list[Entry]:
+    """Return what the help lists: the commands of the service only where it is installed."""
+    installed = service.installed()
+    return [
+        entry
+        for entry in TABLE
+        if entry.shown and " " not in entry.name and (installed or not entry.service)
+    ]
+
+
+def load(entry: Entry) -> click.Command:
+    """Import a command.
+
+    Raises:
+        Failure: It is in the table only.
+    """
+    try:
+        command = getattr(import_module(entry.module), entry.attribute)
+    except ModuleNotFoundError as exc:
+        if exc.name != entry.module:
+            raise
+        raise Failure(f"This version of slipway has no command '{entry.name}' yet.") from None
+    assert isinstance(command, click.Command)  # noqa: S101  (a convention of this package)
+    return command
+
+
+def _is_there(entry: Entry) -> bool:
+    return find_spec(entry.module) is not None
+
+
+def root_help() -> str:
+    """Return the help of ``slipway`` itself: made by hand, so that it is there at once."""
+    entries = shown()
+    lines = [
+        "Usage: slipway [OPTIONS] COMMAND [ARGUMENTS]",
+        "",
+        "Launch workflows on high-performance computers, and watch them.",
+    ]
+    for group in GROUPS:
+        lines += ["", f"{group}:"]
+        lines += [
+            f"  {entry.name:<{_WIDTH}}  {entry.summary}"
+            for entry in entries
+            if entry.group == group
+        ]
+    if not service.installed():
+        lines.append(f"  To run a service here, too: {INSTALL}")
+    lines += ["", "Options, before or behind the command:", *_option_lines(before_command())]
+    codes = "; ".join(f"{code:d} {meaning}" for code, meaning in MEANINGS.items())
+    lines += ["", "Exit codes:", *_wrapped(codes)]
+    lines += [
+        "",
+        "First steps:",
+        "  slipway login https://slipway.example.org",
+        "  slipway run diamond -i n=3000000 -f",
+        "",
+        "'slipway COMMAND --help' explains a command.",
+    ]
+    return "\n".join(lines) + "\n"
+
+
+def _option_lines(params: Iterable[click.Parameter]) -> list[str]:
+    lines = []
+    for param in params:
+        assert isinstance(param, click.Option)  # noqa: S101  (there are no others)
+        names = ", ".join(name for name in param.opts if "_" not in name)
+        metavar = "" if param.is_flag else f" {param.metavar}"
+        lines.append(f"  {names + metavar:<28}  {param.help}")
+    return lines
+
+
+def _wrapped(text: str) -> list[str]:
+    lines, line = [], " "
+    for part in text.split("; "):
+        if len(line) + len(part) > 76:
+            lines.append(line)
+            line = " "
+        line += f" {part};"
+    return [*lines, line.rstrip(";")]
+
+
+def _take_options(**given: Any) -> None:
+    """Remember the options that stand before the command."""
+    ctx = click.get_current_context()
+    earlier = ctx.parent.obj if ctx.parent is not None else Connection()
+    ctx.obj = earlier.laid_over(given)
+    if ctx.parent is None and ctx.invoked_subcommand is None:
+        click.echo(root_help(), nl=False)
+
+
+def _is_local(entry: Entry, rest: list[str]) -> bool:
+    """Whether a word of both sides means that of the service here."""
+    if not entry.local or not service.installed():
+        return False
+    return (not rest and "" in entry.local) or any(
+        word.partition("=")[0] in entry.local for word in rest
+    )
+
+
+def _no_such(word: str, known: list[str], ctx: click.Context) -> click.UsageError:
+    from difflib import get_close_matches  # noqa: PLC0415  (it is needed for mistakes only)
+
+    near = get_close_matches(word, known, n=3, cutoff=0.6)
+    question = f" Did you mean {' or '.join(near)}?" if near else ""
+    return click.UsageError(f"There is no command '{word}'.{question}", ctx=ctx)

@@ -1,0 +1,317 @@
+"""Which service is meant, and who signs in: options, variables, kept profiles, ``~/.waas``.
+
+In this order; of variables those of Slipway come before those of the older command line, ``HW_*``.
+What is kept of a login is for the address that it was kept for, and is sent to no other.
+"""
+
+from __future__ import annotations
+
+import json
+import os
+from collections.abc import Mapping
+from dataclasses import dataclass, field, replace
+from pathlib import Path
+from typing import TYPE_CHECKING, Any, Final
+from urllib.parse import urlsplit
+
+from slipway.cli.codes import Failure
+
+if TYPE_CHECKING:
+    from slipway.cli.options import Connection
+
+DEFAULT_URL: Final = "http://127.0.0.1:8080"
+"""Where ``slipway serve`` listens unless told otherwise."""
+FIRST_PROFILE: Final = "default"
+_FILE: Final = "profiles.json"
+_WAAS: Final = ".waas"
+_MOST_BYTES: Final = 1 << 20
+"""Of a file with logins."""
+
+
+@dataclass(frozen=True, slots=True)
+class Login:
+    """How somebody signs in.
+
+    Attributes:
+        kind: ``none``, ``password``, ``token``, ``api_key`` or ``oidc``.
+        user: Their name; empty where it is not known.
+        secret: The password, token or key; None where it has to be asked for.
+        tokens: What belongs to ``oidc``: issuer, client, tokens and when they end.
+        source: Where it is from, as it is told to people, such as ``SLIPWAY_TOKEN``.
+    """
+
+    kind: str = "none"
+    user: str = ""
+    secret: str | None = field(default=None, repr=False)
+    tokens: Mapping[str, Any] = field(default_factory=dict, repr=False)
+    source: str = ""
+
+
+@dataclass(frozen=True, slots=True)
+class Profile:
+    """A login that is kept.
+
+    Attributes:
+        url: Address of the service that it is for.
+        ca: File with certificates that are trusted; empty for those of the system.
+    """
+
+    name: str
+    url: str
+    login: Login
+    ca: str = ""
+
+
+@dataclass(frozen=True, slots=True)
+class Target:
+    """The service that is meant, and how somebody signs in to it.
+
+    Attributes:
+        source: Where the address is from, as it is told to people.
+        profile: The profile that settles at least one of both.
+    """
+
+    url: str
+    source: str
+    login: Login
+    profile: Profile | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class Profiles:
+    """The profiles that are kept, and the name of the one that counts."""
+
+    current: str = FIRST_PROFILE
+    kept: Mapping[str, Profile] = field(default_factory=dict)
+
+
+def config_folder() -> Path:
+    """Return the folder of what the command line keeps; it may not be there yet."""
+    import platformdirs  # noqa: PLC0415  (most calls that variables settle do without)
+
+    return Path(platformdirs.user_config_dir("slipway"))
+
+
+def read_profiles(folder: Path | None = None) -> Profiles:
+    """Read the profiles that are kept.
+
+    Raises:
+        Failure: The file cannot be read, or is none of ours.
+    """
+    file = (folder or config_folder()) / _FILE
+    text = _read(file)
+    if text is None:
+        return Profiles()
+    try:
+        document = json.loads(text)
+        kept = {name: _profile(name, each) for name, each in document["profiles"].items()}
+        return Profiles(str(document["current"]), kept)
+    except (ValueError, KeyError, TypeError, AttributeError):
+        raise Failure(
+            f"{file} is no list of profiles.", hint="Move it away, and sign in again: slipway login"
+        ) from None
+
+
+def _profile(name: str, kept: Mapping[str, Any]) -> Profile:
+    login = Login(
+        kept.get("kind", "none"), kept.get("user", ""), kept.get("secret"), kept.get("tokens", {}),
+        f"profile {name}",
+    )  # fmt: skip
+    return Profile(name, kept["url"], login, kept.get("ca", ""))
+
+
+def profile_document(profile: Profile) -> dict[str, Any]:
+    """Return what is kept of a profile, as JSON can have it."""
+    login = profile.login
+    kept: dict[str, Any] = {"url": profile.url, "kind": login.kind}
+    optional = {
+        "user": login.user, "secret": login.secret, "tokens": dict(login.tokens), "ca": profile.ca,
+    }  # fmt: skip
+    return kept | {key: value for key, value in optional.items() if value}
+
+
+def resolve(asked: Connection, environ: Mapping[str, str] | None = None) -> Target:
+    """Return the service that is meant, and the login.
+
+    Args:
+        asked: The options of the command line.
+        environ: Variables; those of the process unless given.
+
+    Raises:
+        Failure: The options contradict each other, or name a profile that there is not.
+    """
+    variables = os.environ if environ is None else environ
+    by_option = _login_of_options(asked, variables)
+    if asked.profile is not None:
+        profile = _named(asked.profile, "--profile")
+        return _with_profile(profile, asked, by_option)
+    address = _address(asked, variables)
+    login = by_option or _login_of_variables(variables)
+    if address and login:
+        return Target(*address, login)
+    return _with_kept(address, login, variables)
+
+
+def _with_profile(profile: Profile, asked: Connection, login: Login | None) -> Target:
+    """Return what a profile that was asked for settles: all but what options say."""
+    if asked.url is None:
+        return Target(profile.url, f"profile {profile.name}", login or profile.login, profile)
+    url = checked_url(asked.url, "--url")
+    if login is None and not same_service(url, profile.url):
+        raise Failure(
+            f"Profile {profile.name} is for {profile.url}, and not for {url}.",
+            hint="Leave out --url or --profile.",
+        )
+    return Target(url, "--url", login or profile.login, profile)
+
+
+def _with_kept(
+    address: tuple[str, str] | None, login: Login | None, variables: Mapping[str, str]
+) -> Target:
+    """Fill in from the profiles and ``~/.waas`` what options and variables leave open."""
+    profile = _chosen(address[0] if address else None, variables.get("SLIPWAY_PROFILE"))
+    if profile is None:
+        profile = _waas()
+        if profile and address and not same_service(address[0], profile.url):
+            profile = None
+    if profile is None:
+        url, source = address or (DEFAULT_URL, "the default")
+        return Target(url, source, login or Login())
+    url, source = address or (profile.url, profile.login.source)
+    return Target(url, source, login or profile.login, profile)
+
+
+def _chosen(url: str | None, name: str | None) -> Profile | None:
+    """Return the profile that counts; for an address, one that is for it."""
+    if name:
+        profile = _named(name, "SLIPWAY_PROFILE")
+        return profile if url is None or same_service(url, profile.url) else None
+    profiles = read_profiles()
+    current = profiles.kept.get(profiles.current)
+    if url is None:
+        return current
+    others = [current] if current else []
+    others += profiles.kept.values()
+    return next((each for each in others if same_service(url, each.url)), None)
+
+
+def _named(name: str, source: str) -> Profile:
+    kept = read_profiles().kept
+    if name not in kept:
+        known = ", ".join(kept) or "none"
+        raise Failure(
+            f"There is no profile '{name}' ({source}); there are: {known}.",
+            hint=f"slipway login URL --profile {name}",
+        )
+    return kept[name]
+
+
+def _address(asked: Connection, variables: Mapping[str, str]) -> tuple[str, str] | None:
+    """Return the address that options or variables say, and which of them."""
+    if asked.url is not None:
+        return checked_url(asked.url, "--url"), "--url"
+    for name in ("SLIPWAY_URL", "HW_API_URL"):
+        if variables.get(name):
+            return checked_url(variables[name], name), name
+    return None
+
+
+def _login_of_options(asked: Connection, variables: Mapping[str, str]) -> Login | None:
+    if asked.user is not None and asked.token is not None:
+        raise Failure("Give either -u or -t, not both.")
+    if asked.token is not None:
+        return Login("token", secret=asked.token, source="-t")
+    if asked.user is None:
+        return None
+    login = _with_password(asked.user, "-u")
+    if login.secret is None and variables.get("SLIPWAY_PASSWORD"):
+        return replace(login, secret=variables["SLIPWAY_PASSWORD"])
+    return login
+
+
+def _login_of_variables(variables: Mapping[str, str]) -> Login | None:
+    """Return the login of the variables, the more exact ones first."""
+    if token := variables.get("SLIPWAY_TOKEN"):
+        return Login("token", secret=token, source="SLIPWAY_TOKEN")
+    if key := variables.get("SLIPWAY_API_KEY"):
+        return Login("api_key", secret=key, source="SLIPWAY_API_KEY")
+    if user := variables.get("SLIPWAY_USER"):
+        return Login("password", user, variables.get("SLIPWAY_PASSWORD"), source="SLIPWAY_USER")
+    if token := variables.get("HW_ACCESS_TOKEN"):
+        return Login("token", secret=token, source="HW_ACCESS_TOKEN")
+    if user := variables.get("HW_USER"):
+        return _with_password(user, "HW_USER")
+    return None
+
+
+def _with_password(text: str, source: str) -> Login:
+    user, colon, password = text.partition(":")
+    if not user:
+        raise Failure(f"{source} has to be USER or USER:PASSWORD.")
+    return Login("password", user, password if colon else None, source=source)
+
+
+def _waas() -> Profile | None:
+    """Return what ``~/.waas`` holds, the file of the command line of before; None without it."""
+    text = _read(Path.home() / _WAAS)
+    if text is None:
+        return None
+    import yaml  # noqa: PLC0415  (few people have that file)
+
+    try:
+        document = yaml.safe_load(text) or {}
+        url = document.get("api_url") or DEFAULT_URL
+        token, user = document.get("access_token"), document.get("user")
+    except (yaml.YAMLError, AttributeError):
+        raise Failure("~/.waas is no YAML with api_url, user and access_token.") from None
+    source = "~/.waas"
+    login = Login(source=source)
+    if token:
+        login = Login("token", secret=str(token), source=source)
+    elif user:
+        login = _with_password(str(user), source)
+    return Profile(source, checked_url(str(url), source), login)
+
+
+def _read(file: Path) -> str | None:
+    """Return the text of a file; None where there is none."""
+    try:
+        with file.open(encoding="utf-8") as stream:
+            return stream.read(_MOST_BYTES)
+    except (FileNotFoundError, NotADirectoryError):
+        return None
+    except (OSError, UnicodeDecodeError) as exc:
+        reason = exc.strerror if isinstance(exc, OSError) else "it is no text"
+        raise Failure(f"{file} cannot be read: {reason}.") from None
+
+
+def checked_url(text: str, source: str) -> str:
+    """Return the address of a service, without a slash at its end.
+
+    Raises:
+        Failure: It is none, or holds a login, which everybody would see.
+    """
+    try:
+        parts = urlsplit(text.strip())
+        good = parts.scheme in ("http", "https") and bool(parts.hostname) and parts.port != 0
+    except ValueError:
+        good = False
+    if not good:
+        raise Failure(
+            f"{source}: '{text}' is no address of a service.",
+            hint="It looks like https://slipway.example.org",
+        )
+    if parts.username is not None or parts.query or parts.fragment:
+        raise Failure(f"{source}: the address has to be without a user, '?' and '#'.")
+    return f"{parts.scheme}://{parts.netloc}{parts.path}".rstrip("/")
+
+
+def same_service(one: str, other: str) -> bool:
+    """Whether two addresses are those of the same service."""
+    return _parts(one) == _parts(other)
+
+
+def _parts(url: str) -> tuple[str, str | None, int | None, str]:
+    parts = urlsplit(url)
+    port = parts.port or {"http": 80, "https": 443}.get(parts.scheme)
+    return parts.scheme, parts.hostname, port, parts.path.rstrip("/")

@@ -1,0 +1,159 @@
+"""What a command gets: the service, standard output and error, and somebody to ask."""
+
+from __future__ import annotations
+
+import getpass
+import os
+import sys
+from functools import cached_property
+from importlib import import_module
+from types import TracebackType
+from typing import TYPE_CHECKING, Any, Self
+
+from slipway.cli import profiles
+from slipway.cli.codes import Failure
+from slipway.cli.options import Connection
+from slipway.cli.output import Output
+
+if TYPE_CHECKING:
+    from slipway.cli.profiles import Login, Target
+
+Client = Any
+
+
+class Shell:
+    """The surroundings of one command.
+
+    Attributes:
+        asked: The options that all commands share.
+        out: Writes to standard output, in the format that was asked for.
+    """
+
+    def __init__(self, asked: Connection) -> None:
+        self.asked = asked
+        self.out = Output(asked.output, asked.query)
+        self._client: Client | None = None
+
+    def __enter__(self) -> Self:
+        self._warn()
+        return self
+
+    def __exit__(
+        self,
+        kind: type[BaseException] | None,
+        error: BaseException | None,
+        trace: TracebackType | None,
+    ) -> None:
+        if self._client is not None:
+            self._client.close()
+
+    @cached_property
+    def target(self) -> Target:
+        """The service that is meant, and the login."""
+        return profiles.resolve(self.asked)
+
+    @property
+    def url(self) -> str:
+        """Address of the service, without a slash at its end."""
+        return self.target.url
+
+    @property
+    def source(self) -> str:
+        """Where the login is from, as it is told to people."""
+        return self.target.login.source or "no login"
+
+    @property
+    def client(self) -> Client:
+        """The client of the service; it is made at first use."""
+        if self._client is None:
+            self._client = self.client_of(self.target)
+        return self._client
+
+    def client_of(self, target: Target) -> Client:
+        """Return a new client of a service; whoever asks for it closes it."""
+        return import_module("slipway.client").Client(target.url, self.auth_of(target))
+
+    def auth_of(self, target: Target) -> object:
+        """Return what a client signs in with; a password that is missing is asked for."""
+        auth = import_module("slipway.auth")
+        login = target.login
+        secret = login.secret
+        if login.kind == "none":
+            return None
+        if login.kind == "password":
+            if secret is None:
+                secret = self._ask_password(login)
+            return (login.user, secret)
+        if login.kind == "api_key":
+            return auth.ApiKey(secret or "")
+        return auth.Token(secret or "")
+
+    @cached_property
+    def interactive(self) -> bool:
+        """Whether somebody is there who can be asked."""
+        return (
+            sys.stdin.isatty()
+            and sys.stderr.isatty()
+            and os.environ.get("TERM") != "dumb"
+            and not os.environ.get("CI")
+        )
+
+    def say(self, text: str) -> None:
+        """Write to standard error, where people read and pipes do not."""
+        sys.stderr.write(f"{text}\n")
+        sys.stderr.flush()
+
+    def ask(self, question: str, *, option: str, hidden: bool = False) -> str:
+        """Ask for a line.
+
+        Args:
+            question: Without a colon.
+            option: What to give instead where nobody can be asked, such as ``--user``.
+            hidden: Whether what is typed stays hidden.
+
+        Raises:
+            Failure: Nobody can be asked, or they end the input.
+        """
+        if not self.interactive:
+            raise Failure(
+                f"{question} is missing, and nobody can be asked.", hint=f"Give {option}."
+            )
+        try:
+            if hidden:
+                return getpass.getpass(f"{question}: ", stream=sys.stderr)
+            sys.stderr.write(f"{question}: ")
+            sys.stderr.flush()
+            line = sys.stdin.readline()
+        except EOFError:
+            line = ""
+        if not line:
+            sys.stderr.write("\n")
+            raise Failure(f"{question} is missing: the input has ended.", hint=f"Give {option}.")
+        return line.rstrip("\n")
+
+    def confirm(self, question: str, *, yes: bool = False) -> bool:
+        """Ask before something is done that cannot be undone; the answer by default is no.
+
+        Where nobody can be asked it is done: a script means what it says.
+
+        Args:
+            question: Without a question mark.
+            yes: Whether ``--yes`` was given.
+        """
+        if yes or not self.interactive:
+            return True
+        return self.ask(f"{question}? [y/N]", option="--yes").strip().lower() in ("y", "yes")
+
+    def _ask_password(self, login: Login) -> str:
+        option = "SLIPWAY_PASSWORD" if login.source != "HW_USER" else "HW_USER=USER:PASSWORD"
+        return self.ask(f"Password of {login.user}", option=option, hidden=True)
+
+    def _warn(self) -> None:
+        asked = self.asked
+        if asked.token is not None:
+            self.say("Warning: others on this machine can see what -t has; set SLIPWAY_TOKEN.")
+        if asked.user is not None and ":" in asked.user:
+            self.say(
+                "Warning: others on this machine can see the password of -u; leave it out to be "
+                "asked, or set SLIPWAY_PASSWORD."
+            )
