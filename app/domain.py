@@ -145,6 +145,7 @@ class Permission(StrEnum):
     NODES_JOIN = "nodes:join"
     AUDIT_READ = "audit:read"
     USERS_MANAGE = "users:manage"
+    IDENTITY_READ = "identity:read"
     PASSWORD_WRITE = "password:write"  # noqa: S105  (no password)
     TOKENS_WRITE = "tokens:write"
 

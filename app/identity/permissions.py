@@ -18,6 +18,7 @@ _USER: Final = frozenset(
         Permission.EXECUTIONS_PURGE,
         Permission.KEYS_READ,
         Permission.KEYS_WRITE,
+        Permission.IDENTITY_READ,
         Permission.PASSWORD_WRITE,
         Permission.TOKENS_WRITE,
     }
@@ -43,7 +44,7 @@ PERMISSIONS: Final[Mapping[Role, frozenset[Permission]]] = {
         Permission.NODES_WRITE,
     },
     Role.ADMIN: frozenset(Permission),
-    Role.SLAVE: frozenset({Permission.NODES_JOIN}),
+    Role.SLAVE: frozenset({Permission.NODES_JOIN, Permission.IDENTITY_READ}),
 }
 """The permissions that each role gives."""
 
@@ -70,6 +71,7 @@ MEANINGS: Final[Mapping[Permission, str]] = {
     Permission.NODES_JOIN: "Join as a machine that works for the service.",
     Permission.AUDIT_READ: "Read who did what.",
     Permission.USERS_MANAGE: "Add, change and remove users.",
+    Permission.IDENTITY_READ: "Read who one is to the service, and what one may do.",
     Permission.PASSWORD_WRITE: "Change one's own password.",
     Permission.TOKENS_WRITE: "Get a token of the service that stands for one's own credential.",
 }

@@ -10,8 +10,9 @@ from app.identity.permissions import is_allowed
 
 # Whose executions somebody sees follows from their roles, for every scope that is about them.
 _SIGHT: Final = frozenset({Permission.EXECUTIONS_SHARED, Permission.EXECUTIONS_ALL})
-# A token can do no more than the credential that it is asked for with.
-_ALWAYS: Final = frozenset({Permission.TOKENS_WRITE})
+# A token can do no more than the credential that it is asked for with, and whoever has one may know
+# what it is good for.
+_ALWAYS: Final = frozenset({Permission.TOKENS_WRITE, Permission.IDENTITY_READ})
 
 _ADMIN: Final = "admin"
 
