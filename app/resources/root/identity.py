@@ -7,7 +7,7 @@ from typing import Any
 import marshmallow as ma
 from marshmallow import fields
 
-from app.domain import Identity, Permission, Role
+from app.domain import Permission, Role
 from app.identity.permissions import is_allowed
 from app.resources._api import Blueprint, Timestamp
 from app.resources._auth import caller
@@ -45,10 +45,7 @@ class IdentitySchema(ma.Schema):
 @permission(Permission.IDENTITY_READ)
 def get_identity() -> Any:
     """Return who you are to this service, and what you may do with the credential that you use."""
-    return _shown(caller()), 200, {"Cache-Control": "no-store"}
-
-
-def _shown(identity: Identity) -> dict[str, Any]:
+    identity = caller()
     credential = identity.credential
     return {
         "username": identity.username,
