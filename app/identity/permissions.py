@@ -44,7 +44,7 @@ PERMISSIONS: Final[Mapping[Role, frozenset[Permission]]] = {
         Permission.NODES_WRITE,
     },
     Role.ADMIN: frozenset(Permission),
-    Role.SLAVE: frozenset({Permission.NODES_JOIN, Permission.IDENTITY_READ}),
+    Role.SLAVE: frozenset({Permission.NODES_JOIN}),
 }
 """The permissions that each role gives."""
 

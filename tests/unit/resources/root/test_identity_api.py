@@ -42,13 +42,6 @@ def test_a_restricted_key_tells_only_what_it_lets_through(service):
     assert told["expires_at"]
 
 
-def test_what_a_slave_joins_with_may_know_what_it_is(service):
-    key, _ = new_key(service, "root", roles=(Role.SLAVE,))
-    told = identity(service, bearer(key))
-    assert told["roles"] == ["slave"]
-    assert set(told["permissions"]) == {"nodes:join", "identity:read"}
-
-
 def test_a_session_tells_with_what_it_is_signed_in(service):
     told = identity(service, new_session(service, basic("ada", PASSWORDS["ada"])))
     assert (told["username"], told["signed_in_with"]) == ("ada", "session")
