@@ -16,10 +16,15 @@ from typing import Any, Final
 from urllib.parse import urlsplit
 
 import requests
+from urllib3.exceptions import HTTPError
+
+from slipway.auth import Nobody
 
 CLIENT_ID_MEMBER: Final = "slipway_client_id"
 """Where the metadata of the service name the client that a command line is at the issuer."""
 GRANT: Final = "urn:ietf:params:oauth:grant-type:device_code"
+
+_REFRESH: Final = "refresh_token"
 
 _RESOURCE_METADATA: Final = "/.well-known/oauth-protected-resource"
 _ISSUER_METADATA: Final = (
@@ -50,6 +55,10 @@ class NoIssuer(SignInError):
 
 class IssuerFault(SignInError):
     """The issuer, or the service, gives an answer that makes no sense, or cannot be trusted."""
+
+
+class IssuerUnreachable(IssuerFault):
+    """There is no answer of the service, or of the issuer."""
 
 
 class AccessDenied(SignInError):
@@ -142,6 +151,31 @@ def sign_in(
     return _wait(http, issuer, client, code, sleep=sleep, clock=clock)
 
 
+def renew(
+    token_endpoint: str, client_id: str, refresh_token: str, session: requests.Session | None = None
+) -> Tokens:
+    """Get new tokens for a refresh token (RFC 6749, 6).
+
+    Args:
+        token_endpoint: Where the issuer gives them.
+        client_id: What the command line is at the issuer.
+        refresh_token: What was given with the last ones.
+        session: Makes the requests.
+
+    Raises:
+        IssuerUnreachable: There is no answer; the refresh token is as good as before.
+        SignInError: The issuer gives none.
+    """
+    http = _Http(session or requests.Session())
+    form = {"grant_type": _REFRESH, "refresh_token": refresh_token, "client_id": client_id}
+    answer, given = http.post(token_endpoint, form)
+    if answer.status_code == 200:
+        return _tokens(given)
+    if answer.status_code >= 500 or answer.status_code == 429:
+        raise IssuerUnreachable(f"The issuer at {_host(token_endpoint)} gives no token now.")
+    raise _refusal(_error(given), answer.status_code)
+
+
 def find_issuer(service: str, session: requests.Session | None = None) -> Issuer:
     """Find where users of a service sign in (RFC 9728, 5).
 
@@ -172,11 +206,14 @@ class _Http:
         """Return an answer, and its JSON; None where it is none."""
         if not _is_safe(url):
             raise IssuerFault(f"{url[:200]!r} is no address of HTTPS, nor of this machine.")
-        with self._session.request(
-            method, url, timeout=_REQUEST_SECONDS, allow_redirects=False, stream=True,
-            headers={"Accept": "application/json"}, **more,
-        ) as response:  # fmt: skip
-            body = response.raw.read(_MOST_BYTES + 1, decode_content=True)
+        try:
+            with self._session.request(
+                method, url, timeout=_REQUEST_SECONDS, allow_redirects=False, stream=True,
+                headers={"Accept": "application/json"}, auth=Nobody(), **more,
+            ) as response:  # fmt: skip
+                body = response.raw.read(_MOST_BYTES + 1, decode_content=True)
+        except (HTTPError, OSError) as exc:  # a RequestException is an OSError
+            raise IssuerUnreachable(f"{_host(url)} cannot be reached.") from exc
         if len(body) > _MOST_BYTES:
             raise IssuerFault(f"The answer of {_host(url)} is too large.")
         response._content = body  # noqa: SLF001  (as it does itself when the body is read)
@@ -192,8 +229,8 @@ def _find(http: _Http, service: str) -> Issuer:
         refused, _ = http.get(service + _PROTECTED)
         named = _CHALLENGE.search(refused.headers.get("WWW-Authenticate", ""))
         answer, about = http.get(named[1] if named else service + _RESOURCE_METADATA)
-    except requests.RequestException as exc:
-        raise IssuerFault(f"The service at {_host(service)} cannot be reached.") from exc
+    except IssuerUnreachable as exc:
+        raise IssuerUnreachable(f"The service at {_host(service)} cannot be reached.") from exc
     if answer.status_code == 404:
         raise NoIssuer("The service has no issuer at which a command line could sign in.")
     if answer.status_code != 200 or not isinstance(about, Mapping):
@@ -212,8 +249,8 @@ def _describe(http: _Http, issuer: str, client_id: str | None) -> Issuer:
     for path in _ISSUER_METADATA:
         try:
             answer, about = http.get(issuer.rstrip("/") + path)
-        except requests.RequestException as exc:
-            raise IssuerFault(f"The issuer at {_host(issuer)} cannot be reached.") from exc
+        except IssuerUnreachable as exc:
+            raise IssuerUnreachable(f"The issuer at {_host(issuer)} cannot be reached.") from exc
         if answer.status_code == 200 and isinstance(about, Mapping):
             break
     else:
@@ -234,8 +271,8 @@ def _ask_for_code(http: _Http, issuer: Issuer, client_id: str, scope: str) -> De
     form = {"client_id": client_id, "scope": scope}
     try:
         answer, given = http.post(issuer.device_endpoint, form)
-    except requests.RequestException as exc:
-        raise IssuerFault(f"The issuer at {_host(issuer.issuer)} cannot be reached.") from exc
+    except IssuerUnreachable as exc:
+        raise IssuerUnreachable(f"The issuer at {_host(issuer.issuer)} cannot be reached.") from exc
     if answer.status_code != 200 or not isinstance(given, Mapping):
         raise IssuerFault(f"The issuer gives no code: {_error(given) or answer.status_code}.")
     complete = given.get("verification_uri_complete")
@@ -266,7 +303,7 @@ def _wait(
         sleep(interval)
         try:
             answer, given = http.post(issuer.token_endpoint, form)
-        except requests.RequestException:
+        except IssuerUnreachable:
             interval = min(interval * 2, _LONGEST_INTERVAL_SECONDS)
             continue
         if answer.status_code == 200:

@@ -1,0 +1,284 @@
+"""Who asks: what is sent with each request.
+
+Whatever it is, it is an ``AuthBase``, also for nobody: else ``requests`` takes what stands in
+``~/.netrc`` in its place.
+"""
+
+from __future__ import annotations
+
+import json
+import os
+import re
+import threading
+import time
+from base64 import b64encode
+from collections.abc import Callable, Iterator, Mapping
+from contextlib import contextmanager, suppress
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any, Final
+
+from requests import PreparedRequest
+from requests.auth import AuthBase
+
+from slipway.errors import Misused, NotSignedIn, Unreachable
+
+_VISIBLE: Final = re.compile(r"[\x21-\x7e]+")
+_RENEW_BEFORE_SECONDS: Final = 30.0
+"""A token is renewed this long before it ends, so that no request is sent with one that ends."""
+_LOCK_SECONDS: Final = 30.0
+"""Longest wait for another program that renews the same tokens."""
+_LOCK_POLL_SECONDS: Final = 0.05
+"""Time between two looks at the lock of another program."""
+
+
+class Credential(AuthBase):
+    """What is sent with a request."""
+
+    def renew(self) -> bool:
+        """Get another one in the place of what was refused; return whether there is one."""
+        return False
+
+
+class Nobody(Credential):
+    """No credential, as for a service without authentication."""
+
+    def __call__(self, request: PreparedRequest) -> PreparedRequest:
+        """Add it to a request."""
+        return request
+
+
+class Password(Credential):
+    """A user name and a password (RFC 7617, in UTF-8)."""
+
+    def __init__(self, user: str, password: str) -> None:
+        if ":" in user or not user:
+            raise Misused("A user name has at least one character, and no colon.")
+        self.user = user
+        self._value = "Basic " + b64encode(f"{user}:{password}".encode()).decode("ascii")
+
+    def __call__(self, request: PreparedRequest) -> PreparedRequest:
+        """Add it to a request."""
+        request.headers["Authorization"] = self._value
+        return request
+
+    def __repr__(self) -> str:
+        return f"Password({self.user!r}, ...)"
+
+
+class Token(Credential):
+    """A bearer token (RFC 6750)."""
+
+    def __init__(self, token: str) -> None:
+        self._value = "Bearer " + _visible(token, "token")
+
+    def __call__(self, request: PreparedRequest) -> PreparedRequest:
+        """Add it to a request."""
+        request.headers["Authorization"] = self._value
+        return request
+
+    def __repr__(self) -> str:
+        return "Token(...)"
+
+
+class ApiKey(Credential):
+    """An API key of the service, sent as ``X-API-Key``."""
+
+    def __init__(self, key: str) -> None:
+        self._key = _visible(key, "API key")
+
+    def __call__(self, request: PreparedRequest) -> PreparedRequest:
+        """Add it to a request."""
+        request.headers["X-API-Key"] = self._key
+        return request
+
+    def __repr__(self) -> str:
+        return "ApiKey(...)"
+
+
+@dataclass(frozen=True)
+class OidcTokens:
+    """What somebody has after signing in at an issuer.
+
+    Attributes:
+        expires_at: When the access token ends, in seconds since 1970; None where nobody knows.
+        token_endpoint: Where it is renewed.
+    """
+
+    token_endpoint: str
+    client_id: str
+    access_token: str = field(repr=False)
+    refresh_token: str | None = field(default=None, repr=False)
+    expires_at: float | None = None
+
+    def write(self, path: Path) -> None:
+        """Keep them in a file of their own (0600), which is there as a whole or not at all."""
+        path.parent.mkdir(mode=0o700, parents=True, exist_ok=True)
+        made = path.with_name(f"{path.name}.{os.getpid()}-{threading.get_ident()}.new")
+        descriptor = os.open(made, os.O_WRONLY | os.O_CREAT | os.O_EXCL, 0o600)
+        try:
+            with os.fdopen(descriptor, "w", encoding="utf-8") as file:
+                json.dump(self.__dict__, file)
+                file.flush()
+                os.fsync(file.fileno())
+            made.replace(path)
+        except BaseException:
+            made.unlink(missing_ok=True)
+            raise
+
+    @classmethod
+    def read(cls, path: Path) -> OidcTokens:
+        """Read what was kept.
+
+        Raises:
+            Misused: There is nothing that could be read.
+        """
+        try:
+            kept = json.loads(path.read_text(encoding="utf-8"))
+            return cls(
+                token_endpoint=_kept(kept, "token_endpoint", str),
+                client_id=_kept(kept, "client_id", str),
+                access_token=_visible(_kept(kept, "access_token", str), "token"),
+                refresh_token=_kept(kept, "refresh_token", str | None),
+                expires_at=_kept(kept, "expires_at", int | float | None),
+            )
+        except (OSError, ValueError, TypeError):
+            raise Misused(f"{path} holds no tokens; sign in again: slipway login --oidc") from None
+
+
+class StoredTokens(Credential):
+    """Tokens of an OpenID Connect provider in a file, which are renewed without a word.
+
+    All programs of a user share the file: one renews the tokens, under a lock, and the others read
+    what it got.
+
+    Args:
+        path: Where :meth:`OidcTokens.write` put them.
+        clock: Tells the seconds since 1970.
+    """
+
+    def __init__(
+        self, path: str | os.PathLike[str], clock: Callable[[], float] = time.time
+    ) -> None:
+        self._path = Path(path)
+        self._clock = clock
+        self._tokens = OidcTokens.read(self._path)
+        self._turn = threading.Lock()
+
+    def __call__(self, request: PreparedRequest) -> PreparedRequest:
+        """Add it to a request."""
+        ends_at = self._tokens.expires_at
+        if ends_at is not None and self._clock() > ends_at - _RENEW_BEFORE_SECONDS:
+            self._renew(needed=self._clock() > ends_at)
+        request.headers["Authorization"] = f"Bearer {self._tokens.access_token}"
+        return request
+
+    def __repr__(self) -> str:
+        return f"StoredTokens({str(self._path)!r})"
+
+    def renew(self) -> bool:
+        """Renew the tokens because the service refused them."""
+        used = self._tokens.access_token
+        self._renew(needed=True)
+        return self._tokens.access_token != used
+
+    def _renew(self, *, needed: bool) -> None:
+        """Get new tokens, or those that another program got; without need faults are no matter."""
+        used = self._tokens.access_token
+        with self._turn:
+            if self._tokens.access_token != used:
+                return
+            try:
+                with _locked(self._path.with_name(self._path.name + ".lock")):
+                    kept = OidcTokens.read(self._path)
+                    if kept.access_token == used:
+                        kept = self._ask(kept)
+                        kept.write(self._path)
+                    self._tokens = kept
+            except (Unreachable, NotSignedIn):
+                if needed:
+                    raise
+
+    def _ask(self, kept: OidcTokens) -> OidcTokens:
+        from slipway import device_flow  # noqa: PLC0415  (few need it)
+
+        if kept.refresh_token is None:
+            raise _ended("The sign-in has ended.")
+        try:
+            given = device_flow.renew(kept.token_endpoint, kept.client_id, kept.refresh_token)
+        except device_flow.IssuerUnreachable as exc:
+            raise Unreachable(str(exc)) from None
+        except device_flow.SignInError as exc:
+            raise _ended(str(exc)) from None
+        return OidcTokens(
+            token_endpoint=kept.token_endpoint,
+            client_id=kept.client_id,
+            access_token=given.access_token,
+            # An issuer that gives no other one lets this one be used on (RFC 6749, 6).
+            refresh_token=given.refresh_token or kept.refresh_token,
+            expires_at=None if given.expires_in is None else self._clock() + given.expires_in,
+        )
+
+
+def credential(auth: object) -> AuthBase:
+    """Return what sends a credential, of what a client was given.
+
+    Args:
+        auth: None, a user name with a password, or an object that does it by itself.
+
+    Raises:
+        Misused: It is none of these.
+    """
+    if auth is None:
+        return Nobody()
+    if isinstance(auth, AuthBase):
+        return auth
+    if isinstance(auth, tuple) and len(auth) == 2 and all(isinstance(x, str) for x in auth):
+        return Password(*auth)
+    raise Misused("auth is None, (user, password), Token(...), ApiKey(...) or StoredTokens(...).")
+
+
+def _ended(why: str) -> NotSignedIn:
+    return NotSignedIn(401, {"title": "Not signed in", "status": 401,
+                             "detail": f"{why} Sign in again: slipway login --oidc"})  # fmt: skip
+
+
+def _visible(text: str, what: str) -> str:
+    """Return what can be sent in a header field."""
+    if not isinstance(text, str) or not _VISIBLE.fullmatch(text):
+        raise Misused(f"A {what} is made of visible ASCII characters, without spaces.")
+    return text
+
+
+def _kept(kept: Mapping[str, Any], name: str, kind: Any) -> Any:
+    value = kept.get(name)
+    if not isinstance(value, kind):
+        raise TypeError(name)
+    return value
+
+
+@contextmanager
+def _locked(path: Path) -> Iterator[None]:
+    """Hold a lock file; it is free again when this program ends, however it does."""
+    try:
+        import fcntl  # noqa: PLC0415  (not on all systems)
+    except ImportError:
+        yield
+        return
+    descriptor = os.open(path, os.O_RDWR | os.O_CREAT, 0o600)
+    try:
+        ends_at = time.monotonic() + _LOCK_SECONDS
+        while True:
+            try:
+                fcntl.flock(descriptor, fcntl.LOCK_EX | fcntl.LOCK_NB)
+                break
+            except BlockingIOError:
+                if time.monotonic() > ends_at:
+                    raise Unreachable(
+                        f"Another program holds {path}, and does not end renewing the sign-in."
+                    ) from None
+                time.sleep(_LOCK_POLL_SECONDS)
+        yield
+    finally:
+        with suppress(OSError):
+            os.close(descriptor)

@@ -1,0 +1,346 @@
+"""Following a log: one cursor, which no cut anywhere loses or doubles a line of.
+
+The log comes as lines of JSON. Only a line ``end`` ends it: a clean close, an empty body and a 200
+prove nothing, since a head that is cut off looks just like them. Entries are known by their index,
+and after a cut it goes on behind the last one that was handed out. Where a proxy holds the lines
+back, pages are waited for in their place.
+"""
+
+from __future__ import annotations
+
+import json
+from collections import deque
+from collections.abc import Callable, Iterator, Mapping
+from dataclasses import replace
+from enum import Enum
+from http.client import HTTPException
+from types import TracebackType
+from typing import Any, Final, Self
+
+import requests
+from urllib3.exceptions import HTTPError
+
+from slipway import faults
+from slipway.attempts import Attempts, Repeat
+from slipway.errors import NotAllowed, NotOurs, Unreachable
+from slipway.models import LogEntry, LogPage, Status, StatusChange, read_entry
+from slipway.transport import NDJSON, Request, Transport
+
+_BLOCK_BYTES: Final = 65536
+_MOST_BYTES: Final = 64 * 1024 * 1024
+"""No line is longer: entries have a bound, and a line without an end must not fill the memory."""
+_PAGE: Final = 1000
+"""Most entries of a page."""
+_POLL_SECONDS: Final = 20
+"""How long a page is waited for: less than proxies wait for an answer."""
+_FRUITLESS: Final = 3
+"""Streams that end without a new line, one after the other, before pages are read."""
+_PROBE_SECONDS: Final = 5.0
+"""How long a short answer may take that shows whether the service is there."""
+
+
+class Lines:
+    r"""The lines of a stream, split at ``\n`` alone; an unfinished last one is not handed out.
+
+    Args:
+        response: Whose body is read.
+        url: Address of the service, for what is told of a fault.
+    """
+
+    def __init__(self, response: requests.Response, url: str) -> None:
+        self._response, self._url = response, url
+        self._rest = b""
+
+    def read(self, seconds: float) -> list[bytes] | None:
+        """Return the lines that have come, without those that are empty; None at the end.
+
+        Args:
+            seconds: Longest silence.
+
+        Raises:
+            Fault: The connection was cut, or there was silence for so long.
+        """
+        _wait_at_most(self._response, seconds)
+        try:
+            block = self._response.raw.read1(_BLOCK_BYTES, decode_content=True)
+        except (requests.RequestException, HTTPError, HTTPException, OSError, ValueError) as exc:
+            raise faults.of(exc, self._url, seconds, None, begun=True) from None
+        if not block:
+            return None
+        *lines, self._rest = (self._rest + block).split(b"\n")
+        if len(self._rest) > _MOST_BYTES:
+            raise faults.cut(self._url, "a line has no end")
+        return [line for line in lines if line.strip()]
+
+
+def _wait_at_most(response: requests.Response, seconds: float) -> None:
+    """Bound the silence of a connection anew.
+
+    Where the socket cannot be found, the bound with which it was opened stays: it ends sooner, and
+    is opened again.
+    """
+    connection = getattr(response.raw, "connection", None)
+    sock = getattr(connection, "sock", None)
+    if sock is None:
+        buffered = getattr(getattr(response.raw, "_fp", None), "fp", None)
+        sock = getattr(getattr(buffered, "raw", None), "_sock", None)
+    if sock is not None:
+        sock.settimeout(seconds)
+
+
+def read_event(line: bytes) -> Mapping[str, Any]:
+    """Read a line of a stream.
+
+    Raises:
+        NotOurs: It is none.
+    """
+    try:
+        event = json.loads(line)
+    except ValueError:
+        event = None
+    if not isinstance(event, Mapping):
+        raise NotOurs("The service says a line that is no JSON object; is it Slipway?")
+    return event
+
+
+class _Mode(Enum):
+    """How entries are got."""
+
+    STREAM = "stream"
+    CATCH_UP = "catch up"
+    """By pages, until there is nothing left; then by the stream again."""
+    POLL = "poll"
+    """By pages that are waited for, to the end."""
+
+
+class Follow:
+    """An iterator over the entries of a log, until the execution has ended.
+
+    One thread at a time may read it. After an exception it can be read on.
+
+    Args:
+        transport: Asks the service.
+        path: Address of the execution.
+        params: The filter: ``levels``, ``task``, ``grep``.
+        after: Index behind which it begins; -1 for the start.
+        tail: In its place, how many entries before the end.
+        on_status: Is told each change of the status.
+
+    Attributes:
+        after: Index of the last entry that was handed out.
+        status: What the service said last; None before.
+        ended: Whether the execution has ended, and all was handed out.
+    """
+
+    def __init__(
+        self,
+        transport: Transport,
+        path: str,
+        params: Mapping[str, Any],
+        *,
+        after: int = -1,
+        tail: int | None = None,
+        on_status: Callable[[StatusChange], object] | None = None,
+    ) -> None:
+        self.after = after
+        self.status: StatusChange | None = None
+        self.ended = False
+        self._transport, self._path, self._params = transport, path, dict(params)
+        self._tail, self._on_status = tail, on_status
+        self._attempts = Attempts(transport, transport.patience, Repeat.ALWAYS)
+        self._mode = _Mode.POLL if transport.buffers else _Mode.STREAM
+        self._ready: deque[LogEntry] = deque()
+        self._response: requests.Response | None = None
+        self._lines: Lines | None = None
+        self._greeted = False
+        self._fruitless = 0
+        self._expired = False
+
+    def __iter__(self) -> Iterator[LogEntry]:
+        return self
+
+    def __next__(self) -> LogEntry:
+        while not self._ready:
+            if self.ended:
+                raise StopIteration
+            self._advance()
+        entry = self._ready.popleft()
+        self.after = entry.index
+        return entry
+
+    def __enter__(self) -> Self:
+        return self
+
+    def __exit__(
+        self,
+        kind: type[BaseException] | None,
+        exc: BaseException | None,
+        trace: TracebackType | None,
+    ) -> None:
+        self.close()
+
+    def close(self) -> None:
+        """Close the connection; reading on opens one again."""
+        response, self._response, self._lines = self._response, None, None
+        if response is not None:
+            response.close()
+
+    def _advance(self) -> None:
+        """Get what comes next; whatever was got before is handed out by now."""
+        try:
+            if self._tail is not None:
+                self._find_start(self._tail)
+            if self._mode is _Mode.STREAM:
+                self._read_stream()
+            else:
+                self._read_page()
+        except BaseException:
+            self.close()
+            raise
+
+    def _find_start(self, tail: int) -> None:
+        """Turn the number of entries into a cursor, which means the same after a cut."""
+        page = self._page({"tail": max(tail, 1), "size": 1, "timeout": "0"})
+        if page.entries:
+            self.after = page.entries[0].index - (1 if tail else 0)
+        self._tail = None
+
+    def _read_stream(self) -> None:
+        try:
+            lines = self._opened().read(self._longest_silence)
+            if lines is None:
+                raise faults.cut(self._transport.url, "the log is not at its end")
+            if self._greeted:
+                self._attempts.succeeded()
+            self._take(lines)
+        except faults.Fault as fault:
+            self._cut(fault)
+
+    @property
+    def _longest_silence(self) -> float:
+        patience = self._transport.patience
+        return patience.quiet if self._greeted else patience.buffered
+
+    def _opened(self) -> Lines:
+        if self._lines is None:
+            self._greeted = False
+            request = Request(
+                "GET", f"{self._path}/logs", {**self._params, "after": self.after}, accept=NDJSON
+            )
+            self._response = self._transport.open(request, self._transport.patience.buffered)
+            self._lines = Lines(self._response, self._transport.url)
+        return self._lines
+
+    def _take(self, lines: list[bytes]) -> None:
+        """Take what lines say, up to one after which nothing more comes of this stream."""
+        last = self.after
+        for line in lines:
+            event = read_event(line)
+            kind = event.get("type")
+            if kind == "log":
+                entry = read_entry(event)
+                if entry.index > last:
+                    last = entry.index
+                    self._ready.append(entry)
+            elif not self._greeted and kind != "status":
+                raise faults.cut(self._transport.url, "it does not begin with the status")
+            elif not self._goes_on(kind, event):
+                break
+        if last > self.after:
+            self._came_on()
+
+    def _goes_on(self, kind: Any, event: Mapping[str, Any]) -> bool:
+        """Take what is no entry, and return whether the stream goes on behind it."""
+        if kind in {"status", "end"}:
+            self._tell(event)
+            self.ended = kind == "end"
+        elif kind == "dropped":
+            self._mode = _Mode.CATCH_UP
+        elif kind == "expired":
+            self._let_in_again(event)
+        elif kind == "moved":
+            self._come_back()
+        else:  # what a newer service says beside
+            return True
+        if kind == "status":
+            return True
+        self.close()
+        return False
+
+    def _tell(self, event: Mapping[str, Any]) -> None:
+        self._greeted = True
+        self._attempts.reached()
+        if self.status is None or self.status.raw != event:
+            self.status = StatusChange.read(event)
+            if self._on_status is not None:
+                self._on_status(self.status)
+
+    def _came_on(self) -> None:
+        self._fruitless, self._expired = 0, False
+        self._attempts.progressed()
+
+    def _let_in_again(self, event: Mapping[str, Any]) -> None:
+        """Come back once with a credential that may be another one by now."""
+        if self._expired:
+            why = str(event.get("reason") or "You may not read that any more.")
+            raise NotAllowed(403, {"title": "Expired", "status": 403, "detail": why})
+        self._expired = True
+
+    def _come_back(self) -> None:
+        """Come back to another process of the service, at once if this one did something."""
+        self._fruitless += 1
+        if self._fruitless > 1 and not self._ready:
+            raise faults.cut(self._transport.url, "the service goes away")
+
+    def _cut(self, fault: faults.Fault) -> None:
+        """Come back after a cut, or go on in another way."""
+        self.close()
+        self._fruitless += 1
+        if fault.kind is faults.Kind.SILENT and self._answers():
+            self._transport.buffers = True
+            self._transport.trace("Something holds the log back; waiting for pages instead.")
+            self._mode = _Mode.POLL
+        elif self._fruitless >= _FRUITLESS and self._attempts.was_reached:
+            self._transport.trace("The log does not come on as a stream; reading pages.")
+            self._mode = _Mode.CATCH_UP
+            self._fruitless = 0
+        if self._mode is not _Mode.POLL:
+            self._attempts.failed(fault)
+
+    def _answers(self) -> bool:
+        """Whether the service answers while the stream says nothing."""
+        patience = replace(self._transport.patience, silence=_PROBE_SECONDS)
+        try:
+            self._transport.send(Request("GET", self._path, repeat=Repeat.NEVER, patience=patience))
+        except Unreachable:
+            return False
+        return True
+
+    def _read_page(self) -> None:
+        wait = _POLL_SECONDS if self._mode is _Mode.POLL else 0
+        page = self._page({"after": self.after, "size": _PAGE, "timeout": f"{wait}s"}, wait)
+        entries = [entry for entry in page.entries if entry.index > self.after]
+        self._ready.extend(entries)
+        self.ended = page.complete
+        told = self.status.state if self.status else None
+        if page.state != told:
+            self._tell({"status": _five(page.state), "state": str(page.state),
+                        "type": "end" if page.complete else "status"})  # fmt: skip
+        if entries:
+            self._came_on()
+        elif self._mode is _Mode.CATCH_UP:
+            self._mode = _Mode.STREAM
+
+    def _page(self, params: Mapping[str, Any], wait: float = 0.0) -> LogPage:
+        patience = self._attempts.patience
+        request = Request("GET", f"{self._path}/logs", {**self._params, **params},
+                          wait=wait, patience=patience)  # fmt: skip
+        page = LogPage.read(self._transport.send(request).json())
+        self._attempts.reached()
+        return page
+
+
+def _five(state: Status) -> str:
+    """Return which of the five words an exact one counts as."""
+    counts_as_running = {Status.PENDING, Status.PAUSED, Status.UNKNOWN}
+    return str(Status.RUNNING if state in counts_as_running else state)

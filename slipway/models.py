@@ -1,0 +1,550 @@
+"""What the service tells, as frozen values.
+
+Each value keeps what it was made of in ``raw``; what this client does not know of it is in
+``extra``, so that a newer service may say more. Times are aware of their zone.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping
+from dataclasses import MISSING, dataclass, field, fields
+from datetime import datetime
+from types import MappingProxyType
+from typing import Any, Final, NamedTuple, Self, TypeVar
+
+from slipway.errors import NotOurs
+from slipway.words import Level, Status, TaskStatus, Word
+
+__all__ = [
+    "ApiKey", "CreatedApiKey", "CreatedSshKey", "Definition", "DefinitionVersion", "ExecutionState",
+    "Input", "Level", "LogEntry", "LogPage", "Metrics", "Node", "Output", "Ready", "SshKey",
+    "Status", "StatusChange", "Step", "Task", "TaskStatus", "User", "Version", "Waiting",
+    "WorkflowDescription", "WorkflowInfo", "read_entry",
+]  # fmt: skip
+
+_NOTHING: Final[Mapping[str, Any]] = MappingProxyType({})
+_Value = TypeVar("_Value")
+_Reader = Callable[[Any], Any]
+
+
+def _text(value: Any) -> str:
+    if not isinstance(value, str):
+        raise TypeError("text")
+    return value
+
+
+def _integer(value: Any) -> int:
+    if isinstance(value, bool) or not isinstance(value, int):
+        raise TypeError("a whole number")
+    return value
+
+
+def _number(value: Any) -> float:
+    if isinstance(value, bool) or not isinstance(value, int | float):
+        raise TypeError("a number")
+    return float(value)
+
+
+def _truth(value: Any) -> bool:
+    if not isinstance(value, bool):
+        raise TypeError("true or false")
+    return value
+
+
+def _time(value: Any) -> datetime:
+    return datetime.fromisoformat(_text(value))
+
+
+def _mapping(value: Any) -> Mapping[str, Any]:
+    if not isinstance(value, Mapping):
+        raise TypeError("an object")
+    return value
+
+
+def _anything(value: Any) -> Any:
+    return value
+
+
+def _each(read: Callable[[Any], _Value]) -> Callable[[Any], tuple[_Value, ...]]:
+    def several(value: Any) -> tuple[_Value, ...]:
+        if not isinstance(value, list):
+            raise TypeError("a list")
+        return tuple(read(each) for each in value)
+
+    return several
+
+
+def _or_none(read: Callable[[Any], _Value]) -> Callable[[Any], _Value | None]:
+    return lambda value: None if value is None else read(value)
+
+
+def _word(kind: type[Word]) -> Callable[[Any], Any]:
+    return lambda value: kind(_text(value))
+
+
+def _told(read: _Reader, key: str = "") -> Any:
+    """Declare what is always told."""
+    return field(metadata={"read": read, "key": key})
+
+
+def _maybe(read: _Reader, default: Any = None, key: str = "") -> Any:
+    """Declare what may be missing."""
+    metadata = {"read": read, "key": key}
+    if isinstance(default, Mapping):
+        return field(default_factory=lambda: default, metadata=metadata)
+    return field(default=default, metadata=metadata)
+
+
+_PLANS: Final[dict[type[Any], tuple[tuple[str, str, _Reader, bool], ...]]] = {}
+
+
+def _plan(kind: type[Any]) -> tuple[tuple[str, str, _Reader, bool], ...]:
+    """Return the name, the key on the wire and the reader of each field, and if it is needed."""
+    if kind not in _PLANS:
+        _PLANS[kind] = tuple(
+            (
+                f.name,
+                f.metadata["key"] or f.name,
+                f.metadata["read"],
+                f.default is MISSING and f.default_factory is MISSING,
+            )
+            for f in fields(kind)
+            if "read" in f.metadata
+        )
+    return _PLANS[kind]
+
+
+@dataclass(frozen=True, kw_only=True)
+class Model:
+    """What all values have.
+
+    Attributes:
+        raw: What the service said, word by word.
+    """
+
+    raw: Mapping[str, Any] = field(default_factory=dict, repr=False, compare=False)
+
+    @property
+    def extra(self) -> Mapping[str, Any]:
+        """What the service said that this client does not know."""
+        known = {key for _, key, _, _ in _plan(type(self))}
+        return {key: value for key, value in self.raw.items() if key not in known}
+
+    @classmethod
+    def read(cls, raw: Any) -> Self:
+        """Make it of what the service said.
+
+        Raises:
+            NotOurs: Something that is needed is missing, or is of another kind.
+        """
+        if not isinstance(raw, Mapping):
+            raise NotOurs(f"The service does not say what a {cls.__name__} is.")
+        values: dict[str, Any] = {"raw": raw}
+        for name, key, read, needed in _plan(cls):
+            if key in raw:
+                try:
+                    values[name] = read(raw[key])
+                except (TypeError, ValueError) as exc:
+                    raise NotOurs(f"The service says {key!r} where {exc} was expected.") from None
+            elif needed:
+                raise NotOurs(f"The service does not say {key!r} of a {cls.__name__}.")
+        return cls(**values)
+
+
+class LogEntry(NamedTuple):
+    """One line of a log.
+
+    Attributes:
+        index: Its place in the whole log, from 0; it never changes.
+        task: The step that said it; empty for the execution itself.
+        extra: What else the service said of it.
+    """
+
+    index: int  # type: ignore[assignment]  # as the service calls it; nobody counts in an entry
+    timestamp: datetime
+    level: Level
+    task: str
+    content: str
+    extra: Mapping[str, Any] = _NOTHING
+
+    def __str__(self) -> str:
+        return self.content
+
+
+_LEVELS: Final[dict[str, Level]] = {str(level): level for level in Level}
+_parse: Final = datetime.fromisoformat
+_KEYS_OF_ENTRIES: Final = frozenset({"index", "timestamp", "level", "task", "content"})
+
+
+def read_entry(raw: Mapping[str, Any]) -> LogEntry:
+    """Make a log entry; by hand, since there are millions.
+
+    Raises:
+        NotOurs: It is none.
+    """
+    try:
+        word = raw["level"]
+        level = _LEVELS.get(word) or Level(word)
+        entry = LogEntry(raw["index"], _parse(raw["timestamp"]), level, raw["task"], raw["content"])
+    except (KeyError, TypeError, ValueError):
+        raise NotOurs("The service says something that is no log entry.") from None
+    known = raw.keys() - _KEYS_OF_ENTRIES - {"type"} if len(raw) > 5 else None
+    return entry._replace(extra={key: raw[key] for key in known}) if known else entry
+
+
+@dataclass(frozen=True)
+class LogPage(Model):
+    """A part of a log.
+
+    Attributes:
+        complete: It ends with the last entry that can come.
+        total: How many entries there are by now, of those that the filter lets through.
+        state: How the execution was then.
+    """
+
+    entries: tuple[LogEntry, ...] = _told(_each(read_entry), "logs")
+    complete: bool = _told(_truth)
+    total: int = _maybe(_integer, 0, "total_results")
+    state: Status = _maybe(_word(Status), Status.UNKNOWN, "execution_state")
+
+
+@dataclass(frozen=True)
+class WorkflowInfo(Model):
+    """A workflow, as lists show it.
+
+    Attributes:
+        orchestrator: What runs it.
+        stale: The orchestrator is silent; this is what it said last.
+    """
+
+    id: str = _told(_text)
+    name: str = _told(_text)
+    description: str = _maybe(_text, "")
+    orchestrator: str = _maybe(_text, "")
+    stale: bool = _maybe(_truth, False)
+    owner: str | None = _maybe(_or_none(_text))
+    version: int | None = _maybe(_or_none(_integer))
+
+
+@dataclass(frozen=True)
+class Input(Model):
+    """What a workflow takes.
+
+    Attributes:
+        type: ``string``, ``integer``, ``number``, ``boolean``, ``array``, ``object``, or another
+            word of the orchestrator.
+        default: What it is unless given; None also where there is none, see ``raw``.
+        allowed_values: None where all are.
+        schema: The JSON Schema of the value, where there is one.
+    """
+
+    name: str = _told(_text)
+    type: str = _told(_text)
+    required: bool = _told(_truth)
+    description: str = _maybe(_text, "")
+    default: Any = _maybe(_anything)
+    allowed_values: tuple[Any, ...] | None = _maybe(_or_none(_each(_anything)))
+    schema: Mapping[str, Any] = _maybe(_mapping, _NOTHING)
+
+    @property
+    def has_default(self) -> bool:
+        """Whether it has a value unless one is given."""
+        return "default" in self.raw
+
+
+@dataclass(frozen=True)
+class Output(Model):
+    """What a workflow gives."""
+
+    name: str = _told(_text)
+    description: str = _maybe(_text, "")
+
+
+@dataclass(frozen=True)
+class Step(Model):
+    """A step of a workflow.
+
+    Attributes:
+        needs: Names of the steps that come before.
+        title: Its name for people, where that is another one.
+    """
+
+    name: str = _told(_text)
+    type: str = _maybe(_text, "")
+    needs: tuple[str, ...] = _maybe(_each(_text), ())
+    title: str | None = _maybe(_or_none(_text))
+    description: str = _maybe(_text, "")
+
+
+@dataclass(frozen=True)
+class WorkflowDescription(WorkflowInfo):
+    """A workflow with what it takes, gives and does."""
+
+    inputs: tuple[Input, ...] = _maybe(_each(Input.read), ())
+    outputs: tuple[Output, ...] = _maybe(_each(Output.read), ())
+    steps: tuple[Step, ...] = _maybe(_each(Step.read), ())
+
+
+@dataclass(frozen=True)
+class Definition:
+    """The definition of a workflow, as it was uploaded.
+
+    Attributes:
+        text: The text itself.
+        media_type: ``application/yaml`` or ``application/json``.
+    """
+
+    text: str
+    media_type: str
+
+
+@dataclass(frozen=True)
+class DefinitionVersion(Model):
+    """A version of a definition that is kept."""
+
+    version: int = _told(_integer)
+    uploaded_at: datetime = _told(_time)
+    uploaded_by: str = _maybe(_text, "")
+    media_type: str = _maybe(_text, "")
+    size_bytes: int = _maybe(_integer, 0)
+
+
+@dataclass(frozen=True)
+class Waiting(Model):
+    """What a task waits for.
+
+    Attributes:
+        kind: ``processors``, ``memory``, ``pool``, ``turn``, ``queue``, ``retry`` or ``tasks``.
+        reason: The same in words.
+        tasks: Some of the tasks that it needs.
+        until: When the next attempt begins.
+    """
+
+    kind: str = _told(_text)
+    reason: str = _maybe(_text, "")
+    tasks: tuple[str, ...] = _maybe(_each(_text), ())
+    until: datetime | None = _maybe(_or_none(_time))
+
+
+@dataclass(frozen=True)
+class Task(Model):
+    """A step of an execution.
+
+    Attributes:
+        run: Number of its run: 0 is the workflow's own.
+        continued_from: Id of the earlier execution in which it came to this.
+        cpu_seconds: Processor time of its processes.
+        cpu_percent: As last measured, of one processor.
+        memory_bytes: Resident memory, as last measured.
+    """
+
+    name: str = _told(_text)
+    status: TaskStatus = _told(_word(TaskStatus))
+    title: str | None = _maybe(_or_none(_text))
+    attempts: int = _maybe(_integer, 0)
+    exit_code: int | None = _maybe(_or_none(_integer))
+    error: str | None = _maybe(_or_none(_text))
+    node: str | None = _maybe(_or_none(_text))
+    run: int = _maybe(_integer, 0)
+    started_at: datetime | None = _maybe(_or_none(_time))
+    finished_at: datetime | None = _maybe(_or_none(_time))
+    waits_for: Waiting | None = _maybe(_or_none(Waiting.read))
+    continued_from: str | None = _maybe(_or_none(_text))
+    cpu_seconds: float | None = _maybe(_or_none(_number))
+    cpu_percent: float | None = _maybe(_or_none(_number))
+    memory_bytes: int | None = _maybe(_or_none(_integer))
+    memory_peak_bytes: int | None = _maybe(_or_none(_integer))
+
+
+@dataclass(frozen=True)
+class ExecutionState(Model):
+    """An execution as it was when the service was asked.
+
+    Lists tell it without ``inputs``, ``outputs`` and ``tasks``, which are None then.
+
+    Attributes:
+        status: One of RUNNING, CANCELLING, SUCCESS, FAILED, CANCELLED.
+        state: The exact word.
+        execution_id: Its name of workflow, date and time.
+        name: What its owner calls it.
+        labels: What its owner wrote on it.
+        progress: Share of the work that is done, 0 to 1.
+        as_of: When the status was last known to be true.
+        stale: The orchestrator has been silent for long.
+        continues: Id of the execution that goes on in this one.
+    """
+
+    id: str = _told(_text)
+    status: Status = _told(_word(Status))
+    state: Status = _told(_word(Status))
+    execution_id: str = _maybe(_text, "")
+    workflow: str = _maybe(_text, "")
+    workflow_name: str = _maybe(_text, "")
+    workflow_version: int | None = _maybe(_or_none(_integer))
+    orchestrator: str = _maybe(_text, "")
+    owner: str = _maybe(_text, "")
+    name: str | None = _maybe(_or_none(_text))
+    labels: Mapping[str, str] = _maybe(_mapping, _NOTHING)
+    upstream_id: str | None = _maybe(_or_none(_text))
+    continues: str | None = _maybe(_or_none(_text))
+    created_at: datetime | None = _maybe(_or_none(_time))
+    started_at: datetime | None = _maybe(_or_none(_time))
+    finished_at: datetime | None = _maybe(_or_none(_time))
+    progress: float = _maybe(_number, 0.0)
+    error: str | None = _maybe(_or_none(_text))
+    as_of: datetime | None = _maybe(_or_none(_time))
+    stale: bool = _maybe(_truth, False)
+    inputs: Mapping[str, Any] | None = _maybe(_or_none(_mapping))
+    outputs: Mapping[str, Any] | None = _maybe(_or_none(_mapping))
+    tasks: tuple[Task, ...] | None = _maybe(_or_none(_each(Task.read)))
+
+
+@dataclass(frozen=True)
+class StatusChange(Model):
+    """What a stream says of an execution.
+
+    Attributes:
+        id: Of the execution; empty in the stream of one.
+        type: ``status``, or ``end`` where nothing can come any more.
+    """
+
+    status: Status = _told(_word(Status))
+    state: Status = _told(_word(Status))
+    id: str = _maybe(_text, "")
+    type: str = _maybe(_text, "status")
+    progress: float | None = _maybe(_or_none(_number))
+    error: str | None = _maybe(_or_none(_text))
+    as_of: datetime | None = _maybe(_or_none(_time))
+    workflow: str = _maybe(_text, "")
+    workflow_name: str = _maybe(_text, "")
+
+
+@dataclass(frozen=True)
+class Metrics(Model):
+    """What the virtual users of an execution have done; the whole is in ``raw``.
+
+    Attributes:
+        vus: Virtual users now.
+        running_seconds: Without pauses.
+        final: Nothing changes any more.
+    """
+
+    state: str = _maybe(_text, "")
+    final: bool = _maybe(_truth, False)
+    vus: int = _maybe(_integer, 0)
+    iterations: int = _maybe(_integer, 0)
+    iterations_failed: int = _maybe(_integer, 0)
+    requests_failed: int = _maybe(_integer, 0)
+    requests_per_second: float = _maybe(_number, 0.0)
+    running_seconds: float = _maybe(_number, 0.0)
+
+
+@dataclass(frozen=True)
+class Node(Model):
+    """Where work runs.
+
+    Attributes:
+        state: ``online``, ``busy``, ``draining`` or ``offline``.
+        load: From 0; 1 is full.
+    """
+
+    id: str = _told(_text)
+    state: str = _told(_text)
+    type: str = _maybe(_text, "")
+    address: str = _maybe(_text, "")
+    active_tasks: int = _maybe(_integer, 0)
+    capabilities: tuple[str, ...] = _maybe(_each(_text), ())
+    labels: Mapping[str, str] = _maybe(_mapping, _NOTHING)
+    load: float = _maybe(_number, 0.0)
+    last_seen: datetime | None = _maybe(_or_none(_time))
+
+
+@dataclass(frozen=True)
+class SshKey(Model):
+    """A key, as lists show it.
+
+    Attributes:
+        id: The first characters of it, which revoke it, too.
+    """
+
+    id: str = _told(_text)
+    algorithm: str = _maybe(_text, "")
+    fingerprint: str = _maybe(_text, "")
+    created_at: datetime | None = _maybe(_or_none(_time))
+    metadata: Mapping[str, Any] = _maybe(_mapping, _NOTHING)
+
+
+@dataclass(frozen=True)
+class CreatedSshKey(Model):
+    """A new key; neither is shown again.
+
+    Attributes:
+        public_key: The line for ``authorized_keys``.
+    """
+
+    id: str = _told(_text)
+    public_key: str = _told(_text)
+
+
+@dataclass(frozen=True)
+class ApiKey(Model):
+    """An API key without the key itself.
+
+    Attributes:
+        prefix: The first characters of the key, which revoke it, too.
+        scopes: What it is restricted to; None for no restriction.
+    """
+
+    id: str = _told(_text)
+    name: str = _told(_text)
+    owner: str = _maybe(_text, "")
+    prefix: str = _maybe(_text, "")
+    roles: tuple[str, ...] = _maybe(_each(_text), ())
+    scopes: tuple[str, ...] | None = _maybe(_or_none(_each(_text)))
+    created_at: datetime | None = _maybe(_or_none(_time))
+    expires_at: datetime | None = _maybe(_or_none(_time))
+    last_used_at: datetime | None = _maybe(_or_none(_time))
+
+
+@dataclass(frozen=True)
+class CreatedApiKey(ApiKey):
+    """A new API key.
+
+    Attributes:
+        key: The key itself, which is never shown again.
+    """
+
+    key: str = field(default="", repr=False, metadata={"read": _text, "key": "key"})
+
+
+@dataclass(frozen=True)
+class User(Model):
+    """Who somebody is.
+
+    Attributes:
+        roles: ``user``, ``developer``, ``operator``, ``admin``, ``slave``.
+    """
+
+    username: str | None = _told(_or_none(_text))
+    roles: tuple[str, ...] = _maybe(_each(_text), ())
+
+
+@dataclass(frozen=True)
+class Version(Model):
+    """Which program the service is."""
+
+    version: str = _told(_text)
+    name: str = _maybe(_text, "")
+
+
+@dataclass(frozen=True)
+class Ready(Model):
+    """Whether the service can do its work.
+
+    Attributes:
+        degraded: Names of the checks that fail while the rest works.
+    """
+
+    ready: bool = _told(_truth)
+    status: str = _maybe(_text, "")
+    degraded: tuple[str, ...] = _maybe(_each(_text), ())

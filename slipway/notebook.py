@@ -1,0 +1,84 @@
+"""What notebooks show: small, escaped, and without a request."""
+
+from __future__ import annotations
+
+import sys
+from html import escape
+from typing import Any, Final
+
+from slipway.models import ExecutionState, WorkflowDescription
+
+_MOST_ROWS: Final = 20
+_LONGEST: Final = 200
+
+
+def _cell(text: object) -> str:
+    shown = str(text)
+    return escape(shown if len(shown) <= _LONGEST else shown[: _LONGEST - 1] + "…")
+
+
+def execution(id_: str, seen: ExecutionState | None) -> str:
+    """Show an execution: what runs, how far it is, and its steps."""
+    if seen is None:
+        return f"<p>Execution <code>{_cell(id_)}</code></p>"
+    head = (
+        f"<p>Execution <code>{_cell(id_)}</code> of <b>{_cell(seen.workflow_name or seen.workflow)}"
+        f"</b>: {_cell(seen.state)} <progress max='1' value='{seen.progress:.3f}'></progress></p>"
+    )
+    error = f"<p>{_cell(seen.error)}</p>" if seen.error else ""
+    return head + error + _table([(task.name, task.status) for task in seen.tasks or ()])
+
+
+def workflow(reference: str, description: WorkflowDescription | None) -> str:
+    """Show a workflow: what it does and takes."""
+    if description is None:
+        return f"<p>Workflow <b>{_cell(reference)}</b></p>"
+    head = f"<p>Workflow <b>{_cell(description.name)}</b>: {_cell(description.description)}</p>"
+    return head + _table([(i.name, i.type, i.description) for i in description.inputs])
+
+
+def _table(rows: list[tuple[object, ...]]) -> str:
+    lines = [
+        f"<tr>{''.join(f'<td>{_cell(each)}</td>' for each in row)}</tr>"
+        for row in rows[:_MOST_ROWS]
+    ]
+    if len(rows) > _MOST_ROWS:
+        lines.append(f"<tr><td>… {len(rows) - _MOST_ROWS} more</td></tr>")
+    return f"<table>{''.join(lines)}</table>" if rows else ""
+
+
+class Progress:
+    """How far an execution is, in a notebook: one line that changes; elsewhere nothing."""
+
+    def __init__(self, id_: str) -> None:
+        self._id = id_
+        self._handle: Any = None
+        self._display = _display()
+
+    def show(self, seen: ExecutionState) -> None:
+        """Show how it is now."""
+        if self._display is None:
+            return
+        shown = _Html(execution(self._id, seen))
+        if self._handle is None:
+            self._handle = self._display(shown, display_id=True)
+        elif self._handle is not None:
+            self._handle.update(shown)
+
+
+class _Html:
+    """What a notebook shows as it is."""
+
+    def __init__(self, html: str) -> None:
+        self._html = html
+
+    def _repr_html_(self) -> str:
+        return self._html
+
+
+def _display() -> Any:
+    """Return what shows something in the notebook in which this runs; None elsewhere."""
+    shell = getattr(sys.modules.get("IPython"), "get_ipython", lambda: None)()
+    if shell is None or not hasattr(shell, "kernel"):
+        return None
+    return getattr(sys.modules.get("IPython.display"), "display", None)
