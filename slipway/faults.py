@@ -112,7 +112,7 @@ def retry_after(headers: Mapping[str, str]) -> float | None:
 def of(
     exc: BaseException, url: str, read_seconds: float, ca_file: str | None, *, begun: bool = False
 ) -> Fault:
-    """Say what an exception of ``requests``, or of what is below it, means.
+    """Return what an exception of ``requests``, or of what is below it, means.
 
     Args:
         exc: It; its text is never shown, since it holds the whole address.

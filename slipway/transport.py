@@ -287,7 +287,7 @@ class Transport:
         return b"".join(blocks)
 
     def _judge(self, request: Request, answer: Answer) -> Answer:
-        """Return an answer that is what was asked for, or say what it is."""
+        """Return an answer that is what was asked for; all else is an exception."""
         status = answer.status
         if 300 <= status < 400:
             target = urlsplit(answer.headers.get("Location", "")).netloc or "another page"

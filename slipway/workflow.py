@@ -83,7 +83,7 @@ class Workflow:
         return self._described().steps
 
     def describe(self) -> WorkflowDescription:
-        """Ask what it takes, gives and does.
+        """Return what it takes, gives and does.
 
         Raises:
             NotFound: There is none of this id or name.
