@@ -21,11 +21,11 @@ from slipway.models import (
     Definition,
     DefinitionVersion,
     ExecutionState,
+    Identity,
     Node,
     Ready,
     SshKey,
     Status,
-    User,
     Version,
     WorkflowInfo,
 )
@@ -440,14 +440,14 @@ class Client:
         """
         self.request("POST", f"/nodes/{segment(node)}/undrain", repeat=Repeat.ALWAYS)
 
-    def whoami(self) -> User:
+    def whoami(self) -> Identity:
         """Return who one is for the service.
 
         Raises:
             NotSignedIn: Nobody.
             SlipwayError: The service refuses otherwise, or cannot be reached.
         """
-        return User.read(self.mapping("/users/me"))
+        return Identity.read(self.mapping("/auth/identity"))
 
     def change_password(self, old: str, new: str) -> None:
         """Change one's own password; what one signed in with before is worth nothing then.

@@ -17,8 +17,8 @@ from slipway.words import Level, Status, TaskStatus, Word
 
 __all__ = [
     "ApiKey", "CreatedApiKey", "CreatedSshKey", "Definition", "DefinitionVersion", "ExecutionState",
-    "Input", "Level", "LogEntry", "LogPage", "Metrics", "Node", "Output", "Ready", "SshKey",
-    "Status", "StatusChange", "Step", "Task", "TaskStatus", "User", "Version", "Waiting",
+    "Identity", "Input", "Level", "LogEntry", "LogPage", "Metrics", "Node", "Output", "Ready",
+    "SshKey", "Status", "StatusChange", "Step", "Task", "TaskStatus", "Version", "Waiting",
     "WorkflowDescription", "WorkflowInfo", "read_entry",
 ]  # fmt: skip
 
@@ -518,15 +518,23 @@ class CreatedApiKey(ApiKey):
 
 
 @dataclass(frozen=True)
-class User(Model):
-    """Who somebody is.
+class Identity(Model):
+    """Who one is to the service.
 
     Attributes:
         roles: ``user``, ``developer``, ``operator``, ``admin``, ``slave``.
+        permissions: What one may do, such as ``executions:run``.
+        restricted: Scopes of the credential keep one from some of what the roles allow.
+        signed_in_with: How, such as ``basic`` or ``api_key``; ``none`` where nobody is asked.
+        expires_at: When the credential ends.
     """
 
-    username: str | None = _told(_or_none(_text))
+    username: str = _told(_text)
     roles: tuple[str, ...] = _maybe(_each(_text), ())
+    permissions: tuple[str, ...] = _maybe(_each(_text), ())
+    restricted: bool = _maybe(_truth, False)
+    signed_in_with: str = _maybe(_text, "")
+    expires_at: datetime | None = _maybe(_or_none(_time))
 
 
 @dataclass(frozen=True)

@@ -83,7 +83,7 @@ class Workflow:
         return self._described().steps
 
     def describe(self) -> WorkflowDescription:
-        """Return what it takes, gives and does.
+        """Return the inputs, the outputs and the steps, as the service is asked for them.
 
         Raises:
             NotFound: There is none of this id or name.
