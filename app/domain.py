@@ -481,6 +481,15 @@ class Usage:
     memory_peak_bytes: int | None = None
 
 
+LAST_LINES: Final = "; its last lines:\n"
+"""What stands in the error of a task between why it failed and what it wrote last."""
+
+
+def reason_in(error: str | None) -> str:
+    """Return what an error says without the last lines of a task that it may repeat."""
+    return (error or "").partition(LAST_LINES)[0]
+
+
 @dataclass(frozen=True, slots=True)
 class Task:
     """State of one task (one step of an execution).

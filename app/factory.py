@@ -43,6 +43,7 @@ from app.services.adoption import AdoptionService
 from app.services.api_keys import ApiKeyService
 from app.services.audit import Audit
 from app.services.bundle import Services
+from app.services.digest import DigestService
 from app.services.disk_figures import DiskFigures
 from app.services.events import EventService
 from app.services.execution_figures import ExecutionFigures
@@ -268,6 +269,18 @@ def _services(
         access=access,
         tallies=tallies,
     )
+    logs = LogService(
+        service,
+        reads,
+        stretches,
+        changes,
+        notes=notes,
+        access=access,
+        places=places,
+        repeats=Repeats(EndsTold(database)),
+        tallies=tallies,
+        settings=settings.logs,
+    )
     standing = StandingService(
         StandingWorkflows(database), workflow_service, launching, isolated, tasks=tasks,
         is_driven=partial(Conductors(database).alive, settings.conductor.lease),
@@ -293,17 +306,9 @@ def _services(
         steering=steering,
         purging=PurgeService(Purging(database, with_files(orchestrators)), service),
         tasks=tasks,
-        logs=LogService(
-            service,
-            reads,
-            stretches,
-            changes,
-            notes=notes,
-            access=access,
-            places=places,
-            repeats=Repeats(EndsTold(database)),
-            tallies=tallies,
-            settings=settings.logs,
+        logs=logs,
+        digests=DigestService(
+            service, logs, records, steered=steered, orchestrators=orchestrators, access=access
         ),
         follow=follow,
         events=EventService(

@@ -80,6 +80,11 @@ def log_line_bytes(level: int, task: str, content: str) -> int:
     return _LINE_BYTES + _source(task)[1] + size
 
 
+def safe_text(content: str) -> str:
+    """Return a text that forges no line and moves no cursor: what follows a break is indented."""
+    return _UNSAFE.sub(_picture, content.rstrip(_BREAKS))
+
+
 def level_word(text: str) -> str | None:
     """Return the word for a level that a text begins with, in capitals; None if it has none.
 
@@ -111,7 +116,7 @@ def _shown(level: int, content: str) -> str:
     # Tabs stay as they are, and are what most lines that are not printable have.
     if content.isprintable() or content.replace("\t", " ").isprintable():
         return content
-    return _safe(content)
+    return safe_text(content)
 
 
 def _without(mark: re.Match[str], content: str) -> str:
@@ -121,10 +126,6 @@ def _without(mark: re.Match[str], content: str) -> str:
         return content
     colours = "" if mark[0].isprintable() else "".join(_SEQUENCES.findall(mark[0]))
     return colours + rest
-
-
-def _safe(content: str) -> str:
-    return _UNSAFE.sub(_picture, content.rstrip(_BREAKS))
 
 
 def _picture(found: re.Match[str]) -> str:
@@ -139,5 +140,5 @@ def _source(task: str) -> tuple[str, int]:
     """Return how a line names its task, and the bytes that this takes."""
     if not task:
         return "", 0
-    name = task if task.isprintable() else _safe(task).replace(_INDENT, " ")
+    name = task if task.isprintable() else safe_text(task).replace(_INDENT, " ")
     return f"{name}: ", len(name.encode()) + 2

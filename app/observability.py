@@ -111,6 +111,11 @@ def redact(text: str) -> str:
     return text
 
 
+def without_secrets(value: Any) -> Any:
+    """Return a JSON value without what looks like a secret, or stands under a name of one."""
+    return _redacted(value, _DEEPEST)
+
+
 @lru_cache(maxsize=512)
 def _is_secret(name: str) -> bool:
     """Return whether a field of an event holds a secret, by its name, which the code gives it."""

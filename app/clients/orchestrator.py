@@ -331,6 +331,20 @@ class Orchestrator(ABC):
         """
         return None
 
+    def definition_digest(self, reference: JSON) -> str | None:
+        """Return what names the definition that an execution was launched from.
+
+        Executions of the same workflow have the same one if, and only if, they run the same.
+
+        Args:
+            reference: As :meth:`trigger` or :meth:`find` gave it; None while there is none.
+
+        Returns:
+            Under which the store keeps definitions, see
+            :class:`app.store.definitions.DefinitionSnapshots`; None for one that is kept elsewhere.
+        """
+        return None
+
     def require(self, capability: Capability) -> None:
         """Make sure of a capability before it is used.
 

@@ -242,6 +242,10 @@ class EngineOrchestrator(Orchestrator):
             self._recollection.keep(execution, progress)
         return seen
 
+    def definition_digest(self, reference: JSON) -> str | None:
+        """Return what names the definition that an execution was launched from."""
+        return (reference or {}).get("definition")
+
     def cancel(self, execution: DrivenExecution) -> None:
         """Accept; the next observation acts on the desired state."""
         if execution.status.final:

@@ -27,6 +27,7 @@ from app.clock import uptime
 from app.domain import (
     BEGUN,
     JSON,
+    LAST_LINES,
     DesiredState,
     DrivenExecution,
     ExecutionStatus,
@@ -42,7 +43,6 @@ from app.durations import format_duration
 from app.engine.command import build_job, environment, staging
 from app.engine.ending import job_folder
 from app.engine.evaluation.budget import Budget
-from app.engine.exit_codes import meaning
 from app.engine.expressions import evaluate
 from app.engine.header_fields import HeaderFields
 from app.engine.launchers.base import (
@@ -66,6 +66,7 @@ from app.engine.waiting import TELL_SECONDS, forget_waits, note_waits
 from app.engine.watch import JobWatch
 from app.engine.wishes import follow
 from app.errors import InvalidRequest, SlipwayError, UpstreamError, UpstreamRefused
+from app.exit_codes import with_meaning
 
 _STREAMS = {
     Stream.STDOUT: LogStream.STDOUT,
@@ -799,7 +800,7 @@ def _reason(step: StepDefinition, task: TaskState, state: JobState, took: str) -
     elif state.reason:
         reason = f"{state.reason} (exit code {state.exit_code})"
     else:
-        reason = f"exit code {state.exit_code}{meaning(state.exit_code)} after {took}"
+        reason = f"{with_meaning(state.exit_code)} after {took}"
     if not task.tail:
         return reason
-    return reason + "; its last lines:\n" + "\n".join(task.tail)
+    return reason + LAST_LINES + "\n".join(task.tail)

@@ -220,6 +220,10 @@ class LoadOrchestrator(Orchestrator):
         )  # fmt: skip
         return self._workflow(submitted), new
 
+    def definition_digest(self, reference: JSON) -> str | None:
+        """Return what names the definition that an execution was launched from."""
+        return (reference or {}).get("definition")
+
     def definition(self, workflow_id: str, number: int | None = None) -> DefinitionText:
         """Return the text of a version of a definition; see the contract."""
         return self._catalogue.text(workflow_id, number)

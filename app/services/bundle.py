@@ -9,6 +9,7 @@ from app.metrics import Metrics
 from app.services.access import Access
 from app.services.api_keys import ApiKeyService
 from app.services.audit import Audit
+from app.services.digest import DigestService
 from app.services.events import EventService
 from app.services.executions import ExecutionService
 from app.services.follow import FollowService
@@ -60,6 +61,7 @@ class Services:
     standing: StandingService
     standing_follow: StandingFollowService
     logs: LogService
+    digests: DigestService
     follow: FollowService
     load_metrics: LoadMetricsService
     nodes: NodeService

@@ -7,7 +7,7 @@ from collections.abc import Callable, Generator, Iterator
 from dataclasses import dataclass, replace
 from functools import partial
 
-from app.domain import ALL_LEVELS, Execution, ExecutionStatus, Identity, Level
+from app.domain import ALL_LEVELS, Execution, ExecutionStatus, Identity, Level, LogEntry
 from app.errors import FieldError, InvalidRequest
 from app.services.access import Access
 from app.services.executions import ExecutionService, require_log
@@ -234,12 +234,31 @@ class LogService:
         query, owner = self._placed(execution, query, identity), identity.username
         if query.start == 0 and query.size < 0 and query.task is None:
             return LogText(self._stretches, execution, query.levels, owner)
-        left = max(0, self._total(execution, query, identity) - query.start)
-        number = left if query.size < 0 else min(query.size, left)
+        number = self._number(execution, query, identity)
         task = "" if query.task is None else f"-{query.task.encode().hex()}"
         etag = f"{execution.id}-{int(query.levels)}-{query.start}-{number}{task}"
         entries = self._entries(execution, query, number, owner, shared=False)
         return LogPart(entries, etag, owner)
+
+    def entries(
+        self, execution: Execution, query: LogQuery, identity: Identity
+    ) -> Iterator[LogEntry]:
+        """Read entries of an execution that somebody may see, as it was when they got it.
+
+        Raises:
+            Purged: The log was removed.
+        """
+        require_log(execution)
+        query = self._placed(execution, query, identity)
+        number = self._number(execution, query, identity)
+        owner = identity.username
+        for stretch in self._entries(execution, query, number, owner, shared=False):
+            yield from stretch.entries
+
+    def _number(self, execution: Execution, query: LogQuery, identity: Identity) -> int:
+        """Count the entries that somebody wants, from where they begin, and that there are."""
+        left = max(0, self._total(execution, query, identity) - query.start)
+        return left if query.size < 0 else min(query.size, left)
 
     def _total(self, execution: Execution, query: LogQuery, identity: Identity) -> int:
         """Count the entries that a filter lets through."""

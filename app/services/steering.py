@@ -31,6 +31,11 @@ def requested(what: str, identity: Identity) -> str:
     return f"{what} requested by '{identity.username}'."
 
 
+def tells_of_cancel(content: str) -> bool:
+    """Return whether an execution's log says there that its end was asked for."""
+    return content.startswith("Cancel requested by ")
+
+
 class SteeringService:
     """Cancels, pauses, resumes, scales and abandons executions.
 

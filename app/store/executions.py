@@ -2,9 +2,10 @@
 
 from __future__ import annotations
 
-from collections.abc import Collection
+from collections.abc import Collection, Mapping
+from typing import Any, Final
 
-from sqlalchemy import ColumnElement, bindparam, func, select, union
+from sqlalchemy import ColumnElement, Select, bindparam, func, select, union
 
 from app.domain import Execution, ExecutionFilter, ExecutionSummary, Task, TaskStatus, Tombstone
 from app.errors import NotFound, Purged
@@ -21,6 +22,37 @@ _TASKS = (
     .where(tasks.c.execution == bindparam("of_execution"))
     .order_by(tasks.c.position)
 )
+
+LOOKED_THROUGH: Final = 500
+"""Executions among which an earlier one is looked for."""
+
+
+def _last_success(among: ColumnElement[bool]) -> Select[Any]:
+    """Build the query for the last success of a task in the executions that a condition tells."""
+    recent = (
+        select(executions.c.number)
+        .where(executions.c.number < bindparam("of_number"), among)
+        .order_by(executions.c.number.desc())
+        .limit(LOOKED_THROUGH)
+    )
+    return (
+        select(executions.c.id.label("execution_id"), *(tasks.c[name] for name in TASK_FIELDS))
+        .join_from(executions, tasks, tasks.c.execution == executions.c.number)
+        .where(
+            executions.c.number.in_(recent),
+            executions.c.workflow_id == bindparam("of_workflow"),
+            executions.c.orchestrator == bindparam("of_orchestrator"),
+            tasks.c.name == bindparam("of_task"),
+            tasks.c.status == TaskStatus.SUCCESS,
+            tasks.c.continued_from.is_(None),
+        )
+        .order_by(executions.c.number.desc())
+        .limit(1)
+    )
+
+
+_SUCCESS_OF_ONE = _last_success(executions.c.owner == bindparam("of_owner"))
+_SUCCESS_OF_ALL = _last_success(executions.c.workflow_id == bindparam("of_workflow"))
 
 
 class Executions:
@@ -117,6 +149,34 @@ class Executions:
             rows = connection.execute(select(*SUMMARY.columns).where(executions.c.id.in_(ids)))
             return [SUMMARY.of(row) for row in rows]
 
+    def last_success(
+        self, task: str, before: ExecutionSummary, owner: str | None
+    ) -> tuple[Execution, Task] | None:
+        """Find the last earlier execution of a workflow in which a task succeeded.
+
+        Args:
+            task: The task, by its name.
+            before: An execution of the workflow, before which to look.
+            owner: Whose executions count; None for everybody's.
+
+        Returns:
+            It and the task there, which ran in it. None if there is none among the last
+            :data:`LOOKED_THROUGH` of the owner; of everybody, among so many of the workflow.
+        """
+        values = {
+            "of_task": task, "of_number": before.number, "of_workflow": before.workflow_id,
+            "of_orchestrator": before.orchestrator,
+        }  # fmt: skip
+        statement = _SUCCESS_OF_ALL
+        if owner is not None:
+            statement, values = _SUCCESS_OF_ONE, {**values, "of_owner": owner}
+        with self._database.read() as connection:
+            row = connection.execute(statement, values).mappings().first()
+            if row is None:
+                return None
+            succeeded = _task({name: row[name] for name in TASK_FIELDS})
+            return WHOLE.get(connection, row["execution_id"]), succeeded
+
     def tasks(self, execution: Execution) -> list[Task]:
         """List the tasks of an execution, in the order of the workflow."""
         return self.tasks_of(execution.number)
@@ -125,7 +185,11 @@ class Executions:
         """List the tasks of the execution with a number."""
         with self._database.read() as connection:
             rows = connection.execute(_TASKS, {"of_execution": number})
-            return [Task(**{**row, "status": TaskStatus(row["status"])}) for row in rows.mappings()]
+            return [_task({**row}) for row in rows.mappings()]
+
+
+def _task(row: Mapping[str, Any]) -> Task:
+    return Task(**{**row, "status": TaskStatus(row["status"])})
 
 
 def _matching(wanted: ExecutionFilter) -> list[ColumnElement[bool]]:

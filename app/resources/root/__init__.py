@@ -6,6 +6,7 @@ from app.resources._health import blueprint as health
 from app.resources.root import (
     api_keys,
     audit,
+    diagnosis,
     executions,
     identity,
     load,
@@ -34,6 +35,7 @@ DIALECT = Dialect(
         load.blueprint,
         tasks.blueprint,
         logs.blueprint,
+        diagnosis.blueprint,
         streams.blueprint,
         nodes.blueprint,
         ssh_keys.blueprint,

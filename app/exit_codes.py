@@ -13,7 +13,7 @@ _REFUSED: Final = {
 
 
 def meaning(exit_code: int | None) -> str:
-    """Return in brackets what an exit code means by itself; nothing where it means nothing.
+    """Return what an exit code means by itself, in words; empty where it means nothing.
 
     Args:
         exit_code: Of a command that was begun; ``128 + n`` when signal ``n`` ended it.
@@ -21,12 +21,18 @@ def meaning(exit_code: int | None) -> str:
     if exit_code is None:
         return ""
     if exit_code in _REFUSED:
-        return f" ({_REFUSED[exit_code]})"
+        return _REFUSED[exit_code]
     number = exit_code - _BY_SIGNAL
     if number not in signal.valid_signals():
         return ""
     words = (signal.strsignal(number) or "").lower()
-    return f" ({_name(number)}: {words})" if words else f" ({_name(number)})"
+    return f"{_name(number)}: {words}" if words else _name(number)
+
+
+def with_meaning(exit_code: int | None) -> str:
+    """Name an exit code, with what it means in brackets where it means something by itself."""
+    words = meaning(exit_code)
+    return f"exit code {exit_code} ({words})" if words else f"exit code {exit_code}"
 
 
 def _name(number: int) -> str:

@@ -6,12 +6,13 @@ import signal
 
 import pytest
 
-from app.engine.exit_codes import meaning
+from app.exit_codes import meaning, with_meaning
 
 
 @pytest.mark.parametrize("code", [None, 0, 1, 2, 125, 128, 128 + 65, 200, 255])
 def test_other_codes_say_nothing(code):
     assert meaning(code) == ""
+    assert with_meaning(code) == f"exit code {code}"
 
 
 @pytest.mark.parametrize(
@@ -30,7 +31,8 @@ def test_other_codes_say_nothing(code):
     ],
 )
 def test_a_code_of_a_shell_is_put_into_words(code, words):
-    assert meaning(code) == f" ({words})"
+    assert meaning(code) == words
+    assert with_meaning(code) == f"exit code {code} ({words})"
 
 
 def test_each_signal_has_a_name():
