@@ -40,6 +40,7 @@ check: .venv/.installed-dev ## formatting, lint, types, import rules, generated 
 	$(BIN)/lint-imports
 	$(BIN)/slipway openapi --check openapi || (echo 'openapi/ is stale: make docs'; exit 1)
 	$(BIN)/slipway config-docs | diff -u docs/configuration.md - || (echo 'docs/configuration.md is stale: make docs'; exit 1)
+	$(BIN)/python -m slipway.cli.llms docs | diff -u llms.txt - || (echo 'llms.txt is stale: make docs'; exit 1)
 
 format: .venv/.installed-dev ## format the code
 	$(BIN)/ruff check --fix .
@@ -48,6 +49,7 @@ format: .venv/.installed-dev ## format the code
 docs: .venv/.installed ## write the generated documents again
 	$(BIN)/slipway openapi --write openapi
 	$(BIN)/slipway config-docs > docs/configuration.md
+	$(BIN)/python -m slipway.cli.llms docs > llms.txt
 
 bench: .venv/.installed-dev ## print the figures of docs/performance.md
 	$(BIN)/python -m bench

@@ -5,12 +5,18 @@ What a command does not use is not imported, so that each starts fast.
 
 from __future__ import annotations
 
+import os
 import sys
 from typing import NoReturn
 
 
 def main() -> NoReturn:
     """Run the command that the arguments of the process name, and exit."""
+    if instruction := os.environ.get("_SLIPWAY_COMPLETE"):
+        from slipway.cli.completion import answer  # noqa: PLC0415  (at TAB only)
+
+        code = answer(instruction)
+        os._exit(code)  # a question that is too slow is still being asked
     from slipway.cli.running import run  # noqa: PLC0415  (who imports the package needs it not)
 
     sys.exit(run(sys.argv[1:]))

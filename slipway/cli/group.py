@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterable
 from importlib import import_module
 from importlib.util import find_spec
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import click
 
@@ -13,6 +13,9 @@ from slipway.cli import service
 from slipway.cli.codes import MEANINGS, Failure
 from slipway.cli.options import Connection, before_command, behind_command
 from slipway.cli.table import GROUPS, INSTALL, TABLE, Entry, find, members
+
+if TYPE_CHECKING:
+    from click.shell_completion import CompletionItem
 
 _HELP = ("-h", "--help")
 _WIDTH = 16
@@ -30,14 +33,26 @@ class _Words(click.Group):
     ) -> tuple[str | None, click.Command | None, list[str]]:
         word, rest = args[0], args[1:]
         command = self._command(ctx, word, rest)
-        if command is None:
+        if command is None and not ctx.resilient_parsing:
             raise _no_such(word, self.list_commands(ctx), ctx)
         return word, command, rest
 
     def get_command(self, ctx: click.Context, cmd_name: str) -> click.Command | None:
         return self._command(ctx, cmd_name, [])
 
+    def shell_complete(self, ctx: click.Context, incomplete: str) -> list[CompletionItem[str]]:
+        """Complete from the table: what click does itself imports every command."""
+        if incomplete.startswith("-"):
+            return super().shell_complete(ctx, incomplete)
+        from slipway.cli.completion import starting_with  # noqa: PLC0415  (at TAB only)
+
+        return starting_with(incomplete, self._summaries(ctx))
+
     def _command(self, ctx: click.Context, word: str, rest: list[str]) -> click.Command | None:
+        raise NotImplementedError
+
+    def _summaries(self, ctx: click.Context) -> list[tuple[str, str]]:
+        """Return the commands with what they do."""
         raise NotImplementedError
 
 
@@ -49,6 +64,9 @@ class Root(_Words):
 
     def format_help(self, ctx: click.Context, formatter: click.HelpFormatter) -> None:
         formatter.write(root_help())
+
+    def _summaries(self, ctx: click.Context) -> list[tuple[str, str]]:
+        return [(entry.name, entry.summary) for entry in shown()]
 
     def _command(self, ctx: click.Context, word: str, rest: list[str]) -> click.Command | None:
         entry = find(word)
@@ -78,22 +96,27 @@ class _Pair(_Words):
 
     def parse_args(self, ctx: click.Context, args: list[str]) -> list[str]:
         option_first = not args or args[0].startswith("-")
-        if self._alone and option_first and not {*_HELP, *self._followers}.intersection(args):
+        if (
+            self._alone
+            and option_first
+            and not ctx.resilient_parsing
+            and not {*_HELP, *self._followers}.intersection(args)
+        ):
             args = ["", *args]
         return super().parse_args(ctx, args)
 
     def format_help(self, ctx: click.Context, formatter: click.HelpFormatter) -> None:
         self.format_usage(ctx, formatter)
-        entries = {
-            self._followers[word].name: self._followers[word] for word in self.list_commands(ctx)
-        }
-        formatter.write("\n")
-        formatter.write_dl(
-            [(word, self._followers[word].summary) for word in self.list_commands(ctx)]
-        )
+        if self._alone is not None:
+            formatter.write(f"\n  Alone: {self._alone.summary}\n")
+        with formatter.section("Commands"):
+            formatter.write_dl(self._summaries(ctx))
         formatter.write("\nExamples:\n")
-        for entry in entries.values():
-            formatter.write(f"  {entry.examples[0]}\n")
+        for word in self.list_commands(ctx):
+            formatter.write(f"  {self._followers[word].examples[0]}\n")
+
+    def _summaries(self, ctx: click.Context) -> list[tuple[str, str]]:
+        return [(word, self._followers[word].summary) for word in self.list_commands(ctx)]
 
     def _command(self, ctx: click.Context, word: str, rest: list[str]) -> click.Command | None:
         entry = self._followers.get(word) if word else self._alone
@@ -132,6 +155,16 @@ def load(entry: Entry) -> click.Command:
         raise Failure(f"This version of slipway has no command '{entry.name}' yet.") from None
     assert isinstance(command, click.Command)  # noqa: S101  (a convention of this package)
     return command
+
+
+def command_of(entry: Entry) -> click.Command:
+    """Return the command of an entry, a group where other words follow its first one.
+
+    Raises:
+        Failure: It is in the table only.
+    """
+    followers = members(entry.name) if " " not in entry.name else {}
+    return _Pair(entry.name, followers, entry) if followers else load(entry)
 
 
 def _is_there(entry: Entry) -> bool:

@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import json
 import os
+import re
 from collections.abc import Mapping
 from dataclasses import dataclass, field, replace
 from pathlib import Path
@@ -22,6 +23,10 @@ if TYPE_CHECKING:
 DEFAULT_URL: Final = "http://127.0.0.1:8080"
 """Where ``slipway serve`` listens unless told otherwise."""
 FIRST_PROFILE: Final = "default"
+NAME: Final = re.compile(r"[A-Za-z0-9][A-Za-z0-9._-]{0,63}")
+"""What a profile may be called: files are named after it."""
+KINDS: Final = ("none", "password", "token", "api_key", "oidc")
+"""How somebody may sign in; the tokens of ``oidc`` are in a file of their own."""
 _FILE: Final = "profiles.json"
 _WAAS: Final = ".waas"
 _MOST_BYTES: Final = 1 << 20
@@ -33,17 +38,15 @@ class Login:
     """How somebody signs in.
 
     Attributes:
-        kind: ``none``, ``password``, ``token``, ``api_key`` or ``oidc``.
+        kind: One of :data:`KINDS`.
         user: Their name; empty where it is not known.
         secret: The password, token or key; None where it has to be asked for.
-        tokens: What belongs to ``oidc``: issuer, client, tokens and when they end.
         source: Where it is from, as it is told to people, such as ``SLIPWAY_TOKEN``.
     """
 
     kind: str = "none"
     user: str = ""
     secret: str | None = field(default=None, repr=False)
-    tokens: Mapping[str, Any] = field(default_factory=dict, repr=False)
     source: str = ""
 
 
@@ -92,6 +95,11 @@ def config_folder() -> Path:
     return Path(platformdirs.user_config_dir("slipway"))
 
 
+def tokens_file(name: str) -> Path:
+    """Return the file of the tokens of a profile, which are renewed there."""
+    return config_folder() / f"{name}.tokens.json"
+
+
 def read_profiles(folder: Path | None = None) -> Profiles:
     """Read the profiles that are kept.
 
@@ -113,20 +121,24 @@ def read_profiles(folder: Path | None = None) -> Profiles:
 
 
 def _profile(name: str, kept: Mapping[str, Any]) -> Profile:
-    login = Login(
-        kept.get("kind", "none"), kept.get("user", ""), kept.get("secret"), kept.get("tokens", {}),
-        f"profile {name}",
-    )  # fmt: skip
-    return Profile(name, kept["url"], login, kept.get("ca", ""))
+    kind, user, secret = kept.get("kind", "none"), kept.get("user", ""), kept.get("secret")
+    if kind not in KINDS:
+        raise ValueError(kind)
+    login = Login(kind, user, secret, f"profile {name}")
+    return Profile(_checked_name(name), checked_url(kept["url"], name), login, kept.get("ca", ""))
+
+
+def _checked_name(name: str) -> str:
+    if not NAME.fullmatch(name):
+        raise ValueError(name)
+    return name
 
 
 def profile_document(profile: Profile) -> dict[str, Any]:
     """Return what is kept of a profile, as JSON can have it."""
     login = profile.login
     kept: dict[str, Any] = {"url": profile.url, "kind": login.kind}
-    optional = {
-        "user": login.user, "secret": login.secret, "tokens": dict(login.tokens), "ca": profile.ca,
-    }  # fmt: skip
+    optional = {"user": login.user, "secret": login.secret, "ca": profile.ca}
     return kept | {key: value for key, value in optional.items() if value}
 
 

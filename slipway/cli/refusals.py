@@ -2,10 +2,25 @@
 
 from __future__ import annotations
 
-from importlib import import_module
-from typing import Any
+from typing import Final
 
+from slipway import errors
 from slipway.cli.codes import ExitCode
+from slipway.models import Status
+
+_CODES: Final[tuple[tuple[type[errors.SlipwayError], ExitCode], ...]] = (
+    (errors.NotSignedIn, ExitCode.REFUSED),
+    (errors.NotAllowed, ExitCode.REFUSED),
+    (errors.NotFound, ExitCode.REFUSED),
+    (errors.Conflict, ExitCode.USAGE),
+    (errors.InvalidInput, ExitCode.USAGE),
+    (errors.NotSupported, ExitCode.USAGE),
+    (errors.Misused, ExitCode.USAGE),
+    (errors.StillRunning, ExitCode.FAILED),
+    # RateLimited, ServerFault, Unreachable, NotOurs
+    (errors.SlipwayError, ExitCode.UNREACHABLE),
+)
+"""The first that fits counts."""
 
 
 def explained_refusal(exc: BaseException) -> tuple[ExitCode, list[str]] | None:
@@ -13,25 +28,26 @@ def explained_refusal(exc: BaseException) -> tuple[ExitCode, list[str]] | None:
 
     None is returned for what is no such error.
     """
-    errors: Any = import_module("slipway.errors")
     if not isinstance(exc, errors.SlipwayError):
         return None
+    lines = [f"slipway: {_line(str(exc))}", *_fields(exc)]
+    lines += [f"  {note}" for note in getattr(exc, "__notes__", ())]
+    return _code(exc), lines
+
+
+def _code(exc: errors.SlipwayError) -> ExitCode:
     if isinstance(exc, errors.ExecutionFailed):
-        cancelled = str(exc.execution.status) == "CANCELLED"
-        return (ExitCode.CANCELLED if cancelled else ExitCode.FAILED), [f"slipway: {exc}"]
-    return _code(errors, exc), [f"slipway: {exc}", *_fields(exc)]
+        cancelled = exc.execution.state == Status.CANCELLED
+        return ExitCode.CANCELLED if cancelled else ExitCode.FAILED
+    return next(code for kind, code in _CODES if isinstance(exc, kind))
 
 
-def _code(errors: Any, exc: BaseException) -> ExitCode:
-    if isinstance(exc, (errors.NotSignedIn, errors.NotAllowed, errors.NotFound)):
-        return ExitCode.REFUSED
-    if isinstance(exc, (errors.Conflict, errors.InvalidInput, errors.NotSupported, errors.Misused)):
-        return ExitCode.USAGE
-    if isinstance(exc, errors.StillRunning):
-        return ExitCode.FAILED
-    return ExitCode.UNREACHABLE
-
-
-def _fields(exc: Any) -> list[str]:
+def _fields(exc: errors.SlipwayError) -> list[str]:
     """Return a line for each fault that the service names."""
-    return [f"  {fault.path}: {fault.message}" for fault in getattr(exc, "fields", ())]
+    faults = exc.fields if isinstance(exc, errors.Refused) else ()
+    return [f"  {_line(fault.path)}: {_line(fault.message)}" for fault in faults]
+
+
+def _line(text: str) -> str:
+    """Return a text of a service as one line; it may hold whatever somebody wrote."""
+    return " ".join("".join(c if c.isprintable() else " " for c in text).split())

@@ -6,19 +6,20 @@ import getpass
 import os
 import sys
 from functools import cached_property
-from importlib import import_module
 from types import TracebackType
-from typing import TYPE_CHECKING, Any, Self
+from typing import TYPE_CHECKING, Self
 
 from slipway.cli import profiles
 from slipway.cli.codes import Failure
 from slipway.cli.options import Connection
-from slipway.cli.output import Output
+from slipway.cli.output import Output, is_coloured, styled
+from slipway.version import __version__
 
 if TYPE_CHECKING:
-    from slipway.cli.profiles import Login, Target
+    from requests.auth import AuthBase
 
-Client = Any
+    from slipway import Client
+    from slipway.cli.profiles import Login, Target
 
 
 class Shell:
@@ -46,6 +47,8 @@ class Shell:
     ) -> None:
         if self._client is not None:
             self._client.close()
+        if isinstance(error, Exception) and "slipway.errors" in sys.modules:
+            self._add_next_step(error)
 
     @cached_property
     def target(self) -> Target:
@@ -71,22 +74,33 @@ class Shell:
 
     def client_of(self, target: Target) -> Client:
         """Return a new client of a service; whoever asks for it closes it."""
-        return import_module("slipway.client").Client(target.url, self.auth_of(target))
+        from slipway import Client  # noqa: PLC0415  (it takes most of the time of a start)
 
-    def auth_of(self, target: Target) -> object:
+        ca_file = target.profile.ca if target.profile else ""
+        return Client(
+            target.url,
+            self.auth_of(target),
+            ca_file=ca_file or None,
+            user_agent=f"slipway/{__version__}",
+            trace=self.say if self.asked.debug else None,
+            notice=self._notice,
+        )
+
+    def auth_of(self, target: Target) -> AuthBase | tuple[str, str] | None:
         """Return what a client signs in with; a password that is missing is asked for."""
-        auth = import_module("slipway.auth")
+        from slipway import ApiKey, StoredTokens, Token  # noqa: PLC0415  (as above)
+
         login = target.login
-        secret = login.secret
-        if login.kind == "none":
-            return None
         if login.kind == "password":
-            if secret is None:
-                secret = self._ask_password(login)
-            return (login.user, secret)
+            secret = login.secret if login.secret is not None else self._ask_password(login)
+            return login.user, secret
         if login.kind == "api_key":
-            return auth.ApiKey(secret or "")
-        return auth.Token(secret or "")
+            return ApiKey(login.secret or "")
+        if login.kind == "token":
+            return Token(login.secret or "")
+        if login.kind == "oidc" and target.profile is not None:
+            return StoredTokens(profiles.tokens_file(target.profile.name))
+        return None
 
     @cached_property
     def interactive(self) -> bool:
@@ -147,6 +161,22 @@ class Shell:
     def _ask_password(self, login: Login) -> str:
         option = "SLIPWAY_PASSWORD" if login.source != "HW_USER" else "HW_USER=USER:PASSWORD"
         return self.ask(f"Password of {login.user}", option=option, hidden=True)
+
+    def _add_next_step(self, error: Exception) -> None:
+        """Note on an error of the service what to do about it; that depends on the login."""
+        from slipway import errors  # noqa: PLC0415  (it is loaded already)
+
+        if isinstance(error, errors.NotSignedIn):
+            told = "" if self.target.login.kind == "none" else f"The login is from {self.source}. "
+            error.add_note(f"{told}Sign in: slipway login {self.url}")
+        elif isinstance(error, (errors.Unreachable, errors.NotOurs)):
+            error.add_note(
+                f"The address is from {self.target.source}; slipway doctor looks for the reason."
+            )
+
+    def _notice(self, sentence: str) -> None:
+        """Tell people that there is no connection, or that there is one again."""
+        self.say(styled(sentence, "grey") if is_coloured(sys.stderr, os.environ) else sentence)
 
     def _warn(self) -> None:
         asked = self.asked

@@ -260,6 +260,10 @@ TABLE: Final = (
          "slipway completion fish > ~/.config/fish/completions/slipway.fish"),
     ),
     Entry(
+        "man", "Account", "Print a page of the manual, or write all of them.",
+        ("slipway man run | man -l -", "slipway man --write ~/.local/share/man/man1"),
+    ),
+    Entry(
         "version", "Account", "Show the versions of this program and of the service.",
         ("slipway version", "slipway version -o json"),
     ),

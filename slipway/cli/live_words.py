@@ -1,0 +1,175 @@
+"""Words for completion that the service knows: workflows, their inputs, executions, their steps.
+
+They come within a second or not at all, in silence, and are kept for half a minute.
+"""
+
+from __future__ import annotations
+
+import json
+import os
+import threading
+import time
+from collections.abc import Callable
+from contextlib import suppress
+from hashlib import sha256
+from pathlib import Path
+from typing import TYPE_CHECKING, Any, Final
+
+import click
+from click.shell_completion import CompletionItem
+
+from slipway.cli.completion import starting_with
+from slipway.cli.options import Connection
+
+if TYPE_CHECKING:
+    from slipway.cli.shell import Shell
+
+Words = list[tuple[str, str]]
+"""Each with what is told about it."""
+
+_ANSWER_SECONDS: Final = 1.0
+"""For which a shell waits at TAB."""
+_KEPT_SECONDS: Final = 30.0
+"""For which an answer is good."""
+_MOST: Final = 50
+"""Of the newest executions."""
+_SHORT: Final = 8
+"""Characters of an id that are shown."""
+
+
+def workflows(ctx: click.Context, _param: object, incomplete: str) -> list[CompletionItem[str]]:
+    """Complete the id of a workflow."""
+    return _offered(ctx, incomplete, "/workflows", _of_workflows)
+
+
+def executions(ctx: click.Context, _param: object, incomplete: str) -> list[CompletionItem[str]]:
+    """Complete an execution: its id, ``@latest``, or ``@latest:`` and a workflow."""
+    if incomplete.startswith("@latest:"):
+        names = workflows(ctx, None, incomplete.removeprefix("@latest:"))
+        return [CompletionItem(f"@latest:{item.value}", help=item.help) for item in names]
+    short = starting_with(incomplete, [("@latest", "the newest of yours")])
+    # An id that is typed in full is found whatever list shows its beginning only.
+    path = f"/executions?page_size={_MOST}"
+    return short + _offered(ctx, incomplete, path, _of_executions)
+
+
+def inputs(ctx: click.Context, _param: object, incomplete: str) -> list[CompletionItem[str]]:
+    """Complete ``key=`` of the workflow that the command names before."""
+    name = next((ctx.params[key] for key in ("name", "workflow") if ctx.params.get(key)), None)
+    if not isinstance(name, str) or "=" in incomplete:
+        return []
+    return _offered(ctx, incomplete, f"/workflows/{_quoted(name)}", _of_inputs)
+
+
+def steps(ctx: click.Context, _param: object, incomplete: str) -> list[CompletionItem[str]]:
+    """Complete a step of the execution that the command names before, by its whole id."""
+    execution = next((ctx.params[key] for key in ("id", "execution") if ctx.params.get(key)), None)
+    if not isinstance(execution, str):
+        return []
+    return _offered(ctx, incomplete, f"/executions/{_quoted(execution)}", _of_steps)
+
+
+def profiles(_ctx: click.Context, _param: object, incomplete: str) -> list[CompletionItem[str]]:
+    """Complete the name of a profile."""
+    from slipway.cli.profiles import read_profiles  # noqa: PLC0415  (at TAB only)
+
+    kept = read_profiles().kept
+    return starting_with(incomplete, [(name, profile.url) for name, profile in kept.items()])
+
+
+def _of_workflows(answer: Any) -> Words:
+    return [(each["id"], each.get("description") or "") for each in answer["workflows"]]
+
+
+def _of_executions(answer: Any) -> Words:
+    return [
+        (each["id"][:_SHORT], f"{each['workflow']} {each.get('state') or each['status']}")
+        for each in answer["executions"]
+    ]
+
+
+def _of_inputs(answer: Any) -> Words:
+    return [(f"{each['name']}=", each.get("description") or "") for each in answer["inputs"]]
+
+
+def _of_steps(answer: Any) -> Words:
+    return [(each["name"], each.get("status") or "") for each in answer["tasks"]]
+
+
+def _offered(
+    ctx: click.Context, incomplete: str, path: str, read: Callable[[Any], Words]
+) -> list[CompletionItem[str]]:
+    from slipway.cli.shell import Shell  # noqa: PLC0415  (at TAB only)
+
+    shell = Shell(_asked(ctx))
+    shell.interactive = False
+    return starting_with(incomplete, _words(shell, path, read))
+
+
+def _asked(ctx: click.Context) -> Connection:
+    """Return the options before the place that is completed."""
+    asked, chain = Connection(), [ctx]
+    while (parent := chain[-1].parent) is not None:
+        chain.append(parent)
+    for each in reversed(chain):
+        asked = asked.laid_over(each.params)
+    return asked
+
+
+def _words(shell: Shell, path: str, read: Callable[[Any], Words]) -> Words:
+    target = shell.target
+    file = _cache_file(f"{target.url}\n{target.login.source}\n{target.login.user}\n{path}")
+    kept = _kept(file)
+    if kept is not None:
+        return kept
+    found = _within(_ANSWER_SECONDS, lambda: read(shell.client.mapping(path)))
+    if found is None:
+        return []
+    with suppress(OSError):
+        _keep(file, found)
+    return found
+
+
+def _within(seconds: float, ask: Callable[[], Words]) -> Words | None:
+    """Return what a call finds, unless it takes too long or fails."""
+    found: list[Words] = []
+
+    def run() -> None:
+        with suppress(Exception):
+            found.append(ask())
+
+    thread = threading.Thread(target=run, daemon=True)
+    thread.start()
+    thread.join(seconds)
+    return found[0] if found else None
+
+
+def _cache_file(of: str) -> Path:
+    import platformdirs  # noqa: PLC0415  (at TAB only)
+
+    name = sha256(of.encode()).hexdigest()[:32]
+    return Path(platformdirs.user_cache_dir("slipway")) / f"words-{name}.json"
+
+
+def _kept(file: Path) -> Words | None:
+    try:
+        if not 0 <= time.time() - file.stat().st_mtime < _KEPT_SECONDS:
+            return None
+        return [(word, text) for word, text in json.loads(file.read_text(encoding="utf-8"))]
+    except (OSError, ValueError, TypeError):
+        return None
+
+
+def _keep(file: Path, words: Words) -> None:
+    file.parent.mkdir(mode=0o700, parents=True, exist_ok=True)
+    made = file.with_name(f"{file.name}.{os.getpid()}")
+    descriptor = os.open(made, os.O_WRONLY | os.O_CREAT | os.O_TRUNC, 0o600)
+    with os.fdopen(descriptor, "w", encoding="utf-8") as stream:
+        json.dump(words, stream)
+    made.replace(file)
+
+
+def _quoted(text: str) -> str:
+    from urllib.parse import quote  # noqa: PLC0415  (at TAB only)
+
+    return quote(text, safe="")
