@@ -29,6 +29,7 @@ STATUS_STYLES: Final = {
     "SUCCESS": "green", "FAILED": "red", "RUNNING": "cyan", "CANCELLED": "yellow",
     "CANCELLING": "yellow", "PAUSED": "yellow", "PENDING": "grey", "UNKNOWN": "magenta",
 }  # fmt: skip
+_line: Final = json.JSONEncoder(ensure_ascii=False, default=str).encode
 _JOINERS: Final = "\u200c\u200d"
 _FORMAT_KINDS: Final = ("Cc", "Cf", "Co", "Cn", "Cs", "Zl", "Zp")
 
@@ -128,7 +129,8 @@ class Output:
             for item in items:
                 self.write(clean(name(item)))
         elif items:
-            self._table(items, [col for col in columns if self.format == "wide" or not col.wide])
+            for line in self.table_lines(items, columns):
+                self.write(line)
         elif empty:
             sys.stderr.write(f"{empty}\n")
 
@@ -167,14 +169,19 @@ class Output:
 
     def json_line(self, document: Any) -> None:
         """Write one line of JSON Lines, or the part of it that the query asks for."""
+        self.write(self.json_text(document))
+
+    def json_text(self, document: Any) -> str:
+        """Return what :meth:`json_line` writes, without its end."""
         if self._query is not None:
             document = _searched(self._query, document)
             if isinstance(document, str):
-                self.write(document)
-                return
-        self.write(json.dumps(document, ensure_ascii=False, default=str))
+                return document
+        return _line(document)
 
-    def _table(self, items: Sequence[T], columns: Sequence[Column[T]]) -> None:
+    def table_lines(self, items: Sequence[T], columns: Sequence[Column[T]]) -> list[str]:
+        """Return a table as lines, the head first."""
+        columns = [column for column in columns if self.format == "wide" or not column.wide]
         rows = [[clean(column.cell(item)) for column in columns] for item in items]
         table = Table(
             [column.title for column in columns], rows,
@@ -183,8 +190,7 @@ class Output:
             shrinks=[column.shrinks for column in columns],
         )  # fmt: skip
         styles = [column.style for column in columns] if self.colour else []
-        for line in table.lines(self.width, styles, "…" if self.unicode else "~"):
-            self.write(line)
+        return table.lines(self.width, styles, "…" if self.unicode else "~")
 
 
 class Table:

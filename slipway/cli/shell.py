@@ -5,6 +5,8 @@ from __future__ import annotations
 import getpass
 import os
 import sys
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
 from functools import cached_property
 from types import TracebackType
 from typing import TYPE_CHECKING, Self
@@ -34,6 +36,7 @@ class Shell:
         self.asked = asked
         self.out = Output(asked.output, asked.query)
         self._client: Client | None = None
+        self._tell: Callable[[str], object] = _write_to_stderr
 
     def __enter__(self) -> Self:
         self._warn()
@@ -114,8 +117,16 @@ class Shell:
 
     def say(self, text: str) -> None:
         """Write to standard error, where people read and pipes do not."""
-        sys.stderr.write(f"{text}\n")
-        sys.stderr.flush()
+        self._tell(text)
+
+    @contextmanager
+    def told_by(self, tell: Callable[[str], object]) -> Iterator[None]:
+        """Let something else write what is said, such as what shows bars on the terminal."""
+        before, self._tell = self._tell, tell
+        try:
+            yield
+        finally:
+            self._tell = before
 
     def ask(self, question: str, *, option: str, hidden: bool = False) -> str:
         """Ask for a line.
@@ -187,3 +198,8 @@ class Shell:
                 "Warning: others on this machine can see the password of -u; leave it out to be "
                 "asked, or set SLIPWAY_PASSWORD."
             )
+
+
+def _write_to_stderr(text: str) -> None:
+    sys.stderr.write(f"{text}\n")
+    sys.stderr.flush()

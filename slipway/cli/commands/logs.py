@@ -1,0 +1,95 @@
+"""``slipway logs``: what an execution says."""
+
+from __future__ import annotations
+
+import sys
+from collections.abc import Callable
+from datetime import UTC, datetime
+from typing import TYPE_CHECKING, Any, Final
+
+import click
+
+from slipway.cli.codes import Failure
+from slipway.cli.executions import result_code
+from slipway.cli.follow import Wanted, follow, goes_on, line_of, say_end
+from slipway.cli.ids import find
+from slipway.cli.lines import Times
+from slipway.cli.moments import Since
+from slipway.cli.options import command as command_of
+
+if TYPE_CHECKING:
+    from slipway.cli.shell import Shell
+    from slipway.execution import Execution
+    from slipway.models import LogEntry
+
+_LEVELS: Final = ("debug", "info", "warn", "warning", "error")
+
+
+@command_of("logs")
+@click.argument("execution", required=False, metavar="[ID]")
+@click.option(
+    "-f", "--follow", "follows", is_flag=True,
+    help="Go on until the execution has ended; end with its result.",
+)  # fmt: skip
+@click.option(
+    "--level", type=click.Choice(_LEVELS, case_sensitive=False), default="info",
+    show_default=True, metavar="LEVEL", help="Least level that is shown: debug to error.",
+)  # fmt: skip
+@click.option("--step", metavar="NAME", help="Only what one step says, without its name.")
+@click.option("--tail", type=click.IntRange(0), metavar="N", help="Begin N entries before the end.")
+@click.option("--since", metavar="WHEN", type=Since(), help="Said since: 10m, 2h, or a date.")
+@click.option("-t", "--times", is_flag=True, help="Show the times, in the local zone.")
+@click.option("--grep", metavar="REGEX", help="Only what a regular expression is found in.")
+def command(
+    shell: Shell, *, execution: str | None, follows: bool, times: bool, **given: Any
+) -> int | None:
+    """Print the log of an execution; the latest one of yours unless told otherwise.
+
+    What the service itself says of it counts as lines, too. With -o json each entry is one line of
+    JSON. Of a command's own colours none are left in a pipe, or with NO_COLOR.
+    """
+    if shell.out.format in ("yaml", "name"):
+        raise Failure(
+            f"A log cannot be printed as {shell.out.format}.", hint="It comes as text or -o json."
+        )
+    found = find(shell, execution)
+    wanted = Wanted(given["level"], given["step"], given["tail"], given["since"], given["grep"])
+    shown = Times.FULL if times or shell.out.format == "wide" else Times.NONE
+    line = _json_line_of(shell) if shell.out.for_programs else line_of(shell, found, wanted, shown)
+    if not follows:
+        _print(found, wanted, line)
+        return None
+    with goes_on(shell, [found.id]):
+        ended = follow(shell, found, wanted, steps=False, write=line)
+    say_end(shell, found)
+    return result_code([ended])
+
+
+def _print(execution: Execution, wanted: Wanted, line: Callable[[LogEntry], str]) -> None:
+    """Print a log as it is now; page by page, so that a long one takes no memory."""
+    pages = execution.log_pages(wanted.level, wanted.step, tail=wanted.tail, grep=wanted.grep)
+    for page in pages:
+        sys.stdout.write("".join(map(line, filter(wanted.takes, page.entries))))
+
+
+def _json_line_of(shell: Shell) -> Callable[[LogEntry], str]:
+    """Return what makes a line of JSON of an entry."""
+    part = shell.out.json_text
+
+    def line(entry: LogEntry) -> str:
+        document = {
+            "level": entry.level,
+            "timestamp": _written(entry.timestamp),
+            "content": entry.content,
+            "task": entry.task,
+            "index": entry.index,
+            **entry.extra,
+        }
+        return f"{part(document)}\n"
+
+    return line
+
+
+def _written(moment: datetime) -> str:
+    """Return a moment as the service writes it (RFC 3339)."""
+    return moment.astimezone(UTC).isoformat(timespec="milliseconds").replace("+00:00", "Z")
