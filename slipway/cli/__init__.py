@@ -17,6 +17,10 @@ def main() -> NoReturn:
 
         code = answer(instruction)
         os._exit(code)  # a question that is too slow is still being asked
-    from slipway.cli.running import run  # noqa: PLC0415  (who imports the package needs it not)
+    try:
+        from slipway.cli.running import run  # noqa: PLC0415  (who imports the package needs it not)
 
-    sys.exit(run(sys.argv[1:]))
+        code = run(sys.argv[1:])
+    except KeyboardInterrupt:  # before it could be told, or while it was
+        code = 130
+    sys.exit(code)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import sys
 from collections.abc import Iterable
 from importlib import import_module
 from importlib.util import find_spec
@@ -12,12 +13,15 @@ import click
 from slipway.cli import service
 from slipway.cli.codes import MEANINGS, Failure
 from slipway.cli.options import Connection, before_command, behind_command
+from slipway.cli.output import terminal_width
 from slipway.cli.table import GROUPS, INSTALL, TABLE, Entry, find, members
 
 if TYPE_CHECKING:
     from click.shell_completion import CompletionItem
 
 _HELP = ("-h", "--help")
+_NARROW = 80
+"""Columns that the lines of the help take."""
 _WIDTH = 16
 """Of the column of names in the help: longer ones push their line."""
 
@@ -65,10 +69,19 @@ class Root(_Words):
     def format_help(self, ctx: click.Context, formatter: click.HelpFormatter) -> None:
         formatter.write(root_help())
 
+    def resolve_command(
+        self, ctx: click.Context, args: list[str]
+    ) -> tuple[str | None, click.Command | None, list[str]]:
+        if args[0] == "help" and len(args) > 1:
+            args = [*args[1:], "--help"]
+        return super().resolve_command(ctx, args)
+
     def _summaries(self, ctx: click.Context) -> list[tuple[str, str]]:
         return [(entry.name, entry.summary) for entry in shown()]
 
     def _command(self, ctx: click.Context, word: str, rest: list[str]) -> click.Command | None:
+        if word == "help":
+            return click.Command("help", callback=lambda: click.echo(root_help(), nl=False))
         entry = find(word)
         if entry is not None and (entry.service or _is_local(entry, rest)):
             return service.Handover(word)
@@ -84,9 +97,12 @@ class _Pair(_Words):
     """A first word that takes a second one; without, it is the list of what it is about."""
 
     def __init__(self, word: str, followers: dict[str, Entry], alone: Entry | None) -> None:
-        super().__init__(word, params=behind_command(()), callback=_take_options)
+        super().__init__(
+            word, params=behind_command(()), callback=_take_options, no_args_is_help=False
+        )
         self._followers = followers
-        self._alone = followers.get("list") or alone
+        is_group = any(each.name == f"{word} {name}" for name, each in followers.items())
+        self._alone = followers.get("list") or (None if is_group else alone)
 
     def list_commands(self, ctx: click.Context) -> list[str]:
         own = f"{self.name} "
@@ -103,6 +119,8 @@ class _Pair(_Words):
             and not {*_HELP, *self._followers}.intersection(args)
         ):
             args = ["", *args]
+        elif not args and not ctx.resilient_parsing:
+            raise click.UsageError(f"It needs one of: {', '.join(self.list_commands(ctx))}.", ctx)
         return super().parse_args(ctx, args)
 
     def format_help(self, ctx: click.Context, formatter: click.HelpFormatter) -> None:
@@ -199,7 +217,18 @@ def root_help() -> str:
         "",
         "'slipway COMMAND --help' explains a command.",
     ]
+    width = terminal_width(sys.stdout)
+    if width is not None and width < _NARROW:
+        lines = [part for line in lines for part in _folded(line, width)]
     return "\n".join(lines) + "\n"
+
+
+def _folded(line: str, width: int) -> list[str]:
+    """Return a line of the help as several, for a terminal that is too narrow for it."""
+    from textwrap import wrap  # noqa: PLC0415  (most terminals are wider)
+
+    indent = " " * (len(line) - len(line.lstrip())) * 3
+    return wrap(line, max(width, 20), subsequent_indent=indent) or [""]
 
 
 def _option_lines(params: Iterable[click.Parameter]) -> list[str]:

@@ -268,7 +268,7 @@ def _shrunk(widths: Sequence[int], shrinking: Sequence[int]) -> int:
 
 def _padded(text: str, width: int, ellipsis: str, *, right: bool) -> str:
     if cell_width(text) > width:
-        text = cut(text, width - 1) + ellipsis
+        text = cut(text, width - 1).rstrip() + ellipsis
     space = " " * (width - cell_width(text))
     return space + text if right else text + space
 

@@ -22,6 +22,8 @@ if TYPE_CHECKING:
 
 DEFAULT_URL: Final = "http://127.0.0.1:8080"
 """Where ``slipway serve`` listens unless told otherwise."""
+NOTHING: Final = "the default"
+"""Where an address is from that nobody chose."""
 FIRST_PROFILE: Final = "default"
 NAME: Final = re.compile(r"[A-Za-z0-9][A-Za-z0-9._-]{0,63}")
 """What a profile may be called: files are named after it."""
@@ -187,7 +189,7 @@ def _with_kept(
         if profile and address and not same_service(address[0], profile.url):
             profile = None
     if profile is None:
-        url, source = address or (DEFAULT_URL, "the default")
+        url, source = address or (DEFAULT_URL, NOTHING)
         return Target(url, source, login or Login())
     url, source = address or (profile.url, profile.login.source)
     return Target(url, source, login or profile.login, profile)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import errno
 import os
 import sys
 import traceback
@@ -16,6 +17,9 @@ import click
 from slipway.cli import group
 from slipway.cli.codes import ExitCode, Failure
 
+_FULL = (errno.ENOSPC, errno.EDQUOT, errno.EFBIG, errno.EIO)
+"""What a file says that takes no more."""
+_NOT_WRITTEN = "The output cannot be written"
 _Kinds = type[BaseException] | tuple[type[BaseException], ...]
 
 
@@ -95,8 +99,7 @@ def explained(exc: BaseException) -> tuple[ExitCode, list[str]]:
         if told is not None:
             return told
     if isinstance(exc, OSError):
-        name = f"{exc.filename}: " if exc.filename else ""
-        return ExitCode.FAILED, [f"slipway: {name}{exc.strerror or exc}."]
+        return ExitCode.FAILED, [f"slipway: {_of_system(exc)}"]
     fault = f"{type(exc).__name__}: {exc}".partition("\n")[0]
     return ExitCode.FAILED, _lines(f"This is a fault of slipway: {fault}", "--debug shows where.")
 
@@ -105,10 +108,21 @@ def _lines(message: str, hint: str) -> list[str]:
     return [f"slipway: {message}", *([f"  {hint}"] if hint else [])]
 
 
+def _of_system(exc: OSError) -> str:
+    reason = exc.strerror or str(exc)
+    if exc.filename:
+        return f"{exc.filename}: {reason}."
+    return f"{_NOT_WRITTEN}: {reason}." if exc.errno in _FULL else f"{reason}."
+
+
 def _of_click(exc: click.ClickException) -> tuple[ExitCode, list[str]]:
     message = " ".join(exc.format_message().split())
     if not isinstance(exc, click.UsageError) or exc.ctx is None:
         return ExitCode.USAGE, [f"slipway: {message}"]
+    if getattr(exc, "option_name", "") in ("-t", "--token"):
+        return ExitCode.USAGE, _lines(
+            message, "A token stands before the command: slipway -t TOKEN"
+        )
     return ExitCode.USAGE, _lines(message, f"See: {exc.ctx.command_path} --help")
 
 
@@ -135,9 +149,10 @@ def _flushed(code: int) -> int:
             _drop(stream)
         except OSError as exc:
             _drop(stream)
-            code = code or ExitCode.FAILED
-            with suppress(OSError):
-                sys.stderr.write(f"slipway: The output cannot be written: {exc.strerror}.\n")
+            if code == ExitCode.SUCCESS:  # otherwise something was told already
+                code = ExitCode.FAILED
+                with suppress(OSError):
+                    sys.stderr.write(f"slipway: {_NOT_WRITTEN}: {exc.strerror}.\n")
     return code
 
 

@@ -109,7 +109,8 @@ class Shell:
     def interactive(self) -> bool:
         """Whether somebody is there who can be asked."""
         return (
-            sys.stdin.isatty()
+            sys.stdin is not None
+            and sys.stdin.isatty()
             and sys.stderr.isatty()
             and os.environ.get("TERM") != "dumb"
             and not os.environ.get("CI")
@@ -182,7 +183,9 @@ class Shell:
             error.add_note(f"{told}Sign in: slipway login {self.url}")
         elif isinstance(error, (errors.Unreachable, errors.NotOurs)):
             error.add_note(
-                f"The address is from {self.target.source}; slipway doctor looks for the reason."
+                "Nothing says which service is meant: slipway login URL, or slipway serve for one."
+                if self.target.source == profiles.NOTHING
+                else f"The address is from {self.target.source}; slipway doctor finds the reason."
             )
 
     def _notice(self, sentence: str) -> None:
