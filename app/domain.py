@@ -37,6 +37,7 @@ class ExecutionStatus(StrEnum):
 FINAL_STATUSES = frozenset(
     {ExecutionStatus.SUCCESS, ExecutionStatus.FAILED, ExecutionStatus.CANCELLED}
 )
+OPEN_STATUSES = frozenset(ExecutionStatus) - FINAL_STATUSES
 
 
 class TaskStatus(StrEnum):
@@ -591,6 +592,8 @@ class ExecutionSummary:
         continues: Id of the execution that had ended, and goes on in this one.
         changed: Number of its last change that readers can see, its tasks' among them.
         workflow_version: Version of the definition that it runs; None where it was not uploaded.
+        name: What its owner calls it, see :mod:`app.labels`; None where they did not say.
+        labels: What they find it by, see there.
     """
 
     number: int
@@ -611,6 +614,8 @@ class ExecutionSummary:
     continues: str | None = None
     changed: int = 0
     workflow_version: int | None = None
+    name: str | None = None
+    labels: Mapping[str, str] = field(default_factory=dict)
 
 
 @dataclass(frozen=True, slots=True)
@@ -697,6 +702,11 @@ class ExecutionFilter:
         workflow: Id or name of their workflow.
         workflow_id: Its id, and no name.
         orchestrator: Name of the one behind which they run.
+        name: What their owner calls them.
+        labels: Keys of labels that they have, each with its value; None for any value.
+        prefix: How their id begins, their other name, or their ``exec-`` id.
+        created_since: When they were launched at the earliest.
+        active_since: They have not ended, or did so at this moment at the earliest.
     """
 
     owners: frozenset[str] | None = None
@@ -705,6 +715,11 @@ class ExecutionFilter:
     continues: str | None = None
     workflow_id: str | None = None
     orchestrator: str | None = None
+    name: str | None = None
+    labels: tuple[tuple[str, str | None], ...] = ()
+    prefix: str | None = None
+    created_since: datetime | None = None
+    active_since: datetime | None = None
 
 
 @dataclass(frozen=True, slots=True)

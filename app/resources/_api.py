@@ -400,11 +400,21 @@ class Page:
         return -(-total // self.size)
 
 
-def next_page(page: Page, total: int) -> str | None:
-    """Return the address of the page after the current one, with all else that was asked for."""
+def next_page(page: Page, total: int, instead: Mapping[str, str] | None = None) -> str | None:
+    """Return the address of the page after the current one, with all else that was asked for.
+
+    Args:
+        page: The current one.
+        total: How many there are on all pages.
+        instead: Values of parameters that take the place of those of the current request.
+    """
     if page.number >= page.pages(total):
         return None
-    query = [(name, value) for name, value in request.args.items(multi=True) if name != "page"]
+    query = [
+        (name, (instead or {}).get(name, value))
+        for name, value in request.args.items(multi=True)
+        if name != "page"
+    ]
     parameters = urlencode([*query, ("page", page.number + 1)])
     return f"{request.script_root}{request.path}?{parameters}"
 

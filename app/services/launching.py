@@ -7,7 +7,7 @@ import json
 import time
 import uuid
 from collections.abc import Callable, Collection, Mapping
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, field, replace
 
 import structlog
 
@@ -30,6 +30,7 @@ from app.errors import (
     UpstreamTimeout,
 )
 from app.inputs import refuse_astray
+from app.labels import checked
 from app.services.access import is_theirs
 from app.services.inputs import InputChecker
 from app.services.places import Places
@@ -85,6 +86,8 @@ class LaunchService:
         beside: Collection[str] = (),
         version: int | None = None,
         only: Collection[str] | None = None,
+        name: JSON = None,
+        labels: JSON = None,
     ) -> Execution:
         """Launch a workflow, once.
 
@@ -100,10 +103,12 @@ class LaunchService:
             beside: Other names that the request holds; none of them may be an input's.
             version: Of the workflow that stands, for its next execution: as it was read.
             only: Names of the steps that are to run, at once; None for all, in their order.
+            name: What the caller calls the execution; see :mod:`app.labels`.
+            labels: What they find it by, as an object.
 
         Raises:
             NotFound, Ambiguous: The workflow cannot be told.
-            InvalidRequest: Every fault of the inputs.
+            InvalidRequest: Every fault of the name and the labels, or of the inputs.
             Conflict: The key was used for another request, or for one that is still under way.
             LimitExceeded: Too many wait for launches with keys of theirs, or the user has as many
                 executions that have not ended as they may.
@@ -111,13 +116,14 @@ class LaunchService:
             UpstreamError: It surely did not start.
             Outdated: The workflow has another version by now.
         """
-        used = self.used(key, identity, reference, orchestrator, inputs)
+        called = _Called(*checked(name, labels))
+        used = self.used(key, identity, reference, orchestrator, inputs, *called.asked())
         # Looked for first: the workflow may have changed since, or be gone.
         earlier = self.earlier(used, identity)
         if earlier is not None:
             return earlier
         behind, found = self._workflows.look_up(reference, identity, orchestrator)
-        request = _Request({} if inputs is None else inputs, beside, identity)
+        request = _Request({} if inputs is None else inputs, beside, identity, called)
         return self._launch(behind, found, request, used, version=version, only=only)
 
     def launch_found(
@@ -138,6 +144,7 @@ class LaunchService:
         asked: JSON,
         orchestrator: str | None = None,
         inputs: JSON = None,
+        *more: JSON,
     ) -> UsedKey | None:
         """Return the key with which somebody repeats a launch; None without one.
 
@@ -147,10 +154,11 @@ class LaunchService:
             asked: What they launch; another request must not have the same key.
             orchestrator: Where they look for it only.
             inputs: Value of each input.
+            more: What else is asked for, where anything is.
         """
         if key is None:
             return None
-        return UsedKey(identity.username, key, _digest(asked, orchestrator, inputs))
+        return UsedKey(identity.username, key, _digest(asked, orchestrator, inputs, *more))
 
     def earlier(self, used: UsedKey | None, identity: Identity) -> Execution | None:
         """Return what was launched with a key; None if nothing was.
@@ -179,6 +187,7 @@ class LaunchService:
             most_open=self._most_open(identity.roles),
             leads=_leads(workflow, identity), version=version,
             held_back=_held_back(behind, workflow, only),
+            name=request.called.name, labels=request.called.labels,
         )  # fmt: skip
         while True:
             execution, new = self._launches.create(intent)
@@ -286,12 +295,25 @@ class LaunchService:
 
 
 @dataclass(frozen=True, slots=True)
+class _Called:
+    """What people call an execution by; see :mod:`app.labels`."""
+
+    name: str | None = None
+    labels: Mapping[str, str] = field(default_factory=dict)
+
+    def asked(self) -> list[JSON]:
+        """Return what of it tells a request from another; nothing where there is nothing."""
+        return [self.name, dict(self.labels)] if self.name is not None or self.labels else []
+
+
+@dataclass(frozen=True, slots=True)
 class _Request:
     """What somebody asks a workflow to be launched with; see :meth:`LaunchService.launch`."""
 
     inputs: JSON
     beside: Collection[str]
     identity: Identity
+    called: _Called = _Called()
 
 
 def _intent(
@@ -332,7 +354,7 @@ def _leads(workflow: ResolvedWorkflow, identity: Identity) -> bool:
     return bool(workflow.kept_by) and is_theirs(workflow.kept_by, identity)
 
 
-def _digest(reference: JSON, orchestrator: str | None, inputs: JSON) -> str:
+def _digest(reference: JSON, orchestrator: str | None, inputs: JSON, *more: JSON) -> str:
     """Digest what was asked, as it was asked."""
-    asked = json.dumps([orchestrator, reference, inputs or {}], sort_keys=True)
+    asked = json.dumps([orchestrator, reference, inputs or {}, *more], sort_keys=True)
     return hashlib.sha256(asked.encode()).hexdigest()

@@ -5,14 +5,13 @@ from __future__ import annotations
 from contextlib import suppress
 from typing import Final
 
-from app.domain import FINAL_STATUSES, ExecutionFilter, ExecutionStatus, ExecutionSummary, Identity
+from app.domain import OPEN_STATUSES, ExecutionFilter, ExecutionStatus, ExecutionSummary, Identity
 from app.errors import Conflict, NotFound
 from app.services.executions import ExecutionService
 from app.services.steering import SteeringService
 from app.services.submissions import SubmissionService
 from app.store.names import storable
 
-_OPEN: Final = frozenset(ExecutionStatus) - FINAL_STATUSES
 _MOST: Final = 1000
 """Executions that are stopped by one call; nobody has as many that have not ended."""
 
@@ -54,7 +53,7 @@ class SubmittedService:
             NotFound: It has no executions that this user may know of.
             Conflict: All of them have ended.
         """
-        open_ = self._find(workflow_id, identity, _OPEN, _MOST)
+        open_ = self._find(workflow_id, identity, OPEN_STATUSES, _MOST)
         if not open_:
             self.latest(workflow_id, identity)
             raise Conflict("No execution of this workflow runs.")

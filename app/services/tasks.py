@@ -217,6 +217,8 @@ class TaskService:
             used=used,
             reference=execution.reference,
             workflow_version=execution.workflow_version,
+            name=execution.name,
+            labels=execution.labels,
             most_open=self._most_open(identity.roles),
             continued=Continued(execution.id, again, carried),
         )

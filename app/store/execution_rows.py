@@ -42,7 +42,7 @@ FINAL = tuple(FINAL_STATUSES)
 UPSTREAM_ID_LENGTH = 100
 UNSETTLED = executions.c.reference.is_(None) & executions.c.status.not_in(FINAL)
 """What a launch began, if anything, is not known yet."""
-_LARGE = frozenset({"inputs", "outputs"})
+_LARGE = frozenset({"inputs", "outputs", "labels"})
 
 _HELD = select(*(column for column in executions.c if column.name not in _LARGE)).where(
     executions.c.number == bindparam("of_number"), executions.c.lease_owner == bindparam("of_owner")
@@ -71,7 +71,7 @@ class WantedMeanwhile(Conflict):
 def held(connection: Connection, number: int, owner: str) -> Any:
     """Read the row of an execution that a conductor holds, and keep others from changing it.
 
-    What may be large is not read: inputs and outputs.
+    What may be large is not read: inputs, outputs and labels.
 
     Raises:
         NotHeld: Another conductor holds it.

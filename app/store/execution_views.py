@@ -28,6 +28,7 @@ _MADE: Mapping[str, Callable[[Any], Any]] = {
     "status": ExecutionStatus,
     "desired": DesiredState,
     "outputs": lambda outputs: outputs or {},
+    "labels": lambda labels: labels or {},
 }
 """What makes the values of fields of those in the columns, where they are not the same."""
 

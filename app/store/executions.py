@@ -5,12 +5,13 @@ from __future__ import annotations
 from collections.abc import Collection, Mapping
 from typing import Any, Final
 
-from sqlalchemy import ColumnElement, Select, bindparam, func, select, union
+from sqlalchemy import ColumnElement, Select, bindparam, func, select
 
 from app.domain import Execution, ExecutionFilter, ExecutionSummary, Task, TaskStatus, Tombstone
 from app.errors import NotFound, Purged
 from app.store import tombstones
 from app.store.database import Database
+from app.store.execution_filters import matching
 from app.store.execution_views import SUMMARY, WHOLE
 from app.store.given_names import id_named
 from app.store.schema import executions, tasks
@@ -109,16 +110,16 @@ class Executions:
         Returns:
             The asked-for stretch of them, and the number of all.
         """
-        matching = _matching(wanted)
         with self._database.read() as connection:
+            conditions = matching(wanted, connection.dialect.name)
             total = connection.execute(
-                select(func.count()).select_from(executions).where(*matching)
+                select(func.count()).select_from(executions).where(*conditions)
             ).scalar_one()
             statement = select(*SUMMARY.columns).order_by(executions.c.number.desc())
             if limit is None:
-                rows = connection.execute(statement.where(*matching).offset(offset))
+                rows = connection.execute(statement.where(*conditions).offset(offset))
             else:  # what is skipped is counted in an index, without a look at the rows
-                numbers = select(executions.c.number).where(*matching)
+                numbers = select(executions.c.number).where(*conditions)
                 numbers = numbers.order_by(executions.c.number.desc()).offset(offset).limit(limit)
                 page = connection.execute(numbers).scalars().all()
                 rows = connection.execute(statement.where(executions.c.number.in_(page)))
@@ -190,23 +191,3 @@ class Executions:
 
 def _task(row: Mapping[str, Any]) -> Task:
     return Task(**{**row, "status": TaskStatus(row["status"])})
-
-
-def _matching(wanted: ExecutionFilter) -> list[ColumnElement[bool]]:
-    conditions: list[ColumnElement[bool]] = []
-    if wanted.states is not None:
-        conditions.append(executions.c.status.in_(sorted(wanted.states)))
-    if wanted.owners is not None:
-        conditions.append(executions.c.owner.in_(sorted(wanted.owners)))
-    for name in ("continues", "workflow_id", "orchestrator"):
-        value = getattr(wanted, name)
-        if value is not None:
-            conditions.append(executions.c[name] == value)
-    if wanted.workflow is not None:
-        number = select(executions.c.number)
-        either = union(  # an OR would make each database look at all rows of the owner
-            number.where(executions.c.workflow_id == wanted.workflow),
-            number.where(executions.c.workflow_name == wanted.workflow),
-        )
-        conditions.append(executions.c.number.in_(either))
-    return conditions

@@ -43,7 +43,7 @@ from app.store.execution_views import WHOLE
 from app.store.given_names import NEXT_FREE_NAME, NEXT_NAME, name_parameters
 from app.store.locks import Lock, take_lock
 from app.store.names import fitted, storable
-from app.store.schema import executions, launch_keys, spent_names, tasks
+from app.store.schema import execution_labels, executions, launch_keys, spent_names, tasks
 from app.store.standing import lead, succeed
 
 # Made once, since SQLAlchemy takes longer to make one than SQLite to run it.
@@ -56,6 +56,7 @@ _ADD_ON_POSTGRESQL = (
 )
 _KINDS: tuple[Kind, ...] = ("wanted", "changed")
 _ADD_AND_NOTIFY = _ADD_ON_POSTGRESQL.returning(*notifications(_KINDS)[1:])
+_ADD_LABELS = insert(execution_labels)
 _USE_KEY = insert(launch_keys)
 _LAUNCHED_WITH = (
     select(*WHOLE.columns, launch_keys.c.request_digest, launch_keys.c.execution_id)
@@ -130,6 +131,8 @@ class Intent:
         upstream_id: Another id of ours that it has; see
             :meth:`app.clients.orchestrator.Orchestrator.exec_id`.
         workflow_version: Of its definition; None where that was not uploaded.
+        name: What its owner calls it.
+        labels: What they find it by.
     """
 
     execution_id: str
@@ -150,6 +153,8 @@ class Intent:
     continued: Continued | None = None
     upstream_id: str | None = None
     workflow_version: int | None = None
+    name: str | None = None
+    labels: Mapping[str, str] = field(default_factory=dict)
 
 
 class Launches:
@@ -277,9 +282,13 @@ class Launches:
             "cursor": None if carried is None else carried.cursor,
             "continues": None if continued is None else continued.execution_id,
             "node": None if ended is None else ended.node,  # where its files are
+            "name": intent.name,
+            "labels": dict(intent.labels) or None,
             **name_parameters(intent.workflow_id, started_at or created_at),
         }
         row = _add(connection, values, notify=bool(kinds))
+        if intent.labels:
+            _add_labels(connection, row.number, intent)
         if continued is None:
             task_rows.add(connection, row.number, intent.steps, intent.titles, intent.needs)
         else:
@@ -373,7 +382,8 @@ class Launches:
                 return
             connection.execute(_SPEND_NAME, {"name": execution.awf_name})
             count_withdrawal(connection, execution.id)
-            connection.execute(delete(tasks).where(tasks.c.execution == execution.number))
+            for table in (tasks, execution_labels):
+                connection.execute(delete(table).where(table.c.execution == execution.number))
             connection.execute(
                 delete(launch_keys).where(launch_keys.c.execution_id == execution.id)
             )
@@ -443,6 +453,12 @@ def _add(connection: Connection, values: Mapping[str, Any], *, notify: bool) -> 
         # Whoever gave this name was done just after the statement began; the next one sees that.
     text = "Too many executions of this workflow are begun at once."
     raise Conflict(text, retry_after_seconds=1)
+
+
+def _add_labels(connection: Connection, number: int, intent: Intent) -> None:
+    of_it = {"execution": number, "owner": intent.owner}
+    rows = [{"key": key, "value": value, **of_it} for key, value in intent.labels.items()]
+    connection.execute(_ADD_LABELS, rows)
 
 
 def _require_names(intent: Intent) -> None:

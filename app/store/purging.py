@@ -35,6 +35,7 @@ from app.store.execution_rows import FINAL, change, next_numbers, notifications,
 from app.store.journal import BLOCK, COUNTERS
 from app.store.schema import (
     ends_told,
+    execution_labels,
     executions,
     load_metrics,
     load_reports,
@@ -277,7 +278,8 @@ _LEFT: Final = _SHOWN.where(removals.c.kind.in_((What.EXECUTIONS, What.LOGS))).o
 _BY_NUMBER: Final = {
     What.LOGS: (log_entries, log_checkpoints),
     What.EXECUTIONS: (
-        log_entries, log_checkpoints, tasks, ends_told, load_runs, load_metrics, load_tasks,
+        log_entries, log_checkpoints, tasks, execution_labels, ends_told, load_runs, load_metrics,
+        load_tasks,
     ),
 }  # fmt: skip
 """What has rows of an execution by its number."""

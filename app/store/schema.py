@@ -31,6 +31,7 @@ from sqlalchemy.engine import Dialect
 
 from app.domain import JSON
 from app.execution_names import NAME_LENGTH
+from app.labels import LONGEST_TEXT
 
 _EPOCH = datetime(1970, 1, 1, tzinfo=UTC)
 _MILLISECOND = timedelta(milliseconds=1)
@@ -148,6 +149,9 @@ executions = Table(
     Column("node", String(255)),
     # Id of the execution from which it goes on; each one goes on in one other at most.
     Column("continues", String(64)),
+    # What its owner calls it, and its labels, which are found by `execution_labels`.
+    Column("name", String(LONGEST_TEXT)),
+    Column("labels", Json),
     # Since when its log, and its folders, are kept no longer; see `purging`.
     Column("log_purged_at", Instant),
     Column("files_purged_at", Instant),
@@ -158,6 +162,20 @@ executions = Table(
     Index("ix_executions_status", "status", "number"),
     Index("ix_executions_workflow_id", "workflow_id", "number"),
     Index("ix_executions_workflow_name", "workflow_name", "number"),
+    Index("ix_executions_name", "name", "owner", "number", **_where("name IS NOT NULL")),
+    Index("ix_executions_created", "created_at", "number"),
+    Index("ix_executions_owner_created", "owner", "created_at", "number"),
+    Index("ix_executions_finished", "finished_at", "number"),
+    Index("ix_executions_owner_finished", "owner", "finished_at", "number"),
+    # For beginnings of ids, so that PostgreSQL must compare byte by byte here.
+    Index("ix_executions_id_owner", "id", "owner", postgresql_ops={"id": "varchar_pattern_ops"}),
+    Index(
+        "ix_executions_exec_id_owner",
+        "upstream_id",
+        "owner",
+        postgresql_ops={"upstream_id": "varchar_pattern_ops"},
+        **_where("upstream_id LIKE 'exec-%'"),
+    ),
     Index("ix_executions_reference_key", "reference_key", unique=True),
     Index("ix_executions_upstream_id", "upstream_id"),
     # Those that we give ourselves, of executions of virtual users.
@@ -187,6 +205,20 @@ executions = Table(
         **_where("log_complete = true"),
     ),
     sqlite_autoincrement=True,
+)
+
+# By which executions are found; their own rows say them once more, for readers.
+execution_labels = Table(
+    "execution_labels",
+    metadata,
+    Column("execution", BigInteger, primary_key=True, autoincrement=False),
+    Column("key", String(63), primary_key=True),
+    Column("value", String(LONGEST_TEXT), nullable=False),
+    # Of the execution.
+    Column("owner", String(100), nullable=False),
+    Index("ix_execution_labels_key", "key", "value", "execution"),
+    Index("ix_execution_labels_owner", "owner", "key", "value", "execution"),
+    sqlite_with_rowid=False,
 )
 
 # What is left of executions that were purged.

@@ -29,7 +29,7 @@ _MODULES = (
     "test_migrations", "test_names_and_tasks", "test_uploads", "test_references_and_lists",
     "test_execution_views", "test_given_names", "test_task_wishes", "test_retention",
     "test_stored_users", "test_audit_log", "test_continued", "test_standing_workflows",
-    "test_slaves", "test_purging", "test_last_success",
+    "test_slaves", "test_purging", "test_last_success", "test_found_executions",
 )  # fmt: skip
 _FIXTURES = {
     "submitted",
@@ -53,6 +53,7 @@ _FIXTURES = {
     "unused",
     "purging",
     "succeeded",
+    "statements",
 }
 _ELSEWHERE = {
     "test_a_store_that_cannot_be_reached_says_so_and_no_more",

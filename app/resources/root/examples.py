@@ -8,6 +8,7 @@ from typing import Any, Final
 WORKFLOW: Final = "greeting"
 TASK: Final = "hello"
 INPUTS: Final[Mapping[str, Any]] = {"who": "world"}
+LABELS: Final[Mapping[str, str]] = {"grid": "fine"}
 DEFINITION: Final[Mapping[str, Any]] = {
     "id": WORKFLOW,
     "name": "Greeting",

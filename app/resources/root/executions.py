@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from functools import partial
 from typing import Any, Final
@@ -14,8 +14,6 @@ from marshmallow import fields, validate
 from app.caching import LruCache
 from app.domain import (
     Execution,
-    ExecutionFilter,
-    ExecutionStatus,
     ExecutionSummary,
     Permission,
 )
@@ -25,9 +23,7 @@ from app.resources._api import (
     PAGINATION_HEADER,
     UPSTREAM,
     Blueprint,
-    Name,
     Page,
-    PageArgsSchema,
     empty,
     next_page,
     only_document,
@@ -42,9 +38,8 @@ from app.resources._flask import Ready
 from app.resources._held import answered
 from app.resources._limits import cost, waits_by
 from app.resources._permissions import permission
-from app.resources._repeated import Repeated
-from app.resources.root.examples import EXECUTION_ID, WORKFLOW
 from app.resources.root.forms import Form, execution_parameter, form_of
+from app.resources.root.listing import ExecutionArgsSchema, wanted_executions
 from app.resources.root.serialisers.executions import (
     ExecutionSchema,
     ExecutionStatusSchema,
@@ -53,13 +48,6 @@ from app.resources.root.serialisers.executions import (
     summary_json,
 )
 from app.resources.root.serialisers.tasks import TaskSchema
-from app.resources.root.statuses import (
-    AWF_STATUSES,
-    STATES,
-    STATUSES,
-    WordsField,
-    states_of,
-)
 from app.services.bundle import Services
 from app.services.executions import ExecutionService
 from app.settings.schema import Duration
@@ -130,23 +118,6 @@ class ExecutionListSchema(ma.Schema):
     )
 
 
-class ExecutionArgsSchema(PageArgsSchema):
-    """Which executions."""
-
-    workflow = Name(metadata={"description": "Id or name of the workflow", "example": WORKFLOW})
-    status = WordsField({*STATUSES, *STATES, *AWF_STATUSES}, "Any kind of word")
-    state = WordsField(STATES, "The exact word")
-    owner = Repeated(
-        Name(metadata={"example": "ada"}),
-        metadata={"description": "User name; operators see all users; may be repeated"},
-    )
-    continues = Name(
-        metadata={
-            "description": "Id of the execution from which they go on", "example": EXECUTION_ID,
-        }
-    )  # fmt: skip
-
-
 class WaitArgsSchema(ArgumentsSchema):
     """How long to wait."""
 
@@ -171,10 +142,9 @@ class WaitArgsSchema(ArgumentsSchema):
 def list_executions(args: dict[str, Any]) -> Any:
     """List executions, newest first: 50 of them, unless `page_size` says otherwise."""
     page = Page(args.get("page", 1), args.get("page_size", 50))
-    owners = frozenset(args["owner"]) if "owner" in args else None
-    wanted = ExecutionFilter(owners, args.get("workflow"), _states(args), args.get("continues"))
+    wanted, moments = wanted_executions(args)
     found, total = services().executions.find(wanted, caller(), page.offset, page.size)
-    written = _written_list(found, page, total)
+    written = _written_list(found, page, total, moments)
     headers = {**page.header(total), "ETag": written.tag}
     return Ready(written.document, content_type="application/json", headers=headers)
 
@@ -288,17 +258,18 @@ def get_task(execution_id: str, name: str) -> Any:
     return services().executions.task(execution_id, name, caller())
 
 
-def _states(args: dict[str, Any]) -> frozenset[ExecutionStatus] | None:
-    """Return the states that a list is restricted to."""
-    by_status = states_of(args["status"]) if "status" in args else None
-    if "state" not in args:
-        return by_status
-    exact = frozenset(ExecutionStatus(word) for word in args["state"])
-    return exact if by_status is None else exact & by_status
+def _written_list(
+    found: Sequence[ExecutionSummary], page: Page, total: int, moments: Mapping[str, str]
+) -> _WrittenList:
+    """Return a page of executions as JSON, written once for all who ask one after the other.
 
-
-def _written_list(found: Sequence[ExecutionSummary], page: Page, total: int) -> _WrittenList:
-    """Return a page of executions as JSON, written once for all who ask one after the other."""
+    Args:
+        found: What is on it.
+        page: The page.
+        total: How many there are on all pages.
+        moments: What the next page is asked for by in place of times that pass; they make no other
+            page of it.
+    """
     key = caller().username, request.script_root, request.query_string
     stale = tuple(map(services().executions.is_stale, found))
     kept = _lists.get(key)
@@ -309,6 +280,7 @@ def _written_list(found: Sequence[ExecutionSummary], page: Page, total: int) -> 
     ]
     rest = {"total": total, "next": next_page(page, total)}
     tag = tag_of(write_json([{**each, "as_of": None} for each in listed]), write_json(rest))
+    rest["next"] = next_page(page, total, moments)
     written = _WrittenList(found, stale, write_json({"executions": listed, **rest}), tag)
     _lists.put(key, written)
     return written

@@ -13,6 +13,13 @@ from marshmallow import fields, validate
 
 from app.domain import DefinitionSource, Execution, Permission
 from app.execution_names import start_of
+from app.labels import (
+    KEY_RULE,
+    LONGEST_TEXT,
+    MOST_LABEL_BYTES,
+    MOST_LABELS,
+    NAME_PATTERN,
+)
 from app.resources._api import (
     PAGINATION_HEADER,
     UPSTREAM,
@@ -32,7 +39,8 @@ from app.resources._auth import caller
 from app.resources._context import services
 from app.resources._limits import cost
 from app.resources._permissions import permission
-from app.resources.root.examples import DEFINITION, INPUTS
+from app.resources._text_forms import whole
+from app.resources.root.examples import DEFINITION, INPUTS, LABELS
 from app.resources.root.forms import NAME
 from app.resources.root.launched import answers_launched, launched
 from app.resources.root.serialisers.executions import ExecutionSchema
@@ -136,10 +144,42 @@ class RunRequestSchema(ArgumentsSchema):
         },
     )
 
+    name = fields.Raw(
+        allow_none=True,
+        metadata={
+            "type": "string",
+            "maxLength": LONGEST_TEXT,
+            "pattern": whole(NAME_PATTERN),
+            "description": "What you call the execution; shown to all who see it, so no secret",
+            "example": "night 4",
+        },
+    )
+    labels = fields.Raw(
+        allow_none=True,
+        metadata={
+            "type": "object",
+            "maxProperties": MOST_LABELS,
+            "additionalProperties": {"type": "string", "maxLength": LONGEST_TEXT},
+            "description": f"What you find the execution by: at most {MOST_LABELS} keys, each with "
+            f"a text of at most {LONGEST_TEXT} characters, {MOST_LABEL_BYTES} bytes together. A "
+            f"key {KEY_RULE}. Shown to all who see the execution, so no secret",
+            "example": LABELS,
+        },
+    )
+
+    def strays(self, original: Any) -> list[str]:
+        """Return the names that may be those of inputs: without ``inputs``, all of them."""
+        if "inputs" in original:
+            return super().strays(original)
+        return [str(name) for name in original]
+
     def _fault_of(self, name: str, original: Mapping[str, Any]) -> str | None:
-        if "inputs" not in original or isinstance(original[name], list | dict):
+        if name in self._known():
+            return None
+        fault = super()._fault_of(name, original)
+        if fault is None and ("inputs" not in original or isinstance(original[name], list | dict)):
             return "is not known here; inputs must stand in 'inputs'"
-        return super()._fault_of(name, original)
+        return fault
 
 
 class RunResponseSchema(ma.Schema):
@@ -294,6 +334,8 @@ def _launch(
         key=headers.get("idempotency_key"),
         orchestrator=args.get("orchestrator"),
         beside=(*args["strays"], *body["strays"]),
+        name=body.get("name"),
+        labels=body.get("labels"),
     )
 
 

@@ -6,7 +6,7 @@ import pytest
 from sqlalchemy import func, select
 from store_kit import NODE, entries
 
-from app.domain import ExecutionStatus, Level
+from app.domain import ExecutionFilter, ExecutionStatus, Level
 from app.errors import Conflict, KeyOfPurged, Purged
 from app.store.changes import open_feed
 from app.store.chores import Chores
@@ -16,6 +16,7 @@ from app.store.launches import UsedKey
 from app.store.purging import AT_ONCE, ENTRIES_AT_ONCE, Purging, What
 from app.store.schema import (
     ends_told,
+    execution_labels,
     executions,
     load_metrics,
     load_runs,
@@ -67,14 +68,16 @@ def remove_all(purging):
 
 
 def test_what_was_purged_is_gone_at_once_and_its_rows_follow(kit, purging):
-    (execution,) = run(kit, used=KEY)
+    (execution,) = run(kit, used=KEY, name="night 4", labels={"grid": "fine"})
     purging.purge(execution.number, "ada")
     with pytest.raises(Purged, match="by ada"):
         kit.executions.get(execution.id)
     assert kit.executions.known_upstream_as(execution.id) == []
     assert (count(kit, tasks), count(kit, log_entries)) == (2, 2)
     remove_all(purging)
-    for table in (tasks, log_entries, log_checkpoints, ends_told, load_runs, load_metrics):
+    assert kit.executions.find(ExecutionFilter(labels=(("grid", "fine"),))) == ([], 0)
+    gone = tasks, execution_labels, log_entries, log_checkpoints, ends_told, load_runs, load_metrics
+    for table in gone:
         assert count(kit, table) == 0, table.name
     assert [r.execution_id for r in purging.files_left([NODE], 0, 10)] == [execution.id]
 

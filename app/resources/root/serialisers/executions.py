@@ -12,7 +12,7 @@ from app.domain import Execution, ExecutionSummary, Task, Tombstone
 from app.execution_names import start_of
 from app.resources._api import Timestamp, iso
 from app.resources._serialiser import Serialiser
-from app.resources.root.examples import INPUTS, WORKFLOW
+from app.resources.root.examples import INPUTS, LABELS, WORKFLOW
 from app.resources.root.forms import ID, NAME, Form
 from app.resources.root.serialisers.tasks import TaskSchema, task_json
 from app.resources.root.statuses import AWF_STATUSES, state_field, status_field, status_word
@@ -52,6 +52,15 @@ class ExecutionSummarySchema(ma.Schema):
     continues = fields.String(
         allow_none=True,
         metadata={"description": "Id of the execution that had ended, and goes on in this one"},
+    )
+    name = fields.String(
+        allow_none=True,
+        metadata={"description": "What its owner calls it, as they said at launch"},
+    )
+    labels = fields.Dict(
+        keys=fields.String(),
+        values=fields.String(),
+        metadata={"description": "What its owner finds it by", "example": LABELS},
     )
     created_at = Timestamp(metadata={"type": "string", "format": "date-time"})
     started_at: fields.Field[Any] = Timestamp(
@@ -136,11 +145,14 @@ _EVENTS = {
 
 event_json = Serialiser(
     ExecutionSummarySchema,
-    only={*_EVENT, "workflow", "workflow_name"},
+    only={*_EVENT, "workflow", "workflow_name", "name", "labels"},
     status=_status,
     state=_state,
 )
-"""Writes how an execution stands, as events of all executions carry it: with what it runs."""
+"""Writes how an execution stands, as events of all executions carry it: with what it runs.
+
+People find it by its name and labels there, too.
+"""
 
 
 def summary_json(

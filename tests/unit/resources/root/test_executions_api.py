@@ -18,7 +18,7 @@ NOWHERE = "00000000-0000-4000-8000-999999999999"
 SUMMARY = {
     "id", "execution_id", "status", "state", "workflow", "workflow_name", "workflow_version",
     "orchestrator", "owner",
-    "upstream_id", "continues",
+    "upstream_id", "continues", "name", "labels",
     "created_at", "started_at", "finished_at", "progress", "error", "as_of", "stale",
 }  # fmt: skip
 

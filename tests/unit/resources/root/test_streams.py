@@ -96,7 +96,8 @@ def told_of_all(service, log):
     """The data of an event among those of all executions: with what runs."""
     head = {**shown_status(service, log)}
     rest = {name: head.pop(name) for name in ("progress", "error", "as_of")}
-    return {**head, "workflow": "flow", "workflow_name": "Flow", **rest}
+    called = {"name": None, "labels": {}}
+    return {**head, "workflow": "flow", "workflow_name": "Flow", **called, **rest}
 
 
 class TestServerSentEvents:
