@@ -28,6 +28,7 @@ class Patience:
         cut: For which what was cut off is asked again.
         buffered: Without a first line, after which a proxy is asked about that holds answers back.
         quiet: The same for a stream that has begun, and says not even that it lives.
+        probe: For a short answer that shows whether the service is there.
         notice: Without a connection, after which somebody who watches is told.
     """
 
@@ -40,6 +41,7 @@ class Patience:
     cut: float = 15.0
     buffered: float = 10.0
     quiet: float = 25.0
+    probe: float = 5.0
     notice: float = 3.0
 
     def enduring(self) -> Patience:
@@ -117,7 +119,7 @@ class Attempts:
         lasts = now - self._first.setdefault(fault.kind, now - fault.lasted)
         pause = max(self._backoff.next(), fault.retry_after or 0.0)
         if not self._may(fault) or lasts + pause > self._bound(fault.kind):
-            raise fault.given_up(lasts) from None
+            raise fault.given_up(lasts, unsure=self._repeat is Repeat.UNSENT) from None
         without = now + pause - min(self._first.values())
         if without >= self.patience.notice and not self._told:
             self._told = True

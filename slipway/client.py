@@ -11,7 +11,7 @@ from requests.auth import AuthBase
 
 from slipway.attempts import Patience, Repeat
 from slipway.auth import credential
-from slipway.errors import NotFound, NotOurs
+from slipway.errors import NotOurs, refusal
 from slipway.events import Events
 from slipway.execution import Execution
 from slipway.models import (
@@ -164,15 +164,27 @@ class Client:
             raise NotOurs(f"{self.url} answers with JSON that is no object; that is not Slipway.")
         return found
 
-    def remove(self, path: str, params: Mapping[str, Any] | None = None) -> None:
-        """Ask for something to be removed; if an attempt was cut off, it may be gone by then.
+    def remove(
+        self,
+        path: str,
+        params: Mapping[str, Any] | None = None,
+        done: frozenset[int] = frozenset({404, 410}),
+    ) -> None:
+        """Ask for something to be removed, or ended.
+
+        Args:
+            path: Of what.
+            params: The query.
+            done: Statuses of a refusal which say that it is so already. Where an earlier attempt
+                was cut off, that one did it.
 
         Raises:
             SlipwayError: The service refuses, or cannot be reached.
         """
-        answer = self.request("DELETE", path, params=params, statuses=(404, 410))
-        if answer.status in {404, 410} and not answer.again:
-            raise NotFound(answer.status, _problem(answer))
+        answer = self.request("DELETE", path, params=params, statuses=done)
+        if answer.status in done and not answer.again:
+            problem = answer.json()
+            raise refusal(answer.status, problem if isinstance(problem, Mapping) else {})
 
     # Workflows
 
@@ -485,8 +497,3 @@ def _items(raw: Mapping[str, Any], name: str) -> list[Any]:
     if not isinstance(items, list):
         raise NotOurs(f"The service answers without a list {name!r}; is it Slipway?")
     return items
-
-
-def _problem(answer: Answer) -> Mapping[str, Any]:
-    problem = answer.json()
-    return problem if isinstance(problem, Mapping) else {}

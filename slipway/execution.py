@@ -32,6 +32,8 @@ _PAGE: Final = 1000
 """Most entries of a page of a log."""
 _WAIT_SECONDS: Final = 20.0
 """Longest time for which one request waits: less than proxies wait for an answer."""
+_SHOWN_SECONDS: Final = 2.0
+"""Longest time for which what a notebook shows stays as it is."""
 
 
 class TaskOfExecution:
@@ -244,7 +246,7 @@ class Execution:
             NotFound: There is none of this id, or not any more.
             SlipwayError: The service refuses otherwise, or cannot be reached.
         """
-        self._read(self._client.request("GET", self._path).json())
+        self._read(self._client.mapping(self._path))
         return self
 
     def wait(
@@ -253,6 +255,7 @@ class Execution:
         check: bool = False,
         *,
         on_status: Callable[[ExecutionState], object] | None = None,
+        every: float = _WAIT_SECONDS,
     ) -> Execution:
         """Wait until it has ended.
 
@@ -261,8 +264,8 @@ class Execution:
         Args:
             timeout: Longest time, in seconds; None for as long as it takes.
             check: Whether anything but SUCCESS is an exception.
-            on_status: Is told how it is, first and whenever its state changes, and at least every
-                20 seconds.
+            on_status: Is told how it is: first, whenever its state changes, and in between.
+            every: Longest time until it is told again, in seconds, up to 20.
 
         Returns:
             It itself, as it ended.
@@ -272,26 +275,21 @@ class Execution:
             ExecutionFailed: It did not succeed, and ``check`` was asked for.
             SlipwayError: The service refuses, or cannot be reached for long.
         """
+        tell, longest = on_status, min(every, _WAIT_SECONDS)
+        if tell is None and (tell := notebook.progress(self._id)) is not None:
+            longest = _SHOWN_SECONDS
         ends_at = None if timeout is None else time.monotonic() + timeout
-        patience = self._client.transport.patience
-        shown = notebook.Progress(self._id) if on_status is None else None
-        tell = on_status or (shown.show if shown else None)
+        seen = self._ask_again(0.0)
         while True:
-            left = _WAIT_SECONDS if ends_at is None else ends_at - time.monotonic()
-            seconds = min(_WAIT_SECONDS, max(left, 0.0)) if self._seen else 0.0
-            until = "change" if tell else "end"
-            answer = self._client.request(
-                "GET", self._path, params={"wait": f"{seconds:.3f}s", "until": until},
-                wait=seconds, patience=patience if self._seen is None else patience.enduring(),
-            )  # fmt: skip
-            seen = self._read(answer.json())
             if tell is not None:
                 tell(seen)
             if seen.state.is_final:
                 break
-            if ends_at is not None and time.monotonic() >= ends_at:
+            left = longest if ends_at is None else ends_at - time.monotonic()
+            if left <= 0:
                 raise StillRunning(f"Execution {self._id} goes on after {timeout:g} s.")
-        if check and seen.state != Status.SUCCESS:
+            seen = self._ask_again(min(left, longest))
+        if check and self.state != Status.SUCCESS:
             raise ExecutionFailed(self)
         return self
 
@@ -375,8 +373,9 @@ class Execution:
 
     def log_text(self, level: Level | str | None = Level.INFO, step: str | None = None) -> str:
         """Return its log as it is now, as one text."""
+        params = _filter(level, step, None)
         answer = self._client.request(
-            "GET", f"{self._path}/logs", params=_filter(level, step, None), accept=TEXT
+            "GET", f"{self._path}/logs", params=params, accept=TEXT, told=False
         )
         return answer.text
 
@@ -387,7 +386,7 @@ class Execution:
             Conflict: It has ended.
             SlipwayError: The service refuses otherwise, or cannot be reached.
         """
-        self._client.request("DELETE", self._path)
+        self._client.remove(self._path, done=frozenset({409}))
 
     def purge(self) -> None:
         """Remove it with its log, outputs and files for good; it must have ended.
@@ -512,6 +511,15 @@ class Execution:
         if answer.status != HTTPStatus.CREATED:
             return self
         return made(self._client, answer.json())
+
+    def _ask_again(self, seconds: float) -> ExecutionState:
+        """Return how it is when its state changes, or after some seconds."""
+        patience = self._client.transport.patience
+        answer = self._client.request(
+            "GET", self._path, params={"wait": f"{seconds:.3f}s"} if seconds else {}, wait=seconds,
+            patience=patience if self._seen is None else patience.enduring(), told=True,
+        )  # fmt: skip
+        return self._read(answer.json())
 
     def _whole(self) -> ExecutionState:
         """Return what lists do not tell, too."""

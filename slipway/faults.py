@@ -65,10 +65,19 @@ class Fault(Exception):
         self.kind, self.error, self.unsent = kind, error, unsent
         self.retry_after, self.lasted = retry_after, lasted
 
-    def given_up(self, seconds: float) -> SlipwayError:
-        """Return what the user is told after so many seconds of it."""
+    def given_up(self, seconds: float, *, unsure: bool = False) -> SlipwayError:
+        """Return what the user is told.
+
+        Args:
+            seconds: For how long it was so.
+            unsure: What was asked for is not asked for twice.
+        """
+        sentence = str(self.error.args[0])
         if self.kind in _TOLD_HOW_LONG and seconds >= 1:
-            self.error.args = (f"{self.error.args[0]} So it was for {seconds:.0f} s.",)
+            sentence += f" So it was for {seconds:.0f} s."
+        if unsure and not self.unsent:
+            sentence += " What was asked for may have been done."
+        self.error.args = (sentence,)
         return self.error
 
 
@@ -141,14 +150,14 @@ def _unsent(causes: list[BaseException], host: str) -> Fault | None:
     kind, error = Kind.REFUSED, Unreachable
     if _has(causes, requests.exceptions.ProxyError):
         why = f"The proxy for {host} cannot be used; see HTTPS_PROXY, HTTP_PROXY and NO_PROXY."
-    elif _has(causes, *_NO_CONNECTION):
-        error, why = TimedOut, f"{host} does not take the connection."
     elif _has(causes, NameResolutionError, socket.gaierror):
         kind, why = Kind.LOOKUP, f"There is no host {host}."
     elif _has(causes, ConnectionRefusedError):
         why = f"Nothing listens at {host}."
     elif any(isinstance(exc, OSError) and exc.errno in _UNROUTABLE for exc in causes):
         why = f"There is no way to {host}."
+    elif _has(causes, *_NO_CONNECTION):
+        error, why = TimedOut, f"{host} does not take the connection."
     else:
         return None
     return Fault(kind, error(why), unsent=True)

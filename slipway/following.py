@@ -22,7 +22,7 @@ from urllib3.exceptions import HTTPError
 
 from slipway import faults
 from slipway.attempts import Attempts, Repeat
-from slipway.errors import NotAllowed, NotOurs, Unreachable
+from slipway.errors import NotAllowed, NotOurs, SlipwayError
 from slipway.models import LogEntry, LogPage, Status, StatusChange, read_entry
 from slipway.transport import NDJSON, Request, Transport
 
@@ -35,8 +35,6 @@ _POLL_SECONDS: Final = 20
 """How long a page is waited for: less than proxies wait for an answer."""
 _FRUITLESS: Final = 3
 """Streams that end without a new line, one after the other, before pages are read."""
-_PROBE_SECONDS: Final = 5.0
-"""How long a short answer may take that shows whether the service is there."""
 
 
 class Lines:
@@ -190,10 +188,17 @@ class Follow:
         try:
             if self._tail is not None:
                 self._find_start(self._tail)
-            if self._mode is _Mode.STREAM:
+            elif self._mode is _Mode.STREAM:
                 self._read_stream()
             else:
                 self._read_page()
+        except faults.Fault as fault:
+            self._cut(fault)
+        except SlipwayError:
+            # Entries that came before it are handed out first; asked again, it is said again.
+            self.close()
+            if not self._ready:
+                raise
         except BaseException:
             self.close()
             raise
@@ -206,15 +211,12 @@ class Follow:
         self._tail = None
 
     def _read_stream(self) -> None:
-        try:
-            lines = self._opened().read(self._longest_silence)
-            if lines is None:
-                raise faults.cut(self._transport.url, "the log is not at its end")
-            if self._greeted:
-                self._attempts.succeeded()
-            self._take(lines)
-        except faults.Fault as fault:
-            self._cut(fault)
+        lines = self._opened().read(self._longest_silence)
+        if lines is None:
+            raise faults.cut(self._transport.url, "the log is not at its end")
+        if self._greeted:
+            self._attempts.succeeded()
+        self._take(lines)
 
     @property
     def _longest_silence(self) -> float:
@@ -294,25 +296,26 @@ class Follow:
 
     def _cut(self, fault: faults.Fault) -> None:
         """Come back after a cut, or go on in another way."""
+        greeted = self._greeted
         self.close()
         self._fruitless += 1
-        if fault.kind is faults.Kind.SILENT and self._answers():
-            self._transport.buffers = True
-            self._transport.trace("Something holds the log back; waiting for pages instead.")
-            self._mode = _Mode.POLL
-        elif self._fruitless >= _FRUITLESS and self._attempts.was_reached:
-            self._transport.trace("The log does not come on as a stream; reading pages.")
-            self._mode = _Mode.CATCH_UP
-            self._fruitless = 0
-        if self._mode is not _Mode.POLL:
-            self._attempts.failed(fault)
+        if self._mode is _Mode.STREAM:
+            if fault.kind is faults.Kind.SILENT and self._answers():
+                self._transport.buffers = self._transport.buffers or not greeted
+                self._transport.trace("Something holds the log back; waiting for pages instead.")
+                self._mode = _Mode.POLL
+                return
+            if self._fruitless >= _FRUITLESS and self._attempts.was_reached:
+                self._transport.trace("The log does not come on as a stream; reading pages.")
+                self._mode, self._fruitless = _Mode.CATCH_UP, 0
+        self._attempts.failed(fault)
 
     def _answers(self) -> bool:
         """Whether the service answers while the stream says nothing."""
-        patience = replace(self._transport.patience, silence=_PROBE_SECONDS)
+        patience = replace(self._transport.patience, silence=self._transport.patience.probe)
         try:
-            self._transport.send(Request("GET", self._path, repeat=Repeat.NEVER, patience=patience))
-        except Unreachable:
+            self._transport.once(Request("GET", self._path, patience=patience))
+        except faults.Fault:
             return False
         return True
 
@@ -332,11 +335,10 @@ class Follow:
             self._mode = _Mode.STREAM
 
     def _page(self, params: Mapping[str, Any], wait: float = 0.0) -> LogPage:
-        patience = self._attempts.patience
-        request = Request("GET", f"{self._path}/logs", {**self._params, **params},
-                          wait=wait, patience=patience)  # fmt: skip
-        page = LogPage.read(self._transport.send(request).json())
+        request = Request("GET", f"{self._path}/logs", {**self._params, **params}, wait=wait)
+        page = LogPage.read(self._transport.once(request).json())
         self._attempts.reached()
+        self._attempts.succeeded()
         return page
 
 

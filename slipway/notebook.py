@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import sys
+from collections.abc import Callable
 from html import escape
 from typing import Any, Final
 
@@ -47,23 +48,24 @@ def _table(rows: list[tuple[object, ...]]) -> str:
     return f"<table>{''.join(lines)}</table>" if rows else ""
 
 
-class Progress:
-    """How far an execution is, in a notebook: one line that changes; elsewhere nothing."""
+def progress(id_: str) -> Callable[[ExecutionState], None] | None:
+    """Return what shows in a notebook how far an execution is; None elsewhere.
 
-    def __init__(self, id_: str) -> None:
-        self._id = id_
-        self._handle: Any = None
-        self._display = _display()
+    It is one output that changes, since widgets are lost when a notebook is saved.
+    """
+    display = _display()
+    if display is None:
+        return None
+    handles: list[Any] = []
 
-    def show(self, seen: ExecutionState) -> None:
-        """Show how it is now."""
-        if self._display is None:
-            return
-        shown = _Html(execution(self._id, seen))
-        if self._handle is None:
-            self._handle = self._display(shown, display_id=True)
-        elif self._handle is not None:
-            self._handle.update(shown)
+    def show(seen: ExecutionState) -> None:
+        shown = _Html(execution(id_, seen))
+        if handles:
+            handles[0].update(shown)
+        else:
+            handles.append(display(shown, display_id=True))
+
+    return show
 
 
 class _Html:

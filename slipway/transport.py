@@ -35,6 +35,10 @@ PROBLEM: Final = "application/problem+json"
 
 _FAULTS: Final = (requests.RequestException, HTTPError, HTTPException, OSError)
 """All that ``requests``, its ``raw`` and what is below them raise for a connection."""
+_MOST_BYTES_OF_JSON: Final = 64 * 1024 * 1024
+"""An answer that is longer is none: a page of a log has some 4 MiB."""
+_MOST_BYTES: Final = 1024 * 1024 * 1024
+"""The same for a whole log as text, or a bundle."""
 _BLOCK_BYTES: Final = 65536
 _GATEWAY: Final = frozenset({429, 502, 503, 504})
 """What something before the service answers when that does not."""
@@ -196,7 +200,7 @@ class Transport:
         attempts = Attempts(self, request.patience or self.patience, request.repeat)
         while True:
             try:
-                answer = self._read(request)
+                answer = self.once(request)
             except faults.Fault as fault:
                 attempts.failed(fault)
             else:
@@ -222,7 +226,13 @@ class Transport:
         # It has the status of an answer and none of what was asked for: its head was cut.
         raise faults.cut(self.url, f"{answer.status} without a body")
 
-    def _read(self, request: Request) -> Answer:
+    def once(self, request: Request) -> Answer:
+        """Ask once.
+
+        Raises:
+            Fault: No answer came, or one that says to ask again.
+            SlipwayError: The service says no, or it is not an answer of the service.
+        """
         patience = request.patience or self.patience
         with self._begin(request, request.wait + patience.silence) as response:
             return self._finish(request, response)
@@ -278,13 +288,16 @@ class Transport:
     def _body(self, response: requests.Response, request: Request) -> bytes:
         """Read a body that ends, in bounded time."""
         patience = request.patience or self.patience
+        most = _MOST_BYTES_OF_JSON if request.accept == JSON else _MOST_BYTES
         ends_at = self.clock() + patience.silence
-        blocks = []
+        body = bytearray()
         while block := response.raw.read1(_BLOCK_BYTES, decode_content=True):
-            blocks.append(block)
-            if self.clock() > ends_at:
+            body += block
+            if len(body) > most:
+                raise NotOurs(f"{self.url} answers without an end; that is not Slipway.")
+            if self.clock() > ends_at and request.accept == JSON:
                 raise faults.silent(self.url, patience.silence)
-        return b"".join(blocks)
+        return bytes(body)
 
     def _judge(self, request: Request, answer: Answer) -> Answer:
         """Return an answer that is what was asked for; all else is an exception."""
