@@ -55,16 +55,16 @@ def executions(ctx: click.Context, _param: object, incomplete: str) -> list[Comp
 
 def inputs(ctx: click.Context, _param: object, incomplete: str) -> list[CompletionItem[str]]:
     """Complete ``key=`` of the workflow that the command names before."""
-    name = next((ctx.params[key] for key in ("name", "workflow") if ctx.params.get(key)), None)
-    if not isinstance(name, str) or "=" in incomplete:
+    name = _named(ctx)
+    if name is None or "=" in incomplete:
         return []
     return _offered(ctx, incomplete, f"/workflows/{_quoted(name)}", _of_inputs)
 
 
 def steps(ctx: click.Context, _param: object, incomplete: str) -> list[CompletionItem[str]]:
     """Complete a step of the execution that the command names before, by its whole id."""
-    execution = next((ctx.params[key] for key in ("id", "execution") if ctx.params.get(key)), None)
-    if not isinstance(execution, str):
+    execution = _named(ctx)
+    if execution is None:
         return []
     return _offered(ctx, incomplete, f"/executions/{_quoted(execution)}", _of_steps)
 
@@ -75,6 +75,15 @@ def profiles(_ctx: click.Context, _param: object, incomplete: str) -> list[Compl
 
     kept = read_profiles().kept
     return starting_with(incomplete, [(name, profile.url) for name, profile in kept.items()])
+
+
+def _named(ctx: click.Context) -> str | None:
+    """Return the first argument of a command: the workflow or the execution that it is about."""
+    found = [ctx.params.get(param.name or "") for param in ctx.command.params
+             if isinstance(param, click.Argument)]  # fmt: skip
+    # Behind an option whose value is typed just now, click has not told them apart.
+    first = next((each for each in [*found[:1], *ctx.args[:1]] if each), None)
+    return first if isinstance(first, str) else None
 
 
 def _of_workflows(answer: Any) -> Words:
@@ -122,12 +131,21 @@ def _words(shell: Shell, path: str, read: Callable[[Any], Words]) -> Words:
     kept = _kept(file)
     if kept is not None:
         return kept
-    found = _within(_ANSWER_SECONDS, lambda: read(shell.client.mapping(path)))
+    found = _within(_ANSWER_SECONDS, lambda: read(_ask(shell, path)))
     if found is None:
         return []
     with suppress(OSError):
         _keep(file, found)
     return found
+
+
+def _ask(shell: Shell, path: str) -> Any:
+    """Ask the service once: what fails is not tried again."""
+    from slipway.attempts import Patience  # noqa: PLC0415  (at TAB only)
+
+    once = Patience(busy=0, gateway=0, silence=_ANSWER_SECONDS, connect=_ANSWER_SECONDS,
+                    refused=0, lookup=0, cut=0)  # fmt: skip
+    return shell.client.request("GET", path, patience=once).json()
 
 
 def _within(seconds: float, ask: Callable[[], Words]) -> Words | None:

@@ -50,7 +50,7 @@ def main_page() -> str:
         lines.append(f".SH {name.upper()}")
         for entry in entries:
             suffix = "" if entry.service else f" See {_bold(page_name(entry))}(1)."
-            lines += [".TP", _bold(entry.name), _text(entry.summary) + suffix]
+            lines += [".TP", _bold(entry.name), escaped(entry.summary) + suffix]
     lines += [
         ".SH OPTIONS",
         "They stand before the command or behind it.",
@@ -81,7 +81,7 @@ def page(entry: Entry) -> str:
         lines += ["Options of all commands are in", ".BR slipway (1)."]
     lines += [".SH EXAMPLES"]
     for example in entry.examples:
-        lines += [".PP", ".nf", _text(example), ".fi"]
+        lines += [".PP", ".nf", escaped(example), ".fi"]
     lines += [".SH SEE ALSO", ".BR slipway (1)"]
     return "\n".join(lines) + "\n"
 
@@ -97,25 +97,31 @@ def pages() -> Iterator[tuple[str, str]]:
                 continue
 
 
+def escaped(text: str) -> str:
+    """Return a text as roff has it: no character of it means anything else."""
+    text = text.replace("\\", "\\e").replace("-", "\\-").replace("'", "\\(aq")
+    return f"\\&{text}" if text.startswith((".", "\\(aq")) else text
+
+
 def _head(name: str, summary: str) -> list[str]:
     return [
         f'.TH {name.upper()} 1 "" "slipway {__version__}" "Slipway"',
         ".SH NAME",
-        f"{_text(name)} \\- {_text(summary[:1].lower() + summary[1:])}",
+        f"{escaped(name)} \\- {escaped(summary[:1].lower() + summary[1:])}",
     ]
 
 
 def _synopsis(name: str, pieces: list[str]) -> list[str]:
-    return [".SH SYNOPSIS", f"{_bold(name)} {_text(' '.join(pieces))}"]
+    return [".SH SYNOPSIS", f"{_bold(name)} {escaped(' '.join(pieces))}"]
 
 
 def _closing() -> list[str]:
     lines = [".SH ENVIRONMENT"]
     for names_, meaning in VARIABLES:
-        lines += [".TP", _bold(names_), _text(meaning)]
+        lines += [".TP", _bold(names_), escaped(meaning)]
     lines.append(".SH EXIT STATUS")
     for code, meaning in MEANINGS.items():
-        lines += [".TP", _bold(str(int(code))), _text(meaning[:1].upper() + meaning[1:] + ".")]
+        lines += [".TP", _bold(str(int(code))), escaped(meaning[:1].upper() + meaning[1:] + ".")]
     return lines
 
 
@@ -124,25 +130,19 @@ def _options(params: list[click.Parameter]) -> list[str]:
     for param in params:
         record = param.get_help_record(_NOWHERE) if isinstance(param, click.Option) else None
         if record is not None:
-            lines += [".TP", _bold(record[0]), _text(record[1])]
+            lines += [".TP", _bold(record[0]), escaped(record[1])]
     return lines
 
 
 def _paragraphs(text: str) -> list[str]:
     lines = []
     for paragraph in text.split("\n\n"):
-        lines += [".PP", _text(" ".join(paragraph.replace("\b", "").split()))]
+        lines += [".PP", escaped(" ".join(paragraph.replace("\b", "").split()))]
     return lines
 
 
 def _bold(text: str) -> str:
-    return f"\\fB{_text(text)}\\fR"
-
-
-def _text(text: str) -> str:
-    """Return a text as roff has it: no character of it means anything else."""
-    text = text.replace("\\", "\\e").replace("-", "\\-").replace("'", "\\(aq")
-    return f"\\&{text}" if text.startswith((".", "\\(aq")) else text
+    return f"\\fB{escaped(text)}\\fR"
 
 
 _NOWHERE = click.Context(click.Command("slipway"), obj=Connection())
