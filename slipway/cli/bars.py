@@ -53,6 +53,7 @@ class Bars(View):
 
     def __init__(self) -> None:
         super().__init__()
+        self._states: Sequence[ExecutionState] = ()
         self._console = Console(
             file=sys.stderr, force_terminal=True, force_interactive=True, legacy_windows=False,
             no_color=not is_coloured(sys.stderr, os.environ), highlight=False, markup=False,
@@ -63,7 +64,6 @@ class Bars(View):
             redirect_stdout=False, redirect_stderr=False, get_renderable=self._frame,
         )  # fmt: skip
         self._above = sys.stdout.isatty()
-        self._states: Sequence[ExecutionState] = ()
 
     def __enter__(self) -> Self:
         self._live.start()

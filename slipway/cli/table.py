@@ -42,7 +42,8 @@ class Entry(NamedTuple):
     @property
     def module(self) -> str:
         """Dotted name of the module that holds it."""
-        return _MODULES + self.name.partition(" ")[0].replace("-", "_")
+        word = self.name.partition(" ")[0].replace("-", "_")
+        return _MODULES + (f"{word}_" if word == "try" else word)  # a word of Python's own
 
     @property
     def attribute(self) -> str:
@@ -174,7 +175,6 @@ TABLE: Final = (
     Entry(
         "validate", "Workflows", "Check a definition; every fault is shown at its place.",
         ("slipway validate flow.yaml", "slipway validate flow.yaml && slipway try flow.yaml"),
-        local=("--launcher",),
     ),
     Entry(
         "try", "Workflows", "Run a definition here and now, without a service.",

@@ -55,7 +55,7 @@ def command(
     found = find(shell, execution)
     wanted = Wanted(given["level"], given["step"], given["tail"], given["since"], given["grep"])
     shown = Times.FULL if times or shell.out.format == "wide" else Times.NONE
-    line = _json_line_of(shell) if shell.out.for_programs else line_of(shell, found, wanted, shown)
+    line = json_line_of(shell) if shell.out.for_programs else line_of(shell, found, wanted, shown)
     if not follows:
         _print(found, wanted, line)
         return None
@@ -72,7 +72,7 @@ def _print(execution: Execution, wanted: Wanted, line: Callable[[LogEntry], str]
         sys.stdout.write("".join(map(line, filter(wanted.takes, page.entries))))
 
 
-def _json_line_of(shell: Shell) -> Callable[[LogEntry], str]:
+def json_line_of(shell: Shell) -> Callable[[LogEntry], str]:
     """Return what makes a line of JSON of an entry."""
     part = shell.out.json_text
 

@@ -1,0 +1,48 @@
+"""``slipway run``: launch a workflow, and watch it if asked to."""
+
+from __future__ import annotations
+
+import click
+
+from slipway.cli.codes import Failure
+from slipway.cli.launching import (
+    asked,
+    input_options,
+    label_options,
+    launch,
+    see_through,
+    watch_options,
+)
+from slipway.cli.options import command as of_table
+from slipway.cli.shell import Shell
+from slipway.cli.workflow_names import described
+
+
+@of_table("run")
+@click.argument("workflow", metavar="NAME")
+@input_options
+@watch_options
+@label_options
+def command(
+    shell: Shell,
+    workflow: str,
+    *,
+    pairs: tuple[str, ...],
+    inputs_file: str | None,
+    follow: bool,
+    wait: bool,
+    detach: bool,
+    called: str | None,
+    labels: tuple[str, ...],
+) -> int:
+    """Launch the workflow NAME.
+
+    The types of inputs come from its description, so that n=3 is a number where one is wanted. What
+    is missing is asked for on a terminal. In a pipe the id is printed, and nothing else.
+    """
+    if detach and (follow or wait):
+        raise Failure("--detach goes neither with --follow nor with --wait.")
+    wanted = asked(pairs, inputs_file, called, labels)
+    found = described(shell.client, workflow)
+    execution = launch(shell, found, wanted)
+    return see_through(shell, found.name, execution, follow=follow, wait=wait)

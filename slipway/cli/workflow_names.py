@@ -1,0 +1,56 @@
+"""Workflows by the names that people type."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from difflib import get_close_matches
+from typing import TYPE_CHECKING
+
+from slipway.cli.codes import ExitCode, Failure
+from slipway.cli.inputs import shown
+from slipway.cli.output import clean
+from slipway.errors import NotFound, SlipwayError
+
+if TYPE_CHECKING:
+    from slipway import Client, Workflow
+
+
+def described(client: Client, name: str, orchestrator: str | None = None) -> Workflow:
+    """Return a workflow with what the service says of it.
+
+    Args:
+        client: Asks the service.
+        name: Its id or name.
+        orchestrator: Where it is looked for; everywhere unless given.
+
+    Raises:
+        Failure: There is none of this id or name.
+        SlipwayError: The service refuses otherwise, or cannot be reached.
+    """
+    workflow = client.workflow(name, orchestrator)
+    try:
+        workflow.describe()
+    except NotFound as exc:
+        raise unknown(client, name, exc) from None
+    return workflow
+
+
+def unknown(client: Client, name: str, refused: NotFound) -> Failure:
+    """Return what to say of a workflow that there is not: those that are called nearly so."""
+    try:
+        known = {text.casefold(): text for text in _names(client)}
+    except SlipwayError:
+        known = {}
+    near = get_close_matches(name.casefold()[:200], known, n=1, cutoff=0.6)
+    if near:
+        return Failure(
+            f"There is no workflow '{shown(name)}'; did you mean {clean(known[near[0]])}?",
+            code=ExitCode.REFUSED,
+        )
+    return Failure(str(refused), hint="slipway workflows lists them.", code=ExitCode.REFUSED)
+
+
+def _names(client: Client) -> Iterator[str]:
+    for workflow in client.workflows():
+        yield workflow.info.name
+        yield workflow.id
