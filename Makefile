@@ -31,7 +31,9 @@ test: .venv/.installed-dev ## every test that needs no external server, and thos
 
 stress: export SLIPWAY_STRESS ?= 1
 stress: .venv/.installed-dev ## the long runs: kills, crowds, floods; SLIPWAY_STRESS=0.1 is a tenth
-	$(BIN)/python -m pytest --timeout 3000 tests/stress tests/e2e/test_fuzz*.py tests/e2e/test_malformed.py
+	$(BIN)/python -m pytest --timeout 3000 tests/stress
+	$(BIN)/python -m pytest --timeout 3000 --numprocesses $(WORKERS) --dist worksteal \
+		tests/e2e/test_fuzz*.py tests/e2e/test_malformed.py
 
 check: .venv/.installed-dev ## formatting, lint, types, import rules, generated files
 	$(BIN)/ruff format --check .
