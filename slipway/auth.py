@@ -12,8 +12,7 @@ import re
 import threading
 import time
 from base64 import b64encode
-from collections.abc import Callable, Iterator, Mapping
-from contextlib import contextmanager, suppress
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any, Final
@@ -22,14 +21,11 @@ from requests import PreparedRequest
 from requests.auth import AuthBase
 
 from slipway.errors import Misused, NotSignedIn, Unreachable
+from slipway.private_files import locked, write_private
 
 _VISIBLE: Final = re.compile(r"[\x21-\x7e]+")
 _RENEW_BEFORE_SECONDS: Final = 30.0
 """A token is renewed this long before it ends, so that no request is sent with one that ends."""
-_LOCK_SECONDS: Final = 30.0
-"""Longest wait for another program that renews the same tokens."""
-_LOCK_POLL_SECONDS: Final = 0.05
-"""Time between two looks at the lock of another program."""
 
 
 class Credential(AuthBase):
@@ -113,18 +109,7 @@ class OidcTokens:
 
     def write(self, path: Path) -> None:
         """Keep them in a file of their own (0600), which is there as a whole or not at all."""
-        path.parent.mkdir(mode=0o700, parents=True, exist_ok=True)
-        made = path.with_name(f"{path.name}.{os.getpid()}-{threading.get_ident()}.new")
-        descriptor = os.open(made, os.O_WRONLY | os.O_CREAT | os.O_EXCL, 0o600)
-        try:
-            with os.fdopen(descriptor, "w", encoding="utf-8") as file:
-                json.dump(self.__dict__, file)
-                file.flush()
-                os.fsync(file.fileno())
-            made.replace(path)
-        except BaseException:
-            made.unlink(missing_ok=True)
-            raise
+        write_private(path, json.dumps(self.__dict__))
 
     @classmethod
     def read(cls, path: Path) -> OidcTokens:
@@ -189,15 +174,15 @@ class StoredTokens(Credential):
             if self._tokens.access_token != used:
                 return
             try:
-                with _locked(self._path.with_name(self._path.name + ".lock")):
+                with locked(self._path):
                     kept = OidcTokens.read(self._path)
                     if kept.access_token == used:
                         kept = self._ask(kept)
                         kept.write(self._path)
                     self._tokens = kept
-            except (Unreachable, NotSignedIn):
+            except (Unreachable, NotSignedIn, OSError) as exc:
                 if needed:
-                    raise
+                    raise _not_renewed(exc) if isinstance(exc, OSError) else exc from None
 
     def _ask(self, kept: OidcTokens) -> OidcTokens:
         from slipway import device_flow  # noqa: PLC0415  (few need it)
@@ -238,6 +223,10 @@ def credential(auth: object) -> AuthBase:
     raise Misused("auth is None, (user, password), Token(...), ApiKey(...) or StoredTokens(...).")
 
 
+def _not_renewed(exc: OSError) -> Unreachable:
+    return Unreachable(f"The sign-in cannot be renewed here: {exc.strerror or exc}.")
+
+
 def _ended(why: str) -> NotSignedIn:
     return NotSignedIn(401, {"title": "Not signed in", "status": 401,
                              "detail": f"{why} Sign in again: slipway login --oidc"})  # fmt: skip
@@ -255,30 +244,3 @@ def _kept(kept: Mapping[str, Any], name: str, kind: Any) -> Any:
     if not isinstance(value, kind):
         raise TypeError(name)
     return value
-
-
-@contextmanager
-def _locked(path: Path) -> Iterator[None]:
-    """Hold a lock file; it is free again when this program ends, however it does."""
-    try:
-        import fcntl  # noqa: PLC0415  (not on all systems)
-    except ImportError:
-        yield
-        return
-    descriptor = os.open(path, os.O_RDWR | os.O_CREAT, 0o600)
-    try:
-        ends_at = time.monotonic() + _LOCK_SECONDS
-        while True:
-            try:
-                fcntl.flock(descriptor, fcntl.LOCK_EX | fcntl.LOCK_NB)
-                break
-            except BlockingIOError:
-                if time.monotonic() > ends_at:
-                    raise Unreachable(
-                        f"Another program holds {path}, and does not end renewing the sign-in."
-                    ) from None
-                time.sleep(_LOCK_POLL_SECONDS)
-        yield
-    finally:
-        with suppress(OSError):
-            os.close(descriptor)

@@ -76,12 +76,17 @@ class Issuer:
     Attributes:
         issuer: Its identifier, a URL.
         client_id: What the command line is there, where the service says so.
+        revocation_endpoint: Where tokens are ended (RFC 7009); None where they cannot be.
+        lasting: Whether it is asked in so many words for tokens that can be renewed without the
+            user (OpenID Connect Core 1.0, 11).
     """
 
     issuer: str
     device_endpoint: str
     token_endpoint: str
     client_id: str | None = None
+    revocation_endpoint: str | None = None
+    lasting: bool = False
 
 
 @dataclass(frozen=True, slots=True)
@@ -122,7 +127,8 @@ def sign_in(
     show: Callable[[DeviceCode], None],
     *,
     client_id: str | None = None,
-    scope: str = "openid",
+    scope: str | None = None,
+    issuer: Issuer | None = None,
     session: requests.Session | None = None,
     sleep: Callable[[float], object] = time.sleep,
     clock: Callable[[], float] = time.monotonic,
@@ -133,7 +139,9 @@ def sign_in(
         service: Address of the service.
         show: Shows them the code and where to type it.
         client_id: What the command line is at the issuer; what the service says unless given.
-        scope: What is asked for, as words with spaces between.
+        scope: What is asked for, as words with spaces between; unless given, to know who they are,
+            and tokens that can be renewed.
+        issuer: Where they sign in, if that is known already.
         session: Makes the requests.
         sleep: Waits for some seconds.
         clock: Tells seconds.
@@ -142,10 +150,11 @@ def sign_in(
         SignInError: It is one of the classes above.
     """
     http = _Http(session or requests.Session())
-    issuer = _find(http, service)
+    issuer = issuer or _find(http, service)
     client = client_id or issuer.client_id
     if client is None:
         raise NoIssuer("The service does not say which client a command line is; give a client id.")
+    scope = scope or ("openid offline_access" if issuer.lasting else "openid")
     code = _ask_for_code(http, issuer, client, scope)
     show(code)
     return _wait(http, issuer, client, code, sleep=sleep, clock=clock)
@@ -174,6 +183,28 @@ def renew(
     if answer.status_code >= 500 or answer.status_code == 429:
         raise IssuerUnreachable(f"The issuer at {_host(token_endpoint)} gives no token now.")
     raise _refusal(_error(given), answer.status_code)
+
+
+def revoke(
+    issuer: Issuer, client_id: str, token: str, session: requests.Session | None = None
+) -> bool:
+    """Let a token be worth nothing from now on, and those that were got with it (RFC 7009).
+
+    Returns:
+        Whether it is so; False where the issuer ends no tokens.
+
+    Raises:
+        IssuerUnreachable: There is no answer.
+        SignInError: The issuer refuses.
+    """
+    if issuer.revocation_endpoint is None:
+        return False
+    http = _Http(session or requests.Session())
+    form = {"token": token, "client_id": client_id}
+    answer, given = http.post(issuer.revocation_endpoint, form)
+    if answer.status_code != 200:
+        raise _refusal(_error(given), answer.status_code)
+    return True
 
 
 def find_issuer(service: str, session: requests.Session | None = None) -> Issuer:
@@ -259,11 +290,14 @@ def _describe(http: _Http, issuer: str, client_id: str | None) -> Issuer:
         raise IssuerFault(f"What {_host(issuer)} says is about another issuer.")
     if "device_authorization_endpoint" not in about:
         raise NoIssuer(f"The issuer at {_host(issuer)} gives no codes to command lines.")
+    revocation, scopes = about.get("revocation_endpoint"), about.get("scopes_supported")
     return Issuer(
         issuer,
         _text(about, "device_authorization_endpoint"),
         _text(about, "token_endpoint"),
         client_id,
+        revocation if isinstance(revocation, str) else None,
+        isinstance(scopes, list) and "offline_access" in scopes,
     )
 
 

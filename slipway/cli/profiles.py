@@ -9,7 +9,7 @@ from __future__ import annotations
 import json
 import os
 import re
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Final
@@ -97,6 +97,11 @@ def config_folder() -> Path:
     return Path(platformdirs.user_config_dir("slipway"))
 
 
+def profiles_file(folder: Path | None = None) -> Path:
+    """Return the file of the profiles; it may not be there yet."""
+    return (folder or config_folder()) / _FILE
+
+
 def tokens_file(name: str) -> Path:
     """Return the file of the tokens of a profile, which are renewed there."""
     return config_folder() / f"{name}.tokens.json"
@@ -108,7 +113,7 @@ def read_profiles(folder: Path | None = None) -> Profiles:
     Raises:
         Failure: The file cannot be read, or is none of ours.
     """
-    file = (folder or config_folder()) / _FILE
+    file = profiles_file(folder)
     text = _read(file)
     if text is None:
         return Profiles()
@@ -160,7 +165,7 @@ def resolve(asked: Connection, environ: Mapping[str, str] | None = None) -> Targ
         profile = _named(asked.profile, "--profile")
         return _with_profile(profile, asked, by_option)
     address = _address(asked, variables)
-    login = by_option or _login_of_variables(variables)
+    login = by_option or login_of_variables(variables)
     if address and login:
         return Target(*address, login)
     return _with_kept(address, login, variables)
@@ -212,12 +217,17 @@ def _chosen(url: str | None, name: str | None) -> Profile | None:
 def _named(name: str, source: str) -> Profile:
     kept = read_profiles().kept
     if name not in kept:
-        known = ", ".join(kept) or "none"
-        raise Failure(
-            f"There is no profile '{name}' ({source}); there are: {known}.",
-            hint=f"slipway login URL --profile {name}",
-        )
+        raise no_such_profile(name, kept, source)
     return kept[name]
+
+
+def no_such_profile(name: str, kept: Iterable[str], source: str = "") -> Failure:
+    """Return what is said where no profile of a name is kept."""
+    from_where = f" ({source})" if source else ""
+    return Failure(
+        f"There is no profile '{name}'{from_where}; there are: {', '.join(kept) or 'none'}.",
+        hint=f"slipway login URL --profile {name}",
+    )
 
 
 def _address(asked: Connection, variables: Mapping[str, str]) -> tuple[str, str] | None:
@@ -243,7 +253,7 @@ def _login_of_options(asked: Connection, variables: Mapping[str, str]) -> Login 
     return login
 
 
-def _login_of_variables(variables: Mapping[str, str]) -> Login | None:
+def login_of_variables(variables: Mapping[str, str]) -> Login | None:
     """Return the login of the variables, the more exact ones first."""
     if token := variables.get("SLIPWAY_TOKEN"):
         return Login("token", secret=token, source="SLIPWAY_TOKEN")

@@ -247,6 +247,11 @@ TABLE: Final = (
         ("slipway profiles use test", "slipway profiles use default"),
     ),
     Entry(
+        "profiles remove", "Account", "Forget logins, and the addresses that they are for.",
+        ("slipway profiles remove test", "slipway profiles remove test old"),
+        ("profiles rm",),
+    ),
+    Entry(
         "passwd", "Account", "Change your password.",
         ("slipway passwd", "slipway passwd --password-stdin < new.txt"),
     ),

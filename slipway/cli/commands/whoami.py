@@ -1,0 +1,48 @@
+"""``slipway whoami``: who somebody is to the service, and where the login is from."""
+
+from __future__ import annotations
+
+from slipway.cli.options import command as of_table
+from slipway.cli.shell import Shell
+from slipway.cli.times import clock
+
+
+@of_table("whoami")
+def command(shell: Shell) -> None:
+    """Say who you are to the service, what you may do, and where the login is from."""
+    who = shell.client.whoami()
+    document = {
+        **who.raw, "url": shell.url, "url_from": shell.target.source, "login_from": shell.source,
+    }  # fmt: skip
+    lines = [
+        f"User         {who.username} ({', '.join(who.roles)})",
+        f"Service      {shell.url} (from {shell.target.source})",
+        f"Signed in    {_how(who.signed_in_with, shell.source)}",
+    ]
+    if who.expires_at is not None:
+        lines.append(f"Until        {clock(who.expires_at)}")
+    lines.append(f"May do       {_wrapped(who.permissions)}")
+    if who.restricted:
+        lines.append("             The login is restricted: your roles allow more.")
+    shell.out.record(document, name=who.username, text=lambda: "\n".join(lines))
+
+
+def _how(signed_in_with: str, source: str) -> str:
+    if signed_in_with == "none":
+        return "no: the service asks nobody who they are"
+    return f"by {signed_in_with or 'something'}, from {source}"
+
+
+def _wrapped(words: tuple[str, ...]) -> str:
+    """Return words in lines of bearable length, below the first of them."""
+    lines, line = [], ""
+    for word in words:
+        if line and len(line) + len(word) > _LINE:
+            lines.append(line)
+            line = ""
+        line += f"{' ' if line else ''}{word}"
+    return f"\n{' ' * 13}".join([*lines, line])
+
+
+_LINE = 60
+"""Characters of a line of words."""
