@@ -349,6 +349,16 @@ class Transport:
                 f"{self.url} answers with what is no {answer.media_type}; that is not Slipway."
             ) from None
 
+    @property
+    def ca_file(self) -> str | None:
+        """File of the certificates that are trusted; None for those that come with Python."""
+        return self._ca()
+
+    @property
+    def is_here(self) -> bool:
+        """Whether the service is on this machine."""
+        return self._direct
+
     def _ca(self) -> str | None:
         """Return the file of certificates: the variable wins, as it does for ``requests``."""
         named = os.environ.get("REQUESTS_CA_BUNDLE") or os.environ.get("CURL_CA_BUNDLE")

@@ -21,6 +21,7 @@ if TYPE_CHECKING:
     from requests.auth import AuthBase
 
     from slipway import Client
+    from slipway.attempts import Patience
     from slipway.cli.profiles import Login, Target
 
 
@@ -75,7 +76,7 @@ class Shell:
             self._client = self.client_of(self.target)
         return self._client
 
-    def client_of(self, target: Target) -> Client:
+    def client_of(self, target: Target, patience: Patience | None = None) -> Client:
         """Return a new client of a service; whoever asks for it closes it."""
         from slipway import Client  # noqa: PLC0415  (it takes most of the time of a start)
 
@@ -85,6 +86,7 @@ class Shell:
             self.auth_of(target),
             ca_file=ca_file or None,
             user_agent=f"slipway/{__version__}",
+            patience=patience,
             trace=self.say if self.asked.debug else None,
             notice=self._notice,
         )

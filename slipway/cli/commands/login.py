@@ -158,7 +158,8 @@ def _signed_in(
         return anew, ways.open
     if not kind:
         kind = ways.choice()
-    _warn(shell, anew.url)
+    if anew.url.startswith("http:") and not ways.is_here:
+        shell.say(f"Warning: {anew.url} is without TLS; others on the way can read what you send.")
     user = _user(shell) if kind == "password" else ""
     secret = shell.asked.token or _secret(shell, kind, from_stdin)
     return _tried(shell, replace(anew, login=Login(kind, user, secret, "what was given")))
@@ -196,6 +197,7 @@ class _Ways:
 
     Attributes:
         open: Who everybody is there, where nobody is asked; else None.
+        is_here: Whether it is on this machine.
     """
 
     def __init__(self, shell: Shell, anew: Profile) -> None:
@@ -204,6 +206,7 @@ class _Ways:
         shell.target = Target(anew.url, "login", anew.login, anew)
         with closing(shell.client_of(shell.target)) as client:
             answer = client.request("GET", "/auth/identity", statuses=(401,), told=True)
+            self.is_here = client.transport.is_here
         self.open = None if answer.status == 401 else Identity.read(answer.json())
         challenges = answer.headers.get("WWW-Authenticate", "").lower()
         self._passwords = not challenges or "basic" in challenges
@@ -243,13 +246,6 @@ def _secret(shell: Shell, kind: str, from_stdin: bool) -> str:
         return secret_line(_WORDS[kind])
     word = _WORDS[kind]
     return shell.ask(word[0].upper() + word[1:], option="it on standard input", hidden=True).strip()
-
-
-def _warn(shell: Shell, url: str) -> None:
-    parts = urlsplit(url)
-    host = parts.hostname or ""
-    if parts.scheme == "http" and host not in _LOOPBACK and not host.startswith("127."):
-        shell.say(f"Warning: {url} is without TLS; others on the way can read what you send.")
 
 
 def _tell(
