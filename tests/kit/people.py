@@ -6,6 +6,7 @@ import os
 import subprocess
 import sys
 from collections.abc import Mapping
+from io import StringIO
 from pathlib import Path
 from typing import NamedTuple
 
@@ -53,9 +54,10 @@ class Person:
             patch.delenv(name)
         patch.setenv("HOME", str(home))
 
-    def types(self, *arguments: str) -> Ended:
-        """Run a command in this process, which is no terminal."""
+    def types(self, *arguments: str, piped: str = "") -> Ended:
+        """Run a command in this process, which is no terminal; what is piped is its input."""
         self._captured.readouterr()
+        self._patch.setattr("sys.stdin", StringIO(piped))
         code = run(arguments)
         return Ended(code, *self._captured.readouterr())
 
