@@ -17,6 +17,7 @@ from bench import (
     abuse,
     alien4cloud,
     auth,
+    commands,
     crowd,
     durability,
     engine,
@@ -54,6 +55,7 @@ _PARTS = {
     "load": virtual_users,
     "process": process,
     "slaves": slaves,
+    "commands": commands,
 }
 _JUDGES = {"abuse"}
 _BESIDE_PEERS = {"launch", "gateway"}
