@@ -45,7 +45,11 @@ class Connection:
 
 
 class SharedOption(click.Option):
-    """One that all commands have; their help shows it last."""
+    """One that all commands have; their help shows it last, without the older client's name."""
+
+    def get_help_record(self, ctx: click.Context) -> tuple[str, str] | None:
+        record = super().get_help_record(ctx)
+        return None if record is None else (record[0].replace(", --api_url", ""), record[1])
 
 
 def _shared() -> list[SharedOption]:
@@ -116,7 +120,7 @@ class TableCommand(click.Command):
         shared: list[tuple[str, str]] = []
         for param in self.get_params(ctx):
             record = param.get_help_record(ctx)
-            if record is not None:
+            if record is not None and record[1]:
                 (shared if isinstance(param, SharedOption) else own).append(record)
         for title, records in (("Options", own), ("Options of all commands", shared)):
             if records:

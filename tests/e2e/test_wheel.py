@@ -17,6 +17,7 @@ from pathlib import Path
 
 import pytest
 from kit.people import bare
+from kit.service import Service
 from packaging.requirements import Requirement
 
 ROOT = Path(__file__).parents[2]
@@ -119,6 +120,7 @@ def test_its_help_shows_what_people_need_and_how_to_get_the_service(
     [
         ("slipway", "serve"), ("slipway", "serve", "--port", "0"), ("slipway", "demo"),
         ("slipway", "server", "--help"), ("awf", "serve"), ("workflow-engine", "validate", "x"),
+        ("slipway", "try", "flow.yaml"),
     ],
     ids=" ".join,
 )  # fmt: skip
@@ -130,6 +132,19 @@ def test_what_needs_the_service_says_how_to_get_it(
     assert (done.returncode, done.stdout) == (2, "")
     assert INSTALL in done.stderr
     assert len(done.stderr.splitlines()) <= 3
+
+
+def test_it_reaches_a_service(
+    bare_environment: Path, tmp_path: Path, shared_service: Service
+) -> None:
+    launched = run(
+        bare_environment, tmp_path, "slipway", "run", "diamond", "-i", "n=100", "--wait",
+        env={"SLIPWAY_URL": shared_service.url},
+    )  # fmt: skip
+    assert launched.returncode == 0, launched.stderr
+    found = shared_service.client().get(f"/executions/{launched.stdout.split()[0]}")
+    assert found["status"] == "SUCCESS"
+    assert found["inputs"] == {"n": 100}
 
 
 def test_the_library_is_typed_and_loads_nothing_of_the_service(
