@@ -43,6 +43,9 @@ from app.services.adoption import AdoptionService
 from app.services.api_keys import ApiKeyService
 from app.services.audit import Audit
 from app.services.bundle import Services
+from app.services.comparing import ComparisonService
+from app.services.definition_texts import SECONDS as COMPARING_SECONDS
+from app.services.definition_texts import DefinitionTexts
 from app.services.digest import DigestService
 from app.services.disk_figures import DiskFigures
 from app.services.events import EventService
@@ -85,6 +88,7 @@ from app.store.audit import AuditLog
 from app.store.changes import Changes
 from app.store.conductors import Conductors
 from app.store.database import Database
+from app.store.definitions import DefinitionSnapshots
 from app.store.disk import DiskUsage
 from app.store.ends import EndsTold
 from app.store.executions import Executions
@@ -106,6 +110,7 @@ if TYPE_CHECKING:
     from app.clients.shared_windows import SharedWindows
 
 _CHECKING_PROCESSES = 2
+_COMPARING_PROCESSES = 1
 _KEY_THREADS = 1
 _REQUEST_ID = re.compile(r"[0-9A-Za-z][0-9A-Za-z._:=+/@-]{0,63}")
 """What a client may call its request: UUIDs, and what proxies and tracers make up."""
@@ -281,6 +286,12 @@ def _services(
         tallies=tallies,
         settings=settings.logs,
     )
+    texts = DefinitionTexts(
+        orchestrators,
+        steered,
+        DefinitionSnapshots(database),
+        Isolated(_COMPARING_PROCESSES, seconds=COMPARING_SECONDS),
+    )
     standing = StandingService(
         StandingWorkflows(database), workflow_service, launching, isolated, tasks=tasks,
         is_driven=partial(Conductors(database).alive, settings.conductor.lease),
@@ -307,9 +318,8 @@ def _services(
         purging=PurgeService(Purging(database, with_files(orchestrators)), service),
         tasks=tasks,
         logs=logs,
-        digests=DigestService(
-            service, logs, records, steered=steered, orchestrators=orchestrators, access=access
-        ),
+        digests=DigestService(service, logs, records, texts, access),
+        comparisons=ComparisonService(service, logs, texts, turns),
         follow=follow,
         events=EventService(
             records,

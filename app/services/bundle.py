@@ -9,6 +9,7 @@ from app.metrics import Metrics
 from app.services.access import Access
 from app.services.api_keys import ApiKeyService
 from app.services.audit import Audit
+from app.services.comparing import ComparisonService
 from app.services.digest import DigestService
 from app.services.events import EventService
 from app.services.executions import ExecutionService
@@ -62,6 +63,7 @@ class Services:
     standing_follow: StandingFollowService
     logs: LogService
     digests: DigestService
+    comparisons: ComparisonService
     follow: FollowService
     load_metrics: LoadMetricsService
     nodes: NodeService

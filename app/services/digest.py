@@ -13,7 +13,6 @@ from datetime import datetime
 from itertools import dropwhile, islice
 from typing import Final
 
-from app.clients.orchestrator import Orchestrator
 from app.domain import (
     ALL_LEVELS,
     BEGUN,
@@ -30,6 +29,7 @@ from app.domain import (
 from app.durations import format_duration
 from app.exit_codes import meaning
 from app.services.access import Access
+from app.services.definition_texts import DefinitionChange, DefinitionTexts
 from app.services.differences import (
     LONGEST_VALUE,
     ValueChange,
@@ -42,7 +42,6 @@ from app.services.executions import ExecutionService
 from app.services.logs import LogQuery, LogService
 from app.services.steering import tells_of_cancel
 from app.store.executions import Executions
-from app.store.steering import SteeredExecutions
 
 MOST_FAILED: Final = 3
 """Tasks of which it is told why they failed: the first ones."""
@@ -54,21 +53,6 @@ LOOKED_THROUGH: Final = 2000
 _LOOKED_THROUGH_BYTES: Final = 2 * 1024 * 1024
 _TRACEBACK: Final = "Traceback (most recent call last):"
 """How Python begins to say what went wrong: the kind of it comes behind the indented lines."""
-
-
-@dataclass(frozen=True, slots=True)
-class DefinitionChange:
-    """Whether two executions ran the same definition.
-
-    Attributes:
-        changed: None where nobody knows.
-        before: Number of the version of the one; None where it was not uploaded.
-        after: Number of the version of the other.
-    """
-
-    changed: bool | None
-    before: int | None
-    after: int | None
 
 
 @dataclass(frozen=True, slots=True)
@@ -135,8 +119,7 @@ class DigestService:
         service: Finds executions and says who may see them.
         logs: Reads what they said.
         executions: Finds earlier ones.
-        steered: Knows from what they were launched.
-        orchestrators: The orchestrators by name.
+        texts: Knows from what they were launched.
         access: Knows whose executions somebody sees.
     """
 
@@ -145,16 +128,13 @@ class DigestService:
         service: ExecutionService,
         logs: LogService,
         executions: Executions,
-        *,
-        steered: SteeredExecutions,
-        orchestrators: Mapping[str, Orchestrator],
+        texts: DefinitionTexts,
         access: Access,
     ) -> None:
         self._service = service
         self._logs = logs
         self._executions = executions
-        self._steered = steered
-        self._orchestrators = orchestrators
+        self._texts = texts
         self._access = access
 
     def get(self, execution_id: str, identity: Identity) -> Digest:
@@ -182,20 +162,6 @@ class DigestService:
         last_lines = () if told else self._last_lines(execution, "", identity)
         summary = _summary(execution, failed)
         return Digest(execution, summary, counts, told, cancel=cancel, last_lines=last_lines)
-
-    def compare_definitions(self, before: Execution, after: Execution) -> DefinitionChange:
-        """Return whether two executions ran the same definition."""
-        versions = before.workflow_version, after.workflow_version
-        digests = self._definition(before), self._definition(after)
-        changed = None if None in digests else digests[0] != digests[1]
-        return DefinitionChange(changed, *versions)
-
-    def _definition(self, execution: Execution) -> str | None:
-        orchestrator = self._orchestrators.get(execution.orchestrator)
-        if orchestrator is None:
-            return None
-        reference = self._steered.get(execution.id).reference
-        return orchestrator.definition_digest(reference)
 
     def _told(self, execution: Execution, task: Task, identity: Identity) -> FailedTask:
         last = self._last_lines(execution, task.name, identity)
@@ -258,7 +224,7 @@ class DigestService:
             return None
         earlier, succeeded = found
         inputs, number = changed_values(earlier.inputs, execution.inputs)
-        definition = self.compare_definitions(earlier, execution)
+        definition = self._texts.compare(earlier, execution)
         return LastSuccess(earlier, succeeded, inputs, number, definition)
 
     def _cancel(self, execution: Execution, identity: Identity) -> LogEntry | None:

@@ -57,3 +57,27 @@ def test_a_cancelled_one_says_who_asked(client: Client) -> None:
     digest = client.get(f"/executions/{execution}/digest")
     assert digest["summary"].startswith("Cancelled")
     assert digest["cancel"]["content"] == "Cancel requested by 'anonymous'."
+
+
+def test_two_executions_are_compared_step_by_step(client: Client) -> None:
+    says = 'for n in $(seq 400); do echo "line $n at $(date +%T)"; done; echo "n is $INPUT_N"'
+    more = {"inputs": {"n": {"type": "integer"}}, "outputs": {"n": "${{ inputs.n }}"}}
+    parallel = workflow("parallel", script("left", says), script("right", says), **more)
+    one, again = client.run(parallel, {"n": 3}), client.launch("parallel", {"n": 3})
+    other = client.run({**parallel, "description": "Another one"}, {"n": 4})
+    for execution in (one, again, other):
+        assert client.wait(execution)["status"] == "SUCCESS"
+    same = client.get(f"/executions/{one}/diff/{again}")
+    assert same["differs"] is False, same
+    assert same["log"]["complete"] is True
+    difference = client.get(f"/executions/{one}/diff/{other}")
+    assert difference["differs"] is True
+    assert difference["inputs"] == [{"name": "n", "before": 3, "after": 4}]
+    assert difference["outputs"] == [{"name": "n", "before": 3, "after": 4}]
+    assert [step["change"] for step in difference["steps"]] == ["none", "none"]
+    assert difference["definition"]["changed"] is True
+    assert '+  "description": "Another one"' in "\n".join(difference["definition"]["diff"])
+    assert sorted(line["task"] for line in difference["log"]["lines"]) == ["left", "right"]
+    for line in difference["log"]["lines"]:
+        assert (line["line"], line["before"]["content"]) == (401, "n is 3")
+        assert line["after"]["content"] == "n is 4"

@@ -130,7 +130,7 @@ class Endpoint:
         """Put a word into the place of the address, and something into those within it."""
 
         def put(match: re.Match[str]) -> str:
-            return f"{match[1]}/{PARTS.get(_name(match), word)}"
+            return f"{match[1]}/{PARTS.get(_name(match)) or word}"
 
         return _PLACE.sub(put, self.rule)
 
@@ -227,9 +227,14 @@ who may know of it."""
 BODIES = {"scale": {"target_vus": 1}}
 """Bodies without which there is nothing to refuse but the body, by the end of an address."""
 
-PARTS = {"tasks/name": "first", "/worker_name": "first", "assets/name": "swagger-ui.css"}
+PARTS = {
+    "diff/other_id": None,
+    "tasks/name": "first",
+    "/worker_name": "first",
+    "assets/name": "swagger-ui.css",
+}
 """What stands in places that mean something only within what the address names before, or that are
-of the service itself."""
+of the service itself; None for the same as before."""
 
 
 def _name(match: re.Match[str]) -> str:

@@ -30,8 +30,12 @@ def form_of(reference: str) -> Form:
     return Form.AWF if is_name(reference) else Form.BY_ID
 
 
-def execution_parameter() -> list[dict[str, Any]]:
-    """Document the parameter of addresses below ``/executions/``; a new one for each of them."""
+def execution_parameter(name: str = "execution_id") -> list[dict[str, Any]]:
+    """Document the parameter of addresses below ``/executions/``; a new one for each of them.
+
+    Args:
+        name: What the address calls it.
+    """
     by_id, by_name = ID.schema(), NAME.schema()
     text = (
         "The id that a launch answers in `Location`, the id that the orchestrator's own users "
@@ -40,7 +44,7 @@ def execution_parameter() -> list[dict[str, Any]]:
     )
     return [
         {
-            "in": "path", "name": "execution_id", "description": text,
+            "in": "path", "name": name, "description": text,
             "schema": {"anyOf": [by_id, by_name], "example": ID.example},
         }
     ]  # fmt: skip

@@ -59,6 +59,15 @@ LINKS: Final[tuple[Link, ...]] = (
         },
         [f"get {_TASK}", f"post {_TASK}/start", f"post {_TASK}/stop", f"post {_TASK}/restart"],
     ),
+    *links(
+        {
+            ("get /executions", 200): {
+                "execution_id": "$response.body#/executions/0/id",
+                "other_id": "$response.body#/executions/0/id",
+            },
+        },
+        [f"get {_EXECUTION}/diff/{{other_id}}"],
+    ),
     *links({(f"post {_EXECUTION}/pause", 202): _SAME}, [f"post {_EXECUTION}/resume"]),
     *links(
         {

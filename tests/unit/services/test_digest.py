@@ -19,8 +19,9 @@ from app.domain import (
 )
 from app.errors import NotFound
 from app.services import digest as module
+from app.services.definition_texts import DefinitionChange
 from app.services.differences import ValueChange
-from app.services.digest import LAST_LINES, MOST_ACTIVE, MOST_FAILED, DefinitionChange
+from app.services.digest import LAST_LINES, MOST_ACTIVE, MOST_FAILED
 from app.store.schema import executions
 
 BEGUN = datetime(2026, 1, 31, 12, 0, 0, tzinfo=UTC)
@@ -195,24 +196,6 @@ class TestLastSuccess:
         assert success.inputs[0] == ValueChange("n", 3, 5)
         assert success.inputs_changed == 2
         assert success.definition == DefinitionChange(False, 3, 4)  # both refer to the same one
-
-    def test_definitions_of_an_orchestrator_that_keeps_none_are_not_compared(
-        self, make_service, guarded
-    ):
-        service = make_service(fake="Obedient")
-        one, two = service.add_execution(), service.add_execution()
-        told = service.services.digests.compare_definitions(one, two)
-        assert told == DefinitionChange(None, None, None)
-        gone = service.add_execution(orchestrator="gone")
-        assert service.services.digests.compare_definitions(one, gone).changed is None
-
-    def test_definitions_of_the_engine_are_compared_by_what_they_say(self, guarded):
-        one = guarded.add_execution(accepted=False, reference={"definition": "a"})
-        two = guarded.add_execution(accepted=False, reference={"definition": "b"})
-        compare = guarded.services.digests.compare_definitions
-        assert compare(one, two).changed is True
-        assert compare(one, one).changed is False
-        assert compare(one, guarded.add_execution(accepted=False)).changed is None
 
     def test_that_of_somebody_else_is_told_to_operators_only(self, add, digest):
         theirs = self.succeeded(add, owner="bob")

@@ -10,8 +10,8 @@ from marshmallow import fields
 
 from app.domain import JSON
 from app.log_lines import safe_text
+from app.services.definition_texts import DefinitionChange
 from app.services.differences import LONGEST_VALUE, MISSING, ValueChange
-from app.services.digest import DefinitionChange
 
 
 class ValueChangeSchema(ma.Schema):

@@ -1,0 +1,180 @@
+"""The texts of the definitions from which executions were launched, as far as they are kept."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Mapping
+from contextlib import suppress
+from dataclasses import dataclass
+from difflib import unified_diff
+from itertools import islice
+from typing import Final
+
+from app.clients.orchestrator import Capability, Orchestrator, uploader
+from app.domain import DefinitionText, Execution, Identity, Permission
+from app.errors import CapabilityMissing, Conflict, NotFound, UpstreamError
+from app.identity.permissions import is_allowed
+from app.isolation import Isolated, OverBudget
+from app.store.definitions import DefinitionSnapshots
+from app.store.steering import SteeredExecutions
+
+MOST_LINES: Final = 1000
+"""Lines of a difference of two texts that are told."""
+LONGEST_LINE: Final = 500
+"""Characters of one of them."""
+SECONDS: Final = 5.0
+"""Longest time that comparing two texts may take."""
+
+_JSON: Final = "application/json"
+
+NOT_ALLOWED: Final = "workflows:read is needed to see definitions"
+NOT_KEPT: Final = "it is not kept any more, or was never here"
+TOO_LARGE: Final = "the two could not be compared in the time that there is for it"
+
+
+@dataclass(frozen=True, slots=True)
+class DefinitionChange:
+    """Whether two executions ran the same definition.
+
+    Attributes:
+        changed: None where nobody knows.
+        before: Number of the version of the one; None where it was not uploaded.
+        after: Number of the version of the other.
+    """
+
+    changed: bool | None
+    before: int | None
+    after: int | None
+
+
+@dataclass(frozen=True, slots=True)
+class TextDifference:
+    """How two definitions differ.
+
+    Attributes:
+        lines: As ``diff -u`` writes it; of very many the first ones.
+        cut: Not all lines are there, or not the whole of each.
+        missing: Why there are none, although they may differ; empty where that is told.
+    """
+
+    lines: tuple[str, ...] = ()
+    cut: bool = False
+    missing: str = ""
+
+
+class DefinitionTexts:
+    """Finds what executions were launched from, and how that differs.
+
+    Args:
+        orchestrators: The orchestrators by name.
+        steered: Knows from what executions were launched.
+        snapshots: Keeps what they were launched from.
+        isolated: Where texts are compared.
+    """
+
+    def __init__(
+        self,
+        orchestrators: Mapping[str, Orchestrator],
+        steered: SteeredExecutions,
+        snapshots: DefinitionSnapshots,
+        isolated: Isolated,
+    ) -> None:
+        self._orchestrators = orchestrators
+        self._steered = steered
+        self._snapshots = snapshots
+        self._isolated = isolated
+
+    def compare(self, before: Execution, after: Execution) -> DefinitionChange:
+        """Return whether two executions ran the same definition."""
+        digests = self._digest(before), self._digest(after)
+        changed = None if None in digests else digests[0] != digests[1]
+        return DefinitionChange(changed, before.workflow_version, after.workflow_version)
+
+    def text(self, execution: Execution, identity: Identity) -> DefinitionText | str:
+        """Return the definition from which an execution was launched.
+
+        Returns:
+            Its text as it was uploaded, or else what it says as JSON; or a sentence on why a user
+            is not given it.
+        """
+        if not is_allowed(identity, Permission.WORKFLOWS_READ):
+            return NOT_ALLOWED
+        uploaded = self._uploaded(execution)
+        if uploaded is not None:
+            return uploaded
+        kept = self._snapshot(execution)
+        if kept is None:
+            return NOT_KEPT
+        try:
+            said = self._isolated.run(identity.username, f"{__name__}:indented", kept.encode())
+        except OverBudget:
+            said = kept.encode()
+        return DefinitionText(said.decode(), _JSON, execution.workflow_version)
+
+    def difference(self, before: Execution, after: Execution, identity: Identity) -> TextDifference:
+        """Compare the texts of the definitions of two executions, where they may differ.
+
+        Both are compared as they were uploaded, or both by what they say.
+        """
+        if not is_allowed(identity, Permission.WORKFLOWS_READ):
+            return TextDifference(missing=NOT_ALLOWED)
+        sides = before, after
+        uploaded = [found for side in sides if (found := self._uploaded(side)) is not None]
+        texts = [found.text for found in uploaded]
+        as_json = all(found.media_type == _JSON for found in uploaded)
+        if len(texts) < len(sides):
+            kept, as_json = [self._snapshot(side) for side in sides], True
+            texts = [text for text in kept if text is not None]
+        if len(texts) < len(sides):
+            return TextDifference(missing=NOT_KEPT)
+        names = [f"{side.workflow_id} of {side.id}" for side in sides]
+        work = json.dumps([*texts, *names, as_json]).encode()
+        try:
+            reply = self._isolated.run(identity.username, f"{__name__}:compared", work)
+        except OverBudget:
+            return TextDifference(missing=TOO_LARGE)
+        lines, cut = json.loads(reply)
+        return TextDifference(tuple(lines), cut)
+
+    def _digest(self, execution: Execution) -> str | None:
+        orchestrator = self._orchestrators.get(execution.orchestrator)
+        if orchestrator is None:
+            return None
+        return orchestrator.definition_digest(self._steered.get(execution.id).reference)
+
+    def _snapshot(self, execution: Execution) -> str | None:
+        digest = self._digest(execution)
+        return None if digest is None else self._snapshots.text(digest)
+
+    def _uploaded(self, execution: Execution) -> DefinitionText | None:
+        orchestrator = self._orchestrators.get(execution.orchestrator)
+        version = execution.workflow_version
+        if version is None or orchestrator is None:
+            return None
+        if Capability.UPLOAD not in orchestrator.capabilities:
+            return None
+        with suppress(NotFound, Conflict, CapabilityMissing, UpstreamError):
+            return uploader(orchestrator).definition(execution.workflow_id, version)
+        return None
+
+
+def indented(document: bytes) -> bytes:
+    """Write JSON so that people can read it; in a worker process."""
+    return _indented(document.decode()).encode()
+
+
+def compared(work: bytes) -> bytes:
+    """Compare two texts in a worker process; see :meth:`DefinitionTexts.difference`."""
+    before, after, name_before, name_after, as_json = json.loads(work)
+    if as_json:
+        before, after = _indented(before), _indented(after)
+    lines = unified_diff(
+        before.splitlines(), after.splitlines(), name_before, name_after, lineterm=""
+    )
+    told = [*islice(lines, MOST_LINES)]
+    cut = next(lines, None) is not None or any(len(line) > LONGEST_LINE for line in told)
+    return json.dumps([[line[:LONGEST_LINE] for line in told], cut]).encode()
+
+
+def _indented(document: str) -> str:
+    return json.dumps(json.loads(document), indent=2, ensure_ascii=False)
