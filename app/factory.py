@@ -75,6 +75,7 @@ from app.services.steering import SteeringService
 from app.services.stretches import Stretches
 from app.services.submissions import SubmissionService
 from app.services.submitted import SubmittedService
+from app.services.support import SupportService
 from app.services.task_tallies import TaskTallies
 from app.services.tasks import TaskService
 from app.services.tickets import TicketService
@@ -292,6 +293,8 @@ def _services(
         DefinitionSnapshots(database),
         Isolated(_COMPARING_PROCESSES, seconds=COMPARING_SECONDS),
     )
+    digests = DigestService(service, logs, records, texts, access)
+    load_metrics = LoadMetricsService(orchestrators, service, access, changes, reads=reads)
     standing = StandingService(
         StandingWorkflows(database), workflow_service, launching, isolated, tasks=tasks,
         is_driven=partial(Conductors(database).alive, settings.conductor.lease),
@@ -303,7 +306,7 @@ def _services(
         launching=launching,
         submissions=submissions,
         submitted=SubmittedService(submissions, service, steering),
-        load_metrics=LoadMetricsService(orchestrators, service, access, changes, reads=reads),
+        load_metrics=load_metrics,
         nodes=NodeService(orchestrators),
         standing=standing,
         standing_follow=StandingFollowService(
@@ -318,8 +321,11 @@ def _services(
         purging=PurgeService(Purging(database, with_files(orchestrators)), service),
         tasks=tasks,
         logs=logs,
-        digests=DigestService(service, logs, records, texts, access),
+        digests=digests,
         comparisons=ComparisonService(service, logs, texts, turns),
+        support=SupportService(
+            service, logs, digests, texts, metrics=load_metrics, settings=settings
+        ),
         follow=follow,
         events=EventService(
             records,

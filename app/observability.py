@@ -116,10 +116,15 @@ def without_secrets(value: Any) -> Any:
     return _redacted(value, _DEEPEST)
 
 
+def is_secret_name(name: str) -> bool:
+    """Return whether a name is one that secrets have."""
+    return _SECRET_NAMES.search(name) is not None
+
+
 @lru_cache(maxsize=512)
 def _is_secret(name: str) -> bool:
     """Return whether a field of an event holds a secret, by its name, which the code gives it."""
-    return _SECRET_NAMES.search(name) is not None
+    return is_secret_name(name)
 
 
 def _add_request(
@@ -154,7 +159,7 @@ def _redacted(value: Any, levels: int) -> Any:
         return value
     if levels and isinstance(value, Mapping):
         return {
-            key: _HIDDEN if _SECRET_NAMES.search(str(key)) else _redacted(each, levels - 1)
+            key: _HIDDEN if is_secret_name(str(key)) else _redacted(each, levels - 1)
             for key, each in value.items()
         }
     if levels and isinstance(value, list | tuple | set | frozenset):

@@ -209,12 +209,17 @@ def extent(value: Any) -> tuple[int, int]:
     return depth, number
 
 
-def write_json(value: Any) -> bytes:
-    """Write JSON, the fast way where that can hold the value, as it cannot a very large integer."""
+def write_json(value: Any, *, indented: bool = False) -> bytes:
+    """Write JSON, the fast way where that can hold the value, as it cannot a very large integer.
+
+    Args:
+        value: What to write.
+        indented: For people, with a line for each member.
+    """
     try:
-        return orjson.dumps(value)
+        return orjson.dumps(value, option=orjson.OPT_INDENT_2 if indented else None)
     except TypeError:
-        return json.dumps(value).encode()
+        return json.dumps(value, indent=2 if indented else None).encode()
 
 
 class Blueprint(flask_smorest.Blueprint):  # type: ignore[misc]

@@ -31,6 +31,7 @@ from app.services.standing_follow import StandingFollowService
 from app.services.steering import SteeringService
 from app.services.submissions import SubmissionService
 from app.services.submitted import SubmittedService
+from app.services.support import SupportService
 from app.services.tasks import TaskService
 from app.services.tickets import TicketService
 from app.services.tokens import TokenService
@@ -64,6 +65,7 @@ class Services:
     logs: LogService
     digests: DigestService
     comparisons: ComparisonService
+    support: SupportService
     follow: FollowService
     load_metrics: LoadMetricsService
     nodes: NodeService

@@ -6,8 +6,6 @@ import json
 from collections.abc import Mapping
 from contextlib import suppress
 from dataclasses import dataclass
-from difflib import unified_diff
-from itertools import islice
 from typing import Final
 
 from app.clients.orchestrator import Capability, Orchestrator, uploader
@@ -15,17 +13,16 @@ from app.domain import DefinitionText, Execution, Identity, Permission
 from app.errors import CapabilityMissing, Conflict, NotFound, UpstreamError
 from app.identity.permissions import is_allowed
 from app.isolation import Isolated, OverBudget
+from app.services import text_difference
 from app.store.definitions import DefinitionSnapshots
 from app.store.steering import SteeredExecutions
 
-MOST_LINES: Final = 1000
-"""Lines of a difference of two texts that are told."""
-LONGEST_LINE: Final = 500
-"""Characters of one of them."""
-SECONDS: Final = 5.0
-"""Longest time that comparing two texts may take."""
+SECONDS: Final = 10.0
+"""Longest time that comparing two texts may take, and a worker process to start."""
 
 _JSON: Final = "application/json"
+_INDENTED: Final = f"{text_difference.__name__}:indented"
+_COMPARED: Final = f"{text_difference.__name__}:compared"
 
 NOT_ALLOWED: Final = "workflows:read is needed to see definitions"
 NOT_KEPT: Final = "it is not kept any more, or was never here"
@@ -106,7 +103,7 @@ class DefinitionTexts:
         if kept is None:
             return NOT_KEPT
         try:
-            said = self._isolated.run(identity.username, f"{__name__}:indented", kept.encode())
+            said = self._isolated.run(identity.username, _INDENTED, kept.encode())
         except OverBudget:
             said = kept.encode()
         return DefinitionText(said.decode(), _JSON, execution.workflow_version)
@@ -130,7 +127,7 @@ class DefinitionTexts:
         names = [f"{side.workflow_id} of {side.id}" for side in sides]
         work = json.dumps([*texts, *names, as_json]).encode()
         try:
-            reply = self._isolated.run(identity.username, f"{__name__}:compared", work)
+            reply = self._isolated.run(identity.username, _COMPARED, work)
         except OverBudget:
             return TextDifference(missing=TOO_LARGE)
         lines, cut = json.loads(reply)
@@ -156,25 +153,3 @@ class DefinitionTexts:
         with suppress(NotFound, Conflict, CapabilityMissing, UpstreamError):
             return uploader(orchestrator).definition(execution.workflow_id, version)
         return None
-
-
-def indented(document: bytes) -> bytes:
-    """Write JSON so that people can read it; in a worker process."""
-    return _indented(document.decode()).encode()
-
-
-def compared(work: bytes) -> bytes:
-    """Compare two texts in a worker process; see :meth:`DefinitionTexts.difference`."""
-    before, after, name_before, name_after, as_json = json.loads(work)
-    if as_json:
-        before, after = _indented(before), _indented(after)
-    lines = unified_diff(
-        before.splitlines(), after.splitlines(), name_before, name_after, lineterm=""
-    )
-    told = [*islice(lines, MOST_LINES)]
-    cut = next(lines, None) is not None or any(len(line) > LONGEST_LINE for line in told)
-    return json.dumps([[line[:LONGEST_LINE] for line in told], cut]).encode()
-
-
-def _indented(document: str) -> str:
-    return json.dumps(json.loads(document), indent=2, ensure_ascii=False)

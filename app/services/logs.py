@@ -20,7 +20,7 @@ from app.services.stretches import Stretch, Stretches, StretchKey
 from app.services.task_tallies import TaskTallies
 from app.settings import LogSettings
 from app.store.changes import Changes
-from app.store.journal import Totals, count
+from app.store.journal import BLOCK, Totals, count
 
 
 @dataclass(frozen=True, slots=True)
@@ -121,6 +121,23 @@ class LogText:
         )
         entries = sum(first.counts)
         return before, self._stretches.all(replace(first, place=place), entries, shared=False)
+
+
+@dataclass(frozen=True, slots=True)
+class LogExtract:
+    """A log, of a long one its beginning and its end.
+
+    Attributes:
+        beginning: Reads the entries of the beginning, from the first on each time.
+        end: Reads those of the end; none where the beginning is all.
+        left_out: How many entries stand between the two.
+        total: How many there are in all.
+    """
+
+    beginning: Callable[[], Iterator[Stretch]]
+    end: Callable[[], Iterator[Stretch]]
+    left_out: int
+    total: int
 
 
 class LogService:
@@ -254,6 +271,38 @@ class LogService:
         owner = identity.username
         for stretch in self._entries(execution, query, number, owner, shared=False):
             yield from stretch.entries
+
+    def extract(self, execution: Execution, most_bytes: int, owner: str) -> LogExtract:
+        """Return the log as it is now, of one that is longer its first quarter and its end.
+
+        Args:
+            execution: The execution.
+            most_bytes: Bytes of its text that are enough, about.
+            owner: Whose turns are taken.
+
+        Raises:
+            Purged: It was removed.
+        """
+        require_log(execution)
+        total, size = execution.log_total, sum(execution.log_bytes)
+        first = StretchKey(execution.number, execution.log_counts, ALL_LEVELS, 0, owner=owner)
+        stop = begin = total
+        if size > most_bytes:
+            begin = self._place_of_byte(execution, size - most_bytes * 3 // 4)
+            # Places are known for each block, and the beginning is at least one.
+            stop = min(begin, max(BLOCK, self._place_of_byte(execution, most_bytes // 4)))
+        return LogExtract(
+            partial(self._stretches.all, first, stop, shared=False),
+            partial(self._stretches.all, replace(first, place=begin), total - begin, shared=False),
+            begin - stop,
+            total,
+        )
+
+    def _place_of_byte(self, execution: Execution, offset: int) -> int:
+        """Return a place in the journal at, or soon before, a byte of it as text."""
+        totals = Totals(execution.log_counts, execution.log_bytes)
+        place, _ = self._stretches.journal.find_byte(execution.number, totals, ALL_LEVELS, offset)
+        return place
 
     def _number(self, execution: Execution, query: LogQuery, identity: Identity) -> int:
         """Count the entries that somebody wants, from where they begin, and that there are."""

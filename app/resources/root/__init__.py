@@ -6,6 +6,7 @@ from app.resources._health import blueprint as health
 from app.resources.root import (
     api_keys,
     audit,
+    bundle,
     diagnosis,
     executions,
     identity,
@@ -36,6 +37,7 @@ DIALECT = Dialect(
         tasks.blueprint,
         logs.blueprint,
         diagnosis.blueprint,
+        bundle.blueprint,
         streams.blueprint,
         nodes.blueprint,
         ssh_keys.blueprint,

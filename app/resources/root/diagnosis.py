@@ -74,13 +74,13 @@ def compare_executions(execution_id: str, other_id: str) -> Any:
     sees_definitions = is_allowed(identity, Permission.WORKFLOWS_READ)
     is_stale = services().executions.is_stale
     stale = is_stale(before), is_stale(after)
-    headers = {"ETag": tag_of(repr((_state(before), _state(after), stale, sees_definitions)))}
+    headers = {"ETag": tag_of(repr((state_of(before), state_of(after), stale, sees_definitions)))}
     if is_unchanged(headers["ETag"]):  # before all the work
         return not_modified(Response(headers=headers))
     body = comparison_json(comparisons.compare(before, after, identity), stale=stale)
     return Response(write_json(body), content_type=_JSON, headers=headers)
 
 
-def _state(execution: Execution) -> tuple[Any, ...]:
+def state_of(execution: Execution) -> tuple[Any, ...]:
     """Return what is another one once readers see anything else of an execution, or of its log."""
     return execution.id, execution.changed, execution.log_total, execution.log_purged_at

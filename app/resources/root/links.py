@@ -43,6 +43,7 @@ LINKS: Final[tuple[Link, ...]] = (
             f"delete {_EXECUTION}",
             f"get {_EXECUTION}/logs",
             f"get {_EXECUTION}/digest",
+            f"get {_EXECUTION}/bundle",
             f"get {_EXECUTION}/tasks",
             f"get {_EXECUTION}/metrics",
             f"post {_EXECUTION}/tickets",

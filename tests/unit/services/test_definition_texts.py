@@ -10,16 +10,15 @@ from service_kit import signed_in, users
 
 from app.domain import DefinitionSource, Permission
 from app.isolation import OverBudget
-from app.services import definition_texts as module
+from app.services import text_difference as module
 from app.services.definition_texts import (
     NOT_ALLOWED,
     NOT_KEPT,
     TOO_LARGE,
     DefinitionChange,
     TextDifference,
-    compared,
-    indented,
 )
+from app.services.text_difference import compared, indented
 
 DEV = signed_in("dev")
 RESTRICTED = replace(DEV, scopes=frozenset({Permission.EXECUTIONS_READ}))

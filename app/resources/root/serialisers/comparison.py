@@ -18,7 +18,6 @@ from app.resources.root.serialisers.differences import (
 from app.resources.root.serialisers.entries import LogEntrySchema, entry_json
 from app.resources.root.serialisers.executions import ExecutionSummarySchema, summary_json
 from app.services.comparing import MOST_STEPS, Comparison, StepChange
-from app.services.definition_texts import LONGEST_LINE, MOST_LINES
 from app.services.digest import seconds_between as took
 from app.services.log_comparison import (
     COMPARED,
@@ -28,6 +27,7 @@ from app.services.log_comparison import (
     LineDifference,
     LogDifference,
 )
+from app.services.text_difference import LONGEST_LINE, MOST_LINES
 
 _OF_LOGS = (
     f"Bounds: {MOST_ENTRIES:,} entries or {MOST_BYTES >> 20} MiB of each log, {MOST_SECONDS:g} "
