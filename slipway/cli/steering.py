@@ -5,53 +5,82 @@ from __future__ import annotations
 from collections.abc import Callable, Sequence
 from typing import TYPE_CHECKING
 
-from slipway.cli.codes import ExitCode, Failure
+import click
+
+from slipway.cli.codes import ExitCode
 from slipway.cli.views import short
 
 if TYPE_CHECKING:
     from slipway.cli.shell import Shell
     from slipway.execution import Execution
 
+yes_option = click.option("-y", "--yes", is_flag=True, help="Do not ask first.")
+
+
+def confirmed(
+    shell: Shell,
+    verb: str,
+    executions: Sequence[Execution],
+    *,
+    yes: bool,
+    always: bool = False,
+) -> bool:
+    """Ask before something is done to several executions; in a pipe nobody is asked.
+
+    Args:
+        shell: Asks.
+        verb: What is to be done.
+        executions: To what.
+        yes: Whether ``--yes`` was given.
+        always: Whether it is asked for a single one, too.
+    """
+    if len(executions) == 1 and not always:
+        return True
+    what = f"{len(executions)} executions" if len(executions) > 1 else short(executions[0].id)
+    if shell.confirm(f"{verb} {what}", yes=yes):
+        return True
+    shell.say("Nothing was done.")
+    return False
+
 
 def one_by_one(
-    shell: Shell,
-    executions: Sequence[Execution],
-    act: Callable[[Execution], str],
-    *,
-    over: ExitCode = ExitCode.USAGE,
+    shell: Shell, executions: Sequence[Execution], act: Callable[[Execution], str]
 ) -> int:
     """Do something to each of some executions, whatever becomes of the others.
 
     Args:
         shell: Where it is told.
         executions: They.
-        act: Does it, and returns what is told: a sentence behind the id.
-        over: The exit code where one is not in a state for that.
+        act: Does it, and returns what is told behind the id.
 
     Returns:
         The exit code: that of the first that could not be done.
+
+    Raises:
+        SlipwayError: The service cannot be reached; those before it are done.
     """
+    from slipway.cli.refusals import explained_refusal  # noqa: PLC0415  (it is needed for faults)
     from slipway.errors import Conflict, NotAllowed, NotFound, NotSupported  # noqa: PLC0415
 
-    code = ExitCode.SUCCESS
+    code: int = ExitCode.SUCCESS
+    done = []
     for execution in executions:
         try:
-            shell.out.write(f"{short(execution.id)} {act(execution)}")
-        except (Conflict, NotSupported) as exc:
-            kind = over if isinstance(exc, Conflict) else ExitCode.USAGE
+            told = act(execution)
+        except (Conflict, NotSupported, NotFound, NotAllowed) as exc:
+            explained = explained_refusal(exc)
+            assert explained is not None  # noqa: S101  (they are errors of the library)
+            code = code or explained[0]
             shell.say(f"slipway: {short(execution.id)}: {exc}")
-            code = code or kind
-        except (NotFound, NotAllowed) as exc:
-            shell.say(f"slipway: {short(execution.id)}: {exc}")
-            code = code or ExitCode.REFUSED
+        else:
+            done.append(execution)
+            if not shell.out.for_programs:
+                named = shell.out.format == "name"
+                shell.out.write(execution.id if named else f"{short(execution.id)} {told}")
+    if shell.out.for_programs:
+        shell.out.value([_document(execution) for execution in done])
     return code
 
 
-def confirm(shell: Shell, verb: str, executions: Sequence[Execution], *, yes: bool) -> None:
-    """Ask before something is done to several executions.
-
-    Raises:
-        Failure: The answer is no.
-    """
-    if len(executions) > 1 and not shell.confirm(f"{verb} {len(executions)} executions", yes=yes):
-        raise Failure("Nothing was done.", code=ExitCode.SUCCESS)
+def _document(execution: Execution) -> dict[str, str]:
+    return {"id": execution.id, "state": str(execution.state)}

@@ -26,7 +26,7 @@ class Entry(NamedTuple):
         aliases: Other names, which no list shows; of two words where they stand in a group.
         service: It belongs to the service, which has its own code and help for it.
         local: Options with which the word means the command of the service of that name, which
-            works on the machine of the service without asking it.
+            works on the machine of the service without asking it; an empty one: the word alone.
         shown: Whether lists show it.
     """
 
@@ -293,7 +293,7 @@ TABLE: Final = (
     Entry(
         "abandon", "Service", "End executions whose machine is gone for good.",
         ("slipway abandon 7f3a", "slipway abandon --machine box-a"),
-        local=("--config", "--data-dir", "--machine"),
+        local=("", "--config", "--data-dir", "--machine"),
     ),
     Entry(
         "purge", "Service", "Remove for good what has ended.",

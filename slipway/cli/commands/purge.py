@@ -1,0 +1,35 @@
+"""``slipway purge``: remove executions for good, through the API."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+import click
+
+from slipway.cli.ids import find_all
+from slipway.cli.options import command as command_of
+from slipway.cli.steering import confirmed, one_by_one, yes_option
+
+if TYPE_CHECKING:
+    from slipway.cli.shell import Shell
+    from slipway.execution import Execution
+
+
+@command_of("purge")
+@click.argument("executions", nargs=-1, required=True, metavar="ID...")
+@yes_option
+def command(shell: Shell, *, executions: tuple[str, ...], yes: bool) -> int:
+    """Remove executions that have ended, with their logs, outputs and files, for good.
+
+    On the machine of the service itself, --older-than, --what, --dry-run, --config or --data-dir do
+    it without asking the service.
+    """
+    found = find_all(shell, executions)
+    if not confirmed(shell, "Remove for good", found, yes=yes, always=True):
+        return 0
+    return one_by_one(shell, found, _purge)
+
+
+def _purge(execution: Execution) -> str:
+    execution.purge()
+    return "is removed for good."

@@ -1,0 +1,31 @@
+"""``slipway resume``: let paused executions go on."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+import click
+
+from slipway.cli.ids import find_all
+from slipway.cli.options import command as command_of
+from slipway.cli.steering import confirmed, one_by_one, yes_option
+
+if TYPE_CHECKING:
+    from slipway.cli.shell import Shell
+    from slipway.execution import Execution
+
+
+@command_of("resume")
+@click.argument("executions", nargs=-1, metavar="[ID]...")
+@yes_option
+def command(shell: Shell, *, executions: tuple[str, ...], yes: bool) -> int:
+    """Let paused executions go on; the latest one of yours unless told otherwise."""
+    found = find_all(shell, executions)
+    if not confirmed(shell, "Resume", found, yes=yes):
+        return 0
+    return one_by_one(shell, found, _resume)
+
+
+def _resume(execution: Execution) -> str:
+    execution.resume()
+    return f"goes on; it is {execution.refresh().state}."
