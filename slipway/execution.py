@@ -28,7 +28,7 @@ from slipway.transport import TEXT, segment
 if TYPE_CHECKING:
     from slipway.client import Client
 
-_PAGE: Final = 1000
+_PAGE: Final = 10_000
 """Most entries of a page of a log."""
 _WAIT_SECONDS: Final = 20.0
 """Longest time for which one request waits: less than proxies wait for an answer."""
@@ -359,7 +359,7 @@ class Execution:
         tail: int | None = None,
         grep: str | None = None,
     ) -> Iterator[LogPage]:
-        """Return its log as it is now as pages of up to 1,000 entries; as :meth:`logs` does."""
+        """Return its log as it is now as pages of up to 10,000 entries; as :meth:`logs` does."""
         params = {**_filter(level, step, grep), "size": _PAGE, "timeout": "0"}
         start: dict[str, int] = {"after": after} if tail is None else {"tail": tail}
         while True:

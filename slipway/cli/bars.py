@@ -10,8 +10,7 @@ import sys
 import time
 from collections.abc import Iterator, Sequence
 from datetime import UTC, datetime
-from types import TracebackType
-from typing import TYPE_CHECKING, Final, Self
+from typing import TYPE_CHECKING, Final
 
 from rich.console import Console, ConsoleOptions, Group, RenderableType, RenderResult
 from rich.live import Live
@@ -21,6 +20,7 @@ from rich.table import Table
 from rich.text import Text
 
 from slipway.cli.output import cell_width, clean, cut, is_coloured
+from slipway.cli.screen import uninterrupted
 from slipway.cli.times import span
 from slipway.cli.views import View, percent, short
 
@@ -65,20 +65,17 @@ class Bars(View):
         )  # fmt: skip
         self._above = sys.stdout.isatty()
 
-    def __enter__(self) -> Self:
-        self._live.start()
-        return super().__enter__()
+    def open(self) -> None:
+        with uninterrupted():
+            self._live.start()
+        super().open()
 
-    def __exit__(
-        self,
-        kind: type[BaseException] | None,
-        exc: BaseException | None,
-        trace: TracebackType | None,
-    ) -> None:
+    def close(self) -> None:
         try:
-            super().__exit__(kind, exc, trace)
+            super().close()
         finally:
-            self._live.stop()
+            with uninterrupted():
+                self._live.stop()
 
     def show(self, states: Sequence[ExecutionState]) -> None:
         self._states = tuple(states)

@@ -243,8 +243,12 @@ def _failed_step(step: dict[str, object]) -> str:
 @contextmanager
 def _viewed(shell: Shell, seen: View) -> Iterator[View]:
     """Show something, and let what the shell says go the same way; the terminal is put back."""
-    with ended_by_signals(), seen, shell.told_by(seen.note):
-        yield seen
+    with ended_by_signals(), shell.told_by(seen.note):
+        try:
+            seen.open()
+            yield seen
+        finally:
+            seen.close()
 
 
 @contextmanager

@@ -14,7 +14,7 @@ import time
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager, suppress
 from types import FrameType
-from typing import Final, NoReturn, Self
+from typing import Final, NoReturn
 
 from slipway.cli.views import FRAME_SECONDS
 
@@ -58,25 +58,45 @@ def ended_by_signals() -> Iterator[None]:
             signal.signal(number, handler)
 
 
+@contextmanager
+def uninterrupted() -> Iterator[None]:
+    """Let Ctrl-C and the signals that end a process wait until something is done as a whole."""
+    came: list[int] = []
+    before = {
+        number: signal.signal(number, lambda number, _: came.append(number))
+        for number in (signal.SIGINT, *_ENDING)
+    }
+    try:
+        yield
+    finally:
+        for number, handler in before.items():
+            signal.signal(number, handler)
+        for told in came[:1]:
+            signal.raise_signal(told)
+
+
 def can_be_drawn_on() -> bool:
     """Whether standard output is a terminal on which something can stand still."""
     return sys.stdout.isatty() and os.environ.get("TERM", "") not in ("", "dumb")
 
 
+@contextmanager
+def screen() -> Iterator[Screen]:
+    """Show something on the alternate screen, and come back from it however this ends."""
+    with ended_by_signals():
+        try:
+            _write(_ENTER)
+            yield Screen()
+        finally:
+            with suppress(OSError):  # the terminal may be gone
+                _write(_LEAVE)
+
+
 class Screen:
-    """The alternate screen of the terminal at standard output."""
+    """The alternate screen of the terminal at standard output, while it is shown."""
 
-    def __enter__(self) -> Self:
-        self._signals = ended_by_signals()
-        self._signals.__enter__()
+    def __init__(self) -> None:
         self._last = ""
-        _write(_ENTER)
-        return self
-
-    def __exit__(self, *_: object) -> None:
-        with suppress(OSError):  # the terminal may be gone
-            _write(_LEAVE)
-        self._signals.__exit__(None, None, None)
 
     def draw(self, lines: Sequence[str]) -> None:
         """Show lines from the top; what does not fit is left out, and counted in the last line.

@@ -12,8 +12,7 @@ import threading
 import time
 from collections.abc import Sequence
 from contextlib import suppress
-from types import TracebackType
-from typing import TYPE_CHECKING, Final, Self
+from typing import TYPE_CHECKING, Final
 
 from slipway.cli.output import clean
 from slipway.cli.times import span
@@ -34,8 +33,7 @@ SHORT_ID: Final = 8
 class View:
     """Writes to standard output, and lets nothing be seen of steps.
 
-    What is written appears within :data:`FRAME_SECONDS`. It is a context manager, and only within
-    it something is written.
+    What is written between :meth:`open` and :meth:`close` appears within :data:`FRAME_SECONDS`.
     """
 
     def __init__(self) -> None:
@@ -47,16 +45,12 @@ class View:
         self._stop = threading.Event()
         self._ticker = threading.Thread(target=self._tick, name="view", daemon=True)
 
-    def __enter__(self) -> Self:
+    def open(self) -> None:
+        """Begin to show something; :meth:`close` ends it, also if this is interrupted."""
         self._ticker.start()
-        return self
 
-    def __exit__(
-        self,
-        kind: type[BaseException] | None,
-        exc: BaseException | None,
-        trace: TracebackType | None,
-    ) -> None:
+    def close(self) -> None:
+        """Write out what waits, and leave the terminal as it was."""
         self._stop.set()
         if self._ticker.is_alive():
             self._ticker.join()

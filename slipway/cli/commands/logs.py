@@ -92,4 +92,5 @@ def json_line_of(shell: Shell) -> Callable[[LogEntry], str]:
 
 def _written(moment: datetime) -> str:
     """Return a moment as the service writes it (RFC 3339)."""
-    return moment.astimezone(UTC).isoformat(timespec="milliseconds").replace("+00:00", "Z")
+    utc = moment if moment.tzinfo is UTC else moment.astimezone(UTC)
+    return f"{utc.isoformat(timespec='milliseconds')[:23]}Z"

@@ -11,7 +11,7 @@ from slipway.cli.codes import Failure
 from slipway.cli.ids import find
 from slipway.cli.options import command as command_of
 from slipway.cli.output import Output, clean, cut
-from slipway.cli.screen import Screen, can_be_drawn_on
+from slipway.cli.screen import can_be_drawn_on, screen
 from slipway.cli.times import span
 from slipway.cli.views import short
 
@@ -49,10 +49,10 @@ def _watch(shell: Shell, execution: Execution) -> None:
     import time  # noqa: PLC0415  (few ask for it)
 
     metrics = execution.metrics()
-    with Screen() as screen:
+    with screen() as shown:
         while not metrics.final:
             width = shell.out.width or 80
-            screen.draw([cut(line, width) for line in _lines(execution, metrics, None)])
+            shown.draw([cut(line, width) for line in _lines(execution, metrics, None)])
             time.sleep(_LOOK_SECONDS)
             metrics = execution.metrics()
 

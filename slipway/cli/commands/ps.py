@@ -13,7 +13,7 @@ from slipway.cli.codes import Failure
 from slipway.cli.executions import columns, running_first
 from slipway.cli.moments import Since
 from slipway.cli.options import command as command_of
-from slipway.cli.screen import Screen, can_be_drawn_on
+from slipway.cli.screen import can_be_drawn_on, screen
 
 if TYPE_CHECKING:
     from slipway.cli.shell import Shell
@@ -143,8 +143,8 @@ def _watch(shell: Shell, filters: Filters, *, lately: bool) -> None:
             return [_empty(lately=lately)]
         return shell.out.table_lines(states, columns(states, datetime.now(UTC)))
 
-    with Screen() as screen:
-        screen.loop(lines, _LOOK_SECONDS)
+    with screen() as shown:
+        shown.loop(lines, _LOOK_SECONDS)
 
 
 def _tell(shell: Shell, filters: Filters, *, lately: bool) -> None:
