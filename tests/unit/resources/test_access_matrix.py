@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+import io
 import itertools
 import re
+import zipfile
 from collections.abc import Iterator
 from dataclasses import dataclass, replace
 from functools import cache
@@ -44,6 +46,14 @@ REACHED = 0
 """Whatever status an endpoint answers who may call it, for what they may see."""
 _MOMENT = re.compile(r"\d{4}-\d\d-\d\dT[\d:.]+Z")
 _REFUSALS = {401, 403, 404, 405, 429, 500}
+
+
+def _text(response: Any, body: bytes) -> str:
+    """What an answer tells: of an archive, its files."""
+    if response.content_type != "application/zip":
+        return body.decode()
+    with zipfile.ZipFile(io.BytesIO(body)) as archive:
+        return "".join(archive.read(name).decode() for name in archive.namelist())
 
 
 @pytest.fixture(scope="module")
@@ -137,7 +147,7 @@ class Matrix:
         try:
             is_endless = response.content_type == "text/event-stream; charset=utf-8"
             chunks = itertools.islice(response.response, 1) if is_endless else response.response
-            return response, b"".join(chunks).decode()
+            return response, _text(response, b"".join(chunks))
         finally:
             response.close()
 
