@@ -2,9 +2,11 @@
 
 from __future__ import annotations
 
+import os
 import socket
 import sys
 from collections.abc import Mapping
+from contextlib import suppress
 from pathlib import Path
 from typing import Any, NoReturn
 
@@ -26,6 +28,7 @@ from app.cli._shared_figures import FIGURES_VARIABLE, figures_folder
 from app.cli._supervise import Begun, ChildPlan, Plan, become_supervisor
 from app.cli._templates import template_plans
 from app.cli._tls import check_tls, warn_of_clear_text
+from app.cli.init import write_workflows
 from app.errors import ConfigError, SlipwayError, StoreUnavailable
 from app.files import make_private_folder
 from app.observability import configure_logging
@@ -55,6 +58,8 @@ def serve(config: Path | None, overrides: dict[str, Any], template: Begun | None
             lambda: check_run_as(settings, config),
             lambda: check_tls(settings.api.tls),
         )
+        if config is None and overrides.get("data_dir") is None:
+            give_examples(settings)
         database = Database(settings.database_url)
         check_secrets(settings, database)
         migrate.upgrade(database)
@@ -93,6 +98,19 @@ def serve(config: Path | None, overrides: dict[str, Any], template: Begun | None
             None if figures is None else str(figures),
         )
     )
+
+
+def give_examples(settings: Settings) -> None:
+    """Write the example workflows where the service begins in the folder that it chose itself.
+
+    They are written once: who removes them does not get them again.
+    """
+    folder = settings.data_dir / "workflows"
+    if "SLIPWAY_DATA_DIR" not in os.environ and settings.workflows_dir == folder:
+        with suppress(FileExistsError):
+            make_private_folder(settings.data_dir)
+            folder.mkdir(mode=0o700)
+            write_workflows(folder)
 
 
 def _listeners(settings: Settings) -> list[list[socket.socket]]:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import os
 import re
+import shutil
 import subprocess
 import sys
 import tempfile
@@ -42,6 +43,17 @@ def command(n: int) -> None:
         click.secho(f"\nThe demo failed: {exc}", fg="red", err=True)
         sys.exit(1)
     click.secho("\nThat was all of it, and it worked.", fg="green", bold=True)
+    click.echo("Now run a service of your own in one terminal, and launch in another one:\n")
+    click.echo(f"  {_command()} serve")
+    click.echo(f"  {_command()} run diamond -i n=3000000 -f")
+
+
+def _command() -> str:
+    """Return how ``slipway`` is typed here: by its path where the shell does not find it."""
+    if shutil.which("slipway") is not None:
+        return "slipway"
+    beside = Path(sys.executable).with_name("slipway")
+    return os.path.relpath(beside) if beside.is_relative_to(Path.cwd()) else str(beside)
 
 
 def _run(folder: Path, n: int) -> None:

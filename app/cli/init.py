@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import sys
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 from contextlib import suppress
 from importlib.resources import files
 from importlib.resources.abc import Traversable
@@ -42,8 +42,22 @@ def write_examples(folder: Path) -> list[Path]:
     Returns:
         Those that were written.
     """
+    pairs = [(_EXAMPLES / CONFIG_NAME, folder / CONFIG_NAME)]
+    return _written([*pairs, *_workflows(folder / "data" / "workflows")])
+
+
+def write_workflows(folder: Path) -> None:
+    """Write the example workflows, as :func:`write_examples` does.
+
+    Raises:
+        OSError: They cannot be written.
+    """
+    _written(_workflows(folder))
+
+
+def _written(pairs: Iterable[tuple[Traversable, Path]]) -> list[Path]:
     written = []
-    for source, target in _pairs(folder):
+    for source, target in pairs:
         make_private_folder(target.parent)
         with suppress(FileExistsError):
             write_whole(target, source.read_bytes(), replace=False)
@@ -51,8 +65,7 @@ def write_examples(folder: Path) -> list[Path]:
     return written
 
 
-def _pairs(folder: Path) -> Iterator[tuple[Traversable, Path]]:
-    yield _EXAMPLES / CONFIG_NAME, folder / CONFIG_NAME
+def _workflows(folder: Path) -> Iterator[tuple[Traversable, Path]]:
     for source in (_EXAMPLES / "workflows").iterdir():
         if source.name.endswith(".yaml"):
-            yield source, folder / "data" / "workflows" / source.name
+            yield source, folder / source.name

@@ -28,7 +28,7 @@ from app.cli._process import guard_process
 from app.cli._signals import catch_stop_signals
 from app.trees import remove_tree
 
-_READY: Final = re.compile(rb"ready at (http://\S+)")
+_READY: Final = re.compile(rb"ready at (http://\S+) ")
 _STOP_SECONDS: Final = 10.0
 """For the service to stop by itself."""
 _GRACE_SECONDS: Final = 1.0
@@ -51,9 +51,15 @@ def main() -> None:
     stopping = catch_stop_signals()
     # What a command leaves behind becomes a child of this process: prctl(2).
     _LIBC.prctl(_PR_SET_CHILD_SUBREAPER, 1, 0, 0, 0)
-    folder = Path(tempfile.mkdtemp(prefix="slipway-try-"))
+    try:
+        folder = Path(tempfile.mkdtemp(prefix="slipway-try-"))
+    except OSError as exc:
+        _tell({"fault": f"No folder can be made: {exc.strerror} ({exc.filename})"})
+        return
     try:
         _serve(folder, stopping)
+    except OSError as exc:  # the disk is full, or there are too many processes
+        _tell({"fault": str(exc.strerror)})
     finally:
         _end_descendants()
         with suppress(OSError):  # a command may have taken our rights to a folder of its own
@@ -75,7 +81,7 @@ def _serve(folder: Path, stopping: int) -> None:
         url = _await_url(service.stdout, stopping)
         if url is not None:
             _tell({"url": url, "key": key})
-            select.select([sys.stdin, stopping, service.stdout], [], [])
+            _await_end(service.stdout, stopping)
         elif service.poll() is not None or not _is_over(stopping):
             _tell({"fault": _last_lines(log_file)})
     finally:
@@ -115,6 +121,14 @@ def _await_url(told: IO[bytes], stopping: int) -> str | None:
             return found[1].decode()
         if not block:
             return None
+
+
+def _await_end(told: IO[bytes], stopping: int) -> None:
+    """Wait until the service has ended, or is not wanted any more."""
+    while True:
+        ready, _, _ = select.select([told, sys.stdin, stopping], [], [])
+        if ready != [told] or not os.read(told.fileno(), 4096):
+            return
 
 
 def _is_over(stopping: int) -> bool:

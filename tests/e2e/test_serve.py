@@ -279,6 +279,9 @@ def test_the_demo_does_all_of_it() -> None:
     assert shown.returncode == 0, shown.stdout + shown.stderr
     for words in ("primes = 303", "status: CANCELLED", "ssh-ed25519", "and it worked"):
         assert words in shown.stdout
+    serve, run = shown.stdout.splitlines()[-2:]
+    assert serve.endswith("slipway serve")
+    assert run.endswith("slipway run diamond -i n=3000000 -f")
 
 
 def test_what_is_told_of_an_answer_and_of_a_body_is_what_the_standard_says(

@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING
 import click
 
 from slipway.auth import ApiKey
-from slipway.cli.codes import ExitCode
+from slipway.cli.codes import ExitCode, Failure
 from slipway.cli.commands.outputs import lines_of
 from slipway.cli.definition_files import Definition, findings, read_definition, told
 from slipway.cli.embedded import throwaway
@@ -20,7 +20,7 @@ from slipway.cli.output import clean
 from slipway.cli.places import Text
 from slipway.cli.shell import Shell
 from slipway.client import Client
-from slipway.errors import InvalidInput, SlipwayError
+from slipway.errors import InvalidInput, NotOurs, ServerFault, SlipwayError, Unreachable
 
 if TYPE_CHECKING:
     from slipway import Execution
@@ -44,7 +44,12 @@ def command(shell: Shell, file: str, *, pairs: tuple[str, ...], inputs_file: str
     wanted = asked(pairs, inputs_file)
     shell.say(f"Trying {clean(definition.file)} here; nothing is kept.")
     with throwaway() as service, Client(service.url, ApiKey(service.key)) as client:
-        return _tried(shell, client, definition, wanted)
+        try:
+            return _tried(shell, client, definition, wanted)
+        except (Unreachable, NotOurs, ServerFault) as exc:
+            raise Failure(
+                f"The service of this trial has failed: {exc}", code=ExitCode.UNREACHABLE
+            ) from exc
 
 
 def _tried(shell: Shell, client: Client, definition: Definition, wanted: Asked) -> int:

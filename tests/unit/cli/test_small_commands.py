@@ -11,6 +11,7 @@ from kit.thrift import make_tables
 from structlog.testing import capture_logs
 
 from app.cli._limits import warn_of_no_workflows
+from app.cli._serving import give_examples
 from app.cli._settings import check_all
 from app.cli.hash_password import command as hash_password
 from app.errors import ConfigError, FieldError
@@ -58,6 +59,26 @@ def test_who_has_no_workflows_is_told_how_to_get_some(make_settings) -> None:
         warn_of_no_workflows(settings, database)
     assert logs == []
     database.dispose()
+
+
+def test_a_service_begins_with_examples_in_a_folder_that_nobody_chose(
+    make_settings, monkeypatch
+) -> None:
+    monkeypatch.delenv("SLIPWAY_DATA_DIR", raising=False)
+    settings = make_settings()
+    give_examples(settings)
+    names = {path.name for path in settings.workflows_dir.iterdir()}
+    assert {"diamond.yaml", "hello.yaml"} <= names
+    (settings.workflows_dir / "hello.yaml").unlink()
+    give_examples(settings)
+    assert not (settings.workflows_dir / "hello.yaml").exists()
+
+
+def test_a_folder_that_somebody_chose_stays_as_it_is(make_settings, monkeypatch, tmp_path) -> None:
+    monkeypatch.setenv("SLIPWAY_DATA_DIR", str(tmp_path))
+    settings = make_settings()
+    give_examples(settings)
+    assert not settings.workflows_dir.exists()
 
 
 def fail(*faults: str) -> None:
