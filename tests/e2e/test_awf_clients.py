@@ -178,6 +178,7 @@ def test_web_processes_that_launch_at_once_give_each_execution_a_name(
         assert numbers == set(range(1, len(numbers) + 1))
 
 
+@pytest.mark.runs("docs/guides/awf.md")
 def test_the_lines_of_the_guide_do_what_it_says(service_url: str, tmp_path: Path) -> None:
     if shutil.which("curl") is None:
         pytest.skip("no curl on this machine; see .ci/install-servers")

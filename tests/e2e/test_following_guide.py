@@ -32,22 +32,26 @@ def contents(entries: list[dict[str, str]]) -> list[str]:
     return [entry["content"] for entry in entries if entry["content"] in LINES]
 
 
+@pytest.mark.runs("docs/guides/following.md", "timeout=1m")
 def test_a_page_of_the_log(env: dict[str, str], tmp_path: Path) -> None:
     page = json.loads(run_block(block("timeout=1m"), tmp_path, **env))
     assert contents(page["logs"]) == LINES
     assert page["complete"]
 
 
+@pytest.mark.runs("docs/guides/following.md", "ETag")
 def test_what_is_asked_for_again_is_not_sent_again(env: dict[str, str], tmp_path: Path) -> None:
     assert run_block(block("ETag"), tmp_path, **env).split() == ["304"]
 
 
+@pytest.mark.runs("docs/guides/following.md", "curl -N -H 'Accept: text/event-stream'")
 def test_the_log_as_a_stream(env: dict[str, str], tmp_path: Path) -> None:
     events = run_block(block("curl -N -H 'Accept: text/event-stream'"), tmp_path, **env)
     data = [line.removeprefix("data: ") for line in events.splitlines() if '"content"' in line]
     assert contents([*map(json.loads, data)]) == LINES
 
 
+@pytest.mark.runs("docs/guides/following.md", "x-ndjson")
 def test_the_log_at_a_terminal_and_in_a_file(env: dict[str, str], tmp_path: Path) -> None:
     if shutil.which("jq") is None:
         pytest.skip("no jq on this machine; see .ci/install-servers")

@@ -50,6 +50,7 @@ def configured(folder: Path, types: list[str], **more: object) -> Path:
     return config
 
 
+@pytest.mark.runs("docs/guides/identities.md", "## API keys")
 def test_keys_are_made_used_and_revoked(
     tmp_path: Path, new_service: Callable[..., Service], run: Callable[..., str]
 ) -> None:
@@ -73,6 +74,7 @@ def test_keys_are_made_used_and_revoked(
     assert json.loads(listed)
 
 
+@pytest.mark.runs("docs/guides/identities.md", "## Certificates of clients")
 def test_a_certificate_is_whom_it_names(
     tmp_path: Path, new_service: Callable[..., Service], run: Callable[..., str]
 ) -> None:
@@ -89,6 +91,7 @@ def test_a_certificate_is_whom_it_names(
     assert json.loads(run(use, URL=service.url))["executions"] == []
 
 
+@pytest.mark.runs("docs/guides/identities.md", "### Sessions")
 def test_a_session_is_begun_used_and_ended(
     tmp_path: Path, new_service: Callable[..., Service], run: Callable[..., str]
 ) -> None:
@@ -118,6 +121,7 @@ def test_a_session_is_begun_used_and_ended(
         run("curl -b jar $URL/executions", URL=service.url)
 
 
+@pytest.mark.runs("docs/guides/identities.md", "### Opaque tokens", "### How a command line finds the issuer", "$ACCESS_TOKEN")
 def test_a_terminal_finds_the_issuer_and_signs_in_there(
     tmp_path: Path, new_service: Callable[..., Service], run: Callable[..., str]
 ) -> None:

@@ -202,6 +202,7 @@ def test_files_of_what_succeeded_are_there_for_what_goes_on(client: Client) -> N
     assert client.lines(second, "b") == ["data"]
 
 
+@pytest.mark.runs("docs/guides/tasks.md")
 def test_the_lines_of_the_guide_do_what_it_says(service_url: str, tmp_path: Path) -> None:
     if shutil.which("curl") is None:
         pytest.skip("no curl on this machine; see .ci/install-servers")

@@ -24,6 +24,7 @@ def service(new_service: Callable[..., Service]) -> Service:
     return new_service().start()
 
 
+@pytest.mark.runs("docs/guides/load.md")
 def test_the_lines_of_the_guide_do_what_it_says(
     service: Service, load_target: LoadTarget, tmp_path: Path
 ) -> None:

@@ -130,6 +130,7 @@ def events(response: requests.Response) -> Iterator[tuple[str, dict[str, str]]]:
 # The guide
 
 
+@pytest.mark.runs("docs/guides/wattle.md", "## Two examples")
 def test_the_lines_of_the_guide_do_what_it_says(shared_service: Service) -> None:
     folders = [Path("/tmp/hello-world"), Path("/tmp/data-pipeline")]
     for folder in folders:

@@ -1,4 +1,10 @@
-"""Blocks of code in the documentation, run as they stand there."""
+"""Blocks of code in the documentation, run as they stand there.
+
+A test that runs some says so: ``@pytest.mark.runs("docs/guides/users.md", "## Sessions")``. A page
+alone stands for all of its blocks; else those below a heading, or that hold a text. What no test
+runs has its reason in the page, in a comment above it: ``<!-- not run: it needs a cluster -->``, or
+``<!-- not run down to the next heading: ... -->``. YAML is checked by ``test_documented_yaml``.
+"""
 
 from __future__ import annotations
 
@@ -6,13 +12,21 @@ import re
 import shutil
 import subprocess
 import sys
-from collections.abc import Mapping
+import textwrap
+from collections.abc import Iterator, Mapping
+from dataclasses import dataclass
 from pathlib import Path
 
 import pytest
 from kit.patience import PATIENCE_SECONDS
 from kit.service import clean_environment
 
+_PIECES = re.compile(
+    r"^(?P<level>#+) [^\n]*$"
+    r"|^ *<!-- not run(?P<all> down to the next heading)?: (?P<excuse>[^\n]+?) -->$"
+    r"|^ *```(?P<language>[a-z]+)\n(?P<text>.*?)^ *```$",
+    re.MULTILINE | re.DOTALL,
+)
 _SHELL = """
 set -euo pipefail
 slipway() { "$PYTHON" -P -m app.cli "$@"; }
@@ -33,7 +47,50 @@ curl() {  # curl asks at the terminal for the password of -u ada
 
 def blocks(text: str, language: str = "sh") -> list[str]:
     """The blocks of one language in a page, or in a part of one."""
-    return re.findall(rf"```{language}\n(.*?)```", text, re.DOTALL)
+    found = re.findall(rf"^ *```{language}\n(.*?)^ *```$", text, re.DOTALL | re.MULTILINE)
+    return [textwrap.dedent(block) for block in found]
+
+
+@dataclass(frozen=True)
+class Block:
+    """A block of code in a page.
+
+    Attributes:
+        page: Path of the page below the root of the project.
+        headings: Those that it stands below, as they are written.
+        language: As the block names it.
+        excuse: Why no test runs it; empty where one has to.
+    """
+
+    page: str
+    headings: tuple[str, ...]
+    language: str
+    text: str
+    excuse: str
+
+    def is_meant_by(self, page: str, signs: tuple[str, ...]) -> bool:
+        """Whether what a test says that it runs has this in it."""
+        found = any(sign in self.headings or sign in self.text for sign in signs)
+        return page == self.page and (found or not signs)
+
+
+def blocks_of(root: Path, page: str) -> Iterator[Block]:
+    """Return the blocks of a page that name their language."""
+    headings: tuple[str, ...] = ()
+    excuse_of_all = excuse = ""
+    found = _PIECES.finditer((root / page).read_text(encoding="utf-8"))
+    for match in found:
+        if level := match["level"]:
+            above = (each for each in headings if len(each.partition(" ")[0]) < len(level))
+            headings = (*above, match[0])
+            excuse_of_all = ""
+        elif match["excuse"]:
+            if match["all"]:
+                excuse_of_all = match["excuse"]
+            excuse = match["excuse"]
+        else:
+            yield Block(page, headings, match["language"], match["text"], excuse_of_all or excuse)
+            excuse = ""
 
 
 def run_block(

@@ -12,6 +12,7 @@ from app.engine.definition import parse
 ROOT = Path(__file__).parents[2]
 
 
+@pytest.mark.runs("README.md", "id: sum")
 @pytest.mark.parametrize("page", ["README.md", "docs/guides/workflows.md"])
 def test_the_definitions_in_the_documentation_are_valid(page: str) -> None:
     blocks = re.findall(r"```yaml\n(id: .*?)```", (ROOT / page).read_text(), re.DOTALL)

@@ -20,6 +20,7 @@ def answers(request):
     return Answer(200, 1000, [], body)
 
 
+@pytest.mark.runs("docs/guides/load-definitions.md", "## Definitions", "## Steps")
 @pytest.mark.parametrize("text", blocks(TEXT, "yaml"))
 def test_the_definitions_can_be_submitted_and_run(text):
     parse(text)
@@ -40,6 +41,7 @@ def test_the_first_one_does_what_it_says():
     assert ("Authorization", "Bearer t1") in look.headers
 
 
+@pytest.mark.runs("docs/guides/load-definitions.md", "## Scripts")
 def test_the_script_finds_what_it_shows():
     (source,) = blocks(TEXT, "js")
     assert Ran(script("s", source), variables={"n": 1}).succeeded
