@@ -74,6 +74,28 @@ def test_keys_are_made_used_and_revoked(
     assert json.loads(listed)
 
 
+@pytest.mark.runs("docs/guides/identities.md", "## Who am I", "## Tokens of the service's own")
+def test_tokens_are_got_and_used_and_the_key_that_signs_is_replaced(
+    tmp_path: Path, new_service: Callable[..., Service], run: Callable[..., str]
+) -> None:
+    config = configured(tmp_path, ["basic", "api_key"])
+    service = new_service(arguments=["--config", config]).start()
+    [ask] = lines("Who am I")
+    assert json.loads(run(ask, URL=service.url))["username"] == "ada"
+    get, rotate = lines("Tokens of the service's own")
+    by_password, by_key = get.split("\n", 1)
+    token = json.loads(run(by_password, URL=service.url))["access_token"]
+    key = service.client("ada", PASSWORD).send("POST", "/api_keys", json={"name": "job"}).json()
+    printed = run(by_key, URL=service.url, KEY=key["key"], TOKEN=token)
+    narrow, listed = (json.loads(line) for line in printed.splitlines() if line)
+    assert set(narrow["scope"].split()) == {"executions:run", "executions:read"}
+    assert listed["executions"] == []
+    run(rotate)
+    use = 'curl -H "Authorization: Bearer $TOKEN" $URL/executions'
+    with pytest.raises(AssertionError, match="401"):
+        run(use, URL=service.url, TOKEN=token)
+
+
 @pytest.mark.runs("docs/guides/identities.md", "## Certificates of clients")
 def test_a_certificate_is_whom_it_names(
     tmp_path: Path, new_service: Callable[..., Service], run: Callable[..., str]
@@ -121,7 +143,12 @@ def test_a_session_is_begun_used_and_ended(
         run("curl -b jar $URL/executions", URL=service.url)
 
 
-@pytest.mark.runs("docs/guides/identities.md", "### Opaque tokens", "### How a command line finds the issuer", "$ACCESS_TOKEN")
+@pytest.mark.runs(
+    "docs/guides/identities.md",
+    "### Opaque tokens",
+    "### How a command line finds the issuer",
+    "$ACCESS_TOKEN",
+)
 def test_a_terminal_finds_the_issuer_and_signs_in_there(
     tmp_path: Path, new_service: Callable[..., Service], run: Callable[..., str]
 ) -> None:

@@ -280,7 +280,9 @@ def test_what_was_changed_is_in_the_audit_although_everything_is_killed_at_once(
     assert answers(service, eve, "/executions") == OK
 
 
-@pytest.mark.runs("docs/guides/identities.md", "### The first admin", "### Over HTTP", "## The audit")
+@pytest.mark.runs(
+    "docs/guides/identities.md", "### The first admin", "### Over HTTP", "## The audit"
+)
 def test_the_lines_of_the_guide_do_what_it_says(tmp_path: Path) -> None:
     text = GUIDE.read_text(encoding="utf-8")
     mine = [part for part in re.split(r"^## ", text, flags=re.MULTILINE) if part[:5] in HEADS]

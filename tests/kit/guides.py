@@ -29,7 +29,7 @@ _PIECES = re.compile(
 )
 _SHELL = """
 set -euo pipefail
-slipway() { "$PYTHON" -P -m app.cli "$@"; }
+slipway() { "$PYTHON" -P -m slipway.cli "$@"; }
 curl() {  # curl asks at the terminal for the password of -u ada
     local words=() word password
     for word in "$@"; do

@@ -54,13 +54,14 @@ class VaultServer:
     """What the two kinds of server have in common.
 
     Attributes:
+        program: What it is a process of; it is the program of its clients, too.
         address: URL of the server.
         root: Client with the root token, for what an operator does.
     """
 
     def __init__(self, folder: Path) -> None:
         self._folder = folder
-        self._program = _program()
+        self.program = _program()
         self._host = f"127.0.0.1:{free_port()}"
         self.address = f"http://{self._host}"
         self.root = hvac.Client(self.address, token="")
@@ -94,7 +95,7 @@ class VaultServer:
 
     def _start(self, *arguments: str) -> None:
         self._process = ServerProcess(
-            [self._program, "server", *arguments],
+            [self.program, "server", *arguments],
             log=self._folder / "vault.log",
             ready=self._answers,
             stop_signal=signal.SIGINT,
