@@ -112,7 +112,8 @@ class TaskOfExecution:
 class Execution:
     """One execution.
 
-    What it tells is what was last seen; :meth:`refresh` asks again. Several threads may use it.
+    What it tells is what was last seen, also by :meth:`wait` and :meth:`follow`; :meth:`refresh`
+    asks again. Several threads may use it.
 
     Args:
         client: Asks the service.
@@ -322,9 +323,15 @@ class Execution:
         Raises:
             SlipwayError: While it is read: the service refuses, or cannot be reached for long.
         """
+
+        def changed(status: StatusChange) -> None:
+            self._outdate(status)
+            if on_status is not None:
+                on_status(status)
+
         params = _filter(level, step, grep)
         return Follow(self._client.transport, self._path, params, after=after, tail=tail,
-                      on_status=on_status)  # fmt: skip
+                      on_status=changed)  # fmt: skip
 
     def logs(
         self,
@@ -525,6 +532,12 @@ class Execution:
         """Return what lists do not tell, too."""
         seen = self.seen
         return seen if seen.tasks is not None else self.refresh().seen
+
+    def _outdate(self, status: StatusChange) -> None:
+        """Forget what was seen of another state, so that the service is asked once it is needed."""
+        seen = self._seen
+        if seen is not None and seen.state != status.state:
+            self._seen = None
 
     def _read(self, raw: Any) -> ExecutionState:
         seen = ExecutionState.read(raw)

@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 import subprocess
 import sys
+import zipfile
 from collections.abc import Callable
 from pathlib import Path
 
@@ -22,7 +23,7 @@ GUIDES = "docs/guides/"
 def below(heading: str, page: str = README) -> list[Block]:
     """The blocks that stand below a heading."""
     found = [block for block in blocks_of(ROOT, page) if heading in block.headings]
-    return [block for block in found if not block.excuse and block.language != "yaml"]
+    return [block for block in found if not block.excuse and block.language in ("sh", "python")]
 
 
 @pytest.fixture
@@ -90,14 +91,17 @@ def test_executions_are_found_again(toured: Service, tmp_path: Path) -> None:
 
 
 @pytest.mark.runs("docs/guides/why-did-it-fail.md")
-def test_a_digest_says_why(toured: Service, tmp_path: Path) -> None:
+def test_what_failed_is_told_compared_and_packed(toured: Service, tmp_path: Path) -> None:
     client = Client(toured.url)
-    execution = client.launch("hello")
-    client.wait(execution)
-    for block in blocks_of(ROOT, GUIDES + "why-did-it-fail.md"):
-        if block.language == "sh":
-            told = run_block(block.text, tmp_path, URL=toured.url, ID=execution)
-            assert execution in told
+    one, other = client.launch("hello"), client.launch("hello", {"name": "somebody else"})
+    for execution in (one, other):
+        client.wait(execution)
+    env = {"URL": toured.url, "ID": one, "ONE": one, "OTHER": other}
+    digest, diff, bundle = below("# Why did it fail?", GUIDES + "why-did-it-fail.md")
+    assert one in run_block(digest.text, tmp_path, **env)
+    assert "somebody else" in run_block(diff.text, tmp_path, **env)
+    run_block(bundle.text, tmp_path, **env)
+    assert zipfile.is_zipfile(tmp_path / "bundle.zip")
 
 
 @pytest.mark.runs("docs/guides/workflows.md")
