@@ -308,6 +308,9 @@ class Follow:
             if self._fruitless >= _FRUITLESS and self._attempts.was_reached:
                 self._transport.trace("The log does not come on as a stream; reading pages.")
                 self._mode, self._fruitless = _Mode.CATCH_UP, 0
+        elif self._mode is _Mode.CATCH_UP:
+            # Where connections last for less than a page, a stream still brings some lines.
+            self._mode = _Mode.STREAM
         self._attempts.failed(fault)
 
     def _answers(self) -> bool:

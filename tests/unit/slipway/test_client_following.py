@@ -192,7 +192,7 @@ def test_a_service_that_is_gone_is_given_up_after_its_time():
 def test_a_service_that_was_away_is_told_to_be_back():
     told = []
     away = [answer(502, b"x", "text/html")] * 7
-    with streams(stream(STATUS, log(0)), *away, answer(200, page()), stream(STATUS, END)) as server:
+    with streams(stream(STATUS, log(0)), *away, stream(STATUS, END)) as server:
         client = client_of(server.url, notice=told.append)
         assert got(Execution(client, ID).follow()) == [0]
     assert [line.partition(" ")[0] for line in told] == ["Something", "There"]
@@ -202,8 +202,8 @@ def test_pauses_grow_and_begin_anew_with_a_new_line():
     waits = Waits()
     nothing = stream(STATUS)
 
-    with streams(*[nothing] * 2, *[b""] * 4, answer(200, page()),
-                 stream(STATUS, log(0)), stream(STATUS, END)) as server:  # fmt: skip
+    with streams(*[nothing] * 2, *[b""] * 4, stream(STATUS, log(0)),
+                 stream(STATUS, END)) as server:  # fmt: skip
         assert got(following(server, waits)) == [0]
     *grown, anew = waits.slept
     assert len(grown) == 6
