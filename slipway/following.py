@@ -214,8 +214,6 @@ class Follow:
         lines = self._opened().read(self._longest_silence)
         if lines is None:
             raise faults.cut(self._transport.url, "the log is not at its end")
-        if self._greeted:
-            self._attempts.succeeded()
         self._take(lines)
 
     @property
@@ -272,6 +270,7 @@ class Follow:
     def _tell(self, event: Mapping[str, Any]) -> None:
         self._greeted = True
         self._attempts.reached()
+        self._attempts.succeeded()
         if self.status is None or self.status.raw != event:
             self.status = StatusChange.read(event)
             if self._on_status is not None:
