@@ -51,9 +51,18 @@ def got(follow):
 
 
 def streams(*said):
-    """A server that gives these answers one after the other, and the last one again."""
+    """A server that gives these answers one after the other, and the last one again.
 
-    return RawServer(lambda _, number: said[min(number, len(said) - 1)])
+    A page that is asked for where a stream comes next is empty.
+    """
+    waiting = [*said]
+
+    def talk(asked, _):
+        if asked.headers["accept"] != STREAM and waiting[0][: len(HEAD)] == HEAD:
+            return answer(200, page())
+        return waiting.pop(0) if len(waiting) > 1 else waiting[0]
+
+    return RawServer(talk)
 
 
 def afters(server):
