@@ -20,7 +20,7 @@ from kit.thrift import (
     described_when_asked,
 )
 
-pytest_plugins = ["kit.fixtures", "kit.people"]
+pytest_plugins = ["kit.fixtures", "kit.people", "kit.accounts"]
 
 # How fast examples are made says nothing of the code, and a machine may be busy. The same examples
 # each time: a run that fails must fail again.

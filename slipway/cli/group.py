@@ -86,7 +86,7 @@ class Root(_Words):
         if entry is not None and (entry.service or _is_local(entry, rest)):
             return service.Handover(word)
         followers = members(word)
-        if followers:
+        if followers and not _is_one(entry, word, followers, rest):
             return _Pair(word, followers, entry)
         if entry is not None and entry.local and service.installed() and not _is_there(entry):
             return service.Handover(word)
@@ -101,14 +101,21 @@ class _Pair(_Words):
             word, params=behind_command(()), callback=_take_options, no_args_is_help=False
         )
         self._followers = followers
-        is_group = any(each.name == f"{word} {name}" for name, each in followers.items())
+        is_group = any(_belongs(each, f"{word} {name}") for name, each in followers.items())
         self._alone = followers.get("list") or (None if is_group else alone)
 
     def list_commands(self, ctx: click.Context) -> list[str]:
         own = f"{self.name} "
-        return [word for word, entry in self._followers.items() if entry.name == own + word] or [
-            *self._followers
-        ]
+        of_today = [word for word, entry in self._followers.items() if _belongs(entry, own + word)]
+        return of_today or self._once_each()
+
+    def _once_each(self) -> list[str]:
+        """Return a word for each command that follows, the longest of its own where it has one."""
+        chosen: dict[str, str] = {}
+        for word, entry in self._followers.items():
+            last = entry.name.partition(" ")[2]
+            chosen.setdefault(entry.name, last if last in self._followers else word)
+        return [*chosen.values()]
 
     def parse_args(self, ctx: click.Context, args: list[str]) -> list[str]:
         option_first = not args or args[0].startswith("-")
@@ -139,6 +146,18 @@ class _Pair(_Words):
     def _command(self, ctx: click.Context, word: str, rest: list[str]) -> click.Command | None:
         entry = self._followers.get(word) if word else self._alone
         return None if entry is None else load(entry)
+
+
+def _belongs(entry: Entry, name: str) -> bool:
+    """Whether a command is a member of a group of today, and no word of before."""
+    return entry.shown and entry.name == name
+
+
+def _is_one(entry: Entry | None, word: str, followers: dict[str, Entry], rest: list[str]) -> bool:
+    """Whether a word means a command of its own although words of before may follow it."""
+    if entry is None or entry.name != word or (rest and rest[0] in followers):
+        return False
+    return not any(_belongs(each, f"{word} {name}") for name, each in followers.items())
 
 
 def root() -> Root:

@@ -39,7 +39,7 @@ def llms(docs: Path) -> str:
         lines += [
             f"- [slipway {entry.name}]({_GUIDE}): {entry.summary} `{entry.examples[0]}`"
             for entry in TABLE
-            if entry.group == group
+            if entry.group == group and entry.shown
         ]
         lines.append("")
     links = [_link(page, docs) for page in sorted(docs.rglob("*.md"))]

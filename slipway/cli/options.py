@@ -44,6 +44,13 @@ class Connection:
         return replace(self, **later)
 
 
+class _Format(click.Choice[str]):
+    """A format of the output; what ``waas`` calls text is a table."""
+
+    def convert(self, value: Any, param: click.Parameter | None, ctx: click.Context | None) -> str:
+        return super().convert("table" if value == "text" else value, param, ctx)
+
+
 class SharedOption(click.Option):
     """One that all commands have; their help shows it last, without the older client's name."""
 
@@ -63,7 +70,7 @@ def _shared() -> list[SharedOption]:
             ["-u", "--user"], metavar="USER[:PASSWORD]", help="Sign in so, this time only.",
         ),
         SharedOption(
-            ["-o", "--output"], metavar="FORMAT", type=click.Choice(FORMATS),
+            ["-o", "--output"], metavar="FORMAT", type=_Format(FORMATS),
             help="table, wide, name, json or yaml.",
         ),
         SharedOption(["--query"], metavar="JMESPATH", help="Print a part of the JSON only."),
@@ -74,7 +81,9 @@ def _shared() -> list[SharedOption]:
 def before_command() -> list[click.Parameter]:
     """Return the options that may stand before a command."""
     token = click.Option(
-        ["-t", "--token"], metavar="TOKEN", help="Sign in by a token (before the command)."
+        ["-t", "--token", "--access_token", "token"],
+        metavar="TOKEN",
+        help="Sign in by a token (before the command).",
     )
     shared = _shared()
     version = click.Option(

@@ -294,7 +294,7 @@ def _waas() -> Profile | None:
         login = Login("token", secret=str(token), source=source)
     elif user:
         login = _with_password(str(user), source)
-    return Profile(source, checked_url(str(url), source), login)
+    return Profile(source, checked_url(str(url), source), login, str(document.get("ca_file") or ""))
 
 
 def _read(file: Path) -> str | None:

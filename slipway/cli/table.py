@@ -28,6 +28,7 @@ class Entry(NamedTuple):
         local: Options with which the word means the command of the service of that name, which
             works on the machine of the service without asking it; an empty one: the word alone.
         shown: Whether lists show it.
+        file: Module that holds it, where that is not called after its first word.
     """
 
     name: str
@@ -38,12 +39,12 @@ class Entry(NamedTuple):
     service: bool = False
     local: tuple[str, ...] = ()
     shown: bool = True
+    file: str = ""
 
     @property
     def module(self) -> str:
         """Dotted name of the module that holds it."""
-        word = self.name.partition(" ")[0].replace("-", "_")
-        return _MODULES + (f"{word}_" if word == "try" else word)  # a word of Python's own
+        return _MODULES + (self.file or self.name.partition(" ")[0].replace("-", "_"))
 
     @property
     def attribute(self) -> str:
@@ -58,7 +59,6 @@ TABLE: Final = (
         "run", "Everyday", "Launch a workflow, and follow it if asked to.",
         ("slipway run diamond -i n=3000000 -f",
          "slipway run report -i year=2026 -i data=@table.csv --label team=ice"),
-        ("wf trigger", "wf run"),
     ),
     Entry(
         "ps", "Everyday", "List executions: those that run, and those of the last day.",
@@ -68,7 +68,6 @@ TABLE: Final = (
     Entry(
         "status", "Everyday", "Show how an execution stands, step by step.",
         ("slipway status", "slipway status 7f3a -f"),
-        ("exec status",),
     ),
     Entry(
         "wait", "Everyday", "Wait until executions are over; end with their result.",
@@ -78,7 +77,6 @@ TABLE: Final = (
     Entry(
         "logs", "Everyday", "Print the log of an execution, or follow it.",
         ("slipway logs -f", "slipway logs 7f3a -t --level warn --step join --tail 20"),
-        ("exec logs",),
     ),
     Entry(
         "tasks", "Everyday", "List the steps of an execution with their tries and codes.",
@@ -97,7 +95,7 @@ TABLE: Final = (
     Entry(
         "cancel", "Everyday", "Cancel executions.",
         ("slipway cancel @latest", "slipway cancel 7f3a c01d --yes"),
-        ("exec cancel",),
+        ("exec cancel", "exec delete", "exec del", "exec d", "exec c"),
     ),
     Entry(
         "pause", "Everyday", "Pause an execution: no further step begins.",
@@ -157,7 +155,7 @@ TABLE: Final = (
     Entry(
         "workflows", "Workflows", "List the workflows that you can launch.",
         ("slipway workflows", "slipway workflows -o name"),
-        ("wf", "wf list", "wf ls"),
+        ("wf", "wf list", "wf ls", "wf l"),
     ),
     Entry(
         "show", "Workflows", "Explain a workflow: inputs, steps, and how to run it.",
@@ -179,6 +177,7 @@ TABLE: Final = (
     Entry(
         "try", "Workflows", "Run a definition here and now, without a service.",
         ("slipway try flow.yaml", "slipway try flow.yaml -i n=10"),
+        file="try_",
     ),
     # Keys
     Entry(
@@ -189,7 +188,6 @@ TABLE: Final = (
     Entry(
         "keys create", "Keys", "Make an SSH key, and show its line for authorized_keys.",
         ("slipway keys create", "slipway keys create --out key.pub --meta machine=n01"),
-        ("keys key-gen",),
     ),
     Entry(
         "keys list", "Keys", "List your SSH keys.",
@@ -271,6 +269,27 @@ TABLE: Final = (
     Entry(
         "version", "Account", "Show the versions of this program and of the service.",
         ("slipway version", "slipway version -o json"),
+    ),
+    # The words of waas, the command line of eFlows4HPC, with its output
+    Entry(
+        "wf trigger", "Workflows", "Launch a workflow, as waas does.",
+        ("slipway wf trigger diamond -i n=10", "slipway wf trigger diamond -l"),
+        ("wf run", "wf r", "wf t"), shown=False, file="legacy",
+    ),
+    Entry(
+        "exec status", "Everyday", "Show a status, as waas does.",
+        ("slipway exec status 7f3a", "slipway exec status 7f3a -o json"),
+        ("exec stat", "exec get", "exec g", "exec s"), shown=False, file="legacy",
+    ),
+    Entry(
+        "exec logs", "Everyday", "Print a log, as waas does.",
+        ("slipway exec logs 7f3a", "slipway exec logs 7f3a -f"),
+        ("exec log", "exec l"), shown=False, file="legacy",
+    ),
+    Entry(
+        "keys key-gen", "Keys", "Make an SSH key, as waas does.",
+        ("slipway ssh_keys key-gen", "slipway ssh_keys key-gen -m cluster=hpc1"),
+        ("keys gen", "keys gen-key", "keys g"), shown=False, file="legacy",
     ),
     # Service: what operators ask it for
     Entry(
@@ -368,7 +387,10 @@ TABLE: Final = (
 )  # fmt: skip
 """In the order in which they are shown."""
 
-PREFIXES: Final = {"k": "keys", "ssh_keys": "keys", "e": "exec"}
+PREFIXES: Final = {
+    "k": "keys", "key": "keys", "ssh_keys": "keys", "e": "exec", "execution": "exec",
+    "executions": "exec", "w": "wf", "workflow": "wf", "workflows": "wf",
+}  # fmt: skip
 """First words of before, and what they stand for where a second one follows."""
 
 BY_NAME: Final = {

@@ -34,10 +34,11 @@ def test_the_commands_of_the_service_are_those_that_it_has():
 @pytest.mark.parametrize(
     ("words", "name"),
     [
-        ("wf list", "workflows"), ("wf trigger", "run"), ("wf", "workflows"),
-        ("exec status", "status"), ("e status", "status"), ("e logs", "logs"),
-        ("exec cancel", "cancel"), ("ssh_keys key-gen", "keys create"),
-        ("k key-gen", "keys create"), ("keys key-gen", "keys create"), ("k", "keys"),
+        ("wf list", "workflows"), ("wf trigger", "wf trigger"), ("wf", "workflows"),
+        ("w run", "wf trigger"), ("workflows list", "workflows"), ("workflow t", "wf trigger"),
+        ("exec status", "exec status"), ("e s", "exec status"), ("executions l", "exec logs"),
+        ("exec cancel", "cancel"), ("e d", "cancel"), ("ssh_keys key-gen", "keys key-gen"),
+        ("k gen", "keys key-gen"), ("key key-gen", "keys key-gen"), ("k", "keys"),
         ("server", "serve"), ("node list", "nodes"), ("keys ls", "keys list"),
     ],
 )  # fmt: skip

@@ -10,7 +10,7 @@ import pytest
 import slipway
 from slipway.cli import manual
 from slipway.cli.llms import llms
-from slipway.cli.table import TABLE, find
+from slipway.cli.table import TABLE, find, members
 
 ROOT = Path(slipway.__file__).parents[1]
 OURS = [entry for entry in TABLE if not entry.service]
@@ -71,5 +71,5 @@ def test_llms_txt_is_that_of_the_table():
 def test_every_example_names_a_command_that_there_is():
     for entry in TABLE:
         for example in entry.examples:
-            for words in re.findall(r"slipway ([a-z][a-z-]*)", example):
-                assert find(words), example
+            for words in re.findall(r"slipway ([a-z][a-z_-]*)", example):
+                assert find(words) or members(words), example
