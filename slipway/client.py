@@ -48,7 +48,8 @@ class Client:
     Args:
         url: Address of the service.
         auth: None, ``(user, password)``, ``Token(...)``, ``ApiKey(...)`` or ``StoredTokens(...)``.
-        ca_file: Certificates of authorities that are trusted; ``REQUESTS_CA_BUNDLE`` wins.
+        ca_file: Certificates of authorities that are trusted; those of ``REQUESTS_CA_BUNDLE``
+            unless given.
         user_agent: What the program calls itself.
         patience: How long it tries.
         trace: Is told each attempt, without secrets.

@@ -140,8 +140,8 @@ class Transport:
     Args:
         url: Address of the service.
         auth: What is sent with each request.
-        ca_file: Certificates of authorities that are trusted, where ``REQUESTS_CA_BUNDLE`` names
-            none.
+        ca_file: Certificates of authorities that are trusted; those of ``REQUESTS_CA_BUNDLE``
+            unless given.
         user_agent: What the program calls itself.
         patience: How long it tries.
         trace: Is told each attempt, without secrets.
@@ -360,9 +360,9 @@ class Transport:
         return self._direct
 
     def _ca(self) -> str | None:
-        """Return the file of certificates: the variable wins, as it does for ``requests``."""
-        named = os.environ.get("REQUESTS_CA_BUNDLE") or os.environ.get("CURL_CA_BUNDLE")
-        return named or self._ca_file
+        """Return the file of certificates: what is for this service before what is for all."""
+        variables = os.environ.get("REQUESTS_CA_BUNDLE") or os.environ.get("CURL_CA_BUNDLE")
+        return self._ca_file or variables
 
     def _session(self) -> requests.Session:
         session: requests.Session | None = getattr(self._local, "session", None)

@@ -54,7 +54,7 @@ def judge(url: str, *, is_here: bool, ca_file: str | None) -> Judgement:
         return Judgement(
             False,
             f"there are no certificates in {ca_file}",
-            "name another file in REQUESTS_CA_BUNDLE",
+            "name another file in REQUESTS_CA_BUNDLE, or by login --ca-file",
         )
     return _looked_at(parts.hostname or "", parts.port or 443, ca_file)
 

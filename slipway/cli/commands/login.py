@@ -184,7 +184,7 @@ def _tried(shell: Shell, profile: Profile) -> tuple[Profile, Identity]:
     """
     from slipway.errors import NotSignedIn  # noqa: PLC0415  (it comes with the client)
 
-    shell.target = Target(profile.url, "login", profile.login, profile)
+    shell.target = Target(profile.url, "what was given", profile.login, profile)
     try:
         who = shell.client.whoami()
     except NotSignedIn as exc:
@@ -203,7 +203,7 @@ class _Ways:
     def __init__(self, shell: Shell, anew: Profile) -> None:
         from slipway.models import Identity  # noqa: PLC0415  (it takes most of the time of a start)
 
-        shell.target = Target(anew.url, "login", anew.login, anew)
+        shell.target = Target(anew.url, "what was given", anew.login, anew)
         with closing(shell.client_of(shell.target)) as client:
             answer = client.request("GET", "/auth/identity", statuses=(401,), told=True)
             self.is_here = client.transport.is_here

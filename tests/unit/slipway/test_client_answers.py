@@ -316,7 +316,7 @@ def test_a_proxy_that_is_not_there_is_named(monkeypatch):
     assert SECRET not in str(caught.value)
 
 
-def test_the_certificates_are_those_of_the_variable_else_those_of_the_profile(monkeypatch):
+def test_the_certificates_are_those_of_the_profile_else_those_of_the_variable(monkeypatch):
     monkeypatch.delenv("REQUESTS_CA_BUNDLE", raising=False)
     monkeypatch.delenv("CURL_CA_BUNDLE", raising=False)
     seen = []
@@ -327,13 +327,13 @@ def test_the_certificates_are_those_of_the_variable_else_those_of_the_profile(mo
             raise requests.ConnectionError
 
     monkeypatch.setattr(requests, "Session", Answers)
+    with pytest.raises(Unreachable):
+        client_of("https://slipway.test").version()
+    monkeypatch.setenv("REQUESTS_CA_BUNDLE", "/variable.pem")
     for file in (None, "/profile.pem"):
         with pytest.raises(Unreachable):
             client_of("https://slipway.test", ca_file=file).version()
-    monkeypatch.setenv("REQUESTS_CA_BUNDLE", "/variable.pem")
-    with pytest.raises(Unreachable):
-        client_of("https://slipway.test", ca_file="/profile.pem").version()
-    assert list(dict.fromkeys(seen)) == [True, "/profile.pem", "/variable.pem"]
+    assert list(dict.fromkeys(seen)) == [True, "/variable.pem", "/profile.pem"]
 
 
 def test_certificates_that_are_not_there_are_named(monkeypatch):
