@@ -185,7 +185,7 @@ class Shell:
             error.add_note(f"{told}Sign in: slipway login {self.url}")
         elif isinstance(error, (errors.Unreachable, errors.NotOurs)):
             error.add_note(
-                "Nothing says which service is meant: slipway login URL, or slipway serve for one."
+                "No service was chosen: slipway login URL. Or start one here: slipway serve"
                 if self.target.source == profiles.NOTHING
                 else f"The address is from {self.target.source}; slipway doctor finds the reason."
             )

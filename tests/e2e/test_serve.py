@@ -277,7 +277,10 @@ def test_two_web_processes_share_one_port(new_service: Callable[..., Service]) -
 def test_the_demo_does_all_of_it() -> None:
     shown = run_slipway("demo", "--n", "2000")
     assert shown.returncode == 0, shown.stdout + shown.stderr
-    for words in ("primes = 303", "status: CANCELLED", "ssh-ed25519", "and it worked"):
+    for words in (
+        "slipway run diamond -i n=2000 -f\n", "303", "CANCELLED", "ssh-ed25519", "and it worked",
+        "slipway run diamond -i n=3000000 -f\n",
+    ):  # fmt: skip
         assert words in shown.stdout
     serve, run = shown.stdout.splitlines()[-2:]
     assert serve.endswith("slipway serve")
