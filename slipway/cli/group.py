@@ -5,7 +5,6 @@ from __future__ import annotations
 import sys
 from collections.abc import Iterable
 from importlib import import_module
-from importlib.util import find_spec
 from typing import TYPE_CHECKING, Any
 
 import click
@@ -88,8 +87,6 @@ class Root(_Words):
         followers = members(word)
         if followers and not _is_one(entry, word, followers, rest):
             return _Pair(word, followers, entry)
-        if entry is not None and entry.local and service.installed() and not _is_there(entry):
-            return service.Handover(word)
         return None if entry is None else load(entry)
 
 
@@ -202,10 +199,6 @@ def command_of(entry: Entry) -> click.Command:
     """
     followers = members(entry.name) if " " not in entry.name else {}
     return _Pair(entry.name, followers, entry) if followers else load(entry)
-
-
-def _is_there(entry: Entry) -> bool:
-    return find_spec(entry.module) is not None
 
 
 def root_help() -> str:

@@ -37,15 +37,15 @@ _SHORT: Final = 8
 """Characters of an id that are shown."""
 
 
-def workflows(ctx: click.Context, _param: object, incomplete: str) -> list[CompletionItem[str]]:
+def workflows(ctx: click.Context, incomplete: str) -> list[CompletionItem[str]]:
     """Complete the id of a workflow."""
     return _offered(ctx, incomplete, "/workflows", _of_workflows)
 
 
-def executions(ctx: click.Context, _param: object, incomplete: str) -> list[CompletionItem[str]]:
+def executions(ctx: click.Context, incomplete: str) -> list[CompletionItem[str]]:
     """Complete an execution: its id, ``@latest``, or ``@latest:`` and a workflow."""
     if incomplete.startswith("@latest:"):
-        names = workflows(ctx, None, incomplete.removeprefix("@latest:"))
+        names = workflows(ctx, incomplete.removeprefix("@latest:"))
         return [CompletionItem(f"@latest:{item.value}", help=item.help) for item in names]
     short = starting_with(incomplete, [("@latest", "the newest of yours")])
     # An id that is typed in full is found whatever list shows its beginning only.
@@ -53,7 +53,7 @@ def executions(ctx: click.Context, _param: object, incomplete: str) -> list[Comp
     return short + _offered(ctx, incomplete, path, _of_executions)
 
 
-def inputs(ctx: click.Context, _param: object, incomplete: str) -> list[CompletionItem[str]]:
+def inputs(ctx: click.Context, incomplete: str) -> list[CompletionItem[str]]:
     """Complete ``key=`` of the workflow that the command names before."""
     name = _named(ctx)
     if name is None or "=" in incomplete:
@@ -61,7 +61,7 @@ def inputs(ctx: click.Context, _param: object, incomplete: str) -> list[Completi
     return _offered(ctx, incomplete, f"/workflows/{_quoted(name)}", _of_inputs)
 
 
-def steps(ctx: click.Context, _param: object, incomplete: str) -> list[CompletionItem[str]]:
+def steps(ctx: click.Context, incomplete: str) -> list[CompletionItem[str]]:
     """Complete a step of the execution that the command names before, by its whole id."""
     execution = _named(ctx)
     if execution is None:
@@ -69,7 +69,7 @@ def steps(ctx: click.Context, _param: object, incomplete: str) -> list[Completio
     return _offered(ctx, incomplete, f"/executions/{_quoted(execution)}", _of_steps)
 
 
-def profiles(_ctx: click.Context, _param: object, incomplete: str) -> list[CompletionItem[str]]:
+def profiles(_ctx: click.Context, incomplete: str) -> list[CompletionItem[str]]:
     """Complete the name of a profile."""
     from slipway.cli.profiles import read_profiles  # noqa: PLC0415  (at TAB only)
 

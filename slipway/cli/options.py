@@ -5,14 +5,27 @@ from __future__ import annotations
 import functools
 from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass, fields, replace
-from typing import Any
+from importlib import import_module
+from typing import TYPE_CHECKING, Any, Final
 
 import click
 
 from slipway.cli.table import BY_NAME, Entry
 from slipway.version import __version__
 
+if TYPE_CHECKING:
+    from click.shell_completion import CompletionItem
+
 FORMATS = ("table", "wide", "name", "json", "yaml")
+_LIVE: Final = "slipway.cli.live_words"
+_COMPLETED: Final = {
+    "execution": "executions", "executions": "executions", "workflow": "workflows",
+    "pairs": "inputs", "step": "steps", "profile": "profiles",
+    "show name": "workflows", "delete names": "workflows",
+    "profiles use name": "profiles", "profiles remove names": "profiles",
+}  # fmt: skip
+"""Parameters, by their names or with the command's before, and what of
+:mod:`slipway.cli.live_words` completes them."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -165,6 +178,21 @@ def command(name: str, **settings: Any) -> Callable[[Callable[..., int | None]],
         shared = behind_command(made.params)
         made.shared = frozenset(option.name for option in shared if option.name)
         made.params += shared
+        for param in made.params:
+            _complete(entry, param)
         return made
 
     return make
+
+
+def _complete(entry: Entry, param: click.Parameter) -> None:
+    """Let the service complete a parameter at TAB; what asks it is imported only then."""
+    words = _COMPLETED.get(f"{entry.name} {param.name}") or _COMPLETED.get(param.name or "")
+    if words is None:
+        return
+
+    def complete(ctx: click.Context, incomplete: str) -> list[CompletionItem[str]]:
+        offered: list[CompletionItem[str]] = getattr(import_module(_LIVE), words)(ctx, incomplete)
+        return offered
+
+    param.shell_complete = complete  # type: ignore[method-assign]

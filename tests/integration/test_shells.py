@@ -1,4 +1,4 @@
-"""Words are completed at TAB in real shells, with the scripts that ``slipway completion`` prints."""
+"""Words are completed at TAB in real shells, by what ``slipway completion`` prints."""
 
 from __future__ import annotations
 
@@ -9,7 +9,6 @@ from pathlib import Path
 
 import pexpect
 import pytest
-from kit.patience import PATIENCE_SECONDS
 from kit.people import COMMAND, bare
 from kit.service import Service
 
@@ -44,21 +43,18 @@ def program(shell: str) -> str:
 def test_a_word_is_completed_while_it_is_typed(shell: str, env: dict[str, str]) -> None:
     child = pexpect.spawn(
         program(shell), BEGINS[shell], env={**env, "PS1": "ready> ", "PROMPT": "ready> "},
-        encoding="utf-8", timeout=PATIENCE_SECONDS, dimensions=(24, 100),
+        encoding="utf-8", timeout=30, dimensions=(24, 100),
     )  # fmt: skip
     child.expect_exact("ready> ")
     child.sendline(LOADS[shell] + "; echo load''ed")
     child.expect_exact("loaded")
     child.expect_exact("ready> ")
-    child.send("slipway workfl\t")
-    child.expect("workflows ")
-    child.send("--outp\t")
-    child.expect("--output ")
-    child.sendcontrol("u")
-    child.send("slipway run diam\t")
-    child.expect("diamond ")
-    child.send("-i \t")
-    child.expect("n=")
+    for typed, completed in (
+        ("slipway workfl", "workflows"), ("--outp", "--output"),
+        ("\x15slipway run diam", "diamond"), ("-i ", "n="),
+    ):  # fmt: skip
+        child.send(f"{typed}\t")
+        child.expect_exact(completed)
     child.sendcontrol("c")
     child.close(force=True)
 

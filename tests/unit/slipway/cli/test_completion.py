@@ -65,15 +65,15 @@ def commands(monkeypatch):
     """Commands whose arguments are completed."""
 
     @of_table("run")
-    @click.argument("name", shell_complete=live_words.workflows)
-    @click.option("-i", "given", multiple=True, shell_complete=live_words.inputs)
+    @click.argument("workflow")
+    @click.option("-i", "pairs", multiple=True)
     @click.option("--inputs", type=click.Path())
     def run(shell, **given):
         """Launch it."""
 
     @of_table("status")
-    @click.argument("id", required=False, shell_complete=live_words.executions)
-    @click.argument("step", required=False, shell_complete=live_words.steps)
+    @click.argument("execution", required=False)
+    @click.argument("step", required=False)
     def status(shell, **given):
         """Show it."""
 
@@ -216,6 +216,25 @@ class TestWordsOfTheService:
                 assert tab("slipway run d") == []
             finally:
                 wait.set()
+
+
+@pytest.mark.parametrize(
+    ("line", "word"),
+    [
+        ("run ", "diamond"), ("run diamond -i ", "n="), ("show ", "diamond"),
+        ("delete ", "diamond"), ("status ", "@latest"), ("logs ", "7f3a91c2"),
+        ("wait 7f3a ", "c01d77aa"), ("e cancel ", "@latest"), ("task restart 7f3a ", "join"), ("logs 7f3a --step ", "low"),
+        ("rerun ", "@latest"), ("outputs ", "@latest"), ("wf trigger ", "diamond"),
+    ],
+)  # fmt: skip
+def test_the_commands_complete_what_they_take(person, monkeypatch, capsys, line, word):
+    monkeypatch.setenv("XDG_CACHE_HOME", str(person.home / "cache"))
+    monkeypatch.setenv("COMP_LINE", f"slipway {line}")
+    monkeypatch.setenv("COMP_POINT", str(len(line) + 8))
+    with serving(ANSWERS.__getitem__) as url:
+        monkeypatch.setenv("SLIPWAY_URL", url)
+        completion.answer("bash_complete")
+    assert f"plain,{word}" in capsys.readouterr().out.splitlines()
 
 
 def test_bash_completes_with_the_script(person, tmp_path):
