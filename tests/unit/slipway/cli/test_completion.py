@@ -223,7 +223,8 @@ class TestWordsOfTheService:
     [
         ("run ", "diamond"), ("run diamond -i ", "n="), ("show ", "diamond"),
         ("delete ", "diamond"), ("status ", "@latest"), ("logs ", "7f3a91c2"),
-        ("wait 7f3a ", "c01d77aa"), ("e cancel ", "@latest"), ("task restart 7f3a ", "join"), ("logs 7f3a --step ", "low"),
+        ("wait 7f3a ", "c01d77aa"), ("e cancel ", "@latest"), ("task restart 7f3a ", "join"),
+        ("logs 7f3a --step ", "low"),
         ("rerun ", "@latest"), ("outputs ", "@latest"), ("wf trigger ", "diamond"),
     ],
 )  # fmt: skip
