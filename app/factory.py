@@ -76,7 +76,7 @@ from app.services.stretches import Stretches
 from app.services.submissions import SubmissionService
 from app.services.submitted import SubmittedService
 from app.services.support import SupportService
-from app.services.task_tallies import TaskTallies
+from app.services.tallies import Tallies
 from app.services.tasks import TaskService
 from app.services.tickets import TicketService
 from app.services.tokens import TokenService
@@ -221,7 +221,7 @@ def _services(
     )  # fmt: skip
     reads, notes, turns = ExecutionReads(records, changes), FollowNotes(steered), Turns()
     stretches = Stretches(Journal(database), turns)
-    tallies = TaskTallies(stretches)
+    tallies = Tallies(stretches)
     workflow_service = WorkflowService(orchestrators)
     isolated = Isolated(_CHECKING_PROCESSES, seconds=SECONDS)
     allowances = Allowances(settings)

@@ -57,7 +57,7 @@ class Isolated:
         processes: Most workers, and calls at the same time.
         seconds: Longest time of a call.
         memory_bytes: Most address space of a worker.
-        waiting: Most calls of one owner that may wait for their turn.
+        waiting: Most calls of one owner that may wait for their turn; None for any number.
     """
 
     def __init__(
@@ -66,7 +66,7 @@ class Isolated:
         *,
         seconds: float,
         memory_bytes: int = 2**30,
-        waiting: int = 32,
+        waiting: int | None = 32,
     ) -> None:
         self._seconds = seconds
         self._memory_bytes = memory_bytes

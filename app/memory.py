@@ -23,7 +23,9 @@ WRITTEN_EXECUTIONS_BYTES: Final = 2 * _MIB
 WRITTEN_LISTS_BYTES: Final = _MIB
 """Pages of lists of executions in the form in which they are sent."""
 TALLIES_BYTES: Final = _MIB // 2
-"""How many entries of journals are those of single tasks."""
+"""How many entries of journals are those of single tasks, or match a pattern."""
+PATTERNS_BYTES: Final = _MIB // 8
+"""Regular expressions that are known to be good, for logs."""
 STRETCHES_BYTES: Final = 4 * _MIB
 """Parts of journals."""
 WRITTEN_STRETCHES_BYTES: Final = 4 * _MIB

@@ -1,7 +1,7 @@
 """The digest of an execution: how it ended and why, in what fits on a screen.
 
 Nothing here is slower for a long log: what single tasks said is counted as for any reader of theirs
-(:mod:`app.services.task_tallies`), and what is looked through has a bound.
+(:mod:`app.services.tallies`), and what is looked through has a bound.
 """
 
 from __future__ import annotations

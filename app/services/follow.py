@@ -23,14 +23,14 @@ from app.domain import (
     Task,
     Tombstone,
 )
-from app.errors import NotAuthenticated, NotFound, Purged, UpstreamError
+from app.errors import InvalidRequest, NotAuthenticated, NotFound, Purged, UpstreamError
 from app.services.access import Access, Caller, Watch
 from app.services.executions import ExecutionService, require_log
 from app.services.follow_notes import FollowNotes
 from app.services.idle import Idle, waited
 from app.services.reads import ExecutionReads
 from app.services.stretches import STRETCH, Stretch, Stretches, StretchKey
-from app.services.task_tallies import TaskTallies
+from app.services.tallies import Sieve, Tallies
 from app.settings import StreamSettings
 from app.store.changes import Changes, Subscription
 from app.store.journal import count
@@ -122,6 +122,8 @@ class FollowQuery:
         task: The only task to let through, none of whose entries is dropped for a slow reader; None
             for all, and the execution itself.
         tail: Begin so many entries before the end; wins over ``start``, and ``after`` over it.
+        grep: Pattern that the content must match somewhere; nothing is dropped then, either. None
+            for any content.
     """
 
     levels: Level
@@ -129,6 +131,14 @@ class FollowQuery:
     after: int | None = None
     task: str | None = None
     tail: int | None = None
+    grep: str | None = None
+
+    @property
+    def sieve(self) -> Sieve | None:
+        """What lets entries through where no index helps; None where one does."""
+        if self.task is None and self.grep is None:
+            return None
+        return Sieve(self.levels, self.task, self.grep)
 
 
 class Rhythm:
@@ -162,7 +172,7 @@ class FollowService:
         settings: Heartbeat and limits.
         notes: Notes who follows.
         access: Checks now and then that a reader may still read.
-        tallies: Counts what single tasks say.
+        tallies: Counts what sieves let through.
     """
 
     def __init__(
@@ -175,7 +185,7 @@ class FollowService:
         *,
         notes: FollowNotes,
         access: Access,
-        tallies: TaskTallies,
+        tallies: Tallies,
     ) -> None:
         self._service = service
         self.tallies = tallies
@@ -214,6 +224,7 @@ class FollowService:
 
         Raises:
             NotFound: There is no such execution for this user.
+            InvalidRequest: The pattern is no good.
         """
         get = get or partial(self._service.get, execution_id)
         return _Follower(self, query, get, self.access.watch(caller(), caller)).events()
@@ -244,13 +255,14 @@ class _Follower:
         self._changes = service.changes
         self._settings = service.settings
         self._levels = query.levels
-        self._task = query.task
+        self._sieve, self._task, self._grep = query.sieve, query.task, query.grep
         self._get = get
         self._watch = watch
         self._rhythm = Rhythm(service.settings.heartbeat)
+        self._owner = watch.identity.username
+        self._stretches.grep.check(query.grep, self._owner)
         self._execution = get(watch.identity)
         require_log(self._execution)
-        self._owner = watch.identity.username
         self._position, self._skip = self._begin(query)
         self._caught_up = False
         self._stretched = False
@@ -260,11 +272,10 @@ class _Follower:
         if query.after is not None:
             return query.after + 1, 0
         counts, start = self._execution.log_counts, query.start
-        if query.task is not None:
+        if self._sieve is not None:
             if query.tail is None:
                 return 0, start
-            tallies = self._service.tallies
-            tally = tallies.of(self._execution, query.levels, query.task, self._owner)
+            tally = self._service.tallies.of(self._execution, self._sieve, self._owner)
             return tally.seek(max(0, tally.total - query.tail))
         total = count(counts, query.levels)
         if query.tail is not None:
@@ -285,6 +296,10 @@ class _Follower:
                         self._rhythm.spoke()
             except Purged as exc:
                 yield Expired(exc.message)
+            except InvalidRequest as exc:  # the pattern takes too long here
+                yield Expired(
+                    " ".join([exc.message, *(f"{f.path} {f.message}" for f in exc.fields)])
+                )
             except UpstreamError as exc:
                 log.warning("stream broke off", execution=self._execution.id, error=exc.message)
                 yield Moved(self._position)
@@ -335,19 +350,21 @@ class _Follower:
     def _log(self, execution: Execution) -> Iterator[Event]:
         """Yield the entries up to now, stretch by stretch."""
         behind = execution.log_total - self._position
-        if self._caught_up and self._task is None and behind > self._settings.max_lag:
+        if self._caught_up and self._sieve is None and behind > self._settings.max_lag:
             dropped = self._drop(execution)
             if dropped.count:
                 yield dropped
         while self._position < execution.log_total and not self._changes.closing:
             key = StretchKey(
                 execution.number, execution.log_counts, self._levels, self._position,
-                owner=self._owner, task=self._task,
+                owner=self._owner, task=self._task, grep=self._grep,
             )  # fmt: skip
             batch = self._pass_over(self._stretches.get(key))
             self._position = batch.next
             if batch.entries:
                 yield batch
+            elif not self._rhythm.silence_left():
+                yield Heartbeat()  # in a long log little may match
             if self._position < execution.log_total:
                 self._stretched = True
                 with self._stretches.turns.turn(self._owner):

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import hashlib
 import time
 from collections.abc import Callable, Generator, Iterator
 from dataclasses import dataclass, replace
@@ -17,7 +18,7 @@ from app.services.places import Places
 from app.services.reads import ExecutionReads
 from app.services.repeats import Repeats
 from app.services.stretches import Stretch, Stretches, StretchKey
-from app.services.task_tallies import TaskTallies
+from app.services.tallies import Sieve, Tallies
 from app.settings import LogSettings
 from app.store.changes import Changes
 from app.store.journal import BLOCK, Totals, count
@@ -35,6 +36,7 @@ class LogQuery:
         timeout_seconds: How long to wait for an entry.
         task: The only task to let through; empty for what the execution itself says, None for all.
         tail: Begin so many entries before the end; wins over ``start``.
+        grep: Pattern that the content must match somewhere; None for any content.
     """
 
     start: int
@@ -44,6 +46,14 @@ class LogQuery:
     after: int | None = None
     task: str | None = None
     tail: int | None = None
+    grep: str | None = None
+
+    @property
+    def sieve(self) -> Sieve | None:
+        """What lets entries through where no index helps; None where one does."""
+        if self.task is None and self.grep is None:
+            return None
+        return Sieve(self.levels, self.task, self.grep)
 
 
 @dataclass(frozen=True, slots=True)
@@ -152,7 +162,7 @@ class LogService:
         access: Checks now and then that whoever waits may still read.
         places: Bounds how many wait.
         repeats: Knows who polls beyond the end again and again.
-        tallies: Counts what single tasks say.
+        tallies: Counts what sieves let through.
         settings: Limits.
     """
 
@@ -167,7 +177,7 @@ class LogService:
         access: Access,
         places: Places,
         repeats: Repeats,
-        tallies: TaskTallies,
+        tallies: Tallies,
         settings: LogSettings,
     ) -> None:
         self._service = service
@@ -201,13 +211,14 @@ class LogService:
             NotFound: There is no such execution for this user.
             Purged: There was one, or its log was removed.
             NotAuthenticated: The credential ceased to hold while the request waited.
-            InvalidRequest: The wait is longer than the service allows.
-            LimitExceeded: Too many wait already.
+            InvalidRequest: The wait is longer than the service allows, or the pattern is no good.
+            LimitExceeded: Too many wait already, or the log is too long for the pattern.
         """
         if query.timeout_seconds > self._settings.max_timeout:
             limit = f"must be at most {self._settings.max_timeout:g} seconds"
             raise InvalidRequest("The wait is too long.", fields=(FieldError("timeout", limit),))
         deadline = time.monotonic() + query.timeout_seconds
+        self._stretches.grep.check(query.grep, identity.username)
         with self._changes.subscribe(execution_id) as subscription:
             execution = self._service.get(execution_id, identity)
             if execution.id != execution_id:
@@ -245,15 +256,19 @@ class LogService:
         Raises:
             NotFound: There is no such execution for this user.
             Purged: There was one, or its log was removed.
+            InvalidRequest: The pattern is no good.
+            LimitExceeded: The log is too long for the pattern.
         """
+        self._stretches.grep.check(query.grep, identity.username)
         execution = self._service.get(execution_id, identity)
         require_log(execution)
         query, owner = self._placed(execution, query, identity), identity.username
-        if query.start == 0 and query.size < 0 and query.task is None:
+        if query.start == 0 and query.size < 0 and query.sieve is None:
             return LogText(self._stretches, execution, query.levels, owner)
         number = self._number(execution, query, identity)
         task = "" if query.task is None else f"-{query.task.encode().hex()}"
-        etag = f"{execution.id}-{int(query.levels)}-{query.start}-{number}{task}"
+        grep = "" if query.grep is None else f"-{_short_digest(query.grep)}"
+        etag = f"{execution.id}-{int(query.levels)}-{query.start}-{number}{task}{grep}"
         entries = self._entries(execution, query, number, owner, shared=False)
         return LogPart(entries, etag, owner)
 
@@ -305,27 +320,29 @@ class LogService:
         return place
 
     def _number(self, execution: Execution, query: LogQuery, identity: Identity) -> int:
-        """Count the entries that somebody wants, from where they begin, and that there are."""
-        left = max(0, self._total(execution, query, identity) - query.start)
+        """Return how many entries somebody wants, from where they begin, that there are at most."""
+        if query.start == 0 and query.grep is not None:
+            left = execution.log_total  # how many match is found out on the way
+        else:
+            left = max(0, self._total(execution, query, identity) - query.start)
         return left if query.size < 0 else min(query.size, left)
 
     def _total(self, execution: Execution, query: LogQuery, identity: Identity) -> int:
         """Count the entries that a filter lets through."""
-        if query.task is None:
+        if query.sieve is None:
             return count(execution.log_counts, query.levels)
-        return self._tallies.of(execution, query.levels, query.task, identity.username).total
+        return self._tallies.of(execution, query.sieve, identity.username).total
 
     def _entries(
         self, execution: Execution, query: LogQuery, number: int, owner: str, *, shared: bool = True
     ) -> Iterator[Stretch]:
         """Read so many entries from the one on with which somebody wants to begin."""
         place, skip = query.start, 0
-        if query.task is not None:
-            tally = self._tallies.of(execution, query.levels, query.task, owner)
-            place, skip = tally.seek(query.start)
+        if query.sieve is not None and query.start:
+            place, skip = self._tallies.of(execution, query.sieve, owner).seek(query.start)
         first = StretchKey(
             execution.number, execution.log_counts, query.levels, place,
-            within=query.task is None, owner=owner, task=query.task,
+            within=query.sieve is None, owner=owner, task=query.task, grep=query.grep,
         )  # fmt: skip
         return self._stretches.behind(first, skip, number, shared=shared)
 
@@ -343,9 +360,8 @@ class LogService:
         """Turn a place in the journal into the index, within the filter, of the entry behind it."""
         place = (query.after or 0) + 1
         counts = execution.log_counts
-        if query.task is not None:
-            owner = identity.username
-            return self._tallies.before(execution, query.levels, query.task, place, owner)
+        if query.sieve is not None:
+            return self._tallies.before(execution, query.sieve, place, identity.username)
         ahead = max(0, place - sum(counts)) if query.levels == ALL_LEVELS else 0
         return ahead + self._stretches.journal.index_of(
             execution.number, counts, query.levels, place
@@ -371,10 +387,14 @@ class LogService:
         number = max(0, min(size, total - query.start))
         stretches = partial(self._entries, execution, query, number, owner)
         told = (
-            execution.id, int(query.levels), query.task, query.start, number, total,
+            execution.id, int(query.levels), query.task, query.grep, query.start, number, total,
             str(execution.status), execution.log_complete,
         )  # fmt: skip
         return LogPage(
             stretches, query.start, total, execution.status, execution.log_complete, owner,
             version=repr(told),
         )  # fmt: skip
+
+
+def _short_digest(text: str) -> str:
+    return hashlib.sha256(text.encode("utf-8", "replace")).hexdigest()[:16]

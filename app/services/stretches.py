@@ -13,6 +13,7 @@ from dataclasses import dataclass, field, replace
 from app.caching import SharedReads
 from app.domain import Level, LogEntry
 from app.memory import STRETCHES_BYTES
+from app.services.grep import Grep
 from app.services.turns import Turns
 from app.store.journal import Counts, Journal, content_bytes
 
@@ -48,6 +49,7 @@ class StretchKey:
         within: ``place`` is an index among the entries let through, and not in the whole journal.
         owner: Who takes the turn if it has to be read.
         task: The only task to let through; not ``within``. None for all, and the execution itself.
+        grep: Pattern that the content must match somewhere; not ``within``. None for any content.
     """
 
     number: int
@@ -58,6 +60,12 @@ class StretchKey:
     within: bool = False
     owner: str = field(default="", compare=False)
     task: str | None = None
+    grep: str | None = None
+
+    @property
+    def sifts(self) -> bool:
+        """Whether no index knows what is let through."""
+        return self.task is not None or self.grep is not None
 
 
 class Stretches:
@@ -66,11 +74,13 @@ class Stretches:
     Args:
         journal: Reads entries.
         turns: Lets others act between two stretches.
+        grep: Looks for patterns.
     """
 
-    def __init__(self, journal: Journal, turns: Turns) -> None:
+    def __init__(self, journal: Journal, turns: Turns, grep: Grep | None = None) -> None:
         self.journal = journal
         self.turns = turns
+        self.grep = grep or Grep()
         # Whoever reads a long log from its start shares with nobody, and must not fill the memory.
         self._shared: SharedReads[StretchKey, Stretch] = SharedReads(
             self.read, STRETCHES_BYTES, weigh=_weight
@@ -82,6 +92,8 @@ class Stretches:
 
     def read(self, key: StretchKey) -> Stretch:
         """Read a stretch that nobody else will want."""
+        if key.grep is not None:
+            return self._read_matching(key, key.grep)
         if key.task is not None:
             return self._read_task(key, key.task)
         read = self.journal.page if key.within else self.journal.since
@@ -99,6 +111,14 @@ class Stretches:
                 most_bytes=_STRETCH_BYTES,
             )  # fmt: skip
         return Stretch(entries, place)
+
+    def _read_matching(self, key: StretchKey, pattern: str) -> Stretch:
+        """Read a whole stretch, and leave in it what a pattern matches; perhaps nothing."""
+        read = self.read(replace(key, grep=None, size=STRETCH))
+        found = self.grep.matching(read.entries, pattern, key.owner)
+        if len(found) <= key.size:
+            return Stretch(found, read.next)
+        return Stretch(found[: key.size], found[key.size - 1].sequence + 1)
 
     def turn(self, owner: str) -> AbstractContextManager[None]:
         """Take a turn for one reading of the journal, if that takes one.
@@ -120,7 +140,7 @@ class Stretches:
             stretch = get(replace(key, size=min(size, STRETCH)))
             if stretch.entries:
                 yield stretch
-            elif key.task is None:
+            elif not key.sifts:
                 return
             size -= len(stretch.entries)
             if size > 0:

@@ -67,3 +67,15 @@ def test_the_log_at_a_terminal_and_in_a_file(env: dict[str, str], tmp_path: Path
     for text in (printed, kept):  # as it is followed, and as a whole
         said = [line.rpartition(" say: ")[2] for line in text if " say: " in line]
         assert [line for line in said if line in LINES] == LINES
+
+
+@pytest.mark.runs("docs/guides/following.md", "## Looking for a pattern")
+def test_a_pattern_is_looked_for(client: Client, tmp_path: Path) -> None:
+    said = 'echo "counting 17"; echo "counting on"; echo "Warning: nothing to count"'
+    execution = client.run(workflow("sought", script("say", said)))
+    client.wait(execution, "SUCCESS")
+    env = {"URL": client.url, "ID": execution}
+    asked = block("grep=").splitlines()
+    page, text = [run_block(line, tmp_path, **env) for line in asked]
+    assert [each["content"] for each in json.loads(page)["logs"]] == ["Warning: nothing to count"]
+    assert [line.rpartition(" say: ")[2] for line in text.splitlines() if line] == ["counting 17"]

@@ -35,7 +35,7 @@ from app.resources.root.accepted import accepted
 from app.resources.root.encoders import ENCODERS, PAGES, RootPage, RootSse, RootText, encoder_of
 from app.resources.root.forms import Form, execution_parameter, form_of
 from app.resources.root.levels import levels_field, levels_of
-from app.resources.root.one_task import refuse_two_beginnings, tail_field, task_field
+from app.resources.root.one_task import grep_field, refuse_two_beginnings, tail_field, task_field
 from app.resources.root.serialisers.entries import LogEntrySchema
 from app.resources.root.statuses import AWF_STATUSES, STATUSES, state_field, status_field
 from app.resources.root.ticket import ticket_field
@@ -83,6 +83,7 @@ class LogArgsSchema(ArgumentsSchema):
         metadata={"description": "Begin behind this `index`; wins over `from`"},
     )
     task = task_field()
+    grep = grep_field()
     tail = tail_field()
     follow = fields.Boolean(
         load_default=False, metadata={"description": "Follow a log that is asked for as text"}
@@ -156,7 +157,7 @@ def _logs(args: Mapping[str, Any], execution_id: str, form: Form) -> Response:
     refuse_two_beginnings(args)
     query = LogQuery(
         args["start"], args["size"], levels_of(args["levels"]), args["timeout"],
-        args.get("after"), args.get("task"), args.get("tail"),
+        args.get("after"), args.get("task"), args.get("tail"), args.get("grep"),
     )  # fmt: skip
     if chosen == JSON:
         steps = services().logs.steps(execution_id, caller(), query, request.remote_addr or "")
@@ -174,7 +175,7 @@ def _logs(args: Mapping[str, Any], execution_id: str, form: Form) -> Response:
         and services().follow.has_ended(execution_id, caller(), after)
     ):
         return empty(204)
-    follow = FollowQuery(query.levels, query.start, after, query.task, query.tail)
+    follow = FollowQuery(query.levels, query.start, after, query.task, query.tail, query.grep)
     events = services().follow.steps(execution_id, caller_by_now(), follow)
     return stream(events, encoder_of(chosen, form), caller())
 

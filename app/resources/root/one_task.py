@@ -1,4 +1,4 @@
-"""Which part of a log: what one task says alone, and the end of it."""
+"""Which part of a log: what one task says alone, what a pattern matches, and the end of it."""
 
 from __future__ import annotations
 
@@ -11,6 +11,7 @@ from marshmallow import fields, validate
 from app.errors import FieldError, InvalidRequest
 from app.resources._api import LARGEST_INDEX
 from app.resources.root.examples import TASK
+from app.services.grep import LONGEST_PATTERN
 from app.settings.schema import WholeNumber
 
 LONGEST_TASK = 255
@@ -24,6 +25,18 @@ def task_field() -> fields.String:
         metadata={
             "example": TASK,
             "description": "Only what this task says; empty for what the execution says itself",
+        },
+    )
+
+
+def grep_field() -> fields.String:
+    """Make the field of a query for a pattern."""
+    return fields.String(
+        validate=validate.Length(min=1, max=LONGEST_PATTERN),
+        metadata={
+            "example": "(?i)error|warn",
+            "description": "Only entries whose content this regular expression matches somewhere, "
+            "by the syntax of RE2: no backreferences, no look-around",
         },
     )
 

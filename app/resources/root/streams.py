@@ -21,7 +21,7 @@ from app.resources.root.accepted import accepted
 from app.resources.root.encoders import EVENT_ENCODERS, MESSAGES, EventNdjson, EventSse
 from app.resources.root.forms import execution_parameter, form_of
 from app.resources.root.levels import levels_field, levels_of
-from app.resources.root.one_task import refuse_two_beginnings, tail_field, task_field
+from app.resources.root.one_task import grep_field, refuse_two_beginnings, tail_field, task_field
 from app.resources.root.ticket import TICKET, ticket_field
 from app.services.follow import FollowQuery
 from app.settings.schema import WholeNumber
@@ -44,6 +44,7 @@ class WebSocketArgsSchema(EventArgsSchema):
     after = WholeNumber(validate=validate.Range(-1, LARGEST_INDEX))
     levels = levels_field()
     task = task_field()
+    grep = grep_field()
     tail = tail_field()
 
 
@@ -100,7 +101,7 @@ def follow_websocket(args: dict[str, Any], execution_id: str) -> Response:
     refuse_two_beginnings(args)
     query = FollowQuery(
         levels_of(args["levels"]), args["start"], args.get("after"), args.get("task"),
-        args.get("tail"),
+        args.get("tail"), args.get("grep"),
     )  # fmt: skip
     events = services().follow.open(execution_id, caller_by_now(), query)
     turn = partial(services().turns.turn, identity.username)

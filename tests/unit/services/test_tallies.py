@@ -2,8 +2,10 @@ import pytest
 from follow_kit import Log, service_in
 
 from app.domain import Level
-from app.services import task_tallies
-from app.services.task_tallies import TaskTallies
+from app.errors import LimitExceeded
+from app.services import grep
+from app.services import tallies as counting
+from app.services.tallies import Sieve, Tallies
 from app.store.journal import Journal
 
 I, W = Level.INFO, Level.WARN  # noqa: E741
@@ -27,17 +29,17 @@ def counted(monkeypatch):
         return count(journal, number, levels, first, last, task=task)
 
     monkeypatch.setattr(Journal, "count_of_task", noting)
-    monkeypatch.setattr(task_tallies, "_STRETCH", 8)
+    monkeypatch.setattr(counting, "_STRETCH", 8)
     return parts
 
 
 @pytest.fixture
 def tallies(service):
-    return TaskTallies(service.services.follow.stretches)
+    return Tallies(service.services.follow.stretches)
 
 
-def of(service, tallies, log, levels=BOTH, task="split"):
-    return tallies.of(service.store.get(log.id), levels, task, "ada")
+def of(service, tallies, log, levels=BOTH, *, task="split", grep=None):
+    return tallies.of(service.store.get(log.id), Sieve(levels, task, grep), "ada")
 
 
 def test_what_was_counted_is_not_counted_again(service, tallies, counted):
@@ -55,7 +57,7 @@ def test_an_older_look_at_the_journal_counts_no_more_than_it_saw(service, tallie
     earlier = service.store.get(log.id)
     log.write(10)
     assert of(service, tallies, log).total == 7
-    assert tallies.of(earlier, BOTH, "split", "ada").total == 4
+    assert tallies.of(earlier, Sieve(BOTH, "split"), "ada").total == 4
 
 
 def test_an_older_look_at_the_journal_costs_one_stretch_and_leaves_what_is_known(
@@ -67,7 +69,7 @@ def test_an_older_look_at_the_journal_costs_one_stretch_and_leaves_what_is_known
     assert of(service, tallies, log).total == 14
     for _ in range(2):
         del counted[:]
-        assert tallies.of(earlier, BOTH, "split", "ada").total == 7
+        assert tallies.of(earlier, Sieve(BOTH, "split"), "ada").total == 7
         assert counted == [(16, 20)]
         assert of(service, tallies, log).total == 14
         assert counted == [(16, 20)]
@@ -86,7 +88,7 @@ def test_each_entry_is_found_by_its_index_and_the_other_way_round(
         assert begin <= place < begin + 16
         assert skip == sum(begin <= each < place for each in places)
     for place in range(50):
-        behind = tallies.before(execution, BOTH, task, place, "ada")
+        behind = tallies.before(execution, Sieve(BOTH, task), place, "ada")
         assert behind == sum(each < place for each in places)
 
 
@@ -95,3 +97,38 @@ def test_levels_count_apart(service, tallies, counted):
     assert of(service, tallies, log, W).total == 2
     assert of(service, tallies, log, I).total == 1
     assert of(service, tallies, log).total == 3
+
+
+@pytest.mark.parametrize("task", [None, "split", "", "nobody"])
+def test_what_a_pattern_matches_is_counted_once_and_found_by_its_index(
+    service, tallies, counted, task
+):
+    """Of 40 lines 3, 13, 23 and 33 end in a three; each third one is of the task."""
+    log = Log(service).write(40)
+    places = [n for n in (3, 13, 23, 33) if task is None or (n % 3 == 0) == (task == "split")]
+    places = [] if task == "nobody" else places
+    tally = of(service, tallies, log, task=task, grep="3$")
+    assert tally.total == len(places)
+    execution, sieve = service.store.get(log.id), Sieve(BOTH, task, "3$")
+    for index, place in enumerate(places):
+        start, skip = tally.seek(index)
+        assert start <= place
+        assert skip == sum(start <= each < place for each in places)
+        assert tallies.before(execution, sieve, place, "ada") == index
+        assert tallies.before(execution, sieve, place + 1, "ada") == index + 1
+    log.write(10)  # of which the line 43 ends so, too
+    assert of(service, tallies, log, task=task, grep="3$").total - tally.total == (
+        task in (None, "")
+    )
+    assert not counted  # that is for what the database counts alone
+
+
+def test_what_was_found_out_within_the_time_of_one_request_is_where_the_next_one_goes_on(
+    service, tallies, counted, monkeypatch
+):
+    monkeypatch.setattr(grep, "SEARCH_SECONDS", -1.0)
+    log = Log(service).write(20)
+    for _ in range(2):
+        with pytest.raises(LimitExceeded, match="Ask again to go on"):
+            of(service, tallies, log, task=None, grep="1")
+    assert of(service, tallies, log, task=None, grep="1").total == 11
