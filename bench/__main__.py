@@ -27,6 +27,7 @@ from bench import (
     journal,
     launch,
     limits,
+    log_command,
     process,
     slaves,
     streams,
@@ -56,6 +57,7 @@ _PARTS = {
     "process": process,
     "slaves": slaves,
     "commands": commands,
+    "log_command": log_command,
 }
 _JUDGES = {"abuse"}
 _BESIDE_PEERS = {"launch", "gateway"}

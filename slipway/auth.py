@@ -127,7 +127,7 @@ class OidcTokens:
                 refresh_token=_kept(kept, "refresh_token", str | None),
                 expires_at=_kept(kept, "expires_at", int | float | None),
             )
-        except (OSError, ValueError, TypeError):
+        except (OSError, ValueError, TypeError, AttributeError):
             raise Misused(f"{path} holds no tokens; sign in again: slipway login --oidc") from None
 
 

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import os
 from collections.abc import Callable, Iterable, Mapping
+from datetime import datetime
 from types import TracebackType
 from typing import Any, Self
 
@@ -283,6 +284,9 @@ class Client:
         state: str | Iterable[str] = (),
         owner: str | Iterable[str] = (),
         continues: str | None = None,
+        name: str | None = None,
+        label: str | Iterable[str] = (),
+        since: str | datetime | None = None,
         page_size: int = 100,
         **more: Any,
     ) -> Pages[Execution]:
@@ -292,14 +296,20 @@ class Client:
             workflow: Only of this workflow, by id or name.
             status: Only those that show one of these.
             state: Only those of one of these exact words.
-            owner: Only of these users; operators see all.
+            owner: Only of these users, ``@me`` for oneself; operators see all.
             continues: Only those that go on from this one.
+            name: Only those that their owner calls so.
+            label: Only those with all of these, as ``key=value`` or the key alone.
+            since: Only those that were launched since then: a moment, or how long ago (``2h``).
             page_size: How many are asked for at a time.
             more: Other filters of the service, by their names.
         """
         params = {
             "workflow": workflow, "status": _words(status), "state": _words(state),
-            "owner": _words(owner, str), "continues": continues, **more, "page_size": page_size,
+            "owner": _words(owner, str), "continues": continues, "name": name,
+            "label": _words(label, str),
+            "since": since.astimezone().isoformat() if isinstance(since, datetime) else since,
+            **more, "page_size": page_size,
         }  # fmt: skip
         sent = {key: value for key, value in params.items() if value not in (None, [], ())}
 
