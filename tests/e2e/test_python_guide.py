@@ -41,7 +41,7 @@ def test_the_exceptions_of_the_table_are_all_there_are() -> None:
     named = set(re.findall(r"`([A-Z]\w+)`", table)) | {"SlipwayError"}
     exceptions = {
         name for name in slipway.__all__
-        if isinstance(getattr(slipway, name), type) and issubclass(getattr(slipway, name), Exception)
+        if isinstance(each := getattr(slipway, name), type) and issubclass(each, Exception)
     }  # fmt: skip
     assert named == exceptions
 
