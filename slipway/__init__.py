@@ -20,6 +20,7 @@ from importlib import import_module
 from typing import TYPE_CHECKING, Any, Final
 
 if TYPE_CHECKING:
+    from slipway.attempts import Patience
     from slipway.auth import ApiKey, Password, StoredTokens, Token
     from slipway.client import Client
     from slipway.errors import (
@@ -64,6 +65,7 @@ __all__ = [
     "NotSupported",
     "Pages",
     "Password",
+    "Patience",
     "RateLimited",
     "Refused",
     "ServerFault",
@@ -86,6 +88,7 @@ _MODULES: Final = {
     "Client": "client",
     "Follow": "following",
     "Pages": "pages",
+    "Patience": "attempts",
     "Workflow": "workflow",
     **dict.fromkeys(_AUTH, "auth"),
     **dict.fromkeys(_EXECUTION, "execution"),

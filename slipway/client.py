@@ -32,6 +32,7 @@ from slipway.models import (
 )
 from slipway.pages import Page, Pages
 from slipway.transport import JSON, Answer, Request, Transport, segment
+from slipway.version import __version__
 from slipway.workflow import Workflow, write_json
 
 _SAFE = frozenset({"GET", "HEAD", "OPTIONS"})
@@ -67,7 +68,7 @@ class Client:
         auth: AuthBase | tuple[str, str] | None = None,
         *,
         ca_file: str | os.PathLike[str] | None = None,
-        user_agent: str = "slipway",
+        user_agent: str = f"slipway/{__version__}",
         patience: Patience | None = None,
         trace: Callable[[str], object] | None = None,
         notice: Callable[[str], object] | None = None,
@@ -166,25 +167,32 @@ class Client:
             raise NotOurs(f"{self.url} answers with JSON that is no object; that is not Slipway.")
         return found
 
-    def remove(
+    def settle(
         self,
+        method: str,
         path: str,
         params: Mapping[str, Any] | None = None,
-        done: frozenset[int] = frozenset({404, 410}),
+        *,
+        json: Any = None,
+        done: Iterable[int] = (404, 410),
     ) -> None:
-        """Ask for something to be removed, or ended.
+        """Ask for something of which twice is the same as once.
 
         Args:
-            path: Of what.
+            method: Such as ``DELETE``.
+            path: Below the address of the service.
             params: The query.
+            json: The body, as what it stands for.
             done: Statuses of a refusal which say that it is so already. Where an earlier attempt
                 was cut off, that one did it.
 
         Raises:
             SlipwayError: The service refuses, or cannot be reached.
         """
-        answer = self.request("DELETE", path, params=params, statuses=done)
-        if answer.status in done and not answer.again:
+        answer = self.request(
+            method, path, params=params, json=json, repeat=Repeat.ALWAYS, statuses=done
+        )
+        if answer.status >= 400 and not answer.again:
             problem = answer.json()
             raise refusal(answer.status, problem if isinstance(problem, Mapping) else {})
 
@@ -248,7 +256,7 @@ class Client:
         Raises:
             SlipwayError: The service refuses, or cannot be reached.
         """
-        self.remove(f"/workflows/{segment(reference)}")
+        self.settle("DELETE", f"/workflows/{segment(reference)}")
 
     def definition(self, reference: str, version: int | None = None) -> Definition:
         """Return the definition of a workflow, exactly as it was uploaded.
@@ -373,7 +381,7 @@ class Client:
         Raises:
             SlipwayError: The service refuses, or cannot be reached.
         """
-        self.remove(f"/ssh_keys/{segment(id)}")
+        self.settle("DELETE", f"/ssh_keys/{segment(id)}")
 
     def api_keys(self, *, owner: str | None = None, everybody: bool = False) -> Pages[ApiKey]:
         """Return API keys, newest first.
@@ -427,7 +435,7 @@ class Client:
         Raises:
             SlipwayError: The service refuses, or cannot be reached.
         """
-        self.remove(f"/api_keys/{segment(id)}")
+        self.settle("DELETE", f"/api_keys/{segment(id)}")
 
     # The service, and oneself
 
@@ -453,7 +461,7 @@ class Client:
         Raises:
             SlipwayError: The service refuses, or cannot be reached.
         """
-        self.request("POST", f"/nodes/{segment(node)}/drain", repeat=Repeat.ALWAYS)
+        self.settle("POST", f"/nodes/{segment(node)}/drain", done=())
 
     def undrain(self, node: str) -> None:
         """Let a node have new work again.
@@ -461,7 +469,7 @@ class Client:
         Raises:
             SlipwayError: The service refuses, or cannot be reached.
         """
-        self.request("POST", f"/nodes/{segment(node)}/undrain", repeat=Repeat.ALWAYS)
+        self.settle("POST", f"/nodes/{segment(node)}/undrain", done=())
 
     def whoami(self) -> Identity:
         """Return who one is for the service.

@@ -23,7 +23,7 @@ from slipway.models import (
     Task,
     TaskStatus,
 )
-from slipway.transport import TEXT, segment
+from slipway.transport import segment
 
 if TYPE_CHECKING:
     from slipway.client import Client
@@ -234,8 +234,8 @@ class Execution:
             NotFound: It has no such step.
             SlipwayError: The service refuses otherwise, or cannot be reached.
         """
-        answer = self._client.request("GET", f"{self._path}/tasks/{segment(name)}")
-        return TaskOfExecution(self, Task.read(answer.json()))
+        raw = self._client.mapping(f"{self._path}/tasks/{segment(name)}")
+        return TaskOfExecution(self, Task.read(raw))
 
     def refresh(self) -> Execution:
         """Ask how it is now.
@@ -370,21 +370,12 @@ class Execution:
         params = {**_filter(level, step, grep), "size": _PAGE, "timeout": "0"}
         start: dict[str, int] = {"after": after} if tail is None else {"tail": tail}
         while True:
-            answer = self._client.request("GET", f"{self._path}/logs", params={**params, **start})
-            page = LogPage.read(answer.json())
+            page = LogPage.read(self._client.mapping(f"{self._path}/logs", {**params, **start}))
             if page.entries:
                 yield page
                 start = {"after": page.entries[-1].index}
             if page.complete or not page.entries:
                 return
-
-    def log_text(self, level: Level | str | None = Level.INFO, step: str | None = None) -> str:
-        """Return its log as it is now, as one text."""
-        params = _filter(level, step, None)
-        answer = self._client.request(
-            "GET", f"{self._path}/logs", params=params, accept=TEXT, told=False
-        )
-        return answer.text
 
     def cancel(self) -> None:
         """Ask for its end; asking twice is fine.
@@ -393,7 +384,7 @@ class Execution:
             Conflict: It has ended.
             SlipwayError: The service refuses otherwise, or cannot be reached.
         """
-        self._client.remove(self._path, done=frozenset({409}))
+        self._client.settle("DELETE", self._path, done=(409,))
 
     def purge(self) -> None:
         """Remove it with its log, outputs and files for good; it must have ended.
@@ -402,7 +393,7 @@ class Execution:
             Conflict: It has not ended.
             SlipwayError: The service refuses otherwise, or cannot be reached.
         """
-        self._client.remove(self._path, {"purge": "true"})
+        self._client.settle("DELETE", self._path, {"purge": "true"})
 
     def pause(self) -> None:
         """Let it pause; asking twice is fine.
@@ -441,7 +432,7 @@ class Execution:
             NotSupported: It has none.
             SlipwayError: The service refuses otherwise, or cannot be reached.
         """
-        self._client.request("POST", f"{self._path}/scale", json={"target_vus": target})
+        self._client.settle("POST", f"{self._path}/scale", json={"target_vus": target}, done=())
 
     def metrics(self, *, series: bool = False) -> Metrics:
         """Return what its virtual users have done so far.
@@ -454,8 +445,7 @@ class Execution:
             SlipwayError: The service refuses otherwise, or cannot be reached.
         """
         params = {"series": "true"} if series else {}
-        answer = self._client.request("GET", f"{self._path}/metrics", params=params)
-        return Metrics.read(answer.json())
+        return Metrics.read(self._client.mapping(f"{self._path}/metrics", params))
 
     def abandon(self) -> None:
         """End it where nothing else does, whatever still runs of it.
@@ -489,8 +479,8 @@ class Execution:
         Raises:
             SlipwayError: The service refuses, or cannot be reached.
         """
-        accept = "application/zip"
-        return self._client.request("GET", f"{self._path}/bundle", accept=accept).body
+        path, kind = f"{self._path}/bundle", "application/zip"
+        return self._client.request("GET", path, accept=kind, told=True).body
 
     def act(self, word: str) -> None:
         """Ask for something that may be asked for twice, such as ``pause``.
@@ -498,7 +488,7 @@ class Execution:
         Raises:
             SlipwayError: The service refuses, or cannot be reached.
         """
-        self._client.request("POST", f"{self._path}/{word}")
+        self._client.settle("POST", f"{self._path}/{word}", done=(409,))
 
     def go_on(self, word: str, idempotency_key: str | None = None) -> Execution:
         """Ask for something that goes on in another execution where this one has ended.

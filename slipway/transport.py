@@ -18,6 +18,7 @@ from http.client import HTTPException
 from ipaddress import ip_address
 from typing import Any, Final, NamedTuple
 from urllib.parse import quote, urlsplit
+from weakref import WeakSet
 
 import requests
 from requests.auth import AuthBase
@@ -30,7 +31,6 @@ from slipway.errors import Misused, NotOurs, refusal
 
 JSON: Final = "application/json"
 NDJSON: Final = "application/x-ndjson"
-TEXT: Final = "text/plain"
 PROBLEM: Final = "application/problem+json"
 
 _FAULTS: Final = (requests.RequestException, HTTPError, HTTPException, OSError)
@@ -38,10 +38,11 @@ _FAULTS: Final = (requests.RequestException, HTTPError, HTTPException, OSError)
 _MOST_BYTES_OF_JSON: Final = 64 * 1024 * 1024
 """An answer that is longer is none: a page of a log has some 4 MiB."""
 _MOST_BYTES: Final = 1024 * 1024 * 1024
-"""The same for a whole log as text, or a bundle."""
+"""The same for what is no JSON, such as a bundle."""
 _BLOCK_BYTES: Final = 65536
 _GATEWAY: Final = frozenset({429, 502, 503, 504})
 """What something before the service answers when that does not."""
+_BUSY: Final = frozenset({429, 503})
 _BODILESS: Final = frozenset({202, 204})
 _SHOWN: Final = frozenset(
     {"after", "from", "levels", "page", "page_size", "size", "state", "status", "tail", "timeout",
@@ -135,7 +136,8 @@ def media_type(headers: Mapping[str, str]) -> str:
 class Transport:
     """Sends requests to one service; several threads may use it at the same time.
 
-    Each thread has a ``requests.Session`` of its own, and so has a forked process.
+    Each thread has a ``requests.Session`` of its own, for as long as it lives, and so has a forked
+    process.
 
     Args:
         url: Address of the service.
@@ -171,11 +173,11 @@ class Transport:
         self._ca_file, self._user_agent = ca_file, user_agent
         self._trace, self._notice = trace, notice
         self._local = threading.local()
-        self._sessions: list[requests.Session] = []
+        self._sessions: WeakSet[requests.Session] = WeakSet()
 
     def close(self) -> None:
         """Close all connections; the next request opens one again."""
-        sessions, self._sessions = self._sessions, []
+        sessions, self._sessions = self._sessions, WeakSet()
         self._local = threading.local()
         for session in sessions:
             session.close()
@@ -322,6 +324,8 @@ class Transport:
             raise NotOurs(f"{self.url} answers with {kind[:100]}; that is not Slipway.")
         if answer.media_type == JSON:
             self._parse(answer)
+        elif not _is_framed(answer.headers):
+            raise faults.cut(self.url, f"nothing says where its {answer.media_type} ends")
         return answer
 
     def _no(self, answer: Answer) -> Exception:
@@ -331,7 +335,8 @@ class Transport:
             problem = self._parse(answer)
             if isinstance(problem, Mapping):
                 refused = refusal(answer.status, problem, wait)
-                busy = answer.status in {429, 503}
+                # 409: another attempt of the same launch is not certain yet.
+                busy = answer.status in _BUSY or (answer.status == 409 and wait is not None)
                 return faults.busy(refused) if busy else refused
         if answer.status in _GATEWAY:
             return faults.gateway(self.url, answer.status, wait)
@@ -370,7 +375,7 @@ class Transport:
             session = requests.Session()
             session.headers["User-Agent"] = self._user_agent
             self._local.session, self._local.process = session, os.getpid()
-            self._sessions.append(session)
+            self._sessions.add(session)
         return session
 
 

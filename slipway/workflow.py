@@ -89,8 +89,7 @@ class Workflow:
             NotFound: There is none of this id or name.
             SlipwayError: The service refuses otherwise, or cannot be reached.
         """
-        answer = self._client.request("GET", self._path, params=self._params)
-        self._description = WorkflowDescription.read(answer.json())
+        self._description = WorkflowDescription.read(self._client.mapping(self._path, self._params))
         return self._description
 
     def run(

@@ -190,6 +190,21 @@ def test_a_key_is_made_once_where_nobody_knows_if_it_was(said):
         assert len(server.asked) == 1
 
 
+def test_a_launch_whose_first_attempt_is_not_certain_yet_is_asked_for_again():
+    waits = Waits()
+    busy = problem(409, "It is still under way.", Retry_After="10")
+    with RawServer(lambda _, number: answer(201, execution()) if number else busy) as server:
+        assert client_of(server.url, waits).workflow("w").run().id == ID
+    assert waits.slept == [10]
+
+
+def test_a_text_whose_end_nobody_can_tell_is_none():
+    whole = answer(200, b"id: w\nsteps: []\n", "application/yaml")
+    cut = answer(200, b"id: w\nst", "application/yaml", "close")
+    with RawServer(lambda _, number: whole if number else cut) as server:
+        assert client_of(server.url).definition("w").text == "id: w\nsteps: []\n"
+
+
 def test_a_key_is_made_after_the_service_was_too_busy_for_it():
     made = answer(201, {"id": ID, "public_key": "ssh-ed25519 AAAA slipway"})
     with RawServer(lambda _, number: made if number else problem(429)) as server:
