@@ -23,7 +23,7 @@ MOST_ENTRIES: Final = 200_000
 """Entries of each log that are read."""
 MOST_BYTES: Final = 64 * 1024 * 1024
 """About how many bytes of what they say."""
-MOST_WAITING_BYTES: Final = 8 * 1024 * 1024
+MOST_WAITING_BYTES: Final = 32 * 1024 * 1024
 """About how many bytes of lines wait for their counterparts."""
 MOST_SECONDS: Final = 10.0
 """How long a comparison goes on."""
