@@ -25,6 +25,7 @@ from sqlalchemy import (
     literal,
     or_,
     select,
+    text,
     true,
     update,
 )
@@ -159,6 +160,7 @@ class Purging:
         self._database.write(work, idempotent=True)
 
     def _purge(self, connection: Connection, what: What, numbers: Sequence[int], by: str) -> int:
+        _by_index(connection)
         if connection.dialect.name == "postgresql":
             # Whoever goes on from one of them holds its row until others see that they do.
             locked = select(_COLUMN.number).where(_COLUMN.number.in_(numbers))
@@ -267,6 +269,7 @@ class Purging:
         self._database.write(lambda c: c.execute(done), durable=False, idempotent=True)
 
 
+_NO_SEQUENTIAL_SCANS: Final = text("SET LOCAL enable_seqscan = off")
 _NOTED: Final = {What.LOGS: "log_purged_at", What.FILES: "files_purged_at"}
 _OF_TOMBSTONE: Final = ("number", "id", "upstream_id", "orchestrator", "workflow_id", "owner")
 _SHOWN: Final = select(
@@ -316,8 +319,19 @@ def _refuse(connection: Connection, number: int) -> None:
     raise Conflict(f"The execution goes on in the execution '{later}': purge that one first.")
 
 
+def _by_index(connection: Connection) -> None:
+    """Have a transaction go through no table, whatever PostgreSQL believes of their sizes.
+
+    What it knows of them is from when it last looked, and here they grow from nothing and shrink to
+    nothing in between. Going through 20,000 rows for each 25 took four times as long.
+    """
+    if connection.dialect.name == "postgresql":
+        connection.execute(_NO_SEQUENTIAL_SCANS)
+
+
 def _remove_some(connection: Connection) -> int:
     """Remove the rows of some executions, or some entries of one with a long log."""
+    _by_index(connection)
     some: list[Removal] = []
     for row in connection.execute(_LEFT.limit(AT_ONCE)):
         removal = _removal(row)
@@ -363,7 +377,8 @@ def _of_executions(kind: What, numbers: Sequence[int]) -> list[Delete]:
 
 
 def _removed(kind: What, numbers: Sequence[int]) -> Delete:
-    return delete(removals).where(removals.c.kind == kind, removals.c.execution.in_(numbers))
+    # The index of kinds may not be chosen for this: it would find all of the kind.
+    return delete(removals).where(removals.c.kind + 0 == kind, removals.c.execution.in_(numbers))
 
 
 def _removal(row: Any) -> Removal:

@@ -1,9 +1,10 @@
 """Purging: what has ended is removed for good, in two steps, and leaves a tombstone."""
 
+import re
 from datetime import timedelta
 
 import pytest
-from sqlalchemy import func, select
+from sqlalchemy import event, func, select
 from store_kit import NODE, entries
 
 from app.domain import ExecutionFilter, ExecutionStatus, Level
@@ -208,6 +209,42 @@ def test_no_transaction_has_many_executions(kit, purging):
     assert numbers == [AT_ONCE, 3, 0]
     assert count(kit, tombstones) == AT_ONCE + 3
     assert count(kit, executions) == 0
+
+
+@pytest.mark.parametrize("what", What)
+def test_what_is_purged_is_found_by_its_number(kit, purging, what):
+    run(kit, 3)
+    engine, used = kit.database.engine(), []
+
+    def note(_connection, _cursor, statement, parameters, *_more):
+        used.append((statement, parameters))
+
+    event.listen(engine, "before_cursor_execute", note)
+    assert purge_all(purging, what) == 3
+    remove_all(purging)
+    event.remove(engine, "before_cursor_execute", note)
+    first = "SET LOCAL enable_seqscan = off"
+    assert kit.database.is_sqlite or used.count((first, {})) >= 2
+    by_number = [
+        (statement, parameters)
+        for statement, parameters in used
+        if " IN (" in statement and not re.match("UPDATE counters|SELECT removals", statement)
+    ]
+    assert len(by_number) > 1
+    for statement, parameters in by_number:
+        plan = plan_of(kit, first, statement, parameters)
+        assert "SCAN executions" not in plan
+        assert "Seq Scan" not in plan or "standing_workflows" in plan
+        assert "ix_removals_kind" not in plan
+
+
+def plan_of(kit, first, statement, parameters):
+    explain = "EXPLAIN QUERY PLAN" if kit.database.is_sqlite else "EXPLAIN"
+    with kit.database.engine().connect() as connection:
+        if not kit.database.is_sqlite:
+            connection.exec_driver_sql(first)
+        rows = connection.exec_driver_sql(f"{explain} {statement}", parameters)
+        return "\n".join(str(row[-1]) for row in rows)
 
 
 def test_files_go_where_they_are(kit, purging):
