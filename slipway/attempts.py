@@ -38,7 +38,7 @@ class Patience:
     connect: float = 10.0
     refused: float = 2.0
     lookup: float = 0.0
-    cut: float = 15.0
+    cut: float = 10.0
     buffered: float = 10.0
     quiet: float = 25.0
     probe: float = 5.0
@@ -93,17 +93,30 @@ class Surroundings(Protocol):
 class Attempts:
     """The attempts to get one thing done.
 
+    Args:
+        around: Tells the time, and waits.
+        patience: How long it is tried.
+        repeat: When it may be tried again.
+        changes: Whether it changes something.
+
     Attributes:
         unsure: One of them was cut off, and may have been done.
         patience: How long it is tried.
         was_reached: The service did answer.
     """
 
-    def __init__(self, around: Surroundings, patience: Patience, repeat: Repeat) -> None:
+    def __init__(
+        self,
+        around: Surroundings,
+        patience: Patience,
+        repeat: Repeat,
+        *,
+        changes: bool = False,
+    ) -> None:
         self.unsure = False
         self.patience = patience
         self.was_reached = False
-        self._around, self._repeat = around, repeat
+        self._around, self._repeat, self._changes = around, repeat, changes
         self._backoff = Backoff()
         self._first: dict[Kind, float] = {}
         self._told = False
@@ -119,7 +132,7 @@ class Attempts:
         lasts = now - self._first.setdefault(fault.kind, now - fault.lasted)
         pause = max(self._backoff.next(), fault.retry_after or 0.0)
         if not self._may(fault) or lasts + pause > self._bound(fault.kind):
-            raise fault.given_up(lasts, unsure=self._repeat is Repeat.UNSENT) from None
+            raise fault.given_up(lasts, unsure=self.unsure and self._changes) from None
         without = now + pause - min(self._first.values())
         if without >= self.patience.notice and not self._told:
             self._told = True
@@ -149,7 +162,8 @@ class Attempts:
     def _bound(self, kind: Kind) -> float:
         patience = self.patience
         return {
-            Kind.REFUSED: patience.refused,
+            # Whether a launch has happened is worth a longer look.
+            Kind.REFUSED: max(patience.refused, patience.cut * self.unsure * self._changes),
             Kind.LOOKUP: patience.lookup,
             Kind.CUT: patience.cut,
             Kind.BUSY: patience.busy,

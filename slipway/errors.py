@@ -30,10 +30,18 @@ if TYPE_CHECKING:
     from slipway.execution import Execution
 
 _NOTHING: Final[Mapping[str, Any]] = MappingProxyType({})
+_LONGEST_MESSAGE: Final = 4000
 
 
 class SlipwayError(Exception):
-    """Something went wrong; the message is one sentence for people."""
+    """Something went wrong; the message is a sentence or two for people, on one line.
+
+    It may hold what a server said, so what would move a terminal's cursor is not in it.
+    """
+
+    def __init__(self, message: str = "") -> None:
+        shown = "".join(c if c.isprintable() else " " for c in message[:_LONGEST_MESSAGE])
+        super().__init__(shown)
 
 
 class Unreachable(SlipwayError):
@@ -154,6 +162,10 @@ class ExecutionFailed(SlipwayError):
         why = f": {execution.error}" if execution.error else "."
         super().__init__(f"Execution {execution.id} ended with {execution.status}{why}")
         self.execution = execution
+
+    def __reduce__(self) -> tuple[Any, ...]:
+        # An execution has its client, whose connections stay with their process.
+        return SlipwayError, (str(self),)
 
 
 _BY_STATUS: Final[Mapping[int, type[Refused]]] = {

@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, Any, Final
 from uuid import uuid4
 
 from slipway import notebook
-from slipway.errors import ExecutionFailed, StillRunning
+from slipway.errors import ExecutionFailed, Misused, StillRunning
 from slipway.following import Follow
 from slipway.models import (
     ExecutionState,
@@ -543,8 +543,10 @@ def made(client: Client, raw: Any) -> Execution:
 
 def _filter(level: Level | str | None, step: str | None, grep: str | None) -> dict[str, Any]:
     """Return the parameters of a log that let through what is wanted."""
-    bits = Level.DEBUG.and_above if level is None else Level(level).and_above
-    params: dict[str, Any] = {"levels": bits}
+    least = Level.DEBUG if level is None else Level(level)
+    if not least.is_known:
+        raise Misused(f"{level!r} is no level: debug, info, warn, error.")
+    params: dict[str, Any] = {"levels": least.and_above}
     if step is not None:
         params["task"] = step
     if grep is not None:

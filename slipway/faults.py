@@ -8,6 +8,7 @@ import time
 from collections.abc import Iterator, Mapping
 from email.utils import parsedate_to_datetime
 from enum import Enum
+from http.client import BadStatusLine
 from typing import Final
 from urllib.parse import urlsplit
 
@@ -70,12 +71,12 @@ class Fault(Exception):
 
         Args:
             seconds: For how long it was so.
-            unsure: What was asked for is not asked for twice.
+            unsure: Something was to be changed, and may have been.
         """
-        sentence = str(self.error.args[0])
+        sentence = str(self.error)
         if self.kind in _TOLD_HOW_LONG and seconds >= 1:
             sentence += f" So it was for {seconds:.0f} s."
-        if unsure and not self.unsent:
+        if unsure:
             sentence += " What was asked for may have been done."
         self.error.args = (sentence,)
         return self.error
@@ -138,7 +139,7 @@ def of(
         return cut(url, "its answer is not whole")
     if _has(causes, requests.exceptions.SSLError):
         return Fault(Kind.FINAL, Unreachable(_about_tls(causes, host, ca_file)), unsent=True)
-    return _unsent(causes, host) or _of_the_rest(exc, host, ca_file)
+    return _unsent(causes, host) or _of_the_rest(causes, host, ca_file)
 
 
 _SILENCE: Final = (requests.exceptions.ReadTimeout, ReadTimeoutError, TimeoutError)
@@ -163,7 +164,11 @@ def _unsent(causes: list[BaseException], host: str) -> Fault | None:
     return Fault(kind, error(why), unsent=True)
 
 
-def _of_the_rest(exc: BaseException, host: str, ca_file: str | None) -> Fault:
+def _of_the_rest(causes: list[BaseException], host: str, ca_file: str | None) -> Fault:
+    exc = causes[0]
+    said = next((str(each.args[0]) for each in causes if type(each) is BadStatusLine), "HTTP/")
+    if not (said.startswith("HTTP/") or "HTTP/".startswith(said)):
+        return Fault(Kind.FINAL, NotOurs(f"{host} does not speak HTTP; that is not Slipway."))
     if type(exc) is OSError:  # as requests says that there is no such file
         return Fault(
             Kind.FINAL, Unreachable(f"There are no certificates in {ca_file}."), unsent=True

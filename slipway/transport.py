@@ -42,6 +42,7 @@ _MOST_BYTES: Final = 1024 * 1024 * 1024
 _BLOCK_BYTES: Final = 65536
 _GATEWAY: Final = frozenset({429, 502, 503, 504})
 """What something before the service answers when that does not."""
+_READING: Final = frozenset({"GET", "HEAD", "OPTIONS"})
 _BUSY: Final = frozenset({429, 503})
 _BODILESS: Final = frozenset({202, 204})
 _SHOWN: Final = frozenset(
@@ -185,7 +186,7 @@ class Transport:
     def trace(self, line: str) -> None:
         """Tell somebody who looks for a fault what is done."""
         if self._trace is not None:
-            self._trace(line)
+            self._trace("".join(c if c.isprintable() else " " for c in line))
 
     def notice(self, sentence: str) -> None:
         """Tell somebody who watches what they should know."""
@@ -199,7 +200,10 @@ class Transport:
         Raises:
             SlipwayError: The service refuses, is no Slipway service, or cannot be reached.
         """
-        attempts = Attempts(self, request.patience or self.patience, request.repeat)
+        attempts = Attempts(
+            self, request.patience or self.patience, request.repeat,
+            changes=request.method not in _READING,
+        )  # fmt: skip
         while True:
             try:
                 answer = self.once(request)

@@ -116,9 +116,37 @@ def test_a_redirect_is_not_followed_and_no_credential_goes_there():
         assert elsewhere.asked == []
 
 
-@pytest.mark.parametrize(
-    "rubbish", [b"", b"\0" * 3000, b"SSH-2.0-OpenSSH_9.2\r\n", b"HTTP/1.1 20", b"\r\n" * 500]
-)
+@pytest.mark.parametrize("said", [b"SSH-2.0-OpenSSH_9.2\r\n", b"\0" * 3000, b"\x1b[2J hello\n"])
+def test_a_server_that_does_not_speak_http_is_asked_once(said):
+    with RawServer(lambda *_: said) as server:
+        with pytest.raises(NotOurs, match="does not speak HTTP"):
+            asking(server.url)
+        assert len(server.asked) == 1
+
+
+def test_what_a_server_says_moves_no_cursor():
+    told = []
+    with (
+        RawServer(
+            lambda *_: answer(200, b"x", "text/\x1b[2Jhtml", X_Request_ID="\x1b]0;x")
+        ) as server,
+        pytest.raises(NotOurs) as caught,
+    ):
+        asking(server.url, trace=told.append)
+    assert "text/ [2jhtml" in str(caught.value)
+    assert "\x1b" not in str(caught.value) + "".join(told)
+
+
+def test_a_launch_that_may_have_happened_is_said_to():
+    """It is cut, and then there is nobody any more."""
+    waits = Waits()
+    server = RawServer(lambda *_: [b"", server.__exit__])
+    with pytest.raises(Unreachable, match=r"Nothing listens .* may have been done\.$"):
+        client_of(server.url, waits).workflow("w").run()
+    assert sum(waits.slept) > Patience().refused
+
+
+@pytest.mark.parametrize("rubbish", [b"", b"HTTP/1.1 20", b"\r\n" * 500, b"HTTP/9 what\r\n\r\n"])
 def test_a_server_of_something_else_is_given_up(rubbish):
     with RawServer(lambda *_: rubbish) as server:
         waits = Waits()

@@ -25,6 +25,7 @@ from kit.raw_server import HOLD, RawServer, answer, problem
 from slipway import (
     Client,
     Execution,
+    Misused,
     NotAllowed,
     NotFound,
     NotOurs,
@@ -370,6 +371,12 @@ def test_a_follow_that_is_closed_closes_its_connection():
             (connection,) = server.connections
         connection.settimeout(60)
         assert connection.recv(1) == b""
+
+
+@pytest.mark.parametrize("level", ["eror", "", "notice"])
+def test_a_level_that_is_none_is_said_before_anything_is_asked(level):
+    with pytest.raises(Misused, match="level"):
+        Execution(client_of("http://127.0.0.1:1"), ID).follow(level=level)
 
 
 def test_events_go_on_after_a_cut_and_tell_what_ended_meanwhile():

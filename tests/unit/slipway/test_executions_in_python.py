@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import pickle
+
 import pytest
 from client_kit import ID, client_of, execution
 from kit.raw_server import RawServer, answer, problem
@@ -42,12 +44,13 @@ def test_a_wait_that_takes_too_long_says_so():
 
 @pytest.mark.parametrize("state", ["FAILED", "CANCELLED"])
 def test_only_a_check_makes_an_exception_of_a_failure(state):
-    with RawServer(lambda *_: answer(200, execution(state, error="No disk."))) as server:
+    with RawServer(lambda *_: answer(200, execution(state, error="No\n\x1bdisk."))) as server:
         one = Execution(client_of(server.url), ID)
         one.wait()
-        with pytest.raises(ExecutionFailed, match=rf"{state}: No disk\.") as caught:
+        with pytest.raises(ExecutionFailed, match=rf"{state}: No  disk\.") as caught:
             one.wait(check=True)
         assert caught.value.execution is one
+        assert str(pickle.loads(pickle.dumps(caught.value))) == str(caught.value)
 
 
 def test_an_execution_that_is_gone_in_the_midst_of_a_wait_is_not_found():
