@@ -250,6 +250,27 @@ class Client:
         )
         return WorkflowInfo.read(answer.json())
 
+    def check_definition(self, definition: str | bytes, *, media_type: str = _YAML) -> WorkflowInfo:
+        """Have the definition of a workflow checked, of which nothing is kept.
+
+        Args:
+            definition: Its text.
+            media_type: ``application/yaml`` or ``application/json``.
+
+        Returns:
+            The workflow that it would be.
+
+        Raises:
+            InvalidInput: There are faults in it; ``fields`` says which.
+            SlipwayError: The service refuses otherwise, or cannot be reached.
+        """
+        data = definition.encode() if isinstance(definition, str) else definition
+        answer = self.request(
+            "POST", "/definitions/check", data=data, headers={"Content-Type": media_type},
+            repeat=Repeat.ALWAYS, told=True,
+        )  # fmt: skip
+        return WorkflowInfo.read(answer.json())
+
     def delete_workflow(self, reference: str) -> None:
         """Remove the definition of a workflow; executions of it go on.
 

@@ -92,6 +92,7 @@ class LostLaunch(Launch):
 _METHODS: Mapping[Capability, tuple[str, ...]] = {
     Capability.PAUSE: ("pause", "resume"),
     Capability.UPLOAD: (
+        "check",
         "upload",
         "remove",
         "withdraw",
@@ -380,6 +381,21 @@ class Keeping:
 
 class Uploader(Protocol):
     """What :attr:`Capability.UPLOAD` adds."""
+
+    def check(self, document: DefinitionSource, identity: Identity) -> Workflow:
+        """Check a definition as :meth:`upload` does, and keep nothing of it.
+
+        Args:
+            document: YAML or JSON.
+            identity: Who would upload it.
+
+        Returns:
+            The workflow that it would be, if nobody has one of its id.
+
+        Raises:
+            InvalidDefinition: With all of its faults.
+            LimitExceeded: Too many definitions of this user wait to be checked.
+        """
 
     def upload(
         self,

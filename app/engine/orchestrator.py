@@ -326,6 +326,10 @@ class EngineOrchestrator(Orchestrator):
             because=usable.source,
         )
 
+    def check(self, document: DefinitionSource, identity: Identity) -> Workflow:
+        """Check a definition, and keep nothing of it; see the contract."""
+        return self._workflow(self._valid(document.text.encode(), identity.username))
+
     def upload(
         self,
         document: str | DefinitionSource,

@@ -163,10 +163,9 @@ class LoadCatalogue:
             LimitExceeded: Too many definitions of this user wait to be checked.
         """
         content = source.text if isinstance(source, DefinitionSource) else source
-        found = self._parse(content, identity.username)
+        found = self.checked(content, identity)
         written = _written(source)
         allowance = self._allowance_of(identity)
-        self.require_allowed(found, identity)
         if instead_of is not None and normal(instead_of) not in (found.id, normal(found.name)):
             fault = FieldError("id", f"must be '{instead_of}', which it is to replace")
             raise InvalidDefinition("The definition is for another workflow.", fields=(fault,))
@@ -185,6 +184,17 @@ class LoadCatalogue:
                 source=written, may_edit=may_edit,
             )  # fmt: skip
         return kept, new
+
+    def checked(self, source: str | Mapping[str, JSON], identity: Identity) -> Definition:
+        """Return what a definition says, which its user may ask for.
+
+        Raises:
+            InvalidDefinition: With all of its faults.
+            LimitExceeded: Too many definitions of this user wait to be checked.
+        """
+        found = self._parse(source, identity.username)
+        self.require_allowed(found, identity)
+        return found
 
     def _parse(self, source: str | Mapping[str, JSON], owner: str) -> Definition:
         if self._parser is None:

@@ -44,6 +44,7 @@ from app.errors import (
     Conflict,
     NodesMissing,
 )
+from app.json_schema import normal
 from app.load import judging, planning
 from app.load.catalogue import TYPE, LoadCatalogue
 from app.load.conducting import Facts, Look, Outcome
@@ -201,6 +202,19 @@ class LoadOrchestrator(Orchestrator):
         """Take a definition that is to be launched right away; see the contract."""
         submitted, _ = self._catalogue.add(definition, identity, may_edit=may_edit)
         return FoundWorkflow(submitted.workflow_id, self.name, submitted)
+
+    def check(self, document: DefinitionSource, identity: Identity) -> Workflow:
+        """Check a definition, and keep nothing of it; see the contract."""
+        found = self._catalogue.checked(document.text, identity)
+        return Workflow(
+            id=found.id,
+            name=normal(found.name),
+            application_id=self.name,
+            environment_id=self.name,
+            environment_name=self.name,
+            orchestrator=self.name,
+            description=found.description,
+        )
 
     def upload(
         self,

@@ -201,6 +201,30 @@ class WorkflowService:
                 refused = refused or exc
         raise refused or CapabilityMissing("No configured orchestrator takes uploads.")
 
+    def check(self, document: DefinitionSource, identity: Identity) -> Workflow:
+        """Check a definition as :meth:`upload` does, and keep nothing of it.
+
+        Args:
+            document: The text.
+            identity: The user.
+
+        Returns:
+            The workflow that it would be, on the first orchestrator that would take it.
+
+        Raises:
+            NotAllowed: The user lacks the permission.
+            InvalidDefinition: With every fault of the definition.
+            CapabilityMissing: No orchestrator takes definitions.
+        """
+        require(identity, Permission.WORKFLOWS_WRITE)
+        refused: InvalidDefinition | None = None
+        for taker in self._takers(None, identity):
+            try:
+                return taker.check(document, identity)
+            except InvalidDefinition as exc:
+                refused = refused or exc
+        raise refused or CapabilityMissing("No configured orchestrator takes uploads.")
+
     def _takers(self, replace: str | None, identity: Identity) -> list[Uploader]:
         """Return who takes definitions; who offers what one is to replace is asked first."""
         takers = [o for o in self._orchestrators.values() if Capability.UPLOAD in o.capabilities]

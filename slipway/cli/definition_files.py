@@ -31,6 +31,11 @@ class Definition(NamedTuple):
         """The id that the definition gives itself; empty where it gives none."""
         return Text(self.text).text_at("id")
 
+    @property
+    def steps(self) -> int:
+        """How many steps it has."""
+        return Text(self.text).count_of_steps()
+
 
 class Finding(NamedTuple):
     """A fault, and where it is; line and column are counted from 1.

@@ -46,6 +46,8 @@ def read_bytes(name: str, *, most: int = MOST_BYTES) -> bytes:
     """
     try:
         if name == STANDARD_INPUT:
+            if sys.stdin is None:
+                raise OSError(0, "it is closed")
             content = sys.stdin.buffer.read(most + 1)
         else:
             with Path(name).open("rb") as file:

@@ -85,6 +85,10 @@ class Text:
         found = self._found.get(path)
         return "" if found is None else found.text or ""
 
+    def count_of_steps(self) -> int:
+        """Return how many steps there are, each with an id."""
+        return sum(_STEP_ID.fullmatch(path) is not None for path in self._found)
+
     def step_line(self, name: str) -> int | None:
         """Return the line of a step, from 1; None where there is none of this name."""
         for path, found in self._found.items():

@@ -1,8 +1,6 @@
 """``slipway run``, ``rerun`` and ``outputs``: launching on the command line."""
 
-import io
 import json
-import sys
 import uuid
 
 import pexpect
@@ -121,7 +119,7 @@ def test_what_only_the_service_can_check_is_said_in_the_same_way(ana, client):
     )
 
 
-def test_inputs_come_from_files_and_what_is_typed_wins(ana, client, tmp_path, monkeypatch):
+def test_inputs_come_from_files_and_what_is_typed_wins(ana, client, tmp_path):
     file = tmp_path / "in.yaml"
     file.write_text("text: 007\nlist: [1, no]\nn: 4\n")
     text = tmp_path / "text"
@@ -129,8 +127,7 @@ def test_inputs_come_from_files_and_what_is_typed_wins(ana, client, tmp_path, mo
     words = ("run", "cli-launched", "--inputs", str(file), "-i", f"text=@{text}", "-i", "n=5")
     inputs = client.wait(ana.types(*words).out.strip())["inputs"]
     assert inputs == {"text": "two\nlines\n", "n": 5, "list": [1, "no"], "code": 0}
-    monkeypatch.setattr(sys, "stdin", io.TextIOWrapper(io.BytesIO(b'{"text": "piped"}')))
-    out = ana.types("run", "cli-launched", "--inputs", "-").out
+    out = ana.types("run", "cli-launched", "--inputs", "-", piped='{"text": "piped"}').out
     assert client.wait(out.strip())["inputs"]["text"] == "piped"
 
 

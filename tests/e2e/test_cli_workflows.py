@@ -1,8 +1,6 @@
 """Workflows on the command line: listing, explaining, uploading, checking and deleting them."""
 
-import io
 import json
-import sys
 
 import pytest
 import yaml
@@ -163,6 +161,20 @@ def test_faults_of_what_is_uploaded_are_pointed_at_too(ana, faulty):
     assert rest == FAULTS.format(faulty)
 
 
+def test_where_there_is_no_service_the_one_elsewhere_is_asked(ana, faulty, monkeypatch):
+    monkeypatch.setattr("slipway.cli.service.installed", lambda: False)
+    assert ana.types("validate", str(faulty)) == (1, FAULTS.format(faulty), "")
+    faulty.write_text(FLOW)
+    assert ana.types("validate", str(faulty)).out == f"{faulty}: cli-flow is valid, 1 step.\n"
+    code, _, err = ana.types("validate", str(faulty), "--launcher", "local")
+    assert (code, "pip install 'slipway-hpc[server]'" in err) == (2, True)
+    code, _, err = ana.types("try", str(faulty))
+    assert (code, "pip install 'slipway-hpc[server]'" in err) == (2, True)
+    monkeypatch.setenv("SLIPWAY_URL", "http://127.0.0.1:1")
+    code, _, err = ana.types("validate", str(faulty))
+    assert (code, "127.0.0.1:1" in err) == (5, True)
+
+
 def test_valid_definitions_are_said_to_be_so_and_one_faulty_one_counts(ana, flow, tmp_path):
     assert ana.types("validate", str(flow)) == (0, f"{flow}: cli-flow is valid, 1 step.\n", "")
     assert ana.types("validate", str(flow), "-o", "name").out == "cli-flow\n"
@@ -174,9 +186,12 @@ def test_valid_definitions_are_said_to_be_so_and_one_faulty_one_counts(ana, flow
     assert f"{other}:1:6: is not YAML" in out
 
 
-def test_a_definition_may_come_by_a_pipe(ana, monkeypatch):
-    monkeypatch.setattr(sys, "stdin", io.TextIOWrapper(io.BytesIO(FLOW.encode())))
-    assert ana.types("validate", "-").out == "standard input: cli-flow is valid, 1 step.\n"
+def test_a_definition_may_come_by_a_pipe(ana):
+    assert ana.types("validate", "-", piped=FLOW) == (
+        0,
+        "standard input: cli-flow is valid, 1 step.\n",
+        "",
+    )
 
 
 def test_what_a_launcher_does_not_give_is_a_fault(ana, flow):

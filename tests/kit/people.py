@@ -6,7 +6,7 @@ import os
 import subprocess
 import sys
 from collections.abc import Mapping
-from io import StringIO
+from io import BytesIO, TextIOWrapper
 from pathlib import Path
 from typing import NamedTuple
 
@@ -57,7 +57,7 @@ class Person:
     def types(self, *arguments: str, piped: str = "") -> Ended:
         """Run a command in this process, which is no terminal; what is piped is its input."""
         self._captured.readouterr()
-        self._patch.setattr("sys.stdin", StringIO(piped))
+        self._patch.setattr("sys.stdin", TextIOWrapper(BytesIO(piped.encode()), "utf-8"))
         code = run(arguments)
         return Ended(code, *self._captured.readouterr())
 

@@ -241,6 +241,20 @@ def upload_workflow() -> Any:
     return workflow, {"Location": f"/workflows/{workflow.id}"}
 
 
+@blueprint.route("/definitions/check", methods=["POST"])
+@blueprint.response(200, WorkflowInfoSchema)
+@blueprint.errors(400, 413, 415, 422, 501, *UPSTREAM)
+@blueprint.doc(requestBody=_DEFINITION)
+@cost(5)
+@permission(Permission.WORKFLOWS_WRITE)
+def check_definition() -> Any:
+    """Check a workflow definition as an upload does, and keep nothing of it.
+
+    Whether the id is taken is not looked at.
+    """
+    return services().workflows.check(_definition_body(), caller())
+
+
 @blueprint.route("/workflows/<string:reference>", methods=["GET"])
 @blueprint.arguments(OrchestratorArgsSchema, location="query")
 @blueprint.response(200, WorkflowDescriptionSchema)

@@ -112,4 +112,13 @@ def _checked_here(texts: Sequence[str], launcher: str | None) -> list[dict[str, 
 
 
 def _checked_there(shell: Shell, definition: Definition) -> dict[str, Any]:
-    raise NotImplementedError
+    from slipway.errors import InvalidInput  # noqa: PLC0415  (it is loaded with the client)
+
+    try:
+        info = shell.client.check_definition(definition.text, media_type=definition.media_type)
+    except InvalidInput as exc:
+        if not exc.fields:
+            raise
+        fields = [{"path": fault.path, "message": fault.message} for fault in exc.fields]
+        return {"detail": str(exc), "fields": fields}
+    return {"id": info.id, "name": info.name, "steps": definition.steps}

@@ -42,6 +42,34 @@ def submit(service: Service, who: str, **body: Any) -> Any:
     return ask(service, who, "POST", "/api/v1/workflows", json=body)
 
 
+class TestCheck:
+    def check(self, service, text, who="dev", type_=YAML):
+        return ask(
+            service, who, "POST", "/definitions/check", data=text.encode(), content_type=type_
+        )
+
+    @pytest.mark.parametrize(("text", "id_"), [(TEXT, "w"), (LOAD, "v")])
+    def test_a_good_one_is_told_as_what_it_would_be_and_nothing_is_kept(self, service, text, id_):
+        found = self.check(service, text)
+        assert (found.status_code, found.json["id"]) == (200, id_)
+        assert ask(service, "dev", "GET", f"/workflows/{id_}").status_code == 404
+        assert put(service, "dev", text, f"/workflows/{id_}").json["version"] == 1
+        assert self.check(service, text).status_code == 200  # whose id is taken by now
+
+    def test_a_faulty_one_is_told_with_all_faults_as_an_upload_does(self, service):
+        text = TEXT.replace("id: a, ", "").replace("script: 'true'", "script: 7")
+        checked = self.check(service, text)
+        assert checked.status_code == 422
+        uploaded = put(service, "dev", text)
+        assert checked.json["fields"] == uploaded.json["fields"]
+        assert len(checked.json["fields"]) == 2
+
+    def test_it_is_for_those_who_may_upload(self, service):
+        assert self.check(service, TEXT, who="ada").status_code == 403
+        assert self.check(service, TEXT, type_="text/plain").status_code == 415
+        assert self.check(service, "{", type_="application/json").status_code == 400
+
+
 class TestText:
     @pytest.mark.parametrize(
         "text",
