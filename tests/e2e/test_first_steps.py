@@ -108,7 +108,7 @@ def test_what_failed_is_told_compared_and_packed(toured: Service, tmp_path: Path
 def test_a_definition_is_checked_uploaded_and_read(toured: Service, tmp_path: Path) -> None:
     upload, read = below("# Writing workflows", GUIDES + "workflows.md")
     (tmp_path / "my.yaml").write_text(
-        "id: my\nsteps: [{id: a, type: script, config: {script: x}}]\n"
+        "id: my\nsteps: [{id: a, type: script, config: {script: echo x}}]\n"
     )
     *most, remove = upload.text.splitlines()
     env = variables(toured, tmp_path) | {"URL": toured.url}
