@@ -114,7 +114,7 @@ def _plan(kind: type[Any]) -> tuple[tuple[str, str, _Reader, bool], ...]:
     return _PLANS[kind]
 
 
-@dataclass(frozen=True, kw_only=True)
+@dataclass(frozen=True, eq=False, repr=False, kw_only=True)
 class Model:
     """What all values have.
 
@@ -123,6 +123,22 @@ class Model:
     """
 
     raw: Mapping[str, Any] = field(default_factory=dict, repr=False, compare=False)
+
+    # Written once, as the decorator would for each kind: to make these takes it longer than all
+    # else that an import of this module does.
+
+    def __eq__(self, other: object) -> bool:
+        return type(other) is type(self) and self._compared() == other._compared()
+
+    def __hash__(self) -> int:
+        return hash(self._compared())
+
+    def __repr__(self) -> str:
+        shown = (f"{f.name}={getattr(self, f.name)!r}" for f in fields(self) if f.repr)
+        return f"{type(self).__name__}({', '.join(shown)})"
+
+    def _compared(self) -> tuple[Any, ...]:
+        return tuple(getattr(self, f.name) for f in fields(self) if f.compare)
 
     @property
     def extra(self) -> Mapping[str, Any]:
@@ -192,7 +208,7 @@ def read_entry(raw: Mapping[str, Any]) -> LogEntry:
     return entry._replace(extra={key: raw[key] for key in known}) if known else entry
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, eq=False, repr=False)
 class LogPage(Model):
     """A part of a log.
 
@@ -208,7 +224,7 @@ class LogPage(Model):
     state: Status = _maybe(_word(Status), Status.UNKNOWN, "execution_state")
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, eq=False, repr=False)
 class WorkflowInfo(Model):
     """A workflow, as lists show it.
 
@@ -226,7 +242,7 @@ class WorkflowInfo(Model):
     version: int | None = _maybe(_or_none(_integer))
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, eq=False, repr=False)
 class Input(Model):
     """What a workflow takes.
 
@@ -252,7 +268,7 @@ class Input(Model):
         return "default" in self.raw
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, eq=False, repr=False)
 class Output(Model):
     """What a workflow gives."""
 
@@ -260,7 +276,7 @@ class Output(Model):
     description: str = _maybe(_text, "")
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, eq=False, repr=False)
 class Step(Model):
     """A step of a workflow.
 
@@ -276,7 +292,7 @@ class Step(Model):
     description: str = _maybe(_text, "")
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, eq=False, repr=False)
 class WorkflowDescription(WorkflowInfo):
     """A workflow with what it takes, gives and does."""
 
@@ -298,7 +314,7 @@ class Definition:
     media_type: str
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, eq=False, repr=False)
 class DefinitionVersion(Model):
     """A version of a definition that is kept."""
 
@@ -309,7 +325,7 @@ class DefinitionVersion(Model):
     size_bytes: int = _maybe(_integer, 0)
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, eq=False, repr=False)
 class Waiting(Model):
     """What a task waits for.
 
@@ -326,7 +342,7 @@ class Waiting(Model):
     until: datetime | None = _maybe(_or_none(_time))
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, eq=False, repr=False)
 class Task(Model):
     """A step of an execution.
 
@@ -356,7 +372,7 @@ class Task(Model):
     memory_peak_bytes: int | None = _maybe(_or_none(_integer))
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, eq=False, repr=False)
 class ExecutionState(Model):
     """An execution as it was when the service was asked.
 
@@ -399,7 +415,7 @@ class ExecutionState(Model):
     tasks: tuple[Task, ...] | None = _maybe(_or_none(_each(Task.read)))
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, eq=False, repr=False)
 class StatusChange(Model):
     """What a stream says of an execution.
 
@@ -419,7 +435,7 @@ class StatusChange(Model):
     workflow_name: str = _maybe(_text, "")
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, eq=False, repr=False)
 class Metrics(Model):
     """What the virtual users of an execution have done; the whole is in ``raw``.
 
@@ -439,7 +455,7 @@ class Metrics(Model):
     running_seconds: float = _maybe(_number, 0.0)
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, eq=False, repr=False)
 class Node(Model):
     """Where work runs.
 
@@ -459,7 +475,7 @@ class Node(Model):
     last_seen: datetime | None = _maybe(_or_none(_time))
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, eq=False, repr=False)
 class SshKey(Model):
     """A key, as lists show it.
 
@@ -474,7 +490,7 @@ class SshKey(Model):
     metadata: Mapping[str, Any] = _maybe(_mapping, _NOTHING)
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, eq=False, repr=False)
 class CreatedSshKey(Model):
     """A new key; neither is shown again.
 
@@ -486,7 +502,7 @@ class CreatedSshKey(Model):
     public_key: str = _told(_text)
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, eq=False, repr=False)
 class ApiKey(Model):
     """An API key without the key itself.
 
@@ -506,7 +522,7 @@ class ApiKey(Model):
     last_used_at: datetime | None = _maybe(_or_none(_time))
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, eq=False, repr=False)
 class CreatedApiKey(ApiKey):
     """A new API key.
 
@@ -517,7 +533,7 @@ class CreatedApiKey(ApiKey):
     key: str = field(default="", repr=False, metadata={"read": _text, "key": "key"})
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, eq=False, repr=False)
 class Identity(Model):
     """Who one is to the service.
 
@@ -537,7 +553,7 @@ class Identity(Model):
     expires_at: datetime | None = _maybe(_or_none(_time))
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, eq=False, repr=False)
 class Version(Model):
     """Which program the service is."""
 
@@ -545,7 +561,7 @@ class Version(Model):
     name: str = _maybe(_text, "")
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, eq=False, repr=False)
 class Ready(Model):
     """Whether the service can do its work.
 

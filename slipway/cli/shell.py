@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import gc
 import getpass
 import os
 import sys
@@ -80,6 +81,7 @@ class Shell:
         """Return a new client of a service; whoever asks for it closes it."""
         from slipway import Client  # noqa: PLC0415  (it takes most of the time of a start)
 
+        gc.enable()  # all that a start imports is there now
         ca_file = target.profile.ca if target.profile else ""
         return Client(
             target.url,

@@ -13,7 +13,6 @@ from slipway.cli.codes import Failure
 from slipway.cli.executions import columns, running_first
 from slipway.cli.moments import Since
 from slipway.cli.options import command as command_of
-from slipway.cli.screen import can_be_drawn_on, screen
 
 if TYPE_CHECKING:
     from slipway.cli.shell import Shell
@@ -131,6 +130,8 @@ def _empty(*, lately: bool) -> str:
 
 def _watch(shell: Shell, filters: Filters, *, lately: bool) -> None:
     """Show the list again and again."""
+    from slipway.cli.screen import can_be_drawn_on, screen  # noqa: PLC0415  (few ask for it)
+
     if shell.out.for_programs or shell.out.format == "name":
         raise Failure("-w shows a table to people.", hint="For programs: slipway events -f -o json")
     if not can_be_drawn_on():
