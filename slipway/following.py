@@ -33,6 +33,8 @@ _PAGE: Final = 1000
 """Most entries of a page."""
 _POLL_SECONDS: Final = 20
 """How long a page is waited for: less than proxies wait for an answer."""
+_SHORTEST_POLL_SECONDS: Final = 1
+"""The same where a proxy does not wait for long."""
 _FRUITLESS: Final = 3
 """Streams that end without a new line, one after the other, before pages are read."""
 
@@ -153,6 +155,7 @@ class Follow:
         self._greeted = False
         self._fruitless = 0
         self._expired = False
+        self._poll_seconds = _POLL_SECONDS
 
     def __iter__(self) -> Iterator[LogEntry]:
         return self
@@ -310,6 +313,8 @@ class Follow:
         elif self._mode is _Mode.CATCH_UP:
             # Where connections last for less than a page, a stream still brings some lines.
             self._mode = _Mode.STREAM
+        elif fault.kind in {faults.Kind.CUT, faults.Kind.GATEWAY}:
+            self._poll_seconds = max(self._poll_seconds // 2, _SHORTEST_POLL_SECONDS)
         self._attempts.failed(fault)
 
     def _answers(self) -> bool:
@@ -322,7 +327,7 @@ class Follow:
         return True
 
     def _read_page(self) -> None:
-        wait = _POLL_SECONDS if self._mode is _Mode.POLL else 0
+        wait = self._poll_seconds if self._mode is _Mode.POLL else 0
         page = self._page({"after": self.after, "size": _PAGE, "timeout": f"{wait}s"}, wait)
         entries = [entry for entry in page.entries if entry.index > self.after]
         self._ready.extend(entries)

@@ -313,7 +313,8 @@ class Transport:
             raise NotOurs(
                 f"{self.url} sends on to {target[:100]}, as for a login; that is not Slipway."
             )
-        if status in request.statuses:
+        if status in request.statuses and answer.media_type in {JSON, PROBLEM}:
+            self._parse(answer)
             return answer
         if status >= 400:
             raise self._no(answer)

@@ -244,6 +244,12 @@ def test_a_key_whose_revocation_was_cut_is_revoked_although_it_is_gone():
         client_of(server.url).revoke_ssh_key("6fa459ea")
     with RawServer(lambda *_: problem(404)) as server, pytest.raises(NotFound):
         client_of(server.url).revoke_ssh_key("6fa459ea")
+    page_of_a_proxy = answer(404, b"<html>", "text/html")
+    with (
+        RawServer(lambda _, number: page_of_a_proxy if number else b"") as server,
+        pytest.raises(NotOurs),
+    ):
+        client_of(server.url).revoke_ssh_key("6fa459ea")
 
 
 def test_a_server_that_is_silent_is_given_up_after_its_time():

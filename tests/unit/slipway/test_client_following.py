@@ -263,6 +263,23 @@ def test_a_proxy_that_holds_the_log_back_is_noticed():
     assert any("holds the log back" in line for line in lines_)
 
 
+def test_a_proxy_that_holds_back_and_waits_for_seconds_only_is_asked_for_less():
+    waited = []
+
+    def talk(asked, number):
+        if "timeout" in asked.query:
+            waited.append(asked.query["timeout"])
+            if int(waited[-1][:-1]) > 3:
+                return answer(504, b"x", "text/html")
+        return buffering(asked, number)
+
+    with RawServer(talk) as server:
+        client = Client(server.url, patience=QUICK)
+        client.transport.sleep = lambda _: None
+        assert got(Execution(client, ID).follow()) == [0, 1, 2]
+    assert waited == ["20s", "10s", "5s", "2s", "2s", "2s", "2s"]
+
+
 def test_a_proxy_that_holds_back_all_but_the_beginning_is_noticed():
     def talk(asked, number):
         if asked.headers["accept"] == STREAM:
