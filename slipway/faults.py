@@ -76,6 +76,8 @@ class Fault(Exception):
         sentence = str(self.error)
         if self.kind in _TOLD_HOW_LONG and seconds >= 1:
             sentence += f" So it was for {seconds:.0f} s."
+        if self.retry_after is not None:
+            sentence += f" It asks to come back in {self.retry_after:.0f} s."
         if unsure:
             sentence += " What was asked for may have been done."
         self.error.args = (sentence,)

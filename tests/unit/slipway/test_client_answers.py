@@ -182,6 +182,7 @@ def test_a_service_that_asks_to_come_back_much_later_is_not_waited_for():
             asking(server.url, waits)
     assert waits.slept == []
     assert caught.value.retry_after == 3600
+    assert str(caught.value) == "It is so. It asks to come back in 3600 s."
 
 
 def test_a_date_to_come_back_at_is_understood():

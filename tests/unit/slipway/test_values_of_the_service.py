@@ -5,6 +5,7 @@ from __future__ import annotations
 import copy
 import dataclasses
 import json
+import pickle
 from datetime import UTC, datetime
 from pathlib import Path
 
@@ -70,6 +71,19 @@ def test_all_that_the_document_promises_is_understood(name):
     assert value == kind.read(copy.deepcopy(told))
     with pytest.raises(dataclasses.FrozenInstanceError):
         value.raw = {}
+    assert pickle.loads(pickle.dumps(value)) == value
+    if name != "LogPage":  # what it is about are its entries, and each may have more to it
+        assert len({value, kind.read(copy.deepcopy(told))}) == 1
+
+
+def test_values_are_equal_that_say_the_same():
+    one = models.Version.read({"version": "1", "name": "slipway"})
+    assert one == models.Version(version="1", name="slipway") != models.Version(version="1")
+    assert one != {"version": "1"}
+    assert repr(one) == "Version(version='1', name='slipway')"
+    for wrong in ({}, {"version": "1", "colour": "blue"}):
+        with pytest.raises(TypeError, match=r"version|colour"):
+            models.Version(**wrong)
 
 
 @pytest.mark.parametrize("name", OF_SCHEMAS)
