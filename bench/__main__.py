@@ -27,7 +27,6 @@ from bench import (
     journal,
     launch,
     limits,
-    log_command,
     process,
     slaves,
     streams,
@@ -57,7 +56,6 @@ _PARTS = {
     "process": process,
     "slaves": slaves,
     "commands": commands,
-    "log_command": log_command,
 }
 _JUDGES = {"abuse"}
 _BESIDE_PEERS = {"launch", "gateway"}
