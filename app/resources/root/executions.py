@@ -60,42 +60,31 @@ _END: Final = "end"
 
 @dataclass(frozen=True, slots=True)
 class _Written:
-    """An execution as it was written last.
+    """What was read, as it was written last.
 
     Attributes:
-        stale: Whether it says that its status may be wrong by now.
+        source: An execution, or a page of some; what is read again once anything has changed is
+            another object.
+        stale: Of each execution, whether it says that its status may be wrong by now.
     """
 
-    execution: Execution
-    stale: bool
-    document: bytes
-    tag: str
-
-
-@dataclass(frozen=True, slots=True)
-class _WrittenList:
-    """A page of executions as it was written last.
-
-    Attributes:
-        found: The page; what is read again once anything has changed is another one.
-        stale: Of each, whether it says that its status may be wrong by now.
-    """
-
-    found: Sequence[ExecutionSummary]
+    source: object
     stale: tuple[bool, ...]
     document: bytes
     tag: str
 
+    def is_of(self, source: object, stale: tuple[bool, ...]) -> bool:
+        """Return whether writing something would give the same."""
+        return self.source is source and self.stale == stale
 
-_lists: LruCache[tuple[str, str, bytes], _WrittenList] = LruCache(
-    WRITTEN_LISTS_BYTES, lambda written: 2 * len(written.document)
-)
 
-_kept: LruCache[tuple[str, Form], _Written] = LruCache(
-    WRITTEN_EXECUTIONS_BYTES,
-    # The execution itself is kept for other readers, too, and is about as large.
-    lambda written: 2 * len(written.document),
-)
+def _weight(written: _Written) -> int:
+    """Return the bytes of a document; what was read is kept with it, and is about as large."""
+    return 2 * len(written.document)
+
+
+_lists: LruCache[tuple[str, str, bytes], _Written] = LruCache(WRITTEN_LISTS_BYTES, _weight)
+_kept: LruCache[tuple[str, Form], _Written] = LruCache(WRITTEN_EXECUTIONS_BYTES, _weight)
 
 
 class TaskListSchema(ma.Schema):
@@ -260,7 +249,7 @@ def get_task(execution_id: str, name: str) -> Any:
 
 def _written_list(
     found: Sequence[ExecutionSummary], page: Page, total: int, moments: Mapping[str, str]
-) -> _WrittenList:
+) -> _Written:
     """Return a page of executions as JSON, written once for all who ask one after the other.
 
     Args:
@@ -273,7 +262,7 @@ def _written_list(
     key = caller().username, request.script_root, request.query_string
     stale = tuple(map(services().executions.is_stale, found))
     kept = _lists.get(key)
-    if kept is not None and kept.found is found and kept.stale == stale:
+    if kept is not None and kept.is_of(found, stale):
         return kept
     listed = [
         summary_json(execution, stale=old) for execution, old in zip(found, stale, strict=True)
@@ -281,7 +270,7 @@ def _written_list(
     rest = {"total": total, "next": next_page(page, total)}
     tag = tag_of(write_json([{**each, "as_of": None} for each in listed]), write_json(rest))
     rest["next"] = next_page(page, total, moments)
-    written = _WrittenList(found, stale, write_json({"executions": listed, **rest}), tag)
+    written = _Written(found, stale, write_json({"executions": listed, **rest}), tag)
     _lists.put(key, written)
     return written
 
@@ -305,11 +294,11 @@ def _written(execution: Execution, form: Form, service: ExecutionService) -> _Wr
     """
     stale = service.is_stale(execution)
     kept = _kept.get((execution.id, form))
-    if kept is not None and kept.execution is execution and kept.stale is stale:
+    if kept is not None and kept.is_of(execution, (stale,)):
         return kept
     tasks = service.tasks_of(execution)
     told = execution_json(execution, tasks, stale=stale, form=form)
     tag = tag_of(form.value, write_json({**told, "as_of": None}))
-    written = _Written(execution, stale, write_json(told), tag)
+    written = _Written(execution, (stale,), write_json(told), tag)
     _kept.put((execution.id, form), written)
     return written
