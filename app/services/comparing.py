@@ -22,7 +22,8 @@ MOST_STEPS: Final = 1000
 """Tasks that are told; those that differ go before the others."""
 _AT_ONCE: Final = 2
 """Comparisons at the same time: what is in memory of each has a bound."""
-_WAITING: Final = 8
+_WAITING: Final = 4
+"""Comparisons of one user that wait for their turn: nobody waits longer than proxies do."""
 _LONGEST_NAMED: Final = 64
 
 

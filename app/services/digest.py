@@ -51,6 +51,9 @@ LAST_LINES: Final = 20
 LOOKED_THROUGH: Final = 2000
 """Entries of a level among which the first one of a task is looked for."""
 _LOOKED_THROUGH_BYTES: Final = 2 * 1024 * 1024
+_MAY_BE_CANCELLED: Final = frozenset(
+    {ExecutionStatus.CANCELLED, ExecutionStatus.CANCELLING, ExecutionStatus.FAILED}
+)
 _TRACEBACK: Final = "Traceback (most recent call last):"
 """How Python begins to say what went wrong: the kind of it comes behind the indented lines."""
 
@@ -229,7 +232,7 @@ class DigestService:
 
     def _cancel(self, execution: Execution, identity: Identity) -> LogEntry | None:
         """Find who asked for the end of an execution: among the last that it said itself."""
-        if execution.status not in (ExecutionStatus.CANCELLED, ExecutionStatus.CANCELLING):
+        if execution.status not in _MAY_BE_CANCELLED:
             return None
         own = self._last_lines(execution, "", identity)
         return next((entry for entry in own if tells_of_cancel(entry.content)), None)

@@ -5,18 +5,21 @@ Nothing here depends on how fast the machine is: requests are counted, and put i
 
 from __future__ import annotations
 
+import io
 import json
 import time
+import zipfile
 from collections.abc import Callable, Iterator
 from contextlib import ExitStack
 from pathlib import Path
 from typing import Any
 
 import pytest
+import requests
 from fakes.load_target import Answer, LoadTarget, LogNormal, most_at_once
 from kit.engine_v1 import EngineClient, get_step, load
 from kit.namespaces import Network
-from kit.patience import await_that
+from kit.patience import PATIENCE_SECONDS, await_that
 from kit.service import Service
 from kit.slave_processes import SlaveProcess
 
@@ -167,6 +170,15 @@ def test_failed_requests_are_failures_and_the_execution_completes(bench: Bench) 
     assert seen["status"] == "completed"
     assert seen["errors"]
     assert all(error["step_id"] == "s1" for error in seen["errors"])
+    root = f"{bench.client.url}/executions/{execution}"
+    digest = requests.get(f"{root}/digest", timeout=PATIENCE_SECONDS).json()
+    assert digest["execution"]["orchestrator"] == "load"
+    with zipfile.ZipFile(
+        io.BytesIO(requests.get(f"{root}/bundle", timeout=PATIENCE_SECONDS).content)
+    ) as archive:
+        files = {name.partition("/")[2]: archive.read(name) for name in archive.namelist()}
+    assert json.loads(files["metrics.json"])["iterations"] == 6
+    assert json.loads(files["definition.json"])["steps"][0]["id"] == "s1"
 
 
 # Steering

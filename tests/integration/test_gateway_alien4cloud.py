@@ -6,8 +6,11 @@ does by itself is proved in ``test_alien4cloud_faults.py``.
 
 from __future__ import annotations
 
+import io
+import json
 import re
 import time
+import zipfile
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from pathlib import Path
@@ -227,6 +230,20 @@ def test_a_failed_execution_says_which_step_and_why(gateway, place):
     id_ = gateway.ada.launch(environment.workflow_id("job"))
     view = gateway.ada.until(id_, *FINAL)
     assert (view["status"], view["error"]) == ("FAILED", "Step 'run' failed: disk full")
+    digest = gateway.ada.get(f"/executions/{id_}/digest").json()
+    (failed,) = digest["failed"]
+    assert (failed["name"], failed["exit_code"], failed["meaning"]) == ("run", None, None)
+    assert digest["execution"]["error"] == view["error"]
+    same = gateway.ada.get(f"/executions/{id_}/diff/{id_}").json()
+    assert (same["differs"], same["definition"]["changed"]) == (False, None)
+    bundle = gateway.ada.get(f"/executions/{id_}/bundle")
+    with zipfile.ZipFile(io.BytesIO(bundle.content)) as archive:
+        files = {name.partition("/")[2]: archive.read(name).decode() for name in archive.namelist()}
+    assert "disk full" in files["log.txt"]
+    assert json.loads(files["versions.json"])["orchestrator"] == {
+        "name": "hpc", "type": "alien4cloud", "version": None,
+    }  # fmt: skip
+    assert "(no definition)" in files["README.txt"]
 
 
 def test_a_launch_that_does_not_show_yet_is_pending_and_never_unknown(gateway, place, server):

@@ -239,6 +239,12 @@ class TestOtherEnds:
         assert told.summary == "Cancelled after 4s."
         assert told.cancel.content == "Cancel requested by 'ada'."
 
+    def test_so_does_one_that_failed_before_its_end_was_asked_for(self, guarded, add, digest):
+        execution = add(ExecutionStatus.RUNNING, [failed()])
+        guarded.services.steering.cancel(execution.id, ADA)
+        guarded.record(execution, Observation(ExecutionStatus.FAILED, None, log_complete=True))
+        assert digest(execution).cancel.content == "Cancel requested by 'ada'."
+
     def test_a_launch_that_was_never_received_says_so(self, guarded, digest):
         execution = guarded.add_execution("ada", accepted=False)
         guarded.launches.doubt(execution, "It is not known yet.")
