@@ -140,6 +140,6 @@ def test_faults_that_the_service_finds_are_told_by_the_names_of_the_inputs(launc
     done, _ = launched(answer)
     assert done == (
         2, "",
-        "slipway: W was not started (its inputs: slipway show w).\n"
-        "  n: must be \ufffd[31mred\n",
+        ("slipway: W was not started (its inputs: slipway show w).\n"
+        "  n: must be \ufffd[31mred\n"),
     )  # fmt: skip
