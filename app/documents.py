@@ -36,6 +36,7 @@ SCALAR: Final = re.compile(
 _PARSER: Final = yaml.CSafeLoader if yaml.__with_libyaml__ else yaml.SafeLoader
 _WORDS: Final = {"null": None, "true": True, "false": False}
 _MAX_NAME_LENGTH: Final = 100
+_TOLD_LINE: Final = re.compile(r" \(line ([0-9]{1,9})\)\Z")
 
 Path = tuple[str | int, ...]
 """Keys and indices that lead from the root of a document to one of its values."""
@@ -148,6 +149,12 @@ def to_field_error(fault: Fault, lines: Mapping[Path, int] | None = None) -> Fie
     line = lines.get(path) if lines else None
     message = f"{fault.message} (line {line})" if line else fault.message
     return FieldError(path_text(fault.path), message)
+
+
+def line_of(message: str) -> int | None:
+    """Return the line that a message of :func:`to_field_error` tells; None where it tells none."""
+    told = _TOLD_LINE.search(message)
+    return int(told[1]) if told else None
 
 
 def path_text(path: Path) -> str:

@@ -8,6 +8,7 @@ import marshmallow as ma
 from flask import Response, json
 from marshmallow import fields
 
+from app.documents import line_of
 from app.errors import FieldError
 from app.resources._dialect import ErrorRenderer
 from app.resources._errors import Failure
@@ -23,6 +24,9 @@ class FieldFaultSchema(ma.Schema):
 
     path = fields.String(metadata={"description": "Where, such as `inputs.n`"})
     message = fields.String(metadata={"description": "What was expected there"})
+    line = fields.Integer(
+        metadata={"description": "Line of a definition's text, where it is known; the first is 1"}
+    )
 
 
 class ProblemSchema(ma.Schema):
@@ -66,8 +70,15 @@ class ProblemRenderer(ErrorRenderer):
             "code": failure.code,
         }
         if failure.fields:
-            body["fields"] = [{"path": f.path, "message": f.message} for f in failure.fields]
+            body["fields"] = [fault_json(fault) for fault in failure.fields]
         return {**body, **failure.members}
+
+
+def fault_json(fault: FieldError) -> dict[str, Any]:
+    """Write a fault, with its line where that is known."""
+    line = line_of(fault.message)
+    told = {"path": fault.path, "message": fault.message}
+    return told if line is None else {**told, "line": line}
 
 
 def sentence(fault: FieldError) -> str:

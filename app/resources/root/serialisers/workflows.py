@@ -9,7 +9,7 @@ from marshmallow import fields
 
 from app.domain import Parameter, WorkflowDescription
 from app.resources._api import Timestamp
-from app.resources._problem import FieldFaultSchema
+from app.resources._problem import FieldFaultSchema, fault_json
 from app.resources._serialiser import Serialiser
 
 
@@ -123,7 +123,9 @@ def _allowed_values(parameter: Parameter) -> Any:
 workflow_json = Serialiser(WorkflowInfoSchema)
 _uploaded_json = Serialiser(UploadedWorkflowSchema)
 version_json = Serialiser(DefinitionVersionSchema)
-faulty_json = Serialiser(FaultyWorkflowSchema)
+faulty_json = Serialiser(
+    FaultyWorkflowSchema, faults=lambda faulty: [*map(fault_json, faulty.faults)]
+)
 _input_json = Serialiser(ParameterSchema, allowed_values=_allowed_values)
 _output_json = Serialiser(OutputSchema)
 _step_json = Serialiser(StepSchema)

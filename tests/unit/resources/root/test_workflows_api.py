@@ -487,6 +487,7 @@ class TestUpload:
         response = client.post("/workflows", data=text, content_type="application/yaml")
         faults = assert_problem(response, 422, "invalid_definition", "steps[0].type")
         assert "(line 4)" in faults["steps[0].type"]
+        assert [fault["line"] for fault in response.json["fields"]] == [4]
 
     @pytest.mark.parametrize("data", [b'{"id": ', b"", b"\xff", b"id: new"])
     def test_malformed_json_is_400(self, quiet, assert_problem, data):
