@@ -5,7 +5,7 @@ from kit.patience import PATIENCE_SECONDS
 
 from app.domain import Level, LogEntry
 from app.errors import InvalidRequest
-from app.isolation import Isolated
+from app.isolation import Isolated, OverBudget
 from app.services.grep import Grep
 
 SLOW = "[a-z]{0,900}X"
@@ -64,6 +64,20 @@ def test_what_takes_too_long_is_the_patterns_fault():
     with pytest.raises(InvalidRequest) as caught:  # as starting the process alone takes longer
         grep.matching(entries("a" * 60_000), SLOW, "ada")
     assert [fault.path for fault in caught.value.fields] == ["grep"]
+
+
+def test_a_process_that_somebody_ends_is_not_the_patterns_fault(grep, monkeypatch):
+    run, calls = grep._isolated.run, []
+
+    def ended_once(*call):
+        calls.append(call)
+        if len(calls) == 1:
+            raise OverBudget("it is gone")
+        return run(*call)
+
+    monkeypatch.setattr(grep._isolated, "run", ended_once)
+    assert sequences(grep.matching(entries("one", "two"), "two", "ada")) == [1]
+    assert len(calls) == 2
 
 
 def test_nobody_waits_for_what_somebody_else_looks_for(grep):
