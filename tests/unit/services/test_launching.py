@@ -227,6 +227,15 @@ def test_the_same_key_for_other_inputs_is_a_conflict(make_service):
     assert len(service.orchestrator("remote").launched) == 1
 
 
+def test_the_same_key_for_another_workflow_is_a_conflict(make_service):
+    service = make_service(fake="Obedient")
+    service.orchestrator("remote").workflow_ids = ("remote", "other")
+    launch(service, key="k")
+    with pytest.raises(Conflict):
+        launch(service, key="k", reference="other")
+    assert len(service.orchestrator("remote").launched) == 1
+
+
 def test_many_requests_with_one_key_at_the_same_moment_launch_once(make_service):
     service = make_service(fake="Obedient")
     with ThreadPoolExecutor(8) as pool:

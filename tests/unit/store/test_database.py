@@ -7,8 +7,11 @@ import threading
 
 import pytest
 from sqlalchemy import text
+from sqlalchemy.exc import OperationalError
 
-from app.errors import UpstreamUnreachable
+from app.backoff import Backoff
+from app.errors import StoreUnavailable, UpstreamUnreachable
+from app.store import database as database_module
 from app.store import migrate
 from app.store.database import Database
 from app.store.disk import DiskUsage
@@ -71,3 +74,69 @@ def test_the_log_of_a_database_that_is_a_link_is_measured_with_it(tmp_path):
     assert size == sum(file.stat().st_size for file in (tmp_path / "kept").iterdir())
     assert size > (tmp_path / "db").stat().st_size
     database.dispose()
+
+
+class Lost(Exception):
+    """As PostgreSQL's driver tells that a transaction was broken off, or its connection."""
+
+    def __init__(self, sqlstate):
+        super().__init__(sqlstate)
+        self.sqlstate = sqlstate
+
+
+@pytest.fixture
+def failing(impatient, monkeypatch):
+    """A transaction of which some attempts fail, and how often it was begun."""
+    monkeypatch.setattr(database_module, "_REPEAT", Backoff(first=1e-6, longest=1e-6))
+    begun = []
+
+    def failing(failures, sqlstate):
+        def work(connection):
+            begun.append(1)
+            insert(connection)
+            if len(begun) <= failures:
+                raise OperationalError("INSERT", {}, Lost(sqlstate))
+            return "done"
+
+        return impatient._transact(work, idempotent=False)
+
+    return failing, begun
+
+
+def rows(database):
+    with database.read() as connection:
+        return connection.execute(text("SELECT count(*) FROM t")).scalar_one()
+
+
+@pytest.mark.parametrize("sqlstate", ["40001", "40P01"])
+def test_a_transaction_that_is_broken_off_is_repeated_twice(impatient, failing, sqlstate):
+    write, begun = failing
+    assert write(2, sqlstate) == "done"
+    assert (len(begun), rows(impatient)) == (3, 1)
+
+
+@pytest.mark.parametrize(("sqlstate", "attempts"), [("40001", 3), ("42601", 1)])
+def test_one_that_fails_each_time_or_for_another_reason_is_not(
+    impatient, failing, sqlstate, attempts
+):
+    write, begun = failing
+    with pytest.raises(OperationalError):
+        write(9, sqlstate)
+    assert (len(begun), rows(impatient)) == (attempts, 0)
+
+
+@pytest.mark.parametrize(("idempotent", "attempts"), [(False, 1), (True, 3)])
+def test_where_nobody_knows_what_was_committed_only_what_may_be_twice_is_repeated(
+    impatient, monkeypatch, idempotent, attempts
+):
+    monkeypatch.setattr(database_module, "_REPEAT", Backoff(first=1e-6, longest=1e-6))
+    lost, begun = OperationalError("COMMIT", {}, Lost("08006"), connection_invalidated=True), []
+
+    def commit(work):
+        begun.append(work)
+        raise database_module._InDoubt(lost)
+
+    monkeypatch.setattr(impatient, "_commit", commit)
+    with pytest.raises(StoreUnavailable, match="nobody knows whether it did"):
+        impatient._transact(insert, idempotent=idempotent)
+    assert len(begun) == attempts

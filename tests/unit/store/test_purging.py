@@ -4,11 +4,12 @@ import re
 from datetime import timedelta
 
 import pytest
-from sqlalchemy import event, func, select
+from sqlalchemy import event, func, select, update
 from store_kit import NODE, entries
 
 from app.domain import ExecutionFilter, ExecutionStatus, Level
 from app.errors import Conflict, KeyOfPurged, Purged
+from app.store import purging as purging_module
 from app.store.changes import open_feed
 from app.store.chores import Chores
 from app.store.disk import DiskUsage
@@ -245,6 +246,20 @@ def plan_of(kit, first, statement, parameters):
             connection.exec_driver_sql(first)
         rows = connection.exec_driver_sql(f"{explain} {statement}", parameters)
         return "\n".join(str(row[-1]) for row in rows)
+
+
+def test_what_ended_first_goes_first(kit, purging, monkeypatch):
+    monkeypatch.setattr(purging_module, "AT_ONCE", 1)
+    ended = run(kit, 3)
+    for execution, minutes in zip(ended, (1, 3, 2), strict=True):
+        mine = update(executions).where(executions.c.number == execution.number)
+        earlier = mine.values(finished_at=now() - timedelta(minutes=minutes))
+        kit.database.write(lambda c, earlier=earlier: c.execute(earlier))
+    left = []
+    while purging.purge_old(What.EXECUTIONS, now(), "retention"):
+        left.append(count(kit, executions, executions.c.id.in_([e.id for e in ended])))
+        assert kit.executions.purged_as(ended[(1, 2, 0)[len(left) - 1]].id)
+    assert left == [2, 1, 0]
 
 
 def test_files_go_where_they_are(kit, purging):
