@@ -83,6 +83,14 @@ def test_launches_have_a_limit_of_their_own_and_are_requests_too(make_limits):
     assert most(limits) == 4
 
 
+def test_a_launch_counts_once_among_launches_whatever_it_costs_among_requests(make_limits):
+    limits = make_limits(
+        api__rate_limit__launches_per_minute=4, api__rate_limit__requests_per_minute=30
+    )
+    assert most(limits, policies=(Policy.REQUESTS, Policy.LAUNCHES), cost=10) == 3
+    assert most(limits, policies=(Policy.LAUNCHES,), cost=10) == 1
+
+
 def test_the_refusal_names_the_policies_that_refuse_and_when_they_would_not(make_limits, clock):
     limits = make_limits(api__rate_limit__launches_per_minute=1)
     both = [Policy.REQUESTS, Policy.LAUNCHES]
