@@ -7,13 +7,14 @@ N ?= 1000000
 # core no core is idle.
 WORKERS ?= $(shell cores=$$(getconf _NPROCESSORS_ONLN); echo $$((cores < 4 ? 2 * cores : 8)))
 BIN := .venv/bin
+MUTANTS := build/mutants
 PIP := $(BIN)/python -m pip install --quiet --disable-pip-version-check --constraint constraints.txt
 
 # Where it is set, each of the hundreds of processes that the tests start compiles all of app/ anew.
 unexport PYTHONDONTWRITEBYTECODE
 
 .DEFAULT_GOAL := help
-.PHONY: help demo serve setup test stress check format docs bench clean
+.PHONY: help demo serve setup test stress mutants check format docs bench clean
 
 help: ## this list
 	@sed -n 's/^\([a-z]*\):.*## /\1\t/p' $(MAKEFILE_LIST) | expand -t 10
@@ -34,6 +35,12 @@ stress: .venv/.installed-dev ## the long runs: kills, crowds, floods; SLIPWAY_ST
 	$(BIN)/python -m pytest --timeout 3000 tests/stress
 	$(BIN)/python -m pytest --timeout 3000 --numprocesses $(WORKERS) --dist worksteal \
 		tests/e2e/test_fuzz*.py tests/e2e/test_malformed.py
+
+mutants: export PYTHONPATH = $(MUTANTS)/lib
+mutants: .venv/.installed-dev ## how many faults that are put in by lot the unit tests notice
+	$(PIP) --no-deps --upgrade --target $(MUTANTS)/lib coverage libcst mutmut
+	nice -n 19 $(BIN)/python tests/mutants.py --cover --folder $(MUTANTS) app/services app/store
+	nice -n 19 $(BIN)/python tests/mutants.py --folder $(MUTANTS) app/services app/store
 
 check: .venv/.installed-dev ## formatting, lint, types, import rules, generated files
 	$(BIN)/ruff format --check .
@@ -57,7 +64,7 @@ bench: .venv/.installed-dev ## print the figures of docs/performance.md
 	$(BIN)/python -m bench
 
 clean: ## remove what the targets made
-	rm -rf .venv .mypy_cache .ruff_cache .pytest_cache .hypothesis .import_linter_cache
+	rm -rf .venv .mypy_cache .ruff_cache .pytest_cache .hypothesis .import_linter_cache $(MUTANTS)
 
 # pip comes last, so one that was not finished is made anew.
 .venv/bin/pip:
