@@ -134,9 +134,8 @@ def _answers(shell: Shell, workflow: Workflow, missing: Sequence[Input]) -> dict
     if missing:
         shell.say(f"{clean(workflow.name)} needs {len(missing)} more. Ctrl-C starts nothing.")
     for each in missing:
-        about = f"  {clean(each.description)}" if each.description else ""
-        if about:
-            shell.say(about)
+        if each.description:
+            shell.say(f"  {clean(each.description)}")
         question = f"{clean(each.name)} ({clean(explained(each))})"
         while each.name not in values:
             text = shell.ask(question, option=f"-i {clean(each.name)}=VALUE")
