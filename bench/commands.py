@@ -8,14 +8,12 @@ the machine does makes times longer, and never shorter.
 from __future__ import annotations
 
 import os
-import re
+import resource
 import subprocess
 import sys
 import tempfile
-import time
 from collections.abc import Iterator, Mapping, Sequence
 from pathlib import Path
-from typing import NamedTuple
 
 from bench._report import Figure
 from bench._service import Service
@@ -26,8 +24,6 @@ _MOST_HELP_RATIO = 0.6
 _MOST_PS_RATIO = 1.4
 _EXECUTIONS = 20
 _MS = 1e3
-_LOOK_SECONDS = 0.002
-"""Time between two looks at a program that runs."""
 _DEFINITION = """\
 id: nothing
 steps:
@@ -48,8 +44,6 @@ _LEAST_LINES = 100_000
 _MOST_GROWTH_MIB = 16
 """What the memory of a command may grow by from a short log to a long one."""
 _SHORT = 1000
-_LONGEST_SECONDS = 600.0
-"""How long it may take to write the long log."""
 
 
 def run(*, quick: bool) -> Iterator[Figure]:
@@ -71,7 +65,6 @@ def run(*, quick: bool) -> Iterator[Figure]:
             yield from _figures(environment, quick=quick)
             lines = 100_000 if quick else 1_000_000
             short, long = (service.launch("lines", {"n": n}) for n in (_SHORT, lines))
-            service.await_end(long, _LONGEST_SECONDS)
             service.settle()
             yield from _logs(environment, short, long, lines)
 
@@ -88,13 +81,11 @@ def _logs(environment: Mapping[str, str], short: str, long: str, lines: int) -> 
     for words in (["logs"], ["logs", "-f"], ["logs", "-o", "json"]):
         name = f"slipway {' '.join(words)}, {lines:,} lines to a file"
         little, much = (_used([_SLIPWAY, *words, each], environment) for each in (short, long))
+        seconds = much.ru_utime + much.ru_stime
         yield Figure(
-            f"{name}: lines a second of the processor",
-            lines / much.seconds,
-            "/s",
-            least=_LEAST_LINES,
+            f"{name}: lines a second of the processor", lines / seconds, "/s", least=_LEAST_LINES
         )
-        growth = much.most_mib - little.most_mib
+        growth = (much.ru_maxrss - little.ru_maxrss) / 1024
         yield Figure(
             f"{name}: more memory than for {_SHORT:,} lines", growth, "MiB", most=_MOST_GROWTH_MIB
         )
@@ -112,7 +103,7 @@ def _figures(environment: Mapping[str, str], *, quick: bool) -> Iterator[Figure]
     times: dict[str, list[float]] = {name: [] for name in commands}
     for _ in range(8 if quick else 40):
         for name, (command, env) in commands.items():
-            times[name].append(_used(command, env).seconds)
+            times[name].append(_cpu_seconds(command, env))
     base = min(times["base"])
     goals = {
         "slipway --help": ("help", _MOST_HELP_RATIO),
@@ -128,38 +119,21 @@ def _figures(environment: Mapping[str, str], *, quick: bool) -> Iterator[Figure]
         )  # fmt: skip
 
 
-class _Used(NamedTuple):
-    """What a program used.
-
-    Attributes:
-        seconds: Of the processor.
-        most_mib: Resident memory, at its most.
-    """
-
-    seconds: float
-    most_mib: float
+def _cpu_seconds(command: Sequence[str], env: Mapping[str, str]) -> float:
+    """Run a program to its end, and return what it took of the processor."""
+    used = _used(command, env)
+    return used.ru_utime + used.ru_stime
 
 
-def _used(command: Sequence[str], env: Mapping[str, str]) -> _Used:
+def _used(command: Sequence[str], env: Mapping[str, str]) -> resource.struct_rusage:
     """Run a program to its end, its output going to a file, and return what it used."""
-    with tempfile.TemporaryFile() as out, tempfile.TemporaryFile() as told:
-        process = subprocess.Popen(command, env=dict(env), stdout=out, stderr=told)
-        # What the kernel tells at the end counts the process that it is a fork of, too.
-        most, ended = 0.0, 0
-        while not ended:
-            most = max(most, _most_mib(process.pid))
-            ended, status, used = os.wait4(process.pid, os.WNOHANG)
-            time.sleep(_LOOK_SECONDS)
-        process.returncode = os.waitstatus_to_exitcode(status)
-        if process.returncode:
-            told.seek(0)
-            fault = told.read().decode()
-            raise RuntimeError(f"{' '.join(command)} ended with {process.returncode}: {fault}")
-    return _Used(used.ru_utime + used.ru_stime, most)
-
-
-def _most_mib(pid: int) -> float:
-    """Return the most memory that a process has had; 0 for one that has ended."""
-    status = Path(f"/proc/{pid}/status").read_text(encoding="ascii")
-    found = re.search(r"^VmHWM:\s+(\d+) kB$", status, re.MULTILINE)
-    return int(found[1]) / 1024 if found else 0.0
+    with tempfile.TemporaryFile() as out:
+        process = subprocess.Popen(command, env=dict(env), stdout=out, stderr=subprocess.PIPE)
+        assert process.stderr is not None
+        told = process.stderr.read()
+        process.stderr.close()
+        _, status, used = os.wait4(process.pid, 0)
+    process.returncode = os.waitstatus_to_exitcode(status)
+    if process.returncode:
+        raise RuntimeError(f"{' '.join(command)} ended with {process.returncode}: {told.decode()}")
+    return used

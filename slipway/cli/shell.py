@@ -81,7 +81,9 @@ class Shell:
         """Return a new client of a service; whoever asks for it closes it."""
         from slipway import Client  # noqa: PLC0415  (it takes most of the time of a start)
 
-        gc.enable()  # all that a start imports is there now
+        if not gc.isenabled():  # all that a start imports is there now, and is no garbage
+            gc.freeze()
+            gc.enable()
         ca_file = target.profile.ca if target.profile else ""
         return Client(
             target.url,

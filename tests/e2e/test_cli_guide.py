@@ -50,3 +50,30 @@ def test_writing_a_definition(env: dict[str, str], tmp_path: Path) -> None:
         "flow is deleted.",
     ):  # fmt: skip
         assert words in printed
+
+
+@pytest.mark.runs("docs/guides/cli.md", "## Watching")
+def test_watching(env: dict[str, str], tmp_path: Path) -> None:
+    run_block("slipway run diamond -i n=3000 --wait", tmp_path, **env)
+    [commands] = section("## Watching")
+    printed = run_block(commands, tmp_path, **env)
+    assert "ID " in printed
+    assert "join   SUCCESS" in printed
+
+
+@pytest.mark.runs("docs/guides/cli.md", "## Logs")
+def test_logs(env: dict[str, str], tmp_path: Path) -> None:
+    run_block("slipway run diamond -i n=3000 --wait", tmp_path, **env)
+    [commands] = section("## Logs")
+    printed = run_block(commands, tmp_path, **env)
+    assert "join   INFO 239 + 191 = 430 primes up to 3000" in printed
+    assert "430 primes" in (tmp_path / "join.txt").read_text(encoding="utf-8")
+
+
+@pytest.mark.runs("docs/guides/cli.md", "## Steering")
+def test_steering(env: dict[str, str], tmp_path: Path) -> None:
+    run_block("slipway run diamond -i n=3000 --wait", tmp_path, **env)
+    [commands] = section("## Steering")
+    printed = run_block(commands, tmp_path, **env)
+    assert "they differ" in printed
+    assert (tmp_path / "help.zip").stat().st_size > 1000
