@@ -96,7 +96,7 @@ def read_event(line: bytes) -> Mapping[str, Any]:
     """
     try:
         event = json.loads(line)
-    except ValueError:
+    except (ValueError, RecursionError):
         event = None
     if not isinstance(event, Mapping):
         raise NotOurs("The service says a line that is no JSON object; is it Slipway?")

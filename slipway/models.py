@@ -222,6 +222,8 @@ def read_entry(raw: Mapping[str, Any]) -> LogEntry:
         NotOurs: It is none.
     """
     try:
+        if type(raw["index"]) is not int or type(raw["content"]) is not str:
+            raise TypeError
         word = raw["level"]
         level = _LEVELS.get(word) or Level(word)
         entry = LogEntry(raw["index"], _parse(raw["timestamp"]), level, raw["task"], raw["content"])

@@ -85,7 +85,7 @@ class Answer(NamedTuple):
         """
         try:
             return json.loads(self.body)
-        except ValueError:
+        except (ValueError, RecursionError):
             raise NotOurs("The service answers with what is no JSON.") from None
 
 
@@ -256,6 +256,9 @@ class Transport:
             fault = faults.of(exc, self.url, read_seconds, self._ca())
             self.trace(f"{_shown(request)}: {fault.error}")
             raise fault from None
+        except UnicodeError:
+            why = "What is sent in the head of a request is made of characters of ASCII."
+            raise Misused(why) from None
         self.trace(
             f"{_shown(request)}: {response.status_code} {media_type(response.headers)} after "
             f"{self.clock() - began:.3f} s, request {response.headers.get('X-Request-ID', '-')}"
@@ -352,7 +355,7 @@ class Transport:
         """Return what a body stands for; one that goes on until the connection ends may be cut."""
         try:
             return json.loads(answer.body)
-        except ValueError:
+        except (ValueError, RecursionError):
             if not _is_framed(answer.headers):
                 raise faults.cut(self.url, f"{answer.status} with half a body") from None
             raise NotOurs(

@@ -84,6 +84,8 @@ def test_the_faults_of_inputs_are_named():
         answer(200, b"<html>Log in</html>", "text/html"),
         answer(200, b"rubbish"),
         answer(200, [1, 2]),
+        answer(200, b"[" * 100_000 + b"]" * 100_000),
+        answer(200, b'{"id": ' + b"7" * 10_000 + b"}"),
         answer(200, {"id": 7, "status": "RUNNING", "state": "RUNNING"}),
         answer(200, {"state": "RUNNING"}),
         answer(404, b"<html>nginx</html>", "text/html"),
@@ -442,6 +444,14 @@ def test_a_name_is_one_part_of_the_path():
 def test_what_is_no_json_is_said_before_it_is_sent(value):
     with pytest.raises(Misused):
         client_of("http://127.0.0.1:1").workflow("w").run(n=value)
+
+
+@pytest.mark.parametrize("key", ["ключ", "\ud800", "a\r\nX: y"])
+def test_a_key_that_cannot_be_sent_is_said_before_it_is(key):
+    with pytest.raises(SlipwayError):
+        client_of("http://127.0.0.1:1").workflow("w").run(idempotency_key=key)
+    with pytest.raises(SlipwayError):
+        client_of("http://127.0.0.1:1").request("GET", "/x", params={"q": "\ud800"})
 
 
 def test_a_number_of_numpy_is_a_number():

@@ -334,7 +334,15 @@ def test_what_comes_next_is_what_comes_behind_the_last_one():
         assert server.asked[1].query["after"] == "5"
 
 
-@pytest.mark.parametrize("line", [b"rubbish", b"[1]", b"7", b'{"type": "log"}', b"\xff\xfe"])
+@pytest.mark.parametrize(
+    "line",
+    [
+        b"rubbish", b"[1]", b"7", b'{"type": "log"}', b"\xff\xfe", b"[" * 100_000,
+        lines(log(1) | {"index": "1"}), lines(log(1) | {"content": 7}),
+        lines(log(1) | {"level": []}), lines(log(1) | {"timestamp": "now"}),
+    ],
+    ids=range(10),
+)  # fmt: skip
 def test_a_line_that_is_none_of_the_service_is_not_ours(line):
     with streams(stream(STATUS, log(0), line, log(1)), stream(STATUS, line)) as server:
         follow = following(server)
