@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from contextlib import AbstractContextManager
 from dataclasses import dataclass
 from functools import partial
 from typing import Final
@@ -164,13 +163,10 @@ class ComparisonService:
         shared = {step.name for step in steps if step.before and step.after}
         unshared = {step.name for step in steps} - shared
         names = tuple((execution.id, execution.awf_name) for execution in executions)
-        turn = partial(self._turn, identity.username)
+        turn = partial(self._turns.turn, identity.username)
         every = LogQuery(0, -1, ALL_LEVELS)
         logs = [self._logs.entries(execution, every, identity) for execution in executions]
         return LogComparison(shared, unshared, (names[0], names[1]), turn).run(logs)
-
-    def _turn(self, owner: str) -> AbstractContextManager[None]:
-        return self._turns.turn(owner)
 
 
 def _steps(before: Sequence[Task], after: Sequence[Task]) -> list[StepChange]:

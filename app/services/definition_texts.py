@@ -137,7 +137,9 @@ class DefinitionTexts:
         orchestrator = self._orchestrators.get(execution.orchestrator)
         if orchestrator is None:
             return None
-        return orchestrator.definition_digest(self._steered.get(execution.id).reference)
+        with suppress(NotFound):  # it was purged since
+            return orchestrator.definition_digest(self._steered.get(execution.id).reference)
+        return None
 
     def _snapshot(self, execution: Execution) -> str | None:
         digest = self._digest(execution)

@@ -71,6 +71,10 @@ class TestCompare:
         unknown = service.add_execution(accepted=False)
         assert texts.compare(launched("a"), unknown).changed is None
 
+    def test_nor_of_one_that_is_purged_meanwhile(self, service, texts, launched):
+        one = launched("a")
+        assert texts.compare(one, replace(one, id="no-such-id")).changed is None
+
     def test_nor_of_those_of_an_orchestrator_that_keeps_none_or_is_gone(self, make_service):
         service = make_service(fake="Obedient")
         texts = service.services.digests._texts
