@@ -347,11 +347,6 @@ def shown_value(value: Any) -> str:
     return shown(json.dumps(value, ensure_ascii=False, default=str))
 
 
-def shown_output(value: Any) -> str:
-    """Return a value as a sentence can have it: a text without quotes."""
-    return shown(_plain(value), _MOST_SHOWN)
-
-
 def argument(name: str, value: Any) -> str:
     """Return what launches with this value, as it is typed into a shell."""
     from shlex import quote  # noqa: PLC0415  (for examples only)
