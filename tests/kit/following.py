@@ -285,10 +285,23 @@ def sockets_of(pid: int) -> int:
     try:
         return sum(_is_socket(link) for link in folder.iterdir())
     except PermissionError:
-        # The service lets nobody but root look; how many descriptors there are Linux 6.2 tells all.
-        if not (number := folder.stat().st_size):
-            pytest.skip("only root can count the sockets of the service")
-        return number
+        return _number_of_others(folder)
+
+
+def descriptors_of(pid: int) -> int:
+    """Number of descriptors that a process has open, of whatever kind."""
+    folder = Path(f"/proc/{pid}/fd")
+    try:
+        return len(list(folder.iterdir()))
+    except PermissionError:
+        return _number_of_others(folder)
+
+
+def _number_of_others(folder: Path) -> int:
+    # The service lets nobody but root look; how many descriptors there are Linux 6.2 tells all.
+    if not (number := folder.stat().st_size):
+        pytest.skip("only root can count what the service has open")
+    return number
 
 
 def _is_socket(link: Path) -> bool:

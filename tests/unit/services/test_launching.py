@@ -233,6 +233,8 @@ def test_the_same_key_for_another_workflow_is_a_conflict(make_service):
     launch(service, key="k")
     with pytest.raises(Conflict):
         launch(service, key="k", reference="other")
+    with pytest.raises(Conflict):
+        service.services.launching.launch("remote", None, ADA, key="k", orchestrator="remote")
     assert len(service.orchestrator("remote").launched) == 1
 
 

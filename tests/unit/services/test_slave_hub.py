@@ -372,6 +372,23 @@ def test_a_slave_that_says_nothing_is_lost_after_a_while(hub, store, monkeypatch
     assert not store.is_connected()
 
 
+def test_whatever_a_slave_says_ends_its_silence(hub, monkeypatch):
+    noted = []
+
+    def note(self, *, heard):
+        noted.append(heard)
+
+    monkeypatch.setattr(slave_hub._Silence, "lasts_too_long", note)
+    slave = Slave(hub)
+    slave.joins()
+    await_that(lambda: True in noted, "its first words")
+    noted.clear()
+    slave.reports(1)
+    slave.answered(1)
+    await_that(lambda: True in noted, "its next words")
+    slave.hangs_up()
+
+
 def test_who_does_not_register_is_sent_away(hub, monkeypatch):
     monkeypatch.setattr(hub, "_lease_seconds", 0.3)
     monkeypatch.setattr(slave_hub, "_WAIT_SECONDS", 0.05)

@@ -166,7 +166,7 @@ class TestGot:
         found, _ = service.services.audit.find(AuditFilter(action="tokens:create"), None, 1)
         event = found[0].event
         assert (event.username, event.result) == ("ada", AuditResult.SUCCESS)
-        assert said(got)["jti"] in event.detail
+        assert event.detail == f"{said(got)['jti']}, for 900 s, ('keys:read',)"
         assert got.split(".")[2] not in repr(found)
 
     def test_the_longest_life_is_an_hour(self, tmp_path):
@@ -341,6 +341,10 @@ class TestKeys:
         old = token(service)
         with keys_as_of_now(service):
             kid = service.services.tokens.rotate()
+        (audited, *_), _ = service.services.audit.find(
+            AuditFilter(action="auth:rotate-key"), None, 1
+        )
+        assert audited.event.detail.startswith(f"'{kid}' signs; tokens of before are good until ")
         new = token(service)
         assert said(new, 0)["kid"] == kid != said(old, 0)["kid"]
         assert ask(service, old).status_code == ask(service, new).status_code == 200
