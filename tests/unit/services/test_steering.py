@@ -14,6 +14,7 @@ from app.domain import (
     ExecutionFilter,
     ExecutionStatus,
     Identity,
+    Level,
     Observation,
     Role,
     Task,
@@ -21,7 +22,9 @@ from app.domain import (
 )
 from app.errors import CapabilityMissing, Conflict, NotAllowed, NotFound, UpstreamError
 from app.services.idle import outcome
+from app.services.steering import requested
 from app.store.execution_rows import now
+from app.store.journal import Journal
 from app.store.schema import executions as table
 
 ADA = Identity("ada", frozenset({Role.USER}))
@@ -189,6 +192,19 @@ class TestPause:
         steering.resume(execution.id, ADA)
         stored = pausing.driving.get(execution.id)
         assert (stored.status, stored.desired) == (ExecutionStatus.RUNNING, DesiredState.RUN)
+
+    def test_the_log_of_the_execution_says_who_asked(self, pausing, execution):
+        steering = pausing.services.steering
+        show(pausing, execution, ExecutionStatus.RUNNING)
+        steering.pause(execution.id, ADA)
+        steering.resume(execution.id, OPERATOR)
+        steering.cancel(execution.id, OPERATOR)
+        stored = pausing.store.get(execution.id)
+        log = Journal(pausing.web.database)
+        found = log.page(stored.number, stored.log_counts, Level.INFO | Level.WARN, 0, 10)
+        assert [entry.content for entry in found] == [
+            requested("Pause", ADA), requested("Resume", OPERATOR), requested("Cancel", OPERATOR),
+        ]  # fmt: skip
 
     def test_what_is_not_paused_cannot_be_resumed(self, pausing, execution):
         with pytest.raises(Conflict, match="not paused"):

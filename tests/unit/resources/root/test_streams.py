@@ -346,6 +346,7 @@ class TestTail:
             ("tail=0", []),
             ("tail=99", list("0123456")),
             ("tail=2&task=split", ["3", "6"]),
+            ("tail=99&task=split", ["0", "3", "6"]),
             ("tail=1&task=", ["5"]),
             ("tail=1&levels=4", []),
         ],
