@@ -199,6 +199,7 @@ class TestPause:
         steering.pause(execution.id, ADA)
         steering.resume(execution.id, OPERATOR)
         steering.cancel(execution.id, OPERATOR)
+        steering.cancel(execution.id, ADA)  # which adds nothing
         stored = pausing.store.get(execution.id)
         log = Journal(pausing.web.database)
         found = log.page(stored.number, stored.log_counts, Level.INFO | Level.WARN, 0, 10)

@@ -313,6 +313,7 @@ def test_a_chore_is_one_process_s_until_it_leaves_it_or_is_silent(database):
     assert one.take("purge", 3600)
     assert one.take("purge", 3600)
     assert not two.take("purge", 3600)
+    assert not two.take("purge", 3600)  # nor is it taken for its own from then on
     assert two.take("another", 3600)
     one.leave("purge")
     assert two.take("purge", -1)  # as long as it is not renewed

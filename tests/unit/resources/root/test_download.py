@@ -308,7 +308,10 @@ class TestParts:
         assert get(query="levels=8&tail=1").data == self.lines([last])
 
     def test_a_part_has_a_tag_of_its_own(self, get):
-        queries = ("", "from=1", "size=1", "from=1&size=1", "task=split", "task=", "tail=5")
+        queries = (
+            "", "from=1", "size=1", "from=1&size=1", "task=split", "task=", "tail=5",
+            "task=split&size=1", "task=&size=1",
+        )  # fmt: skip
         tags = {get(query=f"levels=15&{query}").headers["ETag"] for query in queries}
         assert len(tags) == len(queries)
 
