@@ -142,7 +142,7 @@ class Runner:
             time.sleep(_POLL_SECONDS)
 
     def _try(self, trial: Trial, say: Callable[[str], object]) -> bool:
-        """Run the tests of a trial until one fails, and say which one runs.
+        """Run the tests of a trial until one fails, and name each to whoever watches.
 
         Returns:
             Whether one failed.
