@@ -2,27 +2,20 @@
 
 from __future__ import annotations
 
-import sys
-from collections.abc import Iterable
 from importlib import import_module
 from typing import TYPE_CHECKING, Any
 
 import click
 
 from slipway.cli import service
-from slipway.cli.codes import MEANINGS, Failure
 from slipway.cli.options import Connection, before_command, behind_command
-from slipway.cli.output import terminal_width
-from slipway.cli.table import GROUPS, INSTALL, TABLE, Entry, find, members
+from slipway.cli.overview import overview, shown
+from slipway.cli.table import Entry, find, members
 
 if TYPE_CHECKING:
     from click.shell_completion import CompletionItem
 
 _HELP = ("-h", "--help")
-_NARROW = 80
-"""Columns that the lines of the help take."""
-_WIDTH = 16
-"""Of the column of names in the help: longer ones push their line."""
 
 
 class _Words(click.Group):
@@ -66,7 +59,7 @@ class Root(_Words):
         return [entry.name for entry in shown()]
 
     def format_help(self, ctx: click.Context, formatter: click.HelpFormatter) -> None:
-        formatter.write(root_help())
+        formatter.write(overview())
 
     def resolve_command(
         self, ctx: click.Context, args: list[str]
@@ -80,7 +73,7 @@ class Root(_Words):
 
     def _command(self, ctx: click.Context, word: str, rest: list[str]) -> click.Command | None:
         if word == "help":
-            return click.Command("help", callback=lambda: click.echo(root_help(), nl=False))
+            return click.Command("help", callback=lambda: click.echo(overview(), nl=False))
         entry = find(word)
         if entry is not None and (entry.service or _is_local(entry, rest)):
             return service.Handover(word)
@@ -165,102 +158,17 @@ def root() -> Root:
     )  # fmt: skip
 
 
-def shown() -> list[Entry]:
-    """Return what the help lists: the commands of the service only where it is installed."""
-    installed = service.installed()
-    return [
-        entry
-        for entry in TABLE
-        if entry.shown and " " not in entry.name and (installed or not entry.service)
-    ]
-
-
 def load(entry: Entry) -> click.Command:
-    """Import a command.
-
-    Raises:
-        Failure: It is in the table only.
-    """
-    try:
-        command = getattr(import_module(entry.module), entry.attribute)
-    except ModuleNotFoundError as exc:
-        if exc.name != entry.module:
-            raise
-        raise Failure(f"This version of slipway has no command '{entry.name}' yet.") from None
+    """Import a command."""
+    command = getattr(import_module(entry.module), entry.attribute)
     assert isinstance(command, click.Command)  # noqa: S101  (a convention of this package)
     return command
 
 
 def command_of(entry: Entry) -> click.Command:
-    """Return the command of an entry, a group where other words follow its first one.
-
-    Raises:
-        Failure: It is in the table only.
-    """
+    """Return the command of an entry, a group where other words follow its first one."""
     followers = members(entry.name) if " " not in entry.name else {}
     return _Pair(entry.name, followers, entry) if followers else load(entry)
-
-
-def root_help() -> str:
-    """Return the help of ``slipway`` itself: made by hand, so that it is there at once."""
-    entries = shown()
-    lines = [
-        "Usage: slipway [OPTIONS] COMMAND [ARGUMENTS]",
-        "",
-        "Launch workflows on high-performance computers, and watch them.",
-    ]
-    for group in GROUPS:
-        lines += ["", f"{group}:"]
-        lines += [
-            f"  {entry.name:<{_WIDTH}}  {entry.summary}"
-            for entry in entries
-            if entry.group == group
-        ]
-    if not service.installed():
-        lines.append(f"  To run a service here, too: {INSTALL}")
-    lines += ["", "Options, before or behind the command:", *_option_lines(before_command())]
-    codes = "; ".join(f"{code:d} {meaning}" for code, meaning in MEANINGS.items())
-    lines += ["", "Exit codes:", *_wrapped(codes)]
-    lines += [
-        "",
-        "First steps:",
-        "  slipway login https://slipway.example.org",
-        "  slipway run diamond -i n=3000000 -f",
-        "",
-        "'slipway COMMAND --help' explains a command.",
-    ]
-    width = terminal_width(sys.stdout)
-    if width is not None and width < _NARROW:
-        lines = [part for line in lines for part in _folded(line, width)]
-    return "\n".join(lines) + "\n"
-
-
-def _folded(line: str, width: int) -> list[str]:
-    """Return a line of the help as several, for a terminal that is too narrow for it."""
-    from textwrap import wrap  # noqa: PLC0415  (most terminals are wider)
-
-    indent = " " * (len(line) - len(line.lstrip())) * 3
-    return wrap(line, max(width, 20), subsequent_indent=indent) or [""]
-
-
-def _option_lines(params: Iterable[click.Parameter]) -> list[str]:
-    lines = []
-    for param in params:
-        assert isinstance(param, click.Option)  # noqa: S101  (there are no others)
-        names = ", ".join(name for name in param.opts if "_" not in name)
-        metavar = "" if param.is_flag else f" {param.metavar}"
-        lines.append(f"  {names + metavar:<28}  {param.help}")
-    return lines
-
-
-def _wrapped(text: str) -> list[str]:
-    lines, line = [], " "
-    for part in text.split("; "):
-        if len(line) + len(part) > 76:
-            lines.append(line)
-            line = " "
-        line += f" {part};"
-    return [*lines, line.rstrip(";")]
 
 
 def _take_options(**given: Any) -> None:
@@ -269,7 +177,7 @@ def _take_options(**given: Any) -> None:
     earlier = ctx.parent.obj if ctx.parent is not None else Connection()
     ctx.obj = earlier.laid_over(given)
     if ctx.parent is None and ctx.invoked_subcommand is None:
-        click.echo(root_help(), nl=False)
+        click.echo(overview(), nl=False)
 
 
 def _is_local(entry: Entry, rest: list[str]) -> bool:

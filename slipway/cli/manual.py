@@ -10,7 +10,7 @@ from collections.abc import Iterator
 import click
 
 from slipway.cli import group
-from slipway.cli.codes import MEANINGS, Failure
+from slipway.cli.codes import MEANINGS
 from slipway.cli.options import Connection, SharedOption, before_command
 from slipway.cli.table import GROUPS, TABLE, Entry
 from slipway.version import __version__
@@ -27,11 +27,13 @@ VARIABLES = (
     ("REQUESTS_CA_BUNDLE", "File with the certificates of authorities that are trusted."),
 )
 """What the command line reads of the environment, options before them, profiles behind."""
+_DESCRIBED = [entry for entry in TABLE if entry.shown and not entry.service]
+"""Those of the service explain themselves."""
 
 
 def names() -> list[str]:
     """Return the names of all pages: ``slipway``, and one for each command."""
-    return ["slipway", *(page_name(entry) for entry in TABLE if not entry.service)]
+    return ["slipway", *map(page_name, _DESCRIBED)]
 
 
 def page_name(entry: Entry) -> str:
@@ -46,7 +48,7 @@ def main_page() -> str:
         *_synopsis("slipway", ["[OPTIONS]", "COMMAND", "[ARGUMENTS]"]),
     ]
     for name in GROUPS:
-        entries = [entry for entry in TABLE if entry.group == name and " " not in entry.name]
+        entries = [each for each in TABLE if each.group == name and each.shown_alone]
         lines.append(f".SH {name.upper()}")
         for entry in entries:
             suffix = "" if entry.service else f" See {_bold(page_name(entry))}(1)."
@@ -61,11 +63,7 @@ def main_page() -> str:
 
 
 def page(entry: Entry) -> str:
-    """Return the page of a command.
-
-    Raises:
-        Failure: It is in the table only.
-    """
+    """Return the page of a command."""
     command = group.command_of(entry)
     ctx = click.Context(command, info_name=f"slipway {entry.name}")
     lines = [
@@ -87,14 +85,10 @@ def page(entry: Entry) -> str:
 
 
 def pages() -> Iterator[tuple[str, str]]:
-    """Make all pages, each with its name; a command that this version lacks has none."""
+    """Make all pages, each with its name."""
     yield "slipway", main_page()
-    for entry in TABLE:
-        if not entry.service:
-            try:
-                yield page_name(entry), page(entry)
-            except Failure:
-                continue
+    for entry in _DESCRIBED:
+        yield page_name(entry), page(entry)
 
 
 def escaped(text: str) -> str:

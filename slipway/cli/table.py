@@ -42,6 +42,11 @@ class Entry(NamedTuple):
     file: str = ""
 
     @property
+    def shown_alone(self) -> bool:
+        """Whether lists show it beside others, and not in the group that it is in."""
+        return self.shown and " " not in self.name
+
+    @property
     def module(self) -> str:
         """Dotted name of the module that holds it."""
         return _MODULES + (self.file or self.name.partition(" ")[0].replace("-", "_"))
