@@ -8,14 +8,12 @@ from typing import TYPE_CHECKING, Any
 import click
 
 from slipway.cli import service
-from slipway.cli.options import Connection, before_command, behind_command
+from slipway.cli.options import HELP_NAMES, Connection, before_command, behind_command
 from slipway.cli.overview import overview, shown
 from slipway.cli.table import Entry, find, members
 
 if TYPE_CHECKING:
     from click.shell_completion import CompletionItem
-
-_HELP = ("-h", "--help")
 
 
 class _Words(click.Group):
@@ -88,8 +86,9 @@ class _Pair(_Words):
 
     def __init__(self, word: str, followers: dict[str, Entry], alone: Entry | None) -> None:
         super().__init__(
-            word, params=behind_command(()), callback=_take_options, no_args_is_help=False
-        )
+            word, params=behind_command(()), callback=_take_options, no_args_is_help=False,
+            context_settings=HELP_NAMES,
+        )  # fmt: skip
         self._followers = followers
         is_group = any(_belongs(each, f"{word} {name}") for name, each in followers.items())
         self._alone = followers.get("list") or (None if is_group else alone)
@@ -113,7 +112,7 @@ class _Pair(_Words):
             self._alone
             and option_first
             and not ctx.resilient_parsing
-            and not {*_HELP, *self._followers}.intersection(args)
+            and not {*HELP_NAMES["help_option_names"], *self._followers}.intersection(args)
         ):
             args = ["", *args]
         elif not args and not ctx.resilient_parsing:
@@ -154,7 +153,7 @@ def root() -> Root:
     """Return the command ``slipway``."""
     return Root(
         "slipway", params=before_command(), callback=_take_options, invoke_without_command=True,
-        context_settings={"help_option_names": _HELP},
+        context_settings=HELP_NAMES,
     )  # fmt: skip
 
 

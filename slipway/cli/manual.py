@@ -65,7 +65,7 @@ def main_page() -> str:
 def page(entry: Entry) -> str:
     """Return the page of a command."""
     command = group.command_of(entry)
-    ctx = click.Context(command, info_name=f"slipway {entry.name}")
+    ctx = click.Context(command, info_name=f"slipway {entry.name}", **command.context_settings)
     lines = [
         *_head(page_name(entry), entry.summary.rstrip(".")),
         *_synopsis(f"slipway {entry.name}", command.collect_usage_pieces(ctx)),

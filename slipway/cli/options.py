@@ -17,6 +17,8 @@ if TYPE_CHECKING:
     from click.shell_completion import CompletionItem
 
 FORMATS = ("table", "wide", "name", "json", "yaml")
+HELP_NAMES: Final = {"help_option_names": ["-h", "--help"]}
+"""Of the context of every command: click remembers in a command what the first context had."""
 _LIVE: Final = "slipway.cli.live_words"
 _COMPLETED: Final = {
     "execution": "executions", "executions": "executions", "workflow": "workflows",
@@ -167,11 +169,12 @@ def command(name: str, **settings: Any) -> Callable[[Callable[..., int | None]],
         def run(**given: Any) -> int | None:
             from slipway.cli.shell import Shell  # noqa: PLC0415  (help needs none)
 
-            asked = (click.get_current_context().obj or Connection()).laid_over(given)
-            own = {key: value for key, value in given.items() if key not in made.shared}
-            with Shell(asked) as shell:
-                return function(shell, **own)
+            shared = {name: given.pop(name) for name in made.shared}
+            earlier = click.get_current_context().obj or Connection()
+            with Shell(earlier.laid_over(shared)) as shell:
+                return function(shell, **given)
 
+        settings["context_settings"] = HELP_NAMES | settings.get("context_settings", {})
         made = click.command(entry.name.rpartition(" ")[2], cls=TableCommand, **settings)(run)
         made.entry = entry
         made.help = made.help or entry.summary

@@ -13,7 +13,6 @@ from slipway.cli.llms import llms
 from slipway.cli.table import TABLE, find, members
 
 ROOT = Path(slipway.__file__).parents[1]
-OURS = [entry for entry in TABLE if not entry.service]
 
 
 def test_there_is_a_page_for_every_command_of_people(person, tmp_path):

@@ -72,3 +72,18 @@ def test_a_command_that_has_an_option_of_that_name_keeps_it(asked):
     made = asked[0]
     assert [param.name for param in made.params if "-u" in param.opts] == ["user"]
     assert "user" not in made.shared
+
+
+def test_what_a_command_calls_so_itself_says_nothing_of_the_connection(person, monkeypatch):
+    seen = []
+
+    @of_table("ps")
+    @click.option("--token", is_flag=True)
+    @click.option("-o", "output")
+    def own(shell, token, output):
+        """Take both for something else."""
+        seen.append((shell.asked.token, shell.asked.output, token, output))
+
+    monkeypatch.setattr(group, "load", lambda _: own)
+    assert person.types("ps", "--token", "-o", "file").code == 0
+    assert seen == [(None, None, True, "file")]
