@@ -8,7 +8,6 @@ the machine does makes times longer, and never shorter.
 from __future__ import annotations
 
 import os
-import resource
 import subprocess
 import sys
 import tempfile
@@ -29,21 +28,6 @@ id: nothing
 steps:
   - {id: only, type: command, config: {command: "true"}}
 """
-_LINES = """\
-id: lines
-inputs: {n: {type: integer}}
-steps:
-  - id: only
-    type: command
-    config:
-      command: seq
-      args: [-f, "iteration %.0f: residual 1.234567e-05, 9 of 12 domains", "${{ inputs.n }}"]
-"""
-_LEAST_LINES = 100_000
-"""Lines a second of the processor."""
-_MOST_GROWTH_MIB = 16
-"""What the memory of a command may grow by from a short log to a long one."""
-_SHORT = 1000
 
 
 def run(*, quick: bool) -> Iterator[Figure]:
@@ -56,49 +40,24 @@ def run(*, quick: bool) -> Iterator[Figure]:
         workflows = Path(folder) / "workflows"
         workflows.mkdir()
         (workflows / "nothing.yaml").write_text(_DEFINITION, encoding="utf-8")
-        (workflows / "lines.yaml").write_text(_LINES, encoding="utf-8")
         with Service(Path(folder)) as service:
             for _ in range(_EXECUTIONS):
                 service.launch("nothing", {})
             service.settle()
-            environment = _environment(Path(folder), f"http://127.0.0.1:{service.port}")
-            yield from _figures(environment, quick=quick)
-            lines = 100_000 if quick else 1_000_000
-            short, long = (service.launch("lines", {"n": n}) for n in (_SHORT, lines))
-            service.settle()
-            yield from _logs(environment, short, long, lines)
+            yield from _figures(Path(folder), f"http://127.0.0.1:{service.port}", quick=quick)
 
 
-def _environment(home: Path, url: str) -> dict[str, str]:
+def _figures(home: Path, url: str, *, quick: bool) -> Iterator[Figure]:
     environment = {k: v for k, v in os.environ.items() if not k.startswith(("SLIPWAY_", "HW_"))}
     environment |= {"HOME": str(home), "SLIPWAY_URL": url}
     environment.pop("PYTHONDONTWRITEBYTECODE", None)
-    return environment
-
-
-def _logs(environment: Mapping[str, str], short: str, long: str, lines: int) -> Iterator[Figure]:
-    """Measure printing a long log, at once and while following it, against a short one."""
-    for words in (["logs"], ["logs", "-f"], ["logs", "-o", "json"]):
-        name = f"slipway {' '.join(words)}, {lines:,} lines to a file"
-        little, much = (_used([_SLIPWAY, *words, each], environment) for each in (short, long))
-        seconds = much.ru_utime + much.ru_stime
-        yield Figure(
-            f"{name}: lines a second of the processor", lines / seconds, "/s", least=_LEAST_LINES
-        )
-        growth = (much.ru_maxrss - little.ru_maxrss) / 1024
-        yield Figure(
-            f"{name}: more memory than for {_SHORT:,} lines", growth, "MiB", most=_MOST_GROWTH_MIB
-        )
-
-
-def _figures(environment: Mapping[str, str], *, quick: bool) -> Iterator[Figure]:
     line = "slipway status @"
     at_tab = {"_SLIPWAY_COMPLETE": "bash_complete", "COMP_LINE": line, "COMP_POINT": str(len(line))}
     commands: dict[str, tuple[Sequence[str], Mapping[str, str]]] = {
         "base": (_BASE, environment),
         "help": ((_SLIPWAY, "--help"), environment),
         "ps": ((_SLIPWAY, "ps", "-a"), environment),
-        "tab": ((_SLIPWAY,), {**environment, **at_tab}),
+        "tab": ((_SLIPWAY,), environment | at_tab),
     }
     times: dict[str, list[float]] = {name: [] for name in commands}
     for _ in range(8 if quick else 40):
@@ -121,19 +80,14 @@ def _figures(environment: Mapping[str, str], *, quick: bool) -> Iterator[Figure]
 
 def _cpu_seconds(command: Sequence[str], env: Mapping[str, str]) -> float:
     """Run a program to its end, and return what it took of the processor."""
-    used = _used(command, env)
-    return used.ru_utime + used.ru_stime
-
-
-def _used(command: Sequence[str], env: Mapping[str, str]) -> resource.struct_rusage:
-    """Run a program to its end, its output going to a file, and return what it used."""
-    with tempfile.TemporaryFile() as out:
-        process = subprocess.Popen(command, env=dict(env), stdout=out, stderr=subprocess.PIPE)
-        assert process.stderr is not None
-        told = process.stderr.read()
-        process.stderr.close()
-        _, status, used = os.wait4(process.pid, 0)
+    process = subprocess.Popen(
+        command, env=dict(env), stdout=subprocess.DEVNULL, stderr=subprocess.PIPE
+    )
+    assert process.stderr is not None
+    told = process.stderr.read()
+    process.stderr.close()
+    _, status, used = os.wait4(process.pid, 0)
     process.returncode = os.waitstatus_to_exitcode(status)
     if process.returncode:
         raise RuntimeError(f"{' '.join(command)} ended with {process.returncode}: {told.decode()}")
-    return used
+    return used.ru_utime + used.ru_stime
