@@ -21,7 +21,10 @@ def accounts(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Service]:
         f'[{{username: root, password: "{ROOT[1]}", roles: [admin]}},'
         f' {{username: ada, password: "{ADA}", roles: [developer]}}]'
     )
-    env = {"SLIPWAY_API__AUTH__TYPE": "[basic, api_key]", "SLIPWAY_API__AUTH__USERS": users}
+    env = {
+        "SLIPWAY_API__AUTH__TYPE": "[basic, api_key]", "SLIPWAY_API__AUTH__USERS": users,
+        "SLIPWAY_STREAMS__HEARTBEAT": "1s",
+    }  # fmt: skip
     made = Service(tmp_path_factory.mktemp("accounts"), env={**SETTINGS, **env})
     made.user = ROOT
     yield made.start()
