@@ -28,8 +28,8 @@ from slipway.transport import segment
 if TYPE_CHECKING:
     from slipway.client import Client
 
-_PAGE: Final = 10_000
-"""Most entries of a page of a log."""
+_PAGE: Final = 5_000
+"""Most entries of a page of a log: more make it hardly faster, and take more memory."""
 _WAIT_SECONDS: Final = 20.0
 """Longest time for which one request waits: less than proxies wait for an answer."""
 _SHOWN_SECONDS: Final = 2.0
@@ -366,7 +366,7 @@ class Execution:
         tail: int | None = None,
         grep: str | None = None,
     ) -> Iterator[LogPage]:
-        """Return its log as it is now as pages of up to 10,000 entries; as :meth:`logs` does."""
+        """Return its log as it is now as pages of up to 5,000 entries; as :meth:`logs` does."""
         params = {**_filter(level, step, grep), "size": _PAGE, "timeout": "0"}
         start: dict[str, int] = {"after": after} if tail is None else {"tail": tail}
         while True:
