@@ -19,6 +19,7 @@ from collections.abc import Callable, Collection, Iterable, Iterator, Mapping, S
 from contextlib import suppress
 from dataclasses import dataclass
 from enum import StrEnum
+from importlib import import_module
 from itertools import pairwise
 from pathlib import Path
 from types import FunctionType
@@ -124,12 +125,16 @@ class Runner:
         self._items = {item.nodeid: item for item in session.items}
         _warm_up(session)
         gc.unfreeze()  # what is frozen is not found
-        for each in gc.get_objects():
-            if isinstance(each, FunctionType):
-                self._functions.setdefault(each.__code__.co_filename, []).append(each)
+        self._find_functions()
         gc.freeze()
         self._work(self._run)
         return True
+
+    def _find_functions(self) -> None:
+        self._functions.clear()
+        for each in gc.get_objects():
+            if isinstance(each, FunctionType):
+                self._functions.setdefault(each.__code__.co_filename, []).append(each)
 
     def _run(self, trials: Iterable[Trial]) -> Iterator[Outcome]:
         waiting, running = deque(trials), list[_Fork]()
@@ -159,6 +164,9 @@ class Runner:
 
     def _put_in_place(self, mutant: Mutant) -> None:
         path = str(ROOT / mutant.file)
+        if path not in self._functions:  # it is imported late
+            import_module(mutant.file.removesuffix(".py").replace("/", "."))
+            self._find_functions()
         before = compile(Path(path).read_text(encoding="utf-8"), path, "exec")
         for code, mutated in changed_functions(before, compile(mutant.code, path, "exec")):
             for function in self._functions[path]:

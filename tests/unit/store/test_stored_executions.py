@@ -319,6 +319,14 @@ class TestClaim:
         assert kit.claim(owner="other") == []
         assert kit.see(execution).status is ExecutionStatus.RUNNING
 
+    def test_a_look_that_came_to_its_end_clears_the_tries_of_its_execution_only(self, kit):
+        broken, well = kit.held(), kit.held()
+        tries = [kit.driving.count_try(broken, OWNER), kit.driving.count_try(well, OWNER)]
+        kit.driving.clear_tries(well, OWNER)
+        kit.driving.clear_tries(broken, "other")
+        tries += [kit.driving.count_try(broken, OWNER), kit.driving.count_try(well, OWNER)]
+        assert tries == [2, 2, 3, 1]  # to take it over counted, too
+
     def test_only_the_own_executions_are_renewed_and_released(self, kit):
         mine, other = kit.launched(), kit.launched()
         kit.claim(limit=1)
