@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import functools
+import gc
 from importlib.util import find_spec
 from typing import Any, Final
 
@@ -42,6 +43,7 @@ class Handover(click.Command):
 
     def invoke(self, ctx: click.Context) -> Any:
         require()
+        gc.enable()  # the start of this program went without, and what is started here lasts
         # It takes longer to import than all else that a command of people needs.
         from importlib.metadata import entry_points  # noqa: PLC0415
 
