@@ -50,6 +50,7 @@ def serving(answer):
 
     server = ThreadingHTTPServer(("127.0.0.1", 0), Handler)
     server.daemon_threads = True
+    server.handle_error = lambda *_: None  # who asked may be gone
     thread = threading.Thread(target=server.serve_forever, args=(0.01,))
     thread.start()
     try:
