@@ -51,7 +51,11 @@ class Password(Credential):
         if ":" in user or not user:
             raise Misused("A user name has at least one character, and no colon.")
         self.user = user
-        self._value = "Basic " + b64encode(f"{user}:{password}".encode()).decode("ascii")
+        try:
+            pair = f"{user}:{password}".encode()
+        except UnicodeEncodeError:
+            raise Misused("A user name and a password are texts in UTF-8.") from None
+        self._value = "Basic " + b64encode(pair).decode("ascii")
 
     def __call__(self, request: PreparedRequest) -> PreparedRequest:
         """Add it to a request."""

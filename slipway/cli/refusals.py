@@ -43,9 +43,14 @@ def _code(exc: errors.SlipwayError) -> ExitCode:
 
 
 def _fields(exc: errors.SlipwayError) -> list[str]:
-    """Return a line for each fault that the service names."""
+    """Return a line for each fault that the service names, but not what its sentence holds."""
     faults = exc.fields if isinstance(exc, errors.Refused) else ()
-    return [f"  {_line(fault.path)}: {_line(fault.message)}" for fault in faults]
+    told = str(exc)
+    return [
+        f"  {_line(fault.path)}: {_line(fault.message)}"
+        for fault in faults
+        if fault.message not in told
+    ]
 
 
 def _line(text: str) -> str:

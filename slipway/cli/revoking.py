@@ -6,6 +6,7 @@ from collections.abc import Callable, Sequence
 from typing import NamedTuple
 
 from slipway.cli.codes import ExitCode, Failure
+from slipway.cli.output import clean
 from slipway.cli.shell import Shell
 
 
@@ -53,7 +54,7 @@ def revoke_all(
     found = {word: word if is_whole(word) else _meant(word, known, what) for word in words}
     ids = [*dict.fromkeys(id_ for id_ in found.values() if id_ is not None)]
     for word in (word for word, id_ in found.items() if id_ is None):
-        shell.say(f"slipway: There is no {what} '{word[:_SHOWN]}'.")
+        shell.say(f"slipway: There is no {what} '{clean(word[:_SHOWN])}'.")
     missing = None in found.values()
     if ids and not shell.confirm(f"Revoke {_counted(ids, what)}", yes=yes):
         shell.say("Nothing was revoked.")
@@ -79,7 +80,7 @@ def _meant(word: str, known: Sequence[Revocable], what: str) -> str | None:
     ]
     if len(fitting) > 1:
         raise Failure(
-            f"'{word}' begins the ids of {len(fitting)} {what}s: {', '.join(fitting[:5])}.",
+            f"'{clean(word)}' begins the ids of {len(fitting)} {what}s: {', '.join(fitting[:5])}.",
             hint="Type more of the one that you mean; nothing was revoked.",
         )
     return fitting[0] if fitting else None

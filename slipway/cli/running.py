@@ -123,7 +123,7 @@ def _of_click(exc: click.ClickException) -> tuple[ExitCode, list[str]]:
         return ExitCode.USAGE, _lines(
             message, "A token stands before the command: slipway -t TOKEN"
         )
-    return ExitCode.USAGE, _lines(message, f"See: {exc.ctx.command_path} --help")
+    return ExitCode.USAGE, _lines(message, f"See: {' '.join(exc.ctx.command_path.split())} --help")
 
 
 _EXPLAINED: Final[Sequence[tuple[_Kinds, Callable[[Any], tuple[ExitCode, list[str]]]]]] = (

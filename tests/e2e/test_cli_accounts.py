@@ -357,3 +357,21 @@ def test_a_key_beyond_what_its_owner_may_is_refused(ada):
 def test_who_may_nothing_is_told(person, accounts):
     done = person.types("keys", "--url", accounts.url)
     assert (done.code, "slipway login" in done.err) == (4, True)
+
+
+def test_rubbish_is_refused_in_a_sentence_without_its_control_characters(ada, accounts):
+    for words, code in (
+        (["login", accounts.url, "-u", "ada:\udcff"], 2),
+        (["keys", "revoke", "\x1b[31m"], 4),
+        (["api-keys", "create", ""], 2),
+        (["api-keys", "create", "x", "--expires-in", "forever"], 2),
+        (["profiles", "use", ""], 2),
+        (["keys", "-o", "xml"], 2),
+    ):
+        done = ada.types(*words)
+        assert (done.code, done.out) == (code, ""), (words, done)
+        lines = done.err.removeprefix("Warning: others on this machine").splitlines()
+        assert 1 <= len(lines) <= 3, done.err
+        assert "\x1b" not in done.err
+        assert "fault of slipway" not in done.err
+    assert "See: slipway keys --help" in ada.types("keys", "-o", "xml").err
