@@ -70,7 +70,8 @@ class TestLists:
         assert wrong.code == 2
         assert "status" in wrong.err
         assert anybody.types("ps", "--name", "nobody calls one so") == (
-            0, "", "Nothing runs, and nothing ended within the last day. All: slipway ps -a\n",
+            0, "",
+            "There is none of those within the last day; slipway ps -a looks further back.\n",
         )  # fmt: skip
         assert anybody.types("ps", "-w", "-o", "json").code == 2
 

@@ -95,7 +95,7 @@ def command(shell: Shell, *, everything: bool, watch: bool, **given: Any) -> Non
     more = 0
     if shell.out.width is not None and not everything and not shell.out.for_programs:
         states, more = _shortened(states)
-    _write(shell, states, empty=_empty(lately=lately))
+    _write(shell, states, empty=_empty(filters, lately=lately))
     if more:
         shell.say(f"+{more} more that have ended: slipway ps -a")
 
@@ -122,7 +122,9 @@ def _write(shell: Shell, states: Sequence[ExecutionState], *, empty: str) -> Non
     )  # fmt: skip
 
 
-def _empty(*, lately: bool) -> str:
+def _empty(filters: Filters, *, lately: bool) -> str:
+    if lately and filters != Filters():
+        return "There is none of those within the last day; slipway ps -a looks further back."
     if lately:
         return "Nothing runs, and nothing ended within the last day. All: slipway ps -a"
     return "There is no such execution."
@@ -141,7 +143,7 @@ def _watch(shell: Shell, filters: Filters, *, lately: bool) -> None:
     def lines() -> list[str]:
         states = _states(shell, filters, lately=lately)
         if not states:
-            return [_empty(lately=lately)]
+            return [_empty(filters, lately=lately)]
         return shell.out.table_lines(states, columns(states, datetime.now(UTC)))
 
     with screen() as shown:
