@@ -8,7 +8,7 @@ import sys
 from collections.abc import Mapping, MutableMapping
 from contextvars import ContextVar
 from functools import lru_cache
-from typing import Any
+from typing import Any, Final
 
 import structlog
 
@@ -17,9 +17,9 @@ client_address: ContextVar[str | None] = ContextVar("client_address", default=No
 """Where the current request comes from, behind the proxies that the settings name."""
 
 
-_SECRET_NAMES = re.compile(
-    r"password|secret|token|private_?key|authorization|api_?key|cookie", re.IGNORECASE
-)
+CONFIDENTIAL_NAMES: Final = r"password|secret|token|private_?key|authorization|api_?key|cookie"
+"""Regular expression for what names of secrets have in them, in lower case."""
+_SECRET_NAMES = re.compile(CONFIDENTIAL_NAMES, re.IGNORECASE)
 _SECRET_TEXTS = (
     # How each begins, as literally as can be, and what it is.
     (

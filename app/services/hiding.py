@@ -8,7 +8,7 @@ from dataclasses import replace
 from typing import Final
 
 from app.domain import JSON, LogEntry
-from app.observability import is_secret_name, redact
+from app.observability import CONFIDENTIAL_NAMES, is_secret_name, redact
 
 HIDDEN: Final = "***"
 _SHORTEST: Final = 4
@@ -31,7 +31,7 @@ _END_OF_KEY: Final = re.compile(
 # through from any place. A brace or a bracket begins what says something of the name.
 _GIVEN: Final = re.compile(
     r"(?<![\w.-])([\"']?[\w.-]{0,40}"
-    r"(?:password|secret|token|private_?key|authorization|api_?key|cookie)"
+    rf"(?:{CONFIDENTIAL_NAMES})"
     r"[\w.-]{0,40}[\"']?[ \t]{0,8}[:=][ \t]{0,8})"
     r"(?![ \t{\[|>&$]|\"\$\{|'\$\{|\"?[\r\n])"
     r"(?:\"[^\"\n]*\"|'[^'\n]*'|[^\s,}\]\"']+)",

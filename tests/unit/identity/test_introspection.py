@@ -8,6 +8,7 @@ from types import SimpleNamespace
 
 import pytest
 from kit.clock import Clock
+from kit.patience import await_that
 from kit.tokens import SECRET, claims, sign
 from service_kit import open_service, settings_in
 
@@ -248,8 +249,10 @@ class TestIssuerInTrouble:
                    for _ in range(20)]  # fmt: skip
         for thread in threads:
             thread.start()
-        while not issuer.asked:
-            pass
+        questions = way._questions._under_way
+        await_that(lambda: questions, "it is asked")
+        [question] = questions.values()
+        await_that(lambda: len(question.done._cond._waiters) == 20, "all wait for the answer")
         issuer.hold.set()
         for thread in threads:
             thread.join()

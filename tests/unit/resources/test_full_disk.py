@@ -193,6 +193,7 @@ WRITES: dict[tuple[str, str], Callable[[Things], tuple[str, dict[str, Any]]]] = 
 """Requests that write, by method and rule: what makes each, as its path and the rest of it."""
 
 ELSEWHERE = {
+    ("POST", "/definitions/check"),
     ("POST", "/auth/token"), ("DELETE", "/auth/session"), ("PUT", "/users/me/password"),
     ("POST", "/executions/<string:execution_id>/abandon"),
     *(("POST", f"/executions/<string:execution_id>/tasks/<string:name>/{verb}")

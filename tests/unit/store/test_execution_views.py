@@ -34,8 +34,8 @@ TASKS = {
     "tasks": lambda e, held: e.tasks(held),
     "tasks_of": lambda e, held: e.tasks_of(held.number),
 }
-NAMES = {"id_named", "purged", "purged_as"}
-"""What gives no execution."""
+NAMES = {"id_named", "purged", "purged_as", "last_success"}
+"""What gives no execution, or all of one beside another thing (``test_last_success``)."""
 
 
 @pytest.fixture
