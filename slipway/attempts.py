@@ -57,7 +57,6 @@ class Repeat(Enum):
     """Twice is the same as once: it reads, says what is wanted, or has an idempotency key."""
     UNSENT = "unsent"
     """Only if the service surely did nothing of it."""
-    NEVER = "never"
 
 
 class Backoff:

@@ -35,7 +35,6 @@ from slipway.transport import JSON, Answer, Request, Transport, segment
 from slipway.version import __version__
 from slipway.workflow import Workflow, write_json
 
-_SAFE = frozenset({"GET", "HEAD", "OPTIONS"})
 _YAML = "application/yaml"
 
 

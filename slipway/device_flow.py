@@ -37,6 +37,8 @@ _PROTECTED: Final = "/workflows"
 _REQUEST_SECONDS: Final = 10.0
 """Longest wait for one answer."""
 _MOST_BYTES: Final = 256 * 1024
+_ANSWER_SECONDS: Final = 30.0
+"""Longest time for which one answer may come, however little by little."""
 _INTERVAL_SECONDS: Final = 5.0
 """Time between two questions where the issuer says none, and what is added at slow_down."""
 _LONGEST_INTERVAL_SECONDS: Final = 60.0
@@ -242,16 +244,26 @@ class _Http:
                 method, url, timeout=_REQUEST_SECONDS, allow_redirects=False, stream=True,
                 headers={"Accept": "application/json"}, auth=Nobody(), **more,
             ) as response:  # fmt: skip
-                body = response.raw.read(_MOST_BYTES + 1, decode_content=True)
+                body = _body(response)
         except (HTTPError, OSError) as exc:  # a RequestException is an OSError
             raise IssuerUnreachable(f"{_host(url)} cannot be reached.") from exc
-        if len(body) > _MOST_BYTES:
-            raise IssuerFault(f"The answer of {_host(url)} is too large.")
+        if body is None:
+            raise IssuerFault(f"The answer of {_host(url)} is too large, or does not end.")
         response._content = body  # noqa: SLF001  (as it does itself when the body is read)
         try:
             return response, response.json()
         except requests.JSONDecodeError:
             return response, None
+
+
+def _body(response: requests.Response) -> bytes | None:
+    """Return what an answer holds; None if that is too much, or takes too long."""
+    body, ends_at = bytearray(), time.monotonic() + _ANSWER_SECONDS
+    while block := response.raw.read1(_MOST_BYTES + 1, decode_content=True):
+        body += block
+        if len(body) > _MOST_BYTES or time.monotonic() > ends_at:
+            return None
+    return bytes(body)
 
 
 def _find(http: _Http, service: str) -> Issuer:
@@ -408,4 +420,5 @@ def _is_safe(url: str) -> bool:
 
 
 def _host(url: str) -> str:
-    return urlsplit(url).netloc[:100]
+    """Return the host of an address, which a server may have made up."""
+    return "".join(c if c.isprintable() else " " for c in urlsplit(url).netloc[:100])

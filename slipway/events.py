@@ -10,8 +10,8 @@ import requests
 
 from slipway import faults
 from slipway.attempts import Attempts, Repeat
-from slipway.errors import NotAllowed, NotFound
-from slipway.following import Lines, read_event
+from slipway.errors import NotFound
+from slipway.following import Lines, expired, read_event
 from slipway.models import ExecutionState, StatusChange
 from slipway.transport import NDJSON, Request, Transport, segment
 
@@ -101,8 +101,7 @@ class Events:
     def _take(self, event: Mapping[str, Any]) -> None:
         kind = event.get("type")
         if kind == "expired":
-            why = str(event.get("reason") or "You may not read that any more.")
-            raise NotAllowed(403, {"title": "Expired", "status": 403, "detail": why})
+            raise expired(event)
         if kind == "moved":
             self.close()
         if kind != "status":

@@ -8,19 +8,22 @@ import time
 from collections.abc import Iterator, Mapping
 from email.utils import parsedate_to_datetime
 from enum import Enum
-from http.client import BadStatusLine
+from http.client import BadStatusLine, HTTPException
 from typing import Final
 from urllib.parse import urlsplit
 
 import requests
 from urllib3.exceptions import (
     ConnectTimeoutError,
+    HTTPError,
     NameResolutionError,
     ReadTimeoutError,
 )
 
 from slipway.errors import NotOurs, Refused, SlipwayError, TimedOut, Unreachable
 
+OF_CONNECTIONS: Final = (requests.RequestException, HTTPError, HTTPException, OSError)
+"""All that ``requests``, its ``raw`` and what is below them raise for a connection."""
 _UNROUTABLE: Final = frozenset({errno.ENETUNREACH, errno.EHOSTUNREACH})
 
 
@@ -117,7 +120,7 @@ def retry_after(headers: Mapping[str, str]) -> float | None:
         return float(said)
     try:
         return max(0.0, parsedate_to_datetime(said).timestamp() - time.time())
-    except (TypeError, ValueError):
+    except (TypeError, ValueError, OverflowError):
         return None
 
 

@@ -13,17 +13,15 @@ from collections import deque
 from collections.abc import Callable, Iterator, Mapping
 from dataclasses import replace
 from enum import Enum
-from http.client import HTTPException
 from types import TracebackType
 from typing import Any, Final, Self
 
 import requests
-from urllib3.exceptions import HTTPError
 
 from slipway import faults
 from slipway.attempts import Attempts, Repeat
 from slipway.errors import NotAllowed, NotOurs, SlipwayError
-from slipway.models import LogEntry, LogPage, Status, StatusChange, read_entry
+from slipway.models import LogEntry, LogPage, StatusChange, read_entry
 from slipway.transport import NDJSON, Request, Transport
 
 _BLOCK_BYTES: Final = 65536
@@ -49,7 +47,8 @@ class Lines:
 
     def __init__(self, response: requests.Response, url: str) -> None:
         self._response, self._url = response, url
-        self._rest = b""
+        self._rest: list[bytes] = []
+        self._size = 0
 
     def read(self, seconds: float) -> list[bytes] | None:
         """Return the lines that have come, without those that are empty; None at the end.
@@ -63,13 +62,18 @@ class Lines:
         _wait_at_most(self._response, seconds)
         try:
             block = self._response.raw.read1(_BLOCK_BYTES, decode_content=True)
-        except (requests.RequestException, HTTPError, HTTPException, OSError, ValueError) as exc:
+        except (*faults.OF_CONNECTIONS, ValueError) as exc:
             raise faults.of(exc, self._url, seconds, None, begun=True) from None
         if not block:
             return None
-        *lines, self._rest = (self._rest + block).split(b"\n")
-        if len(self._rest) > _MOST_BYTES:
-            raise faults.cut(self._url, "a line has no end")
+        self._rest.append(block)
+        self._size += len(block)
+        if b"\n" not in block:
+            if self._size > _MOST_BYTES:
+                raise faults.cut(self._url, "a line has no end")
+            return []
+        *lines, rest = b"".join(self._rest).split(b"\n")
+        self._rest, self._size = [rest], len(rest)
         return [line for line in lines if line.strip()]
 
 
@@ -101,6 +105,12 @@ def read_event(line: bytes) -> Mapping[str, Any]:
     if not isinstance(event, Mapping):
         raise NotOurs("The service says a line that is no JSON object; is it Slipway?")
     return event
+
+
+def expired(event: Mapping[str, Any]) -> NotAllowed:
+    """Return what the end of a stream means that the credential does not open any more."""
+    why = str(event.get("reason") or "You may not read that any more.")
+    return NotAllowed(403, {"title": "Expired", "status": 403, "detail": why})
 
 
 class _Mode(Enum):
@@ -286,8 +296,7 @@ class Follow:
     def _let_in_again(self, event: Mapping[str, Any]) -> None:
         """Come back once with a credential that may be another one by now."""
         if self._expired:
-            why = str(event.get("reason") or "You may not read that any more.")
-            raise NotAllowed(403, {"title": "Expired", "status": 403, "detail": why})
+            raise expired(event)
         self._expired = True
 
     def _come_back(self) -> None:
@@ -334,7 +343,7 @@ class Follow:
         self.ended = page.complete
         told = self.status.state if self.status else None
         if page.state != told:
-            self._tell({"status": _five(page.state), "state": str(page.state),
+            self._tell({"status": str(page.state.told), "state": str(page.state),
                         "type": "end" if page.complete else "status"})  # fmt: skip
         if entries:
             self._came_on()
@@ -347,9 +356,3 @@ class Follow:
         self._attempts.reached()
         self._attempts.succeeded()
         return page
-
-
-def _five(state: Status) -> str:
-    """Return which of the five words an exact one counts as."""
-    counts_as_running = {Status.PENDING, Status.PAUSED, Status.UNKNOWN}
-    return str(Status.RUNNING if state in counts_as_running else state)

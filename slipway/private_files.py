@@ -32,13 +32,13 @@ def private_folder(folder: Path) -> None:
 def write_private(path: Path, text: str) -> None:
     """Write a file (0600), which is there as a whole or as it was before.
 
-    A symbolic link stays one: what it leads to is written.
+    A symbolic link stays one: what it leads to is written, and the folder there stays as it is.
 
     Raises:
         OSError: It cannot be written.
     """
-    path = path.resolve()
     private_folder(path.parent)
+    path = path.resolve()
     made = path.with_name(f"{path.name}.{os.getpid()}-{threading.get_ident()}.new")
     descriptor = os.open(made, os.O_WRONLY | os.O_CREAT | os.O_EXCL, _FILE_MODE)
     try:

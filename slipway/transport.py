@@ -14,7 +14,6 @@ import threading
 import time
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
-from http.client import HTTPException
 from ipaddress import ip_address
 from typing import Any, Final, NamedTuple
 from urllib.parse import quote, urlsplit
@@ -22,7 +21,6 @@ from weakref import WeakSet
 
 import requests
 from requests.auth import AuthBase
-from urllib3.exceptions import HTTPError
 
 from slipway import faults
 from slipway.attempts import Attempts, Patience, Repeat
@@ -33,12 +31,10 @@ JSON: Final = "application/json"
 NDJSON: Final = "application/x-ndjson"
 PROBLEM: Final = "application/problem+json"
 
-_FAULTS: Final = (requests.RequestException, HTTPError, HTTPException, OSError)
-"""All that ``requests``, its ``raw`` and what is below them raise for a connection."""
-_MOST_BYTES_OF_JSON: Final = 64 * 1024 * 1024
-"""An answer that is longer is none: a page of a log has some 4 MiB."""
-_MOST_BYTES: Final = 1024 * 1024 * 1024
-"""The same for what is no JSON, such as a bundle."""
+_MOST_BYTES: Final = 64 * 1024 * 1024
+"""An answer that is longer is none: a page of a log has some 4 MiB, a bundle less than 40."""
+_SLOWEST_BYTES_PER_SECOND: Final = 10_000
+"""An answer that comes for longer than its size is worth, and the silence before it, is none."""
 _BLOCK_BYTES: Final = 65536
 _GATEWAY: Final = frozenset({429, 502, 503, 504})
 """What something before the service answers when that does not."""
@@ -252,7 +248,7 @@ class Transport:
             if response.status_code == 401 and self._renewed():
                 response.close()
                 response = self._once(request, (connect, read_seconds))
-        except _FAULTS as exc:
+        except faults.OF_CONNECTIONS as exc:
             fault = faults.of(exc, self.url, read_seconds, self._ca())
             self.trace(f"{_shown(request)}: {fault.error}")
             raise fault from None
@@ -287,7 +283,7 @@ class Transport:
         """Read the rest of an answer, and return it if it is one of the service."""
         try:
             body = self._body(response, request)
-        except _FAULTS as exc:
+        except faults.OF_CONNECTIONS as exc:
             raise faults.of(exc, self.url, request.wait, self._ca(), begun=True) from None
         answer = Answer(response.status_code, response.headers, body)
         if not _is_whole(answer):
@@ -295,16 +291,15 @@ class Transport:
         return self._judge(request, answer)
 
     def _body(self, response: requests.Response, request: Request) -> bytes:
-        """Read a body that ends, in bounded time."""
+        """Read a body that ends, in bounded time and memory."""
         patience = request.patience or self.patience
-        most = _MOST_BYTES_OF_JSON if request.accept == JSON else _MOST_BYTES
         ends_at = self.clock() + patience.silence
         body = bytearray()
         while block := response.raw.read1(_BLOCK_BYTES, decode_content=True):
             body += block
-            if len(body) > most:
+            if len(body) > _MOST_BYTES:
                 raise NotOurs(f"{self.url} answers without an end; that is not Slipway.")
-            if self.clock() > ends_at and request.accept == JSON:
+            if self.clock() > ends_at + len(body) / _SLOWEST_BYTES_PER_SECOND:
                 raise faults.silent(self.url, patience.silence)
         return bytes(body)
 

@@ -15,7 +15,7 @@ class Word(StrEnum):
 
     @classmethod
     def _missing_(cls, value: object) -> Self | None:
-        if not isinstance(value, str):
+        if not (isinstance(value, str) and value.isprintable()):  # no word of a service steers
             return None
         text = value.upper()
         known: Any = cls._value2member_map_.get(text)
@@ -53,6 +53,11 @@ class Status(Word):
     def is_final(self) -> bool:
         """Whether it never changes again; a word that is not known is not final."""
         return self in _FINAL
+
+    @property
+    def told(self) -> Status:
+        """Which of the five words of ``Execution.status`` it counts as."""
+        return Status.RUNNING if self in _COUNT_AS_RUNNING else self
 
 
 class TaskStatus(Word):
@@ -110,6 +115,7 @@ class Level(Word):
 
 
 _FINAL: Final = frozenset({Status.SUCCESS, Status.FAILED, Status.CANCELLED})
+_COUNT_AS_RUNNING: Final = frozenset({Status.PENDING, Status.PAUSED, Status.UNKNOWN})
 _FINAL_OF_TASKS: Final = frozenset(
     {TaskStatus.SUCCESS, TaskStatus.FAILED, TaskStatus.SKIPPED, TaskStatus.CANCELLED}
 )

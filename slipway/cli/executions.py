@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Final
 from slipway.cli.codes import ExitCode
 from slipway.cli.output import STATUS_STYLES, Column, Output, clean
 from slipway.cli.times import ago, clock, span
-from slipway.cli.views import SHORT_ID, percent, seconds_of, short
+from slipway.cli.views import length_of_ids, percent, seconds_of, short
 
 if TYPE_CHECKING:
     from slipway.models import ExecutionState, StatusChange, Task
@@ -27,7 +27,7 @@ def columns(states: Sequence[ExecutionState], now: datetime) -> list[Column[Exec
         states: All that are in it: ids are as long as it takes to tell these apart.
         now: What ages count to.
     """
-    length = _length_of_ids([state.id for state in states])
+    length = length_of_ids([state.id for state in states])
     return [
         Column("ID", lambda state: state.id[:length]),
         Column("WORKFLOW", workflow_of, shrinks=True),
@@ -140,14 +140,6 @@ def workflow_of(state: ExecutionState | StatusChange) -> str:
 def labels_of(labels: Mapping[str, str], separator: str = ",") -> str:
     """Return labels as they are typed."""
     return separator.join(f"{key}={value}" for key, value in labels.items())
-
-
-def _length_of_ids(ids: Sequence[str]) -> int:
-    length = SHORT_ID
-    longest = max(map(len, ids), default=length)
-    while length < longest and len({each[:length] for each in ids}) < len(set(ids)):
-        length += 1
-    return length
 
 
 def _step(task: Task, now: datetime) -> str:

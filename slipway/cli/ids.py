@@ -15,6 +15,7 @@ from typing import TYPE_CHECKING, Final
 from slipway.cli.codes import ExitCode, Failure
 from slipway.cli.output import clean
 from slipway.cli.times import ago
+from slipway.cli.views import length_of_ids
 
 if TYPE_CHECKING:
     from slipway.cli.shell import Shell
@@ -139,7 +140,7 @@ def _none(message: str) -> Failure:
 
 def _ambiguous(reference: str, found: Sequence[Execution]) -> Failure:
     now = datetime.now(UTC)
-    length = _telling([execution.id for execution in found])
+    length = length_of_ids([execution.id for execution in found])
     told = []
     for execution in found[:_MOST_CANDIDATES]:
         seen = execution.seen
@@ -151,11 +152,3 @@ def _ambiguous(reference: str, found: Sequence[Execution]) -> Failure:
         f"'{clean(reference)}' can mean {len(told)}{'+' if more else ''} executions.",
         hint=f"Type more of it: {', '.join(told)}{more}",
     )
-
-
-def _telling(ids: Sequence[str]) -> int:
-    """Return how many characters tell some ids apart, and 8 at least."""
-    length = 8
-    while len({each[:length] for each in ids}) < len(ids) and length < max(map(len, ids)):
-        length += 1
-    return length

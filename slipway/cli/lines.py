@@ -13,6 +13,7 @@ from enum import Enum
 from typing import TYPE_CHECKING, Final
 
 from slipway.cli.output import cell_width, clean, styled
+from slipway.cli.times import stamp
 
 if TYPE_CHECKING:
     from slipway.models import LogEntry
@@ -124,10 +125,6 @@ def _clock(moment: datetime) -> str:
     return f"{moment.astimezone():%H:%M:%S}  "
 
 
-def _full(moment: datetime) -> str:
-    return moment.astimezone().isoformat(" ", "milliseconds")[:23]
-
-
 _TIMES: Final[dict[Times, Callable[[datetime], str] | None]] = {
-    Times.NONE: None, Times.CLOCK: _clock, Times.FULL: _full,
+    Times.NONE: None, Times.CLOCK: _clock, Times.FULL: stamp,
 }  # fmt: skip

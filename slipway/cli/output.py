@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import json
 import os
+import re
 import sys
 import unicodedata
 from collections.abc import Callable, Mapping, Sequence
@@ -29,6 +30,10 @@ STATUS_STYLES: Final = {
     "SUCCESS": "green", "FAILED": "red", "RUNNING": "cyan", "CANCELLED": "yellow",
     "CANCELLING": "yellow", "PAUSED": "yellow", "PENDING": "grey", "UNKNOWN": "magenta",
 }  # fmt: skip
+_KEPT: Final = re.compile(r"(\x1b\[[0-9;]*m|[\n\t])")
+"""What stays of a text for people beside what can be printed: styles, lines and tabs."""
+_RAW_IN_JSON: Final = re.compile("[\x7f-\x9f]")
+"""Control characters that JSON may have as they are (RFC 8259, 7)."""
 _line: Final = json.JSONEncoder(ensure_ascii=False, default=str).encode
 _JOINERS: Final = "\u200c\u200d"
 _FORMAT_KINDS: Final = ("Cc", "Cf", "Co", "Cn", "Cs", "Zl", "Zp")
@@ -98,8 +103,18 @@ class Output:
         return (sys.stdout.encoding or "").lower().replace("-", "").startswith("utf")
 
     def write(self, text: str) -> None:
-        """Write a text as it is, with a newline behind it."""
-        sys.stdout.write(f"{text}\n")
+        """Write a text for people, with a newline behind it; it steers no terminal."""
+        sys.stdout.write(f"{harmless(text)}\n")
+
+    def write_exactly(self, text: str) -> None:
+        """Write a text for programs as it is, with a newline behind it.
+
+        On a terminal it is for people, after all.
+        """
+        if self.width is None:
+            sys.stdout.write(f"{text}\n")
+        else:
+            self.write(text)
 
     def styled(self, text: str, *styles: str) -> str:
         """Return a text with colours, where there are any."""
@@ -158,18 +173,20 @@ class Output:
         if self._query is not None:
             document = _searched(self._query, json.loads(text))
             if isinstance(document, str):
-                self.write(document)
+                self.write_exactly(document)
                 return
             text = json.dumps(document, ensure_ascii=False, indent=2)
         if self.format == "yaml":
             import yaml  # noqa: PLC0415  (few ask for it)
 
             text = yaml.safe_dump(json.loads(text), sort_keys=False, allow_unicode=True).rstrip()
-        self.write(text)
+            self.write_exactly(text)
+        else:
+            self.write_exactly(_escaped(text))
 
     def json_line(self, document: Any) -> None:
         """Write one line of JSON Lines, or the part of it that the query asks for."""
-        self.write(self.json_text(document))
+        self.write_exactly(self.json_text(document))
 
     def json_text(self, document: Any) -> str:
         """Return what :meth:`json_line` writes, without its end."""
@@ -177,7 +194,7 @@ class Output:
             document = _searched(self._query, document)
             if isinstance(document, str):
                 return document
-        return _line(document)
+        return _escaped(_line(document))
 
     def table_lines(self, items: Sequence[T], columns: Sequence[Column[T]]) -> list[str]:
         """Return a table as lines, the head first."""
@@ -301,6 +318,22 @@ def clean(text: str) -> str:
     if text.isprintable():
         return text
     return "".join(map(_harmless, text))
+
+
+def harmless(text: str) -> str:
+    """Return a text of some lines, of whose control characters only styles and tabs are left."""
+    if text.isprintable():
+        return text
+    return "".join(
+        part if number % 2 else clean(part) for number, part in enumerate(_KEPT.split(text))
+    )
+
+
+def _escaped(text: str) -> str:
+    """Return JSON as it is, with each character escaped that could steer a terminal."""
+    if text.isascii() and "\x7f" not in text:
+        return text
+    return _RAW_IN_JSON.sub(lambda found: f"\\u{ord(found[0]):04x}", text)
 
 
 def _harmless(character: str) -> str:

@@ -22,6 +22,8 @@ if TYPE_CHECKING:
 
 DEFAULT_URL: Final = "http://127.0.0.1:8080"
 """Where ``slipway serve`` listens unless told otherwise."""
+URL_VARIABLES: Final = ("SLIPWAY_URL", "HW_API_URL")
+"""Which say the address of the service, the first that is set."""
 NOTHING: Final = "the default"
 """Where an address is from that nobody chose."""
 FIRST_PROFILE: Final = "default"
@@ -234,10 +236,17 @@ def _address(asked: Connection, variables: Mapping[str, str]) -> tuple[str, str]
     """Return the address that options or variables say, and which of them."""
     if asked.url is not None:
         return checked_url(asked.url, "--url"), "--url"
-    for name in ("SLIPWAY_URL", "HW_API_URL"):
-        if variables.get(name):
-            return checked_url(variables[name], name), name
-    return None
+    return address_of_variables(variables)
+
+
+def address_of_variables(variables: Mapping[str, str]) -> tuple[str, str] | None:
+    """Return the address that variables say, and which of them; None where none does.
+
+    Raises:
+        Failure: It is no address.
+    """
+    name = next((name for name in URL_VARIABLES if variables.get(name)), None)
+    return None if name is None else (checked_url(variables[name], name), name)
 
 
 def _login_of_options(asked: Connection, variables: Mapping[str, str]) -> Login | None:
@@ -321,8 +330,9 @@ def checked_url(text: str, source: str) -> str:
     except ValueError:
         good = False
     if not good:
+        shown = f"'{text}'" if "@" not in text else "that"  # a password may stand before it
         raise Failure(
-            f"{source}: '{text}' is no address of a service.",
+            f"{source}: {shown} is no address of a service.",
             hint="It looks like https://slipway.example.org",
         )
     if parts.username is not None or parts.query or parts.fragment:

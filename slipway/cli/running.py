@@ -77,13 +77,14 @@ def _code_of(exc: SystemExit) -> int:
 
 def _told(exc: BaseException, *, debug: bool) -> int:
     """Return what the process ends with, once people were told what went wrong."""
-    if debug and not isinstance(exc, KeyboardInterrupt):
-        with suppress(OSError):
-            traceback.print_exception(exc)
+    from slipway.cli.output import harmless  # noqa: PLC0415  (most commands end well)
+
     code, lines = explained(exc)
     with suppress(OSError):
+        if debug and not isinstance(exc, KeyboardInterrupt):
+            sys.stderr.write(harmless("".join(traceback.format_exception(exc))))
         for line in lines:
-            sys.stderr.write(f"{line}\n")
+            sys.stderr.write(f"{harmless(line)}\n")
     return code
 
 

@@ -15,7 +15,7 @@ from typing import TYPE_CHECKING, Self
 from slipway.cli import profiles
 from slipway.cli.codes import Failure
 from slipway.cli.options import Connection
-from slipway.cli.output import Output, is_coloured, styled
+from slipway.cli.output import Output, harmless, is_coloured, styled
 from slipway.version import __version__
 
 if TYPE_CHECKING:
@@ -123,8 +123,8 @@ class Shell:
         )
 
     def say(self, text: str) -> None:
-        """Write to standard error, where people read and pipes do not."""
-        self._tell(text)
+        """Write to standard error, where people read and pipes do not; it steers no terminal."""
+        self._tell(harmless(text))
 
     @contextmanager
     def told_by(self, tell: Callable[[str], object]) -> Iterator[None]:

@@ -157,6 +157,14 @@ def short(execution_id: str) -> str:
     return clean(execution_id[:SHORT_ID])
 
 
+def length_of_ids(ids: Sequence[str]) -> int:
+    """Return how many characters tell some ids apart, and those that people see at least."""
+    length, longest = SHORT_ID, max(map(len, ids), default=0)
+    while length < longest and len({each[:length] for each in ids}) < len(set(ids)):
+        length += 1
+    return length
+
+
 def percent(share: float) -> str:
     """Return a share as people read it; it is 100 % only when nothing is left."""
     return f"{int(min(1.0, max(0.0, share)) * 100)} %"

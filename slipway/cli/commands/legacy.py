@@ -130,7 +130,7 @@ def _write(shell: Shell, document: Any) -> None:
     if shell.out.format == "yaml" or shell.asked.query is not None:
         shell.out.value(document)
     else:
-        shell.out.write(json.dumps(document, ensure_ascii=False, separators=(",", ":")))
+        shell.out.write_exactly(json.dumps(document, ensure_ascii=False, separators=(",", ":")))
 
 
 def _say_status(shell: Shell, execution: Execution) -> None:

@@ -21,6 +21,7 @@ from slipway.cli.profiles import (
     Login,
     Profile,
     Target,
+    address_of_variables,
     checked_url,
     login_of_variables,
     read_profiles,
@@ -125,9 +126,8 @@ def _address(shell: Shell, given: str | None, before: Profile | None) -> str:
         return checked_url(_with_scheme(given), "URL")
     if shell.asked.url is not None:
         return checked_url(shell.asked.url, "--url")
-    for variable in ("SLIPWAY_URL", "HW_API_URL"):
-        if os.environ.get(variable):
-            return checked_url(os.environ[variable], variable)
+    if found := address_of_variables(os.environ):
+        return found[0]
     if before is not None and not shell.interactive:
         return before.url
     usual = f" [{before.url}]" if before else ""

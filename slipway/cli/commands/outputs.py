@@ -68,4 +68,4 @@ def _print_one(shell: Shell, outputs: Mapping[str, Any], key: str) -> None:
     if shell.out.for_programs:
         shell.out.value(outputs[key])
     else:
-        shell.out.write(bare(outputs[key]))
+        shell.out.write_exactly(bare(outputs[key]))

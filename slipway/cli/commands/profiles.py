@@ -10,7 +10,7 @@ import click
 from slipway.cli import keeping
 from slipway.cli.options import command as of_table
 from slipway.cli.output import Column
-from slipway.cli.profiles import Login, Profile, read_profiles
+from slipway.cli.profiles import URL_VARIABLES, Login, Profile, read_profiles
 from slipway.cli.shell import Shell
 
 _BY = {"password": "password", "token": "token", "api_key": "API key", "oidc": "browser"}
@@ -55,7 +55,7 @@ def use(shell: Shell, name: str) -> None:
     shell.out.record(
         {"profile": name, "url": url}, name=name, text=lambda: f"Profile {name} counts now: {url}"
     )
-    for variable in ("SLIPWAY_PROFILE", "SLIPWAY_URL", "HW_API_URL"):
+    for variable in ("SLIPWAY_PROFILE", *URL_VARIABLES):
         if os.environ.get(variable):
             shell.say(f"{variable} is set, and counts before it.")
 

@@ -35,6 +35,7 @@ from slipway import (
     TimedOut,
     Token,
     Unreachable,
+    transport,
 )
 from slipway.attempts import Patience
 
@@ -550,3 +551,26 @@ def test_one_tree_holds_all_exceptions():
             assert issubclass(thing, SlipwayError)
     assert issubclass(TimedOut, Unreachable)
     assert issubclass(RateLimited, Refused)
+
+
+@pytest.mark.parametrize("kind", ["application/json", "application/zip"])
+def test_an_answer_without_an_end_does_not_fill_the_memory(kind, monkeypatch):
+    monkeypatch.setattr(transport, "_MOST_BYTES", 100_000)
+    with (
+        RawServer(lambda *_: answer(200, b"0" * 300_000, kind)) as server,
+        pytest.raises(NotOurs, match="without an end"),
+    ):
+        client_of(server.url).request("GET", "/x", accept=kind)
+
+
+def test_a_bundle_that_comes_little_by_little_for_ever_is_given_up():
+    waits = Waits()
+
+    def drip(*_):
+        yield answer(200, b"P" * 9999, "application/zip")[:-9000]
+        while True:
+            yield b"P"
+            yield lambda: waits.sleep(10)
+
+    with RawServer(drip) as server, pytest.raises(TimedOut, match="is silent"):
+        client_of(server.url, waits).request("GET", "/x", accept="application/zip")

@@ -22,6 +22,7 @@ from client_kit import (
 )
 from kit.raw_server import HOLD, RawServer, answer, problem
 
+import slipway.following
 from slipway import (
     Client,
     Execution,
@@ -33,8 +34,10 @@ from slipway import (
     ServerFault,
     TimedOut,
     Unreachable,
+    faults,
 )
 from slipway.attempts import Patience
+from slipway.transport import Request
 
 HEAD = answer(200, b"", STREAM, "")
 
@@ -420,3 +423,20 @@ def test_events_go_on_after_a_cut_and_tell_what_ended_meanwhile():
         assert [(each.id, each.state) for _, each in zip(range(4), events, strict=False)] == [
             ("a", "RUNNING"), ("b", "RUNNING"), ("a", "SUCCESS"), ("c", "FAILED"),
         ]  # fmt: skip
+
+
+def test_a_line_without_an_end_is_given_up_before_it_fills_the_memory(monkeypatch):
+    monkeypatch.setattr(slipway.following, "_MOST_BYTES", 100_000)
+    endless = HEAD + b"x" * 300_000
+    with RawServer(lambda *_: endless) as server:
+        client = client_of(server.url)
+        response = client.transport.open(Request("GET", "/x", accept=STREAM), 5.0)
+        lines_ = slipway.following.Lines(response, server.url)
+        with pytest.raises(faults.Fault, match="a line has no end"), response:
+            list(iter(lambda: lines_.read(5.0), None))
+
+
+def test_lines_are_whole_however_the_blocks_are_cut(monkeypatch):
+    monkeypatch.setattr(slipway.following, "_BLOCK_BYTES", 7)
+    with streams(stream(STATUS, log(0, "a" * 50), log(1), END)) as server:
+        assert [each.content for each in following(server)] == ["a" * 50, "line 1"]

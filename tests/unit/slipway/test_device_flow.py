@@ -3,18 +3,22 @@
 from __future__ import annotations
 
 import json
+import threading
 from urllib.parse import parse_qs
 
 import pytest
 import requests
 import responses
 from kit.clock import Clock
+from kit.raw_server import RawServer
 
+from slipway import device_flow
 from slipway.device_flow import (
     GRANT,
     AccessDenied,
     CodeExpired,
     IssuerFault,
+    IssuerUnreachable,
     NoIssuer,
     find_issuer,
     sign_in,
@@ -204,3 +208,25 @@ def test_a_service_that_is_not_there_is_no_fault_of_ours():
         server.get(f"{SERVICE}/workflows", body=requests.ConnectionError("gone"))
         with pytest.raises(IssuerFault, match="cannot be reached"):
             find_issuer(SERVICE)
+
+
+def test_an_answer_that_comes_little_by_little_for_ever_is_given_up(monkeypatch):
+    monkeypatch.setattr(device_flow, "_ANSWER_SECONDS", 0.0)
+    over = threading.Event()
+
+    def drip(*_):
+        yield b"HTTP/1.1 401 No\r\nContent-Length: 100000\r\n\r\n"
+        while not over.wait(0.001):
+            yield b" "
+
+    with RawServer(drip) as server:
+        with pytest.raises(IssuerFault, match="does not end"):
+            find_issuer(server.url)
+        over.set()
+
+
+def test_what_a_server_calls_its_issuer_moves_no_cursor(place):
+    place.service["authorization_servers"] = ["https://id.test\x9b2J/realm"]
+    with pytest.raises(IssuerUnreachable) as caught:
+        place.sign_in()
+    assert "\x9b" not in str(caught.value)

@@ -73,3 +73,14 @@ def test_a_lock_that_is_not_given_back_is_said(tmp_path, monkeypatch):
     file = tmp_path / "file"
     with locked(file), pytest.raises(TimeoutError, match="Another program holds"), locked(file):
         pytest.fail("it must not come to it")
+
+
+def test_a_folder_that_a_link_leads_to_stays_open_to_others(tmp_path):
+    real = tmp_path / "shared" / "profiles.json"
+    real.parent.mkdir()
+    real.parent.chmod(0o755)
+    link = tmp_path / "config" / "profiles.json"
+    link.parent.mkdir()
+    link.symlink_to(real)
+    write_private(link, "text")
+    assert (mode(real.parent), mode(link.parent), mode(real)) == (0o755, 0o700, 0o600)

@@ -134,6 +134,19 @@ def test_words_are_found_in_either_case_and_new_ones_are_taken():
         Status(7)
 
 
+@pytest.mark.parametrize("kind", [Status, TaskStatus, Level])
+def test_a_word_that_would_steer_a_terminal_is_none(kind):
+    with pytest.raises(ValueError, match="is not a valid"):
+        kind("\x1b[2Jgone")
+
+
+def test_each_exact_word_counts_as_one_of_five():
+    told = {str(word): str(word.told) for word in (*Status, Status("new"))}
+    running = {"PENDING", "RUNNING", "PAUSED", "UNKNOWN"}
+    assert {word for word in told if told[word] == "RUNNING"} == running
+    assert all(told[word] == word for word in told.keys() - running)
+
+
 def test_levels_are_in_order_and_take_their_words():
     assert sorted([Level.ERROR, Level.DEBUG, Level.WARN, Level.INFO]) == [*Level]
     assert Level("warning") is Level.WARN

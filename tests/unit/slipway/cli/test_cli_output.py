@@ -195,3 +195,26 @@ def test_times_are_local_and_beyond_a_day_with_their_date(monkeypatch):
     finally:
         monkeypatch.undo()
         time.tzset()
+
+
+def test_json_says_all_and_steers_no_terminal(capsys):
+    document = {"name": "\x1b[2J \x7f \x9b2J \u00fc"}
+    Output("json").value(document)
+    Output("json").json_line(document)
+    whole = capsys.readouterr().out
+    assert not {"\x1b", "\x7f", "\x9b"} & set(whole)
+    pretty, line = whole.split("}\n")[:2]
+    assert json.loads(pretty + "}") == document == json.loads(line + "}")
+
+
+def test_what_people_read_has_styles_and_lines_only(capsys):
+    Output().record(None, name="", text=lambda: "\x1b[1mUser\x1b[0m ana\x1b]52;c;eA==\x07\n\tx")
+    assert capsys.readouterr().out == "\x1b[1mUser\x1b[0m ana\ufffd]52;c;eA==\ufffd\n\tx\n"
+
+
+def test_a_text_that_was_asked_for_is_exact_but_on_a_terminal(capsys):
+    out = Output(query="a")
+    out.value({"a": "x\x1b[2Jy"})
+    out.width = 80
+    out.value({"a": "x\x1b[2Jy"})
+    assert capsys.readouterr().out == "x\x1b[2Jy\nx\ufffd[2Jy\n"

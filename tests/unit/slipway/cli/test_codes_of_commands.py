@@ -84,6 +84,17 @@ def test_what_a_server_says_moves_no_cursor():
     assert "\x1b" not in explained(refused(404, detail="\x1b[2Jgone"))[1][0]
 
 
+def test_nothing_that_is_told_steers_the_terminal(person, instead):
+    def fail(shell):
+        shell.say("one\x1b]0;title\x07\n\ttwo")
+        raise Failure("No\x1b[2J.", hint="a\x9b2J\n  b")
+
+    instead("ps", fail)
+    told = person.types("ps").err
+    assert told == "one\ufffd]0;title\ufffd\n\ttwo\nslipway: No\ufffd[2J.\n  a\ufffd2J\n  b\n"
+    assert "\x1b" not in person.types("--debug", "ps").err
+
+
 @pytest.fixture
 def instead(monkeypatch):
     """Let a command of the table do something else."""

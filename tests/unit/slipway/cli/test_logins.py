@@ -146,6 +146,12 @@ def test_what_is_no_address_is_refused(person, url):
         found(url=url)
 
 
+def test_a_password_in_an_address_that_is_none_is_not_shown(person):
+    with pytest.raises(Failure, match="--url: that is no address") as caught:
+        found(url="https://ana:s3cret@home.example:port")
+    assert "s3cret" not in str(caught.value) + caught.value.hint
+
+
 def test_either_a_user_or_a_token(person):
     with pytest.raises(Failure, match="not both"):
         found(user="ana", token="t")
