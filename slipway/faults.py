@@ -15,6 +15,7 @@ from urllib.parse import urlsplit
 import requests
 from urllib3.exceptions import (
     ConnectTimeoutError,
+    DecodeError,
     HTTPError,
     NameResolutionError,
     ReadTimeoutError,
@@ -140,6 +141,9 @@ def of(
     host = _host(url)
     if _has(causes, *_SILENCE) and not _has(causes, *_NO_CONNECTION):
         return silent(url, read_seconds)
+    if _has(causes, DecodeError):
+        why = f"{host} packs its answer in a way of its own; that is not Slipway."
+        return Fault(Kind.FINAL, NotOurs(why))
     if begun:
         return cut(url, "its answer is not whole")
     if _has(causes, requests.exceptions.SSLError):

@@ -26,6 +26,7 @@ from slipway import faults
 from slipway.attempts import Attempts, Patience, Repeat
 from slipway.auth import Credential, Nobody
 from slipway.errors import Misused, NotOurs, refusal
+from slipway.half_json import begins_json
 
 JSON: Final = "application/json"
 NDJSON: Final = "application/x-ndjson"
@@ -351,7 +352,7 @@ class Transport:
         try:
             return json.loads(answer.body)
         except (ValueError, RecursionError):
-            if not _is_framed(answer.headers):
+            if not _is_framed(answer.headers) and begins_json(answer.body):
                 raise faults.cut(self.url, f"{answer.status} with half a body") from None
             raise NotOurs(
                 f"{self.url} answers with what is no {answer.media_type}; that is not Slipway."

@@ -95,7 +95,6 @@ def test_the_faults_of_inputs_are_named():
         answer(302, b"", "", Location="https://login.example.org/?next=secret"),
         answer(301, b"", "", Location="/login"),
         answer(307, b"", ""),
-        answer(200, b"what", Content_Encoding="gzip"),
     ],
 )  # fmt: skip
 def test_what_is_no_answer_of_the_service_is_not_ours(said):
@@ -123,6 +122,22 @@ def test_a_redirect_is_not_followed_and_no_credential_goes_there():
 def test_a_server_that_does_not_speak_http_is_asked_once(said):
     with RawServer(lambda *_: said) as server:
         with pytest.raises(NotOurs, match="does not speak HTTP"):
+            asking(server.url)
+        assert len(server.asked) == 1
+
+
+@pytest.mark.parametrize(
+    "said",
+    [
+        answer(200, b"<html>Log in</html>", framing="close"),
+        answer(200, b'{"id": nope}', framing="close"),
+        answer(404, b"<html>nginx</html>", "application/problem+json", "close"),
+        answer(200, b"what", Content_Encoding="gzip"),
+    ],
+)  # fmt: skip
+def test_what_can_be_no_half_of_an_answer_is_asked_for_once(said):
+    with RawServer(lambda *_: said) as server:
+        with pytest.raises(NotOurs):
             asking(server.url)
         assert len(server.asked) == 1
 
