@@ -32,7 +32,7 @@ def columns(states: Sequence[ExecutionState], now: datetime) -> list[Column[Exec
         Column("ID", lambda state: state.id[:length]),
         Column("WORKFLOW", workflow_of, shrinks=True),
         Column("STATUS", lambda state: str(state.state), style=_style_of),
-        Column("DONE", lambda state: percent(state.progress), leaves=2, right=True),
+        Column("DONE", done, leaves=2, right=True),
         Column("AGE", lambda state: _age(state, now), leaves=1, right=True),
         Column("TOOK", lambda state: took(state, now), leaves=3, right=True),
         Column("OWNER", lambda state: state.owner, leaves=4, shrinks=True),
@@ -113,6 +113,15 @@ def result_code(states: Iterable[ExecutionState]) -> ExitCode:
     if "FAILED" in found:
         return ExitCode.FAILED
     return ExitCode.CANCELLED if "CANCELLED" in found else ExitCode.SUCCESS
+
+
+def done(state: ExecutionState) -> str:
+    """Return how far an execution is; empty for one that ended before it was through.
+
+    The service counts what was given up as over, so that its figure tells nothing of these.
+    """
+    unfinished = state.state.is_final and str(state.state) != "SUCCESS"
+    return "" if unfinished else percent(state.progress)
 
 
 def took(state: ExecutionState, now: datetime) -> str:

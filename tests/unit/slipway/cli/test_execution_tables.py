@@ -5,7 +5,7 @@ from datetime import UTC, datetime
 
 import pytest
 
-from slipway.cli.executions import columns, lines_of, result_code, running_first, task_columns
+from slipway.cli.executions import columns, done, lines_of, result_code, running_first, task_columns
 from slipway.cli.output import Output
 from slipway.models import ExecutionState
 
@@ -50,17 +50,23 @@ def table(width=None, items=STATES, made=columns):
 
 def test_what_runs_comes_first_and_nothing_is_cut_in_a_pipe():
     assert table() == [
-        "ID        WORKFLOW      STATUS    DONE  AGE  TOOK  OWNER  NAME     LABELS",
-        "e5b2077c  Diamond       RUNNING   62 %   3m    2m  ana    night 4  grid=fine,team=ice",
-        "c01d77aa  数える🙂\ufffd[2J  FAILED   100 %   2h   41s  bob",
+        "ID        WORKFLOW      STATUS   DONE  AGE  TOOK  OWNER  NAME     LABELS",
+        "e5b2077c  Diamond       RUNNING  62 %   3m    2m  ana    night 4  grid=fine,team=ice",
+        "c01d77aa  数える🙂\ufffd[2J  FAILED          2h   41s  bob",
     ]
+
+
+def test_only_what_was_done_is_said_to_be():
+    states = [ExecutionState.read({**FAILED, "status": status, "state": status})
+              for status in ("SUCCESS", "FAILED", "CANCELLED")]  # fmt: skip
+    assert [done(state) for state in states] == ["100 %", "", ""]
 
 
 def test_columns_leave_by_their_worth():
     assert table(40) == [
-        "ID        WORKFLOW   STATUS    DONE  AGE",
-        "e5b2077c  Diamond    RUNNING   62 %   3m",
-        "c01d77aa  数える🙂…  FAILED   100 %   2h",
+        "ID        WORKFLOW    STATUS   DONE  AGE",
+        "e5b2077c  Diamond     RUNNING  62 %   3m",
+        "c01d77aa  数える🙂\ufffd…  FAILED          2h",
     ]
     assert [line.split()[0] for line in table(12)] == ["ID", "e5b2077c", "c01d77aa"]
 
