@@ -89,7 +89,12 @@ def _labels(texts: Iterable[str]) -> dict[str, str] | None:
 
 
 def launch(
-    shell: Shell, workflow: Workflow, wanted: Asked, base: Mapping[str, Any] | None = None
+    shell: Shell,
+    workflow: Workflow,
+    wanted: Asked,
+    base: Mapping[str, Any] | None = None,
+    *,
+    described_in: str | None = None,
 ) -> Execution:
     """Launch a workflow once, however often the service has to be asked.
 
@@ -98,15 +103,17 @@ def launch(
         workflow: What is launched.
         wanted: What was given for it.
         base: Inputs of an earlier launch, where no others are given.
+        described_in: Where its inputs are to be read; at the service unless given.
 
     Raises:
         Failure: The inputs are not what it takes; nothing was launched.
         SlipwayError: The service refuses otherwise, or cannot be reached.
     """
     checked = check(workflow.inputs, wanted.given, base)
+    where = described_in or f"slipway show {workflow.id}"
     missing = [Fault(each.name, f"is missing: {explained(each)}") for each in checked.missing]
     if checked.faults or (missing and not shell.interactive):
-        raise _not_started(workflow, [*checked.faults, *missing])
+        raise _not_started(workflow, [*checked.faults, *missing], where)
     values = {**checked.values, **_answers(shell, workflow, checked.missing)}
     try:
         return workflow.run(values, name=wanted.name, labels=wanted.labels)
@@ -114,16 +121,16 @@ def launch(
         if not exc.fields:
             raise
         faults = [Fault(each.path.removeprefix("inputs."), each.message) for each in exc.fields]
-        raise _not_started(workflow, faults) from None
+        raise _not_started(workflow, faults, where) from None
     except KeyboardInterrupt:
         shell.say(f"{clean(workflow.name)} may have been started. See: slipway ps")
         raise
 
 
-def _not_started(workflow: Workflow, faults: Sequence[Fault]) -> Failure:
+def _not_started(workflow: Workflow, faults: Sequence[Fault], where: str) -> Failure:
     lines = [f"{clean(fault.name)}: {clean(fault.message)}" for fault in faults]
     return Failure(
-        f"{clean(workflow.name)} was not started (its inputs: slipway show {clean(workflow.id)}).",
+        f"{clean(workflow.name)} was not started (its inputs: {clean(where)}).",
         hint="\n  ".join(lines),
     )
 

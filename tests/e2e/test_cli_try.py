@@ -91,6 +91,7 @@ def test_what_fails_is_told_with_its_place_in_the_file(person, flow, tmp):
 def test_what_is_wrong_before_anything_runs_is_said_as_elsewhere(person, flow, tmp):
     code, out, err = person.types("try", str(flow), "-i", "n=x", "-i", "m=1")
     assert (code, out) == (2, "")
+    assert f"was not started (its inputs: {flow})." in err
     assert 'n: a whole number is needed, not "x"' in err
     assert "m: there is no such input" in err
     flow.write_text(FLOW.replace("[add]", "[ad]"))

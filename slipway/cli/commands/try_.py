@@ -61,7 +61,8 @@ def _tried(shell: Shell, client: Client, definition: Definition, wanted: Asked) 
         if not exc.fields:
             shell.say(f"{clean(definition.file)}: {exc}")
         return ExitCode.FAILED
-    execution = launch(shell, client.workflow(info.id), wanted)
+    workflow = client.workflow(info.id)
+    execution = launch(shell, workflow, wanted, described_in=definition.file)
     try:
         state = follow(shell, execution, write=json_lines(shell))
     except KeyboardInterrupt:
