@@ -82,6 +82,7 @@ def test_what_has_ended_is_purged_by_who_has_it_and_from_a_shell(
     assert client.send("GET", f"/executions/{mine}").status_code == 410
     [known] = re.findall(r"slipway purge ([0-9a-f-]{36})", block("slipway purge"))
     lines = block("slipway purge").replace(known, by_id)
-    run_block(lines, tmp_path, SLIPWAY_DATA_DIR=str(service.data_dir))
+    data = str(service.data_dir)
+    run_block(lines, tmp_path, SLIPWAY_DATA_DIR=data, DATA=data)
     assert client.send("GET", f"/executions/{by_id}").status_code == 410
     assert client.get(f"/executions/{young}")["state"] == "SUCCESS"
