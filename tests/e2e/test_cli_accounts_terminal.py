@@ -168,3 +168,12 @@ def test_colours_are_for_terminals_and_can_be_turned_off(ada):
     assert "\x1b" not in ended(ada.sits_at("doctor", NO_COLOR="1"))[1]
     assert "\x1b" not in ended(ada.sits_at("doctor", TERM="dumb"))[1]
     assert "\x1b" not in ada.types("doctor").out
+
+
+def test_what_one_may_do_fits_a_narrow_terminal(ada, accounts):
+    terminal = ada.sits_at("whoami", columns=40)
+    terminal.expect("May do")
+    terminal.expect(pexpect.EOF)
+    said = terminal.before.splitlines()
+    assert "password:write" in terminal.before
+    assert [line for line in said if len(line) > 40] == []

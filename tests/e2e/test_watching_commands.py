@@ -230,6 +230,15 @@ class TestLogs:
         assert anybody.types("logs", execution, "--tail", "-1").code == 2
         assert anybody.types("logs", execution, "-o", "yaml").code == 2
 
+    def test_a_step_that_there_is_not_is_said_to_be_none(self, anybody, client):
+        execution = ended(client, 0, "true")
+        said = f"{execution[:8]} has no step 'onyl'; it has: only."
+        done = anybody.types("logs", execution, "--step", "onyl")
+        assert (done.code, done.out, done.err) == (4, "", f"slipway: {said}\n")
+        done = anybody.types("logs", "-f", execution, "--step", "onyl")
+        assert (done.code, done.out) == (0, "")
+        assert said in done.err.splitlines()
+
     def test_programs_get_a_line_of_json_for_each_entry(self, anybody, client):
         execution = ended(client)
         for follow in ([], ["-f"]):

@@ -9,19 +9,23 @@ from typing import TYPE_CHECKING, Any, Final
 
 import click
 
-from slipway.cli.codes import Failure
+from slipway.cli.codes import ExitCode, Failure
 from slipway.cli.executions import result_code
 from slipway.cli.follow import Wanted, follow, goes_on, line_of, say_end
 from slipway.cli.ids import find
 from slipway.cli.lines import Times
 from slipway.cli.moments import Since
 from slipway.cli.options import command as command_of
+from slipway.cli.output import clean
+from slipway.cli.views import short
 
 if TYPE_CHECKING:
     from slipway.cli.shell import Shell
     from slipway.execution import Execution
     from slipway.models import LogEntry
 
+_MOST_STEPS: Final = 12
+"""Steps that are named where one is asked for that there is not."""
 _LEVELS: Final = ("debug", "info", "warn", "warning", "error")
 
 
@@ -57,19 +61,43 @@ def command(
     shown = Times.FULL if times or shell.out.format == "wide" else Times.NONE
     line = json_line_of(shell) if shell.out.for_programs else line_of(shell, found, wanted, shown)
     if not follows:
-        _print(found, wanted, line)
+        if not _print(found, wanted, line) and (fault := _no_such_step(found, wanted)):
+            raise fault
         return None
+    if fault := _no_such_step(found, wanted):  # it may be one that is not there yet
+        shell.say(fault.message)
     with goes_on(shell, [found.id]):
         ended = follow(shell, found, wanted, steps=False, write=line)
     say_end(shell, found)
     return result_code([ended])
 
 
-def _print(execution: Execution, wanted: Wanted, line: Callable[[LogEntry], str]) -> None:
-    """Print a log as it is now; page by page, so that a long one takes no memory."""
+def _print(execution: Execution, wanted: Wanted, line: Callable[[LogEntry], str]) -> bool:
+    """Print a log as it is now; page by page, so that a long one takes no memory.
+
+    Returns:
+        Whether there was anything to print.
+    """
+    printed = False
     pages = execution.log_pages(wanted.level, wanted.step, tail=wanted.tail, grep=wanted.grep)
     for page in pages:
-        sys.stdout.write("".join(map(line, filter(wanted.takes, page.entries))))
+        text = "".join(map(line, filter(wanted.takes, page.entries)))
+        printed = printed or bool(text)
+        sys.stdout.write(text)
+    return printed
+
+
+def _no_such_step(execution: Execution, wanted: Wanted) -> Failure | None:
+    """Return what to say where a step is asked for that the execution does not have."""
+    names = [task.name for task in execution.tasks] if wanted.step else []
+    if not names or wanted.step in names:
+        return None
+    named = ", ".join(map(clean, names[:_MOST_STEPS]))
+    more = f" and {len(names) - _MOST_STEPS} more" if len(names) > _MOST_STEPS else ""
+    return Failure(
+        f"{short(execution.id)} has no step '{clean(wanted.step or '')}'; it has: {named}{more}.",
+        code=ExitCode.REFUSED,
+    )
 
 
 def json_line_of(shell: Shell) -> Callable[[LogEntry], str]:

@@ -21,7 +21,7 @@ def command(shell: Shell) -> None:
     ]
     if who.expires_at is not None:
         lines.append(f"Until        {clock(who.expires_at)}")
-    lines.append(f"May do       {_wrapped(who.permissions)}")
+    lines.append(f"May do       {_wrapped(who.permissions, shell.out.width)}")
     if who.restricted:
         lines.append("             The login is restricted: your roles allow more.")
     shell.out.record(document, name=who.username, text=lambda: "\n".join(lines))
@@ -33,16 +33,21 @@ def _how(signed_in_with: str, source: str) -> str:
     return f"by {signed_in_with or 'something'}, from {source}"
 
 
-def _wrapped(words: tuple[str, ...]) -> str:
+def _wrapped(words: tuple[str, ...], width: int | None) -> str:
     """Return words in lines of bearable length, below the first of them."""
+    most = _LINE if width is None else max(_SHORTEST_LINE, min(_LINE, width - _INDENT))
     lines, line = [], ""
     for word in words:
-        if line and len(line) + len(word) > _LINE:
+        if line and len(line) + len(word) >= most:
             lines.append(line)
             line = ""
         line += f"{' ' if line else ''}{word}"
-    return f"\n{' ' * 13}".join([*lines, line])
+    return f"\n{' ' * _INDENT}".join([*lines, line])
 
 
+_INDENT = 13
+"""Characters before each of them."""
+_SHORTEST_LINE = 20
+"""Characters that a line of words may have on the narrowest terminal."""
 _LINE = 60
 """Characters of a line of words."""
