@@ -51,12 +51,12 @@ def throwaway() -> Iterator[Embedded]:
 
 
 def _told(line: bytes) -> Embedded:
+    """Return what the first line of :mod:`app.cli.throwaway` tells."""
     try:
         told = json.loads(line)
+    except ValueError:  # it has ended before it could say a whole one
+        told = {}
+    if "url" in told:
         return Embedded(told["url"], told["key"])
-    except (ValueError, KeyError):
-        pass
-    with suppress(ValueError, KeyError):
-        why = str(json.loads(line)["fault"]).strip()
-        raise Failure("The service did not start.", hint=why, code=ExitCode.UNREACHABLE)
-    raise Failure("The service did not start.", code=ExitCode.UNREACHABLE)
+    why = told.get("fault", "").strip()
+    raise Failure("The service did not start.", hint=why, code=ExitCode.UNREACHABLE)

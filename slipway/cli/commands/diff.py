@@ -31,6 +31,22 @@ class _Difference(NamedTuple):
     after: str
 
 
+class _Told(NamedTuple):
+    """What the service tells.
+
+    Attributes:
+        rows: What differs, the most telling first.
+        took: How long each of the two took.
+        definition: How the definitions differ, as ``diff -u`` writes it.
+        compared: How far logs were compared; empty if to their ends.
+    """
+
+    rows: list[_Difference]
+    took: _Difference
+    definition: list[str]
+    compared: str
+
+
 @command_of("diff")
 @click.argument("one", metavar="A")
 @click.argument("other", metavar="B")
@@ -46,19 +62,35 @@ def command(shell: Shell, *, one: str, other: str) -> int:
     if shell.out.for_programs:
         shell.out.value(found)
     elif shell.out.format == "name":
-        for each in _differences(found):
+        for each in _read(found).rows:
             shell.out.write(each.what)
     else:
-        _write(shell, found, (short(before.id), short(after.id)), differs=differs)
+        _write(shell, _read(found), (short(before.id), short(after.id)), differs=differs)
     return ExitCode.FAILED if differs else ExitCode.SUCCESS
 
 
-def _write(shell: Shell, found: Mapping[str, Any], ids: tuple[str, str], *, differs: bool) -> None:
-    rows = list(_differences(found))
+def _read(found: Mapping[str, Any]) -> _Told:
+    """Read what the service tells.
+
+    Raises:
+        NotOurs: Something of it is missing, or is of another kind.
+    """
+    from slipway.errors import NotOurs  # noqa: PLC0415  (it is loaded with the client)
+
+    try:
+        return _Told(
+            [*_differences(found)], _Difference("took", *_durations(found)),
+            _lines(found, "definition", "diff"), _compared(found),
+        )  # fmt: skip
+    except (KeyError, TypeError, ValueError, AttributeError):
+        raise NotOurs("The service does not say in what the two differ; is it Slipway?") from None
+
+
+def _write(shell: Shell, told: _Told, ids: tuple[str, str], *, differs: bool) -> None:
     if not differs:
-        shell.say(f"{ids[0]} and {ids[1]} do not differ{_compared(found)}.")
+        shell.say(f"{ids[0]} and {ids[1]} do not differ{told.compared}.")
         return
-    rows.append(_Difference("took", *_durations(found)))
+    rows = [*told.rows, told.took]
     width = shell.out.width
     if width is not None and width < _NARROW:
         for row in rows:
@@ -66,10 +98,10 @@ def _write(shell: Shell, found: Mapping[str, Any], ids: tuple[str, str], *, diff
     else:
         for line in shell.out.table_lines(rows, _columns(ids)):
             shell.out.write(line)
-    for line in _lines(found, "definition", "diff"):
+    for line in told.definition:
         shell.out.write(_coloured(shell, clean(line)))
-    if note := _compared(found):
-        shell.say(f"The logs were compared{note}.")
+    if told.compared:
+        shell.say(f"The logs were compared{told.compared}.")
 
 
 def _columns(ids: tuple[str, str]) -> list[Column[_Difference]]:
