@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import os
 import pathlib
+import signal
 from collections.abc import Generator, Iterator
 
 import pytest
@@ -19,6 +20,10 @@ from kit.thrift import (
     compiled_once,
     described_when_asked,
 )
+
+# A shell has what it runs in the background ignore Ctrl-C, and so do all programs of the tests then.
+if signal.getsignal(signal.SIGINT) is signal.SIG_IGN:
+    signal.signal(signal.SIGINT, signal.default_int_handler)
 
 pytest_plugins = ["kit.fixtures", "kit.people", "kit.accounts"]
 
