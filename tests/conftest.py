@@ -21,7 +21,7 @@ from kit.thrift import (
     described_when_asked,
 )
 
-# A shell has what it runs in the background ignore Ctrl-C, and so do all programs of the tests then.
+# What a shell runs in the background ignores Ctrl-C, and so would all programs of the tests.
 if signal.getsignal(signal.SIGINT) is signal.SIG_IGN:
     signal.signal(signal.SIGINT, signal.default_int_handler)
 
