@@ -44,13 +44,14 @@ def find(shell: Shell, reference: str | None = None) -> Execution:
 
     Args:
         shell: Asks the service.
-        reference: What was typed; None for one's own latest.
+        reference: What was typed; None for one's own latest. An empty text, as of a
+            variable that is not set, means none.
 
     Raises:
         Failure: There is none (code 4), or what was typed can mean several (code 2).
         SlipwayError: The service refuses otherwise, or cannot be reached.
     """
-    if not reference:
+    if reference is None:
         return _latest(shell, None)
     word, colon, workflow = reference.partition(":")
     if word == LATEST and (workflow or not colon):

@@ -73,6 +73,14 @@ class TestIds:
             assert "slipway ps -a" in done.err
             assert len(done.err.splitlines()) <= 3
 
+    @pytest.mark.parametrize("word", ["cancel", "purge", "pause", "status"])
+    def test_a_variable_that_is_not_set_is_not_the_latest(self, anybody, client, word):
+        execution = ended(client)
+        done = anybody.types(word, "")
+        assert (done.code, done.out) == (2, "")
+        assert "'' is no id of an execution." in done.err
+        assert client.execution(execution)["state"] == "SUCCESS"
+
     @pytest.mark.parametrize(
         "reference", ["a b", "../x", "@later", "x" * 200, "\x1b[2J", "@latest:"]
     )
