@@ -21,9 +21,12 @@ from kit.thrift import (
     described_when_asked,
 )
 
-# What a shell runs in the background ignores Ctrl-C, and so would all programs of the tests.
+# What a shell runs in the background ignores Ctrl-C, and what nohup runs that its terminal goes
+# away: so would all programs of the tests.
 if signal.getsignal(signal.SIGINT) is signal.SIG_IGN:
     signal.signal(signal.SIGINT, signal.default_int_handler)
+if signal.getsignal(signal.SIGHUP) is signal.SIG_IGN:
+    signal.signal(signal.SIGHUP, lambda *_: None)
 
 pytest_plugins = ["kit.fixtures", "kit.people", "kit.accounts"]
 

@@ -134,15 +134,20 @@ def test_what_a_disabled_user_follows_ends(service: Service, eve: tuple[str, str
     flow = workflow("long", script("a", "sleep 1000"))
     assert call(service, eve, "PUT", "/workflows/long", json=flow).ok
     path = call(service, eve, "POST", "/workflows/long").headers["Location"]
+    begun: list[str] = []
     said: list[str] = []
 
     def follow() -> None:
         headers = {"Accept": "text/event-stream"}
-        said.append(call(service, eve, "GET", f"{path}/logs", headers=headers).text)
+        with call(service, eve, "GET", f"{path}/logs", headers=headers, stream=True) as response:
+            lines = response.iter_lines(decode_unicode=True)
+            begun.append(next(lines))
+            said.append("\n".join(lines))
 
     followers = [threading.Thread(target=follow) for _ in range(8)]
     for follower in followers:
         follower.start()
+    await_that(lambda: len(begun) == len(followers), "all follow it")
     await_that(lambda: _state(service, path) == "RUNNING", "it runs")
     assert call(service, ROOT, "PATCH", f"/users/{eve[0]}", json={"disabled": True}).ok
     for follower in followers:

@@ -19,7 +19,6 @@ inputs:
 steps:
   - {id: only, type: script, config: {script: "true"}}
 """
-NOW = datetime.now(UTC)
 
 
 @pytest.fixture(autouse=True)
@@ -170,12 +169,13 @@ class TestList:
         assert listed(client, "id=zzz") == []
 
     def test_by_when(self, service, client):
+        now = datetime.now(UTC)
         for hours in (1, 30, 100):
-            moment = NOW - timedelta(hours=hours)
+            moment = now - timedelta(hours=hours)
             at(service, service.add_execution(name=f"{hours}"), created_at=moment)
         assert listed(client, "since=2h") == listed(client, "since=1h5m") == ["1"]
         assert listed(client, "since=3d") == listed(client, "since=31h") == ["30", "1"]
-        moment = (NOW - timedelta(hours=30)).strftime("%Y-%m-%dT%H:%M:%S")
+        moment = (now - timedelta(hours=30)).strftime("%Y-%m-%dT%H:%M:%S")
         for offset in ("Z", "z", "%2B00:00", "+00:00", "-00:00"):
             assert listed(client, f"since={moment}{offset}") == ["30", "1"]
         assert listed(client, f"since={moment}.000-12:00") == ["1"]
@@ -184,23 +184,25 @@ class TestList:
         assert listed(client, "since=9999-12-31T23:59:59-23:59") == []
 
     def test_those_that_have_not_ended_and_those_of_the_last_day(self, service, client):
+        now = datetime.now(UTC)
         for name, status, ended in (
             ("runs", ExecutionStatus.RUNNING, None),
-            ("over", ExecutionStatus.FAILED, NOW - timedelta(hours=30)),
-            ("lately", ExecutionStatus.SUCCESS, NOW - timedelta(hours=3)),
+            ("over", ExecutionStatus.FAILED, now - timedelta(hours=30)),
+            ("lately", ExecutionStatus.SUCCESS, now - timedelta(hours=3)),
         ):
             execution = service.add_execution(name=name)
             service.record(execution, Observation(status, None))
-            at(service, execution, created_at=NOW - timedelta(days=9), finished_at=ended)
+            at(service, execution, created_at=now - timedelta(days=9), finished_at=ended)
         assert listed(client, "active_since=1d") == ["lately", "runs"]
         assert listed(client, "active_since=1h") == ["runs"]
         assert listed(client, "active_since=40h") == ["lately", "over", "runs"]
         assert listed(client, "active_since=1d&status=SUCCESS") == ["lately"]
 
     def test_pages_keep_to_the_filter_and_to_its_moment(self, service, client):
+        now = datetime.now(UTC)
         for number in range(5):
             execution = service.add_execution(name=str(number), labels={"a": "b"})
-            at(service, execution, created_at=NOW - timedelta(minutes=10 - number))
+            at(service, execution, created_at=now - timedelta(minutes=10 - number))
         service.add_execution(name="other")
         query = "label=a&since=1h&page_size=2&active_since=2d&owner=@me"
         answer, names = client.get(f"/executions?{query}").json, []
