@@ -75,10 +75,7 @@ class Root(_Words):
         entry = find(word)
         if entry is not None and (entry.service or _is_local(entry, rest)):
             return service.Handover(word)
-        followers = members(word)
-        if followers and not _is_one(entry, word, followers, rest):
-            return _Pair(word, followers, entry)
-        return None if entry is None else load(entry)
+        return _group_of(word, entry, rest) or (None if entry is None else load(entry))
 
 
 class _Pair(_Words):
@@ -90,13 +87,11 @@ class _Pair(_Words):
             context_settings=HELP_NAMES,
         )  # fmt: skip
         self._followers = followers
-        is_group = any(_belongs(each, f"{word} {name}") for name, each in followers.items())
-        self._alone = followers.get("list") or (None if is_group else alone)
+        self._of_today = _of_today(word, followers)
+        self._alone = followers.get("list") or (None if self._of_today else alone)
 
     def list_commands(self, ctx: click.Context) -> list[str]:
-        own = f"{self.name} "
-        of_today = [word for word, entry in self._followers.items() if _belongs(entry, own + word)]
-        return of_today or self._once_each()
+        return self._of_today or self._once_each()
 
     def _once_each(self) -> list[str]:
         """Return a word for each command that follows, the longest of its own where it has one."""
@@ -137,16 +132,26 @@ class _Pair(_Words):
         return None if entry is None else load(entry)
 
 
-def _belongs(entry: Entry, name: str) -> bool:
-    """Whether a command is a member of a group of today, and no word of before."""
-    return entry.shown and entry.name == name
+def _of_today(word: str, followers: dict[str, Entry]) -> list[str]:
+    """Return which of the words that may follow one make it a group of today, not of before."""
+    return [
+        name for name, entry in followers.items() if entry.shown and entry.name == f"{word} {name}"
+    ]
+
+
+def _group_of(word: str, entry: Entry | None, rest: list[str]) -> _Pair | None:
+    """Return the group that a first word means; None where it means a command, or nothing."""
+    followers = members(word)
+    if not followers or _is_one(entry, word, followers, rest):
+        return None
+    return _Pair(word, followers, entry)
 
 
 def _is_one(entry: Entry | None, word: str, followers: dict[str, Entry], rest: list[str]) -> bool:
     """Whether a word means a command of its own although words of before may follow it."""
     if entry is None or entry.name != word or (rest and rest[0] in followers):
         return False
-    return not any(_belongs(each, f"{word} {name}") for name, each in followers.items())
+    return not _of_today(word, followers)
 
 
 def root() -> Root:
@@ -165,9 +170,8 @@ def load(entry: Entry) -> click.Command:
 
 
 def command_of(entry: Entry) -> click.Command:
-    """Return the command of an entry, a group where other words follow its first one."""
-    followers = members(entry.name) if " " not in entry.name else {}
-    return _Pair(entry.name, followers, entry) if followers else load(entry)
+    """Return the command of an entry, a group where that is what its name means."""
+    return _group_of(entry.name, entry, []) or load(entry)
 
 
 def _take_options(**given: Any) -> None:

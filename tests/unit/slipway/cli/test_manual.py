@@ -32,6 +32,13 @@ def test_the_page_of_a_command_has_its_examples_and_options(person):
     assert person.types("man", "e", "list").out == page
 
 
+def test_the_page_of_a_command_that_words_of_before_may_follow_is_that_of_the_command(person):
+    page = person.types("man", "workflows").out
+    assert "\\fBslipway workflows\\fR [OPTIONS] [TEXT]\n" in page
+    assert "those that have it in name or text" in page
+    assert "[OPTIONS] COMMAND" in person.types("man", "keys").out
+
+
 def test_the_main_page_names_everything():
     page = manual.main_page()
     assert all(f"\\fB{entry.name}\\fR".replace("-", "\\-") in page
