@@ -19,8 +19,9 @@ from rich.segment import Segment
 from rich.table import Table
 from rich.text import Text
 
-from slipway.cli.output import cell_width, clean, cut, is_coloured
+from slipway.cli.output import cell_width, clean, cut
 from slipway.cli.screen import uninterrupted
+from slipway.cli.terminal import is_coloured
 from slipway.cli.times import span
 from slipway.cli.views import View, percent, short
 

@@ -10,11 +10,12 @@ import os
 import re
 import sys
 import unicodedata
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Sequence
 from functools import cached_property
-from typing import IO, Any, Final, Generic, NamedTuple, TypeVar
+from typing import Any, Final, Generic, NamedTuple, TypeVar
 
 from slipway.cli.codes import Failure
+from slipway.cli.terminal import is_coloured, terminal_width
 
 T = TypeVar("T")
 
@@ -347,28 +348,6 @@ def _harmless(character: str) -> str:
 def styled(text: str, *styles: str) -> str:
     """Return a text in some styles."""
     return f"\x1b[{';'.join(_SGR[style] for style in styles)}m{text}\x1b[0m"
-
-
-def is_coloured(stream: IO[str], environ: Mapping[str, str]) -> bool:
-    """Whether a stream gets colours (no-color.org, bixense.com/clicolors)."""
-    if environ.get("NO_COLOR"):
-        return False
-    if any(environ.get(name, "") not in ("", "0") for name in ("FORCE_COLOR", "CLICOLOR_FORCE")):
-        return True
-    return environ.get("TERM") != "dumb" and stream.isatty()
-
-
-def terminal_width(stream: IO[str]) -> int | None:
-    """Return the columns of a terminal; None where a stream is none."""
-    if not stream.isatty():
-        return None
-    columns = os.environ.get("COLUMNS", "")
-    if columns.isdecimal() and int(columns):
-        return int(columns)
-    try:
-        return os.get_terminal_size(stream.fileno()).columns or 80
-    except OSError:
-        return 80
 
 
 def _compiled(query: str) -> Any:

@@ -10,8 +10,8 @@ import click
 from slipway.cli import service
 from slipway.cli.codes import MEANINGS
 from slipway.cli.options import before_command
-from slipway.cli.output import terminal_width
 from slipway.cli.table import GROUPS, INSTALL, TABLE, Entry
+from slipway.cli.terminal import terminal_width
 
 _NARROW = 80
 """Columns that the lines take."""

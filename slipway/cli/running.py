@@ -5,11 +5,9 @@ from __future__ import annotations
 import errno
 import os
 import sys
-import traceback
 from collections.abc import Callable, Sequence
 from contextlib import suppress
 from io import TextIOWrapper
-from pathlib import Path
 from typing import IO, Any, Final
 
 import click
@@ -48,7 +46,8 @@ def _prepare_streams() -> None:
     for name in ("stdout", "stderr"):
         stream = getattr(sys, name)
         if stream is None:  # the process was started with it closed
-            setattr(sys, name, Path(os.devnull).open("w"))  # noqa: SIM115  (for good)
+            # It is for good, and help does without pathlib, which takes long to import.
+            setattr(sys, name, open(os.devnull, "w"))  # noqa: PTH123, SIM115
         elif isinstance(stream, TextIOWrapper):
             stream.reconfigure(errors="replace")
 
@@ -82,6 +81,8 @@ def _told(exc: BaseException, *, debug: bool) -> int:
     code, lines = explained(exc)
     with suppress(OSError):
         if debug and not isinstance(exc, KeyboardInterrupt):
+            import traceback  # noqa: PLC0415  (few ask for it)
+
             sys.stderr.write(harmless("".join(traceback.format_exception(exc))))
         for line in lines:
             sys.stderr.write(f"{harmless(line)}\n")

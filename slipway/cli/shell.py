@@ -15,7 +15,8 @@ from typing import TYPE_CHECKING, Self
 from slipway.cli import profiles
 from slipway.cli.codes import Failure
 from slipway.cli.options import Connection
-from slipway.cli.output import Output, harmless, is_coloured, styled
+from slipway.cli.output import Output, harmless, styled
+from slipway.cli.terminal import is_coloured
 from slipway.version import __version__
 
 if TYPE_CHECKING:

@@ -9,15 +9,8 @@ import pytest
 import yaml
 
 from slipway.cli.codes import Failure
-from slipway.cli.output import (
-    Column,
-    Output,
-    Table,
-    cell_width,
-    clean,
-    cut,
-    is_coloured,
-)
+from slipway.cli.output import Column, Output, Table, cell_width, clean, cut
+from slipway.cli.terminal import is_coloured
 from slipway.cli.times import ago, clock, span
 
 ITEMS = [
