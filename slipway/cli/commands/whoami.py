@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import textwrap
+
 from slipway.cli.options import command as of_table
 from slipway.cli.shell import Shell
 from slipway.cli.times import clock
@@ -36,13 +38,8 @@ def _how(signed_in_with: str, source: str) -> str:
 def _wrapped(words: tuple[str, ...], width: int | None) -> str:
     """Return words in lines of bearable length, below the first of them."""
     most = _LINE if width is None else max(_SHORTEST_LINE, min(_LINE, width - _INDENT))
-    lines, line = [], ""
-    for word in words:
-        if line and len(line) + len(word) >= most:
-            lines.append(line)
-            line = ""
-        line += f"{' ' if line else ''}{word}"
-    return f"\n{' ' * _INDENT}".join([*lines, line])
+    lines = textwrap.wrap(" ".join(words), most, break_long_words=False, break_on_hyphens=False)
+    return f"\n{' ' * _INDENT}".join(lines)
 
 
 _INDENT = 13
