@@ -6,7 +6,6 @@ They come within a second or not at all, in silence, and are kept for half a min
 from __future__ import annotations
 
 import json
-import os
 import threading
 import time
 from collections.abc import Callable
@@ -14,12 +13,14 @@ from contextlib import suppress
 from hashlib import sha256
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Final
+from urllib.parse import quote
 
 import click
 from click.shell_completion import CompletionItem
 
 from slipway.cli.completion import starting_with
 from slipway.cli.options import Connection
+from slipway.private_files import write_private
 
 if TYPE_CHECKING:
     from slipway.cli.shell import Shell
@@ -58,7 +59,7 @@ def inputs(ctx: click.Context, incomplete: str) -> list[CompletionItem[str]]:
     name = _named(ctx)
     if name is None or "=" in incomplete:
         return []
-    return _offered(ctx, incomplete, f"/workflows/{_quoted(name)}", _of_inputs)
+    return _offered(ctx, incomplete, f"/workflows/{quote(name, safe='')}", _of_inputs)
 
 
 def steps(ctx: click.Context, incomplete: str) -> list[CompletionItem[str]]:
@@ -66,7 +67,7 @@ def steps(ctx: click.Context, incomplete: str) -> list[CompletionItem[str]]:
     execution = _named(ctx)
     if execution is None:
         return []
-    return _offered(ctx, incomplete, f"/executions/{_quoted(execution)}", _of_steps)
+    return _offered(ctx, incomplete, f"/executions/{quote(execution, safe='')}", _of_steps)
 
 
 def profiles(_ctx: click.Context, incomplete: str) -> list[CompletionItem[str]]:
@@ -135,7 +136,7 @@ def _words(shell: Shell, path: str, read: Callable[[Any], Words]) -> Words:
     if found is None:
         return []
     with suppress(OSError):
-        _keep(file, found)
+        write_private(file, json.dumps(found))
     return found
 
 
@@ -176,18 +177,3 @@ def _kept(file: Path) -> Words | None:
         return [(word, text) for word, text in json.loads(file.read_text(encoding="utf-8"))]
     except (OSError, ValueError, TypeError):
         return None
-
-
-def _keep(file: Path, words: Words) -> None:
-    file.parent.mkdir(mode=0o700, parents=True, exist_ok=True)
-    made = file.with_name(f"{file.name}.{os.getpid()}")
-    descriptor = os.open(made, os.O_WRONLY | os.O_CREAT | os.O_TRUNC, 0o600)
-    with os.fdopen(descriptor, "w", encoding="utf-8") as stream:
-        json.dump(words, stream)
-    made.replace(file)
-
-
-def _quoted(text: str) -> str:
-    from urllib.parse import quote  # noqa: PLC0415  (at TAB only)
-
-    return quote(text, safe="")
