@@ -49,13 +49,13 @@ def keep(profile: Profile) -> Profiles:
     return _changed(change)
 
 
-def choose(name: str) -> None:
-    """Let a profile be the one that counts.
+def choose(name: str) -> Profiles:
+    """Let a profile be the one that counts; return all that are kept.
 
     Raises:
         Failure: There is none of this name.
     """
-    _changed(lambda before: replace(before, current=_known(before, name)))
+    return _changed(lambda before: replace(before, current=_known(before, name)))
 
 
 def remove(names: Iterable[str]) -> None:

@@ -25,9 +25,10 @@ def command(shell: Shell) -> None:
     keys and other tokens go on until they are revoked or end: others may use them.
     """
     profiles = read_profiles()
-    name = shell.asked.profile or os.environ.get("SLIPWAY_PROFILE") or profiles.current
-    if name not in profiles.kept and (shell.asked.profile or os.environ.get("SLIPWAY_PROFILE")):
-        raise no_such_profile(name, profiles.kept)
+    named = shell.asked.profile or os.environ.get("SLIPWAY_PROFILE")
+    if named and named not in profiles.kept:
+        raise no_such_profile(named, profiles.kept)
+    name = named or profiles.current
     profile = profiles.kept.get(name)
     document = {"profile": name, "signed_out": False}
     if profile is None or profile.login.kind == "none":

@@ -50,8 +50,7 @@ def _by(login: Login) -> str:
 @click.argument("name")
 def use(shell: Shell, name: str) -> None:
     """Choose the login that counts from now on, where no option or variable says otherwise."""
-    keeping.choose(name)
-    url = read_profiles().kept[name].url
+    url = keeping.choose(name).kept[name].url
     shell.out.record(
         {"profile": name, "url": url}, name=name, text=lambda: f"Profile {name} counts now: {url}"
     )
