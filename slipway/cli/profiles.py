@@ -32,7 +32,8 @@ NAME: Final = re.compile(r"[A-Za-z0-9][A-Za-z0-9._-]{0,63}")
 KINDS: Final = ("none", "password", "token", "api_key", "oidc")
 """How somebody may sign in; the tokens of ``oidc`` are in a file of their own."""
 _FILE: Final = "profiles.json"
-_WAAS: Final = ".waas"
+WAAS: Final = "~/.waas"
+"""The file of the command line of before, and where a login of it is from."""
 _MOST_BYTES: Final = 1 << 20
 """Of a file with logins."""
 
@@ -286,7 +287,7 @@ def _with_password(text: str, source: str) -> Login:
 
 def _waas() -> Profile | None:
     """Return what ``~/.waas`` holds, the file of the command line of before; None without it."""
-    text = _read(Path.home() / _WAAS)
+    text = _read(Path(WAAS).expanduser())
     if text is None:
         return None
     import yaml  # noqa: PLC0415  (few people have that file)
@@ -296,14 +297,13 @@ def _waas() -> Profile | None:
         url = document.get("api_url") or DEFAULT_URL
         token, user = document.get("access_token"), document.get("user")
     except (yaml.YAMLError, AttributeError):
-        raise Failure("~/.waas is no YAML with api_url, user and access_token.") from None
-    source = "~/.waas"
-    login = Login(source=source)
+        raise Failure(f"{WAAS} is no YAML with api_url, user and access_token.") from None
+    login = Login(source=WAAS)
     if token:
-        login = Login("token", secret=str(token), source=source)
+        login = Login("token", secret=str(token), source=WAAS)
     elif user:
-        login = _with_password(str(user), source)
-    return Profile(source, checked_url(str(url), source), login, str(document.get("ca_file") or ""))
+        login = _with_password(str(user), WAAS)
+    return Profile(WAAS, checked_url(str(url), WAAS), login, str(document.get("ca_file") or ""))
 
 
 def _read(file: Path) -> str | None:

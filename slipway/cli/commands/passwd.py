@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 from dataclasses import replace
 
 import click
@@ -10,7 +11,7 @@ from slipway.cli import keeping
 from slipway.cli.asking import secret_line
 from slipway.cli.codes import Failure
 from slipway.cli.options import command as of_table
-from slipway.cli.profiles import Login, read_profiles
+from slipway.cli.profiles import WAAS, Login, read_profiles
 from slipway.cli.shell import Shell
 
 
@@ -58,11 +59,5 @@ def _keep(shell: Shell, login: Login, new: str) -> None:
             keeping.keep(replace(profile, login=replace(kept, secret=new)))
         elif login == kept:
             shell.say(f"Sign in again: slipway login {shell.url}")
-    if login.source in _ELSEWHERE:
+    if login.source in os.environ or login.source == WAAS:  # which are not changed here
         shell.say(f"What {login.source} signs in with is worth nothing any more.")
-
-
-_ELSEWHERE = (
-    "SLIPWAY_TOKEN", "SLIPWAY_API_KEY", "SLIPWAY_USER", "HW_ACCESS_TOKEN", "HW_USER", "~/.waas",
-)  # fmt: skip
-"""Where a login may be from that is not changed here."""
