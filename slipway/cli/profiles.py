@@ -124,18 +124,28 @@ def read_profiles(folder: Path | None = None) -> Profiles:
         document = json.loads(text)
         kept = {name: _profile(name, each) for name, each in document["profiles"].items()}
         return Profiles(str(document["current"]), kept)
-    except (ValueError, KeyError, TypeError, AttributeError):
+    except (ValueError, KeyError, TypeError, AttributeError, RecursionError):
         raise Failure(
             f"{file} is no list of profiles.", hint="Move it away, and sign in again: slipway login"
         ) from None
 
 
 def _profile(name: str, kept: Mapping[str, Any]) -> Profile:
-    kind, user, secret = kept.get("kind", "none"), kept.get("user", ""), kept.get("secret")
+    kind, secret = kept.get("kind", "none"), kept.get("secret")
     if kind not in KINDS:
         raise ValueError(kind)
-    login = Login(kind, user, secret, f"profile {name}")
-    return Profile(_checked_name(name), checked_url(kept["url"], name), login, kept.get("ca", ""))
+    login = Login(
+        kind, _text(kept.get("user", "")), None if secret is None else _text(secret),
+        f"profile {name}",
+    )  # fmt: skip
+    url, ca = checked_url(kept["url"], name), _text(kept.get("ca", ""))
+    return Profile(_checked_name(name), url, login, ca)
+
+
+def _text(value: object) -> str:
+    if not isinstance(value, str):
+        raise TypeError(value)
+    return value
 
 
 def _checked_name(name: str) -> str:
@@ -296,7 +306,8 @@ def _waas() -> Profile | None:
         document = yaml.safe_load(text) or {}
         url = document.get("api_url") or DEFAULT_URL
         token, user = document.get("access_token"), document.get("user")
-    except (yaml.YAMLError, AttributeError):
+    # YAML has numbers and dates that Python has not, and may be as deep as it likes.
+    except (yaml.YAMLError, AttributeError, ValueError, RecursionError):
         raise Failure(f"{WAAS} is no YAML with api_url, user and access_token.") from None
     login = Login(source=WAAS)
     if token:

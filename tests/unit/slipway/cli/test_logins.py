@@ -118,7 +118,11 @@ class TestOfTheClientOfBefore:
         (person.home / ".waas").write_text("api_url: https://old.example\n")
         assert found()[0] == HOME
 
-    @pytest.mark.parametrize("text", ["[", "- a", "api_url: 7", "api_url: nowhere"])
+    @pytest.mark.parametrize(
+        "text",
+        ["[", "- a", "api_url: 7", "api_url: nowhere", "user: 2026-13-45", "user: !!int x",
+         pytest.param("[" * 5000, id="deep")],
+    )  # fmt: skip
     def test_what_is_no_such_file_is_a_sentence(self, person, text):
         (person.home / ".waas").write_text(text)
         with pytest.raises(Failure, match=r"~/\.waas"):
@@ -128,7 +132,11 @@ class TestOfTheClientOfBefore:
 @pytest.mark.parametrize(
     "text", ["x", "{}", '{"current": 7, "profiles": []}', '{"current": "a", "profiles": {"a": {}}}',
              '{"current": "a", "profiles": {"../a": {"url": "http://x"}}}',
-             '{"current": "a", "profiles": {"a": {"url": "http://x", "kind": "magic"}}}'],
+             '{"current": "a", "profiles": {"a": {"url": "http://x", "kind": "magic"}}}',
+             '{"current": "a", "profiles": {"a": {"url": "http://x", "user": 7}}}',
+             '{"current": "a", "profiles": {"a": {"url": "http://x", "secret": ["s"]}}}',
+             '{"current": "a", "profiles": {"a": {"url": "http://x", "ca": 7}}}',
+             pytest.param("[" * 200_000, id="deep")],
 )  # fmt: skip
 def test_a_file_of_profiles_that_is_none_is_a_sentence(person, text):
     config_folder().mkdir(parents=True)
