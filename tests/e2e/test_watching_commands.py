@@ -11,12 +11,12 @@ import time
 
 import pexpect
 import pytest
+from kit.bad_network import BadNetwork, random_budgets
 from kit.client import Client
 from kit.definitions import script, workflow
 from kit.following import Relay
 from kit.patience import PATIENCE_SECONDS
 from kit.people import COMMAND, Person, bare
-from kit.scissors import Scissors
 from kit.service import Service
 
 from slipway.cli.output import cell_width
@@ -297,10 +297,10 @@ class TestLogs:
         monkeypatch.setattr("slipway.attempts._LONGEST_SECONDS", 0.05)
         relay.write(1000)
         relay.end()
-        with Scissors(client.url, cuts=30, most_bytes=6000) as way:
-            monkeypatch.setenv("SLIPWAY_URL", way.url)
+        with BadNetwork(client.url, random_budgets(1, 30, 4000)) as network:
+            monkeypatch.setenv("SLIPWAY_URL", network.url)
             done = anybody.types("logs", relay.id, "-f", "--step", "relay")
-            assert way.done == 30
+            assert network.cuts == 30
         assert done.code == 0
         said = [line for line in done.out.splitlines() if "Task" not in line]
         assert said == [f"{number} " for number in range(1000)]
@@ -309,8 +309,8 @@ class TestLogs:
 def test_a_restart_of_the_service_loses_and_doubles_nothing(
     person: Person, service: Service, relay: Relay
 ) -> None:
-    with Scissors(service.url) as way:
-        env = bare(person.home, {"SLIPWAY_URL": way.url})
+    with BadNetwork(service.url) as network:
+        env = bare(person.home, {"SLIPWAY_URL": network.url})
         with subprocess.Popen(
             [*COMMAND, "logs", relay.id, "-f", "--step", "relay"], env=env, text=True,
             stdout=subprocess.PIPE, stderr=subprocess.DEVNULL,
@@ -320,7 +320,7 @@ def test_a_restart_of_the_service_loses_and_doubles_nothing(
             lines = [process.stdout.readline() for _ in range(51)]
             service.stop()
             relay.write(100)
-            way.target = service.start().url
+            network.to = service.start().url
             relay.write(100)
             relay.end()
             lines += process.stdout.readlines()
