@@ -3,11 +3,8 @@
 from __future__ import annotations
 
 import json
-import threading
-from collections.abc import Callable, Iterator
-from contextlib import contextmanager
+from collections.abc import Iterator
 from datetime import timedelta
-from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from pathlib import Path
 
 import pytest
@@ -17,6 +14,7 @@ from kit.certificates import Authority
 from kit.client import Client
 from kit.patience import PATIENCE_SECONDS, await_that
 from kit.people import Ended, Person
+from kit.raw_server import RawServer, answer
 from kit.service import Service
 
 from slipway.version import __version__
@@ -115,59 +113,19 @@ def test_a_profile_that_there_is_not_is_a_line_as_well(person):
     assert done.out.startswith("bad  login    There is no profile 'none'")
 
 
-Answer = Callable[[BaseHTTPRequestHandler], None]
+LOGIN_PAGE = answer(200, b"<html><title>Please sign in</title></html>", "text/html")
+REDIRECT = answer(302, kind="", Location="https://login.example.org/?next=secret")
+RUBBISH = b"\x00\xff rubbish\r\n\r\n"
+BAD_GATEWAY = answer(502, b"<html><title>Bad Gateway</title></html>", "text/html")
 
 
-@contextmanager
-def served(answer: Answer) -> Iterator[str]:
-    """A server that is no Slipway service; what it answers to everything."""
-
-    class Handler(BaseHTTPRequestHandler):
-        def do_GET(self) -> None:
-            answer(self)
-
-        def log_message(self, *_: object) -> None:
-            pass
-
-    server = ThreadingHTTPServer(("127.0.0.1", 0), Handler)
-    thread = threading.Thread(target=server.serve_forever, args=(0.01,))
-    thread.start()
-    try:
-        yield f"http://127.0.0.1:{server.server_port}"
-    finally:
-        server.shutdown()
-        thread.join()
-        server.server_close()
-
-
-def login_page(handler: BaseHTTPRequestHandler) -> None:
-    page = b"<html><title>Please sign in</title></html>"
-    handler.send_response(200)
-    handler.send_header("Content-Type", "text/html")
-    handler.send_header("Content-Length", str(len(page)))
-    handler.end_headers()
-    handler.wfile.write(page)
-
-
-def redirect(handler: BaseHTTPRequestHandler) -> None:
-    handler.send_response(302)
-    handler.send_header("Location", "https://login.example.org/?next=secret")
-    handler.send_header("Content-Length", "0")
-    handler.end_headers()
-
-
-def rubbish(handler: BaseHTTPRequestHandler) -> None:
-    handler.wfile.write(b"\x00\xff rubbish\r\n\r\n")
-    handler.close_connection = True
-
-
-def bad_gateway(handler: BaseHTTPRequestHandler) -> None:
-    handler.send_error(502)
-
-
-@pytest.mark.parametrize("answer", [login_page, redirect, rubbish, bad_gateway])
-def test_what_is_no_service_is_told_from_one(person, answer):
-    with served(answer) as url:
+@pytest.mark.parametrize(
+    "said", [LOGIN_PAGE, REDIRECT, RUBBISH, BAD_GATEWAY],
+    ids=["login_page", "redirect", "rubbish", "bad_gateway"],
+)  # fmt: skip
+def test_what_is_no_service_is_told_from_one(person, said):
+    with RawServer(lambda *_: said) as server:
+        url = server.url
         done = person.types("doctor", "--url", url)
         assert done.code == 1
         word, told = found(done)["url"]
@@ -176,7 +134,7 @@ def test_what_is_no_service_is_told_from_one(person, answer):
         assert "secret" not in told
         # What is cut off is asked for again for a while, which others try.
         tried = [["whoami"], ["version"], ["login", "-u", "ada:x"]]
-        for words in tried if answer in (login_page, redirect) else []:
+        for words in tried if said in (LOGIN_PAGE, REDIRECT) else []:
             refused = person.types(*words, "--url", url)
             assert refused.code == 5, (words, refused)
             assert len(refused.err.splitlines()) <= 4, refused.err

@@ -2,13 +2,12 @@
 
 from __future__ import annotations
 
-import json
-import threading
 from collections.abc import Callable, Iterator
-from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
+from contextlib import ExitStack
 
 import pytest
 from kit.people import Person
+from kit.raw_server import RawServer, answer, problem
 
 from slipway.attempts import Patience
 
@@ -18,55 +17,35 @@ COMMANDS = [["ps"], ["status", ID], ["logs", ID], ["logs", "-f", ID], ["wait", I
 IMPATIENT = (0.2, 0.2, 5.0, 1.0, 0.2, 0.0, 0.2, 1.0, 2.0, 1.0, 0.1)
 """In the order of the fields of ``Patience``."""
 NOT_OURS = {
-    "html": (200, "text/html", b"<html>Welcome</html>"),
-    "rubbish": (200, "application/json", b"\x00\xff{"),
-    "other json": (200, "application/json", b'["no", "object"]'),
-    "bad gateway": (502, "text/html", b"<h1>502</h1>"),
-    "login page": (302, "text/html", b""),
-}
+    "html": answer(200, b"<html>Welcome</html>", "text/html"),
+    "rubbish": answer(200, b"\x00\xff{"),
+    "other json": answer(200, b'["no", "object"]'),
+    "bad gateway": answer(502, b"<h1>502</h1>", "text/html"),
+    "login page": answer(
+        302, b"", "text/html", Location="https://login.example.org/?ticket=secret"
+    ),
+}  # fmt: skip
 
 
 @pytest.fixture
-def serve(monkeypatch: pytest.MonkeyPatch) -> Iterator[Callable[..., None]]:
+def serve(monkeypatch: pytest.MonkeyPatch) -> Iterator[Callable[[bytes], None]]:
     """Let commands ask a server that gives one answer always, and be impatient with it."""
-    servers = []
 
-    def start(status: int, kind: str, body: bytes, **headers: str) -> None:
-        class Handler(BaseHTTPRequestHandler):
-            def do_GET(self) -> None:
-                self.send_response(status)
-                self.send_header("Content-Type", kind)
-                self.send_header("Content-Length", str(len(body)))
-                if 300 <= status < 400:
-                    self.send_header("Location", "https://login.example.org/?ticket=secret")
-                for name, value in headers.items():
-                    self.send_header(name.replace("_", "-"), value)
-                self.end_headers()
-                self.wfile.write(body)
-
-            do_POST = do_DELETE = do_GET  # noqa: N815  (their names)
-
-            def log_message(self, *_: object) -> None:
-                pass
-
-        server = ThreadingHTTPServer(("127.0.0.1", 0), Handler)
-        servers.append(server)
-        threading.Thread(target=server.serve_forever, daemon=True).start()
-        monkeypatch.setenv("SLIPWAY_URL", f"http://127.0.0.1:{server.server_port}")
+    def start(said: bytes) -> None:
+        server = servers.enter_context(RawServer(lambda *_: said))
+        monkeypatch.setenv("SLIPWAY_URL", server.url)
 
     monkeypatch.setattr(Patience.__init__, "__defaults__", IMPATIENT)
-    yield start
-    for server in servers:
-        server.shutdown()
-        server.server_close()
+    with ExitStack() as servers:
+        yield start
 
 
 @pytest.mark.parametrize("words", COMMANDS, ids=" ".join)
-@pytest.mark.parametrize("answer", NOT_OURS)
+@pytest.mark.parametrize("name", NOT_OURS)
 def test_what_is_no_service_is_5_in_one_to_three_lines(
-    person: Person, serve: Callable[..., None], words: list[str], answer: str
+    person: Person, serve: Callable[[bytes], None], words: list[str], name: str
 ) -> None:
-    serve(*NOT_OURS[answer])
+    serve(NOT_OURS[name])
     done = person.types(*words)
     assert done.code == 5, done
     assert done.out == ""
@@ -81,9 +60,8 @@ def test_nobody_listens(person: Person, monkeypatch: pytest.MonkeyPatch) -> None
     assert person.types("ps").code == 5
 
 
-def test_a_refusal_names_its_code(person: Person, serve: Callable[..., None]) -> None:
-    problem = {"title": "Forbidden", "status": 403, "detail": "You may not.", "code": "forbidden"}
-    serve(403, "application/problem+json", json.dumps(problem).encode())
+def test_a_refusal_names_its_code(person: Person, serve: Callable[[bytes], None]) -> None:
+    serve(problem(403, "You may not.", "forbidden"))
     for words in (["ps"], ["status", ID], ["cancel", ID], ["nodes"]):
         done = person.types(*words)
         assert done.code == 4

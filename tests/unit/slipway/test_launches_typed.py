@@ -2,122 +2,79 @@
 
 from __future__ import annotations
 
-import json
-import threading
 from collections.abc import Iterator
-from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
+from contextlib import ExitStack
 from typing import Any
 
 import pytest
 from client_kit import ID, client_of, execution
+from kit.raw_server import Asked, RawServer, answer
 
 from slipway.cli.shell import Shell
 
-JSON = "application/json"
+PROBLEM = "application/problem+json"
 WORKFLOW = {
     "id": "w", "name": "W", "outputs": [], "steps": [],
     "inputs": [{"name": "n", "type": "integer", "required": True, "default": None}],
 }  # fmt: skip
-LAUNCHED = (201, JSON, json.dumps(execution("PENDING")).encode(), {})
-BUSY = (
-    503,
-    "application/problem+json",
-    b'{"status": 503, "detail": "Busy."}',
-    {"Retry-After": "1"},
-)
-CUT = None
-
-
-class Answers:
-    """Answers that launches get, one after the other; the last one again and again."""
-
-    def __init__(self, *answers: Any) -> None:
-        self.answers = list(answers)
-        self.launches: list[tuple[str | None, Any]] = []
-
-    def next(self) -> Any:
-        return self.answers.pop(0) if len(self.answers) > 1 else self.answers[0]
-
-
-class _Handler(BaseHTTPRequestHandler):
-    answers: Answers
-
-    def log_message(self, *_: Any) -> None:
-        pass
-
-    def do_GET(self) -> None:
-        self._answer((200, JSON, json.dumps(WORKFLOW).encode(), {}))
-
-    def do_POST(self) -> None:
-        body = json.loads(self.rfile.read(int(self.headers["Content-Length"])))
-        self.answers.launches.append((self.headers["Idempotency-Key"], body))
-        answer = self.answers.next()
-        if answer is CUT:
-            self.wfile.write(b"HTTP/1.0 201 Crea")
-            return
-        self._answer(answer)
-
-    def _answer(self, answer: tuple[int, str, bytes, dict[str, str]]) -> None:
-        status, kind, body, headers = answer
-        self.send_response(status)
-        told = {"Content-Type": kind, "Content-Length": str(len(body)), **headers}
-        for name, value in told.items():
-            self.send_header(name, value)
-        self.end_headers()
-        self.wfile.write(body)
+LAUNCHED = answer(201, execution("PENDING"))
+BUSY = answer(503, {"status": 503, "detail": "Busy."}, PROBLEM, Retry_After="1")
+CUT = b"HTTP/1.0 201 Crea"
 
 
 @pytest.fixture
 def launched(person: Any, monkeypatch: pytest.MonkeyPatch) -> Iterator[Any]:
-    servers = []
+    """Launch with a server that gives some answers, the last one again and again."""
 
-    def launched(*answers: Any) -> tuple[Any, Answers]:
-        given = Answers(*answers)
-        handler = type("Handler", (_Handler,), {"answers": given})
-        server = ThreadingHTTPServer(("127.0.0.1", 0), handler)
-        servers.append(server)
-        threading.Thread(target=server.serve_forever, daemon=True).start()
-        monkeypatch.setenv("SLIPWAY_URL", f"http://127.0.0.1:{server.server_port}")
+    def launched(*answers: bytes) -> tuple[Any, list[Asked]]:
+        left = list(answers)
+
+        def talk(asked: Asked, _: int) -> bytes:
+            if asked.method == "GET":
+                return answer(200, WORKFLOW)
+            return left.pop(0) if len(left) > 1 else left[0]
+
+        server = servers.enter_context(RawServer(talk))
+        monkeypatch.setenv("SLIPWAY_URL", server.url)
         monkeypatch.setattr(Shell, "client_of", lambda _, target: client_of(target.url))
-        return person.types("run", "w", "-i", "n=3"), given
+        done = person.types("run", "w", "-i", "n=3")
+        return done, [asked for asked in server.asked if asked.method == "POST"]
 
-    yield launched
-    for server in servers:
-        server.shutdown()
-        server.server_close()
+    with ExitStack() as servers:
+        yield launched
 
 
 @pytest.mark.parametrize("first", [CUT, BUSY], ids=["cut", "busy"])
 def test_a_launch_is_asked_for_again_under_the_same_key(launched: Any, first: Any) -> None:
-    done, given = launched(first, LAUNCHED)
+    done, launches = launched(first, LAUNCHED)
     assert (done.code, done.out) == (0, f"{ID}\n")
-    keys = [key for key, _ in given.launches]
+    keys = [asked.headers["idempotency-key"] for asked in launches]
     assert len(keys) == 2
     assert len(set(keys)) == 1
     assert keys[0]
-    assert [body for _, body in given.launches] == [{"inputs": {"n": 3}}] * 2
+    assert [asked.json() for asked in launches] == [{"inputs": {"n": 3}}] * 2
 
 
 def test_each_launch_has_a_key_of_its_own(launched: Any) -> None:
-    keys = {launched(LAUNCHED)[1].launches[0][0] for _ in range(2)}
+    keys = {launched(LAUNCHED)[1][0].headers["idempotency-key"] for _ in range(2)}
     assert len(keys) == 2
 
 
 @pytest.mark.parametrize(
-    ("answer", "said"),
+    ("given", "said"),
     [
-        ((200, "text/html", b"<html>sign in</html>", {}), "answers with text/html"),
-        ((302, "text/html", b"", {"Location": "https://login.example.org/?ticket=s3cr3t"}),
+        (answer(200, b"<html>sign in</html>", "text/html"), "answers with text/html"),
+        (answer(302, b"", "text/html", Location="https://login.example.org/?ticket=s3cr3t"),
          "sends on to login.example.org"),
-        ((201, JSON, b"[1, 2", {}), "that is not Slipway"),
-        ((502, "text/html", b"bad gateway", {}), "502"),
-        ((429, "application/problem+json", b'{"status": 429, "detail": "Too often."}', {}),
+        (answer(201, b"[1, 2"), "that is not Slipway"),
+        (answer(502, b"bad gateway", "text/html"), "502"),
+        (answer(429, {"status": 429, "detail": "Too often."}, PROBLEM),
          "Too often."),
     ],
     ids=["html", "login page", "rubbish", "gateway", "too often"],
 )  # fmt: skip
-def test_what_is_no_answer_of_a_service_ends_with_5(launched: Any, answer: Any, said: str) -> None:
-    done, _ = launched(answer)
+def test_what_is_no_answer_of_a_service_ends_with_5(launched: Any, given: bytes, said: str) -> None:
+    done, _ = launched(given)
     assert (done.code, done.out) == (5, "")
     assert said in done.err
     assert "s3cr3t" not in done.err
@@ -126,8 +83,7 @@ def test_what_is_no_answer_of_a_service_ends_with_5(launched: Any, answer: Any, 
 
 @pytest.mark.parametrize(("status", "code"), [(401, 4), (403, 4), (404, 4), (409, 2), (422, 2)])
 def test_a_refusal_is_one_sentence(launched: Any, status: int, code: int) -> None:
-    problem = json.dumps({"status": status, "detail": "No, not that."}).encode()
-    done, _ = launched((status, "application/problem+json", problem, {}))
+    done, _ = launched(answer(status, {"status": status, "detail": "No, not that."}, PROBLEM))
     assert (done.code, done.out) == (code, "")
     assert done.err.startswith("slipway: No, not that.\n")
 
@@ -136,8 +92,7 @@ def test_faults_that_the_service_finds_are_told_by_the_names_of_the_inputs(launc
     problem = {"status": 422, "detail": "No.", "fields": [
         {"path": "inputs.n", "message": "must be \x1b[31mred"},
     ]}  # fmt: skip
-    answer = (422, "application/problem+json", json.dumps(problem).encode(), {})
-    done, _ = launched(answer)
+    done, _ = launched(answer(422, problem, PROBLEM))
     assert done == (
         2, "",
         ("slipway: W was not started (its inputs: slipway show w).\n"

@@ -1,16 +1,15 @@
 """What shells complete at TAB."""
 
-import json
 import os
 import subprocess
 import sys
 import threading
 from contextlib import contextmanager
-from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 
 import click
 import pytest
 from kit.people import COMMAND, bare
+from kit.raw_server import RawServer, answer
 
 from slipway.cli import completion, group, live_words
 from slipway.cli.options import command as of_table
@@ -31,34 +30,10 @@ ANSWERS = {
 
 
 @contextmanager
-def serving(answer):
+def serving(said):
     """Serve what a function returns for a path: an object, or bytes that are no answer."""
-
-    class Handler(BaseHTTPRequestHandler):
-        def do_GET(self):
-            body = answer(self.path)
-            if not isinstance(body, bytes):
-                body = json.dumps(body).encode()
-            self.send_response(200)
-            self.send_header("Content-Type", "application/json")
-            self.send_header("Content-Length", str(len(body)))
-            self.end_headers()
-            self.wfile.write(body)
-
-        def log_message(self, *args):
-            pass
-
-    server = ThreadingHTTPServer(("127.0.0.1", 0), Handler)
-    server.daemon_threads = True
-    server.handle_error = lambda *_: None  # who asked may be gone
-    thread = threading.Thread(target=server.serve_forever, args=(0.01,))
-    thread.start()
-    try:
-        yield f"http://127.0.0.1:{server.server_port}"
-    finally:
-        server.shutdown()
-        thread.join()
-        server.server_close()
+    with RawServer(lambda asked, _: answer(200, said(asked.target))) as server:
+        yield server.url
 
 
 @pytest.fixture
@@ -148,11 +123,11 @@ class TestWordsOfTheService:
         """Serve the answers, and remember what was asked for."""
         seen = []
 
-        def answer(path):
+        def said(path):
             seen.append(path)
             return ANSWERS[path]
 
-        with serving(answer) as url:
+        with serving(said) as url:
             monkeypatch.setenv("SLIPWAY_URL", url)
             yield seen
 
@@ -207,11 +182,11 @@ class TestWordsOfTheService:
         monkeypatch.setattr(live_words, "_ANSWER_SECONDS", 0.01)
         wait = threading.Event()
 
-        def answer(path):
+        def said(path):
             wait.wait()
             return WORKFLOWS
 
-        with serving(answer) as url:
+        with serving(said) as url:
             monkeypatch.setenv("SLIPWAY_URL", url)
             try:
                 assert tab("slipway run d") == []
