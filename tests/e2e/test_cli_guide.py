@@ -5,10 +5,11 @@ from __future__ import annotations
 from pathlib import Path
 
 import pytest
-from kit.guides import blocks, run_block
+from kit.guides import below, run_block
 from kit.service import Service
 
-GUIDE = Path(__file__).parents[2] / "docs" / "guides" / "cli.md"
+ROOT = Path(__file__).parents[2]
+GUIDE = "docs/guides/cli.md"
 FLOW = """\
 id: flow
 name: Flow
@@ -19,12 +20,6 @@ steps:
 """
 
 
-def section(heading: str) -> list[str]:
-    """The blocks below a heading of the guide."""
-    text = GUIDE.read_text(encoding="utf-8").partition(f"\n{heading}\n")[2].partition("\n## ")[0]
-    return blocks(text)
-
-
 @pytest.fixture
 def env(shared_service: Service, tmp_path: Path) -> dict[str, str]:
     home = str(tmp_path / "home")
@@ -33,7 +28,7 @@ def env(shared_service: Service, tmp_path: Path) -> dict[str, str]:
 
 @pytest.mark.runs("docs/guides/cli.md", "## Launching")
 def test_launching(env: dict[str, str], tmp_path: Path) -> None:
-    follow, wait = section("## Launching")
+    follow, wait = below(ROOT, GUIDE, "## Launching")
     printed = run_block(follow, tmp_path, **env)
     assert "join   INFO 239 + 191 = 430 primes up to 3000" in printed
     assert run_block(wait, tmp_path, **env).splitlines()[-1] == "430"
@@ -42,7 +37,7 @@ def test_launching(env: dict[str, str], tmp_path: Path) -> None:
 @pytest.mark.runs("docs/guides/cli.md", "## Writing a definition: validate, try, upload")
 def test_writing_a_definition(env: dict[str, str], tmp_path: Path) -> None:
     (tmp_path / "flow.yaml").write_text(FLOW, encoding="utf-8")
-    [commands] = section("## Writing a definition: validate, try, upload")
+    [commands] = below(ROOT, GUIDE, "## Writing a definition: validate, try, upload")
     printed = run_block(commands, tmp_path, **env)
     for words in (
         "flow.yaml: flow is valid, 1 step.", "the number is 10", "Flow is uploaded, version 1.",
@@ -55,7 +50,7 @@ def test_writing_a_definition(env: dict[str, str], tmp_path: Path) -> None:
 @pytest.mark.runs("docs/guides/cli.md", "## Watching")
 def test_watching(env: dict[str, str], tmp_path: Path) -> None:
     run_block("slipway run diamond -i n=3000 --wait", tmp_path, **env)
-    [commands] = section("## Watching")
+    [commands] = below(ROOT, GUIDE, "## Watching")
     printed = run_block(commands, tmp_path, **env)
     assert "ID " in printed
     assert "join   SUCCESS" in printed
@@ -64,7 +59,7 @@ def test_watching(env: dict[str, str], tmp_path: Path) -> None:
 @pytest.mark.runs("docs/guides/cli.md", "## Logs")
 def test_logs(env: dict[str, str], tmp_path: Path) -> None:
     run_block("slipway run diamond -i n=3000 --wait", tmp_path, **env)
-    [commands] = section("## Logs")
+    [commands] = below(ROOT, GUIDE, "## Logs")
     printed = run_block(commands, tmp_path, **env)
     assert "join   INFO 239 + 191 = 430 primes up to 3000" in printed
     assert "430 primes" in (tmp_path / "join.txt").read_text(encoding="utf-8")
@@ -73,7 +68,7 @@ def test_logs(env: dict[str, str], tmp_path: Path) -> None:
 @pytest.mark.runs("docs/guides/cli.md", "## Steering")
 def test_steering(env: dict[str, str], tmp_path: Path) -> None:
     run_block("slipway run diamond -i n=3000 --wait", tmp_path, **env)
-    [commands] = section("## Steering")
+    [commands] = below(ROOT, GUIDE, "## Steering")
     printed = run_block(commands, tmp_path, **env)
     assert "they differ" in printed
     assert (tmp_path / "help.zip").stat().st_size > 1000

@@ -7,19 +7,12 @@ from pathlib import Path
 
 import pytest
 from kit.accounts import ADA
-from kit.guides import blocks, run_block
+from kit.guides import below, blocks, run_block
 from kit.people import Person
 from kit.service import Service
 
 ROOT = Path(__file__).parents[2]
-
-TEXT = (ROOT / "docs/guides/cli.md").read_text(encoding="utf-8")
-
-
-def section(title: str) -> list[str]:
-    """Return the blocks below a heading, to the next one."""
-    _, _, rest = TEXT.partition(f"\n{title}\n")
-    return blocks(rest.partition("\n#")[0])
+GUIDE = "docs/guides/cli.md"
 
 
 @pytest.fixture
@@ -35,7 +28,7 @@ def typed(block: str, folder: Path, person: Person, service: Service) -> str:
 
 @pytest.mark.runs("docs/guides/cli.md", 'slipway login "$URL" -u ada')
 def test_signing_in(folder: Path, person: Person, accounts: Service) -> None:
-    [block] = section("## Signing in")
+    [block] = below(ROOT, GUIDE, "## Signing in")
     told = typed(block, folder, person, accounts)
     assert "Signed in as ada" in told
     assert "Signed out of" in told
@@ -43,7 +36,7 @@ def test_signing_in(folder: Path, person: Person, accounts: Service) -> None:
 
 @pytest.mark.runs("docs/guides/cli.md", "slipway profiles use test")
 def test_profiles(folder: Path, person: Person, accounts: Service) -> None:
-    [block] = section("### Profiles")
+    [block] = below(ROOT, GUIDE, "### Profiles")
     told = typed(block, folder, person, accounts)
     assert "kept as profile test" in told
     assert "*  test" in told
@@ -53,7 +46,7 @@ def test_profiles(folder: Path, person: Person, accounts: Service) -> None:
     "docs/guides/cli.md", "slipway keys create --out n01.pub", "slipway api-keys create nightly"
 )
 def test_keys(folder: Path, ada: Person, accounts: Service) -> None:
-    ssh, api = section("## Keys")
+    ssh, api = below(ROOT, GUIDE, "## Keys")
     assert "ssh-ed25519" in typed(ssh, folder, ada, accounts)
     assert (folder / "n01.pub").read_text().startswith("ssh-ed25519")
     assert "restricted" in typed(api, folder, ada, accounts)
@@ -62,7 +55,7 @@ def test_keys(folder: Path, ada: Person, accounts: Service) -> None:
 
 @pytest.mark.runs("docs/guides/cli.md", "slipway whoami --query 'roles[0]'")
 def test_output(folder: Path, ada: Person, accounts: Service) -> None:
-    [block] = section("## Output")
+    [block] = below(ROOT, GUIDE, "## Output")
     *document, role, url = typed(block, folder, ada, accounts).splitlines()
     assert json.loads("\n".join(document))["username"] == "ada"
     assert (role, url) == ("developer", accounts.url)
@@ -70,7 +63,7 @@ def test_output(folder: Path, ada: Person, accounts: Service) -> None:
 
 @pytest.mark.runs("docs/guides/cli.md", "slipway doctor\n")
 def test_when_something_does_not_work(folder: Path, ada: Person, accounts: Service) -> None:
-    [block] = section("## When something does not work")
+    [block] = below(ROOT, GUIDE, "## When something does not work")
     told = typed(block, folder, ada, accounts)
     assert "ok   stream" in told
     assert "service " in told
@@ -78,7 +71,7 @@ def test_when_something_does_not_work(folder: Path, ada: Person, accounts: Servi
 
 @pytest.mark.runs("docs/guides/cli.md", "slipway wf trigger diamond")
 def test_coming_from_waas(folder: Path, person: Person, shared_service: Service) -> None:
-    [block] = section("## Coming from waas")
+    [block] = below(ROOT, GUIDE, "## Coming from waas")
     (person.home / ".waas").write_text(f"api_url: {shared_service.url}\n")
     told = typed(block, folder, person, shared_service).splitlines()
     assert json.loads(told[-1])["status"] == "SUCCESS"

@@ -1,6 +1,6 @@
 """Blocks of code in the documentation, run as they stand there.
 
-A test that runs some says so: ``@pytest.mark.runs("docs/guides/users.md", "## Sessions")``. A page
+A test that runs some says so: ``@pytest.mark.runs("docs/guides/identities.md", "### Sessions")``. A page
 alone stands for all of its blocks; else those below a heading, or that hold a text. What no test
 runs has its reason in the page, in a comment above it: ``<!-- not run: it needs a cluster -->``, or
 ``<!-- not run down to the next heading: ... -->``. YAML is checked by ``test_documented_yaml``.
@@ -91,6 +91,15 @@ def blocks_of(root: Path, page: str) -> Iterator[Block]:
         else:
             yield Block(page, headings, match["language"], match["text"], excuse_of_all or excuse)
             excuse = ""
+
+
+def below(root: Path, page: str, heading: str) -> list[str]:
+    """The blocks for a shell between a heading of a page, as it is written, and the next one."""
+    return [
+        textwrap.dedent(block.text)
+        for block in blocks_of(root, page)
+        if (block.headings[-1:], block.language) == ((heading,), "sh")
+    ]
 
 
 def run_block(
