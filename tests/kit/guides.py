@@ -1,6 +1,6 @@
 """Blocks of code in the documentation, run as they stand there.
 
-A test that runs some says so: ``@pytest.mark.runs("docs/guides/identities.md", "### Sessions")``. A page
+A test that runs some says so: ``@pytest.mark.runs("docs/guides/cli.md", "## Logs")``. A page
 alone stands for all of its blocks; else those below a heading, or that hold a text. What no test
 runs has its reason in the page, in a comment above it: ``<!-- not run: it needs a cluster -->``, or
 ``<!-- not run down to the next heading: ... -->``. YAML is checked by ``test_documented_yaml``.
