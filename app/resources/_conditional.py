@@ -28,6 +28,8 @@ CHANGES: Final = ("PUT", "PATCH", "DELETE")
 """Methods that change what a reader gets at the same address."""
 _FOUND: Final = (HTTPStatus.OK, HTTPStatus.PARTIAL_CONTENT)
 _TAG_BYTES: Final = 16
+_OF_ONE: Final = "private, no-cache"
+"""Another one may see something else there."""
 _OF_A_BODY: Final = (
     "Content-Type", "Content-Length", "Content-Encoding", "Content-Range", "Accept-Ranges",
 )  # fmt: skip
@@ -41,6 +43,14 @@ def tag_of(*parts: str | bytes) -> str:
         digest.update(b"%d:" % len(raw))
         digest.update(raw)
     return f'W/"{digest.hexdigest()}"'
+
+
+def kept_headers(tag: str) -> dict[str, str]:
+    """Return the fields of an answer that its reader may keep, and has to ask for again.
+
+    What is said in its place to who has it already has the same (RFC 9110, 15.4.5).
+    """
+    return {"ETag": tag, "Cache-Control": _OF_ONE}
 
 
 @dataclass(frozen=True, slots=True)
@@ -125,8 +135,8 @@ def conclude(response: Response) -> Response:
     tag = tagged(response)
     if tag is None:
         return response
-    if "identity" in g:  # another one may see something else there
-        response.headers.setdefault("Cache-Control", "private, no-cache")
+    if "identity" in g:
+        response.headers.setdefault("Cache-Control", _OF_ONE)
     return not_modified(response) if is_unchanged(tag) else response
 
 

@@ -11,7 +11,7 @@ from threading import BoundedSemaphore
 from flask import Response
 
 from app.domain import Identity
-from app.resources._conditional import Conditions, not_modified, tag_of
+from app.resources._conditional import Conditions, kept_headers, not_modified, tag_of
 from app.resources._encoders import PageEncoder
 from app.resources._flask import Ready
 from app.resources._written import written
@@ -45,9 +45,7 @@ def answer_page(
         ConditionFailed: The page is not as the request says.
         LimitExceeded: It is long, and as many requests are held as may be.
     """
-    headers = {
-        "ETag": tag_of(encoder.__name__, page.version), "Cache-Control": "private, no-cache",
-    }  # fmt: skip
+    headers = kept_headers(tag_of(encoder.__name__, page.version))
     if conditions is not None and not conditions.holds(headers["ETag"]):
         return not_modified(Response(headers=headers))
     turn = partial(bundle.turns.turn, page.owner)

@@ -16,7 +16,7 @@ from app.errors import SlipwayError
 from app.identity.permissions import is_allowed
 from app.resources._api import UPSTREAM, Blueprint, iso, only_document, write_json
 from app.resources._auth import caller
-from app.resources._conditional import is_unchanged, not_modified, tag_of
+from app.resources._conditional import is_unchanged, kept_headers, not_modified, tag_of
 from app.resources._context import services
 from app.resources._limits import cost
 from app.resources._permissions import permission
@@ -71,7 +71,7 @@ def get_bundle(execution_id: str) -> Response:
     stale = services().executions.is_stale(execution)
     sees_definition = is_allowed(identity, Permission.WORKFLOWS_READ)
     told = _FORM, __version__, state_of(execution), stale, sees_definition
-    headers = {"ETag": tag_of(repr(told))}
+    headers = kept_headers(tag_of(repr(told)))
     if is_unchanged(headers["ETag"]):  # before all the work
         return not_modified(Response(headers=headers))
     name = safe_name(execution.id)

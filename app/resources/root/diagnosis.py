@@ -10,7 +10,7 @@ from app.domain import Execution, Permission
 from app.identity.permissions import is_allowed
 from app.resources._api import UPSTREAM, Blueprint, only_document, write_json
 from app.resources._auth import caller
-from app.resources._conditional import is_unchanged, not_modified, tag_of
+from app.resources._conditional import is_unchanged, kept_headers, not_modified, tag_of
 from app.resources._context import services
 from app.resources._limits import cost
 from app.resources._permissions import permission
@@ -74,7 +74,8 @@ def compare_executions(execution_id: str, other_id: str) -> Any:
     sees_definitions = is_allowed(identity, Permission.WORKFLOWS_READ)
     is_stale = services().executions.is_stale
     stale = is_stale(before), is_stale(after)
-    headers = {"ETag": tag_of(repr((state_of(before), state_of(after), stale, sees_definitions)))}
+    told = state_of(before), state_of(after), stale, sees_definitions
+    headers = kept_headers(tag_of(repr(told)))
     if is_unchanged(headers["ETag"]):  # before all the work
         return not_modified(Response(headers=headers))
     body = comparison_json(comparisons.compare(before, after, identity), stale=stale)

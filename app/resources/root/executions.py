@@ -32,7 +32,7 @@ from app.resources._api import (
 from app.resources._arguments import ArgumentsSchema, EndArgsSchema
 from app.resources._audit import act_as
 from app.resources._auth import caller
-from app.resources._conditional import Conditions, not_modified, tag_of
+from app.resources._conditional import Conditions, kept_headers, not_modified, tag_of
 from app.resources._context import services
 from app.resources._flask import Ready
 from app.resources._held import answered
@@ -280,7 +280,7 @@ def _answer(
 ) -> Response:
     """Answer with an execution; there may be no request any more."""
     written = _written(execution, form, bundle.executions)
-    headers = {"ETag": written.tag, "Cache-Control": "private, no-cache"}
+    headers = kept_headers(written.tag)
     if conditions is not None and not conditions.holds(written.tag):
         return not_modified(Response(headers=headers))
     return Ready(written.document, content_type="application/json", headers=headers)

@@ -304,7 +304,9 @@ class TestHead:
             patch.setattr(
                 type(service.services.support), "gather", lambda *_: pytest.fail("made again")
             )
-            assert client.get(path, headers={"If-None-Match": tag}).status_code == 304
+            unchanged = client.get(path, headers={"If-None-Match": tag})
+            assert unchanged.status_code == 304
+            assert unchanged.headers["Cache-Control"] == "private, no-cache"
         service.record(execution, Observation(ExecutionStatus.RUNNING, None, entries=(line("y"),)))
         assert client.get(path, headers={"If-None-Match": tag}).status_code == 200
 

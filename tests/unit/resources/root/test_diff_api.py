@@ -82,7 +82,9 @@ def test_a_comparison_that_nothing_changed_is_not_made_again(service, client, pa
     unused = service.services.comparisons
     with monkeypatch.context() as patch:
         patch.setattr(type(unused), "compare", lambda *_: pytest.fail("it was made again"))
-        assert client.get(path, headers={"If-None-Match": tag}).status_code == 304
+        unchanged = client.get(path, headers={"If-None-Match": tag})
+        assert unchanged.status_code == 304
+        assert unchanged.headers["Cache-Control"] == "private, no-cache"
     service.record(open_, Observation(ExecutionStatus.RUNNING, None))
     assert client.get(path, headers={"If-None-Match": tag}).status_code == 200
 
