@@ -47,6 +47,11 @@ class Instant:
         """Return the present moment."""
         return cls(time.time(), uptime(), boot_id())
 
+    @classmethod
+    def by_clock(cls, wall: float) -> Instant:
+        """Return a moment of which nothing is known but what the clock showed."""
+        return cls(wall, 0.0, "")
+
     @property
     def wall_ms(self) -> int:
         """What the clock showed, in milliseconds since the epoch."""

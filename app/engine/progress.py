@@ -367,7 +367,7 @@ class Progress:
             return due.uptime
         delay = self.plan.steps[name].retry_delay_seconds
         if due is None:  # noted by a version that went by the clock
-            due = Instant(task.retry_at or 0.0, 0.0, "")
+            due = Instant.by_clock(task.retry_at or 0.0)
         return uptime() + due.left(delay)
 
     def _close(self, name: str) -> None:

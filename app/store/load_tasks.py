@@ -379,6 +379,6 @@ def _rest(task: DesiredTask) -> dict[str, JSON]:
 def _desired(row: Any) -> DesiredTask:
     rest = {**row.desired, "segment": tuple(row.desired["segment"])}
     since_ms = rest.pop("since_ms", None)  # as earlier versions wrote it, by the clock
-    since = Instant(since_ms / 1000, 0.0, "") if since_ms else Instant.load(rest.get("since"))
+    since = Instant.by_clock(since_ms / 1000) if since_ms else Instant.load(rest.get("since"))
     rest["since"] = since
     return DesiredTask(**{name: getattr(row, name) for name in _APART}, **rest)

@@ -406,7 +406,7 @@ class Slaves:
 
 def _instant(stored: JSON, at: datetime) -> Instant:
     """Return a stored instant, or what earlier versions stored, which is by the clock alone."""
-    return Instant.load(stored) or Instant(at.timestamp(), 0.0, "")
+    return Instant.load(stored) or Instant.by_clock(at.timestamp())
 
 
 def _row(connection: Connection, slave_id: str, *, lock: bool = False) -> Any:
