@@ -136,9 +136,7 @@ class FollowQuery:
     @property
     def sieve(self) -> Sieve | None:
         """What lets entries through where no index helps; None where one does."""
-        if self.task is None and self.grep is None:
-            return None
-        return Sieve(self.levels, self.task, self.grep)
+        return Sieve.where_needed(self.levels, self.task, self.grep)
 
 
 class Rhythm:

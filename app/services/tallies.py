@@ -35,6 +35,11 @@ class Sieve:
     task: str | None = None
     grep: str | None = None
 
+    @classmethod
+    def where_needed(cls, levels: Level, task: str | None, grep: str | None) -> Sieve | None:
+        """Return one; None where an index helps, as it does for levels alone."""
+        return None if task is None and grep is None else cls(levels, task, grep)
+
 
 @dataclass(frozen=True, slots=True)
 class Tally:
