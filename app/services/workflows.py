@@ -193,13 +193,11 @@ class WorkflowService:
             OfferedElsewhere: What it is valid for does not have this id, but another orchestrator.
         """
         require(identity, Permission.WORKFLOWS_WRITE)
-        refused: InvalidDefinition | None = None
-        for taker in self._takers(replace, identity):
-            try:
-                return taker.upload(document, replace, identity, may_edit=editor(identity))
-            except InvalidDefinition as exc:  # another launcher may give what this one does not
-                refused = refused or exc
-        raise refused or CapabilityMissing("No configured orchestrator takes uploads.")
+
+        def upload(taker: Uploader) -> tuple[Workflow, bool]:
+            return taker.upload(document, replace, identity, may_edit=editor(identity))
+
+        return _first_valid(self._takers(replace, identity), upload)
 
     def check(self, document: DefinitionSource, identity: Identity) -> Workflow:
         """Check a definition as :meth:`upload` does, and keep nothing of it.
@@ -217,13 +215,8 @@ class WorkflowService:
             CapabilityMissing: No orchestrator takes definitions.
         """
         require(identity, Permission.WORKFLOWS_WRITE)
-        refused: InvalidDefinition | None = None
-        for taker in self._takers(None, identity):
-            try:
-                return taker.check(document, identity)
-            except InvalidDefinition as exc:
-                refused = refused or exc
-        raise refused or CapabilityMissing("No configured orchestrator takes uploads.")
+        takers = self._takers(None, identity)
+        return _first_valid(takers, lambda taker: taker.check(document, identity))
 
     def _takers(self, replace: str | None, identity: Identity) -> list[Uploader]:
         """Return who takes definitions; who offers what one is to replace is asked first."""
@@ -307,3 +300,19 @@ class WorkflowService:
         if failures and not answers:  # who knows nothing answers, too
             raise next(iter(failures.values()))
         return answers, list(failures)
+
+
+def _first_valid(takers: Iterable[Uploader], ask: Callable[[Uploader], T]) -> T:
+    """Return the answer of the first who takes a definition, which may have what others lack.
+
+    Raises:
+        InvalidDefinition: What the first one says, where none takes it.
+        CapabilityMissing: There is nobody to ask.
+    """
+    refused: InvalidDefinition | None = None
+    for taker in takers:
+        try:
+            return ask(taker)
+        except InvalidDefinition as exc:
+            refused = refused or exc
+    raise refused or CapabilityMissing("No configured orchestrator takes uploads.")
