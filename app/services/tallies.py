@@ -7,15 +7,16 @@ whoever asks again pays for what came since.
 
 from __future__ import annotations
 
-from bisect import bisect_right
-from dataclasses import dataclass, replace
+from bisect import bisect_left, bisect_right
+from collections.abc import Sequence
+from dataclasses import dataclass
 from typing import Final
 
 from app.caching import LruCache
 from app.domain import Execution, Level
 from app.memory import TALLIES_BYTES
 from app.services.grep import Patience
-from app.services.stretches import Stretches, StretchKey
+from app.services.stretches import Stretch, Stretches, StretchKey
 
 _STRETCH: Final = 8192
 """Entries of a journal that are gone through in one turn."""
@@ -54,6 +55,17 @@ class Tally:
     before: tuple[int, ...] = (0,)
     place: int = 0
     total: int = 0
+
+    def further(self, places: Sequence[int], end: int) -> Tally:
+        """Return it once the journal was gone through up to an end.
+
+        Args:
+            places: Of the entries that were found behind, in their order.
+            end: The end.
+        """
+        ends = range((self.place // _STRETCH + 1) * _STRETCH, end + 1, _STRETCH)
+        before = (self.total + bisect_left(places, each) for each in ends)
+        return Tally((*self.before, *before), end, self.total + len(places))
 
     def until(self, end: int) -> Tally:
         """Return what of it is known up to some place in the journal."""
@@ -119,6 +131,9 @@ class Tallies:
         return tally.before[stretch] + rest
 
     def _further(self, tally: Tally, execution: Execution, sieve: Sieve, owner: str) -> Tally:
+        if sieve.grep is not None:
+            found = self._read(execution, sieve, tally.place, owner)
+            return tally.further([entry.sequence for entry in found.entries], found.next)
         stop = min(execution.log_total, (tally.place // _STRETCH + 1) * _STRETCH)
         total = tally.total + self._count(execution, sieve, tally.place, stop, owner)
         whole = stop % _STRETCH == 0
@@ -136,13 +151,17 @@ class Tallies:
         self, execution: Execution, sieve: Sieve, first: int, stop: int, owner: str
     ) -> int:
         """Count what has to be read for that."""
+        number, place = 0, first
+        while place < stop:
+            found = self._read(execution, sieve, place, owner)
+            number += sum(entry.sequence < stop for entry in found.entries)
+            place = found.next
+        return number
+
+    def _read(self, execution: Execution, sieve: Sieve, place: int, owner: str) -> Stretch:
+        """Read the next ones; where few entries are of the levels, they come from far behind."""
         key = StretchKey(
-            execution.number, execution.log_counts, sieve.levels, first,
+            execution.number, execution.log_counts, sieve.levels, place,
             owner=owner, task=sieve.task, grep=sieve.grep,
         )  # fmt: skip
-        number = 0
-        while key.place < stop:
-            stretch = self._stretches.read(key)
-            number += sum(entry.sequence < stop for entry in stretch.entries)
-            key = replace(key, place=stretch.next)
-        return number
+        return self._stretches.read(key)

@@ -3,7 +3,7 @@ from follow_kit import Log, service_in
 
 from app.domain import Level
 from app.errors import LimitExceeded
-from app.services import grep
+from app.services import grep, stretches
 from app.services import tallies as counting
 from app.services.tallies import Sieve, Tallies
 from app.store.journal import Journal
@@ -123,10 +123,28 @@ def test_what_a_pattern_matches_is_counted_once_and_found_by_its_index(
     assert not counted  # that is for what the database counts alone
 
 
+def test_what_lies_far_apart_is_read_once(service, tallies, counted, monkeypatch):
+    read, since = [], Journal.since
+
+    def noting(journal, *args, **kwargs):
+        found = since(journal, *args, **kwargs)
+        read.extend(entry.sequence for entry in found)
+        return found
+
+    monkeypatch.setattr(Journal, "since", noting)
+    log = Log(service).write([I, *[I] * 20, W, *[I] * 10, W, I])
+    execution, sieve = service.store.get(log.id), Sieve(W, None, "")
+    tally = tallies.of(execution, sieve, "ada")
+    assert (tally.total, tally.place) == (2, 34)
+    assert read == [21, 32]
+    assert [tally.seek(index) for index in range(2)] == [(16, 0), (32, 0)]
+
+
 def test_what_was_found_out_within_the_time_of_one_request_is_where_the_next_one_goes_on(
     service, tallies, counted, monkeypatch
 ):
     monkeypatch.setattr(grep, "SEARCH_SECONDS", -1.0)
+    monkeypatch.setattr(stretches, "STRETCH", 8)
     log = Log(service).write(20)
     for _ in range(2):
         with pytest.raises(LimitExceeded, match="Ask again to go on"):

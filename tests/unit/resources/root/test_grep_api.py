@@ -11,7 +11,7 @@ from kit.patience import PATIENCE_SECONDS, await_that, held
 
 from app.domain import Level
 from app.services import grep as greps
-from app.services import tallies
+from app.services import stretches, tallies
 
 D, I, W, E = Level.DEBUG, Level.INFO, Level.WARN, Level.ERROR  # noqa: E741
 SSE, NDJSON, TEXT = "text/event-stream", "application/x-ndjson", "text/plain"
@@ -126,7 +126,7 @@ class TestPages:
     def test_what_was_looked_through_is_not_again(self, service, read, monkeypatch):
         assert read("one")["total_results"] == 3
         counted = []
-        monkeypatch.setattr(tallies.Tallies, "_count", lambda *_: counted.append(1))
+        monkeypatch.setattr(tallies.Tallies, "_further", lambda *_: counted.append(1))
         assert read("one", size=0)["total_results"] == 3
         assert not counted
 
@@ -206,7 +206,7 @@ class TestFaults:
     def test_a_log_that_takes_too_long_says_so_and_the_next_request_goes_on(
         self, service, client, log, assert_problem, monkeypatch
     ):
-        monkeypatch.setattr(tallies, "_STRETCH", 4)
+        monkeypatch.setattr(stretches, "STRETCH", 4)
         monkeypatch.setattr(greps, "SEARCH_SECONDS", -1.0)
         address = f"/executions/{log.id}/logs?timeout=0&levels=15&grep=one"
         answer = client.get(address)
