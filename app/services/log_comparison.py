@@ -118,7 +118,8 @@ class LogComparison:
         self._names = names
         self._turn = turn
         self._found: dict[str, LineDifference] = {}
-        self._waiting: dict[tuple[str, int], tuple[int, deque[LogEntry]]] = {}
+        # By task and by stream: whose lines wait, and which.
+        self._waiting: dict[str, dict[int, tuple[int, deque[LogEntry]]]] = {}
         self._lines: dict[tuple[str, int], int] = {}
         self._waiting_bytes = 0
 
@@ -159,9 +160,10 @@ class LogComparison:
         key = entry.task, entry.stream
         if entry.task in self._found or entry.task in self._unshared:
             return
-        whose, waiting = self._waiting.setdefault(key, (side, deque()))
+        streams = self._waiting.setdefault(entry.task, {})
+        whose, waiting = streams.setdefault(entry.stream, (side, deque()))
         if not waiting:
-            self._waiting[key] = (side, waiting)
+            streams[entry.stream] = (side, waiting)
         elif whose != side:
             other = waiting.popleft()
             self._waiting_bytes -= _weight(other)
@@ -192,12 +194,11 @@ class LogComparison:
         told = (None if entry is None else cut_entry(entry) for entry in (before, after))
         self._found[task] = LineDifference(task, self._lines[key], *told)
         self._undecided.discard(task)
-        for other in [each for each in self._waiting if each[0] == task]:
-            _, waiting = self._waiting.pop(other)
+        for _, waiting in self._waiting.pop(task).values():
             self._waiting_bytes -= sum(map(_weight, waiting))
 
     def _leave_all_over(self, sides: Collection[int]) -> None:
-        for task in {key[0] for key in self._waiting}:
+        for task in [*self._waiting]:
             self._leave_over(task, sides)
 
     def _leave_over(self, task: str, sides: Collection[int]) -> bool:
@@ -211,13 +212,14 @@ class LogComparison:
             Whether there is one.
         """
         left = [
-            (rest[0], key, side)
-            for key, (side, rest) in self._waiting.items()
-            if key[0] == task and side in sides and rest
+            (rest[0], side)
+            for side, rest in self._waiting.get(task, {}).values()
+            if side in sides and rest
         ]
         if not left:
             return False
-        entry, key, side = min(left, key=lambda each: each[0].sequence)
+        entry, side = min(left, key=lambda each: each[0].sequence)
+        key = entry.task, entry.stream
         self._lines[key] = self._lines.get(key, 0) + 1
         self._decide(key, *((entry, None) if side == 0 else (None, entry)))
         return True

@@ -203,3 +203,11 @@ class TestBounds:
     def test_no_line_takes_more_than_its_length_says(self, line):
         # Where the time grew with the square of the length, this would take minutes.
         assert compare(log(*[("a", line)] * 200), log(*[("a", line + "x")] * 200)).stopped_by == ""
+
+    def test_many_tasks_take_no_more_than_their_number_says(self):
+        # Where the time grew with the square of the number, the bound on it would end this.
+        tasks = [f"task {number}" for number in range(10_000)]
+        one = [(task, "x") for task in tasks]
+        found = compare(log(*one), log(*one, *((task, "more") for task in tasks)), tasks)
+        assert (len(found.lines), found.stopped_by) == (module.MOST_LINES, "")
+        assert found.compared == (10_000, 20_000)
