@@ -157,21 +157,32 @@ class DigestService:
         if execution.status is ExecutionStatus.SUCCESS:
             return Digest(execution, _summary_of_success(execution, counts), counts)
         failed = _failed(execution, tasks)
-        told = tuple(self._told(execution, task, identity) for task in failed[:MOST_FAILED])
-        cancel = self._cancel(execution, identity)
+        told = self._told(execution, failed[:MOST_FAILED], identity)
+        may_be_cancelled = execution.status in _MAY_BE_CANCELLED
+        own = self._last_lines(execution, "", identity) if may_be_cancelled else ()
+        cancel = next((entry for entry in own if tells_of_cancel(entry.content)), None)
         if not execution.status.final:
             summary = _summary_of_open(execution, tasks, counts)
             return Digest(execution, summary, counts, told, _active(tasks), cancel)
-        last_lines = () if told else self._last_lines(execution, "", identity)
+        last_lines = () if told else own
         summary = _summary(execution, failed)
         return Digest(execution, summary, counts, told, cancel=cancel, last_lines=last_lines)
 
-    def _told(self, execution: Execution, task: Task, identity: Identity) -> FailedTask:
+    def _told(
+        self, execution: Execution, failed: Sequence[Task], identity: Identity
+    ) -> tuple[FailedTask, ...]:
+        """Return why tasks failed."""
+        errors = [*self._of_level(execution, Level.ERROR, identity)] if failed else []
+        return tuple(self._told_of(execution, task, errors, identity) for task in failed)
+
+    def _told_of(
+        self, execution: Execution, task: Task, errors: Sequence[LogEntry], identity: Identity
+    ) -> FailedTask:
         last = self._last_lines(execution, task.name, identity)
         return FailedTask(
             task,
             meaning(task.exit_code),
-            self._first_error(execution, task, last, identity),
+            self._first_error(execution, task, errors, last, identity),
             tuple(filter(_in_last_attempt(task), last)) or last,
             self._last_success(execution, task, identity),
         )
@@ -191,15 +202,27 @@ class DigestService:
         return within(self._logs.entries(execution, query, identity), _LOOKED_THROUGH_BYTES)
 
     def _first_error(
-        self, execution: Execution, task: Task, last: Sequence[LogEntry], identity: Identity
+        self,
+        execution: Execution,
+        task: Task,
+        errors: Sequence[LogEntry],
+        last: Sequence[LogEntry],
+        identity: Identity,
     ) -> LogEntry | None:
         """Find the first error of the last attempt of a task.
 
         That is what its command calls an error; or else the first that it wrote to its standard
         error; or else what its orchestrator says.
+
+        Args:
+            execution: The execution.
+            task: The task.
+            errors: The first errors in the log, whichever task's they are.
+            last: What the task said last.
+            identity: Who asks.
         """
         is_of_attempt = _in_last_attempt(task)
-        errors = [*filter(is_of_attempt, self._of_level(execution, Level.ERROR, identity))]
+        errors = [*filter(is_of_attempt, errors)]
         own = next((entry for entry in errors if entry.stream), None)
         if own is None:
             own = _said_on_stderr(
@@ -229,13 +252,6 @@ class DigestService:
         inputs, number = changed_values(earlier.inputs, execution.inputs)
         definition = self._texts.compare(earlier, execution)
         return LastSuccess(earlier, succeeded, inputs, number, definition)
-
-    def _cancel(self, execution: Execution, identity: Identity) -> LogEntry | None:
-        """Find who asked for the end of an execution: among the last that it said itself."""
-        if execution.status not in _MAY_BE_CANCELLED:
-            return None
-        own = self._last_lines(execution, "", identity)
-        return next((entry for entry in own if tells_of_cancel(entry.content)), None)
 
 
 def seconds_between(start: datetime | None, end: datetime | None) -> float | None:
