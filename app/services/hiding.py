@@ -5,6 +5,7 @@ from __future__ import annotations
 import re
 from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import replace
+from itertools import islice
 from typing import Final
 
 from app.domain import JSON, LogEntry
@@ -21,12 +22,9 @@ _KEY_ENDS: Final = "PRIVATE KEY-----"
 # The lines of a key are of one length (RFC 7468, 2: 64), but for the last one.
 _KEY_LINE: Final = re.compile(r"[0-9A-Za-z+/=]{40,100}")
 _LAST_KEY_LINE: Final = re.compile(r"[0-9A-Za-z+/=]{1,100}")
-_END_OF_KEY: Final = re.compile(
-    rf"(?:^{_KEY_LINE.pattern}\n){{0,{_MOST_KEY_LINES}}}(?:^{_LAST_KEY_LINE.pattern}\n)?"
-    rf"-----END [A-Z ]{{0,30}}{_KEY_ENDS}",
-    re.MULTILINE,
-)
-"""What a text holds that begins within a private key."""
+_LONGEST_LINE: Final = 101
+"""Characters of a line of a key, with its end."""
+_END_OF_KEY: Final = re.compile(rf"-----END [A-Z ]{{0,30}}{_KEY_ENDS}")
 # A name that a secret would have, and what is given to it; no more than 80 characters are gone
 # through from any place. A brace or a bracket begins what says something of the name.
 _GIVEN: Final = re.compile(
@@ -59,7 +57,7 @@ class Hiding:
             if known in text:
                 text = text.replace(known, HIDDEN)
         text = redact(text)
-        return _END_OF_KEY.sub(HIDDEN, text) if _KEY_ENDS in text else text
+        return _without_ends_of_keys(text) if _KEY_ENDS in text else text
 
     def definition(self, text: str) -> str:
         """Hide secrets in a definition: also what it gives to names of secrets."""
@@ -123,6 +121,32 @@ class Hiding:
         if begins is not None and _KEY_ENDS not in entry.content[begins.end() :]:
             self._key_lines[source] = _MOST_KEY_LINES
         return None
+
+
+def _without_ends_of_keys(text: str) -> str:
+    """Hide what a text holds that begins within a private key: each line is looked at once."""
+    shown: list[str] = []
+    begin = 0
+    for end in _END_OF_KEY.finditer(text):
+        # From the last dash of the one before on: what follows that is no whole line.
+        first = max(0, begin - 1, end.start() - (_MOST_KEY_LINES + 1) * _LONGEST_LINE)
+        *lines, rest = text[first : end.start()].split("\n")
+        of_key = _of_key(reversed(lines)) if not rest else []
+        start = end.start() - sum(len(line) + 1 for line in of_key)
+        shown += text[begin:start], HIDDEN
+        begin = end.end()
+    return "".join([*shown, text[begin:]])
+
+
+def _of_key(lines: Iterable[str]) -> list[str]:
+    """Return those lines that look like ones of a key; they are given from its last one back."""
+    found, looks = [], _LAST_KEY_LINE
+    for line in islice(lines, _MOST_KEY_LINES + 1):
+        if not looks.fullmatch(line):
+            break
+        found.append(line)
+        looks = _KEY_LINE
+    return found
 
 
 def _secrets_in(value: JSON, named: bool = False) -> Iterator[str]:

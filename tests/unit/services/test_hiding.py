@@ -94,6 +94,24 @@ class TestPrivateKeys:
         assert shown == ["before", "***", "fine", "***", "***", "behind"]
         assert Hiding().text("\n".join(["exit code 1:", *KEY[1:], "x"])) == "exit code 1:\n***\nx"
 
+    def test_of_a_text_no_more_than_a_key_has_is_hidden_before_its_end(self):
+        def hidden_of(*lines):
+            return Hiding().text("\n".join([*lines, KEY[-1]]))
+
+        line = "A" * 64
+        assert hidden_of("x y", *[line] * 201) == "x y\n***"
+        assert hidden_of(*[line] * 202) == f"{line}\n***"
+        assert hidden_of("A" * 101) == "A" * 101 + "\n***"
+        assert hidden_of(line, "A" * 39) == "***"
+        assert hidden_of("A" * 39, line) == "A" * 39 + "\n***"
+        assert hidden_of(f"{KEY[-1]}rest", line) == "***rest\n***"
+        assert hidden_of(f"{KEY[-1]}rest") == "***rest\n***"
+
+    def test_many_lines_are_looked_at_once(self):
+        # Where each was tried as the first of as many as a key may have, this would take long.
+        text = ("A" * 64 + "\n") * 100_000 + "PRIVATE KEY-----"
+        assert Hiding().text(text) == text
+
     def test_a_key_without_an_end_hides_no_more_than_a_key_has(self):
         shown = hidden(Hiding(), KEY[0], *["line"] * 500)
         assert shown[:201] == ["***"] * 201
