@@ -111,11 +111,6 @@ def redact(text: str) -> str:
     return text
 
 
-def without_secrets(value: Any) -> Any:
-    """Return a JSON value without what looks like a secret, or stands under a name of one."""
-    return _redacted(value, _DEEPEST)
-
-
 def is_secret_name(name: str) -> bool:
     """Return whether a name is one that secrets have."""
     return _SECRET_NAMES.search(name) is not None

@@ -9,7 +9,8 @@ from itertools import islice
 from typing import Final
 
 from app.domain import JSON, LogEntry
-from app.observability import without_secrets
+from app.observability import is_secret_name
+from app.services.hiding import HIDDEN, Hiding
 
 MOST_VALUES: Final = 200
 """Values of inputs or outputs that are told to differ; of the others it is told that there are."""
@@ -69,12 +70,15 @@ def told(name: str, value: JSON) -> JSON:
         name: What it is called; nothing is told of what is called like a secret.
         value: The value.
     """
-    if isinstance(value, str):
-        value = cut(value, LONGEST_VALUE)
-    elif isinstance(value, Mapping | list):
-        written = json.dumps(value, ensure_ascii=False)
-        value = cut(written, LONGEST_VALUE) if len(written) > LONGEST_VALUE else value
-    return without_secrets({name: value})[name]
+    if is_secret_name(name):
+        return HIDDEN
+    shown = Hiding().value(value)  # before it is cut: half of a secret does not look like one
+    if isinstance(shown, str):
+        return cut(shown, LONGEST_VALUE)
+    if isinstance(shown, Mapping | list):
+        written = json.dumps(shown, ensure_ascii=False)
+        return cut(written, LONGEST_VALUE) if len(written) > LONGEST_VALUE else shown
+    return shown
 
 
 def cut(text: str, longest: int) -> str:

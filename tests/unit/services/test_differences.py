@@ -52,6 +52,10 @@ def test_of_very_many_the_first_are_told_and_all_are_counted():
         ("api_token", 5, "***"),
         ("at", "https://ada:pass@example.org/", "https://***@example.org/"),
         ("at", {"deep": {"secret": "x", "plain": "y"}}, {"deep": {"secret": "***", "plain": "y"}}),
+        ("n", [[[[[[[{"token": "x"}]]]]]]], [[[[[[[{"token": "***"}]]]]]]]),
+        ("n", {"token": "x", "y": "x" * 1000}, '{"token": "***", "y": "' + "x" * 977 + "..."),
+        ("at", "x" * 980 + " https://ada:longpassword@host/", "x" * 980 + " https://***@host/"),
+        ("at", "x" * 989 + " https://ada:pass@example.org/", "x" * 989 + " https://**..."),
     ],
 )
 def test_secrets_are_hidden_and_long_values_cut(name, value, shown):
