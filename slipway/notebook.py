@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import sys
 from collections.abc import Callable
-from html import escape
 from typing import Any, Final
 
 from slipway.models import ExecutionState, WorkflowDescription
@@ -14,6 +13,8 @@ _LONGEST: Final = 200
 
 
 def _cell(text: object) -> str:
+    from html import escape  # noqa: PLC0415  (most programs show nothing in a notebook)
+
     shown = str(text)
     return escape(shown if len(shown) <= _LONGEST else shown[: _LONGEST - 1] + "…")
 
