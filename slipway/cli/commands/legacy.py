@@ -23,10 +23,11 @@ from slipway.cli.options import command as of_table
 from slipway.cli.output import clean
 from slipway.cli.pairs import pairs
 from slipway.cli.shell import Shell
+from slipway.words import Level
 
 if TYPE_CHECKING:
     from slipway.execution import Execution
-    from slipway.models import LogEntry
+    from slipway.models import ExecutionState, LogEntry
 
 _PAGE: Final = 50
 """Entries of one page of a log."""
@@ -59,10 +60,11 @@ def status(shell: Shell, execution: str, follows: bool) -> int | None:
     found = find(shell, execution)
     if follows:
         return _follow_status(shell, found)
+    state = found.refresh().seen
     if shell.out.for_programs:
-        _write(shell, found.refresh().seen.raw)
+        _write(shell, state.raw)
     else:
-        _say_status(shell, found)
+        _say_status(shell, state)
     return None
 
 
@@ -80,7 +82,7 @@ def logs(
     if follows:
         return _follow_log(shell, found, level, start)
     if shell.out.for_programs:
-        levels = 15 if with_debug else 14
+        levels = Level(level).and_above
         params = {"from": start, "size": _PAGE, "levels": levels, "timeout": "0"}
         _write(shell, shell.client.mapping(f"/executions/{found.id}/logs", params))
         return None
@@ -133,8 +135,8 @@ def _write(shell: Shell, document: Any) -> None:
         shell.out.write_exactly(json.dumps(document, ensure_ascii=False, separators=(",", ":")))
 
 
-def _say_status(shell: Shell, execution: Execution) -> None:
-    shell.out.write(f"Execution ID: {execution.id}, Status: {execution.refresh().status}")
+def _say_status(shell: Shell, state: ExecutionState) -> None:
+    shell.out.write(f"Execution ID: {state.id}, Status: {state.status}")
 
 
 def _follow_status(shell: Shell, execution: Execution) -> int:
@@ -142,7 +144,7 @@ def _follow_status(shell: Shell, execution: Execution) -> int:
         (ended,) = await_end(shell, [execution])
     if isinstance(ended, Exception):
         raise ended
-    _say_status(shell, execution)
+    _say_status(shell, ended)
     return result_code([ended])
 
 
