@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Callable, Sequence
 from typing import NamedTuple
 
@@ -29,7 +30,7 @@ def revoke_all(
     what: str,
     listed: Callable[[], list[Revocable]],
     revoke: Callable[[str], None],
-    is_whole: Callable[[str], bool],
+    whole_id: re.Pattern[str],
     yes: bool,
 ) -> int:
     """Revoke keys; whoever can be asked is asked before.
@@ -40,7 +41,7 @@ def revoke_all(
         what: What they are.
         listed: Returns all that there are; asked only where it is needed.
         revoke: Revokes one.
-        is_whole: Whether what was typed is an id already.
+        whole_id: What is an id already, and is not looked for.
         yes: Nobody is asked.
 
     Returns:
@@ -50,8 +51,10 @@ def revoke_all(
         Failure: What was typed means several; then none is revoked.
     """
     words = [*dict.fromkeys(typed)]
-    known = [] if all(map(is_whole, words)) else listed()
-    found = {word: word if is_whole(word) else _meant(word, known, what) for word in words}
+    known = [] if all(map(whole_id.fullmatch, words)) else listed()
+    found = {
+        word: word if whole_id.fullmatch(word) else _meant(word, known, what) for word in words
+    }
     ids = [*dict.fromkeys(id_ for id_ in found.values() if id_ is not None)]
     for word in (word for word, id_ in found.items() if id_ is None):
         shell.say(f"slipway: There is no {what} '{clean(word[:_SHOWN])}'.")

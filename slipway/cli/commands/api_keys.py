@@ -106,5 +106,5 @@ def revoke(shell: Shell, ids: Sequence[str], yes: bool) -> int:
 
     return revoke_all(
         shell, ids, what="API key", listed=listed, revoke=shell.client.revoke_api_key,
-        is_whole=lambda text: bool(_WHOLE_ID.fullmatch(text)), yes=yes,
+        whole_id=_WHOLE_ID, yes=yes,
     )  # fmt: skip
