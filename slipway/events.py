@@ -2,40 +2,31 @@
 
 from __future__ import annotations
 
-from collections import deque
 from collections.abc import Iterator, Mapping
-from typing import Any, Final, Self
-
-import requests
+from typing import Any, Final
 
 from slipway import faults
-from slipway.attempts import Attempts, Repeat
 from slipway.errors import NotFound
-from slipway.following import Lines, expired, read_event
+from slipway.following import Lines, Stream, read_event
 from slipway.models import ExecutionState, StatusChange
-from slipway.transport import NDJSON, Request, Transport, segment
+from slipway.transport import Request, Transport, segment
 
 _MOST_KNOWN: Final = 10_000
 """Unfinished executions that are asked about after a cut; of more, those that are known longest."""
 
 
-class Events:
+class Events(Stream[StatusChange]):
     """An iterator over the changes of all executions that may be seen; it has no end.
 
     It begins with those that have not ended. What has ended while there was no connection is told
-    as well, and nothing is told twice. One thread at a time may read it; after an exception it can
-    be read on.
+    as well, and nothing is told twice.
 
     Args:
         transport: Asks the service.
     """
 
     def __init__(self, transport: Transport) -> None:
-        self._transport = transport
-        self._attempts = Attempts(transport, transport.patience, Repeat.ALWAYS)
-        self._ready: deque[StatusChange] = deque()
-        self._response: requests.Response | None = None
-        self._lines: Lines | None = None
+        super().__init__(transport)
         self._known: dict[str, Mapping[str, Any]] = {}
 
     def __iter__(self) -> Iterator[StatusChange]:
@@ -46,42 +37,28 @@ class Events:
             self._advance()
         return self._ready.popleft()
 
-    def __enter__(self) -> Self:
-        return self
+    def _read(self) -> None:
+        lines = self._opened().read(self._transport.patience.quiet)
+        if lines is None:
+            raise faults.cut(self._transport.url, "events have no end")
+        self._attempts.reached()
+        self._attempts.succeeded()
+        for line in lines:
+            self._take(read_event(line))
+        if self._ready:
+            self._came_on()
 
-    def __exit__(self, *_: object) -> None:
+    def _cut(self, fault: faults.Fault) -> None:
         self.close()
-
-    def close(self) -> None:
-        """Close the connection; reading on opens one again."""
-        response, self._response, self._lines = self._response, None, None
-        if response is not None:
-            response.close()
-
-    def _advance(self) -> None:
-        try:
-            lines = self._opened().read(self._transport.patience.quiet)
-            if lines is None:
-                raise faults.cut(self._transport.url, "events have no end")
-            self._attempts.reached()
-            self._attempts.progressed()
-            for line in lines:
-                self._take(read_event(line))
-        except faults.Fault as fault:
-            self.close()
-            self._attempts.failed(fault)
-        except BaseException:
-            self.close()
-            raise
+        self._attempts.failed(fault)
 
     def _opened(self) -> Lines:
-        if self._lines is None:
-            request = Request("GET", "/executions/events", accept=NDJSON)
-            self._response = self._transport.open(request, self._transport.patience.quiet)
-            self._lines = Lines(self._response, self._transport.url)
-            for id_ in list(self._known):
-                self._look_at(id_)
-        return self._lines
+        if self._lines is not None:
+            return self._lines
+        lines = self._open("/executions/events", {}, self._transport.patience.quiet)
+        for id_ in list(self._known):
+            self._look_at(id_)
+        return lines
 
     def _look_at(self, id_: str) -> None:
         """Ask about one that had not ended before a cut: the stream tells none that has by now."""
@@ -100,12 +77,16 @@ class Events:
 
     def _take(self, event: Mapping[str, Any]) -> None:
         kind = event.get("type")
-        if kind == "expired":
-            raise expired(event)
-        if kind == "moved":
+        if kind == "status":
+            self._tell(event)
+        elif kind == "expired":
+            self._let_in_again(event)
             self.close()
-        if kind != "status":
-            return
+        elif kind == "moved":
+            self._come_back()
+            self.close()
+
+    def _tell(self, event: Mapping[str, Any]) -> None:
         change = StatusChange.read(event)
         if self._known.get(change.id) == event:
             return

@@ -9,12 +9,12 @@ back, pages are waited for in their place.
 from __future__ import annotations
 
 import json
+from abc import ABC, abstractmethod
 from collections import deque
 from collections.abc import Callable, Iterator, Mapping
 from dataclasses import replace
 from enum import Enum
-from types import TracebackType
-from typing import Any, Final, Self
+from typing import Any, Final, Generic, Self, TypeVar
 
 import requests
 
@@ -36,6 +36,8 @@ _SHORTEST_POLL_SECONDS: Final = 1
 _FRUITLESS: Final = 3
 """Streams that end without a new line, one after the other, before pages are read."""
 
+Item = TypeVar("Item")
+
 
 class Lines:
     r"""The lines of a stream, split at ``\n`` alone; an unfinished last one is not handed out.
@@ -49,6 +51,10 @@ class Lines:
         self._response, self._url = response, url
         self._rest: list[bytes] = []
         self._size = 0
+
+    def close(self) -> None:
+        """Close the connection."""
+        self._response.close()
 
     def read(self, seconds: float) -> list[bytes] | None:
         """Return the lines that have come, without those that are empty; None at the end.
@@ -107,10 +113,90 @@ def read_event(line: bytes) -> Mapping[str, Any]:
     return event
 
 
-def expired(event: Mapping[str, Any]) -> NotAllowed:
-    """Return what the end of a stream means that the credential does not open any more."""
-    why = str(event.get("reason") or "You may not read that any more.")
-    return NotAllowed(403, {"title": "Expired", "status": 403, "detail": why})
+class Stream(ABC, Generic[Item]):
+    """Lines of the service that are read as they come, over one connection after the other.
+
+    A context manager closes the connection. One thread at a time may read it; after an exception it
+    can be read on.
+
+    Args:
+        transport: Asks the service.
+    """
+
+    def __init__(self, transport: Transport) -> None:
+        self._transport = transport
+        self._attempts = Attempts(transport, transport.patience, Repeat.ALWAYS)
+        self._ready: deque[Item] = deque()
+        self._lines: Lines | None = None
+        self._fruitless = 0
+        self._expired = False
+
+    def __enter__(self) -> Self:
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        self.close()
+
+    def close(self) -> None:
+        """Close the connection; reading on opens one again."""
+        lines, self._lines = self._lines, None
+        if lines is not None:
+            lines.close()
+
+    def _advance(self) -> None:
+        """Get what comes next; whatever was got before is handed out by now."""
+        try:
+            self._read()
+        except faults.Fault as fault:
+            self._cut(fault)
+        except SlipwayError:
+            # What came before it is handed out first; asked again, it is said again.
+            self.close()
+            if not self._ready:
+                raise
+        except BaseException:
+            self.close()
+            raise
+
+    @abstractmethod
+    def _read(self) -> None:
+        """Read some lines, or what stands for them."""
+
+    @abstractmethod
+    def _cut(self, fault: faults.Fault) -> None:
+        """Come back after a cut."""
+
+    def _open(self, path: str, params: Mapping[str, Any], seconds: float) -> Lines:
+        """Open a connection; its silence before the first line is bounded."""
+        response = self._transport.open(Request("GET", path, params, accept=NDJSON), seconds)
+        self._lines = Lines(response, self._transport.url)
+        return self._lines
+
+    def _came_on(self) -> None:
+        """Note that there was something new."""
+        self._fruitless, self._expired = 0, False
+        self._attempts.progressed()
+
+    def _let_in_again(self, event: Mapping[str, Any]) -> None:
+        """Come back once with a credential that may be another one by now.
+
+        Raises:
+            NotAllowed: It does not open the stream any more.
+        """
+        if self._expired and not self._ready:
+            why = str(event.get("reason") or "You may not read that any more.")
+            raise NotAllowed(403, {"title": "Expired", "status": 403, "detail": why})
+        self._expired = True
+
+    def _come_back(self) -> None:
+        """Come back to another process of the service, at once if this one did something.
+
+        Raises:
+            Fault: It did nothing.
+        """
+        self._fruitless += 1
+        if self._fruitless > 1 and not self._ready:
+            raise faults.cut(self._transport.url, "the service goes away")
 
 
 class _Mode(Enum):
@@ -123,10 +209,8 @@ class _Mode(Enum):
     """By pages that are waited for, to the end."""
 
 
-class Follow:
+class Follow(Stream[LogEntry]):
     """An iterator over the entries of a log, until the execution has ended.
-
-    One thread at a time may read it. After an exception it can be read on.
 
     Args:
         transport: Asks the service.
@@ -152,19 +236,14 @@ class Follow:
         tail: int | None = None,
         on_status: Callable[[StatusChange], object] | None = None,
     ) -> None:
+        super().__init__(transport)
         self.after = after
         self.status: StatusChange | None = None
         self.ended = False
-        self._transport, self._path, self._params = transport, path, dict(params)
+        self._path, self._params = path, dict(params)
         self._tail, self._on_status = tail, on_status
-        self._attempts = Attempts(transport, transport.patience, Repeat.ALWAYS)
         self._mode = _Mode.POLL if transport.buffers else _Mode.STREAM
-        self._ready: deque[LogEntry] = deque()
-        self._response: requests.Response | None = None
-        self._lines: Lines | None = None
         self._greeted = False
-        self._fruitless = 0
-        self._expired = False
         self._poll_seconds = _POLL_SECONDS
 
     def __iter__(self) -> Iterator[LogEntry]:
@@ -179,42 +258,13 @@ class Follow:
         self.after = entry.index
         return entry
 
-    def __enter__(self) -> Self:
-        return self
-
-    def __exit__(
-        self,
-        kind: type[BaseException] | None,
-        exc: BaseException | None,
-        trace: TracebackType | None,
-    ) -> None:
-        self.close()
-
-    def close(self) -> None:
-        """Close the connection; reading on opens one again."""
-        response, self._response, self._lines = self._response, None, None
-        if response is not None:
-            response.close()
-
-    def _advance(self) -> None:
-        """Get what comes next; whatever was got before is handed out by now."""
-        try:
-            if self._tail is not None:
-                self._find_start(self._tail)
-            elif self._mode is _Mode.STREAM:
-                self._read_stream()
-            else:
-                self._read_page()
-        except faults.Fault as fault:
-            self._cut(fault)
-        except SlipwayError:
-            # Entries that came before it are handed out first; asked again, it is said again.
-            self.close()
-            if not self._ready:
-                raise
-        except BaseException:
-            self.close()
-            raise
+    def _read(self) -> None:
+        if self._tail is not None:
+            self._find_start(self._tail)
+        elif self._mode is _Mode.STREAM:
+            self._read_stream()
+        else:
+            self._read_page()
 
     def _find_start(self, tail: int) -> None:
         """Turn the number of entries into a cursor, which means the same after a cut."""
@@ -235,14 +285,11 @@ class Follow:
         return patience.quiet if self._greeted else patience.buffered
 
     def _opened(self) -> Lines:
-        if self._lines is None:
-            self._greeted = False
-            request = Request(
-                "GET", f"{self._path}/logs", {**self._params, "after": self.after}, accept=NDJSON
-            )
-            self._response = self._transport.open(request, self._transport.patience.buffered)
-            self._lines = Lines(self._response, self._transport.url)
-        return self._lines
+        if self._lines is not None:
+            return self._lines
+        self._greeted = False
+        params = {**self._params, "after": self.after}
+        return self._open(f"{self._path}/logs", params, self._transport.patience.buffered)
 
     def _take(self, lines: list[bytes]) -> None:
         """Take what lines say, up to one after which nothing more comes of this stream."""
@@ -288,22 +335,6 @@ class Follow:
             self.status = StatusChange.read(event)
             if self._on_status is not None:
                 self._on_status(self.status)
-
-    def _came_on(self) -> None:
-        self._fruitless, self._expired = 0, False
-        self._attempts.progressed()
-
-    def _let_in_again(self, event: Mapping[str, Any]) -> None:
-        """Come back once with a credential that may be another one by now."""
-        if self._expired:
-            raise expired(event)
-        self._expired = True
-
-    def _come_back(self) -> None:
-        """Come back to another process of the service, at once if this one did something."""
-        self._fruitless += 1
-        if self._fruitless > 1 and not self._ready:
-            raise faults.cut(self._transport.url, "the service goes away")
 
     def _cut(self, fault: faults.Fault) -> None:
         """Come back after a cut, or go on in another way."""

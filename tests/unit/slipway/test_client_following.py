@@ -407,22 +407,49 @@ def test_a_level_that_is_none_is_said_before_anything_is_asked(level):
         Execution(client_of("http://127.0.0.1:1"), ID).follow(level=level)
 
 
-def test_events_go_on_after_a_cut_and_tell_what_ended_meanwhile():
-    def event(id_, state):
-        return {"type": "status", "id": id_, "status": state, "state": state}
+def change(id_, state):
+    return {"type": "status", "id": id_, "status": state, "state": state}
 
+
+def test_events_go_on_after_a_cut_and_tell_what_ended_meanwhile():
     def talk(asked, number):
         if asked.path != "/executions/events":
             id_ = asked.path.rpartition("/")[2]
             return answer(200, execution("SUCCESS" if id_ == "a" else "RUNNING", id=id_))
         if number == 0:
-            return stream(event("a", "RUNNING"), event("b", "RUNNING"))
-        return [stream(event("b", "RUNNING"), b"", {"type": "new"}, event("c", "FAILED")), HOLD]
+            return stream(change("a", "RUNNING"), change("b", "RUNNING"))
+        return [stream(change("b", "RUNNING"), b"", {"type": "new"}, change("c", "FAILED")), HOLD]
 
     with RawServer(talk) as server, client_of(server.url).events() as events:
         assert [(each.id, each.state) for _, each in zip(range(4), events, strict=False)] == [
             ("a", "RUNNING"), ("b", "RUNNING"), ("a", "SUCCESS"), ("c", "FAILED"),
         ]  # fmt: skip
+
+
+def test_events_come_back_once_when_the_credential_has_ended():
+    expired = {"type": "expired", "reason": "The token has ended."}
+    with streams(stream(expired), stream(change("a", "FAILED"), expired),
+                 stream(expired)) as server, client_of(server.url).events() as events:  # fmt: skip
+        assert next(events).id == "a"
+        with pytest.raises(NotAllowed, match=r"^The token has ended\.$"):
+            next(events)
+        assert len(server.asked) == 4
+
+
+def test_what_events_told_before_a_fault_is_handed_out_before_it():
+    said = stream(change("a", "FAILED"), b"rubbish")
+    with streams(said, stream(b"rubbish")) as server, client_of(server.url).events() as events:
+        assert next(events).id == "a"
+        with pytest.raises(NotOurs):
+            next(events)
+
+
+def test_events_of_a_service_that_moves_again_and_again_are_not_asked_for_without_a_pause():
+    waits, moved = Waits(), stream({"type": "moved", "after": -1})
+    last = [stream(change("a", "FAILED")), HOLD]
+    with streams(*[moved] * 3, last) as server, client_of(server.url, waits).events() as events:
+        assert next(events).id == "a"
+    assert len(waits.slept) == 2
 
 
 def test_a_line_without_an_end_is_given_up_before_it_fills_the_memory(monkeypatch):
