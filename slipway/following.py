@@ -35,6 +35,8 @@ _SHORTEST_POLL_SECONDS: Final = 1
 """The same where a proxy does not wait for long."""
 _FRUITLESS: Final = 3
 """Streams that end without a new line, one after the other, before pages are read."""
+_GOOD_SECONDS: Final = 30.0
+"""A credential that lets in for so long is good; one that ends sooner, twice, opens nothing."""
 
 Item = TypeVar("Item")
 
@@ -129,7 +131,7 @@ class Stream(ABC, Generic[Item]):
         self._ready: deque[Item] = deque()
         self._lines: Lines | None = None
         self._fruitless = 0
-        self._expired = False
+        self._expired_at: float | None = None
 
     def __enter__(self) -> Self:
         return self
@@ -174,19 +176,21 @@ class Stream(ABC, Generic[Item]):
 
     def _came_on(self) -> None:
         """Note that there was something new."""
-        self._fruitless, self._expired = 0, False
+        self._fruitless, self._expired_at = 0, None
         self._attempts.progressed()
 
     def _let_in_again(self, event: Mapping[str, Any]) -> None:
-        """Come back once with a credential that may be another one by now.
+        """Come back with a credential that may be another one by now.
 
         Raises:
-            NotAllowed: It does not open the stream any more.
+            NotAllowed: It ended soon after the last one, and nothing new came in between.
         """
-        if self._expired and not self._ready:
+        now = self._transport.clock()
+        soon = self._expired_at is not None and now - self._expired_at < _GOOD_SECONDS
+        if soon and not self._ready:
             why = str(event.get("reason") or "You may not read that any more.")
             raise NotAllowed(403, {"title": "Expired", "status": 403, "detail": why})
-        self._expired = True
+        self._expired_at = now
 
     def _come_back(self) -> None:
         """Come back to another process of the service, at once if this one did something.

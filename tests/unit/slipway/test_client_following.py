@@ -154,6 +154,13 @@ def test_who_may_not_read_any_more_comes_back_once():
         assert len(server.asked) == 2
 
 
+def test_a_log_is_quiet_for_longer_than_two_tokens_last():
+    waits = Waits()
+    quiet = [stream(STATUS), lambda: waits.sleep(300), lines({"type": "expired", "reason": "It."})]
+    with streams(*[quiet] * 3, stream(STATUS, log(0), END)) as server:
+        assert got(following(server, waits)) == [0]
+
+
 @pytest.mark.parametrize(("status", "kind"), [(403, NotAllowed), (404, NotFound), (410, NotFound)])
 def test_who_may_not_read_at_all_is_told_so(status, kind):
     with streams(stream(STATUS, log(0)), problem(status)) as server:
