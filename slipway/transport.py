@@ -50,6 +50,7 @@ _SHOWN: Final = frozenset(
 _KEY_IN_PATH: Final = re.compile(r"(/(?:ssh|api)_keys/[^/]{1,8})[^/]*")
 _DIRECT: Final = {"http": None, "https": None, "all": None}
 """This machine is reached without a proxy, whatever ``no_proxy`` says."""
+_UNREAD: Final = object()
 
 
 class Answer(NamedTuple):
@@ -57,12 +58,14 @@ class Answer(NamedTuple):
 
     Attributes:
         again: An earlier attempt was cut off, and may have been done.
+        value: What a body of JSON stands for, which was read to see whether it is whole.
     """
 
     status: int
     headers: Mapping[str, str]
     body: bytes
     again: bool = False
+    value: Any = _UNREAD
 
     @property
     def media_type(self) -> str:
@@ -80,6 +83,8 @@ class Answer(NamedTuple):
         Raises:
             NotOurs: It is no JSON.
         """
+        if self.value is not _UNREAD:
+            return self.value
         try:
             return json.loads(self.body)
         except (ValueError, RecursionError):
@@ -313,8 +318,7 @@ class Transport:
                 f"{self.url} sends on to {target[:100]}, as for a login; that is not Slipway."
             )
         if status in request.statuses and answer.media_type in {JSON, PROBLEM}:
-            self._parse(answer)
-            return answer
+            return answer._replace(value=self._parse(answer))
         if status >= 400:
             raise self._no(answer)
         if status in _BODILESS:
@@ -327,8 +331,8 @@ class Transport:
             kind = answer.media_type or "something"
             raise NotOurs(f"{self.url} answers with {kind[:100]}; that is not Slipway.")
         if answer.media_type == JSON:
-            self._parse(answer)
-        elif not _is_framed(answer.headers):
+            return answer._replace(value=self._parse(answer))
+        if not _is_framed(answer.headers):
             raise faults.cut(self.url, f"nothing says where its {answer.media_type} ends")
         return answer
 

@@ -245,6 +245,13 @@ def test_a_launch_whose_first_attempt_is_not_certain_yet_is_asked_for_again():
     assert waits.slept == [10]
 
 
+def test_an_answer_is_read_once():
+    with RawServer(lambda *_: answer(200, execution())) as server:
+        given = client_of(server.url).request("GET", "/x")
+    assert given.json() is given.json()
+    assert given.json() == execution()
+
+
 def test_a_text_whose_end_nobody_can_tell_is_none():
     whole = answer(200, b"id: w\nsteps: []\n", "application/yaml")
     cut = answer(200, b"id: w\nst", "application/yaml", "close")
