@@ -255,7 +255,7 @@ class Transport:
                 response.close()
                 response = self._once(request, (connect, read_seconds))
         except faults.OF_CONNECTIONS as exc:
-            fault = faults.of(exc, self.url, read_seconds, self._ca())
+            fault = faults.of(exc, self.url, read_seconds, self.ca_file)
             self.trace(f"{_shown(request)}: {fault.error}")
             raise fault from None
         except UnicodeError:
@@ -278,7 +278,7 @@ class Transport:
             timeout=timeout,
             allow_redirects=False,
             proxies=dict(_DIRECT) if self._direct else None,  # type: ignore[arg-type]
-            verify=self._ca() or True,
+            verify=self.ca_file or True,
             stream=True,
         )
 
@@ -290,7 +290,7 @@ class Transport:
         try:
             body = self._body(response, request)
         except faults.OF_CONNECTIONS as exc:
-            raise faults.of(exc, self.url, request.wait, self._ca(), begun=True) from None
+            raise faults.of(exc, self.url, request.wait, self.ca_file, begun=True) from None
         answer = Answer(response.status_code, response.headers, body)
         if not _is_whole(answer):
             raise faults.cut(self.url, f"{answer.status} with half a head")
@@ -363,17 +363,16 @@ class Transport:
             ) from None
 
     @property
-    def ca_file(self) -> str | None:
-        """File of the certificates that are trusted; None for those that come with Python."""
-        return self._ca()
-
-    @property
     def is_here(self) -> bool:
         """Whether the service is on this machine."""
         return self._direct
 
-    def _ca(self) -> str | None:
-        """Return the file of certificates: what is for this service before what is for all."""
+    @property
+    def ca_file(self) -> str | None:
+        """File of the certificates that are trusted; None for those that come with Python.
+
+        What is for this service comes before what is for all.
+        """
         variables = os.environ.get("REQUESTS_CA_BUNDLE") or os.environ.get("CURL_CA_BUNDLE")
         return self._ca_file or variables
 
