@@ -156,7 +156,7 @@ class Attempts:
             self.was_reached, self.patience = True, self.patience.enduring()
 
     def _may(self, fault: Fault) -> bool:
-        return self._repeat is Repeat.ALWAYS or (self._repeat is Repeat.UNSENT and fault.unsent)
+        return self._repeat is Repeat.ALWAYS or fault.unsent
 
     def _bound(self, kind: Kind) -> float:
         patience = self.patience
