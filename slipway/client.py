@@ -5,6 +5,7 @@ from __future__ import annotations
 import os
 from collections.abc import Callable, Iterable, Mapping
 from datetime import datetime
+from functools import partial
 from types import TracebackType
 from typing import Any, Self
 
@@ -14,14 +15,13 @@ from slipway.attempts import Patience, Repeat
 from slipway.auth import credential
 from slipway.errors import NotOurs, refusal
 from slipway.events import Events
-from slipway.execution import Execution
+from slipway.execution import Execution, made
 from slipway.models import (
     ApiKey,
     CreatedApiKey,
     CreatedSshKey,
     Definition,
     DefinitionVersion,
-    ExecutionState,
     Identity,
     Node,
     Ready,
@@ -349,11 +349,7 @@ class Client:
             return Page(raw, _items(raw, "executions"), following,
                         total if isinstance(total, int) else None)  # fmt: skip
 
-        def make(raw: Any) -> Execution:
-            seen = ExecutionState.read(raw)
-            return Execution(self, seen.id, seen)
-
-        return Pages(lambda: turn(1), make, lambda execution: execution.id)
+        return Pages(lambda: turn(1), partial(made, self), lambda execution: execution.id)
 
     def execution(self, id: str) -> Execution:  # noqa: A002
         """Ask for an execution.

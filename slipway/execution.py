@@ -501,9 +501,7 @@ class Execution:
         """
         answer = self._client.request(
             "POST", f"{self._path}/{word}",
-            headers={"Idempotency-Key": idempotency_key or str(uuid4()),
-                     "Prefer": "return=representation"},
-            told=True,
+            headers=head_of_launch(idempotency_key), told=True,
         )  # fmt: skip
         if answer.status != HTTPStatus.CREATED:
             return self
@@ -539,6 +537,17 @@ def made(client: Client, raw: Any) -> Execution:
     """Return the execution of which the service tells."""
     seen = ExecutionState.read(raw)
     return Execution(client, seen.id, seen)
+
+
+def head_of_launch(idempotency_key: str | None) -> dict[str, str]:
+    """Return the head of a request that launches once, however often it must be asked for.
+
+    The answer to it tells of the execution.
+
+    Args:
+        idempotency_key: The same key and request launch once; a new one unless given.
+    """
+    return {"Idempotency-Key": idempotency_key or str(uuid4()), "Prefer": "return=representation"}
 
 
 def _filter(level: Level | str | None, step: str | None, grep: str | None) -> dict[str, Any]:

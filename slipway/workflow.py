@@ -5,11 +5,10 @@ from __future__ import annotations
 import json
 from collections.abc import Mapping
 from typing import TYPE_CHECKING, Any
-from uuid import uuid4
 
 from slipway import notebook
 from slipway.errors import Misused
-from slipway.execution import Execution, made
+from slipway.execution import Execution, head_of_launch, made
 from slipway.models import Input, Output, Step, WorkflowDescription, WorkflowInfo
 from slipway.transport import segment
 
@@ -123,8 +122,7 @@ class Workflow:
             body["labels"] = dict(labels)
         answer = self._client.request(
             "POST", self._path, params=self._params, json=body, told=True,
-            headers={"Idempotency-Key": idempotency_key or str(uuid4()),
-                     "Prefer": "return=representation"},
+            headers=head_of_launch(idempotency_key),
         )  # fmt: skip
         return made(self._client, answer.json())
 
