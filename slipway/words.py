@@ -9,14 +9,20 @@ from __future__ import annotations
 from enum import StrEnum
 from typing import Any, Final, Self
 
+from slipway.errors import Misused
+
 
 class Word(StrEnum):
-    """A word in upper case; it is found by itself in either case."""
+    """A word in upper case; it is found by itself in either case.
+
+    Raises:
+        Misused: It is none.
+    """
 
     @classmethod
-    def _missing_(cls, value: object) -> Self | None:
+    def _missing_(cls, value: object) -> Self:
         if not (isinstance(value, str) and value.isprintable()):  # no word of a service steers
-            return None
+            raise Misused(f"{value!r} is not a valid {cls.__name__.lower()}.")
         text = value.upper()
         known: Any = cls._value2member_map_.get(text)
         return known if known is not None else cls._unknown(text)
@@ -86,7 +92,7 @@ class Level(Word):
     ERROR = "ERROR"
 
     @classmethod
-    def _missing_(cls, value: object) -> Self | None:
+    def _missing_(cls, value: object) -> Self:
         if isinstance(value, str) and value.upper() == "WARNING":
             return cls("WARN")
         return super()._missing_(value)

@@ -469,6 +469,12 @@ def test_what_is_no_json_is_said_before_it_is_sent(value):
         client_of("http://127.0.0.1:1").workflow("w").run(n=value)
 
 
+@pytest.mark.parametrize("filters", [{"status": "a\x1bb"}, {"state": ["FAILED", "\n"]}])
+def test_a_word_that_is_none_is_said_before_it_is_sent(filters):
+    with pytest.raises(Misused, match="is not a valid status"):
+        client_of("http://127.0.0.1:1").executions(**filters)
+
+
 @pytest.mark.parametrize("key", ["ключ", "\ud800", "a\r\nX: y"])
 def test_a_key_that_cannot_be_sent_is_said_before_it_is(key):
     with pytest.raises(SlipwayError):

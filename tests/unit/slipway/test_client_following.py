@@ -408,7 +408,7 @@ def test_a_follow_that_is_closed_closes_its_connection():
         assert connection.recv(1) == b""
 
 
-@pytest.mark.parametrize("level", ["eror", "", "notice"])
+@pytest.mark.parametrize("level", ["eror", "", "notice", "in\x1bfo", 7])
 def test_a_level_that_is_none_is_said_before_anything_is_asked(level):
     with pytest.raises(Misused, match="level"):
         Execution(client_of("http://127.0.0.1:1"), ID).follow(level=level)
