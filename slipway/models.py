@@ -51,7 +51,10 @@ def _truth(value: Any) -> bool:
 
 
 def _time(value: Any) -> datetime:
-    return datetime.fromisoformat(_text(value))
+    try:
+        return datetime.fromisoformat(_text(value))
+    except ValueError:
+        raise TypeError("a time") from None
 
 
 def _mapping(value: Any) -> Mapping[str, Any]:
@@ -78,7 +81,13 @@ def _or_none(read: Callable[[Any], _Value]) -> Callable[[Any], _Value | None]:
 
 
 def _word(kind: type[Word]) -> Callable[[Any], Any]:
-    return lambda value: kind(_text(value))
+    def word(value: Any) -> Word:
+        try:
+            return kind(_text(value))
+        except ValueError:
+            raise TypeError("a word") from None
+
+    return word
 
 
 def _told(read: _Reader, key: str = "") -> Any:
@@ -182,7 +191,7 @@ class Model:
             if each.key in raw:
                 try:
                     values[each.name] = each.read(raw[each.key])
-                except (TypeError, ValueError) as exc:
+                except TypeError as exc:
                     why = f"The service says {each.key!r} where {exc} was expected."
                     raise NotOurs(why) from None
             elif each.needed:

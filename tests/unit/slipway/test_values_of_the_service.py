@@ -122,6 +122,18 @@ def test_a_value_of_another_kind_is_said_by_its_name(value):
         Input.read({"name": "n", "type": "string", "required": value})
 
 
+@pytest.mark.parametrize(
+    ("told", "expected"),
+    [({"state": "\x1b[2J"}, "'state' where a word"), ({"state": 7}, "'state' where text"),
+     ({"created_at": "now"}, "'created_at' where a time"),
+     ({"progress": "7"}, "'progress' where a number")],
+    ids=range(4),
+)  # fmt: skip
+def test_what_was_expected_is_said(told, expected):
+    with pytest.raises(NotOurs, match=rf"^The service says {expected} was expected\.$"):
+        ExecutionState.read(execution() | told)
+
+
 def test_words_are_found_in_either_case_and_new_ones_are_taken():
     assert Status("running") is Status.RUNNING
     assert TaskStatus("skipped").is_final
