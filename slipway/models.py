@@ -41,7 +41,10 @@ def _integer(value: Any) -> int:
 def _number(value: Any) -> float:
     if isinstance(value, bool) or not isinstance(value, int | float):
         raise TypeError("a number")
-    return float(value)
+    try:
+        return float(value)
+    except OverflowError:  # JSON has integers that are larger
+        raise TypeError("a number") from None
 
 
 def _truth(value: Any) -> bool:
@@ -52,9 +55,12 @@ def _truth(value: Any) -> bool:
 
 def _time(value: Any) -> datetime:
     try:
-        return datetime.fromisoformat(_text(value))
+        found = datetime.fromisoformat(_text(value))
     except ValueError:
-        raise TypeError("a time") from None
+        found = None
+    if found is None or found.tzinfo is None:
+        raise TypeError("a time with its zone")
+    return found
 
 
 def _mapping(value: Any) -> Mapping[str, Any]:
@@ -231,11 +237,11 @@ def read_entry(raw: Mapping[str, Any]) -> LogEntry:
         NotOurs: It is none.
     """
     try:
-        if type(raw["index"]) is not int or type(raw["content"]) is not str:
+        index, said, word = raw["index"], raw["content"], raw["level"]
+        task, moment = raw["task"], _parse(raw["timestamp"])
+        if type(index) is not int or not type(said) is type(task) is str or not moment.tzinfo:
             raise TypeError
-        word = raw["level"]
-        level = _LEVELS.get(word) or Level(word)
-        entry = LogEntry(raw["index"], _parse(raw["timestamp"]), level, raw["task"], raw["content"])
+        entry = LogEntry(index, moment, _LEVELS.get(word) or Level(word), task, said)
     except (KeyError, TypeError, ValueError):
         raise NotOurs("The service says something that is no log entry.") from None
     known = raw.keys() - _KEYS_OF_ENTRIES - {"type"} if len(raw) > 5 else None

@@ -350,8 +350,9 @@ def test_what_comes_next_is_what_comes_behind_the_last_one():
         b"rubbish", b"[1]", b"7", b'{"type": "log"}', b"\xff\xfe", b"[" * 100_000,
         lines(log(1) | {"index": "1"}), lines(log(1) | {"content": 7}),
         lines(log(1) | {"level": []}), lines(log(1) | {"timestamp": "now"}),
+        lines(log(1) | {"task": None}), lines(log(1) | {"timestamp": "2026-01-31T12:00:00"}),
     ],
-    ids=range(10),
+    ids=range(12),
 )  # fmt: skip
 def test_a_line_that_is_none_of_the_service_is_not_ours(line):
     with streams(stream(STATUS, log(0), line, log(1)), stream(STATUS, line)) as server:

@@ -125,9 +125,11 @@ def test_a_value_of_another_kind_is_said_by_its_name(value):
 @pytest.mark.parametrize(
     ("told", "expected"),
     [({"state": "\x1b[2J"}, "'state' where a word"), ({"state": 7}, "'state' where text"),
-     ({"created_at": "now"}, "'created_at' where a time"),
-     ({"progress": "7"}, "'progress' where a number")],
-    ids=range(4),
+     ({"created_at": "now"}, "'created_at' where a time with its zone"),
+     ({"finished_at": "2026-01-31T12:00:00"}, "'finished_at' where a time with its zone"),
+     ({"progress": "7"}, "'progress' where a number"),
+     ({"progress": 10**400}, "'progress' where a number")],
+    ids=range(6),
 )  # fmt: skip
 def test_what_was_expected_is_said(told, expected):
     with pytest.raises(NotOurs, match=rf"^The service says {expected} was expected\.$"):
