@@ -51,6 +51,15 @@ class Hiding:
         self._known = sorted(known, key=lambda text: (-len(text), text))[:_MOST_VALUES]
         self._key_lines: dict[tuple[str, int], int] = {}
 
+    def anew(self) -> Hiding:
+        """Return what hides the same, and was not given any entry yet; values are not read again.
+
+        Each log that is gone through needs its own.
+        """
+        other = Hiding()
+        other._known = self._known
+        return other
+
     def text(self, text: str) -> str:
         """Hide secrets in a text."""
         for known in self._known:

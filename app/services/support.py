@@ -86,14 +86,14 @@ class Case:
     settings: Mapping[str, JSON]
 
     def hiding(self) -> Hiding:
-        """Return what hides secrets; a new one for each log that is gone through."""
+        """Return what hides its secrets, for which its inputs and outputs are gone through."""
         return Hiding(self.execution.inputs, self.execution.outputs)
 
-    def hidden_digest(self) -> Digest:
+    def hidden_digest(self, hiding: Hiding) -> Digest:
         """Return the digest with the secrets hidden in what the log says."""
 
         def hidden(entries: Iterable[LogEntry]) -> tuple[LogEntry, ...]:
-            return tuple(self.hiding().entries(entries))
+            return tuple(hiding.anew().entries(entries))
 
         def one(entry: LogEntry | None) -> LogEntry | None:
             return None if entry is None else hidden([entry])[0]

@@ -91,15 +91,16 @@ def safe_name(execution_id: str) -> str:
 
 def _members(case: Case, folder: str, turn: Turn, *, stale: bool) -> Iterator[Member]:
     """Yield the files; each is made when it is its turn."""
-    hiding = case.hiding()
+    with turn():
+        hiding = case.hiding()
+        digest = case.hidden_digest(hiding)
     write = partial(_document, hiding, turn)
     yield f"{folder}README.txt", [_readme(case).encode()]
-    digest = case.hidden_digest()
     yield f"{folder}digest.txt", [hiding.text(digest_text(digest)).encode()]
     yield f"{folder}digest.json", write(lambda: digest_json(digest, stale=stale))
     yield f"{folder}execution.json", write(lambda: _execution(case, stale=stale))
-    yield f"{folder}history.jsonl", _lines(case, turn)
-    yield f"{folder}tasks.jsonl", _tasks(case, turn)
+    yield f"{folder}history.jsonl", _lines(case, hiding, turn)
+    yield f"{folder}tasks.jsonl", _tasks(case, hiding, turn)
     if isinstance(case.definition, DefinitionText):
         with turn():
             text = hiding.definition(case.definition.text)
@@ -110,10 +111,10 @@ def _members(case: Case, folder: str, turn: Turn, *, stale: bool) -> Iterator[Me
     yield f"{folder}versions.json", write(lambda: case.versions)
     yield f"{folder}settings.json", write(lambda: case.settings)
     if case.log is not None:
-        yield f"{folder}log.txt", _log(case.log, case.hiding(), RootText.entries, turn, _left_out)
+        yield f"{folder}log.txt", _log(case.log, hiding.anew(), RootText.entries, turn, _left_out)
         yield (
             f"{folder}log.jsonl",
-            _log(case.log, case.hiding(), RootNdjson.entries, turn, _left_out_json),
+            _log(case.log, hiding.anew(), RootNdjson.entries, turn, _left_out_json),
         )
 
 
@@ -132,12 +133,12 @@ def _execution(case: Case, *, stale: bool) -> dict[str, Any]:
     }
 
 
-def _tasks(case: Case, turn: Turn) -> Iterator[bytes]:
-    return _each([task_json(task) for task in case.tasks], case.hiding(), turn)
+def _tasks(case: Case, hiding: Hiding, turn: Turn) -> Iterator[bytes]:
+    return _each([task_json(task) for task in case.tasks], hiding, turn)
 
 
-def _lines(case: Case, turn: Turn) -> Iterator[bytes]:
-    return _each([asdict(each) for each in case.history], case.hiding(), turn)
+def _lines(case: Case, hiding: Hiding, turn: Turn) -> Iterator[bytes]:
+    return _each([asdict(each) for each in case.history], hiding, turn)
 
 
 def _each(values: list[dict[str, Any]], hiding: Hiding, turn: Turn) -> Iterator[bytes]:

@@ -112,6 +112,12 @@ class TestPrivateKeys:
         text = ("A" * 64 + "\n") * 100_000 + "PRIVATE KEY-----"
         assert Hiding().text(text) == text
 
+    def test_what_hides_anew_knows_the_secrets_and_no_key_that_others_began(self):
+        hiding = Hiding({"password": "geheim"})
+        assert hidden(hiding, KEY[0]) == ["***"]
+        assert hidden(hiding.anew(), "geheim", "plain") == ["***", "plain"]
+        assert hidden(hiding, "plain") == ["***"]
+
     def test_a_key_without_an_end_hides_no_more_than_a_key_has(self):
         shown = hidden(Hiding(), KEY[0], *["line"] * 500)
         assert shown[:201] == ["***"] * 201
