@@ -40,7 +40,6 @@ class Since(Keeping):
     def __init__(self, description: str) -> None:
         super().__init__(
             metadata={
-                "type": "string",
                 "description": f"{description}: a moment such as `2026-01-31T12:00:00Z` "
                 "(RFC 3339), or how long ago, such as `2h`, `1h30m` or `3d`",
                 "example": "2h",
@@ -52,10 +51,12 @@ class Since(Keeping):
         try:
             if _MOMENT.fullmatch(written):
                 return datetime.fromisoformat(written.upper())
-            return timedelta(seconds=super()._deserialize(value, attr, data, **kwargs))
+            past = timedelta(seconds=super()._deserialize(value, attr, data, **kwargs))
+            datetime.now(UTC) - past  # not before the first year of the calendar, or it is refused
         except (ValidationError, ValueError, OverflowError, TypeError):
             text = "must be a moment such as 2026-01-31T12:00:00Z, or a duration such as 2h or 3d"
             raise ValidationError(text) from None
+        return past
 
 
 class ExecutionArgsSchema(PageArgsSchema):

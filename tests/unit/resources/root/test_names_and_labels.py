@@ -234,6 +234,7 @@ class TestList:
             ("since=", "since"), ("since=forever", "since"), ("since=999999999999d", "since"),
             ("since=0000-01-01T00:00:00Z", "since"), ("since=1h&since=2h", "since"),
             ("active_since=x", "active_since"), ("since=292000000h", "since"),
+            ("since=999999d", "since"), ("active_since=999999d", "active_since"),
             ("id=", "id"), ("id=%25", "id"), ("id=a%20b", "id"), ("id=ä", "id"),
             ("id=" + "a" * 161, "id"), ("label=", "label"), ("label=%3Dx", "label"),
             ("label=a%00", "label"), ("label=a=%00", "label"), ("label=-a=b", "label"),
