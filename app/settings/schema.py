@@ -8,7 +8,7 @@ import re
 from collections.abc import Callable, Collection, Mapping
 from enum import StrEnum
 from functools import cache
-from typing import Any, TypeVar
+from typing import Any, ClassVar, TypeVar
 
 from marshmallow import RAISE, Schema, ValidationError, fields, post_load, validate
 
@@ -27,8 +27,6 @@ FOREVER = "forever"
 _DAYS = re.compile(r"([0-9]{1,6}(?:\.[0-9]{1,3})?)d")
 _DAY_SECONDS = 24 * 3600.0
 """What ``d`` stands for, which Go's durations lack."""
-_DOCUMENTED = {"type": "string", "pattern": rf"^(?:{DURATION_PATTERN})\Z", "example": "1m30s"}
-"""What documents say of durations."""
 _DECIMAL = re.compile(r"[+-]?[0-9]{1,30}")
 
 
@@ -42,9 +40,13 @@ class ServerUrl(fields.Url):
 class Duration(fields.Field[float]):
     """A Go-style duration such as ``1m30s``, as seconds."""
 
+    PATTERN: ClassVar[str] = DURATION_PATTERN
+    """What documents say of its texts."""
+
     def __init__(self, *, at_least: float = 0.0, **kwargs: Any) -> None:
         default = kwargs.pop("load_default", None)
-        metadata = {**_DOCUMENTED, **kwargs.pop("metadata", {})}
+        told = {"type": "string", "pattern": rf"^(?:{self.PATTERN})\Z", "example": "1m30s"}
+        metadata = {**told, **kwargs.pop("metadata", {})}
         if isinstance(default, str):
             metadata.setdefault("default_text", default)
             metadata.setdefault("default", default)
@@ -64,6 +66,9 @@ class Duration(fields.Field[float]):
 
 class Keeping(Duration):
     """How long something is kept: a duration, which may be in days (``90d``), or ``forever``."""
+
+    SPAN_PATTERN: ClassVar[str] = rf"{_DAYS.pattern}|{DURATION_PATTERN}"
+    PATTERN = rf"{FOREVER}|{SPAN_PATTERN}"
 
     def _deserialize(self, value: Any, attr: Any, data: Any, **kwargs: Any) -> Any:
         if value == FOREVER:

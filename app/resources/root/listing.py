@@ -37,6 +37,8 @@ class Since(Keeping):
     others who ask the same.
     """
 
+    PATTERN = rf"{_MOMENT.pattern}|{Keeping.SPAN_PATTERN}"
+
     def __init__(self, description: str) -> None:
         super().__init__(
             metadata={

@@ -1,6 +1,7 @@
 """What people call their executions, and the lists that find them by it and by other things."""
 
 import json
+import re
 from datetime import UTC, datetime, timedelta
 
 import pytest
@@ -225,6 +226,18 @@ class TestList:
         assert later != tag  # its next page is another one
         service.add_execution(labels={"a": "b"})
         assert client.get(path, headers={"If-None-Match": tag}).status_code == 200
+
+    @pytest.mark.parametrize("name", ["since", "active_since"])
+    def test_the_document_tells_what_may_be_said_of_a_moment(self, client, name):
+        told = client.get("/openapi.json").json["paths"]["/executions"]["get"]["parameters"]
+        pattern = next(each["schema"]["pattern"] for each in told if each.get("name") == name)
+        fitting = ["2h", "1h30m", "3d", "0.5d", "0", "2026-01-31T12:00:00Z"]
+        fitting += ["2026-01-31t12:00:00.25z", "2026-01-31T12:00:00-05:30"]
+        for text in fitting:
+            assert re.search(pattern, text), text
+            assert client.get("/executions", query_string={name: text}).status_code == 200
+        for text in ("forever", "yesterday", "2026-01-31", "3dd", ""):
+            assert not re.search(pattern, text), text
 
     @pytest.mark.parametrize(
         ("query", "path"),
