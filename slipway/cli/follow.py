@@ -14,7 +14,7 @@ from datetime import datetime
 from typing import TYPE_CHECKING, Final, NamedTuple
 
 from slipway.cli.executions import took
-from slipway.cli.lines import LineFormat, Times
+from slipway.cli.lines import LineFormat, Times, json_line_of
 from slipway.cli.output import clean, cut
 from slipway.cli.screen import ended_by_signals
 from slipway.cli.views import View, short, view
@@ -71,7 +71,7 @@ def follow(
         wanted: Which part of its log.
         times: Which times are shown.
         steps: Whether it is shown on standard error how its steps stand.
-        write: Makes a line of an entry, with its end; as people read it unless given.
+        write: Makes a line of an entry, with its end, in the place of :func:`line_of`.
 
     Returns:
         How it ended.
@@ -96,7 +96,9 @@ def follow(
 def line_of(
     shell: Shell, execution: Execution, wanted: Wanted, times: Times
 ) -> Callable[[LogEntry], str]:
-    """Return what makes a line for people of an entry of the log of an execution."""
+    """Return what makes a line of an entry of a log: as JSON for programs, else for people."""
+    if shell.out.for_programs:
+        return json_line_of(shell.out)
     names = None if wanted.step is not None else [task.name for task in execution.tasks]
     return LineFormat(colour=shell.out.colour, names=names, times=times).line
 

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import sys
-from collections.abc import Callable, Iterable, Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from typing import TYPE_CHECKING, Any, NamedTuple
 
 import click
@@ -21,7 +21,7 @@ from slipway.errors import InvalidInput
 if TYPE_CHECKING:
     from slipway import Execution, Workflow
     from slipway.cli.shell import Shell
-    from slipway.models import Input, LogEntry
+    from slipway.models import Input
 
 
 class Asked(NamedTuple):
@@ -197,7 +197,7 @@ def see_through(
     shell.say(f"{short(execution.id)} {clean(workflow_name)} started. Ctrl-C leaves it running.")
     with goes_on(shell, [execution.id]):
         if follow:
-            follow_log(shell, execution, write=json_lines(shell))
+            follow_log(shell, execution)
         else:
             [ended] = await_end(shell, [execution])
             if isinstance(ended, Exception):
@@ -206,15 +206,6 @@ def see_through(
         shell.out.value(execution.seen.raw)
     say_end(shell, execution)
     return result_code([execution.seen])
-
-
-def json_lines(shell: Shell) -> Callable[[LogEntry], str] | None:
-    """Return what makes lines of JSON of log entries; None where people read them."""
-    if not shell.out.for_programs:
-        return None
-    from slipway.cli.commands.logs import json_line_of  # noqa: PLC0415
-
-    return json_line_of(shell)
 
 
 def _tell_launched(shell: Shell, workflow_name: str, execution: Execution) -> None:

@@ -1,4 +1,4 @@
-"""Log entries as lines for people.
+"""Log entries as lines: for people, and as JSON for programs.
 
 A log has whatever its commands wrote, so nothing of it may steer the terminal: of its control
 sequences colours stay, where there are any, and all others go.
@@ -8,11 +8,11 @@ from __future__ import annotations
 
 import re
 from collections.abc import Callable, Iterable
-from datetime import datetime
+from datetime import UTC, datetime
 from enum import Enum
 from typing import TYPE_CHECKING, Final
 
-from slipway.cli.output import cell_width, clean, styled
+from slipway.cli.output import Output, cell_width, clean, styled
 from slipway.cli.times import stamp
 
 if TYPE_CHECKING:
@@ -128,3 +128,27 @@ def _clock(moment: datetime) -> str:
 _TIMES: Final[dict[Times, Callable[[datetime], str] | None]] = {
     Times.NONE: None, Times.CLOCK: _clock, Times.FULL: stamp,
 }  # fmt: skip
+
+
+def json_line_of(out: Output) -> Callable[[LogEntry], str]:
+    """Return what makes a line of JSON of an entry."""
+    part = out.json_text
+
+    def line(entry: LogEntry) -> str:
+        document = {
+            "level": entry.level,
+            "timestamp": _written(entry.timestamp),
+            "content": entry.content,
+            "task": entry.task,
+            "index": entry.index,
+            **entry.extra,
+        }
+        return f"{part(document)}\n"
+
+    return line
+
+
+def _written(moment: datetime) -> str:
+    """Return a moment as the service writes it (RFC 3339)."""
+    utc = moment if moment.tzinfo is UTC else moment.astimezone(UTC)
+    return f"{utc.isoformat(timespec='milliseconds')[:23]}Z"

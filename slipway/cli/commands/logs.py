@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import sys
 from collections.abc import Callable
-from datetime import UTC, datetime
 from typing import TYPE_CHECKING, Any, Final
 
 import click
@@ -59,7 +58,7 @@ def command(
     found = find(shell, execution)
     wanted = Wanted(given["level"], given["step"], given["tail"], given["since"], given["grep"])
     shown = Times.FULL if times or shell.out.format == "wide" else Times.NONE
-    line = json_line_of(shell) if shell.out.for_programs else line_of(shell, found, wanted, shown)
+    line = line_of(shell, found, wanted, shown)
     if not follows:
         if not _print(found, wanted, line) and (fault := _no_such_step(found, wanted)):
             raise fault
@@ -98,27 +97,3 @@ def _no_such_step(execution: Execution, wanted: Wanted) -> Failure | None:
         f"{short(execution.id)} has no step '{clean(wanted.step or '')}'; it has: {named}{more}.",
         code=ExitCode.REFUSED,
     )
-
-
-def json_line_of(shell: Shell) -> Callable[[LogEntry], str]:
-    """Return what makes a line of JSON of an entry."""
-    part = shell.out.json_text
-
-    def line(entry: LogEntry) -> str:
-        document = {
-            "level": entry.level,
-            "timestamp": _written(entry.timestamp),
-            "content": entry.content,
-            "task": entry.task,
-            "index": entry.index,
-            **entry.extra,
-        }
-        return f"{part(document)}\n"
-
-    return line
-
-
-def _written(moment: datetime) -> str:
-    """Return a moment as the service writes it (RFC 3339)."""
-    utc = moment if moment.tzinfo is UTC else moment.astimezone(UTC)
-    return f"{utc.isoformat(timespec='milliseconds')[:23]}Z"

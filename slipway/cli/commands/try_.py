@@ -14,7 +14,7 @@ from slipway.cli.embedded import throwaway
 from slipway.cli.executions import result_code, took
 from slipway.cli.follow import follow
 from slipway.cli.inputs import shown
-from slipway.cli.launching import Asked, asked, input_options, json_lines, launch
+from slipway.cli.launching import Asked, asked, input_options, launch
 from slipway.cli.options import command as of_table
 from slipway.cli.output import clean
 from slipway.cli.places import Text
@@ -64,7 +64,7 @@ def _tried(shell: Shell, client: Client, definition: Definition, wanted: Asked) 
     workflow = client.workflow(info.id)
     execution = launch(shell, workflow, wanted, described_in=definition.file)
     try:
-        state = follow(shell, execution, write=json_lines(shell))
+        state = follow(shell, execution)
     except KeyboardInterrupt:
         _cancel(shell, execution)
         raise
