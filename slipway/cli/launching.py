@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import sys
 from collections.abc import Iterable, Mapping, Sequence
+from functools import wraps
 from typing import TYPE_CHECKING, Any, NamedTuple
 
 import click
@@ -164,16 +165,23 @@ def _typed(text: str) -> Plain:
 
 
 def watch_options(function: Any) -> Any:
-    """Add the options that say what is done once it is launched."""
-    function = click.option(
+    """Add the options that say what is done once it is launched: ``follow`` and ``wait``."""
+
+    @wraps(function)
+    def watching(*args: Any, detach: bool, follow: bool, wait: bool, **given: Any) -> Any:
+        if detach and (follow or wait):
+            raise Failure("--detach goes neither with --follow nor with --wait.")
+        return function(*args, follow=follow, wait=wait, **given)
+
+    watched = click.option(
         "--detach", is_flag=True, help="Print the id and come back at once; it is so by default."
-    )(function)
-    function = click.option(
+    )(watching)
+    watched = click.option(
         "--wait", is_flag=True, help="Come back when it is over, with its result."
-    )(function)
+    )(watched)
     return click.option(
         "-f", "--follow", is_flag=True, help="Print its log until it is over."
-    )(function)  # fmt: skip
+    )(watched)  # fmt: skip
 
 
 def see_through(

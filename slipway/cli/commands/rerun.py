@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import click
 
-from slipway.cli.codes import Failure
 from slipway.cli.ids import find
 from slipway.cli.launching import (
     asked,
@@ -32,7 +31,6 @@ def command(
     inputs_file: str | None,
     follow: bool,
     wait: bool,
-    detach: bool,
     called: str | None,
     labels: tuple[str, ...],
 ) -> int:
@@ -41,8 +39,6 @@ def command(
     Without ID it is your latest execution. Name and labels are those of before, too, unless others
     are given; the definition is the one of now.
     """
-    if detach and (follow or wait):
-        raise Failure("--detach goes neither with --follow nor with --wait.")
     wanted = asked(pairs, inputs_file, called, labels)
     earlier = find(shell, execution)
     base = earlier.inputs

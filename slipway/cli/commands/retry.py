@@ -6,7 +6,6 @@ from typing import TYPE_CHECKING
 
 import click
 
-from slipway.cli.codes import Failure
 from slipway.cli.executions import workflow_of
 from slipway.cli.ids import find
 from slipway.cli.launching import see_through, watch_options
@@ -20,14 +19,12 @@ if TYPE_CHECKING:
 @command_of("retry")
 @click.argument("execution", metavar="ID")
 @watch_options
-def command(shell: Shell, *, execution: str, follow: bool, wait: bool, detach: bool) -> int:
+def command(shell: Shell, *, execution: str, follow: bool, wait: bool) -> int:
     """Go on with an execution that failed or was cancelled, in a new one.
 
     What succeeded is kept with its outputs, and the rest runs. In a pipe the id of the new one is
     printed, and nothing else.
     """
-    if detach and (follow or wait):
-        raise Failure("--detach goes neither with --follow nor with --wait.")
     found = find(shell, execution)
     new = found.retry()
     if shell.out.width is not None:

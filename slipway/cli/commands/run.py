@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import click
 
-from slipway.cli.codes import Failure
 from slipway.cli.launching import (
     asked,
     input_options,
@@ -31,7 +30,6 @@ def command(
     inputs_file: str | None,
     follow: bool,
     wait: bool,
-    detach: bool,
     called: str | None,
     labels: tuple[str, ...],
 ) -> int:
@@ -40,8 +38,6 @@ def command(
     The types of inputs come from its description, so that n=3 is a number where one is wanted. What
     is missing is asked for on a terminal. In a pipe the id is printed, and nothing else.
     """
-    if detach and (follow or wait):
-        raise Failure("--detach goes neither with --follow nor with --wait.")
     wanted = asked(pairs, inputs_file, called, labels)
     found = described(shell.client, workflow)
     execution = launch(shell, found, wanted)
