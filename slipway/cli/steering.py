@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING
 import click
 
 from slipway.cli.codes import ExitCode
+from slipway.cli.ids import find_all
 from slipway.cli.views import short
 
 if TYPE_CHECKING:
@@ -17,23 +18,42 @@ if TYPE_CHECKING:
 yes_option = click.option("-y", "--yes", is_flag=True, help="Do not ask first.")
 
 
-def confirmed(
+def steer(
     shell: Shell,
+    references: Sequence[str],
     verb: str,
-    executions: Sequence[Execution],
+    act: Callable[[Execution], str],
     *,
     yes: bool,
     always: bool = False,
-) -> bool:
-    """Ask before something is done to several executions; in a pipe nobody is asked.
+) -> int:
+    """Do something to executions, after it was asked whether that is meant for several.
 
     Args:
-        shell: Asks.
+        shell: Asks, and tells.
+        references: What was typed; one's own latest execution where nothing was.
         verb: What is to be done.
-        executions: To what.
+        act: Does it to one, and returns what is told behind the id.
         yes: Whether ``--yes`` was given.
         always: Whether it is asked for a single one, too.
+
+    Returns:
+        The exit code: that of the first that could not be done.
+
+    Raises:
+        Failure: Nothing was done: something that was typed names no execution, or several.
+        SlipwayError: The service cannot be reached; those before it are done.
     """
+    found = find_all(shell, references)
+    if not _confirmed(shell, verb, found, yes=yes, always=always):
+        return ExitCode.SUCCESS
+    return _one_by_one(shell, found, act)
+
+
+def _confirmed(
+    shell: Shell, verb: str, executions: Sequence[Execution], *, yes: bool, always: bool
+) -> bool:
+    """Ask before something is done to several executions; in a pipe nobody is asked."""
     if len(executions) == 1 and not always:
         return True
     what = f"{len(executions)} executions" if len(executions) > 1 else short(executions[0].id)
@@ -43,22 +63,10 @@ def confirmed(
     return False
 
 
-def one_by_one(
+def _one_by_one(
     shell: Shell, executions: Sequence[Execution], act: Callable[[Execution], str]
 ) -> int:
-    """Do something to each of some executions, whatever becomes of the others.
-
-    Args:
-        shell: Where it is told.
-        executions: They.
-        act: Does it, and returns what is told behind the id.
-
-    Returns:
-        The exit code: that of the first that could not be done.
-
-    Raises:
-        SlipwayError: The service cannot be reached; those before it are done.
-    """
+    """Do something to each of some executions, whatever becomes of the others."""
     from slipway.cli.refusals import explained_refusal  # noqa: PLC0415  (it is needed for faults)
     from slipway.errors import Conflict, NotAllowed, NotFound, NotSupported  # noqa: PLC0415
 

@@ -6,9 +6,8 @@ from typing import TYPE_CHECKING
 
 import click
 
-from slipway.cli.ids import find_all
 from slipway.cli.options import command as command_of
-from slipway.cli.steering import confirmed, one_by_one, yes_option
+from slipway.cli.steering import steer, yes_option
 
 if TYPE_CHECKING:
     from slipway.cli.shell import Shell
@@ -25,10 +24,7 @@ def command(shell: Shell, *, executions: tuple[str, ...], yes: bool) -> int:
     machine of the service itself, --machine, --config or --data-dir do it without asking the
     service.
     """
-    found = find_all(shell, executions)
-    if not confirmed(shell, "Abandon", found, yes=yes):
-        return 0
-    return one_by_one(shell, found, _abandon)
+    return steer(shell, executions, "Abandon", _abandon, yes=yes)
 
 
 def _abandon(execution: Execution) -> str:

@@ -6,9 +6,8 @@ from typing import TYPE_CHECKING
 
 import click
 
-from slipway.cli.ids import find_all
 from slipway.cli.options import command as command_of
-from slipway.cli.steering import confirmed, one_by_one, yes_option
+from slipway.cli.steering import steer, yes_option
 
 if TYPE_CHECKING:
     from slipway.cli.shell import Shell
@@ -20,10 +19,7 @@ if TYPE_CHECKING:
 @yes_option
 def command(shell: Shell, *, executions: tuple[str, ...], yes: bool) -> int:
     """Cancel executions; what runs of them is ended. One that is over already is no fault."""
-    found = find_all(shell, executions)
-    if not confirmed(shell, "Cancel", found, yes=yes):
-        return 0
-    return one_by_one(shell, found, _cancel)
+    return steer(shell, executions, "Cancel", _cancel, yes=yes)
 
 
 def _cancel(execution: Execution) -> str:

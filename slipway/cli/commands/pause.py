@@ -6,9 +6,8 @@ from typing import TYPE_CHECKING
 
 import click
 
-from slipway.cli.ids import find_all
 from slipway.cli.options import command as command_of
-from slipway.cli.steering import confirmed, one_by_one, yes_option
+from slipway.cli.steering import steer, yes_option
 
 if TYPE_CHECKING:
     from slipway.cli.shell import Shell
@@ -23,10 +22,7 @@ def command(shell: Shell, *, executions: tuple[str, ...], yes: bool) -> int:
 
     What runs an execution may be unable to; then that is said, and the code is 2.
     """
-    found = find_all(shell, executions)
-    if not confirmed(shell, "Pause", found, yes=yes):
-        return 0
-    return one_by_one(shell, found, _pause)
+    return steer(shell, executions, "Pause", _pause, yes=yes)
 
 
 def _pause(execution: Execution) -> str:

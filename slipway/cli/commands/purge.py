@@ -6,9 +6,8 @@ from typing import TYPE_CHECKING
 
 import click
 
-from slipway.cli.ids import find_all
 from slipway.cli.options import command as command_of
-from slipway.cli.steering import confirmed, one_by_one, yes_option
+from slipway.cli.steering import steer, yes_option
 
 if TYPE_CHECKING:
     from slipway.cli.shell import Shell
@@ -24,10 +23,7 @@ def command(shell: Shell, *, executions: tuple[str, ...], yes: bool) -> int:
     On the machine of the service itself, --older-than, --what, --dry-run, --config or --data-dir do
     it without asking the service.
     """
-    found = find_all(shell, executions)
-    if not confirmed(shell, "Remove for good", found, yes=yes, always=True):
-        return 0
-    return one_by_one(shell, found, _purge)
+    return steer(shell, executions, "Remove for good", _purge, yes=yes, always=True)
 
 
 def _purge(execution: Execution) -> str:

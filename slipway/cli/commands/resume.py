@@ -6,9 +6,8 @@ from typing import TYPE_CHECKING
 
 import click
 
-from slipway.cli.ids import find_all
 from slipway.cli.options import command as command_of
-from slipway.cli.steering import confirmed, one_by_one, yes_option
+from slipway.cli.steering import steer, yes_option
 
 if TYPE_CHECKING:
     from slipway.cli.shell import Shell
@@ -20,10 +19,7 @@ if TYPE_CHECKING:
 @yes_option
 def command(shell: Shell, *, executions: tuple[str, ...], yes: bool) -> int:
     """Let paused executions go on; the latest one of yours unless told otherwise."""
-    found = find_all(shell, executions)
-    if not confirmed(shell, "Resume", found, yes=yes):
-        return 0
-    return one_by_one(shell, found, _resume)
+    return steer(shell, executions, "Resume", _resume, yes=yes)
 
 
 def _resume(execution: Execution) -> str:
