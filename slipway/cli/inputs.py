@@ -17,7 +17,7 @@ from typing import TYPE_CHECKING, Any, Final, NamedTuple
 
 from slipway.cli.codes import Failure
 from slipway.cli.given_files import Plain, parse_document, read_document, read_text, settled
-from slipway.cli.output import clean, cut
+from slipway.cli.output import shown
 
 if TYPE_CHECKING:
     from slipway.models import Input
@@ -25,8 +25,6 @@ if TYPE_CHECKING:
 Written = Any
 """A value as it was given: a text, a :class:`Plain` one, or a list or object of such."""
 
-_MOST_SHOWN: Final = 40
-"""Characters of a wrong value that are shown."""
 _MOST_DIGITS: Final = 19
 """Of a whole number of 64 bits."""
 _WORDS: Final = {"true": True, "yes": True, "on": True} | dict.fromkeys(
@@ -332,12 +330,6 @@ def _bounds_explained(schema: Mapping[str, Any]) -> list[str]:
 def _plain(value: Any) -> str:
     """Return a value as somebody would type it."""
     return value if isinstance(value, str) else json.dumps(value, ensure_ascii=False)
-
-
-def shown(text: str, most: int = _MOST_SHOWN) -> str:
-    """Return a text as a message can have it: on one line, and not too long."""
-    line = clean(text[: 4 * most])
-    return line if len(line) <= most else cut(line, most) + "..."
 
 
 def shown_value(value: Any) -> str:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import sys
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from functools import wraps
 from typing import TYPE_CHECKING, Any, NamedTuple
 
@@ -14,8 +14,9 @@ from slipway.cli.executions import result_code
 from slipway.cli.follow import await_end, goes_on, say_end
 from slipway.cli.follow import follow as follow_log
 from slipway.cli.given_files import Plain
-from slipway.cli.inputs import Fault, Written, check, explained, read_given, shown, value_of
+from slipway.cli.inputs import Fault, Written, check, explained, read_given, value_of
 from slipway.cli.output import clean
+from slipway.cli.pairs import pair
 from slipway.cli.views import short
 from slipway.errors import InvalidInput
 
@@ -76,17 +77,8 @@ def asked(
     Raises:
         Failure: Something of it cannot be read.
     """
-    return Asked(read_given(pairs, inputs_file), called, _labels(labels))
-
-
-def _labels(texts: Iterable[str]) -> dict[str, str] | None:
-    labels = {}
-    for text in texts:
-        key, equals, value = text.partition("=")
-        if not equals or not key:
-            raise Failure(f'--label "{shown(text)}" is no label: KEY=VALUE is needed.')
-        labels[key] = value
-    return labels or None
+    written = dict(pair(text, "--label", "label") for text in labels)
+    return Asked(read_given(pairs, inputs_file), called, written or None)
 
 
 def launch(

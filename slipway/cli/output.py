@@ -22,6 +22,8 @@ T = TypeVar("T")
 _GAP: Final = "  "
 _SHORTEST: Final = 8
 """A cell is not cut below this."""
+_MOST_SHOWN: Final = 40
+"""Characters of a wrong value that are shown."""
 _SGR: Final = {
     "bold": "1", "dim": "2", "red": "31", "green": "32", "yellow": "33", "blue": "34",
     "magenta": "35", "cyan": "36", "grey": "90",
@@ -319,6 +321,12 @@ def clean(text: str) -> str:
     if text.isprintable():
         return text
     return "".join(map(_harmless, text))
+
+
+def shown(text: str, most: int = _MOST_SHOWN) -> str:
+    """Return a text as a message can have it: on one line, and not too long."""
+    line = clean(text[: 4 * most])
+    return line if len(line) <= most else cut(line, most) + "..."
 
 
 def harmless(text: str) -> str:

@@ -7,8 +7,7 @@ from difflib import get_close_matches
 from typing import TYPE_CHECKING
 
 from slipway.cli.codes import ExitCode, Failure
-from slipway.cli.inputs import shown
-from slipway.cli.output import clean
+from slipway.cli.output import clean, shown
 from slipway.errors import NotFound, SlipwayError
 
 if TYPE_CHECKING:

@@ -13,10 +13,9 @@ from slipway.cli.definition_files import Definition, findings, read_definition, 
 from slipway.cli.embedded import throwaway
 from slipway.cli.executions import result_code, took
 from slipway.cli.follow import follow
-from slipway.cli.inputs import shown
 from slipway.cli.launching import Asked, asked, input_options, launch
 from slipway.cli.options import command as of_table
-from slipway.cli.output import clean
+from slipway.cli.output import clean, shown
 from slipway.cli.places import Text
 from slipway.cli.shell import Shell
 from slipway.client import Client
