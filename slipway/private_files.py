@@ -30,6 +30,16 @@ def private_folder(folder: Path) -> None:
 
 
 def write_private(path: Path, text: str) -> None:
+    """Write a file (0600) into a folder that is its owner's alone; see :func:`write_whole`.
+
+    Raises:
+        OSError: It cannot be written.
+    """
+    private_folder(path.parent)
+    write_whole(path, text.encode())
+
+
+def write_whole(path: Path, content: bytes) -> None:
     """Write a file (0600), which is there as a whole or as it was before.
 
     A symbolic link stays one: what it leads to is written, and the folder there stays as it is.
@@ -37,13 +47,12 @@ def write_private(path: Path, text: str) -> None:
     Raises:
         OSError: It cannot be written.
     """
-    private_folder(path.parent)
     path = path.resolve()
     made = path.with_name(f"{path.name}.{os.getpid()}-{threading.get_ident()}.new")
     descriptor = os.open(made, os.O_WRONLY | os.O_CREAT | os.O_EXCL, _FILE_MODE)
     try:
-        with os.fdopen(descriptor, "w", encoding="utf-8") as file:
-            file.write(text)
+        with os.fdopen(descriptor, "wb") as file:
+            file.write(content)
             file.flush()
             os.fsync(file.fileno())
         made.replace(path)

@@ -2,7 +2,10 @@
 
 from __future__ import annotations
 
+import io
 import json
+import os
+import subprocess
 import zipfile
 from collections.abc import Callable, Iterator
 from pathlib import Path
@@ -250,6 +253,17 @@ class TestComparing:
         assert nowhere.code == 1
         assert "cannot be written" in nowhere.err
         assert sorted(path.name for path in tmp_path.iterdir()) == ["folder", "home", file.name]
+
+    def test_a_bundle_goes_through_a_pipe_that_stands_there(self, anybody, client, tmp_path):
+        execution, pipe = ended(client), tmp_path / "pipe"
+        os.mkfifo(pipe)
+        with subprocess.Popen(["cat", pipe], stdout=subprocess.PIPE) as reader:
+            done = anybody.types("bundle", execution, "--out", str(pipe))
+            if done.code or not pipe.is_fifo():
+                reader.kill()  # nobody writes to it any more
+            content = reader.communicate()[0]
+        assert done.code == 0, done
+        assert "README.txt" in str(zipfile.ZipFile(io.BytesIO(content)).namelist())
 
 
 def test_a_word_alone_that_the_service_has_too_works_on_its_store(

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import os
 import sys
 from pathlib import Path
 from typing import TYPE_CHECKING, Final
@@ -13,6 +12,7 @@ from slipway.cli.codes import ExitCode, Failure
 from slipway.cli.ids import find
 from slipway.cli.options import command as command_of
 from slipway.cli.views import short
+from slipway.private_files import write_whole
 
 if TYPE_CHECKING:
     from slipway.cli.shell import Shell
@@ -52,21 +52,16 @@ def command(shell: Shell, *, execution: str | None, file: str | None) -> None:
 
 
 def _save(target: Path, content: bytes) -> None:
-    """Write a file as a whole, or not at all; nobody else reads it.
+    """Write a file as a whole, or not at all; a pipe or a device stays what it is.
 
     Raises:
         Failure: It cannot be written.
     """
-    part = target.with_name(f".{target.name}.{os.getpid()}")
     try:
-        try:
-            descriptor = os.open(part, os.O_WRONLY | os.O_CREAT | os.O_EXCL, 0o600)
-            with os.fdopen(descriptor, "wb") as stream:
-                stream.write(content)
-            part.replace(target)
-        except BaseException:
-            part.unlink(missing_ok=True)
-            raise
+        if target.exists() and not target.is_file():
+            target.write_bytes(content)
+        else:
+            write_whole(target, content)
     except OSError as exc:
         raise Failure(
             f"{target} cannot be written: {exc.strerror}.", hint="Give another one: --out FILE",
