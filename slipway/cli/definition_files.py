@@ -69,13 +69,15 @@ def read_definition(file: str) -> Definition:
     return Definition("standard input" if file == "-" else file, read_text(file))
 
 
-def findings(definition: Definition, faults: Iterable[tuple[str, str]]) -> list[Finding]:
+def findings(definition: Definition, faults: Sequence[tuple[str, str]]) -> list[Finding]:
     """Find where faults are.
 
     Args:
         definition: What has the faults.
         faults: Path and message of each.
     """
+    if not faults:
+        return []  # the text need not be read once more
     text = Text(definition.text)
     found = []
     for path, told in faults:
