@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import time
 from collections.abc import Iterator, Mapping
 from typing import TYPE_CHECKING, Any, Final
 
@@ -35,26 +36,24 @@ def command(shell: Shell, *, execution: str | None, watch: bool) -> None:
     found = find(shell, execution)
     if watch and shell.out.format not in ("table", "wide"):
         raise Failure("-w shows figures to people.", hint="Leave out -w, and ask again and again.")
-    if watch and can_be_drawn_on():
-        _watch(shell, found)
     metrics = found.metrics()
+    if watch and can_be_drawn_on():
+        metrics = _watch(shell, found, metrics)
     shell.out.record(
         metrics.raw, name=found.id,
         text=lambda: "\n".join(_lines(found, metrics, shell.out)),
     )  # fmt: skip
 
 
-def _watch(shell: Shell, execution: Execution) -> None:
-    """Show them on a screen of their own until nothing changes any more."""
-    import time  # noqa: PLC0415  (few ask for it)
-
-    metrics = execution.metrics()
+def _watch(shell: Shell, execution: Execution, metrics: Metrics) -> Metrics:
+    """Show them on a screen of their own until nothing changes any more, and return the last."""
     with screen() as shown:
         while not metrics.final:
             width = shell.out.width or 80
             shown.draw([cut(line, width) for line in _lines(execution, metrics, None)])
             time.sleep(_LOOK_SECONDS)
             metrics = execution.metrics()
+    return metrics
 
 
 def _lines(execution: Execution, metrics: Metrics, out: Output | None) -> Iterator[str]:
