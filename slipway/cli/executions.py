@@ -74,8 +74,7 @@ def running_first(states: Iterable[ExecutionState]) -> list[ExecutionState]:
 def lines_of(state: ExecutionState, out: Output, now: datetime | None = None) -> list[str]:
     """Return how an execution stands, as lines for people."""
     now = now or datetime.now(UTC)
-    word = out.styled(str(state.state), *_styles(str(state.state)))
-    parts = [f"{short(state.id)} {clean(workflow_of(state))} {word}"]
+    parts = [f"{short(state.id)} {clean(workflow_of(state))} {state_of(state, out)}"]
     if not state.state.is_final:
         parts.append(percent(state.progress))
     parts.append(
@@ -146,6 +145,13 @@ def workflow_of(state: ExecutionState | StatusChange) -> str:
     return state.workflow_name or state.workflow
 
 
+def state_of(state: ExecutionState | StatusChange, out: Output) -> str:
+    """Return the state of an execution, in its colour where there are any."""
+    word = str(state.state)
+    style = _style_of(word)
+    return out.styled(word, style) if style else word
+
+
 def labels_of(labels: Mapping[str, str], separator: str = ",") -> str:
     """Return labels as they are typed."""
     return separator.join(f"{key}={value}" for key, value in labels.items())
@@ -198,8 +204,3 @@ def _mib(size: int | None) -> str:
 
 def _style_of(text: str) -> str:
     return STATUS_STYLES.get(text, "")
-
-
-def _styles(status: str) -> tuple[str, ...]:
-    style = _style_of(status)
-    return (style,) if style else ()

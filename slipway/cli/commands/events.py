@@ -9,9 +9,9 @@ from typing import TYPE_CHECKING
 import click
 
 from slipway.cli.codes import Failure
-from slipway.cli.executions import workflow_of
+from slipway.cli.executions import state_of, workflow_of
 from slipway.cli.options import command as command_of
-from slipway.cli.output import STATUS_STYLES, clean
+from slipway.cli.output import clean
 from slipway.cli.views import percent, short
 
 if TYPE_CHECKING:
@@ -65,9 +65,8 @@ def _write(shell: Shell, event: StatusChange) -> None:
 
 def _line(shell: Shell, event: StatusChange) -> str:
     moment = (event.as_of or datetime.now().astimezone()).astimezone()
-    style = STATUS_STYLES.get(str(event.state), "")
-    word = shell.out.styled(str(event.state), style) if style else str(event.state)
-    words = [f"{moment:%H:%M:%S} ", short(event.id), clean(workflow_of(event)), word]
+    words = [f"{moment:%H:%M:%S} ", short(event.id), clean(workflow_of(event))]
+    words.append(state_of(event, shell.out))
     if not event.state.is_final:
         words.append(percent(event.progress or 0.0))
     if event.error:
