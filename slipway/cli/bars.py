@@ -19,6 +19,7 @@ from rich.segment import Segment
 from rich.table import Table
 from rich.text import Text
 
+from slipway.cli.executions import workflow_of
 from slipway.cli.output import cell_width, clean, cut
 from slipway.cli.screen import uninterrupted
 from slipway.cli.terminal import is_coloured
@@ -131,7 +132,7 @@ def _frame(
 
 
 def _heading(state: ExecutionState, now: datetime) -> str:
-    words = [short(state.id), clean(state.workflow_name or state.workflow), str(state.state)]
+    words = [short(state.id), clean(workflow_of(state)), str(state.state)]
     words.append(percent(state.progress))
     begun = state.started_at or state.created_at
     if begun is not None:

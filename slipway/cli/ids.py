@@ -13,6 +13,7 @@ from itertools import islice
 from typing import TYPE_CHECKING, Final
 
 from slipway.cli.codes import ExitCode, Failure
+from slipway.cli.executions import workflow_of
 from slipway.cli.output import clean
 from slipway.cli.times import ago
 from slipway.cli.views import length_of_ids
@@ -101,10 +102,7 @@ def _latest(shell: Shell, workflow: str | None) -> Execution:
         if found is not None:
             return found
     of = f" of {clean(workflow)}" if workflow else ""
-    raise Failure(
-        f"You have no execution{of} yet.", hint="slipway ps -a lists all that you may see.",
-        code=ExitCode.REFUSED,
-    )  # fmt: skip
+    raise _none(f"You have no execution{of} yet.")
 
 
 def _oneself(shell: Shell) -> Iterable[str]:
@@ -146,8 +144,7 @@ def _ambiguous(reference: str, found: Sequence[Execution]) -> Failure:
     for execution in found[:_MOST_CANDIDATES]:
         seen = execution.seen
         when = f" {ago(seen.created_at, now)}" if seen.created_at else ""
-        workflow = clean(seen.workflow_name or seen.workflow)
-        told.append(f"{seen.id[:length]} ({workflow} {seen.state}{when})")
+        told.append(f"{seen.id[:length]} ({clean(workflow_of(seen))} {seen.state}{when})")
     more = ", and others" if len(found) > _MOST_CANDIDATES else ""
     return Failure(
         f"'{clean(reference)}' can mean {len(told)}{'+' if more else ''} executions.",
