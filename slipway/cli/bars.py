@@ -20,7 +20,7 @@ from rich.table import Table
 from rich.text import Text
 
 from slipway.cli.executions import workflow_of
-from slipway.cli.output import cell_width, clean, cut
+from slipway.cli.output import cell_width, clean, cut, shortened
 from slipway.cli.screen import uninterrupted
 from slipway.cli.terminal import is_coloured
 from slipway.cli.times import span
@@ -157,16 +157,13 @@ def _rows(tasks: Sequence[Task], now: datetime, width: int) -> Table:
     bar = max(1, min(_WIDEST_BAR, width - widest - note - 5))
     table = Table.grid(padding=(0, 2, 0, 0), pad_edge=False)
     for name, text, task in zip(names, notes, tasks, strict=True):
+        style = _STYLES.get(str(task.status), "")
         table.add_row(
-            Text(_shortened(name, widest), no_wrap=True),
+            Text(shortened(name, widest, "…"), no_wrap=True),
             _bar(task, bar),
-            Text(_shortened(text, note), no_wrap=True, style=_STYLES.get(str(task.status), "")),
+            Text(shortened(text, note, "…"), no_wrap=True, style=style),
         )
     return table
-
-
-def _shortened(text: str, width: int) -> str:
-    return text if cell_width(text) <= width else cut(text, width - 1) + "…"
 
 
 def _bar(task: Task, width: int) -> RenderableType:

@@ -15,7 +15,7 @@ from typing import TYPE_CHECKING, Final, NamedTuple
 
 from slipway.cli.executions import took
 from slipway.cli.lines import LineFormat, Times, json_line_of
-from slipway.cli.output import clean, cut
+from slipway.cli.output import clean, shortened
 from slipway.cli.screen import ended_by_signals
 from slipway.cli.views import View, short, view
 
@@ -201,15 +201,11 @@ def say_end(shell: Shell, execution: Execution) -> None:
 def _outputs(state: ExecutionState) -> str:
     outputs = state.outputs or {}
     told = [
-        f"{clean(name)} {_cut(clean(str(value)))}"
+        f"{clean(name)} {shortened(clean(str(value)), _LONGEST_VALUE)}"
         for name, value in list(outputs.items())[:_MOST_OUTPUTS]
     ]
     more = f", +{len(outputs) - _MOST_OUTPUTS} more" if len(outputs) > _MOST_OUTPUTS else ""
     return ", ".join(told) + more
-
-
-def _cut(text: str) -> str:
-    return text if len(text) <= _LONGEST_VALUE else cut(text, _LONGEST_VALUE - 3) + "..."
 
 
 def _why(execution: Execution, state: ExecutionState) -> str:

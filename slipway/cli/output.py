@@ -316,6 +316,11 @@ def cut(text: str, width: int) -> str:
     return text
 
 
+def shortened(text: str, width: int, ellipsis: str = "...") -> str:
+    """Return a text that is no wider than some columns; what was cut ends with the ellipsis."""
+    return text if cell_width(text) <= width else cut(text, width - len(ellipsis)) + ellipsis
+
+
 def clean(text: str) -> str:
     """Return a text as one line without control characters: names can have any."""
     if text.isprintable():

@@ -11,7 +11,7 @@ import click
 from slipway.cli.codes import ExitCode
 from slipway.cli.ids import find
 from slipway.cli.options import command as command_of
-from slipway.cli.output import Column, cell_width, clean, cut
+from slipway.cli.output import Column, clean, cut, shortened
 from slipway.cli.times import span
 from slipway.cli.views import short
 
@@ -23,6 +23,7 @@ _NARROW: Final = 60
 _LONGEST: Final = 120
 """Columns of a value for people; ``-o json`` has all of it."""
 _NOTHING: Final = "-"
+_SIDES: Final = ("before", "after")
 
 
 class _Difference(NamedTuple):
@@ -114,16 +115,16 @@ def _columns(ids: tuple[str, str]) -> list[Column[_Difference]]:
 
 def _differences(found: Mapping[str, Any]) -> Iterator[_Difference]:
     """Yield what differs, the most telling first."""
-    states = [str(found[side]["state"]) for side in ("before", "after")]
+    states = [str(found[side]["state"]) for side in _SIDES]
     if states[0] != states[1]:
         yield _Difference("status", *states)
-    workflows = [str(found[side]["workflow_name"]) for side in ("before", "after")]
+    workflows = [str(found[side]["workflow_name"]) for side in _SIDES]
     if workflows[0] != workflows[1]:
         yield _Difference("workflow", *map(clean, workflows))
     yield from _values(found, "input")
     definition = found["definition"]
     if definition.get("changed"):
-        versions = [f"version {definition.get(side) or '?'}" for side in ("before", "after")]
+        versions = [f"version {definition.get(side) or '?'}" for side in _SIDES]
         yield _Difference("definition", *versions)
     for step in found["steps"]:
         if step["change"] != "none":
@@ -146,16 +147,9 @@ def _values(found: Mapping[str, Any], kind: str) -> Iterator[_Difference]:
         yield _Difference(f"{kind}s", "", f"+{more} more")
 
 
-_SIDES: Final = ("before", "after")
-
-
 def _value(value: Any) -> str:
     text = value if isinstance(value, str) else json.dumps(value, ensure_ascii=False)
-    return _shortened(clean(text))
-
-
-def _shortened(text: str) -> str:
-    return text if cell_width(text) <= _LONGEST else cut(text, _LONGEST - 3) + "..."
+    return shortened(clean(text), _LONGEST)
 
 
 def _step(state: Mapping[str, Any] | None) -> str:
@@ -166,7 +160,7 @@ def _step(state: Mapping[str, Any] | None) -> str:
 
 
 def _said(entry: Mapping[str, Any] | None) -> str:
-    return _NOTHING if entry is None else _shortened(clean(str(entry["content"])))
+    return _NOTHING if entry is None else shortened(clean(str(entry["content"])), _LONGEST)
 
 
 def _durations(found: Mapping[str, Any]) -> tuple[str, str]:
