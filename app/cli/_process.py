@@ -47,6 +47,11 @@ def share_arenas() -> None:
         _LIBC.mallopt(_M_ARENA_MAX, _ARENAS)
 
 
+def environment_without_settings() -> dict[str, str]:
+    """Return the environment without the settings of a service that somebody really runs."""
+    return {name: value for name, value in os.environ.items() if not name.startswith("SLIPWAY_")}
+
+
 def forget_variable(name: str) -> None:
     """Take a variable out of the environment, and out of what /proc/PID/environ shows of it."""
     value = os.environ.get(name)

@@ -16,6 +16,7 @@ from pathlib import Path
 
 import click
 
+from app.cli._process import environment_without_settings
 from app.cli.init import write_examples
 
 _START_SECONDS = 60
@@ -79,7 +80,7 @@ def _service(folder: Path) -> Iterator[str]:
         process = subprocess.Popen(
             [sys.executable, "-P", "-m", "app.cli", "serve", "--port", "0",
              "--data-dir", str(folder / "data")],
-            stdout=subprocess.PIPE, stderr=stream, text=True, env=_clean_environment(),
+            stdout=subprocess.PIPE, stderr=stream, text=True, env=environment_without_settings(),
         )  # fmt: skip
     try:
         yield _await_url(process, log_file)
@@ -88,11 +89,6 @@ def _service(folder: Path) -> Iterator[str]:
         code = process.wait(_STOP_SECONDS)
     if code != 0:
         raise _DemoFailed(f"the service ended with exit status {code}")
-
-
-def _clean_environment() -> dict[str, str]:
-    """Leave out the settings of a service that somebody really runs."""
-    return {k: v for k, v in os.environ.items() if not k.startswith("SLIPWAY_")}
 
 
 def _await_url(process: subprocess.Popen[str], log_file: Path) -> str:
@@ -113,7 +109,9 @@ class _User:
     """An end user at a terminal, with the command line for people, and without any login."""
 
     def __init__(self, url: str, home: Path) -> None:
-        self._env = _clean_environment() | {"SLIPWAY_URL": url, "XDG_CONFIG_HOME": str(home)}
+        self._env = environment_without_settings() | {
+            "SLIPWAY_URL": url, "XDG_CONFIG_HOME": str(home),
+        }  # fmt: skip
 
     def types(self, why: str, *words: str, code: int = 0) -> None:
         """Run a command, which has to end with a code."""

@@ -24,7 +24,7 @@ from contextlib import suppress
 from pathlib import Path
 from typing import IO, Final
 
-from app.cli._process import guard_process
+from app.cli._process import environment_without_settings, guard_process
 from app.cli._signals import catch_stop_signals
 from app.trees import remove_tree
 
@@ -95,8 +95,7 @@ def _environment(key: str) -> dict[str, str]:
 
     Whoever else is on this machine could launch commands in the name of the user without a key.
     """
-    kept = {name: value for name, value in os.environ.items() if not name.startswith("SLIPWAY_")}
-    return kept | {
+    return environment_without_settings() | {
         "SLIPWAY_API__AUTH__TYPE": "api_key",
         "SLIPWAY_API__AUTH__SECRET": key,
         "SLIPWAY_WEB__PROCESSES": "1",
