@@ -289,7 +289,7 @@ class Input(Model):
     Attributes:
         type: ``string``, ``integer``, ``number``, ``boolean``, ``array``, ``object``, or another
             word of the orchestrator.
-        default: What it is unless given; None also where there is none, see ``raw``.
+        default: What it is unless given; None where there is none.
         allowed_values: None where all are.
         schema: The JSON Schema of the value, where there is one.
     """
@@ -304,8 +304,8 @@ class Input(Model):
 
     @property
     def has_default(self) -> bool:
-        """Whether it has a value unless one is given."""
-        return "default" in self.raw
+        """Whether it has a value unless one is given; null says that it has none."""
+        return self.default is not None
 
 
 @dataclass(frozen=True, init=False, repr=False, eq=False)

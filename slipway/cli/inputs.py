@@ -129,7 +129,7 @@ def check(
     checked.missing.extend(
         each
         for each in inputs
-        if each.required and not has_default(each) and each.name not in given
+        if each.required and not each.has_default and each.name not in given
         and each.name not in checked.values
     )  # fmt: skip
     return checked
@@ -138,11 +138,6 @@ def check(
 def _unknown(name: str, known: Mapping[str, Input]) -> str:
     near = get_close_matches(name[:100], known, n=1)
     return f"there is no such input; did you mean {near[0]}?" if near else "there is no such input"
-
-
-def has_default(described: Input) -> bool:
-    """Whether an input has a value unless one is given; null says that it has none."""
-    return described.default is not None
 
 
 def value_of(described: Input, written: Written) -> Any:
@@ -286,7 +281,7 @@ def explained(described: Input) -> str:
     if described.allowed_values is not None:
         parts.append("one of " + ", ".join(_plain(each) for each in described.allowed_values))
     parts += _bounds_explained(described.schema)
-    if has_default(described):
+    if described.has_default:
         parts.append(f"default {_plain(described.default)}")
     elif not described.required:
         parts.append("may be left out")

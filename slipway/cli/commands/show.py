@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Final
 
 import click
 
-from slipway.cli.inputs import argument, explained, has_default, kind_of
+from slipway.cli.inputs import argument, explained, kind_of
 from slipway.cli.options import command as of_table
 from slipway.cli.output import Output, cell_width, clean
 from slipway.cli.shell import Shell
@@ -101,7 +101,7 @@ def run_line(workflow: Workflow) -> str:
 
 
 def _argument(each: Input) -> str:
-    if has_default(each):
+    if each.has_default:
         word = argument(each.name, each.default)
         typed = len(word) <= _LONGEST_ARGUMENT and "=@" not in word and word.isprintable()
         return word if typed else ""

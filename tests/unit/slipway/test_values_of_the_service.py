@@ -136,6 +136,13 @@ def test_what_was_expected_is_said(told, expected):
         ExecutionState.read(execution() | told)
 
 
+@pytest.mark.parametrize(("default", "has_one"), [(None, False), (0, True), ("", True)])
+def test_an_input_has_a_default_only_where_the_service_tells_of_one(default, has_one):
+    """The service always names a default: null where there is none."""
+    told = {"name": "n", "type": "integer", "required": default is None, "default": default}
+    assert Input.read(told).has_default is has_one
+
+
 def test_words_are_found_in_either_case_and_new_ones_are_taken():
     assert Status("running") is Status.RUNNING
     assert TaskStatus("skipped").is_final
