@@ -70,7 +70,7 @@ class Token(Credential):
     """A bearer token (RFC 6750)."""
 
     def __init__(self, token: str) -> None:
-        self._value = "Bearer " + _visible(token, "token")
+        self._value = "Bearer " + _visible(token, "A token")
 
     def __call__(self, request: PreparedRequest) -> PreparedRequest:
         """Add it to a request."""
@@ -85,7 +85,7 @@ class ApiKey(Credential):
     """An API key of the service, sent as ``X-API-Key``."""
 
     def __init__(self, key: str) -> None:
-        self._key = _visible(key, "API key")
+        self._key = _visible(key, "An API key")
 
     def __call__(self, request: PreparedRequest) -> PreparedRequest:
         """Add it to a request."""
@@ -127,11 +127,11 @@ class OidcTokens:
             return cls(
                 token_endpoint=_kept(kept, "token_endpoint", str),
                 client_id=_kept(kept, "client_id", str),
-                access_token=_visible(_kept(kept, "access_token", str), "token"),
+                access_token=_visible(_kept(kept, "access_token", str), "A token"),
                 refresh_token=_kept(kept, "refresh_token", str | None),
                 expires_at=_kept(kept, "expires_at", int | float | None),
             )
-        except (OSError, ValueError, TypeError, AttributeError):
+        except (OSError, ValueError, TypeError, AttributeError, RecursionError):
             raise Misused(f"{path} holds no tokens; sign in again: slipway login --oidc") from None
 
 
@@ -239,7 +239,7 @@ def _ended(why: str) -> NotSignedIn:
 def _visible(text: str, what: str) -> str:
     """Return what can be sent in a header field."""
     if not isinstance(text, str) or not _VISIBLE.fullmatch(text):
-        raise Misused(f"A {what} is made of visible ASCII characters, without spaces.")
+        raise Misused(f"{what} is made of visible ASCII characters, without spaces.")
     return text
 
 

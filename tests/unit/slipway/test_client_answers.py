@@ -438,9 +438,9 @@ def test_what_is_no_credential_is_said_at_once(auth):
 
 @pytest.mark.parametrize("text", ["", "two words", "line\r\nX: y", "ключ"])
 def test_a_token_is_what_can_be_sent(text):
-    with pytest.raises(Misused):
+    with pytest.raises(Misused, match=r"^A token is made of visible"):
         Token(text)
-    with pytest.raises(Misused):
+    with pytest.raises(Misused, match=r"^An API key is made of visible"):
         ApiKey(text)
 
 

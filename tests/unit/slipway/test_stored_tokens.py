@@ -170,7 +170,12 @@ def test_tokens_without_a_way_to_renew_them_end(file, service, clock):
         client_of(service.url, auth=auth).execution(ID)
 
 
-@pytest.mark.parametrize("text", ["", "{}", "[]", '{"access_token": 7}', "\0"])
+@pytest.mark.parametrize(
+    "text",
+    ["", "{}", "[]", '{"access_token": 7}', "\0",
+     '{"token_endpoint": "http://x", "client_id": "x", "access_token": "a b"}',
+     pytest.param("[" * 200_000, id="deep")],
+)  # fmt: skip
 def test_a_file_that_holds_no_tokens_says_what_to_do(tmp_path, text):
     path = tmp_path / "tokens.json"
     path.write_text(text)
