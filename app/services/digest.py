@@ -7,9 +7,10 @@ Nothing here is slower for a long log: what single tasks said is counted as for 
 from __future__ import annotations
 
 from collections import Counter
-from collections.abc import Callable, Iterator, Mapping, Sequence
-from dataclasses import dataclass
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+from dataclasses import dataclass, replace
 from datetime import datetime
+from functools import partial
 from itertools import dropwhile, islice
 from typing import Final
 
@@ -114,6 +115,27 @@ class Digest:
     cancel: LogEntry | None = None
     last_lines: tuple[LogEntry, ...] = ()
 
+    def with_entries(self, change: Callable[[Sequence[LogEntry]], Iterable[LogEntry]]) -> Digest:
+        """Return the digest with what the log says as a function gives it.
+
+        Args:
+            change: Returns entries in place of as many that follow each other.
+        """
+
+        def one(entry: LogEntry | None) -> LogEntry | None:
+            return None if entry is None else next(iter(change([entry])))
+
+        failed = tuple(
+            replace(
+                each,
+                first_error=one(each.first_error),
+                last_lines=tuple(change(each.last_lines)),
+            )
+            for each in self.failed
+        )
+        last_lines = tuple(change(self.last_lines))
+        return replace(self, failed=failed, cancel=one(self.cancel), last_lines=last_lines)
+
 
 class DigestService:
     """Makes digests of executions of all orchestrators.
@@ -148,10 +170,11 @@ class DigestService:
             Purged: There was one.
             UpstreamError: An orchestrator would have to be asked, and does not answer.
         """
-        return self.of(self._service.get(execution_id, identity), identity)
+        whole = self.of(self._service.get(execution_id, identity), identity)
+        return whole.with_entries(partial(map, cut_entry))
 
     def of(self, execution: Execution, identity: Identity) -> Digest:
-        """Make the digest of an execution that somebody may see."""
+        """Make the digest of an execution that somebody may see; no entry in it is cut."""
         tasks = self._service.tasks_of(execution)
         counts = Counter(task.status for task in tasks)
         if execution.status is ExecutionStatus.SUCCESS:
@@ -191,7 +214,7 @@ class DigestService:
         self, execution: Execution, task: str, identity: Identity
     ) -> tuple[LogEntry, ...]:
         query = LogQuery(0, LAST_LINES, ALL_LEVELS, task=task, tail=LAST_LINES)
-        return tuple(map(cut_entry, self._entries(execution, query, identity)))
+        return tuple(self._entries(execution, query, identity))
 
     def _entries(
         self, execution: Execution, query: LogQuery, identity: Identity
@@ -231,7 +254,7 @@ class DigestService:
         found = own or next(iter(errors), None)
         if found is None:  # there are too many before it
             found = next((e for e in last if e.level == Level.ERROR and is_of_attempt(e)), None)
-        return None if found is None else cut_entry(found)
+        return found
 
     def _of_level(
         self, execution: Execution, level: Level, identity: Identity

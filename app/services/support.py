@@ -9,6 +9,7 @@ from collections.abc import Iterable, Iterator, Mapping, Sequence
 from contextlib import suppress
 from dataclasses import dataclass
 from datetime import datetime
+from functools import partial
 from itertools import chain
 from typing import Any, Final
 
@@ -70,7 +71,8 @@ class Case:
         definition: The text from which it was launched, or a sentence on why there is none.
         log: None where it is not kept any more.
         metrics: What its virtual users did; None where it has none.
-        history: What happened to it, in order.
+        history: What the store knows of what happened to it.
+        own: What it said itself.
         versions: Of the programs.
         settings: Numbers and switches; no text of the settings is among them.
     """
@@ -82,6 +84,7 @@ class Case:
     log: LogExtract | None
     metrics: ExecutionMetrics | None
     history: Sequence[Happening]
+    own: Sequence[LogEntry]
     versions: Mapping[str, JSON]
     settings: Mapping[str, JSON]
 
@@ -91,22 +94,12 @@ class Case:
 
     def hidden_digest(self, hiding: Hiding) -> Digest:
         """Return the digest with the secrets hidden in what the log says."""
+        return self.digest.with_entries(partial(_hidden, hiding))
 
-        def hidden(entries: Iterable[LogEntry]) -> tuple[LogEntry, ...]:
-            return tuple(hiding.anew().entries(entries))
-
-        def one(entry: LogEntry | None) -> LogEntry | None:
-            return None if entry is None else hidden([entry])[0]
-
-        digest = self.digest
-        failed = tuple(
-            dataclasses.replace(
-                each, first_error=one(each.first_error), last_lines=hidden(each.last_lines)
-            )
-            for each in digest.failed
-        )
-        last_lines = hidden(digest.last_lines)
-        return dataclasses.replace(digest, failed=failed, last_lines=last_lines)
+    def hidden_history(self, hiding: Hiding) -> list[Happening]:
+        """Return what happened, with what the execution said itself, in order."""
+        said = _told(_hidden(hiding, self.own))
+        return sorted(chain(self.history, said), key=lambda each: each.at)
 
 
 class SupportService:
@@ -150,7 +143,8 @@ class SupportService:
             self._texts.text(execution, identity),
             self._logs.extract(execution, LOG_BYTES, identity.username) if kept else None,
             self._measured(execution),
-            sorted(chain(_history(execution, tasks), _told(own)), key=lambda each: each.at),
+            [*_history(execution, tasks)],
+            own,
             self._versions(execution),
             _numbers(self._settings),
         )
@@ -204,9 +198,14 @@ def _end_of(task: Task) -> str:
     return f"{task.status}{code}"
 
 
-def _told(entries: Sequence[LogEntry]) -> Iterator[Happening]:
+def _hidden(hiding: Hiding, entries: Iterable[LogEntry]) -> Iterator[LogEntry]:
+    """Yield entries without secrets, and then cut: half of a secret does not look like one."""
+    return map(cut_entry, hiding.anew().entries(entries))
+
+
+def _told(entries: Iterable[LogEntry]) -> Iterator[Happening]:
     """Yield what an execution said itself."""
-    for entry in map(cut_entry, entries):
+    for entry in entries:
         yield Happening(log_timestamp(entry.timestamp_ms), "", f"said: {entry.content}")
 
 

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Sequence
 from dataclasses import asdict
 from functools import partial
 from typing import Any, Final
@@ -32,7 +32,7 @@ from app.resources.root.serialisers.tasks import task_json
 from app.services.hiding import Hiding
 from app.services.logs import LogExtract
 from app.services.stretches import Stretch
-from app.services.support import LOG_BYTES, OWN_ENTRIES, Case
+from app.services.support import LOG_BYTES, OWN_ENTRIES, Case, Happening
 from app.services.turns import Turn
 
 blueprint = Blueprint("bundle", __name__, description="What help desks ask for")
@@ -93,13 +93,13 @@ def _members(case: Case, folder: str, turn: Turn, *, stale: bool) -> Iterator[Me
     """Yield the files; each is made when it is its turn."""
     with turn():
         hiding = case.hiding()
-        digest = case.hidden_digest(hiding)
+        digest, history = case.hidden_digest(hiding), case.hidden_history(hiding)
     write = partial(_document, hiding, turn)
     yield f"{folder}README.txt", [_readme(case).encode()]
     yield f"{folder}digest.txt", [hiding.text(digest_text(digest)).encode()]
     yield f"{folder}digest.json", write(lambda: digest_json(digest, stale=stale))
     yield f"{folder}execution.json", write(lambda: _execution(case, stale=stale))
-    yield f"{folder}history.jsonl", _lines(case, hiding, turn)
+    yield f"{folder}history.jsonl", _lines(history, hiding, turn)
     yield f"{folder}tasks.jsonl", _tasks(case, hiding, turn)
     if isinstance(case.definition, DefinitionText):
         with turn():
@@ -137,8 +137,8 @@ def _tasks(case: Case, hiding: Hiding, turn: Turn) -> Iterator[bytes]:
     return _each([task_json(task) for task in case.tasks], hiding, turn)
 
 
-def _lines(case: Case, hiding: Hiding, turn: Turn) -> Iterator[bytes]:
-    return _each([asdict(each) for each in case.history], hiding, turn)
+def _lines(history: Sequence[Happening], hiding: Hiding, turn: Turn) -> Iterator[bytes]:
+    return _each([asdict(each) for each in history], hiding, turn)
 
 
 def _each(values: list[dict[str, Any]], hiding: Hiding, turn: Turn) -> Iterator[bytes]:

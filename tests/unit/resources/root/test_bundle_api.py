@@ -54,8 +54,9 @@ def line(text, task="first", level=Level.INFO):
 def ended(service, *says, owner="anonymous", status=ExecutionStatus.FAILED, **more):
     execution = service.add_execution(owner, **more)
     task = Task("first", TaskStatus.FAILED, now(), now(), 137, 2, "n1", "exit code 137 after 1s")
+    entries = [line(each) if isinstance(each, str) else each for each in says]
     seen = Observation(
-        status, None, (task,), entries=tuple(map(line, says)), started_at=now(),
+        status, None, (task,), entries=tuple(entries), started_at=now(),
         finished_at=now() if status.final else None, log_complete=status.final,
     )  # fmt: skip
     service.record(execution, seen)
@@ -260,6 +261,13 @@ class TestSecrets:
             assert [secret for secret in secrets if secret in text] == [], name
         assert "it is ***\n" in files["log.txt"]
         assert str(service.settings.data_dir) not in "".join(files.values())
+
+    def test_nor_is_half_of_one_where_a_long_line_is_cut(self, service, client):
+        long = "x" * 1980 + " https://ada:longpassword@example.org/"
+        files = unpacked(fetch(client, ended(service, long, line(long, task=""))))
+        assert files["digest.txt"].count("https://***@") == 1
+        assert files["history.jsonl"].count("https://***@") == 1
+        assert not [name for name, text in files.items() if "https://ada" in text]
 
     def test_a_definition_is_given_as_it_was_uploaded_without_its_secrets(self, make_service):
         service = make_service(api__auth=users())
