@@ -32,6 +32,7 @@ from app.settings import Settings
 from app.store.driving import DrivenExecutions
 from app.store.executions import Executions
 from app.store.launches import Intent, Launches
+from app.store.slaves import NewSlave, Slaves
 from app.store.steering import SteeredExecutions
 
 CONDUCTOR = "conductor-of-the-test"
@@ -102,6 +103,15 @@ class Service:
         """Store an observation, as the conductor that holds the execution."""
         self.driving.claim(CONDUCTOR, "node", 3600.0, [], 1000)
         return self.driving.record(self.driving.get(execution.id), CONDUCTOR, seen)
+
+    def add_slave(self, name: str = "slave-1", max_vus: int = 100) -> str:
+        """Write down a machine that runs virtual users, as if it had joined; return its id."""
+        slave = NewSlave(
+            id=name, type="worker", address="host", capabilities=["http_executor"], labels={},
+            cpu_cores=1, memory_mb=1, max_vus=max_vus, incarnation=name, connection=name,
+        )  # fmt: skip
+        Slaves(self.web.database).register(slave, 5.0)
+        return name
 
     def close(self) -> None:
         """Wake who waits, and let go of the store."""

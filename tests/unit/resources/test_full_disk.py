@@ -23,7 +23,6 @@ from app.assembly import DIALECTS
 from app.domain import ExecutionStatus, Identity, Observation, Role
 from app.services.api_keys import Wish
 from app.store.conductors import Conductors, Node, OwnProcess
-from app.store.slaves import NewSlave, Slaves
 
 ADMIN = basic("root", PASSWORDS["root"])
 FLOW = "id: {}\nsteps:\n  - {{id: first, type: script, config: {{script: 'true'}}}}\n"
@@ -66,13 +65,7 @@ class Things:
         return execution
 
     def slave(self) -> str:
-        name = f"slave-{next(_numbers)}"
-        new = NewSlave(
-            id=name, type="worker", address="", labels={}, cpu_cores=1, memory_mb=1, max_vus=1000,
-            capabilities=("http_executor",), incarnation=name, connection=name,
-        )  # fmt: skip
-        Slaves(self.service.web.database).register(new, 5.0)
-        return name
+        return self.service.add_slave(f"slave-{next(_numbers)}", max_vus=1000)
 
     def submission(self) -> dict[str, Any]:
         self.slave()

@@ -6,7 +6,6 @@ import pytest
 
 from app.domain import DefinitionSource, Identity, Role
 from app.errors import Conflict, InvalidDefinition, NotOwner, OfferedElsewhere, Taken
-from app.store.slaves import NewSlave, Slaves
 
 DEV = Identity("dev", frozenset({Role.DEVELOPER}))
 EVE = Identity("eve", frozenset({Role.DEVELOPER}))
@@ -23,11 +22,7 @@ FOR_LOAD = FOR_BOTH + "options: {vus: 1, duration: 10s}\nvariables: {host: a}\n"
 @pytest.fixture
 def kit(make_service):
     made = make_service()
-    slave = NewSlave(
-        id="slave-1", type="worker", address="host", capabilities=["http_executor"], labels={},
-        cpu_cores=1, memory_mb=1, max_vus=100, incarnation="i1", connection="c1",
-    )  # fmt: skip
-    Slaves(made.web.database).register(slave, 5)
+    made.add_slave()
     return made
 
 

@@ -11,7 +11,6 @@ from app.errors import (
     NotAllowed,
     NotFound,
 )
-from app.store.slaves import NewSlave, Slaves
 
 DEV = Identity("dev", frozenset({Role.DEVELOPER}))
 ADA = Identity("ada", frozenset({Role.USER}))
@@ -28,11 +27,7 @@ def quotas():
 @pytest.fixture
 def kit(make_service, quotas):
     made = make_service(**quotas)
-    slave = NewSlave(
-        id="slave-1", type="worker", address="host", capabilities=["http_executor"], labels={},
-        cpu_cores=1, memory_mb=1, max_vus=100, incarnation="i1", connection="c1",
-    )  # fmt: skip
-    Slaves(made.web.database).register(slave, 5)
+    made.add_slave()
     return made
 
 
