@@ -91,12 +91,13 @@ def test_executions_are_found_again(toured: Service, tmp_path: Path) -> None:
 
 
 @pytest.mark.runs("docs/guides/why-did-it-fail.md")
-def test_what_failed_is_told_compared_and_packed(toured: Service, tmp_path: Path) -> None:
-    client = Client(toured.url)
+def test_what_failed_is_told_compared_and_packed(
+    shared_service: Service, client: Client, tmp_path: Path
+) -> None:
     one, other = client.launch("hello"), client.launch("hello", {"name": "somebody else"})
     for execution in (one, other):
         client.wait(execution)
-    env = {"URL": toured.url, "ID": one, "ONE": one, "OTHER": other}
+    env = {"URL": shared_service.url, "ID": one, "ONE": one, "OTHER": other}
     digest, diff, bundle = below("# Why did it fail?", GUIDES + "why-did-it-fail.md")
     assert one in run_block(digest.text, tmp_path, **env)
     assert "somebody else" in run_block(diff.text, tmp_path, **env)
@@ -105,13 +106,13 @@ def test_what_failed_is_told_compared_and_packed(toured: Service, tmp_path: Path
 
 
 @pytest.mark.runs("docs/guides/workflows.md")
-def test_a_definition_is_checked_uploaded_and_read(toured: Service, tmp_path: Path) -> None:
+def test_a_definition_is_checked_uploaded_and_read(shared_service: Service, tmp_path: Path) -> None:
     upload, read = below("# Writing workflows", GUIDES + "workflows.md")
     (tmp_path / "my.yaml").write_text(
         "id: my\nsteps: [{id: a, type: script, config: {script: echo x}}]\n"
     )
     *most, remove = upload.text.splitlines()
-    env = variables(toured, tmp_path) | {"URL": toured.url}
+    env = variables(shared_service, tmp_path) | {"URL": shared_service.url}
     run_block("\n".join(most), tmp_path, **env)
     again = "echo '# another one' >> my.yaml\n" + most[-1]
     printed = run_block(f"{again}\n{read.text}\n{remove}", tmp_path, **env)
