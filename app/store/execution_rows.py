@@ -60,6 +60,21 @@ def now() -> datetime:
     return moment.replace(microsecond=moment.microsecond // 1000 * 1000)
 
 
+def not_ended(row: Any, text: str) -> Conflict:
+    """Return the refusal of what takes an execution that has ended, which this one has not.
+
+    Asking again soon makes sense only if it ends by itself: its log is still being written, or it
+    is being cancelled.
+
+    Args:
+        row: Its ``status`` and what is ``desired`` of it.
+        text: The sentence.
+    """
+    ending = row.status in (*FINAL, ExecutionStatus.CANCELLING)
+    ends = ending or row.desired == DesiredState.CANCEL
+    return Conflict(text, retry_after_seconds=1 if ends else None)
+
+
 class NotHeld(Conflict):
     """The execution is with another conductor, or with none."""
 

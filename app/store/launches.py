@@ -34,6 +34,7 @@ from app.store.execution_rows import (
     holder,
     may_have_begun,
     next_numbers,
+    not_ended,
     notifications,
     now,
     unsettled_launches,
@@ -65,7 +66,12 @@ _LAUNCHED_WITH = (
     .where(launch_keys.c.owner == bindparam("of_owner"), launch_keys.c.key == bindparam("of_key"))
 )
 _ENDED = (
-    select(*(executions.c[name] for name in ("number", "node", "log_complete", "files_purged_at")))
+    select(
+        *(
+            executions.c[name]
+            for name in ("number", "node", "status", "desired", "log_complete", "files_purged_at")
+        )
+    )
     .where(executions.c.id == bindparam("of_id"))
     # Nobody purges it meanwhile; see `purging`.
     .with_for_update(read=True)
@@ -428,7 +434,7 @@ def _ended(connection: Connection, continued: Continued, successor: str) -> Any:
     if row is None:
         raise NotFound("There is no such execution.")
     if not row.log_complete:
-        raise Conflict("The execution has not ended.", retry_after_seconds=1)
+        raise not_ended(row, "The execution has not ended.")
     if row.files_purged_at is not None:
         raise Conflict("The files of the execution were purged, so nothing can go on from it.")
     found = connection.execute(_SUCCESSOR, of_id).scalar()

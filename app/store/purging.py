@@ -32,7 +32,14 @@ from sqlalchemy import (
 
 from app.errors import Conflict
 from app.store.database import Database
-from app.store.execution_rows import FINAL, change, next_numbers, notifications, now
+from app.store.execution_rows import (
+    FINAL,
+    change,
+    next_numbers,
+    not_ended,
+    notifications,
+    now,
+)
 from app.store.journal import BLOCK, COUNTERS
 from app.store.schema import (
     ends_told,
@@ -309,12 +316,14 @@ def _refuse(connection: Connection, number: int) -> None:
         Conflict: It has not ended, or another one goes on from it.
     """
     row = connection.execute(
-        select(_COLUMN.log_complete, _COLUMN.id).where(_COLUMN.number == number)
+        select(_COLUMN.log_complete, _COLUMN.id, _COLUMN.status, _COLUMN.desired).where(
+            _COLUMN.number == number
+        )
     ).one_or_none()
     if row is None:
         return
     if not row.log_complete:
-        raise Conflict("The execution has not ended; cancel it first.", retry_after_seconds=1)
+        raise not_ended(row, "The execution has not ended; cancel it first.")
     later = connection.execute(select(_COLUMN.id).where(_COLUMN.continues == row.id)).scalar()
     raise Conflict(f"The execution goes on in the execution '{later}': purge that one first.")
 

@@ -116,8 +116,9 @@ def test_it_stays_on_the_machine_of_what_it_goes_on_from(kit, ended):
 
 def test_what_has_not_ended_cannot_go_on(kit):
     open_ = kit.held()
-    with pytest.raises(Conflict, match="has not ended"):
+    with pytest.raises(Conflict, match="has not ended") as refused:
         kit.launches.create(going_on(kit, open_))
+    assert refused.value.retry_after_seconds is None, "it may run for days"
     assert kit.executions.find(ExecutionFilter())[1] == 1
 
 

@@ -7,7 +7,7 @@ import pytest
 from sqlalchemy import event, func, select, update
 from store_kit import NODE, entries
 
-from app.domain import ExecutionFilter, ExecutionStatus, Level
+from app.domain import DesiredState, ExecutionFilter, ExecutionStatus, Level
 from app.errors import Conflict, KeyOfPurged, Purged
 from app.store import purging as purging_module
 from app.store.changes import open_feed
@@ -119,16 +119,27 @@ def test_nothing_unfinished_is_touched(kit, purging, status):
     for what in What:
         assert purging.count(what, now() + SOON) == 0
         assert purge_all(purging, what) == 0
-    with pytest.raises(Conflict, match="has not ended"):
+    with pytest.raises(Conflict, match="has not ended") as refused:
         purging.purge(execution.number, "ada")
+    soon = 1 if status is ExecutionStatus.CANCELLING else None  # others may run for days
+    assert refused.value.retry_after_seconds == soon
     assert kit.executions.get(execution.id).log_purged_at is None
 
 
 def test_what_has_ended_and_whose_log_still_comes_is_unfinished(kit, purging):
     execution = kit.see(kit.held(), ExecutionStatus.SUCCESS)
     assert purge_all(purging) == 0
-    with pytest.raises(Conflict, match="has not ended"):
+    with pytest.raises(Conflict, match="has not ended") as refused:
         purging.purge(execution.number, "ada")
+    assert refused.value.retry_after_seconds == 1
+
+
+def test_what_is_being_cancelled_can_be_purged_soon(kit, purging):
+    execution = kit.held()
+    kit.steered.desire(kit.executions.get(execution.id), DesiredState.CANCEL)
+    with pytest.raises(Conflict, match="has not ended") as refused:
+        purging.purge(execution.number, "ada")
+    assert refused.value.retry_after_seconds == 1
 
 
 def test_the_age_counts_from_the_end(kit, purging):
