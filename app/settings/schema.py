@@ -27,6 +27,8 @@ FOREVER = "forever"
 _DAYS = re.compile(r"([0-9]{1,6}(?:\.[0-9]{1,3})?)d")
 _DAY_SECONDS = 24 * 3600.0
 """What ``d`` stands for, which Go's durations lack."""
+_MOST_DAYS = 700_000
+"""So long ago there were moments by our calendar, which is what somebody asks for."""
 _DECIMAL = re.compile(r"[+-]?[0-9]{1,30}")
 
 
@@ -76,6 +78,8 @@ class Keeping(Duration):
         days = _DAYS.fullmatch(str(value))
         if days is None:
             return super()._deserialize(value, attr, data, **kwargs)
+        if float(days[1]) > _MOST_DAYS:
+            raise ValidationError(f"must be at most {_MOST_DAYS}d")
         return float(days[1]) * _DAY_SECONDS
 
 

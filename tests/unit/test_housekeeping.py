@@ -9,7 +9,7 @@ from app.assembly import make_housekeeping
 from app.clients.orchestrator import Context
 from app.clients.registry import create_orchestrators
 from app.domain import ExecutionStatus
-from app.errors import Purged
+from app.errors import ConfigError, Purged
 from app.housekeeping import Housekeeping, in_turns
 from app.settings import RetentionSettings
 from app.store.chores import Chores
@@ -111,11 +111,21 @@ def test_by_default_only_folders_go_and_those_after_thirty_days(settings):
 
 @pytest.mark.parametrize(
     ("text", "seconds"),
-    [("90d", 90 * DAY), ("1.5d", 1.5 * DAY), ("12h", 43_200.0), ("forever", None), (0, 0.0)],
+    [
+        ("90d", 90 * DAY), ("1.5d", 1.5 * DAY), ("12h", 43_200.0), ("forever", None), (0, 0.0),
+        ("700000d", 700_000 * DAY),
+    ],
     ids=str,
-)
+)  # fmt: skip
 def test_an_age_is_a_duration_or_days_or_for_ever(make_settings, text, seconds):
     assert make_settings(retention__logs=text).retention.logs == seconds
+
+
+@pytest.mark.parametrize("text", ["700000.001d", "999999d"])
+def test_an_age_that_reaches_back_before_the_calendar_is_refused(make_settings, text):
+    with pytest.raises(ConfigError) as caught:
+        make_settings(retention__logs=text)
+    assert [fault.path for fault in caught.value.fields] == ["retention.logs"]
 
 
 def test_work_in_turns_ends_when_it_may_not_go_on_or_is_stopped():

@@ -121,9 +121,10 @@ def test_a_single_one_that_has_not_ended_is_refused(store):
         (("--older-than", "soon"), "90d"),
         (("--older-than", "-1h"), "must be at least 0s"),
         (("--older-than", "forever"), "is no age"),
+        (("--older-than", "999999d"), "must be at most 700000d"),
         (("--older-than", "1d", "--what", "everything"), "work-folders"),
     ],
-    ids=["nothing", "both", "part-of-one", "words", "negative", "forever", "unknown"],
+    ids=["nothing", "both", "part-of-one", "words", "negative", "forever", "too-old", "unknown"],
 )
 def test_what_makes_no_sense_is_refused_and_nothing_removed(store, arguments, told):
     store.add("x")
