@@ -215,17 +215,17 @@ class Execution:
     @property
     def inputs(self) -> Mapping[str, Any]:
         """What it was launched with."""
-        return self._whole().inputs or {}
+        return self.whole().inputs or {}
 
     @property
     def outputs(self) -> Mapping[str, Any]:
         """What it has given."""
-        return self._whole().outputs or {}
+        return self.whole().outputs or {}
 
     @property
     def tasks(self) -> tuple[TaskOfExecution, ...]:
         """Its steps, in the order of the workflow."""
-        return tuple(TaskOfExecution(self, task) for task in self._whole().tasks or ())
+        return tuple(TaskOfExecution(self, task) for task in self.whole().tasks or ())
 
     def task(self, name: str) -> TaskOfExecution:
         """Ask for one of its steps.
@@ -249,6 +249,18 @@ class Execution:
         """
         self._read(self._client.mapping(self._path))
         return self
+
+    def whole(self) -> ExecutionState:
+        """Return what was seen with what lists do not tell: inputs, outputs and tasks.
+
+        The service is asked where only a list has told of it so far.
+
+        Raises:
+            NotFound: There is none of this id, or not any more.
+            SlipwayError: The service refuses otherwise, or cannot be reached.
+        """
+        seen = self.seen
+        return seen if seen.tasks is not None else self.refresh().seen
 
     def wait(
         self,
@@ -515,11 +527,6 @@ class Execution:
             patience=patience if self._seen is None else patience.enduring(), told=True,
         )  # fmt: skip
         return self._read(answer.json())
-
-    def _whole(self) -> ExecutionState:
-        """Return what lists do not tell, too."""
-        seen = self.seen
-        return seen if seen.tasks is not None else self.refresh().seen
 
     def _outdate(self, status: StatusChange) -> None:
         """Forget what was seen of another state, so that the service is asked once it is needed."""

@@ -60,7 +60,7 @@ def status(shell: Shell, execution: str, follows: bool) -> int | None:
     found = find(shell, execution)
     if follows:
         return _follow_status(shell, found)
-    state = found.refresh().seen
+    state = found.whole()
     if shell.out.for_programs:
         _write(shell, state.raw)
     else:

@@ -13,7 +13,7 @@ from slipway.cli.options import command as command_of
 
 if TYPE_CHECKING:
     from slipway.cli.shell import Shell
-    from slipway.execution import Execution
+    from slipway.models import ExecutionState
 
 
 @command_of("status")
@@ -26,7 +26,7 @@ def command(shell: Shell, *, execution: str | None, follows: bool) -> int | None
     """Show how an execution stands, step by step; the latest one of yours unless told otherwise."""
     found = find(shell, execution)
     if not follows:
-        _write(shell, found.refresh())
+        _write(shell, found.whole())
         return None
     with goes_on(shell, [found.id]):
         (ended,) = await_end(shell, [found])
@@ -34,10 +34,9 @@ def command(shell: Shell, *, execution: str | None, follows: bool) -> int | None
         raise ended
     say_end(shell, found)
     if shell.out.format != "table":
-        _write(shell, found)
+        _write(shell, ended)
     return result_code([ended])
 
 
-def _write(shell: Shell, execution: Execution) -> None:
-    state = execution.seen
+def _write(shell: Shell, state: ExecutionState) -> None:
     shell.out.record(state.raw, name=state.id, text=lambda: "\n".join(lines_of(state, shell.out)))

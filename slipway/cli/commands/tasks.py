@@ -19,7 +19,7 @@ if TYPE_CHECKING:
 @click.argument("execution", required=False, metavar="[ID]")
 def command(shell: Shell, *, execution: str | None) -> None:
     """List the steps of an execution; of the latest one of yours unless told otherwise."""
-    tasks = find(shell, execution).refresh().seen.tasks or ()
+    tasks = find(shell, execution).whole().tasks or ()
     shell.out.records(
         tasks, task_columns(datetime.now(UTC)),
         name=lambda task: task.name, document=lambda task: task.raw, empty="It has no steps yet.",

@@ -76,6 +76,7 @@ def test_a_list_does_not_tell_all_and_the_rest_is_asked_for():
         assert len(server.asked) == 1
         assert one.outputs == {"primes": 7}
         assert one.inputs == {"n": 3}
+        assert one.whole() is one.seen
         assert len(server.asked) == 2
 
 

@@ -4,6 +4,7 @@ import time
 from datetime import UTC, datetime
 
 import pytest
+from kit.raw_server import RawServer, answer
 
 from slipway.cli.executions import columns, done, lines_of, result_code, running_first, task_columns
 from slipway.cli.output import Output
@@ -119,3 +120,10 @@ def test_the_result_of_several(words, code):
 
 def test_a_word_that_nobody_knows_is_not_the_end():
     assert not ExecutionState.read({**RUNNING, "state": "HIBERNATING"}).state.is_final
+
+
+@pytest.mark.parametrize("words", [("status",), ("tasks",), ("exec", "status")], ids=" ".join)
+def test_of_a_whole_id_the_service_is_asked_once(person, words):
+    with RawServer(lambda *_: answer(200, RUNNING)) as server:
+        done = person.types("--url", server.url, *words, RUNNING["id"])
+        assert (done[0], len(server.asked)) == (0, 1), done
