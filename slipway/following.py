@@ -35,7 +35,7 @@ _SHORTEST_POLL_SECONDS: Final = 1
 """The same where a proxy does not wait for long."""
 _FRUITLESS: Final = 3
 """Streams that end without a new line, one after the other, before pages are read."""
-_GOOD_SECONDS: Final = 30.0
+_GOOD_SECONDS: Final = 10.0
 """A credential that lets in for so long is good; one that ends sooner, twice, opens nothing."""
 
 Item = TypeVar("Item")
