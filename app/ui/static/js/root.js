@@ -1,0 +1,26 @@
+// @ts-check
+// Where the service is, and how a page says that it is one of its own. Works in workers, too.
+
+const STATIC = "/ui/static/";
+
+/**
+ * Address of the service without a slash at its end; empty unless it lies below a prefix.
+ * @type {string}
+ */
+export const ROOT = prefixOf(new URL(import.meta.url).pathname);
+
+/**
+ * What each request of a page carries: a 401 to it offers no challenge, so the browser opens no
+ * password box of its own.
+ * @type {Record<string, string>}
+ */
+export const PAGE_HEADERS = { "X-Requested-With": "slipway-page" };
+
+/**
+ * @param {string} path of a file below the folder of static files
+ * @returns {string}
+ */
+function prefixOf(path) {
+  const place = path.lastIndexOf(STATIC);
+  return place < 0 ? "" : path.slice(0, place);
+}
