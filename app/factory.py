@@ -58,6 +58,7 @@ from app.services.inputs import SECONDS, InputChecker
 from app.services.launching import LaunchService
 from app.services.load_figures import LoadFigures
 from app.services.load_metrics import LoadMetricsService
+from app.services.log_search import LogSearch
 from app.services.logs import LogService
 from app.services.nodes import NodeService
 from app.services.numbers import NumberChecker
@@ -321,6 +322,7 @@ def _services(
         purging=PurgeService(Purging(database, with_files(orchestrators)), service),
         tasks=tasks,
         logs=logs,
+        log_search=LogSearch(service, stretches, tallies),
         digests=digests,
         comparisons=ComparisonService(service, logs, texts, turns),
         support=SupportService(

@@ -17,6 +17,7 @@ from app.services.follow import FollowService
 from app.services.health import HealthService
 from app.services.launching import LaunchService
 from app.services.load_metrics import LoadMetricsService
+from app.services.log_search import LogSearch
 from app.services.logs import LogService
 from app.services.nodes import NodeService
 from app.services.numbers import NumberChecker
@@ -63,6 +64,7 @@ class Services:
     standing: StandingService
     standing_follow: StandingFollowService
     logs: LogService
+    log_search: LogSearch
     digests: DigestService
     comparisons: ComparisonService
     support: SupportService

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import pickle
+import re
 import time
 from collections.abc import Sequence
 from typing import Final
@@ -20,9 +21,23 @@ CALL_SECONDS: Final = 10.0
 SEARCH_SECONDS: Final = 20.0
 """Longest time in which one request looks for what it is to answer with."""
 
+LONGEST_TEXT: Final = 200
+"""Characters of a text that is looked for as it stands."""
+
 _PROCESSES: Final = 2
 """One owner never has all of them."""
 _FIELD: Final = "grep"
+_MEANING_SOMETHING: Final = re.compile(r"[\\.+*?()|\[\]{}^$]")
+"""Characters that mean something in a pattern, and not themselves."""
+
+
+def pattern_for(text: str) -> str:
+    """Return the pattern that matches a text as it stands, in capitals or not.
+
+    Args:
+        text: At most :data:`LONGEST_TEXT` characters.
+    """
+    return "(?i)" + _MEANING_SOMETHING.sub(r"\\\g<0>", text)
 
 
 class Grep:
@@ -90,12 +105,21 @@ class Grep:
 
 
 class Patience:
-    """The time in which a request looks for what it is to answer with."""
+    """The time in which a request looks for what it is to answer with.
+
+    Args:
+        seconds: How long that is; :data:`SEARCH_SECONDS` unless given.
+    """
 
     __slots__ = ("_until",)
 
-    def __init__(self) -> None:
-        self._until = time.monotonic() + SEARCH_SECONDS
+    def __init__(self, seconds: float | None = None) -> None:
+        self._until = time.monotonic() + (SEARCH_SECONDS if seconds is None else seconds)
+
+    @property
+    def is_over(self) -> bool:
+        """Whether there is none left."""
+        return time.monotonic() > self._until
 
     def require(self) -> None:
         """Make sure that there is some left.
@@ -103,7 +127,7 @@ class Patience:
         Raises:
             LimitExceeded: There is none; what was found out is kept.
         """
-        if time.monotonic() > self._until:
+        if self.is_over:
             text = (
                 f"The log is long: {SEARCH_SECONDS:g} seconds were not enough to look for the "
                 "pattern in it. Ask again to go on from there, or follow it as a stream."

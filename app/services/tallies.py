@@ -39,7 +39,20 @@ class Sieve:
     @classmethod
     def where_needed(cls, levels: Level, task: str | None, grep: str | None) -> Sieve | None:
         """Return one; None where an index helps, as it does for levels alone."""
-        return None if task is None and grep is None else cls(levels, task, grep)
+        sieve = cls(levels, task, grep)
+        return sieve if sieve.is_needed else None
+
+    @property
+    def is_needed(self) -> bool:
+        """Whether no index helps."""
+        return self.task is not None or self.grep is not None
+
+    def first_stretch(self, execution: Execution, place: int, owner: str) -> StretchKey:
+        """Return what reads the first entries that it lets through from a place in a journal on."""
+        return StretchKey(
+            execution.number, execution.log_counts, self.levels, place,
+            owner=owner, task=self.task, grep=self.grep,
+        )  # fmt: skip
 
 
 @dataclass(frozen=True, slots=True)
@@ -83,6 +96,29 @@ class Tally:
         stretch = bisect_right(self.before, index) - 1
         return stretch * _STRETCH, index - self.before[stretch]
 
+    def after_gap(self, place: int) -> int:
+        """Return from where on to look for the next entry: what is known to hold none is passed."""
+        stretch = place // _STRETCH
+        if stretch + 1 < len(self.before) and self.before[stretch] == self.before[stretch + 1]:
+            return bisect_right(self.before, self.before[stretch]) * _STRETCH - _STRETCH
+        return place
+
+    def before_gap(self, place: int) -> int:
+        """Return up to where to look for the entry before: what is known to hold none is passed."""
+        stretch = -(-place // _STRETCH)
+        if 0 < stretch < len(self.before) and self.before[stretch - 1] == self.before[stretch]:
+            return bisect_left(self.before, self.before[stretch]) * _STRETCH
+        return place
+
+    def before_stretch(self, place: int) -> tuple[int, int]:
+        """Return where the stretch begins in which a place is, and how many stand before that.
+
+        Args:
+            place: The journal was gone through up to it.
+        """
+        stretch = min(place // _STRETCH, len(self.before) - 1)
+        return stretch * _STRETCH, self.before[stretch]
+
 
 class Tallies:
     """Counts the entries that sieves let through.
@@ -107,28 +143,51 @@ class Tallies:
             InvalidRequest: Its pattern takes too long.
             LimitExceeded: It takes longer than one request may; the next one goes on from there.
         """
+        patience = Patience()
+        tally = self.as_far_as(execution, sieve, owner, None if sieve.grep is None else patience)
+        if tally.place < execution.log_total:
+            patience.require()
+        return tally
+
+    def as_far_as(
+        self, execution: Execution, sieve: Sieve, owner: str, patience: Patience | None
+    ) -> Tally:
+        """Count as :meth:`of` does, as far as that gets in some time; what is counted is kept.
+
+        Args:
+            execution: The execution.
+            sieve: The sieve.
+            owner: Who takes the turns.
+            patience: The time; None for all that it takes.
+
+        Raises:
+            InvalidRequest: Its pattern takes too long.
+        """
         key, end = (execution.number, sieve), execution.log_total
         known = self._kept.get(key) or Tally()
         tally = known.until(end)  # somebody may know of more already
-        patience = Patience()
         try:
             while tally.place < end:
                 tally = self._further(tally, execution, sieve, owner)
-                if sieve.grep is not None and tally.place < end:
-                    patience.require()
+                if patience is not None and patience.is_over:
+                    break
         finally:
             if tally.place > known.place:
                 self._kept.put(key, tally)
         return tally
+
+    def known(self, execution: Execution, sieve: Sieve) -> Tally:
+        """Return what was counted already, of a journal as an execution says that it is."""
+        known = self._kept.get((execution.number, sieve)) or Tally()
+        return known.until(execution.log_total)
 
     def before(self, execution: Execution, sieve: Sieve, place: int, owner: str) -> int:
         """Count the entries that stand before a place in the journal; see :meth:`of`."""
         tally = self.of(execution, sieve, owner)
         if place >= tally.place:
             return tally.total
-        stretch = place // _STRETCH
-        rest = self._count(execution, sieve, stretch * _STRETCH, place, owner)
-        return tally.before[stretch] + rest
+        first, before = tally.before_stretch(place)
+        return before + self._count(execution, sieve, first, place, owner)
 
     def _further(self, tally: Tally, execution: Execution, sieve: Sieve, owner: str) -> Tally:
         if sieve.grep is not None:
@@ -160,8 +219,4 @@ class Tallies:
 
     def _read(self, execution: Execution, sieve: Sieve, place: int, owner: str) -> Stretch:
         """Read the next ones; where few entries are of the levels, they come from far behind."""
-        key = StretchKey(
-            execution.number, execution.log_counts, sieve.levels, place,
-            owner=owner, task=sieve.task, grep=sieve.grep,
-        )  # fmt: skip
-        return self._stretches.read(key)
+        return self._stretches.read(sieve.first_stretch(execution, place, owner))

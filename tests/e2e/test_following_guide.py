@@ -39,6 +39,15 @@ def test_a_page_of_the_log(env: dict[str, str], tmp_path: Path) -> None:
     assert page["complete"]
 
 
+@pytest.mark.runs("docs/guides/following.md", "logs/matches")
+def test_ones_way_in_a_log(env: dict[str, str], tmp_path: Path) -> None:
+    matches, place = run_block(block("logs/matches"), tmp_path, **env).splitlines()
+    found = json.loads(matches)
+    assert found["match"]["entry"]["content"] == "two"
+    assert (found["match"]["number"], found["total_results"]) == (1, 1)
+    assert json.loads(place)["from"] <= 1
+
+
 @pytest.mark.runs("docs/guides/following.md", "ETag")
 def test_what_is_asked_for_again_is_not_sent_again(env: dict[str, str], tmp_path: Path) -> None:
     assert run_block(block("ETag"), tmp_path, **env).split() == ["304"]

@@ -42,6 +42,8 @@ LINKS: Final[tuple[Link, ...]] = (
             f"get {_EXECUTION}",
             f"delete {_EXECUTION}",
             f"get {_EXECUTION}/logs",
+            f"get {_EXECUTION}/logs/place",
+            f"get {_EXECUTION}/logs/matches",
             f"get {_EXECUTION}/digest",
             f"get {_EXECUTION}/bundle",
             f"get {_EXECUTION}/tasks",
