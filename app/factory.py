@@ -53,6 +53,7 @@ from app.services.execution_figures import ExecutionFigures
 from app.services.executions import ExecutionService
 from app.services.follow import FollowService
 from app.services.follow_notes import FollowNotes
+from app.services.graphs import GraphService
 from app.services.health import HealthService
 from app.services.inputs import SECONDS, InputChecker
 from app.services.launching import LaunchService
@@ -288,11 +289,12 @@ def _services(
         tallies=tallies,
         settings=settings.logs,
     )
+    comparing = Isolated(_COMPARING_PROCESSES, seconds=COMPARING_SECONDS)
     texts = DefinitionTexts(
         orchestrators,
         steered,
         DefinitionSnapshots(database),
-        Isolated(_COMPARING_PROCESSES, seconds=COMPARING_SECONDS),
+        comparing,
     )
     digests = DigestService(service, logs, records, texts, access)
     load_metrics = LoadMetricsService(orchestrators, service, access, changes, reads=reads)
@@ -324,6 +326,7 @@ def _services(
         logs=logs,
         log_search=LogSearch(service, stretches, tallies),
         digests=digests,
+        graphs=GraphService(orchestrators, workflow_service, service, texts, comparing),
         comparisons=ComparisonService(service, logs, texts, turns),
         support=SupportService(
             service, logs, digests, texts, metrics=load_metrics, settings=settings

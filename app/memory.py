@@ -30,8 +30,12 @@ STRETCHES_BYTES: Final = 4 * _MIB
 """Parts of journals."""
 WRITTEN_STRETCHES_BYTES: Final = 4 * _MIB
 """The same in the form in which they are sent, with what they were written from."""
-DETAILS_BYTES: Final = 8 * _MIB
+DETAILS_BYTES: Final = 6 * _MIB
 """Inputs and outputs of definitions."""
+STEPS_BYTES: Final = _MIB
+"""Steps of definitions that something was launched from, of which people look at the graph."""
+GRAPHS_BYTES: Final = _MIB
+"""Where the steps of definitions stand when they are drawn."""
 PLANS_BYTES: Final = 16 * _MIB
 """Graphs of definitions that are being run; conductors alone have them."""
 LOAD_DEFINITIONS_BYTES: Final = 8 * _MIB

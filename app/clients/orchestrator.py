@@ -33,6 +33,7 @@ from app.domain import (
     Observation,
     ResolvedWorkflow,
     SeriesPoint,
+    Step,
     Workflow,
     WorkflowDescription,
 )
@@ -127,6 +128,8 @@ class Orchestrator(ABC):
             may know it better than its class.
         computes: Looks at its executions compute here, rather than wait for answers of an upstream.
         keeps_files: Executions have files on disks of ours; see :meth:`remove_files`.
+        tells_needs: The steps of a workflow say which others they wait for; else nothing is known
+            of that.
         own_references: Each reference belongs to one execution only. What :meth:`find` gives is
             then checked against all others when it is stored.
     """
@@ -137,6 +140,7 @@ class Orchestrator(ABC):
     computes: ClassVar[bool] = False
     own_references: ClassVar[bool] = False
     keeps_files: ClassVar[bool] = False
+    tells_needs: ClassVar[bool] = True
 
     def __init_subclass__(cls) -> None:
         for capability, methods in _METHODS.items():
@@ -346,6 +350,21 @@ class Orchestrator(ABC):
         """
         return None
 
+    def launched_steps(self, reference: JSON, owner: str) -> tuple[Step, ...] | None:
+        """Return the steps of what an execution was launched from.
+
+        Args:
+            reference: As :meth:`trigger` or :meth:`find` gave it; None while there is none.
+            owner: Who wants them; where that is work, turns go round by owner.
+
+        Returns:
+            The steps; None where only the workflow as it is now is known.
+
+        Raises:
+            LimitExceeded: Too much of this owner waits for its turn.
+        """
+        return None
+
     def require(self, capability: Capability) -> None:
         """Make sure of a capability before it is used.
 
@@ -382,7 +401,7 @@ class Keeping:
 class Uploader(Protocol):
     """What :attr:`Capability.UPLOAD` adds."""
 
-    def check(self, document: DefinitionSource, identity: Identity) -> Workflow:
+    def check(self, document: DefinitionSource, identity: Identity) -> WorkflowDescription:
         """Check a definition as :meth:`upload` does, and keep nothing of it.
 
         Args:

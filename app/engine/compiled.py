@@ -17,7 +17,7 @@ from itertools import islice
 from pathlib import Path
 from typing import Any, Final
 
-from app.caching import SharedReads
+from app.caching import LruCache, SharedReads
 from app.domain import JSON, Output, Parameter, Step
 from app.engine import definition
 from app.engine.faults import Fault, invalid_definition
@@ -26,7 +26,7 @@ from app.engine.programs import SpacedCommand, spaced_commands
 from app.engine.resources import Take, asked_for, taken
 from app.errors import MAX_FIELDS, FieldError, InvalidDefinition
 from app.isolation import Isolated, OverBudget
-from app.memory import DETAILS_BYTES
+from app.memory import DETAILS_BYTES, STEPS_BYTES
 from app.store.compiled import CompiledDefinitions
 from app.store.database import Database
 from app.store.definitions import DefinitionSnapshots, digest_of
@@ -127,6 +127,7 @@ class Compiler:
         self._details = SharedReads(
             self._read_details, DETAILS_BYTES, weigh=lambda details: details.size_bytes
         )
+        self._steps: LruCache[str, tuple[Step, ...]] = LruCache(STEPS_BYTES)
 
     def compile(self, text: bytes, owner: str = "") -> Compiled | Faulty:
         """Check a definition, unless the same content was checked before.
@@ -149,6 +150,31 @@ class Compiler:
     def details(self, compiled: Compiled) -> Details:
         """Return the inputs, outputs and steps of a definition."""
         return self._details.get(compiled)
+
+    def steps_of(self, digest: str, owner: str) -> tuple[Step, ...] | None:
+        """Return the steps of a definition that something was launched from.
+
+        Args:
+            digest: Under which the store has what it says.
+            owner: Who wants it; turns go round by owner.
+
+        Returns:
+            The steps; None where it is not kept, or was not understood in time.
+
+        Raises:
+            LimitExceeded: Too much of this owner waits for its turn.
+        """
+        known = self._steps.get(digest)
+        if known is None:
+            source = self._snapshots.text(digest)
+            if source is None:
+                return None
+            try:
+                known = _steps(json.loads(self._run(steps_within, source.encode(), owner)))
+            except OverBudget:
+                return None
+            self._steps.put(digest, known)
+        return known
 
     def _read_details(self, compiled: Compiled) -> Details:
         text = self._known.details(compiled.key)
@@ -207,6 +233,15 @@ def check(text: bytes) -> bytes:
     return pickle.dumps((summary, details, content))
 
 
+def steps_within(source: bytes) -> bytes:
+    """Return the steps of a definition, as JSON: what worker processes do.
+
+    Args:
+        source: What the definition says, as the store has it.
+    """
+    return json.dumps(_details(definition.build(json.loads(source)))["steps"]).encode()
+
+
 @cache
 def _code() -> bytes:
     """Return a digest of the code that decides what a definition is, and what it becomes."""
@@ -259,10 +294,13 @@ def _parse_details(text: str) -> Details:
     return Details(
         inputs=tuple(Parameter(**words) for words in details["inputs"]),
         outputs=tuple(Output(*words) for words in details["outputs"]),
-        steps=tuple(
-            Step(id_, type_, tuple(needs), about, title)
-            for id_, type_, needs, about, title in details["steps"]
-        ),
+        steps=_steps(details["steps"]),
         size_bytes=len(text) * _BYTES_A_CHARACTER,
         takes=tuple(Take(*words) for words in details.get("takes", ())),
+    )
+
+
+def _steps(listed: JSON) -> tuple[Step, ...]:
+    return tuple(
+        Step(id_, type_, tuple(needs), about, title) for id_, type_, needs, about, title in listed
     )

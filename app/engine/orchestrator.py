@@ -31,6 +31,7 @@ from app.domain import (
     Observation,
     ResolvedWorkflow,
     Role,
+    Step,
     Workflow,
     WorkflowDescription,
 )
@@ -246,6 +247,11 @@ class EngineOrchestrator(Orchestrator):
         """Return what names the definition that an execution was launched from."""
         return (reference or {}).get("definition")
 
+    def launched_steps(self, reference: JSON, owner: str) -> tuple[Step, ...] | None:
+        """Return the steps of what an execution was launched from, while that is kept."""
+        digest = self.definition_digest(reference)
+        return None if digest is None else self._compiler.steps_of(digest, owner)
+
     def cancel(self, execution: DrivenExecution) -> None:
         """Accept; the next observation acts on the desired state."""
         if execution.status.final:
@@ -326,9 +332,9 @@ class EngineOrchestrator(Orchestrator):
             because=usable.source,
         )
 
-    def check(self, document: DefinitionSource, identity: Identity) -> Workflow:
+    def check(self, document: DefinitionSource, identity: Identity) -> WorkflowDescription:
         """Check a definition, and keep nothing of it; see the contract."""
-        return self._workflow(self._valid(document.text.encode(), identity.username))
+        return self._description(self._valid(document.text.encode(), identity.username))
 
     def upload(
         self,

@@ -95,6 +95,7 @@ class LoadOrchestrator(Orchestrator):
         }
     )
     computes = True
+    tells_needs = False
     Options = LoadOptions
 
     def __init__(self, name: str, catalogue: LoadCatalogue, context: Context) -> None:
@@ -166,20 +167,7 @@ class LoadOrchestrator(Orchestrator):
             raise NodesMissing(exc.message) from exc
 
     def _description(self, submitted: SubmittedDefinition) -> WorkflowDescription:
-        definition = self._catalogue.of(submitted.digest)
-        return WorkflowDescription(
-            workflow=self._workflow(submitted),
-            inputs=tuple(
-                _parameter(name, value)
-                for name, value in definition.variables.items()
-                if value is not None
-            ),
-            outputs=(),
-            steps=tuple(
-                Step(step.id, str(step.type), title=step.name if step.name != step.id else None)
-                for step in all_steps(definition.steps)
-            ),
-        )
+        return _description(self._workflow(submitted), self._catalogue.of(submitted.digest))
 
     def _workflow(self, submitted: SubmittedDefinition) -> Workflow:
         return Workflow(
@@ -203,10 +191,10 @@ class LoadOrchestrator(Orchestrator):
         submitted, _ = self._catalogue.add(definition, identity, may_edit=may_edit)
         return FoundWorkflow(submitted.workflow_id, self.name, submitted)
 
-    def check(self, document: DefinitionSource, identity: Identity) -> Workflow:
+    def check(self, document: DefinitionSource, identity: Identity) -> WorkflowDescription:
         """Check a definition, and keep nothing of it; see the contract."""
         found = self._catalogue.checked(document.text, identity)
-        return Workflow(
+        workflow = Workflow(
             id=found.id,
             name=normal(found.name),
             application_id=self.name,
@@ -215,6 +203,7 @@ class LoadOrchestrator(Orchestrator):
             orchestrator=self.name,
             description=found.description,
         )
+        return _description(workflow, found)
 
     def upload(
         self,
@@ -501,6 +490,22 @@ def _observation(execution: DrivenExecution, out: Outcome, steps: Any) -> Observ
         finished_at=None if state.finished_ms is None else from_ms(state.finished_ms),
         poll_after_seconds=out.look_again_seconds,
         log_complete=over,
+    )
+
+
+def _description(workflow: Workflow, definition: Definition) -> WorkflowDescription:
+    return WorkflowDescription(
+        workflow=workflow,
+        inputs=tuple(
+            _parameter(name, value)
+            for name, value in definition.variables.items()
+            if value is not None
+        ),
+        outputs=(),
+        steps=tuple(
+            Step(step.id, str(step.type), title=step.name if step.name != step.id else None)
+            for step in all_steps(definition.steps)
+        ),
     )
 
 

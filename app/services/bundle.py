@@ -14,6 +14,7 @@ from app.services.digest import DigestService
 from app.services.events import EventService
 from app.services.executions import ExecutionService
 from app.services.follow import FollowService
+from app.services.graphs import GraphService
 from app.services.health import HealthService
 from app.services.launching import LaunchService
 from app.services.load_metrics import LoadMetricsService
@@ -68,6 +69,7 @@ class Services:
     digests: DigestService
     comparisons: ComparisonService
     support: SupportService
+    graphs: GraphService
     follow: FollowService
     load_metrics: LoadMetricsService
     nodes: NodeService

@@ -9,7 +9,7 @@ from dataclasses import dataclass
 from typing import Final
 
 from app.clients.orchestrator import Capability, Orchestrator, uploader
-from app.domain import DefinitionText, Execution, Identity, Permission
+from app.domain import JSON, DefinitionText, Execution, Identity, Permission
 from app.errors import CapabilityMissing, Conflict, NotFound, UpstreamError
 from app.identity.permissions import is_allowed
 from app.isolation import Isolated, OverBudget
@@ -96,7 +96,7 @@ class DefinitionTexts:
         """
         if not is_allowed(identity, Permission.WORKFLOWS_READ):
             return NOT_ALLOWED
-        uploaded = self._uploaded(execution)
+        uploaded = self.uploaded(execution)
         if uploaded is not None:
             return uploaded
         kept = self._snapshot(execution)
@@ -116,7 +116,7 @@ class DefinitionTexts:
         if not is_allowed(identity, Permission.WORKFLOWS_READ):
             return TextDifference(missing=NOT_ALLOWED)
         sides = before, after
-        uploaded = [found for side in sides if (found := self._uploaded(side)) is not None]
+        uploaded = [found for side in sides if (found := self.uploaded(side)) is not None]
         texts = [found.text for found in uploaded]
         as_json = all(found.media_type == _JSON for found in uploaded)
         if len(texts) < len(sides):
@@ -137,15 +137,20 @@ class DefinitionTexts:
         orchestrator = self._orchestrators.get(execution.orchestrator)
         if orchestrator is None:
             return None
+        return orchestrator.definition_digest(self.reference(execution))
+
+    def reference(self, execution: Execution) -> JSON:
+        """Return under what the orchestrator finds an execution; None where there is nothing."""
         with suppress(NotFound):  # it was purged since
-            return orchestrator.definition_digest(self._steered.get(execution.id).reference)
+            return self._steered.get(execution.id).reference
         return None
 
     def _snapshot(self, execution: Execution) -> str | None:
         digest = self._digest(execution)
         return None if digest is None else self._snapshots.text(digest)
 
-    def _uploaded(self, execution: Execution) -> DefinitionText | None:
+    def uploaded(self, execution: Execution) -> DefinitionText | None:
+        """Return the text of the version that an execution runs; None where it is not kept."""
         orchestrator = self._orchestrators.get(execution.orchestrator)
         version = execution.workflow_version
         if version is None or orchestrator is None:

@@ -199,7 +199,7 @@ class WorkflowService:
 
         return _first_valid(self._takers(replace, identity), upload)
 
-    def check(self, document: DefinitionSource, identity: Identity) -> Workflow:
+    def check(self, document: DefinitionSource, identity: Identity) -> WorkflowDescription:
         """Check a definition as :meth:`upload` does, and keep nothing of it.
 
         Args:

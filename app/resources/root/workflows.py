@@ -44,6 +44,7 @@ from app.resources.root.examples import DEFINITION, INPUTS, LABELS
 from app.resources.root.forms import NAME
 from app.resources.root.launched import answers_launched, launched
 from app.resources.root.serialisers.executions import ExecutionSchema
+from app.resources.root.serialisers.graph import GraphSchema, graph_json
 from app.resources.root.serialisers.workflows import (
     DefinitionVersionSchema,
     FaultyWorkflowSchema,
@@ -55,6 +56,7 @@ from app.resources.root.serialisers.workflows import (
     version_json,
     workflow_json,
 )
+from app.services.graph_layout import HEIGHT, WIDTH
 
 _JSON = "application/json"
 _DEFINITION = {
@@ -118,6 +120,20 @@ class DefinitionArgsSchema(OrchestratorArgsSchema):
         validate=validate.Range(min=1, max=2**31 - 1),
         metadata={"description": "Number of a version; what is offered now without it"},
     )
+
+
+class CheckArgsSchema(ArgumentsSchema):
+    """What to tell of a definition that is checked."""
+
+    graph = fields.Boolean(
+        load_default=False, metadata={"description": "Lay its graph out, too, for a preview"}
+    )
+
+
+class CheckedDefinitionSchema(WorkflowInfoSchema):
+    """The workflow that a definition would be."""
+
+    graph = fields.Nested(GraphSchema, metadata={"description": "Where that was asked for"})
 
 
 class LaunchArgsSchema(OrchestratorArgsSchema):
@@ -242,17 +258,26 @@ def upload_workflow() -> Any:
 
 
 @blueprint.route("/definitions/check", methods=["POST"])
-@blueprint.response(200, WorkflowInfoSchema)
+@blueprint.arguments(CheckArgsSchema, location="query")
+@blueprint.response(200, CheckedDefinitionSchema)
 @blueprint.errors(400, 413, 415, 422, 501, *UPSTREAM)
 @blueprint.doc(requestBody=_DEFINITION)
 @cost(5)
 @permission(Permission.WORKFLOWS_WRITE)
-def check_definition() -> Any:
+def check_definition(args: dict[str, Any]) -> Response:
     """Check a workflow definition as an upload does, and keep nothing of it.
 
     Whether the id is taken is not looked at.
     """
-    return services().workflows.check(_definition_body(), caller())
+    document = _definition_body()
+    if not args["graph"]:
+        told = workflow_json(services().workflows.check(document, caller()).workflow)
+        return Response(write_json(told), content_type=_JSON)
+    described, graph = services().graphs.of_definition(document, caller())
+    with services().turns.turn(caller().username):
+        drawn = graph_json(graph, (WIDTH, HEIGHT))
+        body = write_json({**workflow_json(described.workflow), "graph": drawn})
+    return Response(body, content_type=_JSON)
 
 
 @blueprint.route("/workflows/<string:reference>", methods=["GET"])
