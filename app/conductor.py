@@ -47,6 +47,7 @@ from app.errors import (
     UpstreamUnreachable,
 )
 from app.giving_up import LastResort, Trial
+from app.poll_rates import PollRates
 from app.settings import ConductorSettings
 from app.store.changes import open_feed
 from app.store.conductors import Conductor as OtherConductor
@@ -266,6 +267,7 @@ class Conductor:
         self._conductors = Conductors(database)
         self._process = OwnProcess(os.getpid(), start_ticks(os.getpid()))
         self._id = f"{self._process.pid}-{uuid.uuid4().hex[:12]}"
+        self._polls = PollRates(orchestrators)
         self._bound = bound_to_node(orchestrators)
         self._last_resort = LastResort(self._executions, orchestrators, self._id)
         self._stranded = StrandedExecutions(database, self._bound, settings.lease)
@@ -376,7 +378,7 @@ class Conductor:
         while not self._stopping.wait(self._settings.lease / 3):
             moment = self._turned_at["heartbeat"] = time.monotonic()
             try:
-                self._conductors.beat(self._id, self._node, self._process)
+                self._conductors.beat(self._id, self._node, self._process, self._polls.read())
                 self._executions.renew(self._id, self._settings.lease)
                 self._renewed_at = moment  # not of now: no lease is thought longer than it is
                 self._tell_of_the_stranded()

@@ -144,6 +144,7 @@ class Permission(StrEnum):
     NODES_READ = "nodes:read"
     NODES_WRITE = "nodes:write"
     NODES_JOIN = "nodes:join"
+    SYSTEM_READ = "system:read"
     AUDIT_READ = "audit:read"
     USERS_MANAGE = "users:manage"
     IDENTITY_READ = "identity:read"

@@ -68,6 +68,7 @@ from app.services.purging import PurgeService
 from app.services.rate_limits import RateLimits
 from app.services.reads import ExecutionReads
 from app.services.repeats import Repeats
+from app.services.sampling import Sampler
 from app.services.sessions import SessionService
 from app.services.slave_hub import SlaveHub
 from app.services.ssh_keys import SshKeyService
@@ -78,6 +79,7 @@ from app.services.stretches import Stretches
 from app.services.submissions import SubmissionService
 from app.services.submitted import SubmittedService
 from app.services.support import SupportService
+from app.services.system import SystemService
 from app.services.tallies import Tallies
 from app.services.tasks import TaskService
 from app.services.tickets import TicketService
@@ -95,9 +97,11 @@ from app.store.definitions import DefinitionSnapshots
 from app.store.disk import DiskUsage
 from app.store.ends import EndsTold
 from app.store.executions import Executions
+from app.store.figures import Figures
 from app.store.journal import Journal
 from app.store.keys import SshKeys
 from app.store.launches import Launches
+from app.store.overview import Overview
 from app.store.purging import Purging
 from app.store.sessions import Sessions
 from app.store.signing_keys import SigningKeys
@@ -130,6 +134,7 @@ class Web:
         audit: Who did what.
         shared: The counters that several processes share; None where each has its own.
         slaves: The slaves that are connected; None where nothing has work for any.
+        sampler: Writes down what is counted; to be started where requests are served.
     """
 
     app: Flask
@@ -141,6 +146,7 @@ class Web:
     audit: Audit
     shared: SharedWindows | None
     slaves: SlaveHub | None
+    sampler: Sampler
 
     def release(self) -> None:
         """Have every held request answer what it has, and slaves go to another process."""
@@ -150,6 +156,7 @@ class Web:
 
     def close(self) -> None:
         """End what runs beside the requests, when the last of them was served."""
+        self.sampler.close()
         self.audit.close()
         self.key_store.stop()
         if self.shared is not None:
@@ -203,6 +210,10 @@ def create_web(settings: Settings, *, share: int = 1, slave_key_digest: str | No
     return Web(
         app, dialects, changes, database, key_store, metrics, services.audit, shared,
         services.slaves,
+        Sampler(
+            Figures(database), metrics.pulse,
+            followers=lambda: changes.waiting, queue=Overview(database).waiting,
+        ),
     )  # fmt: skip
 
 
@@ -302,6 +313,15 @@ def _services(
         StandingWorkflows(database), workflow_service, launching, isolated, tasks=tasks,
         is_driven=partial(Conductors(database).alive, settings.conductor.lease),
     )  # fmt: skip
+    health = HealthService(
+        Conductors(database),
+        StrandedExecutions(database, bound_to_node(orchestrators), settings.conductor.lease),
+        orchestrators,
+        key_store,
+        changes,
+        database=database,
+        beat_seconds=settings.conductor.lease,
+    )
     return Services(
         settings=settings,
         workflows=workflow_service,
@@ -353,14 +373,14 @@ def _services(
             most_of=lambda roles: allowances.of(roles).ssh_keys,
             max_metadata_bytes=settings.ssh_keys.max_metadata_bytes,
         ),
-        health=HealthService(
+        health=health,
+        system=SystemService(
+            health,
+            Overview(database),
+            Figures(database),
             Conductors(database),
-            StrandedExecutions(database, bound_to_node(orchestrators), settings.conductor.lease),
-            orchestrators,
-            key_store,
-            changes,
-            database=database,
-            beat_seconds=settings.conductor.lease,
+            executions=service,
+            settings=settings,
         ),
         numbers=NumberChecker(isolated),
         authenticators=authenticators,

@@ -7,12 +7,15 @@ there: https://prometheus.github.io/client_python/multiprocess/.
 from __future__ import annotations
 
 import os
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
 from http import HTTPMethod
 from pathlib import Path
 
 from prometheus_client import CollectorRegistry, Counter, Gauge, Histogram, generate_latest, values
 from prometheus_client.multiprocess import MultiProcessCollector, mark_process_dead
+
+from app.pulse import Pulse
 
 _FOLDER_VARIABLE = "PROMETHEUS_MULTIPROC_DIR"
 """Names the folder in which processes share what they count."""
@@ -28,6 +31,7 @@ class Metrics:
     Attributes:
         counted: For what is counted here.
         registry: For what is read elsewhere when somebody asks, and is the same in every process.
+        pulse: What this process counts within the current minute.
     """
 
     def __init__(self) -> None:
@@ -36,6 +40,7 @@ class Metrics:
             values.ValueClass = values.MultiProcessValue()  # type: ignore[no-untyped-call]
         self.counted = CollectorRegistry()
         self.registry = CollectorRegistry()
+        self.pulse = Pulse()
         self._followed: list[tuple[Gauge, Callable[[], float]]] = []
         self.requests = Counter(
             "slipway_requests_total", "Requests answered.", ["method", "status"],
@@ -103,6 +108,29 @@ class Metrics:
         if counter is None:  # looking one up by its labels takes longer than counting
             counter = self._requests_by[method, status] = self.requests.labels(method, status)
         counter.inc()
+        self.pulse.answered(status)
+
+    def count_delivery(self, seconds: float) -> None:
+        """Count a delivery to a follower, so long after it was written."""
+        self.delivery_lag.observe(seconds)
+        self.pulse.delivered(seconds)
+
+    def tell_loop_lag(self, seconds: float) -> None:
+        """Note how late the event loop runs what is due."""
+        self.loop_lag.set(seconds)
+        self.pulse.ran_late(seconds)
+
+    @contextmanager
+    def stream(self, transport: str) -> Iterator[None]:
+        """Count a stream while it is open."""
+        self.streams_opened.labels(transport).inc()
+        self.streams_open.labels(transport).inc()
+        self.pulse.opened()
+        try:
+            yield
+        finally:
+            self.pulse.closed()
+            self.streams_open.labels(transport).dec()
 
     def follow(self, gauge: Gauge, read: Callable[[], float]) -> None:
         """Have a gauge show what a function returns, as of the last :meth:`refresh`."""

@@ -161,5 +161,5 @@ def measure_loop_lag(metrics: Metrics) -> None:
     while True:
         due = time.monotonic() + _LOOK_SECONDS
         time.sleep(_LOOK_SECONDS)
-        metrics.loop_lag.set(time.monotonic() - due)
+        metrics.tell_loop_lag(time.monotonic() - due)
         metrics.refresh()

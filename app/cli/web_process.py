@@ -79,7 +79,7 @@ def command(
         except UpstreamError as exc:
             log.warning("key store does not answer yet", error=exc.message)
         web.changes.start()
-    gevent.spawn(measure_loop_lag, web.metrics)
+    _begin_measuring(web)
     given = [descriptor for descriptor in listening.values() if descriptor is not None]
     if not given:  # else whoever opened it has said so
         warn_of_any_host(settings)
@@ -102,6 +102,11 @@ def command(
     _shut_down(server, web, settings)
     if reloading.is_due and lifeline_fd is None:  # else the supervisor starts another one
         run_again("app.cli.web_process", config, data_dir, settings, spare)
+
+
+def _begin_measuring(web: Web) -> None:
+    gevent.spawn(measure_loop_lag, web.metrics)
+    web.sampler.start()
 
 
 def _shut_down(server: Server, web: Web, settings: Settings) -> None:

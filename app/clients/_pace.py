@@ -46,6 +46,9 @@ class Budget:
 
     Args:
         per_second: Requests per second; after a pause a few may pass at once.
+
+    Attributes:
+        per_second: As given.
     """
 
     def __init__(self, per_second: float) -> None:
@@ -56,6 +59,8 @@ class Budget:
         self._precedence = Precedence()
         self._free_at = 0.0
         self._caller = threading.local()
+        self._taken = 0
+        self.per_second = per_second
 
     @contextmanager
     def going_first(self, wanted: bool) -> Iterator[None]:
@@ -65,6 +70,11 @@ class Budget:
             yield
         finally:
             self._caller.first = False
+
+    @property
+    def taken(self) -> int:
+        """How many have passed so far."""
+        return self._taken
 
     def take(self) -> None:
         """Wait for the caller's turn."""
@@ -78,6 +88,7 @@ class Budget:
             self._precedence.went(first)
             now = time.monotonic()
             self._free_at = max(self._free_at, now - _BURST * self._interval) + self._interval
+            self._taken += 1
             self._changed.notify_all()
 
     def _seconds_for(self, me: object) -> float | None:

@@ -90,6 +90,19 @@ class LostLaunch(Launch):
     taken: tuple[JSON, ...] = ()
 
 
+@dataclass(frozen=True, slots=True)
+class Polls:
+    """What a process has asked of an upstream to watch executions.
+
+    Attributes:
+        taken: Requests so far.
+        per_second: How many there may be in a second.
+    """
+
+    taken: int
+    per_second: float
+
+
 _METHODS: Mapping[Capability, tuple[str, ...]] = {
     Capability.PAUSE: ("pause", "resume"),
     Capability.UPLOAD: (
@@ -317,6 +330,10 @@ class Orchestrator(ABC):
         The conductor calls it once. The adapter may then call ``wake(execution_id)`` from any
         thread when something happened; losing a call costs time only.
         """
+
+    def polls(self) -> Polls | None:
+        """Return how much of its upstream watching takes; None where nothing bounds that."""
+        return None
 
     def upstream_id(self, reference: JSON) -> str | None:
         """Return the id under which an execution is known to the upstream's own users, if it is.

@@ -29,6 +29,7 @@ _OWN: Final[Mapping[str, frozenset[Permission]]] = {
     "nodes:read": frozenset({Permission.NODES_READ}),
     "nodes:write": frozenset({Permission.NODES_WRITE}),
     "nodes:join": frozenset({Permission.NODES_JOIN}),
+    "system:read": frozenset({Permission.SYSTEM_READ}),
     "audit:read": frozenset({Permission.AUDIT_READ}),
     _ADMIN: frozenset(Permission),
 }

@@ -145,4 +145,4 @@ def _observe_lag(metrics: Metrics, batch: Batch, opened_at: float) -> None:
     """Note how late readers get what was written after they had come; the past is no delay."""
     written_at = batch.entries[-1].timestamp_ms / 1000
     if written_at >= opened_at:
-        metrics.delivery_lag.observe(max(0.0, time.time() - written_at))
+        metrics.count_delivery(max(0.0, time.time() - written_at))

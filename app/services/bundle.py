@@ -34,6 +34,7 @@ from app.services.steering import SteeringService
 from app.services.submissions import SubmissionService
 from app.services.submitted import SubmittedService
 from app.services.support import SupportService
+from app.services.system import SystemService
 from app.services.tasks import TaskService
 from app.services.tickets import TicketService
 from app.services.tokens import TokenService
@@ -91,3 +92,4 @@ class Services:
     api_keys: ApiKeyService
     tokens: TokenService
     sessions: SessionService
+    system: SystemService

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import threading
 import time
 from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass
@@ -102,6 +103,34 @@ class HealthService:
             Check("key_store", self._ask("key_store", self._key_store), vital=False),
             *self._definition_checks(),
         ]
+
+    def orchestrators(self, seconds: float) -> dict[str, str | None]:
+        """Ask all orchestrators at once, and wait no longer than a time for those that are silent.
+
+        Returns:
+            What is wrong with each, by name; None where nothing is.
+        """
+        found: dict[str, str | None] = {}
+
+        def ask(name: str, part: Orchestrator) -> None:
+            found[name] = self._ask(f"orchestrator:{name}", part)
+
+        asking = [
+            threading.Thread(target=ask, args=item, name=f"health-{item[0]}", daemon=True)
+            for item in self._orchestrators.items()
+        ]
+        for thread in asking:
+            thread.start()
+        deadline = time.monotonic() + seconds
+        for thread in asking:
+            thread.join(max(0.0, deadline - time.monotonic()))
+        silent = f"It has not answered within {seconds:g} s."
+        return {name: found.get(name, silent) for name in self._orchestrators}
+
+    def others(self) -> list[Check]:
+        """Look at all else that the service needs, as :meth:`checks` does."""
+        key_store = Check("key_store", self._ask("key_store", self._key_store), vital=False)
+        return [*self._store_checks(), key_store, *self._definition_checks()]
 
     def _ask(self, name: str, part: Orchestrator | KeyStore) -> str | None:
         return self._asked.get(name, partial(_problem, name, part)).value

@@ -88,13 +88,8 @@ class Places:
         Raises:
             LimitExceeded: There is none.
         """
-        with self.place(identity, "stream"):
-            self._metrics.streams_opened.labels(transport).inc()
-            self._metrics.streams_open.labels(transport).inc()
-            try:
-                yield
-            finally:
-                self._metrics.streams_open.labels(transport).dec()
+        with self.place(identity, "stream"), self._metrics.stream(transport):
+            yield
 
     def check(self, identity: Identity) -> None:
         """Check that there is a place.

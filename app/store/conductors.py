@@ -9,6 +9,7 @@ from pathlib import Path
 
 from sqlalchemy import Connection, Select, delete, insert, select, update
 
+from app.domain import JSON
 from app.files import data_mark
 from app.store.database import Database
 from app.store.execution_rows import now
@@ -72,6 +73,7 @@ class Conductor:
         node: Name of its machine.
         boot_id: The kernel that it runs under; None where an earlier version has entered it.
         start_ticks: When the process was started, as :class:`OwnProcess` has it; likewise.
+        polls: What it asks of upstreams, see :meth:`Conductors.beat`.
     """
 
     id: str
@@ -81,6 +83,7 @@ class Conductor:
     start_ticks: str | None
     started_at: datetime
     beat_at: datetime
+    polls: JSON = None
 
 
 class Conductors:
@@ -98,16 +101,23 @@ class Conductors:
 
         self._database.write(work)
 
-    def beat(self, conductor_id: str, node: Node, process: OwnProcess) -> None:
+    def beat(self, conductor_id: str, node: Node, process: OwnProcess, polls: JSON = None) -> None:
         """Store a sign of life.
 
         One that was taken out for dead, or that a restored database does not know, enters itself
         again.
+
+        Args:
+            conductor_id: Its id.
+            node: Its machine.
+            process: It.
+            polls: By orchestrator, how many requests a second it makes to watch executions
+                (``used``), and how many it may make (``allowed``).
         """
 
         def work(connection: Connection) -> None:
             own = update(conductors).where(conductors.c.id == conductor_id)
-            if not connection.execute(own.values(beat_at=now())).rowcount:
+            if not connection.execute(own.values(beat_at=now(), polls=polls)).rowcount:
                 _enter(connection, conductor_id, node, process)
             _see(connection, node)
 

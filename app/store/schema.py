@@ -575,6 +575,30 @@ conductors = Table(
     Column("start_ticks", String(32)),
     Column("started_at", Instant, nullable=False),
     Column("beat_at", Instant, nullable=False),
+    # What it asks of upstreams, by orchestrator: requests a second, and the most that it may.
+    Column("polls", Json),
+)
+
+# What each web process counted in each minute of the last hours; see `figures`.
+figures = Table(
+    "figures",
+    metadata,
+    Column("minute", Instant, primary_key=True, autoincrement=False),
+    Column("process", String(32), primary_key=True),
+    Column("host", String(255), nullable=False),
+    Column("pid", Integer, nullable=False),
+    Column("seen_at", Instant, nullable=False),
+    # It has ended as it should.
+    Column("ended", Boolean, nullable=False),
+    Column("requests", BigInteger, nullable=False),
+    Column("failures", BigInteger, nullable=False),
+    Column("streams", Integer, nullable=False),
+    Column("followers", Integer, nullable=False),
+    Column("delivered", BigInteger, nullable=False),
+    Column("delivery_lag", Float),
+    Column("loop_lag", Float, nullable=False),
+    Column("queue", BigInteger),
+    sqlite_with_rowid=False,
 )
 
 nodes = Table(

@@ -17,7 +17,7 @@ from app.clients.alien4cloud.observe import Observer
 from app.clients.alien4cloud.options import Alien4CloudOptions
 from app.clients.alien4cloud.reference import Reference
 from app.clients.alien4cloud.session import Alien4CloudSession
-from app.clients.orchestrator import Adoption, Capability, Context, LostLaunch, Orchestrator
+from app.clients.orchestrator import Adoption, Capability, Context, LostLaunch, Orchestrator, Polls
 from app.domain import (
     JSON,
     DrivenExecution,
@@ -178,6 +178,10 @@ class Alien4CloudOrchestrator(Orchestrator):
     def lets_in(self, workflow_id: str, identity: Identity) -> bool:
         """Return whether a user may see what runs of an application, by its tags as last read."""
         return self._catalogue.lets_in(workflow_id.partition("@")[0], identity)
+
+    def polls(self) -> Polls:
+        """See :class:`Orchestrator`."""
+        return Polls(self._budget.taken, self._budget.per_second)
 
     def health(self) -> None:
         """Check that we can log in and that executions can be asked for.
