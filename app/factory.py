@@ -84,6 +84,7 @@ from app.services.tallies import Tallies
 from app.services.tasks import TaskService
 from app.services.tickets import TicketService
 from app.services.tokens import TokenService
+from app.services.topics import TopicService
 from app.services.turns import Turns
 from app.services.users import HASHING_THREADS, UserService
 from app.services.workflows import WorkflowService
@@ -358,6 +359,12 @@ def _services(
             turns,
             heartbeat_seconds=settings.streams.heartbeat,
             access=access,
+        ),
+        topics=TopicService(
+            changes,
+            access,
+            heartbeat_seconds=settings.streams.heartbeat,
+            recheck_seconds=settings.api.auth.recheck,
         ),
         places=places,
         turns=turns,

@@ -12,7 +12,7 @@ from collections.abc import Callable
 from functools import lru_cache
 from urllib.parse import urlsplit, urlunsplit
 
-from flask import Response, g, request
+from flask import Response, g, has_request_context, request
 
 from app.errors import ForeignOrigin, UnknownHost
 from app.settings import ApiSettings, is_loopback, takes_any_host
@@ -23,6 +23,7 @@ _DEFAULT_PORTS = {"http": 80, "https": 443}
 _NO_AUTHORITY = frozenset("/\\?#@")
 _KEPT_HOSTS = 1024
 _ANY = "*"
+_PAGE = "slipway-page"
 
 Place = tuple[str, int]
 """Host and port."""
@@ -72,6 +73,14 @@ def is_of_own_page() -> bool:
     """Return whether the current request says that a page of the service itself sends it."""
     origin = request.environ.get("HTTP_ORIGIN")
     return origin is not None and _is_own(origin, request.environ.get("HTTP_HOST"))
+
+
+def is_from_script() -> bool:
+    """Return whether a script of the service's own pages says that it sends the current request.
+
+    Whoever says so without being one gets less than others do, and nothing more.
+    """
+    return has_request_context() and request.environ.get("HTTP_X_REQUESTED_WITH") == _PAGE
 
 
 def keep_here(response: Response) -> None:

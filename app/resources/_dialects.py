@@ -17,6 +17,7 @@ from app.observability import redact
 from app.resources import _errors
 from app.resources._audit import note_cause
 from app.resources._auth import check
+from app.resources._browsers import is_from_script
 from app.resources._conditional import check_before_change, conclude
 from app.resources._dialect import Dialect, ErrorRenderer
 from app.resources._docs import make_docs
@@ -144,7 +145,8 @@ class Dialects:
         dialect, failure = self._owner(path), _without_secrets(failure)
         response = _render(dialect.errors if dialect else _FALLBACK, failure)
         response.headers.update(failure.headers)
-        if dialect is not None and not dialect.names_challenges:
+        is_silent = dialect is not None and not dialect.names_challenges
+        if is_silent or is_from_script():  # a browser would ask for a password by itself
             response.headers.pop(_CHALLENGE, None)
         return response
 

@@ -3,10 +3,10 @@
 from __future__ import annotations
 
 import time
-from collections.abc import Callable, Generator, Iterator
+from collections.abc import Callable, Generator, Iterable, Iterator, Mapping
 from contextlib import AbstractContextManager, closing, contextmanager
 from functools import partial
-from typing import Final, TypeVar
+from typing import Any, Final, Protocol, TypeVar
 
 from flask import Response, request
 
@@ -20,6 +20,7 @@ from app.resources._held import Streamed
 from app.resources._websocket import Closed, Hijacked, WebSocket
 from app.services.follow import Batch, Event, Heartbeat
 from app.services.idle import Idle
+from app.services.topics import OfTopic
 from app.services.turns import Turn
 
 T = TypeVar("T")
@@ -31,6 +32,24 @@ _HEADERS = {"Cache-Control": "no-cache, no-transform", "X-Accel-Buffering": "no"
 
 Place = Callable[[], AbstractContextManager[None]]
 """Takes a place among the requests that are held."""
+
+
+class Writer(Protocol):
+    """Writes the events of one reader, as :class:`Encoder` does."""
+
+    @property
+    def content_type(self) -> str:
+        """Media type of the form."""
+
+    @property
+    def headers(self) -> Mapping[str, str]:
+        """Fields of the answer, beside those of all streams."""
+
+    def prelude(self) -> bytes | None:
+        """Return what is sent at once."""
+
+    def encode(self, event: Any, turn: Turn) -> Iterable[bytes]:
+        """Write an event."""
 
 
 def stream(
@@ -46,15 +65,31 @@ def stream(
     Raises:
         LimitExceeded: As many streams are open as may be.
     """
-    bundle = services()
     encoder = form.for_client(takes_gzip=request.accept_encodings["gzip"] > 0)
+    return stream_by(encoder, events, identity)
+
+
+def stream_by(
+    writer: Writer, events: Generator[Any | Idle, None, None], identity: Identity
+) -> Response:
+    """Answer with a stream of events as :func:`stream` does.
+
+    Args:
+        writer: Writes them.
+        events: What happens, and ``Idle`` where nothing does.
+        identity: The reader.
+
+    Raises:
+        LimitExceeded: As many streams are open as may be.
+    """
+    bundle = services()
     turn = partial(bundle.turns.turn, identity.username)
-    place = partial(bundle.places.stream, identity, form.content_type)
-    body = held(_write(bundle.metrics, events, encoder, turn), identity, place)
+    place = partial(bundle.places.stream, identity, writer.content_type)
+    body = held(_write(bundle.metrics, events, writer, turn), identity, place)
     return Streamed(
         body,  # type: ignore[arg-type]  # the server takes more than bytes
-        content_type=f"{form.content_type}; charset=utf-8",
-        headers={**_HEADERS, **encoder.headers},
+        content_type=f"{writer.content_type}; charset=utf-8",
+        headers={**_HEADERS, **writer.headers},
     )
 
 
@@ -121,8 +156,8 @@ def _in_place(body: Iterator[T], place: Place) -> Iterator[T]:
 
 def _write(
     metrics: Metrics,
-    events: Generator[Event | Idle, None, None],
-    encoder: Encoder,
+    events: Generator[Any | Idle, None, None],
+    encoder: Writer,
     turn: Turn,
 ) -> Iterator[bytes | Idle]:
     opened_at = time.time()
@@ -134,8 +169,9 @@ def _write(
             if isinstance(event, Idle):
                 yield event
                 continue
-            if isinstance(event, Batch):
-                _observe_lag(metrics, event, opened_at)
+            batch = event.event if isinstance(event, OfTopic) else event
+            if isinstance(batch, Batch):
+                _observe_lag(metrics, batch, opened_at)
             for data in encoder.encode(event, turn):
                 if data:
                     yield data

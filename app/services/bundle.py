@@ -38,6 +38,7 @@ from app.services.system import SystemService
 from app.services.tasks import TaskService
 from app.services.tickets import TicketService
 from app.services.tokens import TokenService
+from app.services.topics import TopicService
 from app.services.turns import Turns
 from app.services.users import UserService
 from app.services.workflows import WorkflowService
@@ -75,6 +76,7 @@ class Services:
     load_metrics: LoadMetricsService
     nodes: NodeService
     events: EventService
+    topics: TopicService
     places: Places
     turns: Turns
     refusals: Turns

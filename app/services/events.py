@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections import OrderedDict, deque
 from collections.abc import Collection, Generator, Iterable, Iterator
+from datetime import datetime, timedelta
 from itertools import islice
 from threading import Lock
 
@@ -26,6 +27,8 @@ from app.store.executions import Executions
 
 _TOPIC = "statuses"
 _REMEMBERED = 10_000
+_OVERLAP = timedelta(seconds=10)
+"""How much is told again to whoever comes back: a change may be stored later than its moment."""
 _READ = 50
 """How many executions are read in one turn."""
 
@@ -63,7 +66,9 @@ class EventService:
         self._known: OrderedDict[str, ExecutionStatus] = OrderedDict()
         changes.observe(self._on_change)
 
-    def steps(self, caller: Caller) -> Generator[Event | Idle, None, None]:
+    def steps(
+        self, caller: Caller, since: datetime | None = None
+    ) -> Generator[Event | Idle, None, None]:
         """Stream the status of every execution that has not ended, then each change.
 
         Between them comes ``Idle`` where nothing is to be done.
@@ -72,11 +77,13 @@ class EventService:
 
         Args:
             caller: Who reads; asked again now and then.
+            since: What ended since this moment, or somewhat earlier, is told at the beginning, too,
+                as far as it is among the last that ended; see :meth:`Executions.ended_since`.
         """
         watch, rhythm = self._access.watch(caller(), caller), Rhythm(self._heartbeat_seconds)
         with self._changes.subscribe(_TOPIC) as subscription:
             position: int | None = self._count
-            for execution in self._open_executions(watch.identity):
+            for execution in self._at_first(watch.identity, since):
                 self._take_turn(watch.identity)
                 yield StatusChanged(execution)
             while not self._changes.closing and position is not None:
@@ -102,6 +109,12 @@ class EventService:
         """Take a turn now and then, so that a long list of events delays nobody else."""
         with self._turns.turn(identity.username):
             pass
+
+    def _at_first(self, identity: Identity, since: datetime | None) -> Iterator[ExecutionSummary]:
+        if since is not None:
+            owner = self._access.owner_listed(identity)
+            yield from self._executions.ended_since(owner, since - _OVERLAP)
+        yield from self._open_executions(identity)
 
     def _open_executions(self, identity: Identity) -> Iterator[ExecutionSummary]:
         owner, after, full = self._access.owner_listed(identity), 0, True

@@ -124,6 +124,8 @@ class FollowQuery:
         tail: Begin so many entries before the end; wins over ``start``, and ``after`` over it.
         grep: Pattern that the content must match somewhere; nothing is dropped then, either. None
             for any content.
+        with_log: Entries are told; without them only how the execution stands, also where its log
+            was purged.
     """
 
     levels: Level
@@ -132,6 +134,7 @@ class FollowQuery:
     task: str | None = None
     tail: int | None = None
     grep: str | None = None
+    with_log: bool = True
 
     @property
     def sieve(self) -> Sieve | None:
@@ -254,14 +257,15 @@ class _Follower:
         self._settings = service.settings
         self._levels = query.levels
         self._sieve, self._task, self._grep = query.sieve, query.task, query.grep
+        self._with_log = query.with_log
         self._get = get
         self._watch = watch
         self._rhythm = Rhythm(service.settings.heartbeat)
         self._owner = watch.identity.username
         self._stretches.grep.check(query.grep, self._owner)
         self._execution = get(watch.identity)
-        require_log(self._execution)
-        self._position, self._skip = self._begin(query)
+        self._require_log(self._execution)
+        self._position, self._skip = self._begin(query) if query.with_log else (0, 0)
         self._caught_up = False
         self._stretched = False
 
@@ -306,12 +310,12 @@ class _Follower:
         # Again, since only from the subscription on nothing is missed.
         self._watch.renew()
         execution = self._get(self._watch.identity)
-        require_log(execution)
+        self._require_log(execution)
         yield StatusChanged(execution)
         shown, woken = execution.status, False
         while True:
             self._note(execution)
-            yield from self._log(execution)
+            yield from self._log(execution, subscription)
             if execution.status is not shown:
                 shown = execution.status
                 yield StatusChanged(execution)
@@ -332,6 +336,15 @@ class _Follower:
             if woken or self._changes.closing:
                 execution = self._service.reads.latest(execution.id)
 
+    def _require_log(self, execution: Execution) -> None:
+        """Make sure that what is to be told is kept.
+
+        Raises:
+            Purged: It was removed.
+        """
+        if self._with_log:
+            require_log(execution)
+
     def _require_whole(self, execution: Execution) -> None:
         """Make sure that what took several stretches to read was there all the while.
 
@@ -345,8 +358,11 @@ class _Follower:
         if not execution.status.final:
             self._service.notes.note(execution, self._settings.heartbeat)
 
-    def _log(self, execution: Execution) -> Iterator[Event]:
+    def _log(self, execution: Execution, subscription: Subscription) -> Iterator[Event | Idle]:
         """Yield the entries up to now, stretch by stretch."""
+        if not self._with_log:
+            self._position = execution.log_total
+            return
         behind = execution.log_total - self._position
         if self._caught_up and self._sieve is None and behind > self._settings.max_lag:
             dropped = self._drop(execution)
@@ -363,6 +379,8 @@ class _Follower:
                 yield batch
             elif not self._rhythm.silence_left():
                 yield Heartbeat()  # in a long log little may match
+            else:
+                yield Idle(subscription, 0.0)  # so that what else is on the same stream goes on
             if self._position < execution.log_total:
                 self._stretched = True
                 with self._stretches.turns.turn(self._owner):

@@ -2,14 +2,28 @@
 
 from __future__ import annotations
 
-from collections.abc import Generator
+from collections.abc import Callable, Generator
 from contextlib import closing
 from dataclasses import dataclass
-from typing import TypeVar
-
-from app.store.changes import Subscription
+from typing import Protocol, TypeVar
 
 T = TypeVar("T")
+
+
+class Line(Protocol):
+    """A place in a line for changes, as :class:`app.store.changes.Subscription` is one."""
+
+    def is_behind(self) -> bool:
+        """Return whether there is something that the reader has not seen."""
+
+    def pause(self, timeout_seconds: float) -> None:
+        """Wait until there is, or for so long."""
+
+    def call(self, wake: Callable[[], None]) -> None:
+        """Have a function called once there is, perhaps at once, and perhaps several times."""
+
+    def uncall(self, wake: Callable[[], None]) -> None:
+        """Have a function not called any more, whether it was or not."""
 
 
 @dataclass(slots=True, eq=False)
@@ -23,7 +37,7 @@ class Idle:
         is_over: Set by who drives it: there is to be a result now, whatever there is.
     """
 
-    subscription: Subscription
+    subscription: Line
     seconds: float
     is_over: bool = False
 

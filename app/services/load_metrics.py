@@ -13,6 +13,7 @@ from app.domain import Execution, ExecutionMetrics, Identity, SeriesPoint
 from app.errors import CapabilityMissing
 from app.services.access import Access, Caller
 from app.services.executions import ExecutionService
+from app.services.idle import Idle, waited
 from app.services.reads import ExecutionReads
 from app.store.changes import Changes
 
@@ -89,7 +90,13 @@ class LoadMetricsService:
     def watch(
         self, execution_id: str, caller: Caller, encode: Encode[T]
     ) -> Generator[T, None, None]:
-        """Follow the metrics of an execution.
+        """Follow the metrics of an execution as :meth:`steps` does, and wait for each message."""
+        return waited(self.steps(execution_id, caller, encode))
+
+    def steps(
+        self, execution_id: str, caller: Caller, encode: Encode[T]
+    ) -> Generator[T | Idle, None, None]:
+        """Follow the metrics of an execution; between the messages comes ``Idle``.
 
         A message comes at once, then one each second, also while it is paused, and a last one with
         the final figures, after which the generator ends. All who watch one execution by the same
@@ -113,7 +120,7 @@ class LoadMetricsService:
 
     def _watch(
         self, execution: Execution, identity: Identity, caller: Caller, encode: Encode[T]
-    ) -> Generator[T, None, None]:
+    ) -> Generator[T | Idle, None, None]:
         watch, key = self._access.watch(identity, caller), (execution.id, encode)
         shared = self._join(key)
         try:
@@ -126,7 +133,8 @@ class LoadMetricsService:
                     # All watchers of a process at the same moments, so that one message serves all.
                     due = int(time.monotonic()) + 1
                     while (left := due - time.monotonic()) > 0:
-                        subscription.wait(min(left, watch.seconds_left()))
+                        yield Idle(subscription, min(left, watch.seconds_left()))
+                        subscription.has_changed()
                         if self._changes.closing:
                             return
                         if watch.check():

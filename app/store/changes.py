@@ -431,6 +431,10 @@ class Subscription:
         seen, self.seen = self.seen, self._topic.version
         return self.seen != seen and not self._changes.closing
 
+    def is_behind(self) -> bool:
+        """Return whether :meth:`wait` would return at once; it may all the same."""
+        return self.seen != self._topic.version or self._changes.closing
+
     def pause(self, timeout_seconds: float) -> None:
         """Wait as :meth:`wait` does; :meth:`has_changed` says afterwards what happened."""
         block = self._changes.join(self._topic, self.seen)

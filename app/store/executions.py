@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Collection, Mapping
+from datetime import datetime
 from typing import Any, Final
 
 from sqlalchemy import ColumnElement, Select, bindparam, func, select
@@ -26,6 +27,8 @@ _TASKS = (
 
 LOOKED_THROUGH: Final = 500
 """Executions among which an earlier one is looked for."""
+ENDED_LOOKED_THROUGH: Final = 1000
+"""Executions among which is looked for those that ended lately."""
 
 
 def _last_success(among: ColumnElement[bool]) -> Select[Any]:
@@ -140,6 +143,36 @@ class Executions:
             conditions.append(executions.c.owner == owner)
         statement = (
             select(*SUMMARY.columns).where(*conditions).order_by(executions.c.number).limit(limit)
+        )
+        with self._database.read() as connection:
+            return [SUMMARY.of(row) for row in connection.execute(statement)]
+
+    def ended_since(self, owner: str | None, since: datetime) -> list[ExecutionSummary]:
+        """List executions that were seen to have ended since a moment, in that order.
+
+        Only among the last :data:`ENDED_LOOKED_THROUGH` that ended.
+
+        Args:
+            owner: Whose; None for all.
+            since: The moment.
+        """
+        conditions: list[ColumnElement[bool]] = [executions.c.finished_at.is_not(None)]
+        if owner is not None:
+            conditions.append(executions.c.owner == owner)
+        last = (
+            select(executions.c.number)
+            .where(*conditions)
+            .order_by(executions.c.finished_at.desc())
+            .limit(ENDED_LOOKED_THROUGH)
+        )
+        statement = (
+            select(*SUMMARY.columns)
+            .where(
+                executions.c.number.in_(last),
+                executions.c.as_of >= since,
+                executions.c.log_complete.is_(True),
+            )
+            .order_by(executions.c.as_of)
         )
         with self._database.read() as connection:
             return [SUMMARY.of(row) for row in connection.execute(statement)]

@@ -60,6 +60,17 @@ def test_the_log_as_a_stream(env: dict[str, str], tmp_path: Path) -> None:
     assert contents([*map(json.loads, data)]) == LINES
 
 
+@pytest.mark.runs("docs/guides/following.md", "events?topics=")
+def test_many_topics_on_one_stream(env: dict[str, str], tmp_path: Path) -> None:
+    events = run_block(block("events?topics="), tmp_path, **env)
+    *_, last = [each for each in events.split("\n\n") if each]
+    assert last == "event: end\ndata: {}"
+    data = [json.loads(line.removeprefix("data: ")) for line in events.splitlines() if "[" in line]
+    entries = [entry for each in data for entry in each.get("entries", ())]
+    assert contents(entries) == LINES
+    assert entries[0]["index"] == 1
+
+
 @pytest.mark.runs("docs/guides/following.md", "x-ndjson")
 def test_the_log_at_a_terminal_and_in_a_file(env: dict[str, str], tmp_path: Path) -> None:
     if shutil.which("jq") is None:

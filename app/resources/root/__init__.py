@@ -29,6 +29,7 @@ from app.resources.root.encoders import ENCODERS
 from app.resources.root.errors import RootErrors
 from app.resources.root.links import LINKS
 from app.resources.root.places import PLACES
+from app.resources.root.topics import views as topics
 
 DIALECT = Dialect(
     name="root",
@@ -44,6 +45,7 @@ DIALECT = Dialect(
         graphs.blueprint,
         bundle.blueprint,
         streams.blueprint,
+        topics.blueprint,
         nodes.blueprint,
         system.blueprint,
         ssh_keys.blueprint,

@@ -74,7 +74,7 @@ class _EventWords(_RootWords):
         return super().event(event)
 
 
-_WORDS = _RootWords(Form.BY_ID)
+WORDS = _RootWords(Form.BY_ID)
 _EVENT_WORDS = _EventWords(Form.BY_ID)
 _AWF_WORDS = _RootWords(Form.AWF)
 
@@ -82,19 +82,19 @@ _AWF_WORDS = _RootWords(Form.AWF)
 class RootSse(SseEncoder):
     """Server-sent events of the root API."""
 
-    words = _WORDS
+    words = WORDS
 
 
 class RootNdjson(NdjsonEncoder):
     """Lines of JSON of the root API."""
 
-    words = _WORDS
+    words = WORDS
 
 
 class RootText(TextEncoder):
     """The log as text."""
 
-    words = _WORDS
+    words = WORDS
 
 
 class AwfSse(RootSse):
@@ -146,7 +146,7 @@ def encoder_of(content_type: str, form: Form) -> type[Encoder]:
 class RootPage(PageEncoder):
     """A page of a log, as JSON."""
 
-    words = _WORDS
+    words = WORDS
     form = Form.BY_ID
     prelude = b'{"logs":['
 
@@ -179,7 +179,7 @@ class RootMessages(WebSocketEncoder):
         tasks: Returns the tasks of an execution as they are now.
     """
 
-    words = _WORDS
+    words = WORDS
 
     def __init__(self, tasks: Callable[[ExecutionSummary], Sequence[Task]]) -> None:
         self._tasks = tasks

@@ -114,6 +114,18 @@ def test_who_has_not_signed_in_is_told_so_in_its_form(make_service: ServiceMaker
         assert response.headers["WWW-Authenticate"].startswith("Basic ")
 
 
+def test_a_script_of_the_page_is_offered_no_password_box(make_service: ServiceMaker) -> None:
+    client = make_service(api__dialects=BOTH, api__auth=users()).client
+    for path in ("/executions", "/events?topics=executions", "/toy/nothing", PATH):
+        headers = {"X-Requested-With": "slipway-page"}
+        for more in ({}, basic("ada", "wrong")):
+            assert "WWW-Authenticate" not in client.get(path, headers={**headers, **more}).headers
+    others = {"X-Requested-With": "XMLHttpRequest"}
+    for headers in ({}, others):
+        challenge = client.get("/executions", headers=headers).headers["WWW-Authenticate"]
+        assert challenge.startswith("Basic ")
+
+
 @pytest.mark.parametrize("path", ["/nothing", "/toys", "/to", "/TOY", "/x/toy"])
 def test_what_does_not_lie_below_its_prefix_is_not_its_own(toy: Service, path: str) -> None:
     response = toy.client.get(path)

@@ -117,13 +117,15 @@ def test_long_polls_have_a_bucket_of_their_own(limited, as_user):
 
 @pytest.mark.parametrize("accept", ["text/event-stream", "application/x-ndjson"])
 def test_a_stream_costs_one_unit_to_open(limited, as_user, accept):
-    service = limited(requests=2)
+    service = limited(requests=3)
     execution = service.add_execution("ada")
     headers = {**as_user("ada"), "Accept": accept}
-    opened = [service.client.get(f"/executions/{execution.id}/logs", headers=headers)]
+    many = f"/events?topics=executions,execution/{execution.id},log/{execution.id}"
+    opened = [service.client.get(many, headers=headers)]
+    opened += [service.client.get(f"/executions/{execution.id}/logs", headers=headers)]
     opened.append(service.client.get("/executions/events", headers=as_user("ada")))
-    assert [stream.status_code for stream in opened] == [200, 200]
-    assert opened[1].headers["RateLimit"].startswith('"default";r=0;')
+    assert [stream.status_code for stream in opened] == [200, 200, 200]
+    assert opened[2].headers["RateLimit"].startswith('"default";r=0;')
     for stream in opened:
         stream.close()
     assert service.client.get("/executions/events", headers=headers).status_code == 429

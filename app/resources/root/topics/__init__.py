@@ -1,0 +1,1 @@
+"""``/events`` of the root API: one stream of many topics, each with a cursor of its own."""
