@@ -63,7 +63,7 @@ def test_the_log_as_a_stream(env: dict[str, str], tmp_path: Path) -> None:
 @pytest.mark.runs("docs/guides/following.md", "events?topics=")
 def test_many_topics_on_one_stream(env: dict[str, str], tmp_path: Path) -> None:
     events = run_block(block("events?topics="), tmp_path, **env)
-    *_, last = [each for each in events.split("\n\n") if each]
+    *_, last = events.strip().split("\n\n")
     assert last == "event: end\ndata: {}"
     data = [json.loads(line.removeprefix("data: ")) for line in events.splitlines() if "[" in line]
     entries = [entry for each in data for entry in each.get("entries", ())]
