@@ -58,6 +58,7 @@ DIALECTS = {
     "root": "app.resources.root:DIALECT",
     "wattle": "app.resources.wattle:DIALECT",
     "engine": "app.resources.engine_v1:DIALECT",
+    "ui": "app.ui:DIALECT",
 }
 """The APIs that there are, by name; each is imported where it is spoken."""
 

@@ -28,7 +28,7 @@ if signal.getsignal(signal.SIGINT) is signal.SIG_IGN:
 if signal.getsignal(signal.SIGHUP) is signal.SIG_IGN:
     signal.signal(signal.SIGHUP, lambda *_: None)
 
-pytest_plugins = ["kit.fixtures", "kit.people", "kit.accounts"]
+pytest_plugins = ["kit.fixtures", "kit.people", "kit.accounts", "kit.pages"]
 
 # How fast examples are made says nothing of the code, and a machine may be busy. The same examples
 # each time: a run that fails must fail again.

@@ -77,6 +77,11 @@ class Authenticators:
         return next((each for each in found if each is not None), None)
 
     @property
+    def takes_passwords(self) -> bool:
+        """Whether somebody can sign in with a user name and a password (RFC 7617)."""
+        return any(challenge.scheme == "Basic" for challenge in self.challenges())
+
+    @property
     def issuers(self) -> tuple[str, ...]:
         """The issuers at which clients can get tokens that are taken here, as URLs."""
         each = (issuer for way in self._authenticators.values() for issuer in way.issuers)

@@ -9,14 +9,13 @@ from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any, ClassVar
 
 import marshmallow as ma
-from flask import Response
+from flask import Blueprint, Response
 
 from app.resources._errors import Failure
 from app.resources._links import Link
 from app.resources._text_forms import TextForm
 
 if TYPE_CHECKING:
-    from app.resources._api import Blueprint
     from app.resources._encoders import Encoder
 
 _PREFIX = re.compile(r"(/[A-Za-z0-9_~.-]+)+")
@@ -85,6 +84,7 @@ class Dialect:
         takes_query_keys: Whether API keys may stand in the address (``?api_key=``), which ends in
             the logs of proxies. It is for clients of an API that has always had it so.
         without: Prefixes below its own that are another dialect's, also where that is not served.
+        entrance: Where ``/`` leads people who come with a browser; empty where that is elsewhere.
     """
 
     name: str
@@ -96,6 +96,7 @@ class Dialect:
     names_challenges: bool = True
     takes_query_keys: bool = False
     without: Sequence[str] = ()
+    entrance: str = ""
 
     def __post_init__(self) -> None:
         if self.prefix and not _PREFIX.fullmatch(self.prefix):

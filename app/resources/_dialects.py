@@ -7,6 +7,7 @@ from contextlib import nullcontext
 from dataclasses import replace
 from http import HTTPStatus
 from itertools import combinations
+from typing import TYPE_CHECKING, cast
 
 import structlog
 from flask import Flask, Response, request
@@ -29,6 +30,9 @@ from app.resources._permissions import require_declarations
 from app.resources._problem import ProblemRenderer
 from app.resources._repeated import refuse_repeated
 from app.resources._slave_socket import blueprint as slaves
+
+if TYPE_CHECKING:
+    from app.resources._api import Blueprint
 
 log = structlog.get_logger(__name__)
 
@@ -177,4 +181,4 @@ def _mount(app: Flask, dialect: Dialect) -> None:
         if api is None:
             app.register_blueprint(blueprint, name=name, url_prefix=prefix)
         else:
-            api.mount(blueprint, name, prefix)
+            api.mount(cast("Blueprint", blueprint), name, prefix)

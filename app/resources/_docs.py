@@ -41,13 +41,14 @@ _PAGE = """<!doctype html>
 def make_docs(dialects: Sequence[Dialect]) -> Blueprint:
     """Make the page, which offers the document of each dialect that has one."""
     blueprint = Blueprint("docs", __name__)
+    first = next((dialect.entrance for dialect in dialects if dialect.entrance), "/docs")
 
     @blueprint.get("/")
     @free
     @public
     def entrance() -> Response:
-        """Lead to the page; what it is asked for also by proxies, whether the service is there."""
-        return Response(status=302, headers={"Location": "/docs"}, content_type=_TEXT)
+        """Lead to the first page; proxies ask for it, too, whether the service is there."""
+        return Response(status=302, headers={"Location": first}, content_type=_TEXT)
 
     @blueprint.get("/docs")
     @public

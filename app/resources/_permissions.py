@@ -31,16 +31,23 @@ class Declaration:
         takes_ticket: Whether a ticket (``?ticket=``) does in place of credentials.
         action: What the audit calls it; the name of the permission unless given.
         recorded: What succeeded is in the audit without further doing.
+        takes_form: It takes what a form sends, with the token of the session among its fields.
     """
 
     permission: Permission | None
     takes_ticket: bool = False
     action: str = ""
     recorded: bool = False
+    takes_form: bool = False
 
 
 def permission(
-    needed: Permission, *, ticket: bool = False, action: str = "", recorded: bool = False
+    needed: Permission,
+    *,
+    ticket: bool = False,
+    action: str = "",
+    recorded: bool = False,
+    form: bool = False,
 ) -> Callable[[V], V]:
     """Declare what callers of an endpoint must be allowed; it stands directly at the function.
 
@@ -50,8 +57,9 @@ def permission(
             address names as ``execution_id``, or for the events of all.
         action: What the audit calls it; the name of the permission unless given.
         recorded: The service behind it records what succeeded, together with the change.
+        form: It takes what a form sends, with the token of the session among its fields.
     """
-    return _declare(Declaration(needed, ticket, action or str(needed), recorded))
+    return _declare(Declaration(needed, ticket, action or str(needed), recorded, form))
 
 
 def public(view: V) -> V:

@@ -8,22 +8,54 @@ WebSocket, which cannot carry that, must be opened by one of them.
 from __future__ import annotations
 
 import hmac
+from datetime import UTC, datetime
 from typing import Final
 
-from flask import request
+from flask import Response, request
 
 from app.domain import Identity
 from app.errors import CsrfTokenMissing, ForeignOrigin
 from app.identity.sessions import COOKIE, SESSION, csrf_token
 from app.resources._browsers import SAFE_METHODS, is_of_own_page
-from app.resources._cookies import read_cookie
+from app.resources._context import services
+from app.resources._cookies import read_cookie, set_cookie
+from app.services.sessions import Begun
 
 CSRF_FIELD: Final = "X-CSRF-Token"
 """Header field for what ``GET /auth/session`` tells as ``csrf_token``."""
 
+CSRF_FORM_FIELD: Final = "csrf_token"
+"""Field of a form for the same."""
 
-def require_own_page(identity: Identity) -> None:
+
+def begin_session(response: Response, identity: Identity) -> Begun:
+    """Begin the session of somebody, and let the browser keep it.
+
+    Args:
+        response: The answer that tells the browser.
+        identity: Who they are, with the credential that they have shown.
+
+    Raises:
+        Conflict: They have shown a session already, or none is needed.
+    """
+    agent = request.headers.get("User-Agent")
+    begun = services().sessions.begin(identity, request.remote_addr, agent)
+    left = (begun.expires_at - datetime.now(UTC)).total_seconds()
+    set_cookie(response, COOKIE, begun.key, max(1, int(left)))
+    return begun
+
+
+def here() -> str:
+    """Return where the browser believes the service to be."""
+    return f"{request.scheme}://{request.host}{request.script_root}"
+
+
+def require_own_page(identity: Identity, posted: str = "") -> None:
     """Make sure of where the current request comes from, if it is sent in a session.
+
+    Args:
+        identity: Who sends it.
+        posted: What a form holds in place of the header field.
 
     Raises:
         ForeignOrigin: It comes from a page of somebody else.
@@ -37,7 +69,7 @@ def require_own_page(identity: Identity) -> None:
     if (is_upgrade or "HTTP_ORIGIN" in request.environ) and not is_of_own_page():
         raise ForeignOrigin("In a session this is for pages of the service itself.")
     if request.method not in SAFE_METHODS:
-        given = request.headers.get(CSRF_FIELD, "")
+        given = request.headers.get(CSRF_FIELD, "") or posted
         right = csrf_token(read_cookie(COOKIE) or "")
         if not hmac.compare_digest(given.encode(errors="replace"), right.encode()):
             text = f"In a session a change needs the header field {CSRF_FIELD}."

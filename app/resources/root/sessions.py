@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from datetime import UTC, datetime
+from datetime import datetime
 from typing import Any, Final
 
 import marshmallow as ma
@@ -21,7 +21,7 @@ from app.resources._context import services
 from app.resources._cookies import drop_cookie, read_cookie, set_cookie
 from app.resources._limits import free
 from app.resources._permissions import permission, public
-from app.resources._session_pages import require_own_page
+from app.resources._session_pages import begin_session, here, require_own_page
 from app.resources._text_forms import TextForm
 from app.services.sessions import Begun
 
@@ -93,11 +93,10 @@ def get_session() -> Any:
 @blueprint.response(201, SessionSchema)
 @blueprint.errors(400, 409, 503)
 @permission(Permission.TOKENS_WRITE, action="sign-in", recorded=True)
-def begin_session() -> Any:
+def sign_inhere() -> Any:
     """Begin a session with the credential of this request, such as a user name and a password."""
-    begun = _begin(caller())
     response = Response(status=201, headers=_NO_STORE)
-    _give(response, begun)
+    begun = begin_session(response, caller())
     response.data = SessionSchema().dumps(_of(begun))
     response.mimetype = "application/json"
     return response
@@ -113,7 +112,7 @@ def end_session() -> Any:
     url = None
     if identity is not None:
         require_own_page(identity)
-        url = services().sessions.end(identity, _here())
+        url = services().sessions.end(identity, here())
     response = Response(GoodbyeSchema().dumps({"sign_out_url": url}), headers=_NO_STORE)
     response.mimetype = "application/json"
     drop_cookie(response, COOKIE)
@@ -130,7 +129,7 @@ def sign_in(args: dict[str, Any]) -> Response:
     target = _below_root(args["next"])
     known = read_cookie(_DEPARTED) or ""
     secret = known if departures.is_secret(known) else departures.make_secret()
-    response = lead_away(services().sessions.depart(secret, target, _here()))
+    response = lead_away(services().sessions.depart(secret, target, here()))
     set_cookie(response, _DEPARTED, secret, _AWAY_SECONDS)
     return response
 
@@ -146,30 +145,14 @@ def come_back() -> Response:
         raise SignInFailed("A parameter of the answer stands twice.")
     single = {name: values[0] for name, values in answer.items()}
     sessions = services().sessions
-    arrival = sessions.arrive(read_cookie(_DEPARTED), single, _here())
+    arrival = sessions.arrive(read_cookie(_DEPARTED), single, here())
     before = sessions.find(read_cookie(COOKIE))
-    begun = _begin(arrival.identity)
-    if before is not None:
-        sessions.end(before, _here())
     response = Response(status=302, headers={"Location": arrival.target, **_NO_STORE})
-    _give(response, begun)
+    begin_session(response, arrival.identity)
+    if before is not None:
+        sessions.end(before, here())
     drop_cookie(response, _DEPARTED)
     return response
-
-
-def _begin(identity: Identity) -> Begun:
-    agent = request.headers.get("User-Agent")
-    return services().sessions.begin(identity, request.remote_addr, agent)
-
-
-def _give(response: Response, begun: Begun) -> None:
-    left = (begun.expires_at - datetime.now(UTC)).total_seconds()
-    set_cookie(response, COOKIE, begun.key, max(1, int(left)))
-
-
-def _here() -> str:
-    """Return where the browser believes the service to be."""
-    return f"{request.scheme}://{request.host}{request.script_root}"
 
 
 def _below_root(path: str) -> str:

@@ -1,0 +1,18 @@
+"""The page: a dialect that speaks HTML to people, over the same services as the APIs.
+
+Its own scripts read the root API. Why it lives below ``/ui``:
+``docs/decisions/0048-pages-below-ui.md``.
+"""
+
+from app.resources._dialect import Dialect
+from app.ui import _assets, account, sign_in, start
+from app.ui._errors import PageErrors
+
+DIALECT = Dialect(
+    name="ui",
+    prefix="/ui",
+    blueprints=(_assets.blueprint, start.blueprint, sign_in.blueprint, account.blueprint),
+    errors=PageErrors(),
+    names_challenges=False,
+    entrance="/ui/",
+)

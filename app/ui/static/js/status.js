@@ -1,0 +1,60 @@
+// @ts-check
+// States as the macro `status` writes them, changed in place.
+
+/**
+ * Show another state in a badge.
+ *
+ * @param {HTMLElement} badge An element that the macro `status` wrote.
+ * @param {string} state Such as "RUNNING".
+ * @param {string} [remark] Such as "exit 2".
+ */
+export function setStatus(badge, state, remark = "") {
+  const word = document.getElementById(`word-${state}`);
+  if (!word) return;
+  const kind = word.dataset.kind ?? "";
+  if (badge.dataset.state !== state) {
+    badge.dataset.state = state;
+    badge.className = `status ${kind}`;
+    badge.querySelector("use")?.setAttribute("href", `#shape-${kind}`);
+    const text = badge.querySelector(".word");
+    if (text) text.textContent = word.textContent;
+  }
+  let told = badge.querySelector(".remark");
+  if (remark && !told) {
+    told = document.createElement("span");
+    told.className = "remark";
+    badge.append(told);
+  }
+  if (told && told.textContent !== remark) told.textContent = remark;
+}
+
+/**
+ * Make a badge for a state.
+ *
+ * @param {string} state
+ * @param {string} [remark]
+ * @returns {HTMLElement}
+ */
+export function makeStatus(state, remark = "") {
+  const badge = document.createElement("span");
+  const space = "http://www.w3.org/2000/svg";
+  const svg = document.createElementNS(space, "svg");
+  svg.setAttribute("class", "shape");
+  svg.setAttribute("aria-hidden", "true");
+  svg.append(document.createElementNS(space, "use"));
+  const word = document.createElement("span");
+  word.className = "word";
+  badge.append(svg, word);
+  setStatus(badge, state, remark);
+  return badge;
+}
+
+/**
+ * Say something to who does not see the page; at most one thing at a time.
+ *
+ * @param {string} text
+ */
+export function announce(text) {
+  const announced = document.getElementById("announced");
+  if (announced) announced.textContent = text;
+}

@@ -1,0 +1,134 @@
+"""The page in a real browser, driven by Playwright, with all that the browser complains about."""
+
+from __future__ import annotations
+
+import os
+import re
+import shutil
+from collections.abc import Callable, Iterator
+from importlib.resources import files
+from typing import Any, Final
+
+import pytest
+from kit.patience import PATIENCE_SECONDS
+from playwright.sync_api import Browser, ConsoleMessage, Page, sync_playwright
+
+FOREIGN_HOST: Final = "slip.test"
+"""A name of this machine that is not loopback for the browser: what it keeps for secure contexts
+(clipboard, Web Locks) is not there over plain HTTP."""
+
+_FLAGS: Final = [
+    "--no-sandbox", "--disable-gpu", "--disable-quic", "--no-first-run",
+    "--disable-background-networking", "--disable-component-update", "--disable-sync",
+    f"--host-resolver-rules=MAP {FOREIGN_HOST} 127.0.0.1",
+    "--font-render-hinting=none", "--disable-lcd-text", "--force-color-profile=srgb",
+    "--hide-scrollbars",
+]  # fmt: skip
+_AXE: Final = (files("axe_playwright_python") / "axe.min.js").read_text(encoding="utf-8")
+_RUN_AXE: Final = """async () => {
+  const found = await axe.run(document, {resultTypes: ["violations"]});
+  return found.violations.map((each) =>
+    `${each.id}: ${each.help}: ${each.nodes.map((node) => node.html).join(" | ")}`);
+}"""
+_TIMEOUT_SECONDS: Final = PATIENCE_SECONDS / 4
+"""For one step in a browser."""
+PHONE: Final = {"width": 360, "height": 640}
+DESK: Final = {"width": 1280, "height": 800}
+
+
+@pytest.fixture(scope="module")
+def browser() -> Iterator[Browser]:
+    """A real browser, for one module: Playwright keeps a loop, which would disturb other tests."""
+    program = shutil.which("chromium")
+    if program is None:
+        reason = "no chromium on this machine; see .ci/install-servers"
+        if os.environ.get("SLIPWAY_REQUIRE_SERVERS") == "1":
+            pytest.fail(reason)
+        pytest.skip(reason)
+    with sync_playwright() as playwright:
+        made = playwright.chromium.launch(executable_path=program, args=_FLAGS)
+        yield made
+        made.close()
+
+
+class Visitor:
+    """Somebody with a browser window of their own: cookies, storage, and what it complained about.
+
+    Args:
+        browser: The browser.
+        url: Of the service.
+        options: Of the context, as Playwright takes them, such as ``java_script_enabled``.
+
+    Attributes:
+        page: The first tab.
+        complaints: Errors on the console and of scripts, violations of the policy among them.
+    """
+
+    def __init__(self, browser: Browser, url: str, **options: Any) -> None:
+        given = {"viewport": DESK, "locale": "en-GB", "timezone_id": "Europe/Paris", **options}
+        self.url = url
+        self.context = browser.new_context(base_url=url, **given)
+        self.context.set_default_timeout(_TIMEOUT_SECONDS * 1000)
+        self.complaints: list[str] = []
+        self.context.on("console", self._note)
+        self.context.on("weberror", lambda error: self.complaints.append(str(error.error)))
+        self.page = self.context.new_page()
+
+    def _note(self, message: ConsoleMessage) -> None:
+        if message.type == "error":
+            self.complaints.append(message.text)
+
+    def open(self, path: str) -> Page:
+        """Go to an address of the service in the first tab."""
+        self.page.goto(path)
+        return self.page
+
+    def sign_in(self, username: str, password: str, then: str = "/ui/account") -> Page:
+        """Sign in by the form."""
+        self.page.goto(f"/ui/sign-in?next={then}")
+        self.page.get_by_label("User name").fill(username)
+        self.page.get_by_label("Password").fill(password)
+        self.page.get_by_role("button", name="Sign in").click()
+        self.page.wait_for_url(lambda url: "/sign-in" not in url)
+        return self.page
+
+    def forgive(self, pattern: str) -> None:
+        """Forget complaints that a test has provoked, such as ``status of 401``."""
+        self.complaints = [each for each in self.complaints if not re.search(pattern, each)]
+
+    def close(self) -> None:
+        """Close all tabs."""
+        self.context.close()
+
+
+@pytest.fixture
+def visits(browser: Browser) -> Iterator[Callable[..., Visitor]]:
+    """Make visitors: ``visits(url, **options of the context)``. What browsers complain about fails
+    the test."""
+    made: list[Visitor] = []
+
+    def visit(url: str, **options: Any) -> Visitor:
+        made.append(Visitor(browser, url, **options))
+        return made[-1]
+
+    yield visit
+    complaints = [each for visitor in made for each in visitor.complaints]
+    for visitor in made:
+        visitor.close()
+    assert not complaints, complaints
+
+
+def axe(page: Page) -> list[str]:
+    """Return what axe-core finds wrong with a page, in light and in dark."""
+    found: list[str] = []
+    for scheme in ("light", "dark"):
+        page.emulate_media(color_scheme=scheme)  # type: ignore[arg-type]
+        page.evaluate(_AXE)  # not as a script of the page, which its policy would refuse
+        found += [f"{scheme}: {each}" for each in page.evaluate(_RUN_AXE)]
+    return found
+
+
+def sideways(page: Page) -> int:
+    """Return by how many pixels a page is wider than its window."""
+    script = "document.documentElement.scrollWidth - document.documentElement.clientWidth"
+    return int(page.evaluate(script))
