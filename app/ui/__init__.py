@@ -11,7 +11,12 @@ from app.ui._errors import PageErrors
 DIALECT = Dialect(
     name="ui",
     prefix="/ui",
-    blueprints=(_assets.blueprint, start.blueprint, sign_in.blueprint, account.blueprint),
+    blueprints=(
+        _assets.blueprint,
+        start.blueprint,
+        sign_in.blueprint,
+        account.blueprint,
+    ),
     errors=PageErrors(),
     names_challenges=False,
     entrance="/ui/",

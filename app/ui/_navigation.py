@@ -25,7 +25,15 @@ class Entry:
     of_operators: bool = False
 
 
-ENTRIES: Final[tuple[Entry, ...]] = ()
+ENTRIES: Final = (
+    Entry("/ui/workflows", "Workflows", Permission.WORKFLOWS_READ),
+    Entry("/ui/executions", "Executions", Permission.EXECUTIONS_READ),
+    Entry("/ui/keys", "Keys", Permission.KEYS_READ),
+    Entry("/ui/nodes", "Nodes", Permission.NODES_READ, of_operators=True),
+    Entry("/ui/users", "Users", Permission.USERS_MANAGE, of_operators=True),
+    Entry("/ui/audit", "Audit", Permission.AUDIT_READ, of_operators=True),
+    Entry("/ui/system", "System", Permission.NODES_READ, of_operators=True),
+)
 """In the order of the header."""
 
 
