@@ -504,6 +504,8 @@ class Task:
         run: Number of its run: 0 is the one that the workflow has of it, and each that was asked
             for by name has one more.
         continued_from: Id of the execution in which it came to this, where that is an earlier one.
+        ready_at: Since when its last attempt could have begun, where that is known: what the task
+            needs had ended, or the attempt before.
         waits_for: What it waits for, where that is known: ``kind`` (``processors``, ``memory``,
             ``pool``, ``turn``, ``queue``, ``retry`` or ``tasks``), ``reason`` in words, and of a
             retry ``until`` (RFC 3339), of other tasks ``tasks`` (some of their names).
@@ -522,6 +524,7 @@ class Task:
     title: str | None = None
     run: int = 0
     continued_from: str | None = None
+    ready_at: datetime | None = None
     waits_for: JSON = None
     cpu_seconds: float | None = None
     cpu_percent: float | None = None
@@ -532,6 +535,50 @@ class Task:
         """Let what has ended wait for nothing, however it came to that end."""
         if self.waits_for is not None and self.status.final:
             object.__setattr__(self, "waits_for", None)
+
+
+MOST_ATTEMPTS: Final = 20
+"""Attempts of a task that are kept beside its last one."""
+
+
+@dataclass(frozen=True, slots=True)
+class Attempt:
+    """One attempt of a task.
+
+    Attributes:
+        task: Name of the task.
+        number: From 1, of all runs of the task.
+        status: How it ended, or how it is.
+        ready_at, started_at, finished_at, exit_code, node, run: As in :class:`Task`.
+    """
+
+    task: str
+    number: int
+    status: TaskStatus
+    ready_at: datetime | None = None
+    started_at: datetime | None = None
+    finished_at: datetime | None = None
+    exit_code: int | None = None
+    node: str | None = None
+    run: int = 0
+
+    @classmethod
+    def last_of(cls, task: Task) -> Attempt | None:
+        """Return the last attempt of a task; None where it has not begun, or did so elsewhere."""
+        if task.continued_from is not None or (task.started_at is None and not task.attempts):
+            return None
+        tried_again = task.finished_at is not None and not task.status.final
+        return cls(
+            task=task.name,
+            number=max(task.attempts, 1),
+            status=TaskStatus.FAILED if tried_again else task.status,
+            ready_at=task.ready_at,
+            started_at=task.started_at,
+            finished_at=task.finished_at,
+            exit_code=task.exit_code,
+            node=task.node,
+            run=task.run,
+        )
 
 
 @dataclass(frozen=True, slots=True)
@@ -837,6 +884,9 @@ class Observation:
         task_cursors: Bookmarks of tasks, by name, where they changed since the last observation:
             what the cursor would hold of each. An orchestrator whose executions have thousands of
             tasks reads them again from the store, see :class:`app.store.task_cursors.TaskCursors`.
+        attempts: Attempts that ended before others of the same tasks began; the last one of each is
+            told by its task. Of an orchestrator that tells none, what was stored of a task is kept
+            as one when it has more attempts than that.
         usage: What tasks take, by name, where that was measured anew. It wakes no reader, and may
             be left out of an observation: so not each measurement is to be told.
         entries: The log entries that are new since the last observation, in order.
@@ -852,6 +902,7 @@ class Observation:
     cursor: JSON
     tasks: tuple[Task, ...] = ()
     task_cursors: Mapping[str, JSON] = field(default_factory=dict)
+    attempts: tuple[Attempt, ...] = ()
     usage: Mapping[str, Usage] = field(default_factory=dict)
     entries: tuple[NewLogEntry, ...] = ()
     outputs: Mapping[str, JSON] | None = None

@@ -13,7 +13,7 @@ from dataclasses import dataclass, field
 
 from app.clients import cursors
 from app.clock import Instant, boot_id, uptime
-from app.domain import JSON, Task, TaskStatus
+from app.domain import JSON, Attempt, Task, TaskStatus
 from app.engine.model import Resources
 from app.engine.plan import Plan
 from app.engine.task_state import TaskState
@@ -33,11 +33,13 @@ class Changes:
         cursor: The execution's cursor, the same as before where nothing changed.
         tasks: Tasks that look different to readers now, in the order of the definition.
         task_cursors: Cursors of the tasks that changed in any respect.
+        attempts: Attempts that are over, and after which others began.
     """
 
     cursor: JSON
     tasks: tuple[Task, ...]
     task_cursors: Mapping[str, JSON]
+    attempts: tuple[Attempt, ...] = ()
 
 
 @dataclass(frozen=True, slots=True)
@@ -134,6 +136,7 @@ class Progress:
         self._stored: dict[str, JSON] = {} if stored.to_be_moved else known
         self._changing = set(known) if stored.to_be_moved else set()
         self._names = tuple(plan.steps)
+        self._left: list[Attempt] = []
         self._by_status: dict[TaskStatus, set[str]] = {status: set() for status in TaskStatus}
         # Indices of the tasks above, so that a look costs what changed and not the whole graph.
         # Only `move`, `retry`, `run_again`, `ready` and `_close` change them. The heaps `_later`
@@ -183,11 +186,33 @@ class Progress:
             name: The task.
             now: Seconds since the epoch.
         """
-        task = self.move(name, TaskStatus.RUNNING)
-        task.begin_attempt(now)
+        self._leave(name)
+        task, ready_at = self.move(name, TaskStatus.RUNNING), self.ready_since(name)
+        task.begin_attempt(now, ready_at)
         if self.first_start is None:
             self.first_start, self.first_begun = now, Instant.now()
         return task
+
+    def ready_since(self, name: str) -> float | None:
+        """Return since when a task can begin that waits for nothing else of its workflow.
+
+        Returns:
+            Seconds since the epoch; None where that is not known.
+        """
+        task = self[name]
+        if task.attempt > task.earlier:
+            return task.finished_at
+        if task.run or task.asked:
+            return None
+        ends = (self[need].finished_at for need in self.plan.steps[name].needs)
+        known = [end for end in (*ends, self.begun_at) if end is not None]
+        return max(known, default=None)
+
+    def _leave(self, name: str) -> None:
+        """Keep the attempt of a task that is about to be forgotten."""
+        left = self[name].left(name)
+        if left is not None:
+            self._left.append(left)
 
     def ended_at(self, now: float) -> float:
         """Return when an execution has ended that ends now, however its clock was set meanwhile.
@@ -225,6 +250,7 @@ class Progress:
             name: The task.
             number: Number of the run.
         """
+        self._leave(name)
         task = self.changing(name)
         if task.status.final:
             for follower in self.plan.followers[name]:
@@ -323,7 +349,8 @@ class Progress:
         if self.wishes or self.home:
             self._version = _VERSION
         cursor = {"version": self._version, **own, "look": self.token}
-        return Changes(cursor, tuple(shown), changed)
+        left, self._left = tuple(self._left), []
+        return Changes(cursor, tuple(shown), changed, left)
 
     def _own_cursor(self) -> JSON:
         own: dict[str, JSON] = {

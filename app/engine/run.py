@@ -628,6 +628,7 @@ class Run:
             cursor=changes.cursor,
             tasks=changes.tasks,
             task_cursors=changes.task_cursors,
+            attempts=changes.attempts,
             usage=self._usage,
             entries=tuple(self._entries),
             outputs=outputs,

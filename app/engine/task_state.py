@@ -6,7 +6,7 @@ from dataclasses import asdict, dataclass, field
 from datetime import UTC, datetime
 
 from app.clock import Instant
-from app.domain import JSON, Task, TaskStatus, log_timestamp
+from app.domain import JSON, Attempt, Task, TaskStatus, log_timestamp
 
 
 @dataclass(slots=True)
@@ -29,6 +29,7 @@ class TaskState:
         lost_at: When it was seen that the records are of no use, though the job still runs, by
             :func:`app.clock.uptime`.
         outputs: Number of outputs that a success left.
+        ready_at: Since when this attempt could have begun, seconds since the epoch.
         queued: Why its job waits in a queue of the launcher; None if it does not.
         waits: What it waits for of what others have, as in :attr:`app.domain.Task.waits_for`.
         started_at: When the command itself began, seconds since the epoch.
@@ -66,6 +67,7 @@ class TaskState:
     levels: dict[str, int] = field(default_factory=dict)
     retry_due: JSON = None
     unread: bool = False
+    ready_at: float | None = None
 
     @classmethod
     def load(cls, stored: JSON) -> TaskState:
@@ -105,6 +107,7 @@ class TaskState:
             error=self.error,
             run=self.run,
             continued_from=self.origin,
+            ready_at=moment(self.ready_at),
             waits_for=self._waits_for(),
         )
 
@@ -120,15 +123,24 @@ class TaskState:
             return {"kind": "retry", "reason": "its next attempt", **until}
         return self.waits
 
-    def begin_attempt(self, now: float) -> None:
+    def left(self, name: str) -> Attempt | None:
+        """Return the attempt that is about to be forgotten; None if there is none of this run.
+
+        Args:
+            name: Name of the task.
+        """
+        return None if self.attempt == self.earlier else Attempt.last_of(self.shown(name))
+
+    def begin_attempt(self, now: float, ready_at: float | None = None) -> None:
         """Forget what the attempt before left.
 
         Args:
             now: Seconds since the epoch.
+            ready_at: Since when it could have begun.
         """
         self.attempt += 1
         self.starts = self.offset = 0
-        self.begun_at = now
+        self.begun_at, self.ready_at = now, ready_at
         self.started_at = self.finished_at = self.retry_at = self.retry_due = None
         self.exit_code = self.error = self.process = self.lost_at = self.queued = self.waits = None
         self.tail, self.levels = [], {}

@@ -34,7 +34,10 @@ def note_waits(
         lack, words = why(name)
         before = progress[name].waits
         if before is None or before["kind"] != lack:
-            progress.changing(name).waits = {"kind": str(lack), "reason": words}
+            task = progress.changing(name)
+            task.waits = {"kind": str(lack), "reason": words}
+            if task.attempt == task.earlier:  # else the time is still that of the last attempt
+                task.ready_at = progress.ready_since(name)
         if before is None:
             news.setdefault(lack, []).append((name, words))
     for waiting in news.values():

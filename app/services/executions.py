@@ -9,7 +9,15 @@ from contextlib import suppress
 from datetime import timedelta
 
 from app.caching import LruCache
-from app.domain import Execution, ExecutionFilter, ExecutionSummary, Identity, Task, Tombstone
+from app.domain import (
+    Attempt,
+    Execution,
+    ExecutionFilter,
+    ExecutionSummary,
+    Identity,
+    Task,
+    Tombstone,
+)
 from app.errors import NotFound, Purged
 from app.execution_names import ID_PATTERN, is_name
 from app.services.access import Access, is_theirs
@@ -227,6 +235,29 @@ class ExecutionService:
     def tasks_of(self, execution: ExecutionSummary) -> Sequence[Task]:
         """List the tasks of an execution that somebody may see."""
         return self._reads.tasks(execution)
+
+    def attempts(self, execution_id: str, identity: Identity) -> list[Attempt]:
+        """List the attempts of an execution's tasks; see :meth:`attempts_of`."""
+        return self.attempts_of(self.get(execution_id, identity))
+
+    def attempts_of(self, execution: ExecutionSummary) -> list[Attempt]:
+        """List the attempts of the tasks of an execution that somebody may see.
+
+        Returns:
+            The last ones of each task, in the order of the workflow, and then by number. Those that
+            were made in an earlier execution are with that.
+        """
+        earlier: dict[str, list[Attempt]] = {}
+        for attempt in self._executions.attempts_of(execution.number):
+            earlier.setdefault(attempt.task, []).append(attempt)
+        attempts: list[Attempt] = []
+        for task in self.tasks_of(execution):
+            last = Attempt.last_of(task)
+            before = earlier.get(task.name, ())
+            # Those that are read later than the tasks may hold the last one, too.
+            attempts += [each for each in before if last is None or each.number < last.number]
+            attempts += [] if last is None else [last]
+        return attempts
 
     def task(self, execution_id: str, name: str, identity: Identity) -> Task:
         """Get one task of an execution.

@@ -24,7 +24,7 @@ from sqlalchemy.exc import IntegrityError
 
 from app.domain import JSON, DrivenExecution, Execution, ExecutionStatus, Observation, Usage
 from app.errors import Conflict
-from app.store import execution_rows, journal, launch_times, task_rows
+from app.store import execution_rows, journal, launch_times, task_attempts, task_rows
 from app.store.database import Database
 from app.store.execution_rows import (
     UNSETTLED,
@@ -283,6 +283,7 @@ class DrivenExecutions:
             totals = journal.append(
                 connection, execution.number, journal.Totals.of(row), seen.entries
             )
+            task_attempts.keep(connection, execution.number, seen.attempts)
             task_rows.store(connection, execution.number, seen.tasks, seen.task_cursors)
             task_rows.store_usage(connection, execution.number, seen.usage)
             return execution_rows.record(connection, execution, row, seen, totals)

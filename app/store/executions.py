@@ -8,9 +8,17 @@ from typing import Any, Final
 
 from sqlalchemy import ColumnElement, Select, bindparam, func, select
 
-from app.domain import Execution, ExecutionFilter, ExecutionSummary, Task, TaskStatus, Tombstone
+from app.domain import (
+    Attempt,
+    Execution,
+    ExecutionFilter,
+    ExecutionSummary,
+    Task,
+    TaskStatus,
+    Tombstone,
+)
 from app.errors import NotFound, Purged
-from app.store import tombstones
+from app.store import task_attempts, tombstones
 from app.store.database import Database
 from app.store.execution_filters import matching
 from app.store.execution_views import SUMMARY, WHOLE
@@ -214,6 +222,11 @@ class Executions:
     def tasks(self, execution: Execution) -> list[Task]:
         """List the tasks of an execution, in the order of the workflow."""
         return self.tasks_of(execution.number)
+
+    def attempts_of(self, number: int) -> list[Attempt]:
+        """List the attempts of an execution's tasks that are over, and followed by others."""
+        with self._database.read() as connection:
+            return task_attempts.of_execution(connection, number)
 
     def tasks_of(self, number: int) -> list[Task]:
         """List the tasks of the execution with a number."""

@@ -54,6 +54,7 @@ from app.store.schema import (
     removals,
     spent_names,
     standing_workflows,
+    task_attempts,
     tasks,
     tombstones,
 )
@@ -288,8 +289,8 @@ _LEFT: Final = _SHOWN.where(removals.c.kind.in_((What.EXECUTIONS, What.LOGS))).o
 _BY_NUMBER: Final = {
     What.LOGS: (log_entries, log_checkpoints),
     What.EXECUTIONS: (
-        log_entries, log_checkpoints, tasks, execution_labels, ends_told, load_runs, load_metrics,
-        load_tasks,
+        log_entries, log_checkpoints, tasks, task_attempts, execution_labels, ends_told, load_runs,
+        load_metrics, load_tasks,
     ),
 }  # fmt: skip
 """What has rows of an execution by its number."""

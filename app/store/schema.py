@@ -324,6 +324,7 @@ tasks = Table(
     # Number of its run, and the earlier execution in which it came to what it is.
     Column("run", Integer, nullable=False, server_default=text("0")),
     Column("continued_from", String(64)),
+    Column("ready_at", Instant),
     # What it waits for, where that is known: `app.domain.Task.waits_for`.
     Column("waits_for", Json),
     # What its orchestrator remembers of it between two looks, as executions have one; no list and
@@ -337,6 +338,23 @@ tasks = Table(
     Column("cpu_percent", Float),
     Column("memory_bytes", BigInteger),
     Column("memory_peak_bytes", BigInteger),
+    sqlite_with_rowid=False,
+)
+
+# Attempts of tasks that are over, and after which others began; the last one is the task's own.
+task_attempts = Table(
+    "task_attempts",
+    metadata,
+    Column("execution", BigInteger, primary_key=True, autoincrement=False),
+    Column("task", String(255), primary_key=True),
+    Column("number", Integer, primary_key=True, autoincrement=False),
+    Column("status", String(16), nullable=False),
+    Column("ready_at", Instant),
+    Column("started_at", Instant),
+    Column("finished_at", Instant),
+    Column("exit_code", Integer),
+    Column("node", String(255)),
+    Column("run", Integer, nullable=False),
     sqlite_with_rowid=False,
 )
 

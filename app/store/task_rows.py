@@ -4,14 +4,15 @@ from __future__ import annotations
 
 import json
 from collections.abc import Mapping, Sequence
-from dataclasses import fields
+from dataclasses import fields, replace
 from types import MappingProxyType
 from typing import Any
 
 from sqlalchemy import BigInteger, Connection, String, bindparam, func, insert, select, update
 from sqlalchemy.dialects import postgresql, sqlite
 
-from app.domain import JSON, Task, TaskStatus, Usage
+from app.domain import JSON, Attempt, Task, TaskStatus, Usage
+from app.store import task_attempts
 from app.store.bulk import insert_rows
 from app.store.names import fitted, storable
 from app.store.schema import tasks
@@ -193,6 +194,7 @@ def _store_others(
         ).scalar_one()
         positions |= {name: first + i for i, name in enumerate(new)}
     changed = [name for name in states if name in new or not _same(known[name], states[name])]
+    _keep_attempts(connection, number, [known[name] for name in changed if name in known], states)
     _upsert(
         connection,
         [
@@ -200,6 +202,21 @@ def _store_others(
             for name in changed
         ],
     )
+
+
+def _keep_attempts(
+    connection: Connection,
+    number: int,
+    rows: Sequence[Any],
+    states: Mapping[str, Mapping[str, Any]],
+) -> None:
+    """Keep the attempts after which others began, of tasks whose orchestrator tells no more."""
+    left = []
+    for row in rows:
+        if 0 < row["attempts"] < states[row["name"]]["attempts"]:
+            task = Task(**{name: row[name] for name in TASK_FIELDS})
+            left.append(Attempt.last_of(replace(task, status=TaskStatus(row["status"]))))
+    task_attempts.keep(connection, number, [attempt for attempt in left if attempt is not None])
 
 
 def _state(task: Task) -> dict[str, Any]:

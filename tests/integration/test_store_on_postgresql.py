@@ -30,7 +30,7 @@ _MODULES = (
     "test_execution_views", "test_given_names", "test_task_wishes", "test_retention",
     "test_stored_users", "test_audit_log", "test_continued", "test_standing_workflows",
     "test_slaves", "test_purging", "test_last_success", "test_found_executions",
-    "test_stored_figures", "test_overview",
+    "test_stored_figures", "test_overview", "test_task_attempts",
 )  # fmt: skip
 _FIXTURES = {
     "submitted",

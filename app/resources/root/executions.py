@@ -24,6 +24,8 @@ from app.resources._api import (
     UPSTREAM,
     Blueprint,
     Page,
+    PageArgsSchema,
+    cut,
     empty,
     next_page,
     only_document,
@@ -47,7 +49,7 @@ from app.resources.root.serialisers.executions import (
     execution_json,
     summary_json,
 )
-from app.resources.root.serialisers.tasks import TaskSchema
+from app.resources.root.serialisers.tasks import AttemptSchema, TaskSchema, attempt_json
 from app.services.bundle import Services
 from app.services.executions import ExecutionService
 from app.settings.schema import Duration
@@ -91,6 +93,12 @@ class TaskListSchema(ma.Schema):
     """Tasks."""
 
     tasks = fields.List(fields.Nested(TaskSchema), required=True)
+
+
+class AttemptListSchema(ma.Schema):
+    """Attempts of tasks."""
+
+    attempts = fields.List(fields.Nested(AttemptSchema), required=True)
 
 
 class ExecutionListSchema(ma.Schema):
@@ -232,6 +240,25 @@ def abandon_execution(execution_id: str) -> Response:
 def list_tasks(execution_id: str) -> Any:
     """List the tasks of an execution, in the order of the workflow."""
     return {"tasks": services().executions.tasks(execution_id, caller())}
+
+
+@blueprint.route(
+    "/executions/<string:execution_id>/attempts", methods=["GET"], parameters=execution_parameter()
+)
+@blueprint.arguments(PageArgsSchema, location="query")
+@blueprint.response(200, AttemptListSchema, headers=PAGINATION_HEADER)
+@blueprint.errors(404, 410, *UPSTREAM)
+@permission(Permission.EXECUTIONS_READ)
+def list_attempts(args: dict[str, Any], execution_id: str) -> Response:
+    """List the attempts of an execution's tasks, in the order of the workflow, then by number.
+
+    Of each task its last one, and up to 20 before. What a task was taken over with from an earlier
+    execution is there. All of them unless a page is asked for.
+    """
+    found = services().executions.attempts(execution_id, caller())
+    page, headers = cut(found, args.get("page"), args.get("page_size"))
+    body = write_json({"attempts": [attempt_json(attempt) for attempt in page]})
+    return Response(body, content_type="application/json", headers=headers)
 
 
 @blueprint.route(

@@ -6,11 +6,13 @@ import pytest
 from sqlalchemy import event
 
 from app.domain import (
+    Attempt,
     DrivenExecution,
     Execution,
     ExecutionFilter,
     ExecutionStatus,
     ExecutionSummary,
+    TaskStatus,
 )
 from app.store.executions import Executions
 from app.store.launches import UsedKey
@@ -33,6 +35,7 @@ SINGLE = {
 TASKS = {
     "tasks": lambda e, held: e.tasks(held),
     "tasks_of": lambda e, held: e.tasks_of(held.number),
+    "attempts_of": lambda e, held: e.attempts_of(held.number),
 }
 NAMES = {"id_named", "purged", "purged_as", "last_success"}
 """What gives no execution, or all of one beside another thing (``test_last_success``)."""
@@ -45,8 +48,9 @@ def held(kit):
     kit.launches.launched(execution, {"job": "secret"}, "theirs")
     kit.claim()
     return kit.see(
-        kit.driving.get(execution.id), cursor={"large": "c" * 1000}, outputs={"text": "y"}
-    )
+        kit.driving.get(execution.id), cursor={"large": "c" * 1000}, outputs={"text": "y"},
+        attempts=(Attempt("first", 1, TaskStatus.FAILED),),
+    )  # fmt: skip
 
 
 @pytest.fixture

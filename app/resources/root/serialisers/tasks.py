@@ -63,6 +63,15 @@ class TaskSchema(ma.Schema):
             "its log are there"
         },
     )
+    ready_at = Timestamp(
+        allow_none=True,
+        metadata={
+            "type": "string",
+            "format": "date-time",
+            "description": "Since when its last attempt could have begun: what it needs had ended, "
+            "or the attempt before; null: not known",
+        },
+    )
     waits_for = fields.Nested(
         WaitingSchema,
         allow_none=True,
@@ -85,4 +94,31 @@ class TaskSchema(ma.Schema):
     )
 
 
+def _moment(description: str) -> Timestamp:
+    return Timestamp(
+        required=True,
+        allow_none=True,
+        metadata={"type": "string", "format": "date-time", "description": description},
+    )
+
+
+class AttemptSchema(ma.Schema):
+    """One attempt of a task."""
+
+    task = fields.String(required=True, metadata={"example": TASK})
+    number = fields.Integer(
+        required=True, metadata={"minimum": 1, "description": "Of all runs of the task"}
+    )
+    run = fields.Integer(required=True, metadata={"minimum": 0})
+    status = fields.String(
+        required=True, validate=ma.validate.OneOf([str(status) for status in TaskStatus])
+    )
+    ready_at = _moment("Since when it could have begun; null: not known")
+    started_at = _moment("When its command began; null: it waits in a queue, or nobody knows")
+    finished_at = _moment("When that ended; null: it has not, or nobody knows")
+    exit_code = fields.Integer(required=True, allow_none=True)
+    node = fields.String(required=True, allow_none=True)
+
+
+attempt_json = Serialiser(AttemptSchema)
 task_json = Serialiser(TaskSchema, waits_for=attrgetter("waits_for"))

@@ -58,13 +58,15 @@ class TestGet:
             "name": "first", "title": None, "status": "FAILED",
             "started_at": moment, "finished_at": moment,
             "exit_code": 3, "attempts": 2, "node": "n1", "error": "exit code 3",
-            "run": 0, "continued_from": None, "waits_for": None, **NO_USAGE,
+            "run": 0, "continued_from": None, "ready_at": None, "waits_for": None,
+            **NO_USAGE,
         }  # fmt: skip
         assert second == {
             "name": "second", "title": None, "status": "PENDING",
             "started_at": None, "finished_at": None,
             "exit_code": None, "attempts": 0, "node": None, "error": None,
-            "run": 0, "continued_from": None, "waits_for": None, **NO_USAGE,
+            "run": 0, "continued_from": None, "ready_at": None, "waits_for": None,
+            **NO_USAGE,
         }  # fmt: skip
 
     def test_what_the_conductor_needs_is_not_shown(self, client, execution):

@@ -838,7 +838,7 @@ class TestWebSocket:
         assert messages[1] == {
             "type": "task", "name": "first", "title": None, "status": "SUCCESS", "started_at": None,
             "finished_at": None, "exit_code": 0, "attempts": 1, "node": None, "error": None,
-            "run": 0, "continued_from": None, "waits_for": None,
+            "run": 0, "continued_from": None, "ready_at": None, "waits_for": None,
             "cpu_seconds": None, "cpu_percent": None, "memory_bytes": None,
             "memory_peak_bytes": None,
         }  # fmt: skip
