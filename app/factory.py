@@ -43,6 +43,7 @@ from app.services.adoption import AdoptionService
 from app.services.api_keys import ApiKeyService
 from app.services.audit import Audit
 from app.services.bundle import Services
+from app.services.choices import ChoiceService
 from app.services.comparing import ComparisonService
 from app.services.definition_texts import SECONDS as COMPARING_SECONDS
 from app.services.definition_texts import DefinitionTexts
@@ -347,6 +348,7 @@ def _services(
         logs=logs,
         log_search=LogSearch(service, stretches, tallies),
         digests=digests,
+        choices=ChoiceService(orchestrators, service),
         graphs=GraphService(orchestrators, workflow_service, service, texts, comparing),
         comparisons=ComparisonService(service, logs, texts, turns),
         support=SupportService(

@@ -9,6 +9,7 @@ from app.metrics import Metrics
 from app.services.access import Access
 from app.services.api_keys import ApiKeyService
 from app.services.audit import Audit
+from app.services.choices import ChoiceService
 from app.services.comparing import ComparisonService
 from app.services.digest import DigestService
 from app.services.events import EventService
@@ -71,6 +72,7 @@ class Services:
     digests: DigestService
     comparisons: ComparisonService
     support: SupportService
+    choices: ChoiceService
     graphs: GraphService
     follow: FollowService
     load_metrics: LoadMetricsService

@@ -49,6 +49,7 @@ LINKS: Final[tuple[Link, ...]] = (
             f"get {_EXECUTION}/bundle",
             f"get {_EXECUTION}/tasks",
             f"get {_EXECUTION}/graph",
+            f"get {_EXECUTION}/actions",
             f"get {_EXECUTION}/attempts",
             f"get {_EXECUTION}/metrics",
             f"post {_EXECUTION}/tickets",
