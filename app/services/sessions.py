@@ -255,6 +255,35 @@ class SessionService:
         self._directory.expire()
         self._audit.tell(event)
 
+    def end_all(self, identity: Identity, username: str, *, keep_current: bool = False) -> int:
+        """End the sessions of somebody, wherever they are; they are worth nothing any more.
+
+        Args:
+            identity: Who asks.
+            username: Whose.
+            keep_current: The one by which it is asked for goes on.
+
+        Returns:
+            How many were ended.
+
+        Raises:
+            NotAllowed: They are of somebody else, and who asks does not manage users.
+            StoreUnavailable: Nobody knows.
+        """
+        if not _is_own(identity, username):
+            require(identity, Permission.USERS_MANAGE)
+        asked_with = identity.credential
+        is_kept = keep_current and asked_with.authenticator == SESSION
+        kept = asked_with.id if is_kept else None
+        detail = f"all of '{username}'" + (f" but {kept}" if kept else "")
+        event = self._audit.event("sessions:end", "/sessions", detail=detail)
+        idle = timedelta(seconds=self._settings.idle)
+        ended = self._store.end_all(username, kept, idle, event)
+        if ended:
+            self._directory.expire()
+            self._audit.tell(event)
+        return ended
+
     def _holds(self, session: StoredSession) -> bool:
         """Whether a session still stands for who has begun it."""
         try:

@@ -7,7 +7,7 @@ from dataclasses import dataclass
 from datetime import datetime, timedelta
 from typing import Final
 
-from sqlalchemy import Connection, RowMapping, delete, insert, or_, select, update
+from sqlalchemy import Connection, RowMapping, and_, delete, insert, or_, select, update
 from sqlalchemy.sql.expression import ColumnElement
 
 from app.domain import AuditEvent
@@ -150,6 +150,31 @@ class Sessions:
                 return False
             keep(connection, event)
             return True
+
+        return self._database.write(work)
+
+    def end_all(self, username: str, kept: str | None, idle: timedelta, event: AuditEvent) -> int:
+        """End the sessions of somebody.
+
+        Args:
+            username: Whose.
+            kept: Id of the one that goes on; None for none.
+            idle: After so long without use they have ended by themselves.
+            event: Is audited with it, if any was ended.
+
+        Returns:
+            How many were ended.
+        """
+        wanted = [sessions.c.username == username]
+        if kept is not None:
+            wanted.append(sessions.c.id != kept)
+
+        def work(connection: Connection) -> int:
+            _forget_over(connection, now(), idle)
+            ended = _end(connection, and_(*wanted))
+            if ended:
+                keep(connection, event)
+            return ended
 
         return self._database.write(work)
 

@@ -54,6 +54,27 @@ class SessionArgsSchema(ArgumentsSchema):
     )
 
 
+class EndSessionsArgsSchema(SessionArgsSchema):
+    """Which sessions end."""
+
+    keep_current = fields.Boolean(
+        load_default=False,
+        metadata={"description": "The one in which this request is made, if any, goes on"},
+    )
+
+
+class EndedSessionsSchema(ma.Schema):
+    """What was ended."""
+
+    ended = fields.Integer(
+        required=True,
+        metadata={
+            "description": "How many sessions, also such as were worth nothing before",
+            "minimum": 0,
+        },
+    )
+
+
 class SessionListSchema(ma.Schema):
     """The sessions of somebody that have not ended, newest first."""
 
@@ -69,6 +90,18 @@ def list_sessions(args: dict[str, Any]) -> Any:
     """List where you have signed in with a browser, newest first."""
     username = args.get("user", caller().username)
     return {"sessions": services().sessions.list(caller(), username)}
+
+
+@blueprint.route("/sessions", methods=["DELETE"])
+@blueprint.arguments(EndSessionsArgsSchema, location="query")
+@blueprint.response(200, EndedSessionsSchema)
+@blueprint.errors(422, 503)
+@permission(Permission.KEYS_WRITE, action="sessions:end", recorded=True)
+def end_all_sessions(args: dict[str, Any]) -> Any:
+    """Sign out everywhere: end all sessions of yours, or all but the current one."""
+    username = args.get("user", caller().username)
+    kept = args["keep_current"]
+    return {"ended": services().sessions.end_all(caller(), username, keep_current=kept)}
 
 
 @blueprint.route("/sessions/<string:session_id>", methods=["DELETE"])

@@ -143,6 +143,7 @@ WRITES: dict[tuple[str, str], Callable[[Things], tuple[str, dict[str, Any]]]] = 
     ("POST", "/api_keys"): lambda t: ("/api_keys", {"json": {"name": f"key-{next(_numbers)}"}}),
     ("DELETE", "/api_keys/<string:key_id>"): lambda t: (f"/api_keys/{t.key()}", {}),
     ("POST", "/auth/session"): lambda t: ("/auth/session", {}),
+    ("DELETE", "/sessions"): lambda t: (t.session() and "/sessions", {}),
     ("DELETE", "/sessions/<string:session_id>"): lambda t: (f"/sessions/{t.session()}", {}),
     ("POST", "/users"): lambda t: (
         "/users", {"json": {"username": f"u{next(_numbers)}", "password": "a password of theirs"}},

@@ -35,8 +35,7 @@ def client(service):
 def none(service, client):
     """End the sessions that there are."""
     for name in PASSWORDS:
-        for session in listed(client, ROOT, user=name):
-            assert client.delete(f"/sessions/{session['id']}", headers=ROOT).status_code == 204
+        assert client.delete(f"/sessions?user={name}", headers=ROOT).status_code == 200
 
 
 def listed(client, headers, **query):
@@ -188,6 +187,69 @@ class TestEnd:
         page, _ = begin(client, ADA)
         key = page["Cookie"].partition("=")[2]
         assert client.delete(f"/sessions/{key}", headers=ADA).status_code == 404
+
+
+class TestEndAll:
+    def test_all_are_worth_nothing_any_more_and_those_of_others_are(self, client):
+        mine = [begin(client, ADA)[0] for _ in range(3)]
+        other, _ = begin(client, ROOT)
+        answer = client.delete("/sessions", headers=mine[0])
+        assert (answer.status_code, answer.json) == (200, {"ended": 3})
+        asked = [client.get("/executions", headers=each).status_code for each in (*mine, other)]
+        assert asked == [401, 401, 401, 200]
+
+    def test_the_current_one_may_go_on(self, client):
+        (lost, _), (kept, id_) = begin(client, ADA), begin(client, ADA)
+        answer = client.delete("/sessions?keep_current=true", headers=kept)
+        assert answer.json == {"ended": 1}
+        assert [each["id"] for each in listed(client, kept)] == [id_]
+        assert client.get("/executions", headers=lost).status_code == 401
+        assert client.delete("/sessions?keep_current=true", headers=kept).json == {"ended": 0}
+
+    def test_without_a_session_there_is_none_to_keep(self, client):
+        begin(client, ADA)
+        assert client.delete("/sessions?keep_current=true", headers=ADA).json == {"ended": 1}
+
+    def test_those_that_have_ended_by_themselves_are_not_counted(
+        self, client, service, monkeypatch
+    ):
+        begin(client, ADA)
+        later = execution_rows.now() + timedelta(hours=9)
+        monkeypatch.setattr("app.store.sessions.now", lambda: later)
+        assert client.delete("/sessions", headers=ADA).json == {"ended": 0}
+
+    def test_of_others_only_who_manages_users_ends_them(self, client):
+        page, _ = begin(client, ADA)
+        dev = basic("dev", PASSWORDS["dev"])
+        assert client.delete("/sessions?user=ada", headers=dev).status_code == 403
+        assert client.get("/executions", headers=page).status_code == 200
+        assert client.delete("/sessions?user=ada", headers=ROOT).json == {"ended": 1}
+        assert client.get("/executions", headers=page).status_code == 401
+
+    def test_it_needs_the_token_of_the_page(self, client):
+        page, _ = begin(client, ADA)
+        answer = client.delete("/sessions", headers={"Cookie": page["Cookie"]})
+        assert (answer.status_code, answer.json["code"]) == (403, "csrf_token_missing")
+
+    def test_it_is_in_the_audit_if_anything_was_ended(self, client, service):
+        done = AuditFilter(action="sessions:end", username="dev", result=AuditResult.SUCCESS)
+        dev = basic("dev", PASSWORDS["dev"])
+        client.delete("/sessions", headers=dev)
+        assert service.services.audit.find(done, None, 50)[0] == []
+        begin(client, dev)
+        client.delete("/sessions", headers=dev)
+        [event], _ = service.services.audit.find(done, None, 50)
+        assert (event.event.target, event.event.detail) == ("/sessions", "all of 'dev'")
+
+    @pytest.mark.parametrize("query", ["keep_current=perhaps", "user="])
+    def test_what_it_does_not_understand_ends_nothing(self, client, query):
+        page, _ = begin(client, ADA)
+        answer = client.delete(f"/sessions?{query}", headers=page)
+        if answer.status_code == 200:
+            assert answer.json == {"ended": 0}
+        else:
+            assert answer.status_code in {403, 422}
+        assert client.get("/executions", headers=page).status_code == 200
 
 
 def test_without_authentication_there_are_none(make_service):
