@@ -20,6 +20,7 @@ from app.resources._cookies import read_cookie, set_cookie
 
 _NOTICE: Final = "slipway_notice"
 _NOTICE_SECONDS: Final = 60
+"""How long a browser keeps it that never comes to that page."""
 _LONGEST_NOTICE: Final = 500
 _HTMX: Final = "HX-Request"
 

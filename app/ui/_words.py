@@ -13,7 +13,7 @@ from markupsafe import Markup, escape
 
 from app.resources._api import iso
 
-_MINUTE, _HOUR, _DAY = 60, 3600, 86400
+_MINUTE, _HOUR, _DAY = 60, 3600, 86400  # seconds
 _UNKNOWN: Final = "\N{EN DASH}"
 
 

@@ -9,11 +9,11 @@ from urllib.parse import urlencode
 
 from flask import Blueprint, Response, request
 
-from app.errors import LimitExceeded, NotAuthenticated
+from app.errors import ForeignOrigin, LimitExceeded, NotAuthenticated
 from app.identity import departures
 from app.identity.sessions import COOKIE
 from app.resources._auth import FlaskRequest
-from app.resources._browsers import lead_away
+from app.resources._browsers import is_of_own_page, lead_away
 from app.resources._context import services
 from app.resources._cookies import drop_cookie, read_cookie
 from app.resources._errors import of_slipway_error
@@ -42,7 +42,12 @@ def show() -> Response:
 @blueprint.post("/sign-in")
 @public
 def sign_in() -> Response:
-    """Begin a session with a user name and a password."""
+    """Begin a session with a user name and a password.
+
+    Nobody else's page may have somebody sign in, as another whom it knows.
+    """
+    if "HTTP_ORIGIN" in request.environ and not is_of_own_page():
+        raise ForeignOrigin("Signing in is for pages of the service itself.")
     wanted, username, password = _target(posted("next")), posted("username"), posted("password")
     faults = {
         name: ["Must not be empty" if not value else "Is too long"]

@@ -126,6 +126,11 @@ class Endpoint:
     declared: Declaration
     place: str | None
 
+    @property
+    def is_page(self) -> bool:
+        """Whether it answers people and not programs."""
+        return self.rule.startswith("/ui/")
+
     def fill(self, word: str) -> str:
         """Put a word into the place of the address, and something into those within it."""
 
@@ -232,6 +237,8 @@ PARTS = {
     "tasks/name": "first",
     "/worker_name": "first",
     "assets/name": "swagger-ui.css",
+    "assets/asked": "0123456789ab",
+    "/name": "css/slipway.css",
 }
 """What stands in places that mean something only within what the address names before, or that are
 of the service itself; None for the same as before."""
@@ -340,7 +347,8 @@ def makes_changes(endpoint: Endpoint) -> bool:
 
 def ends_session(endpoint: Endpoint) -> bool:
     """Whether whoever asks for it in a session has none any more."""
-    return (endpoint.method, endpoint.rule) == ("DELETE", "/auth/session")
+    ending = {("DELETE", "/auth/session"), ("POST", "/ui/sign-out")}
+    return (endpoint.method, endpoint.rule) in ending
 
 
 def people(service: Service) -> Iterator[Who]:

@@ -38,6 +38,7 @@ PUBLIC = {
     "/", "/health", "/ready", "/version", "/metrics", "/.well-known/jwks.json",
     "/docs/session.js", "/auth/session", "/auth/oidc/login", "/auth/oidc/callback",
     "/.well-known/oauth-protected-resource",
+    "/ui/assets/<string:asked>/<path:name>", "/ui/sign-in", "/ui/sign-out",
 }  # fmt: skip
 """What everybody may call; all else asks who is there."""
 
@@ -95,12 +96,21 @@ class Case:
         if self.status == REACHED:
             return response.status_code not in _REFUSALS
         challenge = response.headers.get("WWW-Authenticate", "")
+        if self.endpoint.is_page:
+            return not challenge and self._is_right_page(response)
         is_narrow = self.status == 403 and self.who.is_narrow_for(self.endpoint.declared)
         return (
             response.status_code == self.status
             and bool(challenge) == (self.status == 401 or is_narrow)
             and ('error="insufficient_scope"' in challenge) == is_narrow
         )
+
+    def _is_right_page(self, response: Any) -> bool:
+        """Whether a page is the right one: who must sign in first is led there."""
+        if self.status != 401:
+            return bool(response.status_code == self.status)
+        location = response.headers.get("Location", "")
+        return response.status_code == 303 and location.startswith("/ui/sign-in?")
 
     @property
     def owner(self) -> str:

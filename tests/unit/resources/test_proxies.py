@@ -150,7 +150,7 @@ def test_addresses_are_right_behind_a_prefix(behind: Service) -> None:
     page = client.get("/docs", headers=OUTSIDE).text
     assert 'src="./docs/start.js"' in page
     assert '"/docs' not in page
-    assert client.get("/", headers=OUTSIDE).headers["Location"] == "/hpc/docs"
+    assert client.get("/", headers=OUTSIDE).headers["Location"] == "/hpc/ui/"
     document = client.get("/openapi.json", headers=OUTSIDE).json
     assert document["servers"] == [{"url": "/hpc"}]
     assert "servers" not in client.get("/openapi.json").json
@@ -181,7 +181,7 @@ def test_the_page_finds_what_it_needs_below_a_prefix_that_nobody_tells(
 def test_a_prefix_that_strangers_tell_counts_for_nothing(make_service: ServiceMaker) -> None:
     service, told = make_service(), {"X-Forwarded-Prefix": "/evil"}
     assert "evil" not in service.client.get("/docs", headers=told).text
-    assert service.client.get("/", headers=told).headers["Location"] == "/docs"
+    assert service.client.get("/", headers=told).headers["Location"] == "/ui/"
     assert "servers" not in service.client.get("/openapi.json", headers=told).json
 
 

@@ -127,7 +127,7 @@ class TestEntrance:
     @pytest.mark.parametrize("path", ["/", "/?a=b"])
     def test_it_leads_to_the_page(self, guarded, path):
         answer = guarded.client.get(path)
-        assert (answer.status_code, answer.headers["Location"]) == (302, "/docs")
+        assert (answer.status_code, answer.headers["Location"]) == (302, "/ui/")
         assert guarded.client.get("/docs").status_code == 200
 
     def test_a_proxy_may_ask_whether_it_is_there(self, guarded):
