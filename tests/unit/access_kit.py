@@ -341,8 +341,11 @@ def makes_tokens(endpoint: Endpoint) -> bool:
 
 
 def makes_changes(endpoint: Endpoint) -> bool:
-    """Whether browsers may ask for it only by pages of the service."""
-    return endpoint.method != "GET"
+    """Whether browsers may ask for it only by pages of the service that know the session.
+
+    Who signs in has none yet; there, where the page is from is told by the browser alone.
+    """
+    return endpoint.method != "GET" and endpoint.rule != "/ui/sign-in"
 
 
 def ends_session(endpoint: Endpoint) -> bool:

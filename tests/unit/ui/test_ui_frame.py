@@ -74,3 +74,11 @@ def test_assets_of_others_are_those_that_were_fetched() -> None:
     check = [sys.executable, REPOSITORY / ".ci" / "vendor-assets", "--check"]
     done = subprocess.run(check, capture_output=True, text=True, check=False)
     assert (done.returncode, done.stdout) == (0, "")
+
+
+def test_no_page_of_others_signs_somebody_in(opened: Service) -> None:
+    elsewhere = {"Origin": "http://localhost:1"}
+    form = {"username": "ada", "password": "a password"}
+    answer = opened.client.post("/ui/sign-in", data=form, headers=elsewhere)
+    assert answer.status_code == 403
+    assert answer.mimetype == "text/html"
