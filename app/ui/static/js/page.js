@@ -11,7 +11,9 @@ const narrow = matchMedia("(max-width: 1023px)");
 
 /** The menu is folded where there is no room for it; without scripts it stays open. */
 function fold() {
-  if (menu) menu.open = !narrow.matches;
+  if (!menu) return;
+  menu.open = !narrow.matches;
+  menu.classList.add("ready");
 }
 
 fold();
