@@ -14,7 +14,7 @@ PIP := $(BIN)/python -m pip install --quiet --disable-pip-version-check --constr
 unexport PYTHONDONTWRITEBYTECODE
 
 .DEFAULT_GOAL := help
-.PHONY: help demo serve setup test stress mutants check format docs bench clean
+.PHONY: help demo serve setup test stress mutants check format docs screenshots bench clean
 
 help: ## this list
 	@sed -n 's/^\([a-z]*\):.*## /\1\t/p' $(MAKEFILE_LIST) | expand -t 10
@@ -59,6 +59,9 @@ docs: .venv/.installed ## write the generated documents again
 	$(BIN)/slipway openapi --write openapi
 	$(BIN)/slipway config-docs > docs/configuration.md
 	$(BIN)/python -m slipway.cli.llms docs > llms.txt
+
+screenshots: .venv/.installed-dev ## take the pictures of docs/guides/page.md again
+	PYTHONPATH=tests $(BIN)/python tests/screenshots.py docs/images
 
 bench: .venv/.installed-dev ## print the figures of docs/performance.md
 	$(BIN)/python -m bench

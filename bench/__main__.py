@@ -27,6 +27,7 @@ from bench import (
     journal,
     launch,
     limits,
+    page,
     process,
     slaves,
     streams,
@@ -56,6 +57,7 @@ _PARTS = {
     "process": process,
     "slaves": slaves,
     "commands": commands,
+    "page": page,
 }
 _JUDGES = {"abuse"}
 _BESIDE_PEERS = {"launch", "gateway"}

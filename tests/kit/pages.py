@@ -6,6 +6,7 @@ import os
 import re
 import shutil
 from collections.abc import Callable, Iterator
+from contextlib import contextmanager
 from importlib.resources import files
 from typing import Any, Final
 
@@ -45,6 +46,17 @@ def browser() -> Iterator[Browser]:
         if os.environ.get("SLIPWAY_REQUIRE_SERVERS") == "1":
             pytest.fail(reason)
         pytest.skip(reason)
+    with launched_browser(program) as made:
+        yield made
+
+
+@contextmanager
+def launched_browser(program: str) -> Iterator[Browser]:
+    """Run a browser without a window.
+
+    Args:
+        program: Path of Chromium.
+    """
     with sync_playwright() as playwright:
         made = playwright.chromium.launch(executable_path=program, args=_FLAGS)
         yield made
@@ -118,10 +130,10 @@ def visits(browser: Browser) -> Iterator[Callable[..., Visitor]]:
     assert not complaints, complaints
 
 
-def axe(page: Page) -> list[str]:
-    """Return what axe-core finds wrong with a page, in light and in dark."""
+def axe(page: Page, *schemes: str) -> list[str]:
+    """Return what axe-core finds wrong with a page, in light and in dark unless told otherwise."""
     found: list[str] = []
-    for scheme in ("light", "dark"):
+    for scheme in schemes or ("light", "dark"):
         page.emulate_media(color_scheme=scheme)  # type: ignore[arg-type]
         page.evaluate(_AXE)  # not as a script of the page, which its policy would refuse
         found += [f"{scheme}: {each}" for each in page.evaluate(_RUN_AXE)]
