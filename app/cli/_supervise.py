@@ -151,7 +151,7 @@ def _announce(url: str | None, data_dir: str) -> None:
     if url is None:
         print(f"Slipway is at work without its API (data: {data_dir})", flush=True)
         return
-    print(f"Slipway is ready at {url} (documentation: {url}/docs; data: {data_dir})", flush=True)
+    print(f"Slipway is ready at {url} (in a browser: {url}/; data: {data_dir})", flush=True)
 
 
 if __name__ == "__main__":

@@ -262,6 +262,8 @@ def _dialect_checks(api: ApiSettings, check_dialect: Callable[[str], None]) -> l
             check_dialect(name)
         except ConfigError as exc:
             faults.append(FieldError(path, exc.message))
+    if "ui" in names and "root" not in names:
+        faults.append(FieldError("api.dialects", "must name 'root', which 'ui' reads, as well"))
     return faults
 
 

@@ -251,8 +251,9 @@ class ApiSettings:
             metadata={"default_text": "all of them"},
         ),
         "The APIs that are served, by name: `root`, `wattle` (Wattle Scheduler's, at `/api`), "
-        "`engine` (the Workflow Engine's, at `/api/v1`); one of your own as "
-        "`package.module:NAME`. A name that is none is refused.",
+        "`engine` (the Workflow Engine's, at `/api/v1`), `ui` (the page, at `/ui`, which takes "
+        "`root` as well); one of your own as `package.module:NAME`. A name that is none is "
+        "refused.",
     )
     wattle: WattleSettings = setting(section(WattleSettings), "Wattle Scheduler's API.")
     auth: AuthSettings = setting(section(AuthSettings), "Authentication.")

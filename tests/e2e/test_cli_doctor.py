@@ -206,8 +206,8 @@ def test_the_page_is_opened_where_there_is_a_browser(
     variables = {k: str(browser) if v == "PLACE" else v for k, v in more.items()}
     done = person.starts("open", "--url", client.url, **variables)
     assert done.code == 0, done.err
-    assert done.out == ("" if opened else f"{client.url}/docs\n")
-    assert (seen.read_text() if seen.exists() else "") == (f"{client.url}/docs\n" if opened else "")
+    assert done.out == ("" if opened else f"{client.url}/ui/\n")
+    assert (seen.read_text() if seen.exists() else "") == (f"{client.url}/ui/\n" if opened else "")
 
 
 def test_what_is_said_of_an_execution_is_opened(person, client, monkeypatch):
@@ -216,8 +216,8 @@ def test_what_is_said_of_an_execution_is_opened(person, client, monkeypatch):
         {"id": "quick", "steps": [{"id": "a", "type": "script", "config": {"script": "true"}}]}
     )
     done = person.types("open", execution[:13], "--url", client.url)
-    assert done == (0, f"{client.url}/executions/{execution}\n", "")
+    assert done == (0, f"{client.url}/ui/executions/{execution}\n", "")
     assert person.types("open", "0" * 12, "--url", client.url).code == 4
     assert json.loads(person.types("open", "--url", client.url, "-o", "json").out) == {
-        "url": f"{client.url}/docs"
+        "url": f"{client.url}/ui/"
     }

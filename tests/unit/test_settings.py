@@ -525,6 +525,10 @@ class TestFaultsAtOnce:
             "orchestrators[0].password", "orchestrators[1].type",
         }  # fmt: skip
 
+    def test_the_page_takes_the_api_that_it_reads(self, faults):
+        expected = {"api.dialects": "must name 'root', which 'ui' reads, as well"}
+        assert faults("api: {dialects: [wattle, ui]}") == expected
+
     @pytest.mark.parametrize(
         "text",
         [

@@ -12,21 +12,21 @@ from slipway.cli import ids
 from slipway.cli.options import command as of_table
 from slipway.cli.shell import Shell
 
-_PAGE = "/docs"
+_PAGE = "/ui/"
 """What the service shows to browsers."""
 
 
 @of_table("open")
 @click.argument("execution", metavar="[ID]", required=False)
 def command(shell: Shell, execution: str | None) -> None:
-    """Open the page of the service, or what it says of an execution, in a browser.
+    """Open the page of the service, or that of an execution, in a browser.
 
     Which one says the variable BROWSER. Over SSH, and where there is no screen, the address is
     printed instead, as it is into a pipe.
     """
     url = f"{shell.url}{_PAGE}"
     if execution is not None:
-        url = f"{shell.url}/executions/{ids.find(shell, execution).id}"
+        url = f"{url}executions/{ids.find(shell, execution).id}"
     if shell.out.for_programs:
         shell.out.value({"url": url})
     elif not (has_browser(os.environ) and _opened(url)):
