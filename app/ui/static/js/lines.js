@@ -2,7 +2,6 @@
 // The way from a page to what follows for it: a worker that all tabs share, else the tab that
 // leads, else the page itself.
 
-import { csrfToken } from "./api.js";
 import { openChannel } from "./channel.js";
 import { Core } from "./core.js";
 
@@ -92,15 +91,17 @@ function openOwn(take) {
 }
 
 /**
- * A name that the tabs of one session have in common, and those of no other.
+ * What the tabs of one session have in common, and those of no other.
  * @returns {string}
  */
 function sessionName() {
-  let [one, other] = [0x811c9dc5, 0x1000193];
-  for (const character of csrfToken()) {
-    const code = character.charCodeAt(0);
-    one = Math.imul(one ^ code, 0x01000193);
-    other = Math.imul(other ^ code, 0x85ebca6b) + 1;
-  }
-  return `${(one >>> 0).toString(36)}${(other >>> 0).toString(36)}`;
+  return content("session") || content("user") || "all";
+}
+
+/**
+ * @param {string} name of a <meta>
+ * @returns {string}
+ */
+function content(name) {
+  return document.querySelector(`meta[name="${name}"]`)?.getAttribute("content") ?? "";
 }

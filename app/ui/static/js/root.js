@@ -1,7 +1,7 @@
 // @ts-check
 // Where the service is, and how a page says that it is one of its own. Works in workers, too.
 
-const STATIC = "/ui/static/";
+const ASSETS = "/ui/assets/";
 
 /**
  * Address of the service without a slash at its end; empty unless it lies below a prefix.
@@ -17,10 +17,10 @@ export const ROOT = prefixOf(new URL(import.meta.url).pathname);
 export const PAGE_HEADERS = { "X-Requested-With": "slipway-page" };
 
 /**
- * @param {string} path of a file below the folder of static files
+ * @param {string} path of an asset
  * @returns {string}
  */
 function prefixOf(path) {
-  const place = path.lastIndexOf(STATIC);
+  const place = path.indexOf(ASSETS);
   return place < 0 ? "" : path.slice(0, place);
 }
