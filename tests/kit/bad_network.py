@@ -30,6 +30,7 @@ class BadNetwork:
     Attributes:
         url: Of this end.
         cuts: How many connections were cut.
+        connections: How many there have been.
     """
 
     def __init__(
@@ -41,7 +42,7 @@ class BadNetwork:
         self.to = url
         self.cuts = 0
         self._budget, self._holds = budget, holds
-        self._connections = 0
+        self.connections = 0
         self._listener = socket.create_server(("127.0.0.1", 0), backlog=128)
         self.url = f"http://127.0.0.1:{self._listener.getsockname()[1]}"
         self._open: set[socket.socket] = set()
@@ -56,11 +57,17 @@ class BadNetwork:
                 each.shutdown(socket.SHUT_RDWR)
             each.close()
 
+    def cut(self) -> None:
+        """Cut all connections that are open now."""
+        for each in list(self._open):
+            with suppress(OSError):
+                each.shutdown(socket.SHUT_RDWR)
+
     def _run(self) -> None:
         with suppress(OSError):
             while True:
                 client, _ = self._listener.accept()
-                number, self._connections = self._connections, self._connections + 1
+                number, self.connections = self.connections, self.connections + 1
                 threading.Thread(target=self._forward, args=[client, number], daemon=True).start()
 
     def _forward(self, client: socket.socket, number: int) -> None:

@@ -28,7 +28,7 @@
 // the user sign in again puts the new token into <meta name="csrf-token"> and calls hub.restart().
 
 import { openLine } from "./lines.js";
-import { isLog, topicKey, whole } from "./topics.js";
+import { hasCursor, isLog, topicKey, whole } from "./topics.js";
 
 /**
  * @typedef {import("./topics.js").TopicOptions} TopicOptions
@@ -85,7 +85,8 @@ class Hub {
    */
   follow(topic, options, callback) {
     const key = topicKey(topic, options);
-    const given = options.after === undefined ? null : whole(options.after);
+    const isGiven = options.after !== undefined && hasCursor(key);
+    const given = isGiven ? whole(options.after) : null;
     const after = given ?? (isLog(key) ? -1 : null);
     /** @type {Follower} */
     const follower = { key, after, callback, over: false, queue: [] };

@@ -17,6 +17,7 @@ import { SseParser } from "./sse.js";
 const GRACE_MS = 2000; // a page that is left and the next one are no interruption
 const LONGEST_PAUSE_MS = 30000;
 const STEADY_MS = 5000; // a stream that lasted so long was a good one
+const ANSWER_MS = 8000; // who does not answer within this time is asked again
 const MOVED_MS = [100, 1500];
 const AGAIN_MS = 5000; // nothing of what is wanted can be followed just now
 
@@ -95,11 +96,10 @@ export class Stream {
     this._tell();
     try {
       await this._read(abort, topics);
-    } catch (error) {
-      if (abort.signal.aborted) {
-        return; // another one is there instead, or none is wanted
+    } catch {
+      if (this._abort === abort) { // else another one is there instead, or none is wanted
+        this._failed(null);
       }
-      this._failed(null);
     }
   }
 
@@ -108,10 +108,11 @@ export class Stream {
    * @param {string} topics
    */
   async _read(abort, topics) {
+    const silence = setTimeout(() => abort.abort(), Math.max(ANSWER_MS, 2 * this._heartbeatMs));
     const response = await fetch(`${ROOT}/events?topics=${encodeURIComponent(topics)}`, {
       headers: { Accept: "text/event-stream", ...PAGE_HEADERS },
       credentials: "same-origin", cache: "no-store", signal: abort.signal,
-    });
+    }).finally(() => clearTimeout(silence));
     if (response.status !== 200 || response.body === null) {
       await response.body?.cancel();
       this._refused(response);
@@ -125,14 +126,14 @@ export class Stream {
       const fields = JSON.parse(data);
       if (fields.topic === undefined) {
         last = this._ofAll(type, fields) ?? last;
-      } else if (!abort.signal.aborted) {
+      } else if (this._abort === abort) {
         this._owner.onEvent(type, fields);
       }
     });
     const reader = response.body.getReader();
     for (;;) {
       const { done, value } = await reader.read();
-      if (abort.signal.aborted) {
+      if (this._abort !== abort) {
         return;
       }
       if (done) {

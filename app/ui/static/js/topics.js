@@ -28,6 +28,9 @@ export function topicKey(topic, options) {
   if (!KINDS.test(topic)) {
     throw new TypeError(`${topic} is no topic`);
   }
+  if (!isLog(topic) && (options.levels !== undefined || options.task !== undefined)) {
+    throw new TypeError(`${topic} has no levels and no tasks to choose`);
+  }
   let key = topic;
   if (options.levels !== undefined) {
     key += `;levels=${whole(options.levels)}`;
@@ -44,6 +47,14 @@ export function topicKey(topic, options) {
  */
 export function isLog(key) {
   return key.startsWith("log/");
+}
+
+/**
+ * @param {string} key
+ * @returns {boolean} whether it can be told from where to go on
+ */
+export function hasCursor(key) {
+  return isLog(key) || key === "executions";
 }
 
 /**
