@@ -28,7 +28,6 @@ _POLICY: Final = (
 """Nothing stands inline, so it needs neither nonces nor digests (CSP level 3)."""
 _HEADERS: Final = {
     "Content-Security-Policy": _POLICY,
-    "Cross-Origin-Opener-Policy": "same-origin",
     # Who has signed out, or somebody else at the same machine, must not see it again by 'Back'.
     "Cache-Control": "no-store",
 }
@@ -51,6 +50,8 @@ def page(
     """
     body = render(template, title=title, current=current, **context)
     response = Response(body, status, content_type="text/html; charset=utf-8", headers=_HEADERS)
+    if has_request_context() and request.is_secure:  # elsewhere browsers only complain of it
+        response.headers["Cross-Origin-Opener-Policy"] = "same-origin"
     if notice_was_shown():
         forget_notice(response)
     return response

@@ -1,4 +1,4 @@
-"""What tabs follow together: one stream for all, through cuts, restarts and the end of a session."""
+"""What tabs follow together: one stream for all, through cuts and to the session's end."""
 
 from __future__ import annotations
 
@@ -169,13 +169,14 @@ class TestInterruptions:
     ) -> None:
         relay = Relay(named.client(), tmp_path)
         budgets: dict[int, int] = {}
-        with BadNetwork(named.url, lambda number: budgets.get(number)) as network:
+        with BadNetwork(named.url, budgets.get) as network:
             visitor = visits(network.url)
             page = visitor.open(_PAGE)
-            network.cut()
+            follow(page, f"log/{relay.id}", f"execution/{relay.id}", **_ALL)
+            await_mark(page, "live")
             begun = network.connections
             budgets |= {begun + n: 3000 + 2500 * n for n in range(6)}
-            follow(page, f"log/{relay.id}", f"execution/{relay.id}", **_ALL)
+            network.cut()
             for number in range(40, 401, 40):
                 relay.write(40)
                 await_lines(page, number + 2)
@@ -272,7 +273,17 @@ class TestSessions:
             refused = [headers for status, headers in answers if status == 401]
             assert refused
             assert all("www-authenticate" not in headers for headers in refused)
-            visitor.forgive("status of 401|net::ERR_")
-            visitor.sign_in("ada", ADA)
-            follow(page, "executions")
+            banner = page.locator("#signed-out")
+            banner.get_by_label("User name").fill("ada")
+            banner.get_by_label("Password").fill("wrong")
+            banner.get_by_role("button", name="Sign in").click()
+            banner.get_by_text("do not belong together").wait_for()
+            banner.get_by_label("User name").fill("ada")
+            banner.get_by_label("Password").fill(ADA)
+            banner.get_by_role("button", name="Sign in").click()
             await_mark(page, "live")
+            assert banner.is_hidden()
+            assert page.get_by_text("live", exact=True).is_visible()
+            page.get_by_role("button", name="Sign out", exact=True).click()
+            page.get_by_text("You have signed out.").wait_for()
+            visitor.forgive("status of 401|net::ERR_")

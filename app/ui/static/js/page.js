@@ -2,6 +2,8 @@
 // What every page needs: moments in the reader's words, the zone, the menu, copying.
 
 import "./copy.js";
+import "./live.js";
+import "./signed-out.js";
 import { startTimes } from "./times.js";
 
 startTimes();

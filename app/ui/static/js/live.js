@@ -1,0 +1,53 @@
+// @ts-check
+// The mark in the header: whether what is shown is live.
+
+import { hub } from "./hub.js";
+import { serverNow, writeClock } from "./times.js";
+
+/** @typedef {import("./hub.js").LiveState} LiveState */
+
+const mark = document.getElementById("live");
+
+/**
+ * @param {LiveState} state
+ * @returns {string} what people read; empty for nothing
+ */
+function words({ mark: what, since, retryAt }) {
+  switch (what) {
+    case "live":
+      return "live";
+    case "reconnecting":
+      return "reconnecting …";
+    case "stale":
+      return `not live since ${writeMoment(since).slice(0, 5)}`;
+    case "limited":
+      return `too many requests, on again at ${writeMoment(retryAt)}`;
+    case "signed-out":
+      return "signed out";
+    default:
+      return "";
+  }
+}
+
+/**
+ * @param {number | null} at by this machine's clock
+ * @returns {string} by the server's clock, in the reader's zone
+ */
+function writeMoment(at) {
+  return at === null ? "" : writeClock(at + serverNow() - Date.now());
+}
+
+/** @param {LiveState} state */
+function show(state) {
+  if (mark === null) return;
+  const text = words(state);
+  mark.hidden = text === "";
+  if (mark.textContent !== text) mark.textContent = text;
+  mark.classList.toggle("on", state.mark === "live");
+  mark.classList.toggle("off", state.mark !== "live");
+}
+
+document.addEventListener("slip-live", (event) => {
+  show(/** @type {CustomEvent<LiveState>} */ (event).detail);
+});
+show(hub.state);
