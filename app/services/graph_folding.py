@@ -21,6 +21,8 @@ Needs = Sequence[Sequence[int]]
 def layers_of(needs: Needs, order: Sequence[int]) -> list[int]:
     """Return the layer of each step: the longest way to it from a step that needs none.
 
+    What needs nothing stands just before the first that needs it, and not far from it at the left.
+
     Args:
         needs: The graph.
         order: The steps, each behind those that it needs.
@@ -28,6 +30,13 @@ def layers_of(needs: Needs, order: Sequence[int]) -> list[int]:
     layers = [0] * len(needs)
     for step in order:
         layers[step] = max((layers[need] + 1 for need in needs[step]), default=0)
+    first = dict[int, int]()
+    for step, needed in enumerate(needs):
+        for need in needed:
+            first[need] = min(first.get(need, layers[step]), layers[step])
+    for step, layer in first.items():
+        if not needs[step]:
+            layers[step] = layer - 1
     return layers
 
 

@@ -5,7 +5,7 @@ Its own scripts read the root API. Why it lives below ``/ui``:
 """
 
 from app.resources._dialect import Dialect
-from app.ui import _assets, account, sign_in, start
+from app.ui import _assets, account, graph, sign_in, start, timeline
 from app.ui._errors import PageErrors
 
 DIALECT = Dialect(
@@ -16,6 +16,8 @@ DIALECT = Dialect(
         start.blueprint,
         sign_in.blueprint,
         account.blueprint,
+        graph.blueprint,
+        timeline.blueprint,
     ),
     errors=PageErrors(),
     names_challenges=False,

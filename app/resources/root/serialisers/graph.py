@@ -35,7 +35,7 @@ class GraphBoxSchema(ma.Schema):
     )
     layer = fields.Integer(
         required=True,
-        metadata={"minimum": 0, "description": "Longest way to it from a step that needs none"},
+        metadata={"minimum": 0, "description": "Its column, from the left"},
     )
     x = fields.Integer(required=True, metadata=_PIXELS)
     y = fields.Integer(required=True, metadata=_PIXELS)

@@ -1,0 +1,239 @@
+// @ts-check
+// <slip-graph>: the picture of a graph, which works without this; here its states change live, it
+// is larger or smaller, what is done goes away, and what leads to a step stands out.
+
+import { hub } from "./hub.js";
+import { StepStates, wordOf } from "./step-states.js";
+
+const SMALLEST = 20;
+const LARGEST = 200;
+const STEP = 10;
+const FAR = 60;
+
+class SlipGraph extends HTMLElement {
+  constructor() {
+    super();
+    this.percent = 100;
+    /** @type {(() => void) | null} */
+    this.unfollow = null;
+    /** @type {SVGElement[]} by place */
+    this.nodes = [];
+    /** @type {Map<string, SVGElement>} by name of a step */
+    this.nodeOf = new Map();
+    /** @type {SVGElement[][]} the lines that reach a node, by its place */
+    this.reaching = [];
+    this.states = new StepStates();
+    /** @type {SVGSVGElement | null} */
+    this.picture = null;
+  }
+
+  connectedCallback() {
+    this.picture = this.querySelector(".graph-picture");
+    if (!this.picture || this.nodes.length > 0) return;
+    this.read();
+    this.addTools();
+    this.trace();
+    this.lookAt(this.querySelector(".graph-node.bad, .graph-node.running") ?? this.nodes[0]);
+    const id = this.dataset.execution;
+    if (id) this.unfollow = hub.follow(`execution/${id}`, {}, (events) => this.take(events));
+  }
+
+  disconnectedCallback() {
+    this.unfollow?.();
+    this.unfollow = null;
+  }
+
+  /** Read what the picture shows. */
+  read() {
+    const nodes = this.querySelectorAll(".graph-node");
+    this.nodes = /** @type {SVGElement[]} */ ([...nodes]);
+    for (const node of this.nodes) {
+      for (const name of stepsOf(node)) {
+        this.nodeOf.set(name, node);
+        if (node.dataset.state) this.states.set(name, node.dataset.state, "");
+      }
+      this.reaching.push([]);
+    }
+    for (const line of this.lines()) this.reaching[Number(line.dataset.to)].push(line);
+    this.markDone();
+  }
+
+  /** @returns {SVGElement[]} */
+  lines() {
+    return [.../** @type {NodeListOf<SVGElement>} */ (this.querySelectorAll(".graph-lines path"))];
+  }
+
+  /** @param {import("./hub.js").HubEvent[]} events */
+  take(events) {
+    /** @type {Set<SVGElement>} */
+    const changed = new Set();
+    for (const event of events) {
+      if (event.type !== "tasks") continue;
+      for (const task of event.tasks) {
+        const node = this.nodeOf.get(task.name);
+        if (node && this.states.take(task)) changed.add(node);
+      }
+    }
+    changed.forEach((node) => this.show(node));
+    if (changed.size > 0) this.markDone();
+  }
+
+  /** @param {SVGElement} node */
+  show(node) {
+    const names = stepsOf(node);
+    const { state, remark } = names.length > 1 ? this.states.worst(names) : this.states.of(names[0]);
+    const { kind, text } = wordOf(state);
+    node.dataset.state = state;
+    const marks = ["fold", "traced"].filter((mark) => node.classList.contains(mark));
+    node.setAttribute("class", ["graph-node", kind, ...marks].join(" "));
+    node.querySelector("use")?.setAttribute("href", `#shape-${kind}`);
+    const word = node.querySelector(".graph-word");
+    if (word) word.textContent = remark ? `${text} · ${remark}` : text;
+    const title = node.querySelector("title")?.textContent ?? "";
+    const opens = names.length > 1 && node.hasAttribute("href") ? "show each" : "";
+    const said = [title, text.toLowerCase(), remark, opens].filter(Boolean).join(", ");
+    node.setAttribute("aria-label", said);
+  }
+
+  /** A line goes away with what is done on both of its ends. */
+  markDone() {
+    const isDone = this.nodes.map((node) => node.classList.contains("good"));
+    for (const line of this.lines()) {
+      const over = isDone[Number(line.dataset.from)] || isDone[Number(line.dataset.to)];
+      line.classList.toggle("done", over);
+    }
+  }
+
+  addTools() {
+    const tools = document.createElement("div");
+    tools.className = "graph-tools";
+    const zoom = document.createElement("div");
+    zoom.className = "graph-zoom";
+    zoom.setAttribute("role", "group");
+    zoom.setAttribute("aria-label", "Size of the picture");
+    const shown = document.createElement("output");
+    const less = button("−", "Smaller", () => this.zoom(this.percent - STEP));
+    const more = button("+", "Larger", () => this.zoom(this.percent + STEP));
+    zoom.append(less, shown, more, button("Fit", "", () => this.fit()), button("Full size", "", () => this.zoom(100)));
+    this.addEventListener("slip-zoom", () => {
+      shown.textContent = `${this.percent} %`;
+      less.disabled = this.percent <= SMALLEST;
+      more.disabled = this.percent >= LARGEST;
+    });
+    tools.append(zoom);
+    if (this.nodes.some((node) => node.dataset.state)) {
+      const label = document.createElement("label");
+      const box = document.createElement("input");
+      box.type = "checkbox";
+      box.addEventListener("change", () => this.classList.toggle("hides-done", box.checked));
+      label.append(box, "Hide what is done");
+      tools.append(label);
+    }
+    this.prepend(tools);
+    this.zoom(100);
+  }
+
+  /** @param {number} percent */
+  zoom(percent) {
+    const picture = this.picture;
+    const scroller = picture?.parentElement;
+    if (!picture || !scroller) return;
+    const before = this.percent;
+    this.percent = Math.min(LARGEST, Math.max(SMALLEST, percent));
+    const box = picture.viewBox.baseVal;
+    const middle = [
+      scroller.scrollLeft + scroller.clientWidth / 2, scroller.scrollTop + scroller.clientHeight / 2,
+    ];
+    picture.setAttribute("width", String((box.width * this.percent) / 100));
+    picture.setAttribute("height", String((box.height * this.percent) / 100));
+    const [x, y] = middle.map((each) => (each * this.percent) / before);
+    scroller.scrollTo(x - scroller.clientWidth / 2, y - scroller.clientHeight / 2);
+    this.classList.toggle("far", this.percent < FAR);
+    this.dispatchEvent(new Event("slip-zoom"));
+  }
+
+  /**
+   * Scroll to a node, where it is not seen, and leave the page where it is.
+   *
+   * @param {Element | undefined} node
+   */
+  lookAt(node) {
+    const scroller = this.picture?.parentElement;
+    if (!node || !scroller) return;
+    const [at, room] = [node.getBoundingClientRect(), scroller.getBoundingClientRect()];
+    const isSeen = at.top >= room.top && at.bottom <= room.bottom && at.right <= room.right;
+    if (isSeen) return;
+    const middle = at.top - room.top - (room.height - at.height) / 2;
+    scroller.scrollBy(Math.max(0, at.left - room.left - room.width / 4), middle);
+  }
+
+  /** Show as much as there is room for, in whole steps, and nothing larger than it is. */
+  fit() {
+    const scroller = this.picture?.parentElement;
+    if (!this.picture || !scroller) return;
+    const box = this.picture.viewBox.baseVal;
+    const share = Math.min(scroller.clientWidth / box.width, scroller.clientHeight / box.height, 1);
+    this.zoom(Math.floor((share * 100) / STEP) * STEP);
+  }
+
+  /** Let what leads to a step stand out while it has the focus, or the mouse is over it. */
+  trace() {
+    const at = (/** @type {Event} */ event) => {
+      const target = /** @type {Element} */ (event.target);
+      return /** @type {SVGElement | null} */ (target.closest?.(".graph-node") ?? null);
+    };
+    for (const kind of ["mouseover", "focusin"]) {
+      this.addEventListener(kind, (event) => {
+        const node = at(event);
+        if (node) this.mark(Number(node.dataset.place));
+      });
+    }
+    for (const kind of ["mouseout", "focusout"]) {
+      this.addEventListener(kind, (event) => at(event) && this.unmark());
+    }
+  }
+
+  /** @param {number} place */
+  mark(place) {
+    this.unmark();
+    const seen = new Set([place]);
+    for (const each of seen) {
+      this.nodes[each].classList.add("traced");
+      for (const line of this.reaching[each]) {
+        line.classList.add("traced");
+        seen.add(Number(line.dataset.from));
+      }
+    }
+    this.classList.add("traced");
+  }
+
+  unmark() {
+    this.classList.remove("traced");
+    this.picture?.querySelectorAll(".traced").forEach((each) => each.classList.remove("traced"));
+  }
+}
+
+/**
+ * @param {string} text
+ * @param {string} label
+ * @param {() => void} act
+ * @returns {HTMLButtonElement}
+ */
+function button(text, label, act) {
+  const made = document.createElement("button");
+  made.type = "button";
+  made.textContent = text;
+  if (label) made.setAttribute("aria-label", label);
+  made.addEventListener("click", act);
+  return made;
+}
+
+/**
+ * @param {SVGElement} node
+ * @returns {string[]}
+ */
+function stepsOf(node) {
+  return JSON.parse(node.dataset.steps ?? "[]");
+}
+
+customElements.define("slip-graph", SlipGraph);
