@@ -5,7 +5,7 @@ Its own scripts read the root API. Why it lives below ``/ui``:
 """
 
 from app.resources._dialect import Dialect
-from app.ui import _assets, account, graph, sign_in, start, timeline
+from app.ui import _assets, account, audit, graph, nodes, sign_in, start, system, timeline, users
 from app.ui._errors import PageErrors
 
 DIALECT = Dialect(
@@ -18,6 +18,10 @@ DIALECT = Dialect(
         account.blueprint,
         graph.blueprint,
         timeline.blueprint,
+        nodes.blueprint,
+        users.blueprint,
+        audit.blueprint,
+        system.blueprint,
     ),
     errors=PageErrors(),
     names_challenges=False,

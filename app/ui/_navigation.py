@@ -32,7 +32,7 @@ ENTRIES: Final = (
     Entry("/ui/nodes", "Nodes", Permission.NODES_READ, of_operators=True),
     Entry("/ui/users", "Users", Permission.USERS_MANAGE, of_operators=True),
     Entry("/ui/audit", "Audit", Permission.AUDIT_READ, of_operators=True),
-    Entry("/ui/system", "System", Permission.NODES_READ, of_operators=True),
+    Entry("/ui/system", "System", Permission.SYSTEM_READ, of_operators=True),
 )
 """In the order of the header."""
 
