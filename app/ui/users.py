@@ -126,10 +126,9 @@ def _end_session(username: str) -> Response:
 
 def _end_sessions(username: str) -> Response:
     act_as("sessions:end")
-    for session in services().sessions.list(caller(), username):
-        with suppress(NotFound):
-            services().sessions.end_one(session.id, caller())
-    return _done(username, f"{username} is signed out of every browser.")
+    services().sessions.end_all(caller(), username, keep_current=True)
+    which = "every other browser" if username == caller().username else "every browser"
+    return _done(username, f"{username} is signed out of {which}.")
 
 
 _DOING: Final[Mapping[str, Callable[[str], Response]]] = {
