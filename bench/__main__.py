@@ -23,6 +23,7 @@ from bench import (
     engine,
     follow,
     gateway,
+    graphs,
     http,
     journal,
     launch,
@@ -57,6 +58,7 @@ _PARTS = {
     "process": process,
     "slaves": slaves,
     "commands": commands,
+    "graphs": graphs,
     "page": page,
 }
 _JUDGES = {"abuse"}

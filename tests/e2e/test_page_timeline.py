@@ -1,0 +1,104 @@
+"""The timeline of an execution in a real browser: live, its axis, on a phone, without scripts."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator
+from pathlib import Path
+
+import pytest
+from kit.client import Client
+from kit.definitions import script, workflow
+from kit.pages import DESK, PHONE, Visitor, axe, sideways
+from playwright.sync_api import Locator, Page, expect
+
+EVIL = "<img src=x onerror=alert(1)>\"'"
+
+
+@pytest.fixture
+def running(client: Client, tmp_path: Path) -> Iterator[str]:
+    """An execution whose step ``mesh`` fails once, and goes on once there is the file ``go``."""
+    flaky = f'[ "$SLIPWAY_ATTEMPT" = 2 ] || exit 2; until [ -e {tmp_path}/go ]; do sleep 0.1; done'
+    yield client.run(
+        workflow(
+            "page-timeline",
+            script("fetch", "sleep 1"),
+            script("mesh", flaky, needs=["fetch"], retries=1, retry_delay="1s"),
+            script("report", "true", needs=["mesh"], name=EVIL),
+        )
+    )
+    (tmp_path / "go").touch()
+
+
+def row(page: Page, name: str) -> Locator:
+    """The row of a step."""
+    return page.locator(f'.timeline tr[data-name="{name}"]')
+
+
+def test_attempts_appear_while_one_looks(
+    running: str, client: Client, service_url: str, visits: Callable[..., Visitor], tmp_path: Path
+) -> None:
+    page = visits(service_url).open(f"/ui/executions/{running}/timeline")
+    bars = row(page, "mesh").locator("rect.timeline-bar")
+    expect(bars).to_have_count(2)
+    expect(bars.first).to_have_class("timeline-bar bad")
+    expect(bars.last).to_have_class("timeline-bar running")
+    expect(row(page, "mesh").locator("li").last).to_contain_text("attempt 2: running")
+    expect(row(page, "mesh").locator("rect.timeline-wait").first).to_be_attached()
+    width = float((bars.last.get_attribute("width") or "").rstrip("%"))
+    page.wait_for_function(
+        "([bar, before]) => parseFloat(document.querySelector(bar).getAttribute('width')) > before",
+        arg=['tr[data-name="mesh"] rect.running', width],
+    )
+    (tmp_path / "go").touch()
+    expect(bars.last).to_have_class("timeline-bar good")
+    expect(row(page, "report").locator("rect.timeline-bar")).to_have_class("timeline-bar good")
+    expect(row(page, "report").locator("th .word")).to_have_text("Succeeded")
+    expect(page.locator("h1 + slip-state .word")).to_have_text("Succeeded")
+    assert page.locator(".timeline img").count() == 0
+
+
+def test_the_axis_is_a_matter_of_choice(
+    running: str, client: Client, service_url: str, visits: Callable[..., Visitor], tmp_path: Path
+) -> None:
+    (tmp_path / "go").touch()
+    client.wait(running)
+    page = visits(service_url).open(f"/ui/executions/{running}/timeline")
+    marks = page.locator(".timeline-marks text")
+    expect(marks.first).to_have_text("0")
+    assert marks.count() <= 12
+    page.get_by_label("clock").check()
+    expect(marks.first).to_contain_text(":")
+    page.get_by_label("from launch").check()
+    expect(marks.first).to_have_text("0")
+    first = page.locator('tr[data-name="fetch"] rect.timeline-bar')
+    before = float((first.get_attribute("width") or "").rstrip("%"))
+    page.get_by_label("Leave out waiting").check()
+    expect(page.locator(".timeline-wait").first).to_be_hidden()
+    after = float((first.get_attribute("width") or "").rstrip("%"))
+    assert after > before, "the second of waiting for the next attempt is left out"
+    page.set_viewport_size(PHONE)
+    expect(marks).not_to_have_count(0)
+    assert marks.count() <= 5
+
+
+def test_the_table_says_it_without_scripts(
+    running: str, client: Client, service_url: str, visits: Callable[..., Visitor], tmp_path: Path
+) -> None:
+    (tmp_path / "go").touch()
+    client.wait(running)
+    page = visits(service_url, java_script_enabled=False).open(f"/ui/executions/{running}/timeline")
+    expect(row(page, "mesh").locator("li")).to_have_count(2)
+    expect(row(page, "mesh").locator("li").first).to_contain_text("attempt 1: failed, exit 2")
+    expect(row(page, "mesh").locator("rect.timeline-bar")).to_have_count(2)
+    log = f"/ui/executions/{running}/log?task=mesh"
+    expect(row(page, "mesh").get_by_role("link")).to_have_attribute("href", log)
+
+
+@pytest.mark.parametrize("viewport", [DESK, PHONE], ids=["desk", "phone"])
+def test_it_is_for_everybody_on_each_screen(
+    running: str, service_url: str, visits: Callable[..., Visitor], viewport: dict[str, int]
+) -> None:
+    page = visits(service_url, viewport=viewport).open(f"/ui/executions/{running}/timeline")
+    expect(row(page, "mesh").locator("rect.timeline-bar")).to_have_count(2)
+    assert axe(page) == []
+    assert sideways(page) == 0
