@@ -667,6 +667,31 @@ class ExecutionSummary:
 
 
 @dataclass(frozen=True, slots=True)
+class Brief:
+    """What a list says of an execution beside its state.
+
+    Attributes:
+        tasks: What runs or is paused of one that goes on, as people call it: the first ones.
+        active: How many do.
+        waits_for: What it waits for, in words, where nothing of it runs; None where nobody says.
+        failed_task: What failed of one that failed, as people call it.
+        exit_code: Of that.
+        reason: Why it failed: one line; None where nobody says.
+    """
+
+    tasks: tuple[str, ...] = ()
+    active: int = 0
+    waits_for: str | None = None
+    failed_task: str | None = None
+    exit_code: int | None = None
+    reason: str | None = None
+
+
+NO_BRIEF: Final = Brief()
+"""Nothing is to be said."""
+
+
+@dataclass(frozen=True, slots=True)
 class Tombstone:
     """An execution that was purged.
 
@@ -755,6 +780,7 @@ class ExecutionFilter:
         prefix: How their id begins, their other name, or their ``exec-`` id.
         created_since: When they were launched at the earliest.
         active_since: They have not ended, or did so at this moment at the earliest.
+        oldest_first: The order of the list; without it the newest come first.
     """
 
     owners: frozenset[str] | None = None
@@ -768,6 +794,7 @@ class ExecutionFilter:
     prefix: str | None = None
     created_since: datetime | None = None
     active_since: datetime | None = None
+    oldest_first: bool = False
 
 
 @dataclass(frozen=True, slots=True)

@@ -4,11 +4,14 @@ from __future__ import annotations
 
 from collections import OrderedDict, deque
 from collections.abc import Collection, Generator, Iterable, Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass
 from datetime import datetime, timedelta
 from itertools import islice
 from threading import Lock
+from typing import cast
 
-from app.domain import ExecutionStatus, ExecutionSummary, Identity, Tombstone
+from app.domain import NO_BRIEF, Brief, ExecutionStatus, ExecutionSummary, Identity, Tombstone
 from app.errors import NotAuthenticated
 from app.services.access import Access, Caller
 from app.services.follow import (
@@ -31,6 +34,19 @@ _OVERLAP = timedelta(seconds=10)
 """How much is told again to whoever comes back: a change may be stored later than its moment."""
 _READ = 50
 """How many executions are read in one turn."""
+
+
+@dataclass(frozen=True, slots=True)
+class Briefed:
+    """How an execution stands, and what lists say of it beside its state."""
+
+    execution: ExecutionSummary
+    brief: Brief
+
+    @property
+    def shown(self) -> tuple[ExecutionStatus, int, Brief]:
+        """What of it a list shows: another one is news."""
+        return self.execution.status, int(self.execution.progress * 100), self.brief
 
 
 class EventService:
@@ -61,9 +77,11 @@ class EventService:
         self._heartbeat_seconds = heartbeat_seconds
         self._access = access
         self._lock = Lock()
-        self._recent: deque[StatusChanged | Removed] = deque(maxlen=_REMEMBERED)
+        self._recent: deque[StatusChanged | Briefed | Removed] = deque(maxlen=_REMEMBERED)
         self._count = 0
         self._known: OrderedDict[str, ExecutionStatus] = OrderedDict()
+        self._briefs_wanted = 0
+        self._briefed: OrderedDict[str, tuple[ExecutionStatus, int, Brief]] = OrderedDict()
         changes.observe(self._on_change)
 
     def steps(
@@ -80,15 +98,33 @@ class EventService:
             since: What ended since this moment, or somewhat earlier, is told at the beginning, too,
                 as far as it is among the last that ended; see :meth:`Executions.ended_since`.
         """
+        steps = self._steps(caller, since, briefly=False)
+        return cast("Generator[Event | Idle, None, None]", steps)
+
+    def brief_steps(
+        self, caller: Caller, since: datetime | None = None
+    ) -> Generator[Event | Briefed | Idle, None, None]:
+        """Stream the same as :meth:`steps` with what lists say of each execution.
+
+        ``Briefed`` comes in place of ``StatusChanged``, and also when the state stays but what
+        lists say beside it does not.
+        """
+        return self._steps(caller, since, briefly=True)
+
+    def _steps(
+        self, caller: Caller, since: datetime | None, *, briefly: bool
+    ) -> Generator[Event | Briefed | Idle, None, None]:
         watch, rhythm = self._access.watch(caller(), caller), Rhythm(self._heartbeat_seconds)
-        with self._changes.subscribe(_TOPIC) as subscription:
+        with self._changes.subscribe(_TOPIC) as subscription, self._wanting(briefly):
             position: int | None = self._count
-            for execution in self._at_first(watch.identity, since):
+            for told in self._at_first(watch.identity, since, briefly=briefly):
                 self._take_turn(watch.identity)
-                yield StatusChanged(execution)
+                yield told
             while not self._changes.closing and position is not None:
                 fresh, position = self._since(position)
                 for event in fresh:
+                    if isinstance(event, StatusChanged if briefly else Briefed):
+                        continue
                     if self._access.lists(event.execution, watch.identity):
                         self._take_turn(watch.identity)
                         yield event
@@ -110,21 +146,43 @@ class EventService:
         with self._turns.turn(identity.username):
             pass
 
-    def _at_first(self, identity: Identity, since: datetime | None) -> Iterator[ExecutionSummary]:
-        if since is not None:
-            owner = self._access.owner_listed(identity)
-            yield from self._executions.ended_since(owner, since - _OVERLAP)
-        yield from self._open_executions(identity)
+    @contextmanager
+    def _wanting(self, briefly: bool) -> Iterator[None]:
+        """Have briefs read on changes while somebody wants them."""
+        with self._lock:
+            self._briefs_wanted += briefly
+        try:
+            yield
+        finally:
+            with self._lock:
+                self._briefs_wanted -= briefly
 
-    def _open_executions(self, identity: Identity) -> Iterator[ExecutionSummary]:
+    def _at_first(
+        self, identity: Identity, since: datetime | None, *, briefly: bool
+    ) -> Iterator[StatusChanged | Briefed]:
+        for some in self._stretches(identity, since):
+            yield from self._briefs(some) if briefly else map(StatusChanged, some)
+
+    def _briefs(self, some: Collection[ExecutionSummary]) -> list[Briefed]:
+        briefs = self._executions.briefs(some)
+        return [Briefed(each, briefs.get(each.id, NO_BRIEF)) for each in some]
+
+    def _stretches(
+        self, identity: Identity, since: datetime | None
+    ) -> Iterator[list[ExecutionSummary]]:
+        """List what ended since a moment, and what has not ended, some at a time."""
         owner, after, full = self._access.owner_listed(identity), 0, True
+        if since is not None:
+            ended = self._executions.ended_since(owner, since - _OVERLAP)
+            for first in range(0, len(ended), _READ):
+                yield ended[first : first + _READ]
         while full:
             some = self._executions.open(owner, after, _READ)
-            yield from some
+            yield some
             full = len(some) == _READ
             after = some[-1].number if some else after
 
-    def _since(self, position: int) -> tuple[list[StatusChanged | Removed], int | None]:
+    def _since(self, position: int) -> tuple[list[StatusChanged | Briefed | Removed], int | None]:
         """Return the changes from a position on, and the next position; None when some are lost."""
         with self._lock:
             number = self._count - position
@@ -134,6 +192,8 @@ class EventService:
             return newest_first[::-1], self._count
 
     def _on_change(self, ids: Collection[str] | None) -> None:
+        if not self._briefs_wanted:
+            self._briefed.clear()
         if not self._changes.watched(_TOPIC):
             self._known.clear()
             return
@@ -150,11 +210,15 @@ class EventService:
             self._recent.clear()
             self._count += 1
         self._known.clear()
+        self._briefed.clear()
         self._changes.publish([_TOPIC])
 
-    def _tell(self, changed: Iterable[ExecutionSummary], purged: Iterable[Tombstone] = ()) -> None:
+    def _tell(
+        self, changed: Collection[ExecutionSummary], purged: Iterable[Tombstone] = ()
+    ) -> None:
         fresh = [e for e in changed if self._known.get(e.id) is not e.status]
-        news: list[StatusChanged | Removed] = [StatusChanged(each) for each in fresh]
+        news: list[StatusChanged | Briefed | Removed] = [StatusChanged(each) for each in fresh]
+        news += self._newly_briefed(changed)
         news += [Removed(each) for each in purged]
         with self._lock:
             self._recent.extend(news)
@@ -166,3 +230,15 @@ class EventService:
             self._known.popitem(last=False)
         if news:
             self._changes.publish([_TOPIC])
+
+    def _newly_briefed(self, changed: Collection[ExecutionSummary]) -> list[Briefed]:
+        """Return those that lists show otherwise than before, while somebody wants to know."""
+        if not self._briefs_wanted or not changed:
+            return []
+        news = [e for e in self._briefs(changed) if self._briefed.get(e.execution.id) != e.shown]
+        for each in news:
+            self._briefed[each.execution.id] = each.shown
+            self._briefed.move_to_end(each.execution.id)
+        while len(self._briefed) > _REMEMBERED:
+            self._briefed.popitem(last=False)
+        return news

@@ -4,19 +4,21 @@ from __future__ import annotations
 
 import re
 import time
-from collections.abc import Collection, Generator, Sequence
+from collections.abc import Collection, Generator, Mapping, Sequence
 from contextlib import suppress
 from datetime import timedelta
 
 from app.caching import LruCache
 from app.domain import (
     Attempt,
+    Brief,
     Execution,
     ExecutionFilter,
     ExecutionSummary,
     Identity,
     Task,
     Tombstone,
+    Workflow,
 )
 from app.errors import NotFound, Purged
 from app.execution_names import ID_PATTERN, is_name
@@ -28,6 +30,7 @@ from app.services.reads import ExecutionReads
 from app.store.changes import Changes
 from app.store.execution_rows import now
 from app.store.executions import Executions
+from app.store.last_runs import Place
 
 # What can be an id at all; rubbish never reaches the store or an orchestrator.
 _ID = re.compile(ID_PATTERN)
@@ -220,13 +223,24 @@ class ExecutionService:
     def find(
         self, wanted: ExecutionFilter, identity: Identity, offset: int, limit: int
     ) -> tuple[list[ExecutionSummary], int]:
-        """List executions, newest first, among those that somebody may see.
+        """List executions, in the order of the filter, among those that somebody may see.
 
         Returns:
             The asked-for stretch of them, and the number of all.
         """
         visible = self._access.within(wanted, identity)
         return ([], 0) if visible is None else self._reads.find(visible, offset, limit)
+
+    def briefs(self, some: Collection[ExecutionSummary]) -> Mapping[str, Brief]:
+        """Return what lists say of executions that somebody may see, by id."""
+        return self._executions.briefs(some)
+
+    def last_runs(
+        self, workflows: Collection[Workflow], identity: Identity
+    ) -> Mapping[Place, ExecutionSummary]:
+        """Return the last execution that somebody has of each of some workflows, by its place."""
+        places = [(workflow.id, workflow.orchestrator) for workflow in workflows]
+        return self._executions.last_runs(identity.username, places)
 
     def tasks(self, execution_id: str, identity: Identity) -> Sequence[Task]:
         """List the tasks of an execution, in the order of the workflow."""

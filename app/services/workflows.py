@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable, Mapping
+from collections.abc import Callable, Collection, Iterable, Mapping
 from dataclasses import dataclass, field
+from datetime import UTC, datetime
 from typing import TypeVar
 
 import structlog
@@ -44,11 +45,14 @@ class WorkflowList:
     Attributes:
         unavailable: The orchestrators that could not tell theirs.
         faulty: Definitions that are not offered as they are, for those who may mend them.
+        silent: Orchestrators that do not answer, of which what there is may be old, or is missing;
+            each with the moment when this process first saw that.
     """
 
     workflows: list[Workflow]
     unavailable: list[str]
     faulty: list[FaultyWorkflow] = field(default_factory=list)
+    silent: Mapping[str, datetime] = field(default_factory=dict)
 
     @property
     def stale(self) -> list[str]:
@@ -66,9 +70,21 @@ class WorkflowService:
 
     def __init__(self, orchestrators: Mapping[str, Orchestrator]) -> None:
         self._orchestrators = orchestrators
+        self._silent_since: dict[str, datetime] = {}
+
+    @property
+    def orchestrators(self) -> Collection[str]:
+        """The names of all orchestrators, in the order of the settings."""
+        return self._orchestrators.keys()
 
     def find(
-        self, identity: Identity, *, name: str | None = None, query: str | None = None
+        self,
+        identity: Identity,
+        *,
+        name: str | None = None,
+        query: str | None = None,
+        orchestrator: str | None = None,
+        stale: bool = False,
     ) -> WorkflowList:
         """List what a user may launch.
 
@@ -76,20 +92,44 @@ class WorkflowService:
             identity: The user.
             name: Only workflows of exactly this name.
             query: Only workflows whose id, name or description holds this text.
+            orchestrator: Only workflows of the one with this name.
+            stale: Only workflows that may have changed, or be gone.
 
         Raises:
             UpstreamError: Not one orchestrator answers.
         """
-        offered, silent = self._ask_each(self._orchestrators, lambda o: o.workflows(identity))
+        asked = [each for each in self._orchestrators if orchestrator in (None, each)]
+        offered, unavailable = self._ask_each(asked, lambda o: o.workflows(identity))
         text = (query or "").casefold()
         workflows = [
             w
             for w in offered
             if (name is None or w.name == name)
+            and (w.stale or not stale)
             and text in f"{w.id}\n{w.name}\n{w.description}".casefold()
         ]
         shown = is_allowed(identity, Permission.WORKFLOWS_FAULTS)
-        return WorkflowList(workflows, silent, self._faulty() if shown else [])
+        silent = self._note_silence(asked, offered, unavailable)
+        return WorkflowList(workflows, unavailable, self._faulty() if shown else [], silent)
+
+    def _note_silence(
+        self, asked: Iterable[str], offered: Iterable[Workflow], unavailable: Iterable[str]
+    ) -> Mapping[str, datetime]:
+        """Return since when each orchestrator is silent of those that are.
+
+        Where definitions are uploaded, an old workflow is one whose definition is faulty by now.
+        """
+        old = {workflow.orchestrator for workflow in offered if workflow.stale}
+        silent = {
+            name for name in old if Capability.UPLOAD not in self._orchestrators[name].capabilities
+        }.union(unavailable)
+        moment = datetime.now(UTC)
+        for name in asked:
+            if name in silent:
+                self._silent_since.setdefault(name, moment)
+            else:
+                self._silent_since.pop(name, None)
+        return {name: self._silent_since.get(name, moment) for name in sorted(silent)}
 
     def _faulty(self) -> list[FaultyWorkflow]:
         return [workflow for taker in self._uploaders() for workflow in taker.faulty()]

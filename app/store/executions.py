@@ -10,6 +10,7 @@ from sqlalchemy import ColumnElement, Select, bindparam, func, select
 
 from app.domain import (
     Attempt,
+    Brief,
     Execution,
     ExecutionFilter,
     ExecutionSummary,
@@ -19,10 +20,12 @@ from app.domain import (
 )
 from app.errors import NotFound, Purged
 from app.store import task_attempts, tombstones
+from app.store.briefs import briefs_of
 from app.store.database import Database
 from app.store.execution_filters import matching
 from app.store.execution_views import SUMMARY, WHOLE
 from app.store.given_names import id_named
+from app.store.last_runs import Place, last_runs
 from app.store.schema import executions, tasks
 from app.store.task_rows import TASK_FIELDS
 
@@ -116,7 +119,7 @@ class Executions:
     def find(
         self, wanted: ExecutionFilter, offset: int = 0, limit: int | None = None
     ) -> tuple[list[ExecutionSummary], int]:
-        """List executions, newest first.
+        """List executions, newest first unless the filter says otherwise.
 
         Returns:
             The asked-for stretch of them, and the number of all.
@@ -126,15 +129,28 @@ class Executions:
             total = connection.execute(
                 select(func.count()).select_from(executions).where(*conditions)
             ).scalar_one()
-            statement = select(*SUMMARY.columns).order_by(executions.c.number.desc())
+            order = executions.c.number.asc() if wanted.oldest_first else executions.c.number.desc()
+            statement = select(*SUMMARY.columns).order_by(order)
             if limit is None:
                 rows = connection.execute(statement.where(*conditions).offset(offset))
             else:  # what is skipped is counted in an index, without a look at the rows
                 numbers = select(executions.c.number).where(*conditions)
-                numbers = numbers.order_by(executions.c.number.desc()).offset(offset).limit(limit)
+                numbers = numbers.order_by(order).offset(offset).limit(limit)
                 page = connection.execute(numbers).scalars().all()
                 rows = connection.execute(statement.where(executions.c.number.in_(page)))
             return [SUMMARY.of(row) for row in rows], total
+
+    def briefs(self, some: Collection[ExecutionSummary]) -> Mapping[str, Brief]:
+        """Read what lists say of some executions, by id; see :func:`briefs_of`."""
+        with self._database.read() as connection:
+            return briefs_of(connection, some)
+
+    def last_runs(
+        self, owner: str, workflows: Collection[Place]
+    ) -> Mapping[Place, ExecutionSummary]:
+        """Read the last execution that somebody has of each of some workflows."""
+        with self._database.read() as connection:
+            return last_runs(connection, owner, workflows)
 
     def open(self, owner: str | None, after: int, limit: int) -> list[ExecutionSummary]:
         """List executions that have not ended, oldest first.

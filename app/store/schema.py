@@ -160,6 +160,7 @@ executions = Table(
     Index("ix_executions_owner", "owner", "number"),
     Index("ix_executions_owner_status", "owner", "status", "number"),
     Index("ix_executions_status", "status", "number"),
+    Index("ix_executions_owner_workflow", "owner", "workflow_id", "orchestrator", "number"),
     Index("ix_executions_workflow_id", "workflow_id", "number"),
     Index("ix_executions_workflow_name", "workflow_name", "number"),
     Index("ix_executions_name", "name", "owner", "number", **_where("name IS NOT NULL")),
@@ -338,6 +339,14 @@ tasks = Table(
     Column("cpu_percent", Float),
     Column("memory_bytes", BigInteger),
     Column("memory_peak_bytes", BigInteger),
+    # Those of which lists tell; see `briefs`.
+    Index(
+        "ix_tasks_told",
+        "execution",
+        "status",
+        "position",
+        **_where("status IN ('RUNNING', 'PAUSED', 'FAILED')"),
+    ),
     sqlite_with_rowid=False,
 )
 

@@ -30,7 +30,7 @@ _MODULES = (
     "test_execution_views", "test_given_names", "test_task_wishes", "test_retention",
     "test_stored_users", "test_audit_log", "test_continued", "test_standing_workflows",
     "test_slaves", "test_purging", "test_last_success", "test_found_executions",
-    "test_stored_figures", "test_overview", "test_task_attempts",
+    "test_stored_figures", "test_overview", "test_task_attempts", "test_briefs",
 )  # fmt: skip
 _FIXTURES = {
     "submitted",
@@ -57,6 +57,7 @@ _FIXTURES = {
     "statements",
     "figures",
     "overview",
+    "asked",
 }
 _ELSEWHERE = {
     "test_a_store_that_cannot_be_reached_says_so_and_no_more",

@@ -13,6 +13,8 @@ from marshmallow import fields, validate
 
 from app.caching import LruCache
 from app.domain import (
+    NO_BRIEF,
+    Brief,
     Execution,
     ExecutionSummary,
     Permission,
@@ -45,7 +47,8 @@ from app.resources.root.listing import ExecutionArgsSchema, wanted_executions
 from app.resources.root.serialisers.executions import (
     ExecutionSchema,
     ExecutionStatusSchema,
-    ExecutionSummarySchema,
+    ListedExecutionSchema,
+    brief_json,
     execution_json,
     summary_json,
 )
@@ -104,7 +107,7 @@ class AttemptListSchema(ma.Schema):
 class ExecutionListSchema(ma.Schema):
     """Executions."""
 
-    executions = fields.List(fields.Nested(ExecutionSummarySchema), required=True)
+    executions = fields.List(fields.Nested(ListedExecutionSchema), required=True)
     total = fields.Integer(
         required=True, metadata={"description": "How many there are on all pages together"}
     )
@@ -137,11 +140,16 @@ class WaitArgsSchema(ArgumentsSchema):
 @blueprint.errors(503)
 @permission(Permission.EXECUTIONS_READ)
 def list_executions(args: dict[str, Any]) -> Any:
-    """List executions, newest first: 50 of them, unless `page_size` says otherwise."""
+    """List executions, newest first: 50 of them, unless `page_size` says otherwise.
+
+    `order=oldest` with `state=PENDING,RUNNING,...` and `page_size=1` tells in one answer how many
+    still run, and which for longest.
+    """
     page = Page(args.get("page", 1), args.get("page_size", 50))
     wanted, moments = wanted_executions(args)
     found, total = services().executions.find(wanted, caller(), page.offset, page.size)
-    written = _written_list(found, page, total, moments)
+    briefs = services().executions.briefs(found) if args["brief"] else None
+    written = _written_list(found, page, total, moments, briefs)
     headers = {**page.header(total), "ETag": written.tag}
     return Ready(written.document, content_type="application/json", headers=headers)
 
@@ -275,7 +283,11 @@ def get_task(execution_id: str, name: str) -> Any:
 
 
 def _written_list(
-    found: Sequence[ExecutionSummary], page: Page, total: int, moments: Mapping[str, str]
+    found: Sequence[ExecutionSummary],
+    page: Page,
+    total: int,
+    moments: Mapping[str, str],
+    briefs: Mapping[str, Brief] | None,
 ) -> _Written:
     """Return a page of executions as JSON, written once for all who ask one after the other.
 
@@ -285,6 +297,8 @@ def _written_list(
         total: How many there are on all pages.
         moments: What the next page is asked for by in place of times that pass; they make no other
             page of it.
+        briefs: What is said of each beside, by id; None where that is not wanted. What they are
+            made of does not change without the executions.
     """
     key = caller().username, request.script_root, request.query_string
     stale = tuple(map(services().executions.is_stale, found))
@@ -294,6 +308,9 @@ def _written_list(
     listed = [
         summary_json(execution, stale=old) for execution, old in zip(found, stale, strict=True)
     ]
+    if briefs is not None:
+        for each in listed:
+            each["brief"] = brief_json(briefs.get(each["id"], NO_BRIEF))
     rest = {"total": total, "next": next_page(page, total)}
     tag = tag_of(write_json([{**each, "as_of": None} for each in listed]), write_json(rest))
     rest["next"] = next_page(page, total, moments)

@@ -2,61 +2,24 @@
 
 from __future__ import annotations
 
-import re
 from datetime import UTC, datetime, timedelta
 from typing import Any, Final
 
-from marshmallow import ValidationError, fields, validate
+from marshmallow import fields, validate
 
 from app.domain import ExecutionFilter, ExecutionStatus
-from app.execution_names import NAME_LENGTH
-from app.labels import KEY_PATTERN, MOST_LABELS, VALUE_PATTERN
+from app.labels import MOST_LABELS
 from app.resources._api import Name, PageArgsSchema, iso_second
 from app.resources._auth import caller
+from app.resources._listing import LABEL, PREFIX, Since, label_of
 from app.resources._repeated import Repeated
 from app.resources.root.examples import EXECUTION_ID, WORKFLOW
 from app.resources.root.statuses import AWF_STATUSES, STATES, STATUSES, WordsField, states_of
-from app.settings.schema import Keeping
 
 ME: Final = "@me"
 """Stands for the caller, where a list is restricted to owners."""
-_PREFIX: Final = rf"^[A-Za-z0-9._-]{{1,{NAME_LENGTH}}}\Z"
-_LABEL: Final = rf"^{KEY_PATTERN}(?:={VALUE_PATTERN})?\Z"
-_MOMENT: Final = re.compile(
-    r"[0-9]{4}-[0-9]{2}-[0-9]{2}[Tt ][0-9]{2}:[0-9]{2}:[0-9]{2}(\.[0-9]+)?"
-    r"([Zz]|[+-][0-9]{2}:[0-9]{2})"
-)
-# A plus sign that is not percent-encoded arrives as a space.
-_BARE_OFFSET: Final = re.compile(r" (?=[0-9]{2}:[0-9]{2}\Z)")
-
-
-class Since(Keeping):
-    """A moment as RFC 3339 has it, or how long it is past: ``2h``, ``1h30m``, ``3d``.
-
-    What is given is a moment, or the time from it to now: whatever is read of a query is kept for
-    others who ask the same.
-    """
-
-    PATTERN = rf"{_MOMENT.pattern}|{Keeping.SPAN_PATTERN}"
-
-    def __init__(self, description: str) -> None:
-        super().__init__(
-            metadata={
-                "description": f"{description}: a moment such as `2026-01-31T12:00:00Z` "
-                "(RFC 3339), or how long ago, such as `2h`, `1h30m` or `3d`",
-                "example": "2h",
-            }
-        )
-
-    def _deserialize(self, value: Any, attr: Any, data: Any, **kwargs: Any) -> Any:
-        written = _BARE_OFFSET.sub("+", str(value))
-        try:
-            if _MOMENT.fullmatch(written):
-                return datetime.fromisoformat(written.upper())
-            return timedelta(seconds=super()._deserialize(value, attr, data, **kwargs))
-        except (ValidationError, ValueError, OverflowError, TypeError):
-            text = "must be a moment such as 2026-01-31T12:00:00Z, or a duration such as 2h or 3d"
-            raise ValidationError(text) from None
+_NEWEST: Final = "newest"
+_OLDEST: Final = "oldest"
 
 
 class ExecutionArgsSchema(PageArgsSchema):
@@ -79,7 +42,7 @@ class ExecutionArgsSchema(PageArgsSchema):
     )  # fmt: skip
     id = fields.String(
         validate=validate.Regexp(
-            _PREFIX, error="must be 1 to 160 letters, digits and . _ -: how an id or a name begins"
+            PREFIX, error="must be 1 to 160 letters, digits and . _ -: how an id or a name begins"
         ),
         metadata={
             "description": "How their id begins, or their other name (`execution_id`), or their "
@@ -91,7 +54,7 @@ class ExecutionArgsSchema(PageArgsSchema):
     label = Repeated(
         fields.String(
             validate=validate.Regexp(
-                _LABEL, error="must be the key of a label, or <key>=<value>, such as grid=fine"
+                LABEL, error="must be the key of a label, or <key>=<value>, such as grid=fine"
             ),
             metadata={"example": "grid=fine"},
         ),
@@ -103,6 +66,18 @@ class ExecutionArgsSchema(PageArgsSchema):
     )
     since = Since("Those that were launched since then")
     active_since = Since("Those that have not ended, or did so since then")
+    order = fields.String(
+        load_default=_NEWEST,
+        validate=validate.OneOf([_NEWEST, _OLDEST]),
+        metadata={"description": "Which come first, by the moment of their launch"},
+    )
+    brief = fields.Boolean(
+        load_default=False,
+        metadata={
+            "description": "Also tell what each does by now, or why it failed, in what a list has "
+            "room for"
+        },
+    )
 
 
 def wanted_executions(args: dict[str, Any]) -> tuple[ExecutionFilter, dict[str, str]]:
@@ -122,10 +97,11 @@ def wanted_executions(args: dict[str, Any]) -> tuple[ExecutionFilter, dict[str, 
         states=_states(args),
         continues=args.get("continues"),
         name=args.get("name"),
-        labels=tuple(sorted(map(_label, args.get("label", ())), key=repr)),
+        labels=tuple(sorted(map(label_of, args.get("label", ())), key=repr)),
         prefix=args.get("id"),
         created_since=moments.get("since"),
         active_since=moments.get("active_since"),
+        oldest_first=args["order"] == _OLDEST,
     )
     return wanted, {name: iso_second(moment) for name, moment in passing.items()}
 
@@ -134,11 +110,6 @@ def _owners(args: dict[str, Any]) -> frozenset[str] | None:
     if "owner" not in args:
         return None
     return frozenset(caller().username if name == ME else name for name in args["owner"])
-
-
-def _label(text: str) -> tuple[str, str | None]:
-    key, equals, value = text.partition("=")
-    return key, value if equals else None
 
 
 def _states(args: dict[str, Any]) -> frozenset[ExecutionStatus] | None:

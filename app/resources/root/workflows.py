@@ -30,6 +30,7 @@ from app.resources._api import (
     PageArgsSchema,
     cut,
     empty,
+    iso,
     read_json,
     text_body,
     write_json,
@@ -43,11 +44,13 @@ from app.resources._text_forms import whole
 from app.resources.root.examples import DEFINITION, INPUTS, LABELS
 from app.resources.root.forms import NAME
 from app.resources.root.launched import answers_launched, launched
-from app.resources.root.serialisers.executions import ExecutionSchema
+from app.resources.root.serialisers.executions import ExecutionSchema, last_run_json
 from app.resources.root.serialisers.graph import GraphSchema, graph_json
 from app.resources.root.serialisers.workflows import (
     DefinitionVersionSchema,
     FaultyWorkflowSchema,
+    ListedWorkflowSchema,
+    SilentOrchestratorSchema,
     UploadedWorkflowSchema,
     WorkflowDescriptionSchema,
     WorkflowInfoSchema,
@@ -82,13 +85,20 @@ blueprint = Blueprint("workflows", __name__, description="What can be launched")
 class WorkflowListSchema(ma.Schema):
     """Workflows."""
 
-    workflows = fields.List(fields.Nested(WorkflowInfoSchema), required=True)
+    workflows = fields.List(fields.Nested(ListedWorkflowSchema), required=True)
     unavailable = fields.List(
         fields.String(), metadata={"description": "Orchestrators that could not tell theirs"}
     )
     faulty = fields.List(
         fields.Nested(FaultyWorkflowSchema),
         metadata={"description": "Definitions with faults, for developers and operators"},
+    )
+    silent = fields.List(
+        fields.Nested(SilentOrchestratorSchema),
+        metadata={
+            "description": "Orchestrators that do not answer, so that their workflows are missing "
+            "or as they were known last"
+        },
     )
 
 
@@ -103,6 +113,15 @@ class WorkflowArgsSchema(PageArgsSchema):
 
     name = Name(metadata={"description": "Exactly this name", "example": DEFINITION["name"]})
     q = Name(metadata={"description": "Text in the id, name or description", "example": "greet"})
+    orchestrator = Name(metadata={"description": "Of this orchestrator only", "example": "local"})
+    stale = fields.Boolean(
+        load_default=False,
+        metadata={"description": "Only those that may have changed, or be gone"},
+    )
+    last = fields.Boolean(
+        load_default=False,
+        metadata={"description": "Also tell of each how your last execution of it stands"},
+    )
 
 
 class OrchestratorArgsSchema(ArgumentsSchema):
@@ -228,15 +247,30 @@ _STALE_HEADER = {
 @permission(Permission.WORKFLOWS_READ)
 def list_workflows(args: dict[str, Any]) -> Any:
     """List the workflows that you may launch; all of them unless a page is asked for."""
-    found = services().workflows.find(caller(), name=args.get("name"), query=args.get("q"))
+    found = services().workflows.find(
+        caller(),
+        name=args.get("name"),
+        query=args.get("q"),
+        orchestrator=args.get("orchestrator"),
+        stale=args["stale"],
+    )
     page, headers = cut(found.workflows, args.get("page"), args.get("page_size"))
     body: dict[str, Any] = {"workflows": [workflow_json(workflow) for workflow in page]}
+    if args["last"]:
+        last = services().executions.last_runs(page, caller())
+        for told, workflow in zip(body["workflows"], page, strict=True):
+            execution = last.get((workflow.id, workflow.orchestrator))
+            told["last"] = None if execution is None else last_run_json(execution)
     if found.unavailable:
         body["unavailable"] = found.unavailable
     if found.stale:
         headers = {**(headers or {}), STALE_FIELD: ", ".join(found.stale)}
     if found.faulty:
         body["faulty"] = [faulty_json(faulty) for faulty in found.faulty]
+    if found.silent:
+        body["silent"] = [
+            {"orchestrator": name, "since": iso(since)} for name, since in found.silent.items()
+        ]
     return Response(write_json(body), content_type=_JSON, headers=headers)
 
 

@@ -5,9 +5,10 @@ from dataclasses import replace
 import pytest
 from follow_kit import Log, await_that, until
 
-from app.domain import ExecutionStatus, ExecutionSummary, Identity, Role
+from app.domain import ExecutionStatus, ExecutionSummary, Identity, Role, Task, TaskStatus
 from app.errors import NotAuthenticated
 from app.identity.anonymous import EVERYBODY
+from app.services.events import Briefed
 from app.services.follow import Expired, Heartbeat, Moved, StatusChanged
 from app.services.idle import waited
 
@@ -182,3 +183,48 @@ def test_a_role_that_is_lost_counts_from_the_next_check_on(service):
     await_that(lambda: service.services.events._known.get(others.id) is RUNNING)
     own.see(RUNNING)
     assert {id_ for id_, _ in statuses(until(events, StatusChanged))} == {own.id}
+
+
+def briefs(events):
+    return [(e.execution.status, e.brief.tasks, e.brief.reason) for e in events
+            if isinstance(e, Briefed)]  # fmt: skip
+
+
+def test_who_wants_briefs_is_told_what_runs_and_why_it_failed(service):
+    log = Log(service)
+    log.see(RUNNING, tasks=(Task("first", TaskStatus.RUNNING),))
+    events = waited(service.services.events.brief_steps(lambda: EVERYBODY))
+    assert briefs(until(events, Heartbeat)) == [(RUNNING, ("first",), None)]
+    log.see(RUNNING, tasks=(Task("first", TaskStatus.SUCCESS), Task("second", TaskStatus.RUNNING)))
+    assert briefs(until(events, Briefed)) == [(RUNNING, ("second",), None)]
+    log.see(RUNNING, progress=0.5)
+    assert until(events, Briefed)[-1].execution.progress == 0.5
+    log.write(3)
+    assert briefs(until(events, Heartbeat)) == [], "a list shows nothing else"
+    log.see(FAILED, error="it broke\nfor good")
+    assert briefs(until(events, Briefed)) == [(FAILED, (), "it broke")]
+
+
+def test_what_ended_meanwhile_comes_with_its_brief(service):
+    log = Log(service)
+    log.see(FAILED, error="it broke", log_complete=True)
+    since = service.store.get(log.id).as_of
+    events = waited(service.services.events.brief_steps(lambda: EVERYBODY, since))
+    assert briefs(until(events, Heartbeat)) == [(FAILED, (), "it broke")]
+
+
+def test_who_does_not_want_briefs_hears_of_states_alone(service):
+    log = Log(service)
+    plain, _ = settled(service)
+    brief = waited(service.services.events.brief_steps(lambda: EVERYBODY))
+    until(brief, Heartbeat)
+    log.see(RUNNING, tasks=(Task("first", TaskStatus.RUNNING),))
+    until(brief, Briefed)
+    log.see(RUNNING, tasks=(Task("second", TaskStatus.RUNNING),))
+    until(brief, Briefed)
+    log.see(PAUSED)
+    told = until(plain, StatusChanged) + until(plain, StatusChanged)
+    assert statuses(told) == [(log.id, RUNNING), (log.id, PAUSED)]
+    assert briefs(told) == []
+    brief.close()
+    assert service.services.events._briefs_wanted == 0

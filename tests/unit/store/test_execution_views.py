@@ -27,6 +27,7 @@ LISTS = {
     "find a page": lambda e, held: e.find(ExecutionFilter(workflow="flow"), 0, 10)[0],
     "open": lambda e, held: e.open(None, 0, 10),
     "get_many": lambda e, held: e.get_many([held.id]),
+    "last_runs": lambda e, held: e.last_runs("ada", [("flow", "local")]).values(),
 }
 SINGLE = {
     "get": lambda e, held: [e.get(held.id)],
@@ -37,7 +38,7 @@ TASKS = {
     "tasks_of": lambda e, held: e.tasks_of(held.number),
     "attempts_of": lambda e, held: e.attempts_of(held.number),
 }
-NAMES = {"id_named", "purged", "purged_as", "last_success"}
+NAMES = {"id_named", "purged", "purged_as", "last_success", "briefs", "ended_since"}
 """What gives no execution, or all of one beside another thing (``test_last_success``)."""
 
 

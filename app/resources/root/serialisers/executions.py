@@ -17,6 +17,37 @@ from app.resources.root.forms import ID, NAME, Form
 from app.resources.root.serialisers.tasks import TaskSchema, task_json
 from app.resources.root.statuses import AWF_STATUSES, state_field, status_field, status_word
 
+_LAST_RUN = (
+    "id", "execution_id", "status", "state", "created_at", "started_at", "finished_at",
+)  # fmt: skip
+
+
+class BriefSchema(ma.Schema):
+    """What an execution does by now, or why it failed, in what a list has room for."""
+
+    tasks = fields.List(
+        fields.String(),
+        required=True,
+        metadata={
+            "description": "What runs or is paused, by title where it has one: the first ones"
+        },
+    )
+    active = fields.Integer(required=True, metadata={"description": "How many do"})
+    waits_for = fields.String(
+        required=True,
+        allow_none=True,
+        metadata={"description": "What it waits for, in words, where nothing of it runs"},
+    )
+    failed_task = fields.String(
+        required=True, allow_none=True, metadata={"description": "The task that failed"}
+    )
+    exit_code = fields.Integer(
+        required=True, allow_none=True, metadata={"description": "Of that task"}
+    )
+    reason = fields.String(
+        required=True, allow_none=True, metadata={"description": "Why it failed, in one line"}
+    )
+
 
 class ExecutionSummarySchema(ma.Schema):
     """An execution, as lists show it."""
@@ -76,6 +107,23 @@ class ExecutionSummarySchema(ma.Schema):
         }
     )  # fmt: skip
     stale = fields.Boolean(metadata={"description": "The orchestrator has been silent for long"})
+
+
+class LastRunSchema(ExecutionSummarySchema):
+    """How an execution ended, or stands."""
+
+    class Meta:
+        """What tells that."""
+
+        fields = _LAST_RUN
+
+
+class ListedExecutionSchema(ExecutionSummarySchema):
+    """An execution in a list."""
+
+    brief = fields.Nested(
+        BriefSchema, metadata={"description": "Where `brief` asks for it; see there"}
+    )
 
 
 class ExecutionSchema(ExecutionSummarySchema):
@@ -153,6 +201,15 @@ event_json = Serialiser(
 
 People find it by its name and labels there, too.
 """
+
+
+last_run_json = Serialiser(
+    ExecutionSummarySchema, only=set(_LAST_RUN), status=_status, state=_state
+)
+"""Writes how the last execution of a workflow stands."""
+
+brief_json = Serialiser(BriefSchema)
+"""Writes what lists say of an execution beside its state."""
 
 
 def summary_json(

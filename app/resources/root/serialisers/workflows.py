@@ -11,6 +11,7 @@ from app.domain import Parameter, WorkflowDescription
 from app.resources._api import Timestamp
 from app.resources._problem import FieldFaultSchema, fault_json
 from app.resources._serialiser import Serialiser
+from app.resources.root.serialisers.executions import LastRunSchema
 
 
 class WorkflowInfoSchema(ma.Schema):
@@ -29,6 +30,32 @@ class WorkflowInfoSchema(ma.Schema):
             "what it said last"
         }
     )
+
+
+class ListedWorkflowSchema(WorkflowInfoSchema):
+    """A workflow in a list."""
+
+    last = fields.Nested(
+        LastRunSchema,
+        allow_none=True,
+        metadata={
+            "description": "Your last execution of it; null where there is none, and only where "
+            "`last` asks for it"
+        },
+    )
+
+
+class SilentOrchestratorSchema(ma.Schema):
+    """An orchestrator that does not answer."""
+
+    orchestrator = fields.String(required=True)
+    since = Timestamp(
+        required=True,
+        metadata={
+            "type": "string", "format": "date-time",
+            "description": "When this was first noticed, by the process that answers",
+        },
+    )  # fmt: skip
 
 
 class UploadedWorkflowSchema(WorkflowInfoSchema):

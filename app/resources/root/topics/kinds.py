@@ -25,11 +25,12 @@ from app.resources.root.encoders import WORDS
 from app.resources.root.levels import levels_field, levels_of
 from app.resources.root.one_task import task_field
 from app.resources.root.serialisers.entries import entry_json
-from app.resources.root.serialisers.executions import event_json, summary_json
+from app.resources.root.serialisers.executions import brief_json, summary_json
 from app.resources.root.serialisers.load import metrics_json
 from app.resources.root.serialisers.tasks import task_json
 from app.services.access import Caller
 from app.services.bundle import Services
+from app.services.events import Briefed
 from app.services.follow import (
     Batch,
     Changed,
@@ -161,12 +162,13 @@ class ExecutionsTopic(Topic):
 
     def sources(self, bundle: Services) -> Sequence[Source[Any]]:
         """Return the one that tells of it, which begins again where it lost some."""
+        self._is_stale = bundle.executions.is_stale
 
         def tell(caller: Caller) -> Generator[Any, None, None]:
             lost = True
             while lost:
                 lost = False
-                for event in bundle.events.steps(caller, self._told_until):
+                for event in bundle.events.brief_steps(caller, self._told_until):
                     if isinstance(event, Moved) and not bundle.follow.changes.closing:
                         lost = True
                     else:
@@ -176,13 +178,14 @@ class ExecutionsTopic(Topic):
 
     def messages(self, event: Any, turn: Turn) -> Iterator[Message]:
         """Write an event."""
-        if not isinstance(event, StatusChanged):
+        if not isinstance(event, Briefed):
             yield from super().messages(event, turn)
             return
+        stands = summary_json(event.execution, stale=self._is_stale(event.execution))
         moment = event.execution.as_of
         self._told_until = max(moment, self._told_until or moment)
         after = (self._told_until - _EPOCH) // timedelta(milliseconds=1)
-        yield _message("status", {**event_json(event.execution), "after": after})
+        yield _message("status", {**stands, "brief": brief_json(event.brief), "after": after})
 
 
 class ExecutionTopic(Topic):

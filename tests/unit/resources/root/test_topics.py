@@ -215,6 +215,7 @@ class TestAllExecutions:
         (data,) = [d for _, d in told(stream, "executions") if d["id"] == log.id]
         assert data["state"] == "FAILED"
         assert data["after"] > after
+        assert (data["owner"], data["stale"], data["brief"]["active"]) == ("anonymous", False, 0)
 
     def test_without_a_cursor_only_what_has_not_ended(self, client, service, log):
         log.end()
