@@ -142,8 +142,8 @@ class WaitArgsSchema(ArgumentsSchema):
 def list_executions(args: dict[str, Any]) -> Any:
     """List executions, newest first: 50 of them, unless `page_size` says otherwise.
 
-    `order=oldest` with `state=PENDING,RUNNING,...` and `page_size=1` tells in one answer how many
-    still run, and which for longest.
+    `order=oldest` with `page_size=1` and the states that are not final tells in one answer how many
+    executions still run, and which for longest.
     """
     page = Page(args.get("page", 1), args.get("page_size", 50))
     wanted, moments = wanted_executions(args)

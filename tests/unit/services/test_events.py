@@ -5,12 +5,22 @@ from dataclasses import replace
 import pytest
 from follow_kit import Log, await_that, until
 
-from app.domain import ExecutionStatus, ExecutionSummary, Identity, Role, Task, TaskStatus
+from app.domain import (
+    ExecutionStatus,
+    ExecutionSummary,
+    Identity,
+    Level,
+    NewLogEntry,
+    Role,
+    Task,
+    TaskStatus,
+)
 from app.errors import NotAuthenticated
 from app.identity.anonymous import EVERYBODY
 from app.services.events import Briefed
 from app.services.follow import Expired, Heartbeat, Moved, StatusChanged
 from app.services.idle import waited
+from app.store.execution_rows import now
 
 PENDING, RUNNING, PAUSED, SUCCESS, FAILED = (
     ExecutionStatus[name] for name in ("PENDING", "RUNNING", "PAUSED", "SUCCESS", "FAILED")
@@ -185,46 +195,57 @@ def test_a_role_that_is_lost_counts_from_the_next_check_on(service):
     assert {id_ for id_, _ in statuses(until(events, StatusChanged))} == {own.id}
 
 
-def briefs(events):
-    return [(e.execution.status, e.brief.tasks, e.brief.reason) for e in events
-            if isinstance(e, Briefed)]  # fmt: skip
+def brief_reader(service, since=None):
+    return waited(service.services.events.brief_steps(lambda: EVERYBODY, since))
+
+
+def briefs_until(events, **last):
+    """What is told of executions until something is said of one; what comes twice only once."""
+    told = []
+    while not told or any(told[-1].get(name) != value for name, value in last.items()):
+        event = until(events, Briefed)[-1]
+        execution, brief = event.execution, event.brief
+        each = {
+            "state": execution.status, "tasks": brief.tasks, "reason": brief.reason,
+            "progress": execution.progress,
+        }  # fmt: skip
+        told += [] if each in told else [each]
+    return told
 
 
 def test_who_wants_briefs_is_told_what_runs_and_why_it_failed(service):
     log = Log(service)
     log.see(RUNNING, tasks=(Task("first", TaskStatus.RUNNING),))
-    events = waited(service.services.events.brief_steps(lambda: EVERYBODY))
-    assert briefs(until(events, Heartbeat)) == [(RUNNING, ("first",), None)]
+    events = brief_reader(service)
+    briefs_until(events, tasks=("first",))
     log.see(RUNNING, tasks=(Task("first", TaskStatus.SUCCESS), Task("second", TaskStatus.RUNNING)))
-    assert briefs(until(events, Briefed)) == [(RUNNING, ("second",), None)]
+    briefs_until(events, tasks=("second",))
     log.see(RUNNING, progress=0.5)
-    assert until(events, Briefed)[-1].execution.progress == 0.5
-    log.write(3)
-    assert briefs(until(events, Heartbeat)) == [], "a list shows nothing else"
+    briefs_until(events, progress=0.5)
+    log.see(RUNNING, progress=0.501, entries=(NewLogEntry(Level.INFO, 1, "a line"),))
     log.see(FAILED, error="it broke\nfor good")
-    assert briefs(until(events, Briefed)) == [(FAILED, (), "it broke")]
+    (told,) = briefs_until(events, state=FAILED)  # a list shows nothing of what came before
+    assert told["reason"] == "it broke"
 
 
 def test_what_ended_meanwhile_comes_with_its_brief(service):
     log = Log(service)
-    log.see(FAILED, error="it broke", log_complete=True)
-    since = service.store.get(log.id).as_of
-    events = waited(service.services.events.brief_steps(lambda: EVERYBODY, since))
-    assert briefs(until(events, Heartbeat)) == [(FAILED, (), "it broke")]
+    log.see(FAILED, error="it broke", log_complete=True, finished_at=now())
+    events = brief_reader(service, service.store.get(log.id).as_of)
+    (told,) = briefs_until(events, state=FAILED)
+    assert told["reason"] == "it broke"
 
 
 def test_who_does_not_want_briefs_hears_of_states_alone(service):
     log = Log(service)
     plain, _ = settled(service)
-    brief = waited(service.services.events.brief_steps(lambda: EVERYBODY))
-    until(brief, Heartbeat)
-    log.see(RUNNING, tasks=(Task("first", TaskStatus.RUNNING),))
-    until(brief, Briefed)
-    log.see(RUNNING, tasks=(Task("second", TaskStatus.RUNNING),))
-    until(brief, Briefed)
+    brief = brief_reader(service)
+    for names in (("first",), ("first", "second")):
+        log.see(RUNNING, tasks=tuple(Task(name, TaskStatus.RUNNING) for name in names))
+        briefs_until(brief, tasks=names)
     log.see(PAUSED)
     told = until(plain, StatusChanged) + until(plain, StatusChanged)
     assert statuses(told) == [(log.id, RUNNING), (log.id, PAUSED)]
-    assert briefs(told) == []
+    assert not any(isinstance(each, Briefed) for each in told)
     brief.close()
     assert service.services.events._briefs_wanted == 0

@@ -52,7 +52,7 @@ def test_an_execution_of_which_nothing_is_to_be_said_has_an_empty_brief(service,
 def test_the_oldest_that_runs_and_how_many_do(service, client, see):
     made = [service.add_execution() for _ in range(3)]
     see(made[0], ExecutionStatus.SUCCESS)
-    answer = client.get("/executions?order=oldest&state=PENDING,RUNNING&page_size=1").json
+    answer = client.get("/executions?order=oldest&state=PENDING&state=RUNNING&page_size=1").json
     assert answer["total"] == 2
     assert [each["id"] for each in answer["executions"]] == [made[1].id]
     assert client.get("/executions?order=sideways").status_code == 422
