@@ -37,12 +37,14 @@ class Place:
         index: The place in the journal.
         before: How many of them stand before it.
         total: How many there are so far.
+        log_total: How many entries the whole log has, those that are left out as well.
         passes: The filter lets the entry at the place through.
     """
 
     index: int
     before: int
     total: int
+    log_total: int
     passes: bool
 
 
@@ -130,7 +132,8 @@ class LogSearch:
         owner = identity.username
         before = self._before(execution, sieve, index, owner)
         passes = self._before(execution, sieve, index + 1, owner) > before
-        return Place(index, before, self._total(execution, sieve, owner), passes)
+        total = self._total(execution, sieve, owner)
+        return Place(index, before, total, execution.log_total, passes)
 
     def find(self, execution_id: str, identity: Identity, query: MatchQuery) -> Matches:
         """Return the next entry, or the one before, found in a bounded time; and count them all.

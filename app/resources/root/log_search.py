@@ -49,6 +49,13 @@ class PlaceSchema(ma.Schema):
     total_results = fields.Integer(
         required=True, metadata={"description": "How many entries the list has so far"}
     )
+    log_total = fields.Integer(
+        required=True,
+        metadata={
+            "description": "How many the whole log has; all of this is as it was when it had so "
+            "many, and who follows from there gets what comes to the list"
+        },
+    )
     listed = fields.Boolean(
         required=True,
         metadata={"description": "It is in the list itself, and not left out by the filter"},
@@ -151,6 +158,7 @@ def get_log_place(args: dict[str, Any], execution_id: str) -> Response:
             "index": place.index,
             "from": place.before,
             "total_results": place.total,
+            "log_total": place.log_total,
             "listed": place.passes,
         }
     )

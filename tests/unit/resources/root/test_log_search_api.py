@@ -61,6 +61,7 @@ class TestPlaces:
         assert [each["from"] for each in found] == places
         assert [each["index"] for each in found if each["listed"]] == listed
         assert {each["total_results"] for each in found} == {places[-1]}
+        assert {each["log_total"] for each in found} == {7}
 
     def test_a_page_from_there_begins_with_the_line(self, service, client, ask):
         log = Log(service).write([I, D, W] * 400)
