@@ -85,6 +85,11 @@ def safe_text(content: str) -> str:
     return _UNSAFE.sub(_picture, content.rstrip(_BREAKS))
 
 
+def without_sequences(content: str) -> str:
+    """Return a text without what colours it, or controls a terminal otherwise."""
+    return _SEQUENCES.sub("", content) if "\x1b" in content or "\x9b" in content else content
+
+
 def level_word(text: str) -> str | None:
     """Return the word for a level that a text begins with, in capitals; None if it has none.
 

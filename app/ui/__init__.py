@@ -6,6 +6,7 @@ Its own scripts read the root API. Why it lives below ``/ui``:
 
 from app.resources._dialect import Dialect
 from app.ui import _assets, account, audit, graph, nodes, sign_in, start, system, timeline, users
+from app.ui import _assets, account, log, sign_in, start
 from app.ui._errors import PageErrors
 
 DIALECT = Dialect(
@@ -22,6 +23,7 @@ DIALECT = Dialect(
         users.blueprint,
         audit.blueprint,
         system.blueprint,
+        log.blueprint,
     ),
     errors=PageErrors(),
     names_challenges=False,
