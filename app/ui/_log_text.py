@@ -14,7 +14,6 @@ _DIRECTIONS: Final = {
 }  # fmt: skip
 """Marks of direction (Unicode Standard Annex 9), which make a text look like another."""
 _UNSEEN: Final = re.compile(rf"[{''.join(_DIRECTIONS)}]|[\0-\x08\x0b-\x1f\x7f-\x9f]")
-_PICTURES: Final = 0x2400
 
 
 def plain_text(content: str) -> str:
@@ -35,4 +34,4 @@ def _named(found: re.Match[str]) -> str:
     if character in _DIRECTIONS:
         return f"\u27e6{_DIRECTIONS[character]}\u27e7"
     code = ord(character)
-    return chr(_PICTURES + code) if code < 0x20 else "\u2421" if code == 0x7F else "\ufffd"
+    return f"^{chr(code + 0x40)}" if code < 0x20 else "^?" if code == 0x7F else "\ufffd"

@@ -25,6 +25,7 @@ export class SlipLog extends HTMLElement {
   _columns = 80;
   _rowsTold = -1;
   _live = false;
+  _isPart = false;
   _hinted = false;
   /** @type {number | undefined} */
   _marked = undefined;
@@ -89,10 +90,20 @@ export class SlipLog extends HTMLElement {
     }
     new ResizeObserver(() => this._measure()).observe(this._scroller);
     this._measure();
+    this._fold();
     this._listen();
     listen(this);
     this.picked.read();
     void this._open();
+  }
+
+  /** Where there is little room, most of what one can choose stands behind a button. */
+  _fold() {
+    const more = /** @type {HTMLDetailsElement} */ (this.part("more"));
+    const narrow = matchMedia("(max-width: 639px)");
+    const fold = () => { more.open = !narrow.matches; };
+    narrow.addEventListener("change", fold);
+    fold();
   }
 
   _listen() {
@@ -172,6 +183,7 @@ export class SlipLog extends HTMLElement {
     this._trouble("");
     this._entries?.clear();
     this._total = place.total_results;
+    this._isPart = place.log_total > place.total_results;
     this._unseen = 0;
     this._view.rebuild();
     this._view.setTotal(this._total);
@@ -386,8 +398,7 @@ export class SlipLog extends HTMLElement {
 
   _tellCounts() {
     const lines = this._total.toLocaleString("en");
-    const { levels, task } = this.filter();
-    const filtered = levels !== 15 || task !== undefined ? " with these filters" : "";
+    const filtered = this._isPart ? " with these filters" : "";
     this.part("count").textContent =
       `${lines} ${this._total === 1 ? "line" : "lines"}${filtered}${this._live ? ", live" : ""}`;
     this.part("empty").hidden = this._total > 0;

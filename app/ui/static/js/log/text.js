@@ -209,6 +209,6 @@ function pour(found, text, pen) {
 function nameOf(character) {
   const code = character.charCodeAt(0);
   if (character in DIRECTIONS) return DIRECTIONS[character];
-  if (code < 32) return String.fromCharCode(0x2400 + code);
-  return code === 127 ? "\u2421" : "\ufffd";
+  if (code < 32) return `^${String.fromCharCode(code + 64)}`;
+  return code === 127 ? "^?" : "\ufffd";
 }

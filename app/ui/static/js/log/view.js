@@ -59,6 +59,8 @@ export class View {
     this._planned = false;
     this._sizesAt = 0;
     this._stuck = false;
+    /** @type {{line: number, share: number} | null} where to, while not all on the way is known */
+    this._goal = null;
     this.total = 0;
     /** @type {ReturnType<typeof setTimeout> | undefined} */
     this._resting = undefined;
@@ -112,20 +114,37 @@ export class View {
    */
   goTo(line, share = 0) {
     this._stuck = false;
-    this._line = Math.max(0, Math.min(line, this.total - 1));
-    this._offset = 0;
-    this._moveBy(-Math.round(share * this._height));
+    this._goal = { line: Math.max(0, Math.min(line, this.total - 1)), share };
     this._now();
+  }
+
+  /** Stand where one is to go to, by the heights that are known now. */
+  _aim() {
+    if (this._goal === null) return;
+    this._line = Math.min(this._goal.line, this.total - 1);
+    this._offset = 0;
+    this._moveBy(-Math.round(this._goal.share * this._height));
+  }
+
+  /** All is known between the upper edge and where one went to. */
+  _arrive() {
+    if (this._goal === null) return;
+    for (let place = this._line; place <= this._goal.line; place += 1) {
+      if (!this._rows[place - this._first]?.filled) return;
+    }
+    this._goal = null;
   }
 
   /** Go to the end, and stay there. */
   goToEnd() {
+    this._goal = null;
     this._stuck = true;
     this._now();
   }
 
   /** Stay where one is. */
   letGo() {
+    this._goal = null;
     this._stuck = false;
   }
 
@@ -163,6 +182,7 @@ export class View {
     const delta = top - this._top;
     if (delta === 0) return;
     this._top = top;
+    this._goal = null;
     this._stuck = false;
     if (Math.abs(delta) < 3 * this._height) {
       this._moveBy(delta);
@@ -303,11 +323,14 @@ export class View {
       this._offset = 0;
     }
     this._line = Math.min(this._line, this.total - 1);
+    this._aim();
     this._keepEnd();
     const [first, last] = this._range();
     this._source.want(first, last);
     this._trim(first, last);
     const left = this._fill(this._extend(first, last, ROWS_A_FRAME));
+    this._aim();
+    this._arrive();
     this._keepEnd();
     if (this._stuck) {
       const highest = this._highest();
