@@ -120,7 +120,7 @@ class Wanted:
 @cost(2)
 @permission(Permission.EXECUTIONS_READ)
 def show_log(execution_id: str) -> Response:
-    """Show a window of the log: from a line on, the first error of what failed, or the end."""
+    """Return a window of the log: from a line on, the first error of what failed, or the end."""
     identity, wanted = caller(), Wanted.of_request()
     execution = services().executions.get(execution_id, identity)
     first_error = _first_error(execution, identity)
@@ -156,7 +156,7 @@ def show_log(execution_id: str) -> Response:
 @blueprint.get("/executions/<string:execution_id>/log/text")
 @permission(Permission.EXECUTIONS_READ)
 def show_text(execution_id: str) -> Response:
-    """Give the log as text: what the filters let through, the end of it, or all as a file."""
+    """Return the log as text: what the filters let through, the end of it, or all as a file."""
     wanted, is_file = Wanted.of_request(), bool(request.args.get("file"))
     query = LogQuery(0, -1, ALL_LEVELS)
     if not is_file:
@@ -184,7 +184,7 @@ def _first_error(execution: Execution, identity: Identity) -> int | None:
 
 
 def _found(execution: Execution, wanted: Wanted, identity: Identity) -> tuple[Matches | None, str]:
-    """Look for what the address says, without scripts; and say what is wrong with it."""
+    """Return what was found of what the address says, and what is wrong with it."""
     if not wanted.find:
         return None, ""
     pattern = wanted.find if wanted.regex else pattern_for(wanted.find)
