@@ -56,7 +56,7 @@ class Journals:
 
     def close(self) -> None:
         """Let go of the store."""
-        self._database.close()
+        self._database.dispose()
 
 
 class Journal:

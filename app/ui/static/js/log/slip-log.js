@@ -194,6 +194,7 @@ export class SlipLog extends HTMLElement {
     }
     this._paint();
     this._tellCounts();
+    this._tellNew();
     if (this._live) {
       this._following?.start(filter, this._total, place.log_total - 1);
     }
