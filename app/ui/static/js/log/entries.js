@@ -188,13 +188,15 @@ export class Entries {
    */
   _failed(error) {
     this._failures += 1;
-    if (!(error instanceof ApiError)) throw error;
-    if ([401, 403, 404, 410].includes(error.status)) {
-      this._told.onTrouble(error.message);
+    // An answer that was cut off is no such error, and is asked for again as well.
+    const { status, message, retryAfter } =
+      error instanceof ApiError ? error : new ApiError(0, "cut", "The answer was cut off.");
+    if ([401, 403, 404, 410].includes(status)) {
+      this._told.onTrouble(message);
       return -1;
     }
-    const seconds = error.retryAfter ?? Math.min(LONGEST_WAIT, 2 ** (this._failures - 1));
-    this._told.onTrouble(`${error.message} Trying again in ${Math.ceil(seconds)} s.`);
+    const seconds = retryAfter ?? Math.min(LONGEST_WAIT, 2 ** (this._failures - 1));
+    this._told.onTrouble(`${message} Trying again in ${Math.ceil(seconds)} s.`);
     this._failures = Math.min(this._failures, 6);
     return seconds * (1000 + 200 * Math.random());
   }

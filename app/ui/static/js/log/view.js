@@ -158,7 +158,7 @@ export class View {
 
   /** @returns {boolean} whether a place is seen as a whole */
   isSeen(/** @type {number} */ place) {
-    if (place < this._line || place >= this._first + this._rows.length) return false;
+    if (this._goal !== null || !this._rows[place - this._first]?.filled) return false;
     const y = this._yOf(place);
     return y >= 0 && y + this._heightOf(place) <= this._height;
   }
