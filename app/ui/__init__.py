@@ -5,8 +5,19 @@ Its own scripts read the root API. Why it lives below ``/ui``:
 """
 
 from app.resources._dialect import Dialect
-from app.ui import _assets, account, audit, graph, nodes, sign_in, start, system, timeline, users
-from app.ui import _assets, account, log, sign_in, start
+from app.ui import (
+    _assets,
+    account,
+    audit,
+    graph,
+    log,
+    nodes,
+    sign_in,
+    start,
+    system,
+    timeline,
+    users,
+)
 from app.ui._errors import PageErrors
 
 DIALECT = Dialect(
