@@ -5,6 +5,7 @@ from itertools import pairwise
 
 import pytest
 from follow_kit import Log
+from kit.patience import PATIENCE_SECONDS
 from sqlalchemy import update
 
 from app.domain import Level
@@ -15,6 +16,13 @@ D, I, W, E = Level.DEBUG, Level.INFO, Level.WARN, Level.ERROR  # noqa: E741
 CONTENTS = ["one", "two", "three one", "", "ONE (1.5)", "four", "\N{SNOWMAN} one"]
 LEVELS = [I, W, D, I, E, I, I]
 """Entries 0, 3 and 6 are of the task 'split'."""
+
+
+@pytest.fixture(autouse=True)
+def patient(monkeypatch):
+    """What one request gets to must not depend on how busy the machine is."""
+    monkeypatch.setattr(log_search, "_FINDING_SECONDS", PATIENCE_SECONDS)
+    monkeypatch.setattr(log_search, "_COUNTING_SECONDS", PATIENCE_SECONDS)
 
 
 @pytest.fixture
