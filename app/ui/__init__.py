@@ -18,6 +18,9 @@ from app.ui import (
     timeline,
     users,
 )
+from app.ui import _assets, account, audit, graph, nodes, sign_in, start, system, timeline, users
+from app.ui import _assets, account, graph, sign_in, start, timeline
+from app.ui import _assets, account, comparison, execution, execution_actions, sign_in, start
 from app.ui._errors import PageErrors
 
 DIALECT = Dialect(
@@ -35,6 +38,9 @@ DIALECT = Dialect(
         audit.blueprint,
         system.blueprint,
         log.blueprint,
+        execution.blueprint,
+        execution_actions.blueprint,
+        comparison.blueprint,
     ),
     errors=PageErrors(),
     names_challenges=False,

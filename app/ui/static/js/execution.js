@@ -1,0 +1,225 @@
+// @ts-check
+// One execution, live: what changes in place comes from the events themselves; what appears with
+// another state (digest, actions, outputs) is read from the page once.
+
+import { hub } from "./hub.js";
+import { announce, setStatus } from "./status.js";
+import { serverNow, writeDuration, writeTimes } from "./times.js";
+
+/** Parts that another state changes, by their id; the view is one of them. */
+const PARTS = ["part-head", "part-why", "part-view", "part-dialogs"];
+const SETTLE_MS = 300;
+
+const root = /** @type {HTMLElement} */ (document.getElementById("execution"));
+const words = new Map([["FAILED", "failed"], ["SUCCESS", "succeeded"], ["CANCELLED", "cancelled"]]);
+
+/** @type {Map<string, HTMLElement>} rows of the table of steps, by the name of the step */
+let rows = new Map();
+/** @type {Map<string, string>} the state of each step that is known */
+const known = new Map();
+let timer = 0;
+let reading = false;
+
+document.documentElement.classList.add("scripted");
+
+function findRows() {
+  rows = new Map();
+  for (const row of root.querySelectorAll("tr[data-task]")) {
+    const element = /** @type {HTMLElement} */ (row);
+    rows.set(element.dataset.task ?? "", element);
+  }
+}
+
+/**
+ * @param {string} id
+ * @returns {HTMLElement | null}
+ */
+function part(id) {
+  return document.getElementById(id);
+}
+
+/**
+ * Write a text where it is another one.
+ * @param {Element | null | undefined} element
+ * @param {string} text
+ */
+function write(element, text) {
+  if (element && element.textContent !== text) element.textContent = text;
+}
+
+/** @param {import("./hub.js").HubEvent} event */
+function takeStatus(event) {
+  const progress = /** @type {HTMLProgressElement | null} */ (part("progress"));
+  if (progress) progress.value = event.progress;
+  const badge = part("state");
+  const remark = event.state === "RUNNING" ? `${Math.floor(event.progress * 100)} %` : "";
+  const isOther = root.dataset.state !== event.state;
+  if (badge && (isOther || event.state === "RUNNING")) setStatus(badge, event.state, remark);
+  const asOf = part("as-of")?.querySelector("time");
+  if (asOf && event.as_of) asOf.dateTime = event.as_of;
+  const stale = part("stale");
+  if (stale) {
+    stale.hidden = !event.stale;
+    const since = stale.querySelector("time");
+    if (since && event.as_of) since.dateTime = event.as_of;
+  }
+  writeTimes(root);
+  if (!isOther) return;
+  root.dataset.state = event.state;
+  const word = words.get(event.state);
+  if (word) announce(`The execution ${word}`);
+  readParts();
+}
+
+/** @param {import("./hub.js").HubEvent} event */
+function takeTasks(event) {
+  let isOther = false;
+  for (const task of event.tasks) {
+    const before = known.get(task.name);
+    known.set(task.name, task.status);
+    if (before !== undefined && before !== task.status) {
+      count(before, -1);
+      count(task.status, 1);
+      if (task.status === "FAILED") announce(`Step ${task.title ?? task.name} failed`);
+      isOther ||= task.status === "FAILED" || part("step")?.dataset.step === task.name;
+    }
+    const row = rows.get(task.name);
+    if (row) showTask(row, task);
+  }
+  if (isOther || (event.total > 0 && rows.size === 0 && root.querySelector("#part-view > .empty"))) {
+    readParts();
+  }
+}
+
+/**
+ * Count steps of a state; one that nothing is counted of yet comes with the next reading.
+ * @param {string} state
+ * @param {number} by
+ */
+function count(state, by) {
+  const shown = root.querySelector(`[data-count="${state}"] > .number`);
+  if (shown) {
+    shown.textContent = String(Math.max(0, Number(shown.textContent) + by));
+  } else if (part("tally")) {
+    readParts();
+  }
+}
+
+/**
+ * @param {HTMLElement} row
+ * @param {any} task as the API writes it
+ */
+function showTask(row, task) {
+  const cell = (/** @type {string} */ name) => row.querySelector(`[data-cell="${name}"]`);
+  const badge = /** @type {HTMLElement | null} */ (cell("state")?.querySelector(".status"));
+  if (badge) setStatus(badge, task.status, (task.waits_for?.reason ?? "").slice(0, 120));
+  write(cell("attempts"), task.attempts ? String(task.attempts) : "");
+  write(cell("node"), task.node ?? "");
+  const exit = cell("exit");
+  if (exit && task.exit_code !== null && !exit.textContent?.startsWith(String(task.exit_code))) {
+    exit.textContent = String(task.exit_code);
+  }
+  const took = cell("took");
+  if (took) showTook(took, task);
+}
+
+/**
+ * @param {Element} cell
+ * @param {any} task
+ */
+function showTook(cell, task) {
+  const since = Date.parse(task.started_at ?? "");
+  if (Number.isNaN(since)) {
+    write(cell, "");
+  } else if (task.finished_at) {
+    write(cell, writeDuration((Date.parse(task.finished_at) - since) / 1000));
+  } else {
+    let running = /** @type {HTMLElement | null} */ (cell.querySelector("[data-since]"));
+    if (!running) {
+      running = document.createElement("span");
+      cell.replaceChildren(running);
+    }
+    running.dataset.since = task.started_at;
+    write(running, writeDuration(Math.floor((serverNow() - since) / 1000)));
+  }
+}
+
+/** Read the parts that another state changes, once for what happens within a moment. */
+function readParts() {
+  clearTimeout(timer);
+  timer = setTimeout(() => void exchange(), SETTLE_MS);
+}
+
+async function exchange() {
+  if (reading) {
+    readParts();
+    return;
+  }
+  reading = true;
+  try {
+    const answer = await fetch(location.href.split("#")[0], { credentials: "same-origin" });
+    const isPage = answer.headers.get("Content-Type")?.startsWith("text/html");
+    if (!answer.ok || !isPage || answer.redirected) return;
+    const page = new DOMParser().parseFromString(await answer.text(), "text/html");
+    for (const id of PARTS) putIn(id, page);
+    const state = page.getElementById("execution")?.dataset.state;
+    if (state) root.dataset.state = state;
+    findRows();
+    writeTimes(root);
+  } catch {
+    // What is shown stays; the header says that it is not live.
+  } finally {
+    reading = false;
+  }
+}
+
+/**
+ * Put a part of another reading of this page in the place of that which is shown.
+ * @param {string} id
+ * @param {Document} page
+ */
+function putIn(id, page) {
+  const old = part(id);
+  const fresh = page.getElementById(id);
+  if (!old || !fresh || old.querySelector("dialog[open]")) return;
+  if (id === "part-view" && ["load", "graph", "timeline"].includes(root.dataset.view ?? "")) return;
+  const focused = document.activeElement;
+  const hadFocus = focused !== null && focused !== old && old.contains(focused);
+  const opened = [...old.querySelectorAll("details")].map((each) => each.open);
+  const taken = document.importNode(fresh, true);
+  taken.querySelectorAll("details").forEach((each, place) => { each.open = opened[place] ?? false; });
+  old.replaceWith(taken);
+  if (hadFocus) taken.focus({ preventScroll: true });
+}
+
+// What asks before it acts does so here, where the browser can.
+root.addEventListener("click", (event) => {
+  const target = /** @type {Element} */ (event.target);
+  const opener = target.closest("[data-dialog]");
+  const dialog = opener && part(/** @type {HTMLElement} */ (opener).dataset.dialog ?? "");
+  if (dialog instanceof HTMLDialogElement) {
+    event.preventDefault();
+    dialog.showModal();
+    return;
+  }
+  const closer = target.closest("dialog [data-close]");
+  if (closer) {
+    event.preventDefault();
+    closer.closest("dialog")?.close();
+  }
+});
+
+findRows();
+for (const [name, row] of rows) {
+  const badge = /** @type {HTMLElement | null} */ (row.querySelector(".status"));
+  if (badge?.dataset.state) known.set(name, badge.dataset.state);
+}
+if (!words.has(root.dataset.state ?? "")) {
+  hub.follow(`execution/${root.dataset.id}`, {}, (events) => {
+    for (const event of events) {
+      if (event.type === "status") takeStatus(event);
+      if (event.type === "tasks") takeTasks(event);
+      if (event.type === "purged") readParts();
+    }
+  });
+}
