@@ -21,6 +21,17 @@ from app.ui import (
 from app.ui import _assets, account, audit, graph, nodes, sign_in, start, system, timeline, users
 from app.ui import _assets, account, graph, sign_in, start, timeline
 from app.ui import _assets, account, comparison, execution, execution_actions, sign_in, start
+from app.ui import (
+    _assets,
+    account,
+    comparison,
+    execution,
+    execution_actions,
+    graph,
+    sign_in,
+    start,
+    timeline,
+)
 from app.ui._errors import PageErrors
 
 DIALECT = Dialect(

@@ -14,8 +14,10 @@ from app.resources._auth import caller
 from app.resources._context import services
 from app.resources._limits import cost
 from app.resources._permissions import permission
+from app.ui._graph import execution_picture
 from app.ui._one_execution import around, of_task, steps_of
 from app.ui._render import page
+from app.ui._timeline import timeline_of
 from app.ui._values import shown_values
 
 blueprint = Blueprint("execution", __name__)
@@ -78,11 +80,14 @@ def _asked_step(execution: Execution, identity: Identity) -> Task | None:
 
 
 def _graph(execution: Execution, identity: Identity) -> dict[str, Any]:
-    return {"graph": services().graphs.of_launched(execution, identity)}
+    graph = services().graphs.of_launched(execution, identity)
+    return {"picture": execution_picture(graph, execution.id)}
 
 
-def _timeline(_execution: Execution, _identity: Identity) -> dict[str, Any]:
-    return {}
+def _timeline(execution: Execution, _identity: Identity) -> dict[str, Any]:
+    known = services().executions
+    tasks, attempts = known.tasks_of(execution), known.attempts_of(execution)
+    return {"times": timeline_of(execution, tasks, attempts)}
 
 
 def _inputs(execution: Execution, _identity: Identity) -> dict[str, Any]:
