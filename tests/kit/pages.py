@@ -12,7 +12,7 @@ from typing import Any, Final
 
 import pytest
 from kit.patience import PATIENCE_SECONDS
-from playwright.sync_api import Browser, ConsoleMessage, Page, sync_playwright
+from playwright.sync_api import Browser, ConsoleMessage, Page, expect, sync_playwright
 
 FOREIGN_HOST: Final = "slip.test"
 """A name of this machine that is not loopback for the browser: what it keeps for secure contexts
@@ -57,6 +57,7 @@ def launched_browser(program: str) -> Iterator[Browser]:
     Args:
         program: Path of Chromium.
     """
+    expect.set_options(timeout=_TIMEOUT_SECONDS * 1000)
     with sync_playwright() as playwright:
         made = playwright.chromium.launch(executable_path=program, args=_FLAGS)
         yield made
