@@ -24,13 +24,17 @@ from app.ui import _assets, account, comparison, execution, execution_actions, s
 from app.ui import (
     _assets,
     account,
+    audit,
     comparison,
     execution,
     execution_actions,
     graph,
+    nodes,
     sign_in,
     start,
+    system,
     timeline,
+    users,
 )
 from app.ui._errors import PageErrors
 
