@@ -24,9 +24,9 @@ from app.resources._errors import of_slipway_error
 from app.resources._limits import cost
 from app.resources._permissions import permission
 from app.services.tasks import Asked
+from app.ui._execution_page import page_of
 from app.ui._forms import Notice, faults_by_field, posted, see_other
 from app.ui._render import page
-from app.ui.execution import page_of
 
 blueprint = Blueprint("execution_actions", __name__)
 
