@@ -9,26 +9,11 @@ from app.ui import (
     _assets,
     account,
     audit,
-    graph,
-    log,
-    nodes,
-    sign_in,
-    start,
-    system,
-    timeline,
-    users,
-)
-from app.ui import _assets, account, audit, graph, nodes, sign_in, start, system, timeline, users
-from app.ui import _assets, account, graph, sign_in, start, timeline
-from app.ui import _assets, account, comparison, execution, execution_actions, sign_in, start
-from app.ui import (
-    _assets,
-    account,
-    audit,
     comparison,
     execution,
     execution_actions,
     graph,
+    log,
     nodes,
     sign_in,
     start,
