@@ -158,8 +158,8 @@ class Web:
 
     def close(self) -> None:
         """End what runs beside the requests, when the last of them was served."""
-        self.sampler.close()
         self.audit.close()
+        self.sampler.close()
         self.key_store.stop()
         if self.shared is not None:
             self.shared.close()

@@ -104,20 +104,33 @@ class HealthService:
             *self._definition_checks(),
         ]
 
-    def orchestrators(self, seconds: float) -> dict[str, str | None]:
-        """Ask all orchestrators at once, and wait no longer than a time for those that are silent.
+    def within(self, seconds: float) -> tuple[dict[str, str | None], list[Check]]:
+        """Look at all that :meth:`checks` does, and wait for nobody outside longer than a time.
 
         Returns:
-            What is wrong with each, by name; None where nothing is.
+            What is wrong with each orchestrator, by name, None where nothing is; and all else.
         """
+        parts: dict[str, Orchestrator | KeyStore] = {
+            f"orchestrator:{name}": each for name, each in self._orchestrators.items()
+        }
+        parts["key_store"] = self._key_store
+        problems = self._ask_all(parts, seconds)
+        key_store = Check("key_store", problems.pop("key_store"), vital=False)
+        others = [*self._store_checks(), key_store, *self._definition_checks()]
+        return dict(zip(self._orchestrators, problems.values(), strict=True)), others
+
+    def _ask_all(
+        self, parts: Mapping[str, Orchestrator | KeyStore], seconds: float
+    ) -> dict[str, str | None]:
+        """Ask all at once; of those that are silent, say so."""
         found: dict[str, str | None] = {}
 
-        def ask(name: str, part: Orchestrator) -> None:
-            found[name] = self._ask(f"orchestrator:{name}", part)
+        def ask(name: str, part: Orchestrator | KeyStore) -> None:
+            found[name] = self._ask(name, part)
 
         asking = [
-            threading.Thread(target=ask, args=item, name=f"health-{item[0]}", daemon=True)
-            for item in self._orchestrators.items()
+            threading.Thread(target=ask, args=item, name=item[0], daemon=True)
+            for item in parts.items()
         ]
         for thread in asking:
             thread.start()
@@ -125,12 +138,7 @@ class HealthService:
         for thread in asking:
             thread.join(max(0.0, deadline - time.monotonic()))
         silent = f"It has not answered within {seconds:g} s."
-        return {name: found.get(name, silent) for name in self._orchestrators}
-
-    def others(self) -> list[Check]:
-        """Look at all else that the service needs, as :meth:`checks` does."""
-        key_store = Check("key_store", self._ask("key_store", self._key_store), vital=False)
-        return [*self._store_checks(), key_store, *self._definition_checks()]
+        return {name: found.get(name, silent) for name in parts}
 
     def _ask(self, name: str, part: Orchestrator | KeyStore) -> str | None:
         return self._asked.get(name, partial(_problem, name, part)).value

@@ -24,6 +24,8 @@ log = structlog.get_logger(__name__)
 
 SAMPLE_SECONDS: Final = 10.0
 """How often it is written."""
+_END_SECONDS: Final = 1.0
+"""How long the end of a process waits for what is being written."""
 _MOST_UNWRITTEN: Final = KEPT // MINUTE
 
 
@@ -66,8 +68,10 @@ class Sampler:
     def close(self) -> None:
         """Write for the last time, if anything was written, and that the process ends."""
         self._stopping.set()
-        if self._thread is not None:
-            self._thread.join()
+        if self._thread is None:
+            return
+        self._thread.join(_END_SECONDS)
+        if not self._thread.is_alive():  # else it waits for the store, as this one would
             self.sample(ended=True)
 
     def sample(self, *, ended: bool = False) -> None:

@@ -7,7 +7,7 @@ says the same; only orchestrators and the key store are asked, as for ``/ready``
 from __future__ import annotations
 
 import time
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
 from datetime import datetime, timedelta
 from typing import Final
@@ -34,7 +34,7 @@ MOST_SIGNED_IN: Final = 100
 HOUR_MINUTES: Final = 60
 
 _ANSWER_SECONDS: Final = 2.0
-"""How long orchestrators are waited for."""
+"""How long orchestrators and the key store are waited for."""
 _ALIVE_SECONDS: Final = 3.5 * SAMPLE_SECONDS
 """A web process that wrote no figures for so long does not work."""
 _MISSED: Final = timedelta(minutes=10)
@@ -232,6 +232,17 @@ class SystemService:
             failures=self._failures(identity),
         )
 
+    def conductors(self, identity: Identity) -> list[ConductorState]:
+        """Return how the conductors are, the silent ones first; nobody outside is asked.
+
+        Raises:
+            NotAllowed: The caller lacks the permission.
+            StoreUnavailable: The store cannot be read.
+        """
+        require(identity, Permission.SYSTEM_READ)
+        found = self._driving(self._conductors.all(), now())
+        return sorted(found, key=lambda each: (each.alive, each.host))
+
     def course(self, identity: Identity) -> Course:
         """Return how it was within the last hour.
 
@@ -260,7 +271,8 @@ class SystemService:
     def _read(self) -> SystemState:
         moment = now()
         conductors = self._conductors.all()
-        orchestrators = tuple(self._orchestrators(conductors))
+        problems, others = self._health.within(_ANSWER_SECONDS)
+        orchestrators = tuple(self._orchestrators(problems, conductors))
         driving = tuple(self._driving(conductors, moment))
         web = tuple(self._web(moment))
         idle = timedelta(seconds=self._settings.api.auth.sessions.idle)
@@ -273,7 +285,7 @@ class SystemService:
                 *_slow(web),
                 *(
                     Problem(check.name, _sentence(check))
-                    for check in self._health.others()
+                    for check in others
                     if check.problem is not None
                 ),
             ),
@@ -287,10 +299,11 @@ class SystemService:
             signed_in=tuple(signed_in[:MOST_SIGNED_IN]),
         )
 
-    def _orchestrators(self, conductors: Sequence[Conductor]) -> Iterator[OrchestratorState]:
+    def _orchestrators(
+        self, problems: Mapping[str, str | None], conductors: Sequence[Conductor]
+    ) -> Iterator[OrchestratorState]:
         stale_after = timedelta(seconds=self._settings.conductor.stale_after)
         work = self._overview.open_work(stale_after)
-        problems = self._health.orchestrators(_ANSWER_SECONDS)
         types = {entry.name: entry.type for entry in self._settings.orchestrators}
         for name, problem in problems.items():
             yield _orchestrator(name, types.get(name, ""), problem, work.get(name), conductors)

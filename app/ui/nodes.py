@@ -37,13 +37,13 @@ def show() -> Response:
     except CapabilityMissing:
         nodes = []
     sees_conductors = may(Permission.SYSTEM_READ)
-    conductors = services().system.state(caller()).conductors if sees_conductors else ()
+    conductors = services().system.conductors(caller()) if sees_conductors else ()
     return page(
         "nodes.html",
         title="Nodes",
         current=_PATH,
         nodes=nodes,
-        conductors=sorted(conductors, key=lambda each: (each.alive, each.host)),
+        conductors=conductors,
         states=STATES,
         draining=NodeState.DRAINING,
     )

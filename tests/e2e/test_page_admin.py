@@ -118,6 +118,27 @@ def test_a_page_that_stays_open_is_brought_up_to_date_where_nobody_is_at_it(
     assert page.evaluate("window.stays"), "the page was not loaded again"
 
 
+def test_after_the_session_what_is_shown_stays_and_goes_on_in_the_next_one(
+    accounts: Service, visits: Visits, make_user: Callable[..., str]
+) -> None:
+    name = make_user("operator")
+    visitor = visits(accounts.url)
+    page = visitor.sign_in(name, PASSWORD, "/ui/system")
+    ended = accounts.client(name, PASSWORD).send("DELETE", "/sessions")
+    assert ended.status_code == 200
+    reload = page.get_by_role("link", name="Reload")
+    banner = page.get_by_text("Signed out. Sign in to go on")
+    _await(page, lambda: reload.click() or banner.is_visible())
+    expect(page.locator("#orchestrators")).to_contain_text("local")
+    page.get_by_label("User name").fill(name)
+    page.get_by_label("Password").fill(PASSWORD)
+    page.get_by_role("button", name="Sign in").click()
+    expect(banner).to_be_hidden()
+    reload.click()
+    expect(page.locator("slip-refresh")).to_contain_text("as of")
+    visitor.forgive("status of 401")
+
+
 def test_a_node_is_drained_and_undrained_where_nobody_signs_in(
     start: Callable[..., Service], visits: Visits
 ) -> None:

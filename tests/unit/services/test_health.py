@@ -102,3 +102,27 @@ def test_whatever_a_check_raises_is_one_failed_check(error: Exception, said: str
     assert "secret" not in (checks["key_store"].problem or "")
     assert not checks["key_store"].vital
     assert checks["orchestrator:hpc"].ok
+
+
+def test_of_who_hangs_it_is_said_and_nobody_waits_for_it() -> None:
+    clock, release = Clock(), threading.Event()
+    hpc, local = Part(), Part(UpstreamUnreachable("It is gone."))
+    hpc.health = release.wait  # type: ignore[method-assign,assignment]
+    try:
+        problems, others = service(clock, Part(), hpc=hpc, local=local).within(0.05)
+    finally:
+        release.set()
+    assert problems == {"hpc": "It has not answered within 0.05 s.", "local": "It is gone."}
+    assert {check.name: check.problem for check in others}["store"] is None
+
+
+def test_a_key_store_that_hangs_keeps_nobody_either() -> None:
+    release, keys = threading.Event(), Part()
+    keys.health = release.wait  # type: ignore[method-assign,assignment]
+    try:
+        _, others = service(Clock(), keys, hpc=Part()).within(0.05)
+    finally:
+        release.set()
+    assert {check.name: check.problem for check in others}["key_store"] == (
+        "It has not answered within 0.05 s."
+    )

@@ -1,5 +1,6 @@
 """What a web process counts is written down, minute by minute."""
 
+import threading
 from datetime import UTC, datetime, timedelta
 
 import pytest
@@ -104,4 +105,20 @@ def test_a_process_that_ends_says_so(stage):
 
 def test_one_that_never_began_writes_nothing(stage):
     stage.sampler.close()
+    assert stage.store.rows == {}
+
+
+def test_the_end_does_not_wait_for_a_store_that_hangs(stage, monkeypatch):
+    monkeypatch.setattr("app.services.sampling._END_SECONDS", 0.05)
+    release, hangs = threading.Event(), threading.Event()
+
+    def hang(rows):
+        hangs.set()
+        release.wait()
+
+    stage.store.put = hang
+    stage.sampler.start()
+    hangs.wait()
+    stage.sampler.close()
+    release.set()
     assert stage.store.rows == {}

@@ -4,9 +4,11 @@
 // Every so many seconds, while the page is seen, it asks for the page itself. What stands in an
 // element with an id and the attribute data-fresh is put in the place of what stood there, where
 // that is something else, and nobody is in it: no focus, no selection, nothing opened. The link in
-// the element reloads the page without scripts; with them it does the same at once.
+// the element reloads the page without scripts; with them it does the same at once. What has the
+// attribute data-announced is read out when it has become something else.
 
 import { PAGE_HEADERS } from "./root.js";
+import { announce } from "./status.js";
 import { serverNow, writeClock, writeTimes } from "./times.js";
 
 class SlipRefresh extends HTMLElement {
@@ -84,11 +86,13 @@ class SlipRefresh extends HTMLElement {
  * @param {Document} found the page as it is now
  */
 function take(found) {
+  if (found.title !== document.title) document.title = found.title;
   for (const old of document.querySelectorAll("[data-fresh][id]")) {
     const fresh = found.getElementById(old.id);
     if (!fresh || plain(fresh).isEqualNode(plain(old)) || isInUse(old)) continue;
     old.replaceChildren(...fresh.childNodes);
     writeTimes(old);
+    if (old.hasAttribute("data-announced")) announce(old.textContent?.trim() ?? "");
   }
 }
 
