@@ -21,6 +21,7 @@ from app.domain import (
     Launch,
     ResolvedWorkflow,
     Role,
+    WorkflowDescription,
 )
 from app.errors import (
     Conflict,
@@ -125,6 +126,25 @@ class LaunchService:
         behind, found = self._workflows.look_up(reference, identity, orchestrator)
         request = _Request({} if inputs is None else inputs, beside, identity, called)
         return self._launch(behind, found, request, used, version=version, only=only)
+
+    def check_inputs(
+        self, described: WorkflowDescription, inputs: JSON, identity: Identity
+    ) -> dict[str, JSON]:
+        """Check inputs as a launch does, and launch nothing.
+
+        Args:
+            described: The workflow, which may have changed since.
+            inputs: Value of each input.
+            identity: Who would launch it.
+
+        Returns:
+            Them, with the defaults.
+
+        Raises:
+            InvalidRequest: Every fault of the inputs.
+            LimitExceeded: Too many launches of this caller wait to be checked.
+        """
+        return self._inputs.check(described.inputs, inputs, identity.username)
 
     def launch_found(
         self,

@@ -21,6 +21,7 @@ from app.ui import (
     timeline,
     users,
 )
+from app.ui import _assets, account, launch, sign_in, start
 from app.ui._errors import PageErrors
 
 DIALECT = Dialect(
@@ -41,6 +42,7 @@ DIALECT = Dialect(
         execution.blueprint,
         execution_actions.blueprint,
         comparison.blueprint,
+        launch.blueprint,
     ),
     errors=PageErrors(),
     names_challenges=False,
