@@ -13,6 +13,7 @@ from app.ui import (
     execution,
     execution_actions,
     graph,
+    launch,
     log,
     nodes,
     sign_in,
@@ -21,7 +22,6 @@ from app.ui import (
     timeline,
     users,
 )
-from app.ui import _assets, account, launch, sign_in, start
 from app.ui._errors import PageErrors
 
 DIALECT = Dialect(

@@ -208,7 +208,7 @@ def _copy(form: LaunchForm, like: str) -> None:
 
 
 def _left_out(described: WorkflowDescription, earlier: Execution) -> list[str]:
-    """Say what of an earlier run is not copied."""
+    """Return sentences on what of an earlier run is not copied."""
     known = {each.name for each in described.inputs}
     gone = [name for name in earlier.inputs if name not in known]
     hidden = [

@@ -9,7 +9,14 @@ from urllib.parse import quote, urlencode
 
 from flask import Blueprint, Response, request
 
-from app.domain import ExecutionFilter, ExecutionStatus, ExecutionSummary, Permission, Workflow
+from app.domain import (
+    ExecutionFilter,
+    ExecutionStatus,
+    ExecutionSummary,
+    Permission,
+    Workflow,
+    WorkflowDescription,
+)
 from app.errors import (
     Ambiguous,
     Conflict,
@@ -27,6 +34,7 @@ from app.resources._limits import cost
 from app.resources._permissions import permission
 from app.resources._session_pages import CSRF_FORM_FIELD
 from app.ui._forms import Notice, see_other
+from app.ui._graph import Picture, workflow_picture
 from app.ui._launch_form import LaunchForm, commands_of, sent, untouched
 from app.ui._render import fragment, may, page
 
@@ -128,8 +136,19 @@ def _page(form: LaunchForm, status: int = 200, error: SlipwayError | None = None
         faulty=form.is_faulty,
         runs=runs,
         last_success=done,
+        picture=_picture(form.described),
         error=error,
     )
+
+
+def _picture(described: WorkflowDescription) -> Picture | None:
+    """Return the graph of the steps, where there is one to draw."""
+    try:
+        graph = services().graphs.of_description(described, caller())
+    except LimitExceeded:  # the list tells the same
+        return None
+    made = workflow_picture(graph, "")
+    return made if made.nodes and not made.asks else None
 
 
 def _runs(workflow: Workflow) -> Sequence[ExecutionSummary]:
@@ -146,7 +165,7 @@ def _runs(workflow: Workflow) -> Sequence[ExecutionSummary]:
 def _cannot_show(
     reference: str, error: SlipwayError, fields: Sequence[tuple[str, str]] = ()
 ) -> Response:
-    """Say why there is no form; what was sent can be sent again."""
+    """Return the page that says why there is no form; what was sent can be sent again."""
     failure = of_slipway_error(error, request.path)
     choices: list[dict[str, Any]] = []
     if isinstance(error, Ambiguous):
