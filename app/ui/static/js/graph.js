@@ -9,6 +9,10 @@ const SMALLEST = 20;
 const LARGEST = 200;
 const STEP = 10;
 const FAR = 60;
+/** Boxes from which a picture does without what is slow to paint. */
+const LARGE = 150;
+/** After so long changes of a large one are painted together. */
+const SLOW_MS = 500;
 
 class SlipGraph extends HTMLElement {
   constructor() {
@@ -22,7 +26,13 @@ class SlipGraph extends HTMLElement {
     this.nodeOf = new Map();
     /** @type {SVGElement[][]} the lines that reach a node, by its place */
     this.reaching = [];
+    /** @type {SVGElement[][]} the lines that leave it */
+    this.leaving = [];
     this.states = new StepStates();
+    /** @type {Set<SVGElement>} whose states are to be shown */
+    this.changed = new Set();
+    /** @type {number | undefined} */
+    this.planned = undefined;
     /** @type {SVGSVGElement | null} */
     this.picture = null;
   }
@@ -41,6 +51,8 @@ class SlipGraph extends HTMLElement {
   disconnectedCallback() {
     this.unfollow?.();
     this.unfollow = null;
+    clearTimeout(this.planned);
+    this.planned = undefined;
   }
 
   /** Read what the picture shows. */
@@ -53,35 +65,46 @@ class SlipGraph extends HTMLElement {
         if (node.dataset.state) this.states.set(name, node.dataset.state, "");
       }
       this.reaching.push([]);
+      this.leaving.push([]);
     }
-    for (const line of this.lines()) this.reaching[Number(line.dataset.to)].push(line);
-    this.markDone();
-  }
-
-  /** @returns {SVGElement[]} */
-  lines() {
-    return [.../** @type {NodeListOf<SVGElement>} */ (this.querySelectorAll(".graph-lines path"))];
+    for (const each of this.querySelectorAll(".graph-lines path")) {
+      const line = /** @type {SVGElement} */ (each);
+      this.reaching[Number(line.dataset.to)].push(line);
+      this.leaving[Number(line.dataset.from)].push(line);
+    }
+    this.classList.toggle("large", this.nodes.length > LARGE);
+    this.nodes.filter(isDone).forEach((node) => this.markDone(node));
   }
 
   /** @param {import("./hub.js").HubEvent[]} events */
   take(events) {
-    /** @type {Set<SVGElement>} */
-    const changed = new Set();
     for (const event of events) {
       if (event.type !== "tasks") continue;
       for (const task of event.tasks) {
         const node = this.nodeOf.get(task.name);
-        if (node && this.states.take(task)) changed.add(node);
+        if (node && this.states.take(task)) this.changed.add(node);
       }
     }
-    changed.forEach((node) => this.show(node));
-    if (changed.size > 0) this.markDone();
+    if (this.changed.size > 0 && this.planned === undefined) {
+      const pause = this.nodes.length > LARGE ? SLOW_MS : 0;
+      this.planned = window.setTimeout(() => this.showChanged(), pause);
+    }
+  }
+
+  showChanged() {
+    this.planned = undefined;
+    for (const node of this.changed) {
+      this.show(node);
+      this.markDone(node);
+    }
+    this.changed.clear();
   }
 
   /** @param {SVGElement} node */
   show(node) {
     const names = stepsOf(node);
-    const { state, remark } = names.length > 1 ? this.states.worst(names) : this.states.of(names[0]);
+    const states = this.states;
+    const { state, remark } = names.length > 1 ? states.worst(names) : states.of(names[0]);
     const { kind, text } = wordOf(state);
     node.dataset.state = state;
     const marks = ["fold", "traced"].filter((mark) => node.classList.contains(mark));
@@ -95,12 +118,16 @@ class SlipGraph extends HTMLElement {
     node.setAttribute("aria-label", said);
   }
 
-  /** A line goes away with what is done on both of its ends. */
-  markDone() {
-    const isDone = this.nodes.map((node) => node.classList.contains("good"));
-    for (const line of this.lines()) {
-      const over = isDone[Number(line.dataset.from)] || isDone[Number(line.dataset.to)];
-      line.classList.toggle("done", over);
+  /**
+   * A line goes away with what is done at one of its ends.
+   *
+   * @param {SVGElement} node
+   */
+  markDone(node) {
+    const place = Number(node.dataset.place);
+    for (const line of [...this.reaching[place], ...this.leaving[place]]) {
+      const ends = [Number(line.dataset.from), Number(line.dataset.to)];
+      line.classList.toggle("done", ends.some((end) => isDone(this.nodes[end])));
     }
   }
 
@@ -114,7 +141,8 @@ class SlipGraph extends HTMLElement {
     const shown = document.createElement("output");
     const less = button("−", "Smaller", () => this.zoom(this.percent - STEP));
     const more = button("+", "Larger", () => this.zoom(this.percent + STEP));
-    zoom.append(less, shown, more, button("Fit", "", () => this.fit()), button("Full size", "", () => this.zoom(100)));
+    const fit = button("Fit", "", () => this.fit());
+    zoom.append(less, shown, more, fit, button("Full size", "", () => this.zoom(100)));
     this.addEventListener("slip-zoom", () => {
       shown.textContent = `${this.percent} %`;
       less.disabled = this.percent <= SMALLEST;
@@ -141,13 +169,12 @@ class SlipGraph extends HTMLElement {
     const before = this.percent;
     this.percent = Math.min(LARGEST, Math.max(SMALLEST, percent));
     const box = picture.viewBox.baseVal;
-    const middle = [
-      scroller.scrollLeft + scroller.clientWidth / 2, scroller.scrollTop + scroller.clientHeight / 2,
-    ];
+    const half = [scroller.clientWidth / 2, scroller.clientHeight / 2];
+    const middle = [scroller.scrollLeft + half[0], scroller.scrollTop + half[1]];
     picture.setAttribute("width", String((box.width * this.percent) / 100));
     picture.setAttribute("height", String((box.height * this.percent) / 100));
     const [x, y] = middle.map((each) => (each * this.percent) / before);
-    scroller.scrollTo(x - scroller.clientWidth / 2, y - scroller.clientHeight / 2);
+    scroller.scrollTo(x - half[0], y - half[1]);
     this.classList.toggle("far", this.percent < FAR);
     this.dispatchEvent(new Event("slip-zoom"));
   }
@@ -234,6 +261,14 @@ function button(text, label, act) {
  */
 function stepsOf(node) {
   return JSON.parse(node.dataset.steps ?? "[]");
+}
+
+/**
+ * @param {SVGElement} node
+ * @returns {boolean}
+ */
+function isDone(node) {
+  return node.classList.contains("good");
 }
 
 customElements.define("slip-graph", SlipGraph);

@@ -75,8 +75,8 @@ export class Axis {
  */
 export function withoutWaits(attempts, now) {
   /** @type {Stretch[]} */
-  const ran = attempts.filter((each) => each.began !== null).map((each) => (
-    [/** @type {number} */ (each.began), Math.max(each.ended ?? now, /** @type {number} */ (each.began))]
+  const ran = attempts.flatMap(({ began, ended }) => (
+    began === null ? [] : [[began, Math.max(ended ?? now, began)]]
   ));
   ran.sort((a, b) => a[0] - b[0]);
   /** @type {Stretch[]} */

@@ -51,9 +51,9 @@ class SlipTimeline extends HTMLElement {
     this.begins = Number(this.dataset.begins);
     this.ends = Number(this.dataset.ends);
     this.isOver = this.dataset.over === "yes";
-    for (const element of this.querySelectorAll("tbody tr")) this.read(/** @type {any} */ (element));
+    for (const row of this.querySelectorAll("tbody tr")) this.read(/** @type {any} */ (row));
     this.addTools();
-    this.draw();
+    this.axis = new Axis(this.begins, this.ends, [[this.begins, this.ends]]);
     const resized = new ResizeObserver(() => this.drawMarks());
     resized.observe(this);
     const zone = () => this.drawMarks();
@@ -158,6 +158,7 @@ class SlipTimeline extends HTMLElement {
     if (since !== null) {
       attempts.push({ number: 0, state: "", ready: since, began: null, ended: null });
     }
+    if (JSON.stringify(attempts) === JSON.stringify(row.attempts)) return;
     row.attempts = attempts;
     this.drawRow(row);
     this.tell(row);
@@ -186,7 +187,8 @@ class SlipTimeline extends HTMLElement {
       return;
     }
     const ran = row.attempts.reduce((sum, each) => sum + ranFor(each), 0);
-    took.textContent = row.attempts.some((each) => each.ended !== null) ? writeDuration(ran) : "–";
+    const hasRun = row.attempts.some((each) => each.ended !== null);
+    took.textContent = hasRun ? writeDuration(ran) : "–";
   }
 
   draw() {
@@ -247,9 +249,9 @@ class SlipTimeline extends HTMLElement {
     const legend = document.createElement("legend");
     legend.textContent = "Axis";
     axis.append(legend);
-    for (const [text, byClock] of /** @type {[string, boolean][]} */ ([["from launch", false], ["clock", true]])) {
-      axis.append(choice("radio", text, !byClock, (box) => {
-        this.byClock = box.checked ? byClock : !byClock;
+    for (const byClock of [false, true]) {
+      axis.append(choice("radio", byClock ? "clock" : "from launch", !byClock, (box) => {
+        this.byClock = box.checked === byClock;
         this.drawMarks();
       }, "timeline-axis"));
     }
@@ -349,7 +351,8 @@ function duration(from, until) {
  * @returns {number} seconds
  */
 function ranFor(attempt) {
-  return attempt.began === null || attempt.ended === null ? 0 : (attempt.ended - attempt.began) / 1000;
+  const { began, ended } = attempt;
+  return began === null || ended === null ? 0 : (ended - began) / 1000;
 }
 
 /**
