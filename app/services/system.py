@@ -24,9 +24,9 @@ from app.settings import Settings
 from app.store.conductors import Conductor, Conductors, host_of
 from app.store.execution_rows import now
 from app.store.figures import MINUTE, Figures, ProcessMinute, minute_of
-from app.store.overview import OpenWork, Overview, Queue, SignedIn
+from app.store.overview import OpenWork, Overview, Queue, SignedIn, Work
 
-SHARED_SECONDS: Final = 2.0
+SHARED_SECONDS: Final = 5.0
 """For how long what was read counts for all who ask."""
 MOST_NAMED: Final = 10
 """How many failures, and executions that wait, are named."""
@@ -212,6 +212,7 @@ class SystemService:
         self._executions = executions
         self._settings = settings
         self._states: UpstreamReads[str, SystemState] = UpstreamReads(SHARED_SECONDS, clock=clock)
+        self._works: UpstreamReads[str, Work] = UpstreamReads(SHARED_SECONDS, clock=clock)
         self._courses: UpstreamReads[str, Course] = UpstreamReads(SHARED_SECONDS, clock=clock)
 
     def state(self, identity: Identity) -> SystemState:
@@ -240,7 +241,7 @@ class SystemService:
             StoreUnavailable: The store cannot be read.
         """
         require(identity, Permission.SYSTEM_READ)
-        found = self._driving(self._conductors.all(), now())
+        found = self._driving(self._conductors.all(), self._work(), now())
         return sorted(found, key=lambda each: (each.alive, each.host))
 
     def course(self, identity: Identity) -> Course:
@@ -272,8 +273,9 @@ class SystemService:
         moment = now()
         conductors = self._conductors.all()
         problems, others = self._health.within(_ANSWER_SECONDS)
-        orchestrators = tuple(self._orchestrators(problems, conductors))
-        driving = tuple(self._driving(conductors, moment))
+        work = self._work()
+        orchestrators = tuple(self._orchestrators(problems, work, conductors))
+        driving = tuple(self._driving(conductors, work, moment))
         web = tuple(self._web(moment))
         idle = timedelta(seconds=self._settings.api.auth.sessions.idle)
         signed_in = self._overview.signed_in(idle, _LATELY)
@@ -299,24 +301,25 @@ class SystemService:
             signed_in=tuple(signed_in[:MOST_SIGNED_IN]),
         )
 
-    def _orchestrators(
-        self, problems: Mapping[str, str | None], conductors: Sequence[Conductor]
-    ) -> Iterator[OrchestratorState]:
+    def _work(self) -> Work:
         stale_after = timedelta(seconds=self._settings.conductor.stale_after)
-        work = self._overview.open_work(stale_after)
+        return self._works.get("all", lambda: self._overview.work(stale_after)).value
+
+    def _orchestrators(
+        self, problems: Mapping[str, str | None], work: Work, conductors: Sequence[Conductor]
+    ) -> Iterator[OrchestratorState]:
         types = {entry.name: entry.type for entry in self._settings.orchestrators}
         for name, problem in problems.items():
-            yield _orchestrator(name, types.get(name, ""), problem, work.get(name), conductors)
+            yield _orchestrator(name, types.get(name, ""), problem, work.open.get(name), conductors)
 
     def _driving(
-        self, conductors: Sequence[Conductor], moment: datetime
+        self, conductors: Sequence[Conductor], work: Work, moment: datetime
     ) -> Iterator[ConductorState]:
-        driven = self._overview.driven()
         oldest = moment - timedelta(seconds=self._settings.conductor.lease)
         for each in conductors:
             yield ConductorState(
                 each.id, host_of(each.node), each.pid, each.beat_at >= oldest,
-                each.started_at, each.beat_at, driven.get(each.id, 0),
+                each.started_at, each.beat_at, work.driven[each.id],
             )  # fmt: skip
 
     def _web(self, moment: datetime) -> Iterator[WebState]:

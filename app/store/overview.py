@@ -2,12 +2,13 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+import time
+from collections import Counter
 from dataclasses import dataclass
 from datetime import datetime, timedelta
-from typing import Final
+from typing import Any, Final
 
-from sqlalchemy import Connection, case, func, select
+from sqlalchemy import Connection, Row, Select, case, func, select
 
 from app.domain import OPEN_STATUSES, ExecutionStatus
 from app.store.database import Database
@@ -15,6 +16,8 @@ from app.store.execution_rows import now
 from app.store.schema import api_keys, executions, sessions, tasks
 
 _OPEN: Final = sorted(OPEN_STATUSES)
+_AT_ONCE: Final = 2_000
+"""Executions that are counted at once, some milliseconds."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -32,6 +35,19 @@ class OpenWork:
     stale: int
     last_news: datetime
     stale_since: datetime
+
+
+@dataclass(frozen=True, slots=True)
+class Work:
+    """What is under way.
+
+    Attributes:
+        open: What has not ended, by orchestrator.
+        driven: How many executions each conductor drives, by its id.
+    """
+
+    open: dict[str, OpenWork]
+    driven: Counter[str]
 
 
 @dataclass(frozen=True, slots=True)
@@ -93,33 +109,22 @@ class Overview:
     def __init__(self, database: Database) -> None:
         self._database = database
 
-    def open_work(self, stale_after: timedelta) -> Mapping[str, OpenWork]:
-        """Return what has not ended, by orchestrator.
+    def work(self, stale_after: timedelta) -> Work:
+        """Return what is under way, counted some executions at a time, others having turns between.
 
         Args:
             stale_after: Age of a status from which it may be wrong by now.
         """
-        as_of = executions.c.as_of
-        late = func.sum(case((as_of < now() - stale_after, 1), else_=0))
-        statement = (
-            select(executions.c.orchestrator, func.count(), late, func.max(as_of), func.min(as_of))
-            .where(executions.c.status.in_(_OPEN))
-            .group_by(executions.c.orchestrator)
-        )
-        with self._database.read() as connection:
-            rows = connection.execute(statement).all()
-        return {name: OpenWork(number, int(stale), *ages) for name, number, stale, *ages in rows}
-
-    def driven(self) -> Mapping[str, int]:
-        """Return how many executions each conductor drives, by its id."""
-        column = executions.c
-        statement = (
-            select(column.lease_owner, func.count())
-            .where(column.log_complete.is_(False), column.lease_until >= now())
-            .group_by(column.lease_owner)
-        )
-        with self._database.read() as connection:
-            return {str(id_): number for id_, number in connection.execute(statement)}
+        found, place = Work({}, Counter()), 0
+        while True:
+            with self._database.read() as connection:
+                rows = connection.execute(_stretch(place, now() - stale_after)).all()
+            for row in rows:
+                _add(found, row)
+                place = max(place, row.last)
+            if sum(row.executions for row in rows) < _AT_ONCE:
+                return found
+            time.sleep(0)
 
     def waiting(self) -> int:
         """Return how many executions wait to begin."""
@@ -180,6 +185,52 @@ class Overview:
             last = max(used[1] for used in (held, keys) if used is not None)
             found.append(SignedIn(name, held[0] if held else 0, keys[0] if keys else 0, last))
         return sorted(found, key=lambda who: who.last_used_at, reverse=True)
+
+
+def _stretch(after: int, stale_before: datetime) -> Select[Any]:
+    """Count the next executions whose log is not complete, in the order of their numbers."""
+    column = executions.c
+    some = (
+        select(
+            column.number, column.orchestrator, column.as_of,
+            case((column.status.in_(_OPEN), 1), else_=0).label("is_open"),
+            case((column.lease_until >= now(), column.lease_owner)).label("driver"),
+        )
+        .where(column.log_complete.is_(False), column.number > after)
+        .order_by(column.number)
+        .limit(_AT_ONCE)
+        .subquery()
+    )  # fmt: skip
+    of = some.c
+    as_of = case((of.is_open == 1, of.as_of))
+    return select(
+        of.orchestrator,
+        of.driver,
+        func.count().label("executions"),
+        func.max(of.number).label("last"),
+        func.sum(of.is_open).label("open"),
+        func.sum(case((as_of < stale_before, 1), else_=0)).label("stale"),
+        func.max(as_of, type_=column.as_of.type).label("last_news"),
+        func.min(as_of, type_=column.as_of.type).label("stale_since"),
+    ).group_by(of.orchestrator, of.driver)
+
+
+def _add(work: Work, row: Row[Any]) -> None:
+    """Add what one group of a stretch comes to."""
+    if row.driver is not None:
+        work.driven[row.driver] += row.executions
+    if not row.open:
+        return
+    open_ = OpenWork(int(row.open), int(row.stale), row.last_news, row.stale_since)
+    before = work.open.get(row.orchestrator)
+    if before is not None:
+        open_ = OpenWork(
+            before.executions + open_.executions,
+            before.stale + open_.stale,
+            max(before.last_news, open_.last_news),
+            min(before.stale_since, open_.stale_since),
+        )
+    work.open[row.orchestrator] = open_
 
 
 def _number_waiting(connection: Connection) -> int:

@@ -30,7 +30,7 @@ def test_open_work_is_told_by_orchestrator_and_how_much_of_it_is_stale(kit, over
     ended = kit.held(orchestrator="local")
     kit.see(ended, ExecutionStatus.SUCCESS, log_complete=True)
     age(kit, running, as_of=old)
-    found = overview.open_work(MINUTE)
+    found = overview.work(MINUTE).open
     assert {name: (work.executions, work.stale) for name, work in found.items()} == {
         "a4c": (2, 0), "local": (1, 1),
     }  # fmt: skip
@@ -41,9 +41,21 @@ def test_conductors_drive_what_they_hold(kit, overview):
     kit.held()
     kit.held()
     kit.launched()
-    assert overview.driven() == {"conductor-1": 2}
+    assert overview.work(MINUTE).driven == {"conductor-1": 2}
     kit.database.write(lambda c: c.execute(update(executions).values(lease_until=now() - MINUTE)))
-    assert overview.driven() == {}
+    assert overview.work(MINUTE).driven == {}
+
+
+@pytest.mark.parametrize("at_once", [1, 2, 3, 7])
+def test_each_execution_counts_once_however_many_are_counted_at_once(
+    kit, overview, monkeypatch, at_once
+):
+    monkeypatch.setattr("app.store.overview._AT_ONCE", at_once)
+    for number in range(6):
+        kit.see(kit.held(orchestrator=f"o{number % 2}"))
+    work = overview.work(MINUTE)
+    assert {name: each.executions for name, each in work.open.items()} == {"o0": 3, "o1": 3}
+    assert work.driven == {"conductor-1": 6}
 
 
 def test_what_waits_is_told_with_its_reason_the_oldest_first(kit, overview):

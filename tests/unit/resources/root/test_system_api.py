@@ -25,7 +25,7 @@ def ask(guarded, as_user):
 
     def call(name, path="/system"):
         service = guarded.services.system
-        for kept in (service._states, service._courses):
+        for kept in (service._states, service._works, service._courses):
             kept.forget("all")
             kept.forget("hour")
         return guarded.client.get(path, headers=as_user(name))
