@@ -147,7 +147,8 @@ def _picture(described: WorkflowDescription) -> Picture | None:
         graph = services().graphs.of_description(described, caller())
     except LimitExceeded:  # the list tells the same
         return None
-    made = workflow_picture(graph, "")
+    own_page = f"/ui/workflows/{quote(described.workflow.id, safe='')}/graph"
+    made = workflow_picture(graph, own_page)
     return made if made.nodes and not made.asks else None
 
 

@@ -172,3 +172,12 @@ def test_what_steps_are_called_is_only_text(
     other = page.locator('.graph-node[data-name="other"]')
     expect(other).to_have_attribute("aria-label", f"{EVIL}, succeeded")
     assert page.locator(".graph img").count() == 0
+
+
+def test_a_preview_shows_as_much_as_can_be_read(
+    client: Client, service_url: str, visits: Callable[..., Visitor]
+) -> None:
+    client.upload(drawn([[0] if n else [] for n in range(20)], "page-preview"))
+    page = visits(service_url).open("/ui/workflows/page-preview")
+    expect(page.locator(".graph-zoom output")).to_have_text("70 %")
+    assert axe(page) == []

@@ -7,6 +7,7 @@ import { StepStates, wordOf } from "./step-states.js";
 
 const SMALLEST = 20;
 const LARGEST = 200;
+const SMALLEST_PREVIEW = 70;
 const STEP = 10;
 const FAR = 60;
 /** Boxes from which a picture does without what is slow to paint. */
@@ -43,6 +44,8 @@ class SlipGraph extends HTMLElement {
     this.read();
     this.addTools();
     this.trace();
+    const isPreview = !this.dataset.execution && !this.classList.contains("tall");
+    if (isPreview) this.fit(SMALLEST_PREVIEW);
     this.lookAt(this.querySelector(".graph-node.bad, .graph-node.running") ?? this.nodes[0]);
     const id = this.dataset.execution;
     if (id) this.unfollow = hub.follow(`execution/${id}`, {}, (events) => this.take(events));
@@ -194,13 +197,17 @@ class SlipGraph extends HTMLElement {
     scroller.scrollBy(Math.max(0, at.left - room.left - room.width / 4), middle);
   }
 
-  /** Show as much as there is room for, in whole steps, and nothing larger than it is. */
-  fit() {
+  /**
+   * Show as much as there is room for, in whole steps, and nothing larger than it is.
+   *
+   * @param {number} [smallest] In percent.
+   */
+  fit(smallest = SMALLEST) {
     const scroller = this.picture?.parentElement;
     if (!this.picture || !scroller) return;
     const box = this.picture.viewBox.baseVal;
     const share = Math.min(scroller.clientWidth / box.width, scroller.clientHeight / box.height, 1);
-    this.zoom(Math.floor((share * 100) / STEP) * STEP);
+    this.zoom(Math.max(Math.floor((share * 100) / STEP) * STEP, smallest));
   }
 
   /** Let what leads to a step stand out while it has the focus, or the mouse is over it. */
