@@ -2,9 +2,10 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Mapping, Sequence
 from typing import Any, Final
-from urllib.parse import urlencode
+from urllib.parse import quote, urlencode
 
 from flask import Blueprint, Response, request
 
@@ -23,6 +24,7 @@ _PATH: Final = "/ui/audit"
 _MOST: Final = 50
 _FILTERS: Final = ("user", "action", "result", "target", "since", "until")
 _LONGEST_SHOWN: Final = 200
+_WITH_PAGES: Final = re.compile("/(?:executions|users)/[^/]+")
 RESULTS: Final[Mapping[AuditResult, Word]] = {
     AuditResult.SUCCESS: Word("Done", "good"),
     AuditResult.REFUSED: Word("Not possible", "unsettled"),
@@ -57,8 +59,15 @@ def show() -> Response:
         older=None if rest is None else _address({**given, "cursor": str(rest)}),
         newest=_address(given) if cursor else None,
         address=_address,
+        page_of=_page_of,
         results=RESULTS,
     )
+
+
+def _page_of(target: str) -> str | None:
+    """Return the page of what an event is about; None where it has none."""
+    found = _WITH_PAGES.match(target)
+    return None if found is None else f"/ui{quote(found[0])}"
 
 
 def _address(given: Mapping[str, str]) -> str:

@@ -107,6 +107,22 @@ def test_hostile_texts_are_text(guarded, record):
     assert escaped(ask(guarded, "root", f"/ui/audit?user={HOSTILE}&target={HOSTILE}"))
 
 
+@pytest.mark.parametrize(
+    ("target", "page"),
+    [
+        ("/executions/e-1/tasks/solve", "/ui/executions/e-1"),
+        ("/users/zoe&<b>", "/ui/users/zoe%26%3Cb%3E"),
+        ("/users", None),
+        ("/ssh_keys/k", None),
+    ],
+)
+def test_an_event_leads_to_the_page_of_what_it_is_about(guarded, record, target, page):
+    record(target=target)
+    text = ask(guarded, "root", "/ui/audit").text
+    assert ("its page" in text) == (page is not None)
+    assert page is None or f'href="{page}"' in text
+
+
 def test_a_filter_without_end_is_cut_where_it_is_shown(guarded):
     answer = ask(guarded, "root", f"/ui/audit?user={'x' * 2000}")
     assert answer.status_code == 422
