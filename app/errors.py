@@ -329,6 +329,24 @@ class Taken(Conflict):
     """Another thing has the id, or the name."""
 
 
+class Outdated(Conflict):
+    """Another version was uploaded since the one that a new one is made from.
+
+    Args:
+        workflow_id: The workflow.
+        base: Number of the version that the new one is made from.
+        offered: Number of the one that is offered now; None where none is.
+    """
+
+    def __init__(self, workflow_id: str, base: int, offered: int | None) -> None:
+        now = f"version {offered} is offered" if offered else "it is not there any more"
+        super().__init__(
+            f"The workflow '{workflow_id}' has changed: this was made from version {base}, and "
+            f"{now} by now."
+        )
+        self.offered = offered
+
+
 class OfferedElsewhere(Taken):
     """What another orchestrator offers has the id; with two of them it would name neither.
 

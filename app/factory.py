@@ -351,6 +351,7 @@ def _services(
         choices=ChoiceService(orchestrators, service),
         graphs=GraphService(orchestrators, workflow_service, service, texts, comparing),
         comparisons=ComparisonService(service, logs, texts, turns),
+        definition_texts=texts,
         support=SupportService(
             service, logs, digests, texts, metrics=load_metrics, settings=settings
         ),

@@ -441,6 +441,7 @@ class Uploader(Protocol):
         *,
         may_edit: MayEdit = lambda _: True,
         keeping: Keeping | None = None,
+        base: int | None = None,
     ) -> tuple[Workflow, bool]:
         """Add a definition, or put one in the place of another; its text is kept as it is.
 
@@ -450,6 +451,7 @@ class Uploader(Protocol):
             identity: Who uploads it.
             may_edit: Whose it may take the place of.
             keeping: It is that of a workflow that stands.
+            base: Number of the version that it must take the place of; None for any.
 
         Returns:
             The workflow, and whether it is new.
@@ -458,6 +460,7 @@ class Uploader(Protocol):
             InvalidDefinition: With all of its faults.
             Taken: A new one has the id of one that exists.
             NotOwner: It would take the place of one of somebody else.
+            Outdated: It would take the place of another version.
             LimitExceeded: Too many definitions of this user wait to be checked.
         """
 

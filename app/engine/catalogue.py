@@ -105,6 +105,7 @@ class Catalogue:
         along: Along = lambda _: None,
         may_edit: MayEdit = lambda _: True,
         owner: str = "",
+        base: int | None = None,
     ) -> tuple[Compiled, bool]:
         """Store an uploaded definition; on return the disk has it, and every machine offers it.
 
@@ -117,6 +118,7 @@ class Catalogue:
             along: What the store writes in the same transaction.
             may_edit: Whose it may take the place of.
             owner: Who is to own a new one, if not who uploaded it.
+            base: Number of the version that it must take the place of; None for any.
 
         Returns:
             It as it is offered, and whether none was under its id before.
@@ -125,6 +127,7 @@ class Catalogue:
             Taken: One is, and it is not to be replaced.
             OfferedElsewhere: Another orchestrator offers one of its id.
             NotOwner: It is of somebody else, or in a file, which is of the operators.
+            Outdated: Another version is offered, or none.
             Conflict: There are too many, or the user has uploaded too many or too much.
         """
         before = self._find(compiled.id)
@@ -137,7 +140,7 @@ class Catalogue:
         with claim if before is None else nullcontext():
             kept = self._uploads.put(
                 upload, document, self._quota_of(roles), replace=replace, along=along,
-                may_edit=may_edit,
+                may_edit=may_edit, base=base,
             )  # fmt: skip
         return _compiled(kept), before is None
 

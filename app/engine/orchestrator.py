@@ -344,6 +344,7 @@ class EngineOrchestrator(Orchestrator):
         *,
         may_edit: MayEdit = lambda _: True,
         keeping: Keeping | None = None,
+        base: int | None = None,
     ) -> tuple[Workflow, bool]:
         """Add a definition, or put one in the place of another; see the contract."""
         owner = keeping.owner if keeping else identity.username
@@ -360,7 +361,7 @@ class EngineOrchestrator(Orchestrator):
         kept, new = self._catalogue.add(
             compiled, source, identity.username, replace=workflow_id is not None,
             roles=identity.roles, along=keeping.along if keeping else lambda _: None,
-            may_edit=may_edit, owner=owner,
+            may_edit=may_edit, owner=owner, base=base,
         )  # fmt: skip
         return self._workflow(kept), new
 

@@ -142,6 +142,7 @@ class LoadCatalogue:
         instead_of: str | None = None,
         replace: bool = True,
         may_edit: MayEdit = lambda _: True,
+        base: int | None = None,
     ) -> tuple[SubmittedDefinition, bool]:
         """Check a definition, and offer it.
 
@@ -151,6 +152,7 @@ class LoadCatalogue:
             instead_of: Id or name that it must have; None for any.
             replace: It takes the place of any earlier one of the same id.
             may_edit: Whose it may take the place of.
+            base: Number of the version that it must take the place of; None for any.
 
         Returns:
             It, and whether none was offered under its id before.
@@ -160,6 +162,7 @@ class LoadCatalogue:
             Taken: There is one of its id, and it is not to be replaced.
             OfferedElsewhere: Another orchestrator offers one of its id.
             NotOwner: There is one of somebody else.
+            Outdated: Another version is offered, or none.
             LimitExceeded: Too many definitions of this user wait to be checked.
         """
         content = source.text if isinstance(source, DefinitionSource) else source
@@ -181,7 +184,7 @@ class LoadCatalogue:
         with self._offers.claimed(TYPE, found.id, identity.username) if new else nullcontext():
             kept = self._submitted.put(
                 submitted, text, allowance.definitions, allowance.definition_bytes,
-                source=written, may_edit=may_edit,
+                source=written, may_edit=may_edit, base=base,
             )  # fmt: skip
         return kept, new
 

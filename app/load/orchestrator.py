@@ -213,13 +213,14 @@ class LoadOrchestrator(Orchestrator):
         *,
         may_edit: MayEdit = lambda _: True,
         keeping: Keeping | None = None,
+        base: int | None = None,
     ) -> tuple[Workflow, bool]:
         """Add a definition, or put one in the place of another; see the contract."""
         if keeping is not None:
             raise CapabilityMissing("Workflows of single tasks have no virtual users.")
         submitted, new = self._catalogue.add(
             document, identity, instead_of=workflow_id, replace=workflow_id is not None,
-            may_edit=may_edit,
+            may_edit=may_edit, base=base,
         )  # fmt: skip
         return self._workflow(submitted), new
 

@@ -11,6 +11,7 @@ from app.services.api_keys import ApiKeyService
 from app.services.audit import Audit
 from app.services.choices import ChoiceService
 from app.services.comparing import ComparisonService
+from app.services.definition_texts import DefinitionTexts
 from app.services.digest import DigestService
 from app.services.events import EventService
 from app.services.executions import ExecutionService
@@ -71,6 +72,7 @@ class Services:
     log_search: LogSearch
     digests: DigestService
     comparisons: ComparisonService
+    definition_texts: DefinitionTexts
     support: SupportService
     choices: ChoiceService
     graphs: GraphService

@@ -3,13 +3,13 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from contextlib import suppress
 from dataclasses import dataclass
 from typing import Final
 
 from app.clients.orchestrator import Capability, Orchestrator, uploader
-from app.domain import JSON, DefinitionText, Execution, Identity, Permission
+from app.domain import JSON, DefinitionSource, DefinitionText, Execution, Identity, Permission
 from app.errors import CapabilityMissing, Conflict, NotFound, UpstreamError
 from app.identity.permissions import is_allowed
 from app.isolation import Isolated, OverBudget
@@ -125,6 +125,36 @@ class DefinitionTexts:
         if len(texts) < len(sides):
             return TextDifference(missing=NOT_KEPT)
         names = [f"{side.workflow_id} of {side.id}" for side in sides]
+        return self._between((texts[0], texts[1]), names, identity, as_json=as_json)
+
+    def between(
+        self,
+        before: DefinitionSource,
+        after: DefinitionSource,
+        names: tuple[str, str],
+        identity: Identity,
+    ) -> TextDifference:
+        """Compare two texts of definitions.
+
+        Args:
+            before: The one.
+            after: The other.
+            names: What each is called in the first lines of the difference.
+            identity: Who asks.
+
+        Raises:
+            LimitExceeded: Too many comparisons of this user wait.
+        """
+        return self._between((before.text, after.text), names, identity)
+
+    def _between(
+        self,
+        texts: tuple[str, str],
+        names: Sequence[str],
+        identity: Identity,
+        *,
+        as_json: bool = False,
+    ) -> TextDifference:
         work = json.dumps([*texts, *names, as_json]).encode()
         try:
             reply = self._isolated.run(identity.username, _COMPARED, work)

@@ -213,7 +213,12 @@ class WorkflowService:
         raise NotFound(f"There is no workflow '{reference}'.")
 
     def upload(
-        self, document: str | DefinitionSource, identity: Identity, replace: str | None = None
+        self,
+        document: str | DefinitionSource,
+        identity: Identity,
+        replace: str | None = None,
+        *,
+        base: int | None = None,
     ) -> tuple[Workflow, bool]:
         """Add a definition, or put one in the place of another.
 
@@ -221,6 +226,7 @@ class WorkflowService:
             document: YAML or JSON; a text without its media type is YAML.
             identity: The user.
             replace: Id or name that the definition is for; None adds a new one.
+            base: Number of the version that it must take the place of; None for any.
 
         Returns:
             The workflow, and whether it is new.
@@ -230,12 +236,13 @@ class WorkflowService:
             InvalidDefinition: With every fault of the definition.
             NotOwner: It would take the place of somebody else's, and the user is no operator.
             Conflict: There is one with this id already, or the id is another one.
+            Outdated: Another version is offered by now.
             OfferedElsewhere: What it is valid for does not have this id, but another orchestrator.
         """
         require(identity, Permission.WORKFLOWS_WRITE)
 
         def upload(taker: Uploader) -> tuple[Workflow, bool]:
-            return taker.upload(document, replace, identity, may_edit=editor(identity))
+            return taker.upload(document, replace, identity, may_edit=editor(identity), base=base)
 
         return _first_valid(self._takers(replace, identity), upload)
 

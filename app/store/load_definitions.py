@@ -17,7 +17,7 @@ from app.store.locks import Lock, take_lock
 from app.store.names import fitted
 from app.store.owners import MayEdit, editable_owner
 from app.store.schema import load_definitions
-from app.store.versions import DefinitionVersions
+from app.store.versions import DefinitionVersions, require_version
 from app.store.workflow_ids import require_none_of_the_engine
 
 KIND: Final = "load"
@@ -100,6 +100,7 @@ class LoadDefinitions:
         *,
         source: DefinitionSource | None = None,
         may_edit: MayEdit = lambda _: True,
+        base: int | None = None,
     ) -> SubmittedDefinition:
         """Store a definition in the place of any earlier one of the same id.
 
@@ -114,6 +115,7 @@ class LoadDefinitions:
             most_bytes: How large those may be together.
             source: The text as it was submitted, if not that.
             may_edit: Whose it may take the place of.
+            base: Number of the version that it must take the place of; None for any.
 
         Returns:
             It, as it is kept.
@@ -121,6 +123,7 @@ class LoadDefinitions:
         Raises:
             OfferedElsewhere: The engine has a workflow of this id.
             NotOwner: There is one of somebody else.
+            Outdated: There is another version, or none.
         """
         written = source or DefinitionSource(text, "application/json")
         self._snapshots.keep_text(new.digest, text)
@@ -132,6 +135,12 @@ class LoadDefinitions:
         def work(connection: Connection) -> SubmittedDefinition:
             take_lock(connection, Lock.UPLOAD)
             owner = _owner(connection, new.workflow_id, may_edit)
+            if base is not None:
+                row = connection.execute(_ONE, {"of_workflow": new.workflow_id}).one_or_none()
+                before = None if row is None else _definition(row)
+                if before and before == replace(kept, owner=before.owner, version=before.version):
+                    return before  # the answer to the first attempt was lost
+                require_version(new.workflow_id, base, None if before is None else before.version)
             if owner is None:
                 require_none_of_the_engine(connection, new.workflow_id)
             by = kept.submitted_by, kept.submitted_at

@@ -17,7 +17,7 @@ from app.store.locks import Lock, take_lock
 from app.store.owners import MayEdit, editable_owner
 from app.store.schema import uploaded_definitions
 from app.store.standing import Along, forget
-from app.store.versions import DefinitionVersions
+from app.store.versions import DefinitionVersions, require_version
 from app.store.workflow_ids import require_none_of_virtual_users
 
 MAX_UPLOADS: Final = 1000
@@ -118,6 +118,7 @@ class UploadedDefinitions:
         replace: bool = True,
         along: Along = lambda _: None,
         may_edit: MayEdit = lambda _: True,
+        base: int | None = None,
     ) -> Upload:
         """Store a definition, all of it or nothing; on return the disk has it.
 
@@ -130,6 +131,7 @@ class UploadedDefinitions:
             replace: Take the place of one of the same id.
             along: What is written in the same transaction, before it.
             may_edit: Whose it may take the place of.
+            base: Number of the version that it must take the place of; None for any.
 
         Returns:
             It, as it is kept.
@@ -138,6 +140,7 @@ class UploadedDefinitions:
             Taken: There is one, and it is not to be replaced.
             OfferedElsewhere: There is one of virtual users.
             NotOwner: There is one of somebody else.
+            Outdated: There is another version, or none.
             Conflict: There are too many, or its uploader has too many or too much; or the one that
                 it is to replace belongs to a workflow that stands.
         """
@@ -149,6 +152,9 @@ class UploadedDefinitions:
             along(connection)
             row = connection.execute(_ONE, {"of_workflow": upload.workflow_id}).first()
             before = None if row is None else _upload(row)
+            if base is not None and before == upload:
+                return before  # the answer to the first attempt was lost
+            require_version(upload.workflow_id, base, None if before is None else before.version)
             if before is None:
                 require_none_of_virtual_users(connection, upload.workflow_id)
             else:

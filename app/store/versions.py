@@ -9,7 +9,7 @@ from typing import Any, Final
 from sqlalchemy import Connection, bindparam, delete, insert, select, update
 
 from app.domain import DefinitionSource, DefinitionText, DefinitionVersion
-from app.errors import NotFound
+from app.errors import NotFound, Outdated
 from app.store.database import Database
 from app.store.schema import definition_versions
 
@@ -27,6 +27,21 @@ _LAST: Final = (
     .order_by(_TABLE.number.desc())
     .limit(1)
 )
+
+
+def require_version(workflow_id: str, base: int | None, offered: int | None) -> None:
+    """Make sure that a new version is made from the one that is offered.
+
+    Args:
+        workflow_id: The workflow.
+        base: Number of the version that it is made from; None where that does not matter.
+        offered: Number of the one that is offered; None where none is.
+
+    Raises:
+        Outdated: It is made from another one.
+    """
+    if base is not None and base != offered:
+        raise Outdated(workflow_id, base, offered)
 
 
 class DefinitionVersions:

@@ -116,4 +116,4 @@ def test_a_definition_is_checked_uploaded_and_read(shared_service: Service, tmp_
     run_block("\n".join(most), tmp_path, **env)
     again = "echo '# another one' >> my.yaml\n" + most[-1]
     printed = run_block(f"{again}\n{read.text}\n{remove}", tmp_path, **env)
-    assert printed.count("# another one") == 2
+    assert printed.count("# another one") == 3

@@ -60,6 +60,7 @@ from app.resources.root.serialisers.workflows import (
     workflow_json,
 )
 from app.services.graph_layout import HEIGHT, WIDTH
+from app.services.text_difference import LONGEST_LINE, MOST_LINES
 
 _JSON = "application/json"
 _DEFINITION = {
@@ -138,6 +139,53 @@ class DefinitionArgsSchema(OrchestratorArgsSchema):
     version = fields.Integer(
         validate=validate.Range(min=1, max=2**31 - 1),
         metadata={"description": "Number of a version; what is offered now without it"},
+    )
+
+
+class ReplaceArgsSchema(ArgumentsSchema):
+    """What a definition may take the place of."""
+
+    based_on = fields.Integer(
+        validate=validate.Range(min=1, max=2**31 - 1),
+        metadata={
+            "description": "Number of the version that yours is made from; where another one is "
+            "offered by now, a 409 says so, and nothing is changed"
+        },
+    )
+
+
+class DifferenceArgsSchema(OrchestratorArgsSchema):
+    """Which versions of a definition are compared."""
+
+    before = fields.Integer(
+        required=True,
+        validate=validate.Range(min=1, max=2**31 - 1),
+        metadata={"description": "Number of the one", "example": 1},
+    )
+    after = fields.Integer(
+        validate=validate.Range(min=1, max=2**31 - 1),
+        metadata={"description": "Number of the other; what is offered now without it"},
+    )
+
+
+class DefinitionTextDifferenceSchema(ma.Schema):
+    """How two versions of a definition differ."""
+
+    before = fields.Integer(required=True)
+    after = fields.Integer(
+        required=True, allow_none=True, metadata={"description": "null: what a file holds"}
+    )
+    diff = fields.List(
+        fields.String(),
+        required=True,
+        metadata={
+            "description": "Lines as `diff -u` writes them, of the texts as they were uploaded; at "
+            f"most {MOST_LINES:,} of {LONGEST_LINE} characters"
+        },
+    )
+    cut = fields.Boolean(required=True, metadata={"description": "There is more in `diff`"})
+    missing = fields.String(
+        required=True, allow_none=True, metadata={"description": "Why there is no `diff`"}
     )
 
 
@@ -359,6 +407,28 @@ def list_versions(args: dict[str, Any], reference: str) -> Any:
     )
 
 
+@blueprint.route("/workflows/<string:reference>/definition/diff", methods=["GET"])
+@blueprint.arguments(DifferenceArgsSchema, location="query")
+@blueprint.response(200, DefinitionTextDifferenceSchema)
+@blueprint.errors(404, 409, 501, *UPSTREAM)
+@cost(5)
+@permission(Permission.WORKFLOWS_READ)
+def compare_versions(args: dict[str, Any], reference: str) -> Response:
+    """Get what differs between two versions of a definition."""
+    where, workflows = args.get("orchestrator"), services().workflows
+    numbers = args["before"], args.get("after")
+    (found, before), (_, after) = (
+        workflows.definition(reference, caller(), number, where) for number in numbers
+    )
+    names = f"{found.id} {before.version}", f"{found.id} {after.version or ''}".strip()
+    told = services().definition_texts.between(before, after, names, caller())
+    body = {
+        "before": before.version, "after": after.version, "diff": list(told.lines),
+        "cut": told.cut, "missing": told.missing or None,
+    }  # fmt: skip
+    return Response(write_json(body), content_type=_JSON)
+
+
 @blueprint.route("/workflows/<string:reference>", methods=["POST"])
 @blueprint.arguments(LaunchArgsSchema, location="query")
 @blueprint.arguments(LaunchHeadersSchema, location="headers")
@@ -413,6 +483,7 @@ def _launch(
 
 
 @blueprint.route("/workflows/<string:reference>", methods=["PUT"])
+@blueprint.arguments(ReplaceArgsSchema, location="query")
 @blueprint.response(200, UploadedWorkflowSchema)
 @blueprint.alt_response(201, schema=UploadedWorkflowSchema, description="There was none before")
 @blueprint.errors(400, 409, 413, 415, 422, 501, *UPSTREAM)
@@ -421,10 +492,12 @@ def _launch(
 )
 @cost(5)
 @permission(Permission.WORKFLOWS_WRITE)
-def replace_workflow(reference: str) -> Any:
+def replace_workflow(args: dict[str, Any], reference: str) -> Any:
     """Upload a definition in the place of the one of this id or name."""
     document = _definition_body()
-    workflow, new = services().workflows.upload(document, caller(), replace=reference)
+    workflow, new = services().workflows.upload(
+        document, caller(), replace=reference, base=args.get("based_on")
+    )
     return workflow, 201 if new else 200
 
 

@@ -340,3 +340,55 @@ class TestNames:
         (service.settings.workflows_dir / "w.yaml").write_text(f'name: "{name}"\n{TEXT}')
         (faulty,) = ask(service, "dev", "GET", "/workflows").json["faulty"]
         assert faulty["faults"][0]["path"] == "name"
+
+
+class TestNextVersion:
+    @pytest.mark.parametrize("text", [TEXT, LOAD])
+    def test_it_takes_the_place_of_the_version_that_it_is_made_from(self, service, text):
+        path = "/workflows/w" if text is TEXT else "/workflows/v"
+        put(service, "dev", text, path)
+        assert put(service, "dev", text + "# 2", f"{path}?based_on=1").json["version"] == 2
+        late = put(service, "dev", text + "# other", f"{path}?based_on=1")
+        assert late.status_code == 409
+        assert "made from version 1, and version 2 is offered by now" in late.json["detail"]
+        assert ask(service, "dev", "GET", f"{path}/definition").text == text + "# 2"
+        # The same text once more makes no version.
+        assert put(service, "dev", text + "# 2", f"{path}?based_on=2").json["version"] == 2
+
+    @pytest.mark.parametrize("text", [TEXT, LOAD])
+    def test_what_is_gone_by_now_is_not_made_again(self, service, text):
+        path = "/workflows/w" if text is TEXT else "/workflows/v"
+        put(service, "dev", text, path)
+        ask(service, "dev", "DELETE", path)
+        late = put(service, "dev", text, f"{path}?based_on=1")
+        assert late.status_code == 409
+        assert "is not there any more" in late.json["detail"]
+
+    def test_a_version_is_a_number(self, service):
+        assert put(service, "dev", TEXT, "/workflows/w?based_on=x").status_code == 422
+
+
+class TestDifference:
+    def test_it_is_told_line_by_line(self, service):
+        put(service, "dev", TEXT)
+        put(service, "dev", TEXT.replace("true", "false"))
+        path = "/workflows/w/definition/diff?before=1"
+        for more in ("", "&after=2"):
+            told = ask(service, "ada", "GET", path + more).json
+            assert (told["before"], told["after"], told["cut"]) == (1, 2, False)
+            assert told["diff"][:2] == ["--- w 1", "+++ w 2"]
+            assert [line for line in told["diff"][2:] if line[0] in "+-"] == [
+                "-  - {id: a, type: script, config: {script: 'true'}}",
+                "+  - {id: a, type: script, config: {script: 'false'}}",
+            ]
+        assert ask(service, "ada", "GET", f"{path}&after=1").json["diff"] == []
+
+    def test_versions_that_are_not_there_are_said(self, service):
+        put(service, "dev", TEXT)
+        for query in ("before=7", "before=1&after=7"):
+            path = f"/workflows/w/definition/diff?{query}"
+            assert ask(service, "ada", "GET", path).status_code == 404
+        assert ask(service, "ada", "GET", "/workflows/w/definition/diff").status_code == 422
+        assert (
+            ask(service, "ada", "GET", "/workflows/no/definition/diff?before=1").status_code == 404
+        )
