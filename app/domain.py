@@ -778,6 +778,7 @@ class ExecutionFilter:
         name: What their owner calls them.
         labels: Keys of labels that they have, each with its value; None for any value.
         prefix: How their id begins, their other name, or their ``exec-`` id.
+        called: The same, or what their owner calls them.
         created_since: When they were launched at the earliest.
         active_since: They have not ended, or did so at this moment at the earliest.
         oldest_first: The order of the list; without it the newest come first.
@@ -792,6 +793,7 @@ class ExecutionFilter:
     name: str | None = None
     labels: tuple[tuple[str, str | None], ...] = ()
     prefix: str | None = None
+    called: str | None = None
     created_since: datetime | None = None
     active_since: datetime | None = None
     oldest_first: bool = False

@@ -16,6 +16,8 @@ NAME_LENGTH = 160
 NAME_PATTERN: Final = r"[A-Za-z0-9._-]*-([0-9]{8})-([0-9]{6})(-[0-9]+)?"
 ID_PATTERN: Final = r"[A-Za-z0-9_-]{1,64}"
 """What ids have as a whole, those of upstreams too; what has both forms is a name."""
+NAME_START: Final = re.compile(rf"[A-Za-z0-9._-]{{1,{NAME_LENGTH}}}")
+"""How a name or an id can begin."""
 
 _WORKFLOW_LENGTH = 100
 _FOREIGN = re.compile(r"[^A-Za-z0-9._-]")

@@ -8,11 +8,11 @@ from typing import Any, Final
 
 from marshmallow import ValidationError
 
-from app.execution_names import NAME_LENGTH
+from app.execution_names import NAME_START
 from app.labels import KEY_PATTERN, VALUE_PATTERN
 from app.settings.schema import Keeping
 
-PREFIX: Final = rf"^[A-Za-z0-9._-]{{1,{NAME_LENGTH}}}\Z"
+PREFIX: Final = rf"^{NAME_START.pattern}\Z"
 """How an id or a name begins."""
 LABEL: Final = rf"^{KEY_PATTERN}(?:={VALUE_PATTERN})?\Z"
 """A label, or the key of one alone."""

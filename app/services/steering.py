@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+import time
+from collections.abc import Mapping, Sequence
 
 import structlog
 
@@ -15,7 +16,7 @@ from app.domain import (
     Identity,
     Permission,
 )
-from app.errors import Conflict, UpstreamError
+from app.errors import Conflict, SlipwayError, UpstreamError
 from app.identity.permissions import require
 from app.services.executions import ExecutionService
 from app.store.steering import SteeredExecutions
@@ -75,6 +76,31 @@ class SteeringService:
             execution, DesiredState.CANCEL, ExecutionStatus.CANCELLING, remark=remark
         ):
             self.cancel(execution_id, identity)  # it has ended meanwhile, one way or the other
+
+    def cancel_each(
+        self, ids: Sequence[str], identity: Identity, seconds: float
+    ) -> list[SlipwayError | None]:
+        """Ask for the end of several executions, one after the other.
+
+        Args:
+            ids: Their ids or names.
+            identity: Who asks.
+            seconds: After so long no further one is begun with: an orchestrator may be slow.
+
+        Returns:
+            What came of each: None where its end was asked for.
+        """
+        deadline = time.monotonic() + seconds
+        results: list[SlipwayError | None] = []
+        for id_ in ids:
+            try:
+                if time.monotonic() >= deadline:
+                    raise Conflict("Not asked for: the others took too long. Try again.")
+                self.cancel(id_, identity)
+                results.append(None)
+            except SlipwayError as exc:
+                results.append(exc)
+        return results
 
     def _ask_to_cancel(self, execution: DrivenExecution) -> None:
         """Ask at once, so that a refusal is answered; the conductor asks a silent orchestrator."""

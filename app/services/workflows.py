@@ -47,12 +47,14 @@ class WorkflowList:
         faulty: Definitions that are not offered as they are, for those who may mend them.
         silent: Orchestrators that do not answer, of which what there is may be old, or is missing;
             each with the moment when this process first saw that.
+        offered: How many there are before any is left out that was not asked for.
     """
 
     workflows: list[Workflow]
     unavailable: list[str]
     faulty: list[FaultyWorkflow] = field(default_factory=list)
     silent: Mapping[str, datetime] = field(default_factory=dict)
+    offered: int = 0
 
     @property
     def stale(self) -> list[str]:
@@ -98,19 +100,21 @@ class WorkflowService:
         Raises:
             UpstreamError: Not one orchestrator answers.
         """
-        asked = [each for each in self._orchestrators if orchestrator in (None, each)]
+        asked = self._orchestrators
         offered, unavailable = self._ask_each(asked, lambda o: o.workflows(identity))
         text = (query or "").casefold()
         workflows = [
             w
             for w in offered
             if (name is None or w.name == name)
+            and orchestrator in (None, w.orchestrator)
             and (w.stale or not stale)
             and text in f"{w.id}\n{w.name}\n{w.description}".casefold()
         ]
         shown = is_allowed(identity, Permission.WORKFLOWS_FAULTS)
         silent = self._note_silence(asked, offered, unavailable)
-        return WorkflowList(workflows, unavailable, self._faulty() if shown else [], silent)
+        faulty = self._faulty() if shown else []
+        return WorkflowList(workflows, unavailable, faulty, silent, len(offered))
 
     def _note_silence(
         self, asked: Iterable[str], offered: Iterable[Workflow], unavailable: Iterable[str]
@@ -133,6 +137,11 @@ class WorkflowService:
 
     def _faulty(self) -> list[FaultyWorkflow]:
         return [workflow for taker in self._uploaders() for workflow in taker.faulty()]
+
+    def has_definition(self, workflow: Workflow) -> bool:
+        """Return whether a workflow was made of a definition that can be read here."""
+        behind = self._orchestrators.get(workflow.orchestrator)
+        return behind is not None and Capability.UPLOAD in behind.capabilities
 
     def taker(self) -> tuple[str, Uploader]:
         """Return the first orchestrator that takes definitions, and its name.

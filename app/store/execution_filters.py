@@ -9,6 +9,7 @@ from typing import Any, Final
 from sqlalchemy import Column, ColumnElement, and_, select, text, true, union
 
 from app.domain import OPEN_STATUSES, ExecutionFilter
+from app.execution_names import NAME_START
 from app.store.schema import execution_labels, executions
 
 _OPEN: Final = sorted(OPEN_STATUSES)
@@ -34,6 +35,8 @@ def matching(wanted: ExecutionFilter, dialect: str) -> list[ColumnElement[bool]]
         conditions.append(_any_of(*(column == wanted.workflow for column in columns)))
     if wanted.prefix is not None:
         conditions.append(_any_of(*_beginning(wanted.prefix, dialect)))
+    if wanted.called is not None:
+        conditions.append(_any_of(*_called(wanted.called, dialect)))
     if wanted.active_since is not None:
         conditions.append(_any_of(*(mine & each for each in _active(wanted.active_since))))
     conditions += [_labelled(key, value, wanted.owners) for key, value in wanted.labels]
@@ -61,6 +64,13 @@ def _beginning(prefix: str, dialect: str) -> Iterator[ColumnElement[bool]]:
     yield begins(columns.id)
     yield begins(columns.upstream_id) & text("upstream_id LIKE 'exec-%'")
     yield and_(columns.awf_name >= prefix, columns.awf_name < behind)
+
+
+def _called(text_: str, dialect: str) -> Iterator[ColumnElement[bool]]:
+    """Yield what is said of what is called so, or has an id or name that begins so."""
+    yield executions.c.name == text_
+    if NAME_START.fullmatch(text_):
+        yield from _beginning(text_, dialect)
 
 
 def _active(since: datetime) -> Iterator[ColumnElement[bool]]:

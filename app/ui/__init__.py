@@ -12,6 +12,7 @@ from app.ui import (
     comparison,
     execution,
     execution_actions,
+    executions,
     graph,
     launch,
     log,
@@ -21,6 +22,7 @@ from app.ui import (
     system,
     timeline,
     users,
+    workflows,
 )
 from app.ui._errors import PageErrors
 
@@ -32,6 +34,8 @@ DIALECT = Dialect(
         start.blueprint,
         sign_in.blueprint,
         account.blueprint,
+        workflows.blueprint,
+        executions.blueprint,
         graph.blueprint,
         timeline.blueprint,
         nodes.blueprint,

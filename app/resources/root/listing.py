@@ -51,6 +51,12 @@ class ExecutionArgsSchema(PageArgsSchema):
         },
     )
     name = Name(metadata={"description": "What their owner calls them", "example": "night 4"})
+    q = Name(
+        metadata={
+            "description": "What people search by: what `name` or `id` takes, any of both",
+            "example": "night 4",
+        }
+    )
     label = Repeated(
         fields.String(
             validate=validate.Regexp(
@@ -99,6 +105,7 @@ def wanted_executions(args: dict[str, Any]) -> tuple[ExecutionFilter, dict[str, 
         name=args.get("name"),
         labels=tuple(sorted(map(label_of, args.get("label", ())), key=repr)),
         prefix=args.get("id"),
+        called=args.get("q"),
         created_since=moments.get("since"),
         active_since=moments.get("active_since"),
         oldest_first=args["order"] == _OLDEST,

@@ -20,7 +20,7 @@ from app.domain import (
     Task,
     TaskStatus,
 )
-from app.errors import CapabilityMissing, Conflict, NotAllowed, NotFound, UpstreamError
+from app.errors import CapabilityMissing, Conflict, Hidden, NotAllowed, NotFound, UpstreamError
 from app.services.idle import outcome
 from app.services.steering import requested
 from app.store.execution_rows import now
@@ -293,3 +293,21 @@ def test_a_status_that_may_be_wrong_by_now_is_stale(pausing, execution, status, 
     then = now() - timedelta(seconds=age_seconds)
     pausing.web.database.write(lambda c: c.execute(update(table).values(as_of=then, status=status)))
     assert pausing.services.executions.is_stale(pausing.store.get(execution.id)) is stale
+
+
+def test_several_are_cancelled_one_after_the_other_each_with_its_own_result(service):
+    able, ended, bobs = (service.add_execution(owner) for owner in ("ada", "ada", "bob"))
+    service.record(ended, Observation(ExecutionStatus.SUCCESS, cursor=None))
+    ids = [able.id, ended.id, bobs.id]
+    first, *others = service.services.steering.cancel_each(ids, ADA, 60)
+    assert first is None
+    assert [type(error) for error in others] == [Conflict, Hidden]
+    assert service.store.get(able.id).status is ExecutionStatus.CANCELLING
+    assert service.store.get(bobs.id).status is ExecutionStatus.PENDING
+
+
+def test_once_the_time_is_over_no_further_one_is_cancelled(service):
+    execution = service.add_execution("ada")
+    (error,) = service.services.steering.cancel_each([execution.id], ADA, 0)
+    assert "took too long" in error.message
+    assert service.store.get(execution.id).status is ExecutionStatus.PENDING

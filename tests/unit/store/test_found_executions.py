@@ -116,6 +116,15 @@ class TestFound:
         assert [total for _, total in pages] == [4, 4, 4]
         assert [[each.name for each in some] for some, _ in pages] == [["6", "4"], ["2", "0"], []]
 
+    def test_by_what_it_is_called_or_how_that_begins(self, kit):
+        kit.create(execution_id="e5b2077c", name="night 4")
+        kit.create(execution_id="f", name="e5")
+        kit.create(execution_id="night-4", name="other")
+        assert found(kit, called="e5") == ["e5", "night 4"]
+        assert found(kit, called="night 4") == ["night 4"]
+        assert found(kit, called="night-4") == ["other"]
+        assert found(kit, called="ü\x01%") == []
+
     def test_by_how_an_id_or_a_name_begins(self, kit):
         ids = ["e5b2077c-1", "e5b2077c-2", "e5c", "E5b", "exec-abc", "f"]
         for id_ in ids:
@@ -172,6 +181,7 @@ WANTED = {
     "key": {"labels": (("grid", None),)},
     "labels": {"labels": (("grid", "fine"), ("run", None))},
     "prefix": {"prefix": "e5b2"},
+    "called": {"called": "e5b2"},
     "created": {"created_since": MOMENT - timedelta(days=1)},
     "active": {"active_since": MOMENT - timedelta(days=1)},
     "all": {
