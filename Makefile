@@ -34,7 +34,7 @@ stress: export SLIPWAY_STRESS ?= 1
 stress: .venv/.installed-dev ## the long runs: kills, crowds, floods; SLIPWAY_STRESS=0.1 is a tenth
 	$(BIN)/python -m pytest --timeout 3000 tests/stress
 	$(BIN)/python -m pytest --timeout 3000 --numprocesses $(WORKERS) --dist worksteal \
-		tests/e2e/test_fuzz*.py tests/e2e/test_malformed.py
+		tests/e2e/test_fuzz*.py tests/e2e/test_malformed.py tests/e2e/test_page_memory.py
 
 mutants: export PYTHONPATH = $(MUTANTS)/lib
 mutants: .venv/.installed-dev ## how many faults that are put in by lot the unit tests notice

@@ -6,7 +6,6 @@ import os
 import signal
 from collections.abc import Callable
 from pathlib import Path
-from typing import Any
 from urllib.parse import urlsplit
 
 import pytest
@@ -14,48 +13,14 @@ from kit.accounts import ADA
 from kit.bad_network import BadNetwork
 from kit.client import Client
 from kit.following import Relay
+from kit.hub import await_lines, await_mark, follow, told
 from kit.pages import FOREIGN_HOST, Visitor
 from kit.patience import await_that
 from kit.service import OPEN, Service, metric
 from playwright.sync_api import Page
 
-_FOLLOW = """async (topics) => {
-  const page = document.querySelector('script[type="module"]').src;
-  const { hub } = await import(new URL("./hub.js", page));
-  const told = { indices: [], events: [], marks: [hub.state.mark], state: {} };
-  Object.assign(window, { hub, told });
-  document.addEventListener("slip-live", ({ detail }) => told.marks.push(detail.mark));
-  for (const [topic, options] of topics) {
-    hub.follow(topic, options, (events) => {
-      for (const event of events) {
-        told.events.push([topic, event.type]);
-        if (event.type === "log") told.indices.push(...event.entries.map((each) => each.index));
-        if (event.type === "status") told.state[event.id] = event.state;
-      }
-    });
-  }
-}"""
 _PAGE = "/ui/account"
 _ALL = {"levels": 15}
-
-
-def follow(page: Page, *topics: str, **options: Any) -> None:
-    """Follow topics in a page, which shows the service already."""
-    page.evaluate(_FOLLOW, [[t, options if t.startswith("log/") else {}] for t in topics])
-
-
-def told(page: Page, what: str) -> Any:
-    return page.evaluate(f"told.{what}")
-
-
-def await_lines(page: Page, number: int) -> None:
-    """Wait until so many entries have come, and make sure that each came once and in its place."""
-    page.wait_for_function("(n) => told.indices.length >= n", arg=number)
-    assert told(page, "indices") == [*range(number)]
-
-
-def await_mark(page: Page, mark: str) -> None:
-    page.wait_for_function("(mark) => hub.state.mark === mark", arg=mark)
 
 
 def by_name(service: Service) -> str:
@@ -284,6 +249,69 @@ class TestSessions:
             await_mark(page, "live")
             assert banner.is_hidden()
             assert page.get_by_text("live", exact=True).is_visible()
+            other = visitor.context.new_page()
+            other.goto(_PAGE)
+            follow(other, "executions")
+            await_mark(other, "live")
             page.get_by_role("button", name="Sign out", exact=True).click()
+            await_mark(other, "signed-out")
             page.get_by_text("You have signed out.").wait_for()
             visitor.forgive("status of 401|net::ERR_")
+
+
+class TestPagesThatSleep:
+    def test_one_that_was_left_and_comes_back_goes_on_where_it_was(
+        self, named: Service, visits: Callable[..., Visitor], tmp_path: Path
+    ) -> None:
+        relay = Relay(named.client(), tmp_path)
+        visitor = visits(named.url)
+        page = visitor.open(_PAGE)
+        follow(page, f"log/{relay.id}", **_ALL)
+        relay.write(10)
+        await_lines(page, 12)
+        page.evaluate("""() => {
+          dispatchEvent(new PageTransitionEvent("pagehide", { persisted: true }));
+        }""")  # as when it is kept for 'Back'
+        await_that(lambda: metric(named.client(), OPEN) == 0, "nobody looks")
+        relay.write(10)
+        page.evaluate("dispatchEvent(new PageTransitionEvent('pageshow', { persisted: true }))")
+        await_lines(page, 22)
+        await_mark(page, "live")
+        relay.end()
+
+    def test_one_that_reads_nothing_for_long_is_let_go_and_misses_nothing(
+        self, named: Service, visits: Callable[..., Visitor], tmp_path: Path
+    ) -> None:
+        relay = Relay(named.client(), tmp_path)
+        awake, asleep = tabs(visits(named.url), 2)
+        for page in (awake, asleep):
+            follow(page, f"log/{relay.id}", **_ALL)
+            await_mark(page, "live")
+        asleep.evaluate("() => { hub._flush = () => {}; }")  # it says nothing of what it got
+        for number in range(1, 101):
+            relay.write(5)
+            awake.wait_for_function("(n) => told.indices.length >= n", arg=5 * number + 2)
+        asleep.evaluate("() => { delete hub._flush; hub._planned = false; hub._plan(); }")
+        relay.write(5)
+        await_lines(asleep, 507)
+        await_lines(awake, 507)
+        relay.end()
+
+
+def test_a_worker_that_cannot_be_had_is_done_without(
+    named: Service, visits: Callable[..., Visitor], tmp_path: Path
+) -> None:
+    relay = Relay(named.client(), tmp_path)
+    visitor = visits(named.url)
+    visitor.context.add_init_script(
+        "const Own = window.SharedWorker;"
+        "window.SharedWorker = function (url, options) {"
+        "  return new Own(String(url).replace('hub-worker', 'nothing'), options); };"
+    )
+    page = visitor.open(_PAGE)
+    follow(page, f"log/{relay.id}", **_ALL)
+    relay.write(10)
+    await_lines(page, 12)
+    await_mark(page, "live")
+    relay.end()
+    visitor.forgive("status of 404")

@@ -11,7 +11,8 @@ import { isLog, topicsText } from "./topics.js";
  * @typedef {import("./hub.js").LiveState} LiveState
  *
  * @typedef {{kind: "want", topics: [string, number | null][], fresh: string[]}
- *   | {kind: "ack", count: number} | {kind: "pong"} | {kind: "wake"} | {kind: "bye"}} FromClient
+ *   | {kind: "ack", count: number} | {kind: "pong"} | {kind: "wake"} | {kind: "out"}
+ *   | {kind: "bye"}} FromClient
  *
  * @typedef {{kind: "state", state: LiveState} | {kind: "events", events: [string, HubEvent][]}
  *   | {kind: "ping"} | {kind: "who", keys: string[]}} ToClient
@@ -115,6 +116,8 @@ export class Core {
       client.unread = Math.max(0, client.unread - message.count);
     } else if (message.kind === "wake") {
       this._stream.wake();
+    } else if (message.kind === "out") {
+      this._stream.signOut();
     }
     if (!isKnown && message.kind !== "bye") {
       client.unread = 0;

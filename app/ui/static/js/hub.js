@@ -106,6 +106,17 @@ class Hub {
     this._ask([...this._followers.keys()]);
   }
 
+  /** Tell all tabs of the session that it ends now. */
+  signOut() {
+    this._open().send({ kind: "out" });
+  }
+
+  /** @returns {import("./lines.js").Line} */
+  _open() {
+    this._line ??= openLine((message) => this._take(message));
+    return this._line;
+  }
+
   /** @param {Follower} follower */
   _unfollow(follower) {
     follower.over = true;
@@ -121,13 +132,9 @@ class Hub {
    * @param {string[]} fresh keys of which somebody here knows nothing yet
    */
   _ask(fresh) {
-    if (this._line === null) {
-      if (this._followers.size === 0) {
-        return;
-      }
-      this._line = openLine((message) => this._take(message));
+    if (this._line !== null || this._followers.size > 0) {
+      this._open().send({ kind: "want", topics: this._wanted(), fresh });
     }
-    this._line.send({ kind: "want", topics: this._wanted(), fresh });
   }
 
   /** @returns {[string, number | null][]} */

@@ -19,6 +19,12 @@ document.addEventListener("slip-signed-out", () => {
   offer(`${ROOT}/ui/sign-in?next=${encodeURIComponent("/ui/account")}`);
 });
 
+document.addEventListener("submit", ({ target }) => {
+  if (target instanceof HTMLFormElement && target.action.endsWith("/ui/sign-out")) {
+    hub.signOut();
+  }
+});
+
 /**
  * Show the form to sign in, or the way to its page.
  * @param {string} address

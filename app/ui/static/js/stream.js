@@ -163,7 +163,7 @@ export class Stream {
   _ended(how) {
     this._isOpen = false;
     if (how === "expired") {
-      this._signOut();
+      this.signOut();
     } else if (how === "moved") {
       this._lostAt ??= Date.now();
       this._schedule(between(MOVED_MS));
@@ -177,7 +177,7 @@ export class Stream {
   /** @param {Response} response */
   _refused(response) {
     if (response.status === 401) {
-      this._signOut();
+      this.signOut();
       return;
     }
     const seconds = Number(response.headers.get("Retry-After") ?? NaN);
@@ -190,7 +190,8 @@ export class Stream {
     }
   }
 
-  _signOut() {
+  /** The session has ended: nothing is asked for any more. */
+  signOut() {
     this._isSignedOut = true;
     this.close();
     this._tell();
