@@ -315,3 +315,29 @@ def test_a_worker_that_cannot_be_had_is_done_without(
     await_mark(page, "live")
     relay.end()
     visitor.forgive("status of 404")
+
+
+def test_whoever_comes_while_much_is_told_misses_nothing(
+    named: Service, visits: Callable[..., Visitor], tmp_path: Path
+) -> None:
+    relay = Relay(named.client(), tmp_path)
+    pages = tabs(visits(named.url), 4)
+    for number, page in enumerate(pages):
+        follow(page, f"log/{relay.id}", after=40 * number - 1, **_ALL)
+        for _ in range(60):
+            relay.write(2)
+    page = pages[0]
+    page.evaluate(
+        """(id) => { told.later = []; hub.follow(`log/${id}`, { after: 99, levels: 15 },
+          (events) => events.forEach((each) => told.later.push(...(each.entries ?? [])))); }""",
+        relay.id,
+    )
+    for _ in range(60):
+        relay.write(2)
+    last = relay.written + 1
+    for number, page in enumerate(pages):
+        page.wait_for_function("(n) => told.indices.at(-1) === n", arg=last)
+        assert told(page, "indices") == [*range(40 * number, last + 1)]
+    pages[0].wait_for_function("(n) => told.later.at(-1)?.index === n", arg=last)
+    assert [each["index"] for each in told(pages[0], "later")] == [*range(100, last + 1)]
+    relay.end()

@@ -10,17 +10,20 @@ import { isLog, topicsText } from "./topics.js";
  * @typedef {import("./hub.js").HubEvent} HubEvent
  * @typedef {import("./hub.js").LiveState} LiveState
  *
- * @typedef {{kind: "want", topics: [string, number | null][], fresh: string[]}
+ * @typedef {{kind: "want", topics: [string, number | null][], fresh: string[], number: number}
  *   | {kind: "ack", count: number} | {kind: "pong"} | {kind: "wake"} | {kind: "out"}
  *   | {kind: "bye"}} FromClient
  *
  * @typedef {{kind: "state", state: LiveState} | {kind: "events", events: [string, HubEvent][]}
- *   | {kind: "ping"} | {kind: "who", keys: string[]}} ToClient
+ *   | {kind: "begun", number: number} | {kind: "ping"}
+ *   | {kind: "who", keys: string[]}} ToClient
  */
 
 /**
  * @typedef {object} Topic
  * @property {number | null} after what the stream has told up to now
+ * @property {{after: number | null} | null} back from where it must begin when it is opened again,
+ *   for who has come since
  * @property {boolean} ended nothing more comes
  * @property {number} asked count of when it was wanted last; what is too much begins with the least
  */
@@ -41,11 +44,27 @@ class Client {
     this.send = send;
     /** @type {Set<string>} */
     this.keys = new Set();
+    /**
+     * Those that the stream tells from its own cursor yet: what it says would leave a gap.
+     * @type {Set<string>}
+     */
+    this.early = new Set();
+    /** How often it has asked for something new. */
+    this.number = 0;
     /** @type {[string, HubEvent][]} */
     this.queue = [];
     this.size = 0;
     this.unread = 0;
     this.heardAt = Date.now();
+  }
+
+  /** From now on what comes is what it asked for. */
+  begin() {
+    if (this.early.size > 0) {
+      this.flush();
+      this.early.clear();
+      this.send({ kind: "begun", number: this.number });
+    }
   }
 
   flush() {
@@ -66,7 +85,7 @@ export class Core {
     this._topics = new Map();
     this._stream = new Stream({
       topics: () => this._chosen().text || null,
-      onOpen: () => this._unplan(),
+      onOpen: () => this._begin(),
       onEvent: (type, fields) => this._onEvent(type, fields),
       onState: (state) => this._clients.forEach((each) => each.send({ kind: "state", state })),
     });
@@ -110,6 +129,7 @@ export class Core {
       this._leave(client);
     } else if (message.kind === "want") {
       this._clients.add(client);
+      client.number = message.number;
       const lost = isKnown ? [] : message.topics.map(([key]) => key);
       this._want(client, message.topics, new Set([...message.fresh, ...lost]));
     } else if (message.kind === "ack") {
@@ -138,18 +158,25 @@ export class Core {
     const before = client.keys;
     client.keys = new Set(wanted.map(([key]) => key));
     for (const [key, after] of wanted) {
-      const topic = this._topics.get(key);
-      if (topic === undefined) {
-        this._topics.set(key, { after, ended: false, asked: ++this._count });
-        this._plan(OPEN_MS);
-      } else if (fresh.has(key) || !before.has(key)) {
-        topic.after = earlier(topic.after, after, isLog(key));
-        topic.ended = false;
-        topic.asked = ++this._count;
+      if (fresh.has(key) || !before.has(key)) {
+        client.early.add(key);
+        this._begins(key, after);
         this._plan(OPEN_MS);
       }
     }
     this._forget();
+  }
+
+  /**
+   * @param {string} key of a topic that somebody wants who knows nothing of it yet
+   * @param {number | null} after but this
+   */
+  _begins(key, after) {
+    const topic = this._topics.get(key) ?? { after, back: null, ended: false, asked: 0 };
+    topic.back = { after: topic.back ? earlier(topic.back.after, after, isLog(key)) : after };
+    topic.ended = false;
+    topic.asked = ++this._count;
+    this._topics.set(key, topic);
   }
 
   /** Forget what nobody wants any more; the stream goes without it soon. */
@@ -182,10 +209,15 @@ export class Core {
     }
   }
 
-  /** The stream is opened now, so it need not be later. */
-  _unplan() {
+  /** The stream is opened now, from where all miss nothing. */
+  _begin() {
     clearTimeout(this._reopening);
     this._reopensAt = Infinity;
+    for (const [key, topic] of this._topics) {
+      topic.after = topic.back ? earlier(topic.after, topic.back.after, isLog(key)) : topic.after;
+      topic.back = null;
+    }
+    this._clients.forEach((each) => each.begin());
     const detail = "Too much is followed at once. Close other tabs.";
     for (const key of this._chosen().left) {
       this._hand(key, { type: "refused", status: 429, code: "too_many", detail, retry: true });
@@ -232,7 +264,7 @@ export class Core {
    */
   _hand(key, event) {
     for (const client of this._clients) {
-      if (client.keys.has(key)) {
+      if (client.keys.has(key) && !client.early.has(key)) {
         client.queue.push([key, event]);
         client.size += event.type === "log" ? event.entries.length : 1;
         if (client.size >= LARGEST_MESSAGE) {

@@ -1,5 +1,5 @@
 // @ts-check
-// Which tab leads: by a lock where there are locks, else by a lease in what the tabs store together.
+// Which tab leads: by a lock where there are locks, else by a lease in what all tabs store.
 // For a moment there may be two: what both tell is told apart by cursors, so they do no harm.
 
 const LEASE_MS = 6000;

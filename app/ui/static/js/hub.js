@@ -49,6 +49,7 @@ import { hasCursor, isLog, topicKey, whole } from "./topics.js";
  * @typedef {object} Follower
  * @property {string} key
  * @property {number | null} after its cursor
+ * @property {number} ask count of when it began: what was told before is not told from its cursor
  * @property {boolean} over whether nothing more is told
  * @property {Callback} callback
  * @property {HubEvent[]} queue what is told with the next frame
@@ -64,6 +65,8 @@ class Hub {
     this._followers = new Map();
     /** @type {Set<Follower>} */
     this._waiting = new Set();
+    this._asks = 0;
+    this._begun = 0;
     this._acks = 0;
     this._planned = false;
     /** @type {import("./lines.js").Line | null} */
@@ -89,7 +92,7 @@ class Hub {
     const given = isGiven ? whole(options.after) : null;
     const after = given ?? (isLog(key) ? -1 : null);
     /** @type {Follower} */
-    const follower = { key, after, callback, over: false, queue: [] };
+    const follower = { key, after, ask: ++this._asks, callback, over: false, queue: [] };
     const others = this._followers.get(key) ?? new Set();
     this._followers.set(key, others.add(follower));
     this._ask([key]);
@@ -133,8 +136,16 @@ class Hub {
    */
   _ask(fresh) {
     if (this._line !== null || this._followers.size > 0) {
-      this._open().send({ kind: "want", topics: this._wanted(), fresh });
+      this._open().send(this._want(fresh));
     }
+  }
+
+  /**
+   * @param {string[]} fresh
+   * @returns {import("./core.js").FromClient}
+   */
+  _want(fresh) {
+    return { kind: "want", topics: this._wanted(), fresh, number: this._asks };
   }
 
   /** @returns {[string, number | null][]} */
@@ -164,11 +175,14 @@ class Hub {
         this._acks += 1;
         this._plan();
         break;
+      case "begun":
+        this._begun = message.number;
+        break;
       case "ping":
         this._line?.send({ kind: "pong" });
         break;
       case "who": // it does not know this page, or not any more
-        this._line?.send({ kind: "want", topics: this._wanted(), fresh: message.keys });
+        this._line?.send(this._want(message.keys));
         break;
     }
   }
@@ -178,7 +192,7 @@ class Hub {
    * @param {HubEvent} event
    */
   _tell(follower, event) {
-    if (follower.over) {
+    if (follower.over || follower.ask > this._begun) {
       return;
     }
     const kept = event.type === "log" ? unseen(follower, event) : event;
@@ -241,7 +255,7 @@ class Hub {
 
   _wake() {
     if (document.visibilityState === "visible" && this._line !== null) {
-      this._line.send({ kind: "want", topics: this._wanted(), fresh: [] });
+      this._line.send(this._want([]));
       this._line.send({ kind: "wake" });
     }
   }

@@ -9,7 +9,7 @@ import { SseParser } from "./sse.js";
 /**
  * @typedef {object} StreamOwner
  * @property {() => string | null} topics what to ask for now; null for nothing
- * @property {() => void} onOpen it is opened now
+ * @property {() => void} onOpen it is opened now; what is told until then was of the one before
  * @property {(type: string, fields: any) => void} onEvent
  * @property {(state: LiveState) => void} onState
  */
@@ -80,6 +80,7 @@ export class Stream {
 
   async _open() {
     const before = this._abort;
+    this._owner.onOpen();
     const topics = this._owner.topics();
     if (topics === null) {
       this.close();
@@ -87,7 +88,6 @@ export class Stream {
       this._tell();
       return;
     }
-    this._owner.onOpen();
     const abort = new AbortController();
     this._abort = abort;
     this._retryAt = null;
