@@ -22,8 +22,10 @@ Direction = Literal["next", "previous"]
 
 _FINDING_SECONDS: Final = 1.5
 """How long one request looks for an entry."""
-_COUNTING_SECONDS: Final = 0.5
+_COUNTING_SECONDS: Final = 0.3
 """How long it counts beside that."""
+_THOROUGH_SECONDS: Final = 2.0
+"""The same, of one that has time."""
 _FIRST_WINDOW: Final = 16
 """Entries that are gone through at first, where that is done backwards: it always gets so far."""
 _LARGEST_WINDOW: Final = 8192
@@ -58,6 +60,7 @@ class MatchQuery:
         shown: What lets entries into the list in which they look; no pattern.
         grep: Pattern that the content must match somewhere; None for any content.
         levels: Levels that are looked for, of those in the list.
+        thorough: Count for longer.
     """
 
     index: int
@@ -65,6 +68,7 @@ class MatchQuery:
     shown: Sieve
     grep: str | None
     levels: Level
+    thorough: bool = False
 
     @property
     def sieve(self) -> Sieve:
@@ -152,7 +156,7 @@ class LogSearch:
         look = self._next if query.direction == "next" else self._previous
         patience = Patience(_FINDING_SECONDS)
         entry, go_on_from = look(execution, query, owner, patience)
-        counting = Patience(_COUNTING_SECONDS)
+        counting = Patience(_THOROUGH_SECONDS if query.thorough else _COUNTING_SECONDS)
         tally = self._tallies.as_far_as(execution, query.sieve, owner, counting)
         match = None
         if entry is not None:

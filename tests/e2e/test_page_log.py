@@ -9,6 +9,7 @@ from typing import Any
 import pytest
 from kit.fixtures import SETTINGS
 from kit.journals import Journal, Journals
+from kit.log_page import await_seen, seen
 from kit.pages import DESK, FOREIGN_HOST, PHONE, Visitor, axe, sideways
 from kit.patience import PATIENCE_SECONDS, await_that
 from kit.service import Service
@@ -63,26 +64,6 @@ def visit(logs: Logs, visits: Callable[..., Visitor]) -> Callable[..., Page]:
         return page
 
     return visit
-
-
-def seen(page: Page) -> list[int]:
-    """Return the indexes of the lines that are seen, from above to below; none is blank."""
-    script = """() => {
-      const box = document.querySelector("[data-part=scroller]").getBoundingClientRect();
-      return [...document.querySelectorAll(".log-rows .log-row")].filter((row) => {
-        const at = row.getBoundingClientRect();
-        return at.bottom > box.top + 1 && at.top < box.bottom - 1;
-      }).map((row) => Number(row.dataset.index ?? -1));
-    }"""
-    return list(page.evaluate(script))
-
-
-def await_seen(page: Page, index: int) -> list[int]:
-    """Wait until a line is seen, and all around it; return what is seen."""
-    return await_that(
-        lambda: (found := seen(page)) and index in found and -1 not in found and found,
-        f"line {index} is seen",
-    )
 
 
 def text_of(page: Page, index: int) -> str:

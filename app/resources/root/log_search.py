@@ -89,6 +89,10 @@ class MatchArgsSchema(ArgumentsSchema):
         validate=validate.Range(1, int(ALL_LEVELS)),
         metadata={"description": "Look for entries of these levels only, of those in the list"},
     )
+    thorough = fields.Boolean(
+        load_default=False,
+        metadata={"description": "Count for up to two seconds, and not for a third of one"},
+    )
 
 
 class MatchSchema(ma.Schema):
@@ -191,6 +195,7 @@ def find_in_log(args: dict[str, Any], execution_id: str) -> Response:
         Sieve(levels_of(args["levels"]), args.get("task")),
         grep if text is None else pattern_for(text),
         Level(args["of_levels"]),
+        args["thorough"],
     )
     return _json(_matches_json(services().log_search.find(execution_id, caller(), query)))
 

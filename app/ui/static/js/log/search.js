@@ -4,7 +4,7 @@
 import { api } from "../api.js";
 
 const MOST_ROUNDS = 60; // two seconds each
-const COUNT_ROUNDS = 10;
+const COUNT_ROUNDS = 20;
 const PAUSE_MS = 300;
 
 /**
@@ -65,7 +65,7 @@ export class Search {
     const { signal } = this._abort;
     for (let round = 0; round < COUNT_ROUNDS; round += 1) {
       await pause(signal);
-      const found = await this._ask(wanted, "next", index - 1, signal);
+      const found = await this._ask({ ...wanted, thorough: "true" }, "next", index - 1, signal);
       onCount(found);
       if (found.total_is_exact) return;
     }

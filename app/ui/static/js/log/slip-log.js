@@ -24,6 +24,7 @@ export class SlipLog extends HTMLElement {
   _run = 0;
   _columns = 80;
   _rowsTold = -1;
+  _newTold = "";
   _live = false;
   _isPart = false;
   _hinted = false;
@@ -66,6 +67,7 @@ export class SlipLog extends HTMLElement {
     this.classList.add("scripted");
     this._view = new View(this._scroller, this.part("spacer"), this._list, {
       make: (place) => this._make(place),
+      isKnown: (place) => this._entries?.at(place) !== undefined,
       makeBlank: makePlaceholder,
       linesOf: (place) => this._linesOf(place),
       want: (first, last) => this._entries?.want(first - AHEAD, last + AHEAD, this._total),
@@ -82,28 +84,14 @@ export class SlipLog extends HTMLElement {
       onStatus: (status) => this._onStatus(status),
       onEnd: (text) => this._onEnd(text),
     });
-    for (const element of this.querySelectorAll("[data-scripted]")) {
-      /** @type {HTMLElement} */ (element).hidden = false;
-    }
-    for (const element of this.querySelectorAll("[data-plain]")) {
-      /** @type {HTMLElement} */ (element).hidden = true;
-    }
     new ResizeObserver(() => this._measure()).observe(this._scroller);
     this._measure();
-    this._fold();
+    if (!CSS.supports("selector(::details-content)")) this.part("more").setAttribute("open", "");
     this._listen();
     listen(this);
+    this._view.wraps = this.looks.wraps;
     this.picked.read();
     void this._open();
-  }
-
-  /** Where there is little room, most of what one can choose stands behind a button. */
-  _fold() {
-    const more = /** @type {HTMLDetailsElement} */ (this.part("more"));
-    const narrow = matchMedia("(max-width: 639px)");
-    const fold = () => { more.open = !narrow.matches; };
-    narrow.addEventListener("change", fold);
-    fold();
   }
 
   _listen() {
@@ -313,6 +301,7 @@ export class SlipLog extends HTMLElement {
   _restyle() {
     this.keep();
     setBehind(/** @type {HTMLElement} */ (this._scroller));
+    if (this._view) this._view.wraps = this.looks?.wraps ?? true;
     this._view?.rebuild();
   }
 
@@ -391,10 +380,14 @@ export class SlipLog extends HTMLElement {
     const button = this.part("new");
     const paused = this._live && !this._view?.stuck;
     const text = `${this._unseen.toLocaleString("en")} new ${this._unseen === 1 ? "line" : "lines"}`;
+    const following = this._live && this._view?.stuck ? "yes" : "no";
+    const told = `${text} ${paused} ${following}`;
+    if (told === this._newTold) return; // at each scroll
+    this._newTold = told;
     button.hidden = !paused || this._unseen === 0;
     button.textContent = `${text} \u2193`;
     this.part("paused").hidden = !paused;
-    this.dataset.following = this._live && this._view?.stuck ? "yes" : "no";
+    this.dataset.following = following;
   }
 
   _tellCounts() {

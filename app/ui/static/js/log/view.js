@@ -11,6 +11,7 @@
 const TALLEST = 8_000_000;
 const MOST_ROWS = 280;
 const ROWS_A_FRAME = 60;
+const FRAME_MS = 6; // of making rows; to lay them out takes as long again
 const REST_MS = 150;
 
 /**
@@ -21,6 +22,7 @@ const REST_MS = 150;
  *
  * @typedef {object} Source
  * @property {(place: number) => HTMLElement | null} make a row; null where it is not known yet
+ * @property {(place: number) => boolean} isKnown whether it is by now
  * @property {() => HTMLElement} makeBlank one that stands for it meanwhile
  * @property {(place: number) => number} linesOf how many lines it will take, about
  * @property {(first: number, last: number) => void} want what is, or soon will be, looked at
@@ -58,10 +60,13 @@ export class View {
     this._average = 20;
     this._planned = false;
     this._sizesAt = 0;
+    this._until = 0;
     this._stuck = false;
     /** @type {{line: number, share: number} | null} where to, while not all on the way is known */
     this._goal = null;
     this.total = 0;
+    /** Rows are never wider than the scroller. */
+    this.wraps = true;
     /** @type {ReturnType<typeof setTimeout> | undefined} */
     this._resting = undefined;
     scroller.addEventListener("scroll", () => this._onScroll(), { passive: true });
@@ -186,6 +191,8 @@ export class View {
     this._stuck = false;
     if (Math.abs(delta) < 3 * this._height) {
       this._moveBy(delta);
+    } else if (top >= this._highest() - 1) {
+      this._goal = { line: this.total - 1, share: 0 }; // it then stands at the lower edge
     } else {
       this._jump(top / this._highest());
     }
@@ -328,10 +335,13 @@ export class View {
     const [first, last] = this._range();
     this._source.want(first, last);
     this._trim(first, last);
-    const left = this._fill(this._extend(first, last, ROWS_A_FRAME));
+    this._dropBlanks();
+    this._until = performance.now() + FRAME_MS;
+    const left = this._extend(first, last, ROWS_A_FRAME);
+    this._moveBy(0);
     this._aim();
-    this._arrive();
     this._keepEnd();
+    this._arrive();
     if (this._stuck) {
       const highest = this._highest();
       if (this._scroller.scrollTop !== highest) this._scroller.scrollTop = highest;
@@ -405,16 +415,28 @@ export class View {
     if (above > 0) {
       /** @type {Row[]} */
       const made = [];
-      for (let place = this._first - above; place < this._first; place += 1) {
-        made.push(this._make(place));
+      for (let place = this._first - 1; made.length < above; place -= 1) {
+        if (this._isLate(made.length)) {
+          budget = made.length;
+          break;
+        }
+        made.unshift(this._make(place));
       }
       this._list.prepend(...made.map((row) => row.element));
       this._measure(made);
       this._rows.unshift(...made);
-      this._first -= above;
-      budget -= above;
+      this._first -= made.length;
+      budget -= made.length;
     }
     return this._append(last, budget);
+  }
+
+  /**
+   * @param {number} made how many rows were made at once
+   * @returns {boolean} whether the frame has taken long enough: a slow device makes fewer in each
+   */
+  _isLate(made) {
+    return made % 4 === 0 && made > 0 && performance.now() > this._until;
   }
 
   /**
@@ -427,6 +449,10 @@ export class View {
     /** @type {Row[]} */
     const made = [];
     for (let place = from; place < last && made.length < budget; place += 1) {
+      if (this._isLate(made.length)) {
+        budget = made.length;
+        break;
+      }
       made.push(this._make(place));
     }
     this._list.append(...made.map((row) => row.element));
@@ -436,40 +462,27 @@ export class View {
   }
 
   /**
-   * Put what is known by now in the place of blank rows; what is seen stays where it is.
-   *
-   * @param {number} budget
-   * @returns {number}
+   * Take away blank rows once something is known of them. Rows in their place are new ones: to fill
+   * those would move the ones below, which looks like a shift to the reader and to the browser.
    */
-  _fill(budget) {
+  _dropBlanks() {
+    const places = this._rows.map((_, i) => this._first + i);
+    if (!places.some((place, i) => !this._rows[i].filled && this._source.isKnown(place))) return;
     const kept = this._firstFilled();
-    const y = kept < 0 ? 0 : this._yOf(kept);
-    /** @type {Row[]} */
-    const changed = [];
-    const begin = this._line - this._first;
-    for (let i = 0; i < this._rows.length && budget > 0; i += 1) {
-      const at = (begin + i) % this._rows.length; // what is seen comes first
-      const row = this._rows[at];
-      const element = row.filled ? null : this._source.make(this._first + at);
-      if (element === null) continue;
-      this._number(element, this._first + at);
-      row.element.replaceWith(element);
-      row.element = element;
-      row.filled = true;
-      changed.push(row);
-      budget -= 1;
+    if (kept < 0) {
+      this._clear();
+      return;
     }
-    if (changed.length > 0) {
-      this._measure(changed);
-      if (kept >= 0) {
-        this._line = kept;
-        this._offset = 0;
-        this._moveBy(-y);
-      } else {
-        this._offset = Math.min(this._offset, this._heightOf(this._line) - 1);
-      }
+    const y = this._yOf(kept);
+    while (!this._rows[0].filled) {
+      this._rows.shift()?.element.remove();
+      this._first += 1;
     }
-    return budget;
+    while (!this._rows[this._rows.length - 1].filled) this._rows.pop()?.element.remove();
+    if (this._line < this._first) {
+      this._line = kept;
+      this._offset = -y;
+    }
   }
 
   /** @returns {number} place of the first row that is seen and known; -1 for none */
@@ -509,7 +522,7 @@ export class View {
     }
     const weight = Math.min(0.5, rows.length / 200);
     this._average += (sum / rows.length - this._average) * weight;
-    const wide = this._list.scrollWidth;
+    const wide = this.wraps ? 0 : this._list.scrollWidth;
     if (wide > this._widest && wide > this._width) {
       this._widest = wide; // it never shrinks: to jump to the left while scrolling is a nuisance
       this._spacer.style.minWidth = `${wide}px`;
