@@ -7,6 +7,7 @@ from typing import ClassVar
 from urllib.parse import urlencode
 
 from flask import Response, has_request_context, request
+from werkzeug.exceptions import NotFound
 
 from app.resources._dialect import ErrorRenderer
 from app.resources._errors import Failure
@@ -27,11 +28,13 @@ class PageErrors(ErrorRenderer):
         """Return the answer to a request that fails."""
         if failure.status is HTTPStatus.UNAUTHORIZED and has_request_context():
             return _to_sign_in()
+        nowhere = isinstance(failure.cause, NotFound)
         return page(
             "error.html",
             title=failure.status.phrase,
             status=failure.status.value,
             failure=failure,
+            detail="There is no such page." if nowhere else failure.detail,
             sentences=[sentence(fault) for fault in failure.fields],
         )
 

@@ -62,10 +62,12 @@ def moment(value: datetime | None, *, form: str = "ago") -> Markup | str:
 
 
 def duration(seconds: float | None) -> str:
-    """Write a duration such as ``4.2 s``, ``3 min 07 s``, ``1 h 04 min`` or ``2 d 3 h``."""
+    """Write a duration: ``6 ms``, ``4.2 s``, ``3 min 07 s``, ``1 h 04 min`` or ``2 d 3 h``."""
     if seconds is None:
         return _UNKNOWN
     seconds = max(0.0, seconds)
+    if 0 < round(seconds * 1000) < 1000:
+        return f"{seconds * 1000:.0f} ms"
     if seconds < _MINUTE:
         text = f"{seconds:.1f}"
         return f"{text} s" if text != "60.0" else "1 min 00 s"

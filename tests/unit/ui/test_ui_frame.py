@@ -29,6 +29,7 @@ def test_what_is_not_there_is_a_page(opened: Service) -> None:
     assert answer.status_code == 404
     assert answer.mimetype == "text/html"
     assert "<h1>Not Found</h1>" in answer.text
+    assert "There is no such page." in answer.text
 
 
 def test_a_page_may_load_nothing_from_elsewhere_and_is_kept_nowhere(opened: Service) -> None:

@@ -66,9 +66,11 @@ export function writeAgo(milliseconds) {
 
 /**
  * @param {number} seconds
- * @returns {string} Such as "4.2 s", "3 min 07 s", "1 h 04 min" or "2 d 3 h".
+ * @returns {string} Such as "6 ms", "4.2 s", "3 min 07 s", "1 h 04 min" or "2 d 3 h".
  */
 export function writeDuration(seconds) {
+  const milliseconds = Math.round(seconds * 1000);
+  if (milliseconds > 0 && milliseconds < 1000) return `${milliseconds} ms`;
   if (seconds < 59.95) return `${Math.max(0, seconds).toFixed(1)} s`;
   const full = Math.floor(seconds + 0.05);
   const two = (/** @type {number} */ number) => String(number).padStart(2, "0");
