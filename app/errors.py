@@ -347,6 +347,10 @@ class Outdated(Conflict):
         self.offered = offered
 
 
+class MadeAlready(Taken):
+    """What is wanted was made before, by the same wish; its secret is told once only."""
+
+
 class OfferedElsewhere(Taken):
     """What another orchestrator offers has the id; with two of them it would name neither.
 

@@ -117,11 +117,12 @@ class OidcProvider:
         """Return whether all of its answers to browsers say who it is (RFC 9207, 3)."""
         return self._known().get("authorization_response_iss_parameter_supported") is True
 
-    def sign_out_url(self, back: str) -> str | None:
+    def sign_out_url(self, back: str, state: str = "") -> str | None:
         """Return where a browser signs out (RP-Initiated Logout 1.0, 2); None where it cannot.
 
         Args:
             back: Where it is sent afterwards, as it is registered with the provider.
+            state: A word that it brings back; empty for none.
         """
         try:
             endpoint = self._known().get("end_session_endpoint")
@@ -130,6 +131,8 @@ class OidcProvider:
         if not isinstance(endpoint, str) or not is_safe(endpoint):
             return None
         query = {"client_id": self._client.client_id, "post_logout_redirect_uri": back}
+        if state:
+            query["state"] = state
         parts = urlsplit(endpoint)
         asked = "&".join(filter(None, (parts.query, urlencode(query))))
         return urlunsplit(parts._replace(query=asked))

@@ -9,6 +9,7 @@ from typing import Final
 
 from app.domain import Identity
 from app.errors import NotAuthenticated, SeveralCredentials
+from app.identity.api_keys import ApiKeyAuthenticator
 from app.identity.checking import Checker
 from app.identity.port import (
     API_KEY_FIELD,
@@ -80,6 +81,16 @@ class Authenticators:
     def takes_passwords(self) -> bool:
         """Whether somebody can sign in with a user name and a password (RFC 7617)."""
         return any(challenge.scheme == "Basic" for challenge in self.challenges())
+
+    @property
+    def takes_api_keys(self) -> bool:
+        """Whether somebody can sign in with an API key."""
+        return ApiKeyAuthenticator.name in self._authenticators
+
+    @property
+    def asks_nothing(self) -> bool:
+        """Whether everybody is let in, so that nobody signs in."""
+        return self._open
 
     @property
     def issuers(self) -> tuple[str, ...]:

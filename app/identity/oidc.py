@@ -207,9 +207,9 @@ class CodeFlow:
         """Return whether a credential is of somebody who has signed in by this flow."""
         return credential.authenticator == _NAME and credential.id.startswith(f"{_BROWSER}:")
 
-    def goodbye(self, here: str) -> str | None:
+    def goodbye(self, here: str, state: str = "") -> str | None:
         """Return where a browser signs out at the provider; see :class:`BrowserSignIn`."""
-        return self._provider.sign_out_url(self._at(here, SIGNED_OUT))
+        return self._provider.sign_out_url(self._at(here, SIGNED_OUT), state)
 
     def _at(self, here: str, path: str) -> str:
         return (self._public_url or here).rstrip("/") + path

@@ -137,8 +137,13 @@ class BrowserSignIn(Protocol):
     def has_begun(self, credential: Credential) -> bool:
         """Return whether a credential is of somebody who has come back from there."""
 
-    def goodbye(self, here: str) -> str | None:
-        """Return where a browser signs out there as well; None where it cannot."""
+    def goodbye(self, here: str, state: str = "") -> str | None:
+        """Return where a browser signs out there as well; None where it cannot.
+
+        Args:
+            here: As for :meth:`depart`.
+            state: A word that the browser brings back.
+        """
 
 
 @dataclass(frozen=True, slots=True)

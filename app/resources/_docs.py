@@ -12,6 +12,7 @@ from flask import Blueprint, Response, request, send_from_directory
 from app.resources._dialect import Dialect
 from app.resources._limits import free
 from app.resources._permissions import public
+from app.resources._session_pages import FROM_PAGE
 
 _TEXT = "text/plain; charset=utf-8"
 _ASSETS = Path(flask_swagger_ui.__file__).parent / "dist"
@@ -53,7 +54,9 @@ def make_docs(dialects: Sequence[Dialect]) -> Blueprint:
     @blueprint.get("/docs")
     @public
     def page() -> Response:
-        """Show the page."""
+        """Show the page; who has signed out on another one is led back there."""
+        if request.args.get("state") == FROM_PAGE:
+            return Response(status=302, headers={"Location": first}, content_type=_TEXT)
         response = Response(_PAGE.format(base=_base()), content_type="text/html; charset=utf-8")
         response.headers["Content-Security-Policy"] = _POLICY
         response.headers["Cross-Origin-Opener-Policy"] = "same-origin"

@@ -27,6 +27,9 @@ CSRF_FIELD: Final = "X-CSRF-Token"
 CSRF_FORM_FIELD: Final = "csrf_token"
 """Field of a form for the same."""
 
+FROM_PAGE: Final = "page"
+"""What a browser brings back that has signed out on the page, and at the identity provider."""
+
 
 def begin_session(response: Response, identity: Identity) -> Begun:
     """Begin the session of somebody, and let the browser keep it.

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import hashlib
 import secrets
 from collections.abc import Collection
 from dataclasses import dataclass
@@ -39,12 +40,14 @@ class Wish:
         roles: What it may do; None for all that they may, with the credential that they use.
         scopes: Words that restrict it further; None for no restriction.
         lifetime_seconds: Until it ends; None for as long as may be.
+        once: Of the wishes of somebody with the same word only one makes a key; empty for no word.
     """
 
     name: str
     roles: Collection[Role] | None = None
     scopes: Collection[str] | None = None
     lifetime_seconds: float | None = None
+    once: str = ""
 
 
 class ApiKeyService:
@@ -85,14 +88,15 @@ class ApiKeyService:
         Raises:
             InvalidRequest: It would be able to do more than who asks, or live for too long.
             Conflict: No keys are taken; they have as many as they may; or they share their name.
+            MadeAlready: The same wish has made one.
         """
         options = self._require_taken()
-        if identity.shared or identity.credential.id == SHARED:
+        if identity.shared or (identity.credential.begun_with or identity.credential).id == SHARED:
             raise Conflict("Who shares a name with all callers has no keys of their own.")
         roles, scopes = _roles(wish, identity), _scopes(wish, identity)
         expires_at = _end(wish, identity, options.longest_lifetime)
         user = self._users.find(identity.username)
-        key, id_ = make_key(), secrets.token_hex(_ID_BYTES)
+        key, id_ = make_key(), _id(wish, identity)
         new = NewApiKey(
             id=id_,
             digest=digest_of(key),
@@ -109,6 +113,11 @@ class ApiKeyService:
         stored = self._store.add(new, options.max_per_user, event)
         self._audit.tell(event)
         return key, stored
+
+    @property
+    def limits(self) -> ApiKeyAuthenticator.Options | None:
+        """How many keys one may have, and for how long; None where no keys are taken."""
+        return self._options
 
     def list(
         self, identity: Identity, owner: str | None, before: int | None, most: int
@@ -133,6 +142,26 @@ class ApiKeyService:
         page = found[:most]
         return page, page[-1].number if len(found) > most else None
 
+    def get(self, name: str, identity: Identity) -> ApiKey:
+        """Return a key that is good by now.
+
+        Args:
+            name: Its id, or its first 8 characters.
+            identity: Its owner, or who manages users.
+
+        Raises:
+            NotFound: They have no such key, and may see nobody else's.
+            Ambiguous: The characters fit several.
+        """
+        found = self._store.named(name, identity.username)
+        if not found and is_allowed(identity, Permission.USERS_MANAGE):
+            found = self._store.named(name, None)
+        if len(found) > 1:
+            raise Ambiguous("Several keys begin like this; give the id.")
+        if not found:
+            raise NotFound("There is no such API key.")
+        return found[0]
+
     def revoke(self, name: str, identity: Identity) -> ApiKey:
         """Revoke a key; it is worth nothing any more within a quarter of a second, everywhere.
 
@@ -144,14 +173,7 @@ class ApiKeyService:
             NotFound: They have no such key, and may revoke nobody else's.
             Ambiguous: The characters fit several.
         """
-        found = self._store.named(name, identity.username)
-        if not found and is_allowed(identity, Permission.USERS_MANAGE):
-            found = self._store.named(name, None)
-        if len(found) > 1:
-            raise Ambiguous("Several keys begin like this; give the id.")
-        if not found:
-            raise NotFound("There is no such API key.")
-        key = found[0]
+        key = self.get(name, identity)
         event = self._audit.event(
             "api-keys:revoke", f"/api_keys/{key.id}", detail=f"of '{key.owner}'"
         )
@@ -166,6 +188,14 @@ class ApiKeyService:
             text = "This service takes no API keys: 'api.auth.type' does not name 'api_key'."
             raise Conflict(text)
         return self._options
+
+
+def _id(wish: Wish, identity: Identity) -> str:
+    """Return the id of a new key, which opens nothing; the same for the same wish."""
+    if not wish.once:
+        return secrets.token_hex(_ID_BYTES)
+    about = f"{identity.username}\n{wish.once}".encode(errors="replace")
+    return hashlib.sha256(about).hexdigest()[: 2 * _ID_BYTES]
 
 
 def _name(name: str) -> str:

@@ -46,9 +46,11 @@ class Begun:
     """A session that was begun.
 
     Attributes:
+        id: Names it, and opens nothing.
         key: What the browser is to hold, which nobody can be told again.
     """
 
+    id: str
     key: str
     identity: Identity
     expires_at: datetime
@@ -150,7 +152,7 @@ class SessionService:
         self._store.add(session, settings.max_per_user, idle, event)
         self._directory.expire()
         self._audit.tell(event)
-        return Begun(key, identity, expires_at)
+        return Begun(session.id, key, identity, expires_at)
 
     def depart(self, secret: str, target: str, here: str) -> str:
         """Return where a browser signs in; see :class:`BrowserSignIn`.
@@ -194,12 +196,13 @@ class SessionService:
         except NotAuthenticated:
             return None
 
-    def end(self, identity: Identity, here: str) -> str | None:
+    def end(self, identity: Identity, here: str, state: str = "") -> str | None:
         """End the session by which somebody asks; it is worth nothing any more, everywhere.
 
         Args:
             identity: They, and the session.
             here: Address of the service, as browsers know it.
+            state: A word that the browser brings back from where it signs out as well.
 
         Returns:
             Where the browser signs out as well, if it has signed in elsewhere.
@@ -214,7 +217,7 @@ class SessionService:
         begun_with, browser = identity.credential.begun_with, self._authenticators.browser
         if browser is None or begun_with is None or not browser.has_begun(begun_with):
             return None
-        return browser.goodbye(here)
+        return browser.goodbye(here, state)
 
     def list(self, identity: Identity, username: str) -> list[Shown]:
         """List the sessions of somebody that have not ended, newest first.

@@ -8,6 +8,7 @@ import json
 import uuid
 from collections.abc import Callable, Mapping
 from contextlib import suppress
+from dataclasses import replace
 from typing import Final
 
 from app.clients.key_store import KeyPair, KeyStore, shown
@@ -61,7 +62,11 @@ class SshKeyService:
         self._max_metadata_bytes = max_metadata_bytes
 
     def create(
-        self, metadata: Mapping[str, JSON], identity: Identity, algorithm: str | None = None
+        self,
+        metadata: Mapping[str, JSON],
+        identity: Identity,
+        algorithm: str | None = None,
+        once: str = "",
     ) -> tuple[str, str]:
         """Make a key pair.
 
@@ -72,6 +77,8 @@ class SshKeyService:
             metadata: The user's own words about the key; reserved names are left out.
             identity: Who will own it.
             algorithm: One of ``ALGORITHMS``.
+            once: Of the wishes of somebody with the same word only one makes a key, as long as
+                they have it; empty for no word.
 
         Returns:
             The id and the public key in ``authorized_keys`` format.
@@ -79,6 +86,7 @@ class SshKeyService:
         Raises:
             InvalidRequest: There is no such algorithm, or the metadata are too large.
             Conflict: The user has as many keys as they may.
+            MadeAlready: The same wish has made one.
             LimitExceeded: Too many keys of this user are being made.
             UpstreamError: The key could not be stored.
         """
@@ -88,13 +96,16 @@ class SshKeyService:
             raise InvalidRequest("There is no such algorithm.", fields=(fault,))
         kept = {name: value for name, value in metadata.items() if name not in RESERVED}
         self._require_room(kept, identity)
-        key_id = str(uuid.uuid4())
+        key_id = _new_id(identity, once)
+        beginning = shown(key_id) if once else ""
+        if once:
+            self._keys.require_new(identity.username, beginning)
         pair = self._generate(algorithm, f"slipway-{shown(key_id)}", identity)
         fingerprint = _fingerprint(pair.public_key)
         self._store.put(key_id, pair, kept)
         try:
             key = SshKey(key_id, identity.username, algorithm, fingerprint, kept, now())
-            self._keys.add(key, self._most_of(identity.roles))
+            self._keys.add(key, self._most_of(identity.roles), beginning=beginning)
         except Exception:
             with suppress(UpstreamError):
                 self._store.delete(key_id)
@@ -117,16 +128,26 @@ class SshKeyService:
         with self._places.place(identity.username):
             return self._pool.run(_generate, algorithm, comment)
 
+    def most_of(self, identity: Identity) -> int:
+        """Return how many keys somebody may have."""
+        return self._most_of(identity.roles)
+
+    @property
+    def default_algorithm(self) -> str:
+        """The algorithm of a key for which none is said."""
+        return self._default_algorithm
+
     def of(self, identity: Identity) -> list[SshKey]:
         """List a user's own keys, newest first, their ids cut to a prefix.
 
         The whole id gives access to the private key in the key store, so it is shown only once.
         """
-        return [
-            SshKey(shown(key.id), key.owner, key.algorithm, key.fingerprint, key.metadata,
-                   key.created_at)
-            for key in self._keys.of(identity.username)
-        ]  # fmt: skip
+        return [replace(key, id=shown(key.id)) for key in self._keys.of(identity.username)]
+
+    def get(self, key_id: str, identity: Identity) -> SshKey:
+        """Return a key of the user's own, its id cut to a prefix; see :meth:`revoke`."""
+        found = self._find(key_id, identity)
+        return replace(found, id=shown(found.id))
 
     def revoke(self, key_id: str, identity: Identity) -> None:
         """Delete a key of the user's own for good.
@@ -140,6 +161,11 @@ class SshKeyService:
             Ambiguous: The prefix fits several.
             UpstreamError: The key store failed; the key is still there.
         """
+        found = self._find(key_id, identity)
+        self._store.delete(found.id)
+        self._keys.remove(found.id)
+
+    def _find(self, key_id: str, identity: Identity) -> SshKey:
         own = self._keys.of(identity.username)
         hits = [key for key in own if key_id in (key.id, shown(key.id))]
         if not hits:
@@ -147,8 +173,17 @@ class SshKeyService:
             raise Hidden(text) if self._keys.is_known(key_id) else NotFound(text)
         if len(hits) > 1:
             raise Ambiguous("Several of your keys begin like this; give the whole id.")
-        self._store.delete(hits[0].id)
-        self._keys.remove(hits[0].id)
+        return hits[0]
+
+
+def _new_id(identity: Identity, once: str) -> str:
+    """Make an id, of which the part that is shown follows from the wish; the rest is chance."""
+    key_id = str(uuid.uuid4())
+    if not once:
+        return key_id
+    about = f"{identity.username}\n{once}".encode(errors="replace")
+    beginning = hashlib.sha256(about).hexdigest()[: len(shown(key_id))]
+    return beginning + key_id[len(beginning) :]
 
 
 def _generate(algorithm: str, comment: str) -> KeyPair:

@@ -11,7 +11,7 @@ from sqlalchemy import Connection, RowMapping, delete, func, insert, or_, select
 from sqlalchemy.sql.expression import ColumnElement
 
 from app.domain import AuditEvent, Role
-from app.errors import Conflict
+from app.errors import Conflict, MadeAlready
 from app.store.audit import keep
 from app.store.counters import last_number, next_number
 from app.store.database import Database
@@ -133,11 +133,15 @@ class ApiKeys:
 
         Raises:
             Conflict: They have so many already.
+            MadeAlready: There is, or was, a key of this id.
         """
 
         def work(connection: Connection) -> ApiKey:
             # Taken first, so that two keys at once are counted one after the other.
             next_number(connection, _COUNTER)
+            same = select(api_keys.c.number).where(api_keys.c.id == key.id)
+            if connection.execute(same).first() is not None:
+                raise MadeAlready("This key was made already.")
             good = select(func.count()).where(api_keys.c.owner == key.owner, _good())
             if connection.execute(good).scalar_one() >= most:
                 text = f"'{key.owner}' has {most} API keys, which is the most; revoke one first."

@@ -8,7 +8,7 @@ from typing import NamedTuple
 from sqlalchemy import Connection, delete, func, insert, inspect, select
 
 from app.domain import SshKey
-from app.errors import Conflict
+from app.errors import Conflict, MadeAlready
 from app.store.database import Database
 from app.store.locks import Lock, take_lock
 from app.store.schema import ssh_key_secrets, ssh_keys
@@ -27,19 +27,23 @@ class SshKeys:
     def __init__(self, database: Database) -> None:
         self._database = database
 
-    def add(self, key: SshKey, most: int) -> None:
+    def add(self, key: SshKey, most: int, *, beginning: str = "") -> None:
         """Store the public record of a key.
 
         Args:
             key: The key.
             most: How many its owner may have.
+            beginning: How its id begins that its owner may have once only; empty where any may be.
 
         Raises:
             Conflict: They have so many already.
+            MadeAlready: They have one whose id begins so.
         """
 
         def work(connection: Connection) -> None:
             take_lock(connection, Lock.SSH_KEY, key.owner)
+            if beginning:
+                _require_new(connection, key.owner, beginning)
             _require_room(connection, key.owner, most)
             connection.execute(insert(ssh_keys).values(asdict(key)))
 
@@ -53,6 +57,15 @@ class SshKeys:
         """
         with self._database.read() as connection:
             _require_room(connection, owner, most)
+
+    def require_new(self, owner: str, beginning: str) -> None:
+        """Make sure that a user has no key whose id begins so.
+
+        Raises:
+            MadeAlready: They have.
+        """
+        with self._database.read() as connection:
+            _require_new(connection, owner, beginning)
 
     def of(self, owner: str) -> list[SshKey]:
         """List a user's keys, newest first."""
@@ -79,6 +92,13 @@ def _require_room(connection: Connection, owner: str, most: int) -> None:
     own = select(func.count()).select_from(ssh_keys).where(ssh_keys.c.owner == owner)
     if connection.execute(own).scalar_one() >= most:
         raise Conflict(f"You have {most} SSH keys, which is the most; revoke one first.")
+
+
+def _require_new(connection: Connection, owner: str, beginning: str) -> None:
+    begins_so = ssh_keys.c.id.startswith(beginning, autoescape=True)
+    same = select(ssh_keys.c.id).where(ssh_keys.c.owner == owner, begins_so)
+    if connection.execute(same).first() is not None:
+        raise MadeAlready("This key pair was made already.")
 
 
 class SealedKeys:

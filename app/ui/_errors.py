@@ -9,14 +9,24 @@ from urllib.parse import urlencode
 from flask import Response, has_request_context, request
 from werkzeug.exceptions import NotFound
 
+from app.errors import CsrfTokenMissing
+from app.resources._browsers import is_from_script
 from app.resources._dialect import ErrorRenderer
 from app.resources._errors import Failure
 from app.resources._problem import sentence
-from app.ui._forms import is_partial, see_other
-from app.ui._render import page, to
+from app.ui._forms import Notice, is_partial, see_other
+from app.ui._render import page
+from app.ui._signing import page_before
 
 SIGN_IN = "/ui/sign-in"
 _SAFE = ("GET", "HEAD")
+_NOT_DONE = Notice(
+    "That was not done: you are not signed in any more. Sign in and repeat it.", "bad"
+)
+_OTHER_SESSION = (
+    "Since this page was opened, somebody has signed in anew with this browser, you or somebody "
+    "else. Nothing was done. Open the page again, and repeat what you wanted."
+)
 
 
 class PageErrors(ErrorRenderer):
@@ -28,15 +38,21 @@ class PageErrors(ErrorRenderer):
         """Return the answer to a request that fails."""
         if failure.status is HTTPStatus.UNAUTHORIZED and has_request_context():
             return _to_sign_in()
-        nowhere = isinstance(failure.cause, NotFound)
         return page(
             "error.html",
             title=failure.status.phrase,
             status=failure.status.value,
             failure=failure,
-            detail="There is no such page." if nowhere else failure.detail,
+            detail=_detail(failure),
             sentences=[sentence(fault) for fault in failure.fields],
         )
+
+
+def _detail(failure: Failure) -> str:
+    """Return what a page says of it; pages have no header fields, of which APIs speak."""
+    if isinstance(failure.cause, NotFound):
+        return "There is no such page."
+    return _OTHER_SESSION if isinstance(failure.cause, CsrfTokenMissing) else failure.detail
 
 
 def sign_in_for(path: str) -> str:
@@ -45,8 +61,12 @@ def sign_in_for(path: str) -> str:
 
 
 def _to_sign_in() -> Response:
-    """Lead to where one signs in; what a form has sent is lost, which that page says."""
-    wanted = request.full_path.rstrip("?") if request.method in _SAFE else "/ui/"
-    if is_partial():
-        return Response(status=401, headers={"HX-Redirect": to(sign_in_for("/ui/"))})
-    return see_other(sign_in_for(wanted))
+    """Lead to where one signs in; what a form has sent was not done, which that page says.
+
+    A script of the page offers that in place, so that nothing is lost which somebody has typed.
+    """
+    if is_partial() or is_from_script():
+        return Response(status=401, headers={"Cache-Control": "no-store"})
+    if request.method in _SAFE:
+        return see_other(sign_in_for(request.full_path.rstrip("?")))
+    return see_other(sign_in_for(page_before()), _NOT_DONE)

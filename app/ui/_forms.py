@@ -44,9 +44,14 @@ def see_other(path: str, notice: Notice | None = None) -> Response:
     """
     response = empty(303, {"Location": path, "Cache-Control": "no-store"})
     if notice is not None:
-        text = json.dumps([notice.tone, notice.text[:_LONGEST_NOTICE]])
-        set_cookie(response, _NOTICE, quote(text), _NOTICE_SECONDS)
+        keep_notice(response, notice)
     return response
+
+
+def keep_notice(response: Response, notice: Notice) -> None:
+    """Have the browser bring to the next page what that says."""
+    text = json.dumps([notice.tone, notice.text[:_LONGEST_NOTICE]])
+    set_cookie(response, _NOTICE, quote(text), _NOTICE_SECONDS)
 
 
 def take_notice() -> Notice | None:

@@ -99,6 +99,7 @@ def _around() -> dict[str, Any]:
         "csrf_token": _csrf_token(identity),
         "navigation": navigation(identity),
         "notice": take_notice() if has_request_context() else None,
+        "here": request.full_path.rstrip("?") if has_request_context() else "",
         "now": iso(datetime.now(UTC)),
         "heartbeat": services().settings.streams.heartbeat if has_request_context() else 0,
     }

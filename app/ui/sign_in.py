@@ -2,38 +2,39 @@
 
 from __future__ import annotations
 
-from base64 import b64encode
 from collections.abc import Mapping
 from typing import Any
 from urllib.parse import urlencode
 
 from flask import Blueprint, Response, request
 
-from app.errors import ForeignOrigin, LimitExceeded, NotAuthenticated
-from app.identity import departures
+from app.errors import Conflict, ForeignOrigin, LimitExceeded, NotAuthenticated
 from app.identity.sessions import COOKIE
-from app.resources._auth import FlaskRequest
 from app.resources._browsers import is_of_own_page, lead_away
 from app.resources._context import services
 from app.resources._cookies import drop_cookie, read_cookie
 from app.resources._errors import of_slipway_error
 from app.resources._permissions import public
-from app.resources._session_pages import CSRF_FORM_FIELD, begin_session, here, require_own_page
+from app.resources._session_pages import CSRF_FORM_FIELD, FROM_PAGE, here, require_own_page
 from app.ui._errors import SIGN_IN
-from app.ui._forms import Notice, posted, see_other
+from app.ui._forms import Notice, keep_notice, posted, see_other
 from app.ui._render import page, to
+from app.ui._signing import Typed, sign_in_as, target
+from app.ui._words import duration
 
 blueprint = Blueprint("sign_in", __name__)
 
-_FIRST = "/ui/"
 _LONGEST = 1000
+_GOODBYE = Notice("You have signed out.")
 
 
 @blueprint.get("/sign-in")
 @public
 def show() -> Response:
-    """Show the form; who has signed in already goes on to where they wanted."""
-    wanted = _target(request.args.get("next", ""))
+    """Show the form; who has signed in already, or need not, goes on to where they wanted."""
+    wanted = target(request.args.get("next", ""))
+    if services().authenticators.asks_nothing:
+        return see_other(wanted)
     if services().sessions.find(read_cookie(COOKIE)) is not None:
         return see_other(wanted)
     return _form(wanted)
@@ -42,30 +43,29 @@ def show() -> Response:
 @blueprint.post("/sign-in")
 @public
 def sign_in() -> Response:
-    """Begin a session with a user name and a password.
+    """Begin a session with a user name and a password, or with an API key.
 
     Nobody else's page may have somebody sign in, as another whom it knows.
     """
     if "HTTP_ORIGIN" in request.environ and not is_of_own_page():
         raise ForeignOrigin("Signing in is for pages of the service itself.")
-    wanted, username, password = _target(posted("next")), posted("username"), posted("password")
+    wanted, names = target(posted("next")), _fields()
+    values = {name: posted(name) for name in names}
     faults = {
         name: ["Must not be empty" if not value else "Is too long"]
-        for name, value in (("username", username), ("password", password))
+        for name, value in values.items()
         if not 0 < len(value) <= _LONGEST
     }
+    username = values.get("username", "")[:_LONGEST]
     if faults:
-        return _form(wanted, status=422, username=username[:_LONGEST], faults=faults)
-    try:
-        identity = services().authenticators.authenticate(_Typed(username, password))
-    except (NotAuthenticated, LimitExceeded) as exc:
-        failure = of_slipway_error(exc, request.path)
-        made = _form(wanted, failure.status.value, username=username, refusal=_said(exc))
-        if "Retry-After" in failure.headers:
-            made.headers["Retry-After"] = str(failure.headers["Retry-After"])
-        return made
+        return _form(wanted, status=422, username=username, faults=faults)
+    by_key = "key" in values
+    typed = Typed.api_key(values["key"].strip()) if by_key else Typed.password(**values)
     response = see_other(wanted)
-    begin_session(response, identity)
+    try:
+        sign_in_as(typed, response)
+    except (NotAuthenticated, LimitExceeded, Conflict) as exc:
+        return _refused(exc, wanted, username, by_key=by_key)
     return response
 
 
@@ -77,33 +77,30 @@ def sign_out() -> Response:
     url = None
     if identity is not None:
         require_own_page(identity, posted(CSRF_FORM_FIELD))
-        url = services().sessions.end(identity, here())
-    response = lead_away(url) if url else see_other(SIGN_IN, Notice("You have signed out."))
+        url = services().sessions.end(identity, here(), FROM_PAGE)
+    response = lead_away(url) if url else see_other(SIGN_IN)
+    keep_notice(response, _GOODBYE)
     drop_cookie(response, COOKIE)
     return response
 
 
-class _Typed(FlaskRequest):
-    """The current request, as if it carried what somebody has typed (RFC 7617)."""
+def _fields() -> tuple[str, ...]:
+    """Return the fields of the form that was sent: there is one for each way to sign in."""
+    return ("key",) if "key" in request.form else ("username", "password")
 
-    __slots__ = ("_field",)
 
-    def __init__(self, username: str, password: str) -> None:
-        pair = f"{username}:{password}".encode("utf-8", "replace")
-        self._field = f"Basic {b64encode(pair).decode()}"
-
-    def header(self, name: str) -> str | None:
-        """Return the value of a header field."""
-        return self._field if name.lower() == "authorization" else None
-
-    def cookie(self, name: str) -> str | None:
-        """Return nothing: the session before is not what signs in."""
-        return None
-
-    @property
-    def query_keys(self) -> tuple[str, ...]:
-        """Nothing: what was typed is all that counts."""
-        return ()
+def _refused(
+    error: NotAuthenticated | LimitExceeded | Conflict, wanted: str, username: str, *, by_key: bool
+) -> Response:
+    failure = of_slipway_error(error, request.path)
+    wait = failure.headers.get("Retry-After")
+    made = _form(
+        wanted, failure.status.value, username=username, by_key=by_key,
+        refusal=_said(error, by_key=by_key, wait=None if wait is None else str(wait)),
+    )  # fmt: skip
+    if wait is not None:
+        made.headers["Retry-After"] = str(wait)
+    return made
 
 
 def _form(
@@ -113,26 +110,33 @@ def _form(
     username: str = "",
     faults: Mapping[str, list[str]] | None = None,
     refusal: str = "",
+    by_key: bool = False,
 ) -> Response:
-    sessions = services().sessions
+    sessions, ways = services().sessions, services().authenticators
     elsewhere = to("/auth/oidc/login") + "?" + urlencode({"next": wanted})
     context: dict[str, Any] = {
         "wanted": wanted,
         "username": username,
         "faults": faults or {},
         "refusal": refusal,
+        "by_key": by_key or "key" in (faults or {}),
         "elsewhere": elsewhere if sessions.signs_in_elsewhere else "",
-        "takes_passwords": services().authenticators.takes_passwords,
+        "takes_passwords": ways.takes_passwords,
+        "takes_keys": ways.takes_api_keys,
     }
     return page("sign_in.html", title="Sign in", status=status, **context)
 
 
-def _target(asked: str) -> str:
-    """Return the page of the service that is wanted afterwards; the first one where none is."""
-    return asked if departures.is_target(asked) and asked.startswith("/ui/") else _FIRST
-
-
-def _said(error: NotAuthenticated | LimitExceeded) -> str:
-    if isinstance(error, LimitExceeded):
+def _said(
+    error: NotAuthenticated | LimitExceeded | Conflict, *, by_key: bool, wait: str | None
+) -> str:
+    if isinstance(error, Conflict):
+        return "This key is shared by all who know it, and signs nobody in. Use a key of your own."
+    if isinstance(error, NotAuthenticated):
+        if by_key:
+            return "This API key is not known here, was revoked, or has ended."
+        return "This user name and this password do not belong together."
+    if wait is None:
         return error.message
-    return "This user name and this password do not belong together."
+    said = error.message.partition(";")[0].rstrip(".")
+    return f"{said}. Try again in {duration(float(wait)).replace('.0 s', ' s')}."

@@ -11,6 +11,7 @@ import re
 from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass, replace
 from datetime import timedelta
+from functools import partial
 from typing import Any
 
 from kit.tokens import SECRET, claims, sign
@@ -86,12 +87,14 @@ class Who:
         headers: With what.
         identity: Whom they turn out to be; None for nobody who is let in.
         is_unfit: Whether their credential is not for an endpoint, whatever their roles allow.
+        anew: Makes the headers again, where that with which they are sent may have ended.
     """
 
     name: str
     headers: Mapping[str, str]
     identity: Identity | None = None
     is_unfit: Callable[[Endpoint], bool] = lambda _: False
+    anew: Callable[[], Mapping[str, str]] | None = None
 
     @property
     def username(self) -> str | None:
@@ -218,6 +221,7 @@ PLACES: Mapping[str, Place] = {
     "workflows/workflow_id": Place(_load_workflow, ("no-such-load",), Permission.EXECUTIONS_ALL),
     "slaves/slave_id": Place(_slave, ("no-such-slave",), shared=True),
     "ssh_keys/key_id": Place(_ssh_key, ("unknown-unknown-unknown-unknown",)),
+    "keys/key_id": Place(_ssh_key, ("unknown-unknown-unknown-unknown",)),
     "api_keys/key_id": Place(_api_key, ("0123456789abcdef",), Permission.USERS_MANAGE),
     "sessions/session_id": Place(_session, ("0123456789abcdef",), Permission.USERS_MANAGE),
     "users/username": Place(_user, ("nobody-of-that-name",), shared=True),
@@ -349,8 +353,11 @@ def makes_changes(endpoint: Endpoint) -> bool:
 
 
 def ends_session(endpoint: Endpoint) -> bool:
-    """Whether whoever asks for it in a session has none any more."""
-    ending = {("DELETE", "/auth/session"), ("POST", "/ui/sign-out")}
+    """Whether whoever asks for it has no session any more, or perhaps none of them all."""
+    ending = {
+        ("DELETE", "/auth/session"), ("POST", "/ui/sign-out"), ("DELETE", "/sessions"),
+        ("POST", "/ui/account/sessions/end"),
+    }  # fmt: skip
     return (endpoint.method, endpoint.rule) in ending
 
 
@@ -367,16 +374,20 @@ def people(service: Service) -> Iterator[Who]:
         yield Who(f"{name}'s key", {"X-API-Key": key}, _identity(name))
         own = new_token(service, basic(name, PASSWORDS[name]))
         yield Who(f"{name}'s own token", own, _identity(name), makes_tokens)
-        session = new_session(service, basic(name, PASSWORDS[name]))
-        yield Who(f"{name}'s session", session, _identity(name))
-    foreign = {"Cookie": new_session(service, basic("root", PASSWORDS["root"]))["Cookie"]}
-    yield Who("page of others in an admin's session", foreign, _identity("root"), makes_changes)
+        begin = partial(new_session, service, basic(name, PASSWORDS[name]))
+        yield Who(f"{name}'s session", begin(), _identity(name), anew=begin)
+
+    def foreign() -> dict[str, str]:
+        return {"Cookie": new_session(service, basic("root", PASSWORDS["root"]))["Cookie"]}
+
+    root = _identity("root")
+    yield Who("page of others in an admin's session", foreign(), root, makes_changes, foreign)
     lesser = new_key(service, "root", roles=[Role.USER])[0]
     yield Who("key of an admin with the role of a user", bearer(lesser), _as("root", "user"))
     for name, make in (("session", new_session), ("own token", new_token)):
-        made = make(service, bearer(lesser))
+        anew = partial(make, service, bearer(lesser))
         is_unfit = makes_tokens if name == "own token" else lambda _: False
-        yield Who(f"{name} begun with that key", made, _as("root", "user"), is_unfit)
+        yield Who(f"{name} begun with that key", anew(), _as("root", "user"), is_unfit, anew)
     token = sign(claims(sub="jane", roles=["developer"]))
     yield Who("token", bearer(token), _as("jane", "developer"))
     yield from _ended(service)

@@ -39,6 +39,11 @@ _NO_STORE_TOLD: Final = {"Cache-Control": {"schema": {"type": "string", "enum": 
 class SessionSchema(ma.Schema):
     """Who has signed in with this browser."""
 
+    id = fields.String(
+        required=True,
+        allow_none=True,
+        metadata={"description": "Names the session, as in `GET /sessions`, and opens nothing"},
+    )
     username = fields.String(required=True, allow_none=True)
     roles = fields.List(fields.Enum(Role, by_value=True), required=True)
     csrf_token = fields.String(
@@ -86,7 +91,9 @@ class LoginArgsSchema(ArgumentsSchema):
 def get_session() -> Any:
     """Return who has signed in with this browser, if anybody has."""
     key = read_cookie(COOKIE)
-    return _shown(services().sessions.find(key), key), 200, _NO_STORE
+    identity = services().sessions.find(key)
+    id_ = None if identity is None else identity.credential.id
+    return _shown(identity, id_, key), 200, _NO_STORE
 
 
 @blueprint.route("/auth/session", methods=["POST"])
@@ -171,18 +178,22 @@ def _below_root(path: str) -> str:
 
 
 def _of(begun: Begun) -> dict[str, Any]:
-    return _shown(begun.identity, begun.key, begun.expires_at)
+    return _shown(begun.identity, begun.id, begun.key, begun.expires_at)
 
 
 def _shown(
-    identity: Identity | None, key: str | None, expires_at: datetime | None = None
+    identity: Identity | None,
+    id_: str | None,
+    key: str | None,
+    expires_at: datetime | None = None,
 ) -> dict[str, Any]:
     way = services().sessions.signs_in_elsewhere
     url = f"{request.script_root}{_LOGIN}" if way else None
     if identity is None:
-        return {"username": None, "roles": [], "csrf_token": None, "expires_at": None,
+        return {"id": None, "username": None, "roles": [], "csrf_token": None, "expires_at": None,
                 "sign_in_url": url}  # fmt: skip
     return {
+        "id": id_,
         "username": identity.username,
         "roles": sorted(identity.roles),
         "csrf_token": csrf_token(key or ""),

@@ -13,7 +13,6 @@ from app.resources._api import (
     UPSTREAM,
     Blueprint,
     empty,
-    extent,
     write_json,
 )
 from app.resources._arguments import ArgumentsSchema
@@ -21,26 +20,25 @@ from app.resources._auth import caller
 from app.resources._context import services
 from app.resources._limits import cost
 from app.resources._permissions import permission
+from app.resources._ssh_key_forms import LONGEST_NAME, fault_of_size
 from app.resources.root.places import SSH_KEY
 from app.resources.root.serialisers.ssh_keys import SshKeySchema, key_json
 from app.services.ssh_keys import ALGORITHMS
 
 blueprint = Blueprint("ssh_keys", __name__, description="SSH key pairs")
 
-_MOST_VALUES = 1000
-
 
 def _check_size(metadata: dict[str, Any] | None) -> None:
-    """Refuse what a key store may not take: Vault has limits on JSON of its own."""
-    if extent(metadata)[1] > _MOST_VALUES:
-        raise ma.ValidationError(f"must hold at most {_MOST_VALUES} values")
+    fault = fault_of_size(metadata or {})
+    if fault is not None:
+        raise ma.ValidationError(fault)
 
 
 class NewSshKeySchema(ArgumentsSchema):
     """What a new key takes; all of it may be left out."""
 
     metadata = fields.Dict(
-        keys=fields.String(validate=validate.Length(1, 255)),
+        keys=fields.String(validate=validate.Length(1, LONGEST_NAME)),
         allow_none=True,
         validate=_check_size,
         metadata={

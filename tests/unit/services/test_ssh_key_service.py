@@ -288,7 +288,7 @@ def test_a_key_that_cannot_be_written_down_is_not_left_in_the_store(service, key
         stored.append(key_id)
         put(key_id, *rest)
 
-    def fail(key, most):
+    def fail(key, most, beginning):
         raise UpstreamUnreachable("The store does not answer at the moment.")
 
     monkeypatch.setattr(service.web.key_store, "put", remember)

@@ -114,6 +114,9 @@ async function errorOf(response) {
     const text = `The service answers with ${response.status} ${response.statusText}`.trim();
     return new ApiError(response.status, "unknown", `${text}.`, [], retryAfter);
   }
+  if (problem.code === "csrf_token_missing") { // somebody has signed in anew
+    document.dispatchEvent(new CustomEvent("slip-signed-out"));
+  }
   const fields = Array.isArray(problem.fields) ? problem.fields : [];
   const message = problem.detail || problem.title || `Status ${response.status}`;
   return new ApiError(response.status, problem.code ?? "unknown", message, fields, retryAfter);

@@ -48,6 +48,7 @@ class SlipCopy extends HTMLElement {
     if (this.dataset.label) button.setAttribute("aria-label", `Copy ${this.dataset.label}`);
     button.addEventListener("click", async () => {
       const done = await copy(source.textContent ?? "");
+      if (done) this.dispatchEvent(new CustomEvent("slip-copied", { bubbles: true }));
       if (!done) getSelection()?.selectAllChildren(source);
       button.textContent = done ? "Copied" : "Selected: press Ctrl+C";
       const announced = document.getElementById("announced");

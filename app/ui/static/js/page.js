@@ -1,9 +1,12 @@
 // @ts-check
-// What every page needs: moments in the reader's words, the zone, the menu, copying.
+// What every page needs: moments in the reader's words, the zone, the menu, copying, forms, and
+// going on when a session has ended.
 
 import "./copy.js";
 import "./live.js";
-import "./signed-out.js";
+import { startForms } from "./forms.js";
+import { startSession } from "./session.js";
+import { startSignedOut } from "./signed-out.js";
 import { startTimes } from "./times.js";
 
 startTimes();
@@ -27,13 +30,6 @@ document.addEventListener("keydown", (event) => {
   }
 });
 
-// A form that is sent twice by a double click is sent once; the server knows its key anyway.
-document.addEventListener("submit", (event) => {
-  const form = /** @type {HTMLFormElement} */ (event.target);
-  if (event.defaultPrevented || form.method !== "post") return;
-  if (form.dataset.sent) event.preventDefault();
-  form.dataset.sent = "yes";
-});
-addEventListener("pageshow", () => {
-  for (const form of document.forms) delete form.dataset.sent;
-});
+startForms();
+startSignedOut();
+startSession();

@@ -1,114 +1,121 @@
 // @ts-check
-// The end of a session: what is shown stays, greyed, and people sign in again in place.
-//
-// The form is the one of the page for it, so that there is no second one.
+// What a page shows that is not its user's any more: all that is there stays, greyed, and whoever
+// it belongs to signs in in place. Nothing that was typed is lost.
 
-import { hub } from "./hub.js";
-import { PAGE_HEADERS, ROOT } from "./root.js";
+import { PAGE_HEADERS } from "./root.js";
+import { look, owner } from "./session.js";
+import { announce } from "./status.js";
 
-const banner = document.getElementById("signed-out");
-const main = document.getElementById("main");
+/** @typedef {import("./session.js").Standing} Standing */
 
-document.addEventListener("slip-signed-out", () => {
-  if (banner === null || !banner.hidden || meta("user") === null) return;
-  main?.classList.add("past");
-  const text = document.createElement("p");
-  text.textContent = "Signed out. Sign in to go on; what you see stays as it was.";
-  banner.replaceChildren(text);
-  banner.hidden = false;
-  offer(`${ROOT}/ui/sign-in?next=${encodeURIComponent("/ui/account")}`);
-});
+const banner = /** @type {HTMLElement} */ (document.getElementById("signed-out"));
+const said = /** @type {HTMLElement} */ (document.getElementById("signed-out-said"));
+const place = /** @type {HTMLElement} */ (document.getElementById("signed-out-ways"));
 
-document.addEventListener("submit", ({ target }) => {
-  if (target instanceof HTMLFormElement && target.action.endsWith("/ui/sign-out")) {
-    hub.signOut();
-  }
-});
-
-/**
- * Show the form to sign in, or the way to its page.
- * @param {string} address
- * @param {RequestInit} [options]
- */
-async function offer(address, options = {}) {
-  try {
-    const answer = await fetch(address, { headers: PAGE_HEADERS, ...options });
-    const page = new DOMParser().parseFromString(await answer.text(), "text/html");
-    if (answer.redirected && !new URL(answer.url).pathname.endsWith("/ui/sign-in")) {
-      goOn(page);
-      return;
-    }
-    const form = page.querySelector("main form");
-    if (form instanceof HTMLFormElement) {
-      const said = page.querySelector('main [role="alert"]');
-      show(form, said?.textContent ?? "");
-      return;
-    }
-  } catch {
-    // then by the page for it
-  }
-  lead();
+/** Take the reader to where one signs in. */
+export function leadToSignIn() {
+  banner.scrollIntoView({ block: "nearest" });
+  const first = place.querySelector("input:not([type=hidden]), a, button");
+  /** @type {HTMLElement | null} */ (first)?.focus();
 }
 
-/**
- * @param {HTMLFormElement} form as its page has it
- * @param {string} refusal why it was not right the time before
- */
-function show(form, refusal) {
-  banner?.querySelectorAll("form, .refusal").forEach((each) => each.remove());
-  const own = /** @type {HTMLFormElement} */ (document.importNode(form, true));
-  own.classList.add("in-place");
-  own.addEventListener("submit", (event) => {
-    event.preventDefault();
-    const body = new URLSearchParams(/** @type {any} */ (new FormData(own)));
-    offer(own.action, { method: "POST", body });
-  });
-  if (refusal) {
-    const text = document.createElement("p");
-    text.className = "refusal";
-    text.textContent = refusal;
-    banner?.append(text);
+/** @param {Standing} standing */
+async function show({ who, username }) {
+  if (who === "unknown") return;
+  const state = who === "same" ? "" : `${who} ${username}`;
+  if ((banner.dataset.state ?? "") === state) return;
+  banner.dataset.state = state;
+  banner.hidden = who === "same";
+  document.getElementById("main")?.classList.toggle("old", who !== "same");
+  place.replaceChildren();
+  if (who === "same") {
+    said.textContent = "";
+    announce("Signed in. You can go on.");
+  } else if (who === "other") {
+    const own = owner();
+    said.textContent = `${username} has signed in with this browser. This page is of ${own}: nothing can be done on it.`;
+    link(`Open it as ${username}`);
+  } else {
+    said.textContent = "Signed out. Sign in to go on; what you have typed is still here.";
+    await offer();
   }
-  banner?.append(own);
 }
 
-/** Without a form of our own: by the page for it, after which this one is loaded anew. */
-function lead() {
-  const link = document.createElement("a");
-  link.className = "button";
-  link.href = `${ROOT}/ui/sign-in?next=${encodeURIComponent(here())}`;
-  link.textContent = "Sign in";
-  banner?.append(link);
+/** @param {string} text of a link to this page, opened anew */
+function link(text) {
+  const made = document.createElement("a");
+  made.className = "button";
+  made.href = location.href;
+  made.textContent = text;
+  place.append(made);
 }
 
-/** @param {Document} page one of the new session */
-function goOn(page) {
-  const user = page.querySelector('meta[name="user"]')?.getAttribute("content");
-  if (user !== meta("user")?.content) {
-    location.reload(); // somebody else may not see this
+/** Put in place what the page to sign in offers. */
+async function offer() {
+  const url = new URL(/** @type {string} */ (banner.dataset.url), location.href);
+  url.searchParams.set("next", banner.dataset.next ?? "");
+  const page = await read(url);
+  const ways = page?.getElementById("ways");
+  if (!ways) {
+    link("Sign in");
     return;
   }
-  for (const name of ["csrf-token", "session"]) {
-    const [own, given] = [meta(name), page.querySelector(`meta[name="${name}"]`)];
-    if (own && given) own.content = given.getAttribute("content") ?? "";
+  const taken = document.importNode(ways, true);
+  taken.removeAttribute("id");
+  for (const name of ["id", "for", "aria-describedby"]) {
+    for (const each of taken.querySelectorAll(`[${name}]`)) {
+      each.setAttribute(name, `in-place-${each.getAttribute(name)}`);
+    }
   }
-  for (const field of document.querySelectorAll('input[name="csrf_token"]')) {
-    /** @type {HTMLInputElement} */ (field).value = meta("csrf-token")?.content ?? "";
+  for (const each of taken.querySelectorAll("a")) {
+    each.target = "_blank"; // it leaves, and this page waits
+    each.textContent = `${each.textContent} (new tab)`;
   }
-  if (banner) banner.hidden = true;
-  main?.classList.remove("past");
-  hub.restart();
+  const name = taken.querySelector('input[name="username"]');
+  if (name) /** @type {HTMLInputElement} */ (name).value = owner();
+  place.append(...taken.childNodes);
 }
 
 /**
- * @param {string} name
- * @returns {HTMLMetaElement | null}
+ * @param {URL | string} url
+ * @param {RequestInit} [options]
+ * @returns {Promise<Document | null>} null where it leads elsewhere, or nobody answers
  */
-function meta(name) {
-  return document.querySelector(`meta[name="${name}"]`);
+async function read(url, options = {}) {
+  try {
+    const answer = await fetch(url, {
+      headers: PAGE_HEADERS, credentials: "same-origin", cache: "no-store", redirect: "manual",
+      ...options,
+    });
+    if (answer.type === "opaqueredirect") return null;
+    return new DOMParser().parseFromString(await answer.text(), "text/html");
+  } catch {
+    return null;
+  }
 }
 
-/** @returns {string} the address of this page, without the prefix of the service */
-function here() {
-  return location.pathname.slice(ROOT.length) + location.search;
+/** @param {HTMLFormElement} form */
+async function signIn(form) {
+  if (form.dataset.sent) return;
+  form.dataset.sent = "yes";
+  const body = new URLSearchParams();
+  for (const [name, value] of new FormData(form)) body.append(name, String(value));
+  const refused = await read(form.action, { method: "POST", body });
+  const standing = await look();
+  delete form.dataset.sent;
+  if (standing.who === "same") document.getElementById("main")?.focus();
+  if (standing.who !== "nobody" && standing.who !== "unknown") return;
+  const why = refused?.getElementById("refusal") ?? refused?.querySelector(".faults li");
+  said.textContent = why?.textContent ?? "The service cannot be reached. Try again.";
+}
+
+/** Offer signing in in place whenever this page is not its user's any more. */
+export function startSignedOut() {
+  document.addEventListener("slip-session", (event) => {
+    void show(/** @type {CustomEvent<Standing>} */ (event).detail);
+  });
+  banner.addEventListener("submit", (event) => {
+    event.preventDefault();
+    void signIn(/** @type {HTMLFormElement} */ (event.target));
+  });
 }

@@ -77,7 +77,7 @@ class TestBegin:
 
     def test_nobody_has_signed_in(self, service):
         nobody = {
-            "username": None, "roles": [], "csrf_token": None, "expires_at": None,
+            "id": None, "username": None, "roles": [], "csrf_token": None, "expires_at": None,
             "sign_in_url": None,
         }  # fmt: skip
         assert service.client.get("/auth/session").json == nobody

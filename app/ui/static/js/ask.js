@@ -1,0 +1,50 @@
+// @ts-check
+// Links with data-ask lead to a page that asks before it destroys; here it asks in a dialog.
+
+import { PAGE_HEADERS } from "./root.js";
+
+/** @param {HTMLAnchorElement} link */
+async function ask(link) {
+  let question;
+  try {
+    const answer = await fetch(link.href, { headers: PAGE_HEADERS, credentials: "same-origin" });
+    if (answer.status === 401) {
+      document.dispatchEvent(new CustomEvent("slip-signed-out"));
+      return;
+    }
+    const page = new DOMParser().parseFromString(await answer.text(), "text/html");
+    question = page.getElementById("ask");
+  } catch {
+    question = null;
+  }
+  if (!question) {
+    location.assign(link.href);
+    return;
+  }
+  const dialog = document.createElement("dialog");
+  dialog.append(...document.importNode(question, true).childNodes);
+  const title = dialog.querySelector("h1");
+  if (title) {
+    title.id = "asked";
+    dialog.setAttribute("aria-labelledby", "asked");
+  }
+  const stay = dialog.querySelector("[data-stay]");
+  stay?.addEventListener("click", (event) => {
+    event.preventDefault();
+    dialog.close();
+  });
+  dialog.addEventListener("close", () => {
+    dialog.remove();
+    link.focus();
+  });
+  document.body.append(dialog);
+  dialog.showModal();
+  /** @type {HTMLElement | null} */ (stay)?.focus();
+}
+
+document.addEventListener("click", (event) => {
+  const link = /** @type {Element} */ (event.target).closest("a[data-ask]");
+  if (!(link instanceof HTMLAnchorElement) || event.ctrlKey || event.metaKey || event.shiftKey) return;
+  event.preventDefault();
+  void ask(link);
+});

@@ -1,0 +1,180 @@
+"""Signing in and out on the page, by all ways, as a browser without scripts does."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Iterator
+
+import pytest
+from access_kit import new_key
+from service_kit import PASSWORDS, Service, open_service, users
+from signing_kit import Guest, said
+
+
+def opened(folder, **auth) -> Service:
+    return open_service(folder, api__auth={**users(), **auth})
+
+
+@pytest.fixture(scope="module")
+def service(tmp_path_factory) -> Iterator[Service]:
+    made = opened(tmp_path_factory.mktemp("service"), type=["basic", "api_key"])
+    yield made
+    made.close()
+
+
+@pytest.fixture
+def guest(service) -> Guest:
+    return Guest(service)
+
+
+def test_the_form_leads_on_to_the_page_that_was_wanted(guest):
+    answer = guest.get("/ui/account?x=1")
+    assert answer.headers["Location"] == "/ui/sign-in?next=%2Fui%2Faccount%3Fx%3D1"
+    form = guest.get(answer.headers["Location"]).text
+    assert 'name="next" value="/ui/account?x=1"' in form
+    fields = {"username": "ada", "password": PASSWORDS["ada"], "next": "/ui/account?x=1"}
+    answer = guest.post("/ui/sign-in", **fields)
+    assert (answer.status_code, answer.headers["Location"]) == (303, "/ui/account?x=1")
+    assert guest.get("/ui/sign-in?next=/ui/keys").headers["Location"] == "/ui/keys"
+
+
+@pytest.mark.parametrize(
+    "wanted", ["//evil.test", "https://evil.test", "/\\evil.test", "/docs", "/ui", "", "/ui/\x00"]
+)
+def test_it_leads_nowhere_else(guest, wanted):
+    answer = guest.post("/ui/sign-in", username="ada", password=PASSWORDS["ada"], next=wanted)
+    assert answer.headers["Location"] == "/ui/"
+
+
+@pytest.mark.parametrize("name", ["ada", "nobody", "<b>x</b>", "a:b", "ü\x00"])
+def test_what_is_wrong_is_said_without_a_password_box(guest, name):
+    answer = guest.post("/ui/sign-in", username=name, password="wrong")
+    assert answer.status_code == 401
+    assert "WWW-Authenticate" not in answer.headers
+    assert "do not belong together" in said(answer.text, "alert")
+    assert "<b>x" not in answer.text
+    assert 'value="wrong"' not in answer.text
+
+
+def test_guesses_wait_and_are_told_how_long(guest):
+    answers = [guest.post("/ui/sign-in", username="bob", password="wrong") for _ in range(7)]
+    last = answers[-1]
+    assert last.status_code == 429
+    assert int(last.headers["Retry-After"]) >= 1
+    assert re.search(r"Too many wrong logins. Try again in \d+ s\.", said(last.text, "alert"))
+
+
+@pytest.mark.parametrize(
+    "fields",
+    [{}, {"username": "ada"}, {"username": "", "password": "x"}, {"key": ""},
+     {"username": "a" * 5000, "password": "x"}],
+)  # fmt: skip
+def test_what_is_not_filled_in_is_said_beside_it(guest, fields):
+    answer = guest.post("/ui/sign-in", **fields)
+    assert answer.status_code == 422
+    assert 'class="faults"' in answer.text
+
+
+def test_a_key_of_ones_own_signs_in_and_its_end_is_that_of_the_session(guest, service):
+    key, id_ = new_key(service, "ada")
+    answer = guest.post("/ui/sign-in", key=f" {key}\n", next="/ui/account")
+    assert answer.headers["Location"] == "/ui/account"
+    assert 'name="user" content="ada"' in guest.get("/ui/account").text
+    service.services.api_keys.revoke(id_, service.services.sessions.find(_cookie(guest)))
+    assert guest.get("/ui/account").status_code == 303
+
+
+def _cookie(guest: Guest) -> str:
+    return guest._client.get_cookie("slipway_session").value
+
+
+def test_a_wrong_key_is_said(guest):
+    answer = guest.post("/ui/sign-in", key="slw_nothing")
+    assert answer.status_code == 401
+    assert "API key" in said(answer.text, "alert")
+    assert "slw_nothing" not in answer.text
+
+
+def test_who_signs_in_with_the_key_that_all_share_has_no_keys_of_their_own(tmp_path):
+    service = open_service(tmp_path, api__auth={"type": "api_key", "secret": "k" * 40})
+    guest = Guest(service)
+    form = guest.get("/ui/sign-in").text
+    assert 'name="key"' in form
+    assert 'name="password"' not in form
+    assert guest.post("/ui/sign-in", key="k" * 40).status_code == 303
+    fields = {"name": "n", "days": "longest", "may": "all", "once": "c" * 32}
+    answer = guest.send("/ui/account/api_keys", **fields)
+    assert answer.status_code == 409
+    assert "no keys of their own" in said(answer.text, "alert")
+    service.close()
+
+
+def test_signing_in_anew_ends_the_session_before(guest, service):
+    before = _cookie(guest.sign_in("ada"))
+    guest.sign_in("dev")
+    assert service.services.sessions.find(before) is None
+    assert 'name="user" content="dev"' in guest.get("/ui/account").text
+
+
+def test_where_nobody_signs_in_there_is_no_form_and_nothing_to_sign_out(tmp_path):
+    service = open_service(tmp_path)
+    guest = Guest(service)
+    assert guest.get("/ui/sign-in?next=/ui/keys").headers["Location"] == "/ui/keys"
+    page = guest.get("/ui/account").text
+    assert "Sign out" not in page
+    assert 'name="session" content=""' in page
+    service.close()
+
+
+def test_a_form_that_comes_too_late_is_not_done_and_that_is_said(guest):
+    late = {"Referer": "http://localhost/ui/account?page=2"}
+    answer = guest.post("/ui/account/sessions/end", headers=late, csrf_token="x")
+    assert answer.headers["Location"] == "/ui/sign-in?next=%2Fui%2Faccount%3Fpage%3D2"
+    assert "not done" in guest.notice(answer.headers["Location"])
+
+
+@pytest.mark.parametrize("referer", ["", "http://evil.test/ui/account", "http://localhost/docs",
+                                     "http://localhost//evil.test/ui/"])  # fmt: skip
+def test_it_leads_back_to_pages_of_the_service_alone(guest, referer):
+    answer = guest.post("/ui/account/sessions/end", headers={"Referer": referer})
+    assert answer.headers["Location"] == "/ui/sign-in?next=%2Fui%2F"
+
+
+def test_scripts_of_the_page_get_their_401_plainly(guest):
+    for name, value in (("HX-Request", "true"), ("X-Requested-With", "slipway-page")):
+        answer = guest.get("/ui/account", headers={name: value})
+        assert (answer.status_code, answer.data) == (401, b"")
+        assert "WWW-Authenticate" not in answer.headers
+
+
+@pytest.mark.parametrize("token", ["", "x", "0" * 64, "ü"])
+def test_a_form_without_the_token_of_the_session_is_refused(guest, token):
+    guest.sign_in("ada")
+    answer = guest.post("/ui/sign-out", csrf_token=token)
+    assert answer.status_code == 403
+    assert "signed in anew" in answer.text
+    assert guest.get("/ui/account").status_code == 200
+
+
+@pytest.mark.parametrize("origin", ["http://evil.test", "null"])
+def test_pages_of_others_sign_nobody_in_or_out(guest, origin):
+    guest.sign_in("ada")
+    foreign = {"Origin": origin}
+    token = guest.token()
+    assert guest.post("/ui/sign-out", headers=foreign, csrf_token=token).status_code == 403
+    fields = {"username": "dev", "password": PASSWORDS["dev"]}
+    assert guest.post("/ui/sign-in", headers=foreign, **fields).status_code == 403
+    assert 'name="user" content="ada"' in guest.get("/ui/account").text
+
+
+def test_the_cookie_is_for_nobody_else(guest):
+    answer = guest.post("/ui/sign-in", username="ada", password=PASSWORDS["ada"])
+    cookie = answer.headers["Set-Cookie"]
+    assert "HttpOnly" in cookie
+    assert "SameSite=Lax" in cookie
+    assert answer.headers["Cache-Control"] == "no-store"
+
+
+def test_who_signed_out_elsewhere_too_comes_back_to_the_page(guest):
+    assert guest.get("/docs?state=page").headers["Location"] == "/ui/"
+    assert guest.get("/docs?state=other").status_code == 200
