@@ -11,8 +11,11 @@ from kit.client import Client
 from kit.definitions import script, workflow
 from kit.graphs import fan, lattice
 from kit.pages import DESK, PHONE, Visitor, axe, sideways
+from kit.patience import PATIENCE_SECONDS
 from playwright.sync_api import Locator, Page, expect
 
+LONG_MS = 1000 * PATIENCE_SECONDS
+"""For what steps do meanwhile."""
 EVIL = "<img src=x onerror=alert(1)>\"'"
 
 
@@ -54,24 +57,26 @@ def test_states_change_while_one_looks(
     running: str, client: Client, service_url: str, visits: Callable[..., Visitor], tmp_path: Path
 ) -> None:
     page = visits(service_url).open(f"/ui/executions/{running}/graph")
-    expect(box(page, "mesh")).to_have_attribute("aria-label", "mesh, running")
+    expect(box(page, "mesh")).to_have_attribute("aria-label", "mesh, running", timeout=LONG_MS)
     expect(box(page, "report, waiting")).to_be_visible()
     (tmp_path / "go").touch()
-    expect(box(page, "mesh")).to_have_attribute("aria-label", "mesh, failed, exit 2")
+    expect(box(page, "mesh")).to_have_attribute(
+        "aria-label", "mesh, failed, exit 2", timeout=LONG_MS
+    )
     expect(box(page, "mesh")).to_have_class("graph-node bad")
     expect(box(page, "mesh").locator("use")).to_have_attribute("href", "#shape-bad")
     expect(box(page, "mesh")).to_contain_text("Failed · exit 2")
     expect(box(page, "report, not run")).to_be_visible()
     expect(page.locator("h1 + slip-state .word")).to_have_text("Running")
     (tmp_path / "end").touch()
-    expect(page.locator("h1 + slip-state .word")).to_have_text("Failed")
+    expect(page.locator("h1 + slip-state .word")).to_have_text("Failed", timeout=LONG_MS)
 
 
 def test_what_is_done_goes_away_and_what_leads_to_a_step_stands_out(
     running: str, service_url: str, visits: Callable[..., Visitor]
 ) -> None:
     page = visits(service_url).open(f"/ui/executions/{running}/graph")
-    expect(box(page, "fetch, succeeded")).to_be_visible()
+    expect(box(page, "fetch, succeeded")).to_be_visible(timeout=LONG_MS)
     page.get_by_label("Hide what is done").check()
     expect(box(page, "fetch")).to_be_hidden()
     expect(box(page, "mesh")).to_be_visible()
@@ -154,7 +159,7 @@ def test_it_is_for_everybody_on_each_screen(
 ) -> None:
     page = visits(service_url, viewport=viewport).open(f"/ui/executions/{running}/graph")
     (tmp_path / "go").touch()
-    expect(box(page, "mesh, failed, exit 2")).to_be_attached()
+    expect(box(page, "mesh, failed, exit 2")).to_be_attached(timeout=LONG_MS)
     assert axe(page) == []
     assert sideways(page) == 0
 
@@ -170,7 +175,7 @@ def test_what_steps_are_called_is_only_text(
     (tmp_path / "go").touch()
     client.wait(id_)
     other = page.locator('.graph-node[data-name="other"]')
-    expect(other).to_have_attribute("aria-label", f"{EVIL}, succeeded")
+    expect(other).to_have_attribute("aria-label", f"{EVIL}, succeeded", timeout=LONG_MS)
     assert page.locator(".graph img").count() == 0
 
 

@@ -13,13 +13,9 @@ const DAY = 86400;
 
 export class Axis {
   /**
-   * @param {number} begins The launch, in milliseconds since 1970.
-   * @param {number} ends
-   * @param {number[][]} shown The stretches that are shown, in order; what is between is left out.
+   * @param {Stretch[]} shown What is shown, in order; what is between is left out.
    */
-  constructor(begins, ends, shown) {
-    this.begins = begins;
-    this.ends = ends;
+  constructor(shown) {
     this.shown = shown;
     this.length = shown.reduce((sum, [from, until]) => sum + until - from, 0) || 1;
   }
@@ -64,7 +60,7 @@ export class Axis {
       if (left <= until - from) return from + left;
       left -= until - from;
     }
-    return this.ends;
+    return this.shown[this.shown.length - 1][1];
   }
 }
 

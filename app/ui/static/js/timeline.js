@@ -39,7 +39,7 @@ class SlipTimeline extends HTMLElement {
     this.byClock = false;
     this.hidesWaits = false;
     /** @type {Axis} */
-    this.axis = new Axis(0, 1, []);
+    this.axis = new Axis([[0, 1]]);
     /** @type {number | undefined} */
     this.timer = undefined;
     /** @type {(() => void)[]} what ends with it */
@@ -53,7 +53,7 @@ class SlipTimeline extends HTMLElement {
     this.isOver = this.dataset.over === "yes";
     for (const row of this.querySelectorAll("tbody tr")) this.read(/** @type {any} */ (row));
     this.addTools();
-    this.axis = new Axis(this.begins, this.ends, [[this.begins, this.ends]]);
+    this.axis = new Axis([[this.begins, this.ends]]);
     const resized = new ResizeObserver(() => this.drawMarks());
     resized.observe(this);
     const zone = () => this.drawMarks();
@@ -109,10 +109,6 @@ class SlipTimeline extends HTMLElement {
       this.draw();
       return;
     }
-    if (this.hidesWaits) {
-      this.draw(); // what is left out grows, too
-      return;
-    }
     for (const row of this.rows.values()) {
       if (row.attempts.some((each) => each.ended === null)) this.drawRow(row);
     }
@@ -126,6 +122,7 @@ class SlipTimeline extends HTMLElement {
       }
       if (event.type !== "tasks") continue;
       for (const task of event.tasks) this.takeTask(task);
+      if (this.hidesWaits) this.draw(); // what is left out may be more, or less
     }
   }
 
@@ -194,9 +191,11 @@ class SlipTimeline extends HTMLElement {
   draw() {
     const all = [...this.rows.values()].flatMap((row) => row.attempts);
     const now = this.isOver ? this.ends : serverNow();
-    const busy = this.hidesWaits ? withoutWaits(all, now) : [[this.begins, this.ends]];
-    const ends = this.hidesWaits ? now : this.ends;
-    this.axis = new Axis(this.begins, ends, busy.length > 0 ? busy : [[this.begins, ends]]);
+    const busy = this.hidesWaits ? withoutWaits(all, now) : [];
+    const runs = all.some((each) => each.began !== null && each.ended === null);
+    const last = busy.at(-1);
+    if (last && runs && !this.isOver) last[1] = Math.max(last[1], this.ends); // there it grows
+    this.axis = new Axis(busy.length > 0 ? busy : [[this.begins, this.ends]]);
     this.classList.toggle("no-waits", this.hidesWaits);
     this.drawMarks();
     this.rows.forEach((row) => this.drawRow(row));
