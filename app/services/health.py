@@ -122,7 +122,7 @@ class HealthService:
     def _ask_all(
         self, parts: Mapping[str, Orchestrator | KeyStore], seconds: float
     ) -> dict[str, str | None]:
-        """Ask all at once; of those that are silent, say so."""
+        """Return what is wrong with each, all asked at once; that they are silent is wrong, too."""
         found: dict[str, str | None] = {}
 
         def ask(name: str, part: Orchestrator | KeyStore) -> None:
