@@ -374,6 +374,7 @@ export class SlipLog extends HTMLElement {
       this._rowsTold = rows;
       this.dataset.rows = String(rows);
     }
+    this._tellNew();
   }
 
   _tellNew() {
