@@ -473,6 +473,7 @@ def _flask(settings: Settings) -> Flask:
         )
     app.after_request(place_below)  # what is added later comes before it
     app.config["MAX_CONTENT_LENGTH"] = settings.api.max_body_bytes
+    app.config["MAX_FORM_MEMORY_SIZE"] = settings.api.max_body_bytes
     app.url_map.strict_slashes = False  # a redirect would lose the body
     app.json.sort_keys = False  # type: ignore[attr-defined]
     # An address with '//' in it is none of ours, and would be redirected to.
