@@ -131,7 +131,7 @@ class DefinitionTexts:
         self,
         before: DefinitionSource,
         after: DefinitionSource,
-        names: tuple[str, str],
+        names: Sequence[str],
         identity: Identity,
     ) -> TextDifference:
         """Compare two texts of definitions.

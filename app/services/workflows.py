@@ -333,6 +333,31 @@ class WorkflowService:
         behind, found = self.look_up(reference, identity, orchestrator)
         return uploader(behind).versions(found.id)
 
+    def version_before(
+        self,
+        reference: str,
+        identity: Identity,
+        number: int | None = None,
+        orchestrator: str | None = None,
+    ) -> int | None:
+        """Return the number of the last version that is kept from before another one.
+
+        Args:
+            reference: Id or name of the workflow.
+            identity: The user, who may see that.
+            number: Of the other one; None for what is offered now.
+            orchestrator: Where to look only.
+
+        Returns:
+            That of the other one itself where none is; None where there are no versions.
+
+        Raises:
+            NotFound, Ambiguous, UpstreamError, CapabilityMissing: As :meth:`definition`.
+        """
+        kept = [each.version for each in self.versions(reference, identity, orchestrator)]
+        other = kept[0] if number is None and kept else number
+        return next((each for each in kept if other is not None and each < other), other)
+
     def _ask_each(
         self, names: Iterable[str], ask: Callable[[Orchestrator], list[T]]
     ) -> tuple[list[T], list[str]]:

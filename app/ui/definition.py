@@ -150,10 +150,11 @@ def compare(reference: str) -> Response:
     """Show what differs between two versions."""
     edited = _opened(reference)
     assert edited.workflow is not None  # noqa: S101  (one was found)
-    numbers = [each.version for each in edited.versions]
+    workflows, where = services().workflows, _orchestrator()
     after = _number(request.args.get("after", "")) or edited.workflow.version
-    earlier = [number for number in numbers if after is None or number < after]
-    before = _number(request.args.get("before", "")) or (earlier[0] if earlier else after)
+    before = _number(request.args.get("before", "")) or workflows.version_before(
+        reference, caller(), after, where
+    )
     difference = None
     if before is not None:
         difference = _between(reference, before, _text(reference, after)[1], f"version {after}")

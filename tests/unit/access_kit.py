@@ -229,6 +229,7 @@ PLACES: Mapping[str, Place] = {
     "workers/workflow_name": Place(_standing, ("no-such-workflow",), Permission.EXECUTIONS_ALL),
     "nodes/node_id": Place(_slave, ("no-such-node",), shared=True),
     "workflows/reference": Place(_workflow, ("no-such-workflow",), shared=True),
+    "definitions/reference": Place(_workflow, ("no-such-workflow",), shared=True),
 }
 """What stands in the places of addresses, by what they are a part of; whoever adds one says here
 who may know of it."""

@@ -158,9 +158,8 @@ class DifferenceArgsSchema(OrchestratorArgsSchema):
     """Which versions of a definition are compared."""
 
     before = fields.Integer(
-        required=True,
         validate=validate.Range(min=1, max=2**31 - 1),
-        metadata={"description": "Number of the one", "example": 1},
+        metadata={"description": "Number of the one; the last one kept before `after` without it"},
     )
     after = fields.Integer(
         validate=validate.Range(min=1, max=2**31 - 1),
@@ -171,10 +170,10 @@ class DifferenceArgsSchema(OrchestratorArgsSchema):
 class DefinitionTextDifferenceSchema(ma.Schema):
     """How two versions of a definition differ."""
 
-    before = fields.Integer(required=True)
-    after = fields.Integer(
+    before = fields.Integer(
         required=True, allow_none=True, metadata={"description": "null: what a file holds"}
     )
+    after = fields.Integer(required=True, allow_none=True, metadata={"description": "As `before`"})
     diff = fields.List(
         fields.String(),
         required=True,
@@ -416,11 +415,12 @@ def list_versions(args: dict[str, Any], reference: str) -> Any:
 def compare_versions(args: dict[str, Any], reference: str) -> Response:
     """Get what differs between two versions of a definition."""
     where, workflows = args.get("orchestrator"), services().workflows
-    numbers = args["before"], args.get("after")
+    last = args.get("after")
+    first = args.get("before") or workflows.version_before(reference, caller(), last, where)
     (found, before), (_, after) = (
-        workflows.definition(reference, caller(), number, where) for number in numbers
+        workflows.definition(reference, caller(), number, where) for number in (first, last)
     )
-    names = f"{found.id} {before.version}", f"{found.id} {after.version or ''}".strip()
+    names = [f"{found.id} {text.version or ''}".strip() for text in (before, after)]
     told = services().definition_texts.between(before, after, names, caller())
     body = {
         "before": before.version, "after": after.version, "diff": list(told.lines),
