@@ -213,7 +213,7 @@ def shortened(text: str) -> str:
 
 
 def _counted(tasks: Sequence[Task]) -> str:
-    """Say how many of several tasks have the worst of their states, such as ``3 of 200``."""
+    """Return how many of several tasks have the worst of their states, such as ``3 of 200``."""
     if not tasks:
         return ""
     statuses = [task.status for task in tasks]
