@@ -26,6 +26,7 @@ log = structlog.get_logger(__name__)
 
 _SIGN_IN = "sign-in"
 _OTHER = "request"
+_PAGES = "/ui/"
 _READS = ":read"
 _SAFE = frozenset({"GET", "HEAD", "OPTIONS"})
 _DENIED = frozenset({HTTPStatus.UNAUTHORIZED, HTTPStatus.FORBIDDEN})
@@ -62,12 +63,29 @@ def audit_request(audit: Audit, response: Response) -> None:
     if result is AuditResult.DENIED and _is_about_sign_in(cause):
         _record_sign_in(audit, cause)
         return
-    target = _by_ids(response.headers.get("Location") or request.path)
+    target = _by_ids(_target(response))
     detail = f"{request.method} {request.path} answered {response.status_code}"
     if isinstance(cause, SlipwayError):
         detail = f"{detail} {cause.code}"
     action = g.get("action") or declared.action or _OTHER
     audit.record(audit.event(action, target, result=result, detail=detail))
+
+
+def _target(response: Response) -> str:
+    """Return the address of what a request made, or else of what it is about, as the API has it.
+
+    A page may also lead to a list of what it was about.
+    """
+    place = response.headers.get("Location", "")
+    if not request.path.startswith(_PAGES):
+        return place or request.path
+    here, there = (_of_api(each) for each in (request.path, place))
+    return here if not there or f"{here}/".startswith(f"{there}/") else there
+
+
+def _of_api(address: str) -> str:
+    path = address.partition("?")[0]
+    return path.removeprefix(_PAGES.rstrip("/")) if path.startswith(_PAGES) else ""
 
 
 def _record_sign_in(audit: Audit, cause: Exception | None) -> None:

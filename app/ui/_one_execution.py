@@ -33,6 +33,7 @@ ROWS: Final = 100
 _LOOKED_THROUGH: Final = 20
 """Newer runs that succeeded, at most, before an older one is looked for no more."""
 _LONGEST_REASON: Final = 120
+_LONGEST_ERROR: Final = 1000
 
 
 @dataclass(frozen=True, slots=True)
@@ -124,7 +125,7 @@ def waiting(execution: Execution, tasks: Sequence[Task]) -> list[str]:
     if execution.status is ExecutionStatus.PAUSED:
         return ["It is paused: nothing more of it begins before it is resumed."]
     if execution.status is ExecutionStatus.UNKNOWN:
-        return [reason_in(execution.error) or "Whether it began is not known yet."]
+        return [reason_in(execution.error)[:_LONGEST_ERROR] or "Whether it began is not known yet."]
     if any(task.status in BEGUN for task in tasks):
         return []
     told = [*_reasons(tasks)][:3]

@@ -93,6 +93,6 @@ def test_virtual_users_are_seen_and_scaled(
     client.wait(id_)
     page.set_viewport_size(PHONE)  # type: ignore[arg-type]
     page.goto(f"/ui/executions/{id_}?view=load")
-    expect(page.get_by_role("region", name="Thresholds")).to_contain_text("Succeeded")
+    expect(page.get_by_role("region", name="Thresholds")).to_contain_text("Holds")
     assert axe(page) == []
     assert sideways(page) == 0

@@ -239,6 +239,7 @@ BODIES = {"scale": {"target_vus": 1}}
 
 PARTS = {
     "diff/other_id": None,
+    "compare/other_id": None,
     "tasks/name": "first",
     "/worker_name": "first",
     "assets/name": "swagger-ui.css",

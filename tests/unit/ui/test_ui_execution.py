@@ -182,6 +182,22 @@ def test_purging_leads_to_the_list(service):
     assert ask(service, id_).status_code == 410
 
 
+def test_the_audit_names_the_execution_as_the_api_does(service):
+    id_ = service.add_execution("ada").id
+    see(service, id_, RUNNING)
+    ask(service, f"{id_}/cancel")
+    ask(service, f"{id_}/resume", x="")
+    service.services.audit.flush()
+    found = service.client.get(
+        f"/audit?target=/executions/{id_}", headers=basic("root", PASSWORDS["root"])
+    )
+    told = {(e["action"], e["target"], e["result"]) for e in found.json["events"]}
+    assert told == {
+        ("executions:cancel", f"/executions/{id_}/cancel", "success"),
+        ("executions:steer", f"/executions/{id_}/resume", "refused"),
+    }
+
+
 def test_abandoning_is_for_operators_where_something_is_stuck(service):
     id_ = service.add_execution("ada").id
     see(service, id_, RUNNING)

@@ -4,6 +4,7 @@
 import { api } from "./api.js";
 import "./chart.js";
 import { hub } from "./hub.js";
+import { PAGE_HEADERS, ROOT } from "./root.js";
 import { setStatus } from "./status.js";
 
 /**
@@ -19,6 +20,7 @@ import { setStatus } from "./status.js";
 
 const READ_AGAIN_MS = 30000;
 const MOST_POINTS = 600;
+const TABLES_MS = 10000;
 
 const root = /** @type {HTMLElement} */ (document.getElementById("execution"));
 const id = root.dataset.id ?? "";
@@ -27,6 +29,7 @@ const grouped = new Intl.NumberFormat("en");
 /** @type {Point[]} */
 let points = [];
 let readAt = 0;
+let tablesReadAt = -Infinity;
 
 async function readCourse() {
   readAt = performance.now();
@@ -103,6 +106,42 @@ function write(element, text) {
   if (element && element.textContent !== text) element.textContent = text;
 }
 
+/**
+ * @param {Element} cell
+ * @param {boolean} passed whether the threshold holds
+ */
+function judge(cell, passed) {
+  const kind = passed ? "good" : "bad";
+  const badge = /** @type {Element} */ (cell.querySelector(".status"));
+  badge.className = `status ${kind}`;
+  badge.querySelector("use")?.setAttribute("href", `#shape-${kind}`);
+  write(badge.querySelector(".word"), passed ? "Holds" : "Does not hold");
+}
+
+/** Read the tables anew, as they have too few rows: at most once in some seconds. */
+async function readTables() {
+  if (performance.now() - tablesReadAt < TABLES_MS) return;
+  tablesReadAt = performance.now();
+  try {
+    const address = `${ROOT}/ui/executions/${encodeURIComponent(id)}?view=load`;
+    const answer = await fetch(address, { headers: PAGE_HEADERS });
+    if (!answer.ok || answer.redirected) return;
+    const page = new DOMParser().parseFromString(await answer.text(), "text/html");
+    const fresh = page.getElementById("load-tables");
+    if (fresh) document.getElementById("load-tables")?.replaceWith(document.importNode(fresh, true));
+  } catch {
+    // The next event tries again.
+  }
+}
+
+/**
+ * @param {string} kind
+ * @returns {number} how many rows of a kind there are
+ */
+function rowsOf(kind) {
+  return root.querySelectorAll(`tr[data-${kind}]`).length;
+}
+
 /** @param {any} metrics */
 function writeNumbers(metrics) {
   const n = (/** @type {number} */ value) => grouped.format(value);
@@ -112,14 +151,17 @@ function writeNumbers(metrics) {
       `${n(metrics.iterations_failed)} failed · ${n(metrics.requests.count)} requests, ` +
       `${n(metrics.requests_failed)} failed · p95 ${metrics.requests.p95.toFixed(0)} ms`,
   );
+  if (rowsOf("load-step") < metrics.steps.length || rowsOf("slave") < metrics.nodes.length ||
+      rowsOf("load-error") < metrics.errors.length) {
+    void readTables();
+  }
   const row = (/** @type {string} */ name, /** @type {string} */ value) =>
     root.querySelector(`tr[data-${name}="${CSS.escape(value)}"]`);
   const cell = (/** @type {Element | null} */ line, /** @type {string} */ name) =>
     line?.querySelector(`[data-cell="${name}"]`) ?? null;
   for (const each of metrics.thresholds) {
     const line = row("threshold", `${each.metric} ${each.condition}`);
-    const badge = /** @type {HTMLElement | null} */ (cell(line, "state")?.querySelector(".status"));
-    if (badge) setStatus(badge, each.passed ? "SUCCESS" : "FAILED");
+    if (line) judge(/** @type {Element} */ (cell(line, "state")), each.passed);
     write(cell(line, "value"), String(Number(each.value.toPrecision(4))));
   }
   for (const each of metrics.steps) {

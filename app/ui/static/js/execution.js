@@ -3,12 +3,15 @@
 // another state (digest, actions, outputs) is read from the page once.
 
 import { hub } from "./hub.js";
-import { announce, setStatus } from "./status.js";
+import { PAGE_HEADERS, ROOT } from "./root.js";
+import { announce, makeStatus, setStatus } from "./status.js";
 import { serverNow, writeDuration, writeTimes } from "./times.js";
 
 /** Parts that another state changes, by their id; the view is one of them. */
 const PARTS = ["part-head", "part-why", "part-view", "part-dialogs"];
 const SETTLE_MS = 300;
+/** Pauses between readings, the last one from then on: many steps may fail one after the other. */
+const PAUSES_MS = [0, 1000, 2000, 5000, 15000];
 
 const root = /** @type {HTMLElement} */ (document.getElementById("execution"));
 const words = new Map([["FAILED", "failed"], ["SUCCESS", "succeeded"], ["CANCELLED", "cancelled"]]);
@@ -19,6 +22,13 @@ let rows = new Map();
 const known = new Map();
 let timer = 0;
 let reading = false;
+let readings = 0;
+let readAt = -Infinity;
+
+// Not the address of the window: that of a form that was refused shows the same page.
+const address = `${ROOT}/ui/executions/${encodeURIComponent(root.dataset.id ?? "")}`;
+const query = new URLSearchParams(location.search);
+query.set("view", root.dataset.view ?? "steps");
 
 document.documentElement.classList.add("scripted");
 
@@ -92,17 +102,24 @@ function takeTasks(event) {
 }
 
 /**
- * Count steps of a state; one that nothing is counted of yet comes with the next reading.
+ * Count steps of a state.
  * @param {string} state
  * @param {number} by
  */
 function count(state, by) {
-  const shown = root.querySelector(`[data-count="${state}"] > .number`);
-  if (shown) {
-    shown.textContent = String(Math.max(0, Number(shown.textContent) + by));
-  } else if (part("tally")) {
-    readParts();
+  const tally = part("tally");
+  if (!tally) return;
+  let shown = tally.querySelector(`[data-count="${state}"]`);
+  if (!shown) {
+    shown = document.createElement("span");
+    shown.setAttribute("data-count", state);
+    const number = document.createElement("span");
+    number.className = "number";
+    shown.append(makeStatus(state), number);
+    tally.insertBefore(shown, tally.querySelector(".hide-done"));
   }
+  const number = /** @type {Element} */ (shown.querySelector(".number"));
+  number.textContent = String(Math.max(0, Number(number.textContent) + by));
 }
 
 /**
@@ -147,7 +164,20 @@ function showTook(cell, task) {
 /** Read the parts that another state changes, once for what happens within a moment. */
 function readParts() {
   clearTimeout(timer);
-  timer = setTimeout(() => void exchange(), SETTLE_MS);
+  const pause = PAUSES_MS[Math.min(readings, PAUSES_MS.length - 1)];
+  const wait = words.has(root.dataset.state ?? "") ? 0 : readAt + pause - performance.now();
+  timer = setTimeout(() => void exchange(), Math.max(SETTLE_MS, wait));
+}
+
+/**
+ * Read them once more, where they could not be read.
+ * @param {Response} answer
+ */
+function readLater(answer) {
+  if (![429, 502, 503, 504].includes(answer.status)) return;
+  const seconds = Number(answer.headers.get("Retry-After")) || 5;
+  clearTimeout(timer);
+  timer = setTimeout(() => void exchange(), seconds * 1000);
 }
 
 async function exchange() {
@@ -156,10 +186,14 @@ async function exchange() {
     return;
   }
   reading = true;
+  readings += 1;
+  readAt = performance.now();
   try {
-    const answer = await fetch(location.href.split("#")[0], { credentials: "same-origin" });
-    const isPage = answer.headers.get("Content-Type")?.startsWith("text/html");
-    if (!answer.ok || !isPage || answer.redirected) return;
+    const answer = await fetch(`${address}?${query}`, { headers: PAGE_HEADERS });
+    if (!answer.ok || answer.redirected) {
+      readLater(answer);
+      return;
+    }
     const page = new DOMParser().parseFromString(await answer.text(), "text/html");
     for (const id of PARTS) putIn(id, page);
     const state = page.getElementById("execution")?.dataset.state;
@@ -167,7 +201,7 @@ async function exchange() {
     findRows();
     writeTimes(root);
   } catch {
-    // What is shown stays; the header says that it is not live.
+    timer = setTimeout(() => void exchange(), 5000); // what is shown stays
   } finally {
     reading = false;
   }
