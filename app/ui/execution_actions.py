@@ -156,21 +156,35 @@ def stop_step(execution_id: str) -> Response:
     """End a step."""
     execution = services().executions.get(execution_id, caller())
     try:
-        services().tasks.stop(execution.id, posted("step"), caller())
+        step = _step()
+        services().tasks.stop(execution.id, step, caller())
     except _REFUSALS as exc:
         return _refused(execution, exc)
-    return see_other(_address(execution), Notice(f"The end of {posted('step')} was asked for."))
+    return see_other(_address(execution), Notice(f"The end of {step} was asked for."))
 
 
 def _asked(execution_id: str, ask: Callable[..., Asked]) -> Response:
     execution = services().executions.get(execution_id, caller())
-    step = posted("step")
     try:
+        step = _step()
         asked = ask(execution.id, step, caller(), key=_key())
     except _REFUSALS as exc:
         return _refused(execution, exc)
     where = f" here, which goes on from {execution.id[:8]}" if asked.is_new else ""
     return see_other(_address(asked.execution), Notice(f"A run of {step} was asked for{where}."))
+
+
+def _step() -> str:
+    """Return the name of the step that the form is about.
+
+    Raises:
+        InvalidRequest: It names none.
+    """
+    step = posted("step")
+    if not step:
+        fault = FieldError("step", "is missing")
+        raise InvalidRequest("The form names no step.", fields=(fault,))
+    return step
 
 
 def _done(execution_id: str, act: Callable[..., None], said: str) -> Response:

@@ -23,6 +23,11 @@ for i in $(seq 25); do echo "refining $i"; done
 if [ "$INPUT_CELLS" -gt 100 ]; then echo "ERROR no licence for 64 cores" >&2; exit 127; fi
 """
 
+SHIFTS = """() => new PerformanceObserver((list) => {
+  const before = Number(document.body.dataset.shift ?? 0);
+  document.body.dataset.shift = list.getEntries().reduce((sum, each) => sum + each.value, before);
+}).observe({type: "layout-shift"})"""
+
 Visits = Callable[..., Visitor]
 
 
@@ -71,6 +76,11 @@ def address(id_: str, more: str = "") -> str:
 
 def state(page: Page) -> Any:
     return page.locator("#state")
+
+
+def scripted(page: Page) -> None:
+    """Wait until the scripts are there: without them links that ask lead to pages."""
+    page.locator("html.scripted").wait_for()
 
 
 def row(page: Page, step: str) -> Any:
@@ -138,6 +148,7 @@ def test_pausing_resuming_and_cancelling(accounts: Service, gated: Any, visits: 
     expect(page.get_by_text("It is paused: nothing more of it begins")).to_be_visible()
     page.get_by_role("button", name="Resume").click()
     expect(state(page)).to_contain_text("Running")
+    scripted(page)
     page.get_by_role("link", name="Cancel execution").click()
     dialog = page.get_by_role("dialog", name="Cancel this execution?")
     assert axe(page) == []
@@ -165,6 +176,28 @@ def test_it_follows_to_the_end_without_being_loaded_again(
     expect(page.locator("#announced")).to_contain_text("The execution succeeded")
     page.get_by_role("link", name="Outputs").click()
     expect(page.get_by_label("done", exact=True)).to_contain_text("yes")
+
+
+def test_nothing_moves_while_steps_come_and_go(
+    accounts: Service, ada_client: Client, visits: Visits, tmp_path: Path
+) -> None:
+    gate = tmp_path / "gate"
+    wait = f"until [ -e {gate} ]; do sleep 0.05; done"
+    steps = [
+        script(f"s{n}", "true", needs=["first"] if n == 0 else [f"s{n - 1}"]) for n in range(8)
+    ]
+    last = script("last", f"until [ -e {gate}-2 ]; do sleep 0.05; done", needs=["s7"])
+    id_ = ada_client.run(workflow("calm", script("first", wait), *steps, last))
+    ada_client.wait(id_, "RUNNING")
+    page = visits(accounts.url).sign_in("ada", ADA, address(id_))
+    expect(row(page, "first")).to_contain_text("Running")
+    expect(page.locator("#live")).to_contain_text("live")
+    page.evaluate(SHIFTS)
+    gate.touch()
+    expect(row(page, "last")).to_contain_text("Running")
+    assert float(page.evaluate("document.body.dataset.shift ?? 0")) < 0.005
+    Path(f"{gate}-2").touch()
+    ada_client.wait(id_)
 
 
 def test_outputs_appear_where_they_are_looked_at(
@@ -222,6 +255,7 @@ def test_purging_and_what_can_be_downloaded(
     archive = Path(loading.value.path()).read_bytes()
     names = zipfile.ZipFile(BytesIO(archive)).namelist()
     assert any(name.endswith("/digest.txt") for name in names)
+    scripted(page)
     page.get_by_role("link", name="Purge…").click()
     dialog = page.get_by_role("dialog", name="Purge this execution?")
     assert axe(page) == []
@@ -248,6 +282,7 @@ def test_a_stranger_sees_nothing_and_an_operator_can_help(
     root = visits(accounts.url).sign_in(*ROOT, address(id_))
     ada = visits(accounts.url).sign_in("ada", ADA, address(id_))
     expect(row(ada, "first")).to_contain_text("Running")
+    scripted(root)
     root.get_by_role("link", name="Cancel execution").click()
     root.get_by_role("dialog").get_by_role("button", name="Cancel execution").click()
     expect(state(ada)).to_contain_text("Cancelled")

@@ -148,6 +148,7 @@ def test_steps_are_steered_by_those_who_may_only(service):
     assert ask(service, f"{id_}/steps/stop", step="first").status_code == 403
     assert ask(service, f"{id_}/steps/start", "ops", step="first").status_code == 409
     assert ask(service, f"{id_}/steps/stop", "ops", step="none").status_code == 404
+    assert ask(service, f"{id_}/steps/stop", "ops", x="").status_code == 422
     assert ask(service, f"{id_}/steps/stop", "ops", step="first").status_code == 303
 
 
