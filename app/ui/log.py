@@ -77,7 +77,7 @@ class Wanted:
     def of_request(cls) -> Wanted:
         """Read the address; what is no good in it is as if it were not there."""
         letters = request.args.getlist("level")
-        step = request.args.get("step", "")
+        step = request.args.get("task", "")
         find, regex = request.args.get("find", ""), bool(request.args.get("regex"))
         levels = Level(0)
         for letter in letters:
@@ -108,7 +108,7 @@ class Wanted:
         if self.levels != DEFAULT_LEVELS:
             pairs += [("level", letter) for letter in self.letters]
         if self.step is not None:
-            pairs.append(("step", self.step or OWN))
+            pairs.append(("task", self.step or OWN))
         if self.find:
             pairs.append(("find", self.find))
         if self.regex:

@@ -169,6 +169,15 @@ def test_filters_stand_in_the_address(logs: Logs, visit: Callable[..., Page]) ->
     assert str(link).endswith("/log/text?level=E")
 
 
+def test_a_line_that_the_filters_leave_out_is_told_of(
+    logs: Logs, visit: Callable[..., Page]
+) -> None:
+    page = visit(logs.long, "?level=E#L3001")
+    await_seen(page, 3050)
+    told = page.locator("[data-part=trouble]")
+    expect(told).to_have_text("Line 3001 is left out by the levels or the step.")
+
+
 def test_a_text_is_found_in_all_lines(logs: Logs, visits: Callable[..., Visitor]) -> None:
     visitor = visits(logs.service.url)
     page = visitor.open(f"/ui/executions/{logs.long.id}/log")
@@ -317,7 +326,7 @@ def test_a_stream_that_is_cut_in_mid_follow_goes_on_where_it_was(
 
 def test_what_is_followed_is_filtered(logs: Logs, visit: Callable[..., Page]) -> None:
     journal = logs.growing[2]
-    page = visit(journal, "?level=E&step=solve")
+    page = visit(journal, "?level=E&task=solve")
     await_seen(page, 950)
     expect(page.locator("[data-part=count]")).to_have_text("10 lines with these filters, live")
     journal.write("not of it").write("of another step", level=Level.ERROR)

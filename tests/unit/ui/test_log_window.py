@@ -78,9 +78,9 @@ def test_levels_and_step_are_a_form(log, show):
     log.write([I, D, W, E] * 30).end()
     assert show(log, "?level=E")[1] == list(range(3, 120, 4))
     assert show(log, "?level=E&level=D")[1][:4] == [1, 3, 5, 7]
-    assert show(log, "?step=split")[1] == [n for n in range(0, 120, 3) if n % 4 != 1]
-    assert show(log, "?step=~")[1][:3] == [2, 4, 7]
-    text, rows, _ = show(log, "?step=nobody")
+    assert show(log, "?task=split")[1] == [n for n in range(0, 120, 3) if n % 4 != 1]
+    assert show(log, "?task=~")[1][:3] == [2, 4, 7]
+    text, rows, _ = show(log, "?task=nobody")
     assert not rows
     assert "No lines with these levels and this step." in text
     assert '<option value="nobody" selected>' in text

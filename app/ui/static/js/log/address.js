@@ -25,7 +25,7 @@ export function filterOf(form) {
   for (const letter of data.getAll("level")) {
     levels |= LEVELS[/** @type {keyof typeof LEVELS} */ (letter)] ?? 0;
   }
-  const step = String(data.get("step") ?? "");
+  const step = String(data.get("task") ?? "");
   /** @type {Filter} */
   const filter = { levels: levels || USUAL };
   if (step !== "") filter.task = step === OWN ? "" : step;
@@ -43,7 +43,7 @@ export function keepInAddress(form, looks) {
   const query = new URLSearchParams();
   const letters = data.getAll("level").map(String);
   if (letters.join("") !== "EWI") letters.forEach((letter) => query.append("level", letter));
-  for (const name of ["step", "find", "regex"]) {
+  for (const name of ["task", "find", "regex"]) {
     const value = String(data.get(name) ?? "");
     if (value !== "") query.set(name, value);
   }

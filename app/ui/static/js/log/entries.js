@@ -169,9 +169,9 @@ export class Entries {
       const query = { from: number * WINDOW + held, size: WINDOW - held };
       const page = await this._read(query, signal);
       if (signal.aborted) return;
+      if (this._failures > 0) this._told.onTrouble("");
       this._failures = 0;
       this.put(number * WINDOW + held, page.logs);
-      this._told.onTrouble("");
       this._told.onRead(page);
       if (page.logs.length === 0) wait = 1000; // there are fewer than was said
     } catch (error) {

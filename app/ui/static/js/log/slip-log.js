@@ -98,7 +98,7 @@ export class SlipLog extends HTMLElement {
     this._form?.addEventListener("submit", (event) => event.preventDefault());
     this._form?.addEventListener("change", (event) => {
       const { name } = /** @type {HTMLInputElement} */ (event.target);
-      if (name === "level" || name === "step") void this._refilter();
+      if (name === "level" || name === "task") void this._refilter();
     });
     this._list?.addEventListener("click", (event) => this._onClick(event));
     this.part("new").addEventListener("click", () => this.toEnd());
@@ -168,7 +168,8 @@ export class SlipLog extends HTMLElement {
       return;
     }
     if (run !== this._run || !this._view) return;
-    this._trouble("");
+    const isHidden = target !== null && !place.listed && target < place.log_total;
+    this._trouble(isHidden ? hiddenLine(target) : "");
     this._entries?.clear();
     this._total = place.total_results;
     this._isPart = place.log_total > place.total_results;
@@ -223,7 +224,7 @@ export class SlipLog extends HTMLElement {
     try {
       const place = await placeOf(this.path ?? "", index, this.filter());
       this.goToPlace(place.from, index);
-      if (!place.listed) this._trouble(`Line ${index} is left out by the levels or the step.`);
+      if (!place.listed) this._trouble(hiddenLine(index));
     } catch (error) {
       this._trouble(error instanceof Error ? error.message : String(error));
     }
@@ -259,7 +260,7 @@ export class SlipLog extends HTMLElement {
     const entry = this._entries?.at(place);
     if (entry === undefined || !this.looks) return null;
     const looks = { ...this.looks.shown(), find: this.finder?.text ?? "" };
-    const tasks = this._form?.elements.namedItem("step");
+    const tasks = this._form?.elements.namedItem("task");
     const all = !(tasks instanceof HTMLSelectElement) || tasks.value === "";
     const row = makeRow(entry, this._entries?.at(place - 1), { ...looks, tasks: all });
     this._paintRow(row, entry.index);
@@ -460,6 +461,11 @@ export class SlipLog extends HTMLElement {
     if (text === null) void this.picked.copy();
     else event.clipboardData?.setData("text/plain", text);
   }
+}
+
+/** @param {number} index */
+function hiddenLine(index) {
+  return `Line ${index} is left out by the levels or the step.`;
 }
 
 /** @param {string | undefined} text */
