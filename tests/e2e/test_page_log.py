@@ -80,7 +80,7 @@ def test_what_has_ended_opens_at_its_start_and_keys_lead_through_it(
     logs: Logs, visit: Callable[..., Page]
 ) -> None:
     page = visit(logs.long)
-    assert seen(page)[0] == 0
+    assert await_seen(page, 0)[0] == 0
     expect(page.locator("[data-part=count]")).to_have_text("6,000 lines")
     focus(page)
     page.keyboard.press("End")
