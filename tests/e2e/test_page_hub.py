@@ -14,7 +14,7 @@ from kit.bad_network import BadNetwork
 from kit.client import Client
 from kit.following import Relay
 from kit.hub import await_lines, await_mark, follow, told
-from kit.pages import FOREIGN_HOST, Visitor
+from kit.pages import DESK, FOREIGN_HOST, PHONE, Visitor, axe, sideways
 from kit.patience import await_that
 from kit.service import OPEN, Service, metric
 from playwright.sync_api import Page
@@ -240,6 +240,10 @@ class TestSessions:
             assert all("www-authenticate" not in headers for headers in refused)
             banner = page.locator("#signed-out")
             banner.get_by_label("User name").fill("ada")
+            assert axe(page) == []
+            page.set_viewport_size(PHONE)
+            assert sideways(page) == 0
+            page.set_viewport_size(DESK)
             banner.get_by_label("Password").fill("wrong")
             banner.get_by_role("button", name="Sign in").click()
             banner.get_by_text("do not belong together").wait_for()

@@ -28,7 +28,7 @@ import { isLog, topicsText } from "./topics.js";
  * @property {number} asked count of when it was wanted last; what is too much begins with the least
  */
 
-const OPEN_MS = 50; // pages that are opened together ask together
+const OPEN_MS = 100; // what the parts of a page ask for is asked for together
 const DROP_MS = 10000; // the next page often wants what the one before wanted
 const SEND_MS = 50;
 const PING_MS = 15000;
@@ -106,6 +106,7 @@ export class Core {
   join(send) {
     const client = new Client(send);
     this._clients.add(client);
+    this._stream.signIn(); // a page was opened, so the session may hold after all
     send({ kind: "state", state: this._stream.state });
     return (message) => this._take(client, message);
   }

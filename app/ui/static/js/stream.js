@@ -190,6 +190,14 @@ export class Stream {
     }
   }
 
+  /** Nobody can say that the session has ended: it is asked again. */
+  signIn() {
+    if (this._isSignedOut) {
+      this._isSignedOut = false;
+      this._tell();
+    }
+  }
+
   /** The session has ended: nothing is asked for any more. */
   signOut() {
     this._isSignedOut = true;
