@@ -7,9 +7,12 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Final
 
-from app.documents import line_of, read_json
+from werkzeug.exceptions import BadRequest
+
+from app.documents import line_of
 from app.domain import DefinitionSource
-from app.errors import FieldError
+from app.errors import FieldError, InvalidRequest
+from app.resources._api import read_json
 
 EXAMPLE: Final = """\
 id: my-workflow
@@ -67,8 +70,8 @@ def source_of(text: str) -> DefinitionSource:
     """Return a text with what it is: JSON, or else YAML."""
     if text.lstrip()[:1] == "{":
         try:
-            read_json(text)
-        except (ValueError, RecursionError):
+            read_json(text.encode())
+        except (BadRequest, InvalidRequest, UnicodeEncodeError):
             return DefinitionSource(text)
         return DefinitionSource(text, _JSON)
     return DefinitionSource(text)

@@ -13,6 +13,8 @@ from dataclasses import dataclass, field
 from enum import StrEnum
 from typing import Final
 
+import orjson
+
 from app.documents import read_json
 from app.domain import JSON, Parameter
 from app.errors import FieldError
@@ -23,6 +25,8 @@ from app.ui._input_words import fault_in_words, json_fault, takes
 MOST_RADIOS: Final = 4
 """Choices that are shown side by side; more of them are a list."""
 _LONGEST_LINE: Final = 60
+_INLINE: Final = 4000
+"""Characters of a value that is read at once."""
 _MOST_NAME: Final = 100
 """Characters of a name that the path of a fault holds; see :func:`app.documents.path_text`."""
 _END_OF_LINE: Final = re.compile(r"\r\n|\r")
@@ -275,17 +279,31 @@ def _value(parameter: Parameter, text: str) -> JSON:
     if parameter.type in ("array", "object"):
         if len(text) > MAX_TEXT_BYTES:
             raise ValueError(f"Must not be longer than {MAX_TEXT_BYTES // 1024} KiB")
-        try:
-            return read_json(text)
-        except (ValueError, RecursionError) as exc:
-            raise ValueError(json_fault(exc)) from None
+        return _json(text)
     if parameter.type in ("integer", "number"):
         return _number(parameter, text.strip())
     return text
 
 
+def _json(text: str) -> JSON:
+    """Read JSON; what is long stays text, which a launch reads where that holds up nobody.
+
+    Raises:
+        ValueError: It is none; the text says where and why.
+    """
+    try:
+        if len(text) <= _INLINE:
+            return read_json(text)
+        orjson.loads(text)
+    except (ValueError, RecursionError) as exc:
+        raise ValueError(json_fault(exc)) from None
+    return text
+
+
 def _number(parameter: Parameter, text: str) -> JSON:
     """Read a number as a launch reads one that is written as text."""
+    if len(text) > _INLINE:
+        return text
     bare = Parameter(parameter.name, parameter.type, required=False)
     values, faults = check_values([Given(bare, text)])
     if faults:

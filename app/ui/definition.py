@@ -38,6 +38,8 @@ blueprint = Blueprint("definition", __name__)
 _HOME: Final = "/ui/definitions"
 _NEW: Final = "/ui/new-definition"
 _WORKFLOWS: Final = "/ui/workflows"
+_ROWS: Final = 100
+"""Definitions on a page of the list."""
 _READS: Final = "workflows:read"
 """What the audit calls checks: one is made with every pause in typing, and changes nothing."""
 
@@ -92,12 +94,20 @@ class _Editor:
 @permission(Permission.WORKFLOWS_WRITE)
 def show_all() -> Response:
     """List what can be edited, and what has faults."""
-    found = services().workflows.find(caller())
+    query, number = request.args.get("q", ""), _number(request.args.get("page", "")) or 1
+    found = services().workflows.find(caller(), query=query or None)
+    takers = services().workflows.takers()
+    rows = [each for each in found.workflows if each.orchestrator in takers]
+    begin = (number - 1) * _ROWS
     return page(
         "definitions.html",
         title="Definitions",
         current=_WORKFLOWS,
-        rows=[(each, _address(each)) for each in found.workflows],
+        query=query,
+        number=number,
+        total=len(rows),
+        pages=-(-len(rows) // _ROWS),
+        rows=[(each, _address(each)) for each in rows[begin : begin + _ROWS]],
         faulty=found.faulty,
     )
 

@@ -10,6 +10,7 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+from kit.accounts import ADA
 from kit.pages import DESK, PHONE, Visitor, axe, sideways
 from kit.people import COMMAND, bare
 from kit.service import Service
@@ -216,6 +217,22 @@ def test_the_commands_that_are_shown_do_the_same(
         assert inputs_of(paged, newest["id"]) == wanted
         paged.client().send("DELETE", f"/executions/{newest['id']}")
     visitor.forgive("status of 404")
+
+
+def test_somebody_who_signed_in_launches_and_copies(
+    accounts: Service, visits: Callable[..., Visitor]
+) -> None:
+    accounts.client().send("PUT", "/workflows/paged", json=FLOW)
+    visitor = visits(accounts.url)
+    page = visitor.sign_in("ada", ADA, then=PAGE)
+    fill(page, cells="9", title="hers")
+    curl = page.locator("#commands code").nth(1)
+    expect(curl).to_contain_text('"cells": 9')
+    expect(curl).to_contain_text("-u ada")
+    execution = launch(page)
+    seen = accounts.client().get(f"/executions/{execution}")
+    assert (seen["owner"], seen["inputs"]["title"]) == ("ada", "hers")
+    forgive(visitor)
 
 
 def test_without_scripts_all_of_it_works(paged: Service, visits: Callable[..., Visitor]) -> None:

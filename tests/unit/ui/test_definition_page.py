@@ -150,6 +150,18 @@ def test_faults_of_files_are_listed(opened: Service) -> None:
     assert "<b>" not in text
 
 
+def test_a_long_list_has_pages_and_is_searched(opened: Service) -> None:
+    for number in range(102):
+        path = opened.settings.workflows_dir / f"w{number}.yaml"
+        path.write_text(TEXT.replace("id: w", f"id: w{number:03}"))
+    first = opened.client.get("/ui/definitions").text
+    assert "Page 1 of 2, 102 in all" in first
+    assert "w101" not in first
+    assert "w101" in opened.client.get("/ui/definitions?page=2").text
+    assert "w007" not in opened.client.get("/ui/definitions?q=W101").text
+    assert "No definition has “&lt;b&gt;”" in opened.client.get("/ui/definitions?q=<b>").text
+
+
 def test_checks_while_somebody_types_are_a_part_of_the_page(opened: Service) -> None:
     answer = opened.client.post("/ui/check-definition", data={"text": FAULTY})
     assert answer.status_code == 200
