@@ -196,13 +196,12 @@ class SessionService:
         except NotAuthenticated:
             return None
 
-    def end(self, identity: Identity, here: str, state: str = "") -> str | None:
+    def end(self, identity: Identity, here: str) -> str | None:
         """End the session by which somebody asks; it is worth nothing any more, everywhere.
 
         Args:
             identity: They, and the session.
             here: Address of the service, as browsers know it.
-            state: A word that the browser brings back from where it signs out as well.
 
         Returns:
             Where the browser signs out as well, if it has signed in elsewhere.
@@ -217,7 +216,17 @@ class SessionService:
         begun_with, browser = identity.credential.begun_with, self._authenticators.browser
         if browser is None or begun_with is None or not browser.has_begun(begun_with):
             return None
-        return browser.goodbye(here, state)
+        return browser.goodbye(here)
+
+    def goodbye(self, here: str, state: str = "") -> str | None:
+        """Return where a browser signs out that has signed in elsewhere; None where it cannot.
+
+        Args:
+            here: Address of the service, as browsers know it.
+            state: A word that the browser brings back.
+        """
+        browser = self._authenticators.browser
+        return None if browser is None else browser.goodbye(here, state)
 
     def list(self, identity: Identity, username: str) -> list[Shown]:
         """List the sessions of somebody that have not ended, newest first.

@@ -27,8 +27,8 @@ WAYS: Final[Mapping[str, str]] = MappingProxyType(
 ROLES: Final[Mapping[Role, str]] = MappingProxyType(
     {
         Role.USER: "launches workflows, watches them, and has keys",
-        Role.DEVELOPER: "also uploads definitions, which run commands, and steers single steps",
-        Role.OPERATOR: "also sees everybody's executions, and runs the machines",
+        Role.DEVELOPER: "launches workflows, uploads definitions, which run commands, steers steps",
+        Role.OPERATOR: "launches workflows, sees everybody's executions, and runs the machines",
         Role.ADMIN: "may do everything, also manage users and read the audit",
         Role.SLAVE: "joins as a machine that runs virtual users",
     }

@@ -16,6 +16,7 @@ from flask import Response, g, request
 
 from app.errors import FieldError, SlipwayError
 from app.resources._api import empty
+from app.resources._browsers import is_from_script
 from app.resources._cookies import read_cookie, set_cookie
 
 _NOTICE: Final = "slipway_notice"
@@ -55,7 +56,12 @@ def keep_notice(response: Response, notice: Notice) -> None:
 
 
 def take_notice() -> Notice | None:
-    """Return what the page before wants told, and have the browser forget it."""
+    """Return what the page before wants told, and have the browser forget it.
+
+    A script that reads a part of a page shows nothing of it, so it is not told then.
+    """
+    if is_from_script():
+        return None
     if "notice" in g:
         found: Notice | None = g.notice
         return found

@@ -161,9 +161,10 @@ def _json(text: str) -> dict[str, JSON]:
 
 
 def _rows() -> list[tuple[str, str]]:
+    """Return the rows that say something: those with a value."""
     names, values = posted_all("key"), posted_all("value")
     pairs = zip_longest(names[:_MOST_ROWS], values[:_MOST_ROWS], fillvalue="")
-    return [(name.strip(), value) for name, value in pairs if name.strip() or value]
+    return [(name.strip(), value) for name, value in pairs if value]
 
 
 def _fault(field: str, message: str) -> InvalidRequest:

@@ -10,7 +10,7 @@ from flask import Blueprint, Response, request
 
 from app.errors import Conflict, ForeignOrigin, LimitExceeded, NotAuthenticated
 from app.identity.sessions import COOKIE
-from app.resources._browsers import is_of_own_page, lead_away
+from app.resources._browsers import is_of_own_page
 from app.resources._context import services
 from app.resources._cookies import drop_cookie, read_cookie
 from app.resources._errors import of_slipway_error
@@ -25,6 +25,7 @@ from app.ui._words import duration
 blueprint = Blueprint("sign_in", __name__)
 
 _LONGEST = 1000
+_SIGNED_OUT = "/ui/signed-out"
 _GOODBYE = Notice("You have signed out.")
 
 
@@ -72,15 +73,29 @@ def sign_in() -> Response:
 @blueprint.post("/sign-out")
 @public
 def sign_out() -> Response:
-    """End the session of this browser, and that of the identity provider where it began there."""
+    """End the session of this browser."""
     identity = services().sessions.find(read_cookie(COOKIE))
     url = None
     if identity is not None:
         require_own_page(identity, posted(CSRF_FORM_FIELD))
-        url = services().sessions.end(identity, here(), FROM_PAGE)
-    response = lead_away(url) if url else see_other(SIGN_IN)
-    keep_notice(response, _GOODBYE)
+        url = services().sessions.end(identity, here())
+    response = see_other(_SIGNED_OUT) if url else see_other(SIGN_IN, _GOODBYE)
     drop_cookie(response, COOKIE)
+    return response
+
+
+@blueprint.get("/signed-out")
+@public
+def signed_out() -> Response:
+    """Lead to where somebody signs out as well who has signed in elsewhere.
+
+    A form cannot lead there: its policy (``form-action``) holds for what it is redirected to, too.
+    """
+    url = services().sessions.goodbye(here(), FROM_PAGE)
+    if url is None:
+        return see_other(SIGN_IN, _GOODBYE)
+    response = page("signed_out.html", title="Signed out", url=url)
+    keep_notice(response, _GOODBYE)
     return response
 
 

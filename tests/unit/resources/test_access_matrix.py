@@ -38,7 +38,7 @@ PUBLIC = {
     "/", "/health", "/ready", "/version", "/metrics", "/.well-known/jwks.json",
     "/docs/session.js", "/auth/session", "/auth/oidc/login", "/auth/oidc/callback",
     "/.well-known/oauth-protected-resource",
-    "/ui/assets/<string:asked>/<path:name>", "/ui/sign-in", "/ui/sign-out",
+    "/ui/assets/<string:asked>/<path:name>", "/ui/sign-in", "/ui/sign-out", "/ui/signed-out",
 }  # fmt: skip
 """What everybody may call; all else asks who is there."""
 

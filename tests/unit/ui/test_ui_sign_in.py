@@ -178,3 +178,15 @@ def test_the_cookie_is_for_nobody_else(guest):
 def test_who_signed_out_elsewhere_too_comes_back_to_the_page(guest):
     assert guest.get("/docs?state=page").headers["Location"] == "/ui/"
     assert guest.get("/docs?state=other").status_code == 200
+
+
+def test_scripts_leave_what_the_next_page_says(guest):
+    guest.sign_in("ada").send("/ui/sign-out")
+    script = {"X-Requested-With": "slipway-page"}
+    assert "You have signed out." not in guest.get("/ui/sign-in", headers=script).text
+    assert guest.notice("/ui/sign-in") == "You have signed out."
+    assert guest.notice("/ui/sign-in") == ""
+
+
+def test_without_a_provider_nobody_signs_out_elsewhere(guest):
+    assert guest.get("/ui/signed-out").headers["Location"] == "/ui/sign-in"
