@@ -8,7 +8,7 @@ from collections.abc import Iterator
 import pytest
 from access_kit import new_key
 from service_kit import PASSWORDS, Service, open_service, users
-from signing_kit import Guest, said
+from signing_kit import OWN, Guest, said
 
 
 def opened(folder, **auth) -> Service:
@@ -190,3 +190,28 @@ def test_scripts_leave_what_the_next_page_says(guest):
 
 def test_without_a_provider_nobody_signs_out_elsewhere(guest):
     assert guest.get("/ui/signed-out").headers["Location"] == "/ui/sign-in"
+
+
+def test_over_tls_no_other_host_can_have_set_the_cookie(guest):
+    fields = {"username": "ada", "password": PASSWORDS["ada"]}
+    over_tls = {"base_url": "https://localhost", "headers": {"Origin": "https://localhost"}}
+    answer = guest._client.post("/ui/sign-in", data=fields, **over_tls)
+    assert answer.status_code == 303
+    cookie = answer.headers["Set-Cookie"]
+    assert cookie.startswith("__Host-slipway_session=")
+    assert "Secure" in cookie
+    assert guest._client.get("/ui/account", base_url="https://localhost").status_code == 200
+
+
+def test_below_a_prefix_all_stays_below_it(guest):
+    below = {"environ_overrides": {"SCRIPT_NAME": "/slip"}}
+    form = guest.get("/ui/sign-in?next=/ui/account", **below).text
+    assert 'action="/slip/ui/sign-in"' in form
+    fields = {"username": "ada", "password": PASSWORDS["ada"], "next": "/ui/account"}
+    answer = guest._client.post("/ui/sign-in", data=fields, headers=OWN, **below)
+    assert answer.headers["Location"] == "/slip/ui/account"
+    assert "Path=/slip" in answer.headers["Set-Cookie"]
+    late = {"Referer": "http://localhost/slip/ui/keys", **OWN}
+    guest._client.delete_cookie("slipway_session", path="/slip")
+    answer = guest._client.post("/ui/keys", headers=late, **below)
+    assert answer.headers["Location"] == "/slip/ui/sign-in?next=%2Fui%2Fkeys"
