@@ -33,7 +33,7 @@ _JSON_FAULTS: Final = (
     ("Expecting ',' delimiter", "a comma, or the end, was expected"),
     ("Expecting ':' delimiter", "a colon was expected"),
     ("Illegal trailing comma", "a comma stands before the end"),
-    ("Recursion limit", "it is nested too deeply"),
+    ("depth limit", "it is nested too deeply"),
     ("Extra data", "the value has ended, and more follows"),
     ("Unterminated string", "a text begins, and does not end"),
     ("Invalid control character", "a text must not hold this character; write it with a backslash"),
