@@ -125,7 +125,7 @@ def test_a_retry_goes_on_in_another_execution(
     _, bad = meshing(ada_client)
     page = visits(accounts.url).sign_in("ada", ADA, address(bad))
     assert page.get_by_role("link", name="Run again…").get_attribute("href") == (
-        f"/ui/workflows/meshing?same={bad}"
+        f"/ui/workflows/meshing?like={bad}"
     )
     page.get_by_role("button", name="Retry from mesh").dblclick()
     page.wait_for_url(lambda url: bad not in url and "/ui/executions/" in url)

@@ -12,7 +12,7 @@ import pytest
 from flask.testing import FlaskClient
 from service_kit import Service, open_service
 
-from app.domain import ExecutionFilter
+from app.domain import ExecutionFilter, ExecutionStatus, Observation
 
 FLOW = {
     "id": "flow",
@@ -248,3 +248,11 @@ def test_a_name_of_two_workflows_is_asked_about(behind: Callable[..., Service]) 
     page = client.get("/ui/workflows/remote?orchestrator=two")
     assert page.status_code == 200
     assert 'action="/ui/workflows/remote?orchestrator=two"' in page.text
+
+
+def test_an_execution_leads_to_the_form_that_launches_it_again(flow: Service) -> None:
+    send(flow.client, n="7")
+    (execution,) = launched(flow)
+    flow.record(execution, Observation(ExecutionStatus.SUCCESS, cursor=None, log_complete=True))
+    text = flow.client.get(f"/ui/executions/{execution.id}").text
+    assert f'href="{PAGE}?like={execution.id}"' in text
