@@ -21,7 +21,7 @@ def test_signing_in_and_out(accounts: Service, visits: Callable[..., Visitor]) -
     visitor.forgive("status of 401")
     page.get_by_label("Password").fill(ADA)
     page.get_by_role("button", name="Sign in").click()
-    page.get_by_role("button", name="Sign out").click()
+    page.get_by_role("button", name="Sign out", exact=True).click()
     page.get_by_text("You have signed out.").wait_for()
     page.reload()
     assert page.get_by_text("You have signed out.").count() == 0
@@ -31,7 +31,7 @@ def test_signing_in_and_out(accounts: Service, visits: Callable[..., Visitor]) -
 def test_the_form_without_scripts(accounts: Service, visits: Callable[..., Visitor]) -> None:
     visitor = visits(accounts.url, java_script_enabled=False)
     page = visitor.sign_in("ada", ADA)
-    page.get_by_role("button", name="Sign out").click()
+    page.get_by_role("button", name="Sign out", exact=True).click()
     page.get_by_text("You have signed out.").wait_for()
 
 
