@@ -37,7 +37,7 @@ from app.store.execution_rows import (
     settled,
 )
 from app.store.execution_views import DRIVEN
-from app.store.schema import conductors, executions
+from app.store.schema import LOG_GOES_ON, conductors, executions
 from app.store.stranded import abandon
 
 _TO_COME_LEASES = 1.0
@@ -178,7 +178,7 @@ class DrivenExecutions:
         self._database.write(
             lambda c: c.execute(
                 update(executions)
-                .where(executions.c.lease_owner == owner, executions.c.log_complete.is_(False))
+                .where(executions.c.lease_owner == owner, LOG_GOES_ON)
                 .values(lease_until=until)
             ),
             durable=False,
@@ -336,7 +336,7 @@ def _free(dialect: str, *, again: bool, left: bool) -> Select[Any]:
     statement = (
         select(column.number, column.tries)
         .where(
-            column.log_complete.is_(False),
+            LOG_GOES_ON,
             column.reference.is_not(None)
             | (column.status == ExecutionStatus.UNKNOWN)
             | launch_times.is_cut_short("launch")

@@ -13,7 +13,7 @@ from sqlalchemy import Connection, Row, Select, case, func, select
 from app.domain import OPEN_STATUSES, ExecutionStatus
 from app.store.database import Database
 from app.store.execution_rows import now
-from app.store.schema import api_keys, executions, sessions, tasks
+from app.store.schema import LOG_GOES_ON, api_keys, executions, sessions, tasks
 
 _OPEN: Final = sorted(OPEN_STATUSES)
 _AT_ONCE: Final = 2_000
@@ -196,7 +196,7 @@ def _stretch(after: int, stale_before: datetime) -> Select[Any]:
             case((column.status.in_(_OPEN), 1), else_=0).label("is_open"),
             case((column.lease_until >= now(), column.lease_owner)).label("driver"),
         )
-        .where(column.log_complete.is_(False), column.number > after)
+        .where(LOG_GOES_ON, column.number > after)
         .order_by(column.number)
         .limit(_AT_ONCE)
         .subquery()

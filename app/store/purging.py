@@ -26,7 +26,6 @@ from sqlalchemy import (
     or_,
     select,
     text,
-    true,
     update,
 )
 
@@ -42,6 +41,7 @@ from app.store.execution_rows import (
 )
 from app.store.journal import BLOCK, COUNTERS
 from app.store.schema import (
+    LOG_COMPLETE,
     ends_told,
     execution_labels,
     executions,
@@ -68,7 +68,7 @@ _COLUMN: Final = executions.c
 _LATER: Final = executions.alias("later")
 _GOES_ON: Final = select(_LATER.c.number).where(_LATER.c.continues == _COLUMN.id)
 # No index of statuses may be chosen for this: nearly all executions have ended.
-_ENDED: Final = (_COLUMN.log_complete == true(), (_COLUMN.status + "").in_(FINAL))
+_ENDED: Final = (LOG_COMPLETE, (_COLUMN.status + "").in_(FINAL))
 _ENTRIES: Final = sum((_COLUMN[name] for name in COUNTERS), literal(0))
 
 

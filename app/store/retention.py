@@ -23,6 +23,7 @@ from app.store.compiled import CompiledDefinitions
 from app.store.database import Database
 from app.store.execution_rows import now
 from app.store.schema import (
+    LOG_GOES_ON,
     compiled_definitions,
     definitions,
     executions,
@@ -38,7 +39,7 @@ _AT_ONCE: Final = 500
 _RUN: Final = (
     select(executions.c.number)
     .where(
-        executions.c.log_complete.is_(False),
+        LOG_GOES_ON,
         type_coerce(executions.c.reference, Text).like(
             literal('{"definition":"') + definitions.c.digest + literal('"%')
         ),
@@ -106,7 +107,7 @@ def _needed(connection: Connection) -> set[str]:
         select(compiled_definitions.c.summary), select(uploaded_definitions.c.summary)
     )
     references = select(executions.c.reference).where(
-        executions.c.log_complete.is_(False), executions.c.reference.is_not(None)
+        LOG_GOES_ON, executions.c.reference.is_not(None)
     )
     assigned = (row.desired["digest"] for row in connection.execute(select(load_tasks.c.desired)))
     submitted = connection.execute(select(load_definitions.c.digest)).scalars()

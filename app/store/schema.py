@@ -26,6 +26,7 @@ from sqlalchemy import (
     TypeDecorator,
     false,
     text,
+    true,
 )
 from sqlalchemy.engine import Dialect
 
@@ -207,6 +208,10 @@ executions = Table(
     ),
     sqlite_autoincrement=True,
 )
+
+# Neither database takes the indexes of such executions for `IS false` and `IS true`.
+LOG_GOES_ON = executions.c.log_complete == false()
+LOG_COMPLETE = executions.c.log_complete == true()
 
 # By which executions are found; their own rows say them once more, for readers.
 execution_labels = Table(

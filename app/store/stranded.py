@@ -20,7 +20,7 @@ from app.store import journal
 from app.store.conductors import host_of, served
 from app.store.database import Database
 from app.store.execution_rows import FINAL, change, now
-from app.store.schema import executions, nodes, tasks, to_ms
+from app.store.schema import LOG_GOES_ON, executions, nodes, tasks, to_ms
 
 _TOLD_AT_ONCE = 200
 _TOTALS = [executions.c[name] for name in ("number", *journal.COUNTERS, *journal.SIZES)]
@@ -120,7 +120,7 @@ class StrandedExecutions:
     def _unserved(self) -> ColumnElement[bool]:
         """Choose what has not ended, is bound to a machine, and is neither held nor served."""
         return and_(
-            executions.c.log_complete.is_(False),
+            LOG_GOES_ON,
             executions.c.orchestrator.in_(self._bound),
             executions.c.node.is_not(None),
             executions.c.lease_until.is_(None) | (executions.c.lease_until < now()),

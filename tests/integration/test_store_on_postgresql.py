@@ -31,6 +31,7 @@ _MODULES = (
     "test_stored_users", "test_audit_log", "test_continued", "test_standing_workflows",
     "test_slaves", "test_purging", "test_last_success", "test_found_executions",
     "test_stored_figures", "test_overview", "test_task_attempts", "test_briefs",
+    "test_unfinished_by_index",
 )  # fmt: skip
 _FIXTURES = {
     "submitted",
