@@ -18,7 +18,7 @@ from app.resources._limits import charge
 from app.resources._permissions import Declaration, current_view, declaration_of
 from app.resources._query_keys import QUERY_KEYS
 from app.resources._repeated import refuse_repeated
-from app.resources._session_pages import CSRF_FORM_FIELD, require_own_page
+from app.resources._session_pages import CSRF_FORM_FIELD, require_own_form, require_own_page
 from app.services.tickets import EVENTS
 
 CERTIFICATE = "slipway.certificate"
@@ -108,6 +108,8 @@ def _identify(view: Callable[..., Any] | None, declared: Declaration) -> None:
         raise
     charge(view, g.identity)
     if ticket is None:
+        if declared.takes_form:
+            require_own_form()
         posted = request.form.get(CSRF_FORM_FIELD, "") if declared.takes_form else ""
         require_own_page(g.identity, posted)
 

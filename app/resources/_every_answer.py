@@ -24,7 +24,7 @@ _PROTECTION = MappingProxyType(
     }
 )
 _POLICY_FIELD = "Content-Security-Policy"
-_POLICY = "default-src 'none'; frame-ancestors 'none'"
+POLICY = "default-src 'none'; frame-ancestors 'none'"
 """For what is no page; a page has one of its own."""
 _METHODS = "GET, HEAD, POST, PUT, PATCH, DELETE"
 _EXPOSED = (
@@ -96,7 +96,7 @@ class EveryAnswer:
         headers = response.headers
         headers.extend(self._fields)
         if _POLICY_FIELD not in headers:
-            headers.add(_POLICY_FIELD, _POLICY)
+            headers.add(_POLICY_FIELD, POLICY)
         if self._origins:
             response.vary.add("Origin")
             if origin in self._origins:

@@ -1,4 +1,4 @@
-"""In a session only pages of the service itself may change something.
+"""In a session, and by a form, only pages of the service itself may change something.
 
 A browser sends the cookie of a session by itself, also for pages of others on the same site, which
 ``SameSite`` lets through. So a change needs what only the service's own pages can know, and a
@@ -51,6 +51,19 @@ def begin_session(response: Response, identity: Identity) -> Begun:
 def here() -> str:
     """Return where the browser believes the service to be."""
     return f"{request.scheme}://{request.host}{request.script_root}"
+
+
+def require_own_form() -> None:
+    """Make sure that no page of somebody else sends the form of the current request.
+
+    Other origins may be let to use the API (``api.cors.origins``); forms are none of it, also where
+    nobody signs in.
+
+    Raises:
+        ForeignOrigin: One does.
+    """
+    if "HTTP_ORIGIN" in request.environ and not is_of_own_page():
+        raise ForeignOrigin("Forms are for pages of the service itself.")
 
 
 def require_own_page(identity: Identity, posted: str = "") -> None:

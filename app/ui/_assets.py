@@ -22,7 +22,7 @@ from app.resources._permissions import public
 STATIC: Final = Path(__file__).with_name("static")
 _KEPT: Final = {"Cache-Control": "public, max-age=31536000, immutable", "Vary": "Accept-Encoding"}
 _TEXTS: Final = {"css": "text/css", "js": "text/javascript", "svg": "image/svg+xml"}
-_POLICY: Final = "default-src 'none'; connect-src 'self'; script-src 'self'; frame-ancestors 'none'"
+POLICY: Final = "default-src 'none'; connect-src 'self'; script-src 'self'; frame-ancestors 'none'"
 """For a worker, which goes by the policy of its own script."""
 
 blueprint = Blueprint("assets", __name__)
@@ -39,8 +39,8 @@ def version() -> str:
 
 
 def asset(name: str) -> str:
-    """Return the address of an asset below the service's prefix, such as ``css/slipway.css``."""
-    return f"{request.script_root}/ui/assets/{version()}/{name}"
+    """Return the address of an asset, such as ``css/slipway.css``, without a proxy's prefix."""
+    return f"/ui/assets/{version()}/{name}"
 
 
 @blueprint.get("/assets/<string:asked>/<path:name>")
@@ -53,7 +53,7 @@ def send_asset(asked: str, name: str) -> Response:
         raise NotFound
     plain, packed, media_type = found
     headers = dict(_KEPT) if asked == version() else {"Cache-Control": "no-cache"}
-    headers["Content-Security-Policy"] = _POLICY
+    headers["Content-Security-Policy"] = POLICY
     if request.accept_encodings["gzip"] > 0 and len(packed) < len(plain):
         return Response(
             packed, content_type=media_type, headers={**headers, "Content-Encoding": "gzip"}

@@ -20,17 +20,15 @@ from app.ui._assets import asset
 from app.ui._forms import forget_notice, notice_was_shown, take_notice
 from app.ui._navigation import navigation
 
-_POLICY: Final = (
+POLICY: Final = (
     "default-src 'none'; script-src 'self'; style-src 'self'; connect-src 'self'; "
     "img-src 'self' data:; worker-src 'self'; form-action 'self'; base-uri 'none'; "
     "frame-ancestors 'none'"
 )
 """Nothing stands inline, so it needs neither nonces nor digests (CSP level 3)."""
-_HEADERS: Final = {
-    "Content-Security-Policy": _POLICY,
-    # Who has signed out, or somebody else at the same machine, must not see it again by 'Back'.
-    "Cache-Control": "no-store",
-}
+KEPT_NOWHERE: Final = "no-store"
+"""Who has signed out, or somebody else at the same machine, must not see it again by 'Back'."""
+_HEADERS: Final = {"Content-Security-Policy": POLICY, "Cache-Control": KEPT_NOWHERE}
 
 
 def page(
@@ -50,7 +48,9 @@ def page(
     """
     body = render(template, title=title, current=current, **context)
     response = Response(body, status, content_type="text/html; charset=utf-8", headers=_HEADERS)
-    if has_request_context() and request.is_secure:  # elsewhere browsers only complain of it
+    if not has_request_context():  # the server refuses it without asking the application
+        return response
+    if request.is_secure:  # elsewhere browsers only complain of it
         response.headers["Cross-Origin-Opener-Policy"] = "same-origin"
     if notice_was_shown():
         forget_notice(response)
@@ -121,6 +121,8 @@ def _environment() -> Environment:
         lstrip_blocks=True,
         auto_reload=False,
     )
-    made.globals.update(asset=asset, to=to, may=may, statuses=_words.STATUSES)
+    made.globals.update(
+        asset=lambda name: to(asset(name)), to=to, may=may, statuses=_words.STATUSES
+    )
     made.filters.update(_words.FILTERS)
     return made

@@ -35,7 +35,7 @@ from app.services.log_search import Direction, Matches, MatchQuery
 from app.services.logs import LogQuery
 from app.services.tallies import Sieve
 from app.ui._log_text import plain_text
-from app.ui._render import page, to
+from app.ui._render import KEPT_NOWHERE, page, to
 
 blueprint = Blueprint("log", __name__)
 
@@ -163,6 +163,7 @@ def show_text(execution_id: str) -> Response:
         tail = _TAIL if request.args.get("tail") else None
         query = replace(query, levels=wanted.levels, task=wanted.step, tail=tail)
     response = download(execution_id, query)
+    response.headers["Cache-Control"] = KEPT_NOWHERE
     if is_file:
         name = f"{services().executions.get(execution_id, caller()).id}.log"
         response.headers["Content-Disposition"] = f'attachment; filename="{name}"'

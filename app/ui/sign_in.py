@@ -8,14 +8,19 @@ from urllib.parse import urlencode
 
 from flask import Blueprint, Response, request
 
-from app.errors import Conflict, ForeignOrigin, LimitExceeded, NotAuthenticated
+from app.errors import Conflict, LimitExceeded, NotAuthenticated
 from app.identity.sessions import COOKIE
-from app.resources._browsers import is_of_own_page
 from app.resources._context import services
 from app.resources._cookies import drop_cookie, read_cookie
 from app.resources._errors import of_slipway_error
 from app.resources._permissions import public
-from app.resources._session_pages import CSRF_FORM_FIELD, FROM_PAGE, here, require_own_page
+from app.resources._session_pages import (
+    CSRF_FORM_FIELD,
+    FROM_PAGE,
+    here,
+    require_own_form,
+    require_own_page,
+)
 from app.ui._errors import SIGN_IN
 from app.ui._forms import Notice, keep_notice, posted, see_other
 from app.ui._render import page, to
@@ -48,8 +53,7 @@ def sign_in() -> Response:
 
     Nobody else's page may have somebody sign in, as another whom it knows.
     """
-    if "HTTP_ORIGIN" in request.environ and not is_of_own_page():
-        raise ForeignOrigin("Signing in is for pages of the service itself.")
+    require_own_form()
     wanted, names = target(posted("next")), _fields()
     values = {name: posted(name) for name in names}
     faults = {
@@ -74,6 +78,7 @@ def sign_in() -> Response:
 @public
 def sign_out() -> Response:
     """End the session of this browser."""
+    require_own_form()
     identity = services().sessions.find(read_cookie(COOKIE))
     url = None
     if identity is not None:

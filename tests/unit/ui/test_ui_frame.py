@@ -6,6 +6,7 @@ import gzip
 import re
 import subprocess
 import sys
+from http import HTTPStatus
 from pathlib import Path
 
 import pytest
@@ -30,6 +31,14 @@ def test_what_is_not_there_is_a_page(opened: Service) -> None:
     assert answer.mimetype == "text/html"
     assert "<h1>Not Found</h1>" in answer.text
     assert "There is no such page." in answer.text
+
+
+@pytest.mark.parametrize("status", [HTTPStatus.REQUEST_ENTITY_TOO_LARGE, HTTPStatus.BAD_REQUEST])
+def test_what_the_server_refuses_by_itself_is_a_page(opened: Service, status: HTTPStatus) -> None:
+    answer = opened.web.dialects.refuse("/ui/new-definition", status, "It is too large.")
+    assert (answer.status_code, answer.mimetype) == (status, "text/html")
+    assert "It is too large." in answer.get_data(as_text=True)
+    assert "default-src 'none'; script-src 'self'" in answer.headers["Content-Security-Policy"]
 
 
 def test_a_page_may_load_nothing_from_elsewhere_and_is_kept_nowhere(opened: Service) -> None:
