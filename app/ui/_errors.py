@@ -16,7 +16,7 @@ from app.resources._errors import Failure
 from app.resources._problem import sentence
 from app.ui._forms import Notice, is_partial, see_other
 from app.ui._render import page
-from app.ui._signing import page_before
+from app.ui._signing import page_before, this_page
 
 SIGN_IN = "/ui/sign-in"
 _SAFE = ("GET", "HEAD")
@@ -68,5 +68,5 @@ def _to_sign_in() -> Response:
     if is_partial() or is_from_script():
         return Response(status=401, headers={"Cache-Control": "no-store"})
     if request.method in _SAFE:
-        return see_other(sign_in_for(request.full_path.rstrip("?")))
+        return see_other(sign_in_for(this_page()))
     return see_other(sign_in_for(page_before()), _NOT_DONE)

@@ -19,6 +19,7 @@ from app.ui import _words
 from app.ui._assets import asset
 from app.ui._forms import forget_notice, notice_was_shown, take_notice
 from app.ui._navigation import navigation
+from app.ui._signing import this_page
 
 POLICY: Final = (
     "default-src 'none'; script-src 'self'; style-src 'self'; connect-src 'self'; "
@@ -99,7 +100,7 @@ def _around() -> dict[str, Any]:
         "csrf_token": _csrf_token(identity),
         "navigation": navigation(identity),
         "notice": take_notice() if has_request_context() else None,
-        "here": request.full_path.rstrip("?") if has_request_context() else "",
+        "here": this_page() if has_request_context() else "",
         "now": iso(datetime.now(UTC)),
         "heartbeat": services().settings.streams.heartbeat if has_request_context() else 0,
     }

@@ -4,7 +4,8 @@ from __future__ import annotations
 
 from base64 import b64encode
 from collections.abc import Mapping
-from urllib.parse import urlsplit
+from typing import Final
+from urllib.parse import quote, urlsplit
 
 from flask import Response, request
 
@@ -18,6 +19,8 @@ from app.resources._session_pages import begin_session, here
 
 FIRST = "/ui/"
 """Where somebody goes on who wanted nothing else."""
+_KEPT: Final = "/:@!$&'()*+,;=~"
+"""What may stand in a path as it is (RFC 3986, 3.3)."""
 
 
 class Typed(FlaskRequest):
@@ -82,6 +85,13 @@ def sign_in_as(typed: Typed, response: Response) -> None:
 def target(asked: str) -> str:
     """Return the page of the service that is wanted afterwards; the first one where none is."""
     return asked if departures.is_target(asked) and asked.startswith(FIRST) else FIRST
+
+
+def this_page() -> str:
+    """Return the page that is asked for, to come back to it; without a query that is too long."""
+    path = quote(request.path, safe=_KEPT)
+    whole = f"{path}?{request.query_string.decode('latin-1')}"
+    return target(whole if request.query_string and departures.is_target(whole) else path)
 
 
 def page_before() -> str:

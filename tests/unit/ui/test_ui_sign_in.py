@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import re
 from collections.abc import Iterator
+from urllib.parse import urlencode
 
 import pytest
 from access_kit import new_key
@@ -39,7 +40,41 @@ def test_the_form_leads_on_to_the_page_that_was_wanted(guest):
 
 
 @pytest.mark.parametrize(
-    "wanted", ["//evil.test", "https://evil.test", "/\\evil.test", "/docs", "/ui", "", "/ui/\x00"]
+    ("asked", "next_"),
+    [
+        ("/ui/users/zo%C3%AB%20%3F", "/ui/users/zo%C3%AB%20%3F"),
+        ("/ui/executions?workflow=a%20b&x=", "/ui/executions?workflow=a%20b&x="),
+        (f"/ui/executions?workflow={'x' * 600}", "/ui/executions"),
+        ("/ui/%2F%2Fevil.test", "/ui///evil.test"),
+        (f"/ui/{'x' * 600}", "/ui/"),
+    ],
+)
+def test_it_leads_to_the_page_as_it_was_asked_for(guest, asked, next_):
+    answer = guest.get(asked)
+    if answer.status_code == 404:  # which nobody signs in for
+        assert f'data-next="{next_}"' in answer.text
+        return
+    assert answer.headers["Location"] == "/ui/sign-in?" + urlencode({"next": next_})
+    fields = {"username": "root", "password": PASSWORDS["root"], "next": next_}
+    assert guest.post("/ui/sign-in", **fields).headers["Location"] == next_
+
+
+@pytest.mark.parametrize(
+    "wanted",
+    [
+        "//evil.test",
+        "https://evil.test",
+        "/\\evil.test",
+        "/%5cevil.test",
+        "javascript:alert(1)",
+        "/ui/\t/evil.test",
+        "/ui/\\evil.test",
+        " /ui/",
+        "/docs",
+        "/ui",
+        "",
+        "/ui/\x00",
+    ],
 )
 def test_it_leads_nowhere_else(guest, wanted):
     answer = guest.post("/ui/sign-in", username="ada", password=PASSWORDS["ada"], next=wanted)
