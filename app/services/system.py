@@ -94,7 +94,7 @@ class ConductorState:
 
     Attributes:
         alive: It gave a sign of life lately.
-        executions: How many it drives.
+        executions: How many it drives; of a silent one, those that no other one has taken over.
     """
 
     id: str
@@ -372,17 +372,23 @@ def _executions(number: int) -> str:
 
 def _troubled(orchestrators: Sequence[OrchestratorState]) -> Iterator[Problem]:
     for each in orchestrators:
-        stale = ""
-        if each.stale:
-            stale = f"{_executions(each.stale)} {'is' if each.stale == 1 else 'are'} stale"
+        stale = f"{_executions(each.stale)} {'is' if each.stale == 1 else 'are'} stale"
         if each.problem is not None:
-            text = f"{each.name} cannot be used: {each.problem}"
-            text = f"{text.rstrip('.')}; {stale}." if stale else text
-        elif stale:
+            text = _unusable(each.name, each.problem.rstrip("."))
+            text = f"{text}; {stale}." if each.stale else f"{text}."
+        elif each.stale:
             text = f"{each.name} answers, but {stale}."
         else:
             continue
         yield Problem(f"orchestrator:{each.name}", text, each.stale_since)
+
+
+def _unusable(name: str, problem: str) -> str:
+    """Say of an orchestrator why it cannot be used; most reasons name it already."""
+    of_itself = f"The orchestrator '{name}' "
+    if problem.startswith(of_itself):
+        return f"{name} {problem.removeprefix(of_itself)}"
+    return f"{name} cannot be used: {problem}"
 
 
 def _silent(conductors: Sequence[ConductorState], web: Sequence[WebState]) -> Iterator[Problem]:

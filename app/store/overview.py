@@ -43,7 +43,8 @@ class Work:
 
     Attributes:
         open: What has not ended, by orchestrator.
-        driven: How many executions each conductor drives, by its id.
+        driven: How many executions each conductor drives, by its id; of a dead one, those that no
+            other one has taken over.
     """
 
     open: dict[str, OpenWork]
@@ -194,7 +195,7 @@ def _stretch(after: int, stale_before: datetime) -> Select[Any]:
         select(
             column.number, column.orchestrator, column.as_of,
             case((column.status.in_(_OPEN), 1), else_=0).label("is_open"),
-            case((column.lease_until >= now(), column.lease_owner)).label("driver"),
+            column.lease_owner.label("driver"),
         )
         .where(LOG_GOES_ON, column.number > after)
         .order_by(column.number)

@@ -16,6 +16,8 @@ from app.resources._auth import caller
 from app.resources._context import services
 from app.resources._permissions import permission
 from app.services.users import LONGEST_PASSWORD, SHORTEST_PASSWORD, UserChange
+from app.ui._access_words import ROLES, way
+from app.ui._agents import in_words
 from app.ui._forms import Notice, faults_by_field, posted, posted_all, see_other
 from app.ui._render import may, page
 
@@ -25,13 +27,6 @@ _PATH: Final = "/ui/users"
 _MOST: Final = 50
 _LONGEST_NAME: Final = 200
 _REFUSED: Final = (InvalidRequest, Conflict, LimitExceeded)
-ROLES: Final[Mapping[Role, str]] = {
-    Role.USER: "launches what is offered",
-    Role.DEVELOPER: "also defines workflows, which run commands",
-    Role.OPERATOR: "also sees and ends everybody's executions, and runs the service",
-    Role.ADMIN: "also manages users, and reads the audit",
-    Role.SLAVE: "no person: a machine that joins to run virtual users",
-}
 PASSWORD_HINT: Final = f"{SHORTEST_PASSWORD} to {LONGEST_PASSWORD} characters"
 
 
@@ -190,7 +185,10 @@ def _one(username: str, what: str = "", refusal: SlipwayError | None = None) -> 
         current=_PATH,
         status=200 if refusal is None else 422,
         account=account,
-        sessions=services().sessions.list(caller(), username),
+        sessions=[
+            {"session": each, "agent": in_words(each.user_agent), "way": way(each.begun_with)}
+            for each in services().sessions.list(caller(), username)
+        ],
         address=address_of(username),
         is_self=username == caller().username,
         what=what,

@@ -6,7 +6,6 @@ from collections import Counter
 from collections.abc import Mapping, Sequence
 from contextlib import suppress
 from dataclasses import dataclass
-from datetime import UTC, datetime
 from typing import Final
 from urllib.parse import quote, urlencode
 
@@ -19,7 +18,7 @@ from app.resources._context import services
 from app.resources._permissions import permission
 from app.services.workflows import WorkflowList
 from app.ui._render import page
-from app.ui._words import duration, took
+from app.ui._words import took
 
 blueprint = Blueprint("workflows", __name__)
 
@@ -138,13 +137,7 @@ def _why_old(workflow: Workflow, found: WorkflowList) -> str:
 
 
 def _silent(found: WorkflowList) -> list[Mapping[str, object]]:
-    now = datetime.now(UTC)
     return [
-        {
-            "name": name,
-            "since": since,
-            "age": duration(round((now - since).total_seconds())),
-            "is_missing": name in found.unavailable,
-        }
+        {"name": name, "since": since, "is_missing": name in found.unavailable}
         for name, since in found.silent.items()
     ]

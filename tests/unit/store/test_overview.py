@@ -37,13 +37,15 @@ def test_open_work_is_told_by_orchestrator_and_how_much_of_it_is_stale(kit, over
     assert found["local"].stale_since == found["local"].last_news == old
 
 
-def test_conductors_drive_what_they_hold(kit, overview):
+def test_conductors_drive_what_they_hold_and_dead_ones_what_nobody_took_over(kit, overview):
     kit.held()
     kit.held()
     kit.launched()
     assert overview.work(MINUTE).driven == {"conductor-1": 2}
     kit.database.write(lambda c: c.execute(update(executions).values(lease_until=now() - MINUTE)))
-    assert overview.work(MINUTE).driven == {}
+    assert overview.work(MINUTE).driven == {"conductor-1": 2}
+    kit.claim("conductor-2", limit=1)
+    assert overview.work(MINUTE).driven == {"conductor-1": 1, "conductor-2": 1}
 
 
 @pytest.mark.parametrize("at_once", [1, 2, 3, 7])

@@ -90,9 +90,7 @@ class TestList:
     def test_a_silent_orchestrator_is_named_with_the_moment(self, service, client):
         far(service, "old", stale=True)
         text = client.get(PATH).text
-        assert re.search(
-            r"a4c is silent since <time[^>]*>[^<]*</time>, 0.0 s ago:\s+its list may", text
-        )
+        assert re.search(r"a4c fell silent <time[^>]*>just now</time>:\s+its list may", text)
         assert "may be old<span" in text
         assert names(client.get(f"{PATH}?stale=yes")) == ["old"]
         far(service, silent=True)
@@ -112,7 +110,7 @@ class TestList:
         write_workflow("id: ramp\nsteps: what\n", "ramp.yaml")
         text = client.get(PATH).text
         assert "its definition has faults by now" in text
-        assert "is silent" not in text
+        assert "silent" not in text
         assert "1 definition with faults" in text
 
 

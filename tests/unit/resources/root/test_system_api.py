@@ -8,6 +8,7 @@ from service_kit import users
 from sqlalchemy import update
 
 from app.domain import ExecutionStatus, Observation
+from app.errors import UpstreamUnreachable
 from app.store.conductors import Conductors, Node, OwnProcess
 from app.store.execution_rows import now
 from app.store.figures import MINUTE, Figures, ProcessMinute, minute_of
@@ -80,7 +81,7 @@ def test_a_conductor_that_fell_silent_is_told_with_what_it_drove(guarded, ask):
     execution = guarded.add_execution("ada")
     guarded.record(execution, Observation(ExecutionStatus.RUNNING, cursor=None))
     conduct(guarded, age=60)
-    mine = update(executions).values(lease_owner="test-conductor")
+    mine = update(executions).values(lease_owner="test-conductor", lease_until=now() - MINUTE)
     guarded.web.database.write(lambda c: c.execute(mine))
     answer = ask("ops")
     [found] = answer.json["conductors"]
@@ -104,6 +105,27 @@ def test_an_orchestrator_that_does_not_answer_is_told_with_what_is_stale(make_se
     [problem] = [each for each in answer.json["problems"] if each["part"] == "orchestrator:far"]
     assert problem["text"] == "far cannot be used: No connection; 1 execution is stale."
     assert problem["since"] == far["stale_since"] == far["last_news"]
+
+
+@pytest.mark.parametrize(
+    ("problem", "said"),
+    [
+        ("The orchestrator 'far' cannot be reached.", "far cannot be reached."),
+        (
+            "The orchestrator 'farther' is away.",
+            "far cannot be used: The orchestrator 'farther' is",
+        ),
+        ("No connection.", "far cannot be used: No connection."),
+    ],
+)
+def test_an_orchestrator_is_named_once(make_service, as_user, monkeypatch, problem, said):
+    def health(_self):
+        raise UpstreamUnreachable(problem)
+
+    monkeypatch.setattr(UnreachableOrchestrator, "health", health)
+    service = make_service(orchestrators=BOTH, api__auth=users())
+    answer = service.client.get("/system", headers=as_user("ops"))
+    assert any(text.startswith(said) for text in texts(answer))
 
 
 def test_web_processes_are_told_and_those_that_fell_silent(guarded, ask):
