@@ -2,10 +2,11 @@
 
 from __future__ import annotations
 
+from collections import Counter
 from collections.abc import Sequence
 from dataclasses import dataclass, field
 from typing import Final
-from urllib.parse import quote, urlencode
+from urllib.parse import urlencode
 
 from flask import Blueprint, Response, request
 
@@ -28,6 +29,7 @@ from app.resources._errors import of_slipway_error
 from app.resources._permissions import permission
 from app.services.access import editor
 from app.services.definition_texts import TextDifference
+from app.ui._addresses import of_workflow
 from app.ui._definition_text import EXAMPLE, TextFault, faults_of, normal_lines, source_of
 from app.ui._forms import Notice, posted, see_other
 from app.ui._graph import Picture, workflow_picture
@@ -87,7 +89,24 @@ class _Editor:
     @property
     def address(self) -> str:
         """Of its page."""
-        return _NEW if self.workflow is None else _address(self.workflow)
+        return self.below()
+
+    def below(self, what: str = "", **query: object) -> str:
+        """Return the address of a page below its own, such as ``/diff``."""
+        return _NEW if self.workflow is None else _address(self.workflow, what, **query)
+
+    @property
+    def launch(self) -> str:
+        """Address of the form that launches it."""
+        assert self.workflow is not None  # noqa: S101  (a new one is not launched)
+        return of_workflow(_WORKFLOWS, self.workflow.id, _orchestrator())
+
+    @property
+    def copy(self) -> str:
+        """Address of a new definition that begins from its text."""
+        assert self.workflow is not None  # noqa: S101
+        asked = {"from": self.workflow.id, "orchestrator": _orchestrator()}
+        return f"{_NEW}?{urlencode({name: value for name, value in asked.items() if value})}"
 
 
 @blueprint.get("/definitions")
@@ -99,6 +118,7 @@ def show_all() -> Response:
     takers = services().workflows.takers()
     rows = [each for each in found.workflows if each.orchestrator in takers]
     begin = (number - 1) * _ROWS
+    many = Counter(each.id for each in found.workflows)
     return page(
         "definitions.html",
         title="Definitions",
@@ -107,7 +127,7 @@ def show_all() -> Response:
         number=number,
         total=len(rows),
         pages=-(-len(rows) // _ROWS),
-        rows=[(each, _address(each)) for each in rows[begin : begin + _ROWS]],
+        rows=[(each, _listed(each, many)) for each in rows[begin : begin + _ROWS]],
         faulty=found.faulty,
     )
 
@@ -173,6 +193,7 @@ def compare(reference: str) -> Response:
         title=f"Versions of {edited.workflow.name}",
         current=_WORKFLOWS,
         edited=edited,
+        orchestrator=where,
         before=before,
         after=after,
         difference=difference,
@@ -340,6 +361,11 @@ def _removal(edited: _Editor, error: SlipwayError | None = None) -> Response:
     )
 
 
+def _listed(workflow: Workflow, many: Counter[str]) -> str:
+    named = workflow.orchestrator if many[workflow.id] > 1 else None
+    return of_workflow(_HOME, workflow.id, named)
+
+
 def _orchestrator() -> str | None:
     return request.args.get("orchestrator") or None
 
@@ -349,8 +375,6 @@ def _number(text: str) -> int | None:
     return int(text) if is_number and int(text) else None
 
 
-def _address(workflow: Workflow) -> str:
-    query = ""
-    if _orchestrator():
-        query = "?" + urlencode({"orchestrator": workflow.orchestrator})
-    return f"{_HOME}/{quote(workflow.id, safe='')}{query}"
+def _address(workflow: Workflow, below: str = "", **query: object) -> str:
+    named = workflow.orchestrator if _orchestrator() else None
+    return of_workflow(_HOME, workflow.id, named, below, **query)

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 from datetime import UTC, datetime
 from typing import Any, Final
-from urllib.parse import quote, urlencode
+from urllib.parse import quote
 
 from flask import Blueprint, Response, request
 
@@ -33,6 +33,7 @@ from app.resources._errors import of_slipway_error
 from app.resources._limits import cost
 from app.resources._permissions import permission
 from app.resources._session_pages import CSRF_FORM_FIELD
+from app.ui._addresses import of_workflow
 from app.ui._forms import Notice, see_other
 from app.ui._graph import Picture, workflow_picture
 from app.ui._launch_form import LaunchForm, commands_of, sent, untouched
@@ -205,5 +206,4 @@ def _kept_fields() -> list[tuple[str, str]]:
 
 
 def _address(reference: str, orchestrator: str | None, below: str = "") -> str:
-    query = f"?{urlencode({'orchestrator': orchestrator})}" if orchestrator else ""
-    return f"{_WORKFLOWS}/{quote(reference, safe='')}{below}{query}"
+    return of_workflow(_WORKFLOWS, reference, orchestrator, below)

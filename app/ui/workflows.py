@@ -7,7 +7,7 @@ from collections.abc import Mapping, Sequence
 from contextlib import suppress
 from dataclasses import dataclass
 from typing import Final
-from urllib.parse import quote, urlencode
+from urllib.parse import urlencode
 
 from flask import Blueprint, Response, request
 
@@ -17,6 +17,7 @@ from app.resources._auth import caller
 from app.resources._context import services
 from app.resources._permissions import permission
 from app.services.workflows import WorkflowList
+from app.ui._addresses import of_workflow
 from app.ui._render import page
 from app.ui._words import took
 
@@ -107,25 +108,24 @@ def _page_number(total: int) -> int:
 def _rows(found: WorkflowList, shown: Sequence[Workflow]) -> list[Row]:
     last = services().executions.last_runs(shown, caller())
     many = Counter(workflow.id for workflow in found.workflows)
-    return [
-        Row(
-            each,
-            _address(PATH, each.id, each.orchestrator if many[each.id] > 1 else ""),
-            _definition_of(each.id) if services().workflows.has_definition(each) else "",
-            last.get((each.id, each.orchestrator)),
-            _why_old(each, found),
+    has_definition = services().workflows.has_definition
+    rows = []
+    for each in shown:
+        named = each.orchestrator if many[each.id] > 1 else ""
+        rows.append(
+            Row(
+                each,
+                of_workflow(PATH, each.id, named),
+                _definition_of(each.id, named) if has_definition(each) else "",
+                last.get((each.id, each.orchestrator)),
+                _why_old(each, found),
+            )
         )
-        for each in shown
-    ]
+    return rows
 
 
-def _address(path: str, reference: str, orchestrator: str = "") -> str:
-    query = f"?{urlencode({'orchestrator': orchestrator})}" if orchestrator else ""
-    return f"{path}/{quote(reference, safe='')}{query}"
-
-
-def _definition_of(reference: str) -> str:
-    return _address("/ui/definitions", reference)
+def _definition_of(reference: str, orchestrator: str = "") -> str:
+    return of_workflow("/ui/definitions", reference, orchestrator)
 
 
 def _why_old(workflow: Workflow, found: WorkflowList) -> str:

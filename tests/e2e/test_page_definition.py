@@ -177,8 +177,14 @@ def test_the_editor_fits_each_screen(
 ) -> None:
     page = visits(edited.url, viewport=viewport).open(PAGE)
     expect(page.locator("slip-editor.numbered")).to_be_visible()
+    preview = page.locator(".preview")
+    expect(preview.get_by_text("Graph", exact=True)).to_be_visible()
+    assert preview.evaluate("(each) => each.open") is (viewport == DESK), "it is folded on a phone"
     assert sideways(page) == 0
     assert axe(page) == []
+    preview.evaluate("(each) => { each.open = true; }")
+    expect(preview.locator(".graph-node").first).to_be_visible()
+    assert sideways(page) == 0
     page.goto("/ui/definitions")
     assert sideways(page) == 0
     assert axe(page) == []

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import html
+import re
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
@@ -120,6 +121,23 @@ def test_versions_are_listed_opened_and_compared(opened: Service) -> None:
     assert "Nothing differs" in opened.client.get(f"{PAGE}/diff?before=2&after=2").text
     assert opened.client.get(f"{PAGE}?version=9").status_code == 404
     assert opened.client.get("/ui/definitions/none").status_code == 404
+
+
+def test_the_orchestrator_that_was_chosen_is_carried_to_every_page(opened: Service) -> None:
+    put(opened)
+    put(opened, TEXT.replace("true", "false"))
+    chosen = "orchestrator=local"
+    for page in (PAGE, f"{PAGE}/diff", f"{PAGE}/remove"):
+        text = html.unescape(opened.client.get(f"{page}?{chosen}").text)
+        main = text[text.index("<main") :]
+        links = re.findall(r'(?:href|action)="(/ui/(?:definitions|workflows)/[^"]*)"', main)
+        assert links
+        assert [link for link in links if chosen not in link] == []
+        plain = html.unescape(opened.client.get(page).text)
+        assert "orchestrator=" not in plain[plain.index("<main") :]
+    for path in (f"{PAGE}/diff?{chosen}&before=1", f"{PAGE}?{chosen}&version=1"):
+        assert opened.client.get(path).status_code == 200
+    assert 'name="orchestrator" value="local"' in opened.client.get(f"{PAGE}/diff?{chosen}").text
 
 
 def test_one_is_removed_once_that_is_confirmed(opened: Service) -> None:

@@ -5,6 +5,7 @@
 const AFTER_KEY_MS = 400;
 const APART_MS = 2000;
 const INDENT = "  ";
+const PHONE = "(max-width: 639px)"; // as in definition.css
 const DRAFT = "slipway-draft:";
 
 class SlipEditor extends HTMLElement {
@@ -46,6 +47,7 @@ class SlipEditor extends HTMLElement {
     });
     this.number();
     this.mark();
+    if (matchMedia(PHONE).matches) document.querySelector(".preview")?.removeAttribute("open");
     if (!this.field.readOnly) this.restore();
   }
 
