@@ -3,12 +3,20 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping
+from contextlib import suppress
 from typing import Any
 
 from flask import g, request
 
 from app.domain import Identity
-from app.errors import Hidden, LimitExceeded, NotAllowed, NotAuthenticated, NotFound
+from app.errors import (
+    Hidden,
+    LimitExceeded,
+    NotAllowed,
+    NotAuthenticated,
+    NotFound,
+    SlipwayError,
+)
 from app.identity.attempts import side_of
 from app.identity.permissions import require
 from app.identity.port import Challenge
@@ -112,6 +120,17 @@ def _identify(view: Callable[..., Any] | None, declared: Declaration) -> None:
             require_own_form()
         posted = request.form.get(CSRF_FORM_FIELD, "") if declared.takes_form else ""
         require_own_page(g.identity, posted)
+
+
+def recognise() -> None:
+    """Find out who asks for an address that nobody knows, where their session says so by itself.
+
+    What is not there is public; whoever is not recognised stays a stranger to it.
+    """
+    if "Authorization" in request.headers:  # a password takes long to verify
+        return
+    with suppress(SlipwayError):
+        g.identity = services().authenticators.authenticate(_REQUEST)
 
 
 def _subject() -> str:

@@ -3,14 +3,13 @@
 from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
-from contextlib import nullcontext
 from dataclasses import replace
 from http import HTTPStatus
 from itertools import combinations
 from typing import TYPE_CHECKING, cast
 
 import structlog
-from flask import Flask, Response, request
+from flask import Flask, Response, has_app_context, request
 from werkzeug.exceptions import HTTPException
 
 from app.errors import ConditionFailed, ConfigError, FieldError
@@ -131,7 +130,10 @@ class Dialects:
         return self.always.add(self._failed(path, error), origin)
 
     def _failed(self, path: str, error: Exception) -> Response:
-        with nullcontext() if self._app is None else self._app.app_context():
+        # Within a request, what is known of it stays, such as who asks.
+        if self._app is None or has_app_context():
+            return self._answer(path, _errors.of_error(error, path))
+        with self._app.app_context():
             return self._answer(path, _errors.of_error(error, path))
 
     def _on_error(self, error: Exception) -> Response:

@@ -10,16 +10,19 @@ from flask import Response, has_request_context, request
 from werkzeug.exceptions import NotFound
 
 from app.errors import CsrfTokenMissing
+from app.resources._auth import recognise
 from app.resources._browsers import is_from_script
 from app.resources._dialect import ErrorRenderer
 from app.resources._errors import Failure
 from app.resources._problem import sentence
 from app.ui._forms import Notice, is_partial, see_other
-from app.ui._render import page
+from app.ui._render import current_identity, page
 from app.ui._signing import page_before, this_page
 
 SIGN_IN = "/ui/sign-in"
 _SAFE = ("GET", "HEAD")
+_WITHOUT_VIEW = (HTTPStatus.NOT_FOUND, HTTPStatus.METHOD_NOT_ALLOWED)
+"""What no view was asked for, so that nobody has found out yet who asks."""
 _NOT_DONE = Notice(
     "That was not done: you are not signed in any more. Sign in and repeat it.", "bad"
 )
@@ -38,9 +41,11 @@ class PageErrors(ErrorRenderer):
         """Return the answer to a request that fails."""
         if failure.status is HTTPStatus.UNAUTHORIZED and has_request_context():
             return _to_sign_in()
+        if failure.status in _WITHOUT_VIEW and current_identity() is None:
+            recognise()
         return page(
             "error.html",
-            title=failure.status.phrase,
+            title=failure.status.phrase.capitalize(),
             status=failure.status.value,
             failure=failure,
             detail=_detail(failure),

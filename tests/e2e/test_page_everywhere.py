@@ -14,6 +14,7 @@ from playwright.sync_api import Page
 
 SIR = ("root", "root has a longer password")
 EVE = "<img/src=x/onerror=window.taken=1>"
+HALF = {"width": DESK["width"] // 2, "height": DESK["height"] // 2}
 MOST_OF_A_KIND = 2
 _ID = re.compile(r"[0-9a-f]{8}-[0-9a-f-]{27}|[0-9a-f]{16}")
 _LINKS = """all => all.map((each) => {
@@ -54,7 +55,8 @@ def crawl(visitor: Visitor, start: str) -> Iterator[Page]:
     while waiting:
         address = waiting.pop(0)
         kind = _ID.sub("*", re.sub(r"=[^&]*", "=*", address))
-        if address in seen or kinds.get(kind, 0) >= MOST_OF_A_KIND:
+        most = 1 if "?" in address else MOST_OF_A_KIND
+        if address in seen or kinds.get(kind, 0) >= most:
             continue
         seen.add(address)
         kinds[kind] = kinds.get(kind, 0) + 1
@@ -82,6 +84,11 @@ def test_each_page_is_whole(
             found.append("a text was taken for a script")
         if sideways(page):
             found.append(f"it is {sideways(page)} px wider than the window")
+        if viewport is DESK:  # zoomed to 200 %
+            page.set_viewport_size(HALF)
+            if sideways(page):
+                found.append(f"it is {sideways(page)} px wider than half the window")
+            page.set_viewport_size(DESK)
         if page.get_by_text("49", exact=True).count():
             found.append("a text was taken for a template")
         if found:

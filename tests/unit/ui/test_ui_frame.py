@@ -29,7 +29,7 @@ def test_what_is_not_there_is_a_page(opened: Service) -> None:
     answer = opened.client.get("/ui/nothing")
     assert answer.status_code == 404
     assert answer.mimetype == "text/html"
-    assert "<h1>Not Found</h1>" in answer.text
+    assert "<h1>Not found</h1>" in answer.text
     assert "There is no such page." in answer.text
 
 

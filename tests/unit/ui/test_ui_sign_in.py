@@ -250,3 +250,11 @@ def test_below_a_prefix_all_stays_below_it(guest):
     guest._client.delete_cookie("slipway_session", path="/slip")
     answer = guest._client.post("/ui/keys", headers=late, **below)
     assert answer.headers["Location"] == "/slip/ui/sign-in?next=%2Fui%2Fkeys"
+
+
+@pytest.mark.parametrize("path", ["/ui/nothing", "/ui/executions/nothing", "/ui/users"])
+def test_who_has_signed_in_keeps_the_way_on_where_a_page_fails(service, path):
+    stranger, guest = Guest(service).get(path).text, Guest(service).sign_in("ada").get(path).text
+    assert 'aria-label="Pages"' not in stranger
+    assert 'aria-label="Pages"' in guest
+    assert "Sign out" in guest
