@@ -41,7 +41,8 @@ class PageErrors(ErrorRenderer):
         """Return the answer to a request that fails."""
         if failure.status is HTTPStatus.UNAUTHORIZED and has_request_context():
             return _to_sign_in()
-        if failure.status in _WITHOUT_VIEW and current_identity() is None:
+        is_unknown = has_request_context() and current_identity() is None
+        if is_unknown and failure.status in _WITHOUT_VIEW:
             recognise()
         return page(
             "error.html",

@@ -249,6 +249,8 @@ root.addEventListener("click", (event) => {
   if (dialog instanceof HTMLDialogElement) {
     event.preventDefault();
     dialog.showModal();
+    if (dialog.querySelector("input:not([type=hidden])")) return;
+    /** @type {HTMLElement | null} */ (dialog.querySelector("[data-close]"))?.focus(); // the safe way
     return;
   }
   const closer = target.closest("dialog [data-close]");

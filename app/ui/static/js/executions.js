@@ -196,6 +196,7 @@ class SlipExecutions extends HTMLElement {
       told.textContent = `${summary(able, ended)}. What runs is ended; what was written stays.`;
     }
     this.dialog.showModal();
+    /** @type {HTMLElement | null} */ (this.dialog.querySelector(".keep"))?.focus();
   }
 }
 
