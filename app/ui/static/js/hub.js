@@ -26,6 +26,7 @@
 // `hub.state` says how live all that is. Each change of it dispatches "slip-live" on the document,
 // whose `detail` is the state. A session that ended dispatches "slip-signed-out": whoever has had
 // the user sign in again puts the new token into <meta name="csrf-token"> and calls hub.restart().
+// What may not be followed any longer dispatches "slip-let-go", whose `detail` says why.
 
 import { openLine } from "./lines.js";
 import { hasCursor, isLog, topicKey, whole } from "./topics.js";
@@ -204,6 +205,10 @@ class Hub {
       follower.after = reached;
     }
     follower.over = isLast(event);
+    if (follower.over && event.type !== "end") {
+      const detail = String(event.reason ?? event.detail ?? "");
+      document.dispatchEvent(new CustomEvent("slip-let-go", { detail }));
+    }
     follower.queue.push(kept);
     this._waiting.add(follower);
   }
