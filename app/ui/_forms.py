@@ -7,7 +7,7 @@ does not send it again; where the form was not right, with the page as it was an
 from __future__ import annotations
 
 import json
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Final, Literal
 from urllib.parse import quote, unquote
@@ -18,6 +18,7 @@ from app.errors import FieldError, SlipwayError
 from app.resources._api import empty
 from app.resources._browsers import is_from_script
 from app.resources._cookies import read_cookie, set_cookie
+from app.resources._errors import of_slipway_error
 
 _NOTICE: Final = "slipway_notice"
 _NOTICE_SECONDS: Final = 60
@@ -46,6 +47,20 @@ def see_other(path: str, notice: Notice | None = None) -> Response:
     response = empty(303, {"Location": path, "Cache-Control": "no-store"})
     if notice is not None:
         keep_notice(response, notice)
+    return response
+
+
+def refused(error: SlipwayError, show: Callable[[int], Response]) -> Response:
+    """Answer that a form was refused, and when it may be sent again.
+
+    Args:
+        error: Why.
+        show: Makes the page that says so, with the status that belongs to it.
+    """
+    failure = of_slipway_error(error, request.path)
+    response = show(failure.status.value)
+    if "Retry-After" in failure.headers:
+        response.headers["Retry-After"] = str(failure.headers["Retry-After"])
     return response
 
 

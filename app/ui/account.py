@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 from datetime import UTC, datetime
+from functools import partial
 from typing import Any, Final
 
 from flask import Blueprint, Response, request
@@ -21,13 +22,12 @@ from app.identity.permissions import is_allowed
 from app.identity.sessions import SESSION
 from app.resources._auth import caller
 from app.resources._context import services
-from app.resources._errors import of_slipway_error
 from app.resources._permissions import permission
 from app.services.users import SHORTEST_PASSWORD
 from app.ui._access_words import ROLES, permitted, roles_of, scope_words, way
 from app.ui._agents import in_words
 from app.ui._errors import SIGN_IN
-from app.ui._forms import Notice, faults_by_field, posted, see_other
+from app.ui._forms import Notice, faults_by_field, posted, refused, see_other
 from app.ui._render import page
 from app.ui._signing import Typed, sign_in_as
 
@@ -123,11 +123,7 @@ def _signed_in_anew(password: str) -> Response:
 
 
 def _refused(error: SlipwayError, faults: Mapping[str, Sequence[str]]) -> Response:
-    failure = of_slipway_error(error, request.path)
-    response = _shown(failure.status.value, faults=faults)
-    if "Retry-After" in failure.headers:
-        response.headers["Retry-After"] = str(failure.headers["Retry-After"])
-    return response
+    return refused(error, partial(_shown, faults=faults))
 
 
 def _shown(status: int, faults: Mapping[str, Sequence[str]] | None = None) -> Response:

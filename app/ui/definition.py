@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections import Counter
 from collections.abc import Sequence
 from dataclasses import dataclass, field
+from functools import partial
 from typing import Final
 from urllib.parse import urlencode
 
@@ -25,13 +26,12 @@ from app.errors import (
 )
 from app.resources._auth import caller
 from app.resources._context import services
-from app.resources._errors import of_slipway_error
 from app.resources._permissions import permission
 from app.services.access import editor
 from app.services.definition_texts import TextDifference
 from app.ui._addresses import of_workflow
 from app.ui._definition_text import EXAMPLE, TextFault, faults_of, normal_lines, source_of
-from app.ui._forms import Notice, posted, see_other
+from app.ui._forms import Notice, posted, refused, see_other
 from app.ui._graph import Picture, workflow_picture
 from app.ui._render import fragment, page
 
@@ -215,7 +215,7 @@ def remove(reference: str) -> Response:
     try:
         services().workflows.remove(reference, caller(), _orchestrator())
     except (CapabilityMissing, Conflict, NotAllowed) as exc:
-        return _removal(edited, exc)
+        return refused(exc, partial(_removal, edited, error=exc))
     name = "" if edited.workflow is None else edited.workflow.name
     return see_other(_HOME, Notice(f"{name} is removed. What runs goes on."))
 
@@ -257,7 +257,7 @@ def _refused(edited: _Editor, error: SlipwayError) -> Response:
             else:
                 edited.taken = _address(workflow)
     edited.error = error
-    return _page(edited, of_slipway_error(error, request.path).status.value)
+    return refused(error, partial(_page, edited))
 
 
 def _offered(workflow_id: str) -> tuple[Workflow, DefinitionText] | None:
@@ -349,8 +349,7 @@ def _page(edited: _Editor, status: int = 200) -> Response:
     )
 
 
-def _removal(edited: _Editor, error: SlipwayError | None = None) -> Response:
-    status = 200 if error is None else of_slipway_error(error, request.path).status.value
+def _removal(edited: _Editor, status: int = 200, error: SlipwayError | None = None) -> Response:
     return page(
         "definition_removal.html",
         title="Remove a definition",

@@ -3,9 +3,10 @@
 from __future__ import annotations
 
 from collections.abc import Callable
+from functools import partial
 from typing import Final
 
-from flask import Blueprint, Response, request
+from flask import Blueprint, Response
 
 from app.domain import Execution, Permission
 from app.errors import (
@@ -20,12 +21,11 @@ from app.errors import (
 from app.resources._audit import note_cause
 from app.resources._auth import caller
 from app.resources._context import services
-from app.resources._errors import of_slipway_error
 from app.resources._limits import cost
 from app.resources._permissions import permission
 from app.services.tasks import Asked
 from app.ui._execution_page import page_of
-from app.ui._forms import Notice, faults_by_field, posted, see_other
+from app.ui._forms import Notice, faults_by_field, posted, refused, see_other
 from app.ui._render import page
 
 blueprint = Blueprint("execution_actions", __name__)
@@ -117,7 +117,8 @@ def scale(execution_id: str) -> Response:
             raise InvalidRequest("The form has faults.", fields=(fault,))
         services().steering.scale(execution.id, int(text), caller())
     except _REFUSALS as exc:
-        return _question(execution.id, "scale", exc)
+        note_cause(exc)
+        return refused(exc, partial(_question, execution.id, "scale", exc=exc))
     return see_other(_address(execution, "load"), Notice(f"{text} virtual users were asked for."))
 
 
@@ -199,19 +200,19 @@ def _done(execution_id: str, act: Callable[..., None], said: str) -> Response:
 def _refused(execution: Execution, exc: SlipwayError) -> Response:
     """Show the execution as it is now, and why that was refused."""
     note_cause(exc)
-    status = of_slipway_error(exc, request.path).status.value
     latest = services().executions.get(execution.id, caller())
-    return page_of(latest, caller(), status=status, refusal=exc.message)
+    return refused(
+        exc, lambda status: page_of(latest, caller(), status=status, refusal=exc.message)
+    )
 
 
-def _question(execution_id: str, action: str, exc: SlipwayError | None = None) -> Response:
+def _question(
+    execution_id: str, action: str, status: int = 200, exc: SlipwayError | None = None
+) -> Response:
     """Show a page that asks; where it was answered wrongly, what was wrong."""
-    execution, status, refusal = services().executions.get(execution_id, caller()), 200, ""
+    execution = services().executions.get(execution_id, caller())
     faults = {} if exc is None else faults_by_field(exc)
-    if exc is not None:
-        note_cause(exc)
-        status = of_slipway_error(exc, request.path).status.value
-        refusal = "" if faults else exc.message
+    refusal = "" if exc is None or faults else exc.message
     title = f"{action.capitalize()} {execution.id[:8]}"
     context = {"execution": execution, "action": action, "refusal": refusal, "faults": faults}
     return page(

@@ -40,6 +40,8 @@ ON_A_PAGE: Final = 50
 _CANCEL_SECONDS: Final = 20.0
 """How long a request goes on asking for ends; the rest can be asked for again."""
 _LATELY: Final = timedelta(days=1)
+_LONGEST_ID: Final = 200
+"""Characters of what may be an id, or a name, of an execution; others lead nowhere anyway."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -108,7 +110,7 @@ def show() -> Response:
 @permission(Permission.EXECUTIONS_CANCEL, form=True, recorded=True)
 def cancel() -> Response:
     """Cancel the ticked executions, once that was confirmed; what cannot be is said before."""
-    ids = list(dict.fromkeys(posted_all("id")))[:ON_A_PAGE]
+    ids = list(dict.fromkeys(id_[:_LONGEST_ID] for id_ in posted_all("id")))[:ON_A_PAGE]
     back = _back(posted("back"))
     if not ids:
         return see_other(back, Notice("Nothing was ticked.", "plain"))

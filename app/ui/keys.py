@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import secrets
 from collections.abc import Mapping, Sequence
+from functools import partial
 from itertools import zip_longest
 from typing import Any, Final
 
@@ -17,17 +18,15 @@ from app.errors import (
     InvalidRequest,
     LimitExceeded,
     MadeAlready,
-    SlipwayError,
 )
 from app.resources._api import extent
 from app.resources._auth import caller
 from app.resources._context import services
-from app.resources._errors import of_slipway_error
 from app.resources._limits import cost
 from app.resources._permissions import permission
 from app.resources._ssh_key_forms import LONGEST_NAME, fault_of_size
 from app.services.ssh_keys import ALGORITHMS, RESERVED
-from app.ui._forms import Notice, faults_by_field, posted, posted_all, see_other
+from app.ui._forms import Notice, faults_by_field, posted, posted_all, refused, see_other
 from app.ui._render import page
 from app.ui._words import as_json
 
@@ -83,7 +82,7 @@ def create() -> Response:
     except InvalidRequest as exc:
         return _form(faults_by_field(exc), 422)
     except (Conflict, LimitExceeded) as exc:
-        return _refused(exc)
+        return refused(exc, partial(_form, {}, refusal=exc.message))
     word = _name_of(metadata) or key_id.partition("-")[0]
     return page(
         "key_made.html", title="Key pair made", status=201, current=_HERE, key_id=key_id,
@@ -188,14 +187,6 @@ def _rest(key: SshKey) -> list[tuple[str, str]]:
         for name, value in list(key.metadata.items())[:_MOST_ROWS]
         if not (name == "name" and isinstance(value, str))
     ]
-
-
-def _refused(error: SlipwayError) -> Response:
-    failure = of_slipway_error(error, request.path)
-    response = _form({}, failure.status.value, refusal=error.message)
-    if "Retry-After" in failure.headers:
-        response.headers["Retry-After"] = str(failure.headers["Retry-After"])
-    return response
 
 
 def _form(faults: Mapping[str, Sequence[str]], status: int = 200, *, refusal: str = "") -> Response:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from datetime import UTC, datetime
+from functools import partial
 from typing import Any, Final
 from urllib.parse import quote
 
@@ -34,7 +35,7 @@ from app.resources._limits import cost
 from app.resources._permissions import permission
 from app.resources._session_pages import CSRF_FORM_FIELD
 from app.ui._addresses import of_workflow
-from app.ui._forms import Notice, see_other
+from app.ui._forms import Notice, refused, see_other
 from app.ui._graph import Picture, workflow_picture
 from app.ui._launch_form import LaunchForm, commands_of, sent, untouched
 from app.ui._render import fragment, may, page
@@ -112,11 +113,7 @@ def _refused(form: LaunchForm, error: SlipwayError | None = None) -> Response:
         form.warnings.append("The form was not complete. Nothing was launched; send it again.")
     if error is None:
         return _page(form, 422)
-    failure = of_slipway_error(error, request.path)
-    response = _page(form, failure.status.value, error)
-    if "Retry-After" in failure.headers:
-        response.headers["Retry-After"] = str(failure.headers["Retry-After"])
-    return response
+    return refused(error, partial(_page, form, error=error))
 
 
 def _page(form: LaunchForm, status: int = 200, error: SlipwayError | None = None) -> Response:
