@@ -387,6 +387,7 @@ class Task(Model):
 
     Attributes:
         run: Number of its run: 0 is the workflow's own.
+        ready_at: Since when its last attempt could have begun.
         continued_from: Id of the earlier execution in which it came to this.
         cpu_seconds: Processor time of its processes.
         cpu_percent: As last measured, of one processor.
@@ -401,6 +402,7 @@ class Task(Model):
     error: str | None = _maybe(_or_none(_text))
     node: str | None = _maybe(_or_none(_text))
     run: int = _maybe(_integer, 0)
+    ready_at: datetime | None = _maybe(_or_none(_time))
     started_at: datetime | None = _maybe(_or_none(_time))
     finished_at: datetime | None = _maybe(_or_none(_time))
     waits_for: Waiting | None = _maybe(_or_none(Waiting.read))

@@ -78,11 +78,11 @@ class ChoiceService:
         self._executions = executions
 
     def of(self, execution: Execution, identity: Identity) -> tuple[Choice, ...]:
-        """Say what somebody who sees an execution can do with it."""
+        """Return what somebody who sees an execution can do with it."""
         return tuple(self._of(execution, identity))
 
     def of_task(self, execution: Execution, task: Task, identity: Identity) -> tuple[Choice, ...]:
-        """Say what somebody who sees an execution can do with one of its tasks."""
+        """Return what somebody who sees an execution can do with one of its tasks."""
         if not is_allowed(identity, Permission.TASKS_STEER):
             return ()
         if Capability.TASK_CONTROL not in self._abilities(execution):

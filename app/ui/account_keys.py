@@ -27,7 +27,7 @@ blueprint = Blueprint("account_keys", __name__)
 _ACCOUNT: Final = "/ui/account"
 _DAYS: Final = (1, 7, 30, 90)
 """Lives that the form offers, beside the longest."""
-_DAY_SECONDS: Final = 86400
+_DAY_SECONDS: Final = 86400  # of a day
 _LONGEST = "longest"
 
 

@@ -69,6 +69,7 @@ def change(username: str) -> Response:
     """Do to a user what the button says; what cannot be done is said on the page."""
     what = posted("do")
     doing = _DOING.get(what)
+    services().users.get(username)  # nothing can be done to nobody
     if doing is None:
         raise InvalidRequest("A button of the page says what to do, and none was pressed.")
     try:

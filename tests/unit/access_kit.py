@@ -134,6 +134,11 @@ class Endpoint:
         """Whether it answers people and not programs."""
         return self.rule.startswith("/ui/")
 
+    @property
+    def tells_owners(self) -> bool:
+        """Whether it tells who uploaded a definition, as it does to all who may upload some."""
+        return self.rule == "/ui/definitions"
+
     def fill(self, word: str) -> str:
         """Put a word into the place of the address, and something into those within it."""
 

@@ -49,10 +49,10 @@ from app.resources.root.serialisers.graph import GraphSchema, graph_json
 from app.resources.root.serialisers.workflows import (
     DefinitionVersionSchema,
     FaultyWorkflowSchema,
-    ListedWorkflowSchema,
     SilentOrchestratorSchema,
     UploadedWorkflowSchema,
     WorkflowDescriptionSchema,
+    WorkflowFactsSchema,
     WorkflowInfoSchema,
     description_json,
     faulty_json,
@@ -86,7 +86,7 @@ blueprint = Blueprint("workflows", __name__, description="What can be launched")
 class WorkflowListSchema(ma.Schema):
     """Workflows."""
 
-    workflows = fields.List(fields.Nested(ListedWorkflowSchema), required=True)
+    workflows = fields.List(fields.Nested(WorkflowInfoSchema), required=True)
     unavailable = fields.List(
         fields.String(), metadata={"description": "Orchestrators that could not tell theirs"}
     )
@@ -196,7 +196,7 @@ class CheckArgsSchema(ArgumentsSchema):
     )
 
 
-class CheckedDefinitionSchema(WorkflowInfoSchema):
+class CheckedDefinitionSchema(WorkflowFactsSchema):
     """The workflow that a definition would be."""
 
     graph = fields.Nested(GraphSchema, metadata={"description": "Where that was asked for"})

@@ -14,7 +14,7 @@ from app.resources._serialiser import Serialiser
 from app.resources.root.serialisers.executions import LastRunSchema
 
 
-class WorkflowInfoSchema(ma.Schema):
+class WorkflowFactsSchema(ma.Schema):
     """A workflow that can be launched."""
 
     id = fields.String(required=True)
@@ -32,7 +32,7 @@ class WorkflowInfoSchema(ma.Schema):
     )
 
 
-class ListedWorkflowSchema(WorkflowInfoSchema):
+class WorkflowInfoSchema(WorkflowFactsSchema):
     """A workflow in a list."""
 
     last = fields.Nested(
@@ -58,7 +58,7 @@ class SilentOrchestratorSchema(ma.Schema):
     )  # fmt: skip
 
 
-class UploadedWorkflowSchema(WorkflowInfoSchema):
+class UploadedWorkflowSchema(WorkflowFactsSchema):
     """A workflow with what is known of its definition."""
 
     owner = fields.String(
@@ -147,7 +147,7 @@ def _allowed_values(parameter: Parameter) -> Any:
     return parameter.schema.get("enum")
 
 
-workflow_json = Serialiser(WorkflowInfoSchema)
+workflow_json = Serialiser(WorkflowFactsSchema)
 _uploaded_json = Serialiser(UploadedWorkflowSchema)
 version_json = Serialiser(DefinitionVersionSchema)
 faulty_json = Serialiser(
