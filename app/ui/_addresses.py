@@ -17,6 +17,12 @@ def of_workflow(
         below: What stands behind the workflow, such as ``/graph``.
         query: What else is asked; what is None or empty is left out.
     """
-    asked = {"orchestrator": orchestrator, **query}
-    text = urlencode({name: value for name, value in asked.items() if value})
-    return f"{path}/{quote(reference, safe='')}{below}{'?' + text if text else ''}"
+    address = f"{path}/{quote(reference, safe='')}{below}"
+    return asking(address, orchestrator=orchestrator, **query)
+
+
+def asking(address: str, **query: object) -> str:
+    """Return an address that asks for more; what is None or empty is left out."""
+    given = {name: value for name, value in query.items() if value}
+    more = urlencode(given, quote_via=quote)
+    return f"{address}{'&' if '?' in address else '?'}{more}" if more else address

@@ -13,6 +13,7 @@ from app.domain import Step, Task, TaskStatus
 from app.services.graph_layout import HEIGHT, WIDTH, Layout, Line
 from app.services.graphs import Graph, Missing, worst_of
 from app.ui import _words
+from app.ui._addresses import asking
 
 ASKED_FROM: Final = 300
 """Boxes, or half as many as there are lines, from which one must ask for the picture."""
@@ -92,6 +93,11 @@ class Picture:
     box_height: int = HEIGHT
     execution: str = ""
     own_page: str = ""
+
+    def shown(self, *, folded: bool = True, draws: bool = False) -> str:
+        """Return the address of its own page, with each step or drawn however large it is."""
+        asked = asking(self.own_page, folded="" if folded else "no", draw="yes" if draws else "")
+        return f"{asked}#graph"
 
     @property
     def has_folds(self) -> bool:
@@ -176,7 +182,7 @@ def _nodes(
         else:
             shown = f"{len(held)} steps"
             remark = _counted(found)
-            address = f"{own_page}?open={quote(names[0], safe='')}#graph" if own_page else ""
+            address = f"{asking(own_page, open=names[0])}#graph" if own_page else ""
         state = str(worst_of([task.status for task in found])) if found else ""
         nodes.append(
             Node(

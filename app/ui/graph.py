@@ -12,6 +12,7 @@ from app.resources._auth import caller
 from app.resources._context import services
 from app.resources._permissions import permission
 from app.services.graphs import MOST_OPENED, View
+from app.ui import _addresses
 from app.ui._graph import execution_picture, workflow_picture
 from app.ui._render import page
 
@@ -49,15 +50,15 @@ def of_workflow(reference: str) -> Response:
     orchestrator = request.args.get("orchestrator") or None
     described = services().workflows.describe(reference, caller(), orchestrator)
     graph = services().graphs.of_description(described, caller(), _view())
-    here = f"/ui/workflows/{quote(described.workflow.id, safe='')}"
+    where = "/ui/workflows", described.workflow.id, orchestrator
     return page(
         "graph.html",
         title=f"Graph of {described.workflow.name}",
         current="/ui/workflows",
-        picture=workflow_picture(graph, f"{here}/graph", draw=_draws()),
+        picture=workflow_picture(graph, _addresses.of_workflow(*where, "/graph"), draw=_draws()),
         name=described.workflow.name,
         execution=None,
-        back=here,
+        back=_addresses.of_workflow(*where),
         list_at="",
         view=_view(),
         draws=_draws(),

@@ -6,7 +6,6 @@ from collections.abc import Sequence
 from datetime import UTC, datetime
 from functools import partial
 from typing import Any, Final
-from urllib.parse import quote
 
 from flask import Blueprint, Response, request
 
@@ -147,8 +146,7 @@ def _picture(described: WorkflowDescription) -> Picture | None:
         graph = services().graphs.of_description(described, caller())
     except LimitExceeded:  # the list tells the same
         return None
-    own_page = f"/ui/workflows/{quote(described.workflow.id, safe='')}/graph"
-    made = workflow_picture(graph, own_page)
+    made = workflow_picture(graph, _address(described.workflow.id, _orchestrator(), "/graph"))
     return made if made.nodes and not made.asks else None
 
 

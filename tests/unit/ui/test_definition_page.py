@@ -127,7 +127,7 @@ def test_the_orchestrator_that_was_chosen_is_carried_to_every_page(opened: Servi
     put(opened)
     put(opened, TEXT.replace("true", "false"))
     chosen = "orchestrator=local"
-    for page in (PAGE, f"{PAGE}/diff", f"{PAGE}/remove"):
+    for page in (PAGE, f"{PAGE}/diff", f"{PAGE}/remove", "/ui/workflows/w/graph"):
         text = html.unescape(opened.client.get(f"{page}?{chosen}").text)
         main = text[text.index("<main") :]
         links = re.findall(r'(?:href|action)="(/ui/(?:definitions|workflows)/[^"]*)"', main)
