@@ -345,7 +345,10 @@ class Name(fields.String):
     """A short text that the store can hold."""
 
     def __init__(self, **kwargs: Any) -> None:
-        kwargs.setdefault("validate", validate.Regexp(rf"^[^\x00]{{0,{LONGEST_NAME}}}\Z"))
+        error = f"must have at most {LONGEST_NAME} characters, none of them NUL"
+        kwargs.setdefault(
+            "validate", validate.Regexp(rf"^[^\x00]{{0,{LONGEST_NAME}}}\Z", error=error)
+        )
         super().__init__(**kwargs)
 
 

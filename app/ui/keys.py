@@ -130,6 +130,8 @@ def _metadata() -> dict[str, JSON]:
             raise _fault("metadata", f"holds '{name[:_LONGEST_SHOWN]}' twice")
         if name in RESERVED:
             raise _fault("metadata", f"cannot hold '{name}', which the service keeps for itself")
+        if not value:
+            raise _fault("metadata", f"has no value for '{name[:_LONGEST_SHOWN]}'")
         if not name:
             raise _fault("metadata", f"has no name for '{value[:_LONGEST_SHOWN]}'")
         found[name] = value
@@ -160,10 +162,12 @@ def _json(text: str) -> dict[str, JSON]:
 
 
 def _rows() -> list[tuple[str, str]]:
-    """Return the rows that say something: those with a value."""
+    """Return the rows that say something; the form offers one that is called "name"."""
     names, values = posted_all("key"), posted_all("value")
     pairs = zip_longest(names[:_MOST_ROWS], values[:_MOST_ROWS], fillvalue="")
-    return [(name.strip(), value) for name, value in pairs if value]
+    return [
+        (name.strip(), value) for name, value in pairs if value or name.strip() not in ("", "name")
+    ]
 
 
 def _fault(field: str, message: str) -> InvalidRequest:

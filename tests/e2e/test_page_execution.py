@@ -119,6 +119,24 @@ def test_why_it_failed_stands_first(
     assert sideways(page) == 0
 
 
+def test_long_names_make_nothing_wider(
+    accounts: Service, ada_client: Client, visits: Visits
+) -> None:
+    ada_client.upload(workflow("w" * 60, script("s" * 60, "exit 7"), name="W" * 120))
+    named = {"inputs": {}, "name": "N" * 64}
+    made = ada_client.send("POST", f"/workflows/{'w' * 60}", json=named)
+    id_ = made.headers["Location"].rpartition("/")[2]
+    ada_client.wait(id_)
+    visitor = visits(accounts.url, viewport=PHONE)
+    visitor.sign_in("ada", ADA)
+    for where in (address(id_), address(id_, "/log"), "/ui/executions", "/ui/workflows"):
+        assert sideways(visitor.open(where)) == 0, where
+    button = visitor.open(address(id_)).get_by_role("button", name="Retry from s")
+    box = button.bounding_box()
+    assert box is not None
+    assert box["x"] + box["width"] < PHONE["width"]
+
+
 def test_a_retry_goes_on_in_another_execution(
     accounts: Service, ada_client: Client, visits: Visits
 ) -> None:
@@ -174,6 +192,7 @@ def test_it_follows_to_the_end_without_being_loaded_again(
     expect(state(page)).to_contain_text("Succeeded")
     expect(page.get_by_role("link", name="Purge…")).to_be_visible()
     expect(page.locator("#announced")).to_contain_text("The execution succeeded")
+    expect(page.locator("#tally [data-count]")).to_have_text(["Succeeded 2"])
     page.get_by_role("link", name="Outputs").click()
     expect(page.get_by_label("done", exact=True)).to_contain_text("yes")
 

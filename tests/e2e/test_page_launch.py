@@ -140,6 +140,23 @@ def test_going_back_and_changing_something_launches_another_one(
     forgive(visitor)
 
 
+def test_going_back_and_sending_the_same_again_launches_nothing(
+    paged: Service, visits: Callable[..., Visitor]
+) -> None:
+    visitor = visits(paged.url)
+    page = visitor.open(PAGE)
+    fill(page, cells="1", title="once", note="typed")
+    one = launch(page)
+    page.go_back()
+    expect(page.get_by_label("title", exact=True)).to_have_value("once")
+    assert launch(page) == one
+    expect(page.get_by_text("This form launched it already")).to_be_visible()
+    visitor.open(PAGE)
+    fill(page, cells="1", title="once")
+    assert launch(page) != one
+    forgive(visitor)
+
+
 def test_not_set_is_another_thing_than_empty(
     paged: Service, visits: Callable[..., Visitor]
 ) -> None:

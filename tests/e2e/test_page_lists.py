@@ -221,6 +221,20 @@ class TestCancel:
         expect(page.get_by_role("link", name="Back to the list")).to_be_visible()
 
 
+def test_what_was_left_running_changes_by_itself(
+    accounts: Service, visits: Visits, gate: Path
+) -> None:
+    ada = accounts.client("ada", ADA)
+    ada.upload(waiting("lists-left", gate))
+    ada.launch("lists-left")
+    page = visits(accounts.url).sign_in("ada", ADA, LIST)
+    left = page.get_by_text(re.compile("You left .* running"))
+    expect(left).to_be_visible()
+    live(page)
+    gate.touch()
+    expect(left).to_be_hidden()
+
+
 def test_two_people_at_once(accounts: Service, visits: Visits, gate: Path) -> None:
     """Each sees their own, who runs the service all; nobody is offered what they may not do."""
     of_ada, of_root = Client(accounts.url, ("ada", ADA)), Client(accounts.url, ROOT)

@@ -78,6 +78,13 @@ def test_the_digest_stands_before_the_views_and_leads_to_the_line(service):
     assert "exit 137</span>" in text
 
 
+def test_a_retry_of_several_failed_steps_names_none_of_them(service):
+    id_ = service.add_execution("ada", steps=["first", "second"]).id
+    both = (Task(name, TaskStatus.FAILED, BEGAN, BEGAN, 1, 1) for name in ("first", "second"))
+    see(service, id_, ExecutionStatus.FAILED, *both, error="failed", log_complete=True)
+    assert "Retry 2 failed steps" in ask(service, id_).text
+
+
 def test_nothing_that_is_shown_is_markup(service):
     id_ = service.add_execution("ada", inputs={HARM: HARM}, steps=[HARM], workflow_name=HARM).id
     see(
@@ -113,7 +120,7 @@ def test_what_waits_says_why(service):
         Task("second", TaskStatus.PENDING, waits_for={"kind": "tasks", "reason": "first"}),
     )  # fmt: skip
     text = re.sub(r"<[^>]*>|\s+", " ", ask(service, id_).text)
-    assert "Waiting: first waits for the partition long, which is full." in text
+    assert "first waits for the partition long, which is full." in text
     assert "second waits for" not in text
 
 

@@ -102,6 +102,7 @@ def test_what_is_said_of_a_key_may_be_json(ada):
      ({"json": '{"a": [' + "1," * 2000 + "1]}"}, "at most 1000 values"),
      ({"json": '{"": 1}'}, "1 to 255"), ({"json": '{"a": "' + "x" * 20000 + '"}'}, "16384 bytes"),
      ({"key": "a" * 256, "value": "x"}, "1 to 255"), ({"key": "", "value": "x"}, "has no name"),
+     ({"key": "laptop", "value": ""}, "has no value for"),
      ({"key": ["a", "a"], "value": ["1", "2"]}, "twice"),
      ({"key": "privateKey", "value": "x"}, "keeps for itself"),
      ({"key": "a", "value": "x", "json": '{"a": 1}'}, "twice"),

@@ -10,6 +10,8 @@ import { serverNow, writeDuration, writeTimes } from "./times.js";
 /** Parts that another state changes, by their id; the view is one of them. */
 const PARTS = ["part-head", "part-why", "part-view", "part-dialogs"];
 const SETTLE_MS = 300;
+/** What stands where no step is known yet. */
+const NO_STEPS = "#part-view > .empty, #timeline > .empty";
 /** Pauses between readings, the last one from then on: many steps may fail one after the other. */
 const PAUSES_MS = [0, 1000, 2000, 5000, 15000];
 
@@ -85,17 +87,6 @@ function change(state) {
   readParts();
 }
 
-/**
- * Whoever begins to follow what has just ended is told of nothing but the end.
- * @param {import("./hub.js").HubEvent} event
- */
-function takeEnd(event) {
-  if (!event.state || root.dataset.state === event.state) return;
-  const badge = part("state");
-  if (badge) setStatus(badge, event.state);
-  change(event.state);
-}
-
 /** @param {import("./hub.js").HubEvent} event */
 function takeTasks(event) {
   let isOther = false;
@@ -111,7 +102,8 @@ function takeTasks(event) {
     const row = rows.get(task.name);
     if (row) showTask(row, task);
   }
-  if (isOther || (event.total > 0 && rows.size === 0 && root.querySelector("#part-view > .empty"))) {
+  const isFirst = event.total > 0 && rows.size === 0 && root.querySelector(NO_STEPS);
+  if (isOther || isFirst) {
     readParts();
   }
 }
@@ -134,7 +126,9 @@ function count(state, by) {
     tally.insertBefore(shown, tally.querySelector(".hide-done"));
   }
   const number = /** @type {Element} */ (shown.querySelector(".number"));
-  number.textContent = String(Math.max(0, Number(number.textContent) + by));
+  const counted = Math.max(0, Number(number.textContent) + by);
+  number.textContent = String(counted);
+  if (counted === 0) shown.remove();
 }
 
 /**
@@ -231,7 +225,8 @@ function putIn(id, page) {
   const old = part(id);
   const fresh = page.getElementById(id);
   if (!old || !fresh || old.querySelector("dialog[open]")) return;
-  if (id === "part-view" && ["load", "graph", "timeline"].includes(root.dataset.view ?? "")) return;
+  const isLive = ["load", "graph", "timeline"].includes(root.dataset.view ?? "");
+  if (id === "part-view" && isLive && !old.querySelector("#timeline > .empty")) return;
   const focused = document.activeElement;
   const hadFocus = focused !== null && focused !== old && old.contains(focused);
   const opened = [...old.querySelectorAll("details")].map((each) => each.open);
@@ -270,7 +265,6 @@ if (!words.has(root.dataset.state ?? "")) {
     for (const event of events) {
       if (event.type === "status") takeStatus(event);
       if (event.type === "tasks") takeTasks(event);
-      if (event.type === "end") takeEnd(event);
       if (event.type === "purged") readParts();
     }
   });

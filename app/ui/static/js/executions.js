@@ -7,7 +7,8 @@
 import { hub } from "./hub.js";
 import { remark, says } from "./briefs.js";
 import { fits, matches } from "./execution-filter.js";
-import { announce, setStatus } from "./status.js";
+import { LeftRunning } from "./left-running.js";
+import { announce, FINAL, setStatus } from "./status.js";
 import { writeDuration, writeTimes } from "./times.js";
 
 /**
@@ -16,7 +17,6 @@ import { writeDuration, writeTimes } from "./times.js";
  */
 
 const MOST_KNOWN = 5000;
-const FINAL = ["SUCCESS", "FAILED", "CANCELLED"];
 
 /** What was ticked, also while other filters are tried. */
 const ticked = new Set();
@@ -36,12 +36,14 @@ class SlipExecutions extends HTMLElement {
     this.form?.addEventListener("submit", (event) => this.ask(event));
     this.dialog?.querySelector(".keep")?.addEventListener("click", () => this.dialog?.close());
     this.choose();
+    this.left = new LeftRunning(this);
     const { after } = this.sought;
     this.unfollow = hub.follow("executions", { after }, (events) => events.forEach(this.take, this));
   }
 
   disconnectedCallback() {
     this.unfollow?.();
+    this.left?.stop();
   }
 
   /** @param {HubEvent} event */
@@ -49,6 +51,7 @@ class SlipExecutions extends HTMLElement {
     if (event.type === "purged") this.drop(event.id);
     if (event.type !== "status") return;
     const row = document.getElementById(`row-${event.id}`);
+    this.left?.take(event, row?.dataset.state);
     if (row && this.contains(row)) this.renew(row, event);
     else this.note(event);
   }

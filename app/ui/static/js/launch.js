@@ -65,6 +65,22 @@ async function renew() {
   }
 }
 
+// Going back to a form that was sent leads to the same form, which launches once; whoever wants to
+// launch the same again opens the page anew.
+const key = /** @type {HTMLInputElement} */ (form.elements.namedItem("key"));
+const [visit] = performance.getEntriesByType("navigation");
+const isBack = /** @type {PerformanceNavigationTiming} */ (visit)?.type === "back_forward";
+if (isBack && history.state?.launch) key.value = history.state.launch;
+form.addEventListener("submit", () => {
+  history.replaceState({ ...history.state, launch: key.value }, "");
+});
+if (isBack) {
+  window.addEventListener("load", () => { // by then the browser has put back what was typed
+    form.querySelectorAll(".launch-input").forEach(mark);
+    void renew();
+  });
+}
+
 form.addEventListener("input", typed);
 form.addEventListener("change", typed);
 

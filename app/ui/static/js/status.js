@@ -1,6 +1,9 @@
 // @ts-check
 // States as the macro `status` writes them, changed in place.
 
+/** The states of executions in which nothing changes any more. */
+export const FINAL = ["SUCCESS", "FAILED", "CANCELLED"];
+
 /**
  * Show another state in a badge.
  *

@@ -5,7 +5,7 @@
 import { hub } from "./hub.js";
 import { Axis, withoutWaits } from "./timeline-axis.js";
 import { serverNow, writeDuration } from "./times.js";
-import { setStatus } from "./status.js";
+import { FINAL, setStatus } from "./status.js";
 import { wordOf } from "./step-states.js";
 
 const SPACE = "http://www.w3.org/2000/svg";
@@ -117,7 +117,7 @@ class SlipTimeline extends HTMLElement {
   /** @param {import("./hub.js").HubEvent[]} events */
   take(events) {
     for (const event of events) {
-      if (event.type === "status" && ["SUCCESS", "FAILED", "CANCELLED"].includes(event.state)) {
+      if (event.type === "status" && FINAL.includes(event.state)) {
         this.finish(event);
       }
       if (event.type !== "tasks") continue;
