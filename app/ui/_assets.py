@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import gzip
 import mimetypes
+from collections.abc import Mapping
 from functools import lru_cache
 from hashlib import sha256
 from pathlib import Path
@@ -29,12 +30,18 @@ blueprint = Blueprint("assets", __name__)
 
 
 @lru_cache(1)
+def _files() -> Mapping[str, Path]:
+    """Return all that there are, by their names: no name that is asked for becomes a path."""
+    found = sorted(path for path in STATIC.rglob("*") if path.is_file())
+    return {path.relative_to(STATIC).as_posix(): path for path in found}
+
+
+@lru_cache(1)
 def version() -> str:
     """Return what the addresses of all assets hold, which is another once one of them changes."""
     digest = sha256()
-    for path in sorted(STATIC.rglob("*")):
-        if path.is_file():
-            digest.update(str(path.relative_to(STATIC)).encode() + b"\0" + path.read_bytes())
+    for name, path in _files().items():
+        digest.update(name.encode() + b"\0" + path.read_bytes())
     return digest.hexdigest()[:12]
 
 
@@ -48,10 +55,9 @@ def asset(name: str) -> str:
 @public
 def send_asset(asked: str, name: str) -> Response:
     """Return an asset; of another version than the one that there is, for a short while."""
-    found = _read(name)
-    if found is None:
+    if name not in _files():
         raise NotFound
-    plain, packed, media_type = found
+    plain, packed, media_type = _read(name)
     headers = dict(_KEPT) if asked == version() else {"Cache-Control": "no-cache"}
     headers["Content-Security-Policy"] = POLICY
     if request.accept_encodings["gzip"] > 0 and len(packed) < len(plain):
@@ -61,12 +67,10 @@ def send_asset(asked: str, name: str) -> Response:
     return Response(plain, content_type=media_type, headers=headers)
 
 
-@lru_cache(256)
-def _read(name: str) -> tuple[bytes, bytes, str] | None:
-    """Return a file, the same compressed, and its media type; None where there is none."""
-    path = (STATIC / name).resolve()
-    if STATIC.resolve() not in path.parents or not path.is_file():
-        return None
+@lru_cache(None)
+def _read(name: str) -> tuple[bytes, bytes, str]:
+    """Return a file, the same compressed, and its media type."""
+    path = _files()[name]
     data = path.read_bytes()
     text = _TEXTS.get(path.suffix[1:])
     media_type = f"{text}; charset=utf-8" if text else mimetypes.guess_type(name)[0]

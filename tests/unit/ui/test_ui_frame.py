@@ -75,7 +75,12 @@ def test_assets_are_kept_for_good_and_compressed(browser_of: FlaskClient) -> Non
     assert browser_of.get("/ui/assets/old/css/slipway.css").headers["Cache-Control"] == "no-cache"
 
 
-@pytest.mark.parametrize("name", ["../__init__.py", "css/../../__init__.py", "css", "no.css", ""])
+@pytest.mark.parametrize(
+    "name",
+    ["../__init__.py", "css/../../__init__.py", "css", "no.css", "", "css/slipway.css%00.js",
+     "x" * 300, "..%2f__init__.py", "%2fetc%2fpasswd", "..%5c__init__.py", "%ff",
+     "css/./slipway.css"],
+)  # fmt: skip
 def test_assets_are_nothing_else(browser_of: FlaskClient, name: str) -> None:
     assert browser_of.get(f"/ui/assets/{version()}/{name}").status_code == 404
 
