@@ -18,6 +18,9 @@ from app.ui._addresses import asking
 ASKED_FROM: Final = 300
 """Boxes, or half as many as there are lines, from which one must ask for the picture."""
 
+_LARGE: Final = 150
+"""Boxes."""
+
 _SHOWN: Final = 18
 """Characters of a name that fit into a box."""
 _KEPT_END: Final = 6
@@ -98,6 +101,11 @@ class Picture:
         """Return the address of its own page, with each step or drawn however large it is."""
         asked = asking(self.own_page, folded="" if folded else "no", draw="yes" if draws else "")
         return f"{asked}#graph"
+
+    @property
+    def is_large(self) -> bool:
+        """Whether it does without what is slow to paint, and is drawn part by part."""
+        return len(self.nodes) > _LARGE
 
     @property
     def has_folds(self) -> bool:

@@ -3,6 +3,7 @@
 // is larger or smaller, what is done goes away, and what leads to a step stands out.
 
 import { hub } from "./hub.js";
+import { Slices } from "./slices.js";
 import { StepStates, wordOf } from "./step-states.js";
 
 const SMALLEST = 20;
@@ -10,10 +11,10 @@ const LARGEST = 200;
 const SMALLEST_PREVIEW = 70;
 const STEP = 10;
 const FAR = 60;
-/** Boxes from which a picture does without what is slow to paint. */
-const LARGE = 150;
 /** After so long changes of a large one are painted together. */
 const SLOW_MS = 500;
+/** Boxes that are changed in one frame. */
+const AT_ONCE = 40;
 
 class SlipGraph extends HTMLElement {
   constructor() {
@@ -32,6 +33,13 @@ class SlipGraph extends HTMLElement {
     this.states = new StepStates();
     /** @type {Set<SVGElement>} whose states are to be shown */
     this.changed = new Set();
+    /** @type {Slices<SVGElement>} */
+    this.showing = new Slices(AT_ONCE, (node) => this.show(node));
+    /** @type {Element[]} */
+    this.parts = [];
+    this.hidesDone = false;
+    /** @type {Slices<Element>} */
+    this.drawing = new Slices(1, (part) => this.drawPart(part));
     /** @type {number | undefined} */
     this.planned = undefined;
     /** @type {SVGSVGElement | null} */
@@ -42,11 +50,13 @@ class SlipGraph extends HTMLElement {
     this.picture = this.querySelector(".graph-picture");
     if (!this.picture || this.nodes.length > 0) return;
     this.read();
+    this.drawPart(this.focal().parentElement);
     this.addTools();
     this.trace();
     const isPreview = !this.dataset.execution && !this.classList.contains("tall");
     if (isPreview) this.fit(SMALLEST_PREVIEW);
-    this.lookAt(this.querySelector(".graph-node.bad, .graph-node.running") ?? this.nodes[0]);
+    this.lookAt(this.focal());
+    this.drawing.add(this.parts);
     const id = this.dataset.execution;
     if (id) this.unfollow = hub.follow(`execution/${id}`, {}, (events) => this.take(events));
   }
@@ -54,6 +64,8 @@ class SlipGraph extends HTMLElement {
   disconnectedCallback() {
     this.unfollow?.();
     this.unfollow = null;
+    this.showing.end();
+    this.drawing.end();
     clearTimeout(this.planned);
     this.planned = undefined;
   }
@@ -75,8 +87,19 @@ class SlipGraph extends HTMLElement {
       this.reaching[Number(line.dataset.to)].push(line);
       this.leaving[Number(line.dataset.from)].push(line);
     }
-    this.classList.toggle("large", this.nodes.length > LARGE);
+    this.parts = [...this.querySelectorAll(".graph-part")];
     this.nodes.filter(isDone).forEach((node) => this.markDone(node));
+  }
+
+  /** @returns {SVGElement} what one wants to see first */
+  focal() {
+    return this.querySelector(".graph-node.bad, .graph-node.running") ?? this.nodes[0];
+  }
+
+  /** @param {Element | null} part */
+  drawPart(part) {
+    part?.classList.add("shown");
+    part?.classList.toggle("hides-done", this.hidesDone);
   }
 
   /** @param {import("./hub.js").HubEvent[]} events */
@@ -89,17 +112,14 @@ class SlipGraph extends HTMLElement {
       }
     }
     if (this.changed.size > 0 && this.planned === undefined) {
-      const pause = this.nodes.length > LARGE ? SLOW_MS : 0;
+      const pause = this.classList.contains("large") ? SLOW_MS : 0;
       this.planned = window.setTimeout(() => this.showChanged(), pause);
     }
   }
 
   showChanged() {
     this.planned = undefined;
-    for (const node of this.changed) {
-      this.show(node);
-      this.markDone(node);
-    }
+    this.showing.add(this.changed);
     this.changed.clear();
   }
 
@@ -119,6 +139,7 @@ class SlipGraph extends HTMLElement {
     const opens = names.length > 1 && node.hasAttribute("href") ? "show each" : "";
     const said = [title, text.toLowerCase(), remark, opens].filter(Boolean).join(", ");
     node.setAttribute("aria-label", said);
+    this.markDone(node);
   }
 
   /**
@@ -156,7 +177,10 @@ class SlipGraph extends HTMLElement {
       const label = document.createElement("label");
       const box = document.createElement("input");
       box.type = "checkbox";
-      box.addEventListener("change", () => this.classList.toggle("hides-done", box.checked));
+      box.addEventListener("change", () => {
+        this.hidesDone = box.checked;
+        this.drawing.add(this.parts);
+      });
       label.append(box, "Hide what is done");
       tools.append(label);
     }

@@ -3,6 +3,7 @@
 // they are seen, attempts are added, and the axis is the reader's choice.
 
 import { hub } from "./hub.js";
+import { Slices } from "./slices.js";
 import { Axis, withoutWaits } from "./timeline-axis.js";
 import { serverNow, writeDuration } from "./times.js";
 import { FINAL, setStatus } from "./status.js";
@@ -10,6 +11,8 @@ import { wordOf } from "./step-states.js";
 
 const SPACE = "http://www.w3.org/2000/svg";
 const MARK_WIDTH = 90;
+/** Rows that are drawn in one frame. */
+const AT_ONCE = 40;
 
 /**
  * One attempt; with the number 0 a wait for the first one. Times in milliseconds since 1970.
@@ -26,6 +29,7 @@ const MARK_WIDTH = 90;
  * @property {HTMLElement} element
  * @property {SVGSVGElement} bars
  * @property {Attempt[]} attempts
+ * @property {boolean} told whether its words say the same
  */
 
 class SlipTimeline extends HTMLElement {
@@ -42,6 +46,8 @@ class SlipTimeline extends HTMLElement {
     this.axis = new Axis([[0, 1]]);
     /** @type {number | undefined} */
     this.timer = undefined;
+    /** @type {Slices<Row>} */
+    this.slices = new Slices(AT_ONCE, (row) => this.drawRow(row));
     /** @type {(() => void)[]} what ends with it */
     this.endings = [];
   }
@@ -61,6 +67,7 @@ class SlipTimeline extends HTMLElement {
     document.addEventListener("slipway:zone", zone);
     document.addEventListener("visibilitychange", shown);
     this.endings = [
+      () => this.slices.end(),
       () => resized.disconnect(),
       () => document.removeEventListener("slipway:zone", zone),
       () => document.removeEventListener("visibilitychange", shown),
@@ -88,7 +95,7 @@ class SlipTimeline extends HTMLElement {
     const attempts = told.map(([number, state, ready, began, ended]) => (
       { number, state, ready, began, ended }
     ));
-    this.rows.set(element.dataset.name ?? "", { element, bars, attempts });
+    this.rows.set(element.dataset.name ?? "", { element, bars, attempts, told: true });
   }
 
   /** One timer while something grows and somebody sees it. */
@@ -109,9 +116,8 @@ class SlipTimeline extends HTMLElement {
       this.draw();
       return;
     }
-    for (const row of this.rows.values()) {
-      if (row.attempts.some((each) => each.ended === null)) this.drawRow(row);
-    }
+    const rows = [...this.rows.values()];
+    this.slices.add(rows.filter((row) => row.attempts.some((each) => each.ended === null)));
   }
 
   /** @param {import("./hub.js").HubEvent[]} events */
@@ -157,8 +163,8 @@ class SlipTimeline extends HTMLElement {
     }
     if (JSON.stringify(attempts) === JSON.stringify(row.attempts)) return;
     row.attempts = attempts;
-    this.drawRow(row);
-    this.tell(row);
+    row.told = false;
+    this.slices.add([row]);
   }
 
   /**
@@ -196,9 +202,9 @@ class SlipTimeline extends HTMLElement {
     const last = busy.at(-1);
     if (last && runs && !this.isOver) last[1] = Math.max(last[1], this.ends); // there it grows
     this.axis = new Axis(busy.length > 0 ? busy : [[this.begins, this.ends]]);
+    this.drawMarks(); // it measures, which is cheap as long as nothing has changed
     this.classList.toggle("no-waits", this.hidesWaits);
-    this.drawMarks();
-    this.rows.forEach((row) => this.drawRow(row));
+    this.slices.add(this.rows.values());
   }
 
   drawMarks() {
@@ -239,6 +245,8 @@ class SlipTimeline extends HTMLElement {
       if (!["good", "waiting"].includes(kind)) bars.push(mark(kind, Math.max(until, begins + 0.3)));
     }
     row.bars.replaceChildren(...bars);
+    if (!row.told) this.tell(row);
+    row.told = true;
   }
 
   addTools() {
