@@ -3,140 +3,22 @@
 from __future__ import annotations
 
 import json
-import re
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator
 from pathlib import Path
-from typing import Any
 from urllib.parse import parse_qs, urlencode, urljoin, urlsplit
 
 import pytest
-import requests
 import websocket
-from kit.certificates import Authority
-from kit.definitions import script, workflow
 from kit.patience import PATIENCE_SECONDS, await_that
-from kit.servers.nginx import NginxServer
 from kit.servers.oidc import WEB, WEB_SECRET, OidcProvider
-from kit.service import Service
+from kit.servers.site import CLIENT, PREFIX, Site
 from kit.visitor import Visitor
-from requests.adapters import HTTPAdapter
 
 pytestmark = pytest.mark.integration
 
-OPERATIONS = Path(__file__).parents[2] / "docs" / "operations.md"
-PREFIX = "/hpc"
 LOGIN, CALLBACK = "/auth/oidc/login", "/auth/oidc/callback"
-USER = ("ada", "ada's password")
 STRANGER = "203.0.113.9"
-CLIENT = "127.0.0.2"
-"""Another address of this machine than the one that is trusted."""
 OTHER = "127.0.0.3"
-LINES = "for i in 1 2 3 4 5; do echo line $i; sleep 0.2; done"
-
-
-class From(HTTPAdapter):
-    """Sends requests from an address of this machine."""
-
-    def __init__(self, source: str) -> None:
-        self._source = source
-        super().__init__()
-
-    def init_poolmanager(self, *args: Any, **kwargs: Any) -> None:
-        super().init_poolmanager(*args, **kwargs, source_address=(self._source, 0))
-
-
-class Site:
-    """A service behind nginx.
-
-    Args:
-        folder: Where its files are.
-        auth: Settings of signing in, beside those of a user with a password.
-
-    Attributes:
-        url: Where its users find it.
-    """
-
-    def __init__(self, folder: Path, **auth: Any) -> None:
-        self.nginx = NginxServer()
-        self.authority = Authority(folder / "ca")
-        settings = {
-            "data_dir": str(folder / "data"),
-            "api": {
-                "trusted_proxies": ["127.0.0.1"],
-                "allowed_hosts": ["localhost"],
-                "auth": {
-                    "type": "basic",
-                    "users": [{"username": USER[0], "password": USER[1], "roles": ["admin"]}],
-                    **auth,
-                },
-            },
-            "observability": {"access_log": "all", "log_format": "json"},
-        }
-        config = folder / "slipway.yaml"
-        config.write_text(json.dumps(settings))
-        config.chmod(0o600)
-        self.service = Service(folder, arguments=["--config", config])
-        self.url = ""
-
-    def start(self, documented: Callable[[str], str]) -> None:
-        """Start both, nginx with what a function makes of the documented configuration."""
-        self.service.start()
-        self.service.workflows_dir.mkdir(parents=True, exist_ok=True)
-        flow = json.dumps(workflow("flow", script("say", LINES)))
-        (self.service.workflows_dir / "flow.yaml").write_text(flow, encoding="utf-8")
-        [block] = re.findall(
-            r"^```nginx\n(.*?)^```",
-            OPERATIONS.read_text(encoding="utf-8"),
-            re.DOTALL | re.MULTILINE,
-        )
-        self.nginx.configure(documented(str(block)))
-        self.nginx.start()
-
-    def start_below_prefix(self) -> None:
-        """Start both, nginx with TLS and a prefix."""
-        self.start(with_tls_and_prefix(self))
-        host = self.nginx.url.replace("http", "https").replace("127.0.0.1", "localhost")
-        self.url = f"{host}{PREFIX}"
-
-    def end(self) -> None:
-        """End both."""
-        self.nginx.remove()
-        self.service.end()
-
-    def send(self, method: str, path: str, source: str = CLIENT, **more: Any) -> requests.Response:
-        """Send a request through nginx, from an address that nobody trusts."""
-        with requests.Session() as session:
-            session.trust_env, session.verify = False, str(self.authority.cert)
-            session.mount("https://", From(source))
-            session.mount("http://", From(source))
-            return session.request(
-                method, self.url + path, **{"auth": USER, "timeout": PATIENCE_SECONDS, **more}
-            )
-
-    def address_of(self, answer: requests.Response) -> str:
-        """From where the service believes that a request came."""
-        request_id = answer.headers["X-Request-ID"]
-        lines = [line for line in self.service.log.splitlines() if request_id in line]
-        return str(json.loads(lines[0])["address"])
-
-
-def with_tls_and_prefix(site: Site) -> Callable[[str], str]:
-    pair = site.authority.issue("localhost")
-    cert, key = site.nginx.put(pair.cert), site.nginx.put(pair.key)
-
-    def adapted(block: str) -> str:
-        listen = f"{site.nginx.address} ssl; ssl_certificate {cert}; "
-        for old, new in (
-            ("listen 80;", f"listen {listen}ssl_certificate_key {key};"),
-            ("location / {", f"location {PREFIX}/ {{"),
-            ("proxy_pass http://127.0.0.1:8080;", f"proxy_pass {site.service.url}/;"),
-            ('X-Forwarded-Prefix "";', f"X-Forwarded-Prefix {PREFIX};"),
-        ):
-            assert block.count(old) == 1, old
-            block = block.replace(old, new)
-        return block
-
-    return adapted
 
 
 @pytest.fixture(scope="module")

@@ -21,6 +21,6 @@ export const PAGE_HEADERS = { "X-Requested-With": "slipway-page" };
  * @returns {string}
  */
 function prefixOf(path) {
-  const place = path.indexOf(ASSETS);
+  const place = path.lastIndexOf(ASSETS);
   return place < 0 ? "" : path.slice(0, place);
 }
