@@ -18,6 +18,19 @@ LONG_MS = 1000 * PATIENCE_SECONDS
 """For what steps do meanwhile."""
 EVIL = "<img src=x onerror=alert(1)>\"'"
 
+_COUNT_FRAMES = """() => {
+  window.mostAtOnce = 0;
+  let before = 0;
+  const look = () => {
+    const shown = document.querySelectorAll(".graph-part.shown").length;
+    window.mostAtOnce = Math.max(window.mostAtOnce, shown - before);
+    before = shown;
+    requestAnimationFrame(look);
+  };
+  requestAnimationFrame(look);
+}"""
+"""Notes how many parts of a picture appeared from one frame to the next."""
+
 
 def held(path: Path) -> str:
     """A script that runs until there is a file."""
@@ -147,6 +160,21 @@ def test_five_hundred_steps_are_drawn_for_who_asks(
     assert page.locator(".graph-lines path").count() == 1196
     page.get_by_role("button", name="Fit").click()
     expect(page.locator("slip-graph")).to_have_class("graph tall large far")
+
+
+def test_a_large_one_is_drawn_a_part_in_each_frame(
+    client: Client, service_url: str, visits: Callable[..., Visitor]
+) -> None:
+    client.upload(drawn(lattice(25, 20, 1196), "page-parts"))
+    page = visits(service_url).open("/ui/account")
+    page.context.add_init_script(f"({_COUNT_FRAMES})()")
+    page.goto("/ui/workflows/page-parts/graph?draw=yes&folded=no")
+    expect(page.locator(".graph-part:not(.shown)")).to_have_count(0)
+    expect(page.locator(".graph-part.shown")).to_have_count(18)
+    assert page.evaluate("() => window.mostAtOnce") <= 2
+    plain = visits(service_url, java_script_enabled=False)
+    plain.open("/ui/workflows/page-parts/graph?draw=yes&folded=no")
+    expect(plain.page.locator(".graph-node").last).to_be_visible()
 
 
 @pytest.mark.parametrize("viewport", [DESK, PHONE], ids=["desk", "phone"])

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Callable, Iterator
 from pathlib import Path
 
@@ -15,6 +16,10 @@ from playwright.sync_api import Locator, Page, expect
 LONG_MS = 1000 * PATIENCE_SECONDS
 """For what steps do meanwhile."""
 EVIL = "<img src=x onerror=alert(1)>\"'"
+
+_LAID_OUT = """all => all.filter(
+  (each) => each.checkVisibility({ contentVisibilityAuto: true })).length"""
+_HEIGHTS = "all => new Set(all.map((each) => each.getBoundingClientRect().height)).size"
 
 
 @pytest.fixture
@@ -108,3 +113,21 @@ def test_it_is_for_everybody_on_each_screen(
         expect(row(page, "mesh").locator("rect.timeline-bar")).to_have_count(2)
         assert axe(page) == []
         assert sideways(page) == 0
+
+
+def test_of_many_rows_those_that_are_seen_are_laid_out(
+    client: Client, service_url: str, visits: Callable[..., Visitor]
+) -> None:
+    id_ = client.run(workflow("page-rows", *(script(f"s{n}", "true") for n in range(200))))
+    client.wait(id_)
+    page = visits(service_url, viewport=PHONE).open(f"/ui/executions/{id_}/timeline")
+    seen = page.locator(".timeline tbody .timeline-bars")
+    assert seen.evaluate_all(_LAID_OUT) < 100
+    assert page.locator(".timeline tbody tr").evaluate_all(_HEIGHTS) == 1
+    page.get_by_label("Leave out waiting").check()
+    bars = page.locator(".timeline tbody rect.timeline-bar")
+    expect(bars).to_have_count(200)
+    last = page.get_by_role("row", name=re.compile("s199 "))
+    last.scroll_into_view_if_needed()
+    expect(last.get_by_role("rowheader")).to_be_visible()
+    assert last.locator(".timeline-bars").evaluate_all(_LAID_OUT) == 1

@@ -38,6 +38,7 @@ class SlipGraph extends HTMLElement {
     /** @type {Element[]} */
     this.parts = [];
     this.hidesDone = false;
+    this.looking = 0;
     /** @type {Slices<Element>} */
     this.drawing = new Slices(1, (part) => this.drawPart(part));
     /** @type {number | undefined} */
@@ -50,13 +51,15 @@ class SlipGraph extends HTMLElement {
     this.picture = this.querySelector(".graph-picture");
     if (!this.picture || this.nodes.length > 0) return;
     this.read();
-    this.drawPart(this.focal().parentElement);
     this.addTools();
     this.trace();
     const isPreview = !this.dataset.execution && !this.classList.contains("tall");
     if (isPreview) this.fit(SMALLEST_PREVIEW);
-    this.lookAt(this.focal());
-    this.drawing.add(this.parts);
+    this.looking = requestAnimationFrame(() => { // a task of its own: it lays the page out
+      this.drawPart(this.focal().parentElement);
+      this.lookAt(this.focal());
+      this.drawing.add(this.parts);
+    });
     const id = this.dataset.execution;
     if (id) this.unfollow = hub.follow(`execution/${id}`, {}, (events) => this.take(events));
   }
@@ -66,6 +69,7 @@ class SlipGraph extends HTMLElement {
     this.unfollow = null;
     this.showing.end();
     this.drawing.end();
+    cancelAnimationFrame(this.looking);
     clearTimeout(this.planned);
     this.planned = undefined;
   }
@@ -195,6 +199,19 @@ class SlipGraph extends HTMLElement {
     if (!picture || !scroller) return;
     const before = this.percent;
     this.percent = Math.min(LARGEST, Math.max(SMALLEST, percent));
+    if (this.percent !== before) this.resize(picture, scroller, before);
+    this.classList.toggle("far", this.percent < FAR);
+    this.dispatchEvent(new Event("slip-zoom"));
+  }
+
+  /**
+   * Keep what is in the middle there.
+   *
+   * @param {SVGSVGElement} picture
+   * @param {Element} scroller
+   * @param {number} before in percent
+   */
+  resize(picture, scroller, before) {
     const box = picture.viewBox.baseVal;
     const half = [scroller.clientWidth / 2, scroller.clientHeight / 2];
     const middle = [scroller.scrollLeft + half[0], scroller.scrollTop + half[1]];
@@ -202,8 +219,6 @@ class SlipGraph extends HTMLElement {
     picture.setAttribute("height", String((box.height * this.percent) / 100));
     const [x, y] = middle.map((each) => (each * this.percent) / before);
     scroller.scrollTo(x - half[0], y - half[1]);
-    this.classList.toggle("far", this.percent < FAR);
-    this.dispatchEvent(new Event("slip-zoom"));
   }
 
   /**
