@@ -17,7 +17,7 @@ from kit.hub import await_lines, await_mark, follow, told
 from kit.pages import DESK, FOREIGN_HOST, PHONE, Visitor, axe, sideways
 from kit.patience import await_that
 from kit.service import OPEN, Service, metric
-from playwright.sync_api import Page
+from playwright.sync_api import Page, expect
 
 _PAGE = "/ui/account"
 _ALL = {"levels": 15}
@@ -86,6 +86,26 @@ class TestTabs:
         second.goto("about:blank")
         await_that(lambda: metric(client, OPEN) == 0, "the stream is let go")
         relay.end()
+
+    def test_one_where_nothing_changes_any_more_is_not_called_live_while_others_are(
+        self, named: Service, visits: Callable[..., Visitor], tmp_path: Path
+    ) -> None:
+        folders = [tmp_path / "first", tmp_path / "second"]
+        for folder in folders:
+            folder.mkdir()
+        relays = [Relay(named.client(), folder) for folder in folders]
+        pages = tabs(visits(named.url), 2)
+        for page, relay in zip(pages, relays, strict=True):
+            follow(page, f"log/{relay.id}", f"execution/{relay.id}", **_ALL)
+            await_mark(page, "live")
+        relays[0].end()
+        await_mark(pages[0], "idle")
+        expect(pages[0].locator("#live")).to_be_hidden()
+        assert told(pages[1], "marks")[-1] == "live"
+        follow(pages[0], f"log/{relays[1].id}", **_ALL)
+        await_mark(pages[0], "live")
+        relays[1].end()
+        await_mark(pages[1], "idle")
 
     @pytest.mark.parametrize("where", ["loopback", "name"])
     def test_without_a_shared_worker_one_tab_leads_and_another_one_after_it(

@@ -58,10 +58,14 @@ import { hasCursor, isLog, topicKey, whole } from "./topics.js";
 
 const FRAME_MS = 100;
 
+/** @type {LiveState} */
+const IDLE = { mark: "idle", since: null, retryAt: null };
+
 class Hub {
   constructor() {
-    /** @type {LiveState} */
-    this.state = { mark: "idle", since: null, retryAt: null };
+    this.state = IDLE;
+    /** How live the stream of all tabs is; what this page follows may be over before. */
+    this._streamState = IDLE;
     /** @type {Map<string, Set<Follower>>} */
     this._followers = new Map();
     /** @type {Set<Follower>} */
@@ -97,6 +101,7 @@ class Hub {
     const others = this._followers.get(key) ?? new Set();
     this._followers.set(key, others.add(follower));
     this._ask([key]);
+    this._look();
     return () => this._unfollow(follower);
   }
 
@@ -128,6 +133,7 @@ class Hub {
     if (others?.delete(follower) && others.size === 0) {
       this._followers.delete(follower.key);
       this._ask([]);
+      this._look();
     }
   }
 
@@ -167,7 +173,8 @@ class Hub {
   _take(message) {
     switch (message.kind) {
       case "state":
-        this._show(message.state);
+        this._streamState = message.state;
+        this._look();
         break;
       case "events":
         for (const [key, event] of message.events) {
@@ -204,13 +211,24 @@ class Hub {
     if (typeof reached === "number" && reached > (follower.after ?? -1)) {
       follower.after = reached;
     }
-    follower.over = isLast(event);
-    if (follower.over && event.type !== "end") {
+    follower.queue.push(kept);
+    this._waiting.add(follower);
+    if (isLast(event)) {
+      this._close(follower, event);
+    }
+  }
+
+  /**
+   * @param {Follower} follower
+   * @param {HubEvent} event the last that it is told
+   */
+  _close(follower, event) {
+    follower.over = true;
+    if (event.type !== "end") {
       const detail = String(event.reason ?? event.detail ?? "");
       document.dispatchEvent(new CustomEvent("slip-let-go", { detail }));
     }
-    follower.queue.push(kept);
-    this._waiting.add(follower);
+    this._look();
   }
 
   _plan() {
@@ -248,9 +266,15 @@ class Hub {
     this._acks = 0;
   }
 
-  /** @param {LiveState} state */
-  _show(state) {
+  /** See how live this page is: nothing of it changes where all that it follows is over. */
+  _look() {
+    const told = this._streamState;
+    const isOver = told.mark !== "signed-out" && this._wanted().length === 0;
+    const state = isOver ? IDLE : told;
     const before = this.state;
+    if (state === before) {
+      return;
+    }
     this.state = state;
     document.dispatchEvent(new CustomEvent("slip-live", { detail: state }));
     if (state.mark === "signed-out" && before.mark !== "signed-out") {
