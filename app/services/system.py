@@ -384,7 +384,7 @@ def _troubled(orchestrators: Sequence[OrchestratorState]) -> Iterator[Problem]:
 
 
 def _unusable(name: str, problem: str) -> str:
-    """Say of an orchestrator why it cannot be used; most reasons name it already."""
+    """Return why an orchestrator cannot be used, in words; most reasons name it already."""
     of_itself = f"The orchestrator '{name}' "
     if problem.startswith(of_itself):
         return f"{name} {problem.removeprefix(of_itself)}"

@@ -135,11 +135,14 @@ class Matrix:
     def without_repeats(self, wanted: Sequence[Endpoint]) -> list[tuple[Who, Endpoint]]:
         """Have everybody try endpoints, those whom nothing lets in one of each method.
 
-        A credential is looked up in the same way for every endpoint.
+        A credential is looked up in the same way for every endpoint. Who came in a session begins
+        another: an earlier test may have ended it.
         """
+        everybody = [who if who.anew is None else replace(who, headers=who.anew())
+                     for who in self.people]  # fmt: skip
         one_of_each = {each.method: each for each in wanted if each.declared.permission}.values()
         return [
-            (who, each) for each in wanted for who in self.people
+            (who, each) for each in wanted for who in everybody
             if who.identity or each in one_of_each
         ]  # fmt: skip
 
