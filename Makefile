@@ -7,6 +7,9 @@ N ?= 1000000
 # core no core is idle.
 WORKERS ?= $(shell cores=$$(getconf _NPROCESSORS_ONLN); echo $$((cores < 4 ? 2 * cores : 8)))
 BIN := .venv/bin
+# What is thrown at the service by lot, and kept open: it proves the more the longer it goes on.
+SCALED := $(wildcard tests/e2e/test_fuzz*.py) tests/e2e/test_malformed.py \
+	tests/e2e/test_page_memory.py
 MUTANTS := build/mutants
 PIP := $(BIN)/python -m pip install --quiet --disable-pip-version-check --constraint constraints.txt
 
@@ -28,13 +31,14 @@ serve: setup ## run the service on http://127.0.0.1:8080
 setup: .venv/.installed ## make .venv/bin/slipway
 
 test: .venv/.installed-dev ## every test that needs no external server, and those whose server is there
-	$(BIN)/python -m pytest --numprocesses $(WORKERS) --dist worksteal --ignore tests/stress
+	$(BIN)/python -m pytest --numprocesses $(WORKERS) --dist worksteal --ignore tests/stress \
+		$(addprefix --ignore ,$(SCALED))
 
 stress: export SLIPWAY_STRESS ?= 1
 stress: .venv/.installed-dev ## the long runs: kills, crowds, floods; SLIPWAY_STRESS=0.1 is a tenth
 	$(BIN)/python -m pytest --timeout 3000 tests/stress
 	$(BIN)/python -m pytest --timeout 3000 --numprocesses $(WORKERS) --dist worksteal \
-		tests/e2e/test_fuzz*.py tests/e2e/test_malformed.py tests/e2e/test_page_memory.py
+		$(SCALED)
 
 mutants: export PYTHONPATH = $(MUTANTS)/lib
 mutants: .venv/.installed-dev ## how many faults that are put in by lot the unit tests notice

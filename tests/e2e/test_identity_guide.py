@@ -135,10 +135,11 @@ def test_a_session_is_begun_used_and_ended(
     assert "curl -b jar $URL/executions" in block
     with pytest.raises(AssertionError, match="401"):
         run("curl -b jar $URL/executions", URL=service.url)
-    begun, listed = (
+    begun, listed, ended = (
         json.loads(line) for line in run(elsewhere, URL=service.url).splitlines() if line
     )
     assert [each["username"] for each in listed["sessions"]] == [begun["username"]]
+    assert ended == {"ended": 0}
     with pytest.raises(AssertionError, match="401"):
         run("curl -b jar $URL/executions", URL=service.url)
 

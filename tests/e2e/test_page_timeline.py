@@ -10,7 +10,7 @@ import pytest
 from kit.client import Client
 from kit.definitions import script, workflow
 from kit.pages import DESK, PHONE, Visitor, axe, sideways
-from kit.patience import PATIENCE_SECONDS
+from kit.patience import PATIENCE_SECONDS, await_that
 from playwright.sync_api import Locator, Page, expect
 
 LONG_MS = 1000 * PATIENCE_SECONDS
@@ -83,8 +83,11 @@ def test_the_axis_is_a_matter_of_choice(
     before = float((first.get_attribute("width") or "").rstrip("%"))
     page.get_by_label("Leave out waiting").check()
     expect(page.locator(".timeline-wait").first).to_be_hidden()
-    after = float((first.get_attribute("width") or "").rstrip("%"))
-    assert after > before, "the second of waiting for the next attempt is left out"
+
+    def is_wider() -> bool:
+        return float((first.get_attribute("width") or "").rstrip("%")) > before
+
+    await_that(is_wider, "the second of waiting for the next attempt is left out")
     page.set_viewport_size(PHONE)
     expect(marks).not_to_have_count(0)
     assert marks.count() <= 5

@@ -191,7 +191,9 @@ class TestSteering:
 
     def test_nodes(self, anybody):
         assert anybody.types("nodes").code == 0
-        assert anybody.types("nodes", "-o", "json").out == "[]\n"
+        listed = json.loads(anybody.types("nodes", "-o", "json").out)
+        # Virtual users of other tests may have had the service start its slave.
+        assert {node["id"] for node in listed} <= {"local"}
         gone = anybody.types("node", "drain", "n01")
         assert gone.code == 4
         assert "slipway nodes" in gone.err

@@ -78,7 +78,9 @@ class Visitor:
     """
 
     def __init__(self, browser: Browser, url: str, **options: Any) -> None:
-        given = {"viewport": DESK, "locale": "en-GB", "timezone_id": "Europe/Paris", **options}
+        # What moves for nobody is painted all the time, by the processor.
+        given = {"viewport": DESK, "locale": "en-GB", "timezone_id": "Europe/Paris",
+                 "reduced_motion": "reduce", **options}  # fmt: skip
         self.url = url
         self.context = browser.new_context(base_url=url, **given)
         self.context.set_default_timeout(_TIMEOUT_SECONDS * 1000)
