@@ -10,6 +10,8 @@ BIN := .venv/bin
 # What is thrown at the service by lot, and kept open: it proves the more the longer it goes on.
 SCALED := $(wildcard tests/e2e/test_fuzz*.py) tests/e2e/test_malformed.py \
 	tests/e2e/test_page_memory.py
+# Long runs that wait for more than they do, or do it in browsers.
+BESIDE := tests/stress/test_pages.py tests/stress/test_log_on_a_phone.py
 MUTANTS := build/mutants
 PIP := $(BIN)/python -m pip install --quiet --disable-pip-version-check --constraint constraints.txt
 
@@ -36,9 +38,9 @@ test: .venv/.installed-dev ## every test that needs no external server, and thos
 
 stress: export SLIPWAY_STRESS ?= 1
 stress: .venv/.installed-dev ## the long runs: kills, crowds, floods; SLIPWAY_STRESS=0.1 is a tenth
-	$(BIN)/python -m pytest --timeout 3000 tests/stress
+	$(BIN)/python -m pytest --timeout 3000 tests/stress $(addprefix --ignore ,$(BESIDE))
 	$(BIN)/python -m pytest --timeout 3000 --numprocesses $(WORKERS) --dist worksteal \
-		$(SCALED)
+		$(SCALED) $(BESIDE)
 
 mutants: export PYTHONPATH = $(MUTANTS)/lib
 mutants: .venv/.installed-dev ## how many faults that are put in by lot the unit tests notice

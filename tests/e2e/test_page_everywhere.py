@@ -10,12 +10,13 @@ from kit.fixtures import SETTINGS
 from kit.page_contents import EVIL, Contents, fill
 from kit.pages import DESK, PHONE, Visitor, axe, sideways
 from kit.service import Service
+from kit.stress import scaled
 from playwright.sync_api import Page
 
 SIR = ("root", "root has a longer password")
 EVE = "<img/src=x/onerror=window.taken=1>"
 HALF = {"width": DESK["width"] // 2, "height": DESK["height"] // 2}
-MOST_OF_A_KIND = 2
+MOST_OF_A_KIND = scaled(3, 1)
 _ID = re.compile(r"[0-9a-f]{8}-[0-9a-f-]{27}|[0-9a-f]{16}")
 _LINKS = """all => all.map((each) => {
   const link = new URL(each.getAttribute("href"), document.baseURI);
@@ -55,8 +56,7 @@ def crawl(visitor: Visitor, start: str) -> Iterator[Page]:
     while waiting:
         address = waiting.pop(0)
         kind = _ID.sub("*", re.sub(r"=[^&]*", "=*", address))
-        most = 1 if "?" in address else MOST_OF_A_KIND
-        if address in seen or kinds.get(kind, 0) >= most:
+        if address in seen or kinds.get(kind, 0) >= MOST_OF_A_KIND:
             continue
         seen.add(address)
         kinds[kind] = kinds.get(kind, 0) + 1

@@ -216,7 +216,12 @@ def test_each_is_let_to_what_they_may_and_nothing_else(matrix: Matrix) -> None:
 
 def test_each_is_let_to_the_pages_that_they_may_see_and_no_others(matrix: Matrix) -> None:
     pages = [each for each in matrix.endpoints if each.is_page]
-    assert [*chain.from_iterable(starmap(matrix.faults, matrix.without_repeats(pages)))] == []
+    # Browsers come in sessions.
+    tried = [
+        (who, each) for who, each in matrix.without_repeats(pages)
+        if who.anew is not None or who.identity is None
+    ]  # fmt: skip
+    assert [*chain.from_iterable(starmap(matrix.faults, tried))] == []
 
 
 def test_restricted_credentials_of_an_admin_do_what_they_are_for(matrix: Matrix) -> None:
