@@ -69,6 +69,7 @@ def test_reloading_shows_it_to_nobody_and_makes_no_other(
 ) -> None:
     page = visits(accounts.url).sign_in("ada", ADA)
     key = make_key(page, "reloaded")
+    page.wait_for_url(f"{accounts.url}/ui/account")  # as its script calls it, once it is there
     page.reload()
     assert page.url == f"{accounts.url}/ui/account"
     assert key not in page.content()

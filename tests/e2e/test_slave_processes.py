@@ -177,7 +177,7 @@ def test_an_id_is_of_one_process_at_a_time(service, slave):
     is_there(service, first)
     second = slave("unique")
     await_that(lambda: "does not take this slave" in second.log, "it is refused")
-    assert state(service, "unique") == "online"
+    assert state(service, "unique") in ("online", "busy")
     first.end()
     await_that(lambda: "joined" in second.log, "it is taken")
 
@@ -334,7 +334,7 @@ def test_a_hostile_slave_delays_and_changes_nothing_of_others(service, engine, t
         for sequence in range(1, 200):
             socket.send(written(Heartbeat(sequence, "online", 1.0, 1, (claims,))).decode())
     goes_on(engine, execution)
-    assert state(service, one.name) == "online"
+    assert state(service, one.name) in ("online", "busy")  # as the machine is
     assert list(engine.execution(execution)["slave_states"]) == [one.name]
     engine.stop(execution)
     engine.until(execution, "aborted")

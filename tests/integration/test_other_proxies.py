@@ -148,7 +148,7 @@ def test_the_client_is_who_the_proxy_saw_and_nobody_that_it_made_up(
     assert (
         client.send("GET", "/", headers=made_up, allow_redirects=False)
         .headers["Location"]
-        .endswith("/docs")
+        .endswith("/ui/")
     )
     assert "/evil" not in client.send("GET", "/openapi.json", headers=made_up).text
 
@@ -176,7 +176,7 @@ def test_it_can_stand_below_a_prefix(service: Service, kind: Kind) -> None:
         client = Client(f"{proxy.url}/hpc", USER)
         await_that(lambda: client.send("GET", "/health").status_code == 200, "it is up")
         assert (
-            client.send("GET", "/", allow_redirects=False).headers["Location"].endswith("/hpc/docs")
+            client.send("GET", "/", allow_redirects=False).headers["Location"].endswith("/hpc/ui/")
         )
         assert client.send("GET", "/docs/start.js").status_code == 200
         assert client.get("/openapi.json")["servers"] == [{"url": "/hpc"}]

@@ -87,6 +87,17 @@ function change(state) {
   readParts();
 }
 
+/**
+ * Whoever begins to follow what has just ended may be told of nothing but the end.
+ * @param {import("./hub.js").HubEvent} event
+ */
+function takeEnd(event) {
+  if (!event.state || root.dataset.state === event.state) return;
+  const badge = part("state");
+  if (badge) setStatus(badge, event.state);
+  change(event.state);
+}
+
 /** @param {import("./hub.js").HubEvent} event */
 function takeTasks(event) {
   let isOther = false;
@@ -265,6 +276,7 @@ if (!words.has(root.dataset.state ?? "")) {
     for (const event of events) {
       if (event.type === "status") takeStatus(event);
       if (event.type === "tasks") takeTasks(event);
+      if (event.type === "end") takeEnd(event);
       if (event.type === "purged") readParts();
     }
   });
