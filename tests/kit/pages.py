@@ -85,13 +85,15 @@ class Visitor:
         self.context = browser.new_context(base_url=url, **given)
         self.context.set_default_timeout(_TIMEOUT_SECONDS * 1000)
         self.complaints: list[str] = []
+        self._forgiven: list[str] = []
         self.context.on("console", self._note)
         self.context.on("weberror", lambda error: self.complaints.append(str(error.error)))
         self.page = self.context.new_page()
 
     def _note(self, message: ConsoleMessage) -> None:
-        if message.type == "error":
-            self.complaints.append(message.text)
+        told = message.text
+        if message.type == "error" and not any(re.search(each, told) for each in self._forgiven):
+            self.complaints.append(told)
 
     def open(self, path: str) -> Page:
         """Go to an address of the service in the first tab."""
@@ -108,7 +110,9 @@ class Visitor:
         return self.page
 
     def forgive(self, pattern: str) -> None:
-        """Forget complaints that a test has provoked, such as ``status of 401``."""
+        """Pass over complaints that a test provokes, such as ``status of 401``: browsers tell them
+        late."""
+        self._forgiven.append(pattern)
         self.complaints = [each for each in self.complaints if not re.search(pattern, each)]
 
     def close(self) -> None:

@@ -23,11 +23,11 @@ OF_SCHEMAS = {
     "ApiKey": models.ApiKey, "CreatedApiKey": models.CreatedApiKey,
     "CreatedSshKey": models.CreatedSshKey, "DefinitionVersion": models.DefinitionVersion,
     "Execution": ExecutionState, "ExecutionSummary": ExecutionState, "Identity": models.Identity,
-    "ListedWorkflow": models.WorkflowInfo, "LogPage": LogPage,
-    "Metrics": models.Metrics, "Node": models.Node, "Output": models.Output,
+    "LogPage": LogPage, "Metrics": models.Metrics, "Node": models.Node, "Output": models.Output,
     "Parameter": Input, "Ready": models.Ready, "SshKey": models.SshKey, "Step": models.Step,
     "Task": Task, "UploadedWorkflow": models.WorkflowInfo, "Version": models.Version,
     "Waiting": models.Waiting, "WorkflowDescription": WorkflowDescription,
+    "WorkflowInfo": models.WorkflowInfo,
 }  # fmt: skip
 """What the client makes of which schema of the published document."""
 
