@@ -16,9 +16,10 @@ from flask import Response, g, request
 
 from app.errors import FieldError, SlipwayError
 from app.resources._api import empty
+from app.resources._audit import note_cause
 from app.resources._browsers import is_from_script
 from app.resources._cookies import read_cookie, set_cookie
-from app.resources._errors import of_slipway_error
+from app.resources._errors import Failure, of_slipway_error
 
 _NOTICE: Final = "slipway_notice"
 _NOTICE_SECONDS: Final = 60
@@ -57,8 +58,18 @@ def refused(error: SlipwayError, show: Callable[[int], Response]) -> Response:
         error: Why.
         show: Makes the page that says so, with the status that belongs to it.
     """
-    failure = of_slipway_error(error, request.path)
-    response = show(failure.status.value)
+    failure = why_refused(error)
+    return told_when_again(show(failure.status.value), failure)
+
+
+def why_refused(error: SlipwayError) -> Failure:
+    """Describe why the current request is refused, and have the audit tell that."""
+    note_cause(error)
+    return of_slipway_error(error, request.path)
+
+
+def told_when_again(response: Response, failure: Failure) -> Response:
+    """Return the answer to what was refused, with when it may be sent again."""
     if "Retry-After" in failure.headers:
         response.headers["Retry-After"] = str(failure.headers["Retry-After"])
     return response

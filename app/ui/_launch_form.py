@@ -21,6 +21,7 @@ from app.resources._session_pages import here
 from app.services.hiding import Hiding
 from app.ui._commands import Call, Commands, commands
 from app.ui._forms import posted
+from app.ui._hidden import note_hidden
 from app.ui._inputs import InputField, Posted, fields_of, first, is_secret, read
 from app.ui._labels import label_lines, read_labels
 from app.ui._render import may
@@ -197,6 +198,7 @@ def _copy(form: LaunchForm, like: str) -> None:
     try:
         found = services().executions.get(like, caller())
     except SlipwayError as exc:
+        note_hidden(exc, Permission.EXECUTIONS_READ, like)
         text = f"The inputs of {like[:_MOST_SHOWN]} cannot be copied: {exc.message}"
         form.warnings.append(text)
         return

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import secrets
 from collections.abc import Mapping, Sequence
+from functools import partial
 from typing import Any, Final
 
 from flask import Blueprint, Response
@@ -14,11 +15,10 @@ from app.identity.permissions import is_within
 from app.identity.scopes import scopes_within
 from app.resources._auth import caller
 from app.resources._context import services
-from app.resources._errors import status_of
 from app.resources._permissions import permission
 from app.services.api_keys import LONGEST_NAME, Wish
 from app.ui._access_words import ROLES, roles_of, scope_words
-from app.ui._forms import Notice, faults_by_field, posted, posted_all, see_other
+from app.ui._forms import Notice, faults_by_field, posted, posted_all, refused, see_other
 from app.ui._render import page
 from app.ui._words import duration
 
@@ -29,6 +29,10 @@ _DAYS: Final = (1, 7, 30, 90)
 """Lives that the form offers, beside the longest."""
 _DAY_SECONDS: Final = 86400  # of a day
 _LONGEST = "longest"
+_SENT_BEFORE: Final = (
+    "This form was sent before, and made a key, which was shown then. If you do not have it, "
+    "revoke that one and make another."
+)
 
 
 @blueprint.get("/account/api_keys")
@@ -63,13 +67,12 @@ def create() -> Response:
     )
     try:
         key, stored = services().api_keys.create(wish, caller())
-    except MadeAlready:
-        return _form({}, 409, refusal="This form was sent before, and made a key, which was shown "
-                     "then. If you do not have it, revoke that one and make another.")  # fmt: skip
+    except MadeAlready as exc:
+        return refused(exc, partial(_form, {}, refusal=_SENT_BEFORE))
     except InvalidRequest as exc:
-        return _form(faults_by_field(exc), 422)
+        return refused(exc, partial(_form, faults_by_field(exc)))
     except Conflict as exc:
-        return _form({}, status_of(exc).value, refusal=exc.message)
+        return refused(exc, partial(_form, {}, refusal=exc.message))
     return page(
         "api_key_made.html", title="API key made", status=201, current=_ACCOUNT, key=key,
         stored=stored, file=f"slipway-{stored.prefix}.txt",

@@ -232,7 +232,7 @@ def _take(edited: _Editor) -> Response:
         )
     except InvalidDefinition as exc:
         edited.checked = _faulty(exc)
-        return _page(edited, 422)
+        return refused(exc, partial(_page, edited))
     except (Conflict, CapabilityMissing, LimitExceeded, NotAllowed, UpstreamError) as exc:
         return _refused(edited, exc)
     return _uploaded(uploaded)

@@ -18,7 +18,6 @@ from app.errors import (
     NodesMissing,
     SlipwayError,
 )
-from app.resources._audit import note_cause
 from app.resources._auth import caller
 from app.resources._context import services
 from app.resources._limits import cost
@@ -117,7 +116,6 @@ def scale(execution_id: str) -> Response:
             raise InvalidRequest("The form has faults.", fields=(fault,))
         services().steering.scale(execution.id, int(text), caller())
     except _REFUSALS as exc:
-        note_cause(exc)
         return refused(exc, partial(_question, execution.id, "scale", exc=exc))
     return see_other(_address(execution, "load"), Notice(f"{text} virtual users were asked for."))
 
@@ -199,7 +197,6 @@ def _done(execution_id: str, act: Callable[..., None], said: str) -> Response:
 
 def _refused(execution: Execution, exc: SlipwayError) -> Response:
     """Show the execution as it is now, and why that was refused."""
-    note_cause(exc)
     latest = services().executions.get(execution.id, caller())
     return refused(
         exc, lambda status: page_of(latest, caller(), status=status, refusal=exc.message)

@@ -30,6 +30,7 @@ from app.resources._people_filters import OPEN
 from app.resources._permissions import permission
 from app.ui._briefs import remark, says
 from app.ui._forms import Notice, posted, posted_all, see_other
+from app.ui._hidden import note_hidden
 from app.ui._render import page
 from app.ui._wanted import PATH, Wanted, read_wanted, sees_all, still_open
 from app.ui._words import duration, took
@@ -194,7 +195,8 @@ def _choice(id_: str) -> Chosen:
         execution = services().executions.get(
             id_, caller(), among=services().workflows.orchestrators
         )
-    except NotFound:
+    except NotFound as exc:
+        note_hidden(exc, Permission.EXECUTIONS_CANCEL, id_)
         return Chosen(id_, None, "there is no such execution any more")
     if execution.status.final:
         return Chosen(id_, execution, "has ended")

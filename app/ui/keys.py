@@ -77,10 +77,10 @@ def create() -> Response:
         key_id, public_key = services().ssh_keys.create(
             metadata, caller(), posted("algorithm") or None, posted("once")[:_ONCE_CHARACTERS]
         )
-    except MadeAlready:
-        return _form({}, 409, refusal=_SENT_BEFORE)
+    except MadeAlready as exc:
+        return refused(exc, partial(_form, {}, refusal=_SENT_BEFORE))
     except InvalidRequest as exc:
-        return _form(faults_by_field(exc), 422)
+        return refused(exc, partial(_form, faults_by_field(exc)))
     except (Conflict, LimitExceeded) as exc:
         return refused(exc, partial(_form, {}, refusal=exc.message))
     word = _name_of(metadata) or key_id.partition("-")[0]

@@ -29,12 +29,11 @@ from app.errors import (
 from app.observability import is_secret_name
 from app.resources._auth import caller
 from app.resources._context import services
-from app.resources._errors import of_slipway_error
 from app.resources._limits import cost
 from app.resources._permissions import permission
 from app.resources._session_pages import CSRF_FORM_FIELD
 from app.ui._addresses import of_workflow
-from app.ui._forms import Notice, refused, see_other
+from app.ui._forms import Notice, refused, see_other, told_when_again, why_refused
 from app.ui._graph import Picture, workflow_picture
 from app.ui._launch_form import LaunchForm, commands_of, sent, untouched
 from app.ui._render import fragment, may, page
@@ -165,7 +164,7 @@ def _cannot_show(
     reference: str, error: SlipwayError, fields: Sequence[tuple[str, str]] = ()
 ) -> Response:
     """Return the page that says why there is no form; what was sent can be sent again."""
-    failure = of_slipway_error(error, request.path)
+    failure = why_refused(error)
     choices: list[dict[str, Any]] = []
     if isinstance(error, Ambiguous):
         found = services().workflows.find(caller()).workflows
@@ -186,9 +185,7 @@ def _cannot_show(
         address=_address(reference, _orchestrator()),
         is_down=isinstance(error, UpstreamError),
     )
-    if "Retry-After" in failure.headers:
-        response.headers["Retry-After"] = str(failure.headers["Retry-After"])
-    return response
+    return told_when_again(response, failure)
 
 
 def _kept_fields() -> list[tuple[str, str]]:

@@ -12,7 +12,6 @@ from app.errors import Conflict, LimitExceeded, NotAuthenticated
 from app.identity.sessions import COOKIE
 from app.resources._context import services
 from app.resources._cookies import drop_cookie, read_cookie
-from app.resources._errors import of_slipway_error
 from app.resources._permissions import public
 from app.resources._session_pages import (
     CSRF_FORM_FIELD,
@@ -22,7 +21,14 @@ from app.resources._session_pages import (
     require_own_page,
 )
 from app.ui._errors import SIGN_IN
-from app.ui._forms import Notice, keep_notice, posted, see_other
+from app.ui._forms import (
+    Notice,
+    keep_notice,
+    posted,
+    see_other,
+    told_when_again,
+    why_refused,
+)
 from app.ui._render import page, to
 from app.ui._signing import Typed, sign_in_as, target
 from app.ui._words import duration
@@ -112,15 +118,13 @@ def _fields() -> tuple[str, ...]:
 def _refused(
     error: NotAuthenticated | LimitExceeded | Conflict, wanted: str, username: str, *, by_key: bool
 ) -> Response:
-    failure = of_slipway_error(error, request.path)
+    failure = why_refused(error)
     wait = failure.headers.get("Retry-After")
     made = _form(
         wanted, failure.status.value, username=username, by_key=by_key,
         refusal=_said(error, by_key=by_key, wait=None if wait is None else str(wait)),
     )  # fmt: skip
-    if wait is not None:
-        made.headers["Retry-After"] = str(wait)
-    return made
+    return told_when_again(made, failure)
 
 
 def _form(

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Mapping, Sequence
 from contextlib import suppress
+from functools import partial
 from typing import Any, Final
 from urllib.parse import quote, urlencode
 
@@ -18,7 +19,7 @@ from app.resources._permissions import permission
 from app.services.users import LONGEST_PASSWORD, SHORTEST_PASSWORD, UserChange
 from app.ui._access_words import ROLES, way
 from app.ui._agents import in_words
-from app.ui._forms import Notice, faults_by_field, posted, posted_all, see_other
+from app.ui._forms import Notice, faults_by_field, posted, posted_all, refused, see_other
 from app.ui._render import may, page
 
 blueprint = Blueprint("users", __name__)
@@ -52,7 +53,7 @@ def add() -> Response:
             by=caller().username,
         )  # fmt: skip
     except _REFUSED as exc:
-        return _list(given, exc)
+        return _refused(exc, partial(_list, given=given, refusal=exc))
     return see_other(address_of(made.username), Notice(f"{made.username} can sign in now."))
 
 
@@ -75,7 +76,7 @@ def change(username: str) -> Response:
     try:
         return doing(username)
     except _REFUSED as exc:
-        return _one(username, what, exc)
+        return _refused(exc, partial(_one, username, what=what, refusal=exc))
 
 
 def address_of(username: str) -> str:
@@ -154,7 +155,14 @@ def _no_role() -> FieldError:
     return FieldError("roles", "at least one must be chosen")
 
 
-def _list(given: Mapping[str, Any] | None = None, refusal: SlipwayError | None = None) -> Response:
+def _refused(error: SlipwayError, show: Callable[[int], Response]) -> Response:
+    """Answer that a form was refused; what is in the way of it is told as a fault of it."""
+    return refused(error, lambda status: show(422 if isinstance(error, Conflict) else status))
+
+
+def _list(
+    status: int = 200, given: Mapping[str, Any] | None = None, refusal: SlipwayError | None = None
+) -> Response:
     after = request.args.get("after", "")[:_LONGEST_NAME].replace("\x00", "")
     found, rest = services().users.list(after, _MOST)
     seen = {}
@@ -165,7 +173,7 @@ def _list(given: Mapping[str, Any] | None = None, refusal: SlipwayError | None =
         "users.html",
         title="Users",
         current=_PATH,
-        status=200 if refusal is None else 422,
+        status=status,
         users=found,
         seen=seen,
         address=address_of,
@@ -178,13 +186,15 @@ def _list(given: Mapping[str, Any] | None = None, refusal: SlipwayError | None =
     )
 
 
-def _one(username: str, what: str = "", refusal: SlipwayError | None = None) -> Response:
+def _one(
+    username: str, status: int = 200, what: str = "", refusal: SlipwayError | None = None
+) -> Response:
     account = services().users.get(username)
     return page(
         "user.html",
         title=username,
         current=_PATH,
-        status=200 if refusal is None else 422,
+        status=status,
         account=account,
         sessions=[
             {"session": each, "agent": in_words(each.user_agent), "way": way(each.begun_with)}

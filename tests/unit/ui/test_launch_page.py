@@ -9,10 +9,11 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+from admin_kit import ask
 from flask.testing import FlaskClient
-from service_kit import Service, open_service
+from service_kit import PASSWORDS, Service, basic, open_service
 
-from app.domain import ExecutionFilter, ExecutionStatus, Observation
+from app.domain import AuditFilter, ExecutionFilter, ExecutionStatus, Observation
 
 FLOW = {
     "id": "flow",
@@ -167,6 +168,18 @@ def test_a_run_that_is_none_is_told(flow: Service, like: str) -> None:
 def test_a_run_of_another_workflow_is_told(flow: Service) -> None:
     other = flow.add_execution(workflow_id="other")
     assert "ran another workflow" in flow.client.get(f"{PAGE}?like={other.id}").text
+
+
+def test_who_names_a_run_of_somebody_else_is_recorded(guarded: Service) -> None:
+    headers = basic("dev", PASSWORDS["dev"])
+    assert guarded.client.post("/workflows", json=FLOW, headers=headers).status_code == 201
+    theirs = guarded.add_execution("bob")
+    answer = ask(guarded, "ada", f"/ui/workflows/flow?like={theirs.id}")
+    assert f"The inputs of {theirs.id} cannot be copied" in answer.text
+    guarded.services.audit.flush()
+    found, _ = guarded.services.audit.find(AuditFilter(target=f"/executions/{theirs.id}"), None, 9)
+    [told] = [each.event for each in found]
+    assert (told.action, told.result, told.username) == ("executions:read", "denied", "ada")
 
 
 def test_a_secret_is_in_no_answer(flow: Service) -> None:

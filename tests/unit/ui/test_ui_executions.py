@@ -304,6 +304,15 @@ class TestCancel:
         assert_led(answer, PATH)
         assert guarded.store.get(theirs.id).status is ExecutionStatus.PENDING
 
+    def test_who_ticks_what_others_have_is_recorded(self, guarded):
+        theirs, mine = guarded.add_execution("bob"), guarded.add_execution("ada")
+        ask(guarded, "ada", f"{PATH}/cancel", {"id": [theirs.awf_name, "no-such", mine.id]})
+        guarded.services.audit.flush()
+        found, _ = guarded.services.audit.find(AuditFilter(action="executions:cancel"), None, 10)
+        [told] = [each.event for each in found]
+        assert (told.target, told.result) == (f"/executions/{theirs.id}", "denied")
+        assert (told.username, told.detail) == ("ada", f"POST {PATH}/cancel: not_found")
+
     @pytest.mark.parametrize("back", ["//evil.example", "page=x", "workflow=%00", "x" * 9000])
     def test_it_leads_back_to_the_list_and_nowhere_else(self, client, back):
         answer = client.post(f"{PATH}/cancel", data={"back": back})

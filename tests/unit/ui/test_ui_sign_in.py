@@ -11,6 +11,8 @@ from access_kit import new_key
 from service_kit import PASSWORDS, Service, open_service, users
 from signing_kit import OWN, Guest, said
 
+from app.domain import AuditFilter, AuditResult
+
 
 def opened(folder, **auth) -> Service:
     return open_service(folder, api__auth={**users(), **auth})
@@ -89,6 +91,19 @@ def test_what_is_wrong_is_said_without_a_password_box(guest, name):
     assert "do not belong together" in said(answer.text, "alert")
     assert "<b>x" not in answer.text
     assert 'value="wrong"' not in answer.text
+
+
+def test_a_wrong_password_is_recorded_once_as_a_sign_in(guest, service):
+    guest.post("/ui/sign-in", username="eve-of-the-audit", password="wrong")
+    guest.post("/ui/sign-in", username="root", password="wrong")
+    service.services.audit.flush()
+    wanted = AuditFilter("root", result=AuditResult.DENIED)
+    found, _ = service.services.audit.find(wanted, None, 10)
+    assert [(each.event.action, each.event.target) for each in found] == [
+        ("sign-in", "/ui/sign-in")
+    ]
+    everything, _ = service.services.audit.find(AuditFilter(), None, 100)
+    assert not [each for each in everything if "eve-of-the-audit" in str(each)]
 
 
 def test_guesses_wait_and_are_told_how_long(guest):

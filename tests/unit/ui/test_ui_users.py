@@ -6,7 +6,7 @@ import pytest
 from admin_kit import HOSTILE, ask, assert_led, escaped
 from service_kit import PASSWORDS, Service, basic, users
 
-from app.domain import Credential, Identity
+from app.domain import AuditFilter, Credential, Identity
 from app.services.users import UserChange
 
 NEW = {"username": "eve", "password": "eve's password", "roles": ["user", "operator"]}
@@ -183,3 +183,11 @@ def test_it_is_audited_as_the_same_of_the_api_is(guarded, eve):
     assert ("users:change", "success", "root") in told
     assert ("users:remove", "success", "root") in told
     assert ("users:change", "denied", "ops") in told
+
+
+def test_the_audit_tells_why_a_form_was_refused(guarded):
+    assert ask(guarded, "root", "/ui/users", {**NEW, "username": "ada"}).status_code == 422
+    guarded.services.audit.flush()
+    found, _ = guarded.services.audit.find(AuditFilter(action="users:add"), None, 1)
+    assert found[0].event.result == "refused"
+    assert found[0].event.detail == "POST /ui/users answered 422 conflict"
