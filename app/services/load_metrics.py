@@ -78,6 +78,11 @@ class LoadMetricsService:
         execution = self._executions.get(execution_id, identity)
         return execution, self.of(execution)
 
+    def measures(self, execution: Execution) -> bool:
+        """Return whether there are metrics of an execution, without reading them."""
+        behind = self._orchestrators.get(execution.orchestrator)
+        return behind is not None and Capability.METRICS in behind.capabilities
+
     def of(self, execution: Execution) -> ExecutionMetrics:
         """Get the metrics of an execution that somebody may see; see :meth:`get`."""
         return meter(self._behind(execution)).metrics(execution)

@@ -244,6 +244,17 @@ class SystemService:
         found = self._driving(self._conductors.all(), self._work(), now())
         return sorted(found, key=lambda each: (each.alive, each.host))
 
+    def signed_in(self, identity: Identity) -> list[SignedIn]:
+        """Return who uses the service, the last ones first; nobody outside is asked.
+
+        Raises:
+            NotAllowed: The caller lacks a permission.
+            StoreUnavailable: The store cannot be read.
+        """
+        require(identity, Permission.SYSTEM_READ)
+        require(identity, Permission.USERS_MANAGE)
+        return self._signed_in()
+
     def course(self, identity: Identity) -> Course:
         """Return how it was within the last hour.
 
@@ -277,8 +288,7 @@ class SystemService:
         orchestrators = tuple(self._orchestrators(problems, work, conductors))
         driving = tuple(self._driving(conductors, work, moment))
         web = tuple(self._web(moment))
-        idle = timedelta(seconds=self._settings.api.auth.sessions.idle)
-        signed_in = self._overview.signed_in(idle, _LATELY)
+        signed_in = self._signed_in()
         return SystemState(
             as_of=moment,
             problems=(
@@ -300,6 +310,10 @@ class SystemService:
             api_keys=sum(who.api_keys for who in signed_in),
             signed_in=tuple(signed_in[:MOST_SIGNED_IN]),
         )
+
+    def _signed_in(self) -> list[SignedIn]:
+        idle = timedelta(seconds=self._settings.api.auth.sessions.idle)
+        return self._overview.signed_in(idle, _LATELY)
 
     def _work(self) -> Work:
         stale_after = timedelta(seconds=self._settings.conductor.stale_after)

@@ -8,8 +8,7 @@ from typing import Any, Final
 
 from flask import Response, request
 
-from app.domain import Execution, Identity, Task
-from app.errors import NotFound
+from app.domain import Execution, Identity
 from app.resources._context import services
 from app.ui._graph import execution_picture
 from app.ui._one_execution import around, of_task, steps_of
@@ -47,22 +46,13 @@ def _steps(execution: Execution, identity: Identity) -> dict[str, Any]:
     tasks = services().executions.tasks_of(execution)
     number = request.args.get("page", 1, type=int)
     hides_done = request.args.get("done") == "hidden"
-    step = _asked_step(execution, identity)
+    name = request.args.get("step")
+    step = next((task for task in tasks if task.name == name), None)
     return {
         "steps": steps_of(tasks, page=min(number, _MOST_PAGES), hides_done=hides_done),
         "step": step,
         "step_choices": {} if step is None else of_task(execution, step, identity),
     }
-
-
-def _asked_step(execution: Execution, identity: Identity) -> Task | None:
-    name = request.args.get("step")
-    if name is None:
-        return None
-    try:
-        return services().executions.task(execution.id, name, identity)
-    except NotFound:
-        return None
 
 
 def _graph(execution: Execution, identity: Identity) -> dict[str, Any]:

@@ -3,8 +3,10 @@
 from __future__ import annotations
 
 import uuid
+from collections import Counter
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
+from functools import partial
 from typing import Any, Final
 
 from app.domain import (
@@ -19,12 +21,11 @@ from app.domain import (
     TaskStatus,
     reason_in,
 )
-from app.errors import CapabilityMissing
 from app.exit_codes import meaning
 from app.resources._context import services
 from app.services.bundle import Services
 from app.services.choices import Action, Choice
-from app.services.differences import MISSING
+from app.services.differences import MISSING, cut_entry
 from app.services.digest import Digest
 from app.ui._words import as_json, took
 
@@ -62,13 +63,16 @@ class Steps:
 
 def steps_of(tasks: Sequence[Task], *, page: int, hides_done: bool) -> Steps:
     """Choose the steps that one page of the table shows, in the order of the workflow."""
-    counts: dict[str, int] = {}
-    for task in tasks:
-        counts[str(task.status)] = counts.get(str(task.status), 0) + 1
     shown = [task for task in tasks if not hides_done or task.status is not TaskStatus.SUCCESS]
     last = max(1, -(-len(shown) // ROWS))
     page = min(max(1, page), last)
-    return Steps(shown[(page - 1) * ROWS : page * ROWS], counts, len(shown), page, hides_done)
+    rows = shown[(page - 1) * ROWS : page * ROWS]
+    return Steps(rows, counts_of(tasks), len(shown), page, hides_done)
+
+
+def counts_of(tasks: Sequence[Task]) -> Mapping[str, int]:
+    """Count the steps that have each status."""
+    return Counter(str(task.status) for task in tasks)
 
 
 def around(execution: Execution, identity: Identity) -> dict[str, Any]:
@@ -77,7 +81,8 @@ def around(execution: Execution, identity: Identity) -> dict[str, Any]:
     tasks = bundle.executions.tasks_of(execution)
     digest = None
     if execution.status is not ExecutionStatus.SUCCESS:
-        digest = bundle.digests.get(execution.id, identity)
+        whole = bundle.digests.of(execution, identity)
+        digest = whole.with_entries(partial(map, cut_entry))
     choices = {choice.action: choice for choice in bundle.choices.of(execution, identity)}
     stale = bundle.executions.is_stale(execution)
     return {
@@ -92,9 +97,9 @@ def around(execution: Execution, identity: Identity) -> dict[str, Any]:
         "actions": Action,
         "successor": bundle.choices.successor(execution, identity),
         "compared": compared_with(execution, digest, bundle, identity),
-        "counts": steps_of(tasks, page=1, hides_done=False).counts,
+        "counts": counts_of(tasks),
         "number_of_steps": len(tasks),
-        "measures": measures(execution, bundle),
+        "measures": bundle.load_metrics.measures(execution),
         "key": str(uuid.uuid4()),
         "meaning": meaning,
         "reason_in": reason_in,
@@ -158,15 +163,6 @@ def compared_with(
     )
     found, _ = bundle.executions.find(wanted, identity, 0, _LOOKED_THROUGH)
     return next((each for each in found if each.number < execution.number), None)
-
-
-def measures(execution: Execution, bundle: Services) -> bool:
-    """Return whether there are figures of virtual users."""
-    try:
-        bundle.load_metrics.of(execution)
-    except CapabilityMissing:
-        return False
-    return True
 
 
 def of_task(execution: Execution, task: Task, identity: Identity) -> Mapping[Action, Choice]:

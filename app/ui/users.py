@@ -167,7 +167,7 @@ def _list(
     found, rest = services().users.list(after, _MOST)
     seen = {}
     if may(Permission.SYSTEM_READ):
-        signed_in = services().system.state(caller()).signed_in or ()
+        signed_in = services().system.signed_in(caller())
         seen = {who.username: who.last_used_at for who in signed_in}
     return page(
         "users.html",

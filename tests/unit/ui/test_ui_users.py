@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import re
+
 import pytest
 from admin_kit import HOSTILE, ask, assert_led, escaped
 from service_kit import PASSWORDS, Service, basic, users
@@ -191,3 +193,12 @@ def test_the_audit_tells_why_a_form_was_refused(guarded):
     found, _ = guarded.services.audit.find(AuditFilter(action="users:add"), None, 1)
     assert found[0].event.result == "refused"
     assert found[0].event.detail == "POST /ui/users answered 422 conflict"
+
+
+def test_who_was_seen_last_is_told_without_a_look_at_anything_outside(guarded, monkeypatch):
+    monkeypatch.setattr(guarded.services.system, "_health", None)
+    bare = Identity("ada", frozenset(), credential=Credential("basic", "ada"))
+    guarded.services.sessions.begin(bare, None, None)
+    answer = ask(guarded, "root", "/ui/users")
+    assert answer.status_code == 200
+    assert re.search(r'data-label="Last seen"><time', answer.text)
