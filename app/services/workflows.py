@@ -154,14 +154,6 @@ class WorkflowService:
                 return name, uploader(orchestrator)
         raise CapabilityMissing("No orchestrator takes definitions.")
 
-    def takers(self) -> list[str]:
-        """Return the names of the orchestrators that take definitions."""
-        return [
-            name
-            for name, orchestrator in self._orchestrators.items()
-            if Capability.UPLOAD in orchestrator.capabilities
-        ]
-
     def taker_named(self, orchestrator: str) -> Uploader:
         """Return an orchestrator that took definitions.
 

@@ -33,6 +33,7 @@ from app.ui._addresses import of_workflow
 from app.ui._definition_text import EXAMPLE, TextFault, faults_of, normal_lines, source_of
 from app.ui._forms import Notice, posted, refused, see_other
 from app.ui._graph import Picture, workflow_picture
+from app.ui._paging import page_number
 from app.ui._render import fragment, page
 
 blueprint = Blueprint("definition", __name__)
@@ -113,10 +114,11 @@ class _Editor:
 @permission(Permission.WORKFLOWS_WRITE)
 def show_all() -> Response:
     """List what can be edited, and what has faults."""
-    query, number = request.args.get("q", ""), _number(request.args.get("page", "")) or 1
+    query = request.args.get("q", "")
     found = services().workflows.find(caller(), query=query or None)
-    takers = services().workflows.takers()
-    rows = [each for each in found.workflows if each.orchestrator in takers]
+    has_definition = services().workflows.has_definition
+    rows = [each for each in found.workflows if has_definition(each)]
+    number = page_number(len(rows), _ROWS)
     begin = (number - 1) * _ROWS
     many = Counter(each.id for each in found.workflows)
     return page(
@@ -137,7 +139,7 @@ def show_all() -> Response:
 def show_new() -> Response:
     """Show the editor with an example to begin from, or with a copy of another definition."""
     model = request.args.get("from", "")
-    text = _text(model, None)[1].text if model else EXAMPLE
+    text = _text(model).text if model else EXAMPLE
     return _page(_Editor(text))
 
 
@@ -154,7 +156,7 @@ def show(reference: str) -> Response:
     """Show the editor with what is offered, or with an earlier version."""
     number = _number(request.args.get("version", ""))
     edited = _opened(reference)
-    edited.text, edited.shown = _text(reference, number)[1].text, number
+    edited.text, edited.shown = _text(reference, number).text, number
     return _page(edited)
 
 
@@ -187,7 +189,7 @@ def compare(reference: str) -> Response:
     )
     difference = None
     if before is not None:
-        difference = _between(reference, before, _text(reference, after)[1], f"version {after}")
+        difference = _between(reference, before, _text(reference, after), f"version {after}")
     return page(
         "definition_diff.html",
         title=f"Versions of {edited.workflow.name}",
@@ -222,8 +224,8 @@ def remove(reference: str) -> Response:
 
 def _take(edited: _Editor) -> Response:
     """Do what the button says that was pressed."""
-    edited.checked = _check(edited.text)
     if posted("do") != "upload":
+        edited.checked = _check(edited.text)
         return _page(edited, 422 if edited.checked.faults else 200)
     replaced = None if edited.workflow is None else edited.workflow.id
     try:
@@ -244,8 +246,8 @@ def _uploaded(workflow: Workflow) -> Response:
 
 def _refused(edited: _Editor, error: SlipwayError) -> Response:
     """Show the editor with why nothing was uploaded; what was sent twice is there already."""
-    checked = edited.checked
-    known = edited.workflow or (checked.workflow if checked else None)
+    edited.checked = _check(edited.text)
+    known = edited.workflow or edited.checked.workflow
     if isinstance(error, Taken | Outdated) and known is not None:
         offered = _offered(known.id)
         if offered is not None:
@@ -264,7 +266,7 @@ def _offered(workflow_id: str) -> tuple[Workflow, DefinitionText] | None:
     """Return what is offered under an id by now; None if nothing is."""
     try:
         found = services().workflows.describe(workflow_id, caller(), _orchestrator()).workflow
-        return found, _text(workflow_id, None)[1]
+        return found, _text(workflow_id)
     except SlipwayError:
         return None
 
@@ -285,7 +287,7 @@ def _compare_with(edited: _Editor, theirs: DefinitionText) -> None:
 
 
 def _between(reference: str, before: int, after: DefinitionText, name: str) -> TextDifference:
-    earlier = _text(reference, before)[1]
+    earlier = _text(reference, before)
     names = f"version {before}", name
     return services().definition_texts.between(earlier, after, names, caller())
 
@@ -329,9 +331,8 @@ def _why_read_only(workflow: Workflow) -> str:
     return ""
 
 
-def _text(reference: str, number: int | None) -> tuple[str, DefinitionText]:
-    found, text = services().workflows.definition(reference, caller(), number, _orchestrator())
-    return found.id, text
+def _text(reference: str, number: int | None = None) -> DefinitionText:
+    return services().workflows.definition(reference, caller(), number, _orchestrator())[1]
 
 
 def _page(edited: _Editor, status: int = 200) -> Response:

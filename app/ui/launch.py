@@ -132,8 +132,7 @@ def _page(form: LaunchForm, status: int = 200, error: SlipwayError | None = None
         faulty=form.is_faulty,
         runs=runs,
         last_success=done,
-        has_text=may(Permission.WORKFLOWS_WRITE)
-        and workflow.orchestrator in services().workflows.takers(),
+        has_text=may(Permission.WORKFLOWS_WRITE) and services().workflows.has_definition(workflow),
         picture=_picture(form.described),
         error=error,
     )

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 from collections import Counter
 from collections.abc import Mapping, Sequence
-from contextlib import suppress
 from dataclasses import dataclass
 from typing import Final
 from urllib.parse import urlencode
@@ -18,6 +17,7 @@ from app.resources._context import services
 from app.resources._permissions import permission
 from app.services.workflows import WorkflowList
 from app.ui._addresses import of_workflow
+from app.ui._paging import page_number
 from app.ui._render import page
 from app.ui._words import took
 
@@ -57,7 +57,7 @@ def show() -> Response:
         found, fault = _find(given), ""
     except UpstreamError as exc:
         found, fault = WorkflowList([], []), exc.message
-    number = _page_number(len(found.workflows))
+    number = page_number(len(found.workflows), ON_A_PAGE)
     first = (number - 1) * ON_A_PAGE
     shown = found.workflows[first : first + ON_A_PAGE]
     total = len(found.workflows)
@@ -95,14 +95,6 @@ def _find(given: Mapping[str, str]) -> WorkflowList:
         orchestrator=given.get("orchestrator"),
         stale="stale" in given,
     )
-
-
-def _page_number(total: int) -> int:
-    """Return which page was asked for, or the last one that there is."""
-    number = 1
-    with suppress(ValueError):
-        number = int(request.args.get("page", "1")[:9])
-    return max(1, min(number, -(-total // ON_A_PAGE)))
 
 
 def _rows(found: WorkflowList, shown: Sequence[Workflow]) -> list[Row]:

@@ -176,6 +176,7 @@ def test_a_long_list_has_pages_and_is_searched(opened: Service) -> None:
     assert "Page 1 of 2, 102 in all" in first
     assert "w101" not in first
     assert "w101" in opened.client.get("/ui/definitions?page=2").text
+    assert "Page 2 of 2, 102 in all" in opened.client.get("/ui/definitions?page=9").text
     assert "w007" not in opened.client.get("/ui/definitions?q=W101").text
     assert "No definition has “&lt;b&gt;”" in opened.client.get("/ui/definitions?q=<b>").text
 
