@@ -58,10 +58,10 @@ def page(
     return response
 
 
-def fragment(template: str, status: int = 200, **context: Any) -> Response:
+def fragment(template: str, **context: Any) -> Response:
     """Answer with a part of a page, which a script puts into it."""
     body = render(template, **context)
-    return Response(body, status, content_type="text/html; charset=utf-8", headers=_HEADERS)
+    return Response(body, content_type="text/html; charset=utf-8", headers=_HEADERS)
 
 
 def render(template: str, **context: Any) -> str:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Callable, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass
 from datetime import UTC, datetime
 from typing import Final
@@ -18,8 +18,6 @@ MOST_ROWS: Final = 500
 _NICE: Final = (1, 2, 5, 10, 15, 30, 60, 120, 300, 600, 900, 1800, 3600, 7200, 14400, 43200, 86400)
 """Seconds between two marks of an axis; of longer times whole days."""
 _MARKS: Final = 6
-
-Address = Callable[[str], str]
 
 
 @dataclass(frozen=True, slots=True)
@@ -89,7 +87,6 @@ class Timeline:
     ends: int
     steps: int
     over: bool
-    own_page: str
 
 
 def timeline_of(
@@ -97,7 +94,6 @@ def timeline_of(
     tasks: Sequence[Task],
     attempts: Sequence[Attempt],
     *,
-    leads_to: Address | None = None,
     now: datetime | None = None,
 ) -> Timeline:
     """Make the timeline of an execution.
@@ -106,7 +102,6 @@ def timeline_of(
         execution: The execution.
         tasks: Its tasks, in order.
         attempts: Their attempts, in the same order, then by number.
-        leads_to: Where the name of a step leads; None for its log.
         now: The moment.
     """
     here = f"/ui/executions/{quote(execution.id, safe='')}"
@@ -127,7 +122,7 @@ def timeline_of(
             tried.get(task.name, ()),
             axis,
             end,
-            leads_to(task.name) if leads_to else f"{here}/log?task={quote(task.name, safe='')}",
+            f"{here}/log?task={quote(task.name, safe='')}",
         )
         for task in shown
     )
@@ -139,7 +134,6 @@ def timeline_of(
         ends=_ms(begin) + round(1000 * axis.seconds),
         steps=len(tasks),
         over=over,
-        own_page=f"{here}/timeline",
     )
 
 

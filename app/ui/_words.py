@@ -22,7 +22,7 @@ class Word:
     """What a state is called, and how it looks.
 
     Attributes:
-        kind: Its shape and its colour: the name of a symbol of ``_parts/shapes.html``, and of a
+        kind: Its shape and its colour: the name of a symbol of ``_parts/macros.html``, and of a
             class of the style sheet.
     """
 
