@@ -277,5 +277,7 @@ def test_two_are_compared_side_by_side_or_unified(service):
     assert 'class="gone"' in text
     assert 'class="come"' in text
     assert "the definition" in text
-    assert "+  - {id: first" in ask(service, f"{address}?form=unified", "dev").text
+    unified = ask(service, f"{address}?form=unified", "dev").text
+    assert "+  - {id: first" in unified
+    assert re.search(r'class="place">--- .*\n</span><span class="place">\+\+\+ ', unified)
     assert ask(service, address, "bob").status_code == 404
