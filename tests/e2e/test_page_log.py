@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from typing import Any
@@ -210,6 +211,18 @@ def test_a_text_is_found_in_all_lines(logs: Logs, visits: Callable[..., Visitor]
     await_seen(page, 4321)
     field.fill("nothing of it")
     expect(found).to_have_text("Nothing found")
+
+
+def test_who_does_not_wait_while_typing_sees_the_same(
+    logs: Logs, visit: Callable[..., Page]
+) -> None:
+    page = visit(logs.long)
+    field = page.get_by_label("Search all lines")
+    field.fill("line 59")
+    field.press("Enter")
+    await_seen(page, 59)
+    expect(page.locator("#L59 mark")).to_have_text("line 59")
+    expect(page).to_have_url(re.compile(r"find=line\+59$"))
 
 
 def test_lines_are_picked_linked_to_and_copied_from_the_data(

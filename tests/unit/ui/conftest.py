@@ -1,6 +1,10 @@
 from __future__ import annotations
 
-from collections.abc import Iterator
+import json
+import shutil
+import subprocess
+from collections.abc import Callable, Iterator
+from typing import Any
 
 import pytest
 from flask.testing import FlaskClient
@@ -19,3 +23,20 @@ def opened(tmp_path) -> Iterator[Service]:
 def browser_of(opened: Service) -> FlaskClient:
     """What a browser sends to it."""
     return opened.client
+
+
+@pytest.fixture(scope="session")
+def in_node() -> Callable[[str], Any]:
+    """Run a module of JavaScript by Node, where there is one; return the JSON that it writes."""
+    node = shutil.which("node")
+    if node is None:
+        pytest.skip("no Node on this machine")
+
+    def in_node(script: str) -> Any:
+        command = [node, "--input-type=module", "-"]
+        done = subprocess.run(
+            command, input=script.encode(), capture_output=True, check=True, timeout=240
+        )
+        return json.loads(done.stdout)
+
+    return in_node

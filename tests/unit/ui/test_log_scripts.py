@@ -1,8 +1,6 @@
 """What the log's scripts make of texts, run by Node where there is one."""
 
 import json
-import shutil
-import subprocess
 
 import pytest
 
@@ -11,24 +9,16 @@ from app.ui._assets import STATIC
 TEXT = STATIC / "js" / "log" / "text.js"
 
 
-@pytest.fixture(scope="module")
-def run_js():
+@pytest.fixture
+def run_js(in_node):
     """Run an expression over the exports of a module."""
-    node = shutil.which("node")
-    if node is None:
-        pytest.skip("no Node on this machine")
 
     def run_js(expression, *values):
-        script = (
+        return in_node(
             f"const m = await import({json.dumps(TEXT.as_uri())});"
             f"const values = {json.dumps(values)};"
             f"console.log(JSON.stringify({expression}));"
         )
-        command = [node, "--input-type=module", "-"]
-        done = subprocess.run(
-            command, input=script.encode(), capture_output=True, check=True, timeout=240
-        )
-        return json.loads(done.stdout)
 
     return run_js
 

@@ -3,6 +3,8 @@
 
 import { PAGE_HEADERS } from "./root.js";
 
+let asking = false;
+
 /** @param {HTMLAnchorElement} link */
 async function ask(link) {
   let question;
@@ -46,5 +48,7 @@ document.addEventListener("click", (event) => {
   const link = /** @type {Element} */ (event.target).closest("a[data-ask]");
   if (!(link instanceof HTMLAnchorElement) || event.ctrlKey || event.metaKey || event.shiftKey) return;
   event.preventDefault();
-  void ask(link);
+  if (asking) return; // a link that is clicked twice asks once
+  asking = true;
+  void ask(link).finally(() => { asking = false; });
 });

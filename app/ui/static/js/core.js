@@ -254,7 +254,7 @@ export class Core {
       event.retry = true;
       this._plan(AGAIN_MS * (1 + Math.random()));
     } else if (["end", "expired", "refused"].includes(type)) {
-      topic.ended = true;
+      topic.ended = topic.back === null; // who has come since is told by the next stream
     }
     this._hand(key, event);
   }

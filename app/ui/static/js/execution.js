@@ -38,7 +38,10 @@ function findRows() {
   rows = new Map();
   for (const row of root.querySelectorAll("tr[data-task]")) {
     const element = /** @type {HTMLElement} */ (row);
-    rows.set(element.dataset.task ?? "", element);
+    const name = element.dataset.task ?? "";
+    rows.set(name, element);
+    const badge = /** @type {HTMLElement | null} */ (element.querySelector(".status"));
+    if (badge?.dataset.state) known.set(name, badge.dataset.state); // as the tally counts it
   }
 }
 
@@ -76,26 +79,11 @@ function takeStatus(event) {
     if (since && event.as_of) since.dateTime = event.as_of;
   }
   writeTimes(root);
-  if (isOther) change(event.state);
-}
-
-/** @param {string} state another one than is shown */
-function change(state) {
-  root.dataset.state = state;
-  const word = words.get(state);
+  if (!isOther) return;
+  root.dataset.state = event.state;
+  const word = words.get(event.state);
   if (word) announce(`The execution ${word}`);
   readParts();
-}
-
-/**
- * Whoever begins to follow what has just ended may be told of nothing but the end.
- * @param {import("./hub.js").HubEvent} event
- */
-function takeEnd(event) {
-  if (!event.state || root.dataset.state === event.state) return;
-  const badge = part("state");
-  if (badge) setStatus(badge, event.state);
-  change(event.state);
 }
 
 /** @param {import("./hub.js").HubEvent} event */
@@ -221,6 +209,7 @@ async function exchange() {
     findRows();
     writeTimes(root);
   } catch {
+    clearTimeout(timer);
     timer = setTimeout(() => void exchange(), 5000); // what is shown stays
   } finally {
     reading = false;
@@ -267,16 +256,11 @@ root.addEventListener("click", (event) => {
 });
 
 findRows();
-for (const [name, row] of rows) {
-  const badge = /** @type {HTMLElement | null} */ (row.querySelector(".status"));
-  if (badge?.dataset.state) known.set(name, badge.dataset.state);
-}
 if (!words.has(root.dataset.state ?? "")) {
   hub.follow(`execution/${root.dataset.id}`, {}, (events) => {
     for (const event of events) {
       if (event.type === "status") takeStatus(event);
       if (event.type === "tasks") takeTasks(event);
-      if (event.type === "end") takeEnd(event);
       if (event.type === "purged") readParts();
     }
   });

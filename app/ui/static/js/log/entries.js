@@ -126,6 +126,14 @@ export class Entries {
     this._plan(settled ? 0 : SETTLE_MS);
   }
 
+  /** Read at once what could not be read: the reason may be gone. */
+  retry() {
+    if (this._failures === 0 || this._reading >= 0) return;
+    clearTimeout(this._timer);
+    this._timer = undefined;
+    this._plan(0);
+  }
+
   /** @param {number} delay in milliseconds */
   _plan(delay) {
     if (this._timer !== undefined) return;
@@ -189,9 +197,9 @@ export class Entries {
   _failed(error) {
     this._failures += 1;
     // An answer that was cut off is no such error, and is asked for again as well.
-    const { status, message, retryAfter } =
+    const { message, retryAfter } =
       error instanceof ApiError ? error : new ApiError(0, "cut", "The answer was cut off.");
-    if ([401, 403, 404, 410].includes(status)) {
+    if (isRefused(error)) {
       this._told.onTrouble(message);
       return -1;
     }
@@ -210,6 +218,14 @@ export class Entries {
       this._windows.delete(number);
     }
   }
+}
+
+/**
+ * @param {unknown} error
+ * @returns {boolean} whether it comes to the same when it is asked for again
+ */
+export function isRefused(error) {
+  return error instanceof ApiError && [401, 403, 404, 410].includes(error.status);
 }
 
 /**

@@ -67,17 +67,25 @@ export class Finder {
     this._enable();
     this._tell("");
     this._typing = setTimeout(() => {
-      this._log.keep();
-      this._log.repaint();
+      this._settle();
       if (this._field.value !== "") void this._find("next", this._log.here - 1);
     }, TYPED_MS);
+  }
+
+  /** What was typed is marked, and stands in the address. */
+  _settle() {
+    if (this._typing === undefined) return;
+    clearTimeout(this._typing);
+    this._typing = undefined;
+    this._log.keep();
+    this._log.repaint();
   }
 
   /** @param {KeyboardEvent} event */
   _onKey(event) {
     if (event.key === "Enter") {
       event.preventDefault();
-      clearTimeout(this._typing);
+      this._settle();
       void this._find(event.shiftKey ? "previous" : "next", this._log.here);
     } else if (event.key === "Escape") {
       this._search.stop();

@@ -15,6 +15,7 @@ import { hub } from "../hub.js";
  */
 
 const LAST = 1e15;
+const AGAIN_MS = 2000;
 
 export class Following {
   /**
@@ -29,6 +30,8 @@ export class Following {
     /** @type {() => void} */
     this._stop = () => {};
     this._run = 0;
+    /** How often it was found out how many there are: only the last answer holds. */
+    this._count = 0;
     this._total = 0;
     /** @type {Entry[] | null} what came while it is found out how many there are */
     this._held = null;
@@ -37,6 +40,7 @@ export class Following {
   /** End it. */
   stop() {
     this._run += 1;
+    this._count += 1;
     this._stop();
     this._stop = () => {};
   }
@@ -102,19 +106,29 @@ export class Following {
    * @param {{levels: number, task?: string}} filter
    */
   async _countTo(index, filter) {
-    const run = this._run;
+    const count = (this._count += 1);
     this._held ??= [];
-    try {
-      const place = await placeOf(this._path, index, filter);
-      if (run !== this._run || this._held === null) return;
-      const held = this._held.filter((each) => each.index >= index);
-      this._held = null;
-      this._total = place.from;
-      this._told.onTotal(place.from);
-      this._pass(held);
-    } catch {
-      if (run === this._run) setTimeout(() => this._countTo(index, filter), 2000);
+    while (count === this._count) {
+      const place = await placeOf(this._path, index, filter).catch(() => null);
+      if (count !== this._count) return;
+      if (place !== null) {
+        this._reached(index, place.from);
+        return;
+      }
+      await new Promise((done) => { setTimeout(done, AGAIN_MS); });
     }
+  }
+
+  /**
+   * @param {number} index of the entry before which some were left out
+   * @param {number} total how many stand before it
+   */
+  _reached(index, total) {
+    const held = (this._held ?? []).filter((each) => each.index >= index);
+    this._held = null;
+    this._total = total;
+    this._told.onTotal(total);
+    this._pass(held);
   }
 }
 

@@ -4,7 +4,7 @@
 import { announce, setStatus } from "../status.js";
 import { filterOf, keepInAddress } from "./address.js";
 import { setBehind } from "./colours.js";
-import { Entries, reader } from "./entries.js";
+import { Entries, isRefused, reader } from "./entries.js";
 import { Finder } from "./finder.js";
 import { Following, placeOf } from "./following.js";
 import { listen } from "./keys.js";
@@ -15,6 +15,7 @@ import { View } from "./view.js";
 
 const SAY_MS = 10000;
 const AHEAD = 250; // entries that are read before they are needed
+const AGAIN_SECONDS = 2;
 
 export class SlipLog extends HTMLElement {
   path = "";
@@ -28,6 +29,8 @@ export class SlipLog extends HTMLElement {
   _live = false;
   _isPart = false;
   _hinted = false;
+  /** @type {(() => void) | null} has the list that could not be had */
+  _missed = null;
   /** @type {number | undefined} */
   _marked = undefined;
   /** @type {View | undefined} */
@@ -112,6 +115,9 @@ export class SlipLog extends HTMLElement {
     const dark = matchMedia("(prefers-color-scheme: dark)");
     dark.addEventListener("change", () => this._restyle());
     document.addEventListener("slipway:zone", () => this._restyle());
+    document.addEventListener("slip-session", (event) => {
+      if (/** @type {CustomEvent} */ (event).detail.who === "same") this._retry();
+    });
   }
 
   /** @returns {import("./address.js").Filter} */
@@ -157,17 +163,16 @@ export class SlipLog extends HTMLElement {
    * @param {boolean} end show the end
    */
   async _load(target, end) {
-    const run = (this._run = (this._run ?? 0) + 1);
+    const run = (this._run += 1);
     const filter = this.filter();
     this._following?.stop();
-    let place;
-    try {
-      place = await placeOf(this.path ?? "", target ?? 0, filter);
-    } catch (error) {
-      this._trouble(error instanceof Error ? error.message : String(error));
+    this._missed = null;
+    const place = await this._placeOf(target ?? 0, filter, run);
+    if (run !== this._run || !this._view) return;
+    if (place === null) {
+      this._missed = () => void this._load(target, end);
       return;
     }
-    if (run !== this._run || !this._view) return;
     const isHidden = target !== null && !place.listed && target < place.log_total;
     this._trouble(isHidden ? hiddenLine(target) : "");
     this._entries?.clear();
@@ -187,6 +192,36 @@ export class SlipLog extends HTMLElement {
     if (this._live) {
       this._following?.start(filter, this._total, place.log_total - 1);
     }
+  }
+
+  /**
+   * Ask where a line is in the list, again and again while nobody can say.
+   *
+   * @param {number} index
+   * @param {import("./address.js").Filter} filter
+   * @param {number} run for which it is asked
+   * @returns {Promise<import("./following.js").Place | null>} null where it is refused, or where
+   *   another list is wanted by now
+   */
+  async _placeOf(index, filter, run) {
+    while (run === this._run) {
+      try {
+        return await placeOf(this.path, index, filter);
+      } catch (error) {
+        if (run !== this._run) break;
+        this._trouble(error instanceof Error ? error.message : String(error));
+        if (isRefused(error)) break;
+        const seconds = /** @type {any} */ (error).retryAfter ?? AGAIN_SECONDS;
+        await new Promise((done) => { setTimeout(done, 1000 * seconds); });
+      }
+    }
+    return null;
+  }
+
+  /** Somebody has signed in again: have what was refused. */
+  _retry() {
+    this._missed?.();
+    this._entries?.retry();
   }
 
   async _refilter() {
