@@ -207,6 +207,7 @@ class SlipChart extends HTMLElement {
 
   /** @param {number | null} place where the cursor is */
   _point(place) {
+    if (place === this._pointed) return; // at each movement of the mouse
     this._pointed = place;
     this._writeLegend();
   }

@@ -4,7 +4,8 @@
 
 import { hub } from "./hub.js";
 import { Slices } from "./slices.js";
-import { StepStates, wordOf } from "./step-states.js";
+import { wordOf } from "./status.js";
+import { StepStates } from "./step-states.js";
 
 const SMALLEST = 20;
 const LARGEST = 200;
@@ -38,6 +39,8 @@ class SlipGraph extends HTMLElement {
     /** @type {Element[]} */
     this.parts = [];
     this.hidesDone = false;
+    /** Place of the node whose way stands out; -1 for none. */
+    this.traced = -1;
     this.looking = 0;
     /** @type {Slices<Element>} */
     this.drawing = new Slices(1, (part) => this.drawPart(part));
@@ -251,24 +254,28 @@ class SlipGraph extends HTMLElement {
 
   /** Let what leads to a step stand out while it has the focus, or the mouse is over it. */
   trace() {
-    const at = (/** @type {Event} */ event) => {
-      const target = /** @type {Element} */ (event.target);
-      return /** @type {SVGElement | null} */ (target.closest?.(".graph-node") ?? null);
-    };
+    const nodeAt = (/** @type {any} */ target) =>
+      /** @type {SVGElement | null} */ (target?.closest?.(".graph-node") ?? null);
     for (const kind of ["mouseover", "focusin"]) {
       this.addEventListener(kind, (event) => {
-        const node = at(event);
+        const node = nodeAt(event.target);
         if (node) this.mark(Number(node.dataset.place));
       });
     }
     for (const kind of ["mouseout", "focusout"]) {
-      this.addEventListener(kind, (event) => at(event) && this.unmark());
+      this.addEventListener(kind, (event) => {
+        const node = nodeAt(event.target);
+        const next = nodeAt(/** @type {MouseEvent | FocusEvent} */ (event).relatedTarget);
+        if (node && node !== next) this.unmark();
+      });
     }
   }
 
   /** @param {number} place */
   mark(place) {
+    if (place === this.traced) return;
     this.unmark();
+    this.traced = place;
     const seen = new Set([place]);
     for (const each of seen) {
       this.nodes[each].classList.add("traced");
@@ -281,6 +288,7 @@ class SlipGraph extends HTMLElement {
   }
 
   unmark() {
+    this.traced = -1;
     this.classList.remove("traced");
     this.picture?.querySelectorAll(".traced").forEach((each) => each.classList.remove("traced"));
   }

@@ -4,8 +4,6 @@
 
 import { announce } from "./status.js";
 
-document.documentElement.classList.add("js");
-
 // What is left empty does not stand in the address.
 document.addEventListener("htmx:configRequest", (event) => {
   const { parameters, elt } = /** @type {CustomEvent} */ (event).detail;

@@ -5,6 +5,38 @@
 export const FINAL = ["SUCCESS", "FAILED", "CANCELLED"];
 
 /**
+ * @param {string} state
+ * @returns {{kind: string, text: string}} its shape and colour, and what people call it
+ */
+export function wordOf(state) {
+  const word = document.getElementById(`word-${state}`);
+  return { kind: word?.dataset.kind ?? "unknown", text: word?.textContent ?? state };
+}
+
+/**
+ * Write a text where it is another one.
+ *
+ * @param {Element | null | undefined} element
+ * @param {string} text
+ */
+export function write(element, text) {
+  if (element && element.textContent !== text) element.textContent = text;
+}
+
+/**
+ * Give a badge a shape with its colour, and a word.
+ *
+ * @param {Element} badge
+ * @param {string} kind Such as "good".
+ * @param {string} text
+ */
+export function paint(badge, kind, text) {
+  badge.className = `status ${kind}`;
+  badge.querySelector("use")?.setAttribute("href", `#shape-${kind}`);
+  write(badge.querySelector(".word"), text);
+}
+
+/**
  * Show another state in a badge.
  *
  * @param {HTMLElement} badge An element that the macro `status` wrote.
@@ -14,13 +46,9 @@ export const FINAL = ["SUCCESS", "FAILED", "CANCELLED"];
 export function setStatus(badge, state, remark = "") {
   const word = document.getElementById(`word-${state}`);
   if (!word) return;
-  const kind = word.dataset.kind ?? "";
   if (badge.dataset.state !== state) {
     badge.dataset.state = state;
-    badge.className = `status ${kind}`;
-    badge.querySelector("use")?.setAttribute("href", `#shape-${kind}`);
-    const text = badge.querySelector(".word");
-    if (text) text.textContent = word.textContent;
+    paint(badge, word.dataset.kind ?? "", word.textContent ?? "");
   }
   let told = badge.querySelector(".remark");
   if (remark && !told) {
@@ -28,7 +56,7 @@ export function setStatus(badge, state, remark = "") {
     told.className = "remark";
     badge.append(told);
   }
-  if (told && told.textContent !== remark) told.textContent = remark;
+  write(told, remark);
 }
 
 /**

@@ -1,5 +1,5 @@
 // @ts-check
-// The states of steps, as events of an execution tell them, and the words for them.
+// The states of steps, as events of an execution tell them.
 
 /** From the best to the worst: what went wrong, else what is not done; see services/graphs.py. */
 const WORSE = ["SUCCESS", "SKIPPED", "CANCELLED", "PENDING", "PAUSED", "RUNNING", "FAILED"];
@@ -11,19 +11,10 @@ const WORSE = ["SUCCESS", "SKIPPED", "CANCELLED", "PENDING", "PAUSED", "RUNNING"
  */
 
 /**
- * @param {string} state
- * @returns {{kind: string, text: string}} its shape and colour, and what people call it
- */
-export function wordOf(state) {
-  const word = document.getElementById(`word-${state}`);
-  return { kind: word?.dataset.kind ?? "unknown", text: word?.textContent ?? state };
-}
-
-/**
  * @param {any} task As the API tells it.
  * @returns {string} what is told beside its state; see remark_of in _graph.py
  */
-export function remarkOf(task) {
+function remarkOf(task) {
   if (task.status === "FAILED" && typeof task.exit_code === "number") {
     return `exit ${task.exit_code}`;
   }

@@ -1,7 +1,7 @@
 // @ts-check
 // The axis of a timeline: where a moment stands, and what is written below.
 
-import { isUtc } from "./times.js";
+import { formatter } from "./times.js";
 
 /** Seconds between two marks; of longer times whole days. */
 const NICE = [
@@ -42,10 +42,11 @@ export class Axis {
     const seconds = this.length / 1000;
     const days = Math.ceil(seconds / (most * DAY)) * DAY;
     const step = NICE.find((nice) => seconds / nice <= most) ?? days;
+    const clock = byClock ? clockOf(step) : null;
     const made = [];
     for (let at = 0; at <= seconds; at += step) {
       const place = Math.round((100_000 * at) / seconds) / 1000;
-      made.push({ place, text: byClock ? clock(this.moment(at * 1000), step) : since(at) });
+      made.push({ place, text: clock ? clock.format(this.moment(at * 1000)) : since(at) });
     }
     return made;
   }
@@ -105,15 +106,12 @@ function since(seconds) {
 }
 
 /**
- * @param {number} at
  * @param {number} step Seconds between two marks.
- * @returns {string}
+ * @returns {Intl.DateTimeFormat} writes what stands at them
  */
-function clock(at, step) {
-  const zone = isUtc() ? { timeZone: "UTC" } : {};
-  /** @type {Intl.DateTimeFormatOptions} */
-  const shown = step >= DAY ? { month: "short", day: "numeric" } : {
+function clockOf(step) {
+  if (step >= DAY) return formatter({ month: "short", day: "numeric" });
+  return formatter({
     hour: "2-digit", minute: "2-digit", ...(step < 60 ? { second: "2-digit" } : {}),
-  };
-  return new Intl.DateTimeFormat("en", { ...shown, ...zone, hourCycle: "h23" }).format(at);
+  });
 }

@@ -6,8 +6,7 @@ import { hub } from "./hub.js";
 import { Slices } from "./slices.js";
 import { Axis, withoutWaits } from "./timeline-axis.js";
 import { serverNow, writeDuration } from "./times.js";
-import { FINAL, setStatus } from "./status.js";
-import { wordOf } from "./step-states.js";
+import { FINAL, setStatus, wordOf } from "./status.js";
 
 const SPACE = "http://www.w3.org/2000/svg";
 const MARK_WIDTH = 90;
@@ -122,14 +121,16 @@ class SlipTimeline extends HTMLElement {
 
   /** @param {import("./hub.js").HubEvent[]} events */
   take(events) {
+    let isTold = false;
     for (const event of events) {
       if (event.type === "status" && FINAL.includes(event.state)) {
         this.finish(event);
       }
       if (event.type !== "tasks") continue;
       for (const task of event.tasks) this.takeTask(task);
-      if (this.hidesWaits) this.draw(); // what is left out may be more, or less
+      isTold = true;
     }
+    if (isTold && this.hidesWaits) this.draw(); // what is left out may be more, or less
   }
 
   /** @param {import("./hub.js").HubEvent} status */

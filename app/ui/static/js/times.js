@@ -14,7 +14,7 @@ export function serverNow() {
 }
 
 /** @returns {boolean} Whether moments are written in UTC. */
-export function isUtc() {
+function isUtc() {
   try {
     return localStorage.getItem(KEPT) === "utc";
   } catch {
@@ -22,15 +22,25 @@ export function isUtc() {
   }
 }
 
-let short = formatter({ month: "short", day: "numeric", hour: "2-digit", minute: "2-digit" });
-let whole = formatter({
-  year: "numeric", month: "short", day: "numeric",
-  hour: "2-digit", minute: "2-digit", second: "2-digit", timeZoneName: "short",
-});
-let clock = formatter({ hour: "2-digit", minute: "2-digit", second: "2-digit" });
+let forms = formatters();
 
-/** @param {Intl.DateTimeFormatOptions} options */
-function formatter(options) {
+/** The forms of moments, in the zone of now. */
+function formatters() {
+  return {
+    short: formatter({ month: "short", day: "numeric", hour: "2-digit", minute: "2-digit" }),
+    whole: formatter({
+      year: "numeric", month: "short", day: "numeric",
+      hour: "2-digit", minute: "2-digit", second: "2-digit", timeZoneName: "short",
+    }),
+    clock: formatter({ hour: "2-digit", minute: "2-digit", second: "2-digit" }),
+  };
+}
+
+/**
+ * @param {Intl.DateTimeFormatOptions} options
+ * @returns {Intl.DateTimeFormat} in the zone of now
+ */
+export function formatter(options) {
   const zone = isUtc() ? { timeZone: "UTC" } : {};
   return new Intl.DateTimeFormat("en", { ...options, ...zone, hourCycle: "h23" });
 }
@@ -40,7 +50,7 @@ function formatter(options) {
  * @returns {string} Such as "Nov 25, 2026, 14:03:10 UTC+1".
  */
 export function writeWhole(milliseconds) {
-  return whole.format(milliseconds);
+  return forms.whole.format(milliseconds);
 }
 
 /**
@@ -48,16 +58,16 @@ export function writeWhole(milliseconds) {
  * @returns {string} Such as "14:03:10".
  */
 export function writeClock(milliseconds) {
-  return clock.format(milliseconds);
+  return forms.clock.format(milliseconds);
 }
 
 /**
  * @param {number} milliseconds Since 1970.
  * @returns {string} Such as "3 min ago"; from a day on "Nov 25, 14:03".
  */
-export function writeAgo(milliseconds) {
+function writeAgo(milliseconds) {
   const seconds = Math.floor((serverNow() - milliseconds) / 1000);
-  if (seconds >= DAY || seconds < -MINUTE) return short.format(milliseconds);
+  if (seconds >= DAY || seconds < -MINUTE) return forms.short.format(milliseconds);
   if (seconds < 10) return "just now";
   if (seconds < MINUTE) return `${seconds} s ago`;
   if (seconds < HOUR) return `${Math.floor(seconds / MINUTE)} min ago`;
@@ -104,7 +114,7 @@ export function writeTimes(root = document) {
 function writeZone() {
   const button = document.getElementById("zone");
   if (!button) return;
-  const parts = whole.formatToParts(serverNow());
+  const parts = forms.whole.formatToParts(serverNow());
   button.textContent = parts.find((part) => part.type === "timeZoneName")?.value ?? "UTC";
   button.setAttribute("aria-label", `Zone of times: ${button.textContent}. Change`);
   button.hidden = false;
@@ -116,12 +126,7 @@ function changeZone() {
   } catch {
     return;
   }
-  short = formatter({ month: "short", day: "numeric", hour: "2-digit", minute: "2-digit" });
-  whole = formatter({
-    year: "numeric", month: "short", day: "numeric",
-    hour: "2-digit", minute: "2-digit", second: "2-digit", timeZoneName: "short",
-  });
-  clock = formatter({ hour: "2-digit", minute: "2-digit", second: "2-digit" });
+  forms = formatters();
   writeZone();
   writeTimes();
   document.dispatchEvent(new CustomEvent("slipway:zone"));

@@ -26,13 +26,8 @@ const REST_MS = 150;
  * @property {() => HTMLElement} makeBlank one that stands for it meanwhile
  * @property {(place: number) => number} linesOf how many lines it will take, about
  * @property {(first: number, last: number) => void} want what is, or soon will be, looked at
- * @property {(shown: Shown) => void} onShow after each frame
+ * @property {() => void} onShow after each frame
  * @property {(upwards: boolean, atEnd: boolean) => void} onScroll after the reader scrolled
- *
- * @typedef {object} Shown
- * @property {number} first place of the first row that is seen
- * @property {number} last place of the last one
- * @property {boolean} atEnd
  */
 
 export class View {
@@ -151,14 +146,6 @@ export class View {
   letGo() {
     this._goal = null;
     this._stuck = false;
-  }
-
-  /**
-   * @param {number} place
-   * @returns {HTMLElement | null} its row, if there is one
-   */
-  rowAt(place) {
-    return this._rows[place - this._first]?.element ?? null;
   }
 
   /** @returns {boolean} whether a place is seen as a whole */
@@ -348,7 +335,7 @@ export class View {
       this._top = this._scroller.scrollTop;
     }
     this._place();
-    this._tell();
+    this._source.onShow();
     if (left > 0 ? this._hasGap() : this._isShort(first, last)) this._plan();
   }
 
@@ -557,16 +544,6 @@ export class View {
   _place() {
     const y = Math.round(this._top + this._yOf(this._first));
     this._list.style.transform = `translateY(${y}px)`;
-  }
-
-  _tell() {
-    let last = this._line;
-    let y = this._heightOf(last) - this._offset;
-    while (last < this.total - 1 && y < this._height) {
-      last += 1;
-      y += this._heightOf(last);
-    }
-    this._source.onShow({ first: this._line, last, atEnd: this._isAtEnd() });
   }
 
   /** Rows say of how many they are; not at each line that comes. */
