@@ -13,7 +13,6 @@ from app.domain import Identity, Permission
 from app.identity.permissions import is_allowed
 from app.identity.sessions import COOKIE, SESSION, csrf_token
 from app.resources._api import iso
-from app.resources._context import services
 from app.resources._cookies import read_cookie
 from app.ui import _words
 from app.ui._assets import asset
@@ -102,7 +101,6 @@ def _around() -> dict[str, Any]:
         "notice": take_notice() if has_request_context() else None,
         "here": this_page() if has_request_context() else "",
         "now": iso(datetime.now(UTC)),
-        "heartbeat": services().settings.streams.heartbeat if has_request_context() else 0,
     }
 
 

@@ -4,7 +4,7 @@
 // A 401 dispatches "slip-signed-out" on the document: whoever listens offers to sign in in place,
 // and keeps what is shown.
 
-import { PAGE_HEADERS, ROOT } from "./root.js";
+import { PAGE_HEADERS, ROOT, meta } from "./root.js";
 
 /**
  * @typedef {object} FieldFault
@@ -68,7 +68,7 @@ export async function send(path, options = {}) {
   /** @type {Record<string, string>} */
   const headers = { Accept: "application/json", ...PAGE_HEADERS, ...options.headers };
   if (method !== "GET" && method !== "HEAD") {
-    headers["X-CSRF-Token"] = csrfToken();
+    headers["X-CSRF-Token"] = meta("csrf-token");
   }
   if (options.json !== undefined) {
     headers["Content-Type"] = "application/json";
@@ -89,12 +89,6 @@ export async function send(path, options = {}) {
     throw await errorOf(response);
   }
   return response;
-}
-
-/** @returns {string} the token that shows that a change comes from a page of the service */
-export function csrfToken() {
-  const meta = document.querySelector('meta[name="csrf-token"]');
-  return meta?.getAttribute("content") ?? "";
 }
 
 /**

@@ -1,7 +1,7 @@
 // @ts-check
 // Links with data-ask lead to a page that asks before it destroys; here it asks in a dialog.
 
-import { PAGE_HEADERS } from "./root.js";
+import { readPage } from "./pages.js";
 
 let asking = false;
 
@@ -9,13 +9,9 @@ let asking = false;
 async function ask(link) {
   let question;
   try {
-    const answer = await fetch(link.href, { headers: PAGE_HEADERS, credentials: "same-origin" });
-    if (answer.status === 401) {
-      document.dispatchEvent(new CustomEvent("slip-signed-out"));
-      return;
-    }
-    const page = new DOMParser().parseFromString(await answer.text(), "text/html");
-    question = page.getElementById("ask");
+    const { answer, page } = await readPage(link.href);
+    if (answer.status === 401) return;
+    question = page?.getElementById("ask");
   } catch {
     question = null;
   }

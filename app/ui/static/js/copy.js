@@ -1,6 +1,8 @@
 // @ts-check
 // <slip-copy>: a text with a button that copies it, also where there is no clipboard (plain HTTP).
 
+import { announce } from "./status.js";
+
 /**
  * Copy a text.
  *
@@ -51,8 +53,7 @@ class SlipCopy extends HTMLElement {
       if (done) this.dispatchEvent(new CustomEvent("slip-copied", { bubbles: true }));
       if (!done) getSelection()?.selectAllChildren(source);
       button.textContent = done ? "Copied" : "Selected: press Ctrl+C";
-      const announced = document.getElementById("announced");
-      if (announced) announced.textContent = button.textContent;
+      announce(button.textContent);
       setTimeout(() => { button.textContent = "Copy"; }, 4000);
     });
     this.append(button);

@@ -2,6 +2,10 @@
 // <slip-editor>: a text field with numbers of lines and marks of faults. What is typed is checked by
 // the service, and kept as a draft until it is uploaded. Without this it is a plain text field.
 
+import { readPage, retrySeconds } from "./pages.js";
+import { meta } from "./root.js";
+import { announce } from "./status.js";
+
 const AFTER_KEY_MS = 400;
 const APART_MS = 2000;
 const INDENT = "  ";
@@ -53,8 +57,7 @@ class SlipEditor extends HTMLElement {
 
   /** @returns {string} where the draft is kept, by user: they may share a tab */
   get place() {
-    const user = document.querySelector('meta[name="user"]')?.getAttribute("content") ?? "";
-    return `${DRAFT}${user}:${this.dataset.draft ?? ""}`;
+    return `${DRAFT}${meta("user")}:${this.dataset.draft ?? ""}`;
   }
 
   isChanged() {
@@ -185,18 +188,15 @@ class SlipEditor extends HTMLElement {
     const asking = new AbortController();
     this.asking = asking;
     this.lastCheck = Date.now();
-    const token = document.querySelector('meta[name="csrf-token"]')?.getAttribute("content") ?? "";
     try {
-      const response = await fetch(this.dataset.check ?? "", {
+      const { answer, page } = await readPage(this.dataset.check ?? "", {
         method: "POST",
-        body: new URLSearchParams({ text: this.field.value, csrf_token: token }),
-        headers: { "HX-Request": "true", "X-Requested-With": "slipway-page" },
+        body: new URLSearchParams({ text: this.field.value, csrf_token: meta("csrf-token") }),
+        headers: { "HX-Request": "true" },
         signal: asking.signal,
       });
-      if (response.status === 401) document.dispatchEvent(new CustomEvent("slip-signed-out"));
-      if (response.status === 429) this.later(Number(response.headers.get("Retry-After")) || 5);
-      if (!response.ok) return;
-      this.show(await response.text());
+      if (answer.status === 429) this.later(retrySeconds(answer));
+      if (page) this.show(page);
     } catch {
       // Typing goes on; uploading tells what is wrong.
     }
@@ -208,9 +208,9 @@ class SlipEditor extends HTMLElement {
     this.timer = window.setTimeout(() => this.check(), seconds * 1000);
   }
 
-  /** @param {string} html what became of a check */
-  show(html) {
-    const fresh = new DOMParser().parseFromString(html, "text/html").getElementById("checked");
+  /** @param {Document} page what became of a check */
+  show(page) {
+    const fresh = page.getElementById("checked");
     const old = document.getElementById("checked");
     if (!fresh || !old) return;
     const said = old.querySelector(".word")?.textContent;
@@ -218,8 +218,7 @@ class SlipEditor extends HTMLElement {
     if (folded) fresh.querySelector(".preview")?.removeAttribute("open");
     old.replaceWith(document.adoptNode(fresh));
     const says = fresh.querySelector(".word")?.textContent ?? "";
-    const announced = document.getElementById("announced");
-    if (announced && says !== said) announced.textContent = says;
+    if (says !== said) announce(says);
     this.mark();
   }
 }

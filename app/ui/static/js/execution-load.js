@@ -4,8 +4,9 @@
 import { api } from "./api.js";
 import "./chart.js";
 import { hub } from "./hub.js";
-import { PAGE_HEADERS, ROOT } from "./root.js";
-import { setStatus } from "./status.js";
+import { readPage } from "./pages.js";
+import { ROOT } from "./root.js";
+import { paint, setStatus, write } from "./status.js";
 
 /**
  * @typedef {object} Point how it stood at one moment
@@ -99,23 +100,12 @@ function add(metrics) {
 }
 
 /**
- * @param {Element | null} element
- * @param {string} text
- */
-function write(element, text) {
-  if (element && element.textContent !== text) element.textContent = text;
-}
-
-/**
  * @param {Element} cell
  * @param {boolean} passed whether the threshold holds
  */
 function judge(cell, passed) {
-  const kind = passed ? "good" : "bad";
   const badge = /** @type {Element} */ (cell.querySelector(".status"));
-  badge.className = `status ${kind}`;
-  badge.querySelector("use")?.setAttribute("href", `#shape-${kind}`);
-  write(badge.querySelector(".word"), passed ? "Holds" : "Does not hold");
+  paint(badge, passed ? "good" : "bad", passed ? "Holds" : "Does not hold");
 }
 
 /** Read the tables anew, as they have too few rows: at most once in some seconds. */
@@ -124,10 +114,8 @@ async function readTables() {
   tablesReadAt = performance.now();
   try {
     const address = `${ROOT}/ui/executions/${encodeURIComponent(id)}?view=load`;
-    const answer = await fetch(address, { headers: PAGE_HEADERS });
-    if (!answer.ok || answer.redirected) return;
-    const page = new DOMParser().parseFromString(await answer.text(), "text/html");
-    const fresh = page.getElementById("load-tables");
+    const { page } = await readPage(address);
+    const fresh = page?.getElementById("load-tables");
     if (fresh) document.getElementById("load-tables")?.replaceWith(document.importNode(fresh, true));
   } catch {
     // The next event tries again.

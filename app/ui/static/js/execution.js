@@ -3,8 +3,9 @@
 // another state (digest, actions, outputs) is read from the page once.
 
 import { hub } from "./hub.js";
-import { PAGE_HEADERS, ROOT } from "./root.js";
-import { announce, makeStatus, setStatus } from "./status.js";
+import { readPage, retrySeconds } from "./pages.js";
+import { ROOT } from "./root.js";
+import { FINAL, announce, makeStatus, setStatus, write } from "./status.js";
 import { serverNow, writeDuration, writeTimes } from "./times.js";
 
 /** Parts that another state changes, by their id; the view is one of them. */
@@ -45,21 +46,17 @@ function findRows() {
   }
 }
 
+/** @returns {boolean} whether nothing changes any more in what is shown */
+function isFinal() {
+  return FINAL.includes(root.dataset.state ?? "");
+}
+
 /**
  * @param {string} id
  * @returns {HTMLElement | null}
  */
 function part(id) {
   return document.getElementById(id);
-}
-
-/**
- * Write a text where it is another one.
- * @param {Element | null | undefined} element
- * @param {string} text
- */
-function write(element, text) {
-  if (element && element.textContent !== text) element.textContent = text;
 }
 
 /** @param {import("./hub.js").HubEvent} event */
@@ -78,7 +75,8 @@ function takeStatus(event) {
     const since = stale.querySelector("time");
     if (since && event.as_of) since.dateTime = event.as_of;
   }
-  writeTimes(root);
+  const head = part("part-head");
+  if (head) writeTimes(head);
   if (!isOther) return;
   root.dataset.state = event.state;
   const word = words.get(event.state);
@@ -173,7 +171,7 @@ function showTook(cell, task) {
 function readParts() {
   clearTimeout(timer);
   const pause = PAUSES_MS[Math.min(readings, PAUSES_MS.length - 1)];
-  const wait = words.has(root.dataset.state ?? "") ? 0 : readAt + pause - performance.now();
+  const wait = isFinal() ? 0 : readAt + pause - performance.now();
   timer = setTimeout(() => void exchange(), Math.max(SETTLE_MS, wait));
 }
 
@@ -183,9 +181,8 @@ function readParts() {
  */
 function readLater(answer) {
   if (![429, 502, 503, 504].includes(answer.status)) return;
-  const seconds = Number(answer.headers.get("Retry-After")) || 5;
   clearTimeout(timer);
-  timer = setTimeout(() => void exchange(), seconds * 1000);
+  timer = setTimeout(() => void exchange(), retrySeconds(answer) * 1000);
 }
 
 async function exchange() {
@@ -197,12 +194,11 @@ async function exchange() {
   readings += 1;
   readAt = performance.now();
   try {
-    const answer = await fetch(`${address}?${query}`, { headers: PAGE_HEADERS });
-    if (!answer.ok || answer.redirected) {
+    const { answer, page } = await readPage(`${address}?${query}`);
+    if (!page) {
       readLater(answer);
       return;
     }
-    const page = new DOMParser().parseFromString(await answer.text(), "text/html");
     for (const id of PARTS) putIn(id, page);
     const state = page.getElementById("execution")?.dataset.state;
     if (state) root.dataset.state = state;
@@ -256,7 +252,7 @@ root.addEventListener("click", (event) => {
 });
 
 findRows();
-if (!words.has(root.dataset.state ?? "")) {
+if (!isFinal()) {
   hub.follow(`execution/${root.dataset.id}`, {}, (events) => {
     for (const event of events) {
       if (event.type === "status") takeStatus(event);

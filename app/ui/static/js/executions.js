@@ -8,7 +8,7 @@ import { hub } from "./hub.js";
 import { remark, says } from "./briefs.js";
 import { fits, matches } from "./execution-filter.js";
 import { LeftRunning } from "./left-running.js";
-import { announce, FINAL, setStatus } from "./status.js";
+import { FINAL, announce, setStatus, write } from "./status.js";
 import { writeDuration, writeTimes } from "./times.js";
 
 /**
@@ -64,8 +64,7 @@ class SlipExecutions extends HTMLElement {
     const badge = /** @type {HTMLElement | null} */ (row.querySelector(".state .status"));
     if (badge) setStatus(badge, event.state, remark(event));
     if (!event.stale) row.querySelector(".state .stale:not([data-state])")?.remove();
-    const words = row.querySelector(".says");
-    if (words && words.textContent !== says(event)) words.textContent = says(event);
+    write(row.querySelector(".says"), says(event));
     this.renewDuration(row, event);
     const before = row.dataset.state;
     row.dataset.state = event.state;
@@ -177,8 +176,8 @@ class SlipExecutions extends HTMLElement {
     const button = /** @type {HTMLButtonElement | null} */ (bar?.querySelector("button"));
     if (!bar || !button) return;
     const { able, ended } = this.count();
-    const words = bar.querySelector(".chosen");
-    if (words) words.textContent = able + ended ? summary(able, ended) : "Nothing is ticked";
+    const words = able + ended ? summary(able, ended) : "Nothing is ticked";
+    write(bar.querySelector(".chosen"), words);
     button.textContent = `Cancel ${executions(able)}…`;
     button.disabled = able === 0;
     bar.hidden = able + ended === 0;

@@ -2,6 +2,8 @@
 // The form that launches a workflow: marks of what differs from an earlier run, "not set" that
 // follows what is typed, and the commands that launch what the form holds by now.
 
+import { readPage } from "./pages.js";
+
 const PAUSE_MS = 500;
 
 const form = /** @type {HTMLFormElement} */ (document.getElementById("launch"));
@@ -49,16 +51,13 @@ async function renew() {
   asking?.abort();
   asking = new AbortController();
   try {
-    const response = await fetch(form.dataset.commands ?? "", {
+    const { page } = await readPage(form.dataset.commands ?? "", {
       method: "POST",
       body: new URLSearchParams(/** @type {any} */ (new FormData(form))),
-      headers: { "HX-Request": "true", "X-Requested-With": "slipway-page" },
+      headers: { "HX-Request": "true" },
       signal: asking.signal,
     });
-    if (response.status === 401) document.dispatchEvent(new CustomEvent("slip-signed-out"));
-    if (!response.ok) return;
-    const parsed = new DOMParser().parseFromString(await response.text(), "text/html");
-    const fresh = parsed.getElementById("commands");
+    const fresh = page?.getElementById("commands");
     if (fresh) document.getElementById("commands")?.replaceWith(document.adoptNode(fresh));
   } catch {
     // The commands stay as they were; launching tells what is wrong.

@@ -2,7 +2,8 @@
 // What somebody left running, above a list of executions: read anew, seldom, once one of theirs
 // begins or ends.
 
-import { PAGE_HEADERS } from "./root.js";
+import { readPage } from "./pages.js";
+import { meta } from "./root.js";
 import { FINAL } from "./status.js";
 import { writeTimes } from "./times.js";
 
@@ -20,7 +21,7 @@ export class LeftRunning {
     this.ended = new Map();
     this.timer = 0;
     this.readAt = -Infinity;
-    this.user = document.querySelector("meta[name=user]")?.getAttribute("content");
+    this.user = meta("user");
   }
 
   /**
@@ -44,10 +45,8 @@ export class LeftRunning {
     this.timer = 0;
     this.readAt = performance.now();
     try {
-      const answer = await fetch(location.href, { headers: PAGE_HEADERS });
-      if (!answer.ok || answer.redirected) return;
-      const page = new DOMParser().parseFromString(await answer.text(), "text/html");
-      const fresh = page.querySelector("p.left");
+      const { page } = await readPage(location.href);
+      const fresh = page?.querySelector("p.left");
       const old = this.list.querySelector("p.left");
       if (!fresh || !old || old.contains(document.activeElement)) return;
       old.replaceWith(document.importNode(fresh, true));

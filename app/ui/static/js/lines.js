@@ -4,6 +4,7 @@
 
 import { openChannel } from "./channel.js";
 import { Core } from "./core.js";
+import { meta } from "./root.js";
 
 /**
  * @typedef {object} Line
@@ -95,13 +96,5 @@ function openOwn(take) {
  * @returns {string}
  */
 function sessionName() {
-  return content("session") || content("user") || "all";
-}
-
-/**
- * @param {string} name of a <meta>
- * @returns {string}
- */
-function content(name) {
-  return document.querySelector(`meta[name="${name}"]`)?.getAttribute("content") ?? "";
+  return meta("session") || meta("user") || "all";
 }

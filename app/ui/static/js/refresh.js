@@ -7,7 +7,7 @@
 // the element reloads the page without scripts; with them it does the same at once. What has the
 // attribute data-announced is read out when it has become something else.
 
-import { PAGE_HEADERS } from "./root.js";
+import { readPage } from "./pages.js";
 import { announce } from "./status.js";
 import { serverNow, writeClock, writeTimes } from "./times.js";
 
@@ -54,15 +54,10 @@ class SlipRefresh extends HTMLElement {
     this._busy = true;
     this._at = performance.now();
     try {
-      const response = await fetch(location.href, {
-        headers: { Accept: "text/html", ...PAGE_HEADERS }, credentials: "same-origin",
-      });
-      if (response.redirected || response.status === 401) {
-        document.dispatchEvent(new CustomEvent("slip-signed-out"));
-        throw new Error("signed out");
-      }
-      if (!response.ok) throw new Error(String(response.status));
-      take(new DOMParser().parseFromString(await response.text(), "text/html"));
+      const { answer, page } = await readPage(location.href, { headers: { Accept: "text/html" } });
+      if (answer.redirected) document.dispatchEvent(new CustomEvent("slip-signed-out"));
+      if (!page) throw new Error(String(answer.status));
+      take(page);
       this._since = 0;
       this._tell(`as of ${writeClock(serverNow())}`);
     } catch {

@@ -17,6 +17,14 @@ export const ROOT = prefixOf(new URL(import.meta.url).pathname);
 export const PAGE_HEADERS = { "X-Requested-With": "slipway-page" };
 
 /**
+ * @param {string} name of a <meta> of the page
+ * @returns {string} what it says; empty where there is none
+ */
+export function meta(name) {
+  return document.querySelector(`meta[name="${name}"]`)?.getAttribute("content") ?? "";
+}
+
+/**
  * @param {string} path of an asset
  * @returns {string}
  */

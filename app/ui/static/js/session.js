@@ -6,7 +6,7 @@
 // dispatches on the document as "slip-session", whose detail is a Standing.
 
 import { hub } from "./hub.js";
-import { PAGE_HEADERS, ROOT } from "./root.js";
+import { PAGE_HEADERS, ROOT, meta } from "./root.js";
 
 /**
  * @typedef {object} Standing
@@ -17,17 +17,12 @@ import { PAGE_HEADERS, ROOT } from "./root.js";
 const OFTEN_MS = 5000;
 const RESTART_MS = 10000;
 
-const user = read("user");
+const user = meta("user");
 /** Whether this page was opened in a session. */
-export const inSession = read("session") !== "";
+export const inSession = meta("session") !== "";
 const channel = typeof BroadcastChannel === "undefined" ? null : new BroadcastChannel("slip-session");
 let lookedAt = 0;
 let restartedAt = 0;
-
-/** @param {string} name */
-function read(name) {
-  return document.querySelector(`meta[name="${name}"]`)?.getAttribute("content") ?? "";
-}
 
 /** @returns {string} the user whose page this is */
 export function owner() {
@@ -67,7 +62,7 @@ async function ask() {
 
 /** @param {{id: string, csrf_token: string}} told of the session that the browser has now */
 function renew({ id, csrf_token: token }) {
-  if (token === read("csrf-token")) return;
+  if (token === meta("csrf-token")) return;
   document.querySelector('meta[name="csrf-token"]')?.setAttribute("content", token);
   document.querySelector('meta[name="session"]')?.setAttribute("content", id);
   for (const field of document.querySelectorAll('input[name="csrf_token"]')) {
@@ -97,7 +92,7 @@ function forgetOthers() {
 
 /** Tell other pages, and hear of them. */
 export function startSession() {
-  const token = () => read("csrf-token");
+  const token = () => meta("csrf-token");
   if (user) forgetOthers();
   channel?.postMessage(token());
   if (!inSession) return;

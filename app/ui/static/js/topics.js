@@ -13,9 +13,9 @@
 const KINDS = /^(?:[a-z][a-z-]*)(?:\/[A-Za-z0-9_.:-]{1,200})?$/;
 
 /** Most topics of one stream. */
-export const MOST_TOPICS = 50;
+const MOST_TOPICS = 50;
 /** Most characters of all of them as they stand in the address. */
-export const MOST_CHARACTERS = 6000;
+const MOST_CHARACTERS = 6000;
 
 /**
  * The name of a topic, by which events tell whose they are: all of it but the cursor.

@@ -4,7 +4,7 @@
 /** The letters of the levels as forms send them, with their bits. */
 export const LEVELS = /** @type {const} */ ({ D: 1, I: 2, W: 4, E: 8 });
 /** What the address calls that which the execution itself says. */
-export const OWN = "~";
+const OWN = "~";
 const USUAL = 14;
 
 /**
@@ -30,6 +30,14 @@ export function filterOf(form) {
   const filter = { levels: levels || USUAL };
   if (step !== "") filter.task = step === OWN ? "" : step;
   return filter;
+}
+
+/**
+ * @param {Filter} filter
+ * @returns {Record<string, string>} as the API takes it
+ */
+export function queryOf({ levels, task }) {
+  return { levels: String(levels), ...(task === undefined ? {} : { task }) };
 }
 
 /**

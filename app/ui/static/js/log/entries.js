@@ -17,7 +17,7 @@ import { ApiError, api } from "../api.js";
  * @property {boolean} complete
  */
 
-export const WINDOW = 500;
+const WINDOW = 500;
 const MOST_ENTRIES = 20000;
 const MOST_CHARACTERS = 24e6;
 const SETTLE_MS = 80; // while a thumb is dragged, nothing is read
@@ -65,13 +65,6 @@ export class Entries {
    */
   at(place) {
     return this._windows.get(Math.floor(place / WINDOW))?.entries[place % WINDOW];
-  }
-
-  /** @returns {number} how many are at hand */
-  get size() {
-    let size = 0;
-    for (const kept of this._windows.values()) size += kept.entries.length;
-    return size;
   }
 
   /**

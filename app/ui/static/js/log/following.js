@@ -3,6 +3,7 @@
 
 import { api } from "../api.js";
 import { hub } from "../hub.js";
+import { queryOf } from "./address.js";
 
 /**
  * @typedef {import("./entries.js").Entry} Entry
@@ -149,8 +150,7 @@ export class Following {
  * @returns {Promise<Place>}
  */
 export function placeOf(path, index, filter) {
-  const query = new URLSearchParams({ index: String(Math.min(index, LAST)) });
-  query.set("levels", String(filter.levels));
-  if (filter.task !== undefined) query.set("task", filter.task);
+  const at = String(Math.min(index, LAST));
+  const query = new URLSearchParams({ index: at, ...queryOf(filter) });
   return api(`${path}/place?${query}`);
 }

@@ -5,10 +5,10 @@
 import { api } from "../api.js";
 import { copy } from "../copy.js";
 import { announce } from "../status.js";
-import { hashOf, rangeOf } from "./address.js";
+import { hashOf, queryOf, rangeOf } from "./address.js";
 import { plain } from "./text.js";
 
-export const MOST_COPIED = 10000;
+const MOST_COPIED = 10000;
 
 export class Picked {
   /**
@@ -90,15 +90,13 @@ export class Picked {
 
   /** @param {import("./address.js").Range} range */
   async _read([first, last]) {
-    const { levels, task } = this._filter();
+    const filter = queryOf(this._filter());
     const lines = [];
     let after = first - 1;
     while (after < last && lines.length < MOST_COPIED) {
       const query = new URLSearchParams({
-        levels: String(levels), after: String(after), timeout: "0",
-        size: String(Math.min(1000, last - after)),
+        ...filter, after: String(after), timeout: "0", size: String(Math.min(1000, last - after)),
       });
-      if (task !== undefined) query.set("task", task);
       let page;
       try {
         page = await api(`${this._path}?${query}`);

@@ -123,7 +123,7 @@ function textOf(entry, before, looks) {
 }
 
 /** @param {number} characters */
-export function sizeOf(characters) {
+function sizeOf(characters) {
   if (characters < 1e5) return `${(characters / 1e3).toFixed(1)} kB`;
   return `${(characters / 1e6).toFixed(1)} MB`;
 }

@@ -2,7 +2,7 @@
 // <slip-log>: the log of an execution, of any length, read by windows and followed live.
 
 import { announce, setStatus } from "../status.js";
-import { filterOf, keepInAddress } from "./address.js";
+import { filterOf, keepInAddress, queryOf } from "./address.js";
 import { setBehind } from "./colours.js";
 import { Entries, isRefused, reader } from "./entries.js";
 import { Finder } from "./finder.js";
@@ -127,8 +127,7 @@ export class SlipLog extends HTMLElement {
 
   /** @returns {Record<string, string>} the filter as the API takes it */
   query() {
-    const { levels, task } = this.filter();
-    return { levels: String(levels), ...(task === undefined ? {} : { task }) };
+    return queryOf(this.filter());
   }
 
   /** Write the address anew. */

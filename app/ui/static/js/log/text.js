@@ -58,7 +58,7 @@ export function plain(text) {
  * @param {string} text
  * @returns {string}
  */
-export function settled(text) {
+function settled(text) {
   if (!text.includes("\r")) return text;
   return text.split(/\r*\n/).map((line) => {
     const states = line.split("\r").filter((state) => state !== "");
