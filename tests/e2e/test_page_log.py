@@ -337,6 +337,28 @@ def test_a_stream_that_is_cut_in_mid_follow_goes_on_where_it_was(
     visitor.forgive("ERR_|Failed to load|status of 5")
 
 
+def test_a_fault_at_the_beginning_is_got_over(logs: Logs, visits: Callable[..., Visitor]) -> None:
+    visitor = visits(logs.service.url)
+    visitor.page.route("**/logs/place?*", lambda route: route.fulfill(status=503), times=1)
+    page = visitor.open(f"/ui/executions/{logs.long.id}/log")
+    await_seen(page, 0)
+    expect(page.locator("[data-part=trouble]")).to_be_hidden()
+    visitor.forgive("status of 503")
+
+
+def test_what_was_refused_comes_once_one_has_signed_in_again(
+    logs: Logs, visits: Callable[..., Visitor]
+) -> None:
+    visitor = visits(logs.service.url)
+    visitor.page.route("**/logs/place?*", lambda route: route.fulfill(status=401), times=1)
+    page = visitor.open(f"/ui/executions/{logs.long.id}/log")
+    expect(page.locator("[data-part=trouble]")).to_contain_text("401")
+    page.evaluate("""document.dispatchEvent(
+      new CustomEvent("slip-session", { detail: { who: "same", username: "" } }))""")
+    await_seen(page, 0)
+    visitor.forgive("status of 401")
+
+
 def test_what_is_followed_is_filtered(logs: Logs, visit: Callable[..., Page]) -> None:
     journal = logs.growing[2]
     page = visit(journal, "?level=E&task=solve")
