@@ -113,6 +113,21 @@ await until(() => troubles.length === 2);
 console.log(JSON.stringify([before, reads, troubles, entries.at(0).content]));
 """
 
+_COUNTED = """
+const { Search, countOf } = await load("log/search.js");
+const entry = { index: 7, content: "a" };
+const answers = [[null, 1, false], [null, 1, true], [1, 1, true], [1, 1, true]];
+globalThis.fetch = async () => {
+  const [number, total, exact] = answers.shift();
+  const found = { match: { entry, from: 7, number }, total_results: total, total_is_exact: exact };
+  return new Response(JSON.stringify(found), isJson);
+};
+const told = [];
+const search = new Search("/executions/1/logs", () => ({}));
+await search.count({ text: "a" }, 7, (found) => told.push(countOf(found)));
+console.log(JSON.stringify(told));
+"""
+
 
 def script(text: str, **values: Any) -> str:
     names = {"JS": f"{(STATIC / 'js').as_uri()}/", **values}
@@ -136,3 +151,7 @@ def test_of_two_gaps_in_a_log_the_last_one_counts(in_node: Run, answers: Any) ->
 
 def test_a_log_is_read_on_after_signing_in_again(in_node: Run) -> None:
     assert in_node(script(_AGAIN)) == [1, 2, ["Sign in.", ""], "a"]
+
+
+def test_it_is_counted_until_also_the_number_of_what_was_found_is_known(in_node: Run) -> None:
+    assert in_node(script(_COUNTED)) == ["1+ found", "1 found", "1 of 1"]

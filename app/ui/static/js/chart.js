@@ -174,6 +174,7 @@ class SlipChart extends HTMLElement {
     this._legend.setAttribute("aria-hidden", "true");
     this._place = element("div", "chart-plot");
     this._place.setAttribute("role", "img");
+    this._place.setAttribute("aria-label", this._name.textContent || "Chart"); // until it is drawn
     this._place.tabIndex = 0;
     this._place.addEventListener("keydown", (event) => this._step(event));
     this._place.addEventListener("blur", () => this._plot?.setCursor({ left: -10, top: -10 }, true, true));

@@ -2,7 +2,7 @@
 // The field for what is looked for, and the buttons for errors: what they show while one looks.
 
 import { ApiError } from "../api.js";
-import { Search, countOf } from "./search.js";
+import { Search, countOf, isCounted } from "./search.js";
 
 /** @typedef {import("./slip-log.js").SlipLog} SlipLog */
 
@@ -113,7 +113,7 @@ export class Finder {
     if (this._field.value === "") return;
     const wanted = this._wanted();
     const found = await this._asked(wanted, direction, index, "Nothing found");
-    if (found?.match && !found.total_is_exact) {
+    if (found?.match && !isCounted(found)) {
       const { match } = found;
       await this._search.count(wanted, match.entry.index, (counted) => {
         this._tell(countOf({ ...counted, match: counted.match ?? match }));

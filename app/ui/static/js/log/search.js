@@ -55,7 +55,7 @@ export class Search {
   }
 
   /**
-   * Go on counting, where not all are counted yet.
+   * Go on counting, where it is not known yet how many there are, or which was found.
    *
    * @param {Record<string, string>} wanted
    * @param {number} index of what was found
@@ -67,7 +67,7 @@ export class Search {
       await pause(signal);
       const found = await this._ask({ ...wanted, thorough: "true" }, "next", index - 1, signal);
       onCount(found);
-      if (found.total_is_exact) return;
+      if (isCounted(found)) return;
     }
   }
 
@@ -89,6 +89,14 @@ function pause(signal) {
   return new Promise((resolve, reject) => {
     setTimeout(() => (signal.aborted ? reject(signal.reason) : resolve(null)), PAUSE_MS);
   });
+}
+
+/**
+ * @param {Found} found
+ * @returns {boolean} whether it says how many there are, and which of them was found
+ */
+export function isCounted(found) {
+  return found.total_is_exact && typeof found.match?.number === "number";
 }
 
 /** @param {Found} found */
