@@ -1,0 +1,1 @@
+"""Runs commands as jobs of a Slurm cluster, reached over SSH."""
