@@ -13,6 +13,8 @@ from typing import Any, ClassVar, Final
 
 import marshmallow as ma
 
+from app.errors import FieldError, InvalidRequest
+
 _MOST_STRAYS: Final = 20
 _LONGEST_LOOKALIKE: Final = 32
 _SHORTEST_BEGINNING: Final = 3
@@ -81,6 +83,20 @@ class EndArgsSchema(ArgumentsSchema):
         load_default=False,
         metadata={"description": "Remove one that has ended, for good, instead"},
     )
+
+
+def read_filters(schema: type[ma.Schema], given: Mapping[str, Any]) -> dict[str, Any]:
+    """Read the filters of a page, which no endpoint of an API has read.
+
+    Raises:
+        InvalidRequest: With every fault.
+    """
+    try:
+        return dict(schema().load(given))
+    except ma.ValidationError as exc:
+        found = exc.normalized_messages()  # type: ignore[no-untyped-call]
+        faults = [FieldError(str(n), str(text)) for n, texts in found.items() for text in texts]
+        raise InvalidRequest("These filters cannot be used.", fields=tuple(faults)) from exc
 
 
 def lookalike(name: str, known: Collection[str]) -> str | None:

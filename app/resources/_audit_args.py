@@ -2,15 +2,12 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
 from datetime import UTC
 from typing import Any, Final
 
-import marshmallow as ma
 from marshmallow import fields
 
 from app.domain import AuditFilter, AuditResult
-from app.errors import FieldError, InvalidRequest
 from app.resources._api import Name
 from app.resources._cursors import CursorPageArgsSchema
 
@@ -43,20 +40,6 @@ class AuditArgsSchema(CursorPageArgsSchema):
     )
     since = _moment()
     until = _moment()
-
-
-def read_args(given: Mapping[str, str]) -> dict[str, Any]:
-    """Read arguments that no endpoint has read.
-
-    Raises:
-        InvalidRequest: With every fault.
-    """
-    try:
-        return dict(AuditArgsSchema().load(given))
-    except ma.ValidationError as exc:
-        faults = exc.normalized_messages()  # type: ignore[no-untyped-call]
-        fields_ = [FieldError(str(n), str(t)) for n, texts in faults.items() for t in texts]
-        raise InvalidRequest("These filters cannot be used.", fields=tuple(fields_)) from exc
 
 
 def filter_of(args: dict[str, Any]) -> AuditFilter:

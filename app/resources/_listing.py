@@ -16,6 +16,8 @@ PREFIX: Final = rf"^{NAME_START.pattern}\Z"
 """How an id or a name begins."""
 LABEL: Final = rf"^{KEY_PATTERN}(?:={VALUE_PATTERN})?\Z"
 """A label, or the key of one alone."""
+NEWEST: Final = "newest"
+OLDEST: Final = "oldest"
 _MOMENT: Final = re.compile(
     r"[0-9]{4}-[0-9]{2}-[0-9]{2}[Tt ][0-9]{2}:[0-9]{2}:[0-9]{2}(\.[0-9]+)?"
     r"([Zz]|[+-][0-9]{2}:[0-9]{2})"

@@ -2,26 +2,25 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
-from typing import Any, Final
+from typing import Final
 
 import marshmallow as ma
 from marshmallow import fields, validate
 
 from app.domain import ExecutionStatus
-from app.errors import FieldError, InvalidRequest
 from app.labels import MOST_LABELS
 from app.resources._api import Name
-from app.resources._listing import LABEL, Since
+from app.resources._listing import LABEL, NEWEST, OLDEST, Since
 from app.resources._repeated import Repeated
 
 OPEN: Final = "open"
 ENDED: Final = "ended"
 ALL: Final = "all"
-OLDEST: Final = "oldest"
 
 
-class _PeopleFiltersSchema(ma.Schema):
+class PeopleFiltersSchema(ma.Schema):
+    """Which executions."""
+
     class Meta:
         """What is not known is left alone."""
 
@@ -43,19 +42,5 @@ class _PeopleFiltersSchema(ma.Schema):
         validate=validate.Length(max=MOST_LABELS),
     )
     q = Name()
-    order = fields.String(validate=validate.OneOf(["newest", OLDEST]))
+    order = fields.String(validate=validate.OneOf([NEWEST, OLDEST]))
     page = fields.Integer(validate=validate.Range(1, 10_000_000))
-
-
-def read_filters(given: Mapping[str, Any]) -> dict[str, Any]:
-    """Read filters.
-
-    Raises:
-        InvalidRequest: With every fault.
-    """
-    try:
-        return dict(_PeopleFiltersSchema().load(given))
-    except ma.ValidationError as exc:
-        found = exc.normalized_messages()  # type: ignore[no-untyped-call]
-        faults = [FieldError(str(n), str(text)) for n, texts in found.items() for text in texts]
-        raise InvalidRequest("These filters cannot be used.", fields=tuple(faults)) from exc

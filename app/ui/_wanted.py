@@ -20,8 +20,9 @@ from app.domain import (
 )
 from app.errors import InvalidRequest
 from app.identity.permissions import is_allowed
-from app.resources._listing import label_of
-from app.resources._people_filters import ALL, ENDED, OLDEST, OPEN, read_filters
+from app.resources._arguments import read_filters
+from app.resources._listing import OLDEST, label_of
+from app.resources._people_filters import ALL, ENDED, OPEN, PeopleFiltersSchema
 from app.ui._forms import faults_by_field
 
 PATH: Final = "/ui/executions"
@@ -90,7 +91,7 @@ def read_wanted(query: MultiDict[str, str], identity: Identity) -> Wanted:
             given[name] = values if name in _REPEATED else values[:1]
     plain = {n: values if n in _REPEATED else values[0] for n, values in given.items()}
     try:
-        args = read_filters(plain)
+        args = read_filters(PeopleFiltersSchema, plain)
     except InvalidRequest as exc:
         return Wanted(given, faults_by_field(exc))
     return Wanted(given, {}, _filter(args, identity), args.get("page", 1))

@@ -11,7 +11,8 @@ from flask import Blueprint, Response, request
 
 from app.domain import AuditResult, Permission
 from app.errors import InvalidRequest
-from app.resources._audit_args import filter_of, read_args
+from app.resources._arguments import read_filters
+from app.resources._audit_args import AuditArgsSchema, filter_of
 from app.resources._context import services
 from app.resources._permissions import permission
 from app.ui._forms import faults_by_field
@@ -44,7 +45,8 @@ def show() -> Response:
     rest: int | None = None
     cursor = request.args.get("cursor", "")
     try:
-        args = read_args({**given, **({"cursor": cursor} if cursor else {})})
+        asked = {**given, **({"cursor": cursor} if cursor else {})}
+        args = read_filters(AuditArgsSchema, asked)
         entries, rest = services().audit.find(filter_of(args), args.get("cursor"), _MOST)
     except InvalidRequest as exc:
         faults = faults_by_field(exc)

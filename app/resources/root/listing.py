@@ -11,15 +11,13 @@ from app.domain import ExecutionFilter, ExecutionStatus
 from app.labels import MOST_LABELS
 from app.resources._api import Name, PageArgsSchema, iso_second
 from app.resources._auth import caller
-from app.resources._listing import LABEL, PREFIX, Since, label_of
+from app.resources._listing import LABEL, NEWEST, OLDEST, PREFIX, Since, label_of
 from app.resources._repeated import Repeated
 from app.resources.root.examples import EXECUTION_ID, WORKFLOW
 from app.resources.root.statuses import AWF_STATUSES, STATES, STATUSES, WordsField, states_of
 
 ME: Final = "@me"
 """Stands for the caller, where a list is restricted to owners."""
-_NEWEST: Final = "newest"
-_OLDEST: Final = "oldest"
 
 
 class ExecutionArgsSchema(PageArgsSchema):
@@ -73,8 +71,8 @@ class ExecutionArgsSchema(PageArgsSchema):
     since = Since("Those that were launched since then")
     active_since = Since("Those that have not ended, or did so since then")
     order = fields.String(
-        load_default=_NEWEST,
-        validate=validate.OneOf([_NEWEST, _OLDEST]),
+        load_default=NEWEST,
+        validate=validate.OneOf([NEWEST, OLDEST]),
         metadata={"description": "Which come first, by the moment of their launch"},
     )
     brief = fields.Boolean(
@@ -108,7 +106,7 @@ def wanted_executions(args: dict[str, Any]) -> tuple[ExecutionFilter, dict[str, 
         called=args.get("q"),
         created_since=moments.get("since"),
         active_since=moments.get("active_since"),
-        oldest_first=args["order"] == _OLDEST,
+        oldest_first=args["order"] == OLDEST,
     )
     return wanted, {name: iso_second(moment) for name, moment in passing.items()}
 
