@@ -77,9 +77,17 @@ class ChoiceService:
         self._orchestrators = orchestrators
         self._executions = executions
 
-    def of(self, execution: Execution, identity: Identity) -> tuple[Choice, ...]:
-        """Return what somebody who sees an execution can do with it."""
-        return tuple(self._of(execution, identity))
+    def of(
+        self, execution: Execution, successor: ExecutionSummary | None, identity: Identity
+    ) -> tuple[Choice, ...]:
+        """Return what somebody who sees an execution can do with it.
+
+        Args:
+            execution: The execution.
+            successor: What goes on from it; see :meth:`successor`.
+            identity: Who sees it.
+        """
+        return tuple(self._of(execution, successor, identity))
 
     def of_task(self, execution: Execution, task: Task, identity: Identity) -> tuple[Choice, ...]:
         """Return what somebody who sees an execution can do with one of its tasks."""
@@ -103,7 +111,9 @@ class ChoiceService:
         found, _ = self._executions.find(wanted, identity, 0, 1)
         return found[0] if found else None
 
-    def _of(self, execution: Execution, identity: Identity) -> Iterator[Choice]:
+    def _of(
+        self, execution: Execution, successor: ExecutionSummary | None, identity: Identity
+    ) -> Iterator[Choice]:
         abilities, status = self._abilities(execution), execution.status
         steerable = _refusal_to_steer(status)
         theirs = is_theirs(execution.owner, identity)
@@ -117,37 +127,18 @@ class ChoiceService:
             if Capability.SCALE in abilities:
                 yield Choice(Action.SCALE, steerable)
             if Capability.CONTINUE in abilities and theirs:
-                yield Choice(Action.RETRY, self._refusal_to_retry(execution, identity))
+                yield Choice(Action.RETRY, _refusal_to_retry(execution, successor))
         if is_allowed(identity, Permission.EXECUTIONS_PURGE) and theirs:
-            yield Choice(Action.PURGE, self._refusal_to_purge(execution, identity))
+            yield Choice(Action.PURGE, _refusal_to_purge(execution, successor))
         if is_allowed(identity, Permission.EXECUTIONS_ABANDON):
             yield Choice(Action.ABANDON, _ENDED if status.final else "")
-
-    def _refusal_to_retry(self, execution: Execution, identity: Identity) -> str:
-        if execution.status is ExecutionStatus.SUCCESS:
-            return "Nothing is left to do: it succeeded."
-        return self._refusal_to_go_on(execution, identity)
-
-    def _refusal_to_go_on(self, execution: Execution, identity: Identity) -> str:
-        if not execution.status.final:
-            return _OPEN
-        successor = self.successor(execution, identity)
-        return "" if successor is None else f"It goes on in {successor.awf_name} already."
-
-    def _refusal_to_purge(self, execution: Execution, identity: Identity) -> str:
-        if not execution.status.final:
-            return _OPEN
-        if not execution.log_complete:
-            return "The end of its log is still awaited."
-        successor = self.successor(execution, identity)
-        return "" if successor is None else f"{successor.awf_name} goes on from it, and needs it."
 
     def _refusal_to_run(self, execution: Execution, identity: Identity) -> str:
         """Return why no task can be had to run."""
         if execution.status.final:
             if Capability.CONTINUE not in self._abilities(execution):
                 return _ENDED
-            return self._refusal_to_go_on(execution, identity)
+            return _refusal_to_go_on(execution, self.successor(execution, identity))
         if execution.status is ExecutionStatus.CANCELLING:
             return _CANCELLING
         return _PAUSED if execution.status is ExecutionStatus.PAUSED else ""
@@ -167,6 +158,26 @@ def _refusal_to_steer(status: ExecutionStatus) -> str:
     if status is ExecutionStatus.UNKNOWN:
         return "Whether it began is not known yet."
     return _refusal_to_end(status)
+
+
+def _refusal_to_retry(execution: Execution, successor: ExecutionSummary | None) -> str:
+    if execution.status is ExecutionStatus.SUCCESS:
+        return "Nothing is left to do: it succeeded."
+    return _refusal_to_go_on(execution, successor)
+
+
+def _refusal_to_go_on(execution: Execution, successor: ExecutionSummary | None) -> str:
+    if not execution.status.final:
+        return _OPEN
+    return "" if successor is None else f"It goes on in {successor.awf_name} already."
+
+
+def _refusal_to_purge(execution: Execution, successor: ExecutionSummary | None) -> str:
+    if not execution.status.final:
+        return _OPEN
+    if not execution.log_complete:
+        return "The end of its log is still awaited."
+    return "" if successor is None else f"{successor.awf_name} goes on from it, and needs it."
 
 
 def _refusal_to_stop(execution: Execution, task: Task) -> str:

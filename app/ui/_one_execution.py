@@ -83,7 +83,8 @@ def around(execution: Execution, identity: Identity) -> dict[str, Any]:
     if execution.status is not ExecutionStatus.SUCCESS:
         whole = bundle.digests.of(execution, identity)
         digest = whole.with_entries(partial(map, cut_entry))
-    choices = {choice.action: choice for choice in bundle.choices.of(execution, identity)}
+    successor = bundle.choices.successor(execution, identity)
+    choices = bundle.choices.of(execution, successor, identity)
     stale = bundle.executions.is_stale(execution)
     return {
         "execution": execution,
@@ -93,9 +94,9 @@ def around(execution: Execution, identity: Identity) -> dict[str, Any]:
         "digest": digest,
         "waiting": [] if execution.status.final else waiting(execution, tasks),
         "remark": remark(execution, digest),
-        "choices": choices,
+        "choices": {choice.action: choice for choice in choices},
         "actions": Action,
-        "successor": bundle.choices.successor(execution, identity),
+        "successor": successor,
         "compared": compared_with(execution, digest, bundle, identity),
         "counts": counts_of(tasks),
         "number_of_steps": len(tasks),

@@ -69,7 +69,8 @@ def list_actions(args: dict[str, Any], execution_id: str) -> Any:
     if "task" in args:
         task = bundle.executions.task(execution.id, args["task"], identity)
         return _written(bundle.choices.of_task(execution, task, identity))
-    return _written(bundle.choices.of(execution, identity))
+    successor = bundle.choices.successor(execution, identity)
+    return _written(bundle.choices.of(execution, successor, identity))
 
 
 def _written(choices: tuple[Choice, ...]) -> dict[str, Any]:
