@@ -14,7 +14,6 @@ from marshmallow import fields, validate
 from app.caching import LruCache
 from app.domain import (
     NO_BRIEF,
-    Brief,
     Execution,
     ExecutionSummary,
     Permission,
@@ -148,8 +147,7 @@ def list_executions(args: dict[str, Any]) -> Any:
     page = Page(args.get("page", 1), args.get("page_size", 50))
     wanted, moments = wanted_executions(args)
     found, total = services().executions.find(wanted, caller(), page.offset, page.size)
-    briefs = services().executions.briefs(found) if args["brief"] else None
-    written = _written_list(found, page, total, moments, briefs)
+    written = _written_list(found, page, total, moments, briefly=args["brief"])
     headers = {**page.header(total), "ETag": written.tag}
     return Ready(written.document, content_type="application/json", headers=headers)
 
@@ -287,7 +285,8 @@ def _written_list(
     page: Page,
     total: int,
     moments: Mapping[str, str],
-    briefs: Mapping[str, Brief] | None,
+    *,
+    briefly: bool,
 ) -> _Written:
     """Return a page of executions as JSON, written once for all who ask one after the other.
 
@@ -297,8 +296,8 @@ def _written_list(
         total: How many there are on all pages.
         moments: What the next page is asked for by in place of times that pass; they make no other
             page of it.
-        briefs: What is said of each beside, by id; None where that is not wanted. What they are
-            made of does not change without the executions.
+        briefly: What is said of each beside is written, too. What that is made of does not change
+            without the executions.
     """
     key = caller().username, request.script_root, request.query_string
     stale = tuple(map(services().executions.is_stale, found))
@@ -308,7 +307,8 @@ def _written_list(
     listed = [
         summary_json(execution, stale=old) for execution, old in zip(found, stale, strict=True)
     ]
-    if briefs is not None:
+    if briefly:
+        briefs = services().executions.briefs(found)
         for each in listed:
             each["brief"] = brief_json(briefs.get(each["id"], NO_BRIEF))
     rest = {"total": total, "next": next_page(page, total)}

@@ -5,6 +5,7 @@ from __future__ import annotations
 import pytest
 
 from app.domain import ExecutionStatus, Observation, Task, TaskStatus
+from app.services.executions import ExecutionService
 
 RUNNING = Task("second", TaskStatus.RUNNING)
 NOTHING = {
@@ -47,6 +48,22 @@ def test_a_brief_is_told_where_it_is_asked_for(service, client, see):
 def test_an_execution_of_which_nothing_is_to_be_said_has_an_empty_brief(service, client):
     service.add_execution(steps=[])
     assert client.get("/executions?brief=yes").json["executions"][0]["brief"] == NOTHING
+
+
+def test_briefs_are_read_only_for_a_page_that_is_written_anew(service, client, see, monkeypatch):
+    execution, read, briefs = service.add_execution(), [], ExecutionService.briefs
+
+    def noting(executions, some):
+        read.append(some)
+        return briefs(executions, some)
+
+    monkeypatch.setattr(ExecutionService, "briefs", noting)
+    first = client.get("/executions?brief=true")
+    assert client.get("/executions?brief=true").data == first.data
+    assert len(read) == 1
+    see(execution, tasks=(RUNNING,))
+    (told,) = client.get("/executions?brief=true").json["executions"]
+    assert told["brief"]["active"] == 1
 
 
 def test_the_oldest_that_runs_and_how_many_do(service, client, see):
