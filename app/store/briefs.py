@@ -47,9 +47,44 @@ def briefs_of(connection: Connection, some: Collection[ExecutionSummary]) -> dic
             found[each.id] = _activity(active)
         else:
             quiet.append(number)
-    for number, reason in _reasons(connection, quiet).items():
+    for number, reason in reasons_of(connection, quiet).items():
         found[going_on[number].id] = Brief(waits_for=_line(reason))
     return found
+
+
+def reasons_of(connection: Connection, numbers: Sequence[int]) -> Mapping[int, str]:
+    """Read what the first task that waits for no other one waits for, in words.
+
+    Args:
+        connection: The store.
+        numbers: Of executions.
+
+    Returns:
+        By number; those of which no task says so are not in it.
+    """
+    if not numbers:
+        return {}
+    some = (
+        select(tasks.c.waits_for)
+        .where(tasks.c.execution == executions.c.number)
+        .order_by(tasks.c.name)
+        .limit(LOOKED_THROUGH)
+        .correlate(executions)
+        .subquery()
+    )
+    waits_for = type_coerce(some.c.waits_for, Text)
+    first = (
+        select(some.c.waits_for)
+        .where(waits_for.is_not(None), waits_for.not_like(_WAITS_FOR_TASKS))
+        .limit(1)
+        .scalar_subquery()
+    )
+    statement = select(executions.c.number, first).where(executions.c.number.in_(numbers))
+    return {
+        number: str(waits["reason"])
+        for number, waits in connection.execute(statement)
+        if isinstance(waits, dict) and waits.get("reason")
+    }
 
 
 def _told_tasks(connection: Connection, numbers: Sequence[int]) -> Mapping[int, Sequence[Any]]:
@@ -77,33 +112,6 @@ def _told_tasks(connection: Connection, numbers: Sequence[int]) -> Mapping[int, 
     for row in connection.execute(statement):
         found[row.execution].append(row)
     return found
-
-
-def _reasons(connection: Connection, numbers: Sequence[int]) -> Mapping[int, str]:
-    """Read what the first task that waits for no other one waits for, in words."""
-    if not numbers:
-        return {}
-    some = (
-        select(tasks.c.waits_for)
-        .where(tasks.c.execution == executions.c.number)
-        .order_by(tasks.c.name)
-        .limit(LOOKED_THROUGH)
-        .correlate(executions)
-        .subquery()
-    )
-    waits_for = type_coerce(some.c.waits_for, Text)
-    first = (
-        select(some.c.waits_for)
-        .where(waits_for.is_not(None), waits_for.not_like(_WAITS_FOR_TASKS))
-        .limit(1)
-        .scalar_subquery()
-    )
-    statement = select(executions.c.number, first).where(executions.c.number.in_(numbers))
-    return {
-        number: str(waits["reason"])
-        for number, waits in connection.execute(statement)
-        if isinstance(waits, dict) and waits.get("reason")
-    }
 
 
 def _activity(rows: Sequence[Any]) -> Brief:

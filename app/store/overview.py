@@ -11,9 +11,10 @@ from typing import Any, Final
 from sqlalchemy import Connection, Row, Select, case, func, select
 
 from app.domain import OPEN_STATUSES, ExecutionStatus
+from app.store.briefs import reasons_of
 from app.store.database import Database
 from app.store.execution_rows import now
-from app.store.schema import LOG_GOES_ON, api_keys, executions, sessions, tasks
+from app.store.schema import LOG_GOES_ON, api_keys, executions, sessions
 
 _OPEN: Final = sorted(OPEN_STATUSES)
 _AT_ONCE: Final = 2_000
@@ -58,7 +59,7 @@ class Waiting:
     Attributes:
         name: Its name for people.
         since: When it was launched.
-        reason: What it waits for, in words; None where nobody says.
+        reason: What it waits for that is no task of its own, in words; None where nobody says.
     """
 
     id: str
@@ -150,13 +151,15 @@ class Overview:
         )  # fmt: skip
         with self._database.read() as connection:
             number = _number_waiting(connection)
-            found = tuple(
-                Waiting(
-                    row.id, row.awf_name, row.workflow_name, row.orchestrator, row.owner,
-                    row.created_at, _reason(connection, row.number),
-                )
-                for row in connection.execute(first).all()
-            )  # fmt: skip
+            rows = connection.execute(first).all()
+            reasons = reasons_of(connection, [row.number for row in rows])
+        found = tuple(
+            Waiting(
+                row.id, row.awf_name, row.workflow_name, row.orchestrator, row.owner,
+                row.created_at, reasons.get(row.number),
+            )
+            for row in rows
+        )  # fmt: skip
         return Queue(number, found[0].since if found else None, found)
 
     def signed_in(self, idle: timedelta, lately: timedelta) -> list[SignedIn]:
@@ -237,15 +240,3 @@ def _add(work: Work, row: Row[Any]) -> None:
 def _number_waiting(connection: Connection) -> int:
     waiting = executions.c.status == ExecutionStatus.PENDING
     return connection.execute(select(func.count()).where(waiting)).scalar_one()
-
-
-def _reason(connection: Connection, number: int) -> str | None:
-    """Return what the first task of an execution waits for, in words."""
-    statement = (
-        select(tasks.c.waits_for)
-        .where(tasks.c.execution == number, tasks.c.waits_for.is_not(None))
-        .limit(1)
-    )
-    found = connection.execute(statement).scalar()
-    reason = found.get("reason") if isinstance(found, dict) else None
-    return str(reason) if reason else None

@@ -78,6 +78,16 @@ def test_what_waits_is_told_with_its_reason_the_oldest_first(kit, overview):
     assert len(overview.queue(1).first) == 1
 
 
+def test_of_what_waits_for_its_own_tasks_and_for_others_the_latter_is_the_reason(kit, overview):
+    waits = {
+        "a": {"kind": "tasks", "reason": "waits for b"},
+        "b": {"kind": "memory", "reason": "too little memory is free"},
+    }
+    tasks = (Task(name, TaskStatus.PENDING, waits_for=each) for name, each in waits.items())
+    kit.see(kit.held(), ExecutionStatus.PENDING, tasks=tuple(tasks))
+    assert [each.reason for each in overview.queue(5).first] == ["too little memory is free"]
+
+
 def add_session(kit, number, username, used, expires):
     values = {
         "id": f"{number:016x}", "digest": f"{number:064x}", "username": username, "epoch": "",
