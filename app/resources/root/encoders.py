@@ -7,7 +7,7 @@ from typing import Any
 
 import orjson
 
-from app.domain import ExecutionSummary, LogEntry, Task, TaskStatus
+from app.domain import ExecutionSummary, LogEntry, Task
 from app.resources._encoders import (
     Encoder,
     NdjsonEncoder,
@@ -23,6 +23,7 @@ from app.resources.root.serialisers.entries import entry_json
 from app.resources.root.serialisers.executions import event_json, purged_json, status_json
 from app.resources.root.serialisers.tasks import task_json
 from app.resources.root.statuses import status_and_state, status_word
+from app.resources.root.task_news import TaskNews, counts_of
 from app.services.follow import (
     Changed,
     Dropped,
@@ -35,9 +36,6 @@ from app.services.follow import (
 )
 from app.services.logs import LogPage
 from app.services.turns import Turn
-
-_TASKS = 100
-"""How many are written in one turn."""
 
 
 class _RootWords:
@@ -183,7 +181,7 @@ class RootMessages(WebSocketEncoder):
 
     def __init__(self, tasks: Callable[[ExecutionSummary], Sequence[Task]]) -> None:
         self._tasks = tasks
-        self._shown: dict[str, Task] = {}
+        self._news = TaskNews()
 
     def encode(self, event: Event | Ready, turn: Turn) -> Iterable[bytes]:
         """Write an event, and the tasks that have changed."""
@@ -193,18 +191,15 @@ class RootMessages(WebSocketEncoder):
 
     def _changes(self, execution: ExecutionSummary, turn: Turn) -> Iterator[bytes]:
         tasks = self._tasks(execution)
-        changed = [task for task in tasks if self._shown.get(task.name) != task]
-        for start in range(0, len(changed), _TASKS):
-            with turn():
-                some = changed[start : start + _TASKS]
-                self._shown.update((task.name, task) for task in some)
-                frames = b"".join(self.message("task", task_json(task)) for task in some)
-            yield frames
+        changed = self._news.among(tasks)
+        yield from self._news.written(changed, turn, self._frames)
         if changed:
-            done = sum(task.status.final for task in tasks)
-            running = sum(task.status is TaskStatus.RUNNING for task in tasks)
-            numbers = {"tasks": len(tasks), "tasks_done": done, "tasks_running": running}
+            total, done, running = counts_of(tasks)
+            numbers = {"tasks": total, "tasks_done": done, "tasks_running": running}
             yield self.message("metrics", numbers)
+
+    def _frames(self, tasks: Sequence[Task]) -> bytes:
+        return b"".join(self.message("task", task_json(task)) for task in tasks)
 
 
 class AwfMessages(RootMessages):

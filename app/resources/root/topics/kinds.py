@@ -15,7 +15,7 @@ import marshmallow as ma
 import orjson
 from marshmallow import validate
 
-from app.domain import Execution, ExecutionMetrics, ExecutionSummary, Task, TaskStatus
+from app.domain import Execution, ExecutionMetrics, ExecutionSummary, Task
 from app.errors import CapabilityMissing, NotFound
 from app.resources._api import LARGEST_INDEX
 from app.resources._encoders import Told, unbroken
@@ -28,6 +28,7 @@ from app.resources.root.serialisers.entries import entry_json
 from app.resources.root.serialisers.executions import brief_json, summary_json
 from app.resources.root.serialisers.load import metrics_json
 from app.resources.root.serialisers.tasks import task_json
+from app.resources.root.task_news import TaskNews, counts_of
 from app.services.access import Caller
 from app.services.bundle import Services
 from app.services.events import Briefed
@@ -45,8 +46,6 @@ from app.services.topics import Refused, Source
 from app.services.turns import Turn
 from app.settings.schema import WholeNumber
 
-_TASKS: Final = 100
-"""Most in one event."""
 _LATEST: Final = 253_402_300_799_999
 """The last moment of the year 9999, in milliseconds since 1970."""
 _EPOCH: Final = datetime(1970, 1, 1, tzinfo=UTC)
@@ -194,7 +193,7 @@ class ExecutionTopic(Topic):
     def __init__(self, name: str, reference: str, options: Mapping[str, Any]) -> None:
         super().__init__(name, reference, options)
         self._shown: dict[str, Any] = {}
-        self._shown_tasks: dict[str, Task] = {}
+        self._news = TaskNews()
 
     def sources(self, bundle: Services) -> Sequence[Source[Any]]:
         """Return what tells how it stands, and what measures it."""
@@ -240,18 +239,15 @@ class ExecutionTopic(Topic):
 
     def _tasks(self, execution: ExecutionSummary, turn: Turn) -> Iterator[Message]:
         tasks = self._bundle.follow.tasks(execution)
-        changed = [task for task in tasks if self._shown_tasks.get(task.name) != task]
-        counts = {
-            "total": len(tasks),
-            "done": sum(task.status.final for task in tasks),
-            "running": sum(task.status is TaskStatus.RUNNING for task in tasks),
-        }
-        for start in range(0, len(changed), _TASKS):
-            with turn():
-                some = changed[start : start + _TASKS]
-                self._shown_tasks.update((task.name, task) for task in some)
-                message = _message("tasks", {"tasks": [task_json(task) for task in some], **counts})
-            yield message
+        changed = self._news.among(tasks)
+        if not changed:
+            return
+        counts = counts_of(tasks)._asdict()
+
+        def write(some: Sequence[Task]) -> Message:
+            return _message("tasks", {"tasks": [*map(task_json, some)], **counts})
+
+        yield from self._news.written(changed, turn, write)
 
 
 class LogTopic(Topic):
