@@ -49,8 +49,7 @@ class TopicEncoder(ABC):
     def _of_topic(self, event: OfTopic[Any], turn: Turn) -> Iterator[bytes]:
         head = self._heads[event.topic]
         for name, fields in self._topics[event.topic].messages(event.event, turn):
-            rest = fields[1:] if fields == b"{}" else b"," + fields[1:]
-            yield self.event(name, head + rest)
+            yield self.event(name, _joined(head, fields))
 
     @abstractmethod
     def event(self, name: str, fields: bytes) -> bytes:
@@ -59,6 +58,11 @@ class TopicEncoder(ABC):
     @abstractmethod
     def heartbeat(self) -> bytes:
         """Return the bytes that only show that the connection is alive."""
+
+
+def _joined(head: bytes, fields: bytes) -> bytes:
+    """Write an object that begins with a head, which is open and not empty, and goes on."""
+    return head + (fields[1:] if fields == b"{}" else b"," + fields[1:])
 
 
 def _of_all(event: Any) -> Message:
@@ -91,8 +95,7 @@ class TopicNdjson(TopicEncoder):
 
     def event(self, name: str, fields: bytes) -> bytes:
         """Write a line."""
-        rest = fields[1:] if fields == b"{}" else b"," + fields[1:]
-        return b'{"type":%s%s\n' % (orjson.dumps(name), rest)
+        return _joined(b'{"type":' + orjson.dumps(name), fields) + b"\n"
 
     def heartbeat(self) -> bytes:
         """Return an empty line."""
