@@ -20,7 +20,6 @@ from app.resources.root.forms import execution_parameter
 from app.resources.root.one_task import LONGEST_TASK
 from app.resources.root.serialisers.graph import GraphSchema, graph_json
 from app.resources.root.workflows import OrchestratorArgsSchema
-from app.services.graph_layout import HEIGHT, WIDTH
 from app.services.graphs import MOST_OPENED, Graph, View
 
 _JSON: Final = "application/json"
@@ -84,5 +83,5 @@ def _view(args: Mapping[str, Any]) -> View:
 
 def _answer(graph: Graph) -> Response:
     with services().turns.turn(caller().username):
-        body = write_json(graph_json(graph, (WIDTH, HEIGHT)))
+        body = write_json(graph_json(graph))
     return Response(body, content_type=_JSON)

@@ -59,7 +59,6 @@ from app.resources.root.serialisers.workflows import (
     version_json,
     workflow_json,
 )
-from app.services.graph_layout import HEIGHT, WIDTH
 from app.services.text_difference import LONGEST_LINE, MOST_LINES
 
 _JSON = "application/json"
@@ -356,7 +355,7 @@ def check_definition(args: dict[str, Any]) -> Response:
         return Response(write_json(told), content_type=_JSON)
     described, graph = services().graphs.of_definition(document, caller())
     with services().turns.turn(caller().username):
-        drawn = graph_json(graph, (WIDTH, HEIGHT))
+        drawn = graph_json(graph)
         body = write_json({**workflow_json(described.workflow), "graph": drawn})
     return Response(body, content_type=_JSON)
 

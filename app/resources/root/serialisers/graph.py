@@ -10,6 +10,7 @@ from marshmallow import fields, validate
 
 from app.domain import TaskStatus
 from app.resources.root.examples import TASK
+from app.services.graph_layout import HEIGHT, WIDTH
 from app.services.graphs import Graph, Missing, worst_of
 
 _PIXELS: Final = {"minimum": 0, "description": "In pixels of the picture at its full size"}
@@ -83,13 +84,8 @@ class GraphSchema(ma.Schema):
     lines = fields.List(fields.Nested(GraphLineSchema), required=True)
 
 
-def graph_json(graph: Graph, box: tuple[int, int]) -> dict[str, Any]:
-    """Write a graph.
-
-    Args:
-        graph: The graph.
-        box: Width and height of each box.
-    """
+def graph_json(graph: Graph) -> dict[str, Any]:
+    """Write a graph."""
     layout = graph.layout
     names = [step.name for step in graph.steps]
     statuses = {task.name: task.status for task in graph.tasks}
@@ -110,8 +106,8 @@ def graph_json(graph: Graph, box: tuple[int, int]) -> dict[str, Any]:
         "steps": len(names),
         "width": layout.width if layout else 0,
         "height": layout.height if layout else 0,
-        "box_width": box[0],
-        "box_height": box[1],
+        "box_width": WIDTH,
+        "box_height": HEIGHT,
         "boxes": boxes,
         "lines": lines,
     }
