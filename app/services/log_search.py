@@ -135,7 +135,10 @@ class LogSearch:
         execution = self._found(execution_id, identity, sieve.grep)
         owner = identity.username
         before = self._before(execution, sieve, index, owner)
-        passes = self._before(execution, sieve, index + 1, owner) > before
+        if sieve.is_needed:
+            passes = self._tallies.holds(execution, sieve, index, owner)
+        else:
+            passes = self._before(execution, sieve, index + 1, owner) > before
         total = self._total(execution, sieve, owner)
         return Place(index, before, total, execution.log_total, passes)
 

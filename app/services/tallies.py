@@ -189,6 +189,16 @@ class Tallies:
         first, before = tally.before_stretch(place)
         return before + self._count(execution, sieve, first, place, owner)
 
+    def holds(self, execution: Execution, sieve: Sieve, place: int, owner: str) -> bool:
+        """Return whether an entry stands at a place in the journal that a sieve lets through.
+
+        Raises:
+            InvalidRequest: Its pattern takes too long.
+        """
+        if place >= execution.log_total:
+            return False
+        return self._count(execution, sieve, place, place + 1, owner) > 0
+
     def _further(self, tally: Tally, execution: Execution, sieve: Sieve, owner: str) -> Tally:
         if sieve.grep is not None:
             found = self._read(execution, sieve, tally.place, owner)
