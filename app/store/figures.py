@@ -7,7 +7,7 @@ the number of rows is bounded by that of processes.
 from __future__ import annotations
 
 from collections.abc import Collection
-from dataclasses import dataclass, fields
+from dataclasses import asdict, dataclass
 from datetime import datetime, timedelta
 from typing import Final
 
@@ -75,9 +75,6 @@ class Minute:
     queue: int | None
 
 
-_FIELDS: Final = tuple(field.name for field in fields(ProcessMinute))
-
-
 def minute_of(moment: datetime) -> datetime:
     """Return the beginning of the minute of a moment."""
     return moment.replace(second=0, microsecond=0)
@@ -88,23 +85,28 @@ class Figures:
 
     def __init__(self, database: Database) -> None:
         self._database = database
+        self._newest: datetime | None = None
 
     def put(self, rows: Collection[ProcessMinute]) -> None:
-        """Write down minutes, instead of what was written of them, and remove what is old.
+        """Write down minutes, instead of what was written of them.
+
+        With the first row of a minute, what is old is removed.
 
         Raises:
             StoreUnavailable: The store does not take them.
         """
+        newest = max((row.minute for row in rows), default=self._newest)
 
         def work(connection: Connection) -> None:
-            connection.execute(delete(figures).where(figures.c.minute < now() - KEPT))
+            if newest != self._newest:
+                connection.execute(delete(figures).where(figures.c.minute < now() - KEPT))
             for row in rows:
                 same = (figures.c.minute == row.minute) & (figures.c.process == row.process)
                 connection.execute(delete(figures).where(same))
-                values = {name: getattr(row, name) for name in _FIELDS}
-                connection.execute(insert(figures).values(**values))
+                connection.execute(insert(figures).values(**asdict(row)))
 
         self._database.write(work, durable=False, idempotent=True)
+        self._newest = newest
 
     def minutes(self, since: datetime, before: datetime) -> list[Minute]:
         """Return what was counted from one minute to another, those without anything left out."""
