@@ -169,6 +169,11 @@ class Credential:
     expires_at: datetime | None = None
     begun_with: Credential | None = None
 
+    @property
+    def origin(self) -> Credential:
+        """What it was got with, or else it itself."""
+        return self.begun_with or self
+
 
 @dataclass(frozen=True, slots=True)
 class Identity:

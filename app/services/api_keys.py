@@ -91,7 +91,7 @@ class ApiKeyService:
             MadeAlready: The same wish has made one.
         """
         options = self._require_taken()
-        if identity.shared or (identity.credential.begun_with or identity.credential).id == SHARED:
+        if identity.shared or identity.credential.origin.id == SHARED:
             raise Conflict("Who shares a name with all callers has no keys of their own.")
         roles, scopes = _roles(wish, identity), _scopes(wish, identity)
         expires_at = _end(wish, identity, options.longest_lifetime)
@@ -232,7 +232,7 @@ def _end(wish: Wish, identity: Identity, longest_seconds: float) -> datetime:
     """Return when a key ends: one that is asked for with another key, not after that."""
     moment = now()
     last = moment + timedelta(seconds=longest_seconds)
-    credential = identity.credential.begun_with or identity.credential
+    credential = identity.credential.origin
     if credential.authenticator == ApiKeyAuthenticator.name and credential.expires_at is not None:
         last = min(last, credential.expires_at)
     if wish.lifetime_seconds is None:

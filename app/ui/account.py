@@ -129,7 +129,6 @@ def _refused(error: SlipwayError, faults: Mapping[str, Sequence[str]]) -> Respon
 def _shown(status: int, faults: Mapping[str, Sequence[str]] | None = None) -> Response:
     identity = caller()
     credential = identity.credential
-    begun_with = credential.begun_with or credential
     return page(
         "account.html",
         title="Your account",
@@ -138,7 +137,7 @@ def _shown(status: int, faults: Mapping[str, Sequence[str]] | None = None) -> Re
         roles=[(role, ROLES[role]) for role in roles_of(identity)],
         permitted=permitted(identity),
         restricted=identity.scopes is not None,
-        signed_in_with=way(begun_with.authenticator),
+        signed_in_with=way(credential.origin.authenticator),
         expires_at=credential.expires_at if credential.authenticator == SESSION else None,
         keys=_keys(identity),
         sessions=_sessions(identity),
