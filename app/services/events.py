@@ -84,9 +84,7 @@ class EventService:
         self._briefed: OrderedDict[str, tuple[ExecutionStatus, int, Brief]] = OrderedDict()
         changes.observe(self._on_change)
 
-    def steps(
-        self, caller: Caller, since: datetime | None = None
-    ) -> Generator[Event | Idle, None, None]:
+    def steps(self, caller: Caller) -> Generator[Event | Idle, None, None]:
         """Stream the status of every execution that has not ended, then each change.
 
         Between them comes ``Idle`` where nothing is to be done.
@@ -95,10 +93,8 @@ class EventService:
 
         Args:
             caller: Who reads; asked again now and then.
-            since: What ended since this moment, or somewhat earlier, is told at the beginning, too,
-                as far as it is among the last that ended; see :meth:`Executions.ended_since`.
         """
-        steps = self._steps(caller, since, briefly=False)
+        steps = self._steps(caller, None, briefly=False)
         return cast("Generator[Event | Idle, None, None]", steps)
 
     def brief_steps(
@@ -108,6 +104,11 @@ class EventService:
 
         ``Briefed`` comes in place of ``StatusChanged``, and also when the state stays but what
         lists say beside it does not.
+
+        Args:
+            caller: Who reads; asked again now and then.
+            since: What ended since this moment, or somewhat earlier, is told at the beginning, too,
+                as far as it is among the last that ended; see :meth:`Executions.ended_since`.
         """
         return self._steps(caller, since, briefly=True)
 
