@@ -100,7 +100,7 @@ def get_session() -> Any:
 @blueprint.response(201, SessionSchema)
 @blueprint.errors(400, 409, 503)
 @permission(Permission.TOKENS_WRITE, action="sign-in", recorded=True)
-def sign_inhere() -> Any:
+def sign_in_here() -> Any:
     """Begin a session with the credential of this request, such as a user name and a password."""
     response = Response(status=201, headers=_NO_STORE)
     begun = begin_session(response, caller())
