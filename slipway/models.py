@@ -387,9 +387,8 @@ class Task(Model):
 
     Attributes:
         run: Number of its run: 0 is the workflow's own.
-        ready_at: Since when its last attempt could have begun.
         continued_from: Id of the earlier execution in which it came to this.
-        ready_at: Since when it could have begun.
+        ready_at: Since when its last attempt could have begun.
         cpu_seconds: Processor time of its processes.
         cpu_percent: As last measured, of one processor.
         memory_bytes: Resident memory, as last measured.
