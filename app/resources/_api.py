@@ -301,7 +301,16 @@ class Blueprint(flask_smorest.Blueprint):  # type: ignore[misc]
 
 
 class Timestamp(fields.Field[datetime]):
-    """A moment, as ISO 8601 in UTC with milliseconds."""
+    """A moment, as ISO 8601 in UTC with milliseconds.
+
+    Args:
+        metadata: What the document of the API says of it beside its form.
+        more: What every field takes.
+    """
+
+    def __init__(self, *, metadata: Mapping[str, Any] | None = None, **more: Any) -> None:
+        form = {"type": "string", "format": "date-time"}
+        super().__init__(metadata={**form, **(metadata or {})}, **more)
 
     @staticmethod
     def write(value: datetime | None) -> str | None:

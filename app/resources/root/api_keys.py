@@ -57,14 +57,11 @@ class ApiKeySchema(ma.Schema):
     owner = fields.String(required=True)
     roles = fields.List(fields.Enum(Role, by_value=True), required=True)
     scopes = fields.List(fields.String(), required=True, allow_none=True)
-    created_at = Timestamp(metadata={"type": "string", "format": "date-time"}, required=True)
-    expires_at = Timestamp(
-        metadata={"type": "string", "format": "date-time"}, required=True, allow_none=True
-    )
+    created_at = Timestamp(required=True)
+    expires_at = Timestamp(required=True, allow_none=True)
     last_used_at = Timestamp(
         required=True, allow_none=True,
-        metadata={"type": "string", "format": "date-time",
-                  "description": "To the minute; null where it was never used"},
+        metadata={"description": "To the minute; null where it was never used"},
     )  # fmt: skip
 
 

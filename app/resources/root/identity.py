@@ -34,9 +34,7 @@ class IdentitySchema(ma.Schema):
         required=True,
         metadata={"description": "How, such as `basic` or `api_key`; `none` where nobody is asked"},
     )
-    expires_at = Timestamp(
-        metadata={"type": "string", "format": "date-time"}, required=True, allow_none=True
-    )
+    expires_at = Timestamp(required=True, allow_none=True)
 
 
 @blueprint.route("/auth/identity", methods=["GET"])

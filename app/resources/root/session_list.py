@@ -35,12 +35,12 @@ class ListedSessionSchema(ma.Schema):
         required=True, allow_none=True,
         metadata={"description": "What the browser called itself then"},
     )  # fmt: skip
-    created_at = Timestamp(metadata={"type": "string", "format": "date-time"}, required=True)
+    created_at = Timestamp(required=True)
     last_used_at = Timestamp(
         required=True,
-        metadata={"type": "string", "format": "date-time", "description": "To the minute"},
+        metadata={"description": "To the minute"},
     )
-    expires_at = Timestamp(metadata={"type": "string", "format": "date-time"}, required=True)
+    expires_at = Timestamp(required=True)
     current = fields.Boolean(
         required=True, metadata={"description": "Whether this request is made in it"}
     )

@@ -51,9 +51,7 @@ class SessionSchema(ma.Schema):
         allow_none=True,
         metadata={"description": "What each change must send as the header field `X-CSRF-Token`"},
     )
-    expires_at = Timestamp(
-        metadata={"type": "string", "format": "date-time"}, required=True, allow_none=True
-    )
+    expires_at = Timestamp(required=True, allow_none=True)
     sign_in_url = fields.String(
         required=True,
         allow_none=True,

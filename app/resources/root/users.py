@@ -49,12 +49,8 @@ class UserSchema(ma.Schema):
         metadata={"description": "Stands in the settings, which say the password and the roles"},
     )
     has_password = fields.Boolean(required=True)
-    created_at = Timestamp(
-        required=True, metadata={"type": "string", "format": "date-time", "nullable": True}
-    )
-    changed_at = Timestamp(
-        required=True, metadata={"type": "string", "format": "date-time", "nullable": True}
-    )
+    created_at = Timestamp(required=True, allow_none=True)
+    changed_at = Timestamp(required=True, allow_none=True)
 
 
 class UserPageSchema(ma.Schema):

@@ -16,9 +16,7 @@ from app.resources._conditional import tag_of
 JSON_TYPE: Final = "application/json"
 SUCCESS: Final = "操作成功"
 
-MOMENT: Final = {
-    "type": "string", "format": "date-time", "example": "2024-08-30T12:34:56.789Z",
-}  # fmt: skip
+MOMENT: Final = {"example": "2024-08-30T12:34:56.789Z"}
 
 
 class EnvelopeSchema(ma.Schema):

@@ -12,7 +12,7 @@ from app.resources._api import Timestamp
 class AuditEventSchema(ma.Schema):
     """Who did what."""
 
-    at = Timestamp(metadata={"type": "string", "format": "date-time"}, required=True)
+    at = Timestamp(required=True)
     action = fields.String(
         required=True,
         metadata={"description": "A permission such as `executions:cancel`, or `sign-in`"},

@@ -38,7 +38,7 @@ class LastSuccessSchema(ma.Schema):
     )
     execution_id = fields.String(required=True, metadata={"description": "Its name"})
     owner = fields.String(required=True)
-    finished_at = Timestamp(allow_none=True, metadata={"type": "string", "format": "date-time"})
+    finished_at = Timestamp(allow_none=True)
     duration_seconds = fields.Float(
         required=True, allow_none=True, metadata={"description": "Of the task"}
     )
@@ -71,8 +71,8 @@ class FailedTaskSchema(ma.Schema):
     error = fields.String(required=True, allow_none=True)
     attempts = fields.Integer(required=True)
     node = fields.String(required=True, allow_none=True)
-    started_at = Timestamp(allow_none=True, metadata={"type": "string", "format": "date-time"})
-    finished_at = Timestamp(allow_none=True, metadata={"type": "string", "format": "date-time"})
+    started_at = Timestamp(allow_none=True)
+    finished_at = Timestamp(allow_none=True)
     duration_seconds = fields.Float(required=True, allow_none=True)
     continued_from = fields.String(
         required=True,
@@ -114,7 +114,7 @@ class ActiveTaskSchema(ma.Schema):
     status = fields.String(
         required=True, validate=ma.validate.OneOf([str(status) for status in TaskStatus])
     )
-    started_at = Timestamp(allow_none=True, metadata={"type": "string", "format": "date-time"})
+    started_at = Timestamp(allow_none=True)
     waits_for = fields.Nested(WaitingSchema, allow_none=True)
 
 
@@ -171,7 +171,6 @@ class DigestSchema(ma.Schema):
     log_purged_at = Timestamp(
         allow_none=True,
         metadata={
-            "type": "string", "format": "date-time",
             "description": "Since when the log is not kept any more; null: it is kept",
         },
     )  # fmt: skip

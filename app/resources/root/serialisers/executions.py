@@ -93,16 +93,13 @@ class ExecutionSummarySchema(ma.Schema):
         values=fields.String(),
         metadata={"description": "What its owner finds it by", "example": LABELS},
     )
-    created_at = Timestamp(metadata={"type": "string", "format": "date-time"})
-    started_at: fields.Field[Any] = Timestamp(
-        allow_none=True, metadata={"type": "string", "format": "date-time"}
-    )
-    finished_at = Timestamp(allow_none=True, metadata={"type": "string", "format": "date-time"})
+    created_at = Timestamp()
+    started_at: fields.Field[Any] = Timestamp(allow_none=True)
+    finished_at = Timestamp(allow_none=True)
     progress = fields.Float(metadata={"description": "Share of the work that is done, 0 to 1"})
     error = fields.String(allow_none=True)
     as_of = Timestamp(
         metadata={
-            "type": "string", "format": "date-time",
             "description": "When the status was last known to be true",
         }
     )  # fmt: skip

@@ -17,7 +17,7 @@ class SshKeySchema(ma.Schema):
     algorithm = fields.String(required=True, validate=validate.OneOf(list(ALGORITHMS)))
     fingerprint = fields.String(required=True)
     metadata = fields.Dict(required=True)
-    created_at = Timestamp(required=True, metadata={"type": "string", "format": "date-time"})
+    created_at = Timestamp(required=True)
 
 
 key_json = Serialiser(SshKeySchema)

@@ -44,8 +44,8 @@ class TaskSchema(ma.Schema):
     status = fields.String(
         required=True, validate=ma.validate.OneOf([str(status) for status in TaskStatus])
     )
-    started_at = Timestamp(allow_none=True, metadata={"type": "string", "format": "date-time"})
-    finished_at = Timestamp(allow_none=True, metadata={"type": "string", "format": "date-time"})
+    started_at = Timestamp(allow_none=True)
+    finished_at = Timestamp(allow_none=True)
     exit_code = fields.Integer(allow_none=True)
     attempts = fields.Integer()
     node = fields.String(allow_none=True)
@@ -66,8 +66,6 @@ class TaskSchema(ma.Schema):
     ready_at = Timestamp(
         allow_none=True,
         metadata={
-            "type": "string",
-            "format": "date-time",
             "description": "Since when its last attempt could have begun: what it needs had ended, "
             "or the attempt before; null: not known",
         },
@@ -98,7 +96,7 @@ def _moment(description: str) -> Timestamp:
     return Timestamp(
         required=True,
         allow_none=True,
-        metadata={"type": "string", "format": "date-time", "description": description},
+        metadata={"description": description},
     )
 
 

@@ -52,7 +52,6 @@ class SilentOrchestratorSchema(ma.Schema):
     since = Timestamp(
         required=True,
         metadata={
-            "type": "string", "format": "date-time",
             "description": "When this was first noticed, by the process that answers",
         },
     )  # fmt: skip
@@ -79,7 +78,7 @@ class DefinitionVersionSchema(ma.Schema):
 
     version = fields.Integer(required=True, metadata={"minimum": 1})
     uploaded_by = fields.String(required=True)
-    uploaded_at = Timestamp(required=True, metadata={"type": "string", "format": "date-time"})
+    uploaded_at = Timestamp(required=True)
     media_type = fields.String(required=True, metadata={"description": "Of its text"})
     size_bytes = fields.Integer(required=True, metadata={"minimum": 0})
 
