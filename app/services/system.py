@@ -142,6 +142,21 @@ class Failures:
 
 
 @dataclass(frozen=True, slots=True)
+class Usage:
+    """Who uses the service by sessions of browsers, or used API keys lately.
+
+    Attributes:
+        users, sessions, api_keys: How many do, and with how many.
+        who: The ones who did last; None for who does not manage users.
+    """
+
+    users: int
+    sessions: int
+    api_keys: int
+    who: tuple[SignedIn, ...] | None
+
+
+@dataclass(frozen=True, slots=True)
 class SystemState:
     """How the service is.
 
@@ -149,8 +164,7 @@ class SystemState:
         as_of: When that was.
         problems: What is not well; nothing where all is.
         failures: None for who may not read executions.
-        signed_in: Who uses the service; None for who does not manage users.
-        signed_in_users, sessions, api_keys: How many do, and with how many.
+        signed_in: Who uses the service.
     """
 
     as_of: datetime
@@ -159,10 +173,7 @@ class SystemState:
     conductors: tuple[ConductorState, ...]
     web_processes: tuple[WebState, ...]
     queue: Queue
-    signed_in_users: int
-    sessions: int
-    api_keys: int
-    signed_in: tuple[SignedIn, ...] | None
+    signed_in: Usage
     failures: Failures | None = None
 
     @property
@@ -225,11 +236,11 @@ class SystemService:
         require(identity, Permission.SYSTEM_READ)
         state = self._states.get("all", self._read).value
         seen = tuple(each for each in state.queue.first if is_theirs(each.owner, identity))
-        manages = is_allowed(identity, Permission.USERS_MANAGE)
+        who = state.signed_in.who if is_allowed(identity, Permission.USERS_MANAGE) else None
         return replace(
             state,
             queue=replace(state.queue, first=seen),
-            signed_in=state.signed_in if manages else None,
+            signed_in=replace(state.signed_in, who=who),
             failures=self._failures(identity),
         )
 
@@ -305,10 +316,12 @@ class SystemService:
             conductors=driving,
             web_processes=web,
             queue=self._overview.queue(MOST_NAMED),
-            signed_in_users=len(signed_in),
-            sessions=sum(who.sessions for who in signed_in),
-            api_keys=sum(who.api_keys for who in signed_in),
-            signed_in=tuple(signed_in[:MOST_SIGNED_IN]),
+            signed_in=Usage(
+                users=len(signed_in),
+                sessions=sum(who.sessions for who in signed_in),
+                api_keys=sum(who.api_keys for who in signed_in),
+                who=tuple(signed_in[:MOST_SIGNED_IN]),
+            ),
         )
 
     def _signed_in(self) -> list[SignedIn]:

@@ -9,11 +9,7 @@ from app.resources._api import Blueprint
 from app.resources._auth import caller
 from app.resources._context import services
 from app.resources._permissions import permission
-from app.resources.root.serialisers.system import (
-    FiguresSchema,
-    SystemSchema,
-    system_json,
-)
+from app.resources.root.serialisers.system import FiguresSchema, SystemSchema
 
 blueprint = Blueprint("system", __name__, description="How the service is")
 
@@ -28,7 +24,7 @@ def get_system() -> Any:
     It is the same from whichever web process, and a few seconds old at the most; figures of web
     processes up to ten.
     """
-    return system_json(services().system.state(caller()))
+    return services().system.state(caller())
 
 
 @blueprint.route("/system/figures", methods=["GET"])

@@ -2,26 +2,15 @@
 
 from __future__ import annotations
 
-from typing import Any
-
 import marshmallow as ma
 from marshmallow import fields
 
-from app.domain import ExecutionSummary
 from app.resources._api import Timestamp
 from app.services.course import SERIES_NAMES
-from app.services.system import SystemState
-
-_MOMENT = {"type": "string", "format": "date-time"}
-_MAYBE = {**_MOMENT, "nullable": True}
-
-
-def _moment() -> Timestamp:
-    return Timestamp(required=True, metadata=_MOMENT)
 
 
 def _maybe(description: str) -> Timestamp:
-    return Timestamp(required=True, metadata={**_MAYBE, "description": description})
+    return Timestamp(required=True, allow_none=True, metadata={"description": description})
 
 
 class NotWellSchema(ma.Schema):
@@ -74,8 +63,8 @@ class ConductorSchema(ma.Schema):
     host = fields.String(required=True)
     pid = fields.Integer(required=True)
     alive = fields.Boolean(required=True)
-    started_at = _moment()
-    seen_at = _moment()
+    started_at = Timestamp(required=True)
+    seen_at = Timestamp(required=True)
     executions = fields.Integer(required=True, metadata={"description": "Those that it drives"})
 
 
@@ -85,7 +74,7 @@ class WebProcessSchema(ma.Schema):
     host = fields.String(required=True)
     pid = fields.Integer(required=True)
     alive = fields.Boolean(required=True)
-    seen_at = _moment()
+    seen_at = Timestamp(required=True)
     streams = fields.Integer(required=True, metadata={"description": "Streams open"})
     followers = fields.Integer(
         required=True, metadata={"description": "Readers that wait for a change"}
@@ -107,7 +96,7 @@ class QueuedSchema(ma.Schema):
     workflow_name = fields.String(required=True)
     orchestrator = fields.String(required=True)
     owner = fields.String(required=True)
-    since = _moment()
+    since = Timestamp(required=True)
     reason = fields.String(required=True, allow_none=True)
 
 
@@ -126,7 +115,7 @@ class FailedSchema(ma.Schema):
     """An execution that failed."""
 
     id = fields.String(required=True)
-    name = fields.String(required=True)
+    name = fields.String(required=True, attribute="awf_name")
     workflow_name = fields.String(required=True)
     orchestrator = fields.String(required=True)
     owner = fields.String(required=True)
@@ -152,7 +141,7 @@ class UserOfSystemSchema(ma.Schema):
     api_keys = fields.Integer(
         required=True, metadata={"description": "API keys that were used within the last hour"}
     )
-    last_used_at = _moment()
+    last_used_at = Timestamp(required=True)
 
 
 class SignedInSchema(ma.Schema):
@@ -171,7 +160,7 @@ class SystemSchema(ma.Schema):
     """How the service is."""
 
     well = fields.Boolean(required=True, metadata={"description": "Whether there are no problems"})
-    as_of = _moment()
+    as_of = Timestamp(required=True)
     problems = fields.List(fields.Nested(NotWellSchema), required=True)
     orchestrators = fields.List(fields.Nested(OrchestratorSchema), required=True)
     conductors = fields.List(fields.Nested(ConductorSchema), required=True)
@@ -211,28 +200,3 @@ class FiguresSchema(ma.Schema):
         metadata={"description": "When each minute began, in seconds since 1970, UTC"},
     )  # fmt: skip
     series = fields.List(fields.Nested(SeriesSchema), required=True)
-
-
-def system_json(state: SystemState) -> dict[str, Any]:
-    """Return what :class:`SystemSchema` writes."""
-    names = ("well", "as_of", "problems", "orchestrators", "conductors", "web_processes",
-             "streams", "followers", "queue")  # fmt: skip
-    failures = state.failures
-    return {name: getattr(state, name) for name in names} | {
-        "failures": failures
-        and {"executions": failures.executions, "first": [*map(_failed, failures.first)]},
-        "signed_in": {
-            "users": state.signed_in_users,
-            "sessions": state.sessions,
-            "api_keys": state.api_keys,
-            "who": state.signed_in,
-        },
-    }
-
-
-def _failed(execution: ExecutionSummary) -> dict[str, Any]:
-    return {
-        "id": execution.id, "name": execution.awf_name, "workflow_name": execution.workflow_name,
-        "orchestrator": execution.orchestrator, "owner": execution.owner,
-        "error": execution.error, "finished_at": execution.finished_at,
-    }  # fmt: skip
