@@ -5,12 +5,15 @@ from __future__ import annotations
 import shutil
 from collections.abc import Callable, Iterator
 from pathlib import Path
+from typing import Any
 
 import pytest
 from fakes.load_target import LoadTarget
 from kit.client import Client
 from kit.following import Relay
 from kit.servers.postgresql import PostgresqlServer
+from kit.servers.slurm import SlurmCluster
+from kit.servers.slurm_conf import SlurmOptions
 from kit.service import Service
 
 EXAMPLES = Path(__file__).parents[2] / "app" / "cli" / "examples" / "workflows"
@@ -136,3 +139,32 @@ def migrated_database(postgresql_server: PostgresqlServer) -> Iterator[str]:
     """URL of a database with all tables and no rows, which the next test gets as well."""
     with postgresql_server.migrated_database() as url:
         yield url
+
+
+@pytest.fixture(scope="session")
+def shared_slurm() -> Iterator[SlurmCluster]:
+    """A Slurm cluster with accounting, there once for each worker."""
+    cluster = SlurmCluster()
+    yield cluster
+    cluster.end()
+
+
+@pytest.fixture
+def slurm(shared_slurm: SlurmCluster) -> Iterator[SlurmCluster]:
+    """The shared cluster with nothing to do, all of it running; tests may stop what they like."""
+    yield shared_slurm
+    shared_slurm.heal()
+
+
+@pytest.fixture
+def new_slurm() -> Iterator[Callable[..., SlurmCluster]]:
+    """Start clusters of the test's own, by the fields of ``SlurmOptions``."""
+    made: list[SlurmCluster] = []
+
+    def make(**options: Any) -> SlurmCluster:
+        made.append(SlurmCluster(SlurmOptions(**options)))
+        return made[-1]
+
+    yield make
+    for cluster in made:
+        cluster.end()
