@@ -27,6 +27,7 @@ from app.housekeeping import Housekeeping, Machine
 from app.identity.key_directory import ApiKeyDirectory
 from app.identity.registry import authenticator_class
 from app.identity.users import UserDirectory
+from app.operations import Handler, OperationCarrier
 from app.registered import import_named
 from app.services.audit import Audit, Origin
 from app.settings import Settings, load_settings
@@ -38,6 +39,7 @@ from app.store.database import Database
 from app.store.disk import DiskUsage
 from app.store.ends import EndsTold
 from app.store.keys import SealedKeys
+from app.store.operations import Operations
 from app.store.purging import Purging
 from app.store.sessions import Sessions
 from app.store.signing_keys import SigningKeys
@@ -134,12 +136,21 @@ def create_conductor(settings: Settings) -> Conductor:
         "expired tickets": Tickets(database).prune,
         "ended sessions": partial(Sessions(database).prune, settings.api.auth.sessions.idle),
         "notes of who was told of an end": EndsTold(database).prune,
+        "operations that ended": Operations(database).prune,
     }
     node = this_node(settings.data_dir)
     housekeeping = make_housekeeping(settings, database, orchestrators, node)
+    handlers = operation_handlers()
+    carrier = OperationCarrier(Operations(database), handlers, settings.conductor.lease)
     return Conductor(
-        database, orchestrators, settings.conductor, node, prunes, housekeeping=housekeeping.run
-    )
+        database, orchestrators, settings.conductor, node, prunes,
+        housekeeping=housekeeping.run, operations=carrier,
+    )  # fmt: skip
+
+
+def operation_handlers() -> dict[str, Handler]:
+    """Build what carries out operations, by their kinds."""
+    return {}
 
 
 def make_housekeeping(

@@ -47,6 +47,7 @@ from app.errors import (
     UpstreamUnreachable,
 )
 from app.giving_up import LastResort, Trial
+from app.operations import OperationCarrier
 from app.poll_rates import PollRates
 from app.settings import ConductorSettings
 from app.store.changes import open_feed
@@ -247,6 +248,7 @@ class Conductor:
         prunes: What else is removed every now and then because it is old: what it is, and what
             removes it and returns how many there were.
         housekeeping: Runs beside the work until its event is set.
+        operations: Carries out what users ask for beside executions.
     """
 
     def __init__(
@@ -258,6 +260,7 @@ class Conductor:
         prunes: Mapping[str, Callable[[], int]] | None = None,
         *,
         housekeeping: Callable[[threading.Event], None] | None = None,
+        operations: OperationCarrier | None = None,
     ) -> None:
         self._orchestrators = orchestrators
         self._settings = settings
@@ -274,6 +277,7 @@ class Conductor:
         unused = UnusedDefinitions(database)
         self._prunes = {"unused definitions": unused.prune, **(prunes or {})}
         self._housekeeping = housekeeping
+        self._operations = operations
         self._forget_due = -math.inf
         self._drivers: dict[str, _Driver] = {}
         self._lock = threading.Lock()
@@ -311,6 +315,8 @@ class Conductor:
             threads.append(threading.Thread(target=keeping, name="housekeeping"))
         for thread in threads:
             thread.start()
+        if self._operations is not None:
+            self._operations.start(self._id)
         log.info("conductor started", id=self._id, node=self._node.name)
         # Beside the work, which nothing that is silent may hold up.
         threading.Thread(target=self._tell_of_the_silent, name="health", daemon=True).start()
@@ -323,6 +329,8 @@ class Conductor:
         feed.close()
         for thread in threads:
             thread.join()
+        if self._operations is not None:
+            self._operations.stop()
         # After the last look: what is let go of, another conductor looks at right away.
         self._executions.release(self._id)
         self._conductors.remove(self._id)
@@ -484,6 +492,8 @@ class Conductor:
 
     def _wanted(self, ids: Collection[str] | None) -> None:
         """Act on launches, and on what users want of executions; None stands for all of them."""
+        if self._operations is not None:
+            self._operations.hear(ids)
         with self._lock:
             for id_ in list(self._drivers) if ids is None else ids:
                 driver = self._drivers.get(id_)
@@ -734,9 +744,9 @@ def connections_for(orchestrators: int, threads: int) -> int:
     """Return the connections to the store that a conductor uses at the same time.
 
     Each thread of each orchestrator's lane has one, and so have the heartbeat, the claim round,
-    whoever stops the conductor, and one that an orchestrator uses beside its looks.
+    whoever stops the conductor, one that an orchestrator uses beside its looks, and two operations.
     """
-    return max(1, orchestrators) * threads + 4
+    return max(1, orchestrators) * threads + 6
 
 
 def this_node(data_dir: Path) -> Node:

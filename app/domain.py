@@ -982,6 +982,49 @@ class SshKey:
     created_at: datetime
 
 
+class OperationState(StrEnum):
+    """How far an operation is."""
+
+    WAITING = "WAITING"
+    RUNNING = "RUNNING"
+    DONE = "DONE"
+    FAILED = "FAILED"
+
+    @property
+    def final(self) -> bool:
+        """Whether nothing follows."""
+        return self in (OperationState.DONE, OperationState.FAILED)
+
+
+@dataclass(frozen=True, slots=True)
+class Operation:
+    """Something that a user asked for and a conductor carries out.
+
+    Attributes:
+        id: ``op-`` and chance; no execution has such an id.
+        kind: What is to be done, such as ``ssh_keys.test``.
+        subject: What it is about, such as the name of an orchestrator.
+        arguments: No secrets among them.
+        result: What came out, once it is ``DONE``.
+        error: Sentence for the owner, once it is ``FAILED``.
+        error_code: The error's, as :class:`app.errors.SlipwayError` has it.
+        tries: How often a conductor has begun with it.
+    """
+
+    id: str
+    kind: str
+    owner: str
+    subject: str
+    arguments: Mapping[str, JSON]
+    state: OperationState
+    made_at: datetime
+    result: JSON = None
+    error: str | None = None
+    error_code: str | None = None
+    finished_at: datetime | None = None
+    tries: int = 0
+
+
 QUANTILES: Final = (50, 90, 95, 99)
 """The percentiles that a :class:`Timing` holds."""
 

@@ -64,6 +64,7 @@ from app.services.log_search import LogSearch
 from app.services.logs import LogService
 from app.services.nodes import NodeService
 from app.services.numbers import NumberChecker
+from app.services.operations import OperationService
 from app.services.places import Places
 from app.services.purging import PurgeService
 from app.services.rate_limits import RateLimits
@@ -103,6 +104,7 @@ from app.store.figures import Figures
 from app.store.journal import Journal
 from app.store.keys import SshKeys
 from app.store.launches import Launches
+from app.store.operations import Operations
 from app.store.overview import Overview
 from app.store.purging import Purging
 from app.store.sessions import Sessions
@@ -393,6 +395,7 @@ def _services(
             settings=settings,
         ),
         numbers=NumberChecker(isolated),
+        operations=OperationService(Operations(database), changes, places, access),
         authenticators=authenticators,
         access=access,
         rate_limits=RateLimits(shared or MemoryWindows(), allowances, 1 if shared else share),

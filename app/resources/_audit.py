@@ -76,7 +76,8 @@ def _target(response: Response) -> str:
 
     A page may also lead to a list of what it was about.
     """
-    place = response.headers.get("Location", "")
+    accepted = response.status_code == HTTPStatus.ACCEPTED  # where it says how far that is
+    place = "" if accepted else response.headers.get("Location", "")
     if not request.path.startswith(_PAGES):
         return place or request.path
     here, there = (_of_api(each) for each in (request.path, place))

@@ -45,14 +45,18 @@ class Streamed(Response):
         return body if PARKS in environ else waited(body)
 
 
-def answered(steps: Steps[V], answer: Callable[[V], Response]) -> Response:
+def answered(
+    steps: Steps[V], answer: Callable[[V], Response], *, has_effect: bool = False
+) -> Response:
     """Answer when there is a result, which may be at once.
 
     Args:
         steps: Comes to the result.
         answer: Makes the answer of it; there may be no request context.
+        has_effect: The request has been carried out before its answer is waited for, whatever its
+            method.
     """
-    if PARKS not in request.environ or request.method not in _HELD:
+    if PARKS not in request.environ or not (has_effect or request.method in _HELD):
         return answer(outcome(steps))
     try:
         first = next(steps)

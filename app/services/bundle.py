@@ -24,6 +24,7 @@ from app.services.log_search import LogSearch
 from app.services.logs import LogService
 from app.services.nodes import NodeService
 from app.services.numbers import NumberChecker
+from app.services.operations import OperationService
 from app.services.places import Places
 from app.services.purging import PurgeService
 from app.services.rate_limits import RateLimits
@@ -89,6 +90,7 @@ class Services:
     ssh_keys: SshKeyService
     health: HealthService
     numbers: NumberChecker
+    operations: OperationService
     authenticators: Authenticators
     access: Access
     rate_limits: RateLimits

@@ -1,4 +1,4 @@
-"""How a process learns that an execution changed, and wakes who waits for it.
+"""How a process learns that an execution or an operation changed, and wakes who waits for it.
 
 SQLite tells by ``PRAGMA data_version`` that another connection committed, and the kernel when to
 ask for it (``_commits.py``); PostgreSQL notifies.
@@ -25,7 +25,7 @@ from sqlalchemy import BigInteger, CompoundSelect, Connection, Select, bindparam
 from app.store._commits import CommitWatch, log_of
 from app.store._deadline import bounded
 from app.store.database import Database
-from app.store.schema import counters, executions, tombstones
+from app.store.schema import counters, executions, operations, tombstones
 
 if TYPE_CHECKING:
     from app.store._postgresql import BoundedConnection
@@ -57,7 +57,7 @@ log = structlog.get_logger(__name__)
 
 
 class ChangeFeed(ABC):
-    """Publishes the ids of executions that were changed by any process.
+    """Publishes the ids of executions, and of operations, that were changed by any process.
 
     Args:
         database: The store.
@@ -229,11 +229,15 @@ def _beyond(kind: Kind) -> Select[Any] | CompoundSelect[Any]:
     """Return the statement that lists what was changed after the change of a number."""
     number, last = executions.c[kind], bindparam("last", type_=BigInteger)
     there = select(executions.c.id, number).where(number > last)
-    if kind != "changed":
+    if kind not in ("changed", "wanted"):
         return there.order_by(number)
+    asked = operations.c[kind]
+    operated = select(operations.c.id, asked).where(asked > last)
+    if kind == "wanted":
+        return union_all(there, operated).order_by(kind)
     # That it was purged is the last change of an execution.
     gone = select(tombstones.c.id, tombstones.c.changed).where(tombstones.c.changed > last)
-    return union_all(there, gone).order_by(kind)
+    return union_all(there, gone, operated).order_by(kind)
 
 
 def _text(connection: Connection, statement: Select[Any] | CompoundSelect[Any]) -> str:

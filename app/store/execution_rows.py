@@ -291,6 +291,18 @@ def count_withdrawal(connection: Connection, execution_id: str) -> None:
         counters.next_numbers(connection, ("withdrawn",))
 
 
+def tell(connection: Connection, kind: Kind, id_: str) -> int:
+    """Count a change of what is no execution, and has an id that none has, for the feeds.
+
+    Returns:
+        The number for its row, which SQLite's feed looks for.
+    """
+    if connection.dialect.name == "postgresql":
+        _notify(connection, kind, id_)
+        return 0
+    return counters.next_numbers(connection, (kind,))[kind]
+
+
 def _notify(connection: Connection, kind: Kind, execution_id: str) -> None:
     connection.execute(_NOTIFY, {"channel": f"slipway_{kind}", "id": execution_id})
 

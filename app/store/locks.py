@@ -16,6 +16,7 @@ class Lock(IntEnum):
     SSH_KEY = 0x53534B59
     NAME = 0x4E414D45
     RESERVE = 0x52455345
+    OPERATION = 0x4F504552
 
 
 _OF_ALL = text("SELECT pg_advisory_xact_lock(:lock)")

@@ -596,6 +596,36 @@ ssh_key_secrets = Table(
     Column("ciphertext", LargeBinary, nullable=False),
 )
 
+# What users ask for that a conductor carries out; see `operations.Operations`.
+operations = Table(
+    "operations",
+    metadata,
+    Column("number", _Number, primary_key=True, autoincrement=True),
+    Column("id", String(64), nullable=False, unique=True),
+    Column("kind", String(64), nullable=False),
+    Column("owner", String(100), nullable=False),
+    Column("subject", String(512), nullable=False),
+    Column("arguments", Json, nullable=False),
+    Column("state", String(16), nullable=False),
+    Column("result", Json),
+    Column("error", Text),
+    Column("error_code", String(64)),
+    Column("made_at", Instant, nullable=False),
+    Column("finished_at", Instant),
+    # The conductor that carries it out, and until when it surely has come to an end there.
+    Column("holder", String(100)),
+    Column("held_until", Instant),
+    # How often a conductor has begun with it.
+    Column("tries", Integer, nullable=False, server_default=text("0")),
+    # For the feeds of changes, as those of executions.
+    Column("changed", BigInteger, nullable=False, server_default=text("0")),
+    Column("wanted", BigInteger, nullable=False, server_default=text("0")),
+    Index("ix_operations_owner", "owner", "state"),
+    Index("ix_operations_state", "state", "number"),
+    Index("ix_operations_changed", "changed"),
+    Index("ix_operations_wanted", "wanted"),
+)
+
 conductors = Table(
     "conductors",
     metadata,

@@ -37,6 +37,7 @@ from app.resources._session_pages import CSRF_FIELD
 from app.services.api_keys import Wish
 from app.services.users import UserChange
 from app.store.execution_rows import now
+from app.store.operations import Operations
 from app.store.schema import api_keys, metadata, sessions
 from app.store.sessions import Sessions
 from app.store.slaves import NewSlave, Slaves
@@ -182,6 +183,12 @@ def _ssh_key(service: Service, owner: str) -> tuple[str, ...]:
     return (service.services.ssh_keys.create({}, Identity(owner, frozenset()))[0],)
 
 
+def _operation(service: Service, owner: str) -> tuple[str, ...]:
+    subject = f"thing-{next(_numbers)}"
+    operations = Operations(service.web.database)
+    return (operations.file("test", owner, subject, {}, most=1000).id,)
+
+
 def _api_key(service: Service, owner: str) -> tuple[str, ...]:
     return (new_key(service, owner)[1],)
 
@@ -228,6 +235,7 @@ PLACES: Mapping[str, Place] = {
     "ssh_keys/key_id": Place(_ssh_key, ("unknown-unknown-unknown-unknown",)),
     "keys/key_id": Place(_ssh_key, ("unknown-unknown-unknown-unknown",)),
     "api_keys/key_id": Place(_api_key, ("0123456789abcdef",), Permission.USERS_MANAGE),
+    "operations/operation_id": Place(_operation, (f"op-{0:032x}",)),
     "sessions/session_id": Place(_session, ("0123456789abcdef",), Permission.USERS_MANAGE),
     "users/username": Place(_user, ("nobody-of-that-name",), shared=True),
     "workflows/workflow_name": Place(_standing, ("no-such-workflow",), Permission.EXECUTIONS_ALL),
