@@ -31,7 +31,7 @@ _MODULES = (
     "test_stored_users", "test_audit_log", "test_continued", "test_standing_workflows",
     "test_slaves", "test_purging", "test_last_success", "test_found_executions",
     "test_stored_figures", "test_overview", "test_task_attempts", "test_briefs",
-    "test_unfinished_by_index",
+    "test_unfinished_by_index", "test_stored_operations",
 )  # fmt: skip
 _FIXTURES = {
     "submitted",
@@ -58,6 +58,7 @@ _FIXTURES = {
     "statements",
     "figures",
     "overview",
+    "operations",
     "asked",
 }
 _ELSEWHERE = {

@@ -2,13 +2,17 @@
 
 from __future__ import annotations
 
+from collections.abc import Collection
 from datetime import timedelta
+from functools import partial
 
 import pytest
+from kit.patience import await_that
 from sqlalchemy import update
 
 from app.domain import OperationState
 from app.errors import QuotaExceeded
+from app.store.changes import open_feed
 from app.store.conductors import Conductors, Node, OwnProcess
 from app.store.database import Database
 from app.store.execution_rows import now
@@ -157,3 +161,21 @@ def test_what_ended_long_ago_is_forgotten(operations, database):
     put(database, finished_at=now() - timedelta(days=2))
     assert operations.prune() == 1
     assert operations.get(made.id) is None
+
+
+def test_who_is_to_act_and_who_waits_are_told_by_the_feeds_of_executions(operations, database):
+    told: dict[str, set[str]] = {"wanted": set(), "changed": set()}
+    feeds = [
+        open_feed(database, kind, partial(_note, told[kind])) for kind in ("wanted", "changed")
+    ]
+    made = file(operations)
+    await_that(lambda: told["wanted"] == {made.id})
+    [taken] = claim(operations)
+    assert operations.finish(taken, "one", result=1)
+    await_that(lambda: told["changed"] == {made.id})
+    for feed in feeds:
+        feed.close()
+
+
+def _note(told: set[str], ids: Collection[str] | None) -> None:
+    told.update(ids or ())
