@@ -17,7 +17,8 @@ from pathlib import Path
 
 from app.domain import JSON
 from app.engine.http_exchange import ExchangeFailed, Response, exchange, printable
-from app.engine.launchers.outputs import MAX_OUTPUTS_BYTES, parse_json
+from app.engine.launchers.outputs import parse_json
+from app.engine.launchers.shim.reading import MAX_OUTPUTS_BYTES
 
 _BAD_STATUS = 22
 _SUCCESS = range(200, 300)

@@ -18,9 +18,9 @@ from contextlib import suppress
 from pathlib import Path
 
 from app.domain import JSON
-from app.engine.launchers.frames import MAX_FRAME
 from app.engine.launchers.job_records import Process, clean_text
 from app.engine.launchers.messages import pack, unpack
+from app.engine.launchers.shim.reading import MAX_FRAME
 from app.errors import InvalidRequest, UpstreamError, UpstreamRefused, UpstreamUnreachable
 from app.files import inherited_umask
 

@@ -2,21 +2,18 @@
 
 from __future__ import annotations
 
-import os
 from pathlib import Path
 
 from app.engine.launchers.base import OutputLine, Stream
-from app.engine.launchers.job_records import Damaged, is_moment, open_regular
+from app.engine.launchers.job_records import is_moment
+from app.engine.launchers.shim.reading import read_frames
 from app.engine.launchers.shim.records import (
     CONTINUED,
     HEADER,
-    MAX_PAYLOAD,
     REMARK,
     STDERR,
     STDOUT,
 )
-
-MAX_FRAME = HEADER.size + MAX_PAYLOAD
 
 _STREAMS = {STDOUT: Stream.STDOUT, STDERR: Stream.STDERR, REMARK: Stream.REMARK}
 
@@ -25,28 +22,6 @@ def read_lines(path: Path, offset: int, limit: int) -> tuple[list[OutputLine], i
     """Read output as the contract of a launcher wants it; see :func:`read_frames`."""
     lines, size = parse_frames(read_frames(path, offset, limit))
     return lines, offset + size
-
-
-def read_frames(path: Path, offset: int, limit: int) -> bytes:
-    """Read frames from a file that may be missing, or be replaced by something else.
-
-    Args:
-        path: The file.
-        offset: Where to begin.
-        limit: About so many bytes at most, but always so many that a whole frame is among them.
-
-    Raises:
-        OSError: The disk cannot be used now.
-    """
-    try:
-        fd = open_regular(path)
-    except Damaged:
-        fd = None
-    if fd is None:
-        return b""
-    with os.fdopen(fd, "rb", buffering=0) as file:
-        file.seek(offset)
-        return file.read(max(limit, MAX_FRAME))
 
 
 def parse_frames(data: bytes) -> tuple[list[OutputLine], int]:

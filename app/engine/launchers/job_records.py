@@ -6,11 +6,8 @@ that is purged or was full can lose some. None of that may hold its reader up or
 
 from __future__ import annotations
 
-import errno
 import json
-import os
 import re
-import stat
 from collections.abc import Mapping
 from contextlib import suppress
 from dataclasses import asdict, dataclass, fields
@@ -19,15 +16,10 @@ from typing import Any
 
 from app.domain import JSON, Usage
 from app.engine.launchers.shim import records
+from app.engine.launchers.shim.reading import MAX_RECORD_BYTES, Damaged, read_record
 
-_MAX_RECORD_BYTES = 64 * 1024
 _PIDS = 2**22  # proc_pid_max(5): the kernel gives no higher one
 _NO_CHARACTER = re.compile("[\0\ud800-\udfff]")
-GONE = {errno.ENOENT, errno.ENOTDIR}
-"""Errors of opening what is not there."""
-UNFIT = {errno.EACCES, errno.EPERM, errno.ELOOP, errno.EISDIR, errno.ENXIO, errno.ENAMETOOLONG}
-"""Errors of opening what is there and is of no use; all others are the disk's."""
-
 _RESULT_TYPES: Mapping[str, tuple[type, ...]] = {
     "exit_code": (int,),
     "started_at": (int, float, type(None)),
@@ -45,10 +37,6 @@ _MOST_TEXTS = 10
 _MAX_NAME = 255
 _END_OF_TIME = 253_402_300_799.0
 """The last second of the year 9999; later moments have no date."""
-
-
-class Damaged(Exception):
-    """A record is there, and does not say what it should."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -105,8 +93,15 @@ def read_claim(folder: Path) -> Claim | None:
         Damaged: That cannot be read; the message says why, in words for the job's owner.
     """
     content = _read_json(folder / records.CLAIM)
-    if content is None:
-        return None
+    return None if content is None else claim_of(content)
+
+
+def claim_of(content: Mapping[str, JSON]) -> Claim:
+    """Read who has a job from what its claim holds.
+
+    Raises:
+        Damaged: That makes no sense.
+    """
     if content.get("refused") is True:
         return Claim(None, cancelled=content.get("cancelled") is True)
     started_at = content.get("started_at")
@@ -122,8 +117,15 @@ def read_result(folder: Path) -> dict[str, Any] | None:
         Damaged: It cannot be read; the message says why.
     """
     content = _read_json(folder / records.EXIT)
-    if content is None:
-        return None
+    return None if content is None else result_of(content)
+
+
+def result_of(content: Mapping[str, JSON]) -> dict[str, Any]:
+    """Read how a job ended from what its result holds.
+
+    Raises:
+        Damaged: That makes no sense.
+    """
     result: dict[str, Any] = {name: content.get(name) for name in _RESULT_TYPES}
     whole = all(type(result[name]) in types for name, types in _RESULT_TYPES.items())
     in_range = whole and 0 <= content["exit_code"] <= MAX_EXIT_CODE
@@ -143,13 +145,15 @@ def read_usage(folder: Path) -> Usage | None:
         OSError: The disk cannot be used now.
     """
     with suppress(Damaged):
-        fd = open_regular(folder / records.USAGE)
-        if fd is not None:
-            with os.fdopen(fd, "rb") as file:
-                content = file.read(records.USAGE_RECORD.size)
-            if len(content) == records.USAGE_RECORD.size:
-                return _measured(*records.USAGE_RECORD.unpack(content))
+        return measured(read_record(folder / records.USAGE) or b"")
     return None
+
+
+def measured(record: bytes) -> Usage | None:
+    """Read what a job takes from the record of it; None if that is none."""
+    if len(record) < records.USAGE_RECORD.size:
+        return None
+    return _measured(*records.USAGE_RECORD.unpack_from(record))
 
 
 def _measured(seconds: float, percent: float, memory: float, peak: float) -> Usage | None:
@@ -190,44 +194,23 @@ def is_moment(value: JSON) -> bool:
     return type(value) in (int, float) and 0 <= value <= _END_OF_TIME
 
 
-def open_regular(path: Path, *, follow: bool = False) -> int | None:
-    """Open a file for reading, without waiting for anything; None if it is not there.
+def _read_json(path: Path) -> dict[str, Any] | None:
+    data = read_record(path)
+    return None if data is None else parse_record(path.name, data)
 
-    Args:
-        path: The file.
-        follow: It may be a symbolic link.
+
+def parse_record(name: str, data: bytes) -> dict[str, Any]:
+    """Read a record that is an object.
 
     Raises:
-        Damaged: It is no regular file, or cannot be opened.
-        OSError: The disk cannot be used now.
+        Damaged: It is none, or too large.
     """
-    flags = os.O_RDONLY | os.O_NONBLOCK | os.O_CLOEXEC | (0 if follow else os.O_NOFOLLOW)
     try:
-        fd = os.open(path, flags)
-    except OSError as exc:
-        if exc.errno in GONE:
-            return None
-        if exc.errno in UNFIT:
-            raise Damaged(f"{path.name} cannot be read: {exc.strerror}") from exc
-        raise
-    if stat.S_ISREG(os.fstat(fd).st_mode):
-        return fd
-    os.close(fd)
-    raise Damaged(f"{path.name} is not a file any more")
-
-
-def _read_json(path: Path) -> dict[str, Any] | None:
-    fd = open_regular(path)
-    if fd is None:
-        return None
-    with os.fdopen(fd, "rb") as file:
-        data = file.read(_MAX_RECORD_BYTES + 1)
-    try:
-        content = json.loads(data) if len(data) <= _MAX_RECORD_BYTES else None
+        content = json.loads(data) if len(data) <= MAX_RECORD_BYTES else None
     except (ValueError, RecursionError):
         content = None
     if not isinstance(content, dict):
-        raise Damaged(f"{path.name} is damaged")
+        raise Damaged(f"{name} is damaged")
     return content
 
 

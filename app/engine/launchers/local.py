@@ -29,7 +29,7 @@ from app.engine.launchers.base import (
     Place,
 )
 from app.engine.launchers.disk import disk_errors, write_files
-from app.engine.launchers.frames import read_frames, read_lines
+from app.engine.launchers.frames import read_lines
 from app.engine.launchers.job_processes import (
     end,
     is_alive,
@@ -41,7 +41,6 @@ from app.engine.launchers.job_processes import (
 from app.engine.launchers.job_records import (
     REFUSAL,
     Claim,
-    Damaged,
     Process,
     read_claim,
     read_result,
@@ -49,6 +48,7 @@ from app.engine.launchers.job_records import (
 )
 from app.engine.launchers.outputs import parse_outputs, read_outputs
 from app.engine.launchers.shim import records
+from app.engine.launchers.shim.reading import Damaged, read_frames
 from app.engine.launchers.starter import ERRORS, ShimStarter
 from app.engine.model import StreamFile
 from app.errors import UpstreamUnreachable

@@ -1,23 +1,24 @@
 """What goes between a launcher and its helper: a JSON value and some bytes, their lengths first."""
 
-from __future__ import annotations
-
 import json
 import struct
-from collections.abc import Callable
 
-from app.domain import JSON
+TYPE_CHECKING = False
+if TYPE_CHECKING:
+    from collections.abc import Callable
+
+    from app.domain import JSON
 
 _LENGTHS = struct.Struct(">II")
 
 
-def pack(head: JSON, body: bytes = b"") -> bytes:
+def pack(head: "JSON", body: bytes = b"") -> bytes:
     """Make a message."""
     text = json.dumps(head).encode()
     return _LENGTHS.pack(len(text), len(body)) + text + body
 
 
-def unpack(read: Callable[[int], bytes], most: int) -> tuple[JSON, bytes]:
+def unpack(read: "Callable[[int], bytes]", most: int) -> "tuple[JSON, bytes]":
     """Read a message.
 
     Args:

@@ -4,17 +4,14 @@ from __future__ import annotations
 
 import json
 import math
-import os
 import re
 from pathlib import Path
 from typing import NoReturn
 
 from app.documents import HALF_PAIR, MAX_DEPTH, TOO_DEEP
 from app.domain import JSON
-from app.engine.launchers.job_records import Damaged, open_regular
+from app.engine.launchers.shim.reading import MAX_OUTPUTS_BYTES, Damaged, read_results
 from app.errors import InvalidRequest
-
-MAX_OUTPUTS_BYTES = 1024 * 1024
 
 _HALF_PAIR = re.compile("[\ud800-\udfff]")
 _NAME = re.compile(r"[A-Za-z_][A-Za-z0-9_-]*")
@@ -31,15 +28,9 @@ def read_outputs(path: Path) -> bytes:
         OSError: The disk cannot be used now.
     """
     try:
-        fd = open_regular(path, follow=True)
+        return read_results(path)
     except Damaged as exc:
         raise InvalidRequest(f"The outputs are not a regular file: {exc}.") from exc
-    if fd is not None:
-        with os.fdopen(fd, "rb") as file:
-            return file.read(MAX_OUTPUTS_BYTES + 1)
-    if path.is_symlink():
-        raise InvalidRequest("The outputs are not a regular file.")
-    return b""
 
 
 def parse_outputs(content: bytes) -> dict[str, JSON]:

@@ -15,7 +15,7 @@ from pathlib import Path, PurePosixPath
 from typing import Final, NoReturn
 
 from app.engine.launchers.disk import disk_errors
-from app.engine.launchers.job_records import GONE, UNFIT
+from app.engine.launchers.shim.reading import GONE, UNFIT
 from app.errors import InvalidRequest
 from app.files import PRIVATE_FOLDER, make_private_folder, sync_folder
 

@@ -5,9 +5,10 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from app.engine.launchers.base import OutputLine, Stream
-from app.engine.launchers.frames import MAX_FRAME, parse_frames
+from app.engine.launchers.frames import parse_frames
 from app.engine.launchers.shim.lines import whole_lines
 from app.engine.launchers.shim.output import Output, Pipe
+from app.engine.launchers.shim.reading import MAX_FRAME
 from app.engine.launchers.shim.records import (
     CONTINUED,
     HEADER,

@@ -7,8 +7,9 @@ from pathlib import Path
 
 import pytest
 
-from app.engine.launchers.job_records import REFUSAL, Damaged, Process, read_claim, read_result
+from app.engine.launchers.job_records import REFUSAL, Process, read_claim, read_result
 from app.engine.launchers.shim import records
+from app.engine.launchers.shim.reading import Damaged
 
 CLAIM = {"pid": 1, "start_time": "1", "boot_id": "b", "hostname": "h", "started_at": 2.5}
 RESULT = {

@@ -4,7 +4,8 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from app.engine.launchers.outputs import MAX_OUTPUTS_BYTES, parse_json, parse_outputs
+from app.engine.launchers.outputs import parse_json, parse_outputs
+from app.engine.launchers.shim.reading import MAX_OUTPUTS_BYTES
 from app.errors import InvalidRequest
 
 JSON_VALUES = st.recursive(

@@ -9,8 +9,6 @@ elsewhere, tells by device, inode, size and time whether a file is still the one
 # pathlib alone would add a fifth to the time that the shim takes to start.
 # ruff: noqa: PTH103, PTH108, PTH118, PTH120, PTH208
 
-from __future__ import annotations
-
 import json
 import os
 from contextlib import suppress
@@ -37,7 +35,7 @@ class Capture:
         OSError: There can be no such file; ``strerror`` names it.
     """
 
-    def __init__(self, spec: Any) -> None:
+    def __init__(self, spec: "Any") -> None:
         self._spec = spec
         self._mark: str = spec["mark"]
         self._place = place_of(spec)
@@ -85,11 +83,11 @@ class Capture:
                 self._place.remove(aside)
 
 
-def _features(status: os.stat_result) -> list[int]:
+def _features(status: "os.stat_result") -> "list[int]":
     return [status.st_dev, status.st_ino, status.st_size, status.st_mtime_ns]
 
 
-def _read_mark(path: str) -> Any:
+def _read_mark(path: str) -> "Any":
     with suppress(OSError, ValueError, RecursionError):
         fd = os.open(path, os.O_RDONLY | os.O_NONBLOCK | os.O_NOFOLLOW | os.O_CLOEXEC)
         try:
@@ -99,7 +97,7 @@ def _read_mark(path: str) -> Any:
     return None
 
 
-def _write_mark(path: str, features: list[int]) -> None:
+def _write_mark(path: str, features: "list[int]") -> None:
     folder = os.path.dirname(path)
     os.makedirs(folder, mode=0o700, exist_ok=True)
     with suppress(OSError):

@@ -1,7 +1,5 @@
 """The files beside the job's own that a command's streams go to; see the package."""
 
-from __future__ import annotations
-
 from .captures import Capture
 from .places import Bytes, named, place_of, unnamed_file
 
@@ -26,7 +24,7 @@ class KeptFiles:
         OSError: One cannot be written; ``strerror`` says which and why.
     """
 
-    def __init__(self, spec: dict[str, Any]) -> None:
+    def __init__(self, spec: "dict[str, Any]") -> None:
         stdout, stderr, capture = (spec[name] for name in ("stdout", "stderr", "capture"))
         most = spec["most_output_bytes"]
         self.stdout = [_create("stdout", stdout, most)] if stdout else []
@@ -45,7 +43,7 @@ class KeptFiles:
             self.stdout.append(Bytes(unnamed_file()))
         self._printed = self.stdout[-1]
 
-    def close(self, *, succeeded: bool) -> str | None:
+    def close(self, *, succeeded: bool) -> "str | None":
         """Have all on the disk once nothing can come any more.
 
         Args:
@@ -59,15 +57,15 @@ class KeptFiles:
                 file.sync()
         if self._capture is None or not succeeded:
             return None
-        if lost := self._printed.lost:
-            return f"capture: {lost} bytes of output found no place on the disk"
+        if self._printed.lost:
+            return f"capture: {self._printed.lost} bytes of output found no place on the disk"
         try:
             self._capture.lay(self._printed.fd)
         except OSError as exc:
             return str(_of("capture", exc).strerror)
         return None
 
-    def losses(self) -> Iterator[str]:
+    def losses(self) -> "Iterator[str]":
         """Return what is missing in files that have names, in words."""
         for file in self._all():
             if file.place is None:
@@ -80,11 +78,11 @@ class KeptFiles:
                     f"the limit of {file.most_bytes} bytes"
                 )
 
-    def _all(self) -> list[Bytes]:
+    def _all(self) -> "list[Bytes]":
         return list(dict.fromkeys((*self.stdout, *self.stderr)))
 
 
-def _create(field: str, spec: Any, most_bytes: int | None) -> Bytes:
+def _create(field: str, spec: "Any", most_bytes: "int | None") -> "Bytes":
     try:
         place = place_of(spec)
         try:

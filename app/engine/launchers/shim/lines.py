@@ -5,8 +5,6 @@ the next one is to overwrite. Each is kept as a line of its own, so that readers
 that follow each other faster than anybody reads, some are kept.
 """
 
-from __future__ import annotations
-
 import math
 
 from .records import CONTINUED, MAX_LINE
@@ -42,7 +40,7 @@ class Lines:
         """How many bytes may come at once: one more than the longest line can have."""
         return MAX_LINE + 1 - len(self._rest)
 
-    def feed(self, chunk: bytes, now: float) -> Iterator[tuple[int, bytes]]:
+    def feed(self, chunk: bytes, now: float) -> "Iterator[tuple[int, bytes]]":
         """Take bytes, at most as many as there is room for.
 
         Args:
@@ -65,7 +63,7 @@ class Lines:
         elif self._rest[-1:] == b"\r":
             self.due = min(self.due, now + _STATE_SECONDS)
 
-    def overdue(self) -> Iterator[tuple[int, bytes]]:
+    def overdue(self) -> "Iterator[tuple[int, bytes]]":
         """Pass on what has waited for the end of its line for long enough."""
         self.due = math.inf
         if self._rest[-1:] == b"\r":
@@ -77,14 +75,14 @@ class Lines:
         if payload:
             yield from self._lines(payload)
 
-    def end(self) -> Iterator[tuple[int, bytes]]:
+    def end(self) -> "Iterator[tuple[int, bytes]]":
         """Pass on the last line, which has no line feed."""
         self.due = math.inf
         payload, self._rest = self._rest.rstrip(b"\r"), b""
         if payload:
             yield from self._lines(payload)
 
-    def _lines(self, payload: bytes) -> Iterator[tuple[int, bytes]]:
+    def _lines(self, payload: bytes) -> "Iterator[tuple[int, bytes]]":
         code, whole = CONTINUED if self._begun else 0, payload[-1:] == b"\n"
         if self._begun and payload[:1] == b"\n":  # the end of a line that was passed on already
             payload, code = payload[1:], 0
@@ -125,7 +123,7 @@ class Lines:
             self.due = now + (_STATE_SECONDS if returned else _UNFINISHED_SECONDS)
 
 
-def whole_lines(data: bytes, limit: int = MAX_LINE) -> tuple[bytes, bytes]:
+def whole_lines(data: bytes, limit: int = MAX_LINE) -> "tuple[bytes, bytes]":
     """Split off what can be written: whole lines, or a piece of a line that is too long.
 
     Args:

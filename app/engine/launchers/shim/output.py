@@ -1,7 +1,5 @@
 """From the command's pipes to the file of frames, and the doorbell that says so."""
 
-from __future__ import annotations
-
 import os
 import time
 from contextlib import suppress
@@ -29,13 +27,21 @@ class Output:
         beyond: Number of bytes beyond the limit.
     """
 
-    def __init__(self, most_bytes: int | None = None) -> None:
+    def __init__(self, most_bytes: "int | None" = None) -> None:
         self.fresh = False
         self.lost = self.beyond = 0
         self._most_bytes = most_bytes
         self._fd = os.open(FRAMES, os.O_WRONLY | os.O_CREAT | os.O_APPEND, 0o600)
         self._size = 0
         self._gap = 0
+        self._unsynced = False
+
+    def flush(self) -> None:
+        """Have what was written on the disk, so that other machines can read it."""
+        if self._unsynced:
+            self._unsynced = False
+            with suppress(OSError):
+                os.fsync(self._fd)
 
     def append(self, stream: int, payload: bytes) -> None:
         """Write one frame, or nothing if it does not fit: a full disk does not stop a command."""
@@ -50,7 +56,7 @@ class Output:
         """Write a line of the shim's own, which no limit holds back."""
         self._write(REMARK, f"{text}\n".encode("utf-8", "replace"))
 
-    def losses(self) -> Iterator[str]:
+    def losses(self) -> "Iterator[str]":
         """Return what a reader of the file misses, in words."""
         if self.lost:
             yield f"{self.lost} bytes of output found no place on the disk"
@@ -86,7 +92,7 @@ class Output:
             written = os.write(self._fd, frame)
         if written == len(frame):
             self._size += written
-            self.fresh = True
+            self.fresh = self._unsynced = True
             return True
         with suppress(OSError):
             os.ftruncate(self._fd, self._size)
@@ -109,7 +115,9 @@ class Pipe:
         closed: Nothing can come any more.
     """
 
-    def __init__(self, stream: int, fd: int, output: Output, plain: Sequence[Bytes] = ()) -> None:
+    def __init__(
+        self, stream: int, fd: int, output: "Output", plain: "Sequence[Bytes]" = ()
+    ) -> None:
         os.set_blocking(fd, False)
         self.closed = False
         self._stream = stream
@@ -152,12 +160,12 @@ class Pipe:
         os.close(self._fd)
         self.closed = True
 
-    def _pass_on(self, payloads: Iterable[tuple[int, bytes]]) -> None:
+    def _pass_on(self, payloads: "Iterable[tuple[int, bytes]]") -> None:
         for code, payload in payloads:
             self._output.append(self._stream | code, payload)
 
 
-def ring(doorbell: str | None, execution_id: str) -> None:
+def ring(doorbell: "str | None", execution_id: str) -> None:
     """Notify whoever listens that something happened; never wait, never fail.
 
     The doorbell is a named pipe: short writes are atomic (pipe(7)), and without a reader there is

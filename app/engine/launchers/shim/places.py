@@ -9,8 +9,6 @@ another run, writes to what has no name any more.
 # pathlib alone would add a fifth to the time that the shim takes to start.
 # ruff: noqa: PTH108
 
-from __future__ import annotations
-
 import errno
 import math
 import os
@@ -73,7 +71,7 @@ class Place:
                 return os.open(self._name, _NEW, _PRIVATE_FILE, dir_fd=self._folder)
         raise OSError(errno.EEXIST, "others make it again and again")
 
-    def status(self) -> os.stat_result | None:
+    def status(self) -> "os.stat_result | None":
         """Return what the kernel knows of what is there, without following it; None if nothing."""
         try:
             return os.stat(self._name, dir_fd=self._folder, follow_symlinks=False)
@@ -105,10 +103,12 @@ class Place:
         copy = os.open(name, _NEW, _PRIVATE_FILE, dir_fd=self._folder)
         try:
             offset = 0
-            while chunk := os.pread(source, _CHUNK_BYTES, offset):
+            chunk = os.pread(source, _CHUNK_BYTES, offset)
+            while chunk:
                 offset += len(chunk)
                 while chunk:
                     chunk = chunk[os.write(copy, chunk) :]
+                chunk = os.pread(source, _CHUNK_BYTES, offset)
             os.fsync(copy)
         except OSError:
             self.remove(name)
@@ -145,7 +145,7 @@ class Place:
         os.rename(self._name, name, src_dir_fd=self._folder, dst_dir_fd=self._folder)
         return name
 
-    def status_of(self, name: str) -> os.stat_result:
+    def status_of(self, name: str) -> "os.stat_result":
         """Return what the kernel knows of another name of the folder."""
         return os.stat(name, dir_fd=self._folder, follow_symlinks=False)
 
@@ -168,7 +168,9 @@ class Bytes:
         beyond: Number of bytes beyond the limit.
     """
 
-    def __init__(self, fd: int, place: Place | None = None, most_bytes: int | None = None) -> None:
+    def __init__(
+        self, fd: int, place: "Place | None" = None, most_bytes: "int | None" = None
+    ) -> None:
         self.fd = fd
         self.place = place
         self.most_bytes = most_bytes
@@ -233,7 +235,7 @@ def unnamed_file() -> int:
     return fd
 
 
-def place_of(spec: Any) -> Place:
+def place_of(spec: "Any") -> "Place":
     """Open the place that a specification names.
 
     Args:
@@ -248,7 +250,7 @@ def place_of(spec: Any) -> Place:
         raise named(spec, exc) from exc
 
 
-def named(spec: Any, exc: OSError) -> OSError:
+def named(spec: "Any", exc: OSError) -> OSError:
     """Return an error that says which file is meant."""
     path = f"{spec['folder'].rstrip('/')}/{spec['path']}"
     return OSError(exc.errno, f"{path}: {exc.strerror}")

@@ -1,13 +1,12 @@
 """The processes of a job: how signals are caught, the command begun, and its tree signalled."""
 
 # pathlib alone would add a fifth to the time that the shim takes to start.
-# ruff: noqa: PTH103, PTH208
-
-from __future__ import annotations
+# ruff: noqa: PTH103, PTH108, PTH208
 
 import ctypes
 import os
 import signal
+import sys
 from contextlib import suppress
 
 from .records import process_stat
@@ -28,7 +27,8 @@ _CAUGHT = (
 )
 _CHANGED = {
     *_CAUGHT,
-    *(n for n in signal.valid_signals() if signal.getsignal(n) is not signal.SIG_DFL),
+    signal.SIGCONT,
+    *(n for n in range(1, signal.NSIG) if signal.getsignal(n) is not signal.SIG_DFL),
 }
 """Signals that do not have their default effect in this process, by Python or by who began it."""
 
@@ -38,17 +38,23 @@ def let_signals_through() -> None:
     signal.pthread_sigmask(signal.SIG_SETMASK, [])
 
 
-def catch_signals() -> int:
+def catch_signals(*more: int) -> int:
     """Catch the signals that the shim acts upon or must survive.
 
     They are caught and not ignored, because commands would inherit that.
+
+    Args:
+        more: Others that are to be told of; only SIGCONT is taken back from commands, too.
 
     Returns:
         A pipe from which the numbers of the signals can be read.
     """
     reading, writing = os.pipe2(os.O_NONBLOCK | os.O_CLOEXEC)
-    signal.set_wakeup_fd(writing, warn_on_full_buffer=False)
-    for number in _CAUGHT:
+    if sys.version_info >= (3, 7):  # noqa: UP036 - 3.6 is older than all that ruff knows
+        signal.set_wakeup_fd(writing, warn_on_full_buffer=False)
+    else:
+        signal.set_wakeup_fd(writing)
+    for number in (*_CAUGHT, *more):
         signal.signal(number, lambda _number, _frame: None)
     return reading
 
@@ -66,7 +72,7 @@ def adopt_orphans() -> None:
     _LIBC.prctl(_PR_SET_CHILD_SUBREAPER, 1, 0, 0, 0)
 
 
-def spawn(spec: dict[str, Any], stdout: int, stderr: int) -> tuple[int, str | None]:
+def spawn(spec: "dict[str, Any]", stdout: int, stderr: int) -> "tuple[int, str | None]":
     """Begin the command in a session of its own.
 
     Args:
@@ -95,8 +101,8 @@ def spawn(spec: dict[str, Any], stdout: int, stderr: int) -> tuple[int, str | No
 
 
 def _become_command(
-    spec: dict[str, Any], shim: int, stdout: int, stderr: int, report: int
-) -> NoReturn:
+    spec: "dict[str, Any]", shim: int, stdout: int, stderr: int, report: int
+) -> "NoReturn":
     program = spec["argv"][0]
     place = spec["working_dir"]
     code = _NOT_EXECUTABLE
@@ -123,7 +129,7 @@ def _become_command(
         os._exit(code)
 
 
-def _reason(place: str, exc: OSError | ValueError, spec: dict[str, Any]) -> str:
+def _reason(place: str, exc: "OSError | ValueError", spec: "dict[str, Any]") -> str:
     if isinstance(exc, OSError) and place == spec["argv"][0]:
         return explain(place, exc, spec["env"])
     return f"{place}: {getattr(exc, 'strerror', None) or exc}"
@@ -138,15 +144,41 @@ def _enter(folder: str) -> None:
         os.chdir(folder)
 
 
-def _stdin(text: str | None) -> int:
+def _stdin(text: "str | None") -> int:
     """Open what the command reads; a text is kept in memory, for it may be a secret."""
     if text is None:
         return os.open(os.devnull, os.O_RDONLY)
-    fd = os.memfd_create("stdin", os.MFD_CLOEXEC)
+    return in_memory(text.encode("utf-8", "replace"))
+
+
+def in_memory(content: bytes) -> int:
+    """Open a file without a name that has this content, and is on no disk.
+
+    Raises:
+        OSError: There is no memory for it.
+    """
+    fd = _memory_file()
     with open(fd, "wb", closefd=False) as file:
-        file.write(text.encode("utf-8", "replace"))
+        file.write(content)
     os.lseek(fd, 0, os.SEEK_SET)
     return fd
+
+
+def _memory_file() -> int:
+    if hasattr(os, "memfd_create"):
+        return os.memfd_create("slipway", os.MFD_CLOEXEC)
+    # Python before 3.8, and perhaps a kernel from before memfd_create(2).
+    path = f"/dev/shm/.{os.urandom(16).hex()}"  # noqa: S108 - nobody can guess it
+    fd = os.open(path, os.O_RDWR | os.O_CREAT | os.O_EXCL | os.O_NOFOLLOW | os.O_CLOEXEC, 0o600)
+    os.unlink(path)
+    return fd
+
+
+def exit_code_of(status: int) -> int:
+    """Return what waitpid(2) told as an exit code, or as a negative number of a signal."""
+    if os.WIFSIGNALED(status):
+        return -os.WTERMSIG(status)
+    return os.WEXITSTATUS(status)
 
 
 def signal_tree(number: int) -> None:
@@ -156,14 +188,16 @@ def signal_tree(number: int) -> None:
     being forked gets it, too. Groups that came up meanwhile are found by looking again.
     """
     done: set[int] = set()
-    while new := _process_groups_below(os.getpid()) - done:
+    new = _process_groups_below(os.getpid())
+    while new:
         for group in new:
             with suppress(OSError):  # it has ended, or it is somebody else's by way of setuid
                 os.killpg(group, number)
         done |= new
+        new = _process_groups_below(os.getpid()) - done
 
 
-def _process_groups_below(ancestor: int) -> set[int]:
+def _process_groups_below(ancestor: int) -> "set[int]":
     """Find the process groups of all descendants.
 
     ``/proc/[pid]/task/[tid]/children`` would be faster, but proc(5) calls it unreliable.

@@ -1,10 +1,9 @@
 """The records in a job's folder, as the shim and its launcher both know them."""
 
 # pathlib alone would add a fifth to the time that the shim takes to start.
-# ruff: noqa: PTH104, PTH108, PTH118
+# ruff: noqa: PTH104, PTH108, PTH116, PTH118, PTH123
 
-from __future__ import annotations
-
+import errno
 import json
 import os
 import struct
@@ -29,11 +28,12 @@ USAGE_RECORD = struct.Struct("<dddd")
 MAX_LINE = 64 * 1024
 """Longest line, in bytes without its line feed; a longer one becomes several."""
 MAX_PAYLOAD = MAX_LINE + 1
+_NO_LINKS = {errno.EPERM, errno.EOPNOTSUPP, errno.ENOSYS, errno.EMLINK}
 _MAX_KERNEL_BYTES = 4096
 _MOST_KERNEL_BYTES = 64 * _MAX_KERNEL_BYTES
 
 
-def identity() -> dict[str, Any]:
+def identity() -> "dict[str, Any]":
     """Name this process so that no other is ever mistaken for it, wherever the name is read."""
     return {
         "pid": os.getpid(),
@@ -43,7 +43,7 @@ def identity() -> dict[str, Any]:
     }
 
 
-def claim(folder: str, record: dict[str, Any]) -> bool:
+def claim(folder: str, record: "dict[str, Any]") -> bool:
     """Take the job of a folder, and have that on the disk before anything is done about it.
 
     Returns:
@@ -55,15 +55,35 @@ def claim(folder: str, record: dict[str, Any]) -> bool:
     path = os.path.join(folder, CLAIM)
     temporary = _write_temporary(path, json.dumps(record).encode(), 0o600, synced=False)
     try:
-        os.link(temporary, path)  # it fails if the name exists, and never shows half a file
-    except FileExistsError:
-        return False
+        if not _name(temporary, path):
+            return False
     finally:
         os.unlink(temporary)
     # After the name, so that file systems with a journal write both at once. A loss of power in
     # between leaves a damaged claim: the job counts as lost, like any claimed by an earlier boot.
     sync(path)
     sync(folder)
+    return True
+
+
+def _name(temporary: str, path: str) -> bool:
+    """Give a file another name, unless that is taken; it never shows half a file."""
+    try:
+        os.link(temporary, path)
+    except FileExistsError:
+        # A file server whose answer was lost is asked again, and finds what it did before.
+        return os.stat(temporary).st_nlink > 1
+    except OSError as exc:
+        if exc.errno not in _NO_LINKS:
+            raise
+        # A file system without links: who makes the other file has the job, even if it comes no
+        # further; nobody else has it then.
+        try:
+            os.close(os.open(f"{path}.taken", os.O_WRONLY | os.O_CREAT | os.O_EXCL, 0o600))
+        except FileExistsError:
+            return False
+        with open(temporary, "rb") as file:
+            write_atomically(path, file.read())
     return True
 
 
@@ -85,7 +105,7 @@ def boot_id() -> str:
     return read_kernel("/proc/sys/kernel/random/boot_id").strip()
 
 
-def process_stat(pid: int) -> list[str]:
+def process_stat(pid: int) -> "list[str]":
     """Read what the kernel tells of a process: proc(5), ``/proc/[pid]/stat``.
 
     Returns:
@@ -99,7 +119,7 @@ def process_stat(pid: int) -> list[str]:
     return read_kernel(f"/proc/{pid}/stat").rpartition(")")[2].split()
 
 
-def start_ticks(pid: int) -> str | None:
+def start_ticks(pid: int) -> "str | None":
     """Return when a process was started, in clock ticks of the machine; None if it has ended.
 
     One whose end its parent did not take note of yet has ended, too. Source: proc(5), fields 3 and

@@ -3,8 +3,6 @@
 # pathlib alone would add a fifth to the time that the shim takes to start.
 # ruff: noqa: PTH108, PTH110, PTH202
 
-from __future__ import annotations
-
 import errno
 import json
 import math
@@ -16,7 +14,14 @@ from contextlib import suppress
 
 from .kept import KeptFiles
 from .output import Output, Pipe, ring
-from .processes import adopt_orphans, catch_signals, let_signals_through, signal_tree, spawn
+from .processes import (
+    adopt_orphans,
+    catch_signals,
+    exit_code_of,
+    let_signals_through,
+    signal_tree,
+    spawn,
+)
 from .records import (
     CANCEL,
     CLAIM,
@@ -53,6 +58,7 @@ _RETRY_SECONDS = 1.0
 """How often the result is tried to be left on a full disk."""
 _RING_INTERVAL_SECONDS = 0.01
 """At most so often the conductor is woken by a command that writes without end."""
+_CLOCK_BOOTTIME = 7  # as clock_gettime(2) counts; Python knows it by name since 3.7
 _LONGEST_WAIT_SECONDS = 3600.0
 """poll(2) counts milliseconds in an int, which ends after 24 days."""
 _PASSING_ERRORS = {
@@ -84,11 +90,13 @@ def supervise() -> None:
     Supervisor(spec, claimed, wakeup).run()
 
 
-def _take_specification() -> Any:
+def _take_specification() -> "Any":
     """Read what to run, which may hold secrets, and let nobody read it again."""
     content = bytearray()
-    while chunk := os.read(0, _CHUNK_BYTES):
+    chunk = os.read(0, _CHUNK_BYTES)
+    while chunk:
         content += chunk
+        chunk = os.read(0, _CHUNK_BYTES)
     nothing = os.open(os.devnull, os.O_RDONLY)
     os.dup2(nothing, 0)
     os.close(nothing)
@@ -105,9 +113,14 @@ class Supervisor:
             :class:`KeptFiles`.
         claimed: The claim as it was written.
         wakeup: Pipe from which the numbers of signals can be read.
+
+    Attributes:
+        TERMINATED: Why a command was ended by SIGTERM that nobody asked for, for its owner.
     """
 
-    def __init__(self, spec: dict[str, Any], claimed: dict[str, Any], wakeup: int) -> None:
+    TERMINATED = "its supervisor got SIGTERM, as when a machine shuts down"
+
+    def __init__(self, spec: "dict[str, Any]", claimed: "dict[str, Any]", wakeup: int) -> None:
         self._spec = spec
         self._claimed = claimed
         self._wakeup = wakeup
@@ -124,6 +137,7 @@ class Supervisor:
         self._time_left = math.inf if timeout is None else timeout
         # Moments of time.monotonic(): the polite end, the deadly one, and that of all patience.
         self._deadline = self._kill_at = self._abandon_at = math.inf
+        self._look_at = math.inf  # for requests, where no signal tells of them
         self._quiet_until = 0.0
         self._started_uptime: float | None = None
         self._result: dict[str, Any] = {
@@ -202,10 +216,10 @@ class Supervisor:
         now = time.monotonic()
         ring_at = self._quiet_until if self._output.fresh else math.inf
         until = min(
-            self._deadline, self._kill_at, ring_at, self._usage.due, now + _LONGEST_WAIT_SECONDS,
-            *(pipe.due for pipe in self._pipes.values()),
+            self._deadline, self._kill_at, ring_at, self._usage.due, self._look_at,
+            now + _LONGEST_WAIT_SECONDS, *(pipe.due for pipe in self._pipes.values()),
         )  # fmt: skip
-        for fd, _ in self._poll.poll(max(0, math.ceil((until - now) * 1000))):
+        for fd in self._wait(max(0.0, until - now)):
             if fd == self._wakeup:
                 self._hear()
             else:
@@ -214,6 +228,10 @@ class Supervisor:
         for pipe in self._pipes.values():
             pipe.keep_time(now)
         self._keep_time(now)
+
+    def _wait(self, seconds: float) -> "list[int]":
+        """Wait until something can be read; return what."""
+        return [fd for fd, _ in self._poll.poll(math.ceil(seconds * 1000))]
 
     def _read(self, fd: int) -> None:
         pipe = self._pipes[fd]
@@ -234,16 +252,23 @@ class Supervisor:
             self._kill_at = now + _KILL_INTERVAL_SECONDS
         if now >= self._usage.due:
             self._usage.measure()
+        if now >= self._look_at:
+            self._look(now)
         if self._output.fresh and now >= self._quiet_until:
             self._output.fresh = False
             self._quiet_until = now + _RING_INTERVAL_SECONDS
             self._ring()
 
+    def _look(self, now: float) -> None:
+        """Do what is due now and then, and say when it is due again."""
+
     def _ring(self) -> None:
         ring(self._spec["doorbell"], self._spec["execution_id"])
 
     def _hear(self) -> None:
-        signals = os.read(self._wakeup, 4096)
+        self._heed(os.read(self._wakeup, 4096))
+
+    def _heed(self, signals: bytes) -> None:
         self._reap()  # whatever the signal: those of one kind that come together are one
         if signal.SIGTERM in signals:
             self._cancel()
@@ -261,7 +286,7 @@ class Supervisor:
                 return
             # Others are orphans of the tree, which this process adopts as their subreaper.
             if pid == self._pid:
-                self._note_exit(os.waitstatus_to_exitcode(status))
+                self._note_exit(exit_code_of(status))
 
     def _note_exit(self, code: int) -> None:
         self._result["exit_code"] = code if code >= 0 else 128 - code
@@ -273,10 +298,10 @@ class Supervisor:
 
     def _obey(self) -> None:
         """Do what the requests say."""
-        if os.path.exists(CANCEL):
+        if self._is_asked(CANCEL):
             self._cancel()
             return
-        paused = os.path.exists(PAUSE)
+        paused = self._is_asked(PAUSE)
         if paused == self._paused or self._ending:
             return
         self._paused = paused
@@ -290,12 +315,15 @@ class Supervisor:
             self._deadline = now + self._time_left
             signal_tree(signal.SIGCONT)
 
+    def _is_asked(self, request: str) -> bool:
+        return os.path.exists(request)
+
     def _cancel(self) -> None:
         if self._ending:
             return
-        self._result["cancelled"] = os.path.exists(CANCEL)
+        self._result["cancelled"] = self._is_asked(CANCEL)
         if not self._result["cancelled"]:
-            self._result["reason"] = "its supervisor got SIGTERM, as when a machine shuts down"
+            self._result["reason"] = self.TERMINATED
         if self._pid is None:
             self._result.update(exit_code=128 + signal.SIGTERM, finished_at=self._moment())
         else:
@@ -361,4 +389,4 @@ class Supervisor:
 
 def _uptime() -> float:
     """Return the seconds since the machine was started, which nobody sets."""
-    return time.clock_gettime(time.CLOCK_BOOTTIME)
+    return time.clock_gettime(_CLOCK_BOOTTIME)

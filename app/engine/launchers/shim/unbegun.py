@@ -3,8 +3,6 @@
 # pathlib alone would add a fifth to the time that the shim takes to start.
 # ruff: noqa: PTH109, PTH110, PTH112, PTH114, PTH118
 
-from __future__ import annotations
-
 import errno
 import os
 
@@ -16,7 +14,7 @@ _FIRST_LINE_BYTES = 256  # as much as execve(2) itself reads
 _SHOWN_PATH = 300
 
 
-def explain(program: str, error: OSError, env: Mapping[str, str]) -> str:
+def explain(program: str, error: OSError, env: "Mapping[str, str]") -> str:
     """Return what was not found, or is not executable, in words for the author of a command.
 
     Args:
@@ -37,14 +35,14 @@ def explain(program: str, error: OSError, env: Mapping[str, str]) -> str:
     return said
 
 
-def _find(program: str, env: Mapping[str, str]) -> str | None:
+def _find(program: str, env: "Mapping[str, str]") -> "str | None":
     """Return the file that a program's name stands for; None if there is none."""
     folders = [""] if "/" in program else env.get("PATH", os.defpath).split(os.pathsep)
     files = (os.path.join(folder, program) for folder in folders)
     return next((file for file in files if os.path.lexists(file)), None)
 
 
-def _why_missing(program: str, file: str | None, env: Mapping[str, str]) -> str:
+def _why_missing(program: str, file: "str | None", env: "Mapping[str, str]") -> str:
     if file is not None:
         return _why_not_loaded(file)
     if "/" not in program:
@@ -76,7 +74,7 @@ def _why_forbidden(file: str) -> str:
     return "; a folder on the way, or its file system, forbids it"
 
 
-def _interpreter(file: str) -> str | None:
+def _interpreter(file: str) -> "str | None":
     """Return what the first line of a text names as its interpreter; None if it names none."""
     try:
         fd = os.open(file, os.O_RDONLY | os.O_NONBLOCK | os.O_CLOEXEC)

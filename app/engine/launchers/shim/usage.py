@@ -7,8 +7,6 @@ waited for is in the kernel's sums. Between two measurements the shim sleeps as 
 
 # ruff: noqa: PTH208 - pathlib alone would add a fifth to the time that the shim takes to start
 
-from __future__ import annotations
-
 import math
 import os
 import resource
@@ -68,7 +66,7 @@ class Usage:
         self._pause = max(min(2 * self._pause, _LONGEST_SECONDS), _SHARE * (now - began))
         self.due = now + self._pause
 
-    def end(self) -> dict[str, float | int | None] | None:
+    def end(self) -> "dict[str, float | int | None] | None":
         """Return all figures once everything has ended; None if nothing ever began."""
         if self.due == math.inf:
             return None
@@ -107,7 +105,7 @@ def _ended_seconds() -> float:
     return times.children_user + times.children_system
 
 
-def _live(ancestor: int) -> tuple[float, int]:
+def _live(ancestor: int) -> "tuple[float, int]":
     """Return the processor time in seconds, and the resident memory in bytes, of what runs.
 
     The time is with that of their own children which they waited for. Pages that several
@@ -120,7 +118,7 @@ def _live(ancestor: int) -> tuple[float, int]:
     return ticks / _TICKS, pages * _PAGE_BYTES
 
 
-def _descendants(ancestor: int) -> Iterator[list[str]]:
+def _descendants(ancestor: int) -> "Iterator[list[str]]":
     """Yield what the kernel tells of each descendant, see :func:`process_stat`.
 
     One that is just born or dies may be missed, which is as good as a measurement a moment earlier.
@@ -134,7 +132,7 @@ def _descendants(ancestor: int) -> Iterator[list[str]]:
             yield stat
 
 
-def _children(pid: int, threads: int) -> list[int]:
+def _children(pid: int, threads: int) -> "list[int]":
     """Find the children of a process; none where the kernel was built without telling them."""
     tasks = [str(pid)] if threads == 1 else os.listdir(f"/proc/{pid}/task")
     children: list[int] = []

@@ -2,6 +2,23 @@
 
 from __future__ import annotations
 
+from pathlib import Path
+
+_LAUNCHERS = Path(__file__).parent.parent
+
+MODULES = (
+    _LAUNCHERS / "messages.py",
+    *(
+        _LAUNCHERS / "shim" / f"{name}.py"
+        for name in (
+            *("captures", "kept", "lines", "output", "places", "processes", "reading", "records"),
+            *("supervisor", "unbegun", "usage"),
+        )
+    ),
+    *sorted((_LAUNCHERS / "slurm" / "agent").glob("*.py")),
+)
+"""The files that are sent, which Python 3.6 must understand."""
+
 
 def command(python: str = "python3") -> str:
     """Return the command that begins an agent, for whatever login shell there is.
