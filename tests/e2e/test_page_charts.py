@@ -93,7 +93,7 @@ def test_a_chart_follows_the_colours_and_ends_with_its_element(page: Page) -> No
     expect(chart.locator("canvas")).to_have_count(1)
     page.evaluate("window.first = chart._plot")
     page.emulate_media(color_scheme="dark")
-    page.wait_for_function("chart._plot && chart._plot !== window.first")
+    page.wait_for_function("() => chart._plot && chart._plot !== window.first")
     expect(chart.locator("canvas")).to_have_count(1)
     page.evaluate("""() => {
       window.ended = 0;

@@ -254,7 +254,7 @@ class TestSessions:
                 "import(new URL('./api.js', document.querySelector('script[type=module]').src))"
                 ".then(({ api }) => api('/executions')).catch((error) => { told.error = error; })"
             )
-            page.wait_for_function("told.error?.status === 401")
+            page.wait_for_function("() => told.error?.status === 401")
             refused = [headers for status, headers in answers if status == 401]
             assert refused
             assert all("www-authenticate" not in headers for headers in refused)

@@ -95,7 +95,7 @@ def test_a_page_does_nothing_for_somebody_else(
     assert page.get_by_label("Name", exact=True).input_value() == TYPED
     assert axe(page) == []
     banner.get_by_role("link", name="Open it as root").click()
-    page.wait_for_function("document.querySelector('meta[name=user]').content === 'root'")
+    page.wait_for_function("() => document.querySelector('meta[name=user]').content === 'root'")
     assert page.get_by_label("Name", exact=True).input_value() == ""
 
 

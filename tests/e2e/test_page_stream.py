@@ -78,8 +78,8 @@ def test_what_is_too_much_for_one_stream_stays_away_and_that_is_told(
         }))""",
         [relay.id, tasks],
     )
-    page.wait_for_function("told.events.filter(([, type]) => type === 'status').length >= 50")
-    page.wait_for_function("told.events.filter(([, , code]) => code === 'too_many').length >= 5")
+    page.wait_for_function("() => told.events.filter(([, type]) => type === 'status').length >= 50")
+    page.wait_for_function("() => told.events.filter(([, , code]) => code === 'too_many').length >= 5")
     refused = {task for task, _, code in told(page, "events") if code == "too_many"}
     assert refused == {*tasks[:5]}, "what was asked for last goes first"
     await_mark(page, "live")
@@ -93,9 +93,9 @@ def test_a_topic_that_is_not_there_is_told_and_the_others_go_on(
     follow(page, "log/00000000-0000-4000-8000-00000000ffff", f"log/{relay.id}", levels=15)
     relay.write(5)
     await_lines(page, 7)
-    page.wait_for_function("told.events.some(([, type]) => type === 'refused')")
+    page.wait_for_function("() => told.events.some(([, type]) => type === 'refused')")
     relay.end()
-    page.wait_for_function("told.events.some(([, type]) => type === 'end')")
+    page.wait_for_function("() => told.events.some(([, type]) => type === 'end')")
     await_mark(page, "idle")
     assert metric(service.client(), OPEN) == 0
     assert "reconnecting" not in told(page, "marks")
@@ -127,9 +127,9 @@ def test_one_that_comes_later_has_all_of_it_behind_its_own_cursor(
         }""",
         relay.id,
     )
-    page.wait_for_function("told.later.length >= 22")
+    page.wait_for_function("() => told.later.length >= 22")
     relay.write(10)
-    page.wait_for_function("told.later.length >= 32")
+    page.wait_for_function("() => told.later.length >= 32")
     assert [each["index"] for each in told(page, "later")] == [*range(10, 42)]
     await_lines(page, 42)
     relay.end()
