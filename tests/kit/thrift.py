@@ -135,12 +135,16 @@ def addressed_when_asked() -> Iterator[None]:
     """
     compile_ = Rule._compile_builder
 
-    def put_off(rule: Rule, append_unknown: bool = True) -> Callable[..., tuple[str, str]]:
-        def build(_: Rule, **values: Any) -> tuple[str, str]:
-            return compiled()(rule, **values)
+    def build(rule: Rule, **values: Any) -> tuple[str, str]:
+        rule._build = compile_(rule, append_unknown=False).__get__(rule, None)
+        return rule._build(**values)
 
-        compiled = functools.cache(lambda: compile_(rule, append_unknown))
-        return build
+    def build_unknown(rule: Rule, **values: Any) -> tuple[str, str]:
+        rule._build_unknown = compile_(rule, append_unknown=True).__get__(rule, None)
+        return rule._build_unknown(**values)
+
+    def put_off(_: Rule, append_unknown: bool = True) -> Callable[..., tuple[str, str]]:
+        return build_unknown if append_unknown else build  # one for all: an app has hundreds
 
     with pytest.MonkeyPatch.context() as patch:
         patch.setattr(Rule, "_compile_builder", put_off)
