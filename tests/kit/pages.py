@@ -18,6 +18,9 @@ FOREIGN_HOST: Final = "slip.test"
 """A name of this machine that is not loopback for the browser: what it keeps for secure contexts
 (clipboard, Web Locks) is not there over plain HTTP."""
 
+PROGRAMS: Final = ("chromium-headless-shell", "chromium")
+"""What is run, the first that there is: the same engine without a browser's windows around it,
+which are most of what a new visitor takes of the processor."""
 _FLAGS: Final = [
     "--no-sandbox", "--disable-gpu", "--disable-quic", "--no-first-run",
     "--disable-background-networking", "--disable-component-update", "--disable-sync",
@@ -40,7 +43,7 @@ DESK: Final = {"width": 1280, "height": 800}
 @pytest.fixture(scope="module")
 def browser() -> Iterator[Browser]:
     """A real browser, for one module: Playwright keeps a loop, which would disturb other tests."""
-    program = shutil.which("chromium")
+    program = next(filter(None, map(shutil.which, PROGRAMS)), None)
     if program is None:
         reason = "no chromium on this machine; see .ci/install-servers"
         if os.environ.get("SLIPWAY_REQUIRE_SERVERS") == "1":
