@@ -79,7 +79,9 @@ def test_what_is_too_much_for_one_stream_stays_away_and_that_is_told(
         [relay.id, tasks],
     )
     page.wait_for_function("() => told.events.filter(([, type]) => type === 'status').length >= 50")
-    page.wait_for_function("() => told.events.filter(([, , code]) => code === 'too_many').length >= 5")
+    page.wait_for_function(
+        "() => told.events.filter(([, , code]) => code === 'too_many').length >= 5"
+    )
     refused = {task for task, _, code in told(page, "events") if code == "too_many"}
     assert refused == {*tasks[:5]}, "what was asked for last goes first"
     await_mark(page, "live")
