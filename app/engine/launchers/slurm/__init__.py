@@ -1,1 +1,0 @@
-"""Runs commands as jobs of a Slurm cluster, reached over SSH."""
