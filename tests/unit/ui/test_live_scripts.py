@@ -129,6 +129,23 @@ console.log(JSON.stringify(told));
 """
 
 
+_BUSY = """
+const { Search } = await load("log/search.js");
+const busy = (status) => new Response("{}", { status, headers: { "Retry-After": "0" } });
+const left = [...STATUSES];
+let asked = 0;
+globalThis.fetch = async () => {
+  asked += 1;
+  const found = { match: null, go_on_from: null, total_results: 0, total_is_exact: true };
+  return left.length ? busy(left.shift()) : new Response(JSON.stringify(found), isJson);
+};
+const search = new Search("/executions/1/logs", () => ({}));
+const outcome = await search.find({ text: "a" }, "next", -1, () => {}).then(
+  () => "answered", (error) => error.status);
+console.log(JSON.stringify([asked, outcome]));
+"""
+
+
 def script(text: str, **values: Any) -> str:
     names = {"JS": f"{(STATIC / 'js').as_uri()}/", **values}
     return (
@@ -155,3 +172,13 @@ def test_a_log_is_read_on_after_signing_in_again(in_node: Run) -> None:
 
 def test_it_is_counted_until_also_the_number_of_what_was_found_is_known(in_node: Run) -> None:
     assert in_node(script(_COUNTED)) == ["1+ found", "1 found", "1 of 1"]
+
+
+@pytest.mark.parametrize(
+    ("statuses", "outcome"),
+    [([429, 503], [3, "answered"]), ([503] * 9, [5, 503]), ([422], [1, 422])],
+)
+def test_a_search_goes_on_when_the_service_has_time_for_it_again(
+    in_node: Run, statuses: list[int], outcome: list[Any]
+) -> None:
+    assert in_node(script(_BUSY, STATUSES=statuses)) == outcome

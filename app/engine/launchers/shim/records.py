@@ -67,7 +67,7 @@ def claim(folder: str, record: "dict[str, Any]") -> bool:
 
 
 def _name(temporary: str, path: str) -> bool:
-    """Give a file another name, whole; return False where that is taken."""
+    """Put a file under another name, whole; return False where that is taken."""
     try:
         os.link(temporary, path)
     except FileExistsError:

@@ -1,11 +1,12 @@
 // @ts-check
 // Looking for a text, or for errors, in the whole log: the server looks, and this goes on asking.
 
-import { api } from "../api.js";
+import { ApiError, api } from "../api.js";
 
 const MOST_ROUNDS = 60; // two seconds each
 const COUNT_ROUNDS = 20;
 const PAUSE_MS = 300;
+const TRIES = 5; // while the service has no time for it
 
 /**
  * @typedef {object} Found
@@ -78,16 +79,35 @@ export class Search {
    * @param {AbortSignal} signal
    * @returns {Promise<Found>}
    */
-  _ask(wanted, direction, index, signal) {
+  async _ask(wanted, direction, index, signal) {
     const all = { ...this._filter(), ...wanted, direction, index: String(Math.max(-1, index)) };
-    return api(`${this._path}/matches?${new URLSearchParams(all)}`, { signal });
+    const path = `${this._path}/matches?${new URLSearchParams(all)}`;
+    for (let tried = 1; ; tried += 1) {
+      try {
+        return await api(path, { signal });
+      } catch (error) {
+        if (!isBusy(error) || tried === TRIES) throw error;
+        await pause(signal, (error.retryAfter ?? 1) * 1000);
+      }
+    }
   }
 }
 
-/** @param {AbortSignal} signal */
-function pause(signal) {
+/**
+ * @param {unknown} error
+ * @returns {error is ApiError} whether the same may succeed later
+ */
+function isBusy(error) {
+  return error instanceof ApiError && (error.status === 429 || error.status === 503);
+}
+
+/**
+ * @param {AbortSignal} signal
+ * @param {number} [ms]
+ */
+function pause(signal, ms = PAUSE_MS) {
   return new Promise((resolve, reject) => {
-    setTimeout(() => (signal.aborted ? reject(signal.reason) : resolve(null)), PAUSE_MS);
+    setTimeout(() => (signal.aborted ? reject(signal.reason) : resolve(null)), ms);
   });
 }
 
