@@ -1,0 +1,1 @@
+"""The words of Slurm: its command lines, and what their texts say. Nothing here runs anything."""

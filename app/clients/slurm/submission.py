@@ -1,0 +1,164 @@
+"""Submitting with sbatch(1): its command line, and what its answer says."""
+
+from __future__ import annotations
+
+import math
+import re
+from dataclasses import dataclass
+from enum import StrEnum
+from typing import Final
+
+_NAME: Final = re.compile(r"[A-Za-z0-9._-]{1,100}")
+_WORD: Final = re.compile(r"[A-Za-z0-9_.,:|&*()\[\]=%+@/!-]{1,1000}")
+"""What stands in an option: nothing that a shell, an option parser or Slurm reads as more."""
+_ID: Final = re.compile(r"([1-9][0-9]{0,17})(?:;[^\s;]+)?")
+_MIB: Final = 1024 * 1024
+
+
+@dataclass(frozen=True, slots=True)
+class Request:
+    """What a job asks for; None and empty: what the cluster has by default.
+
+    Attributes:
+        name: Its name and comment, which no other job has: letters, digits, ``.``, ``_``, ``-``.
+        output: File for what the batch script itself prints.
+        memory_bytes: On each node.
+        time_seconds: Time limit; Slurm counts it in minutes, and begun ones count.
+        array: Number of its tasks, from 0; None where it is no array.
+        most_at_once: Most tasks of the array that run at the same time.
+        extra: Options as they are, each one word.
+    """
+
+    name: str
+    output: str = "/dev/null"
+    cpus: int | None = None
+    memory_bytes: int = 0
+    time_seconds: float | None = None
+    nodes: int | None = None
+    tasks: int | None = None
+    tasks_per_node: int | None = None
+    gpus: int = 0
+    exclusive: bool = False
+    partition: str | None = None
+    account: str | None = None
+    qos: str | None = None
+    reservation: str | None = None
+    constraint: str | None = None
+    array: int | None = None
+    most_at_once: int | None = None
+    extra: tuple[str, ...] = ()
+
+
+class Outcome(StrEnum):
+    """What became of a submission."""
+
+    SUBMITTED = "submitted"
+    REFUSED = "refused"
+    """For good: the same would be refused again."""
+    UNSURE = "unsure"
+    """Slurm may have taken it, and what says so was lost; or it may take it later."""
+
+
+@dataclass(frozen=True, slots=True)
+class Submitted:
+    """What an answer of sbatch says.
+
+    Attributes:
+        job_id: Of the job, or of the array; None unless it was submitted.
+        reason: Why it was not, in Slurm's words.
+    """
+
+    outcome: Outcome
+    job_id: int | None = None
+    reason: str = ""
+
+
+def sbatch(request: Request) -> list[str]:
+    """Return the command line that submits the script on its standard input.
+
+    Raises:
+        ValueError: A value is not fit for a command line; the message names its field.
+    """
+    _require(_NAME, "name", request.name)
+    argv = ["sbatch", "--parsable", f"--job-name={request.name}", f"--comment={request.name}"]
+    argv += [f"--output={request.output}", "--export=NONE"]
+    given: dict[str, str | int | None] = {
+        "cpus-per-task": request.cpus,
+        "mem": f"{math.ceil(request.memory_bytes / _MIB)}M" if request.memory_bytes else None,
+        "time": None if request.time_seconds is None else _minutes(request.time_seconds),
+        "nodes": request.nodes,
+        "ntasks": request.tasks,
+        "ntasks-per-node": request.tasks_per_node,
+        "gpus": request.gpus or None,
+        "partition": request.partition,
+        "account": request.account,
+        "qos": request.qos,
+        "reservation": request.reservation,
+        "constraint": request.constraint,
+        "array": _array(request),
+    }
+    for option, value in given.items():
+        if value is not None:
+            _require(_WORD, option, str(value))
+            argv.append(f"--{option}={value}")
+    if request.exclusive:
+        argv.append("--exclusive")
+    for word in request.extra:
+        if not word.startswith("--"):
+            raise ValueError(f"extra: '{word}' is no option that begins with --")
+    return [*argv, *request.extra]
+
+
+def submitted(code: int | None, stdout: str, stderr: str) -> Submitted:
+    """Read an answer of sbatch.
+
+    Args:
+        code: Its exit code; None where it was ended for its time.
+        stdout: What it printed; lines of others may stand before its id.
+        stderr: What it complained of.
+    """
+    lines = stdout.split()
+    found = _ID.fullmatch(lines[-1]) if lines else None
+    if code == 0 and found:
+        return Submitted(Outcome.SUBMITTED, int(found[1]))
+    reason = _reason(stderr)
+    if code is None or code == 0 or not _is_for_good(code, stderr):
+        return Submitted(Outcome.UNSURE, reason=reason)
+    return Submitted(Outcome.REFUSED, reason=reason)
+
+
+_LATER: Final = re.compile(
+    r"contact slurm controller|timed out|timeout|connect|Socket|Zero Bytes|Unexpected message|"
+    r"try again|temporarily|Resource temporarily|Protocol authentication|Munge|"
+    r"in the process of|busy|Slurm temporarily|communication",
+    re.IGNORECASE,
+)
+"""Words of faults that pass, and of answers that were lost."""
+_REFUSES: Final = re.compile(r"sbatch: (?:error|fatal|unrecognized|invalid)|Try \"sbatch --help\"")
+
+
+def _is_for_good(code: int, stderr: str) -> bool:
+    return code in (1, 255) and bool(_REFUSES.search(stderr)) and not _LATER.search(stderr)
+
+
+def _reason(stderr: str) -> str:
+    """Return what sbatch complains of, without its name; the last line says most."""
+    told = [line.strip() for line in stderr.splitlines() if line.startswith("sbatch:")]
+    words = [line.removeprefix("sbatch:").strip().removeprefix("error:").strip() for line in told]
+    return " ".join(dict.fromkeys(words))[:1000]
+
+
+def _minutes(seconds: float) -> int:
+    return max(1, math.ceil(seconds / 60))
+
+
+def _array(request: Request) -> str | None:
+    if request.array is None:
+        return None
+    most = f"%{request.most_at_once}" if request.most_at_once else ""
+    return f"0-{request.array - 1}{most}"
+
+
+def _require(pattern: re.Pattern[str], name: str, value: str) -> None:
+    if not pattern.fullmatch(value):
+        raise ValueError(f"{name}: '{value}' has characters that no option of Slurm takes")
