@@ -50,9 +50,12 @@ __all__ = [
 log = structlog.get_logger(__name__)
 
 _LOOK_SECONDS = 1.0
+"""How often it is looked whether there is a place, or an idle connection to close."""
 _PART_BYTES = 64 * 1024
 _FIRST_PAUSE_SECONDS = 0.05
+"""Before a refused session is tried again; each pause is twice the one before."""
 _LONGEST_PAUSE_SECONDS = 1.0
+"""The longest of these pauses."""
 _TRIES_TO_GREET = 3
 _NO_MORE_SECONDS = 30.0
 """How long a further connection to an account is not tried where one was refused."""

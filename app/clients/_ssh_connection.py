@@ -20,6 +20,7 @@ from app.clients._ssh_wire import Wire
 from app.errors import UpstreamUnreachable
 
 _LONGEST_ENDING_SECONDS = 5.0
+"""How long a connection is waited for that is to end."""
 
 
 class SessionRefused(Exception):

@@ -14,6 +14,7 @@ from typing import Any
 from app.errors import UpstreamUnreachable
 
 _STEP_SECONDS = 0.05
+"""How often a wait looks whether it is called off."""
 _USER_TIMEOUT_MILLISECONDS = 45_000
 """How long the system keeps a connection whose other end confirms nothing."""
 

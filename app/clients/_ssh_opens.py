@@ -11,6 +11,7 @@ from app.clients._ssh_terms import SshTarget
 from app.errors import UpstreamUnreachable
 
 _WINDOW_SECONDS = 60.0
+"""Within which so many connections may be opened."""
 
 
 class Opens:

@@ -18,8 +18,11 @@ from app.errors import UpstreamTimeout
 _PART_BYTES = 64 * 1024
 _MOST_ERRORS_BYTES = 16 * 1024
 _WRITE_SECONDS = 30.0
+"""How long a command may take nothing of what is written to it."""
 _LAST_WORD_SECONDS = 1.0
+"""How long the server has to confirm the end of a session."""
 _FULL_SECONDS = 0.02
+"""The pause before more is offered to a command that takes nothing."""
 
 
 class SshProcess:

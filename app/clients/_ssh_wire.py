@@ -29,6 +29,7 @@ from paramiko.ssh_exception import SSHException
 _LOG_NAME = "paramiko.slipway"
 _LONGEST_GREETING_BYTES = 64 * 1024
 _LONGEST_SENDING_SECONDS = 1.0
+"""How long the end of a session waits for who is sending in it."""
 _WEAK: Mapping[str, Sequence[str]] = {
     "ciphers": ("aes128-cbc", "aes192-cbc", "aes256-cbc", "3des-cbc"),
     "macs": ("hmac-sha1", "hmac-md5", "hmac-sha1-96", "hmac-md5-96"),
