@@ -10,6 +10,7 @@ from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
+from kit.servers.sshd import SshServer
 from kit.servers.vault import DevVault, SealableVault
 
 
@@ -30,3 +31,11 @@ def sealable_vault(tmp_path: Path) -> Iterator[SealableVault]:
         yield server
     finally:
         server.stop()
+
+
+@pytest.fixture(scope="module")
+def ssh_server() -> Iterator[SshServer]:
+    """An sshd that the tests of a module share; each leaves it as it was."""
+    server = SshServer()
+    yield server
+    server.end()

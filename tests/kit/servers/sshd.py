@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import shutil
+import signal
 import socket
 import subprocess
 from collections.abc import Sequence
@@ -122,9 +123,9 @@ class SshServer:
         """End it; what it has let in goes on."""
         self.machine.stop("sshd")
 
-    def kill_sessions(self) -> None:
-        """End each connection at once, as the death of the server would."""
-        self.machine.run("pkill", "-KILL", "-f", "^sshd: ")
+    def signal_sessions(self, number: signal.Signals) -> None:
+        """Send a signal to what serves each connection, such as SIGSTOP; new ones are served."""
+        self.machine.run("pkill", f"-{number.name.removeprefix('SIG')}", "-f", "^sshd: slwuser")
 
     @property
     def log(self) -> str:
