@@ -11,6 +11,7 @@ import random
 import threading
 import time
 from collections.abc import Callable, Iterator
+from functools import partial
 from typing import TYPE_CHECKING
 
 import structlog
@@ -57,6 +58,9 @@ _FIRST_PAUSE_SECONDS = 0.05
 _LONGEST_PAUSE_SECONDS = 1.0
 """The longest of these pauses."""
 _TRIES_TO_GREET = 3
+_BARREN_SECONDS = 3.0
+_ROOM_SECONDS = 30.0
+"""How long a server that had no place for a session is believed to have none."""
 _NO_MORE_SECONDS = 30.0
 """How long a further connection to an account is not tried where one was refused."""
 
@@ -231,7 +235,8 @@ class SshPool:
             except BaseException:
                 self._give_back(connection)
                 raise
-            process = SshProcess(connection, channel, lambda c=connection: self._give_back(c))  # type: ignore[misc]
+            self._opened(connection)
+            process = SshProcess(connection, channel, partial(self._over_with, connection))
             try:
                 process.start(command, patience, self._limits.channel_seconds)
             except BaseException:
@@ -362,12 +367,28 @@ class SshPool:
     def _refused(self, connection: Connection) -> None:
         """The server gives no place that there should be: learn how many it has."""
         with self._changed:
+            now = time.monotonic()
             connection.sessions -= 1
-            if connection.sessions <= 0:
-                connection.retired = True  # what it still holds of us ends with the connection
-            elif connection.room > 1 and time.monotonic() - connection.used_at > 1.0:
-                connection.room = max(1, min(connection.room, connection.sessions))
+            connection.room = max(1, min(connection.room, connection.running))
+            connection.room_at = now
+            if connection.running:
+                connection.barren_at = None
+            elif connection.barren_at is None:
+                connection.barren_at = now
+            elif now - connection.barren_at > _BARREN_SECONDS:
+                # Commands that outlived their sessions hold the places; a new connection has some.
+                connection.retired = True
             self._changed.notify_all()
+
+    def _opened(self, connection: Connection) -> None:
+        with self._changed:
+            connection.running += 1
+            connection.barren_at = None
+
+    def _over_with(self, connection: Connection) -> None:
+        with self._changed:
+            connection.running -= 1
+        self._give_back(connection)
 
     def _give_back(self, connection: Connection) -> None:
         with self._changed:
@@ -408,6 +429,9 @@ class SshPool:
         with self._changed:
             connections = list(self._connections)
             for each in connections:
+                short = each.room < self._limits.sessions_per_connection
+                if short and now - each.room_at > _ROOM_SECONDS:
+                    each.room, each.room_at = each.room + 1, now
                 if not each.sessions and now - each.used_at > self._limits.idle_seconds:
                     each.retired = True
             over = []

@@ -36,7 +36,10 @@ class Connection:
 
     Attributes:
         sessions: How many places are taken.
+        running: How many of them have a session.
         room: How many there are, as far as is known.
+        room_at: When less room was found than there should be.
+        barren_at: Since when the server gives no session though none runs; None where it does.
         used_at: When a place was last given back.
         retired: It takes no further session.
         host_key: Fingerprint of the host key of the target.
@@ -45,7 +48,10 @@ class Connection:
     def __init__(self, target: SshTarget, limits: SshLimits) -> None:
         self.target = target
         self.sessions = 0
+        self.running = 0
         self.room = limits.sessions_per_connection
+        self.room_at = 0.0
+        self.barren_at: float | None = None
         self.used_at = time.monotonic()
         self.retired = False
         self.host_key = ""

@@ -22,6 +22,8 @@ _WRITE_SECONDS = 30.0
 _LAST_WORD_SECONDS = 1.0
 """How long the server has to confirm the end of a session."""
 _FULL_SECONDS = 0.02
+_ENDS = (OSError, EOFError, SSHException)
+"""What paramiko raises where a connection ends; TimeoutError is an OSError."""
 """The pause before more is offered to a command that takes nothing."""
 
 
@@ -81,8 +83,11 @@ class SshProcess:
         """
         sent_at = time.monotonic()
         wait = min(patience.left, seconds)
-        with self._connection.within(wait + 5.0):
-            took = self._connection.wire.execute(self._channel, command.encode(), wait)
+        try:
+            with self._connection.within(wait + 5.0):
+                took = self._connection.wire.execute(self._channel, command.encode(), wait)
+        except _ENDS:  # the request may have been sent in part, or in whole
+            took = None
         if took is False:
             target = self._connection.target
             raise LoginRefused(f"{target.address} runs no commands for '{target.user}'.")
@@ -117,7 +122,7 @@ class SshProcess:
                 left = left[sent:]
                 if not sent and time.monotonic() > ends_at:
                     raise TimeoutError
-        except (OSError, EOFError, SSHException):
+        except _ENDS:
             if closing:
                 self.close()
             raise self._lost("while something was written to the command") from None
@@ -127,7 +132,7 @@ class SshProcess:
         try:
             with self._connection.within(_WRITE_SECONDS), self._sending:
                 self._channel.shutdown_write()
-        except (OSError, EOFError, SSHException):
+        except _ENDS:
             raise self._lost("at the end of the command's input") from None
 
     def read(self, most_bytes: int, timeout_seconds: float) -> bytes:
@@ -157,10 +162,17 @@ class SshProcess:
             self._ring.wait(left)
 
     def read_now(self, most_bytes: int) -> tuple[bytes, bytes]:
-        """Return what there is of stdout and stderr, without waiting."""
-        out = self._channel.recv(most_bytes) if self._channel.recv_ready() else b""
-        ready = self._channel.recv_stderr_ready()
-        return out, self._channel.recv_stderr(_PART_BYTES) if ready else b""
+        """Return what there is of stdout and stderr, without waiting.
+
+        Raises:
+            UpstreamTimeout: The connection was lost.
+        """
+        try:  # who reads tells the server that there is room again
+            out = self._channel.recv(most_bytes) if self._channel.recv_ready() else b""
+            ready = self._channel.recv_stderr_ready()
+            return out, self._channel.recv_stderr(_PART_BYTES) if ready else b""
+        except _ENDS:
+            raise self._lost("while the command ran") from None
 
     @property
     def is_at_end(self) -> bool:
