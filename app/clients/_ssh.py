@@ -59,6 +59,7 @@ _LONGEST_PAUSE_SECONDS = 1.0
 """The longest of these pauses."""
 _TRIES_TO_GREET = 3
 _BARREN_SECONDS = 3.0
+"""How long a connection without a session of ours may refuse another before it is given up."""
 _ROOM_SECONDS = 30.0
 """How long a server that had no place for a session is believed to have none."""
 _NO_MORE_SECONDS = 30.0

@@ -22,6 +22,7 @@ _WRITE_SECONDS = 30.0
 _LAST_WORD_SECONDS = 1.0
 """How long the server has to confirm the end of a session."""
 _FULL_SECONDS = 0.02
+"""The pause before more is offered to a command that takes nothing."""
 _ENDS = (OSError, EOFError, SSHException)
 """What paramiko raises where a connection ends; TimeoutError is an OSError."""
 """The pause before more is offered to a command that takes nothing."""
