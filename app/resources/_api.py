@@ -73,7 +73,8 @@ class Parser(FlaskParser):
     ) -> Any:
         """Parse arguments; those of short queries once, as a crowd of readers all ask the same.
 
-        So are those of the header fields, where none was sent.
+        So are those of the header fields, where none was sent. What a field makes of its text must
+        therefore be a value, which no request changes: others get the same one.
         """
         key = _key_of(argmap, location)
         if key is None:

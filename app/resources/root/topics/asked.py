@@ -25,14 +25,25 @@ _CURSOR: Final = "after"
 
 @dataclass(frozen=True, slots=True)
 class Asked:
-    """One topic.
+    """One topic that a request asks for, which is kept for others that ask the same.
 
     Attributes:
         name: By which its events name it: the text without the cursor.
+        kind: What kind of topic it is.
+        head: The text without options.
+        reference: What it is about; empty where it is about nothing single.
+        options: What is said of it.
     """
 
     name: str
-    topic: Topic
+    kind: type[Topic]
+    head: str
+    reference: str
+    options: Mapping[str, Any]
+
+    def begin(self) -> Topic:
+        """Make a topic for one reader, which knows nothing of what others were told."""
+        return self.kind(self.head, self.reference, self.options)
 
 
 class TopicsField(fields.String):
@@ -80,7 +91,7 @@ def _read(place: int, text: str) -> Asked:
         message = messages[0] if isinstance(messages, list) else messages
         raise ma.ValidationError(f"has a fault at place {place}, '{name}': {message}") from exc
     name = ";".join([head, *(each for each in rest if not each.startswith(f"{_CURSOR}="))])
-    return Asked(name, kind(head, reference, taken))
+    return Asked(name, kind, head, reference, taken)
 
 
 def _options(place: int, texts: list[str]) -> Iterator[tuple[str, str]]:

@@ -42,9 +42,10 @@ def follow_topics(args: dict[str, Any]) -> Response:
     asked: list[Asked] = args["topics"]
     form = ENCODERS[accepted([*ENCODERS], "Events")]
     bundle = services()
-    sources = [(each.name, source) for each in asked for source in each.topic.sources(bundle)]
+    topics = {each.name: each.begin() for each in asked}
+    sources = [(name, source) for name, topic in topics.items() for source in topic.sources(bundle)]
     events = bundle.topics.steps(sources, caller())
-    encoder = form({each.name: each.topic for each in asked})
+    encoder = form(topics)
     response = stream_by(encoder, events, caller())
     response.vary.add("Accept")
     return response

@@ -77,26 +77,11 @@ function takeStatus(event) {
   }
   const head = part("part-head");
   if (head) writeTimes(head);
-  if (isOther) change(event.state);
-}
-
-/** @param {string} state another one than is shown */
-function change(state) {
-  root.dataset.state = state;
-  const word = words.get(state);
+  if (!isOther) return;
+  root.dataset.state = event.state;
+  const word = words.get(event.state);
   if (word) announce(`The execution ${word}`);
   readParts();
-}
-
-/**
- * Whoever begins to follow what has just ended may be told of nothing but the end.
- * @param {import("./hub.js").HubEvent} event
- */
-function takeEnd(event) {
-  if (!event.state || root.dataset.state === event.state) return;
-  const badge = part("state");
-  if (badge) setStatus(badge, event.state);
-  change(event.state);
 }
 
 /** @param {import("./hub.js").HubEvent} event */
@@ -272,7 +257,6 @@ if (!isFinal()) {
     for (const event of events) {
       if (event.type === "status") takeStatus(event);
       if (event.type === "tasks") takeTasks(event);
-      if (event.type === "end") takeEnd(event);
       if (event.type === "purged") readParts();
     }
   });

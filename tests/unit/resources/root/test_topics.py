@@ -61,6 +61,30 @@ def wait_for(stream, topic, kind, number=1):
 
 
 class TestOneStream:
+    def test_who_asks_the_same_as_somebody_before_is_told_all_of_it(self, client, log):
+        log.write(3).end()
+        topic = f"execution/{log.id}"
+
+        def all_of_it():
+            with follow(client, topic) as stream:
+                wait_for(stream, topic, "end")
+            return told(stream, topic)
+
+        first, *others = [all_of_it() for _ in range(3)]
+        assert [name for name, _ in first][::2] == ["status", "end"]
+        assert first[0][1]["state"] == "SUCCESS"
+        assert others == [first, first]
+
+    def test_two_who_read_at_the_same_time_are_both_told_of_each_change(self, client, log):
+        topic = f"execution/{log.id}"
+        with follow(client, topic) as one, follow(client, topic) as other:
+            for stream in (one, other):
+                assert wait_for(stream, topic, "status")["state"] == "PENDING"
+            log.write(1).end()
+            for stream in (one, other):
+                wait_for(stream, topic, "end")
+                assert told(stream, topic, "status")[-1][1]["state"] == "SUCCESS"
+
     def test_each_event_names_its_topic_and_the_end_of_all_ends_it(self, client, log):
         log.write(3).end()
         topics = [f"log/{log.id}", f"execution/{log.id}"]
