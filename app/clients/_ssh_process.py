@@ -25,7 +25,6 @@ _FULL_SECONDS = 0.02
 """The pause before more is offered to a command that takes nothing."""
 _ENDS = (OSError, EOFError, SSHException)
 """What paramiko raises where a connection ends; TimeoutError is an OSError."""
-"""The pause before more is offered to a command that takes nothing."""
 
 
 class SshProcess:
