@@ -4,7 +4,7 @@
 // A 401 dispatches "slip-signed-out" on the document: whoever listens offers to sign in in place,
 // and keeps what is shown.
 
-import { PAGE_HEADERS, ROOT, meta } from "./root.js";
+import { PAGE_HEADERS, ROOT, meta, retryAfter } from "./root.js";
 
 /**
  * @typedef {object} FieldFault
@@ -99,30 +99,21 @@ async function errorOf(response) {
   if (response.status === 401) {
     document.dispatchEvent(new CustomEvent("slip-signed-out"));
   }
-  const retryAfter = secondsOf(response.headers.get("Retry-After"));
+  const seconds = retryAfter(response);
   let problem = null;
   if (isJson(response)) {
     problem = await response.json().catch(() => null);
   }
   if (problem === null || typeof problem !== "object") {
     const text = `The service answers with ${response.status} ${response.statusText}`.trim();
-    return new ApiError(response.status, "unknown", `${text}.`, [], retryAfter);
+    return new ApiError(response.status, "unknown", `${text}.`, [], seconds);
   }
   if (problem.code === "csrf_token_missing") { // somebody has signed in anew
     document.dispatchEvent(new CustomEvent("slip-signed-out"));
   }
   const fields = Array.isArray(problem.fields) ? problem.fields : [];
   const message = problem.detail || problem.title || `Status ${response.status}`;
-  return new ApiError(response.status, problem.code ?? "unknown", message, fields, retryAfter);
-}
-
-/**
- * @param {string | null} text of the field Retry-After
- * @returns {number | null}
- */
-function secondsOf(text) {
-  const seconds = text === null ? NaN : Number(text);
-  return Number.isFinite(seconds) ? seconds : null;
+  return new ApiError(response.status, problem.code ?? "unknown", message, fields, seconds);
 }
 
 /**

@@ -1,7 +1,7 @@
 // @ts-check
 // Reading pages of the service, of which a script takes what it shows anew.
 
-import { PAGE_HEADERS } from "./root.js";
+import { PAGE_HEADERS, retryAfter } from "./root.js";
 
 const USUAL_PAUSE = 5;
 
@@ -26,5 +26,5 @@ export async function readPage(url, options = {}) {
  * @returns {number} seconds until it may be asked again
  */
 export function retrySeconds(answer) {
-  return Number(answer.headers.get("Retry-After")) || USUAL_PAUSE;
+  return retryAfter(answer) || USUAL_PAUSE;
 }

@@ -32,3 +32,13 @@ function prefixOf(path) {
   const place = path.lastIndexOf(ASSETS);
   return place < 0 ? "" : path.slice(0, place);
 }
+
+/**
+ * @param {Response} response
+ * @returns {number | null} seconds after which it asks to be asked again; null where it says none
+ */
+export function retryAfter(response) {
+  const told = response.headers.get("Retry-After");
+  const seconds = told === null ? NaN : Number(told);
+  return Number.isFinite(seconds) ? seconds : null;
+}

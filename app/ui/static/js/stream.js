@@ -1,7 +1,7 @@
 // @ts-check
 // One stream of events that is opened again whenever it ends, until nothing is wanted any more.
 
-import { PAGE_HEADERS, ROOT } from "./root.js";
+import { PAGE_HEADERS, ROOT, retryAfter } from "./root.js";
 import { SseParser } from "./sse.js";
 
 /** @typedef {import("./hub.js").LiveState} LiveState */
@@ -180,9 +180,8 @@ export class Stream {
       this.signOut();
       return;
     }
-    const seconds = Number(response.headers.get("Retry-After") ?? NaN);
     if (response.status === 429) {
-      const pauseMs = 1000 * (Number.isFinite(seconds) ? Math.max(1, seconds) : 10);
+      const pauseMs = 1000 * Math.max(1, retryAfter(response) ?? 10);
       this._retryAt = Date.now() + pauseMs;
       this._failed(pauseMs + between([0, 1000]));
     } else {
