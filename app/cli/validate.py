@@ -12,9 +12,10 @@ import click
 from app.engine import programs
 from app.engine.definition import parse
 from app.engine.launchers.registry import launcher_class
-from app.engine.model import Definition, Resource, StreamFile
+from app.engine.model import Definition, StreamFile
 from app.engine.resources import asked_for, not_given
 from app.errors import ConfigError, InvalidDefinition
+from app.job_resources import Resource
 
 
 @click.command("validate")

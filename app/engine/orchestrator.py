@@ -47,7 +47,6 @@ from app.engine.launchers.registry import LAUNCHERS, create_launcher
 from app.engine.launchers.registry import options_class as launcher_options
 from app.engine.launchers.run_as import find_account
 from app.engine.log_room import LogRoom
-from app.engine.model import Resource
 from app.engine.plan import Plan
 from app.engine.progress import first_cursor, has_ended
 from app.engine.recollection import Recollection
@@ -59,6 +58,7 @@ from app.engine.wishes import Wishes
 from app.errors import Conflict, FieldError, InvalidDefinition, UpstreamUnreachable
 from app.files import data_mark
 from app.inputs import check_inputs
+from app.job_resources import Resource
 from app.json_schema import normal
 from app.memory import PLANS_BYTES
 from app.settings import Allowances

@@ -6,7 +6,8 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Self
 
-from app.engine.model import Definition, Resources, StepDefinition
+from app.engine.model import Definition, StepDefinition
+from app.job_resources import Resources
 
 
 @dataclass(frozen=True, slots=True)

@@ -14,9 +14,9 @@ from dataclasses import dataclass, field
 from app.clients import cursors
 from app.clock import Instant, boot_id, uptime
 from app.domain import JSON, Attempt, Task, TaskStatus
-from app.engine.model import Resources
 from app.engine.plan import Plan
 from app.engine.task_state import TaskState
+from app.job_resources import Resources
 
 _VERSION = 3
 _PLAIN_VERSION = 2

@@ -9,9 +9,10 @@ from app.documents import path_text
 from app.domain import JSON
 from app.durations import parse_duration
 from app.engine.faults import Fault, Path
-from app.engine.model import Resource, Resources, StreamFile
+from app.engine.model import StreamFile
 from app.engine.schema import parse_memory
 from app.errors import MAX_FIELDS, FieldError
+from app.job_resources import Resource, Resources
 
 _ASKS_FOR_NOTHING: Final[Mapping[str, tuple[JSON, ...]]] = {
     Resource.NODES: (1,),

@@ -58,7 +58,7 @@ from app.engine.launchers.base import (
 )
 from app.engine.levels import BY_STREAM, level_of
 from app.engine.log_room import LogRoom
-from app.engine.model import Resources, StepDefinition, StepType
+from app.engine.model import StepDefinition, StepType
 from app.engine.progress import Progress
 from app.engine.slots import Lack, Slots
 from app.engine.task_state import TaskState, moment
@@ -67,6 +67,7 @@ from app.engine.watch import JobWatch
 from app.engine.wishes import follow
 from app.errors import InvalidRequest, SlipwayError, UpstreamError, UpstreamRefused
 from app.exit_codes import with_meaning
+from app.job_resources import Resources
 
 _STREAMS = {
     Stream.STDOUT: LogStream.STDOUT,

@@ -14,7 +14,8 @@ from app.domain import JSON
 from app.durations import parse_duration
 from app.engine.faults import Fault, Path
 from app.engine.literals import WORD
-from app.engine.model import Resource, StepType, StreamFile
+from app.engine.model import StepType, StreamFile
+from app.job_resources import Resource
 from app.json_schema import FormatTable, Shape
 
 INPUT_TYPES: Final = ("string", "integer", "number", "boolean", "array", "object")

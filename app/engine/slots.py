@@ -12,7 +12,7 @@ from enum import StrEnum
 from itertools import islice
 from typing import Final
 
-from app.engine.model import Resources
+from app.job_resources import Resources
 
 _FORGET_SECONDS: Final = 60.0
 """How long a reservation stands that nobody confirms."""

@@ -12,13 +12,18 @@ from app.clients.slurm.accounting import Accounted, accounted, sacct
 from app.clients.slurm.queue import ENVIRONMENT, Queued, queued, squeue
 from app.clients.slurm.states import Standing, never_begins
 from app.clients.slurm.submission import Outcome, Request, Submitted, sbatch, submitted
+from app.job_resources import Resources
 
 USER = "slwuser1"
 ENV = {name: value for name, value in ENVIRONMENT.items() if value is not None}
 
 
-def submit(cluster: SlurmCluster, script: str, **asked: Any) -> Submitted:
-    ran = cluster.run(*sbatch(Request(**asked)), user=USER, stdin=f"#!/bin/sh\n{script}\n")
+def submit(
+    cluster: SlurmCluster, script: str, name: str, *,
+    array: int | None = None, most_at_once: int | None = None, **asked: Any,
+) -> Submitted:  # fmt: skip
+    request = Request(name, resources=Resources(**asked), array=array, most_at_once=most_at_once)
+    ran = cluster.run(*sbatch(request), user=USER, stdin=f"#!/bin/sh\n{script}\n")
     return submitted(ran.status, ran.stdout, ran.stderr)
 
 

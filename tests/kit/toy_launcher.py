@@ -18,8 +18,8 @@ from app.engine.launchers.outputs import parse_outputs, read_outputs
 from app.engine.launchers.shim.output import Output, Pipe
 from app.engine.launchers.shim.records import FRAMES, OUTPUTS, STDERR, STDOUT
 from app.engine.launchers.staging import copy_files
-from app.engine.model import Resource
 from app.files import make_private_folder, text_of, write_whole
+from app.job_resources import Resource
 from app.settings.schema import Range, WholeNumber, setting
 
 RECORDS = {"prepared", "claim", "lock", "started", "cancel", "exit", "staged", FRAMES, OUTPUTS}

@@ -4,9 +4,11 @@ from __future__ import annotations
 
 import math
 import re
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from enum import StrEnum
 from typing import Final
+
+from app.job_resources import Resources
 
 _NAME: Final = re.compile(r"[A-Za-z0-9._-]{1,100}")
 _WORD: Final = re.compile(r"[A-Za-z0-9_.,:|&*()\[\]=%+@/!-]{1,1000}")
@@ -17,36 +19,21 @@ _MIB: Final = 1024 * 1024
 
 @dataclass(frozen=True, slots=True)
 class Request:
-    """What a job asks for; None and empty: what the cluster has by default.
+    """A job, or an array of jobs, that is to be submitted.
 
     Attributes:
         name: Its name and comment, which no other job has: letters, digits, ``.``, ``_``, ``-``.
         output: File for what the batch script itself prints.
-        memory_bytes: On each node.
-        time_seconds: Time limit; Slurm counts it in minutes, and begun ones count.
+        resources: What it asks for. Slurm counts its time in minutes, and begun ones count.
         array: Number of its tasks, from 0; None where it is no array.
         most_at_once: Most tasks of the array that run at the same time.
-        extra: Options as they are, each one word.
     """
 
     name: str
     output: str = "/dev/null"
-    cpus: int | None = None
-    memory_bytes: int = 0
-    time_seconds: float | None = None
-    nodes: int | None = None
-    tasks: int | None = None
-    tasks_per_node: int | None = None
-    gpus: int = 0
-    exclusive: bool = False
-    partition: str | None = None
-    account: str | None = None
-    qos: str | None = None
-    reservation: str | None = None
-    constraint: str | None = None
+    resources: Resources = field(default_factory=Resources)
     array: int | None = None
     most_at_once: int | None = None
-    extra: tuple[str, ...] = ()
 
 
 class Outcome(StrEnum):
@@ -80,33 +67,34 @@ def sbatch(request: Request) -> list[str]:
         ValueError: A value is not fit for a command line; the message names its field.
     """
     _require(_NAME, "name", request.name)
+    asked = request.resources
     argv = ["sbatch", "--parsable", f"--job-name={request.name}", f"--comment={request.name}"]
     argv += [f"--output={request.output}", "--export=NONE"]
     given: dict[str, str | int | None] = {
-        "cpus-per-task": request.cpus,
-        "mem": f"{math.ceil(request.memory_bytes / _MIB)}M" if request.memory_bytes else None,
-        "time": None if request.time_seconds is None else _minutes(request.time_seconds),
-        "nodes": request.nodes,
-        "ntasks": request.tasks,
-        "ntasks-per-node": request.tasks_per_node,
-        "gpus": request.gpus or None,
-        "partition": request.partition,
-        "account": request.account,
-        "qos": request.qos,
-        "reservation": request.reservation,
-        "constraint": request.constraint,
+        "cpus-per-task": asked.cpus if asked.cpus > 1 else None,
+        "mem": f"{math.ceil(asked.memory_bytes / _MIB)}M" if asked.memory_bytes else None,
+        "time": None if asked.time_seconds is None else _minutes(asked.time_seconds),
+        "nodes": asked.nodes,
+        "ntasks": asked.tasks,
+        "ntasks-per-node": asked.tasks_per_node,
+        "gpus": asked.gpus or None,
+        "partition": asked.partition,
+        "account": asked.account,
+        "qos": asked.qos,
+        "reservation": asked.reservation,
+        "constraint": asked.constraint,
         "array": _array(request),
     }
     for option, value in given.items():
         if value is not None:
             _require(_WORD, option, str(value))
             argv.append(f"--{option}={value}")
-    if request.exclusive:
+    if asked.exclusive:
         argv.append("--exclusive")
-    for word in request.extra:
+    for word in asked.extra:
         if not word.startswith("--"):
             raise ValueError(f"extra: '{word}' is no option that begins with --")
-    return [*argv, *request.extra]
+    return [*argv, *asked.extra]
 
 
 def submitted(code: int | None, stdout: str, stderr: str) -> Submitted:

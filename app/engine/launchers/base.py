@@ -18,9 +18,10 @@ from typing import TYPE_CHECKING, Any, ClassVar, Protocol, cast
 from app.domain import JSON, Usage
 from app.engine.launchers.disk import disk_errors
 from app.engine.launchers.staging import check_files
-from app.engine.model import Resource, Resources, StreamFile
+from app.engine.model import StreamFile
 from app.errors import CapabilityMissing, UpstreamUnreachable
 from app.files import make_private_folder, text_mode, write_whole
+from app.job_resources import Resource, Resources
 from app.trees import remove_tree
 
 if TYPE_CHECKING:

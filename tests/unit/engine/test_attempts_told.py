@@ -7,8 +7,8 @@ from datetime import timedelta
 from engine_kit import Bench, diamond, steps
 
 from app.domain import Attempt, TaskStatus
-from app.engine.model import Resources
 from app.engine.slots import Slots
+from app.job_resources import Resources
 
 FAILED, SUCCESS, CANCELLED = TaskStatus.FAILED, TaskStatus.SUCCESS, TaskStatus.CANCELLED
 

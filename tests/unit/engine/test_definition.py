@@ -11,8 +11,9 @@ from hypothesis import strategies as st
 import app.cli
 from app.domain import Parameter
 from app.engine.definition import load, parse
-from app.engine.model import OutputDefinition, Resources, StepType
+from app.engine.model import OutputDefinition, StepType
 from app.errors import InvalidDefinition
+from app.job_resources import Resources
 
 EXAMPLES = sorted((Path(app.cli.__file__).parent / "examples" / "workflows").iterdir())
 

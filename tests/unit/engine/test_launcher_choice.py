@@ -21,9 +21,9 @@ from app.engine.launchers.base import (
 from app.engine.launchers.local import LocalLauncher
 from app.engine.launchers.registry import LAUNCHERS, create_launcher
 from app.engine.launchers.run_as import Account, RunAsLauncher
-from app.engine.model import Resource, Resources
 from app.engine.orchestrator import EngineOptions, EngineOrchestrator
 from app.errors import CapabilityMissing, ConfigError, InvalidDefinition
+from app.job_resources import Resource, Resources
 from app.settings.manual import manual
 from app.settings.schema import Text, load_section, setting
 from app.store.database import Database

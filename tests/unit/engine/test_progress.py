@@ -9,10 +9,10 @@ from engine_kit import steps, stored
 
 from app.domain import TaskStatus
 from app.engine.carrying import hold_back
-from app.engine.model import Resources
 from app.engine.plan import Plan
 from app.engine.progress import Progress, Stored, token_of, version_of
 from app.errors import UpstreamError
+from app.job_resources import Resources
 
 RUNNING, SUCCESS, FAILED = TaskStatus.RUNNING, TaskStatus.SUCCESS, TaskStatus.FAILED
 SKIPPED, CANCELLED, PENDING = TaskStatus.SKIPPED, TaskStatus.CANCELLED, TaskStatus.PENDING

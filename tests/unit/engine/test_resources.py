@@ -4,9 +4,9 @@ import pytest
 from engine_kit import Bench, ScriptedLauncher, steps
 
 from app.engine.definition import load
-from app.engine.model import Resource, Resources
 from app.engine.resources import asked_for, not_given
 from app.errors import InvalidDefinition
+from app.job_resources import Resource, Resources
 
 ALL = {
     "cpus": 4,

@@ -10,8 +10,8 @@ from engine_kit import StoredCursors, diamond, steps
 
 from app.domain import DesiredState, ExecutionStatus, TaskStatus
 from app.engine.launchers.base import JobPhase
-from app.engine.model import Resources
 from app.engine.slots import Slots
+from app.job_resources import Resources
 
 SUCCESS, FAILED, SKIPPED = TaskStatus.SUCCESS, TaskStatus.FAILED, TaskStatus.SKIPPED
 CANCELLED, PENDING, RUNNING = TaskStatus.CANCELLED, TaskStatus.PENDING, TaskStatus.RUNNING

@@ -7,8 +7,8 @@ import time
 
 import pytest
 
-from app.engine.model import Resources
 from app.engine.slots import Lack, Slots
+from app.job_resources import Resources
 
 ONE = Resources(cpus=1)
 

@@ -18,6 +18,7 @@ from app.clients.slurm.states import (
     why_waiting,
 )
 from app.clients.slurm.submission import Outcome, Request, sbatch, submitted
+from app.job_resources import Resources
 
 RECORDED = Path(__file__).parent / "recorded"
 NAME = "slw-0123"
@@ -152,10 +153,12 @@ def test_a_submission_is_refused_only_where_slurm_says_so(code, stdout, stderr, 
 
 def test_what_a_job_asks_for_is_an_option_each():
     asked = Request(
-        name=NAME, output="/home/a/b/slurm.out", cpus=2, memory_bytes=3 * 1024**3 + 1,
-        time_seconds=61, nodes=2, tasks=8, tasks_per_node=4, gpus=1, exclusive=True,
-        partition="main", account="proj", qos="high", reservation="r1", constraint="intel&ssd",
-        array=1000, most_at_once=20, extra=("--mail-type=END",),
+        NAME, "/home/a/b/slurm.out", array=1000, most_at_once=20,
+        resources=Resources(
+            cpus=2, memory_bytes=3 * 1024**3 + 1, time_seconds=61, nodes=2, tasks=8,
+            tasks_per_node=4, gpus=1, exclusive=True, partition="main", account="proj", qos="high",
+            reservation="r1", constraint="intel&ssd", extra=("--mail-type=END",),
+        ),
     )  # fmt: skip
     assert sbatch(asked) == [
         "sbatch", "--parsable", f"--job-name={NAME}", f"--comment={NAME}",
@@ -172,9 +175,9 @@ def test_what_a_job_asks_for_is_an_option_each():
     [
         ("name", Request(name="a b")),
         ("name", Request(name="a|b")),
-        ("partition", Request(name=NAME, partition="main --uid=0")),
-        ("constraint", Request(name=NAME, constraint="a\nb")),
-        ("extra", Request(name=NAME, extra=("script.sh",))),
+        ("partition", Request(NAME, resources=Resources(partition="main --uid=0"))),
+        ("constraint", Request(NAME, resources=Resources(constraint="a\nb"))),
+        ("extra", Request(NAME, resources=Resources(extra=("script.sh",)))),
     ],
 )
 def test_what_is_no_option_is_refused_by_its_name(field, asked):
