@@ -3,16 +3,15 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Iterable
+from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 from typing import Final
 
-from app.clients.slurm.queue import moment
+from app.clients.slurm.rows import Job, moment, number, rows
 from app.clients.slurm.states import Standing, standing, state_word
 
 _FORMAT: Final = "JobID,JobIDRaw,State,ExitCode,Submit,Start,End,NodeList,User,JobName"
 _FIELDS: Final = _FORMAT.count(",") + 1
-_DIGITS: Final = re.compile(r"[0-9]{1,18}")
 _SHOWN: Final = re.compile(r"([0-9]{1,18})(?:_([0-9]{1,18}))?")
 _CODE: Final = re.compile(r"([0-9]{1,3}):([0-9]{1,3})")
 _BY_SIGNAL: Final = 128
@@ -21,39 +20,22 @@ _NO_FOLDER: Final = 53
 its output could not be opened."""
 
 
-@dataclass(frozen=True, slots=True)
-class Accounted:
-    """A job, or a task of an array, as sacct tells it.
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Accounted(Job):
+    """A job, or a task of an array, as sacct tells it; one that stands still is told as running.
 
     Attributes:
-        job_id: Its own id, which other jobs may have had before.
-        array_id, task: Of its array; its own id and None where it is in none.
-        state: Slurm's word.
         exit_code: As a shell counts: ``128 + n`` for signal ``n``; None while it has not ended.
         unbegun: Its script could not be begun: its folder, or its output, could not be used.
-        submitted_at, started_at, finished_at: Seconds since the epoch; None where not known.
+        started_at, finished_at: Seconds since the epoch; None where not known.
         nodes: Slurm's list of them; empty before the start.
-        user: Name of its account.
-        name: Its name.
     """
 
-    job_id: int
-    array_id: int
-    task: int | None
-    state: str
     exit_code: int | None
     unbegun: bool
-    submitted_at: float | None
     started_at: float | None
     finished_at: float | None
     nodes: str
-    user: str
-    name: str
-
-    @property
-    def standing(self) -> Standing:
-        """Where it stands; what stands still is told as running."""
-        return standing(self.state)
 
 
 def sacct(
@@ -69,7 +51,7 @@ def sacct(
         users: Accounts; with none those of the account that asks.
     """
     argv = ["sacct", "--allocations", "--noheader", "--parsable2", f"--format={_FORMAT}"]
-    argv.append(f"--starttime={_stamp(since)}")
+    argv.append(f"--starttime=uts{int(since)}")
     for option, values in (("jobs", map(str, jobs)), ("name", names), ("user", users)):
         if given := ",".join(values):
             argv.append(f"--{option}={given}")
@@ -78,26 +60,19 @@ def sacct(
 
 def accounted(text: str) -> list[Accounted]:
     """Read what sacct printed; lines that are not its own, and steps, are passed over."""
-    return [row for line in text.splitlines() if (row := _row(line)) is not None]
+    return [row for fields in rows(text, _FIELDS) if (row := _row(fields)) is not None]
 
 
-def _stamp(since: float) -> str:
-    return f"uts{int(since)}"
-
-
-def _row(line: str) -> Accounted | None:
-    fields = line.split("|", _FIELDS - 1)
-    if len(fields) != _FIELDS:
-        return None
+def _row(fields: Sequence[str]) -> Accounted | None:
     shown, own, state, code, submitted, started, finished, nodes, user, name = fields
-    place = _SHOWN.fullmatch(shown)
-    if place is None or not _DIGITS.fullmatch(own):
+    place, job_id = _SHOWN.fullmatch(shown), number(own)
+    if place is None or job_id is None:
         return None
     word = state_word(state)
     ended = standing(word) is Standing.ENDED
     exit_code, unbegun = _exit(code) if ended else (None, False)
     return Accounted(
-        job_id=int(own),
+        job_id=job_id,
         array_id=int(place[1]),
         task=None if place[2] is None else int(place[2]),
         state=word,
