@@ -1,9 +1,11 @@
 """Records of jobs that somebody damaged."""
 
+import errno
 import gc
 import json
 import os
 from pathlib import Path
+from unittest.mock import Mock
 
 import pytest
 
@@ -125,6 +127,39 @@ def test_a_claim_is_on_the_disk_with_its_name_before_anything_is_done_about_it(
     assert synced == [(file, [records.CLAIM]), (folder, [records.CLAIM])]
     assert not records.claim(str(tmp_path), {"pid": 2})
     assert json.loads((tmp_path / records.CLAIM).read_text()) == {"pid": 1}
+
+
+def test_a_claim_whose_name_was_given_although_the_answer_was_lost_is_taken(tmp_path, monkeypatch):
+    """A file server does what it is asked again, and finds what it did before."""
+    link = os.link
+
+    def link_twice(source, target):
+        link(source, target)
+        link(source, target)
+
+    monkeypatch.setattr(os, "link", link_twice)
+    assert records.claim(str(tmp_path), {"pid": 1})
+    assert not records.claim(str(tmp_path), {"pid": 2})
+    assert json.loads((tmp_path / records.CLAIM).read_text()) == {"pid": 1}
+
+
+@pytest.mark.parametrize("number", [errno.EPERM, errno.EOPNOTSUPP, errno.ENOSYS, errno.EMLINK])
+def test_a_claim_is_taken_once_where_no_file_has_two_names(tmp_path, monkeypatch, number):
+    monkeypatch.setattr(os, "link", Mock(side_effect=OSError(number, "no links")))
+    assert records.claim(str(tmp_path), {"pid": 1})
+    assert not records.claim(str(tmp_path), {"pid": 2})
+    assert json.loads((tmp_path / records.CLAIM).read_text()) == {"pid": 1}
+    assert sorted(path.name for path in tmp_path.iterdir()) == [
+        records.CLAIM,
+        f"{records.CLAIM}.taken",
+    ]
+
+
+def test_a_claim_that_the_disk_refuses_is_not_taken(tmp_path, monkeypatch):
+    monkeypatch.setattr(os, "link", Mock(side_effect=OSError(errno.EIO, "the disk")))
+    with pytest.raises(OSError, match="the disk"):
+        records.claim(str(tmp_path), {"pid": 1})
+    assert [*tmp_path.iterdir()] == []
 
 
 @pytest.mark.parametrize(
