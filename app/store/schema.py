@@ -626,6 +626,27 @@ operations = Table(
     Index("ix_operations_wanted", "wanted"),
 )
 
+# Where executions have their folders on clusters; see `placements.Placements`.
+placements = Table(
+    "placements",
+    metadata,
+    Column("orchestrator", String(64), primary_key=True),
+    Column("execution", String(64), primary_key=True),
+    Column("account", String(255), nullable=False),
+    Column("owner", String(100), nullable=False),
+    Column("root", Text, nullable=False),
+    sqlite_with_rowid=False,
+)
+
+# When the scheduler of a cluster may be asked again; see `scheduler_turns.SchedulerTurns`.
+scheduler_turns = Table(
+    "scheduler_turns",
+    metadata,
+    Column("name", String(64), primary_key=True),
+    Column("next_at", Instant, nullable=False),
+    sqlite_with_rowid=False,
+)
+
 conductors = Table(
     "conductors",
     metadata,

@@ -31,7 +31,7 @@ _MODULES = (
     "test_stored_users", "test_audit_log", "test_continued", "test_standing_workflows",
     "test_slaves", "test_purging", "test_last_success", "test_found_executions",
     "test_stored_figures", "test_overview", "test_task_attempts", "test_briefs",
-    "test_unfinished_by_index", "test_stored_operations",
+    "test_unfinished_by_index", "test_stored_operations", "test_cluster_tables",
 )  # fmt: skip
 _FIXTURES = {
     "submitted",
