@@ -580,7 +580,7 @@ main()
 def test_how_long_a_command_took_does_not_depend_on_the_clock(bench, launcher, step):
     job = bench.job("bash", "-c", "touch stepped; echo ran")
     launcher.prepare(job)
-    spec = launcher._specification(job, job.folder.absolute())
+    spec = launcher._specification(job)
     launchers = Path(records.__file__).parent.parent
     subprocess.run(
         [sys.executable, "-c", STEPPED, launchers, job.working_dir / "stepped", str(step)],

@@ -27,9 +27,10 @@ from app.domain import JSON, Usage
 from app.engine.launchers.base import Job, JobState, Place, Staging
 from app.engine.launchers.job_processes import notify
 from app.engine.launchers.job_records import Process
-from app.engine.launchers.local import MARKS, LocalLauncher, open_doorbell
+from app.engine.launchers.local import LocalLauncher, open_doorbell
 from app.engine.launchers.messages import pack, unpack
 from app.engine.launchers.shim.records import identity
+from app.engine.launchers.specification import MARKS
 from app.engine.model import StreamFile
 from app.errors import InvalidRequest, SlipwayError, UpstreamRefused, UpstreamUnreachable
 from app.files import set_private_umask

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import hashlib
 import json
 import os
 import signal
@@ -26,7 +25,6 @@ from app.engine.launchers.base import (
     LauncherContext,
     NoOptions,
     OutputLine,
-    Place,
 )
 from app.engine.launchers.disk import disk_errors, write_files
 from app.engine.launchers.frames import read_lines
@@ -49,6 +47,7 @@ from app.engine.launchers.job_records import (
 from app.engine.launchers.outputs import parse_outputs, read_outputs
 from app.engine.launchers.shim import records
 from app.engine.launchers.shim.reading import Damaged, read_frames
+from app.engine.launchers.specification import MARKS, Surroundings, specification
 from app.engine.launchers.starter import ERRORS, ShimStarter
 from app.engine.model import StreamFile
 from app.errors import UpstreamUnreachable
@@ -60,12 +59,7 @@ _START_SECONDS = 10.0
 _NEVER = 0
 """The time of a specification upon which no shim was set yet."""
 
-MARKS = "captured"
-"""Name of the folder for the marks of captured files."""
-
 _SYNCS_AT_ONCE = 3
-_LETTERS = 2
-_ROOT = Path("/")
 _MAX_RING = 1024
 _RESERVED = {
     *(records.SPEC, records.CLAIM, records.EXIT, records.FRAMES, records.OUTPUTS),
@@ -131,39 +125,18 @@ class LocalLauncher(Launcher):
         # Before the shim: a start that is cut off here looks like one whose shim is on its way, and
         # is repeated when none has come.
         os.utime(folder / records.SPEC)
-        self._shims.start(folder, json.dumps(self._specification(job, folder)).encode())
+        self._shims.start(folder, json.dumps(self._specification(job)).encode())
 
-    def _specification(self, job: Job, folder: Path) -> JSON:
-        return {
-            "argv": job.argv,
-            "env": {**job.env, "SLIPWAY_OUTPUT": str(folder / records.OUTPUTS)},
-            "stdin": job.stdin,
-            "files": list(job.files),
-            "working_dir": str(job.working_dir.absolute()),
-            "timeout_seconds": job.timeout_seconds,
-            "kill_grace_seconds": job.kill_grace_seconds,
-            "execution_id": job.execution_id,
-            "doorbell": self._doorbell and str(self._doorbell),
-            "umask": inherited_umask(),
-            "most_output_bytes": job.most_output_bytes,
-            "stdout": job.stdout and _path(job.stdout),
-            "stderr": job.stderr and _path(job.stderr),
-            "capture": self._capture(job.capture, folder),
-        }
-
-    def _capture(self, capture: Place | None, folder: Path) -> JSON:
-        if capture is None:
-            return None
-        # What is in an execution's folder goes with it, and so does its mark. The others' are
-        # spread over folders, each with a bound of its own.
-        digest = hashlib.sha256(os.fsencode(capture.folder / capture.path)).hexdigest()
-        if capture.folder != _ROOT:
-            marks = capture.folder.parent.absolute() / MARKS
-        elif self._marks is not None:
-            marks = self._marks / digest[:_LETTERS]
-        else:
-            marks = folder.parent / MARKS
-        return {**_path(capture), "mark": str(marks / digest)}
+    def _specification(self, job: Job) -> JSON:
+        return specification(
+            job,
+            Surroundings(
+                path_of=lambda path: str(path.absolute()),
+                umask=inherited_umask(),
+                doorbell=None if self._doorbell is None else str(self._doorbell),
+                marks=None if self._marks is None else str(self._marks),
+            ),
+        )
 
     @disk_errors()
     def refuse(self, folder: Path, *, cancelled: bool) -> bool:
@@ -262,10 +235,6 @@ class LocalLauncher(Launcher):
         answering = threading.Thread(target=wake_for_each, args=(ring, wake), name="doorbell")
         answering.daemon = True
         answering.start()
-
-
-def _path(place: Place) -> dict[str, str]:
-    return {"folder": str(place.folder.absolute()), "path": place.path}
 
 
 def open_doorbell(path: Path) -> int:
