@@ -5,7 +5,7 @@ from __future__ import annotations
 import dataclasses
 import math
 import os
-from collections.abc import Callable, Collection, Mapping
+from collections.abc import Callable, Collection, Iterable, Mapping
 from dataclasses import dataclass
 from functools import partial
 from pathlib import Path
@@ -45,7 +45,7 @@ from app.engine.folder import DefinitionFolder
 from app.engine.launchers.base import LauncherContext, Pool, can_pause
 from app.engine.launchers.registry import LAUNCHERS, create_launcher
 from app.engine.launchers.registry import options_class as launcher_options
-from app.engine.launchers.run_as import find_account
+from app.engine.launchers.run_as import Account, find_account
 from app.engine.log_room import LogRoom
 from app.engine.plan import Plan
 from app.engine.progress import first_cursor, has_ended
@@ -142,15 +142,25 @@ class EngineOrchestrator(Orchestrator):
         settings = context.settings
         engine = settings.engine
         account = find_account(engine.run_as, engine.run_as_dir)
-        base_env = {key: os.environ[key] for key in engine.pass_env if key in os.environ}
-        launcher = create_launcher(options.launcher, LauncherContext(settings.data_dir, account))
+        executions_dir = account.executions_dir if account else settings.executions_dir
+        launcher = create_launcher(
+            options.launcher,
+            LauncherContext(
+                settings.data_dir,
+                account,
+                executions_dir=executions_dir,
+                orchestrator=name,
+                database=context.database,
+                shared=context.shared,
+            ),
+        )
         machine = Machine(
             launcher=launcher,
             watch=JobWatch(launcher),
             slots=_slots(launcher.pool, context),
-            executions_dir=account.executions_dir if account else settings.executions_dir,
+            executions_dir=executions_dir,
             kill_grace_seconds=engine.kill_grace,
-            base_env=account.environment(base_env) if account else base_env,
+            base_env=_environment(engine.pass_env, account) if launcher.here else {},
             log_room=LogRoom(
                 settings.logs.max_bytes,
                 settings.logs.max_bytes_per_user,
@@ -403,10 +413,20 @@ class EngineOrchestrator(Orchestrator):
         if isinstance(outcome, Faulty):
             raise outcome.error.again()
         self._check_resources(outcome)
-        if faults := programs.faults(outcome.spaced, self._machine.base_env.get("PATH")):
+        self._check_programs(outcome)
+        return outcome
+
+    def _check_programs(self, compiled: Compiled) -> None:
+        """Make sure that commands with blanks in them are programs, where this machine can tell.
+
+        Raises:
+            InvalidDefinition: One is none.
+        """
+        if not self._machine.launcher.here:
+            return
+        if faults := programs.faults(compiled.spaced, self._machine.base_env.get("PATH")):
             message = "The workflow definition has commands that are no programs."
             raise InvalidDefinition(message, fields=faults)
-        return outcome
 
     def _check_resources(self, compiled: Compiled) -> None:
         """Make sure that the launcher, and each machine, gives what the steps ask for.
@@ -467,6 +487,12 @@ def _slots(pool: Pool | None, context: Context) -> Slots:
             )
         )
     return known[name]
+
+
+def _environment(names: Iterable[str], account: Account | None) -> dict[str, str]:
+    """Return the variables that every command of this machine gets."""
+    handed_on = {name: os.environ[name] for name in names if name in os.environ}
+    return account.environment(handed_on) if account else handed_on
 
 
 def _mark(data_dir: Path) -> str:

@@ -26,6 +26,7 @@ from app.trees import remove_tree
 
 if TYPE_CHECKING:
     from app.engine.launchers.run_as import Account
+    from app.store.database import Database
 
 
 class JobPhase(StrEnum):
@@ -251,10 +252,19 @@ class LauncherContext:
     Attributes:
         data_dir: Folder of the service on this machine, for whatever the launcher keeps.
         account: The user of the commands; None if it is the service's own.
+        executions_dir: Where executions have their folders. What does not run on this machine may
+            go by the paths below it, and need not have anything there.
+        orchestrator: Name of the orchestrator whose commands it runs.
+        database: The store, for tables of the launcher's own; None where there is none.
+        shared: What the orchestrators of this process share, by the name that those know who do.
     """
 
     data_dir: Path
     account: Account | None = None
+    executions_dir: Path = Path()
+    orchestrator: str = ""
+    database: Database | None = None
+    shared: dict[str, Any] = field(default_factory=dict)
 
 
 class Launcher(ABC):
@@ -270,6 +280,9 @@ class Launcher(ABC):
         capabilities: What it can do beside the contract. Each one stands for methods, which are
             checked when the class is defined: a flag without them, or they without it, is an error.
         bound_to_node: A job can be looked at only from the machine that began it.
+        here: Its commands run on the machine of the conductor, and find what that has: programs,
+            and the variables that the settings hand on. Where they do not, steps of type ``http``
+            run on that machine all the same, by the launcher ``local``.
         honours: What it gives to jobs that ask for it, beside what the engine sees to: processors
             and memory (both are reserved) and time (a timeout of the job). Steps that ask for
             any other resource, or for a file of their streams, are refused.
@@ -282,6 +295,7 @@ class Launcher(ABC):
     Options: ClassVar[type] = NoOptions
     capabilities: ClassVar[frozenset[LauncherCapability]] = frozenset()
     bound_to_node: ClassVar[bool] = True
+    here: ClassVar[bool] = True
     honours: frozenset[Resource | StreamFile] = frozenset()
     pool: Pool | None = None
     polling: Polling | None = None

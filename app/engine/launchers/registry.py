@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
+
 from app.engine.launchers.base import Launcher, LauncherContext
 from app.errors import ConfigError, FieldError
 from app.registered import import_class
@@ -24,6 +26,8 @@ def create_launcher(chosen: Chosen, context: LauncherContext) -> Launcher:
         ConfigError: There is no such launcher, or it cannot run commands as another user.
     """
     type_ = chosen.type
+    if not launcher_class(type_).here:
+        context = replace(context, account=None)  # that user is of this machine
     if context.account is not None:
         if type_ not in AS_ANOTHER_USER:
             fault = FieldError("engine.run_as", f"launcher '{type_}' runs nothing as another user")

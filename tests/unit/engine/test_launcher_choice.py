@@ -50,6 +50,16 @@ class Rack(ScriptedLauncher):
     pool = Pool("rack", most_jobs=3)
 
 
+class Afar(ScriptedLauncher):
+    here = False
+
+    @classmethod
+    def create(cls, options, context):
+        made = cls()
+        made.context = context
+        return made
+
+
 @pytest.fixture
 def read(tmp_path):
     """Read the settings of one engine with a launcher, as they stand in the file."""
@@ -150,6 +160,12 @@ def test_only_a_launcher_that_can_runs_commands_as_another_user(read, tmp_path):
     with pytest.raises(ConfigError) as caught:
         create_launcher(toy, context)
     assert caught.value.fields[0].path == "engine.run_as"
+
+
+def test_the_user_of_the_commands_is_of_this_machine_alone(read, tmp_path):
+    context = LauncherContext(tmp_path, Account("nobody", tmp_path, "/"))
+    afar = read(f"'{HERE}Afar'").orchestrators[0].options.launcher
+    assert create_launcher(afar, context).context.account is None
 
 
 # What follows from it
@@ -279,3 +295,27 @@ def test_what_was_paused_goes_on_where_the_launcher_cannot_pause(tmp_path):
     assert bench.shown == {"one": TaskStatus.SUCCESS, "two": TaskStatus.RUNNING}
     assert not {call for call, _ in bench.launcher.calls} & {"pause", "resume"}
     assert bench.launcher["two"].state.phase is JobPhase.RUNNING
+
+
+SPACED = """
+id: wide
+steps:
+  - {id: a, type: command, config: {command: "true -v"}}
+"""
+
+
+def test_what_this_machine_has_says_nothing_of_another_one(engines):
+    local, afar = engines("local", f"'{HERE}Afar'")
+    assert local._machine.base_env["PATH"]
+    assert afar._machine.base_env == {}
+    with pytest.raises(InvalidDefinition, match="commands that are no programs"):
+        local.upload(SPACED, None, ADA)
+    assert launched(afar, SPACED).reference
+
+
+def test_a_launcher_knows_its_orchestrator_and_what_it_shares_with_others(engines, tmp_path):
+    one, other = (engine._machine.launcher.context for engine in engines(*[f"'{HERE}Afar'"] * 2))
+    assert (one.orchestrator, other.orchestrator) == ("e0", "e1")
+    assert one.executions_dir == tmp_path / "executions"
+    assert one.shared is other.shared
+    assert one.database is other.database is not None
