@@ -139,6 +139,7 @@ class Run:
         self._machine = machine
         self._launcher = machine.launcher
         self._desired = _feasible(execution.desired, machine.launcher)
+        self._folder = machine.executions_dir / execution.id
         self._work = machine.executions_dir / (progress.home or execution.id) / "work"
         self._entries: list[NewLogEntry] = []
         self._wait = _SAFETY_SECONDS
@@ -146,6 +147,7 @@ class Run:
         self._actions: list[Callable[[], None]] = []
         self._told_to_end: Collection[str] = ()
         self._stopped: set[str] = set()  # tasks that stand still, and have no processors
+        self._refusal: str | None = None  # why nothing of it can begin, now or later
 
     def advance(self) -> Observation:
         """Read output, note ends, follow the user's wish, and prepare what can begin.
@@ -155,6 +157,7 @@ class Run:
         """
         self._begin()
         self._follow_wishes()
+        self._give_up()
         self._read_on()
         self._look_at_running()
         if self._desired is DesiredState.CANCEL:
@@ -177,13 +180,33 @@ class Run:
     def _begin(self) -> None:
         if self._progress.begun_at is not None:
             return
-        self._make_work_folder()
+        try:
+            self._find_its_place()
+        except (InvalidRequest, UpstreamRefused) as exc:
+            if self._desired is not DesiredState.CANCEL:
+                self._refusal = exc.message
+            return
         self._progress.begun_at = time.time()
         name, count = self._definition.name, len(self._steps)
         text = f"Execution of '{name}' began, {count} task(s)"
         if (before := self._execution.continues) is not None:
             text = f"Execution of '{name}' goes on from '{before}', {count} task(s)"
         self._remark(Level.INFO, text)
+
+    def _find_its_place(self) -> None:
+        """Have the folder made in which commands work, for whom they do."""
+        if self._desired is DesiredState.CANCEL and not self._launcher.here:
+            return  # nothing will run there, and where that would be may not answer
+        for folder in dict.fromkeys((self._work.parent, self._folder)):
+            self._launcher.place(folder, self._execution.owner)
+        self._make_work_folder()
+
+    def _give_up(self) -> None:
+        """Let nothing begin of what cannot begin for its owner, however often that is tried."""
+        if self._refusal is None:
+            return
+        for name in self._progress.having(TaskStatus.PENDING):
+            self._progress.move(name, TaskStatus.SKIPPED).error = self._refusal
 
     def _make_work_folder(self) -> None:
         self._launcher.make_work_folder(
@@ -573,8 +596,8 @@ class Run:
 
     def _launch(self, step: StepDefinition, task: TaskState) -> None:
         values = self._values()
-        self._make_work_folder()
         try:
+            self._make_work_folder()
             job = build_job(
                 step,
                 execution_id=self._execution.id,
@@ -663,6 +686,8 @@ class Run:
         """Return the status, the reason of a failure, and the outputs of a success."""
         if not self._progress.all_final():
             return self._open_status(), None, None
+        if self._refusal is not None:
+            return ExecutionStatus.FAILED, self._refusal, None
         for name in self._progress.having(TaskStatus.FAILED):
             if not self._steps[name].allow_failure:
                 error = f"Task '{name}' failed: {self._progress[name].error}"

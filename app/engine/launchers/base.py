@@ -325,6 +325,23 @@ class Launcher(ABC):
         """Return whether it could work in the folder of executions, as far as this process sees."""
         return not folder.exists() or os.access(folder, os.W_OK)
 
+    def place(self, folder: Path, owner: str) -> None:  # noqa: B027
+        """Learn whose an execution is, before anything of it is made; idempotent.
+
+        By default that does not matter. It is called when an execution begins: for its folder, in
+        which it has the folders of its jobs, and, where it goes on from an earlier one, before that
+        for the folder of that one, in which it works.
+
+        Args:
+            folder: The folder.
+            owner: The user whose execution it is.
+
+        Raises:
+            UpstreamError: That cannot be told now: the same is asked again.
+            InvalidRequest, UpstreamRefused: It cannot run for them, now or later: it fails with
+                this message.
+        """
+
     def make_work_folder(self, folder: Path, files: Mapping[str, str], *, begun: bool) -> None:
         """Make the folder in which the commands of an execution work, with its files; idempotent.
 
@@ -337,6 +354,7 @@ class Launcher(ABC):
 
         Raises:
             OSError: It cannot be made.
+            UpstreamError, InvalidRequest: As :meth:`place`.
         """
         if begun and folder.is_dir():
             return
