@@ -927,6 +927,8 @@ class Observation:
         cursor: Bookmark that the next observation gets.
         poll_after_seconds: When looking again makes sense.
         log_complete: The status is final and no entry can come any more.
+        stays: From now on it can be observed from this machine alone, although its orchestrator
+            binds executions to none.
         once_stored: What must happen only after this observation was stored, by the one driver
             that could store it, while the user still wants the same. It may be left out or
             fail: the next observation finds what was not done.
@@ -946,6 +948,7 @@ class Observation:
     finished_at: datetime | None = None
     poll_after_seconds: float = 1.0
     log_complete: bool = False
+    stays: bool = False
     once_stored: Callable[[], None] | None = None
 
 

@@ -12,7 +12,11 @@ from app.engine.watch import ask
 
 
 def end_all(
-    tasks: Mapping[str, TaskState], executions_dir: Path, execution_id: str, launcher: Launcher
+    tasks: Mapping[str, TaskState],
+    executions_dir: Path,
+    execution_id: str,
+    launcher: Launcher,
+    beside: Launcher | None = None,
 ) -> bool:
     """Ask for the end of all jobs of an execution; it needs no definition and no expression.
 
@@ -21,6 +25,7 @@ def end_all(
         executions_dir: The folder of all executions.
         execution_id: Its id.
         launcher: Where its commands run.
+        beside: Where those of some tasks do, see :attr:`app.engine.task_state.TaskState.beside`.
 
     Returns:
         False while one still runs: ask again.
@@ -33,6 +38,15 @@ def end_all(
         for name, task in tasks.items()
         if task.status in BEGUN
     }
+    if beside is None:
+        return _end_each(begun, launcher)
+    apart = {folder: task for folder, task in begun.items() if task.beside}
+    others = {folder: task for folder, task in begun.items() if not task.beside}
+    ended = _end_each(apart, beside)
+    return _end_each(others, launcher) and ended
+
+
+def _end_each(begun: Mapping[Path, TaskState], launcher: Launcher) -> bool:
     states = ask(launcher, [Watched(folder, task.process) for folder, task in begun.items()])
     ended = True
     for folder, task in begun.items():

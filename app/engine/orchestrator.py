@@ -42,7 +42,7 @@ from app.engine.catalogue import TYPE, Catalogue
 from app.engine.compiled import Compiled, Compiler, Faulty, make_compiler
 from app.engine.ending import end_all
 from app.engine.folder import DefinitionFolder
-from app.engine.launchers.base import LauncherContext, Pool, can_pause
+from app.engine.launchers.base import LauncherContext, NoOptions, Pool, can_pause
 from app.engine.launchers.registry import LAUNCHERS, create_launcher
 from app.engine.launchers.registry import options_class as launcher_options
 from app.engine.launchers.run_as import Account, find_account
@@ -50,7 +50,7 @@ from app.engine.log_room import LogRoom
 from app.engine.plan import Plan
 from app.engine.progress import first_cursor, has_ended
 from app.engine.recollection import Recollection
-from app.engine.resources import not_given, too_much
+from app.engine.resources import Take, not_given, too_much
 from app.engine.run import Machine, Run
 from app.engine.slots import Slots
 from app.engine.watch import JobWatch
@@ -167,6 +167,8 @@ class EngineOrchestrator(Orchestrator):
                 partial(log_bytes_of, context.database),
             ),
         )
+        if not launcher.here:
+            machine = dataclasses.replace(machine, beside=_beside(machine, account, context))
         snapshots = DefinitionSnapshots(context.database)
         compiler = make_compiler(context.database)
         folder = settings.workflows_dir.absolute()
@@ -272,10 +274,12 @@ class EngineOrchestrator(Orchestrator):
         """End all jobs of an execution; see the contract."""
         machine = self._machine
         tasks = self._recollection.tasks(execution)
-        if not end_all(tasks, machine.executions_dir, execution.id, machine.launcher):
+        beside = None if machine.beside is None else machine.beside.launcher
+        if not end_all(tasks, machine.executions_dir, execution.id, machine.launcher, beside):
             return None
-        machine.slots.keep_only(execution.id, ())
-        machine.watch.look(execution.id, (), followed=False)
+        for each in machine.all:
+            each.slots.keep_only(execution.id, ())
+            each.watch.look(execution.id, (), followed=False)
         return "Nothing of it runs any more."
 
     def remove_files(self, execution_id: str, seconds: float) -> bool:
@@ -283,7 +287,9 @@ class EngineOrchestrator(Orchestrator):
         folder = self._machine.executions_dir / execution_id
         if folder.name != execution_id or execution_id == _HOMES:  # no id of ours
             return True
-        return self._machine.launcher.remove_folder(folder, seconds)
+        # This machine first: another one may not answer.
+        gone = [m.launcher.remove_folder(folder, seconds) for m in reversed(self._machine.all)]
+        return all(gone)
 
     def pause(self, execution: DrivenExecution) -> None:
         """Accept; the next observation acts on the desired state."""
@@ -317,19 +323,20 @@ class EngineOrchestrator(Orchestrator):
             UpstreamUnreachable: It cannot.
         """
         folder = self._machine.executions_dir
-        if not self._machine.launcher.may_use(folder):
+        if not all(machine.launcher.may_use(folder) for machine in self._machine.all):
             raise UpstreamUnreachable("The engine cannot write to its folder.", detail=str(folder))
 
     def listen(self, wake: Callable[[str], None]) -> None:
         """Wake an execution when a job wrote or ended, or when there is room for its tasks."""
         self._tell_of_processors()
-        self._machine.launcher.listen(wake)
-        self._machine.slots.listen(wake)
-        self._machine.watch.listen(wake)
+        for machine in self._machine.all:
+            machine.launcher.listen(wake)
+            machine.slots.listen(wake)
+            machine.watch.listen(wake)
 
     def _tell_of_processors(self) -> None:
         """Say, and note for all, how many processors running tasks share, and why not more."""
-        slots = self._machine.slots
+        slots = self._machine.of_requests.slots
         if slots.elsewhere:
             return
         self._capacities.note(self._node(), slots.cpus, slots.most_bytes)
@@ -438,14 +445,22 @@ class EngineOrchestrator(Orchestrator):
         if faults := not_given(compiled.asks, honours, self._launcher_type):
             message = f"Workflow '{compiled.id}' asks for what its launcher does not give."
             raise InvalidDefinition(message, fields=faults)
-        takes = () if self._machine.slots.elsewhere else self._compiler.details(compiled).takes
+        takes = self._taken_here(compiled)
         if takes and (faults := too_much(takes, self._most())):
             message = f"Workflow '{compiled.id}' asks for more than there is."
             raise InvalidDefinition(message, fields=faults)
 
+    def _taken_here(self, compiled: Compiled) -> list[Take]:
+        """Return what steps take of this machine, or of others like it."""
+        elsewhere = self._machine.slots.elsewhere
+        if elsewhere and self._machine.beside is None:
+            return []
+        takes = self._compiler.details(compiled).takes
+        return [take for take in takes if take.by_request or not elsewhere]
+
     def _most(self) -> Mapping[str, tuple[float, str]]:
         """Return the most that a task can have wherever it comes to run, and where that is."""
-        slots = self._machine.slots
+        slots = self._machine.of_requests.slots
         known = self._capacities.all() or [
             Capacity(slots.cpus, slots.most_bytes, os.uname().nodename)
         ]
@@ -471,6 +486,22 @@ class EngineOrchestrator(Orchestrator):
             owner=compiled.owner,
             version=compiled.version,
         )
+
+
+def _beside(machine: Machine, account: Account | None, context: Context) -> Machine:
+    """Return where requests are made, where commands do not run on the machine of the service."""
+    settings = context.settings
+    launcher = create_launcher(
+        Chosen("local", NoOptions()),
+        LauncherContext(settings.data_dir, account, executions_dir=machine.executions_dir),
+    )
+    return dataclasses.replace(
+        machine,
+        launcher=launcher,
+        watch=JobWatch(launcher),
+        slots=_slots(None, context),
+        base_env=_environment(settings.engine.pass_env, account),
+    )
 
 
 def _slots(pool: Pool | None, context: Context) -> Slots:

@@ -6,7 +6,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Self
 
-from app.engine.model import Definition, StepDefinition
+from app.engine.model import Definition, StepDefinition, StepType
 from app.job_resources import Resources
 
 
@@ -21,6 +21,7 @@ class Plan:
         followers: The steps that need each step directly, in that order.
         needed: How many other steps each step needs directly.
         most: The most processors and the most memory that any step takes.
+        requests: Some step is of type ``http``.
     """
 
     definition: Definition
@@ -29,6 +30,7 @@ class Plan:
     followers: Mapping[str, tuple[str, ...]]
     needed: Mapping[str, int]
     most: Resources
+    requests: bool = False
 
     @classmethod
     def of(cls, definition: Definition) -> Self:
@@ -47,4 +49,5 @@ class Plan:
                 cpus=max(step.resources.all_cpus for step in definition.steps),
                 memory_bytes=max(step.resources.memory_bytes for step in definition.steps),
             ),
+            requests=any(step.type is StepType.HTTP for step in definition.steps),
         )

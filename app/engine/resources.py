@@ -9,7 +9,7 @@ from app.documents import path_text
 from app.domain import JSON
 from app.durations import parse_duration
 from app.engine.faults import Fault, Path
-from app.engine.model import StreamFile
+from app.engine.model import StepType, StreamFile
 from app.engine.schema import parse_memory
 from app.errors import MAX_FIELDS, FieldError
 from app.job_resources import Resource, Resources
@@ -37,11 +37,13 @@ class Take(NamedTuple):
         path: Where the document says so.
         kind: ``cpus`` or ``memory``.
         amount: Processors of all of its tasks, or bytes.
+        by_request: The step is of type ``http``.
     """
 
     path: str
     kind: str
     amount: int
+    by_request: bool = False
 
 
 def build(source: Mapping[str, Any]) -> Resources:
@@ -109,7 +111,9 @@ def taken(source: Mapping[str, Any]) -> list[Take]:
         amounts = {Resource.CPUS: resources.all_cpus, Resource.MEMORY: resources.memory_bytes}
         path = ("steps", index, "resources")
         found += [
-            Take(path_text((*path, str(kind))), str(kind), amount)
+            Take(
+                path_text((*path, str(kind))), str(kind), amount, step.get("type") == StepType.HTTP
+            )
             for kind, amount in amounts.items()
             if amount > _OF_ANY_MACHINE[kind]
         ]

@@ -13,7 +13,7 @@ store it, and a step of which the store does not know is never begun.
 from __future__ import annotations
 
 import time
-from collections.abc import Callable, Collection, Iterator, Mapping, Sequence
+from collections.abc import Callable, Collection, Iterable, Iterator, Mapping, Sequence
 from contextlib import suppress
 from dataclasses import dataclass, field, replace
 from datetime import UTC, datetime
@@ -103,6 +103,8 @@ class Machine:
     Attributes:
         base_env: Variables that every command gets.
         log_room: How much is kept of what commands print.
+        beside: Where steps of type ``http`` run: this machine, where the launcher's commands do
+            not. None where all steps share one place.
     """
 
     launcher: Launcher
@@ -112,6 +114,21 @@ class Machine:
     kill_grace_seconds: float
     base_env: Mapping[str, str]
     log_room: LogRoom = field(default_factory=LogRoom)
+    beside: Machine | None = None
+
+    def of(self, step: StepDefinition) -> Machine:
+        """Return where a step runs."""
+        return self.of_requests if step.type is StepType.HTTP else self
+
+    @property
+    def of_requests(self) -> Machine:
+        """Where steps of type ``http`` run."""
+        return self.beside or self
+
+    @property
+    def all(self) -> tuple[Machine, ...]:
+        """This one, and the one beside it."""
+        return (self,) if self.beside is None else (self, self.beside)
 
 
 class Run:
@@ -175,7 +192,9 @@ class Run:
 
     def _wait_no_more(self) -> None:
         """Leave the queue of the slots with tasks that are not to begin for now."""
-        self._machine.slots.keep_only(self._execution.id, self._progress.having(*BEGUN))
+        begun = self._progress.having(*BEGUN)
+        for machine in self._machine.all:
+            machine.slots.keep_only(self._execution.id, begun)
 
     def _begin(self) -> None:
         if self._progress.begun_at is not None:
@@ -199,7 +218,7 @@ class Run:
             return  # nothing will run there, and where that would be may not answer
         for folder in dict.fromkeys((self._work.parent, self._folder)):
             self._launcher.place(folder, self._execution.owner)
-        self._make_work_folder()
+        self._make_work_folder(self._machine)
 
     def _give_up(self) -> None:
         """Let nothing begin of what cannot begin for its owner, however often that is tried."""
@@ -208,10 +227,10 @@ class Run:
         for name in self._progress.having(TaskStatus.PENDING):
             self._progress.move(name, TaskStatus.SKIPPED).error = self._refusal
 
-    def _make_work_folder(self) -> None:
-        self._launcher.make_work_folder(
+    def _make_work_folder(self, machine: Machine) -> None:
+        machine.launcher.make_work_folder(
             self._work,
-            self._definition.files,
+            self._definition.files if machine is self._machine else {},
             begun=self._progress.begun_at is not None or self._progress.home is not None,
         )
 
@@ -242,12 +261,24 @@ class Run:
 
     def _share_out(self) -> None:
         """Keep what running tasks take, and free what those that stand still do not use."""
-        slots, taken = self._machine.slots, self._resources(self._progress.having(*BEGUN))
-        running = {n: resources for n, resources in taken.items() if n not in self._stopped}
-        slots.confirm(self._execution.id, running, owner=self._execution.owner)
-        if self._desired is DesiredState.PAUSE:
-            stopped = {name: taken[name] for name in self._stopped}
-            slots.stop(self._execution.id, stopped, owner=self._execution.owner)
+        id_, owner = self._execution.id, self._execution.owner
+        for machine, names in self._by_machine(self._progress.having(*BEGUN)):
+            taken = self._resources(names)
+            running = {n: resources for n, resources in taken.items() if n not in self._stopped}
+            machine.slots.confirm(id_, running, owner=owner)
+            if self._desired is DesiredState.PAUSE:
+                stopped = {name: taken[name] for name in names if name in self._stopped}
+                machine.slots.stop(id_, stopped, owner=owner)
+
+    def _by_machine(self, names: Iterable[str]) -> list[tuple[Machine, list[str]]]:
+        """Return where tasks run, with those that do."""
+        if self._machine.beside is None:
+            return [(self._machine, list(names))]
+        of = {name: self._machine.of(self._steps[name]) for name in names}
+        return [
+            (machine, [name for name, where in of.items() if where is machine])
+            for machine in self._machine.all
+        ]
 
     def _resources(self, names: Collection[str]) -> dict[str, Resources]:
         return {name: self._steps[name].resources for name in names}
@@ -264,9 +295,9 @@ class Run:
         else:
             names = [n for n in fresh if self._progress[n].status is TaskStatus.RUNNING]
         for name in names:
-            folder, usage = self._job_folder(self._steps[name], self._progress[name]), None
+            step, usage = self._steps[name], None
             with suppress(UpstreamError):  # a look is not to fail for this
-                usage = self._launcher.usage(folder)
+                usage = self._launcher_of(step).usage(self._job_folder(step, self._progress[name]))
             if usage is not None:
                 self._usage[name] = usage
 
@@ -274,14 +305,19 @@ class Run:
         """Ask where the jobs of running tasks stand; some may be missing."""
         begun = {name: self._progress[name] for name in self._progress.having(*BEGUN)}
         folders = {name: self._job_folder(self._steps[name], task) for name, task in begun.items()}
-        seen = self._machine.watch.look(
-            self._execution.id,
-            [Watched(folders[name], task.process, task.offset) for name, task in begun.items()],
-            followed=self._execution.is_followed(time.time()),
-        )
-        if seen.again_seconds is not None:
-            self._wait = min(seen.again_seconds, _LONGEST_SECONDS)
-        states = {name: seen.states[at] for name, at in folders.items() if at in seen.states}
+        found: dict[Path, JobState] = {}
+        waits = []
+        for machine, names in self._by_machine(begun):
+            jobs = [Watched(folders[n], begun[n].process, begun[n].offset) for n in names]
+            followed = self._execution.is_followed(time.time())
+            seen = machine.watch.look(self._execution.id, jobs, followed=followed)
+            found |= seen.states
+            if seen.again_seconds is not None:
+                waits.append(min(seen.again_seconds, _LONGEST_SECONDS))
+            elif jobs:
+                waits.append(self._wait)
+        self._wait = min(waits, default=self._wait)
+        states = {name: found[at] for name, at in folders.items() if at in found}
         self._told_to_end = {name for name, state in states.items() if state.cancel_asked}
         return states
 
@@ -341,7 +377,8 @@ class Run:
         if state.output_end is not None and before >= state.output_end:
             return 0
         # The offset is stored with the lines, so what is read twice after a crash is stored once.
-        lines, task.offset = self._launcher.read(self._job_folder(step, task), before, _READ_BYTES)
+        folder = self._job_folder(step, task)
+        lines, task.offset = self._launcher_of(step).read(folder, before, _READ_BYTES)
         self._keep(step, task, lines)
         if task.offset - before >= _READ_BYTES // 2:
             self._wait = 0.0
@@ -384,13 +421,15 @@ class Run:
             reason = "it could not be begun"
             self._end(step, task, JobState(JobPhase.LOST, cancelled=cancelled, reason=reason))
         else:
-            self._machine.watch.touched(self._execution.id, self._job_folder(step, task))
+            machine = self._machine.of(step)
+            machine.watch.touched(self._execution.id, self._job_folder(step, task))
             self._wait = 0.0  # it has begun after all
 
     def _refuse(self, step: StepDefinition, task: TaskState, *, cancelled: bool) -> bool:
         """Make sure that a job never begins, even by a driver that was stopped and goes on."""
         try:
-            return self._launcher.refuse(self._job_folder(step, task), cancelled=cancelled)
+            folder = self._job_folder(step, task)
+            return self._launcher_of(step).refuse(folder, cancelled=cancelled)
         except UpstreamError:
             return True  # where no claim can be written, the job cannot be begun either
 
@@ -409,13 +448,14 @@ class Run:
             self._end(step, task, replace(state, phase=JobPhase.LOST, reason=reason))
             return
         force = now - task.lost_at > patience
-        folder = self._job_folder(step, task)
-        self._act(folder, partial(self._launcher.end, folder, task.process, force=force))
+        folder, launcher = self._job_folder(step, task), self._launcher_of(step)
+        self._act(step, folder, partial(launcher.end, folder, task.process, force=force))
         self._wait = min(self._wait, _REMAINS_SECONDS)
 
     def _end(self, step: StepDefinition, task: TaskState, state: JobState) -> None:
-        self._machine.slots.give_back(self._execution.id, step.id)
-        self._machine.watch.forget(self._execution.id, self._job_folder(step, task))
+        machine = self._machine.of(step)
+        machine.slots.give_back(self._execution.id, step.id)
+        machine.watch.forget(self._execution.id, self._job_folder(step, task))
         if state.usage is not None:
             self._usage[step.id] = state.usage
         for loss in state.losses:
@@ -447,25 +487,25 @@ class Run:
             self._fail(step, task, f"stage_out: {exc.message}")
             return
         try:
-            task.outputs = len(self._launcher.outputs(folder))
+            task.outputs = len(self._launcher_of(step).outputs(folder))
         except InvalidRequest as exc:
             self._fail(step, task, f"its outputs cannot be read: {exc.message}")
             return
         self._progress.move(step.id, TaskStatus.SUCCESS)
         self._remark(Level.INFO, f"Task '{step.id}' succeeded after {took}", step)
 
-    def _stage_in(self, job: Job) -> None:
+    def _stage_in(self, launcher: Launcher, job: Job) -> None:
         if job.staging is None:
             return
         try:
-            self._launcher.stage_in(job.folder, job.staging)
+            launcher.stage_in(job.folder, job.staging)
         except InvalidRequest as exc:
             raise InvalidRequest(f"stage_in: {exc.message}") from exc
 
     def _stage_out(self, step: StepDefinition, folder: Path) -> None:
         moved = staging(step, self._work)
         if moved is not None:
-            self._launcher.stage_out(folder, moved)
+            self._launcher_of(step).stage_out(folder, moved)
 
     def _fail(self, step: StepDefinition, task: TaskState, reason: str) -> None:
         self._remark(Level.ERROR, f"Task '{step.id}' failed: {reason}", step)
@@ -492,8 +532,9 @@ class Run:
     def _cancel_job(self, name: str) -> None:
         task = self._progress[name]
         if task.lost_at is None and name not in self._told_to_end:
-            folder = self._job_folder(self._steps[name], task)
-            self._act(folder, partial(self._launcher.cancel, folder))
+            step = self._steps[name]
+            folder = self._job_folder(step, task)
+            self._act(step, folder, partial(self._launcher_of(step).cancel, folder))
 
     def _pause_or_resume(self, step: StepDefinition, state: JobState) -> None:
         """Stop or continue a command, where its last request was another one."""
@@ -501,18 +542,19 @@ class Run:
         if state.phase not in _ALIVE or self._desired is DesiredState.CANCEL:
             return
         task = self._progress[step.id]
-        if self._gave_up_processors(task, state):
+        if self._gave_up_processors(step, task, state):
             self._stopped.add(step.id)  # and goes on when it has them again: see _resume
             return
         self._progress.move(step.id, TaskStatus.PAUSED if paused else TaskStatus.RUNNING)
         if state.pause_asked != paused:
-            launcher = pauser(self._launcher)
+            launcher = pauser(self._launcher_of(step))
             folder = self._job_folder(step, task)
-            self._do_later(folder, partial(launcher.pause if paused else launcher.resume, folder))
+            action = launcher.pause if paused else launcher.resume
+            self._do_later(step, folder, partial(action, folder))
 
-    def _gave_up_processors(self, task: TaskState, state: JobState) -> bool:
+    def _gave_up_processors(self, step: StepDefinition, task: TaskState, state: JobState) -> bool:
         stands_still = task.status is TaskStatus.PAUSED and state.pause_asked
-        return stands_still and not self._machine.slots.elsewhere
+        return stands_still and not self._machine.of(step).slots.elsewhere
 
     def _resume(self, step: StepDefinition) -> None:
         """Let a task go on that has its processors again."""
@@ -520,7 +562,7 @@ class Run:
         task = self._progress.move(step.id, TaskStatus.RUNNING)
         task.waits = None
         folder = self._job_folder(step, task)
-        self._do_later(folder, partial(pauser(self._launcher).resume, folder))
+        self._do_later(step, folder, partial(pauser(self._launcher_of(step)).resume, folder))
 
     def _note_pause(self) -> None:
         paused = self._desired is DesiredState.PAUSE
@@ -540,9 +582,7 @@ class Run:
     def _start_ready(self) -> None:
         now, until = uptime(), time.monotonic() + _STARTING_SECONDS
         wanted = {**self._resources(self._stopped), **self._startable(now)}
-        granted = self._machine.slots.take(
-            self._execution.id, wanted, owner=self._execution.owner, stopped=self._stopped
-        )
+        granted = self._take(wanted)
         next_retry = self._progress.next_retry()
         if next_retry is not None:
             self._wait = min(self._wait, max(0.0, next_retry - now))
@@ -556,20 +596,37 @@ class Run:
                 return
         self._note_waits()
 
+    def _take(self, wanted: Mapping[str, Resources]) -> list[str]:
+        """Reserve what there is room for; return the tasks that may begin or go on."""
+        granted = []
+        for machine, names in self._by_machine(wanted):
+            granted += machine.slots.take(
+                self._execution.id,
+                {name: wanted[name] for name in names},
+                owner=self._execution.owner,
+                stopped=self._stopped.intersection(names),
+            )
+        return granted
+
     def _note_waits(self) -> None:
         """Note what tasks wait for, now and then: there may be thousands."""
         now = time.monotonic()
         if now - self._progress.waits_noted_at >= TELL_SECONDS:
             self._progress.waits_noted_at = now
-            names = self._machine.slots.held_up(self._execution.id, TELL_SECONDS)
+            id_, machines = self._execution.id, self._machine.all
+            names = dict.fromkeys(n for m in machines for n in m.slots.held_up(id_, TELL_SECONDS))
             self._entries += note_waits(self._progress, names, self._why)
 
     def _startable(self, now: float) -> Mapping[str, Resources]:
         """Return what the tasks that can begin take; those that never can fail."""
-        ready, slots = self._progress.ready(now), self._machine.slots
-        if slots.beyond(self._progress.plan.most) is None:  # so none of them is
-            return ready
-        beyond = {name: why for name, r in ready.items() if (why := slots.beyond(r))}
+        ready, most = self._progress.ready(now), self._progress.plan.most
+        if not any(machine.slots.beyond(most) for machine in self._machine.all):
+            return ready  # so none of them is
+        beyond = {
+            name: why
+            for name, resources in ready.items()
+            if (why := self._machine.of(self._steps[name]).slots.beyond(resources))
+        }
         for name, why in beyond.items():
             self._refuse_for_good(self._steps[name], why)
         return ready
@@ -582,7 +639,8 @@ class Run:
         self._remark(Level.ERROR, f"Task '{step.id}' failed: {task.error}", step)
 
     def _why(self, name: str) -> tuple[Lack, str]:
-        return self._machine.slots.lack(self._execution.id, name, self._steps[name].resources)
+        step = self._steps[name]
+        return self._machine.of(step).slots.lack(self._execution.id, name, step.resources)
 
     def _start(self, step: StepDefinition) -> None:
         task = self._progress.begin(step.id, time.time())
@@ -595,43 +653,45 @@ class Run:
         self._launch(step, task)
 
     def _launch(self, step: StepDefinition, task: TaskState) -> None:
-        values = self._values()
+        values, machine = self._values(), self._machine.of(step)
+        task.beside = machine is not self._machine
+        if task.beside:
+            step = replace(step, working_dir="")  # a folder of where all others run
         try:
-            self._make_work_folder()
+            self._make_work_folder(machine)
             job = build_job(
                 step,
                 execution_id=self._execution.id,
                 folder=self._job_folder(step, task),
                 work=self._work,
-                env=environment(
-                    self._machine.base_env, self._execution, step, task.attempt, values
-                ),
+                env=environment(machine.base_env, self._execution, step, task.attempt, values),
                 values=values,
                 kill_grace_seconds=self._machine.kill_grace_seconds,
             )
             job = replace(job, most_output_bytes=self._machine.log_room.most_bytes)
-            self._stage_in(job)
-            self._launcher.prepare(job)
+            self._stage_in(machine.launcher, job)
+            machine.launcher.prepare(job)
         except (InvalidRequest, UpstreamRefused) as exc:
-            self._machine.slots.give_back(self._execution.id, step.id)
+            machine.slots.give_back(self._execution.id, step.id)
             task.finished_at = time.time()
             self._fail(step, task, exc.message)
             self._wait = 0.0  # what may fail lets others begin, which were not asked for
         else:
-            self._do_later(job.folder, partial(self._launcher.start, job))
+            self._do_later(step, job.folder, partial(machine.launcher.start, job))
 
-    def _do_later(self, folder: Path, action: Callable[[], None]) -> None:
+    def _do_later(self, step: StepDefinition, folder: Path, action: Callable[[], None]) -> None:
         """Act upon a job once this look is stored."""
-        self._actions.append(partial(self._act, folder, action))
-        self._wait = min(self._wait, self._machine.watch.soonest_seconds)
+        self._actions.append(partial(self._act, step, folder, action))
+        self._wait = min(self._wait, self._machine.of(step).watch.soonest_seconds)
 
-    def _act(self, folder: Path, action: Callable[[], None]) -> None:
+    def _act(self, step: StepDefinition, folder: Path, action: Callable[[], None]) -> None:
         """Act upon a job; what was known of it is then no more."""
+        watch = self._machine.of(step).watch
         try:
             action()
         finally:
-            self._machine.watch.touched(self._execution.id, folder)
-        self._wait = min(self._wait, self._machine.watch.soonest_seconds)
+            watch.touched(self._execution.id, folder)
+        self._wait = min(self._wait, watch.soonest_seconds)
 
     def _observation(self) -> Observation:
         status, error, outputs = self._verdict()
@@ -662,6 +722,7 @@ class Run:
             finished_at=moment(self._progress.ended_at(time.time())) if status.final else None,
             poll_after_seconds=self._wait,
             log_complete=status.final and not unread,
+            stays=self._machine.beside is not None and self._progress.plan.requests,
             once_stored=partial(_do_all, self._actions) if self._actions else None,
         )
 
@@ -740,10 +801,13 @@ class Run:
         }
 
     def _outputs(self, step: StepDefinition, task: TaskState) -> Mapping[str, JSON]:
-        outputs = self._launcher.outputs(self._job_folder(step, task))
+        outputs = self._launcher_of(step).outputs(self._job_folder(step, task))
         if task.outputs not in (None, len(outputs)):
             raise InvalidRequest(f"The outputs of step '{step.id}' were removed from its folder.")
         return outputs
+
+    def _launcher_of(self, step: StepDefinition) -> Launcher:
+        return self._machine.of(step).launcher
 
     def _job_folder(self, step: StepDefinition, task: TaskState) -> Path:
         return job_folder(self._machine.executions_dir, self._execution.id, step.id, task)

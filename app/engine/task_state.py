@@ -29,6 +29,7 @@ class TaskState:
         lost_at: When it was seen that the records are of no use, though the job still runs, by
             :func:`app.clock.uptime`.
         outputs: Number of outputs that a success left.
+        beside: Its job is on the machine of the conductor, and those of other tasks are not.
         ready_at: Since when this attempt could have begun, seconds since the epoch.
         queued: Why its job waits in a queue of the launcher; None if it does not.
         waits: What it waits for of what others have, as in :attr:`app.domain.Task.waits_for`.
@@ -68,6 +69,7 @@ class TaskState:
     retry_due: JSON = None
     unread: bool = False
     ready_at: float | None = None
+    beside: bool = False
 
     @classmethod
     def load(cls, stored: JSON) -> TaskState:

@@ -344,7 +344,7 @@ def _free(dialect: str, *, again: bool, left: bool) -> Select[Any]:
             is_free,
             column.node.is_(None)
             | column.node.in_(bindparam("of_nodes", expanding=True))
-            | column.orchestrator.not_in(unbound),
+            | (column.orchestrator.not_in(unbound) & column.stays.is_(False)),
         )
         .order_by(column.number)
         .limit(bindparam("of_most"))

@@ -161,7 +161,10 @@ def record(
     """
     values = _observed(row, seen) | {"changed": _count_change(connection, row)}
     statement = _ONE_AND_NOTIFY if connection.dialect.name == "postgresql" else _ONE
-    connection.execute(statement, {"of_number": row.number, **values, **totals.columns()})
+    held_here = {"stays": row.stays or seen.stays}
+    connection.execute(
+        statement, {"of_number": row.number, **values, **held_here, **totals.columns()}
+    )
     return replace(
         execution,
         **{**values, "cursor": json.loads(json.dumps(seen.cursor))},

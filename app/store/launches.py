@@ -69,7 +69,10 @@ _ENDED = (
     select(
         *(
             executions.c[name]
-            for name in ("number", "node", "status", "desired", "log_complete", "files_purged_at")
+            for name in (
+                *("number", "node", "stays", "status", "desired"),
+                *("log_complete", "files_purged_at"),
+            )
         )
     )
     .where(executions.c.id == bindparam("of_id"))
@@ -288,6 +291,7 @@ class Launches:
             "cursor": None if carried is None else carried.cursor,
             "continues": None if continued is None else continued.execution_id,
             "node": None if ended is None else ended.node,  # where its files are
+            "stays": ended is not None and ended.stays,
             "name": intent.name,
             "labels": dict(intent.labels) or None,
             **name_parameters(intent.workflow_id, started_at or created_at),

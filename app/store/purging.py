@@ -216,7 +216,7 @@ class Purging:
             {
                 "execution": row.number, "kind": kind, "execution_id": row.id,
                 "orchestrator": row.orchestrator, "entries": row.entries, "asked_at": now(),
-                "node": row.node if self._files.get(row.orchestrator) else None,
+                "node": row.node if row.stays or self._files.get(row.orchestrator) else None,
             }
             for row in concerned
         ]  # fmt: skip
@@ -304,7 +304,7 @@ def _old(what: What, before: datetime) -> tuple[tuple[ColumnElement[bool], ...],
 
 
 def _to_purge(what: What, numbers: Sequence[int]) -> Select[Any]:
-    columns = (*_OF_TOMBSTONE, "awf_name", "node")
+    columns = (*_OF_TOMBSTONE, "awf_name", "node", "stays")
     return select(*(_COLUMN[name] for name in columns), _ENTRIES.label("entries")).where(
         _COLUMN.number.in_(numbers), *_KEPT[what]
     )

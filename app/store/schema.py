@@ -148,6 +148,8 @@ executions = Table(
     Column("lease_owner", String(100)),
     Column("lease_until", Instant),
     Column("node", String(255)),
+    # Only from there it can be observed, although its orchestrator binds executions to no machine.
+    Column("stays", Boolean, nullable=False, server_default=false()),
     # Id of the execution from which it goes on; each one goes on in one other at most.
     Column("continues", String(64)),
     # What its owner calls it, and its labels, which are found by `execution_labels`.

@@ -121,7 +121,7 @@ class StrandedExecutions:
         """Choose what has not ended, is bound to a machine, and is neither held nor served."""
         return and_(
             LOG_GOES_ON,
-            executions.c.orchestrator.in_(self._bound),
+            executions.c.orchestrator.in_(self._bound) | executions.c.stays,
             executions.c.node.is_not(None),
             executions.c.lease_until.is_(None) | (executions.c.lease_until < now()),
             executions.c.node.not_in(served(self._lease_seconds)),

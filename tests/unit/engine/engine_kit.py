@@ -273,6 +273,7 @@ class Bench:
     """One execution, observed as the conductor does it: each answer is stored as JSON.
 
     Attributes:
+        beside: Where steps of type ``http`` run, if not where the others do.
         forgetful: Nothing is remembered between two looks, as when each is another conductor's.
         cursors: The cursors of the tasks.
         wishes: What is wanted of single tasks.
@@ -285,6 +286,8 @@ class Bench:
     launcher: ScriptedLauncher = field(default_factory=ScriptedLauncher)
     slots: Slots = field(default_factory=lambda: Slots(1000, None))
     watch: JobWatch | None = None
+    beside: ScriptedLauncher | None = None
+    beside_slots: Slots = field(default_factory=lambda: Slots(1000, None))
     inputs: Mapping[str, JSON] = field(default_factory=dict)
     id: str = "e1"
     base_env: Mapping[str, str] = field(default_factory=dict)
@@ -315,6 +318,15 @@ class Bench:
         machine = Machine(
             self.launcher, self.watch, self.slots, self.root, 1.0, self.base_env, self.log_room
         )
+        if self.beside is not None:
+            beside = replace(
+                machine,
+                launcher=self.beside,
+                watch=JobWatch(self.beside),
+                slots=self.beside_slots,
+                base_env={"PATH": "/of/this/machine"},
+            )
+            machine = replace(machine, beside=beside)
         progress = self.recollection.take(self.execution, self.plan)
         news = progress.wishes != self.execution.task_wishes
         seen = Run(self.execution, progress, machine, self.wishes if news else None).advance()

@@ -60,6 +60,10 @@ class Afar(ScriptedLauncher):
         return made
 
 
+class AfarInAPool(Afar):
+    pool = Pool("afar", most_jobs=500)
+
+
 @pytest.fixture
 def read(tmp_path):
     """Read the settings of one engine with a launcher, as they stand in the file."""
@@ -319,3 +323,42 @@ def test_a_launcher_knows_its_orchestrator_and_what_it_shares_with_others(engine
     assert one.executions_dir == tmp_path / "executions"
     assert one.shared is other.shared
     assert one.database is other.database is not None
+
+
+def test_requests_are_made_from_this_machine_where_commands_run_elsewhere(engines, tmp_path):
+    local, afar = engines("local", f"'{HERE}Afar'")
+    assert local._machine.beside is None
+    beside = afar._machine.beside
+    assert type(beside.launcher) is LocalLauncher
+    assert beside.base_env["PATH"]
+    assert beside.slots is slots(local)
+    assert beside.executions_dir == tmp_path / "executions"
+
+
+LARGE_REQUEST = """
+id: wide
+steps:
+  - {id: a, type: http, config: {url: "http://localhost/"}, resources: {cpus: 3}}
+"""
+LARGE_JOB = """
+id: wide
+steps:
+  - {id: a, type: script, config: {script: "true"}, resources: {cpus: 3}}
+"""
+
+
+def test_only_requests_are_measured_by_this_machine_then(engines):
+    (afar,) = engines(f"'{HERE}AfarInAPool'")
+    assert launched(afar, LARGE_JOB).reference
+    with pytest.raises(InvalidDefinition, match="asks for more than there is"):
+        afar.upload(LARGE_REQUEST, None, ADA)
+
+
+def test_folders_are_removed_in_both_places_this_machine_first(engines, tmp_path):
+    (afar,) = engines(f"'{HERE}Afar'")
+    of_requests = tmp_path / "executions" / "e1"
+    of_requests.mkdir(parents=True)
+    asked = []
+    afar._machine.launcher.remove_folder = lambda folder, _: asked.append(folder.exists())
+    assert not afar.remove_files("e1", 5.0), "the other one is asked again"
+    assert asked == [False]

@@ -114,6 +114,14 @@ def test_it_stays_on_the_machine_of_what_it_goes_on_from(kit, ended):
     assert kit.claim(node=NODE, bound=["local"]) == [new.id]
 
 
+def test_what_stays_on_a_machine_goes_on_there(kit):
+    execution = kit.see(kit.held(steps=STEPS), stays=True)
+    ended = kit.see(execution, ExecutionStatus.FAILED, log_complete=True)
+    new, _ = kit.launches.create(going_on(kit, ended, "third"))
+    assert kit.claim(node="another") == []
+    assert kit.claim(node=NODE) == [new.id]
+
+
 def test_what_has_not_ended_cannot_go_on(kit):
     open_ = kit.held()
     with pytest.raises(Conflict, match="has not ended") as refused:

@@ -286,6 +286,17 @@ def test_files_go_where_they_are(kit, purging):
     assert purging.files_left([NODE], 0, 9) == []
 
 
+def test_files_of_what_stayed_on_a_machine_are_removed_there(kit):
+    purging = Purging(kit.database, {"cluster": False})
+    stayed = kit.held(orchestrator="cluster")
+    went = kit.held(orchestrator="cluster")
+    for execution, stays in ((stayed, True), (went, False)):
+        kit.see(execution, ExecutionStatus.SUCCESS, log_complete=True, stays=stays)
+    assert purge_all(purging, What.FILES) == 2
+    assert [r.execution_id for r in purging.files_left(["another"], 0, 9)] == [went.id]
+    assert [r.execution_id for r in purging.files_left([NODE], 0, 9)] == [stayed.id, went.id]
+
+
 def test_a_workflow_that_stands_has_no_current_execution_then(kit, purging):
     (execution,) = run(kit)
     values = {

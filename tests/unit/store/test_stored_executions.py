@@ -353,6 +353,13 @@ class TestClaim:
         assert kit.claim(node="elsewhere", bound=["local"]) == []
         assert kit.claim(node=NODE, bound=["local"]) == [execution.id]
 
+    def test_one_that_says_so_stays_where_it_is_for_good(self, kit):
+        execution = kit.see(kit.held(), stays=True)
+        kit.see(execution, cursor={"n": 2})
+        kit.driving.release(OWNER)
+        assert kit.claim(node="elsewhere") == []
+        assert kit.claim(node=NODE) == [execution.id]
+
     def test_an_execution_of_another_orchestrator_goes_anywhere(self, kit):
         execution = kit.launched(orchestrator="remote")
         kit.claim(bound=["local"])

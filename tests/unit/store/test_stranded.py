@@ -59,6 +59,14 @@ def test_it_is_held_by_nobody_and_abandoned_once(kit):
     assert kit.executions.get(execution.id).error == WHY
 
 
+def test_those_that_stay_are_missed_whatever_their_orchestrator(kit, stranded):
+    stays = kit.see(kit.held(orchestrator="cluster"), stays=True)
+    goes = kit.held(orchestrator="cluster")
+    let_go(kit, stays, goes)
+    assert [(each.node, each.executions) for each in stranded.machines()] == [("node-1", 1)]
+    assert stranded.ids("node-1") == [stays.id]
+
+
 def test_the_owners_are_told_once_each(kit, stranded):
     ended = kit.see(kit.held(), ExecutionStatus.SUCCESS, log_complete=True)
     there = [kit.held()]
