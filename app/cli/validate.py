@@ -11,8 +11,9 @@ import click
 
 from app.engine import programs
 from app.engine.definition import parse
+from app.engine.launchers.base import Launcher
 from app.engine.launchers.registry import launcher_class
-from app.engine.model import Definition, StreamFile
+from app.engine.model import Definition, Preparation, StreamFile
 from app.engine.resources import asked_for, not_given
 from app.errors import ConfigError, InvalidDefinition
 from app.job_resources import Resource
@@ -64,17 +65,19 @@ def _checked(text: str | bytes, launcher: str | None) -> Definition:
     Raises:
         InvalidDefinition: It has faults, or asks for what the launcher does not give.
     """
-    honours = _honours(launcher) if launcher else frozenset((*Resource, *StreamFile))
+    chosen = _class_of(launcher) if launcher else None
+    honours = chosen.honours if chosen else frozenset((*Resource, *StreamFile, *Preparation))
     definition = parse(text)
     faults = not_given(asked_for(definition.source), honours, launcher or "")
-    faults += programs.faults(programs.spaced_commands(definition.source), None)
+    if chosen is None or chosen.here:
+        faults += programs.faults(programs.spaced_commands(definition.source), None)
     if faults:
         raise InvalidDefinition("It asks for what there is not.", fields=faults)
     return definition
 
 
-def _honours(launcher: str) -> frozenset[Resource | StreamFile]:
+def _class_of(launcher: str) -> type[Launcher]:
     try:
-        return launcher_class(launcher).honours
+        return launcher_class(launcher)
     except ConfigError as exc:
         raise click.BadParameter(exc.message, param_hint="--launcher") from exc

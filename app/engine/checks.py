@@ -16,7 +16,7 @@ from app.documents import strings
 from app.domain import JSON
 from app.engine import argument_space, expressions, graph, literals, resources
 from app.engine.faults import Fault, Path
-from app.engine.model import TEMPLATES, StepType, StreamFile, input_variable
+from app.engine.model import TEMPLATES, Preparation, StepType, StreamFile, input_variable
 from app.engine.schema import INPUT_TYPES
 from app.inputs import MAX_TEXT_BYTES
 from app.values import to_text
@@ -42,7 +42,7 @@ def violations(document: Document) -> Iterator[Fault]:
         yield from argument_space.violations(step, ("steps", index))
         asked = _mapping(step.get("resources"))
         yield from resources.violations(asked, ("steps", index, "resources"))
-        for field in ("stage_in", "stage_out", *StreamFile):
+        for field in ("stage_in", "stage_out", *StreamFile, *Preparation):
             if field in step and step.get("type") == StepType.HTTP:
                 yield Fault(("steps", index, str(field)), "is not for steps of type http")
     yield from _stream_faults(document)

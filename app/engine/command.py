@@ -101,6 +101,7 @@ def build_job(
         stdout=_place(step.stdout, work),
         stderr=_place(step.stderr, work),
         capture=_place(step.capture, work),
+        modules=step.modules,
     )
 
 

@@ -12,7 +12,14 @@ from app.engine import checks, document, resources, schema
 from app.engine.faults import Fault, invalid_definition
 from app.engine.graph import topological_order
 from app.engine.literals import file_text
-from app.engine.model import Definition, OutputDefinition, StepDefinition, StepType, StreamFile
+from app.engine.model import (
+    Definition,
+    OutputDefinition,
+    Preparation,
+    StepDefinition,
+    StepType,
+    StreamFile,
+)
 from app.errors import InvalidDefinition
 from app.values import not_json, to_text
 
@@ -131,6 +138,7 @@ def _step(source: Mapping[str, Any]) -> StepDefinition:
         stdout=source.get(StreamFile.STDOUT, ""),
         stderr=source.get(StreamFile.STDERR, ""),
         capture=source.get(StreamFile.CAPTURE, ""),
+        modules=tuple(source.get(Preparation.MODULES, ())),
         resources=resources.build(source.get("resources", {})),
     )
 

@@ -5,10 +5,10 @@ from __future__ import annotations
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 from enum import StrEnum
-from typing import Final
+from typing import Final, TypeAlias
 
 from app.domain import JSON, Parameter
-from app.job_resources import Resources
+from app.job_resources import Resource, Resources
 
 
 class StepType(StrEnum):
@@ -40,6 +40,16 @@ class StreamFile(StrEnum):
     CAPTURE = "capture"
 
 
+class Preparation(StrEnum):
+    """What a step has done before its command begins, by the name of its field."""
+
+    MODULES = "modules"
+
+
+Honoured: TypeAlias = Resource | StreamFile | Preparation
+"""What a step may ask for, and not every launcher gives."""
+
+
 @dataclass(frozen=True, slots=True)
 class StepDefinition:
     """One step of a definition.
@@ -60,6 +70,7 @@ class StepDefinition:
             folder unless absolute; empty for none.
         capture: File that what the command prints becomes when it has succeeded without writing
             it itself; a path as those.
+        modules: Environment modules that are loaded before the command begins, in this order.
     """
 
     id: str
@@ -79,6 +90,7 @@ class StepDefinition:
     stdout: str = ""
     stderr: str = ""
     capture: str = ""
+    modules: tuple[str, ...] = ()
     resources: Resources = field(default_factory=Resources)
 
     @property

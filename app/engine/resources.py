@@ -9,7 +9,7 @@ from app.documents import path_text
 from app.domain import JSON
 from app.durations import parse_duration
 from app.engine.faults import Fault, Path
-from app.engine.model import StepType, StreamFile
+from app.engine.model import Honoured, Preparation, StepType, StreamFile
 from app.engine.schema import parse_memory
 from app.errors import MAX_FIELDS, FieldError
 from app.job_resources import Resource, Resources
@@ -98,6 +98,9 @@ def asked_for(source: Mapping[str, Any]) -> Iterator[str]:
         for field in StreamFile:
             if field in step:
                 yield path_text(("steps", index, str(field)))
+        for word in Preparation:
+            if step.get(word):
+                yield path_text(("steps", index, str(word)))
 
 
 def taken(source: Mapping[str, Any]) -> list[Take]:
@@ -144,16 +147,16 @@ def _too_much(take: Take, most: tuple[float, str]) -> str:
 
 
 def not_given(
-    paths: Iterable[str], honours: Collection[Resource | StreamFile], launcher: str
+    paths: Iterable[str], honours: Collection[Honoured], launcher: str
 ) -> list[FieldError]:
-    """Return which resources and files a launcher does not give.
+    """Return which resources, files and preparations a launcher does not give.
 
     Args:
         paths: As :func:`asked_for` gave them.
         honours: What it gives.
         launcher: Its type.
     """
-    given = _ANYBODY.union(honours)
+    given: Collection[Honoured] = _ANYBODY.union(honours)
     return [
         FieldError(path, _not_given(word, given, launcher))
         for path in paths
@@ -161,7 +164,9 @@ def not_given(
     ]
 
 
-def _not_given(word: str, given: Collection[Resource | StreamFile], launcher: str) -> str:
+def _not_given(word: str, given: Collection[Honoured], launcher: str) -> str:
+    if word in set(Preparation):
+        return f"is not what the launcher '{launcher}' gives; it runs the command as it stands"
     kind = StreamFile if word in set(StreamFile) else Resource
     alike = ", ".join(str(each) for each in kind if each in given)
     return f"is not what the launcher '{launcher}' gives; it gives {alike or 'no such file'}"

@@ -14,7 +14,7 @@ from app.domain import JSON
 from app.durations import parse_duration
 from app.engine.faults import Fault, Path
 from app.engine.literals import WORD
-from app.engine.model import StepType, StreamFile
+from app.engine.model import Preparation, StepType, StreamFile
 from app.job_resources import Resource
 from app.json_schema import FormatTable, Shape
 
@@ -95,6 +95,12 @@ _FORMATS.named(
     r"-(?:[A-Za-z]|-[A-Za-z][A-Za-z0-9-]{0,49})(?:=?[\x21-\x7e]{1,200})?",
     "one option of the batch system, of at most 250 characters without spaces, such as "
     "--mail-type=END",
+)
+_FORMATS.named(
+    "module",
+    r"(?!.*(?:^|/)\.)[A-Za-z0-9_](?:[A-Za-z0-9_.+@=/-]{0,198}[A-Za-z0-9_.+@=-])?",
+    "a module's name such as gcc/12.2.0: 1 to 200 letters, digits and any of '_.+@=/-', with a "
+    "letter, digit or '_' first, and no part that begins with '.'",
 )
 _FORMATS.named("url", r"(?s)(?:https?://|\$\{\{).+", "an http:// or https:// URL")
 _FORMATS.named("method", f"(?i:{'|'.join(HTTP_METHODS)})", f"one of {', '.join(HTTP_METHODS)}")
@@ -246,6 +252,12 @@ _STEP: Final = _object(
         "stage_in": _PATHS,
         "stage_out": _PATHS,
         **dict.fromkeys(map(str, StreamFile), _PATH),
+        Preparation.MODULES: {
+            "type": "array",
+            "items": {"type": "string", "format": "module"},
+            "uniqueItems": True,
+            "maxItems": 50,
+        },
         "resources": _RESOURCES,
     },
     "id",

@@ -18,10 +18,10 @@ from typing import TYPE_CHECKING, Any, ClassVar, Protocol, cast
 from app.domain import JSON, Usage
 from app.engine.launchers.disk import disk_errors
 from app.engine.launchers.staging import check_files
-from app.engine.model import StreamFile
+from app.engine.model import Honoured
 from app.errors import CapabilityMissing, UpstreamUnreachable
 from app.files import make_private_folder, text_mode, write_whole
-from app.job_resources import Resource, Resources
+from app.job_resources import Resources
 from app.trees import remove_tree
 
 if TYPE_CHECKING:
@@ -103,6 +103,8 @@ class Job:
             them, each made anew in the place of what an earlier run left; None for no such file.
         capture: File that what the command prints becomes when it has succeeded and nobody wrote
             it. One that came about like this, by an earlier job, is taken away at the start.
+        modules: Environment modules to load before the command begins, in this order. Each name
+            is one word, without anything that a shell reads as more.
         most_output_bytes: How much of the output is kept, in the log and in each of the files of
             its streams but the captured one; beyond, it is counted, and that is among
             the :attr:`JobState.losses`. The command goes on. None for no limit.
@@ -122,6 +124,7 @@ class Job:
     stdout: Place | None = None
     stderr: Place | None = None
     capture: Place | None = None
+    modules: tuple[str, ...] = ()
     most_output_bytes: int | None = None
 
 
@@ -285,7 +288,7 @@ class Launcher(ABC):
             run on that machine all the same, by the launcher ``local``.
         honours: What it gives to jobs that ask for it, beside what the engine sees to: processors
             and memory (both are reserved) and time (a timeout of the job). Steps that ask for
-            any other resource, or for a file of their streams, are refused.
+            any other resource, for a file of their streams, or for modules, are refused.
         pool: Where its jobs have room; None if they share the processors and the memory of this
             machine with those of all launchers that say so. An instance may know it better.
         polling: How it is asked for states; None where that costs next to nothing, and each look at
@@ -296,7 +299,7 @@ class Launcher(ABC):
     capabilities: ClassVar[frozenset[LauncherCapability]] = frozenset()
     bound_to_node: ClassVar[bool] = True
     here: ClassVar[bool] = True
-    honours: frozenset[Resource | StreamFile] = frozenset()
+    honours: frozenset[Honoured] = frozenset()
     pool: Pool | None = None
     polling: Polling | None = None
 
