@@ -65,3 +65,16 @@ class Resources:
     def all_cpus(self) -> int:
         """Processors of all tasks together."""
         return self.cpus * (self.tasks or 1)
+
+
+@dataclass(frozen=True, slots=True)
+class Asked:
+    """What a step asks for, and where that is said.
+
+    Attributes:
+        path: Of its ``resources`` in the definition.
+        resources: What it asks for.
+    """
+
+    path: str
+    resources: Resources

@@ -23,9 +23,10 @@ from app.engine import definition
 from app.engine.faults import Fault, invalid_definition
 from app.engine.model import Definition, StepDefinition
 from app.engine.programs import SpacedCommand, spaced_commands
-from app.engine.resources import Take, asked_for, taken
+from app.engine.resources import Take, asked_elsewhere, asked_for, build, taken
 from app.errors import MAX_FIELDS, FieldError, InvalidDefinition
 from app.isolation import Isolated, OverBudget
+from app.job_resources import Asked
 from app.memory import DETAILS_BYTES, STEPS_BYTES
 from app.store.compiled import CompiledDefinitions
 from app.store.database import Database
@@ -100,6 +101,7 @@ class Details:
     Attributes:
         size_bytes: About what it takes of memory.
         takes: What its steps take of their machine.
+        asked: What its steps ask for, but those of type ``http``; of very many the first.
     """
 
     inputs: tuple[Parameter, ...]
@@ -107,6 +109,7 @@ class Details:
     steps: tuple[Step, ...]
     size_bytes: int
     takes: tuple[Take, ...] = ()
+    asked: tuple[Asked, ...] = ()
 
 
 class Compiler:
@@ -281,6 +284,7 @@ def _details(found: Definition) -> dict[str, JSON]:
         "inputs": [asdict(parameter) for parameter in found.inputs],
         "outputs": [[output.name, output.description] for output in found.outputs],
         "takes": taken(found.source),
+        "asked": asked_elsewhere(found.source),
         "steps": [[s.id, s.type, s.needs, s.description or s.name, _title(s)] for s in found.steps],
     }
 
@@ -297,6 +301,7 @@ def _parse_details(text: str) -> Details:
         steps=_steps(details["steps"]),
         size_bytes=len(text) * _BYTES_A_CHARACTER,
         takes=tuple(Take(*words) for words in details.get("takes", ())),
+        asked=tuple(Asked(path, build(words)) for path, words in details.get("asked", ())),
     )
 
 

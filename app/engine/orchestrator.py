@@ -55,7 +55,7 @@ from app.engine.run import Machine, Run
 from app.engine.slots import Slots
 from app.engine.watch import JobWatch
 from app.engine.wishes import Wishes
-from app.errors import Conflict, FieldError, InvalidDefinition, UpstreamUnreachable
+from app.errors import MAX_FIELDS, Conflict, FieldError, InvalidDefinition, UpstreamUnreachable
 from app.files import data_mark
 from app.inputs import check_inputs
 from app.job_resources import Resource
@@ -445,6 +445,10 @@ class EngineOrchestrator(Orchestrator):
         if faults := not_given(compiled.asks, honours, self._launcher_type):
             message = f"Workflow '{compiled.id}' asks for what its launcher does not give."
             raise InvalidDefinition(message, fields=faults)
+        asked = self._compiler.details(compiled).asked
+        if asked and (faults := list(self._machine.launcher.faults(asked))):
+            message = f"Workflow '{compiled.id}' asks for what there is not where its jobs run."
+            raise InvalidDefinition(message, fields=faults[:MAX_FIELDS])
         takes = self._taken_here(compiled)
         if takes and (faults := too_much(takes, self._most())):
             message = f"Workflow '{compiled.id}' asks for more than there is."

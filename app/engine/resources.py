@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 from collections.abc import Collection, Iterable, Iterator, Mapping
 from typing import Any, Final, NamedTuple
 
@@ -23,6 +24,8 @@ _ASKS_FOR_NOTHING: Final[Mapping[str, tuple[JSON, ...]]] = {
     Resource.EXTRA: ([],),
 }
 """Values that a command on any machine has by itself."""
+
+_MOST_ASKED: Final = 200
 
 _OF_ANY_MACHINE: Final[Mapping[str, int]] = {Resource.CPUS: 1, Resource.MEMORY: 0}
 
@@ -121,6 +124,23 @@ def taken(source: Mapping[str, Any]) -> list[Take]:
             if amount > _OF_ANY_MACHINE[kind]
         ]
     return sorted(found, key=lambda take: -take.amount)[:MAX_FIELDS]
+
+
+def asked_elsewhere(source: Mapping[str, Any]) -> list[tuple[str, JSON]]:
+    """List what the steps of a valid document ask for, those of type ``http`` left out.
+
+    Returns:
+        Each ``resources`` once, of very many the first, behind the path where it stands first.
+    """
+    found: dict[str, tuple[str, JSON]] = {}
+    for index, step in enumerate(source["steps"]):
+        asked = step.get("resources")
+        if not asked or step["type"] == StepType.HTTP:
+            continue
+        key = json.dumps(asked, sort_keys=True)
+        if key not in found and len(found) < _MOST_ASKED:
+            found[key] = path_text(("steps", index, "resources")), asked
+    return list(found.values())
 
 
 def too_much(takes: Iterable[Take], most: Mapping[str, tuple[float, str]]) -> list[FieldError]:

@@ -640,6 +640,16 @@ placements = Table(
     sqlite_with_rowid=False,
 )
 
+# What clusters have, as their conductors were last told; see `clusters.Clusters`.
+clusters = Table(
+    "clusters",
+    metadata,
+    Column("orchestrator", String(64), primary_key=True),
+    Column("partitions", Json, nullable=False),
+    Column("noted_at", Instant, nullable=False),
+    sqlite_with_rowid=False,
+)
+
 # When the scheduler of a cluster may be asked again; see `scheduler_turns.SchedulerTurns`.
 scheduler_turns = Table(
     "scheduler_turns",

@@ -2,7 +2,11 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from collections.abc import Iterable
+from dataclasses import asdict, dataclass, fields
+from typing import Any
+
+from app.domain import JSON
 
 
 @dataclass(frozen=True, slots=True)
@@ -40,3 +44,25 @@ class Partition:
     features: tuple[str, ...] = ()
     accounts: tuple[str, ...] | None = None
     qos: tuple[str, ...] | None = None
+
+
+def dump(partitions: Iterable[Partition]) -> list[JSON]:
+    """Return partitions as JSON, for the store."""
+    return [asdict(partition) for partition in partitions]
+
+
+def load(stored: JSON) -> tuple[Partition, ...]:
+    """Read what :func:`dump` gave, also that of another version; what is not known is left out.
+
+    Raises:
+        TypeError: It was not given by any version of this.
+    """
+    known = {field.name for field in fields(Partition)}
+    found = ({name: value for name, value in each.items() if name in known} for each in stored)
+    return tuple(
+        Partition(**{name: _whole(value) for name, value in each.items()}) for each in found
+    )
+
+
+def _whole(value: JSON) -> Any:
+    return tuple(value) if isinstance(value, list) else value

@@ -19,9 +19,9 @@ from app.domain import JSON, Usage
 from app.engine.launchers.disk import disk_errors
 from app.engine.launchers.staging import check_files
 from app.engine.model import Honoured
-from app.errors import CapabilityMissing, UpstreamUnreachable
+from app.errors import CapabilityMissing, FieldError, UpstreamUnreachable
 from app.files import make_private_folder, text_mode, write_whole
-from app.job_resources import Resources
+from app.job_resources import Asked, Resources
 from app.trees import remove_tree
 
 if TYPE_CHECKING:
@@ -327,6 +327,18 @@ class Launcher(ABC):
     def may_use(self, folder: Path) -> bool:
         """Return whether it could work in the folder of executions, as far as this process sees."""
         return not folder.exists() or os.access(folder, os.W_OK)
+
+    def faults(self, asked: Sequence[Asked]) -> Sequence[FieldError]:
+        """Return what it can never give of what steps ask for; by default nothing is known of that.
+
+        It is called for each upload and each launch, also in processes without a conductor, so it
+        asks nobody but the store: what it gives, as that was last noted. Where nothing is, there
+        are no faults.
+
+        Args:
+            asked: Of very many the first; only what :attr:`honours` names.
+        """
+        return ()
 
     def place(self, folder: Path, owner: str) -> None:  # noqa: B027
         """Learn whose an execution is, before anything of it is made; idempotent.

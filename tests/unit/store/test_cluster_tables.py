@@ -7,6 +7,7 @@ from datetime import timedelta
 
 from sqlalchemy import update
 
+from app.store.clusters import Clusters
 from app.store.database import Database
 from app.store.execution_rows import now
 from app.store.placements import Placement, Placements
@@ -63,3 +64,15 @@ def test_a_clock_that_was_set_back_holds_nobody_up(database: Database) -> None:
     later = update(scheduler_turns).values(next_at=now() + timedelta(days=1))
     database.write(lambda connection: connection.execute(later))
     assert turns.take()
+
+
+def test_what_a_cluster_has_is_what_was_noted_last(database: Database) -> None:
+    clusters = Clusters(database)
+    assert clusters.get("hpc") is None
+    clusters.note("hpc", [{"name": "main"}])
+    clusters.note("other", [])
+    clusters.note("hpc", [{"name": "gpu"}])
+    noted = clusters.get("hpc")
+    assert noted is not None
+    assert noted.partitions == [{"name": "gpu"}]
+    assert abs(now() - noted.noted_at) < timedelta(hours=1)
