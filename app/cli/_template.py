@@ -27,10 +27,14 @@ from app.engine.launchers.shim.title import Title
 _fork, _waitpid = os.fork, os.waitpid  # gevent's would begin an event loop
 _FILES = 8
 _MODULES = {
-    "common": ("app.cli.conductor", "app.engine.orchestrator", "app.store._sqlite"),
+    "common": (
+        "app.cli.conductor", "app.engine.orchestrator", "app.load.orchestrator",
+        "app.store._sqlite",
+    ),
     "web": (
-        "app.cli.web_process", "app.resources.root", "app.resources.wattle", "gevent.pool",
-        "gevent.threadpool", "encodings.ascii", "encodings.idna",
+        "app.cli.web_process", "app.resources.root", "app.resources.wattle",
+        "app.resources.engine_v1", "app.ui", "gevent.pool", "gevent.threadpool",
+        "encodings.ascii", "encodings.idna", "encodings.unicode_escape",
     ),
 }  # fmt: skip
 """What is loaded before forks: what they use on the defaults. What the settings name besides, each
