@@ -34,6 +34,14 @@ class Output:
         self._fd = os.open(FRAMES, os.O_WRONLY | os.O_CREAT | os.O_APPEND, 0o600)
         self._size = 0
         self._gap = 0
+        self._unsynced = False
+
+    def flush(self) -> None:
+        """Have what was written on the disk, so that other machines can read it."""
+        if self._unsynced:
+            self._unsynced = False
+            with suppress(OSError):
+                os.fsync(self._fd)
 
     def append(self, stream: int, payload: bytes) -> None:
         """Write one frame, or nothing if it does not fit: a full disk does not stop a command."""
@@ -84,7 +92,7 @@ class Output:
             written = os.write(self._fd, frame)
         if written == len(frame):
             self._size += written
-            self.fresh = True
+            self.fresh = self._unsynced = True
             return True
         with suppress(OSError):
             os.ftruncate(self._fd, self._size)

@@ -27,6 +27,7 @@ _CAUGHT = (
 )
 _CHANGED = {
     *_CAUGHT,
+    signal.SIGCONT,
     *(n for n in range(1, signal.NSIG) if signal.getsignal(n) is not signal.SIG_DFL),
 }
 """Signals that do not have their default effect in this process, by Python or by who began it."""
@@ -37,10 +38,13 @@ def let_signals_through() -> None:
     signal.pthread_sigmask(signal.SIG_SETMASK, [])
 
 
-def catch_signals() -> int:
+def catch_signals(*more: int) -> int:
     """Catch the signals that the shim acts upon or must survive.
 
     They are caught and not ignored, because commands would inherit that.
+
+    Args:
+        more: Others that are to be told of; only SIGCONT is taken back from commands, too.
 
     Returns:
         A pipe from which the numbers of the signals can be read.
@@ -50,7 +54,7 @@ def catch_signals() -> int:
         signal.set_wakeup_fd(writing, warn_on_full_buffer=False)
     else:
         signal.set_wakeup_fd(writing)
-    for number in _CAUGHT:
+    for number in (*_CAUGHT, *more):
         signal.signal(number, lambda _number, _frame: None)
     return reading
 

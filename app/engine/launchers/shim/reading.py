@@ -95,6 +95,17 @@ def read_frames(path: "AnyPath", offset: int, limit: int) -> bytes:
         return file.read(max(limit, MAX_FRAME)) or b""
 
 
+def whole_frames(data: bytes) -> int:
+    """Return how many of the bytes are whole frames."""
+    offset = 0
+    while offset + HEADER.size <= len(data):
+        end = offset + HEADER.size + int(HEADER.unpack_from(data, offset)[2])
+        if end > len(data):
+            break
+        offset = end
+    return offset
+
+
 def read_results(path: "AnyPath") -> bytes:
     """Read what a command wrote as its results, up to one byte more than there may be.
 

@@ -43,8 +43,13 @@ def identity() -> "dict[str, Any]":
     }
 
 
-def claim(folder: str, record: "dict[str, Any]") -> bool:
+def claim(folder: str, record: "dict[str, Any]", name: str = CLAIM) -> bool:
     """Take the job of a folder, and have that on the disk before anything is done about it.
+
+    Args:
+        folder: The folder.
+        record: Who takes it.
+        name: Of the record, of which there is one at most.
 
     Returns:
         False if the job is taken already.
@@ -52,7 +57,7 @@ def claim(folder: str, record: "dict[str, Any]") -> bool:
     Raises:
         OSError: The claim could not be written.
     """
-    path = os.path.join(folder, CLAIM)
+    path = os.path.join(folder, name)
     temporary = _write_temporary(path, json.dumps(record).encode(), 0o600, synced=False)
     try:
         if not _name(temporary, path):

@@ -113,7 +113,12 @@ class Supervisor:
             :class:`KeptFiles`.
         claimed: The claim as it was written.
         wakeup: Pipe from which the numbers of signals can be read.
+
+    Attributes:
+        TERMINATED: Why a command was ended by SIGTERM that nobody asked for, for its owner.
     """
+
+    TERMINATED = "its supervisor got SIGTERM, as when a machine shuts down"
 
     def __init__(self, spec: "dict[str, Any]", claimed: "dict[str, Any]", wakeup: int) -> None:
         self._spec = spec
@@ -132,6 +137,7 @@ class Supervisor:
         self._time_left = math.inf if timeout is None else timeout
         # Moments of time.monotonic(): the polite end, the deadly one, and that of all patience.
         self._deadline = self._kill_at = self._abandon_at = math.inf
+        self._look_at = math.inf  # for requests, where no signal tells of them
         self._quiet_until = 0.0
         self._started_uptime: float | None = None
         self._result: dict[str, Any] = {
@@ -210,10 +216,10 @@ class Supervisor:
         now = time.monotonic()
         ring_at = self._quiet_until if self._output.fresh else math.inf
         until = min(
-            self._deadline, self._kill_at, ring_at, self._usage.due, now + _LONGEST_WAIT_SECONDS,
-            *(pipe.due for pipe in self._pipes.values()),
+            self._deadline, self._kill_at, ring_at, self._usage.due, self._look_at,
+            now + _LONGEST_WAIT_SECONDS, *(pipe.due for pipe in self._pipes.values()),
         )  # fmt: skip
-        for fd, _ in self._poll.poll(max(0, math.ceil((until - now) * 1000))):
+        for fd in self._wait(max(0.0, until - now)):
             if fd == self._wakeup:
                 self._hear()
             else:
@@ -222,6 +228,10 @@ class Supervisor:
         for pipe in self._pipes.values():
             pipe.keep_time(now)
         self._keep_time(now)
+
+    def _wait(self, seconds: float) -> "list[int]":
+        """Wait until something can be read; return what."""
+        return [fd for fd, _ in self._poll.poll(math.ceil(seconds * 1000))]
 
     def _read(self, fd: int) -> None:
         pipe = self._pipes[fd]
@@ -242,16 +252,23 @@ class Supervisor:
             self._kill_at = now + _KILL_INTERVAL_SECONDS
         if now >= self._usage.due:
             self._usage.measure()
+        if now >= self._look_at:
+            self._look(now)
         if self._output.fresh and now >= self._quiet_until:
             self._output.fresh = False
             self._quiet_until = now + _RING_INTERVAL_SECONDS
             self._ring()
 
+    def _look(self, now: float) -> None:
+        """Do what is due now and then, and say when it is due again."""
+
     def _ring(self) -> None:
         ring(self._spec["doorbell"], self._spec["execution_id"])
 
     def _hear(self) -> None:
-        signals = os.read(self._wakeup, 4096)
+        self._heed(os.read(self._wakeup, 4096))
+
+    def _heed(self, signals: bytes) -> None:
         self._reap()  # whatever the signal: those of one kind that come together are one
         if signal.SIGTERM in signals:
             self._cancel()
@@ -281,10 +298,10 @@ class Supervisor:
 
     def _obey(self) -> None:
         """Do what the requests say."""
-        if os.path.exists(CANCEL):
+        if self._is_asked(CANCEL):
             self._cancel()
             return
-        paused = os.path.exists(PAUSE)
+        paused = self._is_asked(PAUSE)
         if paused == self._paused or self._ending:
             return
         self._paused = paused
@@ -298,12 +315,15 @@ class Supervisor:
             self._deadline = now + self._time_left
             signal_tree(signal.SIGCONT)
 
+    def _is_asked(self, request: str) -> bool:
+        return os.path.exists(request)
+
     def _cancel(self) -> None:
         if self._ending:
             return
-        self._result["cancelled"] = os.path.exists(CANCEL)
+        self._result["cancelled"] = self._is_asked(CANCEL)
         if not self._result["cancelled"]:
-            self._result["reason"] = "its supervisor got SIGTERM, as when a machine shuts down"
+            self._result["reason"] = self.TERMINATED
         if self._pid is None:
             self._result.update(exit_code=128 + signal.SIGTERM, finished_at=self._moment())
         else:

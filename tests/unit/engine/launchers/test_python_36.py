@@ -13,20 +13,10 @@ from kit.patience import PATIENCE_SECONDS
 from app.engine.launchers.frames import read_lines
 from app.engine.launchers.job_records import read_claim, read_result
 from app.engine.launchers.shim import records
+from app.engine.launchers.slurm.package import MODULES
 
 OLD = ("3.6", "3.7", "3.8")
 LAUNCHERS = Path(records.__file__).parent.parent
-MODULES = (
-    LAUNCHERS / "messages.py",
-    *(
-        LAUNCHERS / "shim" / f"{name}.py"
-        for name in (
-            *("captures", "kept", "lines", "output", "places", "processes", "reading", "records"),
-            *("supervisor", "unbegun", "usage"),
-        )
-    ),
-)
-"""The files that a job on a cluster needs."""
 SHIM = "import sys; sys.path.append(sys.argv[1]); from shim.supervisor import main; main()"
 
 NEWER = {
