@@ -14,6 +14,7 @@ from datetime import datetime
 from enum import StrEnum
 from typing import Any, ClassVar, Protocol, Self, cast
 
+from app.clients.key_reader import KeyReader
 from app.domain import (
     JSON,
     Carried,
@@ -67,12 +68,14 @@ class Context:
         connections: Most requests that threads of this process make of it at the same time, so
             many connections are worth keeping.
         shared: What the orchestrators of this process share, by the name that those know who do.
+        keys: Reads the private keys that people made here; None in processes that may not.
     """
 
     settings: Settings
     database: Database
     connections: int = 32
     shared: dict[str, Any] = field(default_factory=dict)
+    keys: KeyReader | None = None
 
 
 @dataclass(frozen=True, slots=True)

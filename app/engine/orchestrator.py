@@ -152,6 +152,7 @@ class EngineOrchestrator(Orchestrator):
                 orchestrator=name,
                 database=context.database,
                 shared=context.shared,
+                keys=context.keys,
             ),
         )
         machine = Machine(

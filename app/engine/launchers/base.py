@@ -25,6 +25,7 @@ from app.job_resources import Asked, Resources
 from app.trees import remove_tree
 
 if TYPE_CHECKING:
+    from app.clients.key_reader import KeyReader
     from app.engine.launchers.run_as import Account
     from app.store.database import Database
 
@@ -260,6 +261,7 @@ class LauncherContext:
         orchestrator: Name of the orchestrator whose commands it runs.
         database: The store, for tables of the launcher's own; None where there is none.
         shared: What the orchestrators of this process share, by the name that those know who do.
+        keys: Reads the private keys that people made here; None in processes that may not.
     """
 
     data_dir: Path
@@ -268,6 +270,7 @@ class LauncherContext:
     orchestrator: str = ""
     database: Database | None = None
     shared: dict[str, Any] = field(default_factory=dict)
+    keys: KeyReader | None = None
 
 
 class Launcher(ABC):

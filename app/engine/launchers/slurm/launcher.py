@@ -1,0 +1,234 @@
+"""Runs commands as jobs of a Slurm cluster, each under a shim on its node."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from pathlib import Path
+from typing import ClassVar, Final, Self
+
+from app.clients.slurm.submission import Outcome, submitted
+from app.domain import JSON, Usage
+from app.engine.launchers.base import (
+    Job,
+    JobState,
+    Launcher,
+    LauncherCapability,
+    LauncherContext,
+    OutputLine,
+    Polling,
+    Pool,
+    Staging,
+    Watched,
+)
+from app.engine.launchers.frames import parse_frames
+from app.engine.launchers.outputs import parse_outputs
+from app.engine.launchers.slurm.cluster import Cluster
+from app.engine.launchers.slurm.faults import entries, fault_of
+from app.engine.launchers.slurm.logins import Login
+from app.engine.launchers.slurm.looks import exit_record
+from app.engine.launchers.slurm.options import SlurmOptions
+from app.engine.launchers.slurm.places import NotPlaced
+from app.engine.launchers.slurm.submitting import (
+    ENVIRONMENT,
+    There,
+    command_line,
+    mark_of,
+    specify,
+)
+from app.engine.model import StreamFile
+from app.errors import UpstreamUnreachable
+from app.job_resources import Resource
+
+_FILE_SECONDS: Final = 60.0
+"""For what only touches files: those of clusters can be slow."""
+_REMOVE_SECONDS: Final = 5.0
+"""Longest time in which one call removes files: others wait behind it."""
+
+
+class SlurmLauncher(Launcher):
+    """Keeps the records of jobs on the cluster itself, in folders that all of its nodes see.
+
+    What became of a job is told by its shim's records, and by Slurm where these say nothing. Each
+    job has a name that no other has, so one whose submission was not answered is found again.
+
+    Args:
+        cluster: The cluster.
+    """
+
+    Options = SlurmOptions
+    capabilities: ClassVar[frozenset[LauncherCapability]] = frozenset({LauncherCapability.PAUSE})
+    bound_to_node: ClassVar[bool] = False
+    here: ClassVar[bool] = False
+    honours = frozenset({*Resource, *StreamFile})
+
+    def __init__(self, cluster: Cluster) -> None:
+        self._cluster = cluster
+        options = cluster.options
+        self.pool = Pool(f"slurm {options.host}:{options.port}", options.max_jobs)
+        self.polling = Polling(
+            followed_seconds=options.poll.followed, quiet_seconds=options.poll.quiet
+        )
+
+    @classmethod
+    def create(cls, options: SlurmOptions, context: LauncherContext) -> Self:
+        """Build the launcher; nobody logs in yet."""
+        return cls(Cluster.create(options, context))
+
+    def may_use(self, folder: Path) -> bool:
+        """Suppose so: only the cluster could tell."""
+        return True
+
+    def place(self, folder: Path, owner: str) -> None:
+        """Decide which account of the cluster an execution has."""
+        self._cluster.places.place(folder, owner)
+
+    def make_work_folder(self, folder: Path, files: Mapping[str, str], *, begun: bool) -> None:
+        """Have the folder made in which an execution works; see the contract."""
+        login, path = self._cluster.places.find(folder)
+        arguments = {"folder": path, "files": dict(files), "begun": begun}
+        login.agent.call("work_folder", arguments, timeout=_FILE_SECONDS)
+
+    def remove_folder(self, folder: Path, seconds: float) -> bool:
+        """Have the folder of an execution removed, in steps; see the contract."""
+        try:
+            login, path = self._cluster.places.find(folder)
+        except NotPlaced:
+            return True
+        some = min(seconds, _REMOVE_SECONDS)
+        arguments = {"folder": path, "seconds": some}
+        answer = login.agent.call("remove", arguments, timeout=some + _FILE_SECONDS)
+        if answer.result.get("done") is not True:
+            return False
+        self._cluster.places.forget(folder)
+        return True
+
+    def stage_in(self, folder: Path, staging: Staging) -> None:
+        """Have files looked for that a job needs: they stay on the cluster."""
+        self._stage(staging, staging.stage_in)
+
+    def stage_out(self, folder: Path, staging: Staging) -> None:
+        """Have files looked for that a job should have left."""
+        self._stage(staging, staging.stage_out)
+
+    def _stage(self, staging: Staging, paths: Sequence[str]) -> None:
+        login, path = self._cluster.places.find(staging.folder)
+        arguments = {"folder": path, "paths": list(paths)}
+        login.agent.call("stage", arguments, timeout=_FILE_SECONDS)
+
+    def prepare(self, job: Job) -> None:
+        """Have the records of a job written, if it can be submitted at all."""
+        login, path = self._cluster.places.find(job.folder)
+        command_line(job.resources, self._mark(job.folder), self._cluster.options)
+        entry = {
+            "folder": path,
+            "execution_id": job.execution_id,
+            "working_dir": self._cluster.places.path(login.root, job.working_dir),
+            "files": dict(job.files),
+        }
+        answer = login.agent.call("prepare", {"jobs": [entry]}, timeout=_FILE_SECONDS)
+        entries(answer.result, "jobs", "prepare")
+
+    def start(self, job: Job) -> None:
+        """Have a job submitted, unless that was done; see the contract.
+
+        A submission of which nobody knows what came of it is none that failed: the job is looked
+        for by its name, in :meth:`states`.
+        """
+        login, path = self._cluster.places.find(job.folder)
+        self.prepare(job)
+        options = self._cluster.options
+        mark = self._mark(job.folder)
+        script = self._cluster.script(login, [path])
+        program = {
+            "argv": command_line(job.resources, mark, options),
+            "timeout_seconds": options.command_timeout,
+            "env": dict(ENVIRONMENT),
+            "stdin": script,
+        }
+        there = There(
+            login.root, login.umask, lambda here: self._cluster.places.path(login.root, here)
+        )
+        jobs = [{"folder": path, "mark": mark, "specification": specify(job, there, options)}]
+        answer = login.agent.call(
+            "submit",
+            {"submissions": [{"program": program, "jobs": jobs}]},
+            timeout=options.command_timeout + _FILE_SECONDS,
+        )
+        self._note(login, path, entries(answer.result, "submissions", "submit")[0])
+
+    def _note(self, login: Login, path: str, told: JSON) -> None:
+        """Take note of what came of a submission."""
+        outcome = told["jobs"][0]
+        if "error" in outcome:
+            raise fault_of(outcome["error"], "submit")
+        if outcome.get("state") == "prepared":
+            why = (told.get("ran") or {}).get("stderr", "")
+            raise UpstreamUnreachable("The command sbatch cannot be begun.", detail=why[:500])
+        if outcome.get("state") != "failed":
+            return
+        ran = outcome.get("ran") or told.get("ran") or {}
+        found = submitted(ran.get("code"), ran.get("stdout", ""), ran.get("stderr", ""))
+        if found.outcome is Outcome.REFUSED:
+            reason = f"the cluster refused it: {found.reason}"
+            self._conclude(login, path, exit_record(126, reason))
+
+    def _conclude(self, login: Login, path: str, result: Mapping[str, JSON]) -> None:
+        """Have an end recorded of a job that never runs."""
+        arguments = {"jobs": [{"folder": path, "exit": dict(result)}]}
+        answer = login.agent.call("conclude", arguments, timeout=_FILE_SECONDS)
+        entries(answer.result, "jobs", "conclude")
+
+    def refuse(self, folder: Path, *, cancelled: bool) -> bool:
+        """Have the job's claim taken; what waits in the queue with it is taken out."""
+        login, path = self._cluster.places.find(folder)
+        arguments = {"folder": path, "cancelled": cancelled}
+        answer = login.agent.call("refuse", arguments, timeout=_FILE_SECONDS)
+        return answer.result.get("refused") is True
+
+    def states(self, jobs: Sequence[Watched]) -> Mapping[Path, JobState]:
+        """Look at jobs, those of each account at once, and ask the scheduler where need be."""
+        return self._cluster.rounds.states(jobs)
+
+    def read(self, folder: Path, offset: int, limit: int) -> tuple[list[OutputLine], int]:
+        """Return what was fetched along with the states, or have it read."""
+        data = self._cluster.growth.take(folder, offset)
+        if not data:
+            login, path = self._cluster.places.find(folder)
+            arguments = {"folder": path, "offset": offset, "most_bytes": limit}
+            data = login.agent.call("read", arguments, timeout=_FILE_SECONDS).data
+        lines, size = parse_frames(data)
+        return lines, offset + size
+
+    def outputs(self, folder: Path) -> Mapping[str, JSON]:
+        """Have the results read, and parse them."""
+        login, path = self._cluster.places.find(folder)
+        return parse_outputs(
+            login.agent.call("outputs", {"folder": path}, timeout=_FILE_SECONDS).data
+        )
+
+    def usage(self, folder: Path) -> Usage | None:
+        """Return what was last seen along with the states."""
+        return self._cluster.rounds.usage_of(folder)
+
+    def cancel(self, folder: Path) -> None:
+        """Leave the request to end the job; one that waits in the queue is taken out."""
+        self._cluster.steering.cancel(folder)
+
+    def end(self, folder: Path, process: JSON, *, force: bool) -> None:
+        """Have Slurm end a job whose records are of no use."""
+        self._cluster.steering.end(folder, process, force=force)
+
+    def pause(self, folder: Path) -> None:
+        """Stop a job that runs, and hold one that waits."""
+        self._cluster.steering.pause(folder)
+
+    def resume(self, folder: Path) -> None:
+        """Let a job go on that was stopped or held."""
+        self._cluster.steering.resume(folder)
+
+    def close(self) -> None:
+        """End all connections; jobs go on."""
+        self._cluster.close()
+
+    def _mark(self, folder: Path) -> str:
+        return mark_of(str(self._cluster.places.below(folder)))

@@ -1,0 +1,260 @@
+"""What the scheduler of a cluster says of jobs: asked seldom, for all of an account at once."""
+
+from __future__ import annotations
+
+import threading
+import time
+from collections.abc import Callable, Collection, Iterable, Mapping
+from dataclasses import dataclass, field
+from itertools import filterfalse
+from typing import Final, TypeVar
+
+import structlog
+
+from app.clients.slurm.accounting import Accounted, accounted, sacct
+from app.clients.slurm.queue import ENVIRONMENT, Queued, queued, squeue
+from app.clients.slurm.states import Standing
+from app.domain import JSON
+from app.engine.launchers.slurm.logins import Login
+from app.errors import UpstreamGarbled, UpstreamUnreachable
+
+log = structlog.get_logger(__name__)
+
+_CALM_SECONDS: Final = 10.0
+"""How often it is asked for jobs of which all run: their shims tell how they end."""
+_MOST_BYTES: Final = 16 * 1024 * 1024
+_MOST_NAMES: Final = 100
+MISSES: Final = 2
+"""So often a job must be missing from the queue before it counts as gone from there."""
+_ACCOUNTING_SECONDS: Final = 5.0
+"""Shortest time between two questions to the accounting for one account."""
+_NO_ACCOUNTING_SECONDS: Final = 600.0
+"""How long a cluster is believed to have no accounting."""
+_NO_ACCOUNTING: Final = "accounting storage is disabled"
+_FORGET_SECONDS: Final = 600.0
+"""How long what is known of an account is kept that nobody asks about."""
+_CLOCKS_SECONDS: Final = 120.0
+"""By how much the clocks of the login node and of the controller may differ."""
+_SLACK_SECONDS: Final = 10.0
+"""Beyond the time of a command, until its answer has come."""
+
+_Row = TypeVar("_Row", Queued, Accounted)
+
+
+@dataclass(frozen=True, slots=True)
+class Sought:
+    """A job that the scheduler is asked for.
+
+    Attributes:
+        mark: Its name, which no other job has.
+        since: When it was submitted, or later; seconds since the epoch.
+        waits: It was submitted, and has not begun.
+    """
+
+    mark: str
+    since: float
+    waits: bool
+
+
+@dataclass(frozen=True, slots=True)
+class Facts:
+    """What the scheduler said of a job.
+
+    Attributes:
+        queued: Its line in the queue; None where it had none when it was asked last.
+        accounted: Its line in the accounting; None where it has none, as far as is known.
+        misses: How often in a row it was missing from the queue.
+        over_seconds: Since it was first seen to have ended, or to be missing.
+        has_accounting: Whether the accounting was asked for it, and answered.
+    """
+
+    queued: Queued | None = None
+    accounted: Accounted | None = None
+    misses: int = 0
+    over_seconds: float = 0.0
+    has_accounting: bool = False
+
+
+@dataclass(slots=True)
+class _Over:
+    """A job that has ended by what the queue says, or that it does not have.
+
+    Attributes:
+        since: When that was seen first.
+        misses: How often in a row the queue did not have it.
+        asked: Whether the accounting has answered.
+    """
+
+    since: float
+    misses: int = 0
+    asked: bool = False
+
+
+@dataclass(slots=True)
+class _Known:
+    """What is known of the jobs of one account."""
+
+    queue: dict[str, list[Queued]] = field(default_factory=dict)
+    accounted: dict[str, list[Accounted]] = field(default_factory=dict)
+    over: dict[str, _Over] = field(default_factory=dict)
+    asked_at: float = float("-inf")
+    accounting_at: float = float("-inf")
+    used_at: float = 0.0
+
+
+class Scheduler:
+    """Asks the scheduler of one cluster. Threads may share it, one for each account.
+
+    Args:
+        turn: Returns whether it may be asked now, over all processes.
+        seconds: Shortest time between two questions about one account.
+        timeout: Seconds for a command.
+        clock: Seconds that never run backwards.
+    """
+
+    def __init__(
+        self,
+        turn: Callable[[], bool],
+        seconds: float,
+        timeout: float,
+        clock: Callable[[], float] = time.monotonic,
+    ) -> None:
+        self._turn = turn
+        self._seconds = seconds
+        self._timeout = timeout
+        self._clock = clock
+        self._lock = threading.Lock()
+        self._accounts: dict[str, _Known] = {}
+        self._no_accounting_until = float("-inf")
+
+    def facts(self, login: Login, jobs: Collection[Sought]) -> Mapping[str, Facts]:
+        """Return what is known of jobs of an account that have not ended, by name.
+
+        What cannot be asked now is as it was told last.
+
+        Raises:
+            UpstreamError: The login node cannot be asked for anything now.
+        """
+        known = self._of(login.account.user)
+        if not jobs:
+            return {}
+        now = self._clock()
+        calm = not any(job.waits for job in jobs)
+        if now - known.asked_at >= (_CALM_SECONDS if calm else self._seconds) and self._turn():
+            known.asked_at = now
+            self._ask_queue(login, known, jobs)
+        lost = [job for job in jobs if _is_lost(known, job)]
+        if lost and now - known.accounting_at >= _ACCOUNTING_SECONDS and self._may_account(now):
+            known.accounting_at = now
+            self._ask_accounting(login, known, lost[:_MOST_NAMES])
+        return {job.mark: self._facts(known, job, now) for job in jobs}
+
+    def _of(self, user: str) -> _Known:
+        now = self._clock()
+        with self._lock:
+            for other, each in list(self._accounts.items()):
+                if now - each.used_at > _FORGET_SECONDS and other != user:
+                    del self._accounts[other]
+            known = self._accounts.setdefault(user, _Known())
+            known.used_at = now
+            return known
+
+    def _may_account(self, now: float) -> bool:
+        return now >= self._no_accounting_until and self._turn()
+
+    def _ask_queue(self, login: Login, known: _Known, jobs: Iterable[Sought]) -> None:
+        try:
+            text = self._run(login, squeue([login.account.user]))
+        except UpstreamUnreachable as exc:
+            log.warning("the queue cannot be asked", account=login.account.user, error=exc.message)
+            return
+        found: dict[str, list[Queued]] = {}
+        for row in queued(text):
+            found.setdefault(row.name, []).append(row)
+        known.queue = found
+        now = self._clock()
+        over: dict[str, _Over] = {}
+        for job in jobs:
+            rows = _rows(found.get(job.mark, ()), job.since)
+            if rows and rows[-1].standing is not Standing.ENDED:
+                continue
+            over[job.mark] = known.over.get(job.mark) or _Over(now)
+            over[job.mark].misses += not rows
+        known.over = over
+        known.accounted = {mark: rows for mark, rows in known.accounted.items() if mark in over}
+
+    def _ask_accounting(self, login: Login, known: _Known, jobs: Collection[Sought]) -> None:
+        since = min(job.since for job in jobs) - 1
+        try:
+            text = self._run(login, sacct(since, names=[job.mark for job in jobs]))
+        except UpstreamUnreachable as exc:
+            if _NO_ACCOUNTING in (exc.detail or ""):
+                self._no_accounting_until = self._clock() + _NO_ACCOUNTING_SECONDS
+                return
+            log.warning("the accounting cannot be asked", error=exc.message, detail=exc.detail)
+            return
+        rows: dict[str, list[Accounted]] = {}
+        for row in accounted(text):
+            rows.setdefault(row.name, []).append(row)
+        for job in jobs:
+            known.accounted[job.mark] = rows.get(job.mark, [])
+            known.over[job.mark].asked = True
+
+    def _run(self, login: Login, argv: list[str]) -> str:
+        """Run a command of Slurm; return what it printed.
+
+        Raises:
+            UpstreamUnreachable: It failed; the details are in Slurm's words.
+            UpstreamError: The login node does not answer.
+        """
+        program: dict[str, JSON] = {
+            "argv": argv, "timeout_seconds": self._timeout, "env": {**ENVIRONMENT, "LC_ALL": "C"},
+        }  # fmt: skip
+        answer = login.agent.call(
+            "run",
+            {"program": program, "most_bytes": _MOST_BYTES},
+            timeout=self._timeout + _SLACK_SECONDS,
+        )
+        ran = answer.result
+        if not isinstance(ran, dict):
+            raise UpstreamGarbled("The login node of the cluster answers nothing of use.")
+        errors = str(ran.get("stderr", ""))[:1000]
+        if ran.get("code") != 0 or ran.get("cut"):
+            raise UpstreamUnreachable(f"{argv[0]} failed on the cluster.", detail=errors)
+        return answer.data.decode("utf-8", "replace")
+
+    def _facts(self, known: _Known, job: Sought, now: float) -> Facts:
+        over = known.over.get(job.mark)
+        rows = _rows(known.queue.get(job.mark, ()), job.since)
+        ended = _rows(known.accounted.get(job.mark, ()), job.since)
+        return Facts(
+            queued=rows[-1] if rows else None,
+            accounted=ended[-1] if ended else None,
+            misses=over.misses if over else 0,
+            over_seconds=now - over.since if over else 0.0,
+            has_accounting=over is not None and over.asked,
+        )
+
+
+def _is_lost(known: _Known, job: Sought) -> bool:
+    """Whether a job left the queue, and the accounting did not tell its end yet."""
+    over = known.over.get(job.mark)
+    if over is None or over.misses < MISSES:
+        return False
+    told = _rows(known.accounted.get(job.mark, ()), job.since)
+    return not told or told[-1].standing is not Standing.ENDED
+
+
+def _rows(rows: Iterable[_Row], since: float) -> list[_Row]:
+    """Return the lines of a job, the one that counts last.
+
+    One that was submitted before is of another job. Slurm also keeps a line of what it refused to
+    take, which has failed without a node.
+    """
+    fitting = [row for row in rows if (row.submitted_at or since) >= since - _CLOCKS_SECONDS]
+    return sorted(filterfalse(_was_refused, fitting), key=lambda row: row.submitted_at or 0.0)
+
+
+def _was_refused(row: Queued | Accounted) -> bool:
+    node = row.node if isinstance(row, Queued) else row.nodes
+    return row.state == "FAILED" and not node

@@ -1,0 +1,132 @@
+"""Ending, stopping and continuing jobs of a cluster."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Final
+
+import structlog
+
+from app.clients.slurm import control
+from app.clients.slurm.control import Effect
+from app.domain import JSON
+from app.engine.launchers.slurm.accounts import ClusterAccount
+from app.engine.launchers.slurm.faults import entries
+from app.engine.launchers.slurm.logins import Login, Logins
+from app.engine.launchers.slurm.places import Places
+from app.engine.launchers.slurm.rounds import Known, Rounds
+
+log = structlog.get_logger(__name__)
+
+_FILE_SECONDS: Final = 60.0
+
+
+class Steering:
+    """Acts upon jobs. Threads may share it.
+
+    Each request is left in the folder of the job first, where its shim finds it however late; what
+    Slurm is told beside that makes it work sooner, or for what the shim does not see.
+
+    Args:
+        places: Where the folders of jobs are.
+        logins: Logs in to accounts.
+        rounds: Looks at jobs.
+        admin: The account that may suspend jobs; None without.
+        timeout: Seconds for a command of Slurm.
+    """
+
+    def __init__(
+        self,
+        places: Places,
+        logins: Logins,
+        rounds: Rounds,
+        admin: ClusterAccount | None,
+        timeout: float,
+    ) -> None:
+        self._places = places
+        self._logins = logins
+        self._rounds = rounds
+        self._admin = admin
+        self._timeout = timeout
+
+    def cancel(self, folder: Path) -> None:
+        """Ask for the end of a job; idempotent.
+
+        A job that runs ends by its shim, which gives the command its time. One that waits is taken
+        out of the queue; where it begins at the same moment, its shim finds the request.
+
+        Raises:
+            SlipwayError: It cannot be asked for now.
+        """
+        login, known = self._rounds.see(folder)
+        waits = known.look.claim is None and known.look.job_id is not None
+        program = control.scancel(str(known.look.job_id)) if waits else None
+        self._request("cancel", login, known, program)
+
+    def end(self, folder: Path, process: JSON, *, force: bool) -> None:
+        """Have Slurm end a job of which nothing else is left than its id."""
+        job_id = process.get("job_id") if isinstance(process, dict) else None
+        if type(job_id) is not int:
+            return
+        login, _ = self._places.find(folder)
+        program = self._program(control.scancel(str(job_id)))
+        login.agent.call("run", {"program": program, "most_bytes": 4096}, timeout=self._patience)
+
+    def pause(self, folder: Path) -> None:
+        """Stop a job that runs, and hold one that waits; idempotent.
+
+        Raises:
+            SlipwayError: It cannot be asked for now.
+        """
+        self._stop_or_go("pause", folder)
+
+    def resume(self, folder: Path) -> None:
+        """Let a job go on; idempotent.
+
+        Raises:
+            SlipwayError: It cannot be asked for now.
+        """
+        self._stop_or_go("resume", folder)
+
+    def _stop_or_go(self, verb: str, folder: Path) -> None:
+        login, known = self._rounds.see(folder)
+        look = known.look
+        if look.job_id is None or look.result is not None:
+            self._request(verb, login, known, None)
+            return
+        job, stops = str(look.job_id), verb == "pause"
+        if look.claim is None:
+            argv = control.scontrol("hold" if stops else "release", job)
+            self._request(verb, login, known, argv)
+        elif self._admin is None:
+            argv = control.signal_all(job, "STOP" if stops else "CONT")
+            self._request(verb, login, known, argv)
+        else:
+            self._request(verb, login, known, None)
+            admin = self._logins.of(self._admin)
+            argv = control.scontrol("suspend" if stops else "resume", job)
+            arguments = {"program": self._program(argv), "most_bytes": 4096}
+            ran = admin.agent.call("run", arguments, timeout=self._patience).result
+            self._check(argv, ran)
+
+    def _request(self, verb: str, login: Login, known: Known, argv: list[str] | None) -> None:
+        """Leave a request in the folder of a job, or take it back, and then run a command."""
+        program = None if argv is None else self._program(argv)
+        arguments = {"jobs": [{"folder": known.path, "program": program}]}
+        answer = login.agent.call(verb, arguments, timeout=self._patience)
+        ran = entries(answer.result, "jobs", verb)[0]
+        if argv is not None:
+            self._check(argv, ran)
+
+    def _program(self, argv: list[str]) -> JSON:
+        return {"argv": argv, "timeout_seconds": self._timeout, "env": {"LC_ALL": "C"}}
+
+    @property
+    def _patience(self) -> float:
+        return self._timeout + _FILE_SECONDS
+
+    def _check(self, argv: list[str], ran: JSON) -> None:
+        """Note a command that failed: its request stands, and the shim follows it all the same."""
+        code, errors = ran.get("code"), str(ran.get("stderr", ""))[:500]
+        if (found := control.effect(code, errors)) is not Effect.DONE:
+            log.warning("a command of Slurm failed", argv=argv, code=code, stderr=errors, as_=found)
