@@ -28,7 +28,9 @@ _MAX_RUBBISH_BYTES = 256 * 1024
 _SHOWN_RUBBISH = 500
 _READ_BYTES = 256 * 1024
 _READ_SECONDS = 5.0
+"""How often it is looked whether the session was closed."""
 _LEAVE_SECONDS = 5.0
+"""How long a session that is closed waits for its reader."""
 
 
 class Channel(Protocol):

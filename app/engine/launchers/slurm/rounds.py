@@ -30,11 +30,13 @@ _AT_ONCE: Final = 8
 _ROUND_SECONDS: Final = 10.0
 """How long a round waits for accounts; those that are late hold up no other."""
 _LOOK_SECONDS: Final = 60.0
+"""For a look at the folders of all jobs of an account."""
 _GROWTH_BYTES: Final = 4 * 1024 * 1024
 """Output that comes along with the states of an account."""
 _SURELY_NOT_SECONDS: Final = 30.0
 """How long a job must not be seen whose submission was not answered, until it is submitted anew."""
 _FORGET_SECONDS: Final = 600.0
+"""How long it is known what was seen of a job for which nobody asks."""
 
 
 @dataclass(frozen=True, slots=True)

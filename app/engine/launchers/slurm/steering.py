@@ -19,6 +19,7 @@ from app.engine.launchers.slurm.rounds import Known, Rounds
 log = structlog.get_logger(__name__)
 
 _FILE_SECONDS: Final = 60.0
+"""For what only touches files: those of clusters can be slow."""
 
 
 class Steering:

@@ -19,6 +19,7 @@ if TYPE_CHECKING:
 _ARRIVAL_SECONDS = 60.0
 """How long files may be on their way to the node: file systems keep what they know of a folder."""
 _LOOK_SECONDS = 0.2
+"""How often it is looked for them."""
 
 
 def main(folder: str) -> None:

@@ -28,6 +28,7 @@ _TERM_SECONDS = 0.3
 _MOST_GRACE_SECONDS = 20.0
 """Slurm itself kills 30 s (KillWait) after its polite signal, by default."""
 _SETUP_SECONDS = 300.0
+"""Longest time for the lines of a login shell before a command."""
 _KEPT = {"PATH", "HOME", "USER", "LOGNAME", "SHELL", "TMPDIR", "LANG"}
 _KEPT_BEGINNINGS = ("SLURM", "CUDA_", "ROCR_", "HIP_", "GPU_", "ZE_", "PMI", "OMPI_", "TMPDIR")
 _TERMINATED = 128 + signal.SIGTERM

@@ -15,6 +15,7 @@ MOST_TEXT = 64 * 1024
 """Bytes of what a program prints that are told, where nothing else is said."""
 _NOT_BEGUN = 127
 _GRACE_SECONDS = 2.0
+"""From the polite end of a program to the deadly one, and for the rest of what it printed."""
 _SUBMIT_SECONDS = 20.0
 """How long a submission may still take when nobody listens any more: its id is worth noting."""
 _running: "set[Program]" = set()

@@ -23,6 +23,7 @@ _MOST_WAITING = 256
 _THREADS = 8
 """Of each kind, so that a program that hangs holds up no look at a file."""
 _IDLE_SECONDS = 3600.0
+"""How long an agent stays that nobody asks for anything."""
 
 
 class _Ended(Exception):
