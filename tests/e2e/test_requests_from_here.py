@@ -1,0 +1,140 @@
+"""A workflow whose commands run on another machine, and whose requests are made from this one."""
+
+from __future__ import annotations
+
+import threading
+from collections.abc import Iterator
+from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
+from pathlib import Path
+
+import pytest
+from kit.definitions import script, workflow
+from kit.patience import PATIENCE_SECONDS, await_that
+from kit.service import Service
+
+TESTS = Path(__file__).parents[1]
+
+
+class Held(ThreadingHTTPServer):
+    """Answers when it is let; counts requests, and those whose client has gone.
+
+    Attributes:
+        got: The requests.
+        let: Whether to answer.
+    """
+
+    def __init__(self) -> None:
+        super().__init__(("127.0.0.1", 0), Handler)
+        self.got: list[str] = []
+        self.let = threading.Event()
+        self.url = f"http://127.0.0.1:{self.server_port}/"
+
+
+class Handler(BaseHTTPRequestHandler):
+    server: Held
+
+    def do_POST(self) -> None:
+        length = int(self.headers.get("Content-Length", 0))
+        self.server.got.append(self.rfile.read(length).decode())
+        assert self.server.let.wait(PATIENCE_SECONDS)
+        self.send_response(200)
+        self.send_header("Content-Length", "5")
+        self.end_headers()
+        self.wfile.write(b"hello")
+
+    def log_message(self, *args: object) -> None:
+        pass
+
+
+@pytest.fixture
+def web() -> Iterator[Held]:
+    with Held() as server:
+        thread = threading.Thread(target=server.serve_forever, args=(0.05,))
+        thread.start()
+        yield server
+        server.let.set()
+        server.shutdown()
+        thread.join()
+
+
+@pytest.fixture
+def service(new_service, tmp_path) -> Service:
+    file = tmp_path / "slipway.yaml"
+    launcher = f"{{type: 'kit.elsewhere:Elsewhere', root: '{tmp_path / 'root'}'}}"
+    file.write_text(
+        f"orchestrators: [{{name: afar, type: engine, launcher: {launcher}}}]", encoding="utf-8"
+    )
+    data_dir = tmp_path / "service-0" / "data"
+    arguments = ["--config", file, "--data-dir", data_dir]
+    made: Service = new_service(arguments=arguments, env={"PYTHONPATH": str(TESTS)})
+    return made.start()
+
+
+def mixed(web: Held) -> dict[str, object]:
+    """A command, a request with what it found, and a command with what that brought."""
+    request = {"method": "POST", "url": web.url, "body": "${{ steps.first.outputs.where }}"}
+    return workflow(
+        "mixed",
+        script("first", 'echo "where=$ELSEWHERE $(cat data.txt)" >> "$SLIPWAY_OUTPUT"'),
+        {"id": "ask", "type": "http", "needs": ["first"], "config": request,
+         "working_dir": "/there/is/no/such/folder/here"},
+        {"id": "last", "type": "command", "needs": ["ask"],
+         "config": {"command": "echo", "args": ["got", "${{ steps.ask.outputs.body }}"]}},
+        files={"data.txt": "of a file"},
+        outputs={"body": "${{ steps.ask.outputs.body }}"},
+    )  # fmt: skip
+
+
+def names(folder: Path) -> set[str]:
+    return {path.name for path in folder.iterdir()}
+
+
+def test_each_step_runs_where_it_belongs(service: Service, web: Held, tmp_path: Path) -> None:
+    web.let.set()
+    client = service.client()
+    execution = client.run(mixed(web))
+    ended = client.wait(execution, "SUCCESS")
+    assert ended["outputs"] == {"body": "hello"}
+    assert web.got == ["yes of a file"]
+    assert client.lines(execution, "last") == ["got hello"]
+    here = service.data_dir / "executions" / execution
+    there = tmp_path / "root" / execution
+    assert names(here / "tasks") == {"ask"}
+    assert names(there / "tasks") == {"first", "last"}
+    assert names(here / "work") == set()
+    assert names(there / "work") == {"data.txt"}
+    assert (there / "owner").read_text(encoding="utf-8") == ended["owner"]
+
+
+def test_a_request_goes_on_while_its_conductor_is_killed_and_is_made_once(
+    service: Service, web: Held
+) -> None:
+    client = service.client()
+    execution = client.run(mixed(web))
+    await_that(lambda: web.got, "the request is under way")
+    old = service.kill("conductor")
+    web.let.set()
+    service.replaced("conductor", old)
+    client.wait(execution, "SUCCESS")
+    assert web.got == ["yes of a file"]
+    assert client.lines(execution, "last") == ["got hello"]
+
+
+def test_a_cancelled_request_ends(service: Service, web: Held) -> None:
+    client = service.client()
+    execution = client.run(mixed(web))
+    await_that(lambda: web.got, "the request is under way")
+    assert len(service.jobs()) == 1
+    client.cancel(execution)
+    client.wait(execution, "CANCELLED")
+    await_that(lambda: not service.jobs(), "nothing of it runs any more")
+
+
+def test_folders_of_both_are_purged(service: Service, web: Held, tmp_path: Path) -> None:
+    web.let.set()
+    client = service.client()
+    execution = client.run(mixed(web))
+    client.wait(execution, "SUCCESS")
+    assert client.send("DELETE", f"/executions/{execution}?purge=true").status_code < 300
+    folders = [service.data_dir / "executions" / execution, tmp_path / "root" / execution]
+    await_that(lambda: not any(folder.exists() for folder in folders), "both are gone")
