@@ -24,6 +24,7 @@ from app.engine.launchers.frames import parse_frames
 from app.engine.launchers.outputs import parse_outputs
 from app.engine.launchers.slurm.cluster import Cluster
 from app.engine.launchers.slurm.faults import entries, fault_of
+from app.engine.launchers.slurm.fit import Fit
 from app.engine.launchers.slurm.logins import Login
 from app.engine.launchers.slurm.looks import exit_record
 from app.engine.launchers.slurm.options import SlurmOptions
@@ -35,9 +36,9 @@ from app.engine.launchers.slurm.submitting import (
     mark_of,
     specify,
 )
-from app.engine.model import StreamFile
-from app.errors import UpstreamUnreachable
-from app.job_resources import Resource
+from app.engine.model import Preparation, StreamFile
+from app.errors import FieldError, UpstreamUnreachable
+from app.job_resources import Asked, Resource
 
 _FILE_SECONDS: Final = 60.0
 """For what only touches files: those of clusters can be slow."""
@@ -53,16 +54,18 @@ class SlurmLauncher(Launcher):
 
     Args:
         cluster: The cluster.
+        fit: Knows what it has; None where nobody does.
     """
 
     Options = SlurmOptions
     capabilities: ClassVar[frozenset[LauncherCapability]] = frozenset({LauncherCapability.PAUSE})
     bound_to_node: ClassVar[bool] = False
     here: ClassVar[bool] = False
-    honours = frozenset({*Resource, *StreamFile})
+    honours = frozenset({*Resource, *StreamFile, *Preparation})
 
-    def __init__(self, cluster: Cluster) -> None:
+    def __init__(self, cluster: Cluster, fit: Fit | None = None) -> None:
         self._cluster = cluster
+        self._fit = fit
         options = cluster.options
         self.pool = Pool(f"slurm {options.host}:{options.port}", options.max_jobs)
         self.polling = Polling(
@@ -72,7 +75,14 @@ class SlurmLauncher(Launcher):
     @classmethod
     def create(cls, options: SlurmOptions, context: LauncherContext) -> Self:
         """Build the launcher; nobody logs in yet."""
-        return cls(Cluster.create(options, context))
+        cluster = Cluster.create(options, context)
+        if context.database is None:
+            return cls(cluster)
+        return cls(cluster, Fit(context.database, context.orchestrator, options.partition))
+
+    def faults(self, asked: Sequence[Asked]) -> Sequence[FieldError]:
+        """Return what no job can have there, by what was last noted of the cluster."""
+        return self._fit.faults(asked) if self._fit else ()
 
     def may_use(self, folder: Path) -> bool:
         """Suppose so: only the cluster could tell."""

@@ -7,8 +7,12 @@ from kit.thrift import make_tables
 from sqlalchemy import update
 
 from app.clients.slurm.partitions import Partition
+from app.engine.launchers.base import LauncherContext
 from app.engine.launchers.slurm.fit import Fit
+from app.engine.launchers.slurm.launcher import SlurmLauncher
+from app.engine.launchers.slurm.options import SlurmOptions
 from app.job_resources import Asked, Resources
+from app.settings.schema import load_section
 from app.store.database import Database
 from app.store.execution_rows import now
 from app.store.schema import clusters
@@ -68,3 +72,16 @@ def test_what_was_noted_long_ago_refuses_nothing(fit, database):
     old = update(clusters).values(noted_at=now() - timedelta(days=8))
     database.write(lambda connection: connection.execute(old))
     assert paths(fit) == []
+
+
+def test_the_launcher_asks_what_was_noted_and_no_cluster(database, tmp_path):
+    options, faults = load_section(SlurmOptions, {"host": "no.such.host", "user": "ada",
+        "host_keys": ["SHA256:" + "A" * 43]}, "")  # fmt: skip
+    assert not faults
+    context = LauncherContext(
+        tmp_path, executions_dir=tmp_path, orchestrator="hpc", database=database
+    )
+    launcher = SlurmLauncher.create(options, context)
+    assert launcher.faults(WIDE) == []
+    Fit(database, "hpc", None).note([MAIN])
+    assert [fault.path for fault in launcher.faults(WIDE)] == ["steps[7].resources.cpus"]
