@@ -48,7 +48,11 @@ MODULES = (
 _TESTS = str(Path(__file__).parents[1])
 _ROOM = 2048
 """How long the longest command line may be that a fork shows."""
-_OWN = "PYTEST_CURRENT_TEST"
+_READ_AT_START = (
+    "PYTHON", "LD_", "GLIBC_", "MALLOC_", "LC_", "LANG", "TZ", "TMP", "TEMP", "OPENSSL_", "GEVENT",
+    "GREENLET", "PROMETHEUS_",
+)  # fmt: skip
+"""How the variables begin that Python, its libraries or a module read once, when they are loaded."""
 _execv = os.execv
 _lock = threading.Lock()
 """A request and its answer belong together."""
@@ -60,7 +64,7 @@ def fits(env: Mapping[str, str]) -> bool:
 
 
 def _read_at_start(env: Mapping[str, str]) -> dict[str, str]:
-    return {k: v for k, v in env.items() if not k.startswith("SLIPWAY_") and k != _OWN}
+    return {k: v for k, v in env.items() if k.startswith(_READ_AT_START)}
 
 
 def start(
