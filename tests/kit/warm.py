@@ -28,7 +28,7 @@ import sys
 import threading
 import traceback
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
-from contextlib import ExitStack, contextmanager
+from contextlib import ExitStack, contextmanager, suppress
 from importlib import import_module
 from pathlib import Path
 from typing import Any, NoReturn
@@ -52,7 +52,8 @@ _READ_AT_START = (
     "PYTHON", "LD_", "GLIBC_", "MALLOC_", "LC_", "LANG", "TZ", "TMP", "TEMP", "OPENSSL_", "GEVENT",
     "GREENLET", "PROMETHEUS_",
 )  # fmt: skip
-"""How the variables begin that Python, its libraries or a module read once, when they are loaded."""
+"""How variables begin that Python, its libraries or a module read when they are loaded."""
+_PATH = "PYTHONPATH"
 _execv = os.execv
 _lock = threading.Lock()
 """A request and its answer belong together."""
@@ -64,7 +65,7 @@ def fits(env: Mapping[str, str]) -> bool:
 
 
 def _read_at_start(env: Mapping[str, str]) -> dict[str, str]:
-    return {k: v for k, v in env.items() if k.startswith(_READ_AT_START)}
+    return {k: v for k, v in env.items() if k.startswith(_READ_AT_START) and k != _PATH}
 
 
 def start(
@@ -240,10 +241,13 @@ def _run(
     sys.orig_argv = [sys.executable, "-P", *words]
     sys.argv = ["", *words[2:]]
     _template._show(sys.orig_argv)
+    searched = os.environ.get(_PATH)
     os.environ.clear()
     os.environ.update(env)
     status = 0
     try:
+        if os.environ.get(_PATH) != searched:
+            _search(os.environ.get(_PATH, ""))
         command()
     except SystemExit as exc:
         status = exc.code if isinstance(exc.code, int) else int(exc.code is not None)
@@ -255,6 +259,14 @@ def _run(
     sys.stdout.flush()
     sys.stderr.flush()
     os._exit(status)
+
+
+def _search(path: str) -> None:
+    """Find modules in more folders, and run what stands there for every start of Python."""
+    sys.path[:0] = path.split(os.pathsep) if path else []
+    sys.modules.pop("sitecustomize", None)
+    with suppress(ImportError):
+        import_module("sitecustomize")
 
 
 if __name__ == "__main__":
