@@ -14,7 +14,12 @@ from app.engine.definition import parse
 from app.engine.launchers.base import Launcher
 from app.engine.launchers.registry import launcher_class
 from app.engine.model import Definition, Preparation, StreamFile
-from app.engine.resources import asked_for, not_given
+from app.engine.resources import (
+    asked_by_requests,
+    asked_for,
+    not_for_requests,
+    not_given,
+)
 from app.errors import ConfigError, InvalidDefinition
 from app.job_resources import Resource
 
@@ -69,7 +74,9 @@ def _checked(text: str | bytes, launcher: str | None) -> Definition:
     honours = chosen.honours if chosen else frozenset((*Resource, *StreamFile, *Preparation))
     definition = parse(text)
     faults = not_given(asked_for(definition.source), honours, launcher or "")
-    if chosen is None or chosen.here:
+    if chosen is not None and not chosen.here:
+        faults += not_for_requests(asked_by_requests(definition.source))
+    else:
         faults += programs.faults(programs.spaced_commands(definition.source), None)
     if faults:
         raise InvalidDefinition("It asks for what there is not.", fields=faults)

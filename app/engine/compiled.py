@@ -23,7 +23,14 @@ from app.engine import definition
 from app.engine.faults import Fault, invalid_definition
 from app.engine.model import Definition, StepDefinition
 from app.engine.programs import SpacedCommand, spaced_commands
-from app.engine.resources import Take, asked_elsewhere, asked_for, build, taken
+from app.engine.resources import (
+    Take,
+    asked_by_requests,
+    asked_elsewhere,
+    asked_for,
+    build,
+    taken,
+)
 from app.errors import MAX_FIELDS, FieldError, InvalidDefinition
 from app.isolation import Isolated, OverBudget
 from app.job_resources import Asked
@@ -101,6 +108,8 @@ class Details:
     Attributes:
         size_bytes: About what it takes of memory.
         takes: What its steps take of their machine.
+        by_requests: Paths of what those of type ``http`` ask for, and not every launcher gives; of
+            very many the first.
         asked: What its steps ask for, but those of type ``http``; of very many the first.
     """
 
@@ -109,6 +118,7 @@ class Details:
     steps: tuple[Step, ...]
     size_bytes: int
     takes: tuple[Take, ...] = ()
+    by_requests: tuple[str, ...] = ()
     asked: tuple[Asked, ...] = ()
 
 
@@ -284,6 +294,7 @@ def _details(found: Definition) -> dict[str, JSON]:
         "inputs": [asdict(parameter) for parameter in found.inputs],
         "outputs": [[output.name, output.description] for output in found.outputs],
         "takes": taken(found.source),
+        "by_requests": list(islice(asked_by_requests(found.source), MAX_FIELDS)),
         "asked": asked_elsewhere(found.source),
         "steps": [[s.id, s.type, s.needs, s.description or s.name, _title(s)] for s in found.steps],
     }
@@ -301,6 +312,7 @@ def _parse_details(text: str) -> Details:
         steps=_steps(details["steps"]),
         size_bytes=len(text) * _BYTES_A_CHARACTER,
         takes=tuple(Take(*words) for words in details.get("takes", ())),
+        by_requests=tuple(details.get("by_requests", ())),
         asked=tuple(Asked(path, build(words)) for path, words in details.get("asked", ())),
     )
 

@@ -39,7 +39,7 @@ from app.engine import definition as definitions
 from app.engine import programs
 from app.engine.carrying import carry_over, hold_back
 from app.engine.catalogue import TYPE, Catalogue
-from app.engine.compiled import Compiled, Compiler, Faulty, make_compiler
+from app.engine.compiled import Compiled, Compiler, Details, Faulty, make_compiler
 from app.engine.ending import end_all
 from app.engine.folder import DefinitionFolder
 from app.engine.launchers.base import LauncherContext, NoOptions, Pool, can_pause
@@ -50,7 +50,7 @@ from app.engine.log_room import LogRoom
 from app.engine.plan import Plan
 from app.engine.progress import first_cursor, has_ended
 from app.engine.recollection import Recollection
-from app.engine.resources import Take, not_given, too_much
+from app.engine.resources import Take, not_for_requests, not_given, too_much
 from app.engine.run import Machine, Run
 from app.engine.slots import Slots
 from app.engine.watch import JobWatch
@@ -443,25 +443,28 @@ class EngineOrchestrator(Orchestrator):
             InvalidDefinition: It does not.
         """
         honours = self._machine.launcher.honours
-        if faults := not_given(compiled.asks, honours, self._launcher_type):
+        details = self._compiler.details(compiled)
+        faults = not_given(compiled.asks, honours, self._launcher_type)
+        if not self._machine.launcher.here:
+            faults += not_for_requests(details.by_requests)
+        if faults:
             message = f"Workflow '{compiled.id}' asks for what its launcher does not give."
-            raise InvalidDefinition(message, fields=faults)
-        asked = self._compiler.details(compiled).asked
+            raise InvalidDefinition(message, fields=faults[:MAX_FIELDS])
+        asked = details.asked
         if asked and (faults := list(self._machine.launcher.faults(asked))):
             message = f"Workflow '{compiled.id}' asks for what there is not where its jobs run."
             raise InvalidDefinition(message, fields=faults[:MAX_FIELDS])
-        takes = self._taken_here(compiled)
+        takes = self._taken_here(details)
         if takes and (faults := too_much(takes, self._most())):
             message = f"Workflow '{compiled.id}' asks for more than there is."
             raise InvalidDefinition(message, fields=faults)
 
-    def _taken_here(self, compiled: Compiled) -> list[Take]:
+    def _taken_here(self, details: Details) -> list[Take]:
         """Return what steps take of this machine, or of others like it."""
         elsewhere = self._machine.slots.elsewhere
         if elsewhere and self._machine.beside is None:
             return []
-        takes = self._compiler.details(compiled).takes
-        return [take for take in takes if take.by_request or not elsewhere]
+        return [take for take in details.takes if take.by_request or not elsewhere]
 
     def _most(self) -> Mapping[str, tuple[float, str]]:
         """Return the most that a task can have wherever it comes to run, and where that is."""

@@ -95,15 +95,26 @@ def _is_count(value: JSON) -> bool:
 def asked_for(source: Mapping[str, Any]) -> Iterator[str]:
     """Yield the paths in a valid document of what not every launcher gives."""
     for index, step in enumerate(source["steps"]):
-        for name, value in step.get("resources", {}).items():
-            if name not in _ANYBODY and value not in _ASKS_FOR_NOTHING.get(name, ()):
-                yield path_text(("steps", index, "resources", name))
-        for field in StreamFile:
-            if field in step:
-                yield path_text(("steps", index, str(field)))
-        for word in Preparation:
-            if step.get(word):
-                yield path_text(("steps", index, str(word)))
+        yield from _asked_by(index, step)
+
+
+def asked_by_requests(source: Mapping[str, Any]) -> Iterator[str]:
+    """Yield those of :func:`asked_for` that belong to steps of type ``http``."""
+    for index, step in enumerate(source["steps"]):
+        if step["type"] == StepType.HTTP:
+            yield from _asked_by(index, step)
+
+
+def _asked_by(index: int, step: Mapping[str, Any]) -> Iterator[str]:
+    for name, value in step.get("resources", {}).items():
+        if name not in _ANYBODY and value not in _ASKS_FOR_NOTHING.get(name, ()):
+            yield path_text(("steps", index, "resources", name))
+    for field in StreamFile:
+        if field in step:
+            yield path_text(("steps", index, str(field)))
+    for word in Preparation:
+        if step.get(word):
+            yield path_text(("steps", index, str(word)))
 
 
 def taken(source: Mapping[str, Any]) -> list[Take]:
@@ -182,6 +193,16 @@ def not_given(
         for path in paths
         if (word := path.rpartition(".")[2]) not in given
     ]
+
+
+def not_for_requests(paths: Iterable[str]) -> list[FieldError]:
+    """Return what requests cannot have that are not made from where commands run.
+
+    Args:
+        paths: As :func:`asked_by_requests` gave them.
+    """
+    text = "is not for steps of type http: they run on the machine of the gateway"
+    return [FieldError(path, f"{text}, and have cpus, memory, time") for path in paths]
 
 
 def _not_given(word: str, given: Collection[Honoured], launcher: str) -> str:

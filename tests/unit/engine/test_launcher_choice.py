@@ -61,6 +61,7 @@ class Afar(ScriptedLauncher):
 
 
 class AfarInAPool(Afar):
+    honours = frozenset({Resource.NODES, Resource.PARTITION})
     pool = Pool("afar", most_jobs=500)
 
 
@@ -352,6 +353,19 @@ def test_only_requests_are_measured_by_this_machine_then(engines):
     assert launched(afar, LARGE_JOB).reference
     with pytest.raises(InvalidDefinition, match="asks for more than there is"):
         afar.upload(LARGE_REQUEST, None, ADA)
+
+
+def test_a_request_cannot_have_what_only_the_other_place_gives(engines):
+    afar, rack = engines(f"'{HERE}AfarInAPool'", f"'{HERE}Rack'")
+    asked = "{cpus: 1, nodes: 2, partition: main, memory: 1K, time: 1m}"
+    request = LARGE_REQUEST.replace("{cpus: 3}", asked)
+    with pytest.raises(InvalidDefinition, match="its launcher does not give") as caught:
+        afar.upload(request, None, ADA)
+    assert {fault.path for fault in caught.value.fields} == {
+        "steps[0].resources.nodes", "steps[0].resources.partition"
+    }  # fmt: skip
+    assert "steps of type http" in caught.value.fields[0].message
+    assert launched(rack, request).reference, "there it is a job as all others"
 
 
 def test_folders_are_removed_in_both_places_this_machine_first(engines, tmp_path):
