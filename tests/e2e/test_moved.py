@@ -8,6 +8,8 @@ import subprocess
 
 import pytest
 from kit.definitions import script, workflow
+from kit.elsewhere import elsewhere
+from kit.held import held
 from kit.patience import await_that
 from kit.service import Service, run_slipway
 from kit.work import MARK, await_marks, marks, wait_for_gate
@@ -26,6 +28,13 @@ pytestmark = pytest.mark.skipif(
 def named(host: str) -> list[str]:
     """What runs a command on this machine under another name."""
     return ["unshare", "--uts", "sh", "-c", _AS, host]
+
+
+def another_machine(folder):
+    """What runs a command on what counts as another machine."""
+    kernel = folder / "boot_id"
+    kernel.write_text("00000000-0000-4000-8000-000000000000\n", encoding="ascii")
+    return ["unshare", "--uts", "--mount", "sh", "-c", _ELSEWHERE, str(kernel)]
 
 
 @pytest.fixture
@@ -61,9 +70,7 @@ def test_what_ran_under_the_old_name_is_taken_over(service):
 def test_what_stayed_on_another_machine_says_so_and_can_be_ended(service, tmp_path):
     execution, other = begin(service), begin(service)
     service.stop()
-    kernel = tmp_path / "boot_id"
-    kernel.write_text("00000000-0000-4000-8000-000000000000\n", encoding="ascii")
-    service.within = ["unshare", "--uts", "--mount", "sh", "-c", _ELSEWHERE, str(kernel)]
+    service.within = another_machine(tmp_path)
     service.start()
     client = service.client()
     client.cancel(execution)
@@ -86,6 +93,42 @@ def test_what_stayed_on_another_machine_says_so_and_can_be_ended(service, tmp_pa
     done = run_slipway("abandon", "--data-dir", service.data_dir, "--machine", "box-a")
     assert (done.returncode, done.stdout) == (0, f"{other}: abandoned\n")
     client.wait(other, "FAILED")
+
+
+def test_of_what_runs_elsewhere_only_requests_stay(tmp_path):
+    """What another machine runs is looked at from any; what was asked for here, from here."""
+    made = elsewhere(tmp_path, tmp_path)
+    made["env"]["SLIPWAY_CONDUCTOR__LEASE"] = "1s"
+    service = Service(tmp_path, **made)
+    service.within = named("box-a")
+    with held() as web:
+        try:
+            service.start()
+            client = service.client()
+            config = {"method": "POST", "url": web.url, "body": "x"}
+            ask = client.run(workflow("ask", {"id": "ask", "type": "http", "config": config}))
+            moves = client.run(workflow("gated", script("only", wait_for_gate("gate"))))
+            client.wait(moves, "RUNNING")
+            await_that(lambda: web.got, "the request is under way")
+            service.stop()
+
+            service.within = another_machine(tmp_path)
+            service.start()
+            client = service.client()
+            (tmp_path / "root" / moves / "work" / "gate").touch()
+            client.wait(moves, "SUCCESS")
+            told = await_that(lambda: client.execution(ask)["error"], "it says so")
+            assert told.startswith("This execution belongs to machine box-a")
+            assert client.execution(ask)["status"] == "RUNNING"
+            service.stop()
+
+            service.within = named("box-a")
+            service.start()
+            web.let.set()
+            service.client().wait(ask, "SUCCESS")
+            assert len(web.got) == 1
+        finally:
+            service.end()
 
 
 @pytest.mark.parametrize("arguments", [("--machine", "box-z"), ("no-such-execution",)])

@@ -2,71 +2,26 @@
 
 from __future__ import annotations
 
-import threading
 from collections.abc import Iterator
-from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from pathlib import Path
 
 import pytest
 from kit.definitions import script, workflow
-from kit.patience import PATIENCE_SECONDS, await_that
+from kit.elsewhere import elsewhere
+from kit.held import Held, held
+from kit.patience import await_that
 from kit.service import Service
-
-TESTS = Path(__file__).parents[1]
-
-
-class Held(ThreadingHTTPServer):
-    """Answers when it is let; counts requests, and those whose client has gone.
-
-    Attributes:
-        got: The requests.
-        let: Whether to answer.
-    """
-
-    def __init__(self) -> None:
-        super().__init__(("127.0.0.1", 0), Handler)
-        self.got: list[str] = []
-        self.let = threading.Event()
-        self.url = f"http://127.0.0.1:{self.server_port}/"
-
-
-class Handler(BaseHTTPRequestHandler):
-    server: Held
-
-    def do_POST(self) -> None:
-        length = int(self.headers.get("Content-Length", 0))
-        self.server.got.append(self.rfile.read(length).decode())
-        assert self.server.let.wait(PATIENCE_SECONDS)
-        self.send_response(200)
-        self.send_header("Content-Length", "5")
-        self.end_headers()
-        self.wfile.write(b"hello")
-
-    def log_message(self, *args: object) -> None:
-        pass
 
 
 @pytest.fixture
 def web() -> Iterator[Held]:
-    with Held() as server:
-        thread = threading.Thread(target=server.serve_forever, args=(0.05,))
-        thread.start()
+    with held() as server:
         yield server
-        server.let.set()
-        server.shutdown()
-        thread.join()
 
 
 @pytest.fixture
 def service(new_service, tmp_path) -> Service:
-    file = tmp_path / "slipway.yaml"
-    launcher = f"{{type: 'kit.elsewhere:Elsewhere', root: '{tmp_path / 'root'}'}}"
-    file.write_text(
-        f"orchestrators: [{{name: afar, type: engine, launcher: {launcher}}}]", encoding="utf-8"
-    )
-    data_dir = tmp_path / "service-0" / "data"
-    arguments = ["--config", file, "--data-dir", data_dir]
-    made: Service = new_service(arguments=arguments, env={"PYTHONPATH": str(TESTS)})
+    made: Service = new_service(**elsewhere(tmp_path, tmp_path / "service-0"))
     return made.start()
 
 

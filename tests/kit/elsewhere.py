@@ -104,3 +104,18 @@ class Elsewhere(LocalLauncher):
 
     def resume(self, folder: Path) -> None:
         super().resume(self._there(folder))
+
+
+def elsewhere(folder: Path, of_service: Path) -> dict[str, Any]:
+    """Return what a :class:`kit.service.Service` is made with whose commands run there.
+
+    Args:
+        folder: Holds the settings, and the root.
+        of_service: The folder of the service.
+    """
+    file = folder / "elsewhere.yaml"
+    launcher = f"{{type: '{__name__}:{Elsewhere.__name__}', root: '{folder / 'root'}'}}"
+    settings = f"orchestrators: [{{name: afar, type: engine, launcher: {launcher}}}]"
+    file.write_text(settings, encoding="utf-8")
+    arguments = ["--config", file, "--data-dir", of_service / "data"]
+    return {"arguments": arguments, "env": {"PYTHONPATH": str(Path(__file__).parents[1])}}
