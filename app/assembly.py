@@ -12,17 +12,20 @@ from pathlib import Path
 from pkgutil import resolve_name
 from typing import TYPE_CHECKING, Any
 
-from app.clients.embedded_keys import EmbeddedKeyStore, load_master_key
+from app.clients.embedded_keys import EmbeddedKeyStore
 from app.clients.key_store import KeyStore
+from app.clients.master_key import load_master_key
+from app.clients.opener_link import EmbeddedPrivateKeys, MasterKeyPlace
 from app.clients.orchestrator import Context, Orchestrator, bound_to_node, with_files
 from app.clients.registry import create_orchestrators, options_class
 from app.clients.sealing import Sealing
+from app.clients.stored_key_reader import PrivateKeys, StoredKeyReader
 from app.concurrency import make_pool
 from app.conductor import Conductor, connections_for, this_node
 from app.engine.compiled import make_compiler
 from app.engine.importing import DefinitionImporter
 from app.engine.launchers.run_as import find_account
-from app.errors import ConfigError
+from app.errors import ConfigError, UpstreamRefused
 from app.housekeeping import Housekeeping, Machine
 from app.identity.key_directory import ApiKeyDirectory
 from app.identity.registry import authenticator_class
@@ -38,7 +41,7 @@ from app.store.conductors import Conductors, Node
 from app.store.database import Database
 from app.store.disk import DiskUsage
 from app.store.ends import EndsTold
-from app.store.keys import SealedKeys
+from app.store.keys import SealedKeys, SshKeys
 from app.store.operations import Operations
 from app.store.purging import Purging
 from app.store.sessions import Sessions
@@ -117,15 +120,21 @@ def import_dialect(name: str) -> Dialect:
     return found
 
 
-def create_conductor(settings: Settings) -> Conductor:
-    """Build a conductor; nothing of it runs yet."""
+def create_conductor(settings: Settings, master_key: int | None = None) -> Conductor:
+    """Build a conductor; nothing of it runs yet.
+
+    Args:
+        settings: All of them but those of web processes.
+        master_key: Open file that holds the master key; None where it is in its file.
+    """
     looks = settings.conductor.threads
     database = Database(
         settings.database_url,
         connections_for(len(settings.orchestrators), looks),
         settings.conductor.lease,
     )
-    orchestrators = create_orchestrators(Context(settings, database, connections=looks))
+    keys = key_reader(settings, database, master_key)
+    orchestrators = create_orchestrators(Context(settings, database, connections=looks, keys=keys))
     prune_audit = partial(
         AuditLog(database).prune, settings.audit.keep_days, settings.audit.max_events
     )
@@ -275,6 +284,35 @@ def check_secrets(settings: Settings, database: Database) -> None:
     """
     if settings.ssh_keys.store == "embedded":
         embedded_keys(settings, database)
+
+
+def key_reader(
+    settings: Settings, database: Database, master_key: int | None = None
+) -> StoredKeyReader:
+    """Build what reads private keys, for a conductor; it begins with the first key that is read.
+
+    Args:
+        settings: All of them.
+        database: The store.
+        master_key: As for :func:`create_conductor`.
+    """
+
+    def open_() -> PrivateKeys:
+        vault = settings.ssh_keys.vault
+        if settings.ssh_keys.store == "embedded" or vault is None:
+            place = MasterKeyPlace(settings.master_key_file, master_key)
+            return EmbeddedPrivateKeys(SealedKeys(database), place)
+        if vault.reader is None:
+            raise UpstreamRefused(
+                "Conductors cannot read SSH keys from Vault: 'ssh_keys.vault.reader' is missing in "
+                "the settings of the gateway."
+            )
+        # Large, and few services use it.
+        from app.clients.vault_keys import VaultPrivateKeys  # noqa: PLC0415
+
+        return VaultPrivateKeys(vault, vault.reader)
+
+    return StoredKeyReader(SshKeys(database), open_)
 
 
 def embedded_keys(settings: Settings, database: Database) -> KeyStore:

@@ -9,14 +9,13 @@ from __future__ import annotations
 import os
 import signal
 import sys
-from collections.abc import Callable, Collection, Sequence
+from collections.abc import Callable, Collection, Mapping
 from pathlib import Path
 from typing import NoReturn
 
 import structlog
 
 from app.assembly import read_settings
-from app.cli._supervisor import LISTENERS
 from app.errors import ConfigError
 from app.settings import MASTER_KEY, Settings
 
@@ -83,7 +82,7 @@ def run_again(
     config: Path | None,
     data_dir: Path | None,
     settings: Settings,
-    listeners: Sequence[int] = (),
+    descriptors: Mapping[str, int] | None = None,
 ) -> NoReturn:
     """Become a new process of the same kind, under the same number (execve(2)).
 
@@ -92,16 +91,16 @@ def run_again(
         config: The YAML file.
         data_dir: As the command line has it.
         settings: Those that it had; they hold the master key, which left the environment.
-        listeners: Descriptors of the sockets that it goes on to listen on.
+        descriptors: Those that it goes on to use, by the options that name them.
     """
     env = dict(os.environ)
     if settings.master_key is not None:
         env[MASTER_KEY] = settings.master_key
     arguments = ["--config", str(config)] if config else []
     arguments += ["--data-dir", str(data_dir)] if data_dir else []
-    for option, listener in zip(LISTENERS, listeners, strict=False):
-        os.set_inheritable(listener, True)
-        arguments += [option, str(listener)]
+    for option, descriptor in (descriptors or {}).items():
+        os.set_inheritable(descriptor, True)
+        arguments += [option, str(descriptor)]
     sys.stdout.flush()
     sys.stderr.flush()
     signal.signal(signal.SIGHUP, signal.SIG_IGN)  # what catches it now does not outlive execve

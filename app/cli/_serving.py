@@ -23,7 +23,14 @@ from app.cli._listener import listen, ports_of, sockets_of
 from app.cli._local_slave import LocalSlavePlan
 from app.cli._private import keep_private
 from app.cli._run_as import check_run_as
-from app.cli._settings import WEB_ALONE, check_all, environment, explain, settings_or_exit
+from app.cli._settings import (
+    CONDUCTOR_ALONE,
+    WEB_ALONE,
+    check_all,
+    environment,
+    explain,
+    settings_or_exit,
+)
 from app.cli._shared_figures import FIGURES_VARIABLE, figures_folder
 from app.cli._supervise import Begun, ChildPlan, Plan, become_supervisor
 from app.cli._templates import template_plans
@@ -146,9 +153,10 @@ def _children(
     env = environment(config, overrides, WEB_ALONE)
     conductor = ChildPlan(
         "conductor", "app.cli.conductor", settings.conductor.silence_timeout, env,
-        template=templates[0].name, options=slave.for_conductor() if slave else {},
+        secret=settings.master_key, template=templates[0].name,
+        options=slave.for_conductor() if slave else {},
     )  # fmt: skip
-    env = environment(config, overrides)
+    env = environment(config, overrides, CONDUCTOR_ALONE)
     if figures is not None:
         env[FIGURES_VARIABLE] = str(figures)
     return [

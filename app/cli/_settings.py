@@ -16,10 +16,16 @@ from app.cli._options import CONFIG_VARIABLE
 from app.cli._process import forget_variable
 from app.errors import ConfigError, FieldError, StoreUnavailable
 from app.settings import MASTER_KEY, Settings
-from app.settings.source import unneeded_variables
+from app.settings.source import is_left_out, unneeded_variables
 
-WEB_ALONE = ("api", "ssh_keys")
-"""Sections with the secrets of users, which no other process than a web process needs."""
+WEB_ALONE = (
+    "api", "master_key", "ssh_keys.vault.role_id", "ssh_keys.vault.secret_id",
+    "ssh_keys.vault.token",
+)  # fmt: skip
+"""Settings with the secrets of users, and those that write private keys, which no other process
+than a web process needs."""
+CONDUCTOR_ALONE = ("ssh_keys.vault.reader",)
+"""Settings that let private keys be read, which no other process than a conductor needs."""
 
 
 def settings_or_exit(
@@ -36,7 +42,7 @@ def settings_or_exit(
     Args:
         config: YAML file.
         overrides: Leaves by dotted path; those that are None are left out.
-        without: Sections that are not needed.
+        without: Dotted paths of settings, or of sections, that are not needed.
         master_key: Where it is handed over in another way.
     """
     given = {path: _plain(value) for path, value in overrides.items() if value is not None}
@@ -102,7 +108,8 @@ def environment(
     Args:
         config: YAML file.
         overrides: Leaves by dotted path.
-        without: Sections that it does not need; nor does it get what they alone need.
+        without: Dotted paths of settings, or of sections, that it does not need; nor does it get
+            what they alone need.
     """
     unneeded = unneeded_variables(config, os.environ, without)
     env = {name: value for name, value in os.environ.items() if name not in unneeded}
@@ -110,7 +117,7 @@ def environment(
     if config is not None:
         env[CONFIG_VARIABLE] = str(config.absolute())
     for path, value in overrides.items():
-        if value is not None and path.partition(".")[0] not in without:
+        if value is not None and not is_left_out(path, without):
             env["SLIPWAY_" + path.upper().replace(".", "__")] = _plain(value)
     return env
 

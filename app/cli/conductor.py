@@ -15,6 +15,7 @@ import structlog
 from app.assembly import create_conductor
 from app.cli._lifeline import Lifeline, lifeline_option
 from app.cli._limits import freeze_start_up
+from app.cli._master_key import OPTION, held_master_key
 from app.cli._options import config_option
 from app.cli._private import keep_private
 from app.cli._process import guard_process, share_arenas
@@ -44,6 +45,7 @@ _SWITCH_SECONDS = 0.0005
 @click.command("conductor")
 @config_option
 @lifeline_option
+@click.option(OPTION, type=int, hidden=True, help="Pipe that holds the master key.")
 @click.option("--local-slave", hidden=True, help="Id of the slave that the supervisor starts.")
 @click.option("--local-slave-vus", type=int, default=1, hidden=True, help="That it will have.")
 def command(
@@ -51,7 +53,7 @@ def command(
     data_dir: Path | None,
     lifeline_fd: int | None,
     local_slave: str | None,
-    local_slave_vus: int,
+    **given: int | None,
 ) -> None:
     """Drive executions; start as many as you like, on as many machines.
 
@@ -60,13 +62,14 @@ def command(
     guard_process()
     share_arenas()
     lifeline = Lifeline(lifeline_fd)
+    master_key = held_master_key(given["master_key_fd"])
     settings = settings_or_exit(config, {"data_dir": data_dir}, without=WEB_ALONE)
     configure_logging(settings.observability.log_level, settings.observability.log_format)
     with start_or_exit():
         keep_private(settings, config)
         check_run_as(settings, config)
         migrate.check(Database(settings.database_url, timeout_seconds=settings.conductor.lease))
-        conductor = create_conductor(settings)
+        conductor = create_conductor(settings, master_key)
     reloading = Reload(settings, config, data_dir, without=WEB_ALONE)
     on_stop_signal(conductor.stop, lambda: reloading.look(conductor.stop))
     lifeline.hold(conductor.stop, _STOP_SECONDS)
@@ -77,13 +80,16 @@ def command(
     sys.setswitchinterval(_SWITCH_SECONDS)
     offer = None
     if local_slave is not None:
-        offer = _offered(settings, local_slave, local_slave_vus, lifeline)
+        offer = _offered(settings, local_slave, given["local_slave_vus"] or 1, lifeline)
     with start_or_exit():
         conductor.run()
     if offer is not None:
         offer.end()
     if reloading.is_due and lifeline_fd is None:  # else the supervisor starts another one
-        run_again("app.cli.conductor", config, data_dir, settings)
+        run_again(
+            "app.cli.conductor", config, data_dir, settings,
+            {} if master_key is None else {OPTION: master_key},
+        )  # fmt: skip
 
 
 def _offered(settings: Settings, id_: str, max_vus: int, lifeline: Lifeline) -> LocalSlave:

@@ -29,7 +29,8 @@ from app.cli._private import keep_private  # noqa: E402
 from app.cli._process import guard_process  # noqa: E402
 from app.cli._reload import Reload, run_again  # noqa: E402
 from app.cli._server import Server  # noqa: E402
-from app.cli._settings import settings_or_exit, start_or_exit  # noqa: E402
+from app.cli._settings import CONDUCTOR_ALONE, settings_or_exit, start_or_exit  # noqa: E402
+from app.cli._supervisor import LISTENERS  # noqa: E402
 from app.cli._tls import check_tls, warn_of_clear_text  # noqa: E402
 from app.cli._tls_socket import tls_context, tls_fields  # noqa: E402
 from app.errors import ConfigError, FieldError, UpstreamError  # noqa: E402
@@ -62,7 +63,9 @@ def command(
     stop = Event()
     for number in (signal.SIGTERM, signal.SIGINT):
         gevent.signal_handler(number, stop.set)
-    settings = settings_or_exit(config, {"data_dir": data_dir}, master_key=_read_all(master_key_fd))
+    settings = settings_or_exit(
+        config, {"data_dir": data_dir}, without=CONDUCTOR_ALONE, master_key=_read_all(master_key_fd)
+    )
     lifeline.hold(stop.set, settings.web.shutdown_timeout)
     configure_logging(settings.observability.log_level, settings.observability.log_format)
     check_limits(settings)
@@ -93,7 +96,7 @@ def command(
         listeners[0], web.app, _limits(settings), web.dialects,
         tls=tls, tls_fields=tls_fields(settings.api.tls), beside=listeners[1:],
     )  # fmt: skip
-    reloading = Reload(settings, config, data_dir, check=_check_files)
+    reloading = Reload(settings, config, data_dir, without=CONDUCTOR_ALONE, check=_check_files)
     gevent.signal_handler(signal.SIGHUP, _reload, reloading, server, settings, stop)
     server.start()
     lifeline.tell_at_work(settings.web.silence_timeout)
@@ -101,7 +104,10 @@ def command(
     stop.wait()
     _shut_down(server, web, settings)
     if reloading.is_due and lifeline_fd is None:  # else the supervisor starts another one
-        run_again("app.cli.web_process", config, data_dir, settings, spare)
+        run_again(
+            "app.cli.web_process", config, data_dir, settings,
+            dict(zip(LISTENERS, spare, strict=False)),
+        )  # fmt: skip
 
 
 def _begin_measuring(web: Web) -> None:

@@ -7,19 +7,18 @@ tried: only a token that is dead leads to another login.
 
 from __future__ import annotations
 
-import re
 import threading
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
 from http import HTTPStatus
-from typing import Any
+from typing import Any, TypeVar
 
 import hvac
 import requests
 import structlog
 
 from app.clients._http import HttpSession, expecting_shape, read_json
-from app.clients.key_store import shown
+from app.clients.key_store import KEY_ID, shown
 from app.errors import UpstreamError, UpstreamGarbled, UpstreamRefused, UpstreamUnreachable
 from app.settings import VaultSettings
 
@@ -36,8 +35,6 @@ _QUOTA_INTERVAL_SECONDS = 1.0  # Vault's default
 _LONGEST_PAUSE_SECONDS = 300.0
 """A longer pause that Vault asks for is not believed."""
 
-_KEY_ID = re.compile(r"[0-9a-f]{8}(?:-[0-9a-f]{4}){3}-[0-9a-f]{12}")
-
 _BUSY = "Vault is busy and asks for a pause."
 _NOT_NOW: Mapping[int, str] = {
     HTTPStatus.TOO_MANY_REQUESTS: _BUSY,
@@ -47,9 +44,15 @@ _NOT_NOW: Mapping[int, str] = {
 
 log = structlog.get_logger(__name__)
 
+T = TypeVar("T")
+
 
 class Denied(UpstreamRefused):
     """403: the token is dead, or its policy does not allow this."""
+
+
+class Absent(UpstreamRefused):
+    """404: there is no such secret."""
 
 
 class VaultSession(HttpSession):
@@ -92,7 +95,7 @@ class VaultSession(HttpSession):
 def _without_id(detail: str | None, request: requests.PreparedRequest) -> str | None:
     """Cut the id of a key, which is as good as the key to who may read Vault, to its beginning."""
     name = request.path_url.partition("?")[0].rpartition("/")[2]
-    return detail.replace(name, shown(name)) if detail and _KEY_ID.fullmatch(name) else detail
+    return detail.replace(name, shown(name)) if detail and KEY_ID.fullmatch(name) else detail
 
 
 def _refusal(response: requests.Response) -> UpstreamError:
@@ -100,6 +103,8 @@ def _refusal(response: requests.Response) -> UpstreamError:
     detail = _without_id(f"HTTP {status}: {_reasons(response)}", response.request)
     if status == HTTPStatus.FORBIDDEN:
         return Denied("Vault's policy does not let the gateway do this.", detail=detail)
+    if status == HTTPStatus.NOT_FOUND:
+        return Absent("Vault refused the request.", detail=detail)
     if response.is_redirect:
         text = "Vault is a standby node, and sends requests elsewhere."
     elif status in _NOT_NOW or status >= HTTPStatus.INTERNAL_SERVER_ERROR:
@@ -185,6 +190,16 @@ class TokenKeeper:
     def ttl_seconds(self) -> float | None:
         """Seconds that the token has left; infinite for one without an end, None before a login."""
         return None if self._token is None else max(0.0, self._ends_at - self._clock())
+
+    def call(self, operation: Callable[[hvac.Client], T]) -> T:
+        """Run an operation, twice at most: again only when a dead token was the reason."""
+        token = self.current()
+        try:
+            return operation(token.client)
+        except Denied:
+            if is_alive(token):
+                raise
+        return operation(self.replace(token).client)
 
     def current(self) -> Token:
         """Return the token; log in when there is none yet."""

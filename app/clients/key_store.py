@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from abc import ABC, abstractmethod
 from collections.abc import Mapping
 from dataclasses import dataclass
@@ -25,6 +26,8 @@ class KeyPair:
         return f"KeyPair(public_key={self.public_key!r})"
 
 
+KEY_ID = re.compile(r"[0-9a-f]{8}(?:-[0-9a-f]{4}){3}-[0-9a-f]{12}")
+"""The whole id of a key pair."""
 _SHOWN_CHARACTERS = 8
 
 

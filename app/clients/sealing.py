@@ -7,10 +7,11 @@ from functools import cached_property
 from typing import TYPE_CHECKING
 
 from app.errors import UpstreamGarbled
-from app.store.keys import Sealed
 
 if TYPE_CHECKING:
     from cryptography.hazmat.primitives.ciphers.aead import AESGCM
+
+    from app.store.keys import Sealed
 
 _NONCE_BYTES = 12
 
@@ -34,6 +35,9 @@ class Sealing:
 
     def seal(self, name: str, content: bytes) -> Sealed:
         """Encrypt something; it can be opened under the same name only."""
+        # The store is large, and who opens only does without it.
+        from app.store.keys import Sealed  # noqa: PLC0415
+
         nonce = os.urandom(_NONCE_BYTES)
         return Sealed(nonce, self._cipher.encrypt(nonce, content, name.encode()))
 

@@ -10,7 +10,6 @@ from __future__ import annotations
 import random
 import time
 from collections.abc import Callable, Mapping
-from typing import TypeVar
 
 import hvac
 
@@ -20,15 +19,12 @@ from app.clients._vault_session import (
     Denied,
     TokenKeeper,
     VaultSession,
-    is_alive,
     make_client,
 )
 from app.clients.key_store import KeyPair, KeyStore
 from app.domain import JSON
 from app.errors import ConfigError, FieldError, UpstreamRefused, UpstreamUnreachable
 from app.settings import VaultSettings
-
-T = TypeVar("T")
 
 _RESERVED = frozenset({"privateKey", "publicKey"})
 
@@ -86,7 +82,7 @@ class VaultKeyStore(KeyStore):
                 answer["data"]["version"]
 
         try:
-            self._call(create)
+            self._tokens.call(create)
         except Denied:
             self._was_denied = True
             raise
@@ -99,7 +95,7 @@ class VaultKeyStore(KeyStore):
         Raises:
             UpstreamError: It may still be there.
         """
-        self._call(
+        self._tokens.call(
             lambda client: client.secrets.kv.v2.delete_metadata_and_all_versions(
                 f"{self._path}/{key_id}", mount_point=self._mount
             )
@@ -128,7 +124,7 @@ class VaultKeyStore(KeyStore):
             raise UpstreamUnreachable(problem, retry_after_seconds=RETRY_SECONDS)
         self._tokens.verify()
         if self._was_denied:
-            self._require(self._call(self._faults))
+            self._require(self._tokens.call(self._faults))
             self._was_denied = False
 
     def _problem(self, health: Mapping[str, JSON]) -> str | None:
@@ -155,7 +151,7 @@ class VaultKeyStore(KeyStore):
             UpstreamError: Vault cannot be asked now.
         """
         try:
-            faults = self._call(self._faults)
+            faults = self._tokens.call(self._faults)
         except Denied:
             faults = (_lacks("update", "sys/capabilities-self"),)
         except UpstreamRefused as exc:
@@ -204,16 +200,6 @@ class VaultKeyStore(KeyStore):
     def token_ttl_seconds(self) -> float | None:
         """Seconds that the token has left; infinite for one without an end, None before a login."""
         return self._tokens.ttl_seconds
-
-    def _call(self, operation: Callable[[hvac.Client], T]) -> T:
-        """Run an operation, twice at most: again only when a dead token was the reason."""
-        token = self._tokens.current()
-        try:
-            return operation(token.client)
-        except Denied:
-            if is_alive(token):
-                raise
-        return operation(self._tokens.replace(token).client)
 
 
 def _lacks(capability: str, path: str) -> FieldError:

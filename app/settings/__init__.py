@@ -43,6 +43,7 @@ from app.settings.sections import (
     SshKeySettings,
     StreamSettings,
     UserSettings,
+    VaultReaderSettings,
     VaultSettings,
     WebSettings,
 )
@@ -53,7 +54,7 @@ from app.settings.sign_in import (
     sign_in_secrets,
     take_options,
 )
-from app.settings.source import MASTER_KEY, read_source
+from app.settings.source import MASTER_KEY, is_left_out, read_source
 
 __all__ = [
     "MASTER_KEY",
@@ -80,6 +81,7 @@ __all__ = [
     "SshKeySettings",
     "StreamSettings",
     "UserSettings",
+    "VaultReaderSettings",
     "VaultSettings",
     "WebSettings",
     "is_loopback",
@@ -116,8 +118,8 @@ def load_settings(
         file: YAML file; defaults alone when None.
         overrides: Leaves by dotted path, such as ``{"api.port": 0}``; they win over all else.
         environ: Environment to expand and override from; the process's own when None.
-        without: Sections that this process has no need of; they are not read, nor are the variables
-            and files that they name, and hold their defaults.
+        without: Dotted paths of settings, or of sections, that this process has no need of; they
+            are not read, nor are the variables and files that they name, and hold their defaults.
 
     Raises:
         ConfigError: With every fault in ``fields``, named by its path in the file.
@@ -135,7 +137,9 @@ def load_settings(
     if checked is not None:
         auth = dataclasses.replace(checked.api.auth, options=sign_in_options)
         more = option_checks(sign_in_options, sign_in_of, auth)
-        more += _cross_checks(checked) + _dialect_checks(checked.api, check_dialect)
+        crossed = _cross_checks(checked)
+        more += [fault for fault in crossed if not is_left_out(fault.path, without)]
+        more += _dialect_checks(checked.api, check_dialect)
         faults += _apart(more, faults) if settings is None else more
     if faults or settings is None:
         where = f" in {file}" if file else ""
@@ -153,7 +157,7 @@ def load_settings(
         data_dir=(base / _data_dir(settings, environ)).absolute(),
         api=dataclasses.replace(settings.api, auth=auth, tls=tls),
         orchestrators=_with_load(settings, orchestrators, options_of),
-        master_key=(environ.get(MASTER_KEY) or None) if "ssh_keys" not in without else None,
+        master_key=None if "master_key" in without else environ.get(MASTER_KEY) or None,
         secrets_in_file=in_clear,
     )
 
@@ -268,11 +272,24 @@ def _dialect_checks(api: ApiSettings, check_dialect: Callable[[str], None]) -> l
 
 
 def _vault_checks(vault: VaultSettings) -> list[FieldError]:
-    needed = ("role_id", "secret_id") if vault.auth == "approle" else ("token",)
+    faults = _login_checks(vault, "ssh_keys.vault")
+    reader = vault.reader
+    if reader is None:
+        return faults
+    faults += _login_checks(reader, "ssh_keys.vault.reader")
+    for name in ("role_id", "token"):
+        if getattr(reader, name) and getattr(reader, name) == getattr(vault, name):
+            text = "must be another one than that of 'ssh_keys.vault', which may not read"
+            faults.append(FieldError(f"ssh_keys.vault.reader.{name}", text))
+    return faults
+
+
+def _login_checks(login: VaultSettings | VaultReaderSettings, path: str) -> list[FieldError]:
+    needed = ("role_id", "secret_id") if login.auth == "approle" else ("token",)
     return [
-        FieldError(f"ssh_keys.vault.{name}", f"is needed with 'auth: {vault.auth}'")
+        FieldError(f"{path}.{name}", f"is needed with 'auth: {login.auth}'")
         for name in needed
-        if not getattr(vault, name)
+        if not getattr(login, name)
     ]
 
 

@@ -543,6 +543,20 @@ class ConductorSettings:
 
 
 @dataclass(frozen=True)
+class VaultReaderSettings:
+    """How conductors log in to Vault, to read private keys."""
+
+    auth: str = setting(Word(["approle", "token"], default="approle"), "`approle` or `token`.")
+    role_id: str | None = setting(fields.String(load_default=None), "AppRole: role id.")
+    secret_id: str | None = setting(
+        fields.String(load_default=None), "AppRole: secret id.", secret=True
+    )
+    token: str | None = setting(
+        fields.String(load_default=None), "Token, for `auth: token`.", secret=True
+    )
+
+
+@dataclass(frozen=True)
 class VaultSettings:
     """HashiCorp Vault, or OpenBao, as the store of private keys."""
 
@@ -574,6 +588,11 @@ class VaultSettings:
     )
     timeout: float = setting(
         Duration(load_default="10s", at_least=0.1), "Longest wait for one answer."
+    )
+    reader: VaultReaderSettings | None = setting(
+        section(VaultReaderSettings, load_default=None),
+        "The login of conductors, which read private keys to log in to clusters; web processes "
+        "never get it. Without it no launcher logs in with a key that was made here.",
     )
 
 

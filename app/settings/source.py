@@ -55,45 +55,71 @@ def read_source(
         file: YAML file, or None.
         environ: Variables for ``${VAR}`` and ``SLIPWAY_*``.
         overrides: Values by dotted path.
-        without: Sections to leave out.
+        without: Dotted paths of sections, and of leaves, to leave out.
     """
     written, faults = _read_file(file) if file is not None else ({}, [])
-    needed = {key: value for key, value in written.items() if key not in without}
+    needed = _needed(written, "", without)
     tree: Any = _expand(needed, "", environ, faults)
     seen: dict[str, str] = {}
     for name, text in environ.items():
         if not name.startswith(_PREFIX) or _OF_A_SERVICE.fullmatch(name) or name in _NOT_SETTINGS:
             continue
         leaf = name[len(_PREFIX) :].lower()
-        if leaf.partition("__")[0] in without:
+        dotted = leaf.replace("__", ".")
+        if is_left_out(dotted, without):
             continue
         other = seen.setdefault(leaf, name)
         if other != name:
             faults.append(FieldError(name, f"says the same setting as {other}"))
-        _put(tree, leaf.split("__"), _structured(text, name, faults), name, faults)
+        value = _needed(_structured(text, name, faults), dotted, without)
+        _put(tree, leaf.split("__"), value, name, faults)
     for dotted, value in overrides.items():
-        if dotted.partition(".")[0] not in without:
-            _put(tree, dotted.split("."), value, dotted, faults)
+        if not is_left_out(dotted, without):
+            _put(tree, dotted.split("."), _needed(value, dotted, without), dotted, faults)
     return Source(tree, written, faults)
+
+
+def is_left_out(path: str, without: Collection[str]) -> bool:
+    """Return whether a setting, or a section that holds it, is among those to leave out.
+
+    Args:
+        path: Its dotted path.
+        without: Those paths.
+    """
+    return any(path == each or path.startswith(f"{each}.") for each in without)
+
+
+def _needed(node: Any, path: str, without: Collection[str]) -> Any:
+    """Copy a tree without what is left out; elements of lists are always kept."""
+    if not isinstance(node, dict):
+        return node
+    below = {key: f"{path}.{key}" if path else str(key) for key in node}
+    return {
+        key: _needed(value, below[key], without)
+        for key, value in node.items()
+        if not is_left_out(below[key], without)
+    }
 
 
 def unneeded_variables(
     file: Path | None, environ: Mapping[str, str], without: Collection[str]
 ) -> frozenset[str]:
-    """Name the variables that only some sections need.
+    """Name the variables that only some settings need.
 
     Args:
         file: The settings file, which is known to be right.
         environ: The variables that there are.
-        without: The sections.
+        without: Dotted paths of these settings, or of sections of them.
     """
     written, _ = _read_file(file) if file is not None else ({}, [])
-    named = {key: frozenset(_names(value)) for key, value in written.items()}
-    kept = frozenset[str]().union(*(v for key, v in named.items() if key not in without))
-    dropped = frozenset[str]().union(*(v for key, v in named.items() if key in without))
-    prefixes = tuple(f"{_PREFIX}{section.upper()}" for section in without)
-    settings = {name for name in environ if name.upper().partition("__")[0] in prefixes}
-    return (dropped - kept) | settings | ({MASTER_KEY} if "ssh_keys" in without else set())
+    kept = frozenset(_names(_needed(written, "", without)))
+    settings = {
+        name
+        for name in environ
+        if name.upper().startswith(_PREFIX)
+        and is_left_out(name[len(_PREFIX) :].lower().replace("__", "."), without)
+    }
+    return (frozenset(_names(written)) - kept) | settings
 
 
 def _names(value: Any) -> Iterator[str]:

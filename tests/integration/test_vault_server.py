@@ -18,6 +18,7 @@ from kit.servers.vault import AppRole, DevVault, SealableVault, VaultServer
 
 from app.clients.key_store import KeyPair
 from app.clients.vault import VaultKeyStore
+from app.clients.vault_keys import VaultPrivateKeys
 from app.errors import ConfigError, UpstreamError, UpstreamRefused, UpstreamUnreachable
 from app.settings import VaultSettings
 from app.settings.schema import load_section
@@ -25,6 +26,7 @@ from app.settings.schema import load_section
 POLICIES = Path(__file__).parents[2] / "docker" / "vault"
 WEB_POLICY = (POLICIES / "web-policy.hcl").read_text()
 RUNNER_POLICY = (POLICIES / "runner-policy.hcl").read_text()
+CONDUCTOR_POLICY = (POLICIES / "conductor-policy.hcl").read_text()
 PAIR = KeyPair(private_key="-----BEGIN OPENSSH PRIVATE KEY-----\nx\n", public_key="ssh-ed25519 x")
 
 Open = Callable[..., VaultKeyStore]
@@ -100,6 +102,63 @@ def test_the_runner_cannot_write(vault_server: DevVault, open_store: Open) -> No
         store.put(key_id(), PAIR, {})
     with pytest.raises(UpstreamRefused, match="policy"):
         store.delete(key_id())
+
+
+@pytest.fixture
+def open_reader() -> Iterator[Callable[..., VaultPrivateKeys]]:
+    """Make readers of keys that are stopped at the end of the test."""
+    readers: list[VaultPrivateKeys] = []
+
+    def make(server: VaultServer, role: AppRole) -> VaultPrivateKeys:
+        login = {"role_id": role.role_id, "secret_id": role.secret_id}
+        of_web = {"address": server.address, "role_id": "of-the-web", "secret_id": "s"}
+        settings, faults = load_section(VaultSettings, {**of_web, "reader": login}, "")
+        assert settings, faults
+        assert settings.reader
+        readers.append(VaultPrivateKeys(settings, settings.reader))
+        return readers[-1]
+
+    yield make
+    for reader in readers:
+        reader.close()
+
+
+def test_a_conductor_reads_what_the_web_wrote_and_writes_nothing(
+    vault_server: DevVault,
+    store: VaultKeyStore,
+    open_store: Open,
+    open_reader: Callable[..., VaultPrivateKeys],
+) -> None:
+    role = vault_server.add_role(f"conductor-{uuid4()}", CONDUCTOR_POLICY)
+    reader, key, other = open_reader(vault_server, role), key_id(), key_id()
+    store.put(key, PAIR, {"certificate": "ssh-ed25519-cert-v01@openssh.com AAAA"})
+    store.put(other, PAIR, {})
+
+    assert reader.get(key).private_key == PAIR.private_key
+    assert reader.get(key).certificate == "ssh-ed25519-cert-v01@openssh.com AAAA"
+    assert reader.get(other).certificate is None
+    revoke_logins(vault_server)
+    assert reader.get(key).private_key == PAIR.private_key, "it logs in again"
+
+    reader.remove(key)
+    reader.remove(key)
+    with pytest.raises(UpstreamRefused, match="no private half"):
+        reader.get(key)
+    with pytest.raises(UpstreamRefused, match="policy"):
+        open_store(vault_server, role).put(key_id(), PAIR, {})
+
+
+def test_the_role_of_the_web_reads_nothing_for_a_conductor_either(
+    vault_server: DevVault,
+    store: VaultKeyStore,
+    web: AppRole,
+    open_reader: Callable[..., VaultPrivateKeys],
+) -> None:
+    key = key_id()
+    store.put(key, PAIR, {})
+    with pytest.raises(UpstreamRefused, match="policy") as caught:
+        open_reader(vault_server, web).get(key)
+    assert key not in str(caught.value.detail), "the id is as good as the key to some"
 
 
 def test_delete_removes_all_versions_and_may_be_repeated(

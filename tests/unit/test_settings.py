@@ -276,6 +276,14 @@ class TestFaults:
         found = faults(f"ssh_keys: {{store: vault, vault: {vault}}}")
         assert set(found) == {f"ssh_keys.vault.{name}" for name in missing}
 
+    def test_what_the_reader_of_keys_needs_is_named(self, faults):
+        vault = "address: 'http://v', role_id: r, secret_id: s"
+        found = faults(f"ssh_keys: {{store: vault, vault: {{{vault}, reader: {{}}}}}}")
+        assert set(found) == {f"ssh_keys.vault.reader.{name}" for name in ("role_id", "secret_id")}
+        same = "reader: {role_id: r, secret_id: t}"
+        found = faults(f"ssh_keys: {{store: vault, vault: {{{vault}, {same}}}}}")
+        assert "must be another one" in found["ssh_keys.vault.reader.role_id"]
+
     def test_no_message_repeats_a_secret(self, faults):
         found = faults("""
             database: {url: "mysql://u:hunter2@db"}
