@@ -86,10 +86,21 @@ class EngineOptions:
 
     launcher: Chosen = setting(
         Choice(launcher_options, LAUNCHERS, load_default="local"),
-        "Where commands run: `local` (on the machine of the conductor), or one of your own as "
-        "`package.module:Class` (`docs/guides/extending.md`). Change it while no execution is "
-        "open.",
+        "Where commands run: `local` (on the machine of the conductor), `slurm` (as jobs of a "
+        "cluster, `docs/guides/slurm.md`), or one of your own as `package.module:Class` "
+        "(`docs/guides/extending.md`). Its options may also stand beside it, under its name. "
+        "Change it while no execution is open.",
     )
+
+    @staticmethod
+    def arranged(written: Mapping[str, JSON]) -> Mapping[str, JSON]:
+        """Put options of the launcher with it that stand beside it, under its name."""
+        name = written.get("launcher")
+        options = written.get(name) if isinstance(name, str) else None
+        if name == "launcher" or not isinstance(options, Mapping):
+            return written
+        others = {key: value for key, value in written.items() if key != name}
+        return {**others, "launcher": {**options, "type": name}}
 
 
 class EngineOrchestrator(Orchestrator):

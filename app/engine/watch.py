@@ -17,6 +17,9 @@ _LEFT_ROUNDS: Final = 3
 _LEFT_SECONDS: Final = 60.0
 """With the rounds above: how long jobs are asked for after the last look at their execution."""
 
+_SHARE_OF_CALM: Final = 0.25
+"""How long a pause is while nobody follows, as a share of the time since there was news."""
+
 
 @dataclass(frozen=True, slots=True)
 class Seen:
@@ -137,6 +140,7 @@ class _Rounds:
         self._lock = threading.Lock()  # of what follows
         self._parts: dict[str, _Part] = {}
         self._rested_at: float | None = None  # when the last round began, then when it ended
+        self._news_at = float("-inf")
         self._failure: SlipwayError | None = None
 
     def look(self, execution_id: str, jobs: Sequence[Watched], followed: bool) -> Seen:
@@ -197,9 +201,10 @@ class _Rounds:
             part.followed or any(known.state is None for known in part.known.values())
             for part in self._parts.values()
         )
-        polling = self._polling
-        pause = polling.followed_seconds if hurried else polling.quiet_seconds
-        return self._rested_at + pause - self._clock()
+        polling, pause = self._polling, self._polling.followed_seconds
+        if not hurried:
+            pause = max(pause, (self._rested_at - self._news_at) * _SHARE_OF_CALM)
+        return self._rested_at + min(pause, polling.quiet_seconds) - self._clock()
 
     def _ask(self) -> list[str]:
         """Ask for all jobs; return the executions of which there is news."""
@@ -215,7 +220,10 @@ class _Rounds:
         with self._lock:
             self._failure = failure
             self._rested_at = self._clock()  # a launcher that answers slowly has its rest, too
-            return [id_ for id_, part in self._parts.items() if _note(part, states, asked_at)]
+            news = [id_ for id_, part in self._parts.items() if _note(part, states, asked_at)]
+            if news:
+                self._news_at = self._rested_at
+            return news
 
 
 def _note(part: _Part, states: Mapping[Path, JobState], asked_at: float) -> bool:

@@ -229,7 +229,8 @@ def _orchestrators(
             faults.append(FieldError(f"{path}.type", exc.message))
             continue
         rest = {key: value for key, value in entry.items() if key not in ("name", "type")}
-        options, more = load_section(options_class, rest, path)
+        arrange = getattr(options_class, "arranged", None)
+        options, more = load_section(options_class, arrange(rest) if arrange else rest, path)
         faults += more
         if isinstance(name, str) and options is not None:
             result.append(OrchestratorSettings(name, str(type_), options))

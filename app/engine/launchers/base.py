@@ -155,8 +155,9 @@ class Polling:
         most_jobs: Most jobs in one call of :meth:`Launcher.states`.
         followed_seconds: Shortest time between two rounds of calls, and the usual one while
             somebody follows one of the executions.
-        quiet_seconds: Usual time between two rounds while nobody does. A job that was begun,
-            cancelled, paused or resumed since the last round does not wait for so long.
+        quiet_seconds: Longest time between two rounds, while nobody does and nothing happens:
+            pauses grow with the time since there was news. A job that was begun, cancelled, paused
+            or resumed since the last round does not wait for so long.
     """
 
     most_jobs: int = 500

@@ -9,7 +9,10 @@ from app.errors import ConfigError, FieldError
 from app.registered import import_class
 from app.settings.schema import Chosen
 
-LAUNCHERS = {"local": "app.engine.launchers.local:LocalLauncher"}
+LAUNCHERS = {
+    "local": "app.engine.launchers.local:LocalLauncher",
+    "slurm": "app.engine.launchers.slurm.launcher:SlurmLauncher",
+}
 
 AS_ANOTHER_USER = {"local": "app.engine.launchers.run_as:RunAsLauncher"}
 """Those that take the place of the ones above where ``engine.run_as`` is set."""

@@ -54,7 +54,7 @@ def test_what_a_launcher_does_not_give_is_a_fault(validate, launcher, given):
 def test_a_launcher_that_there_is_not_is_an_error(validate):
     code, said = validate(WIDE, "--launcher", "slurn")
     assert code == 2
-    assert "must be one of local, or package.module:Class" in said
+    assert "must be one of local, slurm, or package.module:Class" in said
 
 
 def test_arguments_within_a_command_are_a_fault(validate):

@@ -107,13 +107,13 @@ def test_a_launcher_has_options_of_its_own(read, tmp_path, written, nice):
 @pytest.mark.parametrize(
     ("written", "path", "message"),
     [
-        ("slurm", "", "must be one of local, or package.module:Class"),
-        ("no.such.module:Launcher", "", "must be one of local, or package.module:Class"),
-        ("kit.toy_launcher", "", "must be one of local, or package.module:Class"),
-        ("kit.toy_launcher:run", "", "must be one of local, or package.module:Class"),
-        ("'pathlib:Path'", "", "must be one of local, or package.module:Class"),
-        ("''", "", "must be one of local, or package.module:Class"),
-        ("'.:'", "", "must be one of local, or package.module:Class"),
+        ("condor", "", "must be one of local, slurm, or package.module:Class"),
+        ("no.such.module:Launcher", "", "must be one of local, slurm, or package.module:Class"),
+        ("kit.toy_launcher", "", "must be one of local, slurm, or package.module:Class"),
+        ("kit.toy_launcher:run", "", "must be one of local, slurm, or package.module:Class"),
+        ("'pathlib:Path'", "", "must be one of local, slurm, or package.module:Class"),
+        ("''", "", "must be one of local, slurm, or package.module:Class"),
+        ("'.:'", "", "must be one of local, slurm, or package.module:Class"),
         ("7", "", "must be a name, or a mapping of 'type' and its options"),
         ("[local]", "", "must be a name, or a mapping of 'type' and its options"),
         ("true", "", "must be a name, or a mapping of 'type' and its options"),
@@ -121,7 +121,11 @@ def test_a_launcher_has_options_of_its_own(read, tmp_path, written, nice):
         ("{}", ".type", "is missing"),
         ("{nice: 1}", ".type", "is missing"),
         ("{type: 3}", ".type", "must be a name"),
-        ("{type: slurm, nice: 1}", ".type", "must be one of local, or package.module:Class"),
+        (
+            "{type: condor, nice: 1}",
+            ".type",
+            "must be one of local, slurm, or package.module:Class",
+        ),
         ("{type: local, nice: 1}", ".nice", "is not a setting"),
         (f"{{type: '{TOY}', nice: high}}", ".nice", "must be a whole number"),
         (f"{{type: '{TOY}', nice: 20}}", ".nice", "must be greater than or equal to 0 and less"),
@@ -376,3 +380,14 @@ def test_folders_are_removed_in_both_places_this_machine_first(engines, tmp_path
     afar._machine.launcher.remove_folder = lambda folder, _: asked.append(folder.exists())
     assert not afar.remove_files("e1", 5.0), "the other one is asked again"
     assert asked == [False]
+
+
+def test_options_may_stand_beside_the_launcher_under_its_name():
+    options = {"launcher": "slurm", "slurm": {"host": "login"}, "other": 1}
+    assert EngineOptions.arranged(options) == {
+        "launcher": {"host": "login", "type": "slurm"},
+        "other": 1,
+    }
+    for as_it_is in ({}, {"launcher": "local"}, {"launcher": {"type": "slurm"}, "slurm": {}}):
+        assert EngineOptions.arranged(as_it_is) == as_it_is
+    assert EngineOptions.arranged({"launcher": "slurm", "slurm": 3})["slurm"] == 3

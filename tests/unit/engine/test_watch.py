@@ -142,16 +142,30 @@ def test_a_question_names_at_most_as_many_jobs_as_the_launcher_says(clock):
     assert [len(asked) for asked in answers.rounds] == [3, 3, 2]
 
 
-def test_what_nobody_follows_is_asked_for_seldom(answers, many, clock):
+def test_what_nobody_follows_is_asked_for_ever_more_seldom(answers, many, clock):
     answers.answers = {"a": state()}
-    assert many.look("e1", [running("a")], followed=False).again_seconds == 30.0
-    for _ in range(29):
-        clock.now += 1.0
+    pauses = []
+    for _ in range(12):
+        rounds = len(answers.rounds)
+        pauses.append(many.look("e1", [running("a")], followed=False).again_seconds)
+        assert len(answers.rounds) == rounds + 1
+        clock.now += pauses[-1] / 2
         many.look("e1", [running("a")], followed=False)
-    assert len(answers.rounds) == 1
-    clock.now += 1.0
+        assert len(answers.rounds) == rounds + 1
+        clock.now += pauses[-1] / 2
+    assert pauses[:3] == [1.0, 1.0, 1.0]
+    assert pauses == sorted(pauses)
+    assert pauses[-1] > 3.0
+
+
+def test_no_pause_is_longer_than_the_quiet_one(answers, many, clock):
+    answers.answers = {"a": state()}
     many.look("e1", [running("a")], followed=False)
-    assert len(answers.rounds) == 2
+    clock.now += 3600.0
+    assert many.look("e1", [running("a")], followed=False).again_seconds == 30.0
+    answers.answers = {"a": state(node="n1")}
+    clock.now += 30.0
+    assert many.look("e1", [running("a")], followed=False).again_seconds == 1.0, "there was news"
 
 
 def test_it_is_asked_for_often_while_one_execution_is_followed(answers, many, clock):
@@ -261,6 +275,8 @@ def test_who_has_no_job_any_more_does_not_hurry_the_questions_about_others(answe
     many.look("e1", [running("a")], followed=False)
     many.look("e2", [running("b")], followed=True)
     clock.now += 1.0
+    many.look("e2", [running("b")], followed=True)
+    clock.now += 120.0
     many.look("e2", [running("b")], followed=True)
     many.forget("e2", Path("b"))
     assert many.look("e1", [running("a")], followed=False).again_seconds == 30.0
@@ -450,6 +466,8 @@ def test_the_next_look_is_when_the_next_round_is_due(flows, cluster, clock):
     (flow,) = flows(1, "a")
     assert flow.seen.poll_after_seconds == 1.0, "a job was begun"
     clock.now += 1.0
+    flow.look()
+    clock.now += 3600.0
     assert flow.look().poll_after_seconds == 30.0
     flow.execution = replace(flow.execution, followed_until=datetime.now(UTC) + timedelta(hours=1))
     clock.now += 5.0
