@@ -6,8 +6,11 @@ import os
 import select
 import signal
 import subprocess
+import tempfile
 from collections.abc import Mapping
 from contextlib import suppress
+
+from kit.patience import PATIENCE_SECONDS
 
 from app.engine.launchers.slurm.package import command
 
@@ -19,15 +22,23 @@ class PipeChannel:
         python: The interpreter.
         before: What the login shell does first.
         env: Its environment.
+        leave_seconds: How long it may take to end by itself.
     """
 
     def __init__(
-        self, python: str = "python3", before: str = "", env: Mapping[str, str] | None = None
+        self,
+        python: str = "python3",
+        before: str = "",
+        env: Mapping[str, str] | None = None,
+        leave_seconds: float = PATIENCE_SECONDS,
     ) -> None:
+        self._leave_seconds = leave_seconds
+        self._errors = tempfile.TemporaryFile()  # noqa: SIM115 - it lives as long as this
         self.process = subprocess.Popen(
             ["bash", "-c", f"{before}\n{command(python)}"],
             stdin=subprocess.PIPE,
             stdout=subprocess.PIPE,
+            stderr=self._errors,
             bufsize=0,
             env=None if env is None else dict(env),
             start_new_session=True,
@@ -46,12 +57,17 @@ class PipeChannel:
             raise TimeoutError
         return os.read(self.process.stdout.fileno(), most)
 
+    @property
+    def errors(self) -> bytes:
+        """What it wrote to its standard error."""
+        return os.pread(self._errors.fileno(), 16384, 0)
+
     def close(self) -> None:
         """End it."""
         with suppress(OSError):
             self.process.stdin.close()
         try:
-            self.process.wait(30)
+            self.process.wait(self._leave_seconds)
         except subprocess.TimeoutExpired:
             os.killpg(self.process.pid, signal.SIGKILL)
             self.process.wait()

@@ -32,7 +32,7 @@ class Output:
         self.lost = self.beyond = 0
         self._most_bytes = most_bytes
         self._fd = os.open(FRAMES, os.O_WRONLY | os.O_CREAT | os.O_APPEND, 0o600)
-        self._size = 0
+        self._size = os.fstat(self._fd).st_size  # an earlier run may have written
         self._gap = 0
         self._unsynced = False
 

@@ -23,7 +23,7 @@ class SshChannel:
             OSError: Some of it was perhaps not sent.
         """
         try:
-            self._process.write(data)
+            self._process.write(data, closing=False)  # what it said last can be read
         except UpstreamError as exc:
             raise ConnectionError(exc.message) from exc
 

@@ -9,7 +9,7 @@ import zipfile
 import zlib
 from collections.abc import Iterator, Sequence
 from functools import cache
-from pathlib import Path
+from pathlib import Path, PurePosixPath
 from typing import Final
 
 _LAUNCHERS: Final = Path(__file__).parent.parent
@@ -27,6 +27,7 @@ MODULES: Final = (
 """The files that are sent, which Python 3.6 must understand."""
 
 _DIGITS: Final = 16
+_ARRIVAL_SECONDS: Final = 60
 _MADE: Final = (2020, 1, 1, 0, 0, 0)
 _LOADER: Final = (
     "import sys,zlib;f=sys.stdin.buffer;"
@@ -107,11 +108,16 @@ def job_script(python: str, package: str, folders: Sequence[str]) -> str:
         folders: The folders of the jobs.
     """
     words = " ".join(map(shlex.quote, folders))
+    program, its_folder = map(shlex.quote, (package, str(PurePosixPath(package).parent)))
     return (
         "#!/bin/sh\n"
         f"set -- {words}\n"
         'shift "${SLURM_ARRAY_TASK_ID:-0}"\n'
-        f'exec env LC_ALL=C.UTF-8 {shlex.quote(python)} -I {shlex.quote(package)} job "$1"\n'
+        # It may be new to the node, which is asked anew by a list of the folder.
+        f"tries={_ARRIVAL_SECONDS}\n"
+        f'while ! [ -r {program} ] && [ "$tries" -gt 0 ]; do\n'
+        f"sleep 1; tries=$((tries - 1)); ls {its_folder} >/dev/null 2>&1\ndone\n"
+        f'exec env LC_ALL=C.UTF-8 {shlex.quote(python)} -I {program} job "$1"\n'
     )
 
 

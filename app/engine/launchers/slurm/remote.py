@@ -48,6 +48,10 @@ class Channel(Protocol):
     def close(self) -> None:
         """End it; idempotent. Who reads comes back at once, with nothing or an OSError."""
 
+    @property
+    def errors(self) -> bytes:
+        """The last of what the command wrote to its standard error, as far as is known."""
+
 
 @dataclass(frozen=True, slots=True)
 class Answer:
@@ -177,10 +181,19 @@ class AgentSession:
     def _begin(self, until: float) -> None:
         nonce = secrets.token_hex(16)
         try:
-            self._channel.write(program(nonce))
+            self._write_or_hear_why_not(program(nonce), until)
             self._skip_rubbish(f"\n{nonce}\n".encode(), until)
         except (OSError, EOFError, ValueError) as exc:
-            raise _not_begun(bytes(self._rest), exc) from exc
+            raise _not_begun(bytes(self._rest) + b"\n" + self._channel.errors, exc) from exc
+
+    def _write_or_hear_why_not(self, data: bytes, until: float) -> None:
+        try:
+            self._channel.write(data)
+        except OSError:
+            with suppress(OSError, EOFError):  # a login that has ended may have said why
+                while len(self._rest) <= _MAX_RUBBISH_BYTES:
+                    self._more(max(0.0, min(until - time.monotonic(), _READ_SECONDS)))
+            raise
 
     def _skip_rubbish(self, sign: bytes, until: float) -> None:
         """Read up to the line by which the agent says that it has begun."""
@@ -202,16 +215,17 @@ class AgentSession:
             while True:
                 head, data = unpack(self._exactly, MAX_ANSWER_BYTES)
                 number = head.get("id") if isinstance(head, dict) else None
+                if type(number) is not int:
+                    raise ValueError("it sent what is no answer")
                 with self._lock:
-                    question = self._questions.pop(number, None) if number else None
+                    question = self._questions.pop(number, None)
                 if question is not None:
                     question.head, question.data = head, data
                     question.answered.set()
         except (OSError, EOFError, ValueError) as exc:
             self._end(repr(exc))
-        except TypeError:  # an id that is none
-            self._end("it sent what is no answer")
         finally:
+            self._end("it sent what is no answer")
             self._channel.close()
 
     def _exactly(self, count: int) -> bytes:

@@ -3,19 +3,18 @@
 import ast
 import json
 import os
-import shutil
 import subprocess
 from pathlib import Path
 
 import pytest
 from kit.patience import PATIENCE_SECONDS
+from kit.pythons import OLD, old_python
 
 from app.engine.launchers.frames import read_lines
 from app.engine.launchers.job_records import read_claim, read_result
 from app.engine.launchers.shim import records
 from app.engine.launchers.slurm.package import MODULES
 
-OLD = ("3.6", "3.7", "3.8")
 LAUNCHERS = Path(records.__file__).parent.parent
 SHIM = "import sys; sys.path.append(sys.argv[1]); from shim.supervisor import main; main()"
 
@@ -83,21 +82,10 @@ def test_no_annotation_is_evaluated_that_3_6_does_not_know(module):
         )
 
 
-def _interpreter(version):
-    versions = Path(os.environ.get("PYENV_ROOT", "~/.pyenv")).expanduser() / "versions"
-    found = [str(path) for path in sorted(versions.glob(f"{version}.*/bin/python"))]
-    found += filter(None, [shutil.which(f"python{version}")])
-    for path in found:
-        run = subprocess.run([path, "-c", ""], capture_output=True, check=False)
-        if run.returncode == 0:
-            return path
-    pytest.skip(f"python {version} is missing")
-
-
 @pytest.mark.parametrize("version", OLD)
 def test_it_is_compiled_by_an_old_python(version):
     compile_all = "import sys\nfor p in sys.argv[1:]: compile(open(p).read(), p, 'exec')"
-    python = _interpreter(version)
+    python = old_python(version)
     subprocess.run([python, "-c", compile_all, *map(str, MODULES)], check=True)
 
 
@@ -124,7 +112,7 @@ def test_a_job_runs_under_an_old_python(version, tmp_path):
         "capture": None,
     }
     subprocess.run(
-        [_interpreter(version), "-I", "-S", "-c", SHIM, str(LAUNCHERS), str(folder)],
+        [old_python(version), "-I", "-S", "-c", SHIM, str(LAUNCHERS), str(folder)],
         cwd=folder,
         input=json.dumps(specification).encode(),
         start_new_session=True,

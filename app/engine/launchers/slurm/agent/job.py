@@ -7,7 +7,18 @@ from contextlib import suppress
 
 from app.engine.launchers.shim.output import Output
 from app.engine.launchers.shim.processes import adopt_orphans, catch_signals, let_signals_through
-from app.engine.launchers.shim.records import CLAIM, EXIT, claim, identity, sync, write_atomically
+from app.engine.launchers.shim.reading import whole_frames
+from app.engine.launchers.shim.records import (
+    CLAIM,
+    EXIT,
+    FRAMES,
+    OUTPUTS,
+    USAGE,
+    claim,
+    identity,
+    sync,
+    write_atomically,
+)
 
 from . import records
 from .on_node import SIGNALS, JobSupervisor
@@ -20,11 +31,12 @@ _ARRIVAL_SECONDS = 60.0
 """How long files may be on their way to the node: file systems keep what they know of a folder."""
 _LOOK_SECONDS = 0.2
 """How often it is looked for them."""
+_PART_BYTES = 1 << 20
 
 
 def main(folder: str) -> None:
     """Run the job of a folder, unless another process has it, or it was refused."""
-    os.chdir(folder)
+    _enter(folder)
     let_signals_through()
     os.umask(0o077)
     wakeup = catch_signals(*SIGNALS)
@@ -39,6 +51,14 @@ def main(folder: str) -> None:
         records.forget(".", records.SPECIFICATION)
     adopt_orphans()
     JobSupervisor(spec, claimed, wakeup).run()
+
+
+def _enter(folder: str) -> None:
+    """Make the folder the current one, which may be new to the node."""
+    until = time.monotonic() + _ARRIVAL_SECONDS
+    while not os.path.isdir(folder) and time.monotonic() < until:
+        time.sleep(_LOOK_SECONDS)
+    os.chdir(folder)
 
 
 def _specification() -> "Any":
@@ -82,10 +102,26 @@ def _taken_over(claimed: "dict[str, Any]") -> bool:
         if result.get("ended_by_slurm") is not True:
             return False
     write_atomically(CLAIM, json.dumps(claimed).encode())
-    records.forget(".", EXIT)
+    records.forget(".", EXIT, OUTPUTS, USAGE)
     sync(".")
+    _cut_half_a_frame()
     Output().remark("The cluster put the job back into its queue: it begins anew")
     return True
+
+
+def _cut_half_a_frame() -> None:
+    """Take away what the earlier run could not finish, or nothing behind it could be read."""
+    with suppress(FileNotFoundError), open(FRAMES, "r+b") as file:
+        size = os.fstat(file.fileno()).st_size
+        end = 0
+        while end < size:
+            file.seek(end)
+            whole = whole_frames(file.read(_PART_BYTES))
+            if not whole:
+                break
+            end += whole
+        if end < size:
+            file.truncate(end)
 
 
 def _leave(reason: str) -> None:

@@ -7,6 +7,7 @@ from contextlib import suppress
 from app.engine.launchers.shim.reading import (
     MAX_FRAME,
     Damaged,
+    open_regular,
     read_frames,
     read_record,
     read_results,
@@ -31,13 +32,20 @@ TYPE_CHECKING = False
 if TYPE_CHECKING:
     from typing import Any
 
+_MOST_TEXT = 8 * 1024 * 1024
+"""Letters of all records that are told at once: an answer has a bound."""
 _next_first = 0
 
 
 def look(jobs: "list[dict[str, Any]]", most_bytes: int) -> "tuple[dict[str, Any], bytes]":
     """Look at jobs; a bounded part of what they printed comes along, each time of others first."""
     global _next_first  # noqa: PLW0603
-    told = [_look(job) for job in jobs]
+    told: list[dict[str, Any]] = []
+    room = _MOST_TEXT
+    for job in jobs:
+        entry = _look(job) if room > 0 else {"error": _too_much()}
+        room -= sum(len(text) for text in entry.values() if isinstance(text, str))
+        told.append(entry)
     pieces = [b""] * len(jobs)
     left = most_bytes
     first = _next_first % max(1, len(jobs))
@@ -53,8 +61,8 @@ def look(jobs: "list[dict[str, Any]]", most_bytes: int) -> "tuple[dict[str, Any]
             pieces[number] = data[: whole_frames(data)]
             left -= len(pieces[number])
             _next_first = number + 1
-    for entry, piece in zip(told, pieces):
-        entry["growth"] = len(piece)
+    for found, piece in zip(told, pieces):
+        found["growth"] = len(piece)
     return {"clock": time.time(), "jobs": told}, b"".join(pieces)
 
 
@@ -86,11 +94,23 @@ def _look(job: "dict[str, Any]") -> "dict[str, Any]":
         return {"error": of_disk(exc).told()}
 
 
+def _too_much() -> "dict[str, Any]":
+    text = "The records of the jobs of this account are too large to be looked at together."
+    return Refusal("unreachable", text).told()
+
+
 def _size(path: str) -> int:
+    # A file server is asked for the size when a file is opened; before, it may be an old one.
     try:
-        return os.stat(path, follow_symlinks=False).st_size
-    except (FileNotFoundError, NotADirectoryError):
+        fd = open_regular(path)
+    except Damaged:
+        fd = None
+    if fd is None:
         return 0
+    try:
+        return os.fstat(fd).st_size
+    finally:
+        os.close(fd)
 
 
 def usage(folder: str) -> "str | None":

@@ -1,17 +1,17 @@
 """What a shim does otherwise where Slurm began it, and no signal of its launcher reaches it."""
 
+import math
 import os
-import shlex
 import signal
-import subprocess
 import time
 from contextlib import suppress
 
-from app.engine.launchers.shim.processes import in_memory, signal_tree
-from app.engine.launchers.shim.records import CLAIM
+from app.engine.launchers.shim.processes import signal_tree
+from app.engine.launchers.shim.records import CANCEL, CLAIM
 from app.engine.launchers.shim.supervisor import Supervisor
 
 from . import records
+from .setup import Setup, inherited
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
@@ -27,10 +27,8 @@ _TERM_SECONDS = 0.3
 """How long a signal may come later to the supervisor than to the command."""
 _MOST_GRACE_SECONDS = 20.0
 """Slurm itself kills 30 s (KillWait) after its polite signal, by default."""
-_SETUP_SECONDS = 300.0
-"""Longest time for the lines of a login shell before a command."""
-_KEPT = {"PATH", "HOME", "USER", "LOGNAME", "SHELL", "TMPDIR", "LANG"}
-_KEPT_BEGINNINGS = ("SLURM", "CUDA_", "ROCR_", "HIP_", "GPU_", "ZE_", "PMI", "OMPI_", "TMPDIR")
+_ABANDON_SECONDS = 5.0
+"""How much later what does not die is left alone."""
 _TERMINATED = 128 + signal.SIGTERM
 
 
@@ -52,47 +50,44 @@ class JobSupervisor(Supervisor):
         self._stood_still = 0.0
 
     def _begin(self) -> None:
-        self._spec["env"] = dict(_inherited(), **self._spec["env"])
-        if self._spec["setup"]:
-            failure = self._set_up()
-            if failure is not None:
-                reason = f"setup: {failure}"
-                self._result.update(exit_code=126, finished_at=self._moment(), reason=reason)
-                return
+        own = self._spec["env"]
+        self._spec["env"] = dict(inherited(), **own)
+        if self._spec["setup"] and not self._set_up(own):
+            return
         super()._begin()
 
-    def _set_up(self) -> "str | None":
-        """Run the lines of a login shell; the command gets the variables that they leave.
-
-        Returns:
-            None, or why they failed.
-        """
-        given = self._spec["env"]
-        # After the profiles, which may set PATH and others anew.
-        exports = [f"export {name}={shlex.quote(text)}" for name, text in given.items()]
-        lines = ["exec 3>&1 1>&2", *exports, "set -e", *self._spec["setup"]]
-        script = "\n".join([*lines, "exec /bin/cat /proc/self/environ >&3", ""])
-        fd = in_memory(script.encode("utf-8", "surrogateescape"))
+    def _set_up(self, own: "dict[str, str]") -> bool:
+        """Run the lines of a login shell; return False where the command is not to be begun."""
         try:
-            ran = subprocess.run(
-                ["bash", "-l", f"/proc/self/fd/{fd}"], stdin=subprocess.DEVNULL, check=False,
-                stdout=subprocess.PIPE, stderr=subprocess.PIPE, pass_fds=[fd], env=given,
-                timeout=_SETUP_SECONDS,
-            )  # fmt: skip
+            setup = Setup(self._spec["setup"], self._spec["env"], own)
         except OSError as exc:
-            return f"bash: {exc.strerror}"
-        except subprocess.TimeoutExpired:
-            return f"it did not end within {_SETUP_SECONDS:.0f} s"
+            self._fail(f"setup: {exc.strerror}")
+            return False
+        try:
+            while not setup.has_ended(_LOOK_SECONDS):
+                self._hear_early()
+                if self._exited:
+                    return False
         finally:
-            os.close(fd)
-        if ran.returncode:
-            said = ran.stderr.decode("utf-8", "replace").strip().splitlines()
-            return said[-1][:500] if said else f"exit code {ran.returncode}"
-        for each in ran.stdout.decode("utf-8", "surrogateescape").split("\0"):
-            name, separator, text = each.partition("=")
-            if separator:
-                given[name] = text
-        return None
+            setup.close()
+        if setup.failure:  # what ended the lines may have been meant for the job
+            time.sleep(_TERM_SECONDS)
+        self._hear_early()
+        if setup.failure and not self._exited:
+            self._fail(f"setup: {setup.failure}")
+        self._spec["env"] = setup.env
+        return not self._exited
+
+    def _fail(self, reason: str) -> None:
+        self._result.update(exit_code=126, finished_at=self._moment(), reason=reason)
+
+    def _hear_early(self) -> None:
+        """Hear of the end of a job whose command has not begun."""
+        for fd in super()._wait(0.0):
+            if fd == self._wakeup and signal.SIGTERM in os.read(fd, 4096):
+                self._cancel()
+        if self._is_asked(CANCEL):
+            self._cancel()
 
     def _wait(self, seconds: float) -> "list[int]":
         began = time.monotonic()
@@ -111,7 +106,29 @@ class JobSupervisor(Supervisor):
             self._kill_at += self._stood_still
             self._abandon_at += self._stood_still
         self._stood_still = 0.0
+        ran = self._pid is not None and not self._exited
+        told_to_end = signal.SIGTERM in signals
+        if told_to_end:
+            self._hurry()
         super()._heed(signals)
+        if told_to_end and ran and self._exited and self._result["exit_code"]:
+            self._ended_with_it()
+
+    def _hurry(self) -> None:
+        """Be at the end before Slurm kills all: it is the one who sent the signal."""
+        grace = min(self._spec["kill_grace_seconds"], _MOST_GRACE_SECONDS)
+        self._spec["kill_grace_seconds"] = grace
+        if self._kill_at < math.inf:
+            self._kill_at = min(self._kill_at, time.monotonic() + grace)
+            self._abandon_at = min(self._abandon_at, self._kill_at + _ABANDON_SECONDS)
+
+    def _ended_with_it(self) -> None:
+        """Note that a signal ended the command which the supervisor got, too."""
+        if self._result["cancelled"] or self._result["timed_out"] or self._result["reason"]:
+            return
+        self._result["cancelled"] = self._is_asked(CANCEL)
+        if not self._result["cancelled"]:
+            self._result.update(ended_by_slurm=True, reason=self.TERMINATED)
 
     def _look(self, now: float) -> None:
         self._look_at = now + _LOOK_SECONDS
@@ -139,9 +156,6 @@ class JobSupervisor(Supervisor):
     def _cancel(self) -> None:
         if self._ending:
             return
-        self._spec["kill_grace_seconds"] = min(
-            self._spec["kill_grace_seconds"], _MOST_GRACE_SECONDS
-        )
         super()._cancel()
         if not self._result["cancelled"]:
             self._result["ended_by_slurm"] = True
@@ -159,20 +173,11 @@ class JobSupervisor(Supervisor):
 
     def _await_term(self) -> None:
         """Learn whether who ended the command ends the supervisor, too: then it was Slurm."""
-        if self._result.get("ended_by_slurm") or self._result["timed_out"]:
+        if self._result["reason"] or self._result["timed_out"]:
             return
         until = time.monotonic() + _TERM_SECONDS
         while time.monotonic() < until:
             for fd in self._wait(max(0.0, until - time.monotonic())):
                 if fd == self._wakeup and signal.SIGTERM in os.read(fd, 4096):
-                    self._result.update(ended_by_slurm=True, reason=self.TERMINATED)
+                    self._ended_with_it()
                     return
-
-
-def _inherited() -> "dict[str, str]":
-    """Return the variables that a command has of its account and of Slurm."""
-    return {
-        name: text
-        for name, text in os.environ.items()
-        if name in _KEPT or name.startswith(_KEPT_BEGINNINGS)
-    }

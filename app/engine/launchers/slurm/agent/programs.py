@@ -5,10 +5,11 @@ import signal
 import subprocess
 import threading
 import time
-from contextlib import suppress
+from contextlib import contextmanager, suppress
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
+    from collections.abc import Iterator
     from typing import IO, Any
 
 MOST_TEXT = 64 * 1024
@@ -20,6 +21,21 @@ _SUBMIT_SECONDS = 20.0
 """How long a submission may still take when nobody listens any more: its id is worth noting."""
 _running: "set[Program]" = set()
 _lock = threading.Lock()
+_submissions = 0
+_ends = False
+
+
+@contextmanager
+def submission() -> "Iterator[None]":
+    """Have the end of this process wait until what came of a submission is noted."""
+    global _submissions  # noqa: PLW0603
+    with _lock:
+        _submissions += 1
+    try:
+        yield
+    finally:
+        with _lock:
+            _submissions -= 1
 
 
 class Program:
@@ -28,7 +44,7 @@ class Program:
     Args:
         asked: ``argv``, ``timeout_seconds``, and perhaps ``env`` and ``stdin``.
         most_bytes: Most bytes that are kept of each of its streams.
-        submits: It has an effect that must be noted.
+        submits: It is not ended with this process: it has an effect that must be noted.
     """
 
     def __init__(
@@ -45,6 +61,8 @@ class Program:
 
         The code is 127 where it could not be begun, and None where its time was over.
         """
+        if _ends:
+            return _NOT_BEGUN, b"", b"nobody waits for it any more"
         try:
             process = subprocess.Popen(
                 self._asked["argv"], stdin=subprocess.PIPE, stdout=subprocess.PIPE,
@@ -57,6 +75,8 @@ class Program:
         with _lock:
             _running.add(self)
         try:
+            if _ends and not self.submits:  # too late to be ended with the others
+                self.end()
             return self._watch(process)
         finally:
             with _lock:
@@ -154,16 +174,17 @@ def ran(
 
 
 def end_all() -> None:
-    """End all that run; those that submit have a while left to do so."""
+    """Begin no more, and end all that run; those that submit have a while left to do so."""
+    global _ends  # noqa: PLW0603
+    _ends = True
     with _lock:
-        running = list(_running)
-    for program in running:
-        if not program.submits:
-            program.end()
+        running = [program for program in _running if not program.submits]
+    threads = [threading.Thread(target=program.end) for program in running]
+    for thread in threads:
+        thread.daemon = True
+        thread.start()
     until = time.monotonic() + _SUBMIT_SECONDS
-    while time.monotonic() < until:
-        with _lock:
-            left = [program for program in _running if program.submits]
-        if not left:
-            return
+    while _submissions and time.monotonic() < until:
         time.sleep(0.05)
+    for thread in threads:
+        thread.join(2 * _GRACE_SECONDS)

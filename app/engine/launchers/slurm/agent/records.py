@@ -17,6 +17,8 @@ SUBMISSION = "submission"
 """Somebody tried to submit the job: its mark, and when. Made once for each try."""
 JOB = "job"
 """The id that Slurm gave to it, or to its array, and when that was noted."""
+TAKEN = ".taken"
+"""What the name of a record ends with that holds its place where there are no links."""
 RESERVED = {
     *(records.SPEC, records.CLAIM, records.EXIT, records.FRAMES, records.OUTPUTS),
     *(records.CANCEL, records.PAUSE, records.USAGE, SPECIFICATION, SUBMISSION, JOB),
@@ -70,11 +72,12 @@ def write(folder: str, name: str, content: "dict[str, Any]") -> None:
 
 
 def forget(folder: str, *names: str) -> None:
-    """Take records away; idempotent.
+    """Take records away, and what holds their names where there are no links; idempotent.
 
     Raises:
         OSError: One cannot be taken away.
     """
     for name in names:
-        with suppress(FileNotFoundError):
-            os.unlink(path(folder, name))
+        for each in (f"{name}{TAKEN}", name):
+            with suppress(FileNotFoundError):
+                os.unlink(path(folder, each))

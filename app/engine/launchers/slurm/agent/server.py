@@ -52,16 +52,20 @@ def main(nonce: str) -> None:
             server.take(head, body)
     except (_Ended, EOFError, OSError, ValueError, struct.error):
         pass
-    signal.signal(signal.SIGTERM, signal.SIG_IGN)
-    signal.signal(signal.SIGHUP, signal.SIG_IGN)
-    with suppress(OSError):
-        os.close(answers)
+    _end_once()
+    os.dup2(nothing, answers)  # whoever listens sees the end; the number stays taken
     end_all()
     os._exit(0)  # threads may hang in the kernel
 
 
 def _end(_number: int, _frame: "Any") -> None:
+    _end_once()
     raise _Ended
+
+
+def _end_once() -> None:
+    for number in (signal.SIGTERM, signal.SIGHUP):
+        signal.signal(number, signal.SIG_IGN)
 
 
 def _exactly(fd: int, count: int) -> bytes:

@@ -8,7 +8,7 @@ from app.engine.launchers.shim.records import CLAIM, EXIT, SPEC, claim, write_at
 from . import records
 from .faults import Refusal, disk_faults
 from .folders import make_folder, write_files
-from .programs import ran
+from .programs import ran, submission
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
@@ -34,6 +34,11 @@ def prepare(job: "Job") -> "dict[str, Any]":
 
 def submit(asked: "dict[str, Any]") -> "dict[str, Any]":
     """Run sbatch for one job, or for an array of several, unless that was done."""
+    with submission():
+        return _submit(asked)
+
+
+def _submit(asked: "dict[str, Any]") -> "dict[str, Any]":
     jobs = asked["jobs"]
     moment = time.time()
     with disk_faults():
@@ -58,7 +63,8 @@ def submit(asked: "dict[str, Any]") -> "dict[str, Any]":
         return {"ran": told, "jobs": [dict(noted, state="submitted") for _ in jobs]}
     if told["code"] == _NOT_BEGUN:
         return dict(_back_out(jobs, len(jobs)), ran=told)
-    state = "unsure" if told["code"] in (None, 0) else "failed"
+    # One that a signal ended may have reached the scheduler before.
+    state = "failed" if told["code"] is not None and told["code"] > 0 else "unsure"
     return {
         "ran": told,
         "jobs": [{"state": state, "mark": job["mark"], "moment": moment} for job in jobs],

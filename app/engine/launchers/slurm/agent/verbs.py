@@ -7,9 +7,9 @@ from app.engine.launchers.shim.records import CANCEL, PAUSE
 
 from . import looking, machine, submitting
 from .faults import Refusal, disk_faults, of_disk
-from .folders import make_folder, remove_tree
+from .folders import make_folder, names_in, remove_tree
 from .programs import ran
-from .records import RESERVED, SPECIFICATION, forget, path
+from .records import RESERVED, SPECIFICATION, TAKEN, forget, path
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
@@ -20,7 +20,8 @@ if TYPE_CHECKING:
 
 PROGRAMS = {"hello", "submit", "run", "check", "cancel", "pause", "resume"}
 """Verbs that may run programs."""
-_MOST_PRINTED = 32 * 1024 * 1024
+_MOST_PRINTED = 16 * 1024 * 1024
+"""Bytes that come with an answer, which has twice as many at most."""
 
 
 def serve(verb: str, arguments: "Arguments", body: bytes, umask: int) -> "tuple[Any, bytes]":
@@ -101,11 +102,14 @@ def _request(name: str, *, made: bool) -> "Callable[[Arguments], Any]":
 
 
 def _tidy(job: "Arguments") -> "Any":
-    with suppress(FileNotFoundError, NotADirectoryError), disk_faults():
-        for name in os.listdir(job["folder"]):
-            if name not in RESERVED:
-                forget(job["folder"], name)
-        forget(job["folder"], SPECIFICATION)
+    folder = job["folder"]
+    with disk_faults():
+        for name in names_in(folder) or ():
+            if name not in RESERVED and not name.endswith(TAKEN):
+                with suppress(IsADirectoryError, PermissionError):  # it is the command's
+                    os.unlink(path(folder, name))
+        with suppress(NotADirectoryError):
+            forget(folder, SPECIFICATION)
     return {}
 
 
