@@ -30,11 +30,18 @@ def carry_over(
     cursor = execution.cursor
     is_apart = cursor is not None and version_of(cursor) == 1
     carried = {}
+    again = set(run)
     for name in (*run, *keep):
         task = tasks.get(name) or TaskState()
-        if task.status in BEGUN:
-            task.halted, task.next_run = True, task.run if name in run else None
-        elif name in run or (task.status.final and not is_apart):
+        if name in again and (task.elements is not None or _waits_anew(task)):
+            # For which elements a step runs is decided once.
+            carried[name] = TaskState(elements=task.elements, item=task.item)
+            continue
+        if task.elements is not None:
+            pass  # it has no job, and its status follows from its elements
+        elif task.status in BEGUN:
+            task.halted, task.next_run = True, task.run if name in again else None
+        elif name in again or (task.status.final and not is_apart):
             continue
         elif not task.status.final:
             task.status, task.retry_at, task.retry_due = TaskStatus.SKIPPED, None, None
@@ -45,6 +52,11 @@ def carry_over(
         tasks=tuple(task.shown(name) for name, task in carried.items()),
         task_cursors={name: task.dump() for name, task in carried.items()},
     )
+
+
+def _waits_anew(task: TaskState) -> bool:
+    """Return whether a task is that of an element, and has no job to be ended first."""
+    return task.item is not None and task.status not in BEGUN
 
 
 def hold_back(run: Collection[str], keep: Collection[str]) -> Carried:

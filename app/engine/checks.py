@@ -14,7 +14,7 @@ from typing import Any, Final
 from app import json_schema
 from app.documents import strings
 from app.domain import JSON
-from app.engine import argument_space, expressions, graph, literals, resources
+from app.engine import argument_space, expressions, foreach, graph, literals, resources
 from app.engine.faults import Fault, Path
 from app.engine.model import TEMPLATES, Preparation, StepType, StreamFile, input_variable
 from app.engine.schema import INPUT_TYPES
@@ -45,6 +45,7 @@ def violations(document: Document) -> Iterator[Fault]:
         for field in ("stage_in", "stage_out", *StreamFile, *Preparation):
             if field in step and step.get("type") == StepType.HTTP:
                 yield Fault(("steps", index, str(field)), "is not for steps of type http")
+    yield from foreach.violations(_steps(document), _mapping(document.get("inputs")))
     yield from _stream_faults(document)
     yield from _expression_faults(document)
     yield from literals.violations(document)
@@ -108,12 +109,15 @@ def _step_faults(document: Document) -> Iterator[Fault]:
 def _stream_faults(document: Document) -> Iterator[Fault]:
     """Find files that two streams would take from each other; the two of a step may share one."""
     taken: dict[str, tuple[int, StreamFile]] = {}
+    alike = foreach.SharedFiles()
     for index, step in _steps(document):
         for field in StreamFile:
             path = step.get(field)
             if not isinstance(path, str):
                 continue
-            place, other = taken.setdefault(path, (index, field))
+            if path not in taken:
+                taken[path] = taken.get(alike.add(path), (index, field))
+            place, other = taken[path]
             shared = place == index and StreamFile.CAPTURE not in (field, other)
             if (place, other) != (index, field) and not shared:
                 text = f"is the file of steps[{place}].{other} too"
@@ -125,23 +129,29 @@ def _expression_faults(document: Document) -> Iterator[Fault]:
     check = partial(expressions.check, inputs=inputs, steps=needs)
     waiting = graph.Waiting(needs)
     length = 0
-    for path, template, step in _templates(document):
+    for path, template, step, beside in _templates(document):
         length += expressions.length(template)
         if length > MAX_EXPRESSIONS_LENGTH:
             bound = f"{MAX_EXPRESSIONS_LENGTH:,} characters"
             yield Fault(path, f"the expressions of a definition may have {bound} together")
             return
         ended = partial(waiting.waits_for, step) if step else lambda _: True
-        yield from (Fault(path, fault) for fault in check(template, ended=ended))
+        yield from (Fault(path, fault) for fault in check(template, ended=ended, beside=beside))
 
 
-def _templates(document: Document) -> Iterator[tuple[Path, str, str]]:
-    """Return the texts in which expressions are evaluated, with their paths and steps."""
+def _templates(document: Document) -> Iterator[tuple[Path, str, str, tuple[str, ...]]]:
+    """Return the texts in which expressions are evaluated, with their paths and steps.
+
+    Beside these stands what else they may refer to.
+    """
     for index, step in _steps(document):
+        words = foreach.words(step)
         for path, template in _step_templates(step, ("steps", index)):
-            yield path, template, step["id"]
+            yield path, template, step["id"], words
+        for path, template in strings(step.get("foreach"), ("steps", index, "foreach")):
+            yield path, template, step["id"], ()
     for path, template in _output_templates(_mapping(document.get("outputs"))):
-        yield path, template, ""
+        yield path, template, "", ()
 
 
 def _step_templates(step: Mapping[str, JSON], path: Path) -> Iterator[tuple[Path, str]]:

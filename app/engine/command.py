@@ -49,6 +49,8 @@ def environment(
     env.update(
         SLIPWAY_EXECUTION_ID=execution.id, SLIPWAY_TASK=step.id, SLIPWAY_ATTEMPT=str(attempt)
     )
+    if step.element is not None:
+        env.update(SLIPWAY_ITEM=to_text(step.element.value), SLIPWAY_INDEX=str(step.element.index))
     budget = Budget()
     env.update({name: render(text, values, budget) for name, text in step.env.items()})
     return env

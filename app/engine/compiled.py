@@ -49,7 +49,8 @@ _PROCESSES: Final = 2
 _INLINE_BYTES: Final = 2048
 _BYTES_A_CHARACTER: Final = 10  # of JSON, when it is objects
 _CHECKED_BY: Final = (
-    "engine", "documents.py", "json_schema.py", "look_alikes.py", "durations.py", "values.py",
+    "engine", "documents.py", "durations.py", "elements.py", "json_schema.py", "look_alikes.py",
+    "values.py",
 )  # fmt: skip
 
 

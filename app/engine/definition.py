@@ -14,6 +14,7 @@ from app.engine.graph import topological_order
 from app.engine.literals import file_text
 from app.engine.model import (
     Definition,
+    Foreach,
     OutputDefinition,
     Preparation,
     StepDefinition,
@@ -140,6 +141,16 @@ def _step(source: Mapping[str, Any]) -> StepDefinition:
         capture=source.get(StreamFile.CAPTURE, ""),
         modules=tuple(source.get(Preparation.MODULES, ())),
         resources=resources.build(source.get("resources", {})),
+        foreach=_foreach(source),
+    )
+
+
+def _foreach(source: Mapping[str, Any]) -> Foreach | None:
+    if "foreach" not in source:
+        return None
+    most = source.get("max_parallel")
+    return Foreach(
+        source["foreach"], None if most is None else int(most), source.get("item", "item")
     )
 
 

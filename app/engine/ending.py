@@ -36,7 +36,7 @@ def end_all(
     begun = {
         job_folder(executions_dir, execution_id, name, task): task
         for name, task in tasks.items()
-        if task.status in BEGUN
+        if task.status in BEGUN and task.elements is None
     }
     if beside is None:
         return _end_each(begun, launcher)

@@ -6,6 +6,7 @@ and a value that was put in is never evaluated again. An expression knows:
 - ``inputs.<name>``,
 - ``steps.<id>.outputs.<key>``, ``steps.<id>.status`` and ``steps.<id>.exit_code``,
 - ``execution.id``,
+- what a caller adds, such as the element for which a task runs,
 
 with ``['a-b']`` in place of ``.name`` where a name is no word. It may compute, compare, choose and
 filter, but not call: methods and attributes of Python's objects do not exist here. Braces within
@@ -18,7 +19,7 @@ from __future__ import annotations
 
 import json
 import re
-from collections.abc import Callable, Container, Iterator, Mapping
+from collections.abc import Callable, Collection, Container, Iterator, Mapping
 from dataclasses import dataclass
 from functools import lru_cache
 from typing import Any, Final
@@ -59,6 +60,7 @@ def check(
     inputs: Container[str],
     steps: Container[str],
     ended: Callable[[str], bool] = lambda _: True,
+    beside: Collection[str] = (),
 ) -> list[str]:
     """Find what is wrong with a template before any value is known.
 
@@ -67,6 +69,7 @@ def check(
         inputs: Names of the workflow's inputs.
         steps: Identifiers of its steps.
         ended: Whether a step has surely ended when the template is rendered.
+        beside: What else it may refer to, by name.
 
     Returns:
         The faults, in words for the author; none if the template can be rendered.
@@ -74,19 +77,27 @@ def check(
     split = _split(template)
     faults = [] if split.closed else [f"has a '{OPENING}' that is never closed"]
     for source in split.sources:
-        found = _faults(source, inputs, steps, ended)
+        found = _faults(source, _Known(inputs, steps, ended, beside))
         faults += [f"{_quoted(source)}: {fault}" for fault in dict.fromkeys(found)]
     return faults
 
 
-def _faults(
-    source: str, inputs: Container[str], steps: Container[str], ended: Callable[[str], bool]
-) -> list[str]:
+@dataclass(frozen=True, slots=True)
+class _Known:
+    """What a template may refer to; see :func:`check`."""
+
+    inputs: Container[str]
+    steps: Container[str]
+    ended: Callable[[str], bool]
+    beside: Collection[str]
+
+
+def _faults(source: str, known: _Known) -> list[str]:
     if len(source) > MAX_LENGTH:
         return [f"{_TOO_LONG}, it may have {MAX_LENGTH:,} characters"]
     try:
         tree = _tree(source)
-        return [*_refused(tree), *_unknown(tree, inputs, steps, ended)]
+        return [*_refused(tree), *_unknown(tree, known)]
     except TemplateSyntaxError as exc:
         return [f"is no expression: {exc.message}"]
     except (RecursionError, ValueError):  # its parentheses, or the digits of an integer
@@ -97,6 +108,26 @@ def length(template: str) -> int:
     """Return how many characters of a text are expressions that are more than a reference."""
     sources = _split(template).sources
     return sum(len(source) for source in sources if not _REFERENCE.fullmatch(source))
+
+
+def input_named(template: str) -> str | None:
+    """Return the input that a text refers to which is that reference alone; None of any other."""
+    if not is_whole(template):
+        return None
+    try:
+        tree = _tree(_split(template).sources[0])
+    except (TemplateSyntaxError, RecursionError, ValueError):
+        return None
+    if isinstance(tree, nodes.Getattr | nodes.Getitem):
+        match list(_references(tree)):
+            case [("inputs", str(name))]:
+                return name
+    return None
+
+
+def is_whole(template: str) -> bool:
+    """Return whether a text is exactly one expression, and so keeps the type of its value."""
+    return _split(template).texts == ("", "")
 
 
 def texts(template: str) -> tuple[str, ...]:
@@ -262,26 +293,25 @@ def _refused(node: nodes.Node, depth: int = 0) -> Iterator[str]:
         yield from _refused(child, depth + 1)
 
 
-def _unknown(
-    tree: nodes.Expr, inputs: Container[str], steps: Container[str], ended: Callable[[str], bool]
-) -> Iterator[str]:
+def _unknown(tree: nodes.Expr, known: _Known) -> Iterator[str]:
     """Find the references that lead nowhere."""
     for reference in _references(tree):
         match reference:
             case ("inputs", str(name), *_):
-                if name not in inputs:
+                if name not in known.inputs:
                     yield f"there is no input '{name}'"
             case ("steps", str(step), *keys):
-                if step not in steps:
+                if step not in known.steps:
                     yield f"there is no step '{step}'"
-                elif not ended(step):
+                elif not known.ended(step):
                     yield f"step '{step}' is not among those that this one needs"
                 if keys and keys[0] not in {*_STEP_KEYS, None}:
                     yield f"a step has {', '.join(_STEP_KEYS)}, and no '{keys[0]}'"
             case ("execution", "id"):
                 pass
-            case (name, *_):
-                yield f"refers to '{name}', and may to {_ROOTS} only"
+            case (name, *_) if name not in known.beside:
+                roots = ", ".join([_ROOTS, *known.beside])
+                yield f"refers to '{name}', and may to {roots} only"
 
 
 def _references(node: nodes.Node) -> Iterator[tuple[JSON, ...]]:

@@ -19,6 +19,7 @@ from app.domain import JSON
 from app.engine import expressions
 from app.engine.expressions import OPENING
 from app.engine.faults import Fault, Path
+from app.engine.foreach import without_index
 from app.engine.interpreters import interpreter
 from app.engine.model import TEMPLATES, StepType, StreamFile, input_variable
 
@@ -80,12 +81,12 @@ def _step_faults(step: Mapping[str, JSON], path: Path, free: bool) -> Iterator[F
     for field, value in step.items():
         if field == "config":
             yield from _config_faults(value, (*path, field), evaluated)
-        elif field == "env":
+        elif field in ("env", "foreach"):
             yield from _templates(value, (*path, field))
         elif field == "name":
             yield from _whole(value, (*path, field))
         elif field in _USED:
-            yield from _used_as_is(value, (*path, field))
+            yield from _used_as_is(value, (*path, field), has_index="foreach" in step)
     if step.get("type") == StepType.SCRIPT and isinstance(step.get("config"), Mapping):
         yield from _script_faults(step["config"], (*path, "config", "script"))
 
@@ -154,9 +155,10 @@ def _line_end_faults(text: str, path: Path, program: str) -> Iterator[Fault]:
         )
 
 
-def _used_as_is(value: JSON, path: Path) -> Iterator[Fault]:
+def _used_as_is(value: JSON, path: Path, *, has_index: bool = False) -> Iterator[Fault]:
     """Find expressions, and what looks like one, in a text of a step that is used as it stands."""
-    for place, text in strings(value, path):
+    for place, whole in strings(value, path):
+        text = without_index(whole) if has_index else whole
         found = look_alikes.find(text, expressions=False)
         if OPENING in text:
             yield Fault(place, _NO_EXPRESSION)

@@ -8,7 +8,11 @@ from enum import StrEnum
 from typing import Final, TypeAlias
 
 from app.domain import JSON, Parameter
+from app.elements import MOST
 from app.job_resources import Resource, Resources
+
+MAX_STEPS: Final = MOST
+"""Most steps of a definition, and most tasks of an execution, with those of all elements."""
 
 
 class StepType(StrEnum):
@@ -51,6 +55,37 @@ Honoured: TypeAlias = Resource | StreamFile | Preparation
 
 
 @dataclass(frozen=True, slots=True)
+class Foreach:
+    """What makes of a step one task for each element of a list.
+
+    Attributes:
+        over: The list, in which expressions are evaluated once the step can begin.
+        max_parallel: Most of its tasks that run at the same time; None for any number.
+        item: What expressions call the element.
+    """
+
+    over: JSON
+    max_parallel: int | None = None
+    item: str = "item"
+
+
+@dataclass(frozen=True, slots=True)
+class Element:
+    """What one task of such a step is for.
+
+    Attributes:
+        step: Id of the step.
+        index: The place in the list, from 0.
+        word: What expressions call the value.
+    """
+
+    step: str
+    index: int
+    word: str
+    value: JSON
+
+
+@dataclass(frozen=True, slots=True)
 class StepDefinition:
     """One step of a definition.
 
@@ -71,6 +106,8 @@ class StepDefinition:
         capture: File that what the command prints becomes when it has succeeded without writing
             it itself; a path as those.
         modules: Environment modules that are loaded before the command begins, in this order.
+        foreach: The list for whose elements it runs; None for a step that is one task.
+        element: Of one task of such a step, what it is for.
     """
 
     id: str
@@ -92,6 +129,8 @@ class StepDefinition:
     capture: str = ""
     modules: tuple[str, ...] = ()
     resources: Resources = field(default_factory=Resources)
+    foreach: Foreach | None = None
+    element: Element | None = None
 
     @property
     def limit_seconds(self) -> float | None:

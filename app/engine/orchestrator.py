@@ -48,7 +48,7 @@ from app.engine.launchers.registry import options_class as launcher_options
 from app.engine.launchers.run_as import Account, find_account
 from app.engine.log_room import LogRoom
 from app.engine.plan import Plan
-from app.engine.progress import first_cursor, has_ended
+from app.engine.progress import first_cursor, has_elements, has_ended
 from app.engine.recollection import Recollection
 from app.engine.resources import Take, not_for_requests, not_given, too_much
 from app.engine.run import Machine, Run
@@ -178,6 +178,7 @@ class EngineOrchestrator(Orchestrator):
                 settings.logs.max_bytes_per_user,
                 partial(log_bytes_of, context.database),
             ),
+            max_foreach=engine.max_foreach,
         )
         if not launcher.here:
             machine = dataclasses.replace(machine, beside=_beside(machine, account, context))
@@ -320,7 +321,7 @@ class EngineOrchestrator(Orchestrator):
         """Take over the tasks that are not to run, with their outputs, and the folder of files."""
         if not self._snapshots.has(execution.reference["definition"]):
             raise Conflict("The definition that the execution was launched from is not kept.")
-        if has_ended(execution.cursor):
+        if has_ended(execution.cursor) and not has_elements(execution.cursor):
             return Carried(first_cursor(execution.cursor, execution.id))
         return carry_over(execution, self._recollection.tasks(execution), run, keep)
 

@@ -6,6 +6,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Self
 
+from app.elements import STRIDE
 from app.engine.model import Definition, StepDefinition, StepType
 from app.job_resources import Resources
 
@@ -17,20 +18,22 @@ class Plan:
     Attributes:
         definition: The definition.
         steps: Its steps by id, each behind those that it needs.
-        positions: The place of each step in that order, from 0.
+        positions: The place of each step in that order, with room for elements behind it.
         followers: The steps that need each step directly, in that order.
         needed: How many other steps each step needs directly.
         most: The most processors and the most memory that any step takes.
         requests: Some step is of type ``http``.
+        fans_out: Some step runs for each element of a list.
     """
 
     definition: Definition
-    steps: Mapping[str, StepDefinition]
-    positions: Mapping[str, int]
+    steps: dict[str, StepDefinition]
+    positions: dict[str, int]
     followers: Mapping[str, tuple[str, ...]]
     needed: Mapping[str, int]
     most: Resources
     requests: bool = False
+    fans_out: bool = False
 
     @classmethod
     def of(cls, definition: Definition) -> Self:
@@ -42,7 +45,7 @@ class Plan:
         return cls(
             definition=definition,
             steps={step.id: step for step in definition.steps},
-            positions={step.id: place for place, step in enumerate(definition.steps)},
+            positions={step.id: place * STRIDE for place, step in enumerate(definition.steps)},
             followers={name: tuple(behind) for name, behind in followers.items()},
             needed={step.id: len(step.needs) for step in definition.steps},
             most=Resources(
@@ -50,4 +53,5 @@ class Plan:
                 memory_bytes=max(step.resources.memory_bytes for step in definition.steps),
             ),
             requests=any(step.type is StepType.HTTP for step in definition.steps),
+            fans_out=any(step.foreach is not None for step in definition.steps),
         )

@@ -8,17 +8,22 @@ from __future__ import annotations
 
 import heapq
 import secrets
-from collections.abc import Iterator, Mapping
+from collections.abc import Container, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 
 from app.clients import cursors
 from app.clock import Instant, boot_id, uptime
-from app.domain import JSON, Attempt, Task, TaskStatus
+from app.domain import BEGUN, JSON, Attempt, Task, TaskStatus
+from app.elements import STRIDE, parts_of
+from app.engine.foreach import element_of
+from app.engine.groups import Group
 from app.engine.plan import Plan
 from app.engine.task_state import TaskState
 from app.job_resources import Resources
 
-_VERSION = 3
+_VERSION = 4
+_SINGLE_VERSION = 3
+"""Of what programs can read that know no elements of lists."""
 _PLAIN_VERSION = 2
 """Of what programs can read that know no runs of single tasks."""
 _TOKEN_BYTES = 8
@@ -76,6 +81,11 @@ def has_ended(cursor: JSON) -> bool:
     return bool((cursor or {}).get("ended"))
 
 
+def has_elements(cursor: JSON) -> bool:
+    """Return whether a task of the execution of a cursor may run for each element of a list."""
+    return cursor is not None and version_of(cursor) > _SINGLE_VERSION
+
+
 def first_cursor(cursor: JSON, execution_id: str | None) -> JSON:
     """Return the cursor of an execution before its first look, of which tasks are settled already.
 
@@ -84,7 +94,8 @@ def first_cursor(cursor: JSON, execution_id: str | None) -> JSON:
         execution_id: Id of that one; None where it goes on from none.
     """
     home = (cursor or {}).get("home") or execution_id
-    return {"version": _VERSION} if home is None else {"version": _VERSION, "home": home}
+    version = max(_SINGLE_VERSION, version_of(cursor)) if cursor else _SINGLE_VERSION
+    return {"version": version} if home is None else {"version": version, "home": home}
 
 
 class Progress:
@@ -93,11 +104,15 @@ class Progress:
     Whoever changes a task takes it from :meth:`changing`; a status is changed by :meth:`move`,
     :meth:`begin`, :meth:`retry` and :meth:`run_again` only.
 
+    A step that runs for each element of a list is a task as any other until the list is known. From
+    then on its elements are, beside it: it has no job, and its status follows from theirs.
+
     Args:
         plan: The definition.
         stored: What the store has.
 
     Attributes:
+        steps: What each task does, those of elements as well.
         begun_at: When the first observation was made, seconds since the epoch.
         paused: Whether the commands were told to stop for a while.
         first_start: When the first task began, seconds since the epoch.
@@ -117,6 +132,8 @@ class Progress:
 
     def __init__(self, plan: Plan, stored: Stored) -> None:
         self.plan = plan
+        self.steps = dict(plan.steps) if plan.fans_out else plan.steps
+        self._positions = dict(plan.positions) if plan.fans_out else plan.positions
         self.begun_at: float | None = stored.cursor.get("begun_at")
         self.paused: bool = stored.cursor.get("paused", False)
         self.first_start: float | None = stored.cursor.get("first_start")
@@ -131,12 +148,16 @@ class Progress:
         self._version = max(version_of(stored.cursor), _PLAIN_VERSION)
         self.measured_at = self.waits_noted_at = 0.0
         self.unmeasured: dict[str, float] = {}
-        known = {name: kept for name, kept in stored.tasks.items() if name in plan.steps}
+        known = {name: kept for name, kept in stored.tasks.items() if _is_known(name, plan, stored)}
         self._tasks = {name: TaskState.load(kept) for name, kept in known.items()}
         self._stored: dict[str, JSON] = {} if stored.to_be_moved else known
         self._changing = set(known) if stored.to_be_moved else set()
         self._names = tuple(plan.steps)
         self._left: list[Attempt] = []
+        self._groups: dict[str, Group] = {}  # of steps whose list is known
+        self._ended_groups: list[str] = []
+        self._unborn: set[str] = set()  # elements that the store does not know at all
+        # A step whose elements have not all ended is in none of these.
         self._by_status: dict[TaskStatus, set[str]] = {status: set() for status in TaskStatus}
         # Indices of the tasks above, so that a look costs what changed and not the whole graph.
         # Only `move`, `retry`, `run_again`, `ready` and `_close` change them. The heaps `_later`
@@ -144,6 +165,8 @@ class Progress:
         self._waits_for = dict(plan.needed)  # how many needs of each task are not final
         self._ready: dict[str, Resources] = {}  # can begin, in the order in which that was found
         self._fresh: set[str] = set()  # became able to begin since the last call of `ready`
+        self._unspread: dict[str, None] = {}  # can begin once their list is known
+        self._shut: set[str] = set()  # steps with elements that cannot begin yet
         self._later: list[tuple[float, str]] = []  # begin again at a moment
         self._doomed: list[int] = []  # positions in the definition
         self.unread = {name for name, task in self._tasks.items() if task.unread}
@@ -160,7 +183,7 @@ class Progress:
     @property
     def bytes(self) -> int:
         """About how much memory it takes."""
-        return 4000 + 300 * len(self._names) + 2000 * len(self._tasks)
+        return 4000 + 300 * len(self.steps) + 2000 * len(self._tasks)
 
     def changing(self, name: str) -> TaskState:
         """Return a task to be changed, but for its status."""
@@ -175,7 +198,10 @@ class Progress:
             self._by_status[before].discard(name)
             self._by_status[status].add(name)
             self._ready.pop(name, None)
-            if status.final:
+            self._unspread.pop(name, None)
+            if (group := self._group_of(name)) is not None:
+                self._moved(group, name, before, status)
+            elif status.final:
                 self._close(name)
         return task
 
@@ -189,6 +215,9 @@ class Progress:
         self._leave(name)
         task, ready_at = self.move(name, TaskStatus.RUNNING), self.ready_since(name)
         task.begin_attempt(now, ready_at)
+        group = self._group_of(name)
+        if group is not None and not self._has_begun(group):
+            self.changing(group.step.id).begin_attempt(now, ready_at)
         if self.first_start is None:
             self.first_start, self.first_begun = now, Instant.now()
         return task
@@ -204,7 +233,9 @@ class Progress:
             return task.finished_at
         if task.run or task.asked:
             return None
-        ends = (self[need].finished_at for need in self.plan.steps[name].needs)
+        group = self._group_of(name)
+        step = self.steps[name] if group is None else group.step
+        ends = (self[need].finished_at for need in step.needs)
         known = [end for end in (*ends, self.begun_at) if end is not None]
         return max(known, default=None)
 
@@ -251,16 +282,16 @@ class Progress:
             number: Number of the run.
         """
         self._leave(name)
-        task = self.changing(name)
-        if task.status.final:
-            for follower in self.plan.followers[name]:
-                self._waits_for[follower] += 1
-                if not self._may_begin(follower):
-                    self._ready.pop(follower, None)
-                    self._fresh.discard(follower)
-        self._by_status[task.status].discard(name)
+        task, group = self.changing(name), self._group_of(name)
+        before = task.status
+        if before.final and group is None:
+            self._reopen(name)
+        self._by_status[before].discard(name)
         self._by_status[TaskStatus.PENDING].add(name)
         task.begin_run(number)
+        if group is not None:
+            self._wait_again(group, name, before)
+            return
         heapq.heappush(self._doomed, self.plan.positions[name])  # what it needs may have failed
         if self._may_begin(name):
             self._fresh.add(name)
@@ -268,7 +299,74 @@ class Progress:
     def having(self, *statuses: TaskStatus) -> list[str]:
         """List the tasks that have one of these statuses, in the order of the definition."""
         found = set().union(*(self._by_status[status] for status in statuses))
-        return sorted(found, key=self.plan.positions.__getitem__)
+        return sorted(found, key=self._positions.__getitem__)
+
+    def elements_of(self, name: str) -> list[str] | None:
+        """List the tasks of the elements of a step; None where it has none, or not yet."""
+        group = self._groups.get(name)
+        return None if group is None else list(group.names)
+
+    def spread(self, name: str, values: Sequence[JSON]) -> None:
+        """Make the tasks of the elements of a step that can begin.
+
+        Args:
+            name: The step, as :meth:`next_list` gave it.
+            values: The elements.
+        """
+        task = self.changing(name)
+        task.elements = len(values)
+        self._by_status[task.status].discard(name)
+        self._unspread.pop(name, None)
+        group = self._add_group(name, values)
+        for element, value in zip(group.names, values, strict=True):
+            self.changing(element).item = [value]
+            self._by_status[TaskStatus.PENDING].add(element)
+        group.statuses[TaskStatus.PENDING] = len(values)
+        self._unborn.update(group.names)
+        self._open(group)
+        self._follow(group)
+
+    def renew(self, name: str, number: int) -> None:
+        """Note that all elements of a step run once more, each of which is told apart.
+
+        Args:
+            name: The step.
+            number: Number of the run.
+        """
+        self._leave(name)
+        task, group = self.changing(name), self._groups[name]
+        before = task.status
+        task.begin_run(number)
+        task.status = before  # it follows
+        self._follow(group)
+        if group.shut:
+            self._open(group)
+
+    def skip(self, name: str, error: str) -> None:
+        """Let a task never begin, nor any element of it.
+
+        Args:
+            name: The task.
+            error: Why.
+        """
+        for each in self.elements_of(name) or [name]:
+            if self._is_pending(each):
+                self.move(each, TaskStatus.SKIPPED).error = error
+        self.changing(name).error = error
+
+    def next_list(self, now: float) -> str | None:
+        """Return a step that could begin, were it known for which elements; None if there is none.
+
+        Args:
+            now: The moment, by :func:`app.clock.uptime`.
+        """
+        self.ready(now)
+        return next(iter(self._unspread), None)
+
+    def take_ended_groups(self) -> list[str]:
+        """List the steps whose elements have all ended, each once."""
+        ended, self._ended_groups = dict.fromkeys(self._ended_groups), []
+        return [name for name in ended if self[name].status.final]
 
     def ready(self, now: float) -> Mapping[str, Resources]:
         """Return what the tasks that can begin take of the machine, by name.
@@ -283,9 +381,15 @@ class Progress:
             # A task that was retried once more stands in the heap twice; its last moment counts.
             if self._is_pending(name) and self[name].retry_at == at:
                 self._fresh.add(name)
-        for name in sorted(self._fresh, key=self.plan.positions.__getitem__):
+        for name in self._fresh & self._shut:
+            self._open(self._groups[name])
+        for name in sorted(self._fresh, key=self._positions.__getitem__):
             if self._is_pending(name):
-                self._ready[name] = self.plan.steps[name].resources
+                step = self.steps[name]
+                if step.foreach is None:
+                    self._ready[name] = step.resources
+                else:
+                    self._unspread[name] = None
         self._fresh.clear()
         return self._ready
 
@@ -309,8 +413,9 @@ class Progress:
             The task, and one that it needs and that did not succeed.
         """
         while self._doomed:
-            name = self._names[heapq.heappop(self._doomed)]
-            if not self._is_pending(name) or self[name].asked:
+            name = self._names[heapq.heappop(self._doomed) // STRIDE]
+            waits = self._is_pending(name) or name in self._shut
+            if not waits or self[name].asked:
                 continue
             # What blocked it may be about to run again.
             blocking = next((n for n in self.plan.steps[name].needs if self._blocks(n)), None)
@@ -323,7 +428,8 @@ class Progress:
 
     def share_done(self) -> float:
         """Return the share of tasks that are final, 0 to 1."""
-        return (len(self._names) - self._count_open()) / len(self._names)
+        number = sum(map(len, self._by_status.values()))
+        return (number - self._count_open()) / number
 
     def take_changes(self) -> Changes:
         """Return what the store does not know yet, and from now on count it as stored.
@@ -332,21 +438,24 @@ class Progress:
         """
         changed: dict[str, JSON] = {}
         shown: list[Task] = []
-        for name in sorted(self._changing, key=self.plan.positions.__getitem__):
+        for name in sorted(self._changing, key=self._positions.__getitem__):
             task, before = self[name], self._stored.get(name, {})
             after = task.dump()
             if after == before:
                 continue
             changed[name] = self._stored[name] = after
             now = task.shown(name)
-            if now != TaskState.load(before).shown(name):
+            if name in self._unborn or now != TaskState.load(before).shown(name):
                 shown.append(now)
         self._changing.clear()
+        self._unborn.clear()
         own = self._own_cursor()
         # A look that changed nothing keeps its token, so that its cursor is not stored again.
         if changed or own != self._own or self.token is None:
             self._own, self.token = own, secrets.token_hex(_TOKEN_BYTES)
         if self.wishes or self.home:
+            self._version = max(self._version, _SINGLE_VERSION)
+        if self.plan.fans_out:
             self._version = _VERSION
         cursor = {"version": self._version, **own, "look": self.token}
         left, self._left = tuple(self._left), []
@@ -368,11 +477,15 @@ class Progress:
     def _index(self) -> None:
         """Compute all that follows from the states of the tasks."""
         self._by_status[TaskStatus.PENDING] = self.plan.steps.keys() - self._tasks.keys()
+        for name in [n for n, task in self._tasks.items() if task.elements is not None]:
+            self._add_group(name)
         for name, task in self._tasks.items():
-            self._by_status[task.status].add(name)
+            if name not in self._groups or task.status.final:
+                self._by_status[task.status].add(name)
         for name, task in self._tasks.items():
             if task.status.final:
-                self._close(name)
+                if self._group_of(name) is None:
+                    self._close(name)
             elif task.status is TaskStatus.PENDING and task.retry_at is not None:
                 task.retry_at = self._due(name, task)
                 heapq.heappush(self._later, (task.retry_at, name))
@@ -384,15 +497,46 @@ class Progress:
         self.first_start = self.first_start or min(begun, default=None)
         waiting = {name for _, name in self._later}
         self._fresh = {
-            name for name in self._by_status[TaskStatus.PENDING] - waiting if self._may_begin(name)
+            name
+            for name in self._by_status[TaskStatus.PENDING] - waiting
+            if self._group_of(name) is None and self._may_begin(name)
         }
+        for group in self._groups.values():
+            self._index_group(group, waiting)
+
+    def _index_group(self, group: Group, waiting: Container[str]) -> None:
+        """Compute what follows from the states of the elements of a step.
+
+        Args:
+            group: The step.
+            waiting: Tasks that wait for their next attempt.
+        """
+        name = group.step.id
+        for element in group.names:
+            status = self[element].status
+            group.statuses[status] += 1
+            if status in BEGUN or element in waiting:
+                group.come_in(element)
+        self._follow(group)
+        if self[name].status.final:
+            return
+        if self._has_begun(group) or (
+            self._may_begin(name) and not any(map(self._blocks, group.step.needs))
+        ):
+            self._open(group)
+        else:
+            self._shut_out(group)
+            for index, element in enumerate(group.names):
+                if self._is_pending(element) and self[element].asked:
+                    group.wait(index, asked=True)
+            self._let_in(group)
 
     def _due(self, name: str, task: TaskState) -> float:
         """Return when a task may begin again, which another start of the machine may have noted."""
         due = Instant.load(task.retry_due)
         if due is not None and due.boot_id == boot_id():
             return due.uptime
-        delay = self.plan.steps[name].retry_delay_seconds
+        delay = self.steps[name].retry_delay_seconds
         if due is None:  # noted by a version that went by the clock
             due = Instant.by_clock(task.retry_at or 0.0)
         return uptime() + due.left(delay)
@@ -407,12 +551,114 @@ class Progress:
             elif not self._waits_for[follower]:
                 self._fresh.add(follower)
 
+    def _reopen(self, name: str) -> None:
+        """Let the tasks wait that need one which had ended, and have not begun."""
+        for follower in self.plan.followers[name]:
+            self._waits_for[follower] += 1
+            if not self._may_begin(follower):
+                self._ready.pop(follower, None)
+                self._unspread.pop(follower, None)
+                self._fresh.discard(follower)
+                group = self._groups.get(follower)
+                if group is not None and not self[follower].status.final:
+                    self._shut_out(group)
+
+    def _add_group(self, name: str, values: Sequence[JSON] | None = None) -> Group:
+        """Add the tasks of the elements of a step.
+
+        Args:
+            name: The step.
+            values: The elements; None where these tasks know them.
+        """
+        step = self.plan.steps[name]
+        group = self._groups[name] = Group(step, self[name].elements or 0)
+        for index, element in enumerate(group.names):
+            value = values[index] if values is not None else (self[element].item or [None])[0]
+            self.steps[element] = element_of(step, index, value)
+            self._positions[element] = self._positions[name] + 1 + index
+        return group
+
+    def _group_of(self, name: str) -> Group | None:
+        """Return what a task is an element of; None if it is none."""
+        element = self.steps[name].element if self._groups else None
+        return None if element is None else self._groups[element.step]
+
+    def _has_begun(self, group: Group) -> bool:
+        task = self[group.step.id]
+        return task.attempt > task.earlier
+
+    def _moved(self, group: Group, name: str, before: TaskStatus, status: TaskStatus) -> None:
+        """Update a step of which an element has another status."""
+        group.statuses[before] -= 1
+        group.statuses[status] += 1
+        if status.final:
+            group.leave(name)
+            self._let_in(group)
+        self._follow(group)
+
+    def _wait_again(self, group: Group, name: str, before: TaskStatus) -> None:
+        """Let an element that runs once more wait for its turn."""
+        group.statuses[before] -= 1
+        group.statuses[TaskStatus.PENDING] += 1
+        group.leave(name)
+        self._ready.pop(name, None)
+        self._fresh.discard(name)
+        element = self.steps[name].element
+        group.wait(element.index if element else 0, asked=self[name].asked)
+        self._let_in(group)
+        self._follow(group)
+
+    def _open(self, group: Group) -> None:
+        """Let the elements of a step begin."""
+        group.shut = False
+        self._shut.discard(group.step.id)
+        inside = set(group.inside)
+        for index, element in enumerate(group.names):
+            if element not in inside and self._is_pending(element):
+                group.wait(index, asked=self[element].asked)
+        self._let_in(group)
+
+    def _shut_out(self, group: Group) -> None:
+        """Let the elements of a step wait for what that needs, unless one has begun."""
+        if self._has_begun(group):
+            return
+        group.shut = True
+        self._shut.add(group.step.id)
+        for name in group.inside:
+            if self._is_pending(name) and not self[name].asked:
+                group.leave(name)
+                self._ready.pop(name, None)
+                self._fresh.discard(name)
+
+    def _let_in(self, group: Group) -> None:
+        self._fresh.update(group.next_in(self._is_pending))
+
+    def _follow(self, group: Group) -> None:
+        """Let the status of a step be what its elements make of it."""
+        name = group.step.id
+        before = self[name].status
+        status = group.status(has_begun=self._has_begun(group))
+        if status is before:
+            return
+        task = self.changing(name)
+        task.status = status
+        if before.final:
+            self._by_status[before].discard(name)
+            task.finished_at = task.error = task.origin = None
+            self._reopen(name)
+        if status.final:
+            self._by_status[status].add(name)
+            self._shut.discard(name)
+            task.finished_at, task.error = group.ended_at(self), group.fault(self)
+            self._ended_groups.append(name)
+            self._close(name)
+
     def _blocks(self, name: str) -> bool:
         """Return whether a task ended such that the tasks which need it can never begin."""
         status = self[name].status
         if self[name].origin is not None:  # who goes on from there takes it as it is
             return False
-        forgiven = self.plan.steps[name].allow_failure and status is TaskStatus.FAILED
+        forgiven = self.steps[name].allow_failure and status is TaskStatus.FAILED
         return status.final and status is not TaskStatus.SUCCESS and not forgiven
 
     def _may_begin(self, name: str) -> bool:
@@ -423,3 +669,12 @@ class Progress:
 
     def _count_open(self) -> int:
         return sum(len(self._by_status[status]) for status in _OPEN)
+
+
+def _is_known(name: str, plan: Plan, stored: Stored) -> bool:
+    """Return whether there is such a step, or such an element of one."""
+    if name in plan.steps or not plan.fans_out:
+        return name in plan.steps
+    step, index = parts_of(name) or ("", 0)
+    kept = stored.tasks.get(step)
+    return step in plan.steps and kept is not None and index < (kept.get("elements") or 0)

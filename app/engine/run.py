@@ -44,6 +44,7 @@ from app.engine.command import build_job, environment, staging
 from app.engine.ending import job_folder
 from app.engine.evaluation.budget import Budget
 from app.engine.expressions import evaluate
+from app.engine.foreach import INDEX, gathered, values_of
 from app.engine.header_fields import HeaderFields
 from app.engine.launchers.base import (
     Job,
@@ -58,7 +59,7 @@ from app.engine.launchers.base import (
 )
 from app.engine.levels import BY_STREAM, level_of
 from app.engine.log_room import LogRoom
-from app.engine.model import StepDefinition, StepType
+from app.engine.model import MAX_STEPS, Element, StepDefinition, StepType
 from app.engine.progress import Progress
 from app.engine.slots import Lack, Slots
 from app.engine.task_state import TaskState, moment
@@ -103,6 +104,7 @@ class Machine:
     Attributes:
         base_env: Variables that every command gets.
         log_room: How much is kept of what commands print.
+        max_foreach: Most elements of a list for which a step runs.
         beside: Where steps of type ``http`` run: this machine, where the launcher's commands do
             not. None where all steps share one place.
     """
@@ -114,6 +116,7 @@ class Machine:
     kill_grace_seconds: float
     base_env: Mapping[str, str]
     log_room: LogRoom = field(default_factory=LogRoom)
+    max_foreach: int = 1000
     beside: Machine | None = None
 
     def of(self, step: StepDefinition) -> Machine:
@@ -152,7 +155,6 @@ class Run:
         self._wishes = wishes
         self._progress = progress
         self._definition = progress.plan.definition
-        self._steps = progress.plan.steps
         self._machine = machine
         self._launcher = machine.launcher
         self._desired = _feasible(execution.desired, machine.launcher)
@@ -162,9 +164,17 @@ class Run:
         self._wait = _SAFETY_SECONDS
         self._usage: dict[str, Usage] = {}
         self._actions: list[Callable[[], None]] = []
+        self._batches: dict[str, list[tuple[StepDefinition, Job]]] = {}  # of elements, by step
+        self._has_folder: list[Machine] = []
+        self._gathered: dict[str, Mapping[str, JSON]] = {}
         self._told_to_end: Collection[str] = ()
         self._stopped: set[str] = set()  # tasks that stand still, and have no processors
         self._refusal: str | None = None  # why nothing of it can begin, now or later
+
+    @property
+    def _steps(self) -> Mapping[str, StepDefinition]:
+        """What each task does; elements of lists come to be on the way."""
+        return self._progress.steps
 
     def advance(self) -> Observation:
         """Read output, note ends, follow the user's wish, and prepare what can begin.
@@ -574,13 +584,18 @@ class Run:
     def _skip(self) -> None:
         """Give up the tasks that need one which did not succeed."""
         for name, failed in self._progress.doomed():
-            task = self._progress.move(name, TaskStatus.SKIPPED)
-            task.error = f"needs '{failed}', which did not succeed"
-            text = f"Task '{name}' is skipped: it {task.error}"
+            error = f"needs '{failed}', which did not succeed"
+            self._progress.skip(name, error)
+            text = f"Task '{name}' is skipped: it {error}"
             self._remark(Level.WARN, text, self._steps[name])
 
     def _start_ready(self) -> None:
         now, until = uptime(), time.monotonic() + _STARTING_SECONDS
+        while (listed := self._progress.next_list(now)) is not None:
+            self._spread(self._steps[listed])
+            if time.monotonic() > until:
+                self._wait = 0.0
+                return
         wanted = {**self._resources(self._stopped), **self._startable(now)}
         granted = self._take(wanted)
         next_retry = self._progress.next_retry()
@@ -595,6 +610,31 @@ class Run:
                 self._wait = 0.0
                 return
         self._note_waits()
+
+    def _spread(self, step: StepDefinition) -> None:
+        """Make a task of each element of the list for which a step runs."""
+        room = MAX_STEPS - len(self._steps)
+        try:
+            values = values_of(step, self._values(), self._machine.max_foreach, room)
+        except InvalidRequest as exc:
+            self._fail_unbegun(step, exc.message)
+            return
+        if values:
+            number = "1 element" if len(values) == 1 else f"{len(values)} elements"
+            self._remark(Level.INFO, f"Task '{step.id}' runs for {number}", step)
+        self._progress.spread(step.id, values)
+
+    def _tell_of_groups(self) -> None:
+        """Say how steps ended that ran for elements."""
+        for name in self._progress.take_ended_groups():
+            task, step = self._progress[name], self._steps[name]
+            if task.status is TaskStatus.SUCCESS:
+                text = f"Task '{name}' succeeded: {task.elements} of {task.elements} elements"
+                self._remark(Level.INFO, text, step)
+            elif task.status is not TaskStatus.SKIPPED:  # else it was said why
+                level = Level.ERROR if task.status is TaskStatus.FAILED else Level.WARN
+                word = "failed" if task.status is TaskStatus.FAILED else "was cancelled"
+                self._remark(level, f"Task '{name}' {word}: {task.error}", step)
 
     def _take(self, wanted: Mapping[str, Resources]) -> list[str]:
         """Reserve what there is room for; return the tasks that may begin or go on."""
@@ -628,14 +668,15 @@ class Run:
             if (why := self._machine.of(self._steps[name]).slots.beyond(resources))
         }
         for name, why in beyond.items():
-            self._refuse_for_good(self._steps[name], why)
+            self._fail_unbegun(self._steps[name], f"resources: {why}")
         return ready
 
-    def _refuse_for_good(self, step: StepDefinition, why: str) -> None:
+    def _fail_unbegun(self, step: StepDefinition, why: str) -> None:
         """Fail a task that cannot be begun here, however often that is tried."""
-        task = self._progress.move(step.id, TaskStatus.FAILED)
-        task.error = f"resources: {why}"
+        task = self._progress.changing(step.id)
+        task.error = why
         task.finished_at = time.time()
+        self._progress.move(step.id, TaskStatus.FAILED)
         self._remark(Level.ERROR, f"Task '{step.id}' failed: {task.error}", step)
 
     def _why(self, name: str) -> tuple[Lack, str]:
@@ -653,12 +694,14 @@ class Run:
         self._launch(step, task)
 
     def _launch(self, step: StepDefinition, task: TaskState) -> None:
-        values, machine = self._values(), self._machine.of(step)
+        values, machine = self._values(step.element), self._machine.of(step)
         task.beside = machine is not self._machine
         if task.beside:
             step = replace(step, working_dir="")  # a folder of where all others run
         try:
-            self._make_work_folder(machine)
+            if not any(each is machine for each in self._has_folder):
+                self._make_work_folder(machine)
+                self._has_folder.append(machine)
             job = build_job(
                 step,
                 execution_id=self._execution.id,
@@ -670,14 +713,45 @@ class Run:
             )
             job = replace(job, most_output_bytes=self._machine.log_room.most_bytes)
             self._stage_in(machine.launcher, job)
-            machine.launcher.prepare(job)
+            if step.element is None:
+                machine.launcher.prepare(job)
         except (InvalidRequest, UpstreamRefused) as exc:
-            machine.slots.give_back(self._execution.id, step.id)
-            task.finished_at = time.time()
-            self._fail(step, task, exc.message)
-            self._wait = 0.0  # what may fail lets others begin, which were not asked for
+            self._cannot_begin(step, task, exc.message)
         else:
-            self._do_later(step, job.folder, partial(machine.launcher.start, job))
+            if step.element is None:
+                self._do_later(step, job.folder, partial(machine.launcher.start, job))
+            else:
+                self._batches.setdefault(step.element.step, []).append((step, job))
+
+    def _cannot_begin(self, step: StepDefinition, task: TaskState, why: str) -> None:
+        self._machine.of(step).slots.give_back(self._execution.id, step.id)
+        task.finished_at = time.time()
+        self._fail(step, task, why)
+        self._wait = 0.0  # what may fail lets others begin, which were not asked for
+
+    def _launch_batches(self) -> None:
+        """Prepare the elements of each step together that begin in this look."""
+        for name, batch in self._batches.items():
+            machine = self._machine.of(self._steps[name])
+            refused = machine.launcher.prepare_many([job for _, job in batch])
+            for step, job in batch:
+                if (error := refused.get(job.folder)) is not None:
+                    self._cannot_begin(step, self._progress[step.id], error.message)
+            jobs = [job for _, job in batch if job.folder not in refused]
+            if jobs:
+                self._actions.append(partial(self._start_many, machine, jobs))
+                self._wait = min(self._wait, machine.watch.soonest_seconds)
+
+    def _start_many(self, machine: Machine, jobs: Sequence[Job]) -> None:
+        """Begin the jobs of some elements of a step; what was known of them is then no more."""
+        try:
+            if len(jobs) == 1:
+                machine.launcher.start(jobs[0])
+            else:
+                machine.launcher.start_many(jobs)
+        finally:
+            for job in jobs:
+                machine.watch.touched(self._execution.id, job.folder)
 
     def _do_later(self, step: StepDefinition, folder: Path, action: Callable[[], None]) -> None:
         """Act upon a job once this look is stored."""
@@ -694,6 +768,8 @@ class Run:
         self._wait = min(self._wait, watch.soonest_seconds)
 
     def _observation(self) -> Observation:
+        self._launch_batches()
+        self._tell_of_groups()
         status, error, outputs = self._verdict()
         unread = bool(self._progress.unread)
         if unread:
@@ -749,18 +825,22 @@ class Run:
             return self._open_status(), None, None
         if self._refusal is not None:
             return ExecutionStatus.FAILED, self._refusal, None
-        for name in self._progress.having(TaskStatus.FAILED):
+        for name in self._steps_having(TaskStatus.FAILED):
             if not self._steps[name].allow_failure:
                 error = f"Task '{name}' failed: {self._progress[name].error}"
                 return ExecutionStatus.FAILED, error, None
-        if self._progress.having(TaskStatus.CANCELLED):
+        if self._steps_having(TaskStatus.CANCELLED):
             return ExecutionStatus.CANCELLED, None, None
-        if undone := self._progress.having(TaskStatus.SKIPPED):  # what it needs succeeded later
+        if undone := self._steps_having(TaskStatus.SKIPPED):  # what it needs succeeded later
             error = f"Not all was done: task '{undone[0]}' has not run."
             return ExecutionStatus.CANCELLED, error, None
         outputs, faults = self._results()
         status = ExecutionStatus.FAILED if faults else ExecutionStatus.SUCCESS
         return status, _summary(faults), outputs
+
+    def _steps_having(self, status: TaskStatus) -> list[str]:
+        """List the steps that have a status; that of their elements is theirs."""
+        return [n for n in self._progress.having(status) if self._steps[n].element is None]
 
     def _results(self) -> tuple[dict[str, JSON], list[str]]:
         """Evaluate the outputs: return those that have a value, and what is wrong with others."""
@@ -780,20 +860,27 @@ class Run:
         begun = self._progress.first_start is not None
         return ExecutionStatus.RUNNING if begun else ExecutionStatus.PENDING
 
-    def _values(self) -> Mapping[str, Any]:
+    def _values(self, element: Element | None = None) -> Mapping[str, Any]:
+        """Return what expressions may refer to.
+
+        Args:
+            element: What the task is for in which they stand.
+        """
+        own = {} if element is None else {element.word: element.value, INDEX: element.index}
         return {
+            **own,
             "inputs": self._execution.inputs,
-            "steps": _StepValues(self._steps, self._step_values),
+            "steps": _StepValues(self._progress.plan.steps, self._step_values),
             "execution": {"id": self._execution.id},
         }
 
     def _step_values(self, name: str) -> Mapping[str, Any]:
         step, task = self._steps[name], self._progress[name]
         outputs: Mapping[str, JSON] = {}
-        if task.status is TaskStatus.SUCCESS:
+        if task.elements is not None and task.status.final:
+            outputs = self._gather(name)
+        elif task.status is TaskStatus.SUCCESS:
             outputs = self._outputs(step, task)
-        if step.type is StepType.HTTP and isinstance(headers := outputs.get("headers"), dict):
-            outputs = {**outputs, "headers": HeaderFields(headers)}
         return {
             "outputs": outputs,
             "status": str(task.status),
@@ -804,7 +891,20 @@ class Run:
         outputs = self._launcher_of(step).outputs(self._job_folder(step, task))
         if task.outputs not in (None, len(outputs)):
             raise InvalidRequest(f"The outputs of step '{step.id}' were removed from its folder.")
+        if step.type is StepType.HTTP and isinstance(headers := outputs.get("headers"), dict):
+            outputs = {**outputs, "headers": HeaderFields(headers)}
         return outputs
+
+    def _gather(self, name: str) -> Mapping[str, JSON]:
+        """Return the outputs of all elements of a step, read once for all who refer to them."""
+        if name not in self._gathered:
+            elements = self._progress.elements_of(name) or []
+            self._gathered[name] = gathered(name, map(self._outputs_of, elements))
+        return self._gathered[name]
+
+    def _outputs_of(self, name: str) -> Mapping[str, JSON] | None:
+        step, task = self._steps[name], self._progress[name]
+        return self._outputs(step, task) if task.status is TaskStatus.SUCCESS else None
 
     def _launcher_of(self, step: StepDefinition) -> Launcher:
         return self._machine.of(step).launcher

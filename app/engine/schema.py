@@ -14,14 +14,13 @@ from app.domain import JSON
 from app.durations import parse_duration
 from app.engine.faults import Fault, Path
 from app.engine.literals import WORD
-from app.engine.model import Preparation, StepType, StreamFile
+from app.engine.model import MAX_STEPS, Preparation, StepType, StreamFile
 from app.job_resources import Resource
 from app.json_schema import FormatTable, Shape
 
 INPUT_TYPES: Final = ("string", "integer", "number", "boolean", "array", "object")
 INPUT_FORMATS: Final = ("date", "email", "ipv4", "ipv6", "uuid")
 HTTP_METHODS: Final = ("GET", "HEAD", "POST", "PUT", "PATCH", "DELETE", "OPTIONS")
-MAX_STEPS: Final = 10_000
 
 _MAX_FILE_NAME_BYTES: Final = 255
 _MAX_PATH_BYTES: Final = 2000
@@ -74,6 +73,12 @@ _FORMATS.named(
     "input-name",
     r"[A-Za-z_][A-Za-z0-9_-]{0,63}",
     "1 to 64 letters, digits, '_' and '-', with a letter or '_' first",
+)
+_FORMATS.named(
+    "item-name",
+    r"(?!(?:inputs|steps|execution|index|and|else|false|if|in|is|none|not|or|true)\Z)"
+    r"(?i:[a-z_][a-z0-9_]{0,63})",
+    "a word of 1 to 64 letters, digits and '_' that means nothing else in expressions",
 )
 _FORMATS.named("variable", r"[A-Za-z_][A-Za-z0-9_]*", "the name of an environment variable")
 _FORMATS.named("header", r"[!#$%&'*+.^_`|~0-9A-Za-z-]+", "the name of an HTTP header")
@@ -259,6 +264,9 @@ _STEP: Final = _object(
             "maxItems": 50,
         },
         "resources": _RESOURCES,
+        "foreach": {"type": ["array", "string"], "maxItems": MAX_STEPS},
+        "max_parallel": {"type": "integer", "minimum": 1, "maximum": MAX_STEPS},
+        "item": {"type": "string", "format": "item-name"},
     },
     "id",
     "type",

@@ -37,6 +37,8 @@ class TaskState:
         retry_at: When the next attempt may begin, by :func:`app.clock.uptime`.
         retry_due: The same as an :class:`app.clock.Instant`, for other starts of the machine.
         tail: The last lines of output, for the reason of a failure.
+        elements: Of a step that runs for each element of a list: how many these are, once known.
+        item: The value that it is for, of a task of such an element; in a list, as it may be null.
         unread: It was cancelled, and what it wrote before is still to be read.
         levels: Level of the last line of a stream, by its name, where it is not the usual one: the
             line may go on.
@@ -70,6 +72,8 @@ class TaskState:
     unread: bool = False
     ready_at: float | None = None
     beside: bool = False
+    elements: int | None = None
+    item: JSON = None
 
     @classmethod
     def load(cls, stored: JSON) -> TaskState:
@@ -159,6 +163,8 @@ class TaskState:
             run=number,
             # A run that the workflow has of the task waits for what it needs.
             asked=self.asked or number > self.run,
+            elements=self.elements,
+            item=self.item,
         )
         for name in _DEFAULTS:
             setattr(self, name, getattr(fresh, name))

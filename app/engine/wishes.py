@@ -31,7 +31,7 @@ def follow(progress: Progress, wishes: Mapping[str, TaskWish], tell: Told) -> No
         tell: Is told of tasks that never began.
     """
     for name, wish in wishes.items():
-        if name not in progress.plan.steps:
+        if name not in progress.steps:
             continue
         if wish.desired is DesiredTaskState.STOPPED:
             _stop(progress, name, tell)
@@ -39,9 +39,20 @@ def follow(progress: Progress, wishes: Mapping[str, TaskWish], tell: Told) -> No
             _run(progress, name, wish.generation)
 
 
+def _tell_nobody(name: str, what: str) -> None:
+    pass
+
+
 def _stop(progress: Progress, name: str, tell: Told) -> None:
     task = progress[name]
-    if task.status in BEGUN:
+    elements = progress.elements_of(name)
+    if elements is not None:
+        if not task.halted and not task.status.final:
+            progress.changing(name).halted = True  # elements may be asked for by name after that
+            tell(name, "and all of its elements are stopped as asked for")
+            for each in elements:
+                _stop(progress, each, _tell_nobody)
+    elif task.status in BEGUN:
         if not task.halted or task.next_run is not None:
             task = progress.changing(name)
             task.halted, task.next_run = True, None
@@ -56,6 +67,17 @@ def _run(progress: Progress, name: str, number: int) -> None:
     task = progress[name]
     if number <= max(task.run, -1 if task.next_run is None else task.next_run):
         return
+    elements = progress.elements_of(name)
+    if elements is None:
+        _run_one(progress, name, number)
+        return
+    progress.renew(name, number)
+    for each in elements:
+        _run_one(progress, each, progress[each].run)
+
+
+def _run_one(progress: Progress, name: str, number: int) -> None:
+    task = progress[name]
     if task.status not in BEGUN:
         progress.run_again(name, number)
     elif task.queued is not None and not task.halted:

@@ -28,6 +28,7 @@ from app.domain import (
     reason_in,
 )
 from app.durations import format_duration
+from app.elements import without_steps
 from app.exit_codes import meaning
 from app.services.access import Access
 from app.services.definition_texts import DefinitionChange, DefinitionTexts
@@ -302,7 +303,8 @@ def _said_on_stderr(warnings: Iterator[LogEntry]) -> LogEntry | None:
 def _failed(execution: Execution, tasks: Sequence[Task]) -> list[Task]:
     """Return the tasks that failed, the first ones first; before all others what was the cause."""
     cause = reason_in(execution.error).partition("\n")[0]
-    failed = [task for task in tasks if task.status is TaskStatus.FAILED]
+    names = without_steps([task.name for task in tasks if task.status is TaskStatus.FAILED])
+    failed = [task for task in tasks if task.name in names and task.status is TaskStatus.FAILED]
     return sorted(
         failed,
         key=lambda task: (
@@ -313,7 +315,8 @@ def _failed(execution: Execution, tasks: Sequence[Task]) -> list[Task]:
 
 
 def _active(tasks: Sequence[Task]) -> tuple[Task, ...]:
-    running = [task for task in tasks if task.status in BEGUN]
+    names = without_steps([task.name for task in tasks if task.status in BEGUN])
+    running = [task for task in tasks if task.name in names and task.status in BEGUN]
     waiting = [task for task in tasks if task.waits_for is not None and task.status not in BEGUN]
     return tuple(islice([*running, *waiting], MOST_ACTIVE))
 

@@ -21,6 +21,7 @@ from app.domain import (
     TaskStatus,
     WorkflowDescription,
 )
+from app.elements import by_step
 from app.errors import InvalidDefinition, NotFound, UpstreamError
 from app.isolation import Isolated, OverBudget
 from app.memory import GRAPHS_BYTES
@@ -163,7 +164,7 @@ class GraphService:
 
     def of_launched(self, execution: Execution, identity: Identity, view: View = PLAIN) -> Graph:
         """Return the graph of an execution that somebody may see; see :meth:`of_execution`."""
-        tasks = tuple(self._executions.tasks_of(execution))
+        tasks = _of_steps(self._executions.tasks_of(execution))
         named = {task.name for task in tasks}
         steps = self._steps(execution, identity)
         if steps is not None and not named <= {step.name for step in steps}:
@@ -222,6 +223,13 @@ class GraphService:
         if len(work) <= _INLINE_BYTES:
             return graph_layout.laid_out(work)
         return self._isolated.run(identity.username, _LAID_OUT, work)
+
+
+def _of_steps(tasks: Sequence[Task]) -> tuple[Task, ...]:
+    """Leave out the tasks of elements, which are drawn as their step."""
+    grouped = by_step(task.name for task in tasks)
+    elements = {name for names in grouped.values() for name in names}
+    return tuple(task for task in tasks if task.name not in elements)
 
 
 def worst_of(statuses: Collection[TaskStatus]) -> TaskStatus:

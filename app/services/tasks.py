@@ -22,6 +22,7 @@ from app.domain import (
     Role,
     TaskStatus,
 )
+from app.elements import with_elements
 from app.errors import Busy, Conflict, NotAllowed, NotFound
 from app.identity.permissions import require
 from app.services.access import is_theirs
@@ -205,6 +206,7 @@ class TaskService:
         for name in run:
             if name not in names:
                 raise _no_task(name)
+        run = with_elements(run, names)
         again = [name for name in names if name in run]
         carried = behind.carry_over(execution, again, [name for name in names if name not in run])
         intent = Intent(

@@ -421,6 +421,11 @@ class EngineSettings:
         ),
         "Memory that running tasks may reserve together.",
     )
+    max_foreach: int = setting(
+        WholeNumber(load_default=1000, validate=validate.Range(1, 10_000)),
+        "Elements of a list for which a step runs (`foreach`): a step with more fails. An "
+        "execution has 10,000 tasks at the most, with those of all elements.",
+    )
     workflows_dir: Path | None = setting(
         fields.String(load_default=None, metadata={"default_text": "<data_dir>/workflows"}),
         "Folder of workflow definitions that operators put there by hand. It is only read; what "

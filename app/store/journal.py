@@ -217,7 +217,8 @@ class Journal:
             levels: Bits of the levels to let through.
             sequence: The place; entries before it are left out.
             size: Most entries to read.
-            task: Name of the task; empty for what the execution itself says.
+            task: Name of the task, which stands for its elements, too; empty for what the
+                execution itself says.
             most_bytes: As in :meth:`page`.
 
         Returns:
@@ -228,7 +229,7 @@ class Journal:
             return [], sequence
         values = {
             "execution": number, "first": sequence, "last": end, "levels": int(levels),
-            "task": fitted(task, _NAME_LENGTH), "size": size,
+            **_of_task(task), "size": size,
         }  # fmt: skip
         with self._database.read() as connection:
             statement, more = _bounded(_OF_TASK, connection.dialect.name, most_bytes)
@@ -244,11 +245,12 @@ class Journal:
             levels: Bits of the levels to let through.
             first: Place of the first entry.
             last: Place behind the last one.
-            task: Name of the task; empty for what the execution itself says.
+            task: Name of the task, which stands for its elements, too; empty for what the
+                execution itself says.
         """
         values = {
             "execution": number, "first": first, "last": last, "levels": int(levels),
-            "task": fitted(task, _NAME_LENGTH),
+            **_of_task(task),
         }  # fmt: skip
         with self._database.read() as connection:
             return int(connection.execute(_statement(_COUNT_OF_TASK), values).scalar_one())
@@ -367,9 +369,16 @@ _RANGE = (
 )
 
 
+def _of_task(task: str) -> dict[str, Any]:
+    """Return what lets the entries of a task through, and those of its elements."""
+    name = fitted(task, _NAME_LENGTH)
+    elements = f"{name}["
+    return {"task": name, "elements": elements, "length": len(elements) if name else 0}
+
+
 _IN_TASK = (
     "FROM log_entries WHERE execution = :execution AND sequence >= :first AND sequence < :last"
-    " AND task = :task AND (level & :levels) <> 0"
+    " AND (task = :task OR substr(task, 1, :length) = :elements) AND (level & :levels) <> 0"
 )
 _OF_TASK = f"SELECT {_ENTRY} {_IN_TASK} ORDER BY sequence LIMIT :size"
 _COUNT_OF_TASK = f"SELECT count(*) {_IN_TASK}"

@@ -12,6 +12,7 @@ from sqlalchemy import BigInteger, Connection, String, bindparam, func, insert, 
 from sqlalchemy.dialects import postgresql, sqlite
 
 from app.domain import JSON, Attempt, Task, TaskStatus, Usage
+from app.elements import MOST, STRIDE, parts_of
 from app.store import task_attempts
 from app.store.bulk import insert_rows
 from app.store.names import fitted, storable
@@ -75,7 +76,7 @@ def add(
     """
     pending = str(TaskStatus.PENDING)
     rows: list[tuple[Any, ...]] = [
-        (number, fitted(name, NAME_LENGTH), i, pending) for i, name in enumerate(names)
+        (number, fitted(name, NAME_LENGTH), i * STRIDE, pending) for i, name in enumerate(names)
     ]
     columns: tuple[str, ...] = ("execution", "name", "position", "status")
     if titles:
@@ -128,6 +129,8 @@ def store(
     cursors: Mapping[str, JSON] = MappingProxyType({}),
 ) -> None:
     """Store the states and the cursors of tasks; those that are new stand behind the others.
+
+    New elements stand behind their step.
 
     A task with a cursor has changed, so it is written without a look at what is stored. Of the
     others, what is stored already is not written again. One statement writes all of a kind.
@@ -189,10 +192,7 @@ def _store_others(
     new = [name for name in states if name not in known]
     positions = {name: row["position"] for name, row in known.items()}
     if new:
-        first = connection.execute(
-            select(func.count()).select_from(tasks).where(tasks.c.execution == number)
-        ).scalar_one()
-        positions |= {name: first + i for i, name in enumerate(new)}
+        positions |= _new_positions(connection, number, new)
     changed = [name for name in states if name in new or not _same(known[name], states[name])]
     _keep_attempts(connection, number, [known[name] for name in changed if name in known], states)
     _upsert(
@@ -202,6 +202,23 @@ def _store_others(
             for name in changed
         ],
     )
+
+
+def _new_positions(connection: Connection, number: int, new: Sequence[str]) -> dict[str, int]:
+    """Place elements behind their step, and all others behind what is there."""
+    parts = {name: parts for name in new if (parts := parts_of(name)) is not None}
+    steps = _known(connection, number, list({step for step, _ in parts.values()})) if parts else {}
+    found = {
+        name: steps[step]["position"] + 1 + index
+        for name, (step, index) in parts.items()
+        if step in steps and index < MOST
+    }
+    if others := [name for name in new if name not in found]:
+        last = select(func.max(tasks.c.position)).where(tasks.c.execution == number)
+        before = connection.execute(last).scalar_one()
+        first = 0 if before is None else (before // STRIDE + 1) * STRIDE
+        found |= {name: first + i * STRIDE for i, name in enumerate(others)}
+    return found
 
 
 def _keep_attempts(

@@ -18,6 +18,29 @@ from kit.patience import PATIENCE_SECONDS
 from app.engine.launchers.base import JobPhase, JobState, Stream
 from app.errors import InvalidRequest, UpstreamError
 
+# Many at once
+
+
+def test_jobs_of_one_step_begin_together(bench):
+    jobs = [bench.job("bash", "-c", f"echo {place}") for place in range(5)]
+    assert bench.launcher.prepare_many(jobs) == {}
+    assert {bench.launcher.state(job.folder).phase for job in jobs} == {JobPhase.PREPARED}
+    for _ in range(2):  # as after a crash
+        bench.launcher.start_many(jobs)
+    for place, job in enumerate(jobs):
+        assert bench.end(job.folder).exit_code == 0
+        assert bench.texts(job.folder) == [str(place)]
+
+
+def test_of_many_jobs_those_that_cannot_be_prepared_are_told(bench):
+    good = bench.job("true")
+    bad = bench.job("true", files={"exit.json": "a record of its own"})
+    refused = bench.launcher.prepare_many([bad, good])
+    assert set(refused) <= {bad.folder}
+    assert all(isinstance(error, InvalidRequest) for error in refused.values())
+    assert bench.launcher.state(good.folder).phase is JobPhase.PREPARED
+
+
 # Output
 
 

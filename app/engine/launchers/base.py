@@ -19,7 +19,14 @@ from app.domain import JSON, Usage
 from app.engine.launchers.disk import disk_errors
 from app.engine.launchers.staging import check_files
 from app.engine.model import Honoured
-from app.errors import CapabilityMissing, FieldError, UpstreamUnreachable
+from app.errors import (
+    CapabilityMissing,
+    FieldError,
+    InvalidRequest,
+    SlipwayError,
+    UpstreamRefused,
+    UpstreamUnreachable,
+)
 from app.files import make_private_folder, text_mode, write_whole
 from app.job_resources import Asked, Resources
 from app.trees import remove_tree
@@ -445,6 +452,48 @@ class Launcher(ABC):
         Raises:
             InvalidRequest, UpstreamRefused: As :meth:`prepare`.
         """
+
+    def prepare_many(self, jobs: Sequence[Job]) -> Mapping[Path, SlipwayError]:
+        """Write down that jobs of one step may be begun that differ in their element only.
+
+        By default :meth:`prepare` is called for one after the other. Override it where many jobs
+        can be written down by one request.
+
+        Args:
+            jobs: Those of one execution that are about to be begun together.
+
+        Returns:
+            What :meth:`prepare` would have raised of those that can never be begun, by folder.
+        """
+        refused: dict[Path, SlipwayError] = {}
+        for job in jobs:
+            try:
+                self.prepare(job)
+            except (InvalidRequest, UpstreamRefused) as exc:
+                refused[job.folder] = exc
+        return refused
+
+    def start_many(self, jobs: Sequence[Job]) -> None:
+        """Begin jobs of one step that differ in their element only; each as :meth:`start` does.
+
+        By default that is called for one after the other. Override it where many jobs can be begun
+        by one request.
+
+        Args:
+            jobs: At least two of one execution, each of them prepared.
+
+        Raises:
+            SlipwayError: The first error of :meth:`start`; all others were begun, or may have been:
+                it is looked at each of them, and what is ``PREPARED`` still is begun once more.
+        """
+        failure: SlipwayError | None = None
+        for job in jobs:
+            try:
+                self.start(job)
+            except SlipwayError as exc:
+                failure = failure or exc
+        if failure is not None:
+            raise failure
 
     @abstractmethod
     def refuse(self, folder: Path, *, cancelled: bool) -> bool:

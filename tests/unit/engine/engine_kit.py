@@ -25,6 +25,7 @@ from app.domain import (
     TaskStatus,
     TaskWish,
 )
+from app.elements import with_elements
 from app.engine.carrying import carry_over
 from app.engine.definition import load
 from app.engine.launchers.base import (
@@ -381,7 +382,8 @@ class Bench:
         """
         cursors = self.cursors.of(self.execution)
         known = {name: TaskState.load(cursor) for name, cursor in (tasks or cursors).items()}
-        keep = [name for name in self.plan.steps if name not in run]
+        run = tuple(with_elements(run, known))
+        keep = [name for name in {**self.plan.steps, **known} if name not in run]
         carried = carry_over(self.execution, known, run, keep)
         kept = {
             name: cursor | {"origin": cursor.get("origin", self.id)}

@@ -166,7 +166,7 @@ class TestVersions:
         assert version_of({"tasks": {}}) == 1
         assert version_of(fresh("a").take_changes().cursor) == 2
         with pytest.raises(UpstreamError, match="later version"):
-            version_of({"version": 4})
+            version_of({"version": 5})
 
 
 class TestWhatMayBegin:

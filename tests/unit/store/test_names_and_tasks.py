@@ -46,6 +46,36 @@ def test_names_for_people_stay_as_the_launch_wrote_them(kit):
     assert len(titles[2]) == 255
 
 
+def test_elements_stand_behind_their_step_in_their_order(kit):
+    execution = kit.held(steps=["a", "b"])
+    number = 12
+    made = [Task(f"a[{place}]", TaskStatus.PENDING) for place in reversed(range(number))]
+    others = [Task("new", TaskStatus.PENDING), Task("c[0]", TaskStatus.PENDING)]
+    execution = kit.see(execution, tasks=tuple(others + made))
+    assert task_names(kit, execution) == [
+        "a", *(f"a[{place}]" for place in range(number)), "b", "new", "c[0]",
+    ]  # fmt: skip
+    kit.see(execution, tasks=(Task("b[0]", TaskStatus.PENDING), Task("later", TaskStatus.PENDING)))
+    assert task_names(kit, execution)[-5:] == ["b", "b[0]", "new", "c[0]", "later"]
+
+
+def test_a_step_stands_for_its_elements_in_the_log(kit):
+    names = ["fit", "fit[0]", "fit[10]", "fitted", "fit2[0]", "", "other"]
+    lines = [NewLogEntry(Level.INFO, 0, name, name) for name in names]
+    execution = kit.append(kit.held(), lines)
+
+    def read(task):
+        number, counts = execution.number, execution.log_counts
+        page, _ = kit.journal.of_task(number, counts, ALL_LEVELS, 0, 10, task=task)
+        counted = kit.journal.count_of_task(number, ALL_LEVELS, 0, len(names), task=task)
+        assert counted == len(page)
+        return [entry.content for entry in page]
+
+    assert read("fit") == ["fit", "fit[0]", "fit[10]"]
+    assert read("fit[0]") == ["fit[0]"]
+    assert read("") == [""]
+
+
 def test_what_tasks_take_is_kept_beside_their_state(kit):
     execution = kit.held(steps=["a", "b"])
     first, second = Usage(1.5, 99.9, 2**40, 2**41), Usage(2.5, 0.0)
