@@ -32,15 +32,6 @@ def test_jobs_of_one_step_begin_together(bench):
         assert bench.texts(job.folder) == [str(place)]
 
 
-def test_of_many_jobs_those_that_cannot_be_prepared_are_told(bench):
-    good = bench.job("true")
-    bad = bench.job("true", files={"exit.json": "a record of its own"})
-    refused = bench.launcher.prepare_many([bad, good])
-    assert set(refused) <= {bad.folder}
-    assert all(isinstance(error, InvalidRequest) for error in refused.values())
-    assert bench.launcher.state(good.folder).phase is JobPhase.PREPARED
-
-
 # Output
 
 
