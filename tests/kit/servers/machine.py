@@ -27,7 +27,7 @@ _PATH = "/usr/local/bin:/usr/bin:/bin:/usr/sbin:/sbin"
 # The first process of a machine: it takes leave of the orphans, which would be zombies else.
 _FIRST = """
 mount -t tmpfs -o mode=755 tmpfs /run && mkdir /run/sshd || exit
-for list in passwd group hosts; do mount --bind "$1/$list" "/etc/$list" || exit; done
+mount --bind "$1/etc" /etc || exit
 hostname "$2" || exit
 echo ready
 exec python3 -S -c '
@@ -79,8 +79,11 @@ class Machine:
         self._shells = dict.fromkeys(users, "/bin/bash")
         for user in users:
             self._make_home(user)
+        # All of /etc: a list that is mounted by itself is gone when somebody else replaces theirs.
+        self._etc = self.folder / "etc"
+        subprocess.run(["cp", "-a", "/etc", self._etc], check=True)
         self._write_users()
-        (self.folder / "hosts").write_text(f"127.0.0.1 localhost {name}\n")
+        (self._etc / "hosts").write_text(f"127.0.0.1 localhost {name}\n")
         self._servers: dict[str, ServerProcess] = {}
         command = ["unshare", "--mount", "--uts", "--pid", "--fork", "--kill-child", "--mount-proc"]
         command += ["sh", "-c", _FIRST, "sh", str(self.folder), name]
@@ -197,7 +200,7 @@ class Machine:
         (home / ".ssh").chmod(0o700)
 
     def _write_users(self) -> None:
-        """Write the lists of users and groups, in place: they are mounted."""
+        """Write the lists of users and groups."""
         services = []
         for name in _SERVICE_USERS:
             with suppress(KeyError):
@@ -210,5 +213,5 @@ class Machine:
         ]
         groups = [f"{line.split(':')[0]}:*:{line.split(':')[3]}:" for line in services]
         groups += [f"users:*:{_GROUP}:", "tty:*:5:"]
-        (self.folder / "passwd").write_text("\n".join([*services, *plain, ""]))
-        (self.folder / "group").write_text("\n".join([*groups, ""]))
+        (self._etc / "passwd").write_text("\n".join([*services, *plain, ""]))
+        (self._etc / "group").write_text("\n".join([*groups, ""]))
