@@ -1,11 +1,13 @@
 import os
 import pwd
 import tempfile
+from itertools import count
 from pathlib import Path
 
 import pytest
 from job_bench import JobBench, make_launcher
 from kit.other_user import user_of_rig
+from kit.slurm_rig import REACH, Rig, folder_on, reach
 
 from app.engine.launchers.base import LauncherCapability
 from app.engine.launchers.registry import launcher_class
@@ -14,7 +16,9 @@ LAUNCHERS = {
     "local": "local",
     "run_as": "kit.other_user:Rig",
     "toy": "kit.toy_launcher:ToyLauncher",
+    "slurm": "kit.slurm_rig:Rig",
 }
+_numbers = count(1)
 BY_SHIM = {"local", "run_as"}
 """Launchers that also keep what tests with the mark ``shim`` ask for, beyond the contract."""
 
@@ -49,15 +53,19 @@ def commands_user():
 
 
 @pytest.fixture
-def launcher_name(request):
+def launcher_name(request, monkeypatch):
     if request.param == "run_as":
         request.getfixturevalue("commands_user")
+    if request.param == "slurm":
+        monkeypatch.setenv(REACH, reach(request.getfixturevalue("shared_slurm")))
     return LAUNCHERS[request.param]
 
 
 @pytest.fixture
 def root(launcher_name, request, tmp_path):
     """A folder that belongs to the user of the commands alone."""
+    if launcher_name == LAUNCHERS["slurm"]:
+        return folder_on(request.getfixturevalue("shared_slurm"), next(_numbers))
     if launcher_name != LAUNCHERS["run_as"]:
         return tmp_path
     user = pwd.getpwnam(request.getfixturevalue("commands_user"))
@@ -68,7 +76,10 @@ def root(launcher_name, request, tmp_path):
 
 @pytest.fixture
 def launcher(launcher_name, root):
-    return make_launcher(launcher_name, root)
+    launcher = make_launcher(launcher_name, root)
+    yield launcher
+    if isinstance(launcher, Rig):
+        launcher.close()
 
 
 @pytest.fixture

@@ -34,6 +34,8 @@ class JobBench:
     def __init__(self, launcher: Launcher, root: Path) -> None:
         self.launcher = launcher
         self.root = root
+        # Where other programs are, PATH means nothing; and not every folder can be looked into.
+        self._path = os.environ["PATH"] if launcher.here else "/usr/local/bin:/usr/bin:/bin"
         self._count = 0
 
     def __enter__(self):
@@ -73,7 +75,7 @@ class JobBench:
                 "folder": self.root / "jobs" / str(self._count),
                 "argv": argv,
                 "working_dir": self.root / "work",
-                "env": {"PATH": os.environ["PATH"], "MARK": str(self.root), **(env or {})},
+                "env": {"PATH": self._path, "MARK": str(self.root), **(env or {})},
                 "kill_grace_seconds": 0.5,
                 **fields,
             }
@@ -92,7 +94,7 @@ class JobBench:
 
         def exited():
             state = self.launcher.state(folder)
-            assert state.phase in (JobPhase.RUNNING, JobPhase.EXITED), state
+            assert state.phase in (JobPhase.QUEUED, JobPhase.RUNNING, JobPhase.EXITED), state
             return state if state.phase is JobPhase.EXITED else None
 
         return wait_until(exited)

@@ -5,6 +5,7 @@ from pathlib import Path
 
 import pytest
 from job_bench import wait_until
+from kit.patience import await_that
 
 from app.engine.launchers.base import JobPhase, Stream
 
@@ -122,6 +123,9 @@ def test_paused_before_it_began(bench):
     job = bench.job("echo", "hello")
     bench.launcher.pause(job.folder)
     bench.start(job)
+    await_that(
+        lambda: bench.launcher.state(job.folder).phase is JobPhase.RUNNING, "somebody has the job"
+    )
     time.sleep(0.2)
     assert bench.launcher.state(job.folder).phase is JobPhase.RUNNING
     assert bench.launcher.state(job.folder).started_at is None

@@ -6,7 +6,7 @@ from pathlib import Path
 
 import pytest
 from kit.patience import await_that
-from kit.slurm_launcher import slurm_launcher
+from kit.slurm_launcher import keys_for, slurm_launcher
 from kit.thrift import make_tables
 
 from app.engine.launchers.base import Job, JobPhase, Watched
@@ -26,7 +26,7 @@ def database(tmp_path):
 
 @pytest.fixture
 def launcher(slurm, database, tmp_path):
-    launcher = slurm_launcher(slurm, database, EXECUTIONS, tmp_path)
+    launcher = slurm_launcher(slurm, database, EXECUTIONS, tmp_path, keys=keys_for(slurm))
     yield launcher
     launcher.close()
 

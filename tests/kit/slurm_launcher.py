@@ -2,9 +2,9 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from pathlib import Path
-from typing import Any
+from typing import Any, Protocol
 
 from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PrivateKey
 from cryptography.hazmat.primitives.serialization import (
@@ -57,7 +57,19 @@ class GivenKeys:
         return SshCredential(self.private[key_id])
 
 
-def slurm_options(cluster: SlurmCluster, folder: Path, **given: Any) -> SlurmOptions:
+class Reached(Protocol):
+    """How a cluster is reached."""
+
+    host: str
+    port: int
+    users: Sequence[str]
+
+    @property
+    def known_hosts(self) -> str:
+        """The line for ``known_hosts``."""
+
+
+def slurm_options(cluster: Reached, folder: Path, **given: Any) -> SlurmOptions:
     """Return options for a cluster; its host key stands in a file of the folder."""
     known_hosts = folder / f"known_hosts.{cluster.port}"
     known_hosts.write_text(cluster.known_hosts)
@@ -70,32 +82,35 @@ def slurm_options(cluster: SlurmCluster, folder: Path, **given: Any) -> SlurmOpt
     return found
 
 
+def keys_for(cluster: SlurmCluster) -> GivenKeys:
+    """Make a key pair that all accounts of a cluster let in."""
+    private, public = key_pair()
+    for user in (*cluster.users, cluster.admin_user):
+        cluster.authorize(user, public)
+    return GivenKeys({"pair": private})
+
+
 def slurm_launcher(
-    cluster: SlurmCluster,
+    cluster: Reached,
     database: Database,
     executions_dir: Path,
     folder: Path,
     *,
-    keys: GivenKeys | None = None,
+    keys: GivenKeys,
     late_seconds: float = 3.0,
     **options: Any,
 ) -> SlurmLauncher:
-    """Return a launcher whose key is let in by all accounts of a cluster.
+    """Return a launcher for a cluster.
 
     Args:
         cluster: The cluster.
         database: The store.
         executions_dir: What executions go by here.
         folder: Of the test.
-        keys: Key pairs; one that all accounts let in if absent.
+        keys: Key pairs.
         late_seconds: How long records may be late.
         options: Of the launcher.
     """
-    if keys is None:
-        private, public = key_pair()
-        keys = GivenKeys({"pair": private})
-        for user in (*cluster.users, cluster.admin_user):
-            cluster.authorize(user, public)
     found = slurm_options(cluster, folder, **options)
     return SlurmLauncher(
         Cluster(

@@ -48,7 +48,8 @@ def state_of(
     state = _begin(look, process)
     claim = look.claim
     if look.result is not None and not (look.ended_by_slurm and requeue and _goes_on(facts)):
-        return replace(state, phase=JobPhase.EXITED, **look.result)
+        ended = {**look.result, "cancel_asked": False, "pause_asked": False}
+        return replace(state, phase=JobPhase.EXITED, **ended)
     if claim is not None and claim.process is None:
         lost = replace(state, phase=JobPhase.LOST, reason="it was never begun")
         return replace(lost, cancelled=claim.cancelled)
@@ -78,7 +79,7 @@ def _begin(look: Look, process: JSON) -> JobState:
         process=process if look.job_id is None else {"job_id": look.job_id},
         pause_asked=look.pause_asked,
         cancel_asked=look.cancel_asked,
-        output_end=look.size,
+        output_end=look.size if look.claim else None,
         started_at=look.claim.started_at if look.claim else None,
         usage=look.usage,
     )

@@ -53,16 +53,23 @@ class Steering:
     def cancel(self, folder: Path) -> None:
         """Ask for the end of a job; idempotent.
 
-        A job that runs ends by its shim, which gives the command its time. One that waits is taken
-        out of the queue; where it begins at the same moment, its shim finds the request.
+        A job that runs ends by its shim, which gives the command its time; one that stands still
+        goes on for that. One that waits is taken out of the queue; where it begins at the same
+        moment, its shim finds the request.
 
         Raises:
             SlipwayError: It cannot be asked for now.
         """
         login, known = self._rounds.see(folder)
-        waits = known.look.claim is None and known.look.job_id is not None
-        program = control.scancel(str(known.look.job_id)) if waits else None
-        self._request("cancel", login, known, program)
+        look = known.look
+        if look.job_id is None or look.result is not None:
+            self._request("cancel", login, known, None)
+        elif look.claim is None:
+            self._request("cancel", login, known, control.scancel(str(look.job_id)))
+        else:
+            self._request("cancel", login, known, None)
+            if look.pause_asked:
+                self._let_go(login, str(look.job_id))
 
     def end(self, folder: Path, process: JSON, *, force: bool) -> None:
         """Have Slurm end a job of which nothing else is left than its id."""
@@ -70,8 +77,7 @@ class Steering:
         if type(job_id) is not int:
             return
         login, _ = self._places.find(folder)
-        program = self._program(control.scancel(str(job_id)))
-        login.agent.call("run", {"program": program, "most_bytes": 4096}, timeout=self._patience)
+        self._run(login, control.scancel(str(job_id)))
 
     def pause(self, folder: Path) -> None:
         """Stop a job that runs, and hold one that waits; idempotent.
@@ -89,6 +95,13 @@ class Steering:
         """
         self._stop_or_go("resume", folder)
 
+    def _let_go(self, login: Login, job: str) -> None:
+        """Let a job go on that stands still."""
+        if self._admin is None:
+            self._run(login, control.signal_all(job, "CONT"))
+        else:
+            self._run(self._logins.of(self._admin), control.scontrol("resume", job))
+
     def _stop_or_go(self, verb: str, folder: Path) -> None:
         login, known = self._rounds.see(folder)
         look = known.look
@@ -104,11 +117,12 @@ class Steering:
             self._request(verb, login, known, argv)
         else:
             self._request(verb, login, known, None)
-            admin = self._logins.of(self._admin)
             argv = control.scontrol("suspend" if stops else "resume", job)
-            arguments = {"program": self._program(argv), "most_bytes": 4096}
-            ran = admin.agent.call("run", arguments, timeout=self._patience).result
-            self._check(argv, ran)
+            self._run(self._logins.of(self._admin), argv)
+
+    def _run(self, login: Login, argv: list[str]) -> None:
+        arguments = {"program": self._program(argv), "most_bytes": 4096}
+        self._check(argv, login.agent.call("run", arguments, timeout=self._patience).result)
 
     def _request(self, verb: str, login: Login, known: Known, argv: list[str] | None) -> None:
         """Leave a request in the folder of a job, or take it back, and then run a command."""
