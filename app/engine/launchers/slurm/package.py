@@ -28,6 +28,7 @@ MODULES: Final = (
 
 _DIGITS: Final = 16
 _ARRIVAL_SECONDS: Final = 60
+"""How long a node may not see the program of jobs yet, which the login node has written."""
 _MADE: Final = (2020, 1, 1, 0, 0, 0)
 _LOADER: Final = (
     "import sys,zlib;f=sys.stdin.buffer;"
