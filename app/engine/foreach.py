@@ -209,21 +209,6 @@ def _same_file(path: str, other: str) -> bool:
     )
 
 
-def listed(source: Mapping[str, Any]) -> list[list[JSON]]:
-    """List the lists of a valid document: the step's place, its length or None, its input or None.
-
-    Only what is known before a launch is listed.
-    """
-    found: list[list[JSON]] = []
-    for index, step in enumerate(source["steps"]):
-        over = step.get("foreach")
-        if isinstance(over, list):
-            found.append([index, len(over), None])
-        elif isinstance(over, str) and (name := expressions.input_named(over)) is not None:
-            found.append([index, None, name])
-    return found
-
-
 def _kind(value: JSON) -> str:
     if value is None:
         return "null"

@@ -37,6 +37,7 @@ class Group:
     Attributes:
         statuses: How many elements have each status.
         shut: The step cannot begin yet.
+        most: How many of them run at the same time.
     """
 
     def __init__(self, step: StepDefinition, count: int) -> None:
@@ -44,7 +45,7 @@ class Group:
         self.count = count
         self.statuses: Counter[TaskStatus] = Counter()
         self.shut = False
-        self._most = (step.foreach.max_parallel if step.foreach else None) or count
+        self.most = (step.foreach.max_parallel if step.foreach else None) or count
         self._inside: set[str] = set()
         self._outside: list[tuple[bool, int]] = []
 
@@ -76,7 +77,7 @@ class Group:
         Args:
             may_begin: Says of an element that it waits; the heap may hold others.
         """
-        while self._outside and len(self._inside) < self._most:
+        while self._outside and len(self._inside) < self.most:
             plain, index = self._outside[0]
             if plain and self.shut:
                 return

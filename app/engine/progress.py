@@ -324,6 +324,7 @@ class Progress:
         group.statuses[TaskStatus.PENDING] = len(values)
         self._unborn.update(group.names)
         self._open(group)
+        self._note_turns(group)
         self._follow(group)
 
     def renew(self, name: str, number: int) -> None:
@@ -629,6 +630,14 @@ class Progress:
                 group.leave(name)
                 self._ready.pop(name, None)
                 self._fresh.discard(name)
+
+    def _note_turns(self, group: Group) -> None:
+        """Note of elements that they wait until fewer of their step run."""
+        inside, most = set(group.inside), group.most
+        reason = f"its turn: {most} of '{group.step.id}' run at the same time (max_parallel)"
+        for name in group.names:
+            if name not in inside:
+                self.changing(name).waits = {"kind": "turn", "reason": reason}
 
     def _let_in(self, group: Group) -> None:
         self._fresh.update(group.next_in(self._is_pending))

@@ -6,7 +6,7 @@ import hashlib
 import json
 from collections.abc import Collection, Mapping, Sequence
 from contextlib import suppress
-from dataclasses import dataclass
+from dataclasses import dataclass, field, replace
 from enum import StrEnum
 from typing import Final
 
@@ -78,12 +78,14 @@ class Graph:
         layout: None where there is none.
         missing: Why; None where there is one.
         tasks: Of an execution, in the same order; none of a workflow.
+        elements: How many tasks beside its own a step has that runs for each element of a list.
     """
 
     steps: tuple[Step, ...]
     layout: Layout | None = None
     missing: Missing | None = None
     tasks: tuple[Task, ...] = ()
+    elements: Mapping[str, int] = field(default_factory=dict)
 
 
 class GraphService:
@@ -164,13 +166,13 @@ class GraphService:
 
     def of_launched(self, execution: Execution, identity: Identity, view: View = PLAIN) -> Graph:
         """Return the graph of an execution that somebody may see; see :meth:`of_execution`."""
-        tasks = _of_steps(self._executions.tasks_of(execution))
+        tasks, elements = _of_steps(self._executions.tasks_of(execution))
         named = {task.name for task in tasks}
         steps = self._steps(execution, identity)
         if steps is not None and not named <= {step.name for step in steps}:
             steps = None  # the workflow was another one then
         listed = steps or tuple(Step(task.name, "", title=task.title) for task in tasks)
-        return self._graph(steps, listed, identity, view, tasks)
+        return replace(self._graph(steps, listed, identity, view, tasks), elements=elements)
 
     def _steps(self, execution: Execution, identity: Identity) -> tuple[Step, ...] | None:
         """Return the steps of what was launched, as far as that is known; None where it is not."""
@@ -225,11 +227,12 @@ class GraphService:
         return self._isolated.run(identity.username, _LAID_OUT, work)
 
 
-def _of_steps(tasks: Sequence[Task]) -> tuple[Task, ...]:
-    """Leave out the tasks of elements, which are drawn as their step."""
+def _of_steps(tasks: Sequence[Task]) -> tuple[tuple[Task, ...], dict[str, int]]:
+    """Leave out the tasks of elements, which are drawn as their step, and count them."""
     grouped = by_step(task.name for task in tasks)
     elements = {name for names in grouped.values() for name in names}
-    return tuple(task for task in tasks if task.name not in elements)
+    counts = {step: len(names) for step, names in grouped.items()}
+    return tuple(task for task in tasks if task.name not in elements), counts
 
 
 def worst_of(statuses: Collection[TaskStatus]) -> TaskStatus:

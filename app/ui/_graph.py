@@ -9,7 +9,7 @@ from itertools import pairwise
 from typing import Final
 from urllib.parse import quote
 
-from app.domain import Step, Task, TaskStatus
+from app.domain import Task, TaskStatus
 from app.services.graph_layout import HEIGHT, WIDTH, Layout, Line
 from app.services.graphs import Graph, Missing, worst_of
 from app.ui import _words
@@ -161,7 +161,7 @@ def _picture(
         return Picture(number, asks=True, execution=execution, own_page=own_page)
     return Picture(
         steps=number,
-        nodes=_nodes(graph.steps, layout, tasks, leads_to, own_page),
+        nodes=_nodes(graph, layout, tasks, leads_to, own_page),
         edges=tuple(Edge(line.source, line.target, _path(line)) for line in layout.lines),
         width=layout.width,
         height=layout.height,
@@ -171,7 +171,7 @@ def _picture(
 
 
 def _nodes(
-    steps: Sequence[Step],
+    graph: Graph,
     layout: Layout,
     tasks: Mapping[str, Task],
     leads_to: Address,
@@ -179,12 +179,14 @@ def _nodes(
 ) -> tuple[Node, ...]:
     nodes = []
     for box in layout.boxes:
-        held = [steps[place] for place in box.steps]
+        held = [graph.steps[place] for place in box.steps]
         names = [step.name for step in held]
         found = [tasks.get(name) or Task(name, TaskStatus.PENDING) for name in names if tasks]
         if len(held) == 1:
             title = held[0].title or (tasks[names[0]].title if names[0] in tasks else None)
             shown = title or names[0]
+            if number := graph.elements.get(names[0]):
+                shown = f"{shown} \N{MULTIPLICATION SIGN}{number}"
             remark = remark_of(found[0]) if found else ""
             address = leads_to(names[0])
         else:

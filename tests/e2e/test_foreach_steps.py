@@ -53,6 +53,7 @@ def test_all_is_as_of_any_task(shared_service: Service) -> None:
     assert [each["name"] for each in digest["failed"]] == ["measure[2]"]
     graph = client.get(f"/executions/{failed}/graph")
     assert [box["steps"] for box in graph["boxes"]] == [["find"], ["measure"], ["after"]]
+    assert [box.get("elements") for box in graph["boxes"]] == [None, 3, None]
 
     created = client.send("POST", f"/executions/{failed}/retry")
     assert created.status_code == 201

@@ -62,6 +62,35 @@ def test_a_step_is_restarted_and_stopped_and_started_again(
     client.wait(page.url.rpartition("/")[2])
 
 
+def test_elements_of_a_list_appear_and_are_steps_as_any_other(
+    client: Client, tmp_path: Path, visits: Visits
+) -> None:
+    wait = f"until [ -e {tmp_path}/$GATE ]; do sleep 0.05; done"
+    each = {"env": {"GATE": "g${{ index }}"}, "needs": ["find"]}
+    id_ = client.run(
+        workflow(
+            "fanned", script("find", wait, env={"GATE": "find"}),
+            script("each", wait, foreach=["x", "y"], **each),
+        )
+    )  # fmt: skip
+    page = visits(client.url).open(f"/ui/executions/{id_}")
+    page.locator("html.scripted").wait_for()
+    find = page.locator("tr[data-task='find']")
+    expect(find).to_contain_text("Running")
+    (tmp_path / "find").touch()
+    for place in (0, 1):
+        row = page.locator(f"tr[data-task='each[{place}]']")
+        expect(row).to_contain_text("Running")
+        (tmp_path / f"g{place}").touch()
+        expect(row).to_contain_text("Succeeded")
+    client.wait(id_)
+    page.get_by_role("link", name="each[1]", exact=True).click()
+    expect(page.get_by_role("region", name="each[1]")).to_be_visible()
+    assert axe(page) == []
+    page.goto(f"/ui/executions/{id_}?view=graph")
+    expect(page.locator(".graph-node", has_text="each \N{MULTIPLICATION SIGN}2")).to_be_visible()
+
+
 def test_virtual_users_are_seen_and_scaled(
     client: Client, load_target: LoadTarget, visits: Visits
 ) -> None:

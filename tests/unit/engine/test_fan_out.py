@@ -219,6 +219,14 @@ class TestMaxParallel:
         finish_all(bench, "fit[0]", "fit[2]")
         assert bench.launcher.running == {"after"}
 
+    def test_those_outside_say_what_they_wait_for(self, tmp_path, forgetful):
+        bench = begun(tmp_path, fit(max_parallel=1), forgetful=forgetful)
+        assert bench.tasks["fit[0]"].waits_for is None
+        reason = "its turn: 1 of 'fit' run at the same time (max_parallel)"
+        assert bench.tasks["fit[2]"].waits_for == {"kind": "turn", "reason": reason}
+        finish_all(bench, "fit[0]")
+        assert bench.tasks["fit[1]"].waits_for is None
+
     def test_one_that_waits_for_its_next_attempt_keeps_its_place(self, tmp_path, forgetful):
         words = {"max_parallel": 1, "retries": 1, "retry_delay": "1h"}
         bench = begun(tmp_path, fit(**words), forgetful=forgetful)

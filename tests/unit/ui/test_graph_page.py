@@ -73,6 +73,10 @@ class TestPicture:
         ]  # fmt: skip
         assert made.nodes[1].address == "/ui/executions/e1/log?task=s1"
 
+    def test_a_step_that_runs_for_elements_says_for_how_many(self):
+        made = execution_picture(graph([[]], (Task("s0", RUNNING),), elements={"s0": 12}), "e1")
+        assert made.nodes[0].said == "s0 \N{MULTIPLICATION SIGN}12, running"
+
     def test_where_it_leads_is_for_the_page_to_say(self):
         made = execution_picture(
             graph([[]], (Task("s0", SUCCESS),)), "e1", leads_to=lambda s: f"#{s}"

@@ -34,6 +34,12 @@ class GraphBoxSchema(ma.Schema):
         values=fields.Integer(metadata={"minimum": 1}),
         metadata={"description": "Of an execution: how many of its tasks have which"},
     )
+    elements = fields.Integer(
+        metadata={
+            "minimum": 1,
+            "description": "Of steps that run for each element of a list: how many these are",
+        },
+    )
     layer = fields.Integer(
         required=True,
         metadata={"minimum": 0, "description": "Its column, from the left"},
@@ -96,6 +102,8 @@ def graph_json(graph: Graph) -> dict[str, Any]:
         if statuses:
             found = [statuses.get(name, TaskStatus.PENDING) for name in held]
             told |= {"status": worst_of(found), "statuses": dict(Counter(found))}
+        if elements := sum(graph.elements.get(name, 0) for name in held):
+            told["elements"] = elements
         boxes.append({**told, "layer": drawn.layer, "x": drawn.x, "y": drawn.y})
     lines = [
         {"source": line.source, "target": line.target, "points": line.points}

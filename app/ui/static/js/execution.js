@@ -23,6 +23,8 @@ const words = new Map([["FAILED", "failed"], ["SUCCESS", "succeeded"], ["CANCELL
 let rows = new Map();
 /** @type {Map<string, string>} the state of each step that is known */
 const known = new Map();
+/** Whether all tasks were told once: what is new then has come to be since. */
+let told = false;
 let timer = 0;
 let reading = false;
 let readings = 0;
@@ -89,6 +91,7 @@ function takeTasks(event) {
   let isOther = false;
   for (const task of event.tasks) {
     const before = known.get(task.name);
+    isOther ||= told && before === undefined && task.name.endsWith("]"); // an element has come to be
     known.set(task.name, task.status);
     if (before !== undefined && before !== task.status) {
       count(before, -1);
@@ -99,6 +102,7 @@ function takeTasks(event) {
     const row = rows.get(task.name);
     if (row) showTask(row, task);
   }
+  told = true;
   const isFirst = event.total > 0 && rows.size === 0 && root.querySelector(NO_STEPS);
   if (isOther || isFirst) {
     readParts();
