@@ -11,6 +11,7 @@ from kit.elsewhere import elsewhere
 from kit.held import Held, held
 from kit.patience import await_that
 from kit.service import Service
+from kit.slurm_service import let_in, slurm_service
 
 
 @pytest.fixture
@@ -93,3 +94,29 @@ def test_folders_of_both_are_purged(service: Service, web: Held, tmp_path: Path)
     assert client.send("DELETE", f"/executions/{execution}?purge=true").status_code < 300
     folders = [service.data_dir / "executions" / execution, tmp_path / "root" / execution]
     await_that(lambda: not any(folder.exists() for folder in folders), "both are gone")
+
+
+def test_a_request_between_jobs_of_a_cluster_is_made_from_here(
+    new_service, slurm, tmp_path: Path, web: Held
+) -> None:
+    web.let.set()
+    service = slurm_service(new_service, slurm, tmp_path)
+    client = service.client()
+    let_in(client, slurm)
+    definition = mixed(web)
+    definition["steps"][0]["env"] = {"ELSEWHERE": "yes"}  # type: ignore[index]
+    execution = client.run(definition)
+    ended = client.wait(execution, "SUCCESS")
+    assert ended["outputs"] == {"body": "hello"}
+    assert client.lines(execution, "last") == ["got hello"]
+    assert names(service.data_dir / "executions" / execution / "tasks") == {"ask"}
+
+
+def test_who_has_no_account_on_a_cluster_is_told_at_once(new_service, slurm, tmp_path) -> None:
+    nobody = [{"user": "somebody-else", "account": slurm.users[0]}]
+    service = slurm_service(new_service, slurm, tmp_path, user=None, user_map=nobody)
+    client = service.client()
+    execution = client.run(workflow("one", script("only", "true")))
+    ended = client.wait(execution, "FAILED")
+    assert "has no account on cluster 'hpc'" in ended["error"]
+    assert [task["status"] for task in ended["tasks"]] == ["SKIPPED"]
