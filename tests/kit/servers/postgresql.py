@@ -93,6 +93,8 @@ class PostgresqlServer:
 
     def stop(self) -> None:
         """End the server and remove its data."""
+        if self._migrated is not None:
+            self._migrated.close()
         self._process.stop()
         shutil.rmtree(self._folder)
 
@@ -156,34 +158,51 @@ class MigratedDatabase:
         migrate.upgrade(database)
         database.dispose()
         self._conninfo = url.replace("postgresql+psycopg", "postgresql", 1)
-        with psycopg.connect(self._conninfo, autocommit=True) as connection:
-            rows = connection.execute(
-                "SELECT tablename FROM pg_tables WHERE schemaname = 'public'"
-                " AND tablename <> 'alembic_version'"
-            ).fetchall()
-            tables = [sql.Identifier(name) for (name,) in rows]
-            connection.execute("CREATE SCHEMA seeds")
-            for table in tables:
-                copy = sql.SQL("CREATE TABLE seeds.{} AS SELECT * FROM public.{}")
-                connection.execute(copy.format(table, table))
-            sequences = connection.execute(
-                "SELECT sequencename FROM pg_sequences WHERE schemaname = 'public'"
-            ).fetchall()
-        # In any order, since no key is looked after meanwhile. TRUNCATE makes new files of every
-        # table and index, which takes ten times as long as to delete the few rows of a test.
-        again = sql.SQL("DELETE FROM public.{0}; INSERT INTO public.{0} SELECT * FROM seeds.{0};")
-        restart = sql.SQL("ALTER SEQUENCE public.{} RESTART;")
+        self._connection = self._connect()
+        rows = self._connection.execute(
+            "SELECT tablename FROM pg_tables WHERE schemaname = 'public'"
+            " AND tablename <> 'alembic_version'"
+        ).fetchall()
+        tables = [sql.Identifier(name) for (name,) in rows]
+        self._connection.execute("CREATE SCHEMA seeds")
+        seeded = []
+        for table in tables:
+            copy = sql.SQL("CREATE TABLE seeds.{} AS SELECT * FROM public.{}")
+            if self._connection.execute(copy.format(table, table)).rowcount:
+                seeded.append(table)
+        sequences = self._connection.execute(
+            "SELECT sequencename, start_value FROM pg_sequences WHERE schemaname = 'public'"
+        ).fetchall()
+        # In any order, since no key is looked after meanwhile. TRUNCATE and ALTER SEQUENCE make new
+        # files, which takes ten times as long as to delete the few rows of a test.
+        delete = sql.SQL("DELETE FROM public.{};")
+        again = sql.SQL("INSERT INTO public.{0} SELECT * FROM seeds.{0};")
+        restart = sql.SQL("SELECT setval({}, {}, false);")
         self._empty = sql.SQL("SET LOCAL session_replication_role = replica;") + sql.Composed(
-            [again.format(table) for table in tables]
-            + [restart.format(sql.Identifier(name)) for (name,) in sequences]
+            [delete.format(table) for table in tables]
+            + [again.format(table) for table in seeded]
+            + [restart.format(f'public."{name}"', start) for name, start in sequences]
         )
+
+    def _connect(self) -> psycopg.Connection:
+        return psycopg.connect(self._conninfo, autocommit=True)
+
+    def close(self) -> None:
+        """Let go of it."""
+        self._connection.close()
 
     def empty(self) -> None:
         """Bring it back, whoever still works with it."""
-        with psycopg.connect(self._conninfo, autocommit=True) as connection:
-            connection.execute(
-                "SELECT pg_terminate_backend(pid, 60000) FROM pg_stat_activity"
-                " WHERE datname = current_database() AND pid <> pg_backend_pid()"
-            )
-            with connection.transaction():
-                connection.execute(self._empty)
+        try:
+            self._bring_back()
+        except psycopg.OperationalError:  # the server has been another one since
+            self._connection = self._connect()
+            self._bring_back()
+
+    def _bring_back(self) -> None:
+        self._connection.execute(
+            "SELECT pg_terminate_backend(pid, 60000) FROM pg_stat_activity"
+            " WHERE datname = current_database() AND pid <> pg_backend_pid()"
+        )
+        with self._connection.transaction():
+            self._connection.execute(self._empty)
