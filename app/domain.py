@@ -975,6 +975,10 @@ class SshKey:
 
     Attributes:
         fingerprint: ``SHA256:`` and the digest of the public key, as OpenSSH shows it.
+        public_key: One line; None of keys that were made before it was kept.
+        last_used_at: When a conductor last read it to log in with it, to a minute.
+        last_succeeded_at: When it last logged in, to a minute.
+        replaces: Id of the key whose place it takes once it has logged in; None of any other.
     """
 
     id: str
@@ -983,6 +987,20 @@ class SshKey:
     fingerprint: str
     metadata: Mapping[str, JSON]
     created_at: datetime
+    public_key: str | None = None
+    last_used_at: datetime | None = None
+    last_succeeded_at: datetime | None = None
+    replaces: str | None = None
+
+    @property
+    def authorized_keys(self) -> str | None:
+        """The line for ``authorized_keys``: commands and nothing else (sshd(8))."""
+        return None if self.public_key is None else authorized_line(self.public_key)
+
+
+def authorized_line(public_key: str) -> str:
+    """Return the line of a file ``authorized_keys`` that lets a key run commands and no more."""
+    return f"restrict {public_key}"
 
 
 class OperationState(StrEnum):

@@ -522,6 +522,10 @@ class SshKey(Model):
 
     Attributes:
         id: The first characters of it, which revoke it, too.
+        authorized_keys: Its line for such a file; None of old keys.
+        last_used_at: When it last was to log in to a cluster, to a minute.
+        last_succeeded_at: When it last did.
+        replaces: The key whose place it takes once it has logged in.
     """
 
     id: str = _told(_text)
@@ -529,6 +533,10 @@ class SshKey(Model):
     fingerprint: str = _maybe(_text, "")
     created_at: datetime | None = _maybe(_or_none(_time))
     metadata: Mapping[str, Any] = _maybe(_mapping, _NOTHING)
+    authorized_keys: str | None = _maybe(_or_none(_text))
+    last_used_at: datetime | None = _maybe(_or_none(_time))
+    last_succeeded_at: datetime | None = _maybe(_or_none(_time))
+    replaces: str | None = _maybe(_or_none(_text))
 
 
 @dataclass(frozen=True, init=False, repr=False, eq=False)
@@ -536,11 +544,13 @@ class CreatedSshKey(Model):
     """A new key; neither is shown again.
 
     Attributes:
-        public_key: The line for ``authorized_keys``.
+        public_key: As a line for ``authorized_keys``.
+        authorized_keys: The same, restricted to commands; empty where the service does not tell.
     """
 
     id: str = _told(_text)
     public_key: str = _told(_text)
+    authorized_keys: str = _maybe(_text, "")
 
 
 @dataclass(frozen=True, init=False, repr=False, eq=False)

@@ -25,3 +25,6 @@ class KeyReader(Protocol):
             UpstreamUnreachable: It cannot be read now.
             UpstreamRefused: There is none.
         """
+
+    def succeeded(self, key_id: str) -> None:
+        """Note that a pair has logged in, for its owner to see."""

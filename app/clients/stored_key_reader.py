@@ -4,11 +4,18 @@ from __future__ import annotations
 
 import threading
 from collections.abc import Callable
+from datetime import datetime
 from typing import Protocol
 
+import structlog
+
 from app.clients._ssh_terms import SshCredential
-from app.errors import UpstreamRefused
-from app.store.keys import SshKeys
+from app.clients.key_store import shown
+from app.errors import StoreUnavailable, UpstreamRefused
+from app.store.execution_rows import now
+from app.store.keys import NOTED_EVERY, SshKeys
+
+log = structlog.get_logger(__name__)
 
 
 class PrivateKeys(Protocol):
@@ -46,10 +53,11 @@ class StoredKeyReader:
         self._open = open_
         self._lock = threading.Lock()
         self._private: PrivateKeys | None = None
+        self._noted: dict[tuple[str, bool], datetime] = {}
 
     def newest_for(self, owner: str, cluster: str) -> str | None:
         """Return the id of a user's newest pair whose metadata name a cluster; None without."""
-        own = self._keys.of(owner)
+        own = (key for key in self._keys.of(owner) if key.replaces is None)
         return next((key.id for key in own if key.metadata.get("cluster") == cluster), None)
 
     def read(self, key_id: str) -> SshCredential:
@@ -59,9 +67,29 @@ class StoredKeyReader:
             UpstreamRefused: There is none.
             UpstreamError: It cannot be read now.
         """
-        if not self._keys.is_known(key_id):
+        current = self._keys.current(key_id)
+        if current is None:
             raise UpstreamRefused("There is no such SSH key: it was revoked, or its id is wrong.")
-        return self.private.get(key_id)
+        self._note(current, succeeded=False)
+        return self.private.get(current)
+
+    def succeeded(self, key_id: str) -> None:
+        """Note that a key has logged in."""
+        current = self._keys.current(key_id)
+        if current is not None:
+            self._note(current, succeeded=True)
+
+    def _note(self, key_id: str, *, succeeded: bool) -> None:
+        """Write down a use, unless another one of the same minute was."""
+        moment, event = now(), (key_id, succeeded)
+        with self._lock:
+            if moment - self._noted.get(event, moment - NOTED_EVERY) < NOTED_EVERY:
+                return
+            self._noted[event] = moment
+        try:
+            self._keys.used(key_id, moment, succeeded=succeeded)
+        except StoreUnavailable:  # a login does not depend on it
+            log.warning("use of an SSH key not noted", key=shown(key_id))
 
     @property
     def private(self) -> PrivateKeys:

@@ -101,16 +101,21 @@ class SshKeyService:
         if once:
             self._keys.require_new(identity.username, beginning)
         pair = self._generate(algorithm, f"slipway-{shown(key_id)}", identity)
-        fingerprint = _fingerprint(pair.public_key)
-        self._store.put(key_id, pair, kept)
+        key = SshKey(
+            key_id, identity.username, algorithm, _fingerprint(pair.public_key), kept, now(),
+            pair.public_key,
+        )  # fmt: skip
+        self._keep(key, pair, identity, beginning)
+        return key_id, pair.public_key
+
+    def _keep(self, key: SshKey, pair: KeyPair, identity: Identity, beginning: str = "") -> None:
+        self._store.put(key.id, pair, key.metadata)
         try:
-            key = SshKey(key_id, identity.username, algorithm, fingerprint, kept, now())
             self._keys.add(key, self._most_of(identity.roles), beginning=beginning)
         except Exception:
             with suppress(UpstreamError):
-                self._store.delete(key_id)
+                self._store.delete(key.id)
             raise
-        return key_id, pair.public_key
 
     def _require_room(self, metadata: Mapping[str, JSON], identity: Identity) -> None:
         size = len(json.dumps(metadata, separators=(",", ":")))
@@ -142,12 +147,11 @@ class SshKeyService:
 
         The whole id gives access to the private key in the key store, so it is shown only once.
         """
-        return [replace(key, id=shown(key.id)) for key in self._keys.of(identity.username)]
+        return [_as_shown(key) for key in self._keys.of(identity.username)]
 
     def get(self, key_id: str, identity: Identity) -> SshKey:
         """Return a key of the user's own, its id cut to a prefix; see :meth:`revoke`."""
-        found = self._find(key_id, identity)
-        return replace(found, id=shown(found.id))
+        return _as_shown(self._find(key_id, identity))
 
     def revoke(self, key_id: str, identity: Identity) -> None:
         """Delete a key of the user's own for good.
@@ -174,6 +178,10 @@ class SshKeyService:
         if len(hits) > 1:
             raise Ambiguous("Several of your keys begin like this; give the whole id.")
         return hits[0]
+
+
+def _as_shown(key: SshKey) -> SshKey:
+    return replace(key, id=shown(key.id), replaces=key.replaces and shown(key.replaces))
 
 
 def _new_id(identity: Identity, once: str) -> str:

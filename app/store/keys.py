@@ -3,15 +3,19 @@
 from __future__ import annotations
 
 from dataclasses import asdict
-from typing import NamedTuple
+from datetime import datetime, timedelta
+from typing import Final, NamedTuple
 
-from sqlalchemy import Connection, delete, func, insert, inspect, select
+from sqlalchemy import Connection, delete, func, insert, inspect, or_, select, update
 
 from app.domain import SshKey
 from app.errors import Conflict, MadeAlready
 from app.store.database import Database
 from app.store.locks import Lock, take_lock
-from app.store.schema import ssh_key_secrets, ssh_keys
+from app.store.schema import ssh_key_secrets, ssh_key_successors, ssh_keys
+
+NOTED_EVERY: Final = timedelta(minutes=1)
+"""How often at most it is written down that a key was used."""
 
 
 class Sealed(NamedTuple):
@@ -37,7 +41,7 @@ class SshKeys:
 
         Raises:
             Conflict: They have so many already.
-            MadeAlready: They have one whose id begins so.
+            MadeAlready: They have one whose id begins so, or one that is to replace the same.
         """
 
         def work(connection: Connection) -> None:
@@ -45,6 +49,8 @@ class SshKeys:
             if beginning:
                 _require_new(connection, key.owner, beginning)
             _require_room(connection, key.owner, most)
+            if key.replaces is not None:
+                _require_place(connection, key.replaces)
             connection.execute(insert(ssh_keys).values(asdict(key)))
 
         self._database.write(work)
@@ -83,9 +89,72 @@ class SshKeys:
             found = connection.execute(select(ssh_keys.c.id).where(ssh_keys.c.id == key_id))
             return found.first() is not None
 
+    def current(self, key_id: str) -> str | None:
+        """Return the id of a key, or that of the one that has taken its place; None without."""
+        after = select(ssh_key_successors.c.successor).where(ssh_key_successors.c.id == key_id)
+        either = or_(ssh_keys.c.id == key_id, ssh_keys.c.id == after.scalar_subquery())
+        with self._database.read() as connection:
+            return connection.execute(select(ssh_keys.c.id).where(either)).scalar_one_or_none()
+
+    def used(self, key_id: str, moment: datetime, *, succeeded: bool) -> None:
+        """Write down that a key was used, or has logged in, once a minute at most.
+
+        Args:
+            key_id: The key.
+            moment: When.
+            succeeded: Whether it has logged in.
+        """
+        column = ssh_keys.c.last_succeeded_at if succeeded else ssh_keys.c.last_used_at
+        long_ago = or_(column.is_(None), column <= moment - NOTED_EVERY)
+        noted = update(ssh_keys).where(ssh_keys.c.id == key_id, long_ago).values({column: moment})
+        self._database.write(lambda c: c.execute(noted), durable=False, idempotent=True)
+
+    def succeed(self, key_id: str, successor: str) -> bool:
+        """Let a key take the place of the one that it was made to replace.
+
+        From then on the id of the old one stands for the new one.
+
+        Returns:
+            False if there is no such key, or it does not replace that one (any more).
+        """
+        successors = ssh_key_successors
+
+        def work(connection: Connection) -> bool:
+            mine = ssh_keys.c.id == successor, ssh_keys.c.replaces == key_id
+            if not connection.execute(update(ssh_keys).where(*mine).values(replaces=None)).rowcount:
+                return False
+            earlier = update(successors).where(successors.c.successor == key_id)
+            connection.execute(earlier.values(successor=successor))
+            row = {"id": key_id, "successor": successor, "is_removed": False}
+            connection.execute(insert(successors).values(row))
+            connection.execute(delete(ssh_keys).where(ssh_keys.c.id == key_id))
+            return True
+
+        return self._database.write(work)
+
+    def left_over(self, most: int) -> list[str]:
+        """Return ids of keys that were replaced, and whose private halves may still be there."""
+        unremoved = select(ssh_key_successors.c.id).where(~ssh_key_successors.c.is_removed)
+        with self._database.read() as connection:
+            return list(connection.execute(unremoved.limit(most)).scalars())
+
+    def removed(self, key_id: str) -> None:
+        """Note that the private half of a key that was replaced is gone."""
+        noted = update(ssh_key_successors).where(ssh_key_successors.c.id == key_id)
+        self._database.write(lambda c: c.execute(noted.values(is_removed=True)))
+
     def remove(self, key_id: str) -> None:
-        """Forget the public record of a key; idempotent."""
-        self._database.write(lambda c: c.execute(delete(ssh_keys).where(ssh_keys.c.id == key_id)))
+        """Forget the public record of a key; idempotent.
+
+        One that was to replace it is a key like any other from then on.
+        """
+
+        def work(connection: Connection) -> None:
+            waiting = update(ssh_keys).where(ssh_keys.c.replaces == key_id)
+            connection.execute(waiting.values(replaces=None))
+            connection.execute(delete(ssh_keys).where(ssh_keys.c.id == key_id))
+
+        self._database.write(work)
 
 
 def _require_room(connection: Connection, owner: str, most: int) -> None:
@@ -99,6 +168,12 @@ def _require_new(connection: Connection, owner: str, beginning: str) -> None:
     same = select(ssh_keys.c.id).where(ssh_keys.c.owner == owner, begins_so)
     if connection.execute(same).first() is not None:
         raise MadeAlready("This key pair was made already.")
+
+
+def _require_place(connection: Connection, key_id: str) -> None:
+    waiting = select(ssh_keys.c.id).where(ssh_keys.c.replaces == key_id)
+    if connection.execute(waiting).first() is not None:
+        raise MadeAlready("There is a key already that is to replace this one.")
 
 
 class SealedKeys:

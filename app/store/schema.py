@@ -588,6 +588,20 @@ ssh_keys = Table(
     Column("fingerprint", String(64), nullable=False),
     Column("metadata", Json, nullable=False),
     Column("created_at", Instant, nullable=False),
+    Column("public_key", Text),
+    Column("last_used_at", Instant),
+    Column("last_succeeded_at", Instant),
+    Column("replaces", String(64)),
+)
+
+# Keys that others have taken the place of; see `keys.SshKeys.succeed`.
+ssh_key_successors = Table(
+    "ssh_key_successors",
+    metadata,
+    Column("id", String(64), primary_key=True),
+    Column("successor", String(64), nullable=False, index=True),
+    Column("is_removed", Boolean, nullable=False),
+    sqlite_with_rowid=False,
 )
 
 ssh_key_secrets = Table(

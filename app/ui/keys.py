@@ -11,7 +11,7 @@ from typing import Any, Final
 from flask import Blueprint, Response, request
 
 from app.documents import MAX_DEPTH, read_json
-from app.domain import JSON, Permission, SshKey
+from app.domain import JSON, Permission, SshKey, authorized_line
 from app.errors import (
     Conflict,
     FieldError,
@@ -86,8 +86,10 @@ def create() -> Response:
     word = _name_of(metadata) or key_id.partition("-")[0]
     return page(
         "key_made.html", title="Key pair made", status=201, current=_HERE, key_id=key_id,
-        public_key=public_key, name=word, shown=key_id.partition("-")[0],
-        command=f"mkdir -p -m 700 ~/.ssh && echo '{public_key}' >> ~/.ssh/authorized_keys",
+        name=word, shown=key_id.partition("-")[0],
+        line=authorized_line(public_key),
+        command="mkdir -p -m 700 ~/.ssh && "
+        f"echo '{authorized_line(public_key)}' >> ~/.ssh/authorized_keys",
     )  # fmt: skip
 
 

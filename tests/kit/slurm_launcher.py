@@ -52,6 +52,9 @@ class GivenKeys:
         """Return the id of an owner's pair."""
         return self.newest.get(owner)
 
+    def succeeded(self, key_id: str) -> None:
+        """Note nothing."""
+
     def read(self, key_id: str) -> SshCredential:
         """Return the private half of a pair."""
         return SshCredential(self.private[key_id])

@@ -8,7 +8,7 @@ import marshmallow as ma
 from flask import Response
 from marshmallow import fields, validate
 
-from app.domain import Permission
+from app.domain import Permission, authorized_line
 from app.resources._api import (
     UPSTREAM,
     Blueprint,
@@ -50,10 +50,17 @@ class NewSshKeySchema(ArgumentsSchema):
 
 
 class CreatedSshKeySchema(ma.Schema):
-    """A new key; neither value is ever shown again."""
+    """A new key; its whole id is never shown again."""
 
     id = fields.String(required=True, metadata=SSH_KEY.schema())
     public_key = fields.String(required=True)
+    authorized_keys = fields.String(
+        required=True,
+        metadata={
+            "description": "The same as a line for `~/.ssh/authorized_keys`, which lets the key "
+            "run commands and do nothing else"
+        },
+    )
 
 
 class SshKeyListSchema(ma.Schema):
@@ -69,11 +76,12 @@ class SshKeyListSchema(ma.Schema):
 @cost(5)
 @permission(Permission.KEYS_WRITE)
 def create_ssh_key(body: dict[str, Any]) -> Any:
-    """Make a key pair; keep the id and the public key, they are not shown again."""
+    """Make a key pair; keep the id, which is not shown again."""
     key_id, public_key = services().ssh_keys.create(
         body.get("metadata") or {}, caller(), body.get("algorithm")
     )
-    return {"id": key_id, "public_key": public_key}
+    line = authorized_line(public_key)
+    return {"id": key_id, "public_key": public_key, "authorized_keys": line}
 
 
 @blueprint.route("/ssh_keys", methods=["GET"])

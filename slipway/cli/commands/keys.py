@@ -76,6 +76,7 @@ def list_(shell: Shell) -> None:
         Column("ID", lambda key: key.id),
         Column("ALGORITHM", lambda key: key.algorithm, leaves=2),
         Column("MADE", lambda key: ago(key.created_at) if key.created_at else "-"),
+        Column("USED", lambda key: ago(key.last_used_at) if key.last_used_at else "-", leaves=3),
         Column("METADATA", lambda key: _words(key.metadata), leaves=3, shrinks=True),
         Column("FINGERPRINT", lambda key: key.fingerprint, leaves=4),
     ]
