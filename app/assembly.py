@@ -33,6 +33,10 @@ from app.identity.users import UserDirectory
 from app.operations import Handler, OperationCarrier
 from app.registered import import_named
 from app.services.audit import Audit, Origin
+from app.services.clusters import clusters_of
+from app.services.key_requests import ROTATE, TEST
+from app.services.key_trials import SECONDS as TRIAL_SECONDS
+from app.services.key_trials import KeyTrials
 from app.settings import Settings, load_settings
 from app.store.api_keys import ApiKeys
 from app.store.audit import AuditLog
@@ -149,7 +153,9 @@ def create_conductor(settings: Settings, master_key: int | None = None) -> Condu
     }
     node = this_node(settings.data_dir)
     housekeeping = make_housekeeping(settings, database, orchestrators, node)
-    handlers = operation_handlers()
+    trials = KeyTrials(clusters_of(settings), keys, SshKeys(database), AuditLog(database))
+    prunes["SSH keys that were replaced"] = trials.clear
+    handlers = operation_handlers(trials)
     carrier = OperationCarrier(Operations(database), handlers, settings.conductor.lease)
     return Conductor(
         database, orchestrators, settings.conductor, node, prunes,
@@ -157,9 +163,12 @@ def create_conductor(settings: Settings, master_key: int | None = None) -> Condu
     )  # fmt: skip
 
 
-def operation_handlers() -> dict[str, Handler]:
+def operation_handlers(trials: KeyTrials) -> dict[str, Handler]:
     """Build what carries out operations, by their kinds."""
-    return {}
+    return {
+        TEST: Handler(trials.test, TRIAL_SECONDS),
+        ROTATE: Handler(trials.rotate, TRIAL_SECONDS),
+    }
 
 
 def make_housekeeping(

@@ -44,6 +44,7 @@ from app.services.api_keys import ApiKeyService
 from app.services.audit import Audit
 from app.services.bundle import Services
 from app.services.choices import ChoiceService
+from app.services.clusters import clusters_of
 from app.services.comparing import ComparisonService
 from app.services.definition_texts import SECONDS as COMPARING_SECONDS
 from app.services.definition_texts import DefinitionTexts
@@ -57,6 +58,7 @@ from app.services.follow_notes import FollowNotes
 from app.services.graphs import GraphService
 from app.services.health import HealthService
 from app.services.inputs import SECONDS, InputChecker
+from app.services.key_requests import KeyRequests
 from app.services.launching import LaunchService
 from app.services.load_figures import LoadFigures
 from app.services.load_metrics import LoadMetricsService
@@ -317,6 +319,16 @@ def _services(
         StandingWorkflows(database), workflow_service, launching, isolated, tasks=tasks,
         is_driven=partial(Conductors(database).alive, settings.conductor.lease),
     )  # fmt: skip
+    ssh_keys = SshKeyService(
+        SshKeys(database),
+        key_store,
+        settings.ssh_keys.algorithm,
+        make_pool(_KEY_THREADS, modest=True),
+        _KEY_THREADS,
+        most_of=lambda roles: allowances.of(roles).ssh_keys,
+        max_metadata_bytes=settings.ssh_keys.max_metadata_bytes,
+    )
+    operations = OperationService(Operations(database), changes, places, access)
     health = HealthService(
         Conductors(database),
         StrandedExecutions(database, bound_to_node(orchestrators), settings.conductor.lease),
@@ -376,15 +388,8 @@ def _services(
         refusals=Turns(),
         slaves=_slave_hub(settings, database, access),
         tickets=TicketService(Tickets(database), service, access, settings.streams.ticket_lifetime),
-        ssh_keys=SshKeyService(
-            SshKeys(database),
-            key_store,
-            settings.ssh_keys.algorithm,
-            make_pool(_KEY_THREADS, modest=True),
-            _KEY_THREADS,
-            most_of=lambda roles: allowances.of(roles).ssh_keys,
-            max_metadata_bytes=settings.ssh_keys.max_metadata_bytes,
-        ),
+        ssh_keys=ssh_keys,
+        key_requests=KeyRequests(ssh_keys, operations, clusters_of(settings)),
         health=health,
         system=SystemService(
             health,
@@ -395,7 +400,7 @@ def _services(
             settings=settings,
         ),
         numbers=NumberChecker(isolated),
-        operations=OperationService(Operations(database), changes, places, access),
+        operations=operations,
         authenticators=authenticators,
         access=access,
         rate_limits=RateLimits(shared or MemoryWindows(), allowances, 1 if shared else share),

@@ -18,6 +18,7 @@ from app.services.executions import ExecutionService
 from app.services.follow import FollowService
 from app.services.graphs import GraphService
 from app.services.health import HealthService
+from app.services.key_requests import KeyRequests
 from app.services.launching import LaunchService
 from app.services.load_metrics import LoadMetricsService
 from app.services.log_search import LogSearch
@@ -88,6 +89,7 @@ class Services:
     slaves: SlaveHub | None
     tickets: TicketService
     ssh_keys: SshKeyService
+    key_requests: KeyRequests
     health: HealthService
     numbers: NumberChecker
     operations: OperationService

@@ -14,7 +14,15 @@ from typing import Final
 from app.clients.key_store import KeyPair, KeyStore, shown
 from app.concurrency import FairPlaces, Pool
 from app.domain import JSON, Identity, Role, SshKey
-from app.errors import Ambiguous, FieldError, Hidden, InvalidRequest, NotFound, UpstreamError
+from app.errors import (
+    Ambiguous,
+    FieldError,
+    Hidden,
+    InvalidRequest,
+    MadeAlready,
+    NotFound,
+    UpstreamError,
+)
 from app.store.execution_rows import now
 from app.store.keys import SshKeys
 
@@ -151,7 +159,7 @@ class SshKeyService:
 
     def get(self, key_id: str, identity: Identity) -> SshKey:
         """Return a key of the user's own, its id cut to a prefix; see :meth:`revoke`."""
-        return _as_shown(self._find(key_id, identity))
+        return _as_shown(self.find(key_id, identity))
 
     def revoke(self, key_id: str, identity: Identity) -> None:
         """Delete a key of the user's own for good.
@@ -165,11 +173,50 @@ class SshKeyService:
             Ambiguous: The prefix fits several.
             UpstreamError: The key store failed; the key is still there.
         """
-        found = self._find(key_id, identity)
+        found = self.find(key_id, identity)
         self._store.delete(found.id)
         self._keys.remove(found.id)
 
-    def _find(self, key_id: str, identity: Identity) -> SshKey:
+    def known_as(self, key: SshKey) -> frozenset[str]:
+        """Return the ids by which settings may name a key."""
+        return self._keys.names(key.id)
+
+    def successor_of(self, key: SshKey, identity: Identity) -> tuple[SshKey, bool]:
+        """Return the pair that is to take the place of a key, and whether it was made just now.
+
+        Args:
+            key: A key of the user's own.
+            identity: The user.
+
+        Raises:
+            Conflict: The user has as many keys as they may.
+            LimitExceeded: Too many keys of this user are being made.
+            UpstreamError: The new one could not be stored.
+        """
+        if (waiting := self._successor(key, identity)) is not None:
+            return waiting, False
+        self._keys.require_room(identity.username, self._most_of(identity.roles))
+        key_id = _new_id(identity, "")
+        pair = self._generate(key.algorithm, f"slipway-{shown(key_id)}", identity)
+        new = replace(
+            key, id=key_id, fingerprint=_fingerprint(pair.public_key), created_at=now(),
+            public_key=pair.public_key, last_used_at=None, last_succeeded_at=None, replaces=key.id,
+        )  # fmt: skip
+        try:
+            self._keep(new, pair, identity)
+        except MadeAlready:  # by another request of this moment
+            waiting = self._successor(key, identity)
+            if waiting is None:
+                raise
+            return waiting, False
+        return new, True
+
+    def _successor(self, key: SshKey, identity: Identity) -> SshKey | None:
+        own = self._keys.of(identity.username)
+        return next((each for each in own if each.replaces == key.id), None)
+
+    def find(self, key_id: str, identity: Identity) -> SshKey:
+        """Return a key of the user's own, with its whole id; see :meth:`revoke`."""
         own = self._keys.of(identity.username)
         hits = [key for key in own if key_id in (key.id, shown(key.id))]
         if not hits:

@@ -96,6 +96,12 @@ class SshKeys:
         with self._database.read() as connection:
             return connection.execute(select(ssh_keys.c.id).where(either)).scalar_one_or_none()
 
+    def names(self, key_id: str) -> frozenset[str]:
+        """Return the ids that stand for a key: its own, and those of keys that it replaced."""
+        earlier = select(ssh_key_successors.c.id).where(ssh_key_successors.c.successor == key_id)
+        with self._database.read() as connection:
+            return frozenset({key_id, *connection.execute(earlier).scalars()})
+
     def used(self, key_id: str, moment: datetime, *, succeeded: bool) -> None:
         """Write down that a key was used, or has logged in, once a minute at most.
 

@@ -36,7 +36,7 @@ def test_a_pair_is_made_kept_and_revoked(
 ) -> None:
     page = visits(accounts.url).sign_in("ada", ADA)
     line = make(page, "laptop")
-    assert re.fullmatch(r"ssh-ed25519 \S+ slipway-\w{8}", line)
+    assert re.fullmatch(r"restrict ssh-ed25519 \S+ slipway-\w{8}", line)
     with page.expect_download() as waiting:
         page.get_by_role("link", name="Download Line for authorized_keys").click()
     assert waiting.value.suggested_filename.endswith(".pub")
@@ -45,7 +45,10 @@ def test_a_pair_is_made_kept_and_revoked(
     page.get_by_text("Downloaded. It is not shown again.").wait_for()
     page.reload()
     assert page.url == f"{accounts.url}/ui/keys"
-    assert line not in page.content()
+    row = page.get_by_role("row", name="laptop")
+    assert row.get_by_text("never").count() == 2, "nobody has used it yet"
+    page.get_by_text("Line for authorized_keys").click()
+    assert page.get_by_text(line).is_visible()
     assert page.get_by_role("rowheader", name="laptop").count() == 1
     revoking = page.get_by_role("link", name="Revoke key laptop")
     revoking.evaluate("(link) => { link.click(); link.click(); }")

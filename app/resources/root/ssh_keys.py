@@ -13,6 +13,7 @@ from app.resources._api import (
     UPSTREAM,
     Blueprint,
     empty,
+    only_document,
     write_json,
 )
 from app.resources._arguments import ArgumentsSchema
@@ -21,7 +22,9 @@ from app.resources._context import services
 from app.resources._limits import cost
 from app.resources._permissions import permission
 from app.resources._ssh_key_forms import LONGEST_NAME, fault_of_size
+from app.resources.root.operations import LOCATION, carried_out
 from app.resources.root.places import SSH_KEY
+from app.resources.root.serialisers.operations import OperationSchema
 from app.resources.root.serialisers.ssh_keys import SshKeySchema, key_json
 from app.services.ssh_keys import ALGORITHMS
 
@@ -93,6 +96,58 @@ def list_ssh_keys() -> Any:
     found = services().ssh_keys.of(caller())
     body = write_json({"ssh_keys": [key_json(key) for key in found]})
     return Response(body, content_type="application/json")
+
+
+class KeyTrialSchema(ArgumentsSchema):
+    """Where a key is to log in."""
+
+    orchestrator = fields.String(
+        allow_none=True,
+        validate=validate.Length(1, LONGEST_NAME),
+        metadata={
+            "description": "Name of the cluster; `cluster` of the key's metadata if absent",
+            "example": "hpc1",
+        },
+    )
+
+
+@blueprint.route("/ssh_keys/<string:key_id>/test", methods=["POST"])
+@blueprint.arguments(KeyTrialSchema, required=False)
+@only_document(blueprint.response(200, OperationSchema))
+@blueprint.alt_response(202, schema=OperationSchema, headers=LOCATION)
+@blueprint.errors(400, 404, 409, 413, 415, 422, 429, 503)
+@cost(5)
+@permission(Permission.KEYS_WRITE, action="ssh_keys:test")
+def try_ssh_key(body: dict[str, Any], key_id: str) -> Response:
+    """Find out whether a key of yours logs in to a cluster, by its id or the prefix of it.
+
+    The account is the one that the gateway has for you there. `result` has `logs_in`; where that
+    is false, `reason` (`login_refused`, `host_key_refused`, `unreachable`, or `paused` for a while
+    after a refusal) and `message`, which names what to do. 202 where it takes longer than 20
+    seconds.
+    """
+    filed = services().key_requests.test(key_id, body.get("orchestrator"), caller())
+    return carried_out(filed)
+
+
+@blueprint.route("/ssh_keys/<string:key_id>/rotate", methods=["POST"])
+@blueprint.arguments(KeyTrialSchema, required=False)
+@only_document(blueprint.response(200, OperationSchema))
+@blueprint.alt_response(202, schema=OperationSchema, headers=LOCATION)
+@blueprint.errors(400, 404, 409, 413, 415, 422, 429, *UPSTREAM)
+@cost(5)
+@permission(Permission.KEYS_WRITE, action="ssh_keys:rotate")
+def rotate_ssh_key(body: dict[str, Any], key_id: str) -> Response:
+    """Have a new key pair take the place of one of yours, without a moment in which none works.
+
+    Send it twice. The first time the new pair is made: `result` has `state: PREPARED` and
+    `authorized_keys`, the line to add to `~/.ssh/authorized_keys` of your account. From the second
+    time on the new one is tried. If it logs in, the old one is deleted (`state: ROTATED`), and its
+    id stands for the new one; if not, the old one stays in use, `login` says why, and you may send
+    it again. To give it up revoke the new key.
+    """
+    filed = services().key_requests.rotate(key_id, body.get("orchestrator"), caller())
+    return carried_out(filed)
 
 
 @blueprint.route("/ssh_keys/<string:key_id>", methods=["DELETE"])

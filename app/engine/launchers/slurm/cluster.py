@@ -141,6 +141,7 @@ class Cluster:
             command(self.options.python),
             timeout_seconds=self.options.connect_timeout + _BEGIN_SECONDS,
         )
+        self._readable().succeeded(key)
         return AgentSession(SshChannel(process), start_seconds=_BEGIN_SECONDS)
 
     def _greet(self, agent: Agent, account: ClusterAccount) -> Login:

@@ -3,8 +3,11 @@ import re
 
 import pytest
 
-ANSWER = {"id", "public_key"}
-LISTED = {"id", "algorithm", "fingerprint", "metadata", "created_at"}
+ANSWER = {"id", "public_key", "authorized_keys"}
+LISTED = {
+    "id", "algorithm", "fingerprint", "metadata", "created_at", "authorized_keys", "last_used_at",
+    "last_succeeded_at", "replaces",
+}  # fmt: skip
 
 
 def listed(client):
@@ -120,14 +123,14 @@ class TestCreate:
 
 
 class TestList:
-    def test_neither_the_public_key_nor_the_whole_id_is_seen_again(self, client):
+    def test_the_public_key_is_seen_again_and_the_whole_id_is_not(self, client):
         made = client.post("/ssh_keys", json={"metadata": {"a": 1}}).json
         response = client.get("/ssh_keys")
         [key] = response.json["ssh_keys"]
         assert set(key) == LISTED
         assert key["id"] == made["id"][:8]
         assert made["id"] not in response.text
-        assert made["public_key"].split()[1] not in response.text
+        assert key["authorized_keys"] == made["authorized_keys"] == f"restrict {made['public_key']}"
         assert re.fullmatch(r"SHA256:[A-Za-z0-9+/]{43}", key["fingerprint"])
         assert re.fullmatch(r"\d{4}-\d\d-\d\dT\d\d:\d\d:\d\d\.\d{3}Z", key["created_at"])
 

@@ -1,0 +1,148 @@
+"""SSH keys that people make log in: over the API of a running service, with a real sshd."""
+
+from __future__ import annotations
+
+import base64
+import json
+import re
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+import pytest
+from kit.client import Client
+from kit.patience import await_that
+from kit.servers.sshd import HOST, USER, SshServer
+from kit.service import Service
+
+MASTER_KEY = base64.b64encode(b"the master key of these tests 32").decode()
+
+
+@pytest.fixture
+def gateway(new_service: Callable[..., Service], ssh_server: SshServer, tmp_path: Path) -> Service:
+    """A service that has a cluster, of which only the login is used."""
+    known_hosts = tmp_path / "known_hosts"
+    known_hosts.write_text(ssh_server.known_hosts())
+    launcher = {
+        "type": "slurm", "host": HOST, "port": ssh_server.port, "user": USER,
+        "known_hosts": str(known_hosts),
+    }  # fmt: skip
+    cluster = {"name": "hpc", "type": "engine", "launcher": launcher}
+    env = {
+        "SLIPWAY_ORCHESTRATORS": json.dumps([{"name": "local", "type": "engine"}, cluster]),
+        "SLIPWAY_MASTER_KEY": MASTER_KEY,
+    }
+    return new_service(env=env).start()
+
+
+def let_in(server: SshServer, line: str) -> None:
+    with (server.machine.home(USER) / ".ssh" / "authorized_keys").open("a") as file:
+        file.write(f"{line}\n")
+
+
+def asked(client: Client, path: str, **body: Any) -> Any:
+    """Ask for something that a conductor does, and return what came of it."""
+    answer = client.send("POST", path, json=body)
+    if answer.status_code == 202:
+        told: Any = {}
+        await_that(lambda: told.update(client.get(answer.headers["Location"])) or told["result"])
+    else:
+        assert answer.status_code == 200, answer.text
+        told = answer.json()
+    assert told["state"] == "DONE", told
+    return told["result"]
+
+
+def memory_holds(pid: int, *secrets: bytes) -> bool:
+    """Whether what a process may write of its memory holds one of some texts."""
+    with Path(f"/proc/{pid}/mem").open("rb", 0) as memory:
+        for line in Path(f"/proc/{pid}/maps").read_text().splitlines():
+            found = re.match(r"(\w+)-(\w+) rw", line)
+            if found is None or "[v" in line:
+                continue
+            first, last = (int(each, 16) for each in found.groups())
+            try:
+                memory.seek(first)
+                text = memory.read(last - first)
+            except (OSError, OverflowError):
+                continue
+            if any(secret in text for secret in secrets):
+                return True
+    return False
+
+
+def children(pid: int) -> list[int]:
+    """Return the processes that a process has begun."""
+    tasks = Path(f"/proc/{pid}/task").glob("*/children")
+    return [int(word) for each in tasks for word in each.read_text().split()]
+
+
+def command(pid: int) -> str:
+    """Return the command line of a process."""
+    return Path(f"/proc/{pid}/cmdline").read_bytes().replace(b"\0", b" ").decode().strip()
+
+
+@pytest.mark.cold
+def test_a_key_is_made_tried_rotated_and_seen_in_use(
+    gateway: Service, ssh_server: SshServer
+) -> None:
+    client = gateway.client()
+    made = client.send("POST", "/ssh_keys", json={"metadata": {"cluster": "hpc"}}).json()
+    let_in(ssh_server, made["authorized_keys"])
+    told = asked(client, f"/ssh_keys/{made['id']}/test")
+    assert told["logs_in"], told
+    assert (told["orchestrator"], told["account"]) == ("hpc", USER)
+    [listed] = client.get("/ssh_keys")["ssh_keys"]
+    assert listed["last_used_at"]
+    assert listed["last_succeeded_at"]
+    assert listed["authorized_keys"] == made["authorized_keys"]
+
+    told = asked(client, f"/ssh_keys/{listed['id']}/rotate")
+    assert told["state"] == "PREPARED"
+    old, new = (key for key in reversed(client.get("/ssh_keys")["ssh_keys"]))
+    assert (new["replaces"], new["id"]) == (old["id"], told["new_key"])
+    assert new["authorized_keys"] == told["authorized_keys"]
+    let_in(ssh_server, told["authorized_keys"])
+    told = asked(client, f"/ssh_keys/{listed['id']}/rotate")
+    assert told["state"] == "ROTATED", told
+    [left] = client.get("/ssh_keys")["ssh_keys"]
+    assert (left["id"], left["replaces"]) == (new["id"], None)
+    assert left["metadata"] == {"cluster": "hpc"}
+    assert asked(client, f"/ssh_keys/{left['id']}/test", orchestrator="hpc")["logs_in"]
+
+    conductor = gateway.child("conductor")
+    [opener] = [pid for pid in children(conductor) if command(pid).endswith("key_opener")]
+    secrets = MASTER_KEY.encode(), base64.b64decode(MASTER_KEY)
+    assert memory_holds(opener, *secrets), "so the search finds it where it is"
+    assert not memory_holds(conductor, *secrets), "the conductor hands it on unread"
+    gateway.end()
+    await_that(lambda: not Path(f"/proc/{opener}").exists(), "it has ended with the conductor")
+
+
+def test_what_cannot_be_tried_is_refused_at_once(gateway: Service) -> None:
+    client = gateway.client()
+    key = client.send("POST", "/ssh_keys").json()["id"]
+    for path in ("test", "rotate"):
+        for body in ({}, {"orchestrator": "local"}, {"orchestrator": "elsewhere"}):
+            answer = client.send("POST", f"/ssh_keys/{key}/{path}", json=body)
+            assert answer.status_code == 422, answer.text
+            assert "orchestrator" in answer.text
+    unknown = "00000000-0000-4000-8000-000000000000"
+    assert client.send("POST", f"/ssh_keys/{unknown}/test").status_code == 404
+    [listed] = client.get("/ssh_keys")["ssh_keys"]
+    assert listed["last_used_at"] is None
+
+
+def test_a_key_that_is_not_let_in_says_why(gateway: Service) -> None:
+    client = gateway.client()
+    key = client.send("POST", "/ssh_keys", json={"metadata": {"cluster": "hpc"}}).json()["id"]
+    told = asked(client, f"/ssh_keys/{key}/test")
+    assert (told["logs_in"], told["reason"]) == (False, "login_refused")
+    assert "authorized_keys" in told["message"]
+    assert asked(client, f"/ssh_keys/{key}/test")["reason"] == "paused"
+    [listed] = client.get("/ssh_keys")["ssh_keys"]
+    assert listed["last_used_at"]
+    assert listed["last_succeeded_at"] is None
+    events = client.get("/audit")["events"]
+    tried = [each for each in events if each["action"] == "ssh_keys:test"]
+    assert any("login_refused" in str(each) for each in tried), events
