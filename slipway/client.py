@@ -13,7 +13,7 @@ from requests.auth import AuthBase
 
 from slipway.attempts import Patience, Repeat
 from slipway.auth import credential
-from slipway.errors import NotOurs, refusal
+from slipway.errors import NotOurs, SlipwayError, refusal
 from slipway.events import Events
 from slipway.execution import Execution, made
 from slipway.models import (
@@ -36,6 +36,8 @@ from slipway.version import __version__
 from slipway.workflow import Workflow, write_json
 
 _YAML = "application/yaml"
+_OPERATION_SECONDS = 20.0
+"""How long the service waits at most for what a conductor does, before it says where that is."""
 
 
 class Client:
@@ -377,7 +379,7 @@ class Client:
     def create_ssh_key(
         self, metadata: Mapping[str, Any] | None = None, algorithm: str | None = None
     ) -> CreatedSshKey:
-        """Make an SSH key; its id and its public key are not shown again.
+        """Make an SSH key; its whole id is not shown again.
 
         Args:
             metadata: One's own words.
@@ -390,6 +392,51 @@ class Client:
         if algorithm is not None:
             body["algorithm"] = algorithm
         return CreatedSshKey.read(self.request("POST", "/ssh_keys", json=body, told=True).json())
+
+    def test_ssh_key(self, id: str, orchestrator: str | None = None) -> Mapping[str, Any]:  # noqa: A002
+        """Find out whether an SSH key logs in to a cluster.
+
+        Args:
+            id: Of the key, or the characters of it that lists show.
+            orchestrator: Name of the cluster; that of the key's metadata unless given.
+
+        Returns:
+            ``logs_in``, and else ``reason`` and ``message``.
+
+        Raises:
+            SlipwayError: The service refuses, cannot be reached, or could not try it.
+        """
+        return self._carried_out(f"/ssh_keys/{segment(id)}/test", orchestrator)
+
+    def rotate_ssh_key(self, id: str, orchestrator: str | None = None) -> Mapping[str, Any]:  # noqa: A002
+        """Have a new SSH key take the place of one, once it logs in; call it twice.
+
+        Args:
+            id: Of the key, or the characters of it that lists show.
+            orchestrator: Where the new one is tried, as for :meth:`test_ssh_key`.
+
+        Returns:
+            ``state``, which is ``PREPARED`` or ``ROTATED``, and ``authorized_keys`` of the new key.
+
+        Raises:
+            SlipwayError: The service refuses, cannot be reached, or could not try it.
+        """
+        return self._carried_out(f"/ssh_keys/{segment(id)}/rotate", orchestrator)
+
+    def _carried_out(self, path: str, orchestrator: str | None) -> Mapping[str, Any]:
+        """Ask for what a conductor does, wait for its end, and return what came of it."""
+        body = {} if orchestrator is None else {"orchestrator": orchestrator}
+        answer = self.request("POST", path, json=body, told=True, wait=_OPERATION_SECONDS)
+        found = answer.json()
+        while isinstance(found, Mapping) and found.get("state") in ("WAITING", "RUNNING"):
+            place = f"/operations/{segment(str(found.get('id')))}"
+            found = self.mapping(place, {"wait": f"{_OPERATION_SECONDS:g}s"})
+        if not isinstance(found, Mapping):
+            raise NotOurs(f"{self.url} answers with JSON that is no object; that is not Slipway.")
+        if found.get("state") != "DONE":
+            raise SlipwayError(str(found.get("error") or "It was not carried out."))
+        result = found.get("result")
+        return result if isinstance(result, Mapping) else {}
 
     def revoke_ssh_key(self, id: str) -> None:  # noqa: A002
         """Revoke an SSH key, by its id or the characters of it that lists show.

@@ -84,9 +84,22 @@ def _meant(word: str, known: Sequence[Revocable], what: str) -> str | None:
     if len(fitting) > 1:
         raise Failure(
             f"'{clean(word)}' begins the ids of {len(fitting)} {what}s: {', '.join(fitting[:5])}.",
-            hint="Type more of the one that you mean; nothing was revoked.",
+            hint="Type more of the one that you mean; nothing was done.",
         )
     return fitting[0] if fitting else None
+
+
+def one_meant(word: str, known: Sequence[Revocable], what: str) -> str:
+    """Return the id of the one that somebody means.
+
+    Raises:
+        Failure: There is none, or there are several.
+    """
+    found = _meant(word, known, what)
+    if found is None:
+        text = f"There is no {what} '{clean(word[:_SHOWN])}'."
+        raise Failure(text, code=ExitCode.REFUSED)
+    return found
 
 
 def _counted(ids: Sequence[str], what: str) -> str:

@@ -200,6 +200,14 @@ TABLE: Final = (
         ("keys ls",),
     ),
     Entry(
+        "keys test", "Keys", "Find out whether an SSH key logs in to a cluster.",
+        ("slipway keys test 9c1e", "slipway keys test 9c1e --orchestrator hpc1"),
+    ),
+    Entry(
+        "keys rotate", "Keys", "Replace an SSH key by a new one, once that logs in.",
+        ("slipway keys rotate 9c1e", "slipway keys rotate 9c1e -o json"),
+    ),
+    Entry(
         "keys revoke", "Keys", "Revoke SSH keys.",
         ("slipway keys revoke 9c1e", "slipway keys revoke 9c1e 77aa --yes"),
         ("keys delete",),

@@ -25,6 +25,7 @@ def hidden(text: str, url: str) -> str:
     text = re.sub(r"\b[0-9a-f]{16}\b", "API-KEY-ID------", text)
     text = re.sub(r"\b(?=\w*\d)[0-9a-f]{8}\b|(?<=id: )[a-f]{8}|^[a-f]{8}\b", "KEY-ID--", text,
                   flags=re.MULTILINE)  # fmt: skip
+    text = re.sub(r"\bAAAA[\w+/=]+", "PUBLIC-KEY", text)
     text = re.sub(r"SHA256:[\w+/]+", "SHA256:FINGERPRINT", text)
     text = re.sub(r"\d{4}-\d\d-\d\dT[\d:.]+Z", "TIME", text)
     text = re.sub(r"\d{4}-\d\d-\d\d \d\d:\d\d", "YYYY-MM-DD hh:mm", text)

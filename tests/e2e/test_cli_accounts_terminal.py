@@ -145,8 +145,8 @@ def test_a_key_and_what_is_said_of_it_come_in_order(ada):
     assert code == 0
     first, line, last = told.strip().splitlines()
     assert first.endswith("add this line to ~/.ssh/authorized_keys of the machine.")
-    assert line.startswith("ssh-ed25519 ")
-    assert last == "Neither id nor line is shown again."
+    assert line.startswith("restrict ssh-ed25519 ")
+    assert last == "The whole id is not shown again."
     assert "\x1b" not in told
 
 

@@ -5,6 +5,8 @@ from __future__ import annotations
 import base64
 import json
 import re
+import subprocess
+import sys
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
@@ -14,6 +16,8 @@ from kit.client import Client
 from kit.patience import await_that
 from kit.servers.sshd import HOST, USER, SshServer
 from kit.service import Service
+
+from app.cli._process import environment_without_settings
 
 MASTER_KEY = base64.b64encode(b"the master key of these tests 32").decode()
 
@@ -131,6 +135,34 @@ def test_what_cannot_be_tried_is_refused_at_once(gateway: Service) -> None:
     assert client.send("POST", f"/ssh_keys/{unknown}/test").status_code == 404
     [listed] = client.get("/ssh_keys")["ssh_keys"]
     assert listed["last_used_at"] is None
+
+
+def test_the_command_line_tries_and_rotates(gateway: Service, ssh_server: SshServer) -> None:
+    def types(*words: str) -> subprocess.CompletedProcess[str]:
+        env = {**environment_without_settings(), "SLIPWAY_URL": gateway.url}
+        command = [sys.executable, "-m", "slipway.cli", "keys", *words]
+        return subprocess.run(command, env=env, capture_output=True, text=True, check=False)
+
+    made = types("create", "--meta", "cluster=hpc")
+    assert made.stdout.startswith("restrict ssh-ed25519 "), made.stderr
+    let_in(ssh_server, made.stdout.strip())
+    key = gateway.client().get("/ssh_keys")["ssh_keys"][0]["id"]
+    tried = types("test", key[:4])
+    assert (tried.returncode, tried.stderr) == (0, "")
+    assert "logs in to" in tried.stdout
+    prepared = types("rotate", key)
+    assert (prepared.returncode, prepared.stdout[:21]) == (0, "restrict ssh-ed25519 ")
+    let_in(ssh_server, prepared.stdout.strip())
+    rotated = types("rotate", key)
+    assert rotated.returncode == 0
+    assert f"has taken the place of {key}" in rotated.stdout
+    assert types("test", "ffff").returncode == 4
+    types("create")
+    newest = gateway.client().get("/ssh_keys")["ssh_keys"][0]["id"]
+    not_let_in = types("test", newest, "--orchestrator", "hpc")
+    assert not_let_in.returncode == 1
+    assert "authorized_keys" in not_let_in.stdout
+    assert types("test", newest).returncode == 2, "nothing says where"
 
 
 def test_a_key_that_is_not_let_in_says_why(gateway: Service) -> None:

@@ -10,11 +10,12 @@ from typing import TYPE_CHECKING, Any, Final
 
 import click
 
+from slipway.cli.codes import ExitCode
 from slipway.cli.new_files import NewFile
 from slipway.cli.options import command as of_table
 from slipway.cli.output import Column
 from slipway.cli.pairs import pairs
-from slipway.cli.revoking import Revocable, revoke_all
+from slipway.cli.revoking import Revocable, one_meant, revoke_all
 from slipway.cli.shell import Shell
 from slipway.cli.times import ago
 
@@ -36,13 +37,13 @@ _WHOLE_ID: Final = re.compile(r"[0-9a-f]{8}(-[0-9a-f]{4}){3}-[0-9a-f]{12}")
 def create(shell: Shell, out: Path | None, meta: Sequence[str], algorithm: str | None) -> None:
     """Make an SSH key. The service keeps the private half; you get the line for authorized_keys.
 
-    The line is printed to standard output, and what is said about it to standard error. Neither it
-    nor the id of the key is shown again.
+    The line is printed to standard output, and what is said about it to standard error. The whole
+    id of the key is not shown again.
     """
     metadata = pairs(meta, "--meta")
     with NewFile(out, _LINE_MODE) as file:
         key = shell.client.create_ssh_key(metadata, algorithm)
-        is_written = file.write(f"{key.public_key}\n")
+        is_written = file.write(f"{_line(key)}\n")
     if shell.out.for_programs:
         shell.out.value(key.raw)
     elif is_written:
@@ -55,7 +56,11 @@ def create(shell: Shell, out: Path | None, meta: Sequence[str], algorithm: str |
     file.complain()
 
 
-_ONCE = "Neither id nor line is shown again."
+_ONCE = "The whole id is not shown again."
+
+
+def _line(key: CreatedSshKey) -> str:
+    return key.authorized_keys or key.public_key
 
 
 def _show(shell: Shell, key: CreatedSshKey) -> None:
@@ -63,8 +68,8 @@ def _show(shell: Shell, key: CreatedSshKey) -> None:
     said = "" if id_first else f" {key.id}"
     shell.say(f"Key{said}: add this line to ~/.ssh/authorized_keys of the machine.")
     if id_first:
-        shell.say(key.public_key)
-    shell.out.write(key.id if id_first else key.public_key)
+        shell.say(_line(key))
+    shell.out.write(key.id if id_first else _line(key))
     sys.stdout.flush()
     shell.say(_ONCE)
 
@@ -88,6 +93,56 @@ def list_(shell: Shell) -> None:
 
 def _words(metadata: Any) -> str:
     return " ".join(f"{key}={value}" for key, value in metadata.items())
+
+
+_TRIAL = click.option(
+    "--orchestrator", metavar="NAME", help="Of the cluster; as the key's metadata say if absent."
+)
+
+
+@of_table("keys test")
+@click.argument("id_", metavar="ID")
+@_TRIAL
+def test(shell: Shell, id_: str, orchestrator: str | None) -> int:
+    """Log in with an SSH key, once, to see whether that works; the code is 1 if it does not."""
+    told = shell.client.test_ssh_key(_whole(shell, id_), orchestrator)
+    if shell.out.for_programs:
+        shell.out.value(dict(told))
+    else:
+        shell.out.write(str(told.get("message")))
+    return ExitCode.SUCCESS if told.get("logs_in") else ExitCode.FAILED
+
+
+@of_table("keys rotate")
+@click.argument("id_", metavar="ID")
+@_TRIAL
+def rotate(shell: Shell, id_: str, orchestrator: str | None) -> int:
+    """Replace an SSH key; type it twice.
+
+    The first time a new key is made, and its line for authorized_keys printed. From the second time
+    on the new one is tried: if it logs in, it takes the place of the old one, and else the code is
+    1 and the old one stays in use.
+    """
+    told = shell.client.rotate_ssh_key(_whole(shell, id_), orchestrator)
+    login, line = told.get("login"), str(told.get("authorized_keys"))
+    if shell.out.for_programs:
+        shell.out.value(dict(told))
+    elif told.get("state") == "ROTATED":
+        shell.out.write(f"Key {told.get('new_key')} has taken the place of {told.get('key')}.")
+        return ExitCode.SUCCESS
+    else:
+        if login is not None:
+            shell.say(f"The new key does not log in: {login.get('message')}")
+        shell.say("Add this line to ~/.ssh/authorized_keys of the machine, and type this again.")
+        shell.out.write(line)
+    return ExitCode.FAILED if login is not None and not login.get("logs_in") else ExitCode.SUCCESS
+
+
+def _whole(shell: Shell, typed: str) -> str:
+    if _WHOLE_ID.fullmatch(typed):
+        return typed
+    known = [Revocable(key.id, (key.id,)) for key in shell.client.ssh_keys()]
+    return one_meant(typed, known, "key")
 
 
 @of_table("keys revoke")

@@ -188,6 +188,7 @@ WRITES: dict[tuple[str, str], Callable[[Things], tuple[str, dict[str, Any]]]] = 
 
 ELSEWHERE = {
     ("POST", "/definitions/check"),
+    *(("POST", f"/ssh_keys/<string:key_id>/{verb}") for verb in ("test", "rotate")),
     ("POST", "/auth/token"), ("DELETE", "/auth/session"), ("PUT", "/users/me/password"),
     ("POST", "/executions/<string:execution_id>/abandon"),
     *(("POST", f"/executions/<string:execution_id>/tasks/<string:name>/{verb}")

@@ -230,7 +230,8 @@ def test_bash_completes_with_the_script(person, tmp_path):
     )  # fmt: skip
     assert done.stderr == ""
     assert done.stdout.splitlines() == [
-        "complete -o nosort -F _slipway_completion slipway", "status", "create list revoke",
+        "complete -o nosort -F _slipway_completion slipway", "status",
+        "create list test rotate revoke",
     ]  # fmt: skip
 
 
