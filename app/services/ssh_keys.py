@@ -117,9 +117,11 @@ class SshKeyService:
         return key_id, pair.public_key
 
     def _keep(self, key: SshKey, pair: KeyPair, identity: Identity, beginning: str = "") -> None:
+        # One that is to take the place of another does so where there is no room for more, too.
+        most = self._most_of(identity.roles) + (key.replaces is not None)
         self._store.put(key.id, pair, key.metadata)
         try:
-            self._keys.add(key, self._most_of(identity.roles), beginning=beginning)
+            self._keys.add(key, most, beginning=beginning)
         except Exception:
             with suppress(UpstreamError):
                 self._store.delete(key.id)
@@ -195,7 +197,7 @@ class SshKeyService:
         """
         if (waiting := self._successor(key, identity)) is not None:
             return waiting, False
-        self._keys.require_room(identity.username, self._most_of(identity.roles))
+        self._keys.require_room(identity.username, self._most_of(identity.roles) + 1)
         key_id = _new_id(identity, "")
         pair = self._generate(key.algorithm, f"slipway-{shown(key_id)}", identity)
         new = replace(

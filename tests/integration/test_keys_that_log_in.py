@@ -5,37 +5,45 @@ from __future__ import annotations
 import base64
 import json
 import re
+import socket
 import subprocess
 import sys
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
+from uuid import uuid4
 
+import hvac
 import pytest
 from kit.client import Client
 from kit.patience import await_that
 from kit.servers.sshd import HOST, USER, SshServer
+from kit.servers.vault import DevVault
 from kit.service import Service
 
 from app.cli._process import environment_without_settings
 
+POLICIES = Path(__file__).parents[2] / "docker" / "vault"
 MASTER_KEY = base64.b64encode(b"the master key of these tests 32").decode()
 
 
 @pytest.fixture
-def gateway(new_service: Callable[..., Service], ssh_server: SshServer, tmp_path: Path) -> Service:
-    """A service that has a cluster, of which only the login is used."""
+def cluster(ssh_server: SshServer, tmp_path: Path) -> str:
+    """A setting: a cluster, of which only the login is used."""
     known_hosts = tmp_path / "known_hosts"
     known_hosts.write_text(ssh_server.known_hosts())
     launcher = {
         "type": "slurm", "host": HOST, "port": ssh_server.port, "user": USER,
         "known_hosts": str(known_hosts),
     }  # fmt: skip
-    cluster = {"name": "hpc", "type": "engine", "launcher": launcher}
-    env = {
-        "SLIPWAY_ORCHESTRATORS": json.dumps([{"name": "local", "type": "engine"}, cluster]),
-        "SLIPWAY_MASTER_KEY": MASTER_KEY,
-    }
+    made = {"name": "hpc", "type": "engine", "launcher": launcher}
+    return json.dumps([{"name": "local", "type": "engine"}, made])
+
+
+@pytest.fixture
+def gateway(new_service: Callable[..., Service], cluster: str) -> Service:
+    """A service that has this cluster."""
+    env = {"SLIPWAY_ORCHESTRATORS": cluster, "SLIPWAY_MASTER_KEY": MASTER_KEY}
     return new_service(env=env).start()
 
 
@@ -178,3 +186,51 @@ def test_a_key_that_is_not_let_in_says_why(gateway: Service) -> None:
     events = client.get("/audit")["events"]
     tried = [each for each in events if each["action"] == "ssh_keys:test"]
     assert any("login_refused" in str(each) for each in tried), events
+
+
+def test_what_takes_long_is_told_at_another_address(
+    new_service: Callable[..., Service], cluster: str
+) -> None:
+    """A host that takes connections and says nothing is given up later than the answer waits."""
+    with socket.create_server((HOST, 0)) as silent:
+        found = json.loads(cluster)
+        found[1]["launcher"] |= {"port": silent.getsockname()[1], "connect_timeout": "25s"}
+        service = new_service(env={"SLIPWAY_ORCHESTRATORS": json.dumps(found)}).start()
+        client = service.client()
+        key = client.send("POST", "/ssh_keys", json={"metadata": {"cluster": "hpc"}}).json()["id"]
+        answer = client.send("POST", f"/ssh_keys/{key}/test")
+        assert answer.status_code == 202, answer.text
+        place = answer.headers["Location"]
+        assert place == f"/operations/{answer.json()['id']}"
+        told = await_that(
+            lambda: (found := client.get(f"{place}?wait=20s"))["state"] == "DONE" and found,
+            "it was given up",
+        )
+        assert told["result"]["reason"] == "unreachable"
+
+
+def test_keys_in_vault_are_read_by_the_conductor_alone(
+    new_service: Callable[..., Service],
+    cluster: str,
+    ssh_server: SshServer,
+    vault_server: DevVault,
+) -> None:
+    web = vault_server.add_role(f"web-{uuid4()}", (POLICIES / "web-policy.hcl").read_text())
+    reader = vault_server.add_role(
+        f"conductor-{uuid4()}", (POLICIES / "conductor-policy.hcl").read_text()
+    )
+    vault = {
+        "ADDRESS": vault_server.address, "ROLE_ID": web.role_id, "SECRET_ID": web.secret_id,
+        "READER__ROLE_ID": reader.role_id, "READER__SECRET_ID": reader.secret_id,
+    }  # fmt: skip
+    env = {f"SLIPWAY_SSH_KEYS__VAULT__{name}": value for name, value in vault.items()}
+    env |= {"SLIPWAY_SSH_KEYS__STORE": "vault", "SLIPWAY_ORCHESTRATORS": cluster}
+    client = new_service(env=env).start().client()
+    made = client.send("POST", "/ssh_keys", json={"metadata": {"cluster": "hpc"}}).json()
+    let_in(ssh_server, made["authorized_keys"])
+    assert asked(client, f"/ssh_keys/{made['id']}/test")["logs_in"]
+    told = asked(client, f"/ssh_keys/{made['id']}/rotate")
+    let_in(ssh_server, told["authorized_keys"])
+    assert asked(client, f"/ssh_keys/{made['id']}/rotate")["state"] == "ROTATED"
+    with pytest.raises(hvac.exceptions.InvalidPath):
+        vault_server.root.secrets.kv.v2.read_secret_metadata(f"ssh-credentials/{made['id']}")

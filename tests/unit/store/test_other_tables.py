@@ -7,7 +7,7 @@ from sqlalchemy import func, select, update
 from store_kit import let_through, together
 
 from app.domain import SshKey
-from app.errors import Conflict, NotFound, StoreUnavailable
+from app.errors import Conflict, MadeAlready, NotFound, StoreUnavailable
 from app.store.conductors import Conductors, Node, OwnProcess
 from app.store.database import Database
 from app.store.definitions import DefinitionSnapshots
@@ -93,6 +93,58 @@ def test_keys_are_listed_to_their_owner_newest_first(kit):
     keys.remove("1")
     keys.remove("1")
     assert keys.of("ada") == [new]
+
+
+def test_a_key_takes_the_place_of_another_one_and_its_id(kit):
+    keys = SshKeys(kit.database)
+    for each in (key("1"), key("2", replaces="1"), key("3")):
+        keys.add(each, 9)
+    with pytest.raises(MadeAlready):
+        keys.add(key("4", replaces="1"), 9)
+    assert [keys.current(id_) for id_ in ("1", "2", "nobody")] == ["1", "2", None]
+    assert not keys.succeed("1", "3"), "it does not replace that one"
+    assert keys.succeed("1", "2")
+    assert not keys.succeed("1", "2")
+    assert {each.id: each.replaces for each in keys.of("ada")} == {"2": None, "3": None}
+    keys.add(key("5", replaces="2"), 9)
+    assert keys.succeed("2", "5")
+    assert [keys.current(id_) for id_ in ("1", "2", "5")] == ["5"] * 3
+    assert keys.names("5") == {"1", "2", "5"}
+    assert sorted(keys.left_over(9)) == ["1", "2"]
+    keys.removed("1")
+    assert keys.left_over(9) == ["2"]
+    keys.remove("5")
+    assert keys.current("1") is None
+
+
+def test_one_that_was_to_replace_a_key_that_is_gone_is_like_any_other(kit):
+    keys = SshKeys(kit.database)
+    keys.add(key("1"), 9)
+    keys.add(key("2", replaces="1"), 9)
+    keys.remove("1")
+    assert [each.replaces for each in keys.of("ada")] == [None]
+
+
+def test_only_one_key_is_made_to_replace_another_when_many_are_at_the_same_moment(kit):
+    keys = SshKeys(kit.database)
+    keys.add(key("old"), 9)
+    made = let_through(6, lambda n: keys.add(key(str(n), replaces="old"), 9), MadeAlready)
+    assert len(made) == 1
+
+
+def test_uses_of_keys_are_noted_once_a_minute(kit):
+    keys, moment = SshKeys(kit.database), now()
+    keys.add(key("1", public_key="ssh-ed25519 AAAA x"), 9)
+    keys.used("1", moment, succeeded=False)
+    keys.used("1", moment + timedelta(seconds=59), succeeded=False)
+    keys.used("1", moment + timedelta(seconds=59), succeeded=True)
+    keys.used("nobody", moment, succeeded=True)
+    [found] = keys.of("ada")
+    assert found.last_used_at == moment
+    assert found.last_succeeded_at == moment + timedelta(seconds=59)
+    keys.used("1", moment + timedelta(seconds=60), succeeded=False)
+    assert keys.of("ada")[0].last_used_at == moment + timedelta(seconds=60)
+    assert found.authorized_keys == "restrict ssh-ed25519 AAAA x"
 
 
 def test_no_more_keys_are_kept_than_a_user_may_have_when_many_come_at_the_same_moment(kit):
