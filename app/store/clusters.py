@@ -27,6 +27,19 @@ class NotedCluster:
     noted_at: datetime
 
 
+@dataclass(frozen=True, slots=True)
+class NotedNodes:
+    """The nodes of a cluster.
+
+    Attributes:
+        nodes: All of them, as they were given.
+        noted_at: When a conductor was last told.
+    """
+
+    nodes: JSON
+    noted_at: datetime
+
+
 class Clusters:
     """The clusters of all orchestrators, by the names of those.
 
@@ -37,13 +50,18 @@ class Clusters:
     def __init__(self, database: Database) -> None:
         self._database = database
 
-    def note(self, orchestrator: str, partitions: JSON) -> None:
+    def note(self, orchestrator: str, partitions: JSON, nodes: JSON = None) -> None:
         """Note what a cluster has, in the place of what was noted before.
+
+        Args:
+            orchestrator: Name of the cluster's orchestrator.
+            partitions: Its partitions.
+            nodes: Its nodes.
 
         Raises:
             StoreUnavailable: The store cannot be used.
         """
-        values = {"partitions": partitions, "noted_at": now()}
+        values = {"partitions": partitions, "nodes": nodes or [], "noted_at": now()}
 
         def work(connection: Connection) -> None:
             dialect = postgresql if connection.dialect.name == "postgresql" else sqlite
@@ -60,7 +78,30 @@ class Clusters:
         Raises:
             StoreUnavailable: The store cannot be used.
         """
-        statement = select(clusters).where(clusters.c.orchestrator == orchestrator)
+        columns = (clusters.c.partitions, clusters.c.noted_at)
+        statement = select(*columns).where(clusters.c.orchestrator == orchestrator)
         with self._database.read() as connection:
             row = connection.execute(statement).one_or_none()
         return None if row is None else NotedCluster(row.partitions, row.noted_at)
+
+    def nodes(self, orchestrator: str) -> NotedNodes | None:
+        """Return the nodes of a cluster, None where they were never noted.
+
+        Raises:
+            StoreUnavailable: The store cannot be used.
+        """
+        columns = (clusters.c.nodes, clusters.c.noted_at)
+        statement = select(*columns).where(clusters.c.orchestrator == orchestrator)
+        with self._database.read() as connection:
+            row = connection.execute(statement).one_or_none()
+        return None if row is None else NotedNodes(row.nodes or [], row.noted_at)
+
+    def noted_at(self, orchestrator: str) -> datetime | None:
+        """Return when a conductor was last told what a cluster has; None for never.
+
+        Raises:
+            StoreUnavailable: The store cannot be used.
+        """
+        statement = select(clusters.c.noted_at).where(clusters.c.orchestrator == orchestrator)
+        with self._database.read() as connection:
+            return connection.execute(statement).scalar_one_or_none()

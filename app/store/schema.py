@@ -661,6 +661,7 @@ clusters = Table(
     Column("orchestrator", String(64), primary_key=True),
     Column("partitions", Json, nullable=False),
     Column("noted_at", Instant, nullable=False),
+    Column("nodes", Json),
     sqlite_with_rowid=False,
 )
 

@@ -7,6 +7,7 @@ from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import asdict, dataclass, fields
 from typing import Final
 
+from app.clients.slurm.partitions import whole
 from app.clients.slurm.rows import rows
 from app.domain import JSON, NodeState
 
@@ -134,15 +135,9 @@ def load(stored: JSON) -> list[ClusterNode]:
         TypeError: It was not given by any version of this.
     """
     known = {field.name for field in fields(ClusterNode)}
+    found = ({name: value for name, value in each.items() if name in known} for each in stored)
     return [
-        ClusterNode(
-            **{
-                name: tuple(value) if isinstance(value, list) else value
-                for name, value in each.items()
-                if name in known
-            }
-        )
-        for each in stored
+        ClusterNode(**{name: whole(value) for name, value in each.items()}) for each in found
     ]
 
 

@@ -60,9 +60,10 @@ def load(stored: JSON) -> tuple[Partition, ...]:
     known = {field.name for field in fields(Partition)}
     found = ({name: value for name, value in each.items() if name in known} for each in stored)
     return tuple(
-        Partition(**{name: _whole(value) for name, value in each.items()}) for each in found
+        Partition(**{name: whole(value) for name, value in each.items()}) for each in found
     )
 
 
-def _whole(value: JSON) -> Any:
+def whole(value: JSON) -> Any:
+    """Return a value of a dataclass that went through JSON: lists were tuples."""
     return tuple(value) if isinstance(value, list) else value

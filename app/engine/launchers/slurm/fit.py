@@ -3,10 +3,13 @@
 from __future__ import annotations
 
 from collections.abc import Iterable, Sequence
-from datetime import timedelta
+from datetime import datetime, timedelta
 from typing import Final
 
 from app.clients.slurm.fitting import misfits
+from app.clients.slurm.nodes import ClusterNode
+from app.clients.slurm.nodes import dump as dump_nodes
+from app.clients.slurm.nodes import load as load_nodes
 from app.clients.slurm.partitions import Partition, dump, load
 from app.errors import FieldError
 from app.job_resources import Asked
@@ -32,13 +35,32 @@ class Fit:
         self._orchestrator = orchestrator
         self._partition = partition
 
-    def note(self, partitions: Iterable[Partition]) -> None:
+    def note(
+        self, partitions: Iterable[Partition], nodes: Iterable[ClusterNode] = ()
+    ) -> None:
         """Note what the cluster has, as a conductor was told.
 
         Raises:
             StoreUnavailable: The store cannot be used.
         """
-        self._clusters.note(self._orchestrator, dump(partitions))
+        self._clusters.note(self._orchestrator, dump(partitions), dump_nodes(nodes))
+
+    def noted_at(self) -> datetime | None:
+        """Return when the cluster last said what it has; None for never.
+
+        Raises:
+            StoreUnavailable: The store cannot be used.
+        """
+        return self._clusters.noted_at(self._orchestrator)
+
+    def nodes(self) -> tuple[list[ClusterNode], datetime] | None:
+        """Return the nodes of the cluster, and when it told them; None where it never did.
+
+        Raises:
+            StoreUnavailable: The store cannot be used.
+        """
+        noted = self._clusters.nodes(self._orchestrator)
+        return None if noted is None else (load_nodes(noted.nodes), noted.noted_at)
 
     def faults(self, asked: Sequence[Asked]) -> list[FieldError]:
         """Return what the cluster does not have; nothing where that is not known.

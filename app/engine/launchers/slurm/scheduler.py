@@ -14,9 +14,9 @@ import structlog
 from app.clients.slurm.accounting import Accounted, accounted, sacct
 from app.clients.slurm.queue import ENVIRONMENT, Queued, queued, squeue
 from app.clients.slurm.states import Standing
-from app.domain import JSON
 from app.engine.launchers.slurm.logins import Login
-from app.errors import UpstreamGarbled, UpstreamUnreachable
+from app.engine.launchers.slurm.programs import printed
+from app.errors import UpstreamUnreachable
 
 log = structlog.get_logger(__name__)
 
@@ -35,8 +35,6 @@ _FORGET_SECONDS: Final = 600.0
 """How long what is known of an account is kept that nobody asks about."""
 _CLOCKS_SECONDS: Final = 120.0
 """By how much the clocks of the login node and of the controller may differ."""
-_SLACK_SECONDS: Final = 10.0
-"""Beyond the time of a command, until its answer has come."""
 
 _Row = TypeVar("_Row", Queued, Accounted)
 
@@ -207,21 +205,9 @@ class Scheduler:
             UpstreamUnreachable: It failed; the details are in Slurm's words.
             UpstreamError: The login node does not answer.
         """
-        program: dict[str, JSON] = {
-            "argv": argv, "timeout_seconds": self._timeout, "env": {**ENVIRONMENT, "LC_ALL": "C"},
-        }  # fmt: skip
-        answer = login.agent.call(
-            "run",
-            {"program": program, "most_bytes": _MOST_BYTES},
-            timeout=self._timeout + _SLACK_SECONDS,
+        return printed(
+            login, argv, ENVIRONMENT, timeout=self._timeout, most_bytes=_MOST_BYTES
         )
-        ran = answer.result
-        if not isinstance(ran, dict):
-            raise UpstreamGarbled("The login node of the cluster answers nothing of use.")
-        errors = str(ran.get("stderr", ""))[:1000]
-        if ran.get("code") != 0 or ran.get("cut"):
-            raise UpstreamUnreachable(f"{argv[0]} failed on the cluster.", detail=errors)
-        return answer.data.decode("utf-8", "replace")
 
     def _facts(self, known: _Known, job: Sought, now: float) -> Facts:
         over = known.over.get(job.mark)

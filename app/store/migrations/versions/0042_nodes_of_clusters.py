@@ -1,0 +1,18 @@
+"""The nodes of clusters, as their conductors were last told."""
+
+import sqlalchemy as sa
+from alembic import op
+
+revision = "0042"
+down_revision = "0041"
+branch_labels = None
+depends_on = None
+
+
+def upgrade() -> None:
+    op.add_column("clusters", sa.Column("nodes", sa.Text()))
+
+
+def downgrade() -> None:
+    with op.batch_alter_table("clusters", table_kwargs={"sqlite_with_rowid": False}) as table:
+        table.drop_column("nodes")
