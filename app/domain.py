@@ -1212,6 +1212,7 @@ class Node:
         load: The larger of its share of virtual users and of processor time; from 0, 1 is full.
         active_tasks: How many executions it works for.
         last_seen: When it last gave a sign of life.
+        orchestrator: Name of the orchestrator whose work it does; empty where that does not say so.
     """
 
     id: str
@@ -1223,3 +1224,30 @@ class Node:
     load: float
     active_tasks: int
     last_seen: datetime
+    orchestrator: str = ""
+
+
+class Outcome(StrEnum):
+    """What a look at one thing came to."""
+
+    OK = "ok"
+    WARNING = "warning"
+    """It works, and somebody should look at it."""
+    FAILED = "failed"
+
+
+@dataclass(frozen=True, slots=True)
+class Checked:
+    """One thing that was looked at.
+
+    Attributes:
+        name: What it was.
+        outcome: Whether it is well.
+        text: In what way.
+        fix: What mends it; empty where nothing is to be mended.
+    """
+
+    name: str
+    outcome: Outcome
+    text: str
+    fix: str = ""

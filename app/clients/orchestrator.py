@@ -18,6 +18,7 @@ from app.clients.key_reader import KeyReader
 from app.domain import (
     JSON,
     Carried,
+    Checked,
     DefinitionSource,
     DefinitionText,
     DefinitionVersion,
@@ -32,13 +33,14 @@ from app.domain import (
     Launch,
     Node,
     Observation,
+    Outcome,
     ResolvedWorkflow,
     SeriesPoint,
     Step,
     Workflow,
     WorkflowDescription,
 )
-from app.errors import CapabilityMissing, SlipwayError
+from app.errors import CapabilityMissing, SlipwayError, UpstreamError
 from app.settings import Settings
 from app.store.database import Database
 from app.store.owners import MayEdit
@@ -146,6 +148,8 @@ class Orchestrator(ABC):
         keeps_files: Executions have files on disks of ours; see :meth:`remove_files`.
         tells_needs: The steps of a workflow say which others they wait for; else nothing is known
             of that.
+        only_conductors: What it asks upstream, conductors must ask, but for what the contract of a
+            method says of the store; an instance may know it better than its class.
         own_references: Each reference belongs to one execution only. What :meth:`find` gives is
             then checked against all others when it is stored.
     """
@@ -157,6 +161,7 @@ class Orchestrator(ABC):
     own_references: ClassVar[bool] = False
     keeps_files: ClassVar[bool] = False
     tells_needs: ClassVar[bool] = True
+    only_conductors: bool = False
 
     def __init_subclass__(cls) -> None:
         for capability, methods in _METHODS.items():
@@ -325,6 +330,30 @@ class Orchestrator(ABC):
 
         Raises:
             UpstreamError: It cannot, and the message says why.
+        """
+
+    def examine(self, owner: str) -> Sequence[Checked]:
+        """Look at all that the orchestrator needs, one thing after the other; it may take a minute.
+
+        A conductor calls it for somebody who wants to know what is wrong, and how to mend it.
+
+        Args:
+            owner: Who asks: what is theirs alone, such as an account, is looked at, too.
+        """
+        del owner
+        try:
+            self.health()
+        except UpstreamError as exc:
+            return [Checked("service", Outcome.FAILED, exc.message)]
+        return [Checked("service", Outcome.OK, "it answers")]
+
+    def tend(self) -> None:  # noqa: B027
+        """Do what is to be done now and then, whether or not there are executions.
+
+        Conductors call it about twice a minute, each in a thread of its own.
+
+        Raises:
+            SlipwayError: It cannot be done now.
         """
 
     def listen(self, wake: Callable[[str], None]) -> None:  # noqa: B027
@@ -667,7 +696,10 @@ class NodeKeeper(Protocol):
 
 
 class Drainer(Protocol):
-    """What :attr:`Capability.DRAIN` adds."""
+    """What :attr:`Capability.DRAIN` adds.
+
+    Where ``only_conductors`` is set, conductors call it, for whoever asked a web process.
+    """
 
     def drain(self, node_id: str) -> None:
         """Give a node no new work; what it has begun goes on to its end.

@@ -5,7 +5,7 @@ from __future__ import annotations
 import dataclasses
 import math
 import os
-from collections.abc import Callable, Collection, Iterable, Mapping
+from collections.abc import Callable, Collection, Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from functools import partial
 from pathlib import Path
@@ -19,6 +19,7 @@ from app.cores import find_cores, machine_memory
 from app.domain import (
     JSON,
     Carried,
+    Checked,
     DefinitionSource,
     DefinitionText,
     DefinitionVersion,
@@ -28,7 +29,9 @@ from app.domain import (
     FoundWorkflow,
     Identity,
     Launch,
+    Node,
     Observation,
+    Outcome,
     ResolvedWorkflow,
     Role,
     Step,
@@ -42,7 +45,14 @@ from app.engine.catalogue import TYPE, Catalogue
 from app.engine.compiled import Compiled, Compiler, Details, Faulty, make_compiler
 from app.engine.ending import end_all
 from app.engine.folder import DefinitionFolder
-from app.engine.launchers.base import LauncherContext, NoOptions, Pool, can_pause
+from app.engine.launchers.base import (
+    LauncherContext,
+    NoOptions,
+    Pool,
+    can_pause,
+    cluster_of,
+    tells_nodes,
+)
 from app.engine.launchers.registry import LAUNCHERS, create_launcher
 from app.engine.launchers.registry import options_class as launcher_options
 from app.engine.launchers.run_as import Account, find_account
@@ -112,7 +122,10 @@ class EngineOrchestrator(Orchestrator):
     """
 
     capabilities = frozenset(
-        {Capability.PAUSE, Capability.UPLOAD, Capability.TASK_CONTROL, Capability.CONTINUE}
+        {
+            *(Capability.PAUSE, Capability.UPLOAD, Capability.TASK_CONTROL, Capability.CONTINUE),
+            *(Capability.NODES, Capability.DRAIN),
+        }
     )
     computes = True
     keeps_files = True
@@ -137,6 +150,11 @@ class EngineOrchestrator(Orchestrator):
         self.bound_to_node = machine.launcher.bound_to_node
         if not can_pause(machine.launcher):
             self.capabilities -= {Capability.PAUSE}
+        if not tells_nodes(machine.launcher):
+            self.capabilities -= {Capability.NODES, Capability.DRAIN}
+        elif not cluster_of(machine.launcher).drains:
+            self.capabilities -= {Capability.DRAIN}
+        self.only_conductors = not machine.launcher.here
         self._catalogue = catalogue
         self._compiler = compiler
         self._machine = machine
@@ -338,6 +356,38 @@ class EngineOrchestrator(Orchestrator):
         folder = self._machine.executions_dir
         if not all(machine.launcher.may_use(folder) for machine in self._machine.all):
             raise UpstreamUnreachable("The engine cannot write to its folder.", detail=str(folder))
+
+    def examine(self, owner: str) -> Sequence[Checked]:
+        """Look at the folder of executions, and at all that the launcher needs."""
+        folder = self._machine.executions_dir
+        try:
+            self.health()
+        except UpstreamUnreachable as exc:
+            fix = f"let the service write to {folder} on the machine of the conductor"
+            own = Checked("folder", Outcome.FAILED, exc.message, fix)
+        else:
+            own = Checked("folder", Outcome.OK, f"the engine can write to {folder}")
+        return [own, *self._machine.launcher.examine(owner)]
+
+    def tend(self) -> None:
+        """Have the launcher do what is to be done now and then."""
+        self._machine.launcher.tend()
+
+    def nodes(self) -> list[Node]:
+        """List the nodes of the launcher's cluster, as the store has them."""
+        return cluster_of(self._machine.launcher).nodes()
+
+    def node(self, node_id: str) -> Node:
+        """Return one."""
+        return cluster_of(self._machine.launcher).node(node_id)
+
+    def drain(self, node_id: str) -> None:
+        """Give a node no new jobs."""
+        cluster_of(self._machine.launcher).drain(node_id)
+
+    def undrain(self, node_id: str) -> None:
+        """Give a node jobs again."""
+        cluster_of(self._machine.launcher).undrain(node_id)
 
     def listen(self, wake: Callable[[str], None]) -> None:
         """Wake an execution when a job wrote or ended, or when there is room for its tasks."""

@@ -136,9 +136,7 @@ def load(stored: JSON) -> list[ClusterNode]:
     """
     known = {field.name for field in fields(ClusterNode)}
     found = ({name: value for name, value in each.items() if name in known} for each in stored)
-    return [
-        ClusterNode(**{name: whole(value) for name, value in each.items()}) for each in found
-    ]
+    return [ClusterNode(**{name: whole(value) for name, value in each.items()}) for each in found]
 
 
 def _node(line: list[str], partitions: Iterable[str]) -> ClusterNode:

@@ -15,7 +15,7 @@ from enum import StrEnum
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, ClassVar, Protocol, cast
 
-from app.domain import JSON, Usage
+from app.domain import JSON, Checked, Node, Usage
 from app.engine.launchers.disk import disk_errors
 from app.engine.launchers.staging import check_files
 from app.engine.model import Honoured
@@ -245,10 +245,12 @@ class LauncherCapability(StrEnum):
     """What a launcher may be able to do beside the contract."""
 
     PAUSE = "pause"
+    NODES = "tell the nodes of its cluster"
 
 
 _METHODS: Mapping[LauncherCapability, tuple[str, ...]] = {
     LauncherCapability.PAUSE: ("pause", "resume"),
+    LauncherCapability.NODES: ("nodes", "node", "drain", "undrain", "drains"),
 }
 
 
@@ -350,6 +352,21 @@ class Launcher(ABC):
             asked: Of very many the first; only what :attr:`honours` names.
         """
         return ()
+
+    def examine(self, owner: str) -> Sequence[Checked]:
+        """Look at all that the launcher needs; see the contract of orchestrators.
+
+        Args:
+            owner: The user of the gateway who asks.
+        """
+        return ()
+
+    def tend(self) -> None:  # noqa: B027
+        """Do what is to be done now and then, on a conductor, whether or not there are jobs.
+
+        Raises:
+            SlipwayError: It cannot be done now.
+        """
 
     def place(self, folder: Path, owner: str) -> None:  # noqa: B027
         """Learn whose an execution is, before anything of it is made; idempotent.
@@ -600,6 +617,35 @@ class PausingLauncher(Protocol):
         """Let a paused command go on; idempotent, does not wait."""
 
 
+class ClusterLauncher(Protocol):
+    """What :attr:`LauncherCapability.NODES` adds."""
+
+    @property
+    def drains(self) -> bool:
+        """Whether nodes can be taken out of work."""
+
+    def nodes(self) -> list[Node]:
+        """Return the nodes of the cluster by what the store has; it is asked nothing."""
+
+    def node(self, node_id: str) -> Node:
+        """Return one, by the same.
+
+        Raises:
+            NotFound: There is none with this id.
+        """
+
+    def drain(self, node_id: str) -> None:
+        """Give a node no new jobs; what runs there goes on to its end. Conductors alone call it.
+
+        Raises:
+            NotFound: There is none with this id.
+            SlipwayError: It could not be done.
+        """
+
+    def undrain(self, node_id: str) -> None:
+        """Give a node jobs again; see :meth:`drain`."""
+
+
 def can_pause(launcher: Launcher) -> bool:
     """Return whether a launcher pauses commands."""
     return LauncherCapability.PAUSE in launcher.capabilities
@@ -622,3 +668,19 @@ def _write_once(path: Path, content: str) -> None:
         return
     make_private_folder(path.parent)
     write_whole(path, content.encode(), text_mode(content))
+
+
+def tells_nodes(launcher: Launcher) -> bool:
+    """Return whether a launcher tells the nodes of a cluster."""
+    return LauncherCapability.NODES in launcher.capabilities
+
+
+def cluster_of(launcher: Launcher) -> ClusterLauncher:
+    """Return the launcher as one that tells the nodes of a cluster.
+
+    Raises:
+        CapabilityMissing: It does not.
+    """
+    if not tells_nodes(launcher):
+        raise CapabilityMissing("The launcher has no nodes that it tells.")
+    return cast(ClusterLauncher, launcher)

@@ -76,6 +76,12 @@ class ClusterAccounts:
             return None
         return _account(admin.user, admin.key or self._options.key, "")
 
+    @property
+    def common(self) -> ClusterAccount | None:
+        """The account of all who have none of their own, if its key is not theirs; None without."""
+        user, key = self._options.user, self._options.key
+        return None if user is None or key == OWN_KEY else _account(user, key, "")
+
     def target(self, user: str, identity: str = "") -> SshTarget:
         """Return where to log in.
 

@@ -8,6 +8,7 @@ from pathlib import Path
 from typing import Final, Self
 
 from app.clients._ssh import LoginRefused, SshLimits, SshPool
+from app.clients._ssh_terms import Login as TriedLogin
 from app.clients.key_reader import KeyReader
 from app.engine.launchers.base import LauncherContext
 from app.engine.launchers.slurm.accounts import ClusterAccount, ClusterAccounts
@@ -48,6 +49,7 @@ class Cluster:
         growth: What jobs printed since.
         rounds: Looks at jobs.
         steering: Acts upon jobs.
+        turns: Turns in asking its scheduler.
     """
 
     def __init__(
@@ -69,6 +71,7 @@ class Cluster:
         self.logins = Logins(self._begin, self._greet)
         self.places = Places(executions_dir, accounts, placements, self.logins)
         self.growth = Growth()
+        self.turns = turns
         scheduler = Scheduler(turns.take, options.poll.command, options.command_timeout)
         self.rounds = Rounds(
             self.places,
@@ -81,6 +84,17 @@ class Cluster:
         self.steering = Steering(
             self.places, self.logins, self.rounds, accounts.admin, options.command_timeout
         )
+
+    def try_login(self, account: ClusterAccount) -> TriedLogin:
+        """Log in to an account by its key over a connection of its own, which is closed at once.
+
+        Raises:
+            UpstreamUnreachable: The login node cannot be asked now.
+            UpstreamRefused: It does not work; it says why.
+        """
+        key = self.key_of(account)
+        target = self.accounts.target(account.user, key)
+        return self._pool.try_login(target, partial(self._readable().read, key))
 
     @classmethod
     def create(cls, options: SlurmOptions, context: LauncherContext) -> Self:

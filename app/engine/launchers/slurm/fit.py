@@ -35,9 +35,7 @@ class Fit:
         self._orchestrator = orchestrator
         self._partition = partition
 
-    def note(
-        self, partitions: Iterable[Partition], nodes: Iterable[ClusterNode] = ()
-    ) -> None:
+    def note(self, partitions: Iterable[Partition], nodes: Iterable[ClusterNode] = ()) -> None:
         """Note what the cluster has, as a conductor was told.
 
         Raises:

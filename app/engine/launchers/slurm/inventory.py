@@ -19,7 +19,13 @@ from app.engine.launchers.slurm.accounts import ClusterAccounts
 from app.engine.launchers.slurm.fit import Fit
 from app.engine.launchers.slurm.logins import Login, Logins
 from app.engine.launchers.slurm.programs import printed, run
-from app.errors import CapabilityMissing, NotFound, UpstreamError, UpstreamRefused
+from app.errors import (
+    CapabilityMissing,
+    NotFound,
+    UpstreamRefused,
+    UpstreamTimeout,
+    UpstreamUnreachable,
+)
 from app.store.execution_rows import now
 
 log = structlog.get_logger(__name__)
@@ -165,7 +171,7 @@ class Inventory:
         login = self._logins.of(admin)
         ran = run(login, argv, nodes.ENVIRONMENT, timeout=self._timeout, most_bytes=4096)
         if ran.code is None:
-            raise UpstreamError("The cluster did not answer in time.", detail=ran.errors)
+            raise UpstreamTimeout("The cluster did not answer in time.", detail=ran.errors)
         if ran.code != 0:
             said = ran.errors.strip() or f"exit code {ran.code}"
             raise UpstreamRefused(f"The cluster refused it: {said}")
@@ -183,7 +189,7 @@ class Inventory:
                     login, argv, nodes.ENVIRONMENT, timeout=self._timeout, most_bytes=_MOST_BYTES
                 )
             self._pause(_TURN_SECONDS)
-        raise UpstreamError("The scheduler of the cluster is asked too much already.")
+        raise UpstreamUnreachable("The scheduler of the cluster is asked too much already.")
 
     def _id(self, node: ClusterNode) -> str:
         return f"{self._name}{_BETWEEN}{node.name}"

@@ -7,7 +7,7 @@ from pathlib import Path
 from typing import ClassVar, Final, Self
 
 from app.clients.slurm.submission import Outcome, submitted
-from app.domain import JSON, Usage
+from app.domain import JSON, Checked, Node, Usage
 from app.engine.launchers.base import (
     Job,
     JobState,
@@ -22,9 +22,11 @@ from app.engine.launchers.base import (
 )
 from app.engine.launchers.frames import parse_frames
 from app.engine.launchers.outputs import parse_outputs
+from app.engine.launchers.slurm.checkup import Checkup
 from app.engine.launchers.slurm.cluster import Cluster
 from app.engine.launchers.slurm.faults import entries, fault_of
 from app.engine.launchers.slurm.fit import Fit
+from app.engine.launchers.slurm.inventory import Inventory
 from app.engine.launchers.slurm.logins import Login
 from app.engine.launchers.slurm.looks import exit_record
 from app.engine.launchers.slurm.options import SlurmOptions
@@ -37,7 +39,7 @@ from app.engine.launchers.slurm.submitting import (
     specify,
 )
 from app.engine.model import Preparation, StreamFile
-from app.errors import FieldError, UpstreamUnreachable
+from app.errors import FieldError, NotFound, UpstreamUnreachable
 from app.job_resources import Asked, Resource
 
 _FILE_SECONDS: Final = 60.0
@@ -55,17 +57,23 @@ class SlurmLauncher(Launcher):
     Args:
         cluster: The cluster.
         fit: Knows what it has; None where nobody does.
+        inventory: Asks what it has; None where nobody notes it.
     """
 
     Options = SlurmOptions
-    capabilities: ClassVar[frozenset[LauncherCapability]] = frozenset({LauncherCapability.PAUSE})
+    capabilities: ClassVar[frozenset[LauncherCapability]] = frozenset(
+        {LauncherCapability.PAUSE, LauncherCapability.NODES}
+    )
     bound_to_node: ClassVar[bool] = False
     here: ClassVar[bool] = False
     honours = frozenset({*Resource, *StreamFile, *Preparation})
 
-    def __init__(self, cluster: Cluster, fit: Fit | None = None) -> None:
+    def __init__(
+        self, cluster: Cluster, fit: Fit | None = None, inventory: Inventory | None = None
+    ) -> None:
         self._cluster = cluster
         self._fit = fit
+        self._inventory = inventory
         options = cluster.options
         self.pool = Pool(f"slurm {options.host}:{options.port}", options.max_jobs)
         self.polling = Polling(
@@ -78,7 +86,52 @@ class SlurmLauncher(Launcher):
         cluster = Cluster.create(options, context)
         if context.database is None:
             return cls(cluster)
-        return cls(cluster, Fit(context.database, context.orchestrator, options.partition))
+        fit = Fit(context.database, context.orchestrator, options.partition)
+        inventory = Inventory(
+            context.orchestrator,
+            cluster.accounts,
+            cluster.logins,
+            fit,
+            turn=cluster.turns.take,
+            timeout=options.command_timeout,
+        )
+        return cls(cluster, fit, inventory)
+
+    def examine(self, owner: str) -> Sequence[Checked]:
+        """Look at the way to the cluster, and at what jobs need there."""
+        return list(Checkup(self._cluster, self._inventory, owner).findings())
+
+    def tend(self) -> None:
+        """Ask the cluster what it has, if that was long ago."""
+        if self._inventory is not None:
+            self._inventory.tend()
+
+    @property
+    def drains(self) -> bool:
+        """Whether an account is configured that may drain nodes."""
+        return self._cluster.accounts.admin is not None
+
+    def nodes(self) -> list[Node]:
+        """Return the nodes of the cluster, as they were last noted."""
+        return [] if self._inventory is None else self._inventory.all()
+
+    def node(self, node_id: str) -> Node:
+        """Return one."""
+        return self._noted.get(node_id)
+
+    def drain(self, node_id: str) -> None:
+        """Have Slurm give a node no new jobs."""
+        self._noted.drain(node_id, "drained at Slipway")
+
+    def undrain(self, node_id: str) -> None:
+        """Have Slurm give a node jobs again."""
+        self._noted.undrain(node_id)
+
+    @property
+    def _noted(self) -> Inventory:
+        if self._inventory is None:
+            raise NotFound("There is no such node.")
+        return self._inventory
 
     def faults(self, asked: Sequence[Asked]) -> Sequence[FieldError]:
         """Return what no job can have there, by what was last noted of the cluster."""

@@ -161,6 +161,20 @@ class Logins:
         log.info("logged in to the cluster", account=account.user, host=login.host)
         return login
 
+    def any(self) -> Login | None:
+        """Return a login that there is already; None without."""
+        with self._lock:
+            logins = [_usable(door) for door in self._doors.values()]
+        return next((login for login in logins if login is not None), None)
+
+    def try_again(self, account: ClusterAccount) -> Login:
+        """Return a login; what failed before is tried again at once. See :meth:`of`."""
+        with self._lock:
+            door = self._doors.get(account)
+            if door is not None:
+                door.shut_until = 0.0
+        return self.of(account)
+
     def forget(self, account: ClusterAccount) -> None:
         """End what there is, as after another key came in the place of its own."""
         with self._lock:

@@ -205,9 +205,7 @@ class Scheduler:
             UpstreamUnreachable: It failed; the details are in Slurm's words.
             UpstreamError: The login node does not answer.
         """
-        return printed(
-            login, argv, ENVIRONMENT, timeout=self._timeout, most_bytes=_MOST_BYTES
-        )
+        return printed(login, argv, ENVIRONMENT, timeout=self._timeout, most_bytes=_MOST_BYTES)
 
     def _facts(self, known: _Known, job: Sought, now: float) -> Facts:
         over = known.over.get(job.mark)
