@@ -37,6 +37,7 @@ from app.services.clusters import clusters_of
 from app.services.key_requests import ROTATE, TEST
 from app.services.key_trials import SECONDS as TRIAL_SECONDS
 from app.services.key_trials import KeyTrials
+from app.services.orchestrator_requests import handlers as request_handlers
 from app.settings import Settings, load_settings
 from app.store.api_keys import ApiKeys
 from app.store.audit import AuditLog
@@ -56,6 +57,7 @@ from app.store.stranded import StrandedExecutions
 from app.store.tickets import Tickets
 from app.store.uploads import UploadedDefinitions
 from app.store.users import Users
+from app.tending import Tending
 
 if TYPE_CHECKING:
     from app.resources._dialect import Dialect
@@ -155,19 +157,23 @@ def create_conductor(settings: Settings, master_key: int | None = None) -> Condu
     housekeeping = make_housekeeping(settings, database, orchestrators, node)
     trials = KeyTrials(clusters_of(settings), keys, SshKeys(database), AuditLog(database))
     prunes["SSH keys that were replaced"] = trials.clear
-    handlers = operation_handlers(trials)
+    handlers = operation_handlers(trials, orchestrators)
+    tended = [each for each in orchestrators.values() if each.only_conductors]
     carrier = OperationCarrier(Operations(database), handlers, settings.conductor.lease)
     return Conductor(
         database, orchestrators, settings.conductor, node, prunes,
-        housekeeping=housekeeping.run, operations=carrier,
+        housekeeping=Tending(tended, housekeeping.run).run, operations=carrier,
     )  # fmt: skip
 
 
-def operation_handlers(trials: KeyTrials) -> dict[str, Handler]:
+def operation_handlers(
+    trials: KeyTrials, orchestrators: Mapping[str, Orchestrator]
+) -> dict[str, Handler]:
     """Build what carries out operations, by their kinds."""
     return {
         TEST: Handler(trials.test, TRIAL_SECONDS),
         ROTATE: Handler(trials.rotate, TRIAL_SECONDS),
+        **request_handlers(orchestrators),
     }
 
 

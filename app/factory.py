@@ -67,6 +67,7 @@ from app.services.logs import LogService
 from app.services.nodes import NodeService
 from app.services.numbers import NumberChecker
 from app.services.operations import OperationService
+from app.services.orchestrators import OrchestratorService
 from app.services.places import Places
 from app.services.purging import PurgeService
 from app.services.rate_limits import RateLimits
@@ -338,6 +339,7 @@ def _services(
         database=database,
         beat_seconds=settings.conductor.lease,
     )
+    operations = OperationService(Operations(database), changes, places, access)
     return Services(
         settings=settings,
         workflows=workflow_service,
@@ -346,7 +348,8 @@ def _services(
         submissions=submissions,
         submitted=SubmittedService(submissions, service, steering),
         load_metrics=load_metrics,
-        nodes=NodeService(orchestrators),
+        nodes=NodeService(orchestrators, operations),
+        orchestrators=OrchestratorService(orchestrators, operations),
         standing=standing,
         standing_follow=StandingFollowService(
             standing,

@@ -26,6 +26,7 @@ from app.services.logs import LogService
 from app.services.nodes import NodeService
 from app.services.numbers import NumberChecker
 from app.services.operations import OperationService
+from app.services.orchestrators import OrchestratorService
 from app.services.places import Places
 from app.services.purging import PurgeService
 from app.services.rate_limits import RateLimits
@@ -81,6 +82,7 @@ class Services:
     follow: FollowService
     load_metrics: LoadMetricsService
     nodes: NodeService
+    orchestrators: OrchestratorService
     events: EventService
     topics: TopicService
     places: Places

@@ -41,7 +41,7 @@ class LoadFigures(StoredFigures):
         self._keepers = [
             node_keeper(each)
             for each in orchestrators.values()
-            if Capability.NODES in each.capabilities
+            if {Capability.NODES, Capability.METRICS} <= each.capabilities
         ]
         self._executions = executions
 

@@ -18,6 +18,7 @@ from kit.servers.slurm import SlurmCluster
 from app.clients._ssh_terms import SshCredential
 from app.engine.launchers.slurm.accounts import ClusterAccounts
 from app.engine.launchers.slurm.cluster import Cluster
+from app.engine.launchers.slurm.fit import Fit
 from app.engine.launchers.slurm.launcher import SlurmLauncher
 from app.engine.launchers.slurm.options import SlurmOptions
 from app.settings.schema import Choice
@@ -124,5 +125,6 @@ def slurm_launcher(
             turns=SchedulerTurns(database, NAME, found.poll.command),
             executions_dir=executions_dir,
             late_seconds=late_seconds,
-        )
+        ),
+        Fit(database, NAME, found.partition),
     )

@@ -36,7 +36,7 @@ class SlaveListSchema(ma.Schema):
 @permission(Permission.NODES_READ)
 def list_slaves() -> Any:
     """List the slaves, those among them that were here lately and are away."""
-    nodes = services().nodes.all(caller())
+    nodes = services().nodes.slaves.all(caller())
     return {"slaves": [slave_json(node) for node in nodes], "total": len(nodes)}
 
 
@@ -46,7 +46,7 @@ def list_slaves() -> Any:
 @permission(Permission.NODES_READ)
 def get_slave(slave_id: str) -> Any:
     """Get a slave."""
-    return slave_json(services().nodes.get(slave_id, caller()))
+    return slave_json(services().nodes.slaves.get(slave_id, caller()))
 
 
 @blueprint.route(f"{_SLAVE}/drain", methods=["POST"])
@@ -55,5 +55,5 @@ def get_slave(slave_id: str) -> Any:
 @permission(Permission.NODES_WRITE, action="nodes:drain")
 def drain_slave(slave_id: str) -> Any:
     """Drain a slave: it gets no new executions, and those that it works for go on to their end."""
-    services().nodes.drain(slave_id, caller())
+    services().nodes.slaves.drain(slave_id, caller())
     return done("Slave drain initiated successfully")

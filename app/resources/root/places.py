@@ -29,6 +29,7 @@ PLACES: Final[Mapping[str, TextForm]] = {
     "username": USER,
     "session_id": TextForm(SESSION_PATTERN, "0f1e2d3c4b5a6978"),
     "operation_id": OPERATION,
+    "orchestrator": TextForm(r"[a-z0-9][a-z0-9_-]{0,62}", "engine"),
     "/ssh_keys/{key_id}": SSH_KEY,
     "/api_keys/{key_id}": TextForm(NAMED_PATTERN, "slw_7Hq2"),
 }

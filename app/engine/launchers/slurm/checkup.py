@@ -16,7 +16,7 @@ from app.engine.launchers.slurm.cluster import Cluster
 from app.engine.launchers.slurm.inventory import Inventory
 from app.engine.launchers.slurm.logins import Login
 from app.engine.launchers.slurm.programs import Finished, run
-from app.errors import SlipwayError, UpstreamUnreachable
+from app.errors import InvalidRequest, SlipwayError, UpstreamRefused, UpstreamUnreachable
 
 _MOST_BYTES: Final = 1024 * 1024
 _CHECK_SECONDS: Final = 30.0
@@ -116,13 +116,18 @@ class Checkup:
         yield Checked("login", Outcome.OK, text)
         try:
             login = self._cluster.logins.try_again(account)
+        except (InvalidRequest, UpstreamRefused) as exc:
+            fix = f"let '{account.user}' write to its `workdir`, or set another one"
+            yield Checked("work_folder", Outcome.FAILED, exc.message, fix)
+            return None
         except SlipwayError as exc:
             fix = (
-                f"make '{self._options.python}' work there without a terminal, Python 3.6 or later"
+                f"let '{self._options.python}' (3.6 or later) run there without a terminal, "
+                f"and '{account.user}' write to '{self._options.workdir}'"
             )
-            yield Checked("python", Outcome.FAILED, exc.message, fix)
+            yield Checked("program", Outcome.FAILED, exc.message, fix)
             return None
-        yield Checked("python", Outcome.OK, f"Python {login.python} on {login.host}")
+        yield Checked("program", Outcome.OK, f"Python {login.python} on {login.host}")
         return login
 
     def _there(self, login: Login) -> Iterator[Checked]:

@@ -15,9 +15,9 @@ from app.clients.slurm.nodes import ClusterNode
 from app.clients.slurm.partitions import Partition
 from app.domain import Node, NodeState
 from app.engine.launchers.job_records import clean_text
-from app.engine.launchers.slurm.accounts import ClusterAccounts
+from app.engine.launchers.slurm.cluster import Cluster
 from app.engine.launchers.slurm.fit import Fit
-from app.engine.launchers.slurm.logins import Login, Logins
+from app.engine.launchers.slurm.logins import Login
 from app.engine.launchers.slurm.programs import printed, run
 from app.errors import (
     CapabilityMissing,
@@ -61,32 +61,18 @@ class Inventory:
     """Knows what a cluster has. Threads may share it.
 
     Args:
-        name: Name of its orchestrator.
-        accounts: Who has which account.
-        logins: Logs in to accounts.
+        cluster: The cluster.
         fit: What is noted of it.
-        turn: Returns whether its scheduler may be asked now, over all processes.
-        timeout: Seconds for a command of Slurm.
         pause: Waits for so many seconds.
     """
 
     def __init__(
-        self,
-        name: str,
-        accounts: ClusterAccounts,
-        logins: Logins,
-        fit: Fit,
-        *,
-        turn: Callable[[], bool],
-        timeout: float,
-        pause: Callable[[float], None] = time.sleep,
+        self, cluster: Cluster, fit: Fit, pause: Callable[[float], None] = time.sleep
     ) -> None:
-        self._name = name
-        self._accounts = accounts
-        self._logins = logins
+        self._cluster = cluster
+        self._name = cluster.accounts.name
         self._fit = fit
-        self._turn = turn
-        self._timeout = timeout
+        self._timeout = cluster.options.command_timeout
         self._pause = pause
 
     def tend(self) -> None:
@@ -163,12 +149,12 @@ class Inventory:
         raise NotFound("There is no such node.")
 
     def _update(self, argv: list[str]) -> None:
-        admin = self._accounts.admin
+        admin = self._cluster.accounts.admin
         if admin is None:
             raise CapabilityMissing(
                 f"The nodes of '{self._name}' cannot be drained: no admin account is configured."
             )
-        login = self._logins.of(admin)
+        login = self._cluster.logins.of(admin)
         ran = run(login, argv, nodes.ENVIRONMENT, timeout=self._timeout, most_bytes=4096)
         if ran.code is None:
             raise UpstreamTimeout("The cluster did not answer in time.", detail=ran.errors)
@@ -179,12 +165,12 @@ class Inventory:
 
     def _some_login(self) -> Login | None:
         """Log in to an account that is nobody's own, or return what somebody else's login is."""
-        account = self._accounts.admin or self._accounts.common
-        return self._logins.any() if account is None else self._logins.of(account)
+        account = self._cluster.accounts.admin or self._cluster.accounts.common
+        return self._cluster.logins.any() if account is None else self._cluster.logins.of(account)
 
     def _printed(self, login: Login, argv: list[str]) -> str:
         for _ in range(_MOST_TURNS):
-            if self._turn():
+            if self._cluster.turns.take():
                 return printed(
                     login, argv, nodes.ENVIRONMENT, timeout=self._timeout, most_bytes=_MOST_BYTES
                 )

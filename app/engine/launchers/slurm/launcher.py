@@ -57,7 +57,6 @@ class SlurmLauncher(Launcher):
     Args:
         cluster: The cluster.
         fit: Knows what it has; None where nobody does.
-        inventory: Asks what it has; None where nobody notes it.
     """
 
     Options = SlurmOptions
@@ -68,12 +67,10 @@ class SlurmLauncher(Launcher):
     here: ClassVar[bool] = False
     honours = frozenset({*Resource, *StreamFile, *Preparation})
 
-    def __init__(
-        self, cluster: Cluster, fit: Fit | None = None, inventory: Inventory | None = None
-    ) -> None:
+    def __init__(self, cluster: Cluster, fit: Fit | None = None) -> None:
         self._cluster = cluster
         self._fit = fit
-        self._inventory = inventory
+        self._inventory = None if fit is None else Inventory(cluster, fit)
         options = cluster.options
         self.pool = Pool(f"slurm {options.host}:{options.port}", options.max_jobs)
         self.polling = Polling(
@@ -86,16 +83,7 @@ class SlurmLauncher(Launcher):
         cluster = Cluster.create(options, context)
         if context.database is None:
             return cls(cluster)
-        fit = Fit(context.database, context.orchestrator, options.partition)
-        inventory = Inventory(
-            context.orchestrator,
-            cluster.accounts,
-            cluster.logins,
-            fit,
-            turn=cluster.turns.take,
-            timeout=options.command_timeout,
-        )
-        return cls(cluster, fit, inventory)
+        return cls(cluster, Fit(context.database, context.orchestrator, options.partition))
 
     def examine(self, owner: str) -> Sequence[Checked]:
         """Look at the way to the cluster, and at what jobs need there."""

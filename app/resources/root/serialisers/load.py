@@ -126,6 +126,9 @@ class NodeSchema(ma.Schema):
     """A machine that works for the service, or a process on one."""
 
     id = fields.String(required=True)
+    orchestrator = fields.String(
+        required=True, metadata={"description": "Whose work it does", "example": "load"}
+    )
     type = fields.String(required=True, metadata={"example": "worker"})
     address = fields.String(required=True)
     capabilities = fields.List(fields.String(), required=True)
