@@ -14,6 +14,7 @@ from app.errors import SlipwayError
 log = structlog.get_logger(__name__)
 
 _EVERY_SECONDS: Final = 30.0
+"""Time between two goes."""
 _LEAVE_SECONDS: Final = 3.0
 """How long is waited at the end for what is under way."""
 

@@ -503,10 +503,12 @@ class Node(Model):
     Attributes:
         state: ``online``, ``busy``, ``draining`` or ``offline``.
         load: From 0; 1 is full.
+        orchestrator: Whose work it does.
     """
 
     id: str = _told(_text)
     state: str = _told(_text)
+    orchestrator: str = _maybe(_text, "")
     type: str = _maybe(_text, "")
     address: str = _maybe(_text, "")
     active_tasks: int = _maybe(_integer, 0)

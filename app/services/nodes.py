@@ -7,18 +7,17 @@ from dataclasses import replace
 from typing import Final
 
 from app.clients.orchestrator import Capability, Orchestrator, drainer, node_keeper
-from app.domain import JSON, Identity, Node, Operation, Permission
+from app.domain import Identity, Node, Operation, Permission
 from app.errors import CapabilityMissing, NotFound
 from app.identity.permissions import require
-from app.operations import Handler
+from app.load.protocol import SLAVE_ID
 from app.services.operations import OperationService
+from app.services.orchestrator_requests import DRAIN, UNDRAIN
 
+SLAVE_ID_PATTERN: Final = SLAVE_ID.pattern
+"""What nodes may be called that run virtual users."""
 NODE_ID_PATTERN: Final = r"[A-Za-z0-9._~-]{1,200}"
 """What nodes may be called: what slaves may, and clusters with a name of theirs."""
-DRAIN: Final = "nodes.drain"
-UNDRAIN: Final = "nodes.undrain"
-_SECONDS: Final = 90.0
-_THREADS: Final = 2
 
 
 class NodeService:
@@ -72,7 +71,9 @@ class NodeService:
         return frozenset(o.name for o in self._keepers if Capability.DRAIN in o.capabilities)
 
     def drain(self, node_id: str, identity: Identity) -> Operation | None:
-        """Give a node no new work; what it has begun goes on to its end. Twice is fine.
+        """Give a node no new work, and return what a conductor carries out for that, if one must.
+
+        What it has begun goes on to its end. Twice is fine.
 
         Returns:
             What a conductor carries out, where only conductors can; else it is done.
@@ -85,7 +86,7 @@ class NodeService:
         return self._change(DRAIN, node_id, identity)
 
     def undrain(self, node_id: str, identity: Identity) -> Operation | None:
-        """Let a node have new work again; see :meth:`drain`."""
+        """Let a node have new work again, and return as :meth:`drain` does."""
         return self._change(UNDRAIN, node_id, identity)
 
     def _change(self, kind: str, node_id: str, identity: Identity) -> Operation | None:
@@ -110,23 +111,3 @@ class NodeService:
         if not self._keepers:
             raise CapabilityMissing("No orchestrator has nodes that it could tell.")
         return self._keepers
-
-
-def drain_handlers(orchestrators: Mapping[str, Orchestrator]) -> dict[str, Handler]:
-    """Return how a conductor drains nodes, and lets them work again.
-
-    Args:
-        orchestrators: Its own, by name.
-    """
-
-    def carry_out(operation: Operation) -> JSON:
-        behind = orchestrators.get(operation.arguments["orchestrator"])
-        if behind is None:
-            raise NotFound("There is no such node.")
-        drains = drainer(behind)
-        change = drains.drain if operation.kind == DRAIN else drains.undrain
-        change(operation.subject)
-        return {"state": str(node_keeper(behind).node(operation.subject).state)}
-
-    handler = Handler(carry_out, timeout_seconds=_SECONDS, threads=_THREADS)
-    return {DRAIN: handler, UNDRAIN: handler}

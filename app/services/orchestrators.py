@@ -4,19 +4,13 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from dataclasses import dataclass
-from typing import Final
 
 from app.clients.orchestrator import Orchestrator
-from app.domain import JSON, Identity, Operation, Outcome, Permission
+from app.domain import Identity, Operation, Permission
 from app.errors import NotFound
 from app.identity.permissions import require
-from app.operations import Handler
 from app.services.operations import OperationService
-
-CHECK: Final = "orchestrators.check"
-_CHECK_SECONDS: Final = 120.0
-_THREADS: Final = 3
-"""Checks at the same time: each may wait for an orchestrator that does not answer."""
+from app.services.orchestrator_requests import CHECK
 
 
 @dataclass(frozen=True, slots=True)
@@ -69,31 +63,3 @@ class OrchestratorService:
         if name not in self._orchestrators:
             raise NotFound("There is no such orchestrator.")
         return self._operations.file(CHECK, name, {}, identity)
-
-
-def check_handler(orchestrators: Mapping[str, Orchestrator]) -> Handler:
-    """Return how a conductor carries out checks.
-
-    Args:
-        orchestrators: Its own, by name.
-    """
-
-    def carry_out(operation: Operation) -> JSON:
-        behind = orchestrators.get(operation.subject)
-        if behind is None:
-            raise NotFound("There is no such orchestrator any more.")
-        found = behind.examine(operation.owner)
-        return {
-            "ok": all(each.outcome is not Outcome.FAILED for each in found),
-            "checks": [
-                {
-                    "name": each.name,
-                    "outcome": str(each.outcome),
-                    "text": each.text,
-                    "fix": each.fix,
-                }
-                for each in found
-            ],
-        }
-
-    return Handler(carry_out, timeout_seconds=_CHECK_SECONDS, threads=_THREADS)

@@ -217,6 +217,10 @@ def _standing(service: Service, owner: str) -> tuple[str, ...]:
     return (name,)
 
 
+def _orchestrator(service: Service, owner: str) -> tuple[str, ...]:
+    return (service.services.settings.orchestrators[0].name,)
+
+
 PLACES: Mapping[str, Place] = {
     "executions/execution_id": Place(
         _ended_execution,
@@ -241,6 +245,7 @@ PLACES: Mapping[str, Place] = {
     "workflows/workflow_name": Place(_standing, ("no-such-workflow",), Permission.EXECUTIONS_ALL),
     "workers/workflow_name": Place(_standing, ("no-such-workflow",), Permission.EXECUTIONS_ALL),
     "nodes/node_id": Place(_slave, ("no-such-node",), shared=True),
+    "orchestrators/orchestrator": Place(_orchestrator, ("no-such-orchestrator",), shared=True),
     "workflows/reference": Place(_workflow, ("no-such-workflow",), shared=True),
     "definitions/reference": Place(_workflow, ("no-such-workflow",), shared=True),
 }

@@ -21,7 +21,7 @@ _TIME: Final = re.compile(
 )
 _VERSION: Final = re.compile(r"\b([0-9]{2}\.[0-9]{2})(?:\.([0-9]+))?")
 _SETTING: Final = re.compile(r"([A-Za-z][A-Za-z0-9_]*)\s*=\s?(.*)")
-_SECONDS: Final = re.compile(r"([0-9]{1,9}) sec")
+_OF_TIME: Final = re.compile(r"([0-9]{1,9}) sec")
 
 
 def partitions(text: str, nodes: Iterable[ClusterNode]) -> list[Partition]:
@@ -57,7 +57,7 @@ def settings(text: str) -> dict[str, str]:
 
 def min_job_age(config: Mapping[str, str]) -> float | None:
     """Return for how many seconds jobs stay in the queue that have ended; None if not known."""
-    found = _SECONDS.match(config.get("minjobage", ""))
+    found = _OF_TIME.match(config.get("minjobage", ""))
     return float(found[1]) if found else None
 
 

@@ -8,11 +8,11 @@ from typing import Any, Final
 from app.execution_names import ID_PATTERN
 from app.resources._api import LONGEST_NAME
 from app.resources._text_forms import TextForm
-from app.services.nodes import NODE_ID_PATTERN
+from app.services.nodes import SLAVE_ID_PATTERN
 
 EXECUTION: Final = TextForm(ID_PATTERN, "exec-abc123def456")
 WORKFLOW: Final = TextForm(rf"[^/\x00]{{1,{LONGEST_NAME}}}", "first-load")
-SLAVE: Final = TextForm(NODE_ID_PATTERN, "local")
+SLAVE: Final = TextForm(SLAVE_ID_PATTERN, "local")
 PLACES: Final[Mapping[str, TextForm]] = {
     "execution_id": EXECUTION,
     "workflow_id": WORKFLOW,

@@ -53,7 +53,7 @@ def get_operation(args: dict[str, Any], operation_id: str) -> Response:
 
 def carried_out(operation: Operation) -> Response:
     """Answer with what came out of an operation that was just filed, or else where that will be."""
-    steps = services().operations.wait(operation.id, caller())
+    steps = services().operations.wait(operation.id, caller(), WAIT_SECONDS)
     return answered(steps, _accepted, has_effect=True)
 
 

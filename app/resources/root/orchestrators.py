@@ -23,7 +23,7 @@ _DONE: Final = "What was found: `result.ok`, and one entry of `result.checks` fo
 _LATER: Final = "It takes longer: the operation will say what was found"
 
 
-class OrchestratorSchema(ma.Schema):
+class ConfiguredOrchestratorSchema(ma.Schema):
     """Something that runs workflows."""
 
     name = fields.String(required=True, metadata={"example": "hpc"})
@@ -35,7 +35,7 @@ class OrchestratorSchema(ma.Schema):
 class OrchestratorListSchema(ma.Schema):
     """Orchestrators."""
 
-    orchestrators = fields.List(fields.Nested(OrchestratorSchema), required=True)
+    orchestrators = fields.List(fields.Nested(ConfiguredOrchestratorSchema), required=True)
 
 
 @blueprint.route("/orchestrators", methods=["GET"])

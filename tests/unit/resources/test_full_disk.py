@@ -137,6 +137,9 @@ WRITES: dict[tuple[str, str], Callable[[Things], tuple[str, dict[str, Any]]]] = 
         f"/executions/{t.execution()}", {},
     ),
     ("POST", "/nodes/<string:node_id>/drain"): lambda t: (f"/nodes/{t.slave()}/drain", {}),
+    ("POST", "/orchestrators/<string:orchestrator>/check"): lambda t: (
+        f"/orchestrators/{t.service.settings.orchestrators[0].name}/check", {},
+    ),
     ("POST", "/nodes/<string:node_id>/undrain"): lambda t: (f"/nodes/{t.slave()}/undrain", {}),
     ("POST", "/ssh_keys"): lambda t: ("/ssh_keys", {"json": {}}),
     ("DELETE", "/ssh_keys/<string:key_id>"): lambda t: (f"/ssh_keys/{t.ssh_key()}", {}),

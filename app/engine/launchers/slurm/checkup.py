@@ -20,10 +20,13 @@ from app.errors import InvalidRequest, SlipwayError, UpstreamRefused, UpstreamUn
 
 _MOST_BYTES: Final = 1024 * 1024
 _CHECK_SECONDS: Final = 30.0
+"""For a look at the folder of executions, and at the quota."""
 _QUOTA_SECONDS: Final = 10.0
+"""For quota(1), which asks file servers."""
 _COMMAND_SECONDS: Final = 12.0
 """For a command of Slurm: one that does not reach its controller takes 9 seconds."""
 _SKEW_SECONDS: Final = 30.0
+"""By how much clocks may differ before somebody should look at them."""
 _MOST_SKEW_SECONDS: Final = 120.0
 """From which on jobs may be taken for others."""
 _LEAST_BYTES: Final = 2**30

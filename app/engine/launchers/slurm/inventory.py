@@ -45,6 +45,7 @@ _MIB: Final = 2**20
 _MOST_LABEL: Final = 500
 """Characters of a label: some nodes have hundreds of features."""
 _TURN_SECONDS: Final = 0.2
+"""Between two tries to get a turn with the scheduler."""
 _MOST_TURNS: Final = 100
 """So often a turn with the scheduler is asked for, until the question is left for later."""
 
