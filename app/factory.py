@@ -339,7 +339,6 @@ def _services(
         database=database,
         beat_seconds=settings.conductor.lease,
     )
-    operations = OperationService(Operations(database), changes, places, access)
     return Services(
         settings=settings,
         workflows=workflow_service,

@@ -14,5 +14,4 @@ def upgrade() -> None:
 
 
 def downgrade() -> None:
-    with op.batch_alter_table("clusters", table_kwargs={"sqlite_with_rowid": False}) as table:
-        table.drop_column("nodes")
+    op.drop_column("clusters", "nodes")
