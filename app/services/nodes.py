@@ -71,7 +71,7 @@ class NodeService:
         return frozenset(o.name for o in self._keepers if Capability.DRAIN in o.capabilities)
 
     def drain(self, node_id: str, identity: Identity) -> Operation | None:
-        """Give a node no new work, and return what a conductor carries out for that, if one must.
+        """Take a node out of work, and return what a conductor carries out for that, if one must.
 
         What it has begun goes on to its end. Twice is fine.
 
