@@ -7,7 +7,7 @@ from pathlib import Path
 import pytest
 from kit.patience import await_that
 from kit.ports import free_port
-from kit.slurm_launcher import GivenKeys, key_pair, slurm_launcher
+from kit.slurm_launcher import GivenKeys, key_pair, keys_for, slurm_launcher
 from kit.thrift import make_tables
 
 from app.domain import Outcome
@@ -34,8 +34,9 @@ def database(tmp_path):
 def launcher_with(slurm, database, tmp_path):
     made = []
 
-    def make(**options):
-        made.append(slurm_launcher(slurm, database, EXECUTIONS, tmp_path, **options))
+    def make(keys=None, **options):
+        keys = keys or keys_for(slurm)
+        made.append(slurm_launcher(slurm, database, EXECUTIONS, tmp_path, keys=keys, **options))
         return made[-1]
 
     yield make
