@@ -17,8 +17,10 @@ from kit.thrift import (
     addressed_when_asked,
     cheap_hashes,
     collect_less_garbage,
+    collect_no_garbage_yet,
     compiled_once,
     described_when_asked,
+    parsed_once,
 )
 
 # What a shell runs in the background ignores Ctrl-C, and what nohup runs that its terminal goes
@@ -27,6 +29,8 @@ if signal.getsignal(signal.SIGINT) is signal.SIG_IGN:
     signal.signal(signal.SIGINT, signal.default_int_handler)
 if signal.getsignal(signal.SIGHUP) is signal.SIG_IGN:
     signal.signal(signal.SIGHUP, lambda *_: None)
+
+collect_no_garbage_yet()
 
 pytest_plugins = ["kit.fixtures", "kit.people", "kit.accounts", "kit.pages"]
 
@@ -78,7 +82,10 @@ def pytest_collection_finish() -> None:
 @pytest.fixture(scope="session", autouse=True)
 def thrift() -> Iterator[None]:
     """Spare time; see ``kit.thrift``."""
-    with cheap_hashes(), compiled_once(), described_when_asked(), addressed_when_asked():
+    with (
+        cheap_hashes(), compiled_once(), described_when_asked(), addressed_when_asked(),
+        parsed_once(),
+    ):  # fmt: skip
         yield
 
 

@@ -128,6 +128,35 @@ def described_when_asked() -> Iterator[None]:
 
 
 @contextmanager
+def parsed_once() -> Iterator[None]:
+    """Let rules that say the same share what their text comes to.
+
+    A process of the service has one web process, with a rule for each address; tests have hundreds.
+    """
+    compile_ = Rule.compile
+    known: dict[tuple[object, ...], Rule] = {}
+
+    def take_over(rule: Rule) -> None:
+        if rule.map.converters != rule.map.default_converters:
+            compile_(rule)
+            return
+        says = rule.rule, rule.subdomain, rule.host, rule.merge_slashes, rule.map.host_matching
+        if says not in known:
+            compile_(rule)
+            known[says] = rule
+            return
+        like = known[says]
+        rule._parts, rule._trace, rule._converters = like._parts, like._trace, like._converters
+        rule.arguments |= like._converters.keys()
+        rule._build = rule._compile_builder(append_unknown=False).__get__(rule, None)
+        rule._build_unknown = rule._compile_builder(append_unknown=True).__get__(rule, None)
+
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(Rule, "compile", take_over)
+        yield
+
+
+@contextmanager
 def addressed_when_asked() -> Iterator[None]:
     """Let rules compile what builds their addresses when somebody asks, and hardly any test does.
 
@@ -155,11 +184,17 @@ def _waiting(api: DialectApi) -> list[Callable[[], None]]:
     return vars(api).setdefault("put_off", [])
 
 
+def collect_no_garbage_yet() -> None:
+    """Let the collector wait for :func:`collect_less_garbage`: what is imported stays anyway."""
+    gc.disable()
+
+
 def collect_less_garbage() -> None:
     """Let the collector leave alone what was imported, and look at all else less often."""
     gc.collect()
     gc.freeze()
     gc.set_threshold(10_000, 20, 50)
+    gc.enable()
 
 
 OF_SERVICES = (cheap_hashes, described_when_asked, addressed_when_asked, tables_copied)
