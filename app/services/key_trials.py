@@ -33,10 +33,15 @@ _MOST_LEFT_OVER: Final = 100
 
 @dataclass(slots=True)
 class _Door:
-    """How often a cluster has refused keys of somebody in a row, and until when none is tried."""
+    """How often a cluster has refused keys of somebody in a row, and until when none is tried.
+
+    Attributes:
+        is_busy: One is being tried.
+    """
 
     refusals: int = 0
     shut_until: float = 0.0
+    is_busy: bool = False
 
 
 @dataclass(slots=True)
@@ -171,18 +176,21 @@ class KeyTrials:
         with self._lock:
             door = self._doors.setdefault((owner, cluster.name), _Door())
             left = door.shut_until - self._clock()
+            if door.is_busy:
+                return _Trial(False, "paused", "Another key of yours is being tried there.")
             if left > 0:
                 text = (
                     "The last login was refused, and servers shut out who tries too often: it is "
                     f"tried again in {left:.0f} seconds at the earliest."
                 )
                 return _Trial(False, "paused", text, {"retry_after_seconds": round(left)})
-            door.shut_until = self._clock() + SECONDS  # one login of theirs at a time
+            door.is_busy = True
         trial = _Trial(False)
         try:
             trial = self._log_in(cluster, account, key_id)
         finally:
             with self._lock:
+                door.is_busy = False
                 is_refused = trial.reason == "login_refused"
                 door.refusals = door.refusals + 1 if is_refused else 0
                 pause = _REFUSED.pause(door.refusals) if is_refused else 0.0

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import base64
 import os
 import signal
 import socket
@@ -182,6 +183,57 @@ def test_hangups_end_no_process_that_starts_or_becomes_another(
         process.kill()
         process.wait()
         told.close()
+
+
+def test_a_conductor_that_becomes_another_one_still_has_the_master_key(tmp_path: Path) -> None:
+    """It leaves the environment, where commands could find it, and waits in memory for its use."""
+    key = base64.b64encode(b"the master key of these tests 32")
+    file, folder = tmp_path / "slipway.yaml", tmp_path / "data"
+    file.write_text("observability: {log_level: INFO}\n")
+    options = ["--config", file, "--data-dir", folder]
+    assert run_slipway("migrate", *options).returncode == 0
+    process = subprocess.Popen(
+        slipway("conductor", *options), env=clean_environment({"SLIPWAY_MASTER_KEY": key.decode()}),
+        stdin=subprocess.DEVNULL, stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL,
+    )  # fmt: skip
+    environ, command = (Path(f"/proc/{process.pid}/{name}") for name in ("environ", "cmdline"))
+    try:
+        await_that(lambda: held_keys(process.pid) == {(key, True)}, "it has it")
+        await_that(lambda: key not in environ.read_bytes(), "and the environment has not")
+        file.write_text("observability: {log_level: WARNING}\n")
+
+        def is_another() -> bool:
+            process.send_signal(signal.SIGHUP)
+            return b"--master-key-fd" in command.read_bytes()
+
+        await_that(lambda: catches(process.pid, signal.SIGHUP), "it can read its settings again")
+        await_that(is_another, "it has become another one")
+        await_that(lambda: held_keys(process.pid) == {(key, True)}, "which has it, and hands it on")
+        assert key not in environ.read_bytes()
+        await_that(lambda: catches(process.pid, signal.SIGTERM), "it can be stopped")
+        process.terminate()
+        assert process.wait(PATIENCE_SECONDS) == 0
+    finally:
+        process.kill()
+        process.wait()
+
+
+def held_keys(pid: int) -> set[tuple[bytes, bool]]:
+    """Return what a process holds in files in memory, and whether its children get none of it."""
+    found = set()
+    for link in Path(f"/proc/{pid}/fd").iterdir():
+        with suppress(FileNotFoundError):
+            if "memfd:master-key" in str(link.readlink()):
+                flags = Path(f"/proc/{pid}/fdinfo/{link.name}").read_text().split("flags:")[1]
+                is_closed = bool(int(flags.split()[0], 8) & os.O_CLOEXEC)
+                found.add((link.read_bytes(), is_closed))
+    return found
+
+
+def catches(pid: int, number: int) -> bool:
+    """Whether a process has a handler for a signal: proc(5), SigCgt."""
+    status = Path(f"/proc/{pid}/status").read_text(encoding="ascii")
+    return bool(int(status.partition("SigCgt:")[2].split()[0], 16) & 1 << (number - 1))
 
 
 def is_ignored(pid: int, number: int) -> bool:

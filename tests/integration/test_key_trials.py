@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import socket
 from collections.abc import Iterator
+from concurrent.futures import ThreadPoolExecutor
 from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
@@ -195,6 +196,21 @@ def test_a_host_that_is_down_or_says_nothing(stage: Stage) -> None:
     with socket.create_server((HOST, 0)) as silent:
         stage.open(port=silent.getsockname()[1], connect_timeout="1s")
         assert stage.test(key)["reason"] == "unreachable"
+
+
+def test_one_at_a_time_is_tried_of_a_user(stage: Stage) -> None:
+    key, _ = stage.key()
+    with socket.create_server((HOST, 0)) as silent:
+        stage.open(port=silent.getsockname()[1], connect_timeout="5s")
+        with ThreadPoolExecutor(1) as pool:
+            first = pool.submit(stage.test, key)
+            connection, _ = silent.accept()
+            second = stage.test(key)
+            connection.close()
+            assert (second["reason"], second["message"]) == (
+                "paused", "Another key of yours is being tried there.",
+            )  # fmt: skip
+            assert first.result()["reason"] == "unreachable"
 
 
 def test_who_has_no_account_there_and_whose_account_another_key_opens(stage: Stage) -> None:

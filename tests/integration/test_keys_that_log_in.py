@@ -22,6 +22,10 @@ from kit.servers.vault import DevVault
 from kit.service import Service
 
 from app.cli._process import environment_without_settings
+from app.clients.key_opener import open_pair
+from app.clients.sealing import Sealing
+from app.store.database import Database
+from app.store.keys import SealedKeys
 
 POLICIES = Path(__file__).parents[2] / "docker" / "vault"
 MASTER_KEY = base64.b64encode(b"the master key of these tests 32").decode()
@@ -83,6 +87,17 @@ def memory_holds(pid: int, *secrets: bytes) -> bool:
     return False
 
 
+def private_lines(service: Service, key_id: str) -> list[bytes]:
+    """Return the lines of a private key that hold what nobody may know."""
+    database = Database(f"sqlite:///{service.data_dir}/slipway.db")
+    sealed = SealedKeys(database).get(key_id)
+    database.dispose()
+    assert sealed
+    pair = open_pair(Sealing(base64.b64decode(MASTER_KEY)), key_id, sealed)
+    lines = str(pair["private_key"]).splitlines()[1:-1]
+    return [line.encode() for line in lines[2:]]  # those before hold the public half
+
+
 def children(pid: int) -> list[int]:
     """Return the processes that a process has begun."""
     tasks = Path(f"/proc/{pid}/task").glob("*/children")
@@ -101,8 +116,16 @@ def test_a_key_is_made_tried_rotated_and_seen_in_use(
     client = gateway.client()
     made = client.send("POST", "/ssh_keys", json={"metadata": {"cluster": "hpc"}}).json()
     let_in(ssh_server, made["authorized_keys"])
+    web = gateway.kill("web")  # which made the pair, and had it in memory
+    web = gateway.replaced("web", web)
+    client = gateway.client()
     told = asked(client, f"/ssh_keys/{made['id']}/test")
     assert told["logs_in"], told
+    private = private_lines(gateway, made["id"])
+    assert not memory_holds(web, *private), "no web process reads one"
+    kept = [path for path in gateway.data_dir.parent.rglob("*") if path.is_file()]
+    assert kept
+    assert not any(line in path.read_bytes() for path in kept for line in private)
     assert (told["orchestrator"], told["account"]) == ("hpc", USER)
     [listed] = client.get("/ssh_keys")["ssh_keys"]
     assert listed["last_used_at"]
