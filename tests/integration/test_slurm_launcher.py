@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import uuid
 from pathlib import Path
 
 import pytest
@@ -10,9 +11,12 @@ from kit.slurm_launcher import keys_for, slurm_launcher
 from kit.thrift import make_tables
 
 from app.engine.launchers.base import Job, JobPhase, Watched
+from app.errors import UpstreamError
+from app.job_resources import Resources
 from app.store.database import Database
 
 EXECUTIONS = Path("/var/empty/executions")
+"""What executions go by here: nothing is there."""
 
 
 @pytest.fixture
@@ -27,15 +31,16 @@ def database(tmp_path):
 @pytest.fixture
 def launcher(slurm, database, tmp_path):
     launcher = slurm_launcher(slurm, database, EXECUTIONS, tmp_path, keys=keys_for(slurm))
+    launcher.home = EXECUTIONS / uuid.uuid4().hex
     yield launcher
     launcher.close()
 
 
-def job(*argv, attempt=1, **fields) -> Job:
-    folder = EXECUTIONS / "e1"
+def job(launcher, *argv, attempt=1, **fields) -> Job:
+    folder = launcher.home
     return Job(
         **{
-            "execution_id": "e1",
+            "execution_id": folder.name,
             "folder": folder / "tasks" / "a" / str(attempt),
             "argv": argv,
             "working_dir": folder / "work",
@@ -46,10 +51,14 @@ def job(*argv, attempt=1, **fields) -> Job:
     )
 
 
+def state_of(launcher, folder):
+    return launcher.states([Watched(folder)]).get(folder)
+
+
 def begun(launcher, *argv, **fields):
-    launcher.place(EXECUTIONS / "e1", "ada")
-    launcher.make_work_folder(EXECUTIONS / "e1" / "work", {}, begun=False)
-    made = job(*argv, **fields)
+    launcher.place(launcher.home, "ada")
+    launcher.make_work_folder(launcher.home / "work", {}, begun=False)
+    made = job(launcher, *argv, **fields)
     launcher.prepare(made)
     launcher.start(made)
     return made.folder
@@ -75,3 +84,143 @@ def test_a_command_runs_as_a_job(launcher):
     assert texts(launcher, folder)[0].isdigit()
     assert launcher.outputs(folder) == {"done": "1"}
     assert state.node
+
+
+def drain(slurm):
+    nodes = f"nodename={','.join(slurm.nodes)}"
+    slurm.admin("scontrol", "update", nodes, "state=drain", "reason=x")
+
+
+def many(launcher, count, *argv, **fields):
+    launcher.place(launcher.home, "ada")
+    launcher.make_work_folder(launcher.home / "work", {}, begun=False)
+    jobs = [
+        job(launcher, *argv, attempt=number, env={"N": str(number)}, **fields)
+        for number in range(count)
+    ]
+    assert launcher.prepare_many(jobs) == {}
+    launcher.start_many(jobs)
+    return [each.folder for each in jobs]
+
+
+def test_jobs_that_begin_together_are_one_array(launcher, slurm):
+    script = "echo $N $SLURM_ARRAY_TASK_ID $SLURM_ARRAY_JOB_ID"
+    folders = many(launcher, 5, "bash", "-c", script)
+    states = [end(launcher, folder) for folder in folders]
+    assert [state.exit_code for state in states] == [0] * 5
+    printed = [texts(launcher, folder)[0].split() for folder in folders]
+    assert [line[:2] for line in printed] == [[str(n), str(n)] for n in range(5)]
+    assert len({line[2] for line in printed}) == 1
+
+
+def test_what_was_submitted_is_not_submitted_again(launcher, slurm):
+    many(launcher, 3, "bash", "-c", "echo once")
+    jobs = [
+        job(launcher, "bash", "-c", "echo once", attempt=n, env={"N": str(n)}) for n in range(4)
+    ]
+    assert launcher.prepare_many(jobs) == {}
+    launcher.start_many(jobs)
+    for each in jobs:
+        assert end(launcher, each.folder).exit_code == 0
+        assert texts(launcher, each.folder) == ["once"]
+
+
+def test_one_task_of_an_array_is_cancelled(launcher):
+    folders = many(launcher, 2, "bash", "-c", "echo up; exec sleep 300")
+    await_that(lambda: all(texts(launcher, folder) for folder in folders), "both run")
+    launcher.cancel(folders[0])
+    assert end(launcher, folders[0]).cancelled
+    assert state_of(launcher, folders[1]).phase is JobPhase.RUNNING
+    launcher.cancel(folders[1])
+    assert end(launcher, folders[1]).cancelled
+
+
+def test_a_submission_that_is_refused_is_an_end_with_the_words_of_slurm(launcher):
+    folder = begun(launcher, "true", resources=Resources(partition="none"))
+    state = end(launcher, folder)
+    assert (state.phase, state.exit_code) == (JobPhase.EXITED, 126)
+    assert "the cluster refused it: invalid partition specified: none" in state.reason
+
+
+def test_what_the_owner_cancels_on_the_cluster_is_told_as_such(launcher, slurm):
+    folder = begun(launcher, "bash", "-c", "echo up; sleep 300")
+    await_that(lambda: texts(launcher, folder), "it runs")
+    slurm.run("scancel", state_of(launcher, folder).process["job"])
+    state = end(launcher, folder)
+    assert not state.cancelled
+    assert "cancelled on the cluster" in state.reason
+
+
+def test_a_queued_job_says_why_it_waits_and_is_cancelled(launcher, slurm):
+    slurm.admin(
+        "scontrol", "update", f"nodename={','.join(slurm.nodes)}", "state=drain", "reason=x"
+    )
+    folder = begun(launcher, "true")
+    waits = await_that(
+        lambda: (state := state_of(launcher, folder)) and state.reason and state, "it says why"
+    )
+    assert waits.phase is JobPhase.QUEUED
+    assert "(" in waits.reason
+    launcher.cancel(folder)
+    state = end(launcher, folder)
+    assert state.cancelled
+    assert state.exit_code == 143
+
+
+def test_a_queued_job_is_held_and_released(launcher, slurm):
+    slurm.admin(
+        "scontrol", "update", f"nodename={','.join(slurm.nodes)}", "state=drain", "reason=x"
+    )
+    folder = begun(launcher, "true")
+    launcher.pause(folder)
+    assert state_of(launcher, folder).pause_asked
+    slurm.admin("scontrol", "update", f"nodename={','.join(slurm.nodes)}", "state=resume")
+    await_that(lambda: "held back" in (state_of(launcher, folder).reason or ""), "it is held")
+    launcher.resume(folder)
+    assert end(launcher, folder).exit_code == 0
+
+
+@pytest.mark.parametrize("daemon", ["slurmctld", "slurmdbd", "sshd"])
+def test_a_daemon_that_is_away_delays_and_changes_nothing(launcher, slurm, daemon):
+    folder = begun(launcher, "bash", "-c", "for i in 1 2 3 4; do echo $i; sleep 1; done")
+    await_that(lambda: texts(launcher, folder), "it runs")
+    slurm.stop(daemon)
+    try:
+        state = state_of(launcher, folder)
+        assert state is None or state.phase in (JobPhase.RUNNING, JobPhase.EXITED)
+    except UpstreamError:
+        assert daemon == "sshd"
+    slurm.start(daemon)
+    state = end(launcher, folder)
+    assert (state.exit_code, texts(launcher, folder)) == (0, ["1", "2", "3", "4"])
+
+
+def test_a_submission_that_reaches_no_controller_is_found_out(launcher, slurm):
+    launcher.place(launcher.home, "ada")
+    launcher.make_work_folder(launcher.home / "work", {}, begun=False)
+    made = job(launcher, "echo", "once")
+    slurm.stop("slurmctld")
+    launcher.start(made)
+    assert await_that(lambda: state_of(launcher, made.folder), "it is looked at").phase is (
+        JobPhase.QUEUED
+    )
+    slurm.start("slurmctld")
+
+    def prepared_again():
+        state = state_of(launcher, made.folder)
+        return state and state.phase is JobPhase.PREPARED
+
+    await_that(prepared_again, "it surely did not arrive")
+    launcher.start(made)
+    assert end(launcher, made.folder).exit_code == 0
+    assert texts(launcher, made.folder) == ["once"]
+
+
+def test_what_is_killed_with_its_supervisor_ends_with_a_reason(launcher, slurm):
+    folder = begun(launcher, "bash", "-c", "echo up; sleep 300")
+    await_that(lambda: texts(launcher, folder), "it runs")
+    number = state_of(launcher, folder).process["job"]
+    slurm.admin("scancel", "--signal=KILL", "--full", number)
+    state = end(launcher, folder)
+    assert state.exit_code != 0
+    assert "the cluster" in state.reason

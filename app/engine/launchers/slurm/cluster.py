@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
 from functools import partial
 from pathlib import Path
 from typing import Final, Self
@@ -16,7 +15,7 @@ from app.engine.launchers.slurm.channel import SshChannel
 from app.engine.launchers.slurm.growth import Growth
 from app.engine.launchers.slurm.logins import Agent, Greeter, Login, Logins
 from app.engine.launchers.slurm.options import SlurmOptions
-from app.engine.launchers.slurm.package import command, job_package, job_script, package_digest
+from app.engine.launchers.slurm.package import command, job_package, package_digest
 from app.engine.launchers.slurm.places import Places
 from app.engine.launchers.slurm.remote import AgentSession
 from app.engine.launchers.slurm.rounds import Rounds
@@ -114,10 +113,6 @@ class Cluster:
             turns=SchedulerTurns(context.database, name, options.poll.command),
             executions_dir=context.executions_dir,
         )
-
-    def script(self, login: Login, folders: Sequence[str]) -> str:
-        """Return the script of a job, or of an array with a task for each folder."""
-        return job_script(self.options.python, login.package, folders)
 
     def key_of(self, account: ClusterAccount) -> str:
         """Return the id of the key pair that logs in to an account.

@@ -41,13 +41,17 @@ def fault_of(told: JSON, verb: str) -> SlipwayError:
     return found(message, detail=detail)
 
 
-def entries(result: JSON, name: str, verb: str) -> list[dict[str, JSON]]:
+def entries(
+    result: JSON, name: str, verb: str, count: int | None = None, *, raises: bool = True
+) -> list[dict[str, JSON]]:
     """Return what an agent says of each of several; nothing where it has nothing to say.
 
     Args:
         result: Of its answer.
         name: What they are called there.
         verb: What was asked for.
+        count: How many there must be; None for any number.
+        raises: An error of one of them is raised, and not returned.
 
     Raises:
         SlipwayError: One of them failed.
@@ -55,9 +59,10 @@ def entries(result: JSON, name: str, verb: str) -> list[dict[str, JSON]]:
     """
     told = result.get(name) if isinstance(result, dict) else None
     found = [{} if each is None else each for each in told] if isinstance(told, list) else []
-    if not found or not all(isinstance(each, dict) for each in found):
+    is_whole = bool(found) and all(isinstance(each, dict) for each in found)
+    if not is_whole or len(found) != (count or len(found)):
         raise UpstreamGarbled("The login node of the cluster answers nothing of use.", detail=verb)
     for each in found:
-        if each.get("error") is not None:
+        if raises and each.get("error") is not None:
             raise fault_of(each["error"], verb)
     return found

@@ -6,7 +6,6 @@ from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import ClassVar, Final, Self
 
-from app.clients.slurm.submission import Outcome, submitted
 from app.domain import JSON, Checked, Node, Usage
 from app.engine.launchers.base import (
     Job,
@@ -24,22 +23,13 @@ from app.engine.launchers.frames import parse_frames
 from app.engine.launchers.outputs import parse_outputs
 from app.engine.launchers.slurm.checkup import Checkup
 from app.engine.launchers.slurm.cluster import Cluster
-from app.engine.launchers.slurm.faults import entries, fault_of
 from app.engine.launchers.slurm.fit import Fit
 from app.engine.launchers.slurm.inventory import Inventory
-from app.engine.launchers.slurm.logins import Login
-from app.engine.launchers.slurm.looks import exit_record
 from app.engine.launchers.slurm.options import SlurmOptions
 from app.engine.launchers.slurm.places import NotPlaced
-from app.engine.launchers.slurm.submitting import (
-    ENVIRONMENT,
-    There,
-    command_line,
-    mark_of,
-    specify,
-)
+from app.engine.launchers.slurm.submitter import Submitter
 from app.engine.model import Preparation, StreamFile
-from app.errors import FieldError, NotFound, UpstreamUnreachable
+from app.errors import FieldError, NotFound, SlipwayError
 from app.job_resources import Asked, Resource
 
 _FILE_SECONDS: Final = 60.0
@@ -72,6 +62,7 @@ class SlurmLauncher(Launcher):
         self._fit = fit
         self._inventory = None if fit is None else Inventory(cluster, fit)
         options = cluster.options
+        self._submitter = Submitter(cluster.places, options)
         self.pool = Pool(f"slurm {options.host}:{options.port}", options.max_jobs)
         self.polling = Polling(
             followed_seconds=options.poll.followed, quiet_seconds=options.poll.quiet
@@ -168,66 +159,21 @@ class SlurmLauncher(Launcher):
 
     def prepare(self, job: Job) -> None:
         """Have the records of a job written, if it can be submitted at all."""
-        login, path = self._cluster.places.find(job.folder)
-        command_line(job.resources, self._mark(job.folder), self._cluster.options)
-        entry = {
-            "folder": path,
-            "execution_id": job.execution_id,
-            "working_dir": self._cluster.places.path(login.root, job.working_dir),
-            "files": dict(job.files),
-        }
-        answer = login.agent.call("prepare", {"jobs": [entry]}, timeout=_FILE_SECONDS)
-        entries(answer.result, "jobs", "prepare")
+        for fault in self.prepare_many([job]).values():
+            raise fault
+
+    def prepare_many(self, jobs: Sequence[Job]) -> Mapping[Path, SlipwayError]:
+        """Have the records of several written by one request."""
+        return self._submitter.prepare(jobs)
 
     def start(self, job: Job) -> None:
-        """Have a job submitted, unless that was done; see the contract.
-
-        A submission of which nobody knows what came of it is none that failed: the job is looked
-        for by its name, in :meth:`states`.
-        """
-        login, path = self._cluster.places.find(job.folder)
+        """Have a job submitted, unless that was done; see the contract."""
         self.prepare(job)
-        options = self._cluster.options
-        mark = self._mark(job.folder)
-        script = self._cluster.script(login, [path])
-        program = {
-            "argv": command_line(job.resources, mark, options),
-            "timeout_seconds": options.command_timeout,
-            "env": dict(ENVIRONMENT),
-            "stdin": script,
-        }
-        there = There(
-            login.root, login.umask, lambda here: self._cluster.places.path(login.root, here)
-        )
-        jobs = [{"folder": path, "mark": mark, "specification": specify(job, there, options)}]
-        answer = login.agent.call(
-            "submit",
-            {"submissions": [{"program": program, "jobs": jobs}]},
-            timeout=options.command_timeout + _FILE_SECONDS,
-        )
-        self._note(login, path, entries(answer.result, "submissions", "submit")[0])
+        self._submitter.submit([job])
 
-    def _note(self, login: Login, path: str, told: JSON) -> None:
-        """Take note of what came of a submission."""
-        outcome = told["jobs"][0]
-        if "error" in outcome:
-            raise fault_of(outcome["error"], "submit")
-        if outcome.get("state") == "prepared":
-            why = (told.get("ran") or {}).get("stderr", "")
-            raise UpstreamUnreachable("The command sbatch cannot be begun.", detail=why[:500])
-        if outcome.get("state") != "failed":
-            return
-        ran = outcome.get("ran") or told.get("ran") or {}
-        found = submitted(ran.get("code"), ran.get("stdout", ""), ran.get("stderr", ""))
-        if found.outcome is Outcome.REFUSED:
-            reason = f"the cluster refused it: {found.reason}"
-            self._conclude(login, path, exit_record(126, reason))
-
-    def _conclude(self, login: Login, path: str, result: Mapping[str, JSON]) -> None:
-        """Have an end recorded of a job that never runs."""
-        arguments = {"jobs": [{"folder": path, "exit": dict(result)}]}
-        answer = login.agent.call("conclude", arguments, timeout=_FILE_SECONDS)
-        entries(answer.result, "jobs", "conclude")
+    def start_many(self, jobs: Sequence[Job]) -> None:
+        """Have several submitted as one array, each unless that was done."""
+        self._submitter.submit(jobs)
 
     def refuse(self, folder: Path, *, cancelled: bool) -> bool:
         """Have the job's claim taken; what waits in the queue with it is taken out."""
@@ -280,6 +226,3 @@ class SlurmLauncher(Launcher):
     def close(self) -> None:
         """End all connections; jobs go on."""
         self._cluster.close()
-
-    def _mark(self, folder: Path) -> str:
-        return mark_of(str(self._cluster.places.below(folder)))

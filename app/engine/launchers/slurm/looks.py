@@ -6,6 +6,7 @@ from contextlib import suppress
 from dataclasses import dataclass
 from typing import Any, Final
 
+from app.clients.slurm.control import name_of
 from app.domain import JSON, Usage
 from app.engine.launchers.job_records import (
     Claim,
@@ -29,12 +30,14 @@ class Submission:
     """An attempt to submit a job.
 
     Attributes:
-        mark: Name of the job in Slurm.
+        mark: Name of the job in Slurm, or of its array.
         moment: When it began; seconds since the epoch, by the clock of the login node.
+        task: Its number in an array; None where it is in none.
     """
 
     mark: str
     moment: float
+    task: int | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -67,6 +70,13 @@ class Look:
     pause_asked: bool = False
     fault: str = ""
     size: int = 0
+
+    @property
+    def name(self) -> str | None:
+        """How Slurm's commands call it; None where it has no id yet."""
+        if self.job_id is None:
+            return None
+        return name_of(self.job_id, self.submission.task if self.submission else None)
 
 
 def looks(told: JSON, data: bytes, jobs: int) -> list[tuple[Look | None, bytes]]:
@@ -149,7 +159,8 @@ def _submission(content: dict[str, Any] | None) -> Submission | None:
     mark, moment = content.get("mark"), content.get("moment")
     if not isinstance(mark, str) or moment is None or not is_moment(moment):
         return None
-    return Submission(clean_text(mark), float(moment))
+    task = content.get("task")
+    return Submission(clean_text(mark), float(moment), task if type(task) is int else None)
 
 
 def _job_id(content: dict[str, Any] | None) -> int | None:

@@ -165,7 +165,7 @@ class Rounds:
         states: _Found = {}
         for each, look in seen:
             job = sought.get(each.path)
-            told = facts[job.mark] if job else Facts()
+            told = facts[job.key] if job else Facts()
             states[each.job.folder] = state_of(
                 self._resolve(login, each.path, look, told),
                 told,
@@ -233,6 +233,7 @@ class Rounds:
             pool, self._pool = self._pool, None
         if pool is not None:
             pool.shutdown(wait=False, cancel_futures=True)
+        self._scheduler.close()
 
     def _forget_old(self) -> None:
         before = self._clock() - _FORGET_SECONDS
@@ -249,4 +250,7 @@ def _sought(look: Look) -> Sought | None:
     refused = look.claim is not None and look.claim.process is None
     if look.submission is None or ended or refused:
         return None
-    return Sought(look.submission.mark, look.submission.moment, waits=look.claim is None)
+    sent = look.submission
+    # Who waits for their turn, or for the reason of their end, is to be told soon.
+    waits = look.claim is None or look.ended_by_slurm
+    return Sought(sent.mark, sent.moment, waits=waits, task=sent.task)

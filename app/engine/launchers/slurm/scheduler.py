@@ -5,6 +5,7 @@ from __future__ import annotations
 import threading
 import time
 from collections.abc import Callable, Collection, Iterable, Mapping
+from concurrent.futures import Future, ThreadPoolExecutor, wait
 from dataclasses import dataclass, field
 from itertools import filterfalse
 from typing import Final, TypeVar
@@ -22,6 +23,9 @@ log = structlog.get_logger(__name__)
 
 _CALM_SECONDS: Final = 10.0
 """How often it is asked for jobs of which all run: their shims tell how they end."""
+_PATIENCE_SECONDS: Final = 1.0
+"""How long a look at jobs waits for the answer of the scheduler, which takes some 20 ms."""
+_AT_ONCE: Final = 8
 _MOST_BYTES: Final = 16 * 1024 * 1024
 _MOST_NAMES: Final = 100
 MISSES: Final = 2
@@ -37,6 +41,7 @@ _CLOCKS_SECONDS: Final = 120.0
 """By how much the clocks of the login node and of the controller may differ."""
 
 _Row = TypeVar("_Row", Queued, Accounted)
+_Key = tuple[str, int | None]
 
 
 @dataclass(frozen=True, slots=True)
@@ -44,14 +49,21 @@ class Sought:
     """A job that the scheduler is asked for.
 
     Attributes:
-        mark: Its name, which no other job has.
+        mark: Its name, which no job has that is not of the same array.
         since: When it was submitted, or later; seconds since the epoch.
-        waits: It was submitted, and has not begun.
+        waits: Its owner is to be told soon: it waits for its turn, or for the reason of its end.
+        task: Its number in an array; None where it is in none.
     """
 
     mark: str
     since: float
     waits: bool
+    task: int | None = None
+
+    @property
+    def key(self) -> tuple[str, int | None]:
+        """What tells it from all others."""
+        return self.mark, self.task
 
 
 @dataclass(frozen=True, slots=True)
@@ -94,7 +106,8 @@ class _Known:
 
     queue: dict[str, list[Queued]] = field(default_factory=dict)
     accounted: dict[str, list[Accounted]] = field(default_factory=dict)
-    over: dict[str, _Over] = field(default_factory=dict)
+    over: dict[_Key, _Over] = field(default_factory=dict)
+    asking: Future[None] | None = None
     asked_at: float = float("-inf")
     accounting_at: float = float("-inf")
     used_at: float = 0.0
@@ -124,9 +137,10 @@ class Scheduler:
         self._lock = threading.Lock()
         self._accounts: dict[str, _Known] = {}
         self._no_accounting_until = float("-inf")
+        self._threads: ThreadPoolExecutor | None = None
 
-    def facts(self, login: Login, jobs: Collection[Sought]) -> Mapping[str, Facts]:
-        """Return what is known of jobs of an account that have not ended, by name.
+    def facts(self, login: Login, jobs: Collection[Sought]) -> Mapping[_Key, Facts]:
+        """Return what is known of jobs of an account that have not ended, by what tells them apart.
 
         What cannot be asked now is as it was told last.
 
@@ -136,6 +150,29 @@ class Scheduler:
         known = self._of(login.account.user)
         if not jobs:
             return {}
+        if known.asking is None or known.asking.done():
+            known.asking = self._pool().submit(self._ask, login, known, jobs)
+        # A controller that is away takes 9 s to say so, and nobody is to wait for that.
+        wait([known.asking], _PATIENCE_SECONDS)
+        if known.asking.done():
+            known.asking.result()
+        now = self._clock()
+        return {job.key: self._facts(known, job, now) for job in jobs}
+
+    def close(self) -> None:
+        """End what is under way."""
+        with self._lock:
+            pool, self._threads = self._threads, None
+        if pool is not None:
+            pool.shutdown(wait=False, cancel_futures=True)
+
+    def _pool(self) -> ThreadPoolExecutor:
+        with self._lock:
+            self._threads = self._threads or ThreadPoolExecutor(_AT_ONCE, "scheduler")
+            return self._threads
+
+    def _ask(self, login: Login, known: _Known, jobs: Collection[Sought]) -> None:
+        """Ask what is due."""
         now = self._clock()
         calm = not any(job.waits for job in jobs)
         if now - known.asked_at >= (_CALM_SECONDS if calm else self._seconds) and self._turn():
@@ -145,7 +182,6 @@ class Scheduler:
         if lost and now - known.accounting_at >= _ACCOUNTING_SECONDS and self._may_account(now):
             known.accounting_at = now
             self._ask_accounting(login, known, lost[:_MOST_NAMES])
-        return {job.mark: self._facts(known, job, now) for job in jobs}
 
     def _of(self, user: str) -> _Known:
         now = self._clock()
@@ -171,20 +207,24 @@ class Scheduler:
             found.setdefault(row.name, []).append(row)
         known.queue = found
         now = self._clock()
-        over: dict[str, _Over] = {}
+        over: dict[_Key, _Over] = {}
         for job in jobs:
-            rows = _rows(found.get(job.mark, ()), job.since)
+            rows = _rows(found.get(job.mark, ()), job)
             if rows and rows[-1].standing is not Standing.ENDED:
                 continue
-            over[job.mark] = known.over.get(job.mark) or _Over(now)
-            over[job.mark].misses += not rows
+            over[job.key] = known.over.get(job.key) or _Over(now)
+            over[job.key].misses += not rows
         known.over = over
-        known.accounted = {mark: rows for mark, rows in known.accounted.items() if mark in over}
+        known.accounted = {
+            mark: rows
+            for mark, rows in known.accounted.items()
+            if any(mark == key[0] for key in over)
+        }
 
     def _ask_accounting(self, login: Login, known: _Known, jobs: Collection[Sought]) -> None:
         since = min(job.since for job in jobs) - 1
         try:
-            text = self._run(login, sacct(since, names=[job.mark for job in jobs]))
+            text = self._run(login, sacct(since, names=sorted({job.mark for job in jobs})))
         except UpstreamUnreachable as exc:
             if _NO_ACCOUNTING in (exc.detail or ""):
                 self._no_accounting_until = self._clock() + _NO_ACCOUNTING_SECONDS
@@ -196,7 +236,7 @@ class Scheduler:
             rows.setdefault(row.name, []).append(row)
         for job in jobs:
             known.accounted[job.mark] = rows.get(job.mark, [])
-            known.over[job.mark].asked = True
+            known.over[job.key].asked = True
 
     def _run(self, login: Login, argv: list[str]) -> str:
         """Run a command of Slurm; return what it printed.
@@ -208,9 +248,9 @@ class Scheduler:
         return printed(login, argv, ENVIRONMENT, timeout=self._timeout, most_bytes=_MOST_BYTES)
 
     def _facts(self, known: _Known, job: Sought, now: float) -> Facts:
-        over = known.over.get(job.mark)
-        rows = _rows(known.queue.get(job.mark, ()), job.since)
-        ended = _rows(known.accounted.get(job.mark, ()), job.since)
+        over = known.over.get(job.key)
+        rows = _rows(known.queue.get(job.mark, ()), job)
+        ended = _rows(known.accounted.get(job.mark, ()), job)
         return Facts(
             queued=rows[-1] if rows else None,
             accounted=ended[-1] if ended else None,
@@ -222,20 +262,23 @@ class Scheduler:
 
 def _is_lost(known: _Known, job: Sought) -> bool:
     """Whether a job left the queue, and the accounting did not tell its end yet."""
-    over = known.over.get(job.mark)
+    over = known.over.get(job.key)
     if over is None or over.misses < MISSES:
         return False
-    told = _rows(known.accounted.get(job.mark, ()), job.since)
+    told = _rows(known.accounted.get(job.mark, ()), job)
     return not told or told[-1].standing is not Standing.ENDED
 
 
-def _rows(rows: Iterable[_Row], since: float) -> list[_Row]:
+def _rows(rows: Iterable[_Row], job: Sought) -> list[_Row]:
     """Return the lines of a job, the one that counts last.
 
     One that was submitted before is of another job. Slurm also keeps a line of what it refused to
     take, which has failed without a node.
     """
-    fitting = [row for row in rows if (row.submitted_at or since) >= since - _CLOCKS_SECONDS]
+    earliest = job.since - _CLOCKS_SECONDS
+    fitting = [
+        row for row in rows if row.task == job.task and (row.submitted_at or job.since) >= earliest
+    ]
     return sorted(filterfalse(_was_refused, fitting), key=lambda row: row.submitted_at or 0.0)
 
 

@@ -3,8 +3,9 @@
 from __future__ import annotations
 
 import time
+from collections.abc import Mapping
 from dataclasses import replace
-from typing import Final
+from typing import Any, Final
 
 from app.clients.slurm.accounting import Accounted
 from app.clients.slurm.queue import Queued
@@ -46,18 +47,40 @@ def state_of(
     if look.absent:
         return JobState(JobPhase.ABSENT)
     state = _begin(look, process)
-    claim = look.claim
-    if look.result is not None and not (look.ended_by_slurm and requeue and _goes_on(facts)):
-        ended = {**look.result, "cancel_asked": False, "pause_asked": False}
-        return replace(state, phase=JobPhase.EXITED, **ended)
-    if claim is not None and claim.process is None:
-        lost = replace(state, phase=JobPhase.LOST, reason="it was never begun")
-        return replace(lost, cancelled=claim.cancelled)
-    if claim is not None:
-        return _running(look, facts, state, late_seconds)
-    if look.job_id is not None:
-        return _queued(look, facts, state, late_seconds)
-    return _unsubmitted(look, state)
+    if look.result is not None and not look.ended_by_slurm:
+        return _exited(state, look.result)
+    if look.result is not None:
+        return _ended_by_slurm(look, facts, state, requeue=requeue, late_seconds=late_seconds)
+    if look.claim is None and look.job_id is None:
+        return _unsubmitted(look, state)
+    known = _running if look.claim is not None else _queued
+    return known(look, facts, state, late_seconds)
+
+
+def _exited(state: JobState, result: Mapping[str, Any]) -> JobState:
+    asked = {"cancel_asked": False, "pause_asked": False}
+    return replace(state, phase=JobPhase.EXITED, **{**result, **asked})
+
+
+def _ended_by_slurm(
+    look: Look, facts: Facts, state: JobState, *, requeue: bool, late_seconds: float
+) -> JobState:
+    """Return the state of a job whose result says that Slurm ended it, and Slurm may say why."""
+    result = look.result or {}
+    ended = _ended(facts)
+    if ended is not None:
+        word, reason = ended
+        asked_for = word == _CANCELLED and look.cancel_asked
+        return _exited(state, {**result, "cancelled": asked_for, "reason": reason})
+    row = facts.queued
+    if requeue and row is not None and row.standing is Standing.QUEUED:
+        why = _waits(row, "the cluster put it back into its queue")
+        return replace(state, phase=JobPhase.QUEUED, reason=why)
+    # Slurm takes a while to put its node in order; and there may be nobody to ask.
+    since = time.time() - (result.get("finished_at") or 0.0)
+    if since > late_seconds and not (requeue and row is not None):
+        return _exited(state, result)
+    return state
 
 
 def _unsubmitted(look: Look, state: JobState) -> JobState:
@@ -76,7 +99,7 @@ def _begin(look: Look, process: JSON) -> JobState:
     return JobState(
         JobPhase.RUNNING,
         node=holder.hostname if holder else None,
-        process=process if look.job_id is None else {"job_id": look.job_id},
+        process=process if look.name is None else {"job": look.name},
         pause_asked=look.pause_asked,
         cancel_asked=look.cancel_asked,
         output_end=look.size if look.claim else None,
@@ -85,13 +108,11 @@ def _begin(look: Look, process: JSON) -> JobState:
     )
 
 
-def _goes_on(facts: Facts) -> bool:
-    row = facts.queued
-    return facts.misses < MISSES if row is None else row.standing is not Standing.ENDED
-
-
 def _running(look: Look, facts: Facts, state: JobState, late_seconds: float) -> JobState:
     """Return the state of a job that has a claim and no result."""
+    if look.claim is not None and look.claim.process is None:
+        lost = replace(state, phase=JobPhase.LOST, reason="it was never begun")
+        return replace(lost, cancelled=look.claim.cancelled)
     row = facts.queued
     if row is not None and row.standing is Standing.QUEUED:
         reason = _waits(row, "it was taken back into the queue, and begins anew")

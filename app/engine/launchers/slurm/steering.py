@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from pathlib import Path
 from typing import Final
 
@@ -18,6 +19,7 @@ from app.engine.launchers.slurm.rounds import Known, Rounds
 
 log = structlog.get_logger(__name__)
 
+_JOB: Final = re.compile(r"[0-9]{1,18}(?:_[0-9]{1,18})?")
 _FILE_SECONDS: Final = 60.0
 """For what only touches files: those of clusters can be slow."""
 
@@ -62,22 +64,22 @@ class Steering:
         """
         login, known = self._rounds.see(folder)
         look = known.look
-        if look.job_id is None or look.result is not None:
+        if look.name is None or look.result is not None:
             self._request("cancel", login, known, None)
         elif look.claim is None:
-            self._request("cancel", login, known, control.scancel(str(look.job_id)))
+            self._request("cancel", login, known, control.scancel(look.name))
         else:
             self._request("cancel", login, known, None)
             if look.pause_asked:
-                self._let_go(login, str(look.job_id))
+                self._let_go(login, look.name)
 
     def end(self, folder: Path, process: JSON, *, force: bool) -> None:
         """Have Slurm end a job of which nothing else is left than its id."""
-        job_id = process.get("job_id") if isinstance(process, dict) else None
-        if type(job_id) is not int:
+        job = process.get("job") if isinstance(process, dict) else None
+        if not isinstance(job, str) or not _JOB.fullmatch(job):
             return
         login, _ = self._places.find(folder)
-        self._run(login, control.scancel(str(job_id)))
+        self._run(login, control.scancel(job))
 
     def pause(self, folder: Path) -> None:
         """Stop a job that runs, and hold one that waits; idempotent.
@@ -105,10 +107,10 @@ class Steering:
     def _stop_or_go(self, verb: str, folder: Path) -> None:
         login, known = self._rounds.see(folder)
         look = known.look
-        if look.job_id is None or look.result is not None:
+        if look.name is None or look.result is not None:
             self._request(verb, login, known, None)
             return
-        job, stops = str(look.job_id), verb == "pause"
+        job, stops = look.name, verb == "pause"
         if look.claim is None:
             argv = control.scontrol("hold" if stops else "release", job)
             self._request(verb, login, known, argv)

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import hashlib
 import shlex
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, replace
@@ -17,7 +16,6 @@ from app.engine.launchers.specification import MARKS, Surroundings, specificatio
 from app.errors import FieldError, InvalidRequest
 from app.job_resources import Resources
 
-_MARK_LETTERS: Final = 32
 ENVIRONMENT: Final[Mapping[str, str | None]] = {"LC_ALL": "C", "SBATCH_EXPORT": None}
 
 
@@ -36,22 +34,16 @@ class There:
     path_of: Callable[[Path], str]
 
 
-def mark_of(execution_folder: str) -> str:
-    """Return the name of a job in Slurm, which no other attempt of any step has.
-
-    Args:
-        execution_folder: Path of the job's folder below that of all executions.
-    """
-    return "slw-" + hashlib.sha256(execution_folder.encode()).hexdigest()[:_MARK_LETTERS]
-
-
-def command_line(resources: Resources, mark: str, options: SlurmOptions) -> list[str]:
-    """Return the command line that submits a job.
+def command_line(
+    resources: Resources, mark: str, options: SlurmOptions, tasks: int | None = None
+) -> list[str]:
+    """Return the command line that submits a job, or an array of jobs.
 
     Args:
         resources: What the step asks for.
         mark: Name of the job.
         options: What it gets where it asks for nothing.
+        tasks: Number of jobs of an array; None for a single job.
 
     Raises:
         InvalidRequest: Something of it is not fit for a command line.
@@ -63,7 +55,7 @@ def command_line(resources: Resources, mark: str, options: SlurmOptions) -> list
         qos=resources.qos or options.qos,
     )
     try:
-        argv = sbatch(Request(mark, resources=asked))
+        argv = sbatch(Request(mark, resources=asked, array=tasks))
     except ValueError as exc:
         name, _, text = str(exc).partition(": ")
         fault = FieldError(f"resources.{name}", text)

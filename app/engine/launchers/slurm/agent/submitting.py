@@ -50,7 +50,11 @@ def _submit(asked: "dict[str, Any]") -> "dict[str, Any]":
             write_atomically(records.path(job["folder"], records.SPECIFICATION), text)
         # From here on an answer may be lost, and the job is looked for by its mark.
         for number, job in enumerate(jobs):
-            attempt = {"mark": job["mark"], "moment": moment, "task": number}
+            attempt = {
+                "mark": job["mark"],
+                "moment": moment,
+                "task": number if len(jobs) > 1 else None,
+            }
             if not claim(job["folder"], attempt, records.SUBMISSION):
                 return _back_out(jobs, number)
     told, _ = ran(asked["program"], submits=True)
