@@ -3,14 +3,24 @@
 from __future__ import annotations
 
 import re
+from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
 import pytest
+from kit.deaths import die_at
 from kit.definitions import script, workflow
 from kit.patience import await_that
 from kit.service import Service
 
+LAUNCHER, DRIVING = "app.engine.launchers.local", "app.store.driving"
+POINTS = {
+    "before elements are stored": (DRIVING, "DrivenExecutions.record", "before", "each[1]"),
+    "once elements are stored": (DRIVING, "DrivenExecutions.record", "after", "each[1]"),
+    "once one is prepared": (LAUNCHER, "LocalLauncher.prepare", "after", "each[1]/1"),
+    "before one is started": (LAUNCHER, "LocalLauncher.start", "before", "each[4]/1"),
+    "once one is started": (LAUNCHER, "LocalLauncher.start", "after", "each[1]/1"),
+}
 ROOT = Path(__file__).parents[2]
 WORDS = """
 echo "word $SLIPWAY_INDEX is $WORD"
@@ -101,3 +111,22 @@ def test_a_list_that_is_too_long_is_refused_at_its_step(shared_service: Service)
     )
     ended = client.wait(client.run(flow, {"n": list(range(1001))}))
     assert "has 1,001 elements, and may have 1,000 (engine.max_foreach)" in ended["error"]
+
+
+@pytest.mark.parametrize("point", POINTS.values(), ids=POINTS)
+def test_a_conductor_that_is_killed_begins_no_element_twice(
+    new_service: Callable[..., Service], tmp_path: Path, point: tuple[str, ...]
+) -> None:
+    hook = tmp_path / "hook"
+    hook.mkdir()
+    client = new_service(env=die_at(hook, *point)).start().client()
+    text = f'echo "$SLIPWAY_INDEX" >> {tmp_path}/began; echo "n:=$SLIPWAY_ITEM" >> $SLIPWAY_OUTPUT'
+    each = script("each", text, foreach="${{ inputs.n }}", max_parallel=3)
+    outputs = {"all": "${{ steps.each.outputs.n }}"}
+    flow = workflow("once-each", each, inputs={"n": {"type": "array"}}, outputs=outputs)
+    values = list(range(10, 18))
+    ended = client.wait(client.run(flow, {"n": values}))
+    assert (ended["state"], ended["outputs"]) == ("SUCCESS", {"all": values})
+    assert (hook / "died").exists()
+    began = (tmp_path / "began").read_text().split()
+    assert sorted(began, key=int) == [str(place) for place in range(8)]
