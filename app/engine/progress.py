@@ -216,8 +216,8 @@ class Progress:
         task, ready_at = self.move(name, TaskStatus.RUNNING), self.ready_since(name)
         task.begin_attempt(now, ready_at)
         group = self._group_of(name)
-        if group is not None and not self._has_begun(group):
-            self.changing(group.step.id).begin_attempt(now, ready_at)
+        if group is not None:
+            self._note_begin(group, now, ready_at, opened=not task.asked)
         if self.first_start is None:
             self.first_start, self.first_begun = now, Instant.now()
         return task
@@ -344,16 +344,17 @@ class Progress:
             self._open(group)
 
     def skip(self, name: str, error: str) -> None:
-        """Let a task never begin, nor any element of it.
+        """Let a task never begin, nor any element of it that was not asked for by name.
 
         Args:
             name: The task.
             error: Why.
         """
         for each in self.elements_of(name) or [name]:
-            if self._is_pending(each):
+            if self._is_pending(each) and not self[each].asked:
                 self.move(each, TaskStatus.SKIPPED).error = error
-        self.changing(name).error = error
+        if self[name].status.final:
+            self.changing(name).error = error
 
     def next_list(self, now: float) -> str | None:
         """Return a step that could begin, were it known for which elements; None if there is none.
@@ -521,16 +522,14 @@ class Progress:
         self._follow(group)
         if self[name].status.final:
             return
-        if self._has_begun(group) or (
-            self._may_begin(name) and not any(map(self._blocks, group.step.needs))
-        ):
+        blocked = self._waits_for[name] or any(map(self._blocks, group.step.needs))
+        if self._was_opened(group) or self[name].asked or not blocked:
             self._open(group)
-        else:
-            self._shut_out(group)
-            for index, element in enumerate(group.names):
-                if self._is_pending(element) and self[element].asked:
-                    group.wait(index, asked=True)
-            self._let_in(group)
+            return
+        for index, element in enumerate(group.names):
+            if self._is_pending(element) and self[element].asked:
+                group.wait(index, asked=True)
+        self._shut_out(group)
 
     def _due(self, name: str, task: TaskState) -> float:
         """Return when a task may begin again, which another start of the machine may have noted."""
@@ -588,6 +587,16 @@ class Progress:
         task = self[group.step.id]
         return task.attempt > task.earlier
 
+    def _note_begin(
+        self, group: Group, now: float, ready_at: float | None, *, opened: bool
+    ) -> None:
+        """Note that an element has begun."""
+        name = group.step.id
+        if opened and not self[name].opened:
+            self.changing(name).opened = True
+        if not self._has_begun(group):
+            self.changing(name).begin_attempt(now, ready_at)
+
     def _moved(self, group: Group, name: str, before: TaskStatus, status: TaskStatus) -> None:
         """Update a step of which an element has another status."""
         group.statuses[before] -= 1
@@ -620,8 +629,8 @@ class Progress:
         self._let_in(group)
 
     def _shut_out(self, group: Group) -> None:
-        """Let the elements of a step wait for what that needs, unless one has begun."""
-        if self._has_begun(group):
+        """Let the elements of a step wait for what that needs, unless some have begun."""
+        if self._was_opened(group):
             return
         group.shut = True
         self._shut.add(group.step.id)
@@ -630,6 +639,10 @@ class Progress:
                 group.leave(name)
                 self._ready.pop(name, None)
                 self._fresh.discard(name)
+        self._let_in(group)
+
+    def _was_opened(self, group: Group) -> bool:
+        return self[group.step.id].opened
 
     def _note_turns(self, group: Group) -> None:
         """Note of elements that they wait until fewer of their step run."""
@@ -658,6 +671,7 @@ class Progress:
         if status.final:
             self._by_status[status].add(name)
             self._shut.discard(name)
+            group.shut = False
             task.finished_at, task.error = group.ended_at(self), group.fault(self)
             self._ended_groups.append(name)
             self._close(name)

@@ -38,6 +38,8 @@ class TaskState:
         retry_due: The same as an :class:`app.clock.Instant`, for other starts of the machine.
         tail: The last lines of output, for the reason of a failure.
         elements: Of a step that runs for each element of a list: how many these are, once known.
+        opened: Of such a step: an element has begun because the step could, not because somebody
+            asked for it by name.
         item: The value that it is for, of a task of such an element; in a list, as it may be null.
         unread: It was cancelled, and what it wrote before is still to be read.
         levels: Level of the last line of a stream, by its name, where it is not the usual one: the
@@ -74,6 +76,7 @@ class TaskState:
     beside: bool = False
     elements: int | None = None
     item: JSON = None
+    opened: bool = False
 
     @classmethod
     def load(cls, stored: JSON) -> TaskState:
