@@ -6,6 +6,7 @@ import os
 from collections.abc import Callable, Iterable, Mapping
 from datetime import datetime
 from functools import partial
+from http import HTTPStatus
 from types import TracebackType
 from typing import Any, Self
 
@@ -18,12 +19,14 @@ from slipway.events import Events
 from slipway.execution import Execution, made
 from slipway.models import (
     ApiKey,
+    Check,
     CreatedApiKey,
     CreatedSshKey,
     Definition,
     DefinitionVersion,
     Identity,
     Node,
+    Orchestrator,
     Ready,
     SshKey,
     Status,
@@ -427,10 +430,19 @@ class Client:
         """Ask for what a conductor does, wait for its end, and return what came of it."""
         body = {} if orchestrator is None else {"orchestrator": orchestrator}
         answer = self.request("POST", path, json=body, told=True, wait=_OPERATION_SECONDS)
-        found = answer.json()
+        return self._outcome(answer.json())
+
+    def _outcome(self, found: Any) -> Mapping[str, Any]:
+        """Wait for the end of an operation, and return what came of it."""
         while isinstance(found, Mapping) and found.get("state") in ("WAITING", "RUNNING"):
             place = f"/operations/{segment(str(found.get('id')))}"
-            found = self.mapping(place, {"wait": f"{_OPERATION_SECONDS:g}s"})
+            found = self.request(
+                "GET",
+                place,
+                params={"wait": f"{_OPERATION_SECONDS:g}s"},
+                told=True,
+                wait=_OPERATION_SECONDS,
+            ).json()
         if not isinstance(found, Mapping):
             raise NotOurs(f"{self.url} answers with JSON that is no object; that is not Slipway.")
         if found.get("state") != "DONE":
@@ -524,7 +536,7 @@ class Client:
         Raises:
             SlipwayError: The service refuses, or cannot be reached.
         """
-        self.settle("POST", f"/nodes/{segment(node)}/drain", done=())
+        self._change_node(node, "drain")
 
     def undrain(self, node: str) -> None:
         """Let a node have new work again.
@@ -532,7 +544,35 @@ class Client:
         Raises:
             SlipwayError: The service refuses, or cannot be reached.
         """
-        self.settle("POST", f"/nodes/{segment(node)}/undrain", done=())
+        self._change_node(node, "undrain")
+
+    def _change_node(self, node: str, verb: str) -> None:
+        answer = self.request(
+            "POST", f"/nodes/{segment(node)}/{verb}", repeat=Repeat.ALWAYS, wait=_OPERATION_SECONDS
+        )
+        if answer.status != HTTPStatus.NO_CONTENT:
+            self._outcome(answer.json())
+
+    def orchestrators(self) -> tuple[Orchestrator, ...]:
+        """Return what runs workflows, in the order of the settings.
+
+        Raises:
+            SlipwayError: The service refuses, or cannot be reached.
+        """
+        found = _items(self.mapping("/orchestrators"), "orchestrators")
+        return tuple(map(Orchestrator.read, found))
+
+    def check(self, orchestrator: str) -> tuple[Check, ...]:
+        """Have all looked at that an orchestrator needs; it may take two minutes.
+
+        Raises:
+            SlipwayError: The service refuses, cannot be reached, or could not look.
+        """
+        path = f"/orchestrators/{segment(orchestrator)}/check"
+        answer = self.request(
+            "POST", path, repeat=Repeat.ALWAYS, told=True, wait=_OPERATION_SECONDS
+        )
+        return tuple(map(Check.read, _items(self._outcome(answer.json()), "checks")))
 
     def whoami(self) -> Identity:
         """Return who one is for the service.

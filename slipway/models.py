@@ -519,6 +519,35 @@ class Node(Model):
 
 
 @dataclass(frozen=True, init=False, repr=False, eq=False)
+class Orchestrator(Model):
+    """What runs workflows.
+
+    Attributes:
+        can: What it can do beside what all of them can.
+        elsewhere: Its commands run on other machines, such as a cluster.
+    """
+
+    name: str = _told(_text)
+    can: tuple[str, ...] = _maybe(_each(_text), ())
+    elsewhere: bool = _maybe(_truth, default=False)
+
+
+@dataclass(frozen=True, init=False, repr=False, eq=False)
+class Check(Model):
+    """One thing that was looked at.
+
+    Attributes:
+        outcome: ``ok``, ``warning`` or ``failed``.
+        fix: What mends it; empty where nothing is to be mended.
+    """
+
+    name: str = _told(_text)
+    outcome: str = _told(_text)
+    text: str = _maybe(_text, "")
+    fix: str = _maybe(_text, "")
+
+
+@dataclass(frozen=True, init=False, repr=False, eq=False)
 class SshKey(Model):
     """A key, as lists show it.
 

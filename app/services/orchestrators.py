@@ -19,10 +19,12 @@ class Configured:
 
     Attributes:
         can: What it can do beside what all can.
+        elsewhere: Its commands run on other machines, which conductors alone reach.
     """
 
     name: str
     can: tuple[str, ...]
+    elsewhere: bool
 
 
 class OrchestratorService:
@@ -47,7 +49,11 @@ class OrchestratorService:
         """
         require(identity, Permission.WORKFLOWS_READ)
         return [
-            Configured(name, tuple(sorted(str(each) for each in behind.capabilities)))
+            Configured(
+                name,
+                tuple(sorted(str(each) for each in behind.capabilities)),
+                behind.only_conductors,
+            )
             for name, behind in self._orchestrators.items()
         ]
 

@@ -7,7 +7,7 @@ from typing import Final
 
 from flask import Blueprint, Response
 
-from app.domain import Node, NodeState, Permission
+from app.domain import Node, NodeState, Operation, Permission
 from app.errors import CapabilityMissing
 from app.resources._auth import caller
 from app.resources._context import services
@@ -36,6 +36,7 @@ def show() -> Response:
         nodes = sorted(services().nodes.all(caller()), key=_badness)
     except CapabilityMissing:
         nodes = []
+    drainable = services().nodes.drainable()
     sees_conductors = may(Permission.SYSTEM_READ)
     conductors = services().system.conductors(caller()) if sees_conductors else ()
     return page(
@@ -43,6 +44,7 @@ def show() -> Response:
         title="Nodes",
         current=_PATH,
         nodes=nodes,
+        drainable=drainable,
         conductors=conductors,
         states=STATES,
         draining=NodeState.DRAINING,
@@ -53,16 +55,22 @@ def show() -> Response:
 @permission(Permission.NODES_WRITE, form=True)
 def drain(node_id: str) -> Response:
     """Let a node have no new work."""
-    services().nodes.drain(node_id, caller())
-    return see_other(_PATH, Notice(f"{node_id} gets no new work; what it has begun goes on."))
+    text = f"{node_id} gets no new work; what it has begun goes on."
+    return _changed(services().nodes.drain(node_id, caller()), text)
 
 
 @blueprint.post("/nodes/<string:node_id>/undrain")
 @permission(Permission.NODES_WRITE, form=True)
 def undrain(node_id: str) -> Response:
     """Let a node have new work again."""
-    services().nodes.undrain(node_id, caller())
-    return see_other(_PATH, Notice(f"{node_id} gets new work again."))
+    filed = services().nodes.undrain(node_id, caller())
+    return _changed(filed, f"{node_id} gets new work again.")
+
+
+def _changed(filed: Operation | None, text: str) -> Response:
+    if filed is not None:
+        text = f"A conductor asks the cluster of {filed.subject}, which takes a moment."
+    return see_other(_PATH, Notice(text))
 
 
 def _badness(node: Node) -> tuple[int, float, str]:

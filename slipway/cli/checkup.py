@@ -9,6 +9,7 @@ from contextlib import closing
 from dataclasses import replace
 from datetime import UTC, datetime
 from email.utils import parsedate_to_datetime
+from http import HTTPStatus
 from typing import TYPE_CHECKING, Final, NamedTuple
 
 import requests
@@ -169,6 +170,7 @@ def _of_the_user(shell: Shell) -> Iterator[Finding]:
                 yield _login(shell, who)
                 yield _allowed(who)
                 yield _stream(client, who)
+                yield from _clusters(client, who)
                 return
     for check in ("allowed", "stream"):
         yield Finding(check, None, "not looked at: nobody is signed in")
@@ -201,6 +203,27 @@ def _allowed(who: Identity) -> Finding:
         return Finding("allowed", False, f"you may not {', '.join(missing)}", fix)
     further = [word for permission, word in _FURTHER.items() if permission in who.permissions]
     return Finding("allowed", True, f"you may {', '.join([*_EVERYDAY.values(), *further])}")
+
+
+def _clusters(client: Client, who: Identity) -> Iterator[Finding]:
+    """Have conductors look at the clusters where workflows run."""
+    if not {"workflows:read", "executions:run"} <= {*who.permissions}:
+        return
+    try:
+        names = [each.name for each in client.orchestrators() if each.elsewhere]
+    except SlipwayError as exc:
+        # An older service has no such address.
+        if not (isinstance(exc, errors.Refused) and exc.status == HTTPStatus.NOT_FOUND):
+            yield Finding("clusters", None, f"not looked at: {_bare(exc)}")
+        return
+    for name in names:
+        try:
+            found = client.check(name)
+        except SlipwayError as exc:
+            yield Finding(name, False, _bare(exc), "see that a conductor works, and try later")
+            continue
+        for each in found:
+            yield Finding(f"{name}:{each.name}", each.outcome != "failed", each.text, each.fix)
 
 
 def _stream(client: Client, who: Identity) -> Finding:

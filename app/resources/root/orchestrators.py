@@ -30,6 +30,9 @@ class ConfiguredOrchestratorSchema(ma.Schema):
     can = fields.List(
         fields.String(), required=True, metadata={"description": "Beside what all of them can"}
     )
+    elsewhere = fields.Boolean(
+        required=True, metadata={"description": "Its commands run on other machines, as a cluster"}
+    )
 
 
 class OrchestratorListSchema(ma.Schema):

@@ -20,8 +20,9 @@ _HANGING = " " * 5
 def command(shell: Shell) -> int:
     """Check the way to the service, one line for each thing, with what mends it.
 
-    It looks at the address, TLS, the clock, the login, what you may do, and how long what is
-    streamed takes to arrive. It ends with 1 where something is not well.
+    It looks at the address, TLS, the clock, the login, what you may do, how long what is streamed
+    takes to arrive, and at the clusters where workflows run. It ends with 1 where something is not
+    well.
     """
     findings = []
     for finding in examine(shell):

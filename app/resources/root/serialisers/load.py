@@ -219,6 +219,7 @@ def node_json(node: Node) -> dict[str, Any]:
     """Write a node."""
     return {
         "id": node.id,
+        "orchestrator": node.orchestrator,
         "type": node.type,
         "address": node.address,
         "capabilities": list(node.capabilities),
