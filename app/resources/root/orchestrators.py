@@ -43,6 +43,7 @@ class OrchestratorListSchema(ma.Schema):
 
 @blueprint.route("/orchestrators", methods=["GET"])
 @blueprint.response(200, OrchestratorListSchema)
+@blueprint.errors(503)
 @permission(Permission.WORKFLOWS_READ)
 def list_orchestrators() -> dict[str, Any]:
     """List what runs workflows, in the order of the settings."""
