@@ -18,6 +18,9 @@ PATIENCE_SECONDS = 240.0
 
 It is below the time that a test may take, so that the test itself says what did not come.
 """
+_PAUSE_SECONDS, _LONGEST_PAUSE_SECONDS, _GROWTH = 0.02, 0.06, 0.04
+"""Between two looks: who has waited for long can wait a little longer, and leave the cores to what
+is waited for."""
 
 
 def await_that(
@@ -28,10 +31,11 @@ def await_that(
     Raises:
         AssertionError: It did not become true.
     """
-    deadline = time.monotonic() + seconds
+    begun = time.monotonic()
     while not (found := condition()):
-        assert time.monotonic() < deadline, f"{what}: not within {seconds} s"
-        time.sleep(0.02)
+        waited = time.monotonic() - begun
+        assert waited < seconds, f"{what}: not within {seconds} s"
+        time.sleep(min(_PAUSE_SECONDS + _GROWTH * waited, _LONGEST_PAUSE_SECONDS))
     return found
 
 

@@ -73,6 +73,7 @@ class Person:
         """Run a command in a terminal of its own."""
         return pexpect.spawn(
             COMMAND[0], [*COMMAND[1:], *arguments], env=bare(self.home, more), encoding="utf-8",
+            codec_errors="replace",  # Ctrl-C throws away what is on its way, and parts of signs
             dimensions=(24, columns), timeout=PATIENCE_SECONDS,
         )  # fmt: skip
 

@@ -351,18 +351,19 @@ def _is_shim(claim: Mapping[str, object]) -> bool:
 
 def children_of(parent: int) -> Iterator[int]:
     """Pids of the processes that a process began."""
-    for entry in Path("/proc").iterdir():
-        if entry.name.isdecimal() and (stat := _stat(int(entry.name))) and int(stat[1]) == parent:
-            yield int(entry.name)
+    for name in os.listdir("/proc"):  # noqa: PTH208  (a third of the time that paths take)
+        if name.isdecimal() and (stat := _stat(int(name))) and int(stat[1]) == parent:
+            yield int(name)
 
 
 def _stat(pid: int) -> list[str]:
     """What the kernel tells of a process, from its state on; nothing if there is none."""
     try:
-        text = Path(f"/proc/{pid}/stat").read_text(encoding="utf-8", errors="replace")
+        with open(f"/proc/{pid}/stat", "rb", buffering=0) as file:  # noqa: PTH123
+            text = file.read()
     except (FileNotFoundError, ProcessLookupError):
         return []
-    return text.rpartition(")")[2].split()
+    return text.rpartition(b")")[2].decode().split()
 
 
 def _command_line(pid: int) -> str:
