@@ -17,6 +17,7 @@ import hvac
 import pytest
 from kit.client import Client
 from kit.patience import await_that
+from kit.secrets import register
 from kit.servers.sshd import HOST, USER, SshServer
 from kit.servers.vault import DevVault
 from kit.service import Service
@@ -94,8 +95,10 @@ def private_lines(service: Service, key_id: str) -> list[bytes]:
     database.dispose()
     assert sealed
     pair = open_pair(Sealing(base64.b64decode(MASTER_KEY)), key_id, sealed)
-    lines = str(pair["private_key"]).splitlines()[1:-1]
-    return [line.encode() for line in lines[2:]]  # those before hold the public half
+    lines = str(pair["private_key"]).splitlines()[3:-1]  # those before hold the public half
+    for line in lines:
+        register(line)  # so logs, audit and command lines are searched for them, too
+    return [line.encode() for line in lines]
 
 
 def children(pid: int) -> list[int]:
@@ -144,6 +147,10 @@ def test_a_key_is_made_tried_rotated_and_seen_in_use(
     assert (left["id"], left["replaces"]) == (new["id"], None)
     assert left["metadata"] == {"cluster": "hpc"}
     assert asked(client, f"/ssh_keys/{left['id']}/test", orchestrator="hpc")["logs_in"]
+
+    answers = [client.send("GET", path).content for path in ("/ssh_keys", "/audit", "/system")]
+    assert all(answers)
+    assert not any(line in answer for answer in answers for line in private)
 
     conductor = gateway.child("conductor")
     [opener] = [pid for pid in children(conductor) if command(pid).endswith("key_opener")]
