@@ -36,8 +36,9 @@ environment; null takes a variable away) and ``stdin`` (a text).
     - ``begun``: it has a claim, and was not submitted again
     - ``unsure`` with ``mark`` and ``moment``: an earlier call, or this one, may have submitted it.
       Look for the mark, then call ``submitted`` or ``resubmit``
-    - ``failed``: the program said no, with a code other than 0; ``ran`` has its words, and whether
-      that is for good is the caller's to tell. It is ``unsure`` for the next call
+    - ``failed``: the program said no, with a code above 0; ``ran`` has its words, and whether that
+      is for good is the caller's to tell. It is ``unsure`` for the next call, and at once where a
+      signal ended the program
     - ``prepared``: nothing was done, because another job of the same submission could not be
       submitted; or the program could not be begun
 ``submitted {jobs: [{folder, id, moment}]}``
@@ -55,6 +56,7 @@ environment; null takes a variable away) and ``stdin`` (a text).
     ``size`` is that of the frames, ``growth`` how many bytes of the body are its frames from
     ``offset`` on: whole ones, of as many jobs as the bound lets through. The next call goes on with
     the job behind the last one, so none starves.
+    Records that are too large together are left out: their jobs have an ``error`` for now.
 ``read {folder, offset, most_bytes}`` -> + frames
     ``{}``; at least one whole frame, if there is one.
 ``outputs {folder}`` -> + what the command wrote, up to one byte more than there may be
@@ -78,4 +80,12 @@ environment; null takes a variable away) and ``stdin`` (a text).
     ran, with an empty ``stdout``.
 ``check {root, quota: program | null}``
     ``{clock, write: null | why not, total_bytes, free_bytes, free_files, quota: ran | null}``
+
+At the end of its input, and by SIGTERM or SIGHUP, the server ends: it begins no program any more,
+ends those that run, and waits a while for submissions, whose ids it notes.
+
+The result of a job has ``ended_by_slurm`` where Slurm ended it and nobody had left the request
+``cancel``: its time limit, a preemption, scancel. Where the specification has ``requeue``, such a
+job keeps its specification and files, and a later run of the same job, with a higher count of
+restarts in its claim, takes it over and adds its output to what is there.
 """
