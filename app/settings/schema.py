@@ -223,7 +223,7 @@ class Choice(fields.Field[Chosen]):
 
     def _deserialize(self, value: Any, attr: Any, data: Any, **kwargs: Any) -> Chosen:
         if isinstance(value, str):
-            return Chosen(value, _schema(self._options(value))().load({}))
+            return Chosen(value, _loader(self._options(value)).load({}))
         if not isinstance(value, Mapping):
             raise ValidationError("must be a name, or a mapping of 'type' and its options")
         type_ = value.get("type")
@@ -234,7 +234,7 @@ class Choice(fields.Field[Chosen]):
         except ValidationError as exc:
             raise ValidationError({"type": exc.messages}) from exc
         rest = {key: item for key, item in value.items() if key != "type"}
-        return Chosen(type_, _schema(options)().load(rest))
+        return Chosen(type_, _loader(options).load(rest))
 
     def _options(self, type_: str) -> type:
         try:
@@ -266,7 +266,7 @@ def setting(
 
 def section(cls: type, **kwargs: Any) -> fields.Nested:
     """Nest a dataclass of settings; absent in the file, it holds its defaults."""
-    kwargs.setdefault("load_default", lambda: _schema(cls)().load({}))
+    kwargs.setdefault("load_default", lambda: _loader(cls).load({}))
     return fields.Nested(_schema(cls), metadata={"section": cls}, **kwargs)
 
 
@@ -284,7 +284,7 @@ def load_section(
         The section, or None, and every fault by its path.
     """
     try:
-        return _schema(cls)().load(data), []
+        return _loader(cls).load(data), []
     except ValidationError as exc:
         return None, flatten(exc.messages, path)
 
@@ -369,3 +369,5 @@ def _build_schema(cls: Any) -> type[Schema]:
 
 
 _schema: Callable[[Any], type[Schema]] = cache(_build_schema)
+_loader: Callable[[Any], Schema] = cache(lambda cls: _schema(cls)())
+"""What loads a dataclass of settings; to make one takes longer than to load with it."""
