@@ -19,7 +19,8 @@ PIP := $(BIN)/python -m pip install --quiet --disable-pip-version-check --constr
 unexport PYTHONDONTWRITEBYTECODE
 
 .DEFAULT_GOAL := help
-.PHONY: help demo serve setup test stress mutants check format docs screenshots bench clean
+.PHONY: help demo serve setup test stress stress-alone stress-beside mutants check check-code \
+	check-types check-documents format docs screenshots bench clean
 
 help: ## this list
 	@sed -n 's/^\([a-z]*\):.*## /\1\t/p' $(MAKEFILE_LIST) | expand -t 13
@@ -36,9 +37,14 @@ test: .venv/.installed-dev ## every test that needs no external server, and thos
 	$(BIN)/python -m pytest --numprocesses $(WORKERS) --dist worksteal -p no:schemathesis \
 		$(addprefix --ignore ,tests/stress $(SCALED))
 
-stress: export SLIPWAY_STRESS ?= 1
-stress: .venv/.installed-dev ## the long runs: kills, crowds, floods; SLIPWAY_STRESS=0.1 is a tenth
+# Two at once, make --jobs 2 stress, suit the tenth; the whole is written down by either at its end.
+stress: stress-alone stress-beside ## the long runs: kills, crowds, floods; SLIPWAY_STRESS=0.1 is a tenth
+
+stress-alone stress-beside: export SLIPWAY_STRESS ?= 1
+stress-alone: .venv/.installed-dev
 	$(BIN)/python -m pytest --timeout 3000 tests/stress $(addprefix --ignore ,$(BESIDE))
+
+stress-beside: .venv/.installed-dev
 	$(BIN)/python -m pytest --timeout 3000 --numprocesses $(WORKERS) --dist worksteal \
 		$(SCALED) $(BESIDE)
 
@@ -48,11 +54,17 @@ mutants: .venv/.installed-dev ## how many faults that are put in by lot the unit
 	nice -n 19 $(BIN)/python tests/mutants.py --cover --folder $(MUTANTS) app/services app/store
 	nice -n 19 $(BIN)/python tests/mutants.py --folder $(MUTANTS) app/services app/store
 
-check: .venv/.installed-dev ## formatting, lint, types, import rules, generated files
+check: check-code check-types check-documents ## formatting, lint, types, import rules, generated files
+
+check-code: .venv/.installed-dev
 	$(BIN)/ruff format --check .
 	$(BIN)/ruff check .
-	$(BIN)/mypy
 	$(BIN)/lint-imports
+
+check-types: .venv/.installed-dev
+	$(BIN)/mypy
+
+check-documents: .venv/.installed-dev
 	$(BIN)/slipway openapi --check openapi || (echo 'openapi/ is stale: make docs'; exit 1)
 	$(BIN)/slipway config-docs | diff -u docs/configuration.md - || (echo 'docs/configuration.md is stale: make docs'; exit 1)
 	$(BIN)/python -m slipway.cli.llms docs | diff -u llms.txt - || (echo 'llms.txt is stale: make docs'; exit 1)
