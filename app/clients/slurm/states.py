@@ -21,7 +21,10 @@ class Standing(StrEnum):
 
 _STANDINGS: Final[Mapping[str, Standing]] = {
     **dict.fromkeys(
-        ("PENDING", "CONFIGURING", "REQUEUED", "REQUEUE_HOLD", "REQUEUE_FED", "SPECIAL_EXIT"),
+        (
+            *("PENDING", "CONFIGURING", "REQUEUED", "REQUEUE_HOLD", "REQUEUE_FED", "SPECIAL_EXIT"),
+            "RESV_DEL_HOLD",
+        ),
         Standing.QUEUED,
     ),
     **dict.fromkeys(
