@@ -63,12 +63,16 @@ def holds(pid, *secrets):
     return found
 
 
+def is_stopped(pid):
+    """Whether a process stands still."""
+    return Path(f"/proc/{pid}/stat").read_text().rpartition(")")[2].split()[0] == "T"
+
+
 def impatient(ask):
     """Wait a moment only for a process that is stopped."""
 
     def shortly(opener, message, seconds=None):
-        state = Path(f"/proc/{opener.pid}/stat").read_text().rpartition(")")[2].split()[0]
-        return ask(opener, message, 0.2 if state == "T" else PATIENCE_SECONDS)
+        return ask(opener, message, 0.2 if is_stopped(opener.pid) else PATIENCE_SECONDS)
 
     return shortly
 
@@ -123,6 +127,7 @@ def test_a_process_that_was_killed_or_hangs_is_replaced(keys, reader, monkeypatc
     assert reader.private.pid != pid
     pid = reader.private.pid
     os.kill(pid, signal.SIGSTOP)
+    await_that(lambda: is_stopped(pid), "it stands still")
     monkeypatch.setattr("app.clients.opener_link._Opener.ask", impatient(_Opener.ask))
     assert reader.read(key_id) == first
     assert reader.private.pid != pid
