@@ -2,7 +2,10 @@
 
 from __future__ import annotations
 
+import threading
+import time
 import uuid
+from contextlib import suppress
 from pathlib import Path
 
 import pytest
@@ -11,6 +14,7 @@ from kit.slurm_launcher import keys_for, slurm_launcher
 from kit.thrift import make_tables
 
 from app.engine.launchers.base import Job, JobPhase, Watched
+from app.engine.launchers.slurm.submitter import mark_of
 from app.errors import UpstreamError
 from app.job_resources import Resources
 from app.store.database import Database
@@ -224,3 +228,57 @@ def test_what_is_killed_with_its_supervisor_ends_with_a_reason(launcher, slurm):
     state = end(launcher, folder)
     assert state.exit_code != 0
     assert "the cluster" in state.reason
+
+
+SLOW_SBATCH = """#!/bin/bash
+{before}
+touch ~/asked
+/usr/bin/sbatch "$@"
+code=$?
+{after}
+exit $code
+"""
+
+
+@pytest.mark.parametrize(("before", "after"), [("sleep 2", ""), ("", "sleep 2")])
+def test_a_connection_that_is_cut_within_sbatch_doubles_nothing(launcher, slurm, before, after):
+    home = slurm.machine.home(slurm.users[0])
+    (home / "bin").mkdir(exist_ok=True)
+    wrapper = home / "bin" / "sbatch"
+    wrapper.write_text(SLOW_SBATCH.format(before=before, after=after))
+    wrapper.chmod(0o755)
+    (home / "asked").unlink(missing_ok=True)
+    (home / ".bashrc").write_text("export PATH=$HOME/bin:$PATH\n")
+    made = job(launcher, "echo", "once")
+    try:
+        launcher.place(launcher.home, "ada")
+        launcher.make_work_folder(launcher.home / "work", {}, begun=False)
+        launcher.prepare(made)
+        starting = threading.Thread(target=suppressing, args=(launcher.start, made))
+        starting.start()
+        time.sleep(0.5)
+        slurm.machine.run("pkill", "-9", "-f", f"sshd: {slurm.users[0]}")
+        starting.join()
+        wrapper.unlink()
+
+        def over():
+            try:
+                state = state_of(launcher, made.folder)
+            except UpstreamError:
+                return None
+            if state is not None and state.phase is JobPhase.PREPARED:
+                launcher.start(made)
+            return state if state and state.phase is JobPhase.EXITED else None
+
+        assert await_that(over, "the job has ended").exit_code == 0
+        assert texts(launcher, made.folder) == ["once"]
+        name = f"--name={mark_of([made.folder.relative_to(EXECUTIONS)])}"
+        jobs = slurm.admin("sacct", "-a", "-X", "-n", "-P", "-o", "jobid", name).split()
+        assert len(jobs) <= 1
+    finally:
+        (home / ".bashrc").unlink()
+
+
+def suppressing(call, *arguments):
+    with suppress(UpstreamError):
+        call(*arguments)
