@@ -10,7 +10,7 @@ from typing import Final
 
 from app.engine.launchers.slurm.accounts import ClusterAccount, ClusterAccounts
 from app.engine.launchers.slurm.logins import Login, Logins
-from app.errors import UpstreamRefused
+from app.errors import InvalidRequest, UpstreamRefused
 from app.store.placements import Placement, Placements
 
 _MOST_KNOWN: Final = 10_000
@@ -101,6 +101,28 @@ class Places:
         if placement is None:
             raise NotPlaced("The execution has no folder on the cluster.")
         return self._logins.of(self.account(placement)), self.path(placement.root, folder)
+
+    def path_for(self, account: str, folder: Path) -> str:
+        """Return the path there of what a job of an account uses.
+
+        Args:
+            account: Name of the account.
+            folder: The path here; perhaps of an execution from which the job's own goes on.
+
+        Raises:
+            NotPlaced: It is not there.
+            InvalidRequest: Another account has it.
+        """
+        execution = self.execution_of(folder)
+        placement = self.placed([execution]).get(execution)
+        if placement is None:
+            raise NotPlaced("The execution has no folder on the cluster.")
+        if placement.account != account:
+            raise InvalidRequest(
+                "The execution goes on from one whose files are in another account of the cluster: "
+                "launch it anew."
+            )
+        return self.path(placement.root, folder)
 
     def path(self, root: str, folder: Path) -> str:
         """Return the path there of a folder or file, which has one here.

@@ -166,13 +166,16 @@ class Rounds:
         for each, look in seen:
             job = sought.get(each.path)
             told = facts[job.key] if job else Facts()
-            states[each.job.folder] = state_of(
+            state = states[each.job.folder] = state_of(
                 self._resolve(login, each.path, look, told),
                 told,
                 requeue=self._requeue,
                 process=each.job.process,
                 late_seconds=self._late_seconds,
             )
+            if self._requeue and look.ended_by_slurm and state.phase is JobPhase.EXITED:
+                # What another run of it would have needed; it may hold secrets.
+                login.agent.call("tidy", {"jobs": [{"folder": each.path}]}, timeout=_LOOK_SECONDS)
         return states
 
     def _see(self, login: Login, asked: Sequence[_Asked]) -> list[tuple[_Asked, Look]]:

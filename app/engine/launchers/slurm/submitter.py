@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import hashlib
 from collections.abc import Mapping, Sequence
+from functools import partial
 from pathlib import Path
 from typing import Final
 
@@ -64,18 +65,19 @@ class Submitter:
         """
         login, _ = self._places.find(jobs[0].folder)
         refused: dict[Path, SlipwayError] = {}
+        fit, written = [], []
         for job in jobs:
             try:
                 command_line(job.resources, mark_of([]), self._options)
+                written.append(self._record(login, job))
             except InvalidRequest as exc:
                 refused[job.folder] = exc
-        fit = [job for job in jobs if job.folder not in refused]
+            else:
+                fit.append(job)
         if not fit:
             return refused
         told = login.agent.call(
-            "prepare",
-            {"jobs": [self._record(login, job) for job in fit]},
-            timeout=_FILE_SECONDS + _JOB_SECONDS * len(fit),
+            "prepare", {"jobs": written}, timeout=_FILE_SECONDS + _JOB_SECONDS * len(fit)
         )
         found = entries(told.result, "jobs", "prepare", len(fit), raises=False)
         for job, entry in zip(fit, found, strict=True):
@@ -88,9 +90,9 @@ class Submitter:
 
     def _record(self, login: Login, job: Job) -> dict[str, JSON]:
         return {
-            "folder": self._places.path(login.root, job.folder),
+            "folder": self._places.path_for(login.account.user, job.folder),
             "execution_id": job.execution_id,
-            "working_dir": self._places.path(login.root, job.working_dir),
+            "working_dir": self._places.path_for(login.account.user, job.working_dir),
             "files": dict(job.files),
         }
 
@@ -112,9 +114,10 @@ class Submitter:
 
     def _submit(self, jobs: Sequence[Job]) -> list[dict[str, JSON]]:
         login, _ = self._places.find(jobs[0].folder)
-        paths = [self._places.path(login.root, job.folder) for job in jobs]
+        user = login.account.user
+        paths = [self._places.path_for(user, job.folder) for job in jobs]
         mark = mark_of([self._places.below(job.folder) for job in jobs])
-        there = There(login.root, login.umask, lambda here: self._places.path(login.root, here))
+        there = There(login.root, login.umask, partial(self._places.path_for, user))
         count = len(jobs) if len(jobs) > 1 else None
         program = {
             "argv": command_line(jobs[0].resources, mark, self._options, count),
