@@ -190,7 +190,8 @@ def test_the_launcher_says_whether_executions_are_bound_to_a_machine(engine, lau
 def test_an_engine_pauses_if_its_launcher_does(engine):
     assert pauser(engine("local"))
     cannot = engine(TOY)
-    assert cannot.capabilities == EngineOrchestrator.capabilities - {Capability.PAUSE}
+    of_launchers = {Capability.PAUSE, Capability.NODES, Capability.DRAIN}
+    assert cannot.capabilities == EngineOrchestrator.capabilities - of_launchers
     with pytest.raises(CapabilityMissing, match="'here' cannot pause"):
         pauser(cannot)
     assert Capability.PAUSE in EngineOrchestrator.capabilities, "of others nothing was changed"
