@@ -579,7 +579,8 @@ class Run:
         if paused != self._progress.paused:
             self._progress.paused = paused
             forget_waits(self._progress)
-            self._remark(Level.INFO, f"Execution {'paused' if paused else 'resumed'}")
+            costs = f"; {self._launcher.pause_costs}" if self._launcher.pause_costs else ""
+            self._remark(Level.INFO, f"Execution paused{costs}" if paused else "Execution resumed")
 
     def _skip(self) -> None:
         """Give up the tasks that need one which did not succeed."""

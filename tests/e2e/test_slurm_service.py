@@ -21,3 +21,31 @@ def test_a_pipeline_runs_as_jobs_by_a_key_that_was_made_here(service, slurm):
     execution = client.run(workflow("pipeline", first, second))
     client.wait(execution, "SUCCESS")
     assert client.lines(execution, "second") == ["hello", "n is 3"]
+
+
+def test_elements_that_begin_together_are_one_array(service, slurm):
+    client = service.client()
+    let_in(client, slurm)
+    each = script(
+        "each", "echo $SLURM_ARRAY_JOB_ID; echo twice=$((2 * SLIPWAY_ITEM)) > $SLIPWAY_OUTPUT"
+    )
+    each["foreach"] = [1, 2, 3, 4]
+    outputs = {"all": "${{ steps.each.outputs.twice }}"}
+    execution = client.run(workflow("fan", each, outputs=outputs))
+    ended = client.wait(execution, "SUCCESS")
+    assert len(set(client.lines(execution, "each"))) == 1
+    assert client.get(f"/executions/{execution}")["outputs"] == {"all": ["2", "4", "6", "8"]}, ended
+
+
+def test_a_pause_says_what_it_costs(service, slurm):
+    client = service.client()
+    let_in(client, slurm)
+    execution = client.run(workflow("slow", script("a", "echo up; sleep 3; echo down")))
+    client.wait(execution, "RUNNING")
+    assert client.send("POST", f"/executions/{execution}/pause").status_code < 300
+    client.wait(execution, "PAUSED")
+    told = [each["content"] for each in client.page(execution)["logs"]]
+    assert any("their time limits go on" in line for line in told), told
+    assert client.send("POST", f"/executions/{execution}/resume").status_code < 300
+    client.wait(execution, "SUCCESS")
+    assert client.lines(execution, "a") == ["up", "down"]

@@ -282,3 +282,44 @@ def test_a_connection_that_is_cut_within_sbatch_doubles_nothing(launcher, slurm,
 def suppressing(call, *arguments):
     with suppress(UpstreamError):
         call(*arguments)
+
+
+@pytest.fixture
+def with_admin(slurm, database, tmp_path):
+    launcher = slurm_launcher(
+        slurm, database, EXECUTIONS, tmp_path, keys=keys_for(slurm),
+        admin={"user": slurm.admin_user},
+    )  # fmt: skip
+    launcher.home = EXECUTIONS / uuid.uuid4().hex
+    yield launcher
+    launcher.close()
+
+
+def test_an_administrator_suspends_jobs(with_admin, slurm):
+    folder = begun(with_admin, "bash", "-c", "for i in $(seq 100); do echo $i; sleep 0.1; done")
+    await_that(lambda: texts(with_admin, folder), "it runs")
+    number = state_of(with_admin, folder).process["job"]
+    with_admin.pause(folder)
+    assert slurm.admin("squeue", "-h", "-j", number, "-o", "%T").strip() == "SUSPENDED"
+    assert state_of(with_admin, folder).pause_asked
+    with_admin.resume(folder)
+    assert end(with_admin, folder).exit_code == 0
+    assert texts(with_admin, folder) == [str(i) for i in range(1, 101)]
+
+
+def test_a_parallel_program_is_begun_by_srun(launcher):
+    script = "srun --ntasks=3 bash -c 'echo rank $SLURM_PROCID of $SLURM_NTASKS'"
+    folder = begun(launcher, "bash", "-c", script, resources=Resources(tasks=3))
+    assert end(launcher, folder).exit_code == 0
+    assert sorted(texts(launcher, folder)) == [f"rank {rank} of 3" for rank in range(3)]
+
+
+def test_files_of_a_command_have_the_umask_of_the_account(launcher, slurm):
+    home = slurm.machine.home(slurm.users[0])
+    (home / ".bashrc").write_text("umask 027\n")
+    try:
+        folder = begun(launcher, "bash", "-c", "umask; touch file; stat -c %a file")
+        assert end(launcher, folder).exit_code == 0
+        assert texts(launcher, folder) == ["0027", "640"]
+    finally:
+        (home / ".bashrc").unlink()

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import math
 import re
+from collections.abc import Iterable
 from dataclasses import dataclass, field
 from enum import StrEnum
 from typing import Final
@@ -15,6 +16,13 @@ _WORD: Final = re.compile(r"[A-Za-z0-9_.,:|&*()\[\]=%+@/!-]{1,1000}")
 """What stands in an option: nothing that a shell, an option parser or Slurm reads as more."""
 _ID: Final = re.compile(r"([1-9][0-9]{0,17})(?:;[^\s;]+)?")
 _MIB: Final = 1024 * 1024
+_EXTRA: Final = re.compile(r"--([a-z][a-z0-9-]{0,63})(?:=[^\0-\x1f\x7f]{0,1000})?")
+_OURS: Final = frozenset({
+    *("parsable", "job-name", "comment", "output", "error", "input", "export", "export-file"),
+    *("array", "wrap", "test-only", "wait", "chdir", "cluster", "clusters", "requeue"),
+    *("no-requeue", "uid", "gid", "get-user-env", "quiet", "help", "usage", "version"),
+})  # fmt: skip
+"""Options by which jobs are found again, and that have sbatch do something else."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -91,10 +99,23 @@ def sbatch(request: Request) -> list[str]:
             argv.append(f"--{option}={value}")
     if asked.exclusive:
         argv.append("--exclusive")
-    for word in asked.extra:
-        if not word.startswith("--"):
-            raise ValueError(f"extra: '{word}' is no option that begins with --")
+    check_extra(asked.extra)
     return [*argv, *asked.extra]
+
+
+def check_extra(words: Iterable[str]) -> None:
+    """Make sure that options may be handed on to sbatch.
+
+    Raises:
+        ValueError: One may not be; the message begins with the name of the field.
+    """
+    for word in words:
+        found = _EXTRA.fullmatch(word)
+        if found is None:
+            raise ValueError(f"extra: '{word[:100]}' is no option that begins with --")
+        # It also takes the beginning of a name for the whole of it: getopt_long(3).
+        if any(name.startswith(found[1]) for name in _OURS):
+            raise ValueError(f"extra: '{word[:100]}' is an option that is not a step's to choose")
 
 
 def submitted(code: int | None, stdout: str, stderr: str) -> Submitted:

@@ -299,6 +299,8 @@ class Launcher(ABC):
         here: Its commands run on the machine of the conductor, and find what that has: programs,
             and the variables that the settings hand on. Where they do not, steps of type ``http``
             run on that machine all the same, by the launcher ``local``.
+        pause_costs: What people should know of commands that stand still, for the log; empty where
+            they cost nothing.
         honours: What it gives to jobs that ask for it, beside what the engine sees to: processors
             and memory (both are reserved) and time (a timeout of the job). Steps that ask for
             any other resource, for a file of their streams, or for modules, are refused.
@@ -312,6 +314,7 @@ class Launcher(ABC):
     capabilities: ClassVar[frozenset[LauncherCapability]] = frozenset()
     bound_to_node: ClassVar[bool] = True
     here: ClassVar[bool] = True
+    pause_costs: str = ""
     honours: frozenset[Honoured] = frozenset()
     pool: Pool | None = None
     polling: Polling | None = None

@@ -2,10 +2,11 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from pathlib import Path
 from typing import ClassVar, Final, Self
 
+from app.clients.slurm.submission import check_extra
 from app.domain import JSON, Checked, Node, Usage
 from app.engine.launchers.base import (
     Job,
@@ -55,11 +56,14 @@ class SlurmLauncher(Launcher):
     )
     bound_to_node: ClassVar[bool] = False
     here: ClassVar[bool] = False
+    pause_costs = "jobs that run keep what they were given, and their time limits go on"
     honours = frozenset({*Resource, *StreamFile, *Preparation})
 
     def __init__(self, cluster: Cluster, fit: Fit | None = None) -> None:
         self._cluster = cluster
         self._fit = fit
+        if cluster.accounts.admin is not None:
+            self.pause_costs = "jobs that run keep their nodes; their time limits stand still"
         self._inventory = None if fit is None else Inventory(cluster, fit)
         options = cluster.options
         self._submitter = Submitter(cluster.places, options)
@@ -114,7 +118,7 @@ class SlurmLauncher(Launcher):
 
     def faults(self, asked: Sequence[Asked]) -> Sequence[FieldError]:
         """Return what no job can have there, by what was last noted of the cluster."""
-        return self._fit.faults(asked) if self._fit else ()
+        return [*_odd_options(asked), *(self._fit.faults(asked) if self._fit else ())]
 
     def may_use(self, folder: Path) -> bool:
         """Suppose so: only the cluster could tell."""
@@ -226,3 +230,11 @@ class SlurmLauncher(Launcher):
     def close(self) -> None:
         """End all connections; jobs go on."""
         self._cluster.close()
+
+
+def _odd_options(asked: Sequence[Asked]) -> Iterator[FieldError]:
+    for each in asked:
+        try:
+            check_extra(each.resources.extra)
+        except ValueError as exc:
+            yield FieldError(f"{each.path}.{Resource.EXTRA}", str(exc).partition(": ")[2])

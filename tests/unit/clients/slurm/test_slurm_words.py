@@ -178,6 +178,11 @@ def test_what_a_job_asks_for_is_an_option_each():
         ("partition", Request(NAME, resources=Resources(partition="main --uid=0"))),
         ("constraint", Request(NAME, resources=Resources(constraint="a\nb"))),
         ("extra", Request(NAME, resources=Resources(extra=("script.sh",)))),
+        ("extra", Request(NAME, resources=Resources(extra=("-J", "other")))),
+        ("extra", Request(NAME, resources=Resources(extra=("--job-name=other",)))),
+        ("extra", Request(NAME, resources=Resources(extra=("--job=other",)))),
+        ("extra", Request(NAME, resources=Resources(extra=("--wrap=true",)))),
+        ("extra", Request(NAME, resources=Resources(extra=("--mail-type=END\n",)))),
     ],
 )
 def test_what_is_no_option_is_refused_by_its_name(field, asked):
