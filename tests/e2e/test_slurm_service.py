@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import pytest
 from kit.definitions import script, workflow
+from kit.patience import await_that
 from kit.slurm_service import let_in, slurm_service
 
 
@@ -33,7 +34,8 @@ def test_elements_that_begin_together_are_one_array(service, slurm):
     outputs = {"all": "${{ steps.each.outputs.twice }}"}
     execution = client.run(workflow("fan", each, outputs=outputs))
     ended = client.wait(execution, "SUCCESS")
-    assert len(set(client.lines(execution, "each"))) == 1
+    printed = [client.lines(execution, f"each[{index}]") for index in range(4)]
+    assert len({tuple(lines) for lines in printed}) == 1, printed
     assert client.get(f"/executions/{execution}")["outputs"] == {"all": ["2", "4", "6", "8"]}, ended
 
 
@@ -44,8 +46,12 @@ def test_a_pause_says_what_it_costs(service, slurm):
     client.wait(execution, "RUNNING")
     assert client.send("POST", f"/executions/{execution}/pause").status_code < 300
     client.wait(execution, "PAUSED")
-    told = [each["content"] for each in client.page(execution)["logs"]]
-    assert any("their time limits go on" in line for line in told), told
+
+    def told():
+        lines = [each["content"] for each in client.page(execution)["logs"]]
+        return any("their time limits go on" in line for line in lines)
+
+    await_that(told, "it says so")
     assert client.send("POST", f"/executions/{execution}/resume").status_code < 300
     client.wait(execution, "SUCCESS")
     assert client.lines(execution, "a") == ["up", "down"]
