@@ -31,6 +31,7 @@ from bench import (
     page,
     process,
     slaves,
+    slurm,
     streams,
     wrong_logins,
 )
@@ -57,6 +58,7 @@ _PARTS = {
     "load": virtual_users,
     "process": process,
     "slaves": slaves,
+    "slurm": slurm,
     "commands": commands,
     "graphs": graphs,
     "page": page,
