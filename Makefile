@@ -5,7 +5,7 @@ N ?= 1000000
 # The tests that take longest wait for processes, so there are more of them at once than cores; but
 # each worker collects all of them, and starts a service and servers of its own. With two for each
 # core no core is idle.
-WORKERS ?= $(shell cores=$$(getconf _NPROCESSORS_ONLN); echo $$((cores < 4 ? 2 * cores : 8)))
+WORKERS ?= $(shell cores=$$(getconf _NPROCESSORS_ONLN); echo $$((cores < 4 ? (5 * cores + 1) / 2 : 8)))
 BIN := .venv/bin
 # What is thrown at the service by lot, and kept open: it proves the more the longer it goes on.
 SCALED := $(wildcard tests/e2e/test_fuzz*.py) tests/e2e/test_malformed.py \

@@ -576,12 +576,15 @@ class CreatedSshKey(Model):
 
     Attributes:
         public_key: As a line for ``authorized_keys``.
-        authorized_keys: The same, restricted to commands; empty where the service does not tell.
     """
 
     id: str = _told(_text)
     public_key: str = _told(_text)
-    authorized_keys: str = _maybe(_text, "")
+
+    @property
+    def authorized_keys(self) -> str:
+        """The same, restricted to commands (sshd(8), "AUTHORIZED_KEYS FILE FORMAT")."""
+        return f"restrict {self.public_key}"
 
 
 @dataclass(frozen=True, init=False, repr=False, eq=False)

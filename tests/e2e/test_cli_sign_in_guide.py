@@ -48,7 +48,7 @@ def test_profiles(folder: Path, person: Person, accounts: Service) -> None:
 def test_keys(folder: Path, ada: Person, accounts: Service) -> None:
     ssh, api = below(ROOT, GUIDE, "## Keys")
     assert "ssh-ed25519" in typed(ssh, folder, ada, accounts)
-    assert (folder / "n01.pub").read_text().startswith("ssh-ed25519")
+    assert (folder / "n01.pub").read_text().startswith("restrict ssh-ed25519")
     assert "restricted" in typed(api, folder, ada, accounts)
     assert ada.types("keys", "revoke", *ada.types("keys", "-o", "name").out.split()).code == 0
 

@@ -118,7 +118,7 @@ def test_a_key_is_made_tried_rotated_and_seen_in_use(
 ) -> None:
     client = gateway.client()
     made = client.send("POST", "/ssh_keys", json={"metadata": {"cluster": "hpc"}}).json()
-    let_in(ssh_server, made["authorized_keys"])
+    let_in(ssh_server, f"restrict {made['public_key']}")
     web = gateway.kill("web")  # which made the pair, and had it in memory
     web = gateway.replaced("web", web)
     client = gateway.client()
@@ -133,7 +133,7 @@ def test_a_key_is_made_tried_rotated_and_seen_in_use(
     [listed] = client.get("/ssh_keys")["ssh_keys"]
     assert listed["last_used_at"]
     assert listed["last_succeeded_at"]
-    assert listed["authorized_keys"] == made["authorized_keys"]
+    assert listed["authorized_keys"] == f"restrict {made['public_key']}"
 
     told = asked(client, f"/ssh_keys/{listed['id']}/rotate")
     assert told["state"] == "PREPARED"
@@ -257,7 +257,7 @@ def test_keys_in_vault_are_read_by_the_conductor_alone(
     env |= {"SLIPWAY_SSH_KEYS__STORE": "vault", "SLIPWAY_ORCHESTRATORS": cluster}
     client = new_service(env=env).start().client()
     made = client.send("POST", "/ssh_keys", json={"metadata": {"cluster": "hpc"}}).json()
-    let_in(ssh_server, made["authorized_keys"])
+    let_in(ssh_server, f"restrict {made['public_key']}")
     assert asked(client, f"/ssh_keys/{made['id']}/test")["logs_in"]
     told = asked(client, f"/ssh_keys/{made['id']}/rotate")
     let_in(ssh_server, told["authorized_keys"])

@@ -8,6 +8,7 @@ def test_what_a_registry_names_is_found_without_importing_it():
     assert named_modules("app.engine.launchers.registry") == [
         "app.engine.launchers.local",
         "app.engine.launchers.run_as",
+        "app.engine.launchers.slurm.launcher",
     ]
     assert len(named_modules("app.clients.registry")) >= 3
     assert len(named_modules("app.identity.registry")) >= 7

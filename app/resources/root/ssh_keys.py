@@ -8,7 +8,7 @@ import marshmallow as ma
 from flask import Response
 from marshmallow import fields, validate
 
-from app.domain import Permission, authorized_line
+from app.domain import Permission
 from app.resources._api import (
     UPSTREAM,
     Blueprint,
@@ -57,13 +57,6 @@ class CreatedSshKeySchema(ma.Schema):
 
     id = fields.String(required=True, metadata=SSH_KEY.schema())
     public_key = fields.String(required=True)
-    authorized_keys = fields.String(
-        required=True,
-        metadata={
-            "description": "The same as a line for `~/.ssh/authorized_keys`, which lets the key "
-            "run commands and do nothing else"
-        },
-    )
 
 
 class SshKeyListSchema(ma.Schema):
@@ -83,8 +76,7 @@ def create_ssh_key(body: dict[str, Any]) -> Any:
     key_id, public_key = services().ssh_keys.create(
         body.get("metadata") or {}, caller(), body.get("algorithm")
     )
-    line = authorized_line(public_key)
-    return {"id": key_id, "public_key": public_key, "authorized_keys": line}
+    return {"id": key_id, "public_key": public_key}
 
 
 @blueprint.route("/ssh_keys", methods=["GET"])

@@ -60,7 +60,7 @@ _ONCE = "The whole id is not shown again."
 
 
 def _line(key: CreatedSshKey) -> str:
-    return key.authorized_keys or key.public_key
+    return key.authorized_keys
 
 
 def _show(shell: Shell, key: CreatedSshKey) -> None:

@@ -51,7 +51,7 @@ def test_the_public_half_is_shown_once(ada, tmp_path):
     assert answer.status_code == 201
     assert answer.headers["Cache-Control"] == "no-store"
     assert "Not copied yet; it is shown this once." in answer.text
-    line = re.search(r"<code>(ssh-ed25519 \S+ slipway-\w+)</code>", answer.text)
+    line = re.search(r"<code>(restrict ssh-ed25519 \S+ slipway-\w+)</code>", answer.text)
     file = re.search(r'href="data:text/plain;charset=utf-8,([^"]*)" download="slipway-\w+.pub"',
                      answer.text)  # fmt: skip
     assert unquote(file[1]) == line[1] + "\n"
