@@ -6,7 +6,7 @@ from collections.abc import Collection, Mapping
 from datetime import datetime
 from typing import Any, Final
 
-from sqlalchemy import ColumnElement, Select, bindparam, func, select
+from sqlalchemy import ColumnElement, Select, bindparam, func, or_, select
 
 from app.domain import (
     Attempt,
@@ -172,29 +172,28 @@ class Executions:
     def ended_since(self, owner: str | None, since: datetime) -> list[ExecutionSummary]:
         """List executions that were seen to have ended since a moment, in that order.
 
-        Only among the last :data:`ENDED_LOOKED_THROUGH` that ended.
+        Only among the last :data:`ENDED_LOOKED_THROUGH` that ended, and as many of those of which
+        their orchestrators did not say when.
 
         Args:
             owner: Whose; None for all.
             since: The moment.
         """
-        conditions: list[ColumnElement[bool]] = [executions.c.finished_at.is_not(None)]
-        if owner is not None:
-            conditions.append(executions.c.owner == owner)
-        last = (
+        at = executions.c.finished_at
+        theirs = () if owner is None else (executions.c.owner == owner,)
+        said = select(executions.c.number).where(at.is_not(None), *theirs).order_by(at.desc())
+        unsaid = (
             select(executions.c.number)
-            .where(*conditions)
-            .order_by(executions.c.finished_at.desc())
-            .limit(ENDED_LOOKED_THROUGH)
+            .where(at.is_(None), LOG_COMPLETE, *theirs)
+            .order_by(executions.c.number.desc())
         )
+        among = [
+            executions.c.number.in_(each.limit(ENDED_LOOKED_THROUGH)) for each in (said, unsaid)
+        ]
         statement = (
             select(*SUMMARY.columns)
-            .where(
-                executions.c.number.in_(last),
-                executions.c.as_of >= since,
-                LOG_COMPLETE,
-            )
-            .order_by(executions.c.as_of)
+            .where(or_(*among), executions.c.as_of >= since, LOG_COMPLETE)
+            .order_by(executions.c.as_of, executions.c.number)
         )
         with self._database.read() as connection:
             return [SUMMARY.of(row) for row in connection.execute(statement)]
