@@ -259,8 +259,8 @@ def test_a_slave_that_stood_still_begins_nothing_before_it_has_asked(
         is_there(service, one)
         execution = runs(engine, target, one, vus=6)
         with one.frozen():
+            wire.cut()  # at once: what gives it up would tell it so
             is_away(service, one)
-            wire.cut()
             target.forget()
         await_that(lambda: "does not answer" in one.log, "it has noticed")
         assert target.now().requests == 0

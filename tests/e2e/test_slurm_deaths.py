@@ -9,6 +9,7 @@ from pathlib import Path
 
 import pytest
 from kit.definitions import script, workflow
+from kit.patience import await_that
 from kit.slurm_service import let_in, slurm_service
 from kit.stress import SCALE
 
@@ -37,5 +38,9 @@ def test_a_conductor_killed_at_any_moment_doubles_no_job_and_loses_no_line(servi
         for name in "abc":
             marks.append(mark_of([Path(execution, "tasks", name, "1")]))
             assert client.lines(execution, name) == [f"{name} {i}" for i in range(1, 9)]
-    names = Counter(slurm.admin("sacct", "-a", "-X", "-n", "-P", "-o", "jobname%40").split())
-    assert {names[mark] for mark in marks} == {1}, "each attempt of a step is one job"
+
+    def names() -> Counter[str]:
+        return Counter(slurm.admin("sacct", "-a", "-X", "-n", "-P", "-o", "jobname%40").split())
+
+    await_that(lambda: names().keys() >= {*marks}, "all of them are accounted for")
+    assert {names()[mark] for mark in marks} == {1}, "each attempt of a step is one job"

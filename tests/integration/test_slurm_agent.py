@@ -306,6 +306,8 @@ def test_a_job_that_stands_still_goes_on(there: There) -> None:
     (folder,), job_id = there.submit({"job": script}, timeout_seconds=PATIENCE_SECONDS)
     await_that(lambda: look(there.session, folder)[1])
     there.cluster.admin("scontrol", "suspend", str(job_id))
+    # Slurm tells nodes of a stop and of its end apart from each other: one may overtake the other.
+    await_that(lambda: there.cluster.process_states(job_id) == {"T"}, "it stands still")
     there.cluster.admin("scontrol", "resume", str(job_id))
     Path(f"{folder}.work/go").touch()
     assert there.exited(folder)["exit_code"] == 0

@@ -47,12 +47,12 @@ def test_what_is_asked_for_is_what_jobs_have(slurm: SlurmCluster) -> None:
     since = time.time() - 5
     first = submit(
         slurm, "exit 3", name="slw-first", cpus=2, memory_bytes=200 * 1024**2, time_seconds=61,
-        nodes=1, tasks=2, tasks_per_node=2, partition="main", extra=("--no-requeue",),
+        nodes=1, tasks=2, tasks_per_node=2, partition="main", extra=("--nice=77",),
     )  # fmt: skip
     assert first.outcome is Outcome.SUBMITTED
     told = slurm.admin("scontrol", "show", "job", "-o", str(first.job_id))
     for each in ("JobName=slw-first", "Comment=slw-first", "NumCPUs=4", "CPUs/Task=2",
-                 "TimeLimit=00:02:00", "MinMemoryNode=200M", "Requeue=0"):  # fmt: skip
+                 "TimeLimit=00:02:00", "MinMemoryNode=200M", "Nice=77"):  # fmt: skip
         assert each in told
     row = await_that(lambda: ended(slurm, "slw-first", since))
     assert (row.job_id, row.exit_code, row.user) == (first.job_id, 3, USER)

@@ -6,6 +6,8 @@ from kit.patience import await_that
 from playwright.sync_api import Page
 
 MOST_ROWS = 300
+NEAR = 20
+"""Lines between what a share of the way means and what is seen first."""
 _SEEN = """() => {
   const box = document.querySelector("[data-part=scroller]").getBoundingClientRect();
   return [...document.querySelectorAll(".log-rows .log-row")].filter((row) => {
@@ -47,10 +49,17 @@ def await_seen(page: Page, index: int) -> list[int]:
     )
 
 
-def scroll_to(page: Page, share: float) -> list[int]:
-    """Drag the thumb to a share of the way; return what is seen once nothing is blank."""
+def scroll_to(page: Page, share: float, lines: int) -> list[int]:
+    """Drag the thumb to a share of the way through so many lines; return what is seen there."""
     drag_to(page, share)
-    return await_that(lambda: (found := seen(page)) and -1 not in found and found, "lines")
+    first = share * lines
+
+    def there() -> list[int]:
+        found = seen(page)  # those of before, until the page has drawn anew
+        near = found and -1 not in found and abs(found[0] - first) <= NEAR
+        return found if near else []
+
+    return await_that(there, f"lines near {first:.0f} are seen")
 
 
 def drag_to(page: Page, share: float) -> None:

@@ -65,7 +65,7 @@ def _from_end_to_end(page: Page) -> None:
     for step in range(101):
         drag_to(page, step / 100)
     for share in (1, 0.9, 0.75, 0.5, 0.25, 0.1, 0):
-        scroll_to(page, share)
+        scroll_to(page, share, LINES)
     page.locator("[data-part=scroller]").hover()
     for _ in range(100):
         page.mouse.wheel(0, 400)

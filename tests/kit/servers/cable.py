@@ -43,8 +43,9 @@ class Cable:
     def close(self) -> None:
         """End it with all of its connections."""
         for each in (self._listener, *self._sockets):
-            with suppress(OSError):
-                each.close()
+            with suppress(OSError):  # to close it alone says nothing while a thread reads of it
+                each.shutdown(socket.SHUT_RDWR)
+            each.close()
 
     def _accept(self) -> None:
         with suppress(OSError):

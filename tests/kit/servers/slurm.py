@@ -36,6 +36,13 @@ _USABLE = {"idle", "mixed", "allocated"}
 _numbers = count(1)
 
 
+_PROCESS_STATES = r"""
+for each in $(grep -lzx "SLURM_JOB_ID=$1" /proc/[0-9]*/environ 2>/dev/null); do
+  sed 's/.*) \(.\) .*/\1/' "${each%environ}stat" 2>/dev/null
+done
+"""
+
+
 class SlurmCluster:
     """One cluster; nothing of it outlives :meth:`end`.
 
@@ -109,6 +116,11 @@ class SlurmCluster:
         ran = self.machine.run(*command)
         assert ran.status == 0, f"{command}: {ran.stdout}{ran.stderr}"
         return ran.stdout
+
+    def process_states(self, job_id: int) -> set[str]:
+        """Return the states of a job's processes, such as S and T: proc_pid_stat(5)."""
+        ran = self.machine.run("sh", "-c", _PROCESS_STATES, "sh", str(job_id))
+        return {*ran.stdout.split()}
 
     def stop(self, daemon: str) -> None:
         """End a daemon; jobs go on without that of their node."""
