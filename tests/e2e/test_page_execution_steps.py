@@ -91,6 +91,29 @@ def test_elements_of_a_list_appear_and_are_steps_as_any_other(
     expect(page.locator(".graph-node", has_text="each \N{MULTIPLICATION SIGN}2")).to_be_visible()
 
 
+def test_steps_that_came_to_be_before_events_arrive_appear(
+    client: Client, tmp_path: Path, visits: Visits
+) -> None:
+    wait = f"until [ -e {tmp_path}/$GATE ]; do sleep 0.05; done"
+    id_ = client.run(
+        workflow(
+            "late", script("find", wait, env={"GATE": "find"}),
+            script("each", wait, foreach=["x", "y"], env={"GATE": "each"}, needs=["find"]),
+        )
+    )  # fmt: skip
+    await_that(lambda: client.tasks(id_)["find"]["status"] == "RUNNING", "it runs")
+    visitor, path = visits(client.url), f"/ui/executions/{id_}"
+    before = visitor.context.request.get(path)
+    (tmp_path / "find").touch()
+    await_that(lambda: len(client.tasks(id_)) > 2, "there are elements")
+    visitor.page.route(f"**{path}", lambda route: route.fulfill(response=before), times=1)
+    page = visitor.open(path)
+    expect(page.locator("tr[data-task='each[1]']")).to_contain_text("Running")
+    expect(page.locator("#number-of-steps")).to_have_text(str(len(client.tasks(id_))))
+    (tmp_path / "each").touch()
+    client.wait(id_)
+
+
 def test_virtual_users_are_seen_and_scaled(
     client: Client, load_target: LoadTarget, visits: Visits
 ) -> None:

@@ -11,8 +11,6 @@ import { serverNow, writeDuration, writeTimes } from "./times.js";
 /** Parts that another state changes, by their id; the view is one of them. */
 const PARTS = ["part-head", "part-why", "part-view", "part-dialogs"];
 const SETTLE_MS = 300;
-/** What stands where no step is known yet. */
-const NO_STEPS = "#part-view > .empty, #timeline > .empty";
 /** Pauses between readings, the last one from then on: many steps may fail one after the other. */
 const PAUSES_MS = [0, 1000, 2000, 5000, 15000];
 
@@ -23,8 +21,6 @@ const words = new Map([["FAILED", "failed"], ["SUCCESS", "succeeded"], ["CANCELL
 let rows = new Map();
 /** @type {Map<string, string>} the state of each step that is known */
 const known = new Map();
-/** Whether all tasks were told once: what is new then has come to be since. */
-let told = false;
 let timer = 0;
 let reading = false;
 let readings = 0;
@@ -91,7 +87,6 @@ function takeTasks(event) {
   let isOther = false;
   for (const task of event.tasks) {
     const before = known.get(task.name);
-    isOther ||= told && before === undefined && task.name.endsWith("]"); // an element has come to be
     known.set(task.name, task.status);
     if (before !== undefined && before !== task.status) {
       count(before, -1);
@@ -102,11 +97,7 @@ function takeTasks(event) {
     const row = rows.get(task.name);
     if (row) showTask(row, task);
   }
-  told = true;
-  const isFirst = event.total > 0 && rows.size === 0 && root.querySelector(NO_STEPS);
-  if (isOther || isFirst) {
-    readParts();
-  }
+  if (isOther || event.total !== Number(part("number-of-steps")?.textContent)) readParts();
 }
 
 /**
@@ -206,6 +197,7 @@ async function exchange() {
     for (const id of PARTS) putIn(id, page);
     const state = page.getElementById("execution")?.dataset.state;
     if (state) root.dataset.state = state;
+    write(part("number-of-steps"), page.getElementById("number-of-steps")?.textContent ?? "");
     findRows();
     writeTimes(root);
   } catch {
