@@ -1,18 +1,15 @@
-"""Folders with all that is in them: removing one, and what it takes up, each in bounded time."""
+"""What a folder takes up with all that is in it, measured in bounded time."""
 
 from __future__ import annotations
 
 import os
 import stat
 import time
-from collections.abc import Callable, Iterator
-from contextlib import contextmanager
+from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Final
 
-_FOLDER: Final = os.O_RDONLY | os.O_DIRECTORY | os.O_NOFOLLOW | os.O_CLOEXEC
-_OWN: Final = 0o700
 _MOST_OPEN: Final = 64
 """How deep folders are looked through; what lies deeper is not counted."""
 
@@ -28,35 +25,6 @@ class Size:
 
     bytes_: int = 0
     whole: bool = True
-
-
-def remove_tree(folder: Path, seconds: float) -> bool:
-    """Remove a folder with all that is in it; idempotent, and no symbolic link is followed.
-
-    Whatever is deep is moved up, folder by folder, before it is removed: so there is no depth, and
-    no length of paths, at which it fails.
-
-    Args:
-        folder: The folder; a link, or a file, in its place is removed itself.
-        seconds: How long it may take, about.
-
-    Returns:
-        False when the time was over before.
-
-    Raises:
-        OSError: Something in it cannot be removed.
-    """
-    deadline = time.monotonic() + seconds
-    try:
-        with _opened(folder.name, _parent(folder)) as top:
-            if not _emptied(top, deadline):
-                return False
-        folder.rmdir()
-    except FileNotFoundError:
-        return True
-    except NotADirectoryError:
-        folder.unlink(missing_ok=True)
-    return True
 
 
 def measure_tree(
@@ -98,54 +66,3 @@ def _count(entry: os.DirEntry[str], found: Size, size: Size) -> None:
     except OSError:
         return
     (found if stat.S_ISDIR(status.st_mode) else size).bytes_ += status.st_blocks * 512
-
-
-def _parent(folder: Path) -> int:
-    return os.open(folder.parent, os.O_RDONLY | os.O_DIRECTORY | os.O_CLOEXEC)
-
-
-@contextmanager
-def _opened(name: str, parent: int) -> Iterator[int]:
-    """Open a folder below another one, which is closed with it; its owner may change it then."""
-    try:
-        if stat.S_ISDIR(os.lstat(name, dir_fd=parent).st_mode):
-            os.chmod(name, _OWN, dir_fd=parent)
-        opened = os.open(name, _FOLDER, dir_fd=parent)
-    finally:
-        os.close(parent)
-    try:
-        yield opened
-    finally:
-        os.close(opened)
-
-
-def _emptied(top: int, deadline: float) -> bool:
-    """Remove all that is in an open folder; return False when the time was over before."""
-    number = 0
-    while names := _without_files(top, deadline):
-        for name in names:
-            with _opened(name, os.dup(top)) as folder:
-                below = _without_files(folder, deadline)
-                if below is None:
-                    return False
-                for each in below:
-                    number += 1
-                    os.chmod(each, _OWN, dir_fd=folder)  # its entry .. changes, too
-                    moved = f"{number}.{os.urandom(6).hex()}"
-                    os.rename(each, moved, src_dir_fd=folder, dst_dir_fd=top)
-            os.rmdir(name, dir_fd=top)
-    return names is not None
-
-
-def _without_files(folder: int, deadline: float) -> list[str] | None:
-    """Remove the files of an open folder; return its folders, or None when the time was over."""
-    folders = []
-    with os.scandir(folder) as entries:
-        for entry in entries:
-            if time.monotonic() > deadline:
-                return None
-            if entry.is_dir(follow_symlinks=False):
-                folders.append(entry.name)
-            else:
-                os.unlink(entry.name, dir_fd=folder)
-    return folders

@@ -26,7 +26,7 @@ from typing import IO, Final
 
 from app.cli._process import environment_without_settings, guard_process
 from app.cli._signals import catch_stop_signals
-from app.trees import remove_tree
+from app.removal import remove_tree
 
 _READY: Final = re.compile(rb"ready at (http://\S+) ")
 _STOP_SECONDS: Final = 10.0

@@ -3,7 +3,8 @@ from pathlib import Path
 
 import pytest
 
-from app.trees import measure_tree, remove_tree
+from app.removal import remove_tree
+from app.trees import measure_tree
 
 
 @pytest.fixture

@@ -29,7 +29,7 @@ from app.errors import (
 )
 from app.files import make_private_folder, text_mode, write_whole
 from app.job_resources import Asked, Resources
-from app.trees import remove_tree
+from app.removal import remove_tree
 
 if TYPE_CHECKING:
     from app.clients.key_reader import KeyReader

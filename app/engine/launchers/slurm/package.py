@@ -12,14 +12,14 @@ from functools import cache
 from pathlib import Path, PurePosixPath
 from typing import Final
 
-_LAUNCHERS: Final = Path(__file__).parent.parent
-_PARENTS: Final = ("app", "app.engine", "app.engine.launchers")
-_BELOW: Final = "app.engine.launchers."
+_APP: Final = Path(__file__).parents[3]
+_LAUNCHERS: Final = _APP / "engine" / "launchers"
 _SHIM: Final = (
     *("captures", "kept", "lines", "output", "places", "processes", "reading", "records"),
     *("supervisor", "unbegun", "usage"),
 )
 MODULES: Final = (
+    _APP / "removal.py",
     _LAUNCHERS / "messages.py",
     *(_LAUNCHERS / "shim" / f"{name}.py" for name in _SHIM),
     *sorted((_LAUNCHERS / "slurm" / "agent").glob("*.py")),
@@ -124,9 +124,10 @@ def job_script(python: str, package: str, folders: Sequence[str]) -> str:
 
 def _sources() -> Iterator[tuple[str, str, bool]]:
     """Yield the modules as they are called there: name, text, and whether it is a package."""
-    for name in (*_PARENTS, f"{_BELOW}shim", f"{_BELOW}slurm", f"{_BELOW}slurm.agent"):
-        yield name, "", True
-    for path in MODULES:
+    modules = [path.relative_to(_APP.parent) for path in MODULES]
+    for folder in sorted({folder for path in modules for folder in path.parents if folder.name}):
+        yield ".".join(folder.parts), "", True
+    for path in modules:
         if path.name != "__init__.py":
-            below = path.relative_to(_LAUNCHERS).with_suffix("")
-            yield _BELOW + ".".join(below.parts), path.read_text(encoding="utf-8"), False
+            text = (_APP.parent / path).read_text(encoding="utf-8")
+            yield ".".join(path.with_suffix("").parts), text, False

@@ -4,10 +4,11 @@ import os
 from contextlib import suppress
 
 from app.engine.launchers.shim.records import CANCEL, PAUSE
+from app.removal import remove_tree
 
 from . import looking, machine, submitting
 from .faults import Refusal, disk_faults, of_disk
-from .folders import make_folder, names_in, remove_tree
+from .folders import make_folder, names_in
 from .programs import ran
 from .records import RESERVED, SPECIFICATION, TAKEN, forget, path
 
