@@ -357,3 +357,20 @@ def is_alive(token: Token) -> bool:
     except UpstreamRefused:
         return False
     return True
+
+
+def remove_key(client: hvac.Client, *, mount: str, path: str) -> None:
+    """Remove a secret, all its versions included; idempotent.
+
+    Upstream: ``DELETE /<mount>/metadata/<path>`` -> 204
+    (https://developer.hashicorp.com/vault/api-docs/secret/kv/kv-v2).
+
+    Args:
+        client: Vault, with a token.
+        mount: Of the engine.
+        path: Of the secret.
+
+    Raises:
+        UpstreamError: It may still be there.
+    """
+    client.secrets.kv.v2.delete_metadata_and_all_versions(path, mount_point=mount)

@@ -10,6 +10,7 @@ from __future__ import annotations
 import random
 import time
 from collections.abc import Callable, Mapping
+from functools import partial
 
 import hvac
 
@@ -20,6 +21,7 @@ from app.clients._vault_session import (
     TokenKeeper,
     VaultSession,
     make_client,
+    remove_key,
 )
 from app.clients.key_store import KeyPair, KeyStore
 from app.domain import JSON
@@ -88,18 +90,12 @@ class VaultKeyStore(KeyStore):
             raise
 
     def delete(self, key_id: str) -> None:
-        """Forget a key pair, all its versions included; idempotent.
-
-        Upstream: ``DELETE /<mount>/metadata/<path>/<id>`` -> 204 (the same page).
+        """Forget a key pair; see :func:`remove_key`.
 
         Raises:
             UpstreamError: It may still be there.
         """
-        self._tokens.call(
-            lambda client: client.secrets.kv.v2.delete_metadata_and_all_versions(
-                f"{self._path}/{key_id}", mount_point=self._mount
-            )
-        )
+        self._tokens.call(partial(remove_key, mount=self._mount, path=f"{self._path}/{key_id}"))
 
     def health(self) -> None:
         """Check that Vault takes requests, and that neither login nor policy is known to fail.

@@ -9,12 +9,13 @@ import random
 import time
 from collections.abc import Callable
 from dataclasses import replace
+from functools import partial
 
 import hvac
 
 from app.clients._http import expecting_shape
 from app.clients._ssh_terms import SshCredential
-from app.clients._vault_session import Absent, TokenKeeper, VaultSession
+from app.clients._vault_session import Absent, TokenKeeper, VaultSession, remove_key
 from app.clients.key_opener import certificate_in
 from app.errors import UpstreamRefused
 from app.settings import VaultReaderSettings, VaultSettings
@@ -69,18 +70,12 @@ class VaultPrivateKeys:
             raise UpstreamRefused(text, detail=exc.detail) from None
 
     def remove(self, key_id: str) -> None:
-        """Remove a key pair, all its versions included; idempotent.
-
-        Upstream: ``DELETE /<mount>/metadata/<path>/<id>`` -> 204 (the same page).
+        """Remove a key pair; see :func:`remove_key`.
 
         Raises:
             UpstreamError: It may still be there.
         """
-        self._tokens.call(
-            lambda client: client.secrets.kv.v2.delete_metadata_and_all_versions(
-                f"{self._path}/{key_id}", mount_point=self._mount
-            )
-        )
+        self._tokens.call(partial(remove_key, mount=self._mount, path=f"{self._path}/{key_id}"))
 
     def close(self) -> None:
         """End the renewal of the token."""

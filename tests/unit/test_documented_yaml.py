@@ -34,7 +34,7 @@ def documented() -> Iterator[Any]:
                 yield pytest.param(block, id=f"{page}-{number}")
 
 
-@pytest.mark.parametrize("block", documented())
+@pytest.mark.parametrize("block", [*documented()])
 def test_it_is_what_the_service_takes(block: Block, tmp_path: Path) -> None:
     text = textwrap.dedent(block.text)
     if text.startswith("- id: "):

@@ -15,6 +15,7 @@ _FIELDS: Final = _FORMAT.count(",") + 1
 _SHOWN: Final = re.compile(r"([0-9]{1,18})(?:_([0-9]{1,18}))?")
 _CODE: Final = re.compile(r"([0-9]{1,3}):([0-9]{1,3})")
 _BY_SIGNAL: Final = 128
+_SWITCHED_OFF: Final = "accounting storage is disabled"
 _NO_FOLDER: Final = 53
 """The signal number by which Slurm says that its script could not be begun in its folder, or that
 its output could not be opened."""
@@ -61,6 +62,11 @@ def sacct(
 def accounted(text: str) -> list[Accounted]:
     """Read what sacct printed; lines that are not its own, and steps, are passed over."""
     return [row for fields in rows(text, _FIELDS) if (row := _row(fields)) is not None]
+
+
+def is_switched_off(errors: str) -> bool:
+    """Return whether sacct failed because the cluster has no accounting."""
+    return _SWITCHED_OFF in errors.lower()
 
 
 def _row(fields: Sequence[str]) -> Accounted | None:

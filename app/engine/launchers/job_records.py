@@ -81,11 +81,6 @@ class Claim:
     cancelled: bool = False
 
 
-REFUSAL: Mapping[str, JSON] = {
-    "pid": 0, "start_time": "", "boot_id": "", "hostname": "", "started_at": None, "refused": True,
-}  # fmt: skip
-
-
 def read_claim(folder: Path) -> Claim | None:
     """Read who has a job; None if nobody has.
 

@@ -37,7 +37,6 @@ from app.engine.launchers.job_processes import (
     remains,
 )
 from app.engine.launchers.job_records import (
-    REFUSAL,
     Claim,
     Process,
     read_claim,
@@ -142,7 +141,7 @@ class LocalLauncher(Launcher):
     def refuse(self, folder: Path, *, cancelled: bool) -> bool:
         """Take the job's claim, so that no shim can; see the contract."""
         make_private_folder(folder)
-        if records.claim(str(folder), {**REFUSAL, "cancelled": cancelled}):
+        if records.claim(str(folder), {**records.REFUSAL, "cancelled": cancelled}):
             return True
         try:
             claim = read_claim(folder)

@@ -9,7 +9,7 @@ from unittest.mock import Mock
 
 import pytest
 
-from app.engine.launchers.job_records import REFUSAL, Process, read_claim, read_result
+from app.engine.launchers.job_records import Process, read_claim, read_result
 from app.engine.launchers.shim import records
 from app.engine.launchers.shim.reading import Damaged
 
@@ -95,7 +95,7 @@ def test_whole_records_are_read(tmp_path):
     earlier = {name: RESULT[name] for name in RESULT if name not in ("fault", "usage")}
     write(tmp_path / records.EXIT, earlier)
     assert read_result(tmp_path) == RESULT
-    write(tmp_path / records.CLAIM, {**REFUSAL, "cancelled": True})
+    write(tmp_path / records.CLAIM, {**records.REFUSAL, "cancelled": True})
     refusal = read_claim(tmp_path)
     assert (refusal.process, refusal.cancelled) == (None, True)
 

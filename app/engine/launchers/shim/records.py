@@ -25,12 +25,31 @@ CONTINUED = 0x10
 USAGE_RECORD = struct.Struct("<dddd")
 """Processor seconds, processor percent, resident bytes, and the most of these; 0: not known."""
 
+REFUSAL = {
+    "pid": 0, "start_time": "", "boot_id": "", "hostname": "", "started_at": None, "refused": True,
+}  # fmt: skip
+"""Takes the claim of a job that never begins."""
+
 MAX_LINE = 64 * 1024
 """Longest line, in bytes without its line feed; a longer one becomes several."""
 MAX_PAYLOAD = MAX_LINE + 1
 _NO_LINKS = {errno.EPERM, errno.EOPNOTSUPP, errno.ENOSYS, errno.EMLINK}
 _MAX_KERNEL_BYTES = 4096
 _MOST_KERNEL_BYTES = 64 * _MAX_KERNEL_BYTES
+
+
+def unrun(exit_code: int, reason: str, finished_at: "float | None" = None) -> "dict[str, Any]":
+    """Return the result of a job of which nothing was run.
+
+    Args:
+        exit_code: What stands for it.
+        reason: Why it was not.
+        finished_at: Seconds since the epoch; None where nobody knows.
+    """
+    return {
+        "exit_code": exit_code, "started_at": None, "finished_at": finished_at, "timed_out": False,
+        "cancelled": False, "reason": reason, "fault": None, "usage": None, "losses": [],
+    }  # fmt: skip
 
 
 def identity() -> "dict[str, Any]":

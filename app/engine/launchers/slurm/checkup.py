@@ -32,7 +32,6 @@ _MOST_SKEW_SECONDS: Final = 120.0
 _LEAST_BYTES: Final = 2**30
 _LEAST_FILES: Final = 10_000
 _NAMED: Final = 12
-_NO_ACCOUNTING: Final = "accounting storage is disabled"
 
 
 class Checkup:
@@ -232,7 +231,7 @@ class Checkup:
         if asked.code == 0:
             yield Checked("accounting", Outcome.OK, f"sacct answers{stay}")
             return
-        why = "there is none" if _NO_ACCOUNTING in asked.errors.lower() else _said(asked)
+        why = "there is none" if accounting.is_switched_off(asked.errors) else _said(asked)
         text = f"{why}{stay}"
         fix = "none needed, but ends that no record of a job tells (a node lost) are less certain"
         yield Checked("accounting", Outcome.WARNING, text, fix)

@@ -180,7 +180,7 @@ class SlurmLauncher(Launcher):
         self._submitter.submit(jobs)
 
     def refuse(self, folder: Path, *, cancelled: bool) -> bool:
-        """Have the job's claim taken; what waits in the queue with it is taken out."""
+        """Have the job's claim taken: should Slurm begin it after all, its shim ends at once."""
         login, path = self._cluster.places.find(folder)
         arguments = {"folder": path, "cancelled": cancelled}
         answer = login.agent.call("refuse", arguments, timeout=_FILE_SECONDS)

@@ -66,7 +66,6 @@ class Login:
         root: Absolute path of the folder that holds those of executions.
         package: Absolute path of the program of jobs.
         umask: Of the account.
-        clock_ahead: By how many seconds the clock there is ahead of ours.
         python: Version of Python there.
         host: Name of the machine.
     """
@@ -76,7 +75,6 @@ class Login:
     root: str
     package: str
     umask: int
-    clock_ahead: float
     python: str
     host: str
 
@@ -209,16 +207,12 @@ class Greeter:
         workdir: Folder of executions, relative to the account's home if it is not absolute.
         package: The program of jobs.
         digest: Names its content.
-        wall: Seconds since the epoch.
     """
 
-    def __init__(
-        self, workdir: str, package: bytes, digest: str, wall: Callable[[], float] = time.time
-    ) -> None:
+    def __init__(self, workdir: str, package: bytes, digest: str) -> None:
         self._workdir = workdir
         self._package = package
         self._digest = digest
-        self._wall = wall
 
     def __call__(self, agent: Agent, account: ClusterAccount) -> Login:
         """Greet an agent, and have it install the program of jobs where that is missing.
@@ -228,9 +222,7 @@ class Greeter:
             InvalidRequest: The folder of executions cannot be used.
         """
         asked = {"workdir": self._workdir, "version": None, "digest": self._digest}
-        asked_at = self._wall()
         told = agent.call("hello", asked, timeout=_HELLO_SECONDS).result
-        middle = (asked_at + self._wall()) / 2
         try:
             root, package = str(told["root"]), told["package"]
             if package is None:
@@ -243,7 +235,6 @@ class Greeter:
                 root=root,
                 package=str(package),
                 umask=int(told["umask"]) & 0o777,
-                clock_ahead=float(told["clock"]) - middle,
                 python=str(told["python"]),
                 host=str(told["hostname"]),
             )

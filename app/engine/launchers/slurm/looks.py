@@ -174,11 +174,3 @@ def _usage(told: JSON) -> Usage | None:
     with suppress(ValueError):
         return measured(bytes.fromhex(told))
     return None
-
-
-def exit_record(code: int, reason: str) -> dict[str, JSON]:
-    """Return the result of a job that ended without a shim."""
-    return {
-        "exit_code": code, "started_at": None, "finished_at": None, "timed_out": False,
-        "cancelled": False, "reason": reason, "fault": None, "usage": None, "losses": [],
-    }  # fmt: skip

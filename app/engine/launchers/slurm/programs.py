@@ -52,17 +52,31 @@ def run(
     Raises:
         UpstreamError: The login node does not answer, or not as it should.
     """
-    program: dict[str, JSON] = {
-        "argv": list(argv), "timeout_seconds": timeout, "env": {**env, "LC_ALL": "C"},
-    }  # fmt: skip
-    arguments = {"program": program, "most_bytes": most_bytes}
+    arguments = {"program": program(argv, env, timeout), "most_bytes": most_bytes}
     answer = login.agent.call("run", arguments, timeout=timeout + _SLACK_SECONDS)
-    ran = answer.result
+    return finished(answer.result, answer.data)
+
+
+def program(argv: Sequence[str], env: Mapping[str, str | None], timeout: float) -> JSON:
+    """Return a command as an agent takes it; see :func:`run`."""
+    return {"argv": list(argv), "timeout_seconds": timeout, "env": {**env, "LC_ALL": "C"}}
+
+
+def finished(ran: JSON, data: bytes = b"") -> Finished:
+    """Read what an agent says of a command.
+
+    Args:
+        ran: How it ended.
+        data: What it printed.
+
+    Raises:
+        UpstreamGarbled: That makes no sense.
+    """
     if not isinstance(ran, dict):
         raise UpstreamGarbled("The login node of the cluster answers nothing of use.")
     code = ran.get("code")
     errors = clean_text(str(ran.get("stderr", ""))[:1000])
-    text = answer.data.decode("utf-8", "replace")
+    text = data.decode("utf-8", "replace")
     return Finished(code if type(code) is int else None, text, errors, bool(ran.get("cut")))
 
 

@@ -12,9 +12,10 @@ from typing import Final, TypeVar
 
 import structlog
 
-from app.clients.slurm.accounting import Accounted, accounted, sacct
+from app.clients.slurm.accounting import Accounted, accounted, is_switched_off, sacct
 from app.clients.slurm.queue import ENVIRONMENT, Queued, queued, squeue
 from app.clients.slurm.states import Standing
+from app.engine.launchers.slurm.accounts import ClusterAccount
 from app.engine.launchers.slurm.logins import Login
 from app.engine.launchers.slurm.programs import printed
 from app.errors import UpstreamUnreachable
@@ -34,7 +35,6 @@ _ACCOUNTING_SECONDS: Final = 5.0
 """Shortest time between two questions to the accounting for one account."""
 _NO_ACCOUNTING_SECONDS: Final = 600.0
 """How long a cluster is believed to have no accounting."""
-_NO_ACCOUNTING: Final = "accounting storage is disabled"
 _FORGET_SECONDS: Final = 600.0
 """How long what is known of an account is kept that nobody asks about."""
 _CLOCKS_SECONDS: Final = 120.0
@@ -135,7 +135,7 @@ class Scheduler:
         self._timeout = timeout
         self._clock = clock
         self._lock = threading.Lock()
-        self._accounts: dict[str, _Known] = {}
+        self._accounts: dict[ClusterAccount, _Known] = {}
         self._no_accounting_until = float("-inf")
         self._threads: ThreadPoolExecutor | None = None
 
@@ -147,7 +147,7 @@ class Scheduler:
         Raises:
             UpstreamError: The login node cannot be asked for anything now.
         """
-        known = self._of(login.account.user)
+        known = self._of(login.account)
         if not jobs:
             return {}
         if known.asking is None or known.asking.done():
@@ -183,13 +183,13 @@ class Scheduler:
             known.accounting_at = now
             self._ask_accounting(login, known, lost[:_MOST_NAMES])
 
-    def _of(self, user: str) -> _Known:
+    def _of(self, account: ClusterAccount) -> _Known:
         now = self._clock()
         with self._lock:
             for other, each in list(self._accounts.items()):
-                if now - each.used_at > _FORGET_SECONDS and other != user:
+                if now - each.used_at > _FORGET_SECONDS and other != account:
                     del self._accounts[other]
-            known = self._accounts.setdefault(user, _Known())
+            known = self._accounts.setdefault(account, _Known())
             known.used_at = now
             return known
 
@@ -226,7 +226,7 @@ class Scheduler:
         try:
             text = self._run(login, sacct(since, names=sorted({job.mark for job in jobs})))
         except UpstreamUnreachable as exc:
-            if _NO_ACCOUNTING in (exc.detail or ""):
+            if is_switched_off(exc.detail or ""):
                 self._no_accounting_until = self._clock() + _NO_ACCOUNTING_SECONDS
                 return
             log.warning("the accounting cannot be asked", error=exc.message, detail=exc.detail)

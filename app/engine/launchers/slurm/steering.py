@@ -15,11 +15,13 @@ from app.engine.launchers.slurm.accounts import ClusterAccount
 from app.engine.launchers.slurm.faults import entries
 from app.engine.launchers.slurm.logins import Login, Logins
 from app.engine.launchers.slurm.places import Places
+from app.engine.launchers.slurm.programs import Finished, finished, program, run
 from app.engine.launchers.slurm.rounds import Known, Rounds
 
 log = structlog.get_logger(__name__)
 
 _JOB: Final = re.compile(r"[0-9]{1,18}(?:_[0-9]{1,18})?")
+_MOST_BYTES: Final = 4096
 _FILE_SECONDS: Final = 60.0
 """For what only touches files: those of clusters can be slow."""
 
@@ -123,27 +125,21 @@ class Steering:
             self._run(self._logins.of(self._admin), argv)
 
     def _run(self, login: Login, argv: list[str]) -> None:
-        arguments = {"program": self._program(argv), "most_bytes": 4096}
-        self._check(argv, login.agent.call("run", arguments, timeout=self._patience).result)
+        _check(argv, run(login, argv, {}, timeout=self._timeout, most_bytes=_MOST_BYTES))
 
     def _request(self, verb: str, login: Login, known: Known, argv: list[str] | None) -> None:
         """Leave a request in the folder of a job, or take it back, and then run a command."""
-        program = None if argv is None else self._program(argv)
-        arguments = {"jobs": [{"folder": known.path, "program": program}]}
-        answer = login.agent.call(verb, arguments, timeout=self._patience)
+        then = None if argv is None else program(argv, {}, self._timeout)
+        arguments = {"jobs": [{"folder": known.path, "program": then}]}
+        answer = login.agent.call(verb, arguments, timeout=self._timeout + _FILE_SECONDS)
         ran = entries(answer.result, "jobs", verb)[0]
         if argv is not None:
-            self._check(argv, ran)
+            _check(argv, finished(ran))
 
-    def _program(self, argv: list[str]) -> JSON:
-        return {"argv": argv, "timeout_seconds": self._timeout, "env": {"LC_ALL": "C"}}
 
-    @property
-    def _patience(self) -> float:
-        return self._timeout + _FILE_SECONDS
-
-    def _check(self, argv: list[str], ran: JSON) -> None:
-        """Note a command that failed: its request stands, and the shim follows it all the same."""
-        code, errors = ran.get("code"), str(ran.get("stderr", ""))[:500]
-        if (found := control.effect(code, errors)) is not Effect.DONE:
-            log.warning("a command of Slurm failed", argv=argv, code=code, stderr=errors, as_=found)
+def _check(argv: list[str], ran: Finished) -> None:
+    """Note a command that failed: its request stands, and the shim follows it all the same."""
+    if (found := control.effect(ran.code, ran.errors)) is not Effect.DONE:
+        log.warning(
+            "a command of Slurm failed", argv=argv, code=ran.code, stderr=ran.errors, as_=found
+        )

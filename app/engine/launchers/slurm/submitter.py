@@ -11,9 +11,9 @@ from typing import Final
 from app.clients.slurm.submission import Outcome, submitted
 from app.domain import JSON
 from app.engine.launchers.base import Job
+from app.engine.launchers.shim.records import unrun
 from app.engine.launchers.slurm.faults import entries, fault_of
 from app.engine.launchers.slurm.logins import Login
-from app.engine.launchers.slurm.looks import exit_record
 from app.engine.launchers.slurm.options import SlurmOptions
 from app.engine.launchers.slurm.package import job_script
 from app.engine.launchers.slurm.places import Places
@@ -157,7 +157,7 @@ class Submitter:
             return outcomes
         found = submitted(ran.get("code"), ran.get("stdout", ""), ran.get("stderr", ""))
         if found.outcome is Outcome.REFUSED:
-            end = exit_record(126, f"the cluster refused it: {found.reason}")
+            end = unrun(126, f"the cluster refused it: {found.reason}")
             ended = [{"folder": path, "exit": end} for path in failed]
             answer = login.agent.call("conclude", {"jobs": ended}, timeout=_FILE_SECONDS)
             entries(answer.result, "jobs", "conclude")

@@ -17,6 +17,7 @@ from app.engine.launchers.shim.records import (
     claim,
     identity,
     sync,
+    unrun,
     write_atomically,
 )
 
@@ -125,8 +126,4 @@ def _cut_half_a_frame() -> None:
 
 
 def _leave(reason: str) -> None:
-    result: dict[str, Any] = {
-        "exit_code": 126, "started_at": None, "finished_at": time.time(), "timed_out": False,
-        "cancelled": False, "reason": reason, "fault": None, "usage": None, "losses": [],
-    }  # fmt: skip
-    write_atomically(EXIT, json.dumps(result).encode())
+    write_atomically(EXIT, json.dumps(unrun(126, reason, time.time())).encode())

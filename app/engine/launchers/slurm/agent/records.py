@@ -23,9 +23,6 @@ RESERVED = {
     *(records.SPEC, records.CLAIM, records.EXIT, records.FRAMES, records.OUTPUTS),
     *(records.CANCEL, records.PAUSE, records.USAGE, SPECIFICATION, SUBMISSION, JOB),
 }
-REFUSAL = {
-    "pid": 0, "start_time": "", "boot_id": "", "hostname": "", "started_at": None, "refused": True,
-}  # fmt: skip
 
 
 def path(folder: str, name: str) -> str:

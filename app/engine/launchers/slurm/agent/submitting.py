@@ -3,7 +3,14 @@
 import json
 import time
 
-from app.engine.launchers.shim.records import CLAIM, EXIT, SPEC, claim, write_atomically
+from app.engine.launchers.shim.records import (
+    CLAIM,
+    EXIT,
+    REFUSAL,
+    SPEC,
+    claim,
+    write_atomically,
+)
 
 from . import records
 from .faults import Refusal, disk_faults
@@ -128,7 +135,7 @@ def conclude(job: "Job") -> "dict[str, Any]":
     """Record the end of a job that never runs, unless it has begun."""
     folder = job["folder"]
     with disk_faults():
-        done = claim(folder, records.REFUSAL) or refused(folder)
+        done = claim(folder, REFUSAL) or refused(folder)
         if done and records.text_of(folder, EXIT) is None:
             records.write(folder, EXIT, job["exit"])
         records.forget(folder, records.SPECIFICATION)
@@ -139,7 +146,7 @@ def refuse(folder: str, cancelled: bool) -> bool:
     """Take the claim of a job, so that nothing of it ever runs; return False if it has begun."""
     with disk_faults():
         make_folder(folder)
-        done = claim(folder, dict(records.REFUSAL, cancelled=cancelled)) or refused(folder)
+        done = claim(folder, dict(REFUSAL, cancelled=cancelled)) or refused(folder)
         if done:
             records.forget(folder, records.SPECIFICATION)
     return done

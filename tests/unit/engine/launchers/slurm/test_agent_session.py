@@ -21,7 +21,7 @@ from app.engine.launchers.slurm.package import command, job_package, program
 from app.engine.launchers.slurm.remote import MAX_ANSWER_BYTES, AgentSession
 from app.errors import SlipwayError, UpstreamTimeout, UpstreamUnreachable
 
-SHELLS = filter(shutil.which, ["bash", "dash", "sh", "zsh", "csh", "tcsh", "fish"])
+SHELLS = [*filter(shutil.which, ["bash", "dash", "sh", "zsh", "csh", "tcsh", "fish"])]
 HELLO = {"workdir": "w", "version": None, "digest": None}
 
 

@@ -4,6 +4,7 @@ from types import SimpleNamespace
 
 import pytest
 
+from app.engine.launchers.slurm.accounts import ClusterAccount
 from app.engine.launchers.slurm.scheduler import MISSES, Scheduler, Sought
 
 SUBMITTED_AT = 1795774943.0
@@ -20,7 +21,7 @@ class Cluster:
         self.asked = []
         self.now = 1000.0
         self.may_ask = True
-        self.login = SimpleNamespace(account=SimpleNamespace(user="slwuser1"), agent=self)
+        self.login = self.login_of("ada")
         self.scheduler = Scheduler(lambda: self.may_ask, 1.0, 30.0, clock=lambda: self.now)
 
     def call(self, verb, arguments, data=b"", *, timeout):
@@ -31,9 +32,13 @@ class Cluster:
         printed = self.queue if program == "squeue" else self.accounting
         return SimpleNamespace(result=told, data=b"" if failed else printed.encode())
 
-    def facts(self, seconds=6.0):
+    def login_of(self, owner):
+        """The account that all have, with the key of one of them."""
+        return SimpleNamespace(account=ClusterAccount("slwuser1", None, owner), agent=self)
+
+    def facts(self, seconds=6.0, job=JOB, login=None):
         self.now += seconds
-        return self.scheduler.facts(self.login, [JOB])[JOB.key]
+        return self.scheduler.facts(login or self.login, [job])[job.key]
 
 
 @pytest.fixture
@@ -96,3 +101,10 @@ def test_a_queue_that_cannot_be_asked_is_no_miss(cluster):
     )
     facts = cluster.facts()
     assert (facts.queued.job_id, facts.misses) == (5, 0)
+
+
+def test_those_who_share_an_account_do_not_hide_what_is_missing_from_each_other(cluster):
+    of_bob = Sought("slw-two", SUBMITTED_AT, waits=True)
+    for misses in range(1, MISSES + 1):
+        assert cluster.facts().misses == misses
+        assert cluster.facts(0.0, of_bob, cluster.login_of("bob")).misses == misses
