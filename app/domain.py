@@ -512,8 +512,9 @@ class Task:
         ready_at: Since when its last attempt could have begun, where that is known: what the task
             needs had ended, or the attempt before.
         waits_for: What it waits for, where that is known: ``kind`` (``processors``, ``memory``,
-            ``pool``, ``turn``, ``queue``, ``retry`` or ``tasks``), ``reason`` in words, and of a
-            retry ``until`` (RFC 3339), of other tasks ``tasks`` (some of their names).
+            ``pool``, ``turn``, ``queue``, ``launcher``, ``retry`` or ``tasks``), ``reason`` in
+            words, and of a retry ``until`` (RFC 3339), of other tasks ``tasks`` (some of their
+            names).
         cpu_seconds, cpu_percent, memory_bytes, memory_peak_bytes: As in :class:`Usage`, of the last
             attempt; orchestrators tell them by :attr:`Observation.usage`.
     """

@@ -57,15 +57,22 @@ from app.engine.launchers.registry import LAUNCHERS, create_launcher
 from app.engine.launchers.registry import options_class as launcher_options
 from app.engine.launchers.run_as import Account, find_account
 from app.engine.log_room import LogRoom
+from app.engine.looking import look
 from app.engine.plan import Plan
 from app.engine.progress import first_cursor, has_elements, has_ended
 from app.engine.recollection import Recollection
 from app.engine.resources import Take, not_for_requests, not_given, too_much
-from app.engine.run import Machine, Run
+from app.engine.run import Machine
 from app.engine.slots import Slots
 from app.engine.watch import JobWatch
 from app.engine.wishes import Wishes
-from app.errors import MAX_FIELDS, Conflict, FieldError, InvalidDefinition, UpstreamUnreachable
+from app.errors import (
+    MAX_FIELDS,
+    Conflict,
+    FieldError,
+    InvalidDefinition,
+    UpstreamUnreachable,
+)
 from app.files import data_mark
 from app.inputs import check_inputs
 from app.job_resources import Resource
@@ -278,10 +285,12 @@ class EngineOrchestrator(Orchestrator):
     def observe(self, execution: DrivenExecution) -> Observation:
         """Do what can be done now for an execution, and return what happened."""
         plan = self._plans.get(execution.reference["definition"])
-        progress = self._recollection.take(execution, plan)
-        news = execution.task_wishes != progress.wishes
-        wishes = self._wishes.of(execution) if news else None
-        seen = Run(execution, progress, self._machine, wishes).advance()
+        seen, progress = look(
+            execution,
+            self._machine,
+            lambda: self._recollection.take(execution, plan),
+            lambda: self._wishes.of(execution),
+        )
         if not seen.log_complete:
             self._recollection.keep(execution, progress)
         return seen

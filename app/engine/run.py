@@ -63,7 +63,7 @@ from app.engine.model import MAX_STEPS, Element, StepDefinition, StepType
 from app.engine.progress import Progress
 from app.engine.slots import Lack, Slots
 from app.engine.task_state import TaskState, moment
-from app.engine.waiting import TELL_SECONDS, forget_waits, note_waits
+from app.engine.waiting import TELL_SECONDS, forget_waits, hold_up, note_waits
 from app.engine.watch import JobWatch
 from app.engine.wishes import follow
 from app.errors import InvalidRequest, SlipwayError, UpstreamError, UpstreamRefused
@@ -93,6 +93,8 @@ _TOLD_OUTPUTS = 10
 _MOST_STARTS = 3
 _STARTING_SECONDS = 1.0
 """How long one look prepares tasks; those that are left begin with the next one."""
+_HELD_UP_SECONDS = 5.0
+"""How often it is tried to begin where nothing can begin for now."""
 _ENDING_SECONDS = 10.0
 """Beyond the grace of a kill, until what lingers is ended without politeness."""
 
@@ -142,6 +144,11 @@ class Run:
         progress: How far it came.
         machine: What all runs share.
         wishes: What its user wants of single tasks, by name, where that is not followed yet.
+        held_up: Why nothing can be begun now; empty where something can.
+
+    Attributes:
+        progress: As it is given.
+        begins: It is about to begin something, so that a failure is one of that.
     """
 
     def __init__(
@@ -150,10 +157,13 @@ class Run:
         progress: Progress,
         machine: Machine,
         wishes: Mapping[str, TaskWish] | None = None,
+        held_up: str = "",
     ) -> None:
+        self.begins = False
+        self._held_up = held_up
         self._execution = execution
         self._wishes = wishes
-        self._progress = progress
+        self.progress = self._progress = progress
         self._definition = progress.plan.definition
         self._machine = machine
         self._launcher = machine.launcher
@@ -182,7 +192,12 @@ class Run:
         Raises:
             UpstreamError: The launcher cannot work now; what was done is found again next time.
         """
+        self.begins = self._progress.begun_at is None
+        if self.begins and self._held_up:
+            self._hold_up()
+            return self._observation()
         self._begin()
+        self.begins = False
         self._follow_wishes()
         self._give_up()
         self._read_on()
@@ -193,7 +208,10 @@ class Run:
             self._halt()
             self._skip()
             self._note_pause()
-            if self._desired is DesiredState.RUN:
+            if self._desired is DesiredState.RUN and self._held_up:
+                self._hold_up()
+            elif self._desired is DesiredState.RUN:
+                self.begins = True
                 self._start_ready()
                 self._skip()
             else:
@@ -236,6 +254,14 @@ class Run:
             return
         for name in self._progress.having(TaskStatus.PENDING):
             self._progress.move(name, TaskStatus.SKIPPED).error = self._refusal
+
+    def _hold_up(self) -> None:
+        """Begin nothing, and note why."""
+        if not self._progress.having(*BEGUN):
+            self._wait = _HELD_UP_SECONDS
+        if hold_up(self._progress, self._progress.ready(uptime()), self._held_up):
+            text = f"Nothing can begin yet, and it is tried again: {self._held_up}"
+            self._remark(Level.WARN, text)
 
     def _make_work_folder(self, machine: Machine) -> None:
         machine.launcher.make_work_folder(

@@ -44,6 +44,21 @@ def note_waits(
         yield _entry(waiting)
 
 
+def hold_up(progress: Progress, names: Iterable[str], why: str) -> bool:
+    """Note of tasks that they wait for what runs them; return whether that is news.
+
+    Args:
+        progress: The tasks.
+        names: Those that could begin.
+        why: What is wrong with it.
+    """
+    waits = {"kind": "launcher", "reason": f"what runs it ({why.rstrip('.')})"}
+    news = [name for name in names if progress[name].waits != waits]
+    for name in news:
+        progress.changing(name).waits = dict(waits)
+    return bool(news)
+
+
 def forget_waits(progress: Progress) -> None:
     """Forget what tasks waited for: the execution is paused, or goes on."""
     for name in progress.held_up():

@@ -40,10 +40,11 @@ from app.engine.launchers.base import (
     Stream,
 )
 from app.engine.log_room import LogRoom
+from app.engine.looking import look
 from app.engine.model import Definition
 from app.engine.plan import Plan
 from app.engine.recollection import Recollection
-from app.engine.run import Machine, Run
+from app.engine.run import Machine
 from app.engine.slots import Slots
 from app.engine.task_state import TaskState
 from app.engine.watch import JobWatch
@@ -53,6 +54,7 @@ NODE = "machine-1"
 _GOES_ON = "+"
 _LATER = 100
 GONE = UpstreamUnreachable("The launcher cannot work now.")
+REASON = "what runs it (The launcher cannot work now)"
 
 
 @dataclass
@@ -328,9 +330,12 @@ class Bench:
                 base_env={"PATH": "/of/this/machine"},
             )
             machine = replace(machine, beside=beside)
-        progress = self.recollection.take(self.execution, self.plan)
-        news = progress.wishes != self.execution.task_wishes
-        seen = Run(self.execution, progress, machine, self.wishes if news else None).advance()
+        seen, progress = look(
+            self.execution,
+            machine,
+            lambda: self.recollection.take(self.execution, self.plan),
+            lambda: self.wishes,
+        )
         if not self.forgetful:
             self.recollection.keep(self.execution, progress)
         return seen

@@ -1,10 +1,10 @@
 """Whose an execution is, which its launcher learns before anything of it is made."""
 
 import pytest
-from engine_kit import GONE, ScriptedLauncher, diamond
+from engine_kit import GONE, REASON, ScriptedLauncher, diamond
 
 from app.domain import DesiredState, ExecutionStatus, TaskStatus
-from app.errors import InvalidRequest, UpstreamRefused, UpstreamUnreachable
+from app.errors import InvalidRequest, UpstreamRefused
 
 NO_ACCOUNT = "User 'ada' has no account on cluster 'hpc'."
 
@@ -71,8 +71,9 @@ def test_what_was_refused_can_go_on_once_it_is_not(placed):
 
 def test_what_cannot_be_told_now_is_asked_again(placed):
     placed.launcher.refusal = GONE
-    with pytest.raises(UpstreamUnreachable):
-        placed.look()
+    placed.look()
+    assert placed.tasks["split"].waits_for == {"kind": "launcher", "reason": REASON}
+    assert not placed.launcher.running
     placed.launcher.refusal = None
     placed.look()
     assert placed.launcher.running == {"split"}

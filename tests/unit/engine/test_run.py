@@ -7,7 +7,7 @@ import time
 from dataclasses import replace
 
 import pytest
-from engine_kit import GONE, NODE, ScriptedLauncher, diamond, steps
+from engine_kit import GONE, NODE, REASON, ScriptedLauncher, diamond, steps
 from kit.patience import PATIENCE_SECONDS
 
 from app.domain import DesiredState, ExecutionStatus, Level, LogStream, TaskStatus
@@ -865,29 +865,55 @@ def test_a_pause_or_resume_of_a_driver_that_stood_still_does_not_last(bench, wan
     assert flow.launcher["only"].paused is not late
 
 
-@pytest.mark.parametrize("when", ["start", "read", "end"])
+def test_what_cannot_begin_now_says_why_and_holds_up_nothing_else(bench):
+    flow = bench(steps("a", "first", {"id": "b", "needs": ["first"]}))
+    flow.look()
+    flow.launcher.broken_starts["b"] = GONE
+    flow.launcher.finish("first")
+    for text in ("one", "two", "three"):
+        flow.launcher.say("a", text)
+        flow.look()
+        assert text in flow.texts()
+    assert flow.tasks["b"].waits_for == {"kind": "launcher", "reason": REASON}
+    told = f"Nothing can begin yet, and it is tried again: {GONE.message}"
+    assert flow.texts().count(told) == 1
+    flow.launcher.broken_starts.clear()
+    flow.look()
+    assert flow.launcher.running == {"a", "b"}
+    assert flow.tasks["b"].waits_for is None
+    flow.launcher.finish("a")
+    flow.launcher.finish("b")
+    assert flow.finish().status is ExecutionStatus.SUCCESS
+    assert sorted(flow.launcher.begun) == ["a/1", "b/1", "first/1"]
+
+
+def test_what_cannot_begin_now_is_cancelled(bench):
+    flow = bench(steps("a"))
+    flow.launcher.broken_starts["a"] = GONE
+    flow.look()
+    flow.want(DesiredState.CANCEL)
+    assert flow.finish().status is ExecutionStatus.CANCELLED
+
+
+@pytest.mark.parametrize("when", ["read", "end"])
 def test_a_launcher_that_cannot_work_now_fails_nothing(bench, when):
     """By the launcher's contract nothing is known then, and the call may be repeated."""
     flow = bench(steps("a", "b"))
-    if when == "start":
-        flow.launcher.broken_starts["b"] = GONE
-    else:
+    flow.look()
+    flow.launcher.say("a", "hello")
+    if when == "end":
         flow.look()
-        flow.launcher.say("a", "hello")
-        if when == "end":
-            flow.look()
-            flow.launcher.finish("a")
-        flow.launcher.broken = GONE
+        flow.launcher.finish("a")
+    flow.launcher.broken = GONE
     with pytest.raises(UpstreamUnreachable):
         flow.look()
     flow.launcher.broken = None
-    flow.launcher.broken_starts.clear()
     flow.look()
     flow.launcher.finish("a")
     flow.launcher.finish("b")
     assert flow.finish().status is ExecutionStatus.SUCCESS
     assert sorted(flow.launcher.begun) == ["a/1", "b/1"]
-    assert flow.texts().count("hello") == (when != "start")
+    assert flow.texts().count("hello") == 1
 
 
 @pytest.mark.parametrize("when", ["task", "execution", "next task"])

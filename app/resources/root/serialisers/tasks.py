@@ -19,12 +19,13 @@ class WaitingSchema(ma.Schema):
     kind = fields.String(
         required=True,
         validate=ma.validate.OneOf(
-            ["processors", "memory", "pool", "turn", "queue", "retry", "tasks"]
+            ["processors", "memory", "pool", "turn", "queue", "launcher", "retry", "tasks"]
         ),
         metadata={
             "description": "`processors` and `memory` of the machine, `pool`: room for another job "
-            "elsewhere, `turn`: others come first, `queue` of a batch system, `retry`: the time of "
-            "the next attempt, `tasks` that it needs"
+            "elsewhere, `turn`: others come first, `queue` of a batch system, `launcher`: where "
+            "its jobs would run cannot be used for now, `retry`: the time of the next attempt, "
+            "`tasks` that it needs"
         },
     )
     reason = fields.String(required=True, metadata={"description": "The same in words"})
