@@ -27,6 +27,7 @@ from kit.thrift import make_tables
 
 from app.engine.launchers.base import Job, JobPhase, Watched
 from app.store.database import Database
+from bench._hung_cluster import hung
 
 # What is counted here is nobody else's to see.
 # ruff: noqa: SLF001
@@ -45,6 +46,7 @@ def run(*, quick: bool) -> Iterator[Figure]:
     try:
         yield from _by_service(cluster, quick=quick)
         yield from _by_launcher(cluster, quick=quick)
+        yield from hung(cluster, quick=quick)
     finally:
         cluster.end()
 
