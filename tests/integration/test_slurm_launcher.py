@@ -184,17 +184,20 @@ def test_a_queued_job_is_held_and_released(launcher, slurm):
     assert end(launcher, folder).exit_code == 0
 
 
-@pytest.mark.parametrize("daemon", ["slurmctld", "slurmdbd", "sshd"])
+@pytest.mark.parametrize("daemon", ["slurmctld", "slurmdbd", "slurmd", "sshd"])
 def test_a_daemon_that_is_away_delays_and_changes_nothing(launcher, slurm, daemon):
     folder = begun(launcher, "bash", "-c", "for i in 1 2 3 4; do echo $i; sleep 1; done")
     await_that(lambda: texts(launcher, folder), "it runs")
-    slurm.stop(daemon)
+    daemons = slurm.nodes if daemon == "slurmd" else [daemon]
+    for each in daemons:
+        slurm.stop(each)
     try:
         state = state_of(launcher, folder)
         assert state is None or state.phase in (JobPhase.RUNNING, JobPhase.EXITED)
     except UpstreamError:
         assert daemon == "sshd"
-    slurm.start(daemon)
+    for each in daemons:
+        slurm.start(each)
     state = end(launcher, folder)
     assert (state.exit_code, texts(launcher, folder)) == (0, ["1", "2", "3", "4"])
 
