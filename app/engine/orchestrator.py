@@ -110,14 +110,18 @@ class EngineOptions:
     )
 
     @staticmethod
-    def arranged(written: Mapping[str, JSON]) -> Mapping[str, JSON]:
-        """Put options of the launcher with it that stand beside it, under its name."""
+    def arranged(written: Mapping[str, JSON]) -> tuple[Mapping[str, JSON], Mapping[str, str]]:
+        """Put options of the launcher with it that stand beside it, under its name.
+
+        Returns:
+            The options as they are read, and for what was moved: where it was, by where it is.
+        """
         name = written.get("launcher")
         options = written.get(name) if isinstance(name, str) else None
         if name == "launcher" or not isinstance(options, Mapping):
-            return written
+            return written, {}
         others = {key: value for key, value in written.items() if key != name}
-        return {**others, "launcher": {**options, "type": name}}
+        return {**others, "launcher": {**options, "type": name}}, {"launcher": str(name)}
 
 
 class EngineOrchestrator(Orchestrator):

@@ -229,12 +229,23 @@ def _orchestrators(
             faults.append(FieldError(f"{path}.type", exc.message))
             continue
         rest = {key: value for key, value in entry.items() if key not in ("name", "type")}
-        arrange = getattr(options_class, "arranged", None)
-        options, more = load_section(options_class, arrange(rest) if arrange else rest, path)
-        faults += more
+        arrange, moved = getattr(options_class, "arranged", None), {}
+        if arrange is not None:
+            rest, moved = arrange(rest)
+        options, more = load_section(options_class, rest, path)
+        faults += (_where_written(fault, path, moved) for fault in more)
         if isinstance(name, str) and options is not None:
             result.append(OrchestratorSettings(name, str(type_), options))
     return result, faults
+
+
+def _where_written(fault: FieldError, path: str, moved: Mapping[str, str]) -> FieldError:
+    """Let a fault name the place at which an option was written, where that is another one."""
+    for there, here in moved.items():
+        if fault.path.startswith(f"{path}.{there}."):
+            rest = fault.path.removeprefix(f"{path}.{there}")
+            return FieldError(f"{path}.{here}{rest}", fault.message)
+    return fault
 
 
 def _cross_checks(settings: Settings) -> list[FieldError]:

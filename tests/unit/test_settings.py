@@ -196,6 +196,16 @@ class TestFaults:
             ("orchestrators: [local]", "orchestrators[0]", "must be a mapping"),
             ("orchestrators: [{type: engine}]", "orchestrators[0].name", "must be lower-case"),
             ("orchestrators: [{name: A b}]", "orchestrators[0].name", "must be lower-case"),
+            (
+                "orchestrators: [{name: a, launcher: slurm, slurm: {host: h, port: x}}]",
+                "orchestrators[0].slurm.port",
+                "must be a whole number",
+            ),
+            (
+                "orchestrators: [{name: a, launcher: {type: slurm, host: h, port: x}}]",
+                "orchestrators[0].launcher.port",
+                "must be a whole number",
+            ),
             ("orchestrators: [{name: a, type: x}]", "orchestrators[0].type", "must be one of"),
             ("orchestrators: [{name: a, type: 'a:b:c'}]", "orchestrators[0].type", "must be one"),
             ("orchestrators: [{name: a, lancher: x}]", "orchestrators[0].lancher", "is not a set"),

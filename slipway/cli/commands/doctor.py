@@ -43,7 +43,8 @@ def _lines(shell: Shell, finding: Finding) -> list[str]:
     word = f"{_WORDS[finding.ok]:<3}"
     head = f"{finding.check:<7}  "
     fix = f"Fix: {finding.fix}" if finding.fix else ""
-    text = clean(f"{finding.detail}. {fix}" if fix else finding.detail)
+    stop = "" if finding.detail.endswith((".", "?", "!")) else "."
+    text = clean(f"{finding.detail}{stop} {fix}" if fix else finding.detail)
     width = shell.out.width
     lines = [head + text]
     if width is not None and len(_HANGING) + len(lines[0]) > width:

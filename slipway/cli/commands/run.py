@@ -14,11 +14,12 @@ from slipway.cli.launching import (
 )
 from slipway.cli.options import command as of_table
 from slipway.cli.shell import Shell
-from slipway.cli.workflow_names import described
+from slipway.cli.workflow_names import described, orchestrator_option
 
 
 @of_table("run")
 @click.argument("workflow", metavar="NAME")
+@orchestrator_option
 @input_options
 @watch_options
 @label_options
@@ -26,6 +27,7 @@ def command(
     shell: Shell,
     workflow: str,
     *,
+    orchestrator: str | None,
     pairs: tuple[str, ...],
     inputs_file: str | None,
     follow: bool,
@@ -39,6 +41,6 @@ def command(
     is missing is asked for on a terminal. In a pipe the id is printed, and nothing else.
     """
     wanted = asked(pairs, inputs_file, called, labels)
-    found = described(shell.client, workflow)
+    found = described(shell.client, workflow, orchestrator)
     execution = launch(shell, found, wanted)
     return see_through(shell, found.name, execution, follow=follow, wait=wait)

@@ -13,7 +13,7 @@ from slipway.cli.options import command as of_table
 from slipway.cli.output import Output, cell_width, clean
 from slipway.cli.shell import Shell
 from slipway.cli.step_tree import tree_of
-from slipway.cli.workflow_names import described
+from slipway.cli.workflow_names import described, orchestrator_option
 
 if TYPE_CHECKING:
     from slipway import Workflow
@@ -31,24 +31,25 @@ _ASCII: Final = str.maketrans("├└│─", "|`|-")
 
 @of_table("show")
 @click.argument("name")
-def command(shell: Shell, name: str) -> None:
+@orchestrator_option
+def command(shell: Shell, name: str, orchestrator: str | None) -> None:
     """Explain the workflow NAME: its inputs, its steps as a tree, and how to run it."""
-    workflow = described(shell.client, name)
+    workflow = described(shell.client, name, orchestrator)
     shell.out.record(
         workflow.info.raw,
         name=workflow.id,
-        text=lambda: "\n".join(_lines(workflow, shell.out)),
+        text=lambda: "\n".join(_lines(workflow, shell.out, orchestrator)),
     )
 
 
-def _lines(workflow: Workflow, out: Output) -> Iterator[str]:
+def _lines(workflow: Workflow, out: Output, orchestrator: str | None) -> Iterator[str]:
     about = f": {clean(workflow.description)}" if workflow.description else ""
     yield f"{out.styled(clean(workflow.name), 'bold')}{about}"
     yield from _titled("Inputs", [*_inputs(workflow.inputs, out)] or ["none"], out)
     yield from _titled("Steps", _steps(workflow.steps, out), out)
     names = ", ".join(clean(output.name) for output in workflow.outputs)
     yield from _titled("Outputs", [names or "none"], out)
-    yield from _titled("Run it", [run_line(workflow)], out)
+    yield from _titled("Run it", [run_line(workflow, orchestrator)], out)
 
 
 def _titled(title: str, lines: Sequence[str], out: Output) -> Iterator[str]:
@@ -94,9 +95,11 @@ def _steps(steps: Sequence[Step], out: Output) -> list[str]:
     return lines if out.unicode else [line.translate(_ASCII) for line in lines]
 
 
-def run_line(workflow: Workflow) -> str:
+def run_line(workflow: Workflow, orchestrator: str | None = None) -> str:
     """Return what to type to run a workflow, with what must be given and some of what may be."""
     words = [word for each in workflow.inputs if (word := _argument(each))]
+    if orchestrator is not None:
+        words.append(f"--orchestrator {quote(clean(orchestrator))}")
     return " ".join(["slipway run", quote(clean(workflow.id)), *words, "-f"])
 
 

@@ -385,10 +385,10 @@ def test_folders_are_removed_in_both_places_this_machine_first(engines, tmp_path
 
 def test_options_may_stand_beside_the_launcher_under_its_name():
     options = {"launcher": "slurm", "slurm": {"host": "login"}, "other": 1}
-    assert EngineOptions.arranged(options) == {
-        "launcher": {"host": "login", "type": "slurm"},
-        "other": 1,
-    }
+    assert EngineOptions.arranged(options) == (
+        {"launcher": {"host": "login", "type": "slurm"}, "other": 1},
+        {"launcher": "slurm"},
+    )
     for as_it_is in ({}, {"launcher": "local"}, {"launcher": {"type": "slurm"}, "slurm": {}}):
-        assert EngineOptions.arranged(as_it_is) == as_it_is
-    assert EngineOptions.arranged({"launcher": "slurm", "slurm": 3})["slurm"] == 3
+        assert EngineOptions.arranged(as_it_is) == (as_it_is, {})
+    assert EngineOptions.arranged({"launcher": "slurm", "slurm": 3})[0]["slurm"] == 3
