@@ -159,9 +159,10 @@ class Rounds:
     def _look(self, account: ClusterAccount, asked: Sequence[_Asked]) -> _Found:
         """Look at the jobs of one account."""
         login = self._logins.of(account)
+        looked_at = self._scheduler.now
         seen = self._see(login, asked)
         sought = {each.path: job for each, look in seen if (job := _sought(look)) is not None}
-        facts = self._scheduler.facts(login, list(sought.values()))
+        facts = self._scheduler.facts(login, list(sought.values()), looked_at)
         states: _Found = {}
         for each, look in seen:
             job = sought.get(each.path)

@@ -76,6 +76,7 @@ class Facts:
         misses: How often in a row it was missing from the queue.
         over_seconds: Since it was first seen to have ended, or to be missing.
         has_accounting: Whether the accounting was asked for it, and answered.
+        is_news: The queue was asked after the job was looked at: what its records say is older.
     """
 
     queued: Queued | None = None
@@ -83,6 +84,7 @@ class Facts:
     misses: int = 0
     over_seconds: float = 0.0
     has_accounting: bool = False
+    is_news: bool = True
 
 
 @dataclass(slots=True)
@@ -102,13 +104,19 @@ class _Over:
 
 @dataclass(slots=True)
 class _Known:
-    """What is known of the jobs of one account."""
+    """What is known of the jobs of one account.
+
+    Attributes:
+        asked_at: When the queue was asked last.
+        answered_at: When it was asked for what it answered last.
+    """
 
     queue: dict[str, list[Queued]] = field(default_factory=dict)
     accounted: dict[str, list[Accounted]] = field(default_factory=dict)
     over: dict[_Key, _Over] = field(default_factory=dict)
     asking: Future[None] | None = None
     asked_at: float = float("-inf")
+    answered_at: float = float("-inf")
     accounting_at: float = float("-inf")
     used_at: float = 0.0
 
@@ -139,10 +147,22 @@ class Scheduler:
         self._no_accounting_until = float("-inf")
         self._threads: ThreadPoolExecutor | None = None
 
-    def facts(self, login: Login, jobs: Collection[Sought]) -> Mapping[_Key, Facts]:
+    @property
+    def now(self) -> float:
+        """The moment, by its clock."""
+        return self._clock()
+
+    def facts(
+        self, login: Login, jobs: Collection[Sought], looked_at: float = float("-inf")
+    ) -> Mapping[_Key, Facts]:
         """Return what is known of jobs of an account that have not ended, by what tells them apart.
 
         What cannot be asked now is as it was told last.
+
+        Args:
+            login: To the account.
+            jobs: The jobs.
+            looked_at: When their records were looked at; see :attr:`now`.
 
         Raises:
             UpstreamError: The login node cannot be asked for anything now.
@@ -157,7 +177,8 @@ class Scheduler:
         if known.asking.done():
             known.asking.result()
         now = self._clock()
-        return {job.key: self._facts(known, job, now) for job in jobs}
+        is_news = known.answered_at >= looked_at
+        return {job.key: self._facts(known, job, now, is_news=is_news) for job in jobs}
 
     def close(self) -> None:
         """End what is under way."""
@@ -197,6 +218,7 @@ class Scheduler:
         return now >= self._no_accounting_until and self._turn()
 
     def _ask_queue(self, login: Login, known: _Known, jobs: Iterable[Sought]) -> None:
+        asked_at = self._clock()
         try:
             text = self._run(login, squeue([login.account.user]))
         except UpstreamUnreachable as exc:
@@ -205,7 +227,7 @@ class Scheduler:
         found: dict[str, list[Queued]] = {}
         for row in queued(text):
             found.setdefault(row.name, []).append(row)
-        known.queue = found
+        known.queue, known.answered_at = found, asked_at
         now = self._clock()
         over: dict[_Key, _Over] = {}
         for job in jobs:
@@ -247,7 +269,7 @@ class Scheduler:
         """
         return printed(login, argv, ENVIRONMENT, timeout=self._timeout, most_bytes=_MOST_BYTES)
 
-    def _facts(self, known: _Known, job: Sought, now: float) -> Facts:
+    def _facts(self, known: _Known, job: Sought, now: float, *, is_news: bool) -> Facts:
         over = known.over.get(job.key)
         rows = _rows(known.queue.get(job.mark, ()), job)
         ended = _rows(known.accounted.get(job.mark, ()), job)
@@ -257,6 +279,7 @@ class Scheduler:
             misses=over.misses if over else 0,
             over_seconds=now - over.since if over else 0.0,
             has_accounting=over is not None and over.asked,
+            is_news=is_news,
         )
 
 

@@ -73,7 +73,7 @@ def _ended_by_slurm(
         asked_for = word == _CANCELLED and look.cancel_asked
         return _exited(state, {**result, "cancelled": asked_for, "reason": reason})
     row = facts.queued
-    if requeue and row is not None and row.standing is Standing.QUEUED:
+    if requeue and row is not None and row.standing is Standing.QUEUED and facts.is_news:
         why = _waits(row, "the cluster put it back into its queue")
         return replace(state, phase=JobPhase.QUEUED, reason=why)
     # Slurm takes a while to put its node in order; and there may be nobody to ask.
@@ -114,7 +114,7 @@ def _running(look: Look, facts: Facts, state: JobState, late_seconds: float) -> 
         lost = replace(state, phase=JobPhase.LOST, reason="it was never begun")
         return replace(lost, cancelled=look.claim.cancelled)
     row = facts.queued
-    if row is not None and row.standing is Standing.QUEUED:
+    if row is not None and row.standing is Standing.QUEUED and facts.is_news:
         reason = _waits(row, "it was taken back into the queue, and begins anew")
         return replace(state, phase=JobPhase.QUEUED, reason=reason)
     ended = _ended(facts)

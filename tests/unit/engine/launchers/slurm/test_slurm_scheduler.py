@@ -108,3 +108,11 @@ def test_those_who_share_an_account_do_not_hide_what_is_missing_from_each_other(
     for misses in range(1, MISSES + 1):
         assert cluster.facts().misses == misses
         assert cluster.facts(0.0, of_bob, cluster.login_of("bob")).misses == misses
+
+
+def test_what_was_told_before_a_look_is_no_news(cluster):
+    cluster.queue = line(5)
+    assert cluster.facts().is_news
+    cluster.may_ask = False
+    facts = cluster.scheduler.facts(cluster.login, [JOB], cluster.scheduler.now + 1)[JOB.key]
+    assert (facts.queued.job_id, facts.is_news) == (5, False)

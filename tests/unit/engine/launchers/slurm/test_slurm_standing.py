@@ -2,6 +2,7 @@
 those called made-up were written after the manual pages of 23.11 and 24.05, and recorded nowhere:
 a cluster of the tests has no jobs that run out of memory and no nodes that fail."""
 
+from dataclasses import replace
 from pathlib import Path
 
 import pytest
@@ -145,6 +146,11 @@ def test_a_job_that_was_put_back_waits_again(job, text):
     state = state_of(claimed(), in_queue(job, text))
     assert state.phase is JobPhase.QUEUED
     assert "taken back into the queue" in state.reason
+
+
+def test_a_job_that_has_begun_since_the_queue_was_asked_was_not_taken_back():
+    facts = replace(in_queue("3_1", "squeue-22.05-late"), is_news=False)
+    assert state_of(claimed(), facts).phase is JobPhase.RUNNING
 
 
 def test_absence_from_the_queue_is_no_end_until_the_accounting_had_its_time():
