@@ -101,7 +101,9 @@ def _follow(service: Service, executions: list[str]) -> None:
     def follow(execution: str) -> None:
         try:
             while True:
-                service.call("GET", f"/executions/{execution}/logs?from=1000&timeout=10s&levels=255")
+                service.call(
+                    "GET", f"/executions/{execution}/logs?from=1000&timeout=10s&levels=255"
+                )
         except (OSError, RuntimeError):
             pass
 
