@@ -125,6 +125,9 @@ def _listeners(settings: Settings) -> list[list[socket.socket]]:
     if not settings.api.enabled:
         return []
     processes = settings.web_processes
+    if processes > 1:  # a port that is shared would be shared with another service, too
+        for each in sockets_of(settings, shared=False):
+            each.close()
     first = sockets_of(settings, shared=processes > 1)
     ports = [listener.getsockname()[1] for listener in first]
     others = (
