@@ -9,11 +9,12 @@ from contextlib import suppress
 from pathlib import Path
 
 import pytest
+from kit.cluster_jobs import begun, end, job, many, state_of, texts
 from kit.patience import await_that
 from kit.slurm_launcher import keys_for, slurm_launcher
 from kit.thrift import make_tables
 
-from app.engine.launchers.base import Job, JobPhase, Watched
+from app.engine.launchers.base import JobPhase
 from app.engine.launchers.slurm.submitter import mark_of
 from app.errors import UpstreamError
 from app.job_resources import Resources
@@ -40,47 +41,6 @@ def launcher(slurm, database, tmp_path):
     launcher.close()
 
 
-def job(launcher, *argv, attempt=1, **fields) -> Job:
-    folder = launcher.home
-    return Job(
-        **{
-            "execution_id": folder.name,
-            "folder": folder / "tasks" / "a" / str(attempt),
-            "argv": argv,
-            "working_dir": folder / "work",
-            "env": {},
-            "kill_grace_seconds": 1.0,
-            **fields,
-        }
-    )
-
-
-def state_of(launcher, folder):
-    return launcher.states([Watched(folder)]).get(folder)
-
-
-def begun(launcher, *argv, **fields):
-    launcher.place(launcher.home, "ada")
-    launcher.make_work_folder(launcher.home / "work", {}, begun=False)
-    made = job(launcher, *argv, **fields)
-    launcher.prepare(made)
-    launcher.start(made)
-    return made.folder
-
-
-def end(launcher, folder):
-    def exited():
-        state = launcher.states([Watched(folder)]).get(folder)
-        return state if state and state.phase in (JobPhase.EXITED, JobPhase.LOST) else None
-
-    return await_that(exited, "the job has exited")
-
-
-def texts(launcher, folder):
-    lines, _ = launcher.read(folder, 0, 1 << 20)
-    return [line.text for line in lines]
-
-
 def test_a_command_runs_as_a_job(launcher):
     folder = begun(launcher, "bash", "-c", "echo $SLURM_JOB_ID; echo done=1 > $SLIPWAY_OUTPUT")
     state = end(launcher, folder)
@@ -88,23 +48,6 @@ def test_a_command_runs_as_a_job(launcher):
     assert texts(launcher, folder)[0].isdigit()
     assert launcher.outputs(folder) == {"done": "1"}
     assert state.node
-
-
-def drain(slurm):
-    nodes = f"nodename={','.join(slurm.nodes)}"
-    slurm.admin("scontrol", "update", nodes, "state=drain", "reason=x")
-
-
-def many(launcher, count, *argv, **fields):
-    launcher.place(launcher.home, "ada")
-    launcher.make_work_folder(launcher.home / "work", {}, begun=False)
-    jobs = [
-        job(launcher, *argv, attempt=number, env={"N": str(number)}, **fields)
-        for number in range(count)
-    ]
-    assert launcher.prepare_many(jobs) == {}
-    launcher.start_many(jobs)
-    return [each.folder for each in jobs]
 
 
 def test_jobs_that_begin_together_are_one_array(launcher, slurm):

@@ -35,13 +35,14 @@ def name_of(job_id: int, task: int | None = None) -> str:
     return str(job_id) if task is None else f"{job_id}_{task}"
 
 
-def scancel(job: str) -> list[str]:
+def scancel(job: str, mark: str | None = None) -> list[str]:
     """Return the command line that ends a job, politely first; it is also taken out of the queue.
 
     Args:
         job: As :func:`name_of` returns it.
+        mark: What the job is called: one of another name that has its number is left alone.
     """
-    return ["scancel", job]
+    return ["scancel", job] if mark is None else ["scancel", f"--name={mark}", job]
 
 
 def signal_all(job: str, signal: str) -> list[str]:

@@ -256,8 +256,13 @@ def _answer(verb: str, question: _Question) -> Answer:
 
 def _not_begun(rubbish: bytes, exc: Exception) -> UpstreamUnreachable:
     shown = clean_text(rubbish.decode("utf-8", "replace").strip()[-_SHOWN_RUBBISH:])
-    why = "it did not begin in time" if isinstance(exc, TimeoutError) else str(exc) or repr(exc)
-    said = f"; the login said: {shown}" if shown else ""
+    why = str(exc) or repr(exc)
+    if isinstance(exc, TimeoutError):
+        why = "it did not begin in time"
+    elif isinstance(exc, EOFError):
+        why = "the login was over before"
+    said = f"; it said: {shown.rstrip('.')}" if shown else ""
     return UpstreamUnreachable(
-        f"The program for jobs could not be begun on the login node: {why}{said}", detail=repr(exc)
+        f"The program for jobs could not be begun on the login node: {why}{said}.",
+        detail=repr(exc),
     )

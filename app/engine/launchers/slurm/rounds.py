@@ -45,11 +45,13 @@ class Known:
 
     Attributes:
         at: When; by a clock that never runs backwards.
+        since: Since when its claim and its result are as they are, by the clock of the scheduler.
     """
 
     look: Look
     path: str
     at: float
+    since: float = float("-inf")
 
 
 @dataclass(frozen=True, slots=True)
@@ -159,10 +161,13 @@ class Rounds:
     def _look(self, account: ClusterAccount, asked: Sequence[_Asked]) -> _Found:
         """Look at the jobs of one account."""
         login = self._logins.of(account)
-        looked_at = self._scheduler.now
         seen = self._see(login, asked)
-        sought = {each.path: job for each, look in seen if (job := _sought(look)) is not None}
-        facts = self._scheduler.facts(login, list(sought.values()), looked_at)
+        sought = {
+            each.path: job
+            for each, look in seen
+            if (job := _sought(look, self._seen_at(each.job.folder))) is not None
+        }
+        facts = self._scheduler.facts(login, list(sought.values()))
         states: _Found = {}
         for each, look in seen:
             job = sought.get(each.path)
@@ -193,9 +198,18 @@ class Rounds:
                 continue
             self._growth.put(each.job.folder, each.job.offset, data)
             with self._lock:
-                self._known[each.job.folder] = Known(look, each.path, now)
+                before = self._known.get(each.job.folder)
+                since = self._scheduler.now
+                if before is not None and _of_one_run(before.look, look):
+                    since = before.since
+                self._known[each.job.folder] = Known(look, each.path, now, since)
             seen.append((each, look))
         return seen
+
+    def _seen_at(self, folder: Path) -> float:
+        with self._lock:
+            known = self._known.get(folder)
+        return known.since if known else float("-inf")
 
     def see(self, folder: Path) -> tuple[Login, Known]:
         """Look at one job, before something is done about it.
@@ -248,7 +262,11 @@ class Rounds:
                 del self._under_way[account]
 
 
-def _sought(look: Look) -> Sought | None:
+def _of_one_run(before: Look, after: Look) -> bool:
+    return (before.claim, before.result) == (after.claim, after.result)
+
+
+def _sought(look: Look, seen_at: float) -> Sought | None:
     """Return what the scheduler is to be asked about a job: its records may not say all."""
     ended = look.result is not None and not look.ended_by_slurm
     refused = look.claim is not None and look.claim.process is None
@@ -257,4 +275,4 @@ def _sought(look: Look) -> Sought | None:
     sent = look.submission
     # Who waits for their turn, or for the reason of their end, is to be told soon.
     waits = look.claim is None or look.ended_by_slurm
-    return Sought(sent.mark, sent.moment, waits=waits, task=sent.task)
+    return Sought(sent.mark, sent.moment, waits=waits, task=sent.task, seen_at=seen_at)

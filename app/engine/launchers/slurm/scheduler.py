@@ -53,12 +53,14 @@ class Sought:
         since: When it was submitted, or later; seconds since the epoch.
         waits: Its owner is to be told soon: it waits for its turn, or for the reason of its end.
         task: Its number in an array; None where it is in none.
+        seen_at: Since when its records are as they are, by :attr:`Scheduler.now`.
     """
 
     mark: str
     since: float
     waits: bool
     task: int | None = None
+    seen_at: float = float("-inf")
 
     @property
     def key(self) -> tuple[str, int | None]:
@@ -76,7 +78,7 @@ class Facts:
         misses: How often in a row it was missing from the queue.
         over_seconds: Since it was first seen to have ended, or to be missing.
         has_accounting: Whether the accounting was asked for it, and answered.
-        is_news: The queue was asked after the job was looked at: what its records say is older.
+        is_news: The queue was asked since the records of the job are as they are.
     """
 
     queued: Queued | None = None
@@ -152,17 +154,10 @@ class Scheduler:
         """The moment, by its clock."""
         return self._clock()
 
-    def facts(
-        self, login: Login, jobs: Collection[Sought], looked_at: float = float("-inf")
-    ) -> Mapping[_Key, Facts]:
+    def facts(self, login: Login, jobs: Collection[Sought]) -> Mapping[_Key, Facts]:
         """Return what is known of jobs of an account that have not ended, by what tells them apart.
 
         What cannot be asked now is as it was told last.
-
-        Args:
-            login: To the account.
-            jobs: The jobs.
-            looked_at: When their records were looked at; see :attr:`now`.
 
         Raises:
             UpstreamError: The login node cannot be asked for anything now.
@@ -177,8 +172,7 @@ class Scheduler:
         if known.asking.done():
             known.asking.result()
         now = self._clock()
-        is_news = known.answered_at >= looked_at
-        return {job.key: self._facts(known, job, now, is_news=is_news) for job in jobs}
+        return {job.key: self._facts(known, job, now) for job in jobs}
 
     def close(self) -> None:
         """End what is under way."""
@@ -269,7 +263,7 @@ class Scheduler:
         """
         return printed(login, argv, ENVIRONMENT, timeout=self._timeout, most_bytes=_MOST_BYTES)
 
-    def _facts(self, known: _Known, job: Sought, now: float, *, is_news: bool) -> Facts:
+    def _facts(self, known: _Known, job: Sought, now: float) -> Facts:
         over = known.over.get(job.key)
         rows = _rows(known.queue.get(job.mark, ()), job)
         ended = _rows(known.accounted.get(job.mark, ()), job)
@@ -279,7 +273,7 @@ class Scheduler:
             misses=over.misses if over else 0,
             over_seconds=now - over.since if over else 0.0,
             has_accounting=over is not None and over.asked,
-            is_news=is_news,
+            is_news=known.answered_at >= job.seen_at,
         )
 
 

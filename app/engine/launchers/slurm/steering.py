@@ -69,7 +69,8 @@ class Steering:
         if look.name is None or look.result is not None:
             self._request("cancel", login, known, None)
         elif look.claim is None:
-            self._request("cancel", login, known, control.scancel(look.name))
+            mark = look.submission.mark if look.submission else None
+            self._request("cancel", login, known, control.scancel(look.name, mark))
         else:
             self._request("cancel", login, known, None)
             if look.pause_asked:

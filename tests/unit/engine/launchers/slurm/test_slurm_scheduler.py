@@ -1,5 +1,6 @@
 """What is asked of a scheduler, how often, and which of its lines are a job's."""
 
+from dataclasses import replace
 from types import SimpleNamespace
 
 import pytest
@@ -114,5 +115,5 @@ def test_what_was_told_before_a_look_is_no_news(cluster):
     cluster.queue = line(5)
     assert cluster.facts().is_news
     cluster.may_ask = False
-    facts = cluster.scheduler.facts(cluster.login, [JOB], cluster.scheduler.now + 1)[JOB.key]
+    facts = cluster.facts(job=replace(JOB, seen_at=cluster.scheduler.now + 1))
     assert (facts.queued.job_id, facts.is_news) == (5, False)
