@@ -176,8 +176,8 @@ class StandingFollowService:
         """Return a place in the log behind all that a task wrote; None while it may write more."""
         for task in self._follow.tasks(execution):
             if task.name == task_id and task.status.final and _has_run(task):
-                # Read after the task, which may be further than the execution that was given.
-                return self._follow.reads.latest(execution.id).log_total
+                # Read after the task, which may be further than the change that woke its reader.
+                return self._follow.reads.get(execution.id).log_total
         return None
 
     @contextmanager

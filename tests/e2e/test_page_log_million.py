@@ -7,7 +7,7 @@ from collections.abc import Callable, Iterator
 import pytest
 from kit.fixtures import SETTINGS
 from kit.journals import Journal, Journals
-from kit.log_page import MOST_ROWS, await_seen, drag_to, noted, scroll_to, seen, watch
+from kit.log_page import MOST_ROWS, NEAR, await_seen, drag_to, noted, scroll_to, seen, watch
 from kit.pages import DESK, PHONE, Visitor
 from kit.patience import PATIENCE_SECONDS, await_that
 from kit.service import Service
@@ -16,6 +16,29 @@ from playwright.sync_api import Page, expect
 LINES = 1_000_000
 TEXT = "iteration {n}: residual 1.0e-{n}, 9 of 12 domains have converged, 3 go on for a while"
 """Some three lines of a phone."""
+
+_NOTE_RESTS = """
+const later = window.setTimeout;
+window.rests = [];
+window.setTimeout = (work, ms, ...more) => {
+  if (ms === 150) window.rests.push(work);
+  return later(work, ms, ...more);
+};
+"""
+"""Notes what is done once scrolling has come to rest."""
+_SCROLL_AND_REST = """([first, then]) => new Promise((done) => {
+  const scroller = document.querySelector("[data-part=scroller]");
+  const go = (share) => {
+    scroller.scrollTop = share * (scroller.scrollHeight - scroller.clientHeight);
+  };
+  go(first);
+  requestAnimationFrame(() => requestAnimationFrame(() => {
+    go(then);
+    window.rests.at(-1)();
+    done();
+  }));
+})"""
+"""Scrolls on at the moment at which the page comes to rest, before it has heard of it."""
 
 expect.set_options(timeout=PATIENCE_SECONDS * 1000)
 
@@ -53,6 +76,18 @@ def test_each_share_of_the_way_leads_to_its_lines(page: Page) -> None:
     assert await_seen(page, 0)[0] == 0
     assert noted(page)["shifts"] == 0
     assert noted(page)["rows"] <= MOST_ROWS
+
+
+def test_a_scroll_is_kept_whose_event_comes_after_a_rest(
+    million: tuple[Service, Journal], visits: Callable[..., Visitor]
+) -> None:
+    service, journal = million
+    visitor = visits(service.url, viewport=PHONE, has_touch=True)
+    visitor.page.add_init_script(_NOTE_RESTS)
+    page = visitor.open(f"/ui/executions/{journal.id}/log")
+    await_seen(page, 0)
+    page.evaluate(_SCROLL_AND_REST, [0.3, 0.6])
+    await_that(lambda: abs((seen(page) or [0])[0] - 0.6 * LINES) <= NEAR, "it goes where one did")
 
 
 def test_from_end_to_end_rows_stay_few_and_in_their_places(page: Page) -> None:

@@ -211,6 +211,10 @@ export class View {
 
   _rest() {
     this._resting = undefined;
+    if (this._scroller.scrollTop !== this._top) { // its event is still to come: do not undo it
+      this._onScroll();
+      return;
+    }
     this._sync();
     this._tellSizes();
   }
