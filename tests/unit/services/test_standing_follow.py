@@ -150,3 +150,26 @@ def test_what_is_not_there_is_told_before_the_first_event(service: Service) -> N
         follow.steps("w", "b", lambda: MAKER)
     with pytest.raises(NoSuchWorkflow):
         follow.steps("w", "a b", lambda: Identity("eve", frozenset()))
+
+
+def test_what_a_task_wrote_at_its_end_is_told_although_the_end_was_seen_early(
+    service: Service, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Tasks are read after the execution: what woke the reader may be older than they are."""
+    execution, reader = begin(service), Reader(service)
+    see(service, execution, TaskStatus.RUNNING, "one")
+    assert said(reader.next()) == ["one"]
+    reader.idle()
+    follow = service.services.standing_follow._follow
+    read, later = follow.tasks, ["last"]
+
+    def tasks(found: Any) -> Any:
+        if later and found.log_total > 1:
+            see(service, execution, TaskStatus.SUCCESS, later.pop())
+        return read(found)
+
+    monkeypatch.setattr(follow, "tasks", tasks)
+    see(service, execution, TaskStatus.RUNNING, "two")
+    told = [line for line in (said(reader.next()), said(reader.next())) for line in line]
+    assert told == ["two", "last"]
+    assert isinstance(reader.next(), Ended)
