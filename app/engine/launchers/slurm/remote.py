@@ -261,7 +261,7 @@ def _not_begun(rubbish: bytes, exc: Exception) -> UpstreamUnreachable:
         why = "it did not begin in time"
     elif isinstance(exc, EOFError):
         why = "the login was over before"
-    said = f"; it said: {shown.rstrip('.')}" if shown else ""
+    said = f"; the login said: {shown.rstrip('.')}" if shown else ""
     return UpstreamUnreachable(
         f"The program for jobs could not be begun on the login node: {why}{said}.",
         detail=repr(exc),

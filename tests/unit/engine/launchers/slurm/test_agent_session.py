@@ -205,7 +205,8 @@ def test_a_killed_agent_is_noticed_at_once():
     outcomes, thread = answers(session)
     os.killpg(channel.process.pid, signal.SIGKILL)
     thread.join(PATIENCE_SECONDS)
-    assert isinstance(outcomes[0], UpstreamTimeout)
+    # What was not sent by then surely did not happen.
+    assert isinstance(outcomes[0], UpstreamTimeout | UpstreamUnreachable)
     assert not session.alive
     with pytest.raises(UpstreamUnreachable):
         hello(session)
