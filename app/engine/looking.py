@@ -37,18 +37,18 @@ def look(
         UpstreamError: The launcher cannot work now; what was done is found again next time.
     """
 
-    def run(held_up: str = "") -> Run:
+    def run(held_up: str = "") -> tuple[Run, Progress]:
         progress = stored()
         news = execution.task_wishes != progress.wishes
-        return Run(execution, progress, machine, wishes() if news else None, held_up)
+        return Run(execution, progress, machine, wishes() if news else None, held_up), progress
 
-    first = run()
+    first, progress = run()
     try:
-        return first.advance(), first.progress
+        return first.advance(), progress
     except UpstreamError as exc:
         if not first.begins or execution.desired is not DesiredState.RUN:
             raise
         why, detail = exc.message, exc.detail
     log.warning("nothing can be begun", execution=execution.id, error=why, detail=detail)
-    second = run(held_up=why)
-    return second.advance(), second.progress
+    second, progress = run(held_up=why)
+    return second.advance(), progress

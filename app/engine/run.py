@@ -147,7 +147,6 @@ class Run:
         held_up: Why nothing can be begun now; empty where something can.
 
     Attributes:
-        progress: As it is given.
         begins: It is about to begin something, so that a failure is one of that.
     """
 
@@ -163,7 +162,7 @@ class Run:
         self._held_up = held_up
         self._execution = execution
         self._wishes = wishes
-        self.progress = self._progress = progress
+        self._progress = progress
         self._definition = progress.plan.definition
         self._machine = machine
         self._launcher = machine.launcher

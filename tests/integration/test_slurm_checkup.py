@@ -2,46 +2,25 @@
 
 from __future__ import annotations
 
-from pathlib import Path
+from functools import partial
 
 import pytest
 from kit.patience import await_that
 from kit.ports import free_port
-from kit.slurm_launcher import GivenKeys, key_pair, keys_for, slurm_launcher
-from kit.thrift import make_tables
+from kit.slurm_launcher import GivenKeys, key_pair
 
 from app.domain import Outcome
 from app.engine.launchers.slurm.fit import Fit
 from app.errors import CapabilityMissing, NotFound
 from app.job_resources import Asked, Resources
 from app.store.clusters import Clusters
-from app.store.database import Database
 
-EXECUTIONS = Path("/var/empty/executions")
 ADMIN = {"admin": {"user": "slwadmin"}}
 
 
 @pytest.fixture
-def database(tmp_path):
-    url = f"sqlite:///{tmp_path}/slipway.db"
-    make_tables(url)
-    made = Database(url)
-    yield made
-    made.dispose()
-
-
-@pytest.fixture
-def launcher_with(slurm, database, tmp_path):
-    made = []
-
-    def make(keys=None, **options):
-        keys = keys or keys_for(slurm)
-        made.append(slurm_launcher(slurm, database, EXECUTIONS, tmp_path, keys=keys, **options))
-        return made[-1]
-
-    yield make
-    for each in made:
-        each.close()
+def launcher_with(slurm, launcher_of):
+    return partial(launcher_of, slurm)
 
 
 def outcomes(launcher, owner="ada"):

@@ -4,41 +4,21 @@ from __future__ import annotations
 
 import threading
 import time
-import uuid
 from contextlib import suppress
-from pathlib import Path
 
 import pytest
-from kit.cluster_jobs import begun, end, job, many, state_of, texts
+from kit.cluster_jobs import EXECUTIONS, begun, end, job, many, state_of, texts
 from kit.patience import await_that
-from kit.slurm_launcher import keys_for, slurm_launcher
-from kit.thrift import make_tables
 
 from app.engine.launchers.base import JobPhase
 from app.engine.launchers.slurm.submitter import mark_of
 from app.errors import UpstreamError
 from app.job_resources import Resources
-from app.store.database import Database
-
-EXECUTIONS = Path("/var/empty/executions")
-"""What executions go by here: nothing is there."""
 
 
 @pytest.fixture
-def database(tmp_path):
-    url = f"sqlite:///{tmp_path}/slipway.db"
-    make_tables(url)
-    made = Database(url)
-    yield made
-    made.dispose()
-
-
-@pytest.fixture
-def launcher(slurm, database, tmp_path):
-    launcher = slurm_launcher(slurm, database, EXECUTIONS, tmp_path, keys=keys_for(slurm))
-    launcher.home = EXECUTIONS / uuid.uuid4().hex
-    yield launcher
-    launcher.close()
+def launcher(slurm, launcher_of):
+    return launcher_of(slurm)
 
 
 def test_a_command_runs_as_a_job(launcher):
@@ -231,14 +211,8 @@ def suppressing(call, *arguments):
 
 
 @pytest.fixture
-def with_admin(slurm, database, tmp_path):
-    launcher = slurm_launcher(
-        slurm, database, EXECUTIONS, tmp_path, keys=keys_for(slurm),
-        admin={"user": slurm.admin_user},
-    )  # fmt: skip
-    launcher.home = EXECUTIONS / uuid.uuid4().hex
-    yield launcher
-    launcher.close()
+def with_admin(slurm, launcher_of):
+    return launcher_of(slurm, admin={"user": slurm.admin_user})
 
 
 def test_an_administrator_suspends_jobs(with_admin, slurm):
@@ -247,6 +221,7 @@ def test_an_administrator_suspends_jobs(with_admin, slurm):
     number = state_of(with_admin, folder).process["job"]
     with_admin.pause(folder)
     assert slurm.admin("squeue", "-h", "-j", number, "-o", "%T").strip() == "SUSPENDED"
+    await_that(lambda: slurm.process_states(int(number)) == {"T"}, "its node has heard of it")
     assert state_of(with_admin, folder).pause_asked
     with_admin.resume(folder)
     assert end(with_admin, folder).exit_code == 0

@@ -3,17 +3,14 @@
 from __future__ import annotations
 
 import uuid
-from pathlib import Path
 
 import pytest
-from kit.cluster_jobs import begun, drain, end, many, state_of, texts
+from kit.cluster_jobs import EXECUTIONS, begun, drain, end, many, state_of, texts
 from kit.patience import await_that
-from kit.slurm_launcher import keys_for, slurm_launcher
-from kit.thrift import make_tables
 
 from app.engine.launchers.base import JobPhase
+from app.engine.launchers.slurm.submitter import mark_of
 from app.errors import SlipwayError
-from app.store.database import Database
 
 WAITS = (JobPhase.QUEUED, JobPhase.RUNNING)
 TALKS = r"""
@@ -21,26 +18,6 @@ printf 'Submitted batch job 7\n12345\n\033[31mWelcome\033[0m\r no end'
 printf 'Submitted batch job 8\n' >&2
 export LANG=de_DE.UTF-8 LC_ALL=de_DE.UTF-8
 """
-
-
-@pytest.fixture
-def launcher_of(tmp_path):
-    url = f"sqlite:///{tmp_path}/slipway.db"
-    make_tables(url)
-    database = Database(url)
-    made = []
-
-    def make(cluster, **options):
-        executions = Path("/var/empty/executions")
-        keys = keys_for(cluster)
-        made.append(slurm_launcher(cluster, database, executions, tmp_path, keys=keys, **options))
-        made[-1].home = executions / uuid.uuid4().hex
-        return made[-1]
-
-    yield make
-    for each in made:
-        each.close()
-    database.dispose()
 
 
 def strangers(cluster, count, *options, user="slwuser2"):
@@ -165,5 +142,6 @@ def test_pieces_of_an_array_go_ways_of_their_own(slurm, launcher_of):
     for number in (1, 2):
         first, *_, again, last = texts(launcher, folders[number])
         assert (first, again, last) == (f"run {number}", f"run {number}", f"done {number}")
-    names = slurm.admin("sacct", "-a", "-X", "-n", "-P", "-o", "jobname").split()
-    assert len({*names}) == len({name for name in names if name.startswith("slw")}), names
+    name = f"--name={mark_of([folder.relative_to(EXECUTIONS) for folder in folders])}"
+    told = slurm.admin("sacct", "-a", "-X", "-n", "-P", "-o", "jobid", name).split()
+    assert sorted(told) == sorted(jobs), "each is one job, and none was sent a second time"

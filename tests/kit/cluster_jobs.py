@@ -1,15 +1,49 @@
-"""Jobs of a launcher for a cluster, without the engine; its ``home`` is an execution."""
+"""Launchers for clusters without the engine, and their jobs; a ``home`` is an execution."""
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+import uuid
+from collections.abc import Callable, Iterator, Mapping
 from pathlib import Path
 from typing import Any
 
+import pytest
 from kit.patience import await_that
 from kit.servers.slurm import SlurmCluster
+from kit.slurm_launcher import keys_for, slurm_launcher
+from kit.thrift import make_tables
 
 from app.engine.launchers.base import Job, JobPhase, JobState, Launcher, Watched
+from app.store.database import Database
+
+EXECUTIONS = Path("/var/empty/executions")
+"""What executions go by here: nothing is there."""
+
+
+@pytest.fixture
+def database(tmp_path: Path) -> Iterator[Database]:
+    """The store of the launchers of a test."""
+    url = f"sqlite:///{tmp_path}/slipway.db"
+    make_tables(url)
+    made = Database(url)
+    yield made
+    made.dispose()
+
+
+@pytest.fixture
+def launcher_of(database: Database, tmp_path: Path) -> Iterator[Callable[..., Any]]:
+    """Make launchers for clusters: ``launcher_of(cluster, keys=None, **options)``."""
+    made: list[Any] = []
+
+    def make(cluster: SlurmCluster, keys: Any = None, **options: Any) -> Any:
+        given = {"keys": keys or keys_for(cluster), **options}
+        made.append(slurm_launcher(cluster, database, EXECUTIONS, tmp_path, **given))
+        made[-1].home = EXECUTIONS / uuid.uuid4().hex
+        return made[-1]
+
+    yield make
+    for each in made:
+        each.close()
 
 
 def job(launcher: Any, *argv: str, attempt: int = 1, **fields: Any) -> Job:

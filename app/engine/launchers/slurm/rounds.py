@@ -162,15 +162,11 @@ class Rounds:
         """Look at the jobs of one account."""
         login = self._logins.of(account)
         seen = self._see(login, asked)
-        sought = {
-            each.path: job
-            for each, look in seen
-            if (job := _sought(look, self._seen_at(each.job.folder))) is not None
-        }
+        sought = {each.path: job for each, known in seen if (job := _sought(known)) is not None}
         facts = self._scheduler.facts(login, list(sought.values()))
         states: _Found = {}
-        for each, look in seen:
-            job = sought.get(each.path)
+        for each, known in seen:
+            look, job = known.look, sought.get(each.path)
             told = facts[job.key] if job else Facts()
             state = states[each.job.folder] = state_of(
                 self._resolve(login, each.path, look, told),
@@ -184,13 +180,13 @@ class Rounds:
                 login.agent.call("tidy", {"jobs": [{"folder": each.path}]}, timeout=_LOOK_SECONDS)
         return states
 
-    def _see(self, login: Login, asked: Sequence[_Asked]) -> list[tuple[_Asked, Look]]:
+    def _see(self, login: Login, asked: Sequence[_Asked]) -> list[tuple[_Asked, Known]]:
         """Look at the folders of jobs; those that cannot be looked at now are left out."""
         jobs = [{"folder": each.path, "offset": each.job.offset} for each in asked]
         arguments = {"jobs": jobs, "most_bytes": _GROWTH_BYTES}
         answer = login.agent.call("look", arguments, timeout=_LOOK_SECONDS)
         seen = []
-        now = self._clock()
+        now, seen_at = self._clock(), self._scheduler.now
         for each, (look, data) in zip(
             asked, looks(answer.result, answer.data, len(asked)), strict=True
         ):
@@ -198,18 +194,10 @@ class Rounds:
                 continue
             self._growth.put(each.job.folder, each.job.offset, data)
             with self._lock:
-                before = self._known.get(each.job.folder)
-                since = self._scheduler.now
-                if before is not None and _of_one_run(before.look, look):
-                    since = before.since
-                self._known[each.job.folder] = Known(look, each.path, now, since)
-            seen.append((each, look))
+                since = _since(self._known.get(each.job.folder), look, seen_at)
+                known = self._known[each.job.folder] = Known(look, each.path, now, since)
+            seen.append((each, known))
         return seen
-
-    def _seen_at(self, folder: Path) -> float:
-        with self._lock:
-            known = self._known.get(folder)
-        return known.since if known else float("-inf")
 
     def see(self, folder: Path) -> tuple[Login, Known]:
         """Look at one job, before something is done about it.
@@ -262,12 +250,16 @@ class Rounds:
                 del self._under_way[account]
 
 
-def _of_one_run(before: Look, after: Look) -> bool:
-    return (before.claim, before.result) == (after.claim, after.result)
+def _since(before: Known | None, look: Look, now: float) -> float:
+    """Return since when the claim and the result of a job are as they are."""
+    if before is None or (before.look.claim, before.look.result) != (look.claim, look.result):
+        return now
+    return before.since
 
 
-def _sought(look: Look, seen_at: float) -> Sought | None:
+def _sought(known: Known) -> Sought | None:
     """Return what the scheduler is to be asked about a job: its records may not say all."""
+    look = known.look
     ended = look.result is not None and not look.ended_by_slurm
     refused = look.claim is not None and look.claim.process is None
     if look.submission is None or ended or refused:
@@ -275,4 +267,4 @@ def _sought(look: Look, seen_at: float) -> Sought | None:
     sent = look.submission
     # Who waits for their turn, or for the reason of their end, is to be told soon.
     waits = look.claim is None or look.ended_by_slurm
-    return Sought(sent.mark, sent.moment, waits=waits, task=sent.task, seen_at=seen_at)
+    return Sought(sent.mark, sent.moment, waits=waits, task=sent.task, seen_at=known.since)
