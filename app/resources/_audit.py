@@ -9,6 +9,7 @@ from __future__ import annotations
 from contextlib import suppress
 from dataclasses import replace
 from http import HTTPStatus
+from types import MappingProxyType
 
 import structlog
 from flask import Response, g, has_request_context, request
@@ -27,6 +28,9 @@ log = structlog.get_logger(__name__)
 _SIGN_IN = "sign-in"
 _OTHER = "request"
 _PAGES = "/ui/"
+_PROGRESS = "/operations/"
+_API_WORDS = MappingProxyType({"keys": "ssh_keys"})
+"""What begins an address of the API, by what begins that of the page, where they differ."""
 _READS = ":read"
 _SAFE = frozenset({"GET", "HEAD", "OPTIONS"})
 _DENIED = frozenset({HTTPStatus.UNAUTHORIZED, HTTPStatus.FORBIDDEN})
@@ -74,19 +78,23 @@ def audit_request(audit: Audit, response: Response) -> None:
 def _target(response: Response) -> str:
     """Return the address of what a request made, or else of what it is about, as the API has it.
 
-    A page may also lead to a list of what it was about.
+    A page may also lead to a list of what it was about, or to how far it is.
     """
     accepted = response.status_code == HTTPStatus.ACCEPTED  # where it says how far that is
     place = "" if accepted else response.headers.get("Location", "")
     if not request.path.startswith(_PAGES):
         return place or request.path
     here, there = (_of_api(each) for each in (request.path, place))
-    return here if not there or f"{here}/".startswith(f"{there}/") else there
+    leads_on = f"{here}/".startswith(f"{there}/") or there.startswith(_PROGRESS)
+    return here if not there or leads_on else there
 
 
 def _of_api(address: str) -> str:
     path = address.partition("?")[0]
-    return path.removeprefix(_PAGES.rstrip("/")) if path.startswith(_PAGES) else ""
+    if not path.startswith(_PAGES):
+        return ""
+    first, slash, rest = path.removeprefix(_PAGES).partition("/")
+    return f"/{_API_WORDS.get(first, first)}{slash}{rest}"
 
 
 def _record_sign_in(audit: Audit, cause: Exception | None) -> None:

@@ -9,6 +9,7 @@ from typing import Any, Generic, TypeVar
 
 from flask import Response, request
 
+from app.resources._proxies import put_below
 from app.services.idle import Idle, outcome, waited
 
 V = TypeVar("V")
@@ -62,7 +63,7 @@ def answered(
         first = next(steps)
     except StopIteration as end:
         return answer(end.value)
-    return Later(first, steps, answer)
+    return Later(first, steps, answer, request.script_root)
 
 
 def _measured(body: Any, ended: Callable[[int], None]) -> Iterator[Any]:
@@ -80,14 +81,23 @@ def _measured(body: Any, ended: Callable[[int], None]) -> Iterator[Any]:
 class Later(Response, Generic[V]):
     """Stands for an answer that is made later.
 
+    Args:
+        first: Where it is idle first.
+        steps: Comes to what is answered.
+        answer: Makes the answer of it.
+        root: The prefix that a proxy takes off.
+
     Attributes:
         on_end: Told of its end.
     """
 
     on_end: OnEnd | None = None
 
-    def __init__(self, first: Idle, steps: Steps[V], answer: Callable[[V], Response]) -> None:
+    def __init__(
+        self, first: Idle, steps: Steps[V], answer: Callable[[V], Response], root: str
+    ) -> None:
         super().__init__()
+        self._root = root
         self._first = first
         self._steps = steps
         self._answer = answer
@@ -107,7 +117,7 @@ class Later(Response, Generic[V]):
     def _body(self, request: dict[str, Any], start_response: Any) -> Iterator[Any]:
         with closing(self._steps):
             yield self._first
-            made = self._answer((yield from self._steps))
+            made = put_below(self._answer((yield from self._steps)), self._root)
         self._made_status = made.status_code
         known = {name.lower() for name, _ in made.headers}
         for name, value in self.headers:  # what is added to all answers

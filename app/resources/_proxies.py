@@ -131,9 +131,14 @@ class TrustedProxies:
 
 def place_below(response: Response) -> Response:
     """Put what an answer says of where things are below the prefix that a proxy takes off."""
-    if not request.script_root:
+    return put_below(response, request.script_root)
+
+
+def put_below(response: Response, root: str) -> Response:
+    """Put what an answer says of where things are below a prefix, which may be empty."""
+    if not root:
         return response
-    headers, root = response.headers, request.script_root
+    headers = response.headers
     location = headers.get("Location")
     if location is not None and location.startswith("/"):
         headers["Location"] = root + location

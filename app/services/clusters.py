@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Collection, Iterator, Mapping
+from collections.abc import Collection, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Final
 
@@ -41,16 +41,39 @@ class KnownCluster:
         Raises:
             InvalidRequest: None: its owner has no account there, or another key logs in to it.
         """
-        for user, key in self._configured():
-            if key in key_ids:
-                return user
+        [account] = self.accounts_for([key_ids], owner)
+        if account is not None:
+            return account
         own = self.accounts.of(owner)
-        if own.key is not None:
-            raise InvalidRequest(
-                f"On cluster '{self.name}' user '{owner}' has the account '{own.user}', to which "
-                "another key logs in, as who runs the gateway has configured it."
-            )
-        return own.user
+        raise InvalidRequest(
+            f"On cluster '{self.name}' user '{owner}' has the account '{own.user}', to which "
+            "another key logs in, as who runs the gateway has configured it."
+        )
+
+    def accounts_for(self, pairs: Sequence[Collection[str]], owner: str) -> list[str | None]:
+        """Return the name of the account that each of some key pairs is to log in to, if any.
+
+        Args:
+            pairs: What each of them is known by.
+            owner: Whose they are.
+        """
+        configured: dict[str, tuple[int, str]] = {}
+        for index, (user, key) in enumerate(self._configured()):
+            if key is not None:
+                configured.setdefault(key, (index, user))
+        own = self._opened_by_own(owner)
+        return [
+            min((configured[each] for each in names if each in configured), default=(0, own))[1]
+            for names in pairs
+        ]
+
+    def _opened_by_own(self, owner: str) -> str | None:
+        """Return the name of the account that a user's own keys log in to; None without."""
+        try:
+            own = self.accounts.of(owner)
+        except InvalidRequest:
+            return None
+        return own.user if own.key is None else None
 
     def _configured(self) -> Iterator[tuple[str, str | None]]:
         """Go through the accounts whose keys are configured."""

@@ -183,6 +183,24 @@ class SshKeyService:
         """Return the ids by which settings may name a key."""
         return self._keys.names(key.id)
 
+    def all_known_as(self, identity: Identity) -> dict[str, frozenset[str]]:
+        """Return the ids by which settings may name each key of a user, by its whole id."""
+        return self._keys.names_of(identity.username)
+
+    def waiting(self, key_id: str, identity: Identity) -> SshKey | None:
+        """Return the pair that is to take the place of a key, its id cut to a prefix.
+
+        Args:
+            key_id: As for :meth:`revoke`.
+            identity: The user.
+
+        Raises:
+            NotFound: The user has no such key.
+            Ambiguous: The prefix fits several.
+        """
+        found = self._successor(self.find(key_id, identity), identity)
+        return None if found is None else _as_shown(found)
+
     def successor_of(self, key: SshKey, identity: Identity) -> tuple[SshKey, bool]:
         """Return the pair that is to take the place of a key, and whether it was made just now.
 

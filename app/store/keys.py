@@ -102,6 +102,19 @@ class SshKeys:
         with self._database.read() as connection:
             return frozenset({key_id, *connection.execute(earlier).scalars()})
 
+    def names_of(self, owner: str) -> dict[str, frozenset[str]]:
+        """Return the ids that stand for each key of a user, by its own; see :meth:`names`."""
+        own = select(ssh_keys.c.id).where(ssh_keys.c.owner == owner)
+        successors = ssh_key_successors
+        earlier = select(successors.c.id, successors.c.successor).where(
+            successors.c.successor.in_(own)
+        )
+        with self._database.read() as connection:
+            found = {key_id: {key_id} for key_id in connection.execute(own).scalars()}
+            for key_id, successor in connection.execute(earlier):
+                found.setdefault(successor, {successor}).add(key_id)
+        return {key_id: frozenset(names) for key_id, names in found.items()}
+
     def used(self, key_id: str, moment: datetime, *, succeeded: bool) -> None:
         """Write down that a key was used, or has logged in, once a minute at most.
 

@@ -27,17 +27,16 @@ from app.resources._permissions import permission
 from app.resources._ssh_key_forms import LONGEST_NAME, fault_of_size
 from app.services.ssh_keys import ALGORITHMS, RESERVED
 from app.ui._forms import Notice, faults_by_field, posted, posted_all, refused, see_other
+from app.ui._keys import HERE, LONGEST_SHOWN, installing, name_in, name_of
 from app.ui._render import page
 from app.ui._words import as_json
 
 blueprint = Blueprint("keys", __name__)
 
-_HERE: Final = "/ui/keys"
 _ROWS: Final = 3
 """Rows of words that the form has at least."""
 _MOST_ROWS: Final = 100
 _ONCE_CHARACTERS: Final = 64
-_LONGEST_SHOWN: Final = 200
 _LONGEST_JSON: Final = 65_536
 _SENT_BEFORE: Final = (
     "This form was sent before, and made a key pair, which was shown then. If you do not have it, "
@@ -54,8 +53,9 @@ def show() -> Response:
     return page(
         "keys.html",
         title="Keys",
-        current=_HERE,
-        keys=[(key, _name(key), _rest(key)) for key in found],
+        current=HERE,
+        keys=[(key, name_of(key), _rest(key)) for key in found],
+        triable=services().key_requests.triable(identity),
         most=services().ssh_keys.most_of(identity),
     )
 
@@ -83,13 +83,11 @@ def create() -> Response:
         return refused(exc, partial(_form, faults_by_field(exc)))
     except (Conflict, LimitExceeded) as exc:
         return refused(exc, partial(_form, {}, refusal=exc.message))
-    word = _name_of(metadata) or key_id.partition("-")[0]
+    shown, line = key_id.partition("-")[0], authorized_line(public_key)
     return page(
-        "key_made.html", title="Key pair made", status=201, current=_HERE, key_id=key_id,
-        name=word, shown=key_id.partition("-")[0],
-        line=authorized_line(public_key),
-        command="mkdir -p -m 700 ~/.ssh && "
-        f"echo '{authorized_line(public_key)}' >> ~/.ssh/authorized_keys",
+        "key_made.html", title="Key pair made", status=201, current=HERE, key_id=key_id,
+        name=name_in(metadata) or shown, shown=shown, line=line, command=installing(line),
+        is_triable=bool(services().key_requests.logins(key_id, caller())),
     )  # fmt: skip
 
 
@@ -101,14 +99,14 @@ def ask_to_revoke(key_id: str) -> Response:
     return page(
         "ask.html",
         title="Revoke an SSH key",
-        current=_HERE,
-        question=f"Revoke the SSH key {_name(key)}?",
+        current=HERE,
+        question=f"Revoke the SSH key {name_of(key)}?",
         told="Its private half is deleted for good, and what uses it can sign in nowhere. Lines "
         "with its public half in files authorized_keys stay, and are of no use.",
-        action=f"{_HERE}/{key.id}/revoke",
+        action=f"{HERE}/{key.id}/revoke",
         button="Revoke key",
         stay="Keep it",
-        back=_HERE,
+        back=HERE,
     )
 
 
@@ -117,7 +115,7 @@ def ask_to_revoke(key_id: str) -> Response:
 def revoke(key_id: str) -> Response:
     """Revoke a key."""
     services().ssh_keys.revoke(key_id, caller())
-    return see_other(_HERE, Notice(f"The key {key_id.partition('-')[0]} is revoked."))
+    return see_other(HERE, Notice(f"The key {key_id.partition('-')[0]} is revoked."))
 
 
 def _metadata() -> dict[str, JSON]:
@@ -129,13 +127,13 @@ def _metadata() -> dict[str, JSON]:
     found = _json(posted("json").strip())
     for name, value in _rows():
         if name in found:
-            raise _fault("metadata", f"holds '{name[:_LONGEST_SHOWN]}' twice")
+            raise _fault("metadata", f"holds '{name[:LONGEST_SHOWN]}' twice")
         if name in RESERVED:
             raise _fault("metadata", f"cannot hold '{name}', which the service keeps for itself")
         if not value:
-            raise _fault("metadata", f"has no value for '{name[:_LONGEST_SHOWN]}'")
+            raise _fault("metadata", f"has no value for '{name[:LONGEST_SHOWN]}'")
         if not name:
-            raise _fault("metadata", f"has no name for '{value[:_LONGEST_SHOWN]}'")
+            raise _fault("metadata", f"has no name for '{value[:LONGEST_SHOWN]}'")
         found[name] = value
     if any(not 0 < len(name) <= LONGEST_NAME for name in found):
         raise _fault("metadata", f"must have names of 1 to {LONGEST_NAME} characters")
@@ -176,20 +174,10 @@ def _fault(field: str, message: str) -> InvalidRequest:
     return InvalidRequest("That is no word about a key.", fields=(FieldError(field, message),))
 
 
-def _name(key: SshKey) -> str:
-    return _name_of(key.metadata) or key.id
-
-
-def _name_of(metadata: Mapping[str, JSON]) -> str:
-    """Return what somebody calls a key; empty where they do not."""
-    name = metadata.get("name")
-    return name[:_LONGEST_SHOWN] if isinstance(name, str) else ""
-
-
 def _rest(key: SshKey) -> list[tuple[str, str]]:
     """Return the other words about a key, cut to what a list can show."""
     return [
-        (name, (value if isinstance(value, str) else as_json(value))[:_LONGEST_SHOWN])
+        (name, (value if isinstance(value, str) else as_json(value))[:LONGEST_SHOWN])
         for name, value in list(key.metadata.items())[:_MOST_ROWS]
         if not (name == "name" and isinstance(value, str))
     ]
@@ -206,6 +194,6 @@ def _form(faults: Mapping[str, Sequence[str]], status: int = 200, *, refusal: st
         "once": secrets.token_hex(16),
     }
     return page(
-        "key_new.html", title="Make a key pair", current=_HERE, status=status, faults=faults,
+        "key_new.html", title="Make a key pair", current=HERE, status=status, faults=faults,
         refusal=refusal, **context,
     )  # fmt: skip

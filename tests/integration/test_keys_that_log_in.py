@@ -35,13 +35,7 @@ MASTER_KEY = base64.b64encode(b"the master key of these tests 32").decode()
 @pytest.fixture
 def cluster(ssh_server: SshServer, tmp_path: Path) -> str:
     """A setting: a cluster, of which only the login is used."""
-    known_hosts = tmp_path / "known_hosts"
-    known_hosts.write_text(ssh_server.known_hosts())
-    launcher = {
-        "type": "slurm", "host": HOST, "port": ssh_server.port, "user": USER,
-        "known_hosts": str(known_hosts),
-    }  # fmt: skip
-    made = {"name": "hpc", "type": "engine", "launcher": launcher}
+    made = ssh_server.as_cluster("hpc", tmp_path)
     return json.dumps([{"name": "local", "type": "engine"}, made])
 
 
@@ -50,11 +44,6 @@ def gateway(new_service: Callable[..., Service], cluster: str) -> Service:
     """A service that has this cluster."""
     env = {"SLIPWAY_ORCHESTRATORS": cluster, "SLIPWAY_MASTER_KEY": MASTER_KEY}
     return new_service(env=env).start()
-
-
-def let_in(server: SshServer, line: str) -> None:
-    with (server.machine.home(USER) / ".ssh" / "authorized_keys").open("a") as file:
-        file.write(f"{line}\n")
 
 
 def asked(client: Client, path: str, **body: Any) -> Any:
@@ -118,7 +107,7 @@ def test_a_key_is_made_tried_rotated_and_seen_in_use(
 ) -> None:
     client = gateway.client()
     made = client.send("POST", "/ssh_keys", json={"metadata": {"cluster": "hpc"}}).json()
-    let_in(ssh_server, f"restrict {made['public_key']}")
+    ssh_server.let_in(f"restrict {made['public_key']}")
     web = gateway.kill("web")  # which made the pair, and had it in memory
     web = gateway.replaced("web", web)
     client = gateway.client()
@@ -140,7 +129,7 @@ def test_a_key_is_made_tried_rotated_and_seen_in_use(
     old, new = (key for key in reversed(client.get("/ssh_keys")["ssh_keys"]))
     assert (new["replaces"], new["id"]) == (old["id"], told["new_key"])
     assert new["authorized_keys"] == told["authorized_keys"]
-    let_in(ssh_server, told["authorized_keys"])
+    ssh_server.let_in(told["authorized_keys"])
     told = asked(client, f"/ssh_keys/{listed['id']}/rotate")
     assert told["state"] == "ROTATED", told
     [left] = client.get("/ssh_keys")["ssh_keys"]
@@ -183,14 +172,14 @@ def test_the_command_line_tries_and_rotates(gateway: Service, ssh_server: SshSer
 
     made = types("create", "--meta", "cluster=hpc")
     assert made.stdout.startswith("restrict ssh-ed25519 "), made.stderr
-    let_in(ssh_server, made.stdout.strip())
+    ssh_server.let_in(made.stdout.strip())
     key = gateway.client().get("/ssh_keys")["ssh_keys"][0]["id"]
     tried = types("test", key[:4])
     assert (tried.returncode, tried.stderr) == (0, "")
     assert "logs in to" in tried.stdout
     prepared = types("rotate", key)
     assert (prepared.returncode, prepared.stdout[:21]) == (0, "restrict ssh-ed25519 ")
-    let_in(ssh_server, prepared.stdout.strip())
+    ssh_server.let_in(prepared.stdout.strip())
     rotated = types("rotate", key)
     assert rotated.returncode == 0
     assert f"has taken the place of {key}" in rotated.stdout
@@ -257,10 +246,10 @@ def test_keys_in_vault_are_read_by_the_conductor_alone(
     env |= {"SLIPWAY_SSH_KEYS__STORE": "vault", "SLIPWAY_ORCHESTRATORS": cluster}
     client = new_service(env=env).start().client()
     made = client.send("POST", "/ssh_keys", json={"metadata": {"cluster": "hpc"}}).json()
-    let_in(ssh_server, f"restrict {made['public_key']}")
+    ssh_server.let_in(f"restrict {made['public_key']}")
     assert asked(client, f"/ssh_keys/{made['id']}/test")["logs_in"]
     told = asked(client, f"/ssh_keys/{made['id']}/rotate")
-    let_in(ssh_server, told["authorized_keys"])
+    ssh_server.let_in(told["authorized_keys"])
     assert asked(client, f"/ssh_keys/{made['id']}/rotate")["state"] == "ROTATED"
     with pytest.raises(hvac.exceptions.InvalidPath):
         vault_server.root.secrets.kv.v2.read_secret_metadata(f"ssh-credentials/{made['id']}")

@@ -27,7 +27,7 @@ from app.domain import (
     Role,
 )
 from app.factory import Web, create_web
-from app.resources.root import operations
+from app.resources import _operations
 from app.services.bundle import Services
 from app.settings import Settings
 from app.store.driving import DrivenExecutions
@@ -47,7 +47,7 @@ ROLES = {
     "root": ["admin"],
 }
 
-operations.WAIT_SECONDS = 0.0
+_operations.WAIT_SECONDS = 0.0
 """There is no conductor beside these services that could carry anything out."""
 
 

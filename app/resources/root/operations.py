@@ -15,6 +15,7 @@ from app.resources._auth import caller
 from app.resources._context import services
 from app.resources._held import answered
 from app.resources._limits import cost, waits_by
+from app.resources._operations import until_carried_out
 from app.resources._permissions import permission
 from app.resources.root.serialisers.operations import OperationSchema, operation_json
 from app.services.operations import WAIT_SECONDS
@@ -53,8 +54,7 @@ def get_operation(args: dict[str, Any], operation_id: str) -> Response:
 
 def carried_out(operation: Operation) -> Response:
     """Answer with what came out of an operation that was just filed, or else where that will be."""
-    steps = services().operations.wait(operation.id, caller(), WAIT_SECONDS)
-    return answered(steps, _accepted, has_effect=True)
+    return answered(until_carried_out(operation), _accepted, has_effect=True)
 
 
 def _told(operation: Operation, status: int = HTTPStatus.OK, **headers: str) -> Response:

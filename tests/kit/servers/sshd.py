@@ -8,6 +8,7 @@ import socket
 import subprocess
 from collections.abc import Sequence
 from pathlib import Path
+from typing import Any
 
 from kit.ports import free_port
 from kit.servers.machine import Machine
@@ -90,8 +91,28 @@ class SshServer:
 
     def authorize(self, user: str, key: Path) -> None:
         """Let a key in as a user."""
+        self.let_in(public(key), user)
+
+    def let_in(self, line: str, user: str = USER) -> None:
+        """Add a line to ``authorized_keys`` of a user."""
         with (self.machine.home(user) / ".ssh" / "authorized_keys").open("a") as file:
-            file.write(f"{public(key)}\n")
+            file.write(f"{line}\n")
+
+    def as_cluster(self, name: str, folder: Path, **more: Any) -> dict[str, Any]:
+        """Return the settings of a cluster of which only the login is there.
+
+        Args:
+            name: What it is called.
+            folder: For the file of host keys.
+            more: Options of the launcher.
+        """
+        known_hosts = folder / "known_hosts"
+        known_hosts.write_text(self.known_hosts())
+        launcher = {
+            "type": "slurm", "host": HOST, "port": self.port, "user": USER,
+            "known_hosts": str(known_hosts), **more,
+        }  # fmt: skip
+        return {"name": name, "type": "engine", "launcher": launcher}
 
     def revoke(self, key: Path) -> None:
         """Let a key in no more."""

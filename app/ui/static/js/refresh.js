@@ -5,7 +5,8 @@
 // element with an id and the attribute data-fresh is put in the place of what stood there, where
 // that is something else, and nobody is in it: no focus, no selection, nothing opened. The link in
 // the element reloads the page without scripts; with them it does the same at once. What has the
-// attribute data-announced is read out when it has become something else.
+// attribute data-announced is read out when it has become something else. Where the page has no such
+// element any more, nothing will change, and the element goes.
 
 import { readPage } from "./pages.js";
 import { announce } from "./status.js";
@@ -58,6 +59,7 @@ class SlipRefresh extends HTMLElement {
       if (answer.redirected) document.dispatchEvent(new CustomEvent("slip-signed-out"));
       if (!page) throw new Error(String(answer.status));
       take(page);
+      if (!page.querySelector("slip-refresh")) this._end();
       this._since = 0;
       this._tell(`as of ${writeClock(serverNow())}`);
     } catch {
@@ -66,6 +68,12 @@ class SlipRefresh extends HTMLElement {
     } finally {
       this._busy = false;
     }
+  }
+
+  _end() {
+    const hadFocus = this.contains(document.activeElement);
+    this.remove();
+    if (hadFocus) document.getElementById("main")?.focus();
   }
 
   /** @param {string} text */

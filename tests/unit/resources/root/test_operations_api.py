@@ -93,6 +93,18 @@ def test_whoever_asks_for_something_waits_without_a_greenlet(guarded, filed):
     assert begun == ["200 OK"]
 
 
+def test_the_address_of_what_takes_longer_is_below_the_prefix_of_a_proxy(guarded, filed):
+    steps = guarded.services.operations.wait(filed.id, ADA)
+    environ = {PARKS: True, "SCRIPT_NAME": "/hpc"}
+    with guarded.web.app.test_request_context("/x", method="POST", environ_overrides=environ):
+        waiting = answered(steps, resource._accepted, has_effect=True)
+    begun = []
+    body = waiting({"REQUEST_METHOD": "POST"}, lambda _, headers: begun.append(dict(headers)))
+    next(body).is_over = True
+    assert b'"WAITING"' in b"".join(body)
+    assert begun[0]["Location"] == f"/hpc/operations/{filed.id}"
+
+
 def test_a_user_has_only_so_many_under_way(guarded, filed, as_user):
     for number in range(MOST_OPEN - 1):
         guarded.services.operations.file("check", str(number), {}, ADA)
