@@ -125,5 +125,6 @@ def _rotation_form(
         )  # fmt: skip
     return page(
         "key_rotate.html", title="Replace an SSH key", key=key, name=name_of(key),
+        is_read_by_id=services().settings.ssh_keys.store == "vault",
         **where(key, identity, _chosen()), **told, **more,
     )  # fmt: skip
