@@ -13,10 +13,13 @@ from flask import Flask
 from kit.accounts import ROOT
 from kit.page_contents import EVIL, Contents, fill
 from kit.pages import Visitor
+from kit.patience import await_that
 from kit.service import Service
 from playwright.sync_api import Page, expect
 
+from app.services.key_requests import TEST
 from app.store.database import Database
+from app.store.operations import Operations
 from app.store.slaves import NewSlave, Slaves
 from app.ui import DIALECT
 
@@ -76,13 +79,19 @@ def hostile(accounts: Service) -> Iterator[Hostile]:
         id=node, type="worker", address=EVIL, capabilities=(EVIL,), labels={"zone": EVIL},
         cpu_cores=1, memory_mb=1, max_vus=1, incarnation=EVIL, connection=EVIL,
     )  # fmt: skip
-    Slaves(Database(accounts._database_url)).register(new, 3600.0)
-    yield Hostile(accounts, contents, loud, addresses(contents, loud))
+    database = Database(accounts._database_url)
+    Slaves(database).register(new, 3600.0)
+    key = client.get("/ssh_keys")["ssh_keys"][0]["id"]
+    asked = Operations(database).file(TEST, ROOT[0], EVIL, {"key": key, "cluster": EVIL}, 9)
+    ended = f"/operations/{asked.id}?wait=20s"
+    await_that(lambda: client.get(ended)["state"] == "FAILED", "there is no such cluster")
+    pages = addresses(contents, loud, f"/ui/keys/{key}", f"/ui/operations/{asked.id}")
+    yield Hostile(accounts, contents, loud, pages)
     client.cancel(contents.running)
     client.send("DELETE", f"/users/{quote(EVIL_NAME, safe='')}")
 
 
-def addresses(contents: Contents, loud: str) -> dict[str, list[str]]:
+def addresses(contents: Contents, loud: str, key: str, operation: str) -> dict[str, list[str]]:
     """Return addresses of each page, with hostile texts in the parameters that it shows."""
     evil = quote(EVIL, safe="")
     runs = [loud, contents.bad, contents.good, contents.running]
@@ -118,9 +127,12 @@ def addresses(contents: Contents, loud: str) -> dict[str, list[str]]:
         f"{execution}/timeline": of("/timeline"),
         "/ui/keys": ["/ui/keys"],
         "/ui/keys/<string:key_id>/revoke": [f"/ui/keys/{evil}/revoke"],
+        "/ui/keys/<string:key_id>/rotate": [f"{key}/rotate", f"/ui/keys/{evil}/rotate"],
+        "/ui/keys/<string:key_id>/test": [f"{key}/test?orchestrator={evil}"],
         "/ui/keys/new": ["/ui/keys/new"],
         "/ui/new-definition": ["/ui/new-definition"],
         "/ui/nodes": ["/ui/nodes"],
+        "/ui/operations/<string:operation_id>": [operation, f"/ui/operations/{evil}"],
         "/ui/sign-in": [f"/ui/sign-in?next={evil}"],
         "/ui/signed-out": ["/ui/signed-out"],
         "/ui/system": ["/ui/system"],
