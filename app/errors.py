@@ -5,6 +5,7 @@
     SlipwayError
     ├── InvalidRequest            the caller must change the request
     │   └── InvalidDefinition     the same, for a workflow definition
+    │       ├── UnfitDefinition     it asks for what there is not where it would run
     │       ├── MissingDependency   a task needs what no other makes
     │       └── CircularDependency  tasks need each other
     ├── SeveralCredentials        two at once, so nobody knows who asks
@@ -151,6 +152,10 @@ class InvalidDefinition(InvalidRequest):
     """A workflow definition has faults, all of which are listed in ``fields``."""
 
     code = "invalid_definition"
+
+
+class UnfitDefinition(InvalidDefinition):
+    """A workflow definition is right, and asks for what there is not where it would run."""
 
 
 class MissingDependency(InvalidDefinition):

@@ -71,6 +71,7 @@ from app.errors import (
     Conflict,
     FieldError,
     InvalidDefinition,
+    UnfitDefinition,
     UpstreamUnreachable,
 )
 from app.files import data_mark
@@ -503,19 +504,19 @@ class EngineOrchestrator(Orchestrator):
         """Make sure that commands with blanks in them are programs, where this machine can tell.
 
         Raises:
-            InvalidDefinition: One is none.
+            UnfitDefinition: One is none.
         """
         if not self._machine.launcher.here:
             return
         if faults := programs.faults(compiled.spaced, self._machine.base_env.get("PATH")):
             message = "The workflow definition has commands that are no programs."
-            raise InvalidDefinition(message, fields=faults)
+            raise UnfitDefinition(message, fields=faults)
 
     def _check_resources(self, compiled: Compiled) -> None:
         """Make sure that the launcher, and each machine, gives what the steps ask for.
 
         Raises:
-            InvalidDefinition: It does not.
+            UnfitDefinition: It does not.
         """
         honours = self._machine.launcher.honours
         details = self._compiler.details(compiled)
@@ -524,15 +525,15 @@ class EngineOrchestrator(Orchestrator):
             faults += not_for_requests(details.by_requests)
         if faults:
             message = f"Workflow '{compiled.id}' asks for what its launcher does not give."
-            raise InvalidDefinition(message, fields=faults[:MAX_FIELDS])
+            raise UnfitDefinition(message, fields=faults[:MAX_FIELDS])
         asked = details.asked
         if asked and (faults := list(self._machine.launcher.faults(asked))):
             message = f"Workflow '{compiled.id}' asks for what there is not where its jobs run."
-            raise InvalidDefinition(message, fields=faults[:MAX_FIELDS])
+            raise UnfitDefinition(message, fields=faults[:MAX_FIELDS])
         takes = self._taken_here(details)
         if takes and (faults := too_much(takes, self._most())):
             message = f"Workflow '{compiled.id}' asks for more than there is."
-            raise InvalidDefinition(message, fields=faults)
+            raise UnfitDefinition(message, fields=faults)
 
     def _taken_here(self, details: Details) -> list[Take]:
         """Return what steps take of this machine, or of others like it."""

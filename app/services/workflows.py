@@ -28,6 +28,7 @@ from app.errors import (
     FieldError,
     InvalidDefinition,
     NotFound,
+    UnfitDefinition,
     UpstreamError,
 )
 from app.identity.permissions import is_allowed, require
@@ -274,12 +275,12 @@ class WorkflowService:
         takers = self._takers(None, identity)
         return _first_valid(takers, lambda taker: taker.check(document, identity))
 
-    def _takers(self, replace: str | None, identity: Identity) -> list[Uploader]:
-        """Return who takes definitions; who offers what one is to replace is asked first."""
+    def _takers(self, replace: str | None, identity: Identity) -> dict[str, Uploader]:
+        """Return who takes definitions, by name; who offers what one is to replace comes first."""
         takers = [o for o in self._orchestrators.values() if Capability.UPLOAD in o.capabilities]
         if replace is not None:
             takers.sort(key=lambda taker: not taker.look_up(replace, identity))
-        return [uploader(taker) for taker in takers]
+        return {taker.name: uploader(taker) for taker in takers}
 
     def remove(self, reference: str, identity: Identity, orchestrator: str | None = None) -> None:
         """Remove a definition; what runs goes on.
@@ -383,17 +384,37 @@ class WorkflowService:
         return answers, list(failures)
 
 
-def _first_valid(takers: Iterable[Uploader], ask: Callable[[Uploader], T]) -> T:
+def _first_valid(takers: Mapping[str, Uploader], ask: Callable[[Uploader], T]) -> T:
     """Return the answer of the first who takes a definition, which may have what others lack.
 
     Raises:
-        InvalidDefinition: What the first one says, where none takes it.
+        InvalidDefinition: Nobody takes it: what is wrong with it, or what each lacks for it.
         CapabilityMissing: There is nobody to ask.
     """
-    refused: InvalidDefinition | None = None
-    for taker in takers:
+    refusals: dict[str, InvalidDefinition] = {}
+    for name, taker in takers.items():
         try:
             return ask(taker)
         except InvalidDefinition as exc:
-            refused = refused or exc
-    raise refused or CapabilityMissing("No configured orchestrator takes uploads.")
+            refusals[name] = exc
+    if not refusals:
+        raise CapabilityMissing("No configured orchestrator takes uploads.")
+    raise _refusal(refusals)
+
+
+def _refusal(refusals: Mapping[str, InvalidDefinition]) -> InvalidDefinition:
+    """Return the error that says why nobody takes a definition.
+
+    Where it is right for some, others that say it is wrong read another kind of definitions.
+    """
+    unfit = {name: each for name, each in refusals.items() if isinstance(each, UnfitDefinition)}
+    if len(unfit) < 2:
+        return next(iter((unfit or refusals).values()))
+    found = [(name, fault) for name, each in unfit.items() for fault in each.fields]
+    common = set.intersection(*(set(each.fields) for each in unfit.values()))
+    fields = [
+        fault if fault in common else FieldError(fault.path, f"{fault.message} (on '{name}')")
+        for name, fault in found
+    ]
+    message = "No orchestrator has all that the workflow asks for."
+    return UnfitDefinition(message, fields=dict.fromkeys(fields))
