@@ -36,6 +36,7 @@ class Group:
 
     Attributes:
         statuses: How many elements have each status.
+        queued: Why those that were begun wait in a queue where their launcher is, by their names.
         shut: The step cannot begin yet.
         most: How many of them run at the same time.
     """
@@ -44,6 +45,7 @@ class Group:
         self.step = step
         self.count = count
         self.statuses: Counter[TaskStatus] = Counter()
+        self.queued: dict[str, str] = {}
         self.shut = False
         self.most = (step.foreach.max_parallel if step.foreach else None) or count
         self._inside: set[str] = set()
@@ -99,6 +101,12 @@ class Group:
                     return status
             return TaskStatus.RUNNING if has_begun else TaskStatus.PENDING
         return next((status for status in _WORDS if self.statuses[status]), TaskStatus.SUCCESS)
+
+    @property
+    def waits(self) -> str | None:
+        """Why the step waits in a queue where its launcher is; None if some element does not."""
+        begun = self.count - self.statuses[TaskStatus.PENDING]
+        return next(iter(self.queued.values()), None) if len(self.queued) == begun else None
 
     def fault(self, tasks: Tasks) -> str | None:
         """Return why the step has not succeeded, once all elements have ended; None if it has."""

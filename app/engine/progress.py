@@ -222,6 +222,25 @@ class Progress:
             self.first_start, self.first_begun = now, Instant.now()
         return task
 
+    def queue(self, name: str, reason: str | None) -> None:
+        """Note that a task that was begun waits in a queue where its launcher is, or no more.
+
+        Args:
+            name: The task.
+            reason: Why it waits; None if it does not.
+        """
+        task = self.changing(name)
+        task.queued = reason
+        group = self._group_of(name)
+        if group is None:
+            return
+        step = self[group.step.id]
+        waited = step.queued is not None
+        _queue_in(group, name, reason)
+        self._follow(group)
+        if waited and step.queued is None:
+            step.started_at = task.started_at
+
     def ready_since(self, name: str) -> float | None:
         """Return since when a task can begin that waits for nothing else of its workflow.
 
@@ -517,6 +536,8 @@ class Progress:
         for element in group.names:
             status = self[element].status
             group.statuses[status] += 1
+            if status is TaskStatus.RUNNING:
+                _queue_in(group, element, self[element].queued)
             if status in BEGUN or element in waiting:
                 group.come_in(element)
         self._follow(group)
@@ -601,6 +622,7 @@ class Progress:
         """Update a step of which an element has another status."""
         group.statuses[before] -= 1
         group.statuses[status] += 1
+        _queue_in(group, name, None)
         if status.final:
             group.leave(name)
             self._let_in(group)
@@ -610,6 +632,7 @@ class Progress:
         """Let an element that runs once more wait for its turn."""
         group.statuses[before] -= 1
         group.statuses[TaskStatus.PENDING] += 1
+        _queue_in(group, name, None)
         group.leave(name)
         self._ready.pop(name, None)
         self._fresh.discard(name)
@@ -659,6 +682,8 @@ class Progress:
         """Let the status of a step be what its elements make of it."""
         name = group.step.id
         before = self[name].status
+        if self[name].queued != group.waits:
+            self.changing(name).queued = group.waits
         status = group.status(has_begun=self._has_begun(group))
         if status is before:
             return
@@ -692,6 +717,14 @@ class Progress:
 
     def _count_open(self) -> int:
         return sum(len(self._by_status[status]) for status in _OPEN)
+
+
+def _queue_in(group: Group, name: str, reason: str | None) -> None:
+    """Note whether an element waits in a queue."""
+    if reason is None:
+        group.queued.pop(name, None)
+    else:
+        group.queued[name] = reason
 
 
 def _is_known(name: str, plan: Plan, stored: Stored) -> bool:

@@ -362,8 +362,8 @@ class Run:
         task.process = state.process or task.process
         task.started_at = state.started_at or task.started_at
         task.node = state.node or task.node
-        if state.phase is not JobPhase.QUEUED:
-            task.queued = None
+        if state.phase is not JobPhase.QUEUED and task.queued is not None:
+            self._progress.queue(step.id, None)
         if state.phase is JobPhase.PREPARED:
             self._start_again(step, task)
         elif state.lingers:
@@ -403,7 +403,7 @@ class Run:
         """Note that a task waits for its turn where its launcher is, and why."""
         reason = state.reason or "it has not had its turn yet"
         if task.queued != reason:
-            task.queued = reason
+            self._progress.queue(step.id, reason)
             self._remark(Level.INFO, f"Task '{step.id}' waits in the queue: {reason}", step)
 
     def _read(self, step: StepDefinition, task: TaskState, state: JobState) -> int:

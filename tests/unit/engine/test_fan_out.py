@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -9,7 +10,7 @@ import pytest
 from engine_kit import Bench, ScriptedLauncher, steps
 
 from app.domain import DesiredState, ExecutionStatus, Level, TaskStatus
-from app.engine.launchers.base import Job
+from app.engine.launchers.base import Job, JobPhase, JobState
 from app.engine.progress import Progress, Stored
 from app.errors import UpstreamRefused, UpstreamUnreachable
 
@@ -151,6 +152,31 @@ class TestElements:
         job = bench.launcher["fit[2]"].job
         assert job.stdout is not None
         assert (job.stdout.path, job.working_dir.name) == ("out/2.txt", "w2")
+
+    def test_a_step_waits_in_a_queue_while_all_that_was_begun_does(self, bench):
+        jobs = [bench.launcher[name] for name in ELEMENTS]
+        running, queued = jobs[0].state, JobState(JobPhase.QUEUED, reason="Priority")
+        for job in jobs[:2]:
+            job.state = queued
+        bench.look()
+        assert statuses(bench, "fit", *ELEMENTS) == ["RUNNING", "PENDING", "PENDING", "RUNNING"]
+        jobs[2].state = queued
+        bench.look()
+        assert statuses(bench, "fit", *ELEMENTS) == ["PENDING"] * 4
+        waits = {"kind": "queue", "reason": "Priority"}
+        assert [bench.tasks[name].waits_for for name in ("fit", *ELEMENTS)] == [waits] * 4
+        assert bench.tasks["fit"].started_at is None
+        jobs[1].state = replace(running, started_at=running.started_at + 60)
+        bench.look()
+        assert statuses(bench, "fit", *ELEMENTS) == ["RUNNING", "PENDING", "RUNNING", "PENDING"]
+        assert bench.tasks["fit"].waits_for is None
+        assert bench.tasks["fit"].started_at == bench.tasks["fit[1]"].started_at
+        jobs[2].state = running
+        finish_all(bench, *ELEMENTS[1:])
+        assert statuses(bench, "fit", *ELEMENTS) == ["RUNNING", "PENDING", "SUCCESS", "SUCCESS"]
+        jobs[0].state = running
+        finish_all(bench, "fit[0]")
+        assert statuses(bench, "fit", *ELEMENTS) == ["SUCCESS"] * 4
 
 
 class TestWhatGoesWrong:
