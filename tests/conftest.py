@@ -19,7 +19,6 @@ from kit.thrift import (
     collect_less_garbage,
     collect_no_garbage_yet,
     compiled_once,
-    described_when_asked,
     parsed_once,
 )
 
@@ -83,8 +82,7 @@ def pytest_collection_finish() -> None:
 def thrift() -> Iterator[None]:
     """Spare time; see ``kit.thrift``."""
     with (
-        cheap_hashes(), compiled_once(), described_when_asked(), addressed_when_asked(),
-        parsed_once(),
+        cheap_hashes(), compiled_once(), addressed_when_asked(), parsed_once(),
     ):  # fmt: skip
         yield
 

@@ -17,7 +17,10 @@ import pickle
 import select
 import socket
 import sys
+from collections.abc import Iterable
 from importlib import import_module
+from types import ModuleType
+from typing import cast
 
 from app.cli._lifeline import BEAT_SECONDS, Lifeline
 from app.cli._process import guard_process, ignore_hangups
@@ -65,8 +68,7 @@ def command() -> None:
     lifeline = Lifeline(int(options["--lifeline-fd"]))
     if ROOM in options:
         _show([part for part in sys.orig_argv if part not in (ROOM, options[ROOM])])
-    for module in _MODULES[options["--load"]]:
-        import_module(module)
+    _load(_MODULES[options["--load"]])
     # What is shared stays so as long as nobody writes to it, and the collector does.
     gc.collect()
     gc.freeze()
@@ -81,6 +83,14 @@ def command() -> None:
         requests.close()
         files = fork.files
     _become(files)
+
+
+def _load(modules: Iterable[str]) -> None:
+    """Import modules, without rich, which structlog loads where it is: no service writes by it."""
+    sys.modules["rich"] = cast(ModuleType, None)  # as the language has it for what is not found
+    for module in modules:
+        import_module(module)
+    del sys.modules["rich"]
 
 
 def _answer(requests: socket.socket) -> bool:

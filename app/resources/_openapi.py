@@ -3,8 +3,8 @@
 from __future__ import annotations
 
 import json
+import threading
 from collections.abc import Mapping
-from functools import cached_property
 from http import HTTPStatus
 from typing import Any
 
@@ -14,6 +14,7 @@ import yaml
 from flask import Flask, Response, request
 
 from app import __version__
+from app.concurrency import make_pool
 from app.resources._api import Blueprint
 from app.resources._conditions_told import add_conditions
 from app.resources._dialect import Dialect, Document
@@ -40,14 +41,23 @@ def document_yaml(document: Mapping[str, Any]) -> bytes:
 class DialectApi(flask_smorest.Api):  # type: ignore[misc]
     """The endpoints of one dialect in an application, and their document.
 
+    The document is made when somebody asks for it, in a thread that gives way to other requests:
+    it takes longer than all else that a web process does at its start, and much memory.
+
     Args:
         app: The application.
         dialect: A dialect.
         document: What its document says of the whole.
     """
 
+    spec: Any
+
     def __init__(self, app: Flask, dialect: Dialect, document: Document) -> None:
         self.dialect = dialect
+        self._groups: list[tuple[Blueprint, str]] = []
+        self._pool = make_pool(1, modest=True)
+        self._lock = threading.Lock()
+        self._written: tuple[bytes, bytes] | None = None
         self.DEFAULT_RESPONSE_CONTENT_TYPE = document.content_type
         info = {"description": document.description, "license": {"name": "Apache-2.0"}}
         components = {"securitySchemes": dict(document.security_schemes)}
@@ -62,12 +72,11 @@ class DialectApi(flask_smorest.Api):  # type: ignore[misc]
                 "components": components,
             },
         )
-        self.ma_plugin.converter.add_attribute_function(_portable_pattern)
 
         @free
         @public
         def openapi() -> Response:
-            written = self._json
+            written, _ = self._forms()
             if request.script_root:
                 written = json.dumps(_below(json.loads(written))).encode()
             return Response(written, content_type="application/json")
@@ -75,22 +84,13 @@ class DialectApi(flask_smorest.Api):  # type: ignore[misc]
         @free
         @public
         def openapi_yaml() -> Response:
-            written = self._yaml
+            as_json, written = self._forms()
             if request.script_root:
-                written = document_yaml(_below(json.loads(self._json)))
+                written = document_yaml(_below(json.loads(as_json)))
             return Response(written, content_type="application/yaml")  # RFC 9512
 
         app.add_url_rule(dialect.document_path, f"{dialect.name}.openapi", openapi)
         app.add_url_rule(dialect.yaml_path, f"{dialect.name}.openapi_yaml", openapi_yaml)
-
-    @cached_property
-    def _json(self) -> bytes:
-        written: bytes = self._openapi_json().get_data()
-        return written
-
-    @cached_property
-    def _yaml(self) -> bytes:
-        return document_yaml(json.loads(self._json))
 
     def mount(self, blueprint: Blueprint, name: str, prefix: str) -> None:
         """Add a group of endpoints to the application and the document.
@@ -101,17 +101,37 @@ class DialectApi(flask_smorest.Api):  # type: ignore[misc]
             prefix: What its addresses begin with.
         """
         self._app.register_blueprint(blueprint, name=name, url_prefix=prefix)
-        blueprint.register_views_in_doc(self, self._app, self.spec, name=name, parameters=None)
-        self.spec.tag({"name": blueprint.name, "description": blueprint.description})
+        self._groups.append((blueprint, name))
 
-    def _openapi_json(self) -> Response:
-        """Serve the document, with the links and the places that its dialect names."""
-        document = self.spec.to_dict()
+    def _forms(self) -> tuple[bytes, bytes]:
+        """Return the document as JSON and as YAML; who asks while it is made waits for that."""
+        with self._lock:
+            if self._written is None:
+                self._written = self._pool.run(self._write)
+            return self._written
+
+    def _write(self) -> tuple[bytes, bytes]:
+        document = json.dumps(self._described(), indent=2)
+        return document.encode(), document_yaml(json.loads(document))
+
+    def _described(self) -> dict[str, Any]:
+        """Describe all endpoints, with the links and the places that the dialect names."""
+        super()._init_spec(**self._options)
+        self.ma_plugin.converter.add_attribute_function(_portable_pattern)
+        for blueprint, name in self._groups:
+            blueprint.register_views_in_doc(self, self._app, self.spec, name=name, parameters=None)
+            self.spec.tag({"name": blueprint.name, "description": blueprint.description})
+        document: dict[str, Any] = self.spec.to_dict()
+        self.spec = None  # as large as what it was made from
         if self.dialect.document is not None:
             add_links(document, self.dialect.document.links)
             add_places(document, self.dialect.document.places)
         add_conditions(document)
-        return Response(json.dumps(document, indent=2), content_type="application/json")
+        return document
+
+    def _init_spec(self, **options: Any) -> None:
+        """Leave the description to who asks for it."""
+        self._options = options
 
     def _register_error_handlers(self) -> None:
         """Leave errors to the dialects, of which each answers below its prefix."""

@@ -16,8 +16,6 @@ from argon2 import PasswordHasher
 from sqlalchemy import URL, Connection, Engine, create_engine, inspect
 from werkzeug.routing import Rule
 
-from app.resources._api import Blueprint
-from app.resources._openapi import DialectApi
 from app.store import migrate
 from app.store.database import Database
 
@@ -101,33 +99,6 @@ def compiled_once() -> Iterator[None]:
 
 
 @contextmanager
-def described_when_asked() -> Iterator[None]:
-    """Let web processes describe their API when somebody asks, not when they are made.
-
-    The description takes longer than all else that a web process is made of, and few tests ask.
-    """
-    describe, answer = Blueprint.register_views_in_doc, DialectApi._openapi_json
-    respond = DialectApi._register_responses
-
-    def put_off(blueprint: Blueprint, api: DialectApi, *args: Any, **more: Any) -> None:
-        _waiting(api).append(functools.partial(describe, blueprint, api, *args, **more))
-
-    def put_off_responses(api: DialectApi) -> None:
-        _waiting(api).append(functools.partial(respond, api))
-
-    def answer_now(api: DialectApi) -> Any:
-        while waiting := _waiting(api):
-            waiting.pop(0)()
-        return answer(api)
-
-    with pytest.MonkeyPatch.context() as patch:
-        patch.setattr(Blueprint, "register_views_in_doc", put_off)
-        patch.setattr(DialectApi, "_register_responses", put_off_responses)
-        patch.setattr(DialectApi, "_openapi_json", answer_now)
-        yield
-
-
-@contextmanager
 def parsed_once() -> Iterator[None]:
     """Let rules that say the same share what their text comes to.
 
@@ -180,10 +151,6 @@ def addressed_when_asked() -> Iterator[None]:
         yield
 
 
-def _waiting(api: DialectApi) -> list[Callable[[], None]]:
-    return vars(api).setdefault("put_off", [])
-
-
 def collect_no_garbage_yet() -> None:
     """Let the collector wait for :func:`collect_less_garbage`: what is imported stays anyway."""
     gc.disable()
@@ -197,5 +164,5 @@ def collect_less_garbage() -> None:
     gc.enable()
 
 
-OF_SERVICES = (cheap_hashes, described_when_asked, addressed_when_asked, tables_copied)
+OF_SERVICES = (cheap_hashes, addressed_when_asked, tables_copied)
 """What also holds in the services of the tests, unless they are cold."""

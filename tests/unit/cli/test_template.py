@@ -33,6 +33,7 @@ def command():
         "chance": [random.random(), secrets.token_hex(8), str(uuid.uuid4())],
         "umask": os.umask(0), "threads": threading.active_count(),
         "signals": [str(int(signal.getsignal(n))) for n in (signal.SIGTERM, signal.SIGCHLD)],
+        "modules": list(sys.modules),
     }}
     with open(os.environ["SAY"], "w") as file:
         json.dump(found, file)
@@ -104,6 +105,8 @@ def test_a_fork_is_a_process_of_the_supervisor_with_its_own_things_only(family, 
     assert set(said["files"]) == {"0", "1", "2", lifeline}
     assert said["threads"] == 1
     assert said["signals"] == ["0", "0"]
+    assert "structlog" in said["modules"]
+    assert "rich" not in said["modules"]
     assert all(a != b for a, b in zip(said["chance"], said_by_other["chance"], strict=True))
     shown = Path(f"/proc/{said['pid']}/cmdline").read_bytes().rstrip(b"\0").split(b"\0")
     begin = [sys.executable, "-P", "-m", "one"]
