@@ -29,7 +29,7 @@ ROLES = ("user", "developer", "operator", "admin")
 CREDENTIALS = ("authorization", "x-api-key", "cookie", "x-csrf-token")
 PASSWORD = "a password of the fuzz"
 SOME = settings(
-    max_examples=scaled(250, 1), derandomize=True, deadline=None, database=None,
+    max_examples=scaled(100, 1), derandomize=True, deadline=None, database=None,
     suppress_health_check=list(HealthCheck),
 )  # fmt: skip
 _TURNS = 1 if SCALE else 3

@@ -4,7 +4,6 @@ import threading
 import time
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import replace
-from datetime import timedelta
 
 import pytest
 from fakes.orchestrators import ObedientOrchestrator, SlowOrchestrator
@@ -34,7 +33,6 @@ from app.services.launching import LaunchService
 from app.services.workflows import WorkflowService
 from app.store.conductors import Node
 from app.store.database import Database
-from app.store.execution_rows import now
 from app.store.schema import executions as table
 
 ADA = Identity("ada", frozenset({Role.USER}))
@@ -59,6 +57,10 @@ def conduct():
         conductor.stop()
         thread.join(PATIENCE_SECONDS)
         assert not thread.is_alive()
+
+
+ASKED_LONG_AGO = {"asked_up_ms": -3_600_000}
+"""Of a launch: an hour before the machine was started."""
 
 
 def launch(service, inputs=None, key=None, reference="remote"):
@@ -184,8 +186,7 @@ def test_a_launch_without_an_answer_repeated_with_its_key_is_not_asked_for_again
 def test_a_launch_whose_process_died_before_asking_is_settled(make_service, conduct):
     service = make_service(fake="Obedient")
     execution = service.add_execution(owner="ada", accepted=False)
-    long_ago = now() - timedelta(hours=1)
-    service.web.database.write(lambda c: c.execute(update(table).values(created_at=long_ago)))
+    service.web.database.write(lambda c: c.execute(update(table).values(**ASKED_LONG_AGO)))
     conduct(service)
     execution = ended(service, execution)
     assert execution.status is ExecutionStatus.FAILED
@@ -196,10 +197,8 @@ def test_the_engine_goes_on_with_a_launch_whose_process_died(conducted, write_wo
     """The engine's side is our own store, so the launch is certain and is simply carried out."""
     write_workflow("{id: flow, steps: [{id: first, type: script, config: {script: 'true'}}]}")
     execution = conducted.add_execution(owner="ada", accepted=False, steps=["first"])
-    long_ago = now() - timedelta(hours=1)
-    conducted.web.database.write(
-        lambda c: c.execute(update(table).values(created_at=long_ago, wanted=table.c.wanted + 1))
-    )
+    long_ago = {**ASKED_LONG_AGO, "wanted": table.c.wanted + 1}
+    conducted.web.database.write(lambda c: c.execute(update(table).values(**long_ago)))
     assert ended(conducted, execution).status is ExecutionStatus.SUCCESS
 
 
