@@ -15,6 +15,7 @@ from pathlib import Path
 
 import pytest
 from job_bench import JobBench, wait_until
+from kit.guarded import root_looks_into_them
 
 from app.engine.launchers import starter
 from app.engine.launchers.base import JobPhase
@@ -71,6 +72,7 @@ def begun(bench, script="echo begun; sleep 60", **fields):
 
 
 def test_one_fork_server_begins_all_shims_and_has_nothing_of_them(bench):
+    root_looks_into_them()
     pids = [begun(bench)[1] for _ in range(3)]
     (server,) = servers()
     assert {records.process_stat(pid)[1] for pid in pids} == {str(server)}

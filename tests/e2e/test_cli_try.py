@@ -5,6 +5,7 @@ import os
 import signal
 import tempfile
 import uuid
+from contextlib import suppress
 from pathlib import Path
 from urllib.parse import urlsplit
 
@@ -12,7 +13,7 @@ import pexpect
 import pytest
 import requests
 from kit.patience import await_that
-from kit.service import is_alive
+from kit.service import children_of, is_alive
 
 from slipway.cli.embedded import throwaway
 
@@ -109,6 +110,13 @@ def test_the_settings_of_a_service_of_ones_own_count_for_nothing(person, flow, t
     assert person.types("try", str(flow)).code == 0
 
 
+def _family(pid):
+    """Yield a process and all that descend from it."""
+    yield pid
+    for child in children_of(pid):
+        yield from _family(child)
+
+
 class Tried:
     """A definition that runs until somebody ends it, in a terminal."""
 
@@ -126,16 +134,14 @@ class Tried:
 
     def _count(self):
         there = [int(each.name) for each in Path("/proc").glob("[0-9]*") if self._has(each)]
-        self.processes = there
-        return len(there)
+        self.processes = {*_family(self.terminal.pid), *there}
+        return len(self.processes)
 
     def _has(self, process):
-        try:
-            if str(self.tmp).encode() in (process / "environ").read_bytes():
-                return True
-            return b"sleep\x00987" in (process / "cmdline").read_bytes()
-        except OSError:
-            return False
+        with suppress(OSError):  # of another user, or ended meanwhile
+            command = (process / "cmdline").read_bytes()
+            return str(self.tmp).encode() in command or b"sleep\x00987" in command
+        return False
 
     def end(self):
         self.terminal.expect(pexpect.EOF)

@@ -20,6 +20,7 @@ from typing import Any
 import pytest
 from fakes.load_target import Answer, LoadTarget
 from kit.engine_v1 import EngineClient
+from kit.guides import require_programs
 from kit.namespaces import Network
 from kit.patience import PATIENCE_SECONDS, await_that
 from kit.ports import free_port
@@ -119,6 +120,7 @@ class Reader:
             **{{"execution": "exec-abc123", "slave": "slave-1"}[k]: v for k, v in known.items()},
         }.items():  # fmt: skip
             lines = lines.replace(old, new)
+        require_programs(lines)
         done = subprocess.run(
             ["bash", "-c", "set -eu; " + lines], capture_output=True, text=True, check=True,
             env=clean_environment({"no_proxy": "*"}), timeout=PATIENCE_SECONDS,

@@ -12,6 +12,7 @@ import requests
 import websocket
 from kit.certificates import Authority
 from kit.definitions import script, workflow
+from kit.guarded import root_looks_into_them
 from kit.patience import PATIENCE_SECONDS
 from kit.service import Service, run_slipway
 
@@ -120,6 +121,7 @@ def test_nothing_starts_with_files_that_do_not_fit(tmp_path: Path) -> None:
 
 
 def test_without_the_api_there_is_no_listener(new_service: Make, tmp_path: Path) -> None:
+    root_looks_into_them()
     service = new_service(env={"SLIPWAY_API__ENABLED": "false"})
     service.start()
     assert service.url == "nowhere"

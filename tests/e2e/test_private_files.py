@@ -11,6 +11,7 @@ from pathlib import Path
 
 import pytest
 from kit.definitions import script, workflow
+from kit.guarded import root_looks_into_them
 from kit.patience import PATIENCE_SECONDS
 from kit.service import Service, clean_environment, run_slipway, slipway
 
@@ -78,8 +79,7 @@ def test_a_folder_that_is_shared_with_others_is_refused(tmp_path: Path) -> None:
 def test_the_master_key_and_passwords_are_where_they_are_needed_only(
     new_service: Callable[..., Service], tmp_path: Path
 ) -> None:
-    if os.geteuid() != 0:
-        pytest.skip("only root can look into the environment of a guarded process")
+    root_looks_into_them()
     key = base64.b64encode(b"k" * 32).decode()
     config = tmp_path / "slipway.yaml"
     config.write_text(

@@ -17,6 +17,7 @@ import pytest
 import requests
 import yaml
 from kit.certificates import Authority
+from kit.guarded import root_looks_into_them
 from kit.patience import PATIENCE_SECONDS, await_that
 from kit.service import Service, clean_environment, is_alive, run_slipway, slipway
 
@@ -187,6 +188,7 @@ def test_hangups_end_no_process_that_starts_or_becomes_another(
 
 def test_a_conductor_that_becomes_another_one_still_has_the_master_key(tmp_path: Path) -> None:
     """It leaves the environment, where commands could find it, and waits in memory for its use."""
+    root_looks_into_them()
     key = base64.b64encode(b"the master key of these tests 32")
     file, folder = tmp_path / "slipway.yaml", tmp_path / "data"
     file.write_text("observability: {log_level: INFO}\n")

@@ -16,6 +16,7 @@ import websocket
 from kit.definitions import script, workflow
 from kit.fixtures import SETTINGS
 from kit.following import close_frame
+from kit.guarded import root_looks_into_them
 from kit.patience import PATIENCE_SECONDS, await_that
 from kit.service import Service
 
@@ -145,6 +146,7 @@ class Held:
 def test_it_ends_what_is_held_on_every_transport_in_every_process(
     service: Service, tokens: Tokens, execution: str, end: str
 ) -> None:
+    root_looks_into_them()
     tokens.put("leaver")
     following = {**bearer("keeper"), "Accept": "text/event-stream"}
     logs = f"{service.url}{execution}/logs"

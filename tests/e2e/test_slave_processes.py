@@ -16,6 +16,7 @@ import requests
 import websocket
 from fakes.load_target import Answer, LoadTarget
 from kit.engine_v1 import EngineClient, get_step, load
+from kit.guarded import root_looks_into_them
 from kit.patience import PATIENCE_SECONDS, await_that
 from kit.service import Service, children_of, clean_environment, is_alive, manage, slipway
 from kit.slave_messages import register
@@ -145,6 +146,7 @@ def test_a_slave_joins_works_and_leaves(service, engine, target, slave):
 
 
 def test_a_key_is_in_no_command_line_and_no_environment(service, key, slave, tmp_path):
+    root_looks_into_them()
     words = slipway("slave", "start", "--master", service.url, "--id", "shy", "--api-key", key)
     process = subprocess.Popen(words, env=clean_environment(), stdout=subprocess.DEVNULL)
     by_variable = subprocess.Popen(

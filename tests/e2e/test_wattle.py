@@ -15,7 +15,7 @@ from typing import Any
 
 import pytest
 import requests
-from kit.guides import blocks
+from kit.guides import blocks, require_programs
 from kit.patience import PATIENCE_SECONDS, await_that
 from kit.service import Service, is_alive
 
@@ -137,6 +137,7 @@ def test_the_lines_of_the_guide_do_what_it_says(shared_service: Service) -> None
         shutil.rmtree(folder, ignore_errors=True)
     try:
         for block in blocks(GUIDE.read_text(encoding="utf-8"), "bash"):
+            require_programs(block)
             line = block.replace("http://localhost:9240", shared_service.url)
             done = subprocess.run(
                 ["bash", "-c", line], capture_output=True, text=True, check=True,

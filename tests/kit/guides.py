@@ -102,6 +102,13 @@ def below(root: Path, page: str, heading: str) -> list[str]:
     ]
 
 
+def require_programs(block: str) -> None:
+    """Skip a test whose lines for a shell call a program that this machine does not have."""
+    for program in ("curl", "openssl"):
+        if program in block and shutil.which(program) is None:
+            pytest.skip(f"no {program} on this machine; see .ci/install-servers")
+
+
 def run_block(
     block: str,
     folder: Path,
@@ -119,9 +126,7 @@ def run_block(
         typed: Its standard input.
         env: Variables that the lines use.
     """
-    for program in ("curl", "openssl"):
-        if program in block and shutil.which(program) is None:
-            pytest.skip(f"no {program} on this machine; see .ci/install-servers")
+    require_programs(block)
     known = {f"PASSWORD_OF_{name}": password for name, password in (passwords or {}).items()}
     done = subprocess.run(
         ["bash", "-c", _SHELL + block], cwd=folder, capture_output=True, text=True, check=False,

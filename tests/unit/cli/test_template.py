@@ -13,6 +13,7 @@ from collections.abc import Callable, Iterator
 from pathlib import Path
 
 import pytest
+from kit.guarded import root_looks_into_them
 from kit.patience import PATIENCE_SECONDS
 
 from app.cli import _supervisor
@@ -115,6 +116,7 @@ def test_a_fork_is_a_process_of_the_supervisor_with_its_own_things_only(family, 
 
 
 def test_a_template_has_no_secret_in_its_environment_and_nothing_open(family, monkeypatch):
+    root_looks_into_them()
     monkeypatch.setenv("SLIPWAY_DATABASE__URL", f"postgresql://u:{SECRET}@h/d")
     monkeypatch.setenv("VAULT_TOKEN", SECRET)
     fresh = Family(family.folder)

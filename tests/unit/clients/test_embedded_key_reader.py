@@ -13,6 +13,7 @@ from cryptography.hazmat.primitives.serialization import (
     PublicFormat,
     load_ssh_private_key,
 )
+from kit.guarded import root_looks_into_them
 from kit.patience import PATIENCE_SECONDS, await_that
 
 from app.assembly import key_reader, make_sealing
@@ -189,6 +190,7 @@ def test_what_signs_tokens_is_not_opened(service, keys, reader):
 
 def test_the_memory_of_who_asks_never_has_the_master_key(service, keys, monkeypatch):
     """A conductor gets it through a pipe, and hands it on within the kernel."""
+    root_looks_into_them()
     key_id, _ = keys.create({}, ADA)
     text = service.settings.master_key_file.read_bytes().strip()
     monkeypatch.delenv("SLIPWAY_MASTER_KEY", raising=False)

@@ -13,12 +13,14 @@ from app.engine.launchers.shim.unbegun import explain
 ENV = {"PATH": "/none:/usr/bin:/bin"}
 
 
-def failure(program, env=ENV):
+def failure(program, env=ENV, user=None):
     """Return what execution really comes to in a process of its own; it must fail."""
     reading, writing = os.pipe()
     pid = os.fork()
     if pid == 0:
         try:
+            if user is not None:
+                os.setuid(user)
             os.execvpe(program, [program], env)
         except OSError as exc:
             os.write(writing, explain(program, exc, env).encode())
@@ -90,6 +92,16 @@ def test_a_link_that_leads_nowhere_is_called_so(made):
 def test_the_path_of_the_command_counts(made, tmp_path):
     made(b"#!/no/such\n")
     assert "not its interpreter, /no/such" in failure("program", {"PATH": f"/none:{tmp_path}"})
+
+
+def test_a_folder_of_the_path_that_is_closed_to_its_user_has_nothing(tmp_path):
+    closed = tmp_path / "closed"
+    closed.mkdir(0)
+    nobody = 65534 if os.geteuid() == 0 else None  # nothing is closed to root
+    said = failure("nonesuch", {"PATH": f"{closed}:/none"}, nobody)
+    assert said == (
+        f"nonesuch: No such file or directory; no folder of PATH has it: {closed}:/none"
+    )
 
 
 def test_a_very_long_path_is_cut():

@@ -10,7 +10,7 @@ import sys
 from contextlib import suppress
 
 from .records import process_stat
-from .unbegun import explain
+from .unbegun import explain, is_missing
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
@@ -122,7 +122,7 @@ def _become_command(
         os.umask(spec["umask"])
         os.execvpe(program, spec["argv"], spec["env"])  # noqa: S606 - no shell, on purpose
     except (OSError, ValueError) as exc:
-        if place == program and isinstance(exc, FileNotFoundError):
+        if place == program and isinstance(exc, OSError) and is_missing(program, exc, spec["env"]):
             code = _NOT_FOUND
         os.write(report, _reason(place, exc, spec).encode("utf-8", "replace")[:_MAX_FAILURE])
     finally:

@@ -24,7 +24,9 @@ def explain(program: str, error: OSError, env: "Mapping[str, str]") -> str:
     """
     said = f"{program}: {error.strerror or error}"
     file = _find(program, env)
-    if error.errno in (errno.ENOENT, errno.ENOTDIR):
+    if is_missing(program, error, env):
+        return f"{program}: {os.strerror(errno.ENOENT)}" + _why_missing(program, file, env)
+    if error.errno == errno.ENOTDIR:
         return said + _why_missing(program, file, env)
     if error.errno == errno.EACCES and file is not None:
         return said + _why_forbidden(file)
@@ -33,6 +35,20 @@ def explain(program: str, error: OSError, env: "Mapping[str, str]") -> str:
     if error.errno == errno.ENOEXEC:
         return f"{said}; it is no program of this machine, and no text that begins with #!"
     return said
+
+
+def is_missing(program: str, error: OSError, env: "Mapping[str, str]") -> bool:
+    """Return whether there is no such program, as far as its user can see.
+
+    A folder of ``PATH`` that they may not look into is what the system says first.
+
+    Args:
+        program: As it was named.
+        error: What its execution came to.
+        env: The environment of the command.
+    """
+    is_hidden = error.errno == errno.EACCES and "/" not in program
+    return error.errno == errno.ENOENT or (is_hidden and _find(program, env) is None)
 
 
 def _find(program: str, env: "Mapping[str, str]") -> "str | None":
