@@ -4,6 +4,7 @@ import json
 import os
 import signal
 import time
+from contextlib import suppress
 from pathlib import Path
 
 import pytest
@@ -146,7 +147,8 @@ def test_an_end_by_slurm_is_told_from_a_cancellation(tmp_path, begun, asked, com
         folder.joinpath("cancel").touch()
     signals = [(command, signal.SIGTERM), (process.pid, signal.SIGTERM)]
     for pid, number in signals if command_first else signals[::-1]:
-        os.kill(pid, number)
+        with suppress(ProcessLookupError):  # who watches the command has ended it already
+            os.kill(pid, number)
     os.kill(process.pid, signal.SIGCONT)
     process.wait(PATIENCE_SECONDS)
     found = whole(folder)
