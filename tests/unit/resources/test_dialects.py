@@ -4,13 +4,16 @@ from __future__ import annotations
 
 import errno
 import json
+import time
 from collections.abc import Callable
+from concurrent.futures import ThreadPoolExecutor
 from dataclasses import replace
 from http import HTTPStatus
 from pathlib import Path
 from typing import Any
 
 import pytest
+import yaml
 from click.testing import CliRunner, Result
 from service_kit import Service, basic, users
 from toy_dialect import DIALECT as TOY
@@ -21,6 +24,7 @@ from app.cli.openapi import command
 from app.errors import ConfigError, NotAuthenticated, UpstreamUnreachable
 from app.resources._dialect import Dialect
 from app.resources._dialects import Dialects
+from app.resources._openapi import DialectApi
 from app.resources.root import DIALECT as ROOT
 from app.resources.root.errors import RootErrors
 
@@ -185,6 +189,30 @@ def test_it_has_a_document_of_its_own(toy: Service) -> None:
     script = toy.client.get("/docs/start.js").text
     assert '"/toy/openapi.json"' in script
     assert '"/openapi.json"' in script
+
+
+def test_its_document_is_made_once_and_not_before_somebody_asks(
+    toy: Service, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    described: list[str] = []
+    describe = DialectApi._described
+
+    def slowly(api: DialectApi) -> dict[str, Any]:
+        described.append(api.dialect.name)
+        time.sleep(0.2)
+        return describe(api)
+
+    def ask(form: str) -> bytes:
+        return toy.web.app.test_client().get(f"/toy/openapi.{form}").data
+
+    monkeypatch.setattr(DialectApi, "_described", slowly)
+    toy.client.get("/executions")
+    assert described == []
+    with ThreadPoolExecutor(4) as pool:
+        first, second, third, fourth = pool.map(ask, ("json", "yaml", "json", "yaml"))
+    assert described == ["toy"]
+    assert (first, second) == (third, fourth)
+    assert json.loads(first) == yaml.safe_load(second)
 
 
 def test_one_line_adds_it(
