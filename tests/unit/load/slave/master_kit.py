@@ -19,6 +19,7 @@ from wsproto.events import (
     Request,
     TextMessage,
 )
+from wsproto.utilities import LocalProtocolError
 
 from app.load.messages import Heartbeat, HeartbeatAck, Leave, Register, RegisterAck
 from app.load.protocol import from_slave, written
@@ -70,7 +71,8 @@ class Link:
         if isinstance(said, Register):
             self.tell(self._master.answer)
         elif isinstance(said, Heartbeat):
-            self.tell(HeartbeatAck(said.sequence))
+            with suppress(LocalProtocolError):  # it was told the end of the connection meanwhile
+                self.tell(HeartbeatAck(said.sequence))
 
     def tell(self, message: Any) -> None:
         self.send(TextMessage(written(message).decode()))
