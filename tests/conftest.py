@@ -14,7 +14,6 @@ from kit.dealing import dealt
 from kit.secrets import leaks_in, noticed
 from kit.skips import reason_of, summary
 from kit.thrift import (
-    addressed_when_asked,
     cheap_hashes,
     collect_less_garbage,
     collect_no_garbage_yet,
@@ -82,7 +81,7 @@ def pytest_collection_finish() -> None:
 def thrift() -> Iterator[None]:
     """Spare time; see ``kit.thrift``."""
     with (
-        cheap_hashes(), compiled_once(), addressed_when_asked(), parsed_once(),
+        cheap_hashes(), compiled_once(), parsed_once(),
     ):  # fmt: skip
         yield
 

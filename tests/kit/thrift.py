@@ -6,7 +6,7 @@ import functools
 import gc
 import sqlite3
 import tempfile
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator
 from contextlib import closing, contextmanager
 from pathlib import Path
 from typing import Any
@@ -127,30 +127,6 @@ def parsed_once() -> Iterator[None]:
         yield
 
 
-@contextmanager
-def addressed_when_asked() -> Iterator[None]:
-    """Let rules compile what builds their addresses when somebody asks, and hardly any test does.
-
-    It is more than half of what it takes to make a web process.
-    """
-    compile_ = Rule._compile_builder
-
-    def build(rule: Rule, **values: Any) -> tuple[str, str]:
-        rule._build = compile_(rule, append_unknown=False).__get__(rule, None)
-        return rule._build(**values)
-
-    def build_unknown(rule: Rule, **values: Any) -> tuple[str, str]:
-        rule._build_unknown = compile_(rule, append_unknown=True).__get__(rule, None)
-        return rule._build_unknown(**values)
-
-    def put_off(_: Rule, append_unknown: bool = True) -> Callable[..., tuple[str, str]]:
-        return build_unknown if append_unknown else build  # one for all: an app has hundreds
-
-    with pytest.MonkeyPatch.context() as patch:
-        patch.setattr(Rule, "_compile_builder", put_off)
-        yield
-
-
 def collect_no_garbage_yet() -> None:
     """Let the collector wait for :func:`collect_less_garbage`: what is imported stays anyway."""
     gc.disable()
@@ -164,5 +140,5 @@ def collect_less_garbage() -> None:
     gc.enable()
 
 
-OF_SERVICES = (cheap_hashes, addressed_when_asked, tables_copied)
+OF_SERVICES = (cheap_hashes, tables_copied)
 """What also holds in the services of the tests, unless they are cold."""

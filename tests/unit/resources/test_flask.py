@@ -1,6 +1,7 @@
 """What is left out of Flask is missed by nobody."""
 
 import pytest
+from flask import url_for
 from service_kit import open_service
 
 
@@ -40,3 +41,9 @@ def test_what_is_remembered_of_addresses_has_a_bound(service, monkeypatch):
     known.clear()
     service.client.get("/executions/" + "x" * 1000)
     assert not known
+
+
+def test_an_address_can_be_built_all_the_same(service):
+    with service.web.app.test_request_context():
+        built = url_for("root.executions.get_execution", execution_id="a b", wait=3)
+    assert built == "/executions/a%20b?wait=3"
