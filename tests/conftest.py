@@ -80,9 +80,7 @@ def pytest_collection_finish() -> None:
 @pytest.fixture(scope="session", autouse=True)
 def thrift() -> Iterator[None]:
     """Spare time; see ``kit.thrift``."""
-    with (
-        cheap_hashes(), compiled_once(), parsed_once(),
-    ):  # fmt: skip
+    with cheap_hashes(), compiled_once(), parsed_once():
         yield
 
 

@@ -102,6 +102,19 @@ class Group:
             return TaskStatus.RUNNING if has_begun else TaskStatus.PENDING
         return next((status for status in _WORDS if self.statuses[status]), TaskStatus.SUCCESS)
 
+    def move(self, name: str, before: TaskStatus, after: TaskStatus) -> None:
+        """Note that an element has another status."""
+        self.statuses[before] -= 1
+        self.statuses[after] += 1
+        self.queued.pop(name, None)
+
+    def queue(self, name: str, reason: str | None) -> None:
+        """Note that an element which was begun waits in a queue, and why; None if it does not."""
+        if reason is None:
+            self.queued.pop(name, None)
+        else:
+            self.queued[name] = reason
+
     @property
     def waits(self) -> str | None:
         """Why the step waits in a queue where its launcher is; None if some element does not."""

@@ -236,7 +236,7 @@ class Progress:
             return
         step = self[group.step.id]
         waited = step.queued is not None
-        _queue_in(group, name, reason)
+        group.queue(name, reason)
         self._follow(group)
         if waited and step.queued is None:
             step.started_at = task.started_at
@@ -537,7 +537,7 @@ class Progress:
             status = self[element].status
             group.statuses[status] += 1
             if status is TaskStatus.RUNNING:
-                _queue_in(group, element, self[element].queued)
+                group.queue(element, self[element].queued)
             if status in BEGUN or element in waiting:
                 group.come_in(element)
         self._follow(group)
@@ -620,9 +620,7 @@ class Progress:
 
     def _moved(self, group: Group, name: str, before: TaskStatus, status: TaskStatus) -> None:
         """Update a step of which an element has another status."""
-        group.statuses[before] -= 1
-        group.statuses[status] += 1
-        _queue_in(group, name, None)
+        group.move(name, before, status)
         if status.final:
             group.leave(name)
             self._let_in(group)
@@ -630,9 +628,7 @@ class Progress:
 
     def _wait_again(self, group: Group, name: str, before: TaskStatus) -> None:
         """Let an element that runs once more wait for its turn."""
-        group.statuses[before] -= 1
-        group.statuses[TaskStatus.PENDING] += 1
-        _queue_in(group, name, None)
+        group.move(name, before, TaskStatus.PENDING)
         group.leave(name)
         self._ready.pop(name, None)
         self._fresh.discard(name)
@@ -717,14 +713,6 @@ class Progress:
 
     def _count_open(self) -> int:
         return sum(len(self._by_status[status]) for status in _OPEN)
-
-
-def _queue_in(group: Group, name: str, reason: str | None) -> None:
-    """Note whether an element waits in a queue."""
-    if reason is None:
-        group.queued.pop(name, None)
-    else:
-        group.queued[name] = reason
 
 
 def _is_known(name: str, plan: Plan, stored: Stored) -> bool:

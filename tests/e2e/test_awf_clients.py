@@ -5,7 +5,6 @@ from __future__ import annotations
 import json
 import os
 import re
-import shutil
 import signal
 import subprocess
 import sys
@@ -18,7 +17,7 @@ from typing import Any
 import pytest
 import yaml
 from kit.client import Client
-from kit.guides import blocks
+from kit.guides import blocks, require_programs
 from kit.patience import PATIENCE_SECONDS, await_that
 from kit.service import Service, clean_environment
 
@@ -47,8 +46,7 @@ pytestmark = [pytest.mark.e2e, pytest.mark.usefixtures("no_faults")]
 @pytest.fixture
 def curl(shared_service: Service) -> Callable[..., str]:
     """Call curl as people do; it sends ``Accept: */*``."""
-    if shutil.which("curl") is None:
-        pytest.skip("no curl on this machine; see .ci/install-servers")
+    require_programs("curl")
 
     def call(path: str, *arguments: str) -> str:
         command = ["curl", "-sS", *arguments, f"{shared_service.url}{path}"]
@@ -180,8 +178,7 @@ def test_web_processes_that_launch_at_once_give_each_execution_a_name(
 
 @pytest.mark.runs("docs/guides/awf.md")
 def test_the_lines_of_the_guide_do_what_it_says(service_url: str, tmp_path: Path) -> None:
-    if shutil.which("curl") is None:
-        pytest.skip("no curl on this machine; see .ci/install-servers")
+    require_programs("curl")
     (block,) = blocks(GUIDE.read_text(encoding="utf-8"))
     done = subprocess.run(
         ["bash", "-euo", "pipefail", "-c", block], cwd=tmp_path, capture_output=True, text=True,

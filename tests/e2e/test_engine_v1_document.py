@@ -8,7 +8,6 @@ from __future__ import annotations
 
 import json
 import re
-import shutil
 import subprocess
 import sys
 from collections.abc import Callable, Iterator
@@ -120,7 +119,7 @@ class Reader:
             **{{"execution": "exec-abc123", "slave": "slave-1"}[k]: v for k, v in known.items()},
         }.items():  # fmt: skip
             lines = lines.replace(old, new)
-        require_programs(lines)
+        require_programs("curl")
         done = subprocess.run(
             ["bash", "-c", "set -eu; " + lines], capture_output=True, text=True, check=True,
             env=clean_environment({"no_proxy": "*"}), timeout=PATIENCE_SECONDS,
@@ -144,8 +143,7 @@ def rig(
     request: pytest.FixtureRequest, new_service: Callable[..., Service], tmp_path: Path
 ) -> Iterator[Rig]:
     """The reader of a service with slaves on machines of their own, as far as the network goes."""
-    if shutil.which("curl") is None or shutil.which("jq") is None:
-        pytest.skip("no curl or jq on this machine; see .ci/install-servers")
+    require_programs("curl", "jq")
     with ExitStack() as stack:
         machines, here, env = [], "127.0.0.1", {}
         if request.param:

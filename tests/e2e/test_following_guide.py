@@ -3,13 +3,12 @@
 from __future__ import annotations
 
 import json
-import shutil
 from pathlib import Path
 
 import pytest
 from kit.client import Client
 from kit.definitions import script, workflow
-from kit.guides import blocks, run_block
+from kit.guides import blocks, require_programs, run_block
 
 PAGE = (Path(__file__).parents[2] / "docs/guides/following.md").read_text(encoding="utf-8")
 LINES = ["one", "two"]
@@ -73,8 +72,7 @@ def test_many_topics_on_one_stream(env: dict[str, str], tmp_path: Path) -> None:
 
 @pytest.mark.runs("docs/guides/following.md", "x-ndjson")
 def test_the_log_at_a_terminal_and_in_a_file(env: dict[str, str], tmp_path: Path) -> None:
-    if shutil.which("jq") is None:
-        pytest.skip("no jq on this machine; see .ci/install-servers")
+    require_programs("jq")
     *most, go_on = block("x-ndjson").splitlines()
     printed = run_block("\n".join(most), tmp_path, **env).splitlines()
     assert [line for line in printed if line in LINES] == LINES

@@ -14,7 +14,7 @@ import yaml
 from kit.certificates import Authority
 from kit.definitions import script, workflow
 from kit.fixtures import SETTINGS
-from kit.guides import blocks, run_block
+from kit.guides import blocks, require_programs, run_block
 from kit.servers.oidc import AUDIENCE, CLI, WEB, WEB_SECRET, OidcProvider
 from kit.service import Service, manage
 from kit.visitor import Visitor
@@ -117,8 +117,7 @@ def test_a_certificate_is_whom_it_names(
 def test_a_session_is_begun_used_and_ended(
     tmp_path: Path, new_service: Callable[..., Service], run: Callable[..., str]
 ) -> None:
-    if shutil.which("jq") is None:
-        pytest.skip("no jq on this machine")
+    require_programs("jq")
     config = configured(tmp_path, ["basic"])
     service = new_service(arguments=["--config", config]).start()
     flow = json.dumps(workflow("hello", script("a", "true")))

@@ -2,11 +2,10 @@
 
 from __future__ import annotations
 
-import shutil
 from pathlib import Path
 
 import pytest
-from kit.guides import below, run_block
+from kit.guides import below, require_programs, run_block
 from kit.slurm_service import slurm_service
 
 ROOT = Path(__file__).parents[2]
@@ -19,8 +18,7 @@ def block(heading: str, number: int = 0) -> str:
 
 @pytest.mark.runs("docs/guides/slurm.md")
 def test_from_the_empty_account_to_the_first_followed_job(new_service, slurm, tmp_path):
-    if shutil.which("jq") is None:
-        pytest.skip("no jq on this machine; see .ci/install-servers")
+    require_programs("jq")
     service = slurm_service(new_service, slurm, tmp_path)
     folder = tmp_path / "desk"
     folder.mkdir()

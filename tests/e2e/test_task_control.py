@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import shutil
 import subprocess
 from collections.abc import Callable
 from concurrent.futures import ThreadPoolExecutor
@@ -13,7 +12,7 @@ import pytest
 from kit.client import Client
 from kit.deaths import die_at
 from kit.definitions import script, workflow
-from kit.guides import blocks
+from kit.guides import blocks, require_programs
 from kit.patience import PATIENCE_SECONDS, await_that
 from kit.service import Service, clean_environment
 from kit.trees import Tree
@@ -204,8 +203,7 @@ def test_files_of_what_succeeded_are_there_for_what_goes_on(client: Client) -> N
 
 @pytest.mark.runs("docs/guides/tasks.md")
 def test_the_lines_of_the_guide_do_what_it_says(service_url: str, tmp_path: Path) -> None:
-    if shutil.which("curl") is None:
-        pytest.skip("no curl on this machine; see .ci/install-servers")
+    require_programs("curl")
     lines = "\n".join(blocks(GUIDE.read_text(encoding="utf-8")))
     done = subprocess.run(
         ["bash", "-euo", "pipefail", "-c", lines], cwd=tmp_path, capture_output=True,

@@ -3,14 +3,13 @@
 from __future__ import annotations
 
 import json
-import shutil
 from collections.abc import Callable
 from pathlib import Path
 
 import pytest
 from fakes.load_target import LoadTarget
 from kit.engine_v1 import EngineClient
-from kit.guides import blocks, run_block
+from kit.guides import blocks, require_programs, run_block
 from kit.service import Service
 
 GUIDE = Path(__file__).parents[2] / "docs" / "guides" / "load.md"
@@ -19,8 +18,7 @@ GUIDE = Path(__file__).parents[2] / "docs" / "guides" / "load.md"
 @pytest.fixture
 def service(new_service: Callable[..., Service]) -> Service:
     """One of its own: what other tests do to the slave of a shared one stops these lines."""
-    if shutil.which("jq") is None:
-        pytest.skip("no jq on this machine; see .ci/install-servers")
+    require_programs("jq")
     return new_service().start()
 
 

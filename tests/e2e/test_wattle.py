@@ -132,12 +132,12 @@ def events(response: requests.Response) -> Iterator[tuple[str, dict[str, str]]]:
 
 @pytest.mark.runs("docs/guides/wattle.md", "## Two examples")
 def test_the_lines_of_the_guide_do_what_it_says(shared_service: Service) -> None:
+    require_programs("curl")
     folders = [Path("/tmp/hello-world"), Path("/tmp/data-pipeline")]
     for folder in folders:
         shutil.rmtree(folder, ignore_errors=True)
     try:
         for block in blocks(GUIDE.read_text(encoding="utf-8"), "bash"):
-            require_programs(block)
             line = block.replace("http://localhost:9240", shared_service.url)
             done = subprocess.run(
                 ["bash", "-c", line], capture_output=True, text=True, check=True,

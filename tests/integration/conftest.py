@@ -10,11 +10,11 @@ from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
-from kit.cluster_jobs import database, launcher_of
+from kit.cluster_jobs import launcher_of
 from kit.servers.sshd import SshServer
 from kit.servers.vault import DevVault, SealableVault
 
-__all__ = ["database", "launcher_of"]
+__all__ = ["launcher_of"]
 
 
 @pytest.fixture(scope="session")

@@ -13,7 +13,6 @@ import pytest
 from kit.clock import Clock
 from kit.ports import free_port
 from kit.servers.sshd import HOST, OTHER, USER, SshServer, made_key, public, signed
-from kit.thrift import make_tables
 
 from app.clients._ssh_terms import SshCredential
 from app.clients.stored_key_reader import StoredKeyReader
@@ -111,14 +110,10 @@ def asked(owner: str, **arguments: JSON) -> Operation:
 
 
 @pytest.fixture
-def stage(ssh_server: SshServer, tmp_path: Path) -> Iterator[Stage]:
-    url = f"sqlite:///{tmp_path}/slipway.db"
-    make_tables(url)
-    database = Database(url)
+def stage(ssh_server: SshServer, database: Database, tmp_path: Path) -> Iterator[Stage]:
     made = Stage(ssh_server, database, tmp_path)
     yield made
     made.trials.close()
-    database.dispose()
 
 
 def test_a_key_that_logs_in(stage: Stage) -> None:

@@ -11,23 +11,12 @@ import pytest
 from kit.patience import await_that
 from kit.servers.slurm import SlurmCluster
 from kit.slurm_launcher import keys_for, slurm_launcher
-from kit.thrift import make_tables
 
 from app.engine.launchers.base import Job, JobPhase, JobState, Launcher, Watched
 from app.store.database import Database
 
 EXECUTIONS = Path("/var/empty/executions")
 """What executions go by here: nothing is there."""
-
-
-@pytest.fixture
-def database(tmp_path: Path) -> Iterator[Database]:
-    """The store of the launchers of a test."""
-    url = f"sqlite:///{tmp_path}/slipway.db"
-    make_tables(url)
-    made = Database(url)
-    yield made
-    made.dispose()
 
 
 @pytest.fixture

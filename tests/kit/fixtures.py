@@ -15,6 +15,9 @@ from kit.servers.postgresql import PostgresqlServer
 from kit.servers.slurm import SlurmCluster
 from kit.servers.slurm_conf import SlurmOptions
 from kit.service import Service
+from kit.thrift import make_tables
+
+from app.store.database import Database
 
 EXAMPLES = Path(__file__).parents[2] / "app" / "cli" / "examples" / "workflows"
 SETTINGS = {
@@ -108,6 +111,16 @@ def load_target() -> Iterator[LoadTarget]:
     """A target of load that has seen nothing yet."""
     with LoadTarget() as target:
         yield target
+
+
+@pytest.fixture
+def database(tmp_path: Path) -> Iterator[Database]:
+    """A store of one's own on SQLite, with all tables."""
+    url = f"sqlite:///{tmp_path}/slipway.db"
+    make_tables(url)
+    made = Database(url)
+    yield made
+    made.dispose()
 
 
 @pytest.fixture(scope="session")

@@ -102,10 +102,10 @@ def below(root: Path, page: str, heading: str) -> list[str]:
     ]
 
 
-def require_programs(block: str) -> None:
-    """Skip a test whose lines for a shell call a program that this machine does not have."""
-    for program in ("curl", "openssl"):
-        if program in block and shutil.which(program) is None:
+def require_programs(*programs: str) -> None:
+    """Skip a test whose lines for a shell call programs of which this machine lacks one."""
+    for program in programs:
+        if shutil.which(program) is None:
             pytest.skip(f"no {program} on this machine; see .ci/install-servers")
 
 
@@ -126,7 +126,7 @@ def run_block(
         typed: Its standard input.
         env: Variables that the lines use.
     """
-    require_programs(block)
+    require_programs(*(each for each in ("curl", "openssl") if each in block))
     known = {f"PASSWORD_OF_{name}": password for name, password in (passwords or {}).items()}
     done = subprocess.run(
         ["bash", "-c", _SHELL + block], cwd=folder, capture_output=True, text=True, check=False,

@@ -4,7 +4,6 @@ from types import SimpleNamespace
 
 import pytest
 from kit.clock import Clock
-from kit.thrift import make_tables
 
 from app.domain import Role
 from app.errors import NotAuthenticated
@@ -14,19 +13,14 @@ from app.identity.basic import Basic, hash_password
 from app.identity.port import Claim
 from app.identity.users import UserDirectory
 from app.settings import UserSettings
-from app.store.database import Database
 from app.store.users import Users
 
 ADA = UserSettings(username="ada", password_hash="$argon2id$ada", roles=[Role.OPERATOR])
 
 
 @pytest.fixture
-def store(tmp_path):
-    url = f"sqlite:///{tmp_path / 'slipway.db'}"
-    make_tables(url)
-    database = Database(url)
-    yield Users(database)
-    database.dispose()
+def store(database):
+    return Users(database)
 
 
 @pytest.fixture

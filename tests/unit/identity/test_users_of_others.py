@@ -1,22 +1,16 @@
 """What another process has changed a moment ago refuses nobody."""
 
 import pytest
-from kit.thrift import make_tables
 
 from app.domain import Role
 from app.errors import NotAuthenticated
 from app.identity.users import UserDirectory
-from app.store.database import Database
 from app.store.users import Users
 
 
 @pytest.fixture
-def store(tmp_path):
-    url = f"sqlite:///{tmp_path}/slipway.db"
-    make_tables(url)
-    database = Database(url)
-    yield Users(database)
-    database.dispose()
+def store(database):
+    return Users(database)
 
 
 def judged(directory, name):

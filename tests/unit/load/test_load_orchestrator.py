@@ -4,7 +4,6 @@ from fractions import Fraction
 from itertools import pairwise
 
 import pytest
-from kit.thrift import make_tables
 from simulated import ADA, World, definition, options
 
 from app.domain import DesiredState, ExecutionStatus, Observation, TaskStatus
@@ -12,7 +11,6 @@ from app.errors import Conflict, InvalidRequest, NodesMissing
 from app.load.catalogue import LoadCatalogue
 from app.load.definition import Mode, Stage, TargetMode, TargetSlaves, Threshold
 from app.services import load_figures
-from app.store.database import Database
 from app.store.executions import Executions
 from app.store.launches import Intent, Launches
 from app.store.load_metrics import LoadMetrics
@@ -23,12 +21,8 @@ SECOND_US = 1_000_000
 
 
 @pytest.fixture
-def world(tmp_path, monkeypatch):
-    url = f"sqlite:///{tmp_path / 'slipway.db'}"
-    make_tables(url)
-    database = Database(url)
-    yield World(database, tmp_path, monkeypatch)
-    database.dispose()
+def world(database, tmp_path, monkeypatch):
+    return World(database, tmp_path, monkeypatch)
 
 
 def constant(vus=10, seconds=10, **more):

@@ -5,21 +5,10 @@ from dataclasses import replace
 
 import pytest
 from kit.patience import PATIENCE_SECONDS, await_that
-from kit.thrift import make_tables
 
 from app.services.local_slave import LocalSlave, local_slave_of
-from app.store.database import Database
 from app.store.launches import Intent, Launches
 from app.store.slaves import LOCAL, Slaves
-
-
-@pytest.fixture
-def database(tmp_path):
-    url = f"sqlite:///{tmp_path}/slipway.db"
-    make_tables(url)
-    database = Database(url)
-    yield database
-    database.dispose()
 
 
 @pytest.fixture

@@ -12,7 +12,6 @@ from functools import partial
 import pytest
 from kit.in_process import await_end
 from kit.patience import await_that, join
-from kit.thrift import make_tables
 from sqlalchemy import select
 
 from app.clock import Instant
@@ -176,12 +175,8 @@ class Store:
 
 
 @pytest.fixture
-def store(tmp_path):
-    url = f"sqlite:///{tmp_path}/slipway.db"
-    make_tables(url)
-    database = Database(url)
-    yield Store(database)
-    database.dispose()
+def store(database):
+    return Store(database)
 
 
 @pytest.fixture

@@ -3,7 +3,6 @@
 from datetime import timedelta
 
 import pytest
-from kit.thrift import make_tables
 from sqlalchemy import update
 
 from app.clients.slurm.partitions import Partition
@@ -13,7 +12,6 @@ from app.engine.launchers.slurm.launcher import SlurmLauncher
 from app.engine.launchers.slurm.options import SlurmOptions
 from app.job_resources import Asked, Resources
 from app.settings.schema import load_section
-from app.store.database import Database
 from app.store.execution_rows import now
 from app.store.schema import clusters
 
@@ -22,15 +20,6 @@ WIDE = [
     Asked("steps[0].resources", Resources(cpus=4)),
     Asked("steps[7].resources", Resources(cpus=5)),
 ]
-
-
-@pytest.fixture
-def database(tmp_path):
-    url = f"sqlite:///{tmp_path / 'store.db'}"
-    make_tables(url)
-    database = Database(url)
-    yield database
-    database.dispose()
 
 
 @pytest.fixture
