@@ -551,7 +551,8 @@ class Uploader(Protocol):
         """Wait for definitions that have changed and are being read.
 
         Returns:
-            Whether there were any: then there may be workflows that there were not before.
+            Whether there were any, or were until just now: then there may be workflows that there
+            were not before.
         """
 
 

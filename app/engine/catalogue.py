@@ -206,7 +206,7 @@ class Catalogue:
         """Wait for the files that are being read.
 
         Returns:
-            Whether there were any.
+            Whether there were any, or were until just now.
         """
         return self._folder.settle()
 

@@ -103,6 +103,7 @@ class DefinitionFolder:
         self._folder_error: InvalidDefinition | None = None
         self._reading: dict[str, threading.Event] = {}
         self._awaited: dict[str, threading.Event] = {}
+        self._read_late_at = float("-inf")
 
     def all(self) -> list[Compiled]:
         """List the definitions, by id."""
@@ -165,12 +166,13 @@ class DefinitionFolder:
         """Wait for the files that are being read.
 
         Returns:
-            Whether there were any.
+            Whether there were any, or were until just now: whoever looked before may have missed
+            what they hold.
         """
         self._look()
         reading = list(self._reading.values())
         _await(reading)
-        return bool(reading)
+        return bool(reading) or time.monotonic() - self._read_late_at < _PATIENCE_SECONDS
 
     def _offered(self) -> dict[str, Compiled]:
         """Read what is offered, by id: the good ones before those that were good."""
@@ -253,6 +255,8 @@ class DefinitionFolder:
                 known = isinstance(exc, SlipwayError)  # the store, or a queue that is full
                 log.warning("a workflow file was not read", file=shown(name), exc_info=not known)
             finally:
+                if owner == _LATER:
+                    self._read_late_at = time.monotonic()
                 self._awaited.pop(name, None)
                 self._reading.pop(name).set()
 

@@ -304,6 +304,18 @@ class TestLargeFiles:
         assert folder.find("a").id == "a"
         assert [w.id for w in folder.all()] == ["a", "b"]
 
+    def test_are_found_that_have_been_read_between_two_looks(self, folder, tmp_path, monkeypatch):
+        settle = folder.settle
+
+        def settle_late():
+            assert eventually(lambda: folder.all() and not folder._reading)
+            return settle()
+
+        monkeypatch.setattr(folder, "settle", settle_late)
+        put(tmp_path, "a.yaml", large("a"))
+        os.utime(tmp_path / "a.yaml", (1, 1))  # else it would be read once more
+        assert folder.find("a").id == "a"
+
     def test_are_checked_once_for_all_processes(self, folder, tmp_path, store):
         put(tmp_path, "a.yaml", large("once"))
         folder.find("once")
